@@ -1,0 +1,1 @@
+//! The server inside the cluster that starts plugins, collects results and packs them.

@@ -1,0 +1,1 @@
+//! The aggregator and the worker in one process, plugins as local processes.

@@ -1,0 +1,1 @@
+//! Plugin definitions, run configuration and the Kubernetes objects rendered from them.

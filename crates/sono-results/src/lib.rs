@@ -1,0 +1,1 @@
+//! Result files to result items, roll-up and report views.

@@ -1,0 +1,1 @@
+//! What only tests use: builders, tiny plugins, hostile archives, a fake Kubernetes API.

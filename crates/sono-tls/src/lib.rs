@@ -1,0 +1,1 @@
+//! The run's CA, server and client TLS configurations, and peer identity.

@@ -1,0 +1,1 @@
+//! The sidecar that watches a plugin's results and uploads them.
