@@ -1,1 +1,28 @@
-//! The wire and disk contract of sono.
+//! The wire and disk contract of sono: names, routes, limits, status, progress, configuration, result items and archive
+//! layout, exactly as Sonobuoy's plugins, archives and scripts know them.
+//!
+//! It knows no I/O: no files, sockets, environment or clock. Whatever two crates must agree on stands here once.
+#![warn(missing_docs)]
+
+pub mod config;
+pub mod constants;
+pub mod env;
+pub mod exit;
+pub mod go_duration;
+pub mod ids;
+pub mod item;
+pub mod layout;
+pub mod limits;
+pub mod progress;
+pub mod routes;
+pub mod status;
+pub mod worker;
+pub mod yaml;
+
+pub use config::Config;
+pub use ids::{NodeName, PluginName, ResultKey, SessionId, Target};
+pub use item::{Item, ResultFormat};
+pub use limits::UploadLimits;
+pub use progress::ProgressUpdate;
+pub use status::{OverallStatus, PluginStatus, RunStatus, TarInfo};
+pub use worker::WorkerConfig;

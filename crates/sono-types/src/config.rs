@@ -1,0 +1,389 @@
+//! The run's configuration: `config.json` of the ConfigMap, `--config`, and `meta/config.json` of the archive
+//! (core spec §2.1, cli spec §19).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::constants;
+
+/// Configuration of a run. Written in this order; read with keys in any case, unknown keys ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Config {
+    /// Free text.
+    pub description: String,
+    /// Identity of the run and part of the archive's name; the aggregator makes one up where it is empty.
+    #[serde(rename = "UUID")]
+    pub uuid: String,
+    /// Version of the archive's layout once the aggregator wrote it: [`constants::ARCHIVE_VERSION`].
+    pub version: String,
+    /// Results directory inside plugin pods.
+    pub results_dir: String,
+    /// Where local queries write to.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub query_dir: String,
+    /// Which resources to query: `null` means all but secrets, an empty list none.
+    pub resources: Option<Vec<String>>,
+    /// Which namespaces and objects to query.
+    pub filters: Filters,
+    /// Which logs to fetch, and how much of them.
+    pub limits: Limits,
+    /// Queries a second.
+    #[serde(rename = "QPS", skip_serializing_if = "is_zero", serialize_with = "shortest_number")]
+    pub qps: f64,
+    /// Queries at once before [`Config::qps`] holds.
+    #[serde(skip_serializing_if = "is_zero_number")]
+    pub burst: i64,
+    /// The aggregator's server.
+    pub server: Server,
+    /// Which of the loaded plugins to run: `null` means all, an empty list none.
+    pub plugins: Option<Vec<PluginSelection>>,
+    /// Directories with plugin definitions.
+    pub plugin_search_path: Option<Vec<String>>,
+    /// Namespace of the run.
+    pub namespace: String,
+    /// Run no plugins, only query.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skip_plugins: bool,
+    /// Image of the workers.
+    pub worker_image: String,
+    /// Pull policy of aggregator and workers.
+    pub image_pull_policy: String,
+    /// Puts the pull policy on the plugins' containers too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force_image_pull_policy: bool,
+    /// Name of one pull secret.
+    pub image_pull_secrets: String,
+    /// Annotations of all pods.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom_annotations: BTreeMap<String, String>,
+    /// `clusterAdmin`, `clusterRead` or `namespaceAdmin`.
+    pub aggregator_permissions: String,
+    /// Tolerations of the aggregator's pod.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aggregator_tolerations: Vec<BTreeMap<String, String>>,
+    /// Service account of the aggregator.
+    pub service_account_name: String,
+    /// The service account is there already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub existing_service_account: bool,
+    /// Docker credentials of the e2e plugin.
+    #[serde(rename = "E2EDockerConfigFile", skip_serializing_if = "String::is_empty")]
+    pub e2e_docker_config_file: String,
+    /// Pod security level of the namespace.
+    #[serde(rename = "NamespacePSAEnforceLevel", skip_serializing_if = "String::is_empty")]
+    pub namespace_psa_enforce_level: String,
+    /// Port of the progress relay.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub progress_updates_port: String,
+    /// `nonroot` or `none`.
+    pub security_context_mode: String,
+}
+
+/// Which namespaces and objects to query.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Filters {
+    /// Regular expression for names of namespaces, not anchored.
+    pub namespaces: String,
+    /// Label selector.
+    pub label_selector: String,
+}
+
+/// Limits of the queries.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Limits {
+    /// Pod logs.
+    pub pod_logs: PodLogs,
+}
+
+/// Which pod logs to fetch, and how much of them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PodLogs {
+    /// Regular expression for names of namespaces, not anchored.
+    pub namespaces: String,
+    /// The run's namespace too.
+    pub sonobuoy_namespace: Option<bool>,
+    /// Further pods of all namespaces, one selector each.
+    pub field_selectors: Option<Vec<String>>,
+    /// Narrows all of the above.
+    pub label_selector: String,
+    /// The log of the container before.
+    pub previous: bool,
+    /// Only the last so many seconds.
+    pub since_seconds: Option<i64>,
+    /// Only from that time on.
+    pub since_time: Option<String>,
+    /// A time in front of each line.
+    pub timestamps: bool,
+    /// Only the last so many lines.
+    pub tail_lines: Option<i64>,
+    /// Only so many bytes.
+    pub limit_bytes: Option<i64>,
+}
+
+/// The aggregator's server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", default)]
+pub struct Server {
+    /// Address to listen on.
+    #[serde(rename = "bindaddress")]
+    pub bind_address: String,
+    /// Port to listen on.
+    #[serde(rename = "bindport")]
+    pub bind_port: u16,
+    /// Address that workers dial, `host[:port]`; empty means the Service's.
+    #[serde(rename = "advertiseaddress")]
+    pub advertise_address: String,
+    /// Time limit of each plugin; 0 means none.
+    #[serde(rename = "timeoutseconds")]
+    pub timeout_seconds: u64,
+}
+
+/// Names a plugin to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginSelection {
+    /// The plugin's name.
+    pub name: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
+/// Go writes whole floating point numbers without a fraction.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn shortest_number<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+    let whole = *number as i64;
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        serializer.serialize_i64(whole)
+    } else {
+        serializer.serialize_f64(*number)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero_number(number: &i64) -> bool {
+    *number == 0
+}
+
+impl Default for Config {
+    /// What the command line starts from, and what `gen config` prints.
+    fn default() -> Self {
+        Self {
+            description: "DEFAULT".to_owned(),
+            uuid: String::new(),
+            version: constants::ARCHIVE_VERSION.to_owned(),
+            results_dir: constants::RESULTS_DIR.to_owned(),
+            query_dir: String::new(),
+            resources: None,
+            filters: Filters {
+                namespaces: ".*".to_owned(),
+                label_selector: String::new(),
+            },
+            limits: Limits {
+                pod_logs: PodLogs {
+                    namespaces: "kube-system".to_owned(),
+                    sonobuoy_namespace: Some(true),
+                    field_selectors: Some(Vec::new()),
+                    ..PodLogs::default()
+                },
+            },
+            qps: 30.0,
+            burst: 50,
+            server: Server {
+                bind_address: "0.0.0.0".to_owned(),
+                bind_port: constants::AGGREGATOR_PORT,
+                advertise_address: String::new(),
+                timeout_seconds: constants::PLUGIN_TIMEOUT.as_secs(),
+            },
+            plugins: None,
+            plugin_search_path: Some(
+                ["./plugins.d", "/etc/sonobuoy/plugins.d", "~/sonobuoy/plugins.d"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ),
+            namespace: constants::DEFAULT_NAMESPACE.to_owned(),
+            skip_plugins: false,
+            worker_image: constants::WORKER_IMAGE.to_owned(),
+            image_pull_policy: "IfNotPresent".to_owned(),
+            force_image_pull_policy: false,
+            image_pull_secrets: String::new(),
+            custom_annotations: BTreeMap::new(),
+            aggregator_permissions: "clusterAdmin".to_owned(),
+            aggregator_tolerations: Vec::new(),
+            service_account_name: constants::SERVICE_ACCOUNT.to_owned(),
+            existing_service_account: false,
+            e2e_docker_config_file: String::new(),
+            namespace_psa_enforce_level: "privileged".to_owned(),
+            progress_updates_port: constants::PROGRESS_PORT.to_owned(),
+            security_context_mode: "nonroot".to_owned(),
+        }
+    }
+}
+
+/// A configuration that was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The text is no JSON object, or a value has the wrong type.
+    #[error("couldn't Unmarshal sonobuoy config")]
+    Json(#[source] serde_json::Error),
+    /// Both ways to say since when.
+    #[error("invalid configuration: Only one of sinceSeconds or sinceTime may be specified.")]
+    Since,
+}
+
+/// Keys as they are written; all others of the same letters mean these.
+const KEYS: &[&str] = &[
+    "Description",
+    "UUID",
+    "Version",
+    "ResultsDir",
+    "QueryDir",
+    "Resources",
+    "Filters",
+    "Limits",
+    "QPS",
+    "Burst",
+    "Server",
+    "Plugins",
+    "PluginSearchPath",
+    "Namespace",
+    "SkipPlugins",
+    "WorkerImage",
+    "ImagePullPolicy",
+    "ForceImagePullPolicy",
+    "ImagePullSecrets",
+    "CustomAnnotations",
+    "AggregatorPermissions",
+    "AggregatorTolerations",
+    "ServiceAccountName",
+    "ExistingServiceAccount",
+    "E2EDockerConfigFile",
+    "NamespacePSAEnforceLevel",
+    "ProgressUpdatesPort",
+    "SecurityContextMode",
+];
+const FILTER_KEYS: &[&str] = &["Namespaces", "LabelSelector"];
+const LIMIT_KEYS: &[&str] = &["PodLogs"];
+const POD_LOG_KEYS: &[&str] = &[
+    "Namespaces",
+    "SonobuoyNamespace",
+    "FieldSelectors",
+    "LabelSelector",
+    "Previous",
+    "SinceSeconds",
+    "SinceTime",
+    "Timestamps",
+    "TailLines",
+    "LimitBytes",
+];
+const SERVER_KEYS: &[&str] = &["bindaddress", "bindport", "advertiseaddress", "timeoutseconds"];
+
+impl Config {
+    /// The defaults, overlaid with `text`: objects are merged, lists and all else replaced.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        Self::default().overlaid_with(text)
+    }
+
+    /// This configuration, overlaid with `text`.
+    pub fn overlaid_with(&self, text: &str) -> Result<Self, ConfigError> {
+        let given: Map<String, Value> = serde_json::from_str(text).map_err(ConfigError::Json)?;
+        let mut base = match serde_json::to_value(self).map_err(ConfigError::Json)? {
+            Value::Object(base) => base,
+            _ => Map::new(),
+        };
+        overlay(&mut base, given, KEYS);
+        let config: Self = serde_json::from_value(Value::Object(base)).map_err(ConfigError::Json)?;
+        let logs = &config.limits.pod_logs;
+        if logs.since_seconds.is_some() && logs.since_time.is_some() {
+            return Err(ConfigError::Since);
+        }
+        Ok(config)
+    }
+
+    /// The configuration as one line of JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a configuration holds only text keys")
+    }
+}
+
+fn overlay(base: &mut Map<String, Value>, given: Map<String, Value>, keys: &[&str]) {
+    for (name, value) in given {
+        let Some(key) = keys.iter().find(|key| key.eq_ignore_ascii_case(&name)) else {
+            continue;
+        };
+        let inner = match *key {
+            "Filters" => FILTER_KEYS,
+            "Limits" => LIMIT_KEYS,
+            "PodLogs" => POD_LOG_KEYS,
+            "Server" => SERVER_KEYS,
+            _ => &[],
+        };
+        let nullable = [
+            "Resources",
+            "Plugins",
+            "PluginSearchPath",
+            "SonobuoyNamespace",
+            "FieldSelectors",
+            "SinceSeconds",
+            "SinceTime",
+            "TailLines",
+            "LimitBytes",
+        ];
+        match (base.get_mut(*key), value) {
+            (Some(Value::Object(base)), Value::Object(value)) if !inner.is_empty() => overlay(base, value, inner),
+            // Go leaves a field as it is when the value is null, unless null is a value of its own.
+            (_, Value::Null) if !nullable.contains(key) => {}
+            (_, value) => {
+                base.insert((*key).to_owned(), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_what_gen_config_prints() {
+        assert_eq!(
+            Config::default().to_json(),
+            r#"{"Description":"DEFAULT","UUID":"","Version":"v0.57.5","ResultsDir":"/tmp/sonobuoy/results","Resources":null,"Filters":{"Namespaces":".*","LabelSelector":""},"Limits":{"PodLogs":{"Namespaces":"kube-system","SonobuoyNamespace":true,"FieldSelectors":[],"LabelSelector":"","Previous":false,"SinceSeconds":null,"SinceTime":null,"Timestamps":false,"TailLines":null,"LimitBytes":null}},"QPS":30,"Burst":50,"Server":{"bindaddress":"0.0.0.0","bindport":8080,"advertiseaddress":"","timeoutseconds":21600},"Plugins":null,"PluginSearchPath":["./plugins.d","/etc/sonobuoy/plugins.d","~/sonobuoy/plugins.d"],"Namespace":"sonobuoy","WorkerImage":"sono.local/sono-worker:dev","ImagePullPolicy":"IfNotPresent","ImagePullSecrets":"","AggregatorPermissions":"clusterAdmin","ServiceAccountName":"sonobuoy-serviceaccount","NamespacePSAEnforceLevel":"privileged","ProgressUpdatesPort":"8099","SecurityContextMode":"nonroot"}"#
+        );
+    }
+
+    #[test]
+    fn keys_count_in_any_case_and_unknown_ones_do_not() {
+        let config = Config::from_json(
+            r#"{"namespace":"mine","SERVER":{"TimeoutSeconds":7},"LimitSize":"x","Plugins":[],"resources":["pods"],"Filters":{"namespaces":"^a$"},"WorkerImage":null}"#,
+        )
+        .unwrap();
+        let mut expected = Config::default();
+        expected.namespace = "mine".to_owned();
+        expected.server.timeout_seconds = 7;
+        expected.plugins = Some(Vec::new());
+        expected.resources = Some(vec!["pods".to_owned()]);
+        expected.filters.namespaces = "^a$".to_owned();
+        assert_eq!(config, expected);
+        assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn bad_configurations_say_why() {
+        let both = r#"{"Limits":{"PodLogs":{"SinceSeconds":1,"SinceTime":"2020-01-01T00:00:00Z"}}}"#;
+        assert!(matches!(Config::from_json(both), Err(ConfigError::Since)));
+        assert!(matches!(Config::from_json("[]"), Err(ConfigError::Json(_))));
+        assert!(matches!(
+            Config::from_json(r#"{"Namespace":1}"#),
+            Err(ConfigError::Json(_))
+        ));
+    }
+}

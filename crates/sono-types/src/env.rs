@@ -1,0 +1,48 @@
+//! Environment variables: the contract with plugins and between aggregator and worker (core spec §2.1, §2.5, §3.1).
+
+/// Path of the aggregator's configuration file; when set it is the only candidate.
+pub const SONOBUOY_CONFIG: &str = "SONOBUOY_CONFIG";
+/// The aggregator's own address, from the downward API.
+pub const SONOBUOY_ADVERTISE_IP: &str = "SONOBUOY_ADVERTISE_IP";
+/// `true` turns off the rewriting of plugins' results mounts.
+pub const SONOBUOY_DISABLE_RECONCILIATION: &str = "SONOBUOY_DISABLE_RECONCILIATION";
+
+/// Worker: where to upload to, `https://host:port`.
+pub const AGGREGATOR_URL: &str = "AGGREGATOR_URL";
+/// Worker: a second address of the same aggregator, tried when the first does not answer. sono's own.
+pub const SONO_AGGREGATOR_FALLBACK_URL: &str = "SONO_AGGREGATOR_FALLBACK_URL";
+/// Worker: RFC 3339 time after which it no longer tries to upload. sono's own.
+pub const SONO_DEADLINE: &str = "SONO_DEADLINE";
+/// Worker: name of the node it runs on.
+pub const NODE_NAME: &str = "NODE_NAME";
+/// Results directory, for worker and plugin.
+pub const SONOBUOY_RESULTS_DIR: &str = "SONOBUOY_RESULTS_DIR";
+/// Older name of [`SONOBUOY_RESULTS_DIR`], which plugins read; in the aggregator it overrides `ResultsDir`.
+pub const RESULTS_DIR: &str = "RESULTS_DIR";
+/// Worker: the plugin's name.
+pub const RESULT_TYPE: &str = "RESULT_TYPE";
+/// Worker: PEM of the run's CA.
+pub const CA_CERT: &str = "CA_CERT";
+/// Worker: PEM of its certificate.
+pub const CLIENT_CERT: &str = "CLIENT_CERT";
+/// Worker: SEC1 PEM (`EC PRIVATE KEY`) of its key.
+pub const CLIENT_KEY: &str = "CLIENT_KEY";
+/// Port of the progress relay.
+pub const SONOBUOY_PROGRESS_PORT: &str = "SONOBUOY_PROGRESS_PORT";
+/// How long the done file must stand before it counts: a Go duration.
+pub const SONOBUOY_DONE_FILE_DELAY: &str = "SONOBUOY_DONE_FILE_DELAY";
+/// Worker: `/tmp/sonobuoy`.
+pub const SONOBUOY_DIR: &str = "SONOBUOY_DIR";
+/// Worker: namespace of its pod.
+pub const SONOBUOY_NS: &str = "SONOBUOY_NS";
+/// Worker: name of its pod.
+pub const SONOBUOY_PLUGIN_POD: &str = "SONOBUOY_PLUGIN_POD";
+/// Worker: name of its own container.
+pub const SONOBUOY_WORKER_CONTAINER: &str = "SONOBUOY_WORKER_CONTAINER";
+
+/// Plugin: `true` under sono and Sonobuoy.
+pub const SONOBUOY: &str = "SONOBUOY";
+/// Plugin: version of the cluster.
+pub const SONOBUOY_K8S_VERSION: &str = "SONOBUOY_K8S_VERSION";
+/// Plugin: where its `config-map` is mounted.
+pub const SONOBUOY_CONFIG_DIR: &str = "SONOBUOY_CONFIG_DIR";

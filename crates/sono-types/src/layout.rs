@@ -1,0 +1,100 @@
+//! Where everything stands in the results directory and in the archive (core spec §8). Paths are relative, with `/`.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::ids::{PluginName, ResultKey};
+
+/// The effective configuration.
+pub const CONFIG: &str = "meta/config.json";
+/// The aggregator's log, a JSON object a line.
+pub const RUN_LOG: &str = "meta/run.log";
+/// How long each query took.
+pub const QUERY_TIME: &str = "meta/query-time.json";
+/// Names of the plugins: `{"plugins":[…]}`.
+pub const INFO: &str = "meta/info.json";
+/// Health of nodes and pods, counts of errors in logs.
+pub const CLUSTER_HEALTH: &str = "meta/clusterhealth.json";
+/// Version of the API server.
+pub const SERVER_VERSION: &str = "serverversion.json";
+/// API groups of the server.
+pub const SERVER_GROUPS: &str = "servergroups.json";
+
+/// Folder of one plugin.
+pub fn plugin_dir(plugin: &PluginName) -> String {
+    format!("plugins/{plugin}")
+}
+
+/// Folder of one result as it was uploaded.
+pub fn results_dir(key: &ResultKey) -> String {
+    format!("plugins/{}/results/{}", key.plugin, key.target)
+}
+
+/// Folder that says why there is no result.
+pub fn errors_dir(key: &ResultKey) -> String {
+    format!("plugins/{}/errors/{}", key.plugin, key.target)
+}
+
+/// The plugin's tree of results.
+pub fn results_file(plugin: &PluginName) -> String {
+    format!("plugins/{plugin}/sonobuoy_results.yaml")
+}
+
+/// The plugin's definition as it was run.
+pub fn definition_file(plugin: &PluginName) -> String {
+    format!("plugins/{plugin}/definition.json")
+}
+
+/// A list of cluster-wide resources. `group` is empty for the core group.
+pub fn cluster_resource(group: &str, version: &str, resource: &str) -> String {
+    format!("resources/cluster/{}", resource_file(group, version, resource))
+}
+
+/// A list of one namespace's resources. `group` is empty for the core group.
+pub fn namespaced_resource(namespace: &str, group: &str, version: &str, resource: &str) -> String {
+    format!("resources/ns/{namespace}/{}", resource_file(group, version, resource))
+}
+
+fn resource_file(group: &str, version: &str, resource: &str) -> String {
+    let group = if group.is_empty() { "core" } else { group };
+    format!("{group}_{version}_{resource}.json")
+}
+
+/// The log of one container.
+pub fn pod_log(namespace: &str, pod: &str, container: &str) -> String {
+    format!("podlogs/{namespace}/{pod}/logs/{container}.txt")
+}
+
+/// Name of the archive of a run that started at `start`: `<YYYYMMDDHHMM>_sonobuoy_<uuid>.tar.gz`, in UTC.
+pub fn archive_name(start: Timestamp, uuid: &str) -> String {
+    format!(
+        "{}_sonobuoy_{uuid}.tar.gz",
+        start.to_zoned(TimeZone::UTC).strftime("%Y%m%d%H%M")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Target;
+
+    #[test]
+    fn the_layout_is_the_one_readers_know() {
+        let plugin = PluginName::parse("e2e").unwrap();
+        let key = ResultKey::new(plugin.clone(), Target::Global);
+        let node = ResultKey::new(plugin.clone(), Target::parse("n1").unwrap());
+        assert_eq!(results_dir(&key), "plugins/e2e/results/global");
+        assert_eq!(errors_dir(&node), "plugins/e2e/errors/n1");
+        assert_eq!(results_file(&plugin), "plugins/e2e/sonobuoy_results.yaml");
+        assert_eq!(
+            cluster_resource("", "v1", "nodes"),
+            "resources/cluster/core_v1_nodes.json"
+        );
+        assert_eq!(
+            namespaced_resource("a", "apps", "v1", "pods"),
+            "resources/ns/a/apps_v1_pods.json"
+        );
+        assert_eq!(pod_log("a", "b", "c"), "podlogs/a/b/logs/c.txt");
+        let start = "2022-12-08T15:30:59Z".parse().unwrap();
+        assert_eq!(archive_name(start, "u"), "202212081530_sonobuoy_u.tar.gz");
+    }
+}

@@ -1,0 +1,189 @@
+//! Progress updates: `POST /api/v1/progress/…` and `progress` in the status (core spec §2.4).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ids::ResultKey;
+
+/// One progress update. `completed` counts what passed; what remains is `total - completed - failures.len()`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressUpdate {
+    /// The plugin; set by the aggregator.
+    pub name: String,
+    /// The node or `global`; set by the aggregator.
+    pub node: String,
+    /// When the aggregator got it.
+    pub timestamp: Timestamp,
+    /// Free text.
+    #[serde(default)]
+    pub msg: String,
+    /// How many tests there are.
+    #[serde(default)]
+    pub total: i64,
+    /// How many passed.
+    #[serde(default)]
+    pub completed: i64,
+    /// Errors outside any test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// Names of the tests that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+    /// Adds the appended counts to `total` too.
+    #[serde(rename = "appendtotals", default, skip_serializing_if = "std::ops::Not::not")]
+    pub append_totals: bool,
+    /// Adds to `completed`.
+    #[serde(rename = "appendcompleted", default, skip_serializing_if = "is_zero")]
+    pub append_completed: i64,
+    /// Adds to `failures`.
+    #[serde(rename = "appendfailing", default, skip_serializing_if = "Vec::is_empty")]
+    pub append_failing: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+/// A body that is no progress update.
+#[derive(Debug, thiserror::Error)]
+#[error("not a progress update")]
+pub struct ProgressError(#[source] serde_json::Error);
+
+impl ProgressUpdate {
+    /// Reads a request's body: the first JSON value counts, keys in any case, unknown keys and trailing data are
+    /// ignored. Name, node and time come from the aggregator, never from the body.
+    pub fn from_body(body: &[u8], key: &ResultKey, at: Timestamp) -> Result<Self, ProgressError> {
+        let mut documents = serde_json::Deserializer::from_slice(body).into_iter::<Map<String, Value>>();
+        let fields = match documents.next() {
+            Some(first) => first.map_err(ProgressError)?,
+            None => serde_json::from_str("").map_err(ProgressError)?,
+        };
+        let mut known: Map<String, Value> = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .filter(|(_, value)| !value.is_null())
+            .collect();
+        known.insert("name".to_owned(), key.plugin.to_string().into());
+        known.insert("node".to_owned(), key.target.to_string().into());
+        known.insert("timestamp".to_owned(), at.to_string().into());
+        serde_json::from_value(Value::Object(known)).map_err(ProgressError)
+    }
+
+    fn is_appending(&self) -> bool {
+        self.append_totals || self.append_completed > 0 || !self.append_failing.is_empty()
+    }
+
+    /// What is kept when `next` arrives after `stored`: a plain update replaces it, an appending one adds to it.
+    #[must_use]
+    pub fn fold(stored: Option<Self>, next: Self) -> Self {
+        if !next.is_appending() {
+            return next;
+        }
+        let stored = stored.unwrap_or_default();
+        let mut failures = stored.failures;
+        let failed = i64::try_from(next.append_failing.len()).unwrap_or(i64::MAX);
+        failures.extend(next.append_failing);
+        let added = if next.append_totals {
+            next.append_completed.saturating_add(failed)
+        } else {
+            0
+        };
+        Self {
+            name: next.name,
+            node: next.node,
+            timestamp: next.timestamp,
+            msg: next.msg,
+            total: stored.total.saturating_add(added),
+            completed: stored.completed.saturating_add(next.append_completed),
+            errors: stored.errors,
+            failures,
+            append_totals: false,
+            append_completed: 0,
+            append_failing: Vec::new(),
+        }
+    }
+
+    /// Tests that neither passed nor failed yet; `None` where the plugin's numbers make no sense.
+    pub fn remaining(&self) -> Option<i64> {
+        let failed = i64::try_from(self.failures.len()).unwrap_or(i64::MAX);
+        let remaining = self.total.saturating_sub(self.completed).saturating_sub(failed);
+        (remaining >= 0).then_some(remaining)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{PluginName, Target};
+
+    fn key() -> ResultKey {
+        ResultKey::new(PluginName::parse("p").unwrap(), Target::Global)
+    }
+
+    fn update(body: &str) -> ProgressUpdate {
+        ProgressUpdate::from_body(body.as_bytes(), &key(), Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn the_body_is_read_leniently() {
+        let got = update(
+            r#"{"MSG":"m","Total":3,"completed":1,"skipped":7,"failed":2,"failures":null,"name":"forged","timestamp":"x"} trailing"#,
+        );
+        let expected = ProgressUpdate {
+            name: "p".to_owned(),
+            node: "global".to_owned(),
+            timestamp: Timestamp::UNIX_EPOCH,
+            msg: "m".to_owned(),
+            total: 3,
+            completed: 1,
+            ..ProgressUpdate::default()
+        };
+        assert_eq!(got, expected);
+        for bad in ["", "x", "[1]", r#"{"total":"3"}"#] {
+            assert!(
+                ProgressUpdate::from_body(bad.as_bytes(), &key(), Timestamp::UNIX_EPOCH).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn appending_updates_add_up() {
+        let mut stored = None;
+        for (body, total, completed, failures) in [
+            (
+                r#"{"appendtotals":true,"appendcompleted":3,"appendfailing":["foo"]}"#,
+                4,
+                3,
+                vec!["foo"],
+            ),
+            (r#"{"appendtotals":true,"appendcompleted":4}"#, 8, 7, vec!["foo"]),
+            (
+                r#"{"appendtotals":true,"appendcompleted":5,"appendfailing":["bar"]}"#,
+                14,
+                12,
+                vec!["foo", "bar"],
+            ),
+            (r#"{"appendcompleted":1}"#, 14, 13, vec!["foo", "bar"]),
+            (r#"{"total":5,"completed":2}"#, 5, 2, vec![]),
+        ] {
+            let folded = ProgressUpdate::fold(stored.take(), update(body));
+            assert_eq!(
+                (folded.total, folded.completed, folded.failures.clone()),
+                (total, completed, failures.into_iter().map(str::to_owned).collect())
+            );
+            stored = Some(folded);
+        }
+    }
+
+    #[test]
+    fn nonsense_numbers_have_no_remainder() {
+        assert_eq!(
+            update(r#"{"total":5,"completed":2,"failures":["a"]}"#).remaining(),
+            Some(2)
+        );
+        assert_eq!(update(r#"{"total":0,"completed":2}"#).remaining(), None);
+    }
+}

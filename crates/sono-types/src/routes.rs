@@ -1,0 +1,49 @@
+//! Paths of the aggregator's HTTPS interface (core spec §2.4).
+
+use crate::ids::{PluginName, Target};
+
+/// Route pattern of a node's result (`PUT`).
+pub const RESULTS_BY_NODE: &str = "/api/v1/results/by-node/{node}/{plugin}";
+/// Route pattern of a cluster-wide result (`PUT`).
+pub const RESULTS_GLOBAL: &str = "/api/v1/results/global/{plugin}";
+/// Route pattern of a node's progress (`POST`).
+pub const PROGRESS_BY_NODE: &str = "/api/v1/progress/by-node/{node}/{plugin}";
+/// Route pattern of cluster-wide progress (`POST`).
+pub const PROGRESS_GLOBAL: &str = "/api/v1/progress/global/{plugin}";
+/// Where a plugin posts progress to its worker.
+pub const RELAY: &str = "/progress";
+
+/// Path a worker uploads its result to.
+pub fn result_path(plugin: &PluginName, target: &Target) -> String {
+    path("results", plugin, target)
+}
+
+/// Path a worker posts progress to.
+pub fn progress_path(plugin: &PluginName, target: &Target) -> String {
+    path("progress", plugin, target)
+}
+
+fn path(kind: &str, plugin: &PluginName, target: &Target) -> String {
+    match target {
+        Target::Global => format!("/api/v1/{kind}/global/{plugin}"),
+        Target::Node(node) => format!("/api/v1/{kind}/by-node/{node}/{plugin}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_match_the_protocol() {
+        let plugin = PluginName::parse("cis-1.8").unwrap();
+        let node = Target::parse("n1").unwrap();
+        assert_eq!(result_path(&plugin, &Target::Global), "/api/v1/results/global/cis-1.8");
+        assert_eq!(result_path(&plugin, &node), "/api/v1/results/by-node/n1/cis-1.8");
+        assert_eq!(
+            progress_path(&plugin, &Target::Global),
+            "/api/v1/progress/global/cis-1.8"
+        );
+        assert_eq!(progress_path(&plugin, &node), "/api/v1/progress/by-node/n1/cis-1.8");
+    }
+}

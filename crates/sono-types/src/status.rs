@@ -1,0 +1,185 @@
+//! The status of a run: JSON in the annotation [`crate::constants::STATUS_ANNOTATION`] of the aggregator's pod
+//! (core spec §2.10).
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::progress::ProgressUpdate;
+
+/// Go's zero time, `0001-01-01T00:00:00Z`: what `tar-info.created` holds until there is an archive.
+pub fn zero_time() -> Timestamp {
+    jiff::civil::date(1, 1, 1)
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .map_or(Timestamp::UNIX_EPOCH, |time| time.timestamp())
+}
+
+/// How far the whole run is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum OverallStatus {
+    /// Plugins run.
+    #[default]
+    Running,
+    /// All plugins have reported; queries, post-processing and packing go on.
+    PostProcessing,
+    /// The archive is ready.
+    Complete,
+    /// The run ended without an archive.
+    Failed,
+    /// A word that this version does not know.
+    Other(String),
+}
+
+impl OverallStatus {
+    /// The word that stands for it in the annotation.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Running => "running",
+            Self::PostProcessing => "post-processing",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<String> for OverallStatus {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "running" => Self::Running,
+            "post-processing" => Self::PostProcessing,
+            "complete" => Self::Complete,
+            "failed" => Self::Failed,
+            _ => Self::Other(word),
+        }
+    }
+}
+
+impl From<OverallStatus> for String {
+    fn from(status: OverallStatus) -> Self {
+        status.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for OverallStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Status of one expected result.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PluginStatus {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The node's name, or `global`.
+    pub node: String,
+    /// `running`, `complete`, or `failed` (there is no result, only an error).
+    pub status: String,
+    /// Status of the item tree, empty until post-processing.
+    #[serde(rename = "result-status", default)]
+    pub result_status: String,
+    /// Leaves by status; `null` until post-processing.
+    #[serde(rename = "result-counts", default)]
+    pub result_counts: Option<BTreeMap<String, i64>>,
+    /// The last progress update, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressUpdate>,
+}
+
+/// Words of [`PluginStatus::status`].
+pub mod plugin_status {
+    /// No result yet.
+    pub const RUNNING: &str = "running";
+    /// A result is stored.
+    pub const COMPLETE: &str = "complete";
+    /// An error took the result's place.
+    pub const FAILED: &str = "failed";
+}
+
+/// The archive. Always present in the status, zero until the archive is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TarInfo {
+    /// Base name below [`crate::constants::AGGREGATOR_DIR`].
+    pub name: String,
+    /// When it was sealed.
+    pub created: Timestamp,
+    /// SHA-256 in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Default for TarInfo {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            created: zero_time(),
+            sha256: String::new(),
+            size: 0,
+        }
+    }
+}
+
+/// Status of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// One row for each expected result; `null` until the expected results are known.
+    pub plugins: Option<Vec<PluginStatus>>,
+    /// The whole run.
+    pub status: OverallStatus,
+    /// The archive.
+    #[serde(rename = "tar-info", default)]
+    pub tarball: TarInfo,
+}
+
+impl RunStatus {
+    /// Rows, empty while they are not known.
+    pub fn rows(&self) -> &[PluginStatus] {
+        self.plugins.as_deref().unwrap_or_default()
+    }
+
+    /// The archive, once there is one. `complete` alone is no proof of it (core spec §2.2).
+    pub fn archive(&self) -> Option<&TarInfo> {
+        (!self.tarball.name.is_empty() && !self.tarball.sha256.is_empty()).then_some(&self.tarball)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_status_is_what_clients_expect() {
+        assert_eq!(
+            serde_json::to_string(&RunStatus::default()).unwrap(),
+            r#"{"plugins":null,"status":"running","tar-info":{"name":"","created":"0001-01-01T00:00:00Z","sha256":"","size":0}}"#
+        );
+    }
+
+    #[test]
+    fn a_row_has_all_its_keys() {
+        let row = PluginStatus {
+            plugin: "e2e".to_owned(),
+            node: "global".to_owned(),
+            status: plugin_status::RUNNING.to_owned(),
+            ..PluginStatus::default()
+        };
+        let text = serde_json::to_string(&row).unwrap();
+        assert_eq!(
+            text,
+            r#"{"plugin":"e2e","node":"global","status":"running","result-status":"","result-counts":null}"#
+        );
+        assert_eq!(serde_json::from_str::<PluginStatus>(&text).unwrap(), row);
+    }
+
+    #[test]
+    fn sonobuoys_own_status_reads_back() {
+        let text = r#"{"plugins":[{"plugin":"e2e","node":"global","status":"complete","result-status":"passed","result-counts":{"passed":6,"skipped":7065},"progress":{"name":"e2e","node":"global","timestamp":"2022-12-08T15:37:23.007805243Z","msg":"Test Suite completed","total":6,"completed":6}}],"status":"complete","tar-info":{"name":"202212081530_sonobuoy_u.tar.gz","created":"2022-12-08T15:39:01.1Z","sha256":"ab","size":411234}}"#;
+        let status: RunStatus = serde_json::from_str(text).unwrap();
+        assert_eq!(status.archive().map(|archive| archive.size), Some(411_234));
+        assert_eq!(serde_json::to_string(&status).unwrap(), text);
+    }
+}

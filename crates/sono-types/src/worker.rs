@@ -1,0 +1,213 @@
+//! Configuration of the worker: environment variables and nothing else (core spec §3.1).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    constants, env, go_duration,
+    ids::{NodeName, PluginName, Target},
+};
+
+/// What a worker needs to know.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WorkerConfig {
+    /// Addresses of the aggregator, `https://host:port`, in the order in which they are tried.
+    pub aggregator_urls: Vec<String>,
+    /// The plugin.
+    pub plugin: PluginName,
+    /// What it reports for.
+    pub target: Target,
+    /// Directory that is shared with the plugin.
+    pub results_dir: String,
+    /// Port of the progress relay.
+    pub progress_port: String,
+    /// PEM of the run's CA.
+    pub ca_cert: String,
+    /// PEM of the worker's certificate.
+    pub client_cert: String,
+    /// SEC1 PEM of the worker's key.
+    pub client_key: String,
+    /// How long the done file must stand before it counts.
+    pub done_delay: Duration,
+    /// When to give up.
+    pub deadline: Option<Timestamp>,
+    /// Its own pod, where it runs in one: namespace, pod, and the worker container's name.
+    pub pod: Option<OwnPod>,
+}
+
+/// The pod that a worker runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPod {
+    /// Namespace.
+    pub namespace: String,
+    /// Name of the pod.
+    pub name: String,
+    /// Name of the worker's container, which is not waited for.
+    pub container: String,
+}
+
+impl std::fmt::Debug for WorkerConfig {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("WorkerConfig")
+            .field("aggregator_urls", &self.aggregator_urls)
+            .field("plugin", &self.plugin)
+            .field("target", &self.target)
+            .field("results_dir", &self.results_dir)
+            .field("progress_port", &self.progress_port)
+            .field("done_delay", &self.done_delay)
+            .field("deadline", &self.deadline)
+            .field("pod", &self.pod)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Environment that makes no worker configuration; holds every problem.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("loading config: invalid agent configuration: ({})", .0.join(", "))]
+pub struct WorkerConfigError(pub Vec<String>);
+
+impl WorkerConfig {
+    /// Reads the environment. `single_node` is the form that reports for its own node (DaemonSet); otherwise the
+    /// result is the whole cluster's. Empty values count as not set. The second value holds what was wrong but does not
+    /// stop the worker.
+    pub fn from_env(
+        variables: &BTreeMap<String, String>,
+        single_node: bool,
+    ) -> Result<(Self, Vec<String>), WorkerConfigError> {
+        let get = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let mut required = |name: &str, problem: &str| {
+            get(name).unwrap_or_else(|| {
+                problems.push(problem.to_owned());
+                String::new()
+            })
+        };
+        let url = required(env::AGGREGATOR_URL, "AggregatorURL not set");
+        let plugin = required(env::RESULT_TYPE, "ResultsType not set");
+        let ca_cert = required(env::CA_CERT, "Couldn't parse CaCert PEM");
+        let client_cert = required(env::CLIENT_CERT, "Couldn't parse ClientCert PEM");
+        let client_key = required(env::CLIENT_KEY, "Couldn't parse ClientKey PEM");
+        let plugin = PluginName::parse(&plugin)
+            .map_err(|error| {
+                if !plugin.is_empty() {
+                    problems.push(format!("{}: {error}", env::RESULT_TYPE));
+                }
+            })
+            .ok();
+        let target = if single_node {
+            NodeName::parse(&get(env::NODE_NAME).unwrap_or_default())
+                .map(Target::Node)
+                .map_err(|error| problems.push(format!("{}: {error}", env::NODE_NAME)))
+                .ok()
+        } else {
+            Some(Target::Global)
+        };
+        let done_delay = get(env::SONOBUOY_DONE_FILE_DELAY).and_then(|text| {
+            go_duration::parse(&text)
+                .map_err(|error| warnings.push(format!("{}: {error}", env::SONOBUOY_DONE_FILE_DELAY)))
+                .ok()
+        });
+        let deadline = get(env::SONO_DEADLINE).and_then(|text| {
+            text.parse::<Timestamp>()
+                .map_err(|error| warnings.push(format!("{}: {error}", env::SONO_DEADLINE)))
+                .ok()
+        });
+        let pod = get(env::SONOBUOY_NS)
+            .zip(get(env::SONOBUOY_PLUGIN_POD))
+            .map(|(namespace, name)| OwnPod {
+                namespace,
+                name,
+                container: get(env::SONOBUOY_WORKER_CONTAINER)
+                    .unwrap_or_else(|| constants::WORKER_CONTAINER.to_owned()),
+            });
+        match (plugin, target) {
+            (Some(plugin), Some(target)) if problems.is_empty() => Ok((
+                Self {
+                    aggregator_urls: [Some(url), get(env::SONO_AGGREGATOR_FALLBACK_URL)]
+                        .into_iter()
+                        .flatten()
+                        .collect(),
+                    plugin,
+                    target,
+                    results_dir: get(env::SONOBUOY_RESULTS_DIR).unwrap_or_else(|| constants::RESULTS_DIR.to_owned()),
+                    progress_port: get(env::SONOBUOY_PROGRESS_PORT)
+                        .unwrap_or_else(|| constants::PROGRESS_PORT.to_owned()),
+                    ca_cert,
+                    client_cert,
+                    client_key,
+                    done_delay: done_delay.unwrap_or(constants::DONE_FILE_DELAY),
+                    deadline,
+                    pod,
+                },
+                warnings,
+            )),
+            _ => Err(WorkerConfigError(problems)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    const GOOD: [(&str, &str); 5] = [
+        ("AGGREGATOR_URL", "https://10.0.0.1:8080"),
+        ("RESULT_TYPE", "e2e"),
+        ("CA_CERT", "ca"),
+        ("CLIENT_CERT", "cert"),
+        ("CLIENT_KEY", "key"),
+    ];
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let (config, warnings) = WorkerConfig::from_env(&variables(&GOOD), false).unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(
+            config,
+            WorkerConfig {
+                aggregator_urls: vec!["https://10.0.0.1:8080".to_owned()],
+                plugin: PluginName::parse("e2e").unwrap(),
+                target: Target::Global,
+                results_dir: "/tmp/sonobuoy/results".to_owned(),
+                progress_port: "8099".to_owned(),
+                ca_cert: "ca".to_owned(),
+                client_cert: "cert".to_owned(),
+                client_key: "key".to_owned(),
+                done_delay: Duration::from_secs(5),
+                deadline: None,
+                pod: None,
+            }
+        );
+    }
+
+    #[test]
+    fn every_problem_is_named() {
+        let error = WorkerConfig::from_env(&variables(&[("AGGREGATOR_URL", "")]), true).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "loading config: invalid agent configuration: (AggregatorURL not set, ResultsType not set, Couldn't parse CaCert PEM, Couldn't parse ClientCert PEM, Couldn't parse ClientKey PEM, NODE_NAME: invalid node name \"\")"
+        );
+    }
+
+    #[test]
+    fn a_bad_delay_is_said_and_the_default_used() {
+        let mut given = variables(&GOOD);
+        given.insert("SONOBUOY_DONE_FILE_DELAY".to_owned(), "soon".to_owned());
+        let (config, warnings) = WorkerConfig::from_env(&given, false).unwrap();
+        assert_eq!(config.done_delay, Duration::from_secs(5));
+        assert_eq!(
+            warnings,
+            ["SONOBUOY_DONE_FILE_DELAY: \"soon\" is not a duration such as 5s, 1m30s or 250ms"]
+        );
+    }
+}

@@ -1,0 +1,248 @@
+//! The only place that names the YAML crate. Kubernetes reads YAML 1.1 (through Go's yaml.v2), so these options read
+//! `0644` as octal and write `yes`, `on` and `12:30` quoted.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_saphyr::{DuplicateKeyPolicy, Options, SerializerOptions, Spanned};
+
+/// Text that is no YAML, or not of the shape that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct YamlError {
+    /// What is wrong, without the position.
+    pub message: String,
+    /// Where it is, when that is known.
+    pub place: Option<Place>,
+}
+
+/// A position in a text, both counted from one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line.
+    pub line: u64,
+    /// Column.
+    pub column: u64,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}:{}", self.line, self.column)
+    }
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        ignore_binary_tag_for_string: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_events: 20_000_000,
+            max_nodes: 10_000_000,
+            max_total_scalar_bytes: 1 << 30,
+            max_depth: 200,
+        },
+    }
+}
+
+fn failure(error: &serde_saphyr::Error) -> YamlError {
+    let place = error
+        .location()
+        .filter(|location| location.line() > 0)
+        .map(|location| Place {
+            line: location.line(),
+            column: location.column(),
+        });
+    let mut message = error.without_snippet().to_string();
+    if let Some(place) = place {
+        // The crate ends its messages with the position, which callers put in front.
+        for suffix in [
+            format!(" at line {}, column {}", place.line, place.column),
+            format!("at line {}, column {}", place.line, place.column),
+        ] {
+            message = message.replace(&suffix, "");
+        }
+    }
+    YamlError {
+        message: message.trim().trim_end_matches(':').to_owned(),
+        place,
+    }
+}
+
+/// Reads the first document of `text`; later ones are not looked at (core spec §1.2). An empty text reads as null.
+pub fn first_document<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
+    let mut reader = text.as_bytes();
+    let mut documents = serde_saphyr::read_with_options::<_, T>(&mut reader, options());
+    match documents.next() {
+        Some(document) => document.map_err(|error| failure(&error)),
+        None => serde_saphyr::from_str_with_options("null", options()).map_err(|error| failure(&error)),
+    }
+}
+
+/// Reads every document of `text`, empty ones left out.
+pub fn all_documents(text: &str) -> Result<Vec<serde_json::Value>, YamlError> {
+    let documents: Vec<serde_json::Value> =
+        serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| failure(&error))?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// Writes a document that YAML 1.1 readers read back unchanged.
+pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
+    let options: SerializerOptions = serde_saphyr::ser_options! { compact_list_indent: true };
+    serde_saphyr::to_string_with_options(value, options).map_err(|error| YamlError {
+        message: error.to_string(),
+        place: None,
+    })
+}
+
+/// Where the value at `path` (keys, or list indices as decimal numbers) stands in the first document of `text`; the
+/// nearest enclosing value where the path leads nowhere.
+pub fn locate(text: &str, path: &[&str]) -> Option<Place> {
+    let root: Spanned<Located> = first_document(text).ok()?;
+    let mut node = &root;
+    for key in path {
+        let next = match &node.value {
+            Located::Map(map) => map.get(*key),
+            Located::List(list) => key.parse::<usize>().ok().and_then(|index| list.get(index)),
+            Located::Scalar => None,
+        };
+        match next {
+            Some(next) => node = next,
+            None => break,
+        }
+    }
+    let location = node.referenced;
+    (location.line() > 0).then(|| Place {
+        line: location.line(),
+        column: location.column(),
+    })
+}
+
+/// A document reduced to the positions of its values.
+#[derive(Debug)]
+enum Located {
+    Map(BTreeMap<String, Spanned<Located>>),
+    List(Vec<Spanned<Located>>),
+    Scalar,
+}
+
+impl<'de> Deserialize<'de> for Located {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Located;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("any value")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut access: A) -> Result<Located, A::Error> {
+                let mut map = BTreeMap::new();
+                while let Some((key, value)) = access.next_entry()? {
+                    map.insert(key, value);
+                }
+                Ok(Located::Map(map))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut access: A) -> Result<Located, A::Error> {
+                let mut list = Vec::new();
+                while let Some(value) = access.next_element()? {
+                    list.push(value);
+                }
+                Ok(Located::List(list))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Located, E> {
+                Ok(Located::Scalar)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Located, E> {
+                Ok(Located::Scalar)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Located, E> {
+                Ok(Located::Scalar)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Located, E> {
+                Ok(Located::Scalar)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<Located, E> {
+                Ok(Located::Scalar)
+            }
+            fn visit_unit<E>(self) -> Result<Located, E> {
+                Ok(Located::Scalar)
+            }
+            fn visit_none<E>(self) -> Result<Located, E> {
+                Ok(Located::Scalar)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn scalars_read_as_kubernetes_reads_them() {
+        let value: Value = first_document("mode: 0644\non: yes\ntime: 12:30\ntext: 'yes'\n").unwrap();
+        assert_eq!(value, json!({"mode": 420, "on": true, "time": "12:30", "text": "yes"}));
+    }
+
+    #[test]
+    fn only_the_first_document_counts() {
+        assert_eq!(first_document::<Value>("a: 1\n---\nb: [").unwrap(), json!({"a": 1}));
+        assert_eq!(first_document::<Value>("").unwrap(), Value::Null);
+    }
+
+    #[test]
+    fn text_that_looks_like_something_else_is_quoted() {
+        for text in [
+            "yes",
+            "no",
+            "on",
+            "off",
+            "y",
+            "n",
+            "12:30",
+            "1_000",
+            "2020-01-01",
+            "0644",
+            "null",
+            "~",
+            "1e3",
+            "<<",
+            "=",
+            " a",
+            "a: b",
+            "#x",
+            "",
+        ] {
+            let written = to_string(&json!({"k": text})).unwrap();
+            assert_eq!(
+                first_document::<Value>(&written).unwrap(),
+                json!({"k": text}),
+                "{written}"
+            );
+            assert!(written.contains('"') || written.contains('\''), "{written}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        let error = first_document::<Value>("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
+        assert_eq!(error.place.map(|place| place.line), Some(3), "{error:?}");
+    }
+
+    #[test]
+    fn values_are_found_again() {
+        let text = "sonobuoy-config:\n  driver: Job\nspec:\n  env:\n  - name: a\n  - name: b\n";
+        assert_eq!(
+            locate(text, &["sonobuoy-config", "driver"]),
+            Some(Place { line: 2, column: 11 })
+        );
+        assert_eq!(
+            locate(text, &["spec", "env", "1", "name"]),
+            Some(Place { line: 6, column: 11 })
+        );
+        assert_eq!(locate(text, &["spec", "name"]).map(|place| place.line), Some(4));
+    }
+}
