@@ -1,0 +1,256 @@
+//! The ledger of results, in two phases so that nothing is locked while bytes move: [`Ledger::begin`] hands out a
+//! ticket, the body goes to a temporary file, [`Ledger::claim`] lets one request at a time put it in place, and
+//! [`Ledger::finish`] says how that ended.
+
+use std::collections::BTreeMap;
+
+use sono_types::ResultKey;
+
+/// Permission to send the body of one result.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ticket {
+    key: ResultKey,
+    number: u64,
+}
+
+impl Ticket {
+    /// The result it is for.
+    pub fn key(&self) -> &ResultKey {
+        &self.key
+    }
+}
+
+/// Why a result is not taken. The texts are contract (core spec §2.4).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody expects this result (403).
+    #[error("result {0} unexpected")]
+    Unexpected(String),
+    /// It is here already (409).
+    #[error("result {0} already received")]
+    AlreadyReceived(ResultKey),
+}
+
+/// Whether a complete body may be put in place now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Do it, then tell [`Ledger::finish`].
+    Granted,
+    /// Another request is doing so; the sender shall try again, since that one may fail.
+    Busy,
+    /// It is here already.
+    AlreadyReceived,
+}
+
+/// How a ticket ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The result is in place and synced to disk.
+    Stored,
+    /// The content cannot be accepted: the result counts as an error with this reason, unless a good one follows.
+    Refused(String),
+    /// The worker says itself that there is no result, and why.
+    Reported(String),
+    /// The body did not arrive, or could not be stored here: as if nothing had been sent.
+    Aborted,
+}
+
+/// State of one expected result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    Waiting,
+    Stored,
+    Failed,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: State,
+    placing: Option<u64>,
+}
+
+/// All expected results and their states.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: BTreeMap<ResultKey, Entry>,
+    next: u64,
+}
+
+impl Ledger {
+    pub(super) fn expect(&mut self, key: ResultKey) {
+        self.entries.entry(key).or_insert(Entry {
+            state: State::Waiting,
+            placing: None,
+        });
+    }
+
+    pub(super) fn state(&self, key: &ResultKey) -> Option<&State> {
+        self.entries.get(key).map(|entry| &entry.state)
+    }
+
+    pub(super) fn settled(&self, key: &ResultKey) -> bool {
+        self.entries.get(key).is_none_or(|entry| entry.state != State::Waiting)
+    }
+
+    pub(super) fn begin(&mut self, key: &ResultKey) -> Result<Ticket, Refusal> {
+        match self.entries.get(key) {
+            None => Err(Refusal::Unexpected(key.to_string())),
+            Some(Entry {
+                state: State::Stored, ..
+            }) => Err(Refusal::AlreadyReceived(key.clone())),
+            Some(_) => {
+                self.next += 1;
+                Ok(Ticket {
+                    key: key.clone(),
+                    number: self.next,
+                })
+            }
+        }
+    }
+
+    pub(super) fn claim(&mut self, ticket: &Ticket) -> Claim {
+        match self.entries.get_mut(&ticket.key) {
+            Some(Entry {
+                state: State::Stored, ..
+            })
+            | None => Claim::AlreadyReceived,
+            Some(Entry {
+                placing: Some(other), ..
+            }) if *other != ticket.number => Claim::Busy,
+            Some(entry) => {
+                entry.placing = Some(ticket.number);
+                Claim::Granted
+            }
+        }
+    }
+
+    /// Takes the ticket back. True when the result's state changed.
+    pub(super) fn finish(&mut self, ticket: &Ticket, outcome: &Outcome) -> bool {
+        let Some(entry) = self.entries.get_mut(&ticket.key) else {
+            return false;
+        };
+        let claimed = entry.placing == Some(ticket.number);
+        if claimed {
+            entry.placing = None;
+        }
+        let next = match outcome {
+            Outcome::Stored if claimed => State::Stored,
+            Outcome::Refused(_) | Outcome::Reported(_) if entry.state == State::Waiting => State::Failed,
+            _ => return false,
+        };
+        let changed = entry.state != next;
+        entry.state = next;
+        changed
+    }
+
+    /// An error takes the place of a result that is not there. False where there is a result or an error already.
+    pub(super) fn fail(&mut self, key: &ResultKey) -> bool {
+        match self.entries.get_mut(key) {
+            Some(entry) if entry.state == State::Waiting => {
+                entry.state = State::Failed;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sono_types::{PluginName, Target};
+
+    use super::*;
+
+    fn key(node: &str) -> ResultKey {
+        ResultKey::new(PluginName::parse("p").unwrap(), Target::parse(node).unwrap())
+    }
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.expect(key("a"));
+        ledger
+    }
+
+    #[test]
+    fn only_expected_results_are_taken_and_only_once() {
+        let mut ledger = ledger();
+        assert_eq!(
+            ledger.begin(&key("b")).unwrap_err().to_string(),
+            "result p/b unexpected"
+        );
+        let ticket = ledger.begin(&key("a")).unwrap();
+        assert_eq!(ledger.claim(&ticket), Claim::Granted);
+        assert!(ledger.finish(&ticket, &Outcome::Stored));
+        assert_eq!(
+            ledger.begin(&key("a")).unwrap_err().to_string(),
+            "result p/a already received"
+        );
+    }
+
+    #[test]
+    fn a_failed_result_may_be_sent_again() {
+        let mut ledger = ledger();
+        let bad = ledger.begin(&key("a")).unwrap();
+        assert!(ledger.finish(&bad, &Outcome::Refused("no".to_owned())));
+        assert_eq!(ledger.state(&key("a")), Some(&State::Failed));
+        let good = ledger.begin(&key("a")).unwrap();
+        assert_eq!(ledger.claim(&good), Claim::Granted);
+        assert!(ledger.finish(&good, &Outcome::Stored));
+        assert_eq!(ledger.state(&key("a")), Some(&State::Stored));
+    }
+
+    #[test]
+    fn two_requests_do_not_put_the_same_result_in_place_at_once() {
+        let mut ledger = ledger();
+        let (one, two) = (ledger.begin(&key("a")).unwrap(), ledger.begin(&key("a")).unwrap());
+        assert_eq!(ledger.claim(&one), Claim::Granted);
+        assert_eq!(ledger.claim(&two), Claim::Busy);
+        assert!(!ledger.finish(&one, &Outcome::Aborted));
+        assert_eq!(ledger.claim(&two), Claim::Granted);
+        assert!(ledger.finish(&two, &Outcome::Stored));
+        assert_eq!(ledger.claim(&one), Claim::AlreadyReceived);
+    }
+
+    proptest! {
+        /// Whatever is sent in whatever order: a stored result stays stored, exactly one request stored it, and an
+        /// abort changes nothing.
+        #[test]
+        fn stored_is_final(steps in prop::collection::vec((0_usize..3, 0_usize..6), 1..60)) {
+            let mut ledger = ledger();
+            let mut tickets: [Option<Ticket>; 3] = [None, None, None];
+            let (mut stored, mut failed) = (0, false);
+            for (slot, action) in steps {
+                match (action, tickets[slot].take()) {
+                    (0, None) => tickets[slot] = match ledger.begin(&key("a")) {
+                        Ok(ticket) => { prop_assert_eq!(stored, 0); Some(ticket) }
+                        Err(refusal) => { prop_assert_eq!(stored, 1); prop_assert_eq!(refusal, Refusal::AlreadyReceived(key("a"))); None }
+                    },
+                    (1 | 2, Some(ticket)) => {
+                        if ledger.claim(&ticket) == Claim::Granted {
+                            prop_assert_eq!(stored, 0);
+                            if action == 1 {
+                                ledger.finish(&ticket, &Outcome::Stored);
+                                stored += 1;
+                            } else {
+                                tickets[slot] = Some(ticket);
+                            }
+                        } else {
+                            ledger.finish(&ticket, &Outcome::Aborted);
+                        }
+                    }
+                    (3, Some(ticket)) => {
+                        ledger.finish(&ticket, &Outcome::Refused(String::new()));
+                        failed = true;
+                    }
+                    (4, Some(ticket)) => { ledger.finish(&ticket, &Outcome::Aborted); }
+                    (5, kept) => { ledger.fail(&key("a")); failed = true; tickets[slot] = kept; }
+                    (_, kept) => tickets[slot] = kept,
+                }
+                let expected = if stored > 0 { State::Stored } else if failed { State::Failed } else { State::Waiting };
+                prop_assert_eq!(ledger.state(&key("a")), Some(&expected));
+                prop_assert!(stored <= 1);
+            }
+        }
+    }
+}
