@@ -8,6 +8,7 @@ pub mod config;
 pub mod constants;
 pub mod env;
 pub mod exit;
+pub mod files;
 pub mod go_duration;
 pub mod ids;
 pub mod item;
@@ -20,6 +21,7 @@ pub mod worker;
 pub mod yaml;
 
 pub use config::Config;
+pub use files::ResultFiles;
 pub use ids::{NodeName, PluginName, ResultKey, SessionId, Target};
 pub use item::{Item, ResultFormat};
 pub use limits::UploadLimits;
