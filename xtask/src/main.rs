@@ -1,1 +1,44 @@
-fn main() {}
+//! Build, test and release tasks of this repository. Wires the command line to one module per task; knows no product crate.
+
+mod cache;
+mod cluster;
+mod command;
+mod images;
+mod repository;
+mod say;
+mod step;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// One variant per task, one module per variant. A new task (`test`, `ci`, `e2e`, `tidy`, …) is added here and in `run`.
+#[derive(Subcommand)]
+enum Task {
+    /// A real Kubernetes on this machine, built and started by us
+    Cluster(cluster::Arguments),
+    /// Container images of the product and of the tests, written without a container engine
+    Images(images::Arguments),
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    match task {
+        Task::Cluster(arguments) => cluster::run(arguments),
+        Task::Images(arguments) => images::run(&arguments),
+    }
+}
+
+fn main() -> ExitCode {
+    run(Arguments::parse().task).unwrap_or_else(|error| {
+        say::progress(format_args!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,90 @@
+//! What a cluster gets once its API server answers, and whether that is ready.
+
+use std::path::Path;
+
+use anyhow::Context;
+use fs_err as fs;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{fake_nodes, kubectl, node::Node, settings::Settings};
+use crate::{
+    cache, command,
+    images::{self, Archive, short_hex},
+    repository,
+    step::step,
+};
+
+/// The archives of the images that every node needs, packed once per version.
+pub(crate) fn images(coredns: &Path) -> anyhow::Result<Vec<Archive>> {
+    // The program's directory is named for its version and sums, so its path stands for its content.
+    let mut key = Sha256::new();
+    key.update(coredns.as_os_str().as_encoded_bytes());
+    key.update(fs::read(images::pause_source())?);
+    let directory = cache::directory(&format!("system-images-{}", short_hex(&key.finalize())))?;
+    let index = directory.join("archives.json");
+    if !index.exists() {
+        let packed = step("packed the images of the cluster itself", || {
+            let pause = images::pause(&directory)?.write_to(&directory)?;
+            let coredns = images::coredns(coredns.to_path_buf()).write_to(&directory)?;
+            Ok(vec![pause, coredns])
+        })?;
+        fs::write(&index, serde_json::to_vec_pretty(&packed)?)?;
+    }
+    serde_json::from_slice(&fs::read(&index)?).with_context(|| format!("read {}", index.display()))
+}
+
+pub(crate) fn create(kubernetes: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let manifests = repository::root().join("deploy/testbed/manifests/core.yaml");
+    // Without validation kubectl need not read the API server's whole schema first.
+    command::run(
+        kubectl::command(kubernetes)
+            .args(["create", "--validate=false", "-f"])
+            .arg(manifests),
+    )?;
+    if settings.fake_nodes > 0 {
+        let list = serde_json::to_vec(&fake_nodes::list(settings.fake_nodes))?;
+        let mut create = kubectl::command(kubernetes);
+        command::output_with_input(create.args(["create", "--validate=false", "-f", "-"]), &list)?;
+    }
+    Ok(())
+}
+
+/// Asks the API server for one path; `None` while it does not answer or has no such object.
+fn get(kubernetes: &Path, path: &str) -> Option<Value> {
+    let text = command::output(kubectl::command(kubernetes).args(["get", "--raw", path])).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+pub(crate) fn api_is_ready(kubernetes: &Path) -> bool {
+    command::succeeds(kubectl::command(kubernetes).args(["get", "--raw", "/readyz"]))
+}
+
+/// How many of the nodes that the API server lists are ready, and how many it lists.
+pub(crate) fn ready_nodes(kubernetes: &Path) -> anyhow::Result<(Vec<String>, usize)> {
+    let nodes = get(kubernetes, "/api/v1/nodes").context("the API server does not list nodes")?;
+    let items = nodes["items"].as_array().map_or(&[][..], Vec::as_slice);
+    let ready = items.iter().filter(|node| has_condition(node, "Ready"));
+    let names = ready
+        .filter_map(|node| node["metadata"]["name"].as_str().map(str::to_owned))
+        .collect();
+    Ok((names, items.len()))
+}
+
+/// Pods can be created, are scheduled on all nodes, and find Services by name.
+pub(crate) fn is_usable(kubernetes: &Path, nodes: &[Node]) -> bool {
+    let Ok((ready, _)) = ready_nodes(kubernetes) else {
+        return false;
+    };
+    nodes.iter().all(|node| ready.contains(&node.name()))
+        && get(kubernetes, "/api/v1/namespaces/default/serviceaccounts/default").is_some()
+        && get(kubernetes, "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+            .is_some_and(|deployment| has_condition(&deployment, "Available"))
+}
+
+fn has_condition(object: &Value, kind: &str) -> bool {
+    let conditions = object["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+    conditions
+        .iter()
+        .any(|condition| condition["type"] == kind && condition["status"] == "True")
+}

@@ -1,0 +1,126 @@
+//! etcd, API server, controller manager and scheduler: their command lines.
+
+use std::process::Command;
+
+use super::{
+    certificates::{self, API_SERVER, AUTHORITY, KUBELET_CLIENT, SERVICE_ACCOUNTS},
+    daemon::{self, Daemon},
+    kubeconfig,
+    node::{HOST_ADDRESS, POD_NETWORK, SERVICE_NETWORK},
+    programs::Programs,
+    settings::Settings,
+    state,
+};
+
+/// Not 6443 and not 2379: something else on the machine may have those.
+pub(crate) const API_PORT: u16 = 16443;
+const ETCD_PORT: u16 = 12379;
+const ETCD_PEER_PORT: u16 = 12380;
+
+pub(crate) fn start_etcd(programs: &Programs) -> anyhow::Result<Daemon> {
+    let mut etcd = Command::new(&programs.etcd);
+    etcd.arg("--name=sono-testbed")
+        .arg(format!("--data-dir={}", state::path("etcd").display()));
+    for (flag, port) in [
+        ("--listen-client-urls", ETCD_PORT),
+        ("--advertise-client-urls", ETCD_PORT),
+        ("--listen-peer-urls", ETCD_PEER_PORT),
+        ("--initial-advertise-peer-urls", ETCD_PEER_PORT),
+    ] {
+        etcd.arg(format!("{flag}=http://127.0.0.1:{port}"));
+    }
+    etcd.arg(format!(
+        "--initial-cluster=sono-testbed=http://127.0.0.1:{ETCD_PEER_PORT}"
+    ));
+    // A test cluster's data need not survive a power failure. There is one member: no election to wait for.
+    etcd.args([
+        "--unsafe-no-fsync=true",
+        "--heartbeat-interval=10",
+        "--election-timeout=100",
+        "--log-level=warn",
+    ]);
+    daemon::start("etcd", &etcd)
+}
+
+pub(crate) fn start_api_server(programs: &Programs) -> anyhow::Result<Daemon> {
+    let authority = certificates::pair(AUTHORITY);
+    let serving = certificates::pair(API_SERVER);
+    let kubelet_client = certificates::pair(KUBELET_CLIENT);
+    let tokens = certificates::pair(SERVICE_ACCOUNTS);
+    let mut server = Command::new(programs.kubernetes.join("kube-apiserver"));
+    server.arg(format!("--etcd-servers=http://127.0.0.1:{ETCD_PORT}"));
+    server.arg(format!("--advertise-address={HOST_ADDRESS}"));
+    server.arg(format!("--secure-port={API_PORT}"));
+    server.arg(format!("--service-cluster-ip-range={SERVICE_NETWORK}"));
+    server.arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local");
+    for (flag, path) in [
+        ("--client-ca-file", &authority.certificate),
+        ("--tls-cert-file", &serving.certificate),
+        ("--tls-private-key-file", &serving.key),
+        ("--kubelet-certificate-authority", &authority.certificate),
+        ("--kubelet-client-certificate", &kubelet_client.certificate),
+        ("--kubelet-client-key", &kubelet_client.key),
+        ("--service-account-signing-key-file", &tokens.key),
+        ("--service-account-key-file", &tokens.certificate),
+    ] {
+        server.arg(format!("{flag}={}", path.display()));
+    }
+    server.args([
+        // What the product's manifests grant is really tested.
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--allow-privileged=true",
+        "--profiling=false",
+    ]);
+    daemon::start("kube-apiserver", &server)
+}
+
+pub(crate) fn start_controller_manager(programs: &Programs, settings: &Settings) -> anyhow::Result<Daemon> {
+    let authority = certificates::pair(AUTHORITY);
+    let tokens = certificates::pair(SERVICE_ACCOUNTS);
+    let mut manager = Command::new(programs.kubernetes.join("kube-controller-manager"));
+    for (flag, path) in [
+        ("--root-ca-file", &authority.certificate),
+        ("--cluster-signing-cert-file", &authority.certificate),
+        ("--cluster-signing-key-file", &authority.key),
+        ("--service-account-private-key-file", &tokens.key),
+    ] {
+        manager.arg(format!("{flag}={}", path.display()));
+    }
+    manager
+        .arg("--use-service-account-credentials=true")
+        .arg(format!("--cluster-cidr={POD_NETWORK}"));
+    if settings.fake_nodes > 0 {
+        // Nobody sends heartbeats for them.
+        manager.arg("--node-monitor-grace-period=24h");
+    }
+    start_client(
+        "kube-controller-manager",
+        certificates::CONTROLLER_MANAGER,
+        manager,
+        settings,
+    )
+}
+
+pub(crate) fn start_scheduler(programs: &Programs, settings: &Settings) -> anyhow::Result<Daemon> {
+    let scheduler = Command::new(programs.kubernetes.join("kube-scheduler"));
+    start_client("kube-scheduler", certificates::SCHEDULER, scheduler, settings)
+}
+
+/// What controller manager and scheduler have in common. There is one of each, so that nobody has to be elected.
+fn start_client(name: &str, identity: &str, mut command: Command, settings: &Settings) -> anyhow::Result<Daemon> {
+    let config = state::path(&format!("{name}.kubeconfig"));
+    kubeconfig::write(&config, identity)?;
+    for flag in [
+        "--kubeconfig",
+        "--authentication-kubeconfig",
+        "--authorization-kubeconfig",
+    ] {
+        command.arg(format!("{flag}={}", config.display()));
+    }
+    command.args(["--leader-elect=false", "--bind-address=127.0.0.1", "--profiling=false"]);
+    command.arg(format!("--kube-api-qps={}", settings.kube_api_qps));
+    command.arg(format!("--kube-api-burst={}", settings.kube_api_burst));
+    daemon::start(name, &command)
+}

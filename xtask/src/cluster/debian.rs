@@ -1,0 +1,94 @@
+//! Programs that come as Debian packages.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use crate::{command, step::long_step};
+
+pub(crate) struct Package {
+    name: &'static str,
+    /// What is looked for before anything is installed: a program's name or an absolute path.
+    provides: &'static str,
+}
+
+pub(crate) const BUSYBOX: Package = Package {
+    name: "busybox-static",
+    provides: "busybox",
+};
+
+/// Where Debian puts the network plugins.
+pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
+
+pub(crate) const CLUSTER: [Package; 8] = [
+    Package {
+        name: "etcd-server",
+        provides: "etcd",
+    },
+    Package {
+        name: "runc",
+        provides: "runc",
+    },
+    Package {
+        name: "containernetworking-plugins",
+        provides: "/usr/lib/cni/bridge",
+    },
+    Package {
+        name: "iptables",
+        provides: "iptables",
+    },
+    Package {
+        name: "conntrack",
+        provides: "conntrack",
+    },
+    Package {
+        name: "socat",
+        provides: "socat",
+    },
+    Package {
+        name: "iproute2",
+        provides: "ip",
+    },
+    BUSYBOX,
+];
+
+pub(crate) fn ensure(packages: &[Package]) -> anyhow::Result<()> {
+    let missing: Vec<_> = packages
+        .iter()
+        .filter(|package| !package.is_there())
+        .map(|package| package.name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if command::find_program("apt-get").is_none() {
+        bail!("these Debian packages are missing, and there is no apt-get to install them: {list}");
+    }
+    // The package starts its own etcd. We run another one on other ports and want none beside it.
+    let etcd_service = missing.contains(&"etcd-server") && Path::new("/run/systemd/system").exists();
+    if etcd_service {
+        command::run(&mut command::new("systemctl", ["mask", "etcd.service"]))?;
+    }
+    long_step(&format!("installing {list}"), &format!("installed {list}"), || {
+        let install = || {
+            let mut apt = command::new("apt-get", ["install", "-y", "-q", "--no-install-recommends"]);
+            command::run(apt.args(&missing).env("DEBIAN_FRONTEND", "noninteractive"))
+        };
+        // Package lists may be missing or old; only then is the network asked for them.
+        install().or_else(|_| {
+            command::run(&mut command::new("apt-get", ["update", "-q"]))?;
+            install()
+        })
+    })
+}
+
+impl Package {
+    fn is_there(&self) -> bool {
+        if self.provides.starts_with('/') {
+            Path::new(self.provides).exists()
+        } else {
+            command::find_program(self.provides).is_some()
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The kubectl we built, on our cluster.
+
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::Context;
+
+use super::{foreign, programs, state, state::State};
+use crate::command;
+
+/// For steps of the cluster itself, which know where the programs are.
+pub(crate) fn command(kubernetes: &std::path::Path) -> Command {
+    let mut command = Command::new(kubernetes.join("kubectl"));
+    command.arg("--kubeconfig").arg(state::kubeconfig());
+    command
+}
+
+pub(crate) fn pass_through(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let mut kubectl = if let Some(kubeconfig) = foreign::kubeconfig() {
+        command::new(installed()?, ["--kubeconfig".into(), kubeconfig.into_os_string()])
+    } else {
+        let state = State::load()?.context("no cluster runs here; start one with `cargo xtask cluster up`")?;
+        command(&programs::kubernetes_directory(&state.settings.kubernetes)?)
+    };
+    let status = kubectl.args(arguments).status().context("start kubectl")?;
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn installed() -> anyhow::Result<PathBuf> {
+    command::find_program("kubectl").context("there is no kubectl for the cluster of KUBECONFIG")
+}

@@ -1,0 +1,74 @@
+//! `cargo xtask cluster`: a real Kubernetes on this machine, without a container engine and without an image registry.
+//!
+//! Everything is built from the Go module proxy or installed from Debian; `deploy/testbed` pins it. What was started is
+//! known by its control group, never by its name: `down` ends exactly that.
+
+mod addons;
+mod certificates;
+mod cgroup;
+mod configuration;
+mod control_plane;
+mod daemon;
+pub(crate) mod debian;
+mod down;
+mod fake_nodes;
+mod foreign;
+mod go;
+mod host;
+mod kubeconfig;
+mod kubectl;
+mod network;
+mod node;
+mod node_parts;
+mod pin;
+mod programs;
+mod runtime;
+mod settings;
+mod state;
+mod status;
+mod up;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Args, Subcommand};
+
+pub(crate) use runtime::{Runtime, load_images};
+
+use crate::say;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build what is missing and start the cluster; says so and ends when it runs already
+    Up(settings::UpArguments),
+    /// Stop the cluster and remove everything it left on this machine
+    Down,
+    /// Versions, nodes and processes
+    Status,
+    /// Print the path of the kubeconfig and nothing else
+    Kubeconfig,
+    /// Run the kubectl we built against the cluster
+    Kubectl {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Write the pinned Go module of another Kubernetes version to deploy/testbed
+    Pin { version: settings::KubernetesVersion },
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Up(arguments) => up::run(&arguments)?,
+        Command::Down => down::run()?,
+        Command::Status => status::run()?,
+        Command::Kubeconfig => say::data(foreign::kubeconfig().unwrap_or_else(state::kubeconfig).display()),
+        Command::Kubectl { arguments } => return kubectl::pass_through(&arguments),
+        Command::Pin { version } => pin::run(&version)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,88 @@
+//! Which programs make a cluster, and where they are once built.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::{debian, go::Build, pin, settings::KubernetesVersion};
+use crate::{command, repository};
+
+/// In step with `deploy/testbed/containerd/go.mod`.
+const CONTAINERD: &str = "2.4.2";
+/// In step with `deploy/testbed/coredns/go.mod`.
+const COREDNS: &str = "1.15.0";
+
+pub(crate) struct Programs {
+    pub(crate) kubernetes: PathBuf,
+    pub(crate) containerd: PathBuf,
+    pub(crate) coredns: PathBuf,
+    pub(crate) etcd: PathBuf,
+    pub(crate) runc: PathBuf,
+}
+
+pub(crate) fn ensure(version: &KubernetesVersion) -> anyhow::Result<Programs> {
+    debian::ensure(&debian::CLUSTER)?;
+    let installed = |name: &str| command::find_program(name).with_context(|| format!("{name} is not installed"));
+    Ok(Programs {
+        containerd: containerd().ensure()?,
+        coredns: coredns().ensure()?.join("coredns"),
+        kubernetes: kubernetes(version)?.ensure()?,
+        etcd: installed("etcd")?,
+        runc: installed("runc")?,
+    })
+}
+
+pub(crate) fn containerd_directory() -> anyhow::Result<PathBuf> {
+    containerd().directory()
+}
+
+pub(crate) fn kubernetes_directory(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
+    kubernetes(version)?.directory()
+}
+
+/// What is in a cluster besides Kubernetes, for people.
+pub(crate) fn versions() -> String {
+    format!("containerd {CONTAINERD}, CoreDNS {COREDNS}")
+}
+
+fn containerd() -> Build {
+    Build {
+        name: format!("containerd-{CONTAINERD}"),
+        module: repository::root().join("deploy/testbed/containerd"),
+        packages: ["containerd", "containerd-shim-runc-v2", "ctr"]
+            .map(|program| format!("github.com/containerd/containerd/v2/cmd/{program}"))
+            .to_vec(),
+        // Those snapshotters need C libraries or are of no use here.
+        tags: "no_btrfs no_devmapper no_zfs",
+        linker_flags: format!("-X github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}"),
+    }
+}
+
+fn coredns() -> Build {
+    Build {
+        name: format!("coredns-{COREDNS}"),
+        module: repository::root().join("deploy/testbed/coredns"),
+        packages: vec!["github.com/coredns/coredns".to_owned()],
+        tags: "",
+        linker_flags: String::new(),
+    }
+}
+
+fn kubernetes(version: &KubernetesVersion) -> anyhow::Result<Build> {
+    // Without these it calls itself v0.0.0-master, and version checks fail.
+    let stamp = |name: &str, value: &str| format!("-X k8s.io/component-base/version.{name}={value}");
+    let stamps = [
+        stamp("gitVersion", &format!("v{version}")),
+        stamp("gitMajor", "1"),
+        stamp("gitMinor", version.minor()),
+    ];
+    Ok(Build {
+        name: format!("kubernetes-{version}"),
+        module: pin::module(version)?,
+        packages: pin::KUBERNETES_PROGRAMS
+            .map(|program| format!("k8s.io/kubernetes/cmd/{program}"))
+            .to_vec(),
+        tags: "",
+        linker_flags: stamps.join(" "),
+    })
+}

@@ -1,0 +1,77 @@
+//! The container runtimes of the cluster, as something that images are put into.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, bail};
+
+use super::{foreign, node::Node, programs, state::State};
+use crate::{
+    command,
+    images::{Archive, Loaded, load},
+    say,
+    step::step,
+};
+
+pub(crate) struct Runtime {
+    ctr: PathBuf,
+    socket: PathBuf,
+}
+
+impl Runtime {
+    pub(crate) fn of(node: Node, containerd: &Path) -> Self {
+        Self {
+            ctr: containerd.join("ctr"),
+            socket: node.runtime_socket(),
+        }
+    }
+
+    /// `ctr` on the images and containers that the kubelet sees.
+    pub(crate) fn ctr(&self) -> Command {
+        let mut command = Command::new(&self.ctr);
+        command
+            .arg("--address")
+            .arg(&self.socket)
+            .args(["--namespace", "k8s.io"]);
+        command
+    }
+}
+
+/// Puts the images into every node of the cluster that is in use.
+pub(crate) fn load_images(archives: &[Archive]) -> anyhow::Result<()> {
+    if let Some(kubeconfig) = foreign::kubeconfig() {
+        return load_foreign(archives)
+            .with_context(|| format!("load images into the cluster of {}", kubeconfig.display()));
+    }
+    let Some(state) = State::load()?.filter(|state| state.complete) else {
+        bail!("no cluster runs here to load images into; start one with `cargo xtask cluster up`");
+    };
+    let containerd = programs::containerd_directory()?;
+    for node in Node::up_to(state.settings.nodes) {
+        let runtime = Runtime::of(node, &containerd);
+        for archive in archives {
+            let place = format!("{} into {}", archive.reference, node.name());
+            if step(&format!("looked at loading {place}"), || load(&runtime, archive))? == Loaded::AlreadyThere {
+                say::progress(format_args!("  {} had the same image", node.name()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `kind` is the one foreign cluster whose runtimes can be reached.
+fn load_foreign(archives: &[Archive]) -> anyhow::Result<()> {
+    if command::find_program("kind").is_none() {
+        bail!(
+            "only a kind cluster can be loaded, and there is no `kind` here; push the archives to its registry instead"
+        );
+    }
+    for archive in archives {
+        step(&format!("loaded {} by kind", archive.reference), || {
+            command::run(command::new("kind", ["load", "image-archive"]).arg(&archive.path))
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! `cluster up`: from nothing, from a running cluster, or from the remains of one.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    os::unix::{fs::MetadataExt as _, net::UnixStream},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use fs_err as fs;
+
+use super::{
+    addons, certificates, cgroup, control_plane,
+    daemon::{self, Daemon},
+    down, foreign,
+    host::HostSettings,
+    kubeconfig, network,
+    node::{HOST_ADDRESS, Node},
+    node_parts,
+    programs::{self, Programs},
+    runtime::Runtime,
+    settings::{Change, UpArguments},
+    state::{self, State},
+};
+use crate::{
+    cache,
+    images::{self, Archive},
+    say,
+    step::step,
+    wait,
+};
+
+/// Generous: it is only reached when something is broken, and the machine may be busy with other work.
+const LIMIT: Duration = Duration::from_mins(2);
+
+pub(crate) fn run(arguments: &UpArguments) -> anyhow::Result<()> {
+    if let Some(kubeconfig) = foreign::kubeconfig() {
+        say::progress(format_args!(
+            "KUBECONFIG is set: using the cluster of {}, building nothing",
+            kubeconfig.display()
+        ));
+        return Ok(());
+    }
+    require_root()?;
+    let _lock = lock()?;
+    let wanted = &arguments.settings;
+    if let Some(state) = State::load()? {
+        let running = state.complete && daemon::noted()?.iter().all(|daemon| daemon.running);
+        match state.settings.change_to(wanted) {
+            _ if !running => say::progress("removing the remains of a cluster that is not whole"),
+            Change::Nothing => {
+                say::progress(format_args!(
+                    "the cluster is up already: {}",
+                    state::kubeconfig().display()
+                ));
+                return Ok(());
+            }
+            Change::AddNodes => return add_nodes(state, wanted.nodes),
+            Change::Recreate(difference) if arguments.recreate => {
+                say::progress(format_args!("throwing the running cluster away: {difference}"));
+            }
+            Change::Recreate(difference) => bail!(
+                "the running cluster is another one: {difference}\n\
+                 hint: `cargo xtask cluster up --recreate …` throws it away first"
+            ),
+        }
+        down::remove(Some(&state))?;
+    }
+    let programs = programs::ensure(&wanted.kubernetes)?;
+    let archives = addons::images(&programs.coredns)?;
+    // Only now: what it remembers includes iptables, which may just have been installed.
+    let state = State {
+        settings: wanted.clone(),
+        complete: false,
+        host: HostSettings::remember()?,
+    };
+    let done = format!("started Kubernetes {}, {} node(s)", wanted.kubernetes, wanted.nodes);
+    with_hint(step(&done, || start(&programs, &archives, state)))?;
+    say::progress(format_args!("export KUBECONFIG={}", state::kubeconfig().display()));
+    Ok(())
+}
+
+fn require_root() -> anyhow::Result<()> {
+    if fs::metadata("/proc/self")?.uid() != 0 {
+        bail!("must be root: it makes network namespaces, mounts and control groups");
+    }
+    Ok(())
+}
+
+/// Two `up` at once would build over each other; the second waits and finds the cluster of the first.
+pub(crate) fn lock() -> anyhow::Result<fs::File> {
+    let file = fs::File::create(cache::directory("locks")?.join("cluster"))?;
+    file.file().lock().context("lock the cluster")?;
+    Ok(file)
+}
+
+fn with_hint(result: anyhow::Result<()>) -> anyhow::Result<()> {
+    let logs = state::log_directory()?;
+    result.with_context(|| format!("start the cluster (logs: {}; `up` again starts afresh)", logs.display()))
+}
+
+fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow::Result<()> {
+    state.save()?;
+    let settings = state.settings.clone();
+    let nodes = Node::up_to(settings.nodes);
+    cgroup::create(cgroup::DAEMONS)?;
+    certificates::create_authority()?;
+    certificates::create_control_plane()?;
+    kubeconfig::write(&state::kubeconfig(), certificates::ADMINISTRATOR)?;
+    // Pods that take the node's resolver get an empty one: nothing here asks beyond the machine.
+    fs::write(state::path("resolv.conf"), "")?;
+    network::create_host()?;
+    let mut daemons = vec![
+        control_plane::start_etcd(programs)?,
+        control_plane::start_api_server(programs)?,
+    ];
+    thread::scope(|scope| {
+        let runtimes = scope.spawn(|| start_runtimes(&nodes, &nodes, programs, archives));
+        step("  API server ready", || wait_for_api(programs, &mut daemons))?;
+        daemons.push(control_plane::start_controller_manager(programs, &settings)?);
+        daemons.push(control_plane::start_scheduler(programs, &settings)?);
+        daemons.extend(joined(runtimes)?);
+        anyhow::Ok(())
+    })?;
+    daemons.extend(start_nodes(&nodes, programs)?);
+    step("  created cluster DNS", || {
+        addons::create(&programs.kubernetes, &settings)
+    })?;
+    step("  nodes ready and DNS available", || {
+        wait_until_usable(&nodes, programs, &mut daemons)
+    })?;
+    state.complete = true;
+    state.save()
+}
+
+fn add_nodes(mut state: State, count: u8) -> anyhow::Result<()> {
+    let programs = programs::ensure(&state.settings.kubernetes)?;
+    let archives = addons::images(&programs.coredns)?;
+    let before = state.settings.nodes;
+    let all = Node::up_to(count);
+    let new = &all[usize::from(before)..];
+    state.settings.nodes = count;
+    state.complete = false;
+    state.save()?;
+    let done = format!(
+        "added {} node(s) to the {before} of the running cluster",
+        count - before
+    );
+    with_hint(step(&done, || {
+        let mut daemons = start_runtimes(new, &all, &programs, &archives)?;
+        daemons.extend(start_nodes(new, &programs)?);
+        wait_until_usable(&all, &programs, &mut daemons)
+    }))?;
+    state.complete = true;
+    state.save()?;
+    say::progress("images that were loaded before are not on the new nodes: `cargo xtask images --load`");
+    Ok(())
+}
+
+/// Networks one after the other, as each adds routes to the others; then all container runtimes at once.
+fn start_runtimes(
+    new: &[Node],
+    all: &[Node],
+    programs: &Programs,
+    archives: &[Archive],
+) -> anyhow::Result<Vec<Daemon>> {
+    for node in new {
+        fs::create_dir_all(node.directory())?;
+        network::create_node(*node, all)?;
+    }
+    thread::scope(|scope| {
+        let started: Vec<_> = new
+            .iter()
+            .map(|node| scope.spawn(|| start_runtime(*node, programs, archives)))
+            .collect();
+        started.into_iter().map(joined).collect()
+    })
+}
+
+fn start_runtime(node: Node, programs: &Programs, archives: &[Archive]) -> anyhow::Result<Daemon> {
+    certificates::create_node(node)?;
+    let mut containerd = node_parts::start_containerd(node, programs)?;
+    wait::until("the container runtime answers", LIMIT, || {
+        containerd.check()?;
+        Ok(UnixStream::connect(node.runtime_socket()).is_ok().then_some(()))
+    })?;
+    let runtime = Runtime::of(node, &programs.containerd);
+    for archive in archives {
+        images::load(&runtime, archive)?;
+    }
+    Ok(containerd)
+}
+
+fn start_nodes(nodes: &[Node], programs: &Programs) -> anyhow::Result<Vec<Daemon>> {
+    let mut daemons = Vec::new();
+    for node in nodes {
+        daemons.push(node_parts::start_kubelet(*node, programs)?);
+        daemons.push(node_parts::start_proxy(*node, programs)?);
+    }
+    Ok(daemons)
+}
+
+fn wait_for_api(programs: &Programs, daemons: &mut [Daemon]) -> anyhow::Result<()> {
+    let address: SocketAddr = format!("{HOST_ADDRESS}:{}", control_plane::API_PORT).parse()?;
+    wait::until("the API server is ready", LIMIT, || {
+        check(daemons)?;
+        let open = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+        Ok((open && addons::api_is_ready(&programs.kubernetes)).then_some(()))
+    })
+}
+
+fn wait_until_usable(nodes: &[Node], programs: &Programs, daemons: &mut [Daemon]) -> anyhow::Result<()> {
+    wait::until("all nodes are ready and cluster DNS is available", LIMIT, || {
+        check(daemons)?;
+        Ok(addons::is_usable(&programs.kubernetes, nodes).then_some(()))
+    })
+}
+
+fn check(daemons: &mut [Daemon]) -> anyhow::Result<()> {
+    daemons.iter_mut().try_for_each(Daemon::check)
+}
+
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}

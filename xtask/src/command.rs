@@ -1,0 +1,97 @@
+//! Running other programs so that a failure carries what the program said.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use anyhow::{Context, bail};
+
+/// Where Debian keeps what only root runs; an ordinary user's `PATH` lacks it.
+const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
+
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(SYSTEM_DIRECTORIES.iter().map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+pub(crate) fn new<I, A>(program: impl AsRef<OsStr>, arguments: I) -> Command
+where
+    I: IntoIterator<Item = A>,
+    A: AsRef<OsStr>,
+{
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+/// Runs it to its end and returns its stdout.
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("start {}", describe(command)))?;
+    checked(command, output)
+}
+
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    output(command).map(drop)
+}
+
+pub(crate) fn output_with_input(command: &mut Command, input: &[u8]) -> anyhow::Result<String> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("start {}", describe(command)))?;
+    // The pipe is dropped (closed) at the end of the statement. Programs used here read all input before they answer.
+    let written = child.stdin.take().context("no stdin")?.write_all(input);
+    let text = checked(command, child.wait_with_output()?)?;
+    written.with_context(|| format!("write to {}", describe(command)))?;
+    Ok(text)
+}
+
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// Its output goes where ours goes: for compilers, whose progress a person wants to see.
+pub(crate) fn run_visibly(command: &mut Command) -> anyhow::Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("start {}", describe(command)))?;
+    if !status.success() {
+        bail!("{}: {status}", describe(command));
+    }
+    Ok(())
+}
+
+fn checked(command: &Command, output: Output) -> anyhow::Result<String> {
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {}: {}", describe(command), output.status, said.trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{}: output is not UTF-8", describe(command)))
+}
+
+fn describe(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let arguments = command.get_args().take(6).map(OsStr::to_string_lossy);
+    [name.to_string_lossy()]
+        .into_iter()
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask images`: OCI archives without a container engine, the same bytes from the same inputs.
+
+mod archive;
+mod load;
+mod product;
+mod reference;
+mod root;
+mod system;
+mod test_plugin;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, ValueEnum};
+use fs_err as fs;
+
+use crate::{cluster, repository, say, step::step};
+
+pub(crate) use archive::Archive;
+pub(crate) use load::{Loaded, load};
+pub(crate) use reference::PAUSE;
+pub(crate) use root::short_hex;
+pub(crate) use system::{coredns, pause, pause_source};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Import the images into the container runtime of every node of the test cluster
+    #[arg(long)]
+    load: bool,
+    /// Cargo profile of the binaries: image-dev is quick to build, release is what users get
+    #[arg(long, default_value = "image-dev")]
+    profile: String,
+    /// Where the archives go
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Build only this image (may be repeated)
+    #[arg(long, value_name = "IMAGE")]
+    only: Vec<Name>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Name {
+    Testplugin,
+    Worker,
+    Aggregator,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| repository::root().join("target/images"));
+    fs::create_dir_all(&out)?;
+    let archives = build(arguments, &out)?;
+    for archive in &archives {
+        say::data(format_args!(
+            "{} {} {}",
+            archive.reference,
+            archive.digest,
+            archive.path.display()
+        ));
+    }
+    if arguments.load {
+        cluster::load_images(&archives)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build(arguments: &Arguments, out: &Path) -> anyhow::Result<Vec<Archive>> {
+    let wanted = |name| arguments.only.is_empty() || arguments.only.contains(&name);
+    let mut images = Vec::new();
+    if wanted(Name::Testplugin) {
+        images.push(test_plugin::image()?);
+    }
+    if wanted(Name::Worker) || wanted(Name::Aggregator) {
+        let binaries = product::build(&arguments.profile)?;
+        if wanted(Name::Worker) {
+            images.push(product::worker_image(&binaries));
+        }
+        if wanted(Name::Aggregator) {
+            images.push(product::aggregator_image(&binaries));
+        }
+    }
+    let mut archives = Vec::new();
+    for image in images {
+        let archive = step(&format!("packed {}", image.reference), || image.write_to(out))?;
+        archives.push(archive);
+    }
+    Ok(archives)
+}

@@ -1,0 +1,14 @@
+//! The references under which our images are known. `sono`'s own defaults for a development build are the first two.
+//!
+//! The registry name does not exist, and the tag is not `latest`: the pull policy stays `IfNotPresent`, and nothing is ever pulled.
+
+/// The slim sidecar that uploads results.
+pub(crate) const WORKER: &str = "sono.local/sono-worker:dev";
+/// Both programs; answers to `/sonobuoy aggregator|worker|…`, so that it also serves as the one `--sonobuoy-image`.
+pub(crate) const AGGREGATOR: &str = "sono.local/sono:dev";
+/// A shell and the usual small tools, for the plugins of the tests.
+pub(crate) const TEST_PLUGIN: &str = "sono.local/testplugin:dev";
+/// Holds a pod's namespaces open in the test cluster.
+pub(crate) const PAUSE: &str = "sono.local/pause:dev";
+/// Cluster DNS of the test cluster.
+pub(crate) const COREDNS: &str = "sono.local/coredns:dev";

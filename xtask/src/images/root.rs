@@ -1,0 +1,125 @@
+//! The file system of an image as a sorted map; becomes the bytes of one layer.
+
+use std::{collections::BTreeMap, io::Write, path::PathBuf};
+
+use anyhow::Context;
+use flate2::{Compression, GzBuilder};
+use fs_err as fs;
+use sha2::{Digest as _, Sha256};
+use tar::{EntryType, Header};
+
+/// The user that images run as.
+pub(crate) const NON_ROOT: u32 = 65532;
+
+pub(crate) enum Entry {
+    Directory {
+        mode: u32,
+    },
+    /// A program on this machine, executable by everyone.
+    Program(PathBuf),
+    Text(String),
+    Link(String),
+}
+
+#[derive(Default)]
+pub(crate) struct Root(BTreeMap<String, Entry>);
+
+pub(crate) struct Layer {
+    pub(crate) compressed: Vec<u8>,
+    /// Of the bytes before compression: what the image's configuration names.
+    pub(crate) diff_id: String,
+}
+
+impl Root {
+    /// Paths are absolute, as seen in the container; directories above are added.
+    pub(crate) fn with(mut self, path: &str, entry: Entry) -> Self {
+        let path = path.trim_start_matches('/');
+        for (end, _) in path.match_indices('/') {
+            self.0
+                .entry(path[..end].to_owned())
+                .or_insert(Entry::Directory { mode: 0o755 });
+        }
+        self.0.insert(path.to_owned(), entry);
+        self
+    }
+
+    /// What a static program and a non-root user need: name lookups from files and DNS alone, names for the users, `/tmp`.
+    pub(crate) fn with_basics(self) -> Self {
+        self.with("/etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()))
+            .with(
+                "/etc/passwd",
+                Entry::Text(format!(
+                    "root:x:0:0:root:/:/bin/sh\nsonobuoy:x:1000:1000:sonobuoy:/:/bin/sh\nnonroot:x:{NON_ROOT}:{NON_ROOT}:nonroot:/:/bin/sh\n"
+                )),
+            )
+            .with("/etc/group", Entry::Text(format!("root:x:0:\nsonobuoy:x:1000:\nnonroot:x:{NON_ROOT}:\n")))
+            .with("/tmp", Entry::Directory { mode: 0o1777 })
+    }
+
+    pub(crate) fn layer(&self) -> anyhow::Result<Layer> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, entry) in &self.0 {
+            append(&mut archive, path, entry).with_context(|| format!("add {path} to the image"))?;
+        }
+        let bytes = archive.into_inner()?;
+        let diff_id = format!("sha256:{}", hex(&Sha256::digest(&bytes)));
+        // No time and no file name in the header: the same files give the same bytes.
+        let mut compressor = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
+        compressor.write_all(&bytes)?;
+        Ok(Layer {
+            compressed: compressor.finish()?,
+            diff_id,
+        })
+    }
+}
+
+fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, entry: &Entry) -> anyhow::Result<()> {
+    let mut header = Header::new_ustar();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    match entry {
+        Entry::Directory { mode } => {
+            header.set_entry_type(EntryType::Directory);
+            header.set_mode(*mode);
+            header.set_size(0);
+            archive.append_data(&mut header, format!("{path}/"), std::io::empty())?;
+        }
+        Entry::Program(source) => file(archive, &mut header, path, 0o755, &fs::read(source)?)?,
+        Entry::Text(text) => file(archive, &mut header, path, 0o644, text.as_bytes())?,
+        Entry::Link(target) => {
+            header.set_entry_type(EntryType::Symlink);
+            header.set_mode(0o777);
+            header.set_size(0);
+            archive.append_link(&mut header, path, target)?;
+        }
+    }
+    Ok(())
+}
+
+fn file(
+    archive: &mut tar::Builder<Vec<u8>>,
+    header: &mut Header,
+    path: &str,
+    mode: u32,
+    bytes: &[u8],
+) -> anyhow::Result<()> {
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(mode);
+    header.set_size(u64::try_from(bytes.len())?);
+    Ok(archive.append_data(header, path, bytes)?)
+}
+
+/// Enough of a digest to tell cache entries apart.
+pub(crate) fn short_hex(bytes: &[u8]) -> String {
+    hex(&bytes[..bytes.len().min(6)])
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0xf])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}

@@ -1,0 +1,39 @@
+//! The images that the test cluster itself needs.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    archive::Image,
+    reference,
+    root::{Entry, Root},
+};
+use crate::{command, repository};
+
+/// Compiles the pause program into `directory`. A C compiler is there wherever Rust links.
+pub(crate) fn pause(directory: &Path) -> anyhow::Result<Image> {
+    let program = directory.join("pause");
+    command::run(
+        command::new("cc", ["-static", "-Os", "-s", "-o"])
+            .arg(&program)
+            .arg(pause_source()),
+    )?;
+    let root = Root::default().with("/pause", Entry::Program(program));
+    Ok(Image {
+        reference: reference::PAUSE,
+        root,
+        command: vec!["/pause".to_owned()],
+    })
+}
+
+pub(crate) fn pause_source() -> PathBuf {
+    repository::root().join("deploy/images/pause/pause.c")
+}
+
+pub(crate) fn coredns(program: PathBuf) -> Image {
+    let root = Root::default().with_basics().with("/coredns", Entry::Program(program));
+    Image {
+        reference: reference::COREDNS,
+        root,
+        command: vec!["/coredns".to_owned()],
+    }
+}

@@ -1,0 +1,31 @@
+//! The image of the tests' plugins: Debian's static busybox.
+
+use anyhow::Context;
+use fs_err as fs;
+
+use super::{
+    archive::Image,
+    reference,
+    root::{Entry, Root},
+};
+use crate::{cluster::debian, command};
+
+const APPLETS: &str = "cat chmod cp date echo env false grep gzip head hostname id kill ls mkdir mv nc nslookup printf ps rm \
+                       sed seq sh sleep tail tar test touch true wc wget";
+
+pub(crate) fn image() -> anyhow::Result<Image> {
+    debian::ensure(&[debian::BUSYBOX])?;
+    let busybox = command::find_program("busybox").context("busybox is not installed")?;
+    // On Debian 12 /usr/bin/busybox is the file, on others a link to it.
+    let mut root = Root::default()
+        .with_basics()
+        .with("/bin/busybox", Entry::Program(fs::canonicalize(busybox)?));
+    for applet in APPLETS.split_whitespace() {
+        root = root.with(&format!("/bin/{applet}"), Entry::Link("busybox".to_owned()));
+    }
+    Ok(Image {
+        reference: reference::TEST_PLUGIN,
+        root,
+        command: vec!["/bin/sh".to_owned()],
+    })
+}
