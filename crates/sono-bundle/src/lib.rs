@@ -1,1 +1,23 @@
-//! Tar codec with limits, durable store, and one reader over directory or tarball.
+//! Archives and files: packing and unpacking with limits, a store that survives `kill -9`, and one reader over an
+//! extracted directory or a tarball.
+//!
+//! It knows bytes, names and paths. What a result means, where things stand in the archive, and who is allowed to send
+//! what is decided elsewhere. Everything here is synchronous; async callers use a blocking task.
+
+mod codec;
+mod files;
+mod read;
+mod store;
+mod walk;
+
+pub use codec::{
+    gzip::ArchiveError,
+    pack::{PackError, Packed, pack_directory},
+    unpack::{UnpackError, Unpacked, unpack_tar_gz},
+};
+pub use files::DirectoryFiles;
+pub use read::{Bundle, ReadError};
+pub use store::{
+    FileNameError, PlaceError, SealError, Sealed, StoreError, place_archive, place_file, safe_file_name, seal,
+    write_durably,
+};

@@ -1,0 +1,332 @@
+//! Walks the entries of a `.tar.gz` from an untrusted source: never more memory than one header needs, never more bytes
+//! than the bounds allow, and damage is told apart from errors of our own disk.
+
+use std::{
+    cell::{Cell, RefCell},
+    io::{self, BufRead, BufReader, Read},
+    ops::ControlFlow,
+    rc::Rc,
+};
+
+use flate2::bufread::MultiGzDecoder;
+use tar::{Archive, EntryType};
+
+/// Bytes of headers that may precede one entry. Long names and PAX records are held in memory, so they have a limit of
+/// their own.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// Why an archive cannot be read (any further).
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The bytes could not be fetched; nothing is known about the archive itself.
+    #[error("cannot read the archive's bytes")]
+    Source(#[source] io::Error),
+    /// There are no bytes at all.
+    #[error("not a gzip file: it is empty")]
+    Empty,
+    /// The content does not begin as gzip does.
+    #[error("not a gzip file")]
+    NotGzip,
+    /// The gzip stream is broken: wrong checksum, invalid data, or garbage after its end.
+    #[error("damaged gzip stream")]
+    Damaged(#[source] io::Error),
+    /// The gzip stream or the tar archive in it ends too early.
+    #[error("truncated archive")]
+    Truncated,
+    /// The gzip stream holds no tar archive.
+    #[error("gzip stream holds no tar archive")]
+    NotTar(#[source] io::Error),
+    /// A header (a long name, say) is larger than any sensible one.
+    #[error("archive has a header of more than {limit} bytes")]
+    Header {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// It unpacks to more than is allowed.
+    #[error("archive unpacks to more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// It is compressed so well that it must be a bomb.
+    #[error("archive unpacks to more than {limit} times its size")]
+    Ratio {
+        /// The limit: bytes unpacked for each byte compressed.
+        limit: u64,
+    },
+}
+
+impl ArchiveError {
+    /// Whether the archive itself is at fault, and not the means of reading it.
+    pub fn is_content(&self) -> bool {
+        !matches!(self, Self::Source(_))
+    }
+}
+
+/// How much an archive may unpack to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) max_bytes: u64,
+    pub(crate) max_ratio: u64,
+    pub(crate) ratio_floor: u64,
+}
+
+impl Bounds {
+    pub(crate) const NONE: Self = Self {
+        max_bytes: u64::MAX,
+        max_ratio: u64::MAX,
+        ratio_floor: u64::MAX,
+    };
+}
+
+/// One entry of an archive.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The name as it stands in the archive.
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: Kind,
+    /// Bytes of content.
+    pub(crate) size: u64,
+    /// Permission bits.
+    pub(crate) mode: u32,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    /// Links, devices and whatever else is neither file nor directory; the word names it.
+    Other(&'static str),
+}
+
+/// Why a walk ended early: the archive, or whoever looked at its entries.
+#[derive(Debug)]
+pub(crate) enum WalkError<E> {
+    Archive(ArchiveError),
+    Visitor(E),
+}
+
+/// Calls `visit` for every entry, in the archive's order. An error that `visit` got from the content's reader counts as
+/// the archive's error. After the last entry the rest of the stream is read too, so that damage at its end is noticed;
+/// not so when `visit` breaks off.
+pub(crate) fn walk_entries<E>(
+    reader: impl Read,
+    bounds: Bounds,
+    visit: &mut dyn FnMut(&Head, &mut dyn Read) -> Result<ControlFlow<()>, E>,
+) -> Result<(), WalkError<E>> {
+    let meter = Rc::new(Meter::new(bounds));
+    let mut compressed = BufReader::with_capacity(
+        64 << 10,
+        Compressed {
+            inner: reader,
+            meter: Rc::clone(&meter),
+        },
+    );
+    match compressed.fill_buf() {
+        Ok([]) => return Err(WalkError::Archive(ArchiveError::Empty)),
+        Ok(start) if !start.starts_with(&[0x1f]) => return Err(WalkError::Archive(ArchiveError::NotGzip)),
+        Ok(_) => {}
+        Err(error) => return Err(WalkError::Archive(meter.explain(error))),
+    }
+    let plain = Plain {
+        inner: MultiGzDecoder::new(compressed),
+        meter: Rc::clone(&meter),
+    };
+    let mut archive = Archive::new(plain);
+    let archive_error = |error: io::Error| WalkError::Archive(meter.explain(error));
+    meter.begin_header();
+    let mut entries = archive.entries().map_err(archive_error)?;
+    loop {
+        meter.begin_header();
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(archive_error)?;
+        let kind = kind(entry.header().entry_type());
+        let head = Head {
+            name: entry.path_bytes().into_owned(),
+            kind: match kind {
+                // Archives of the oldest kind mark directories by the slash alone.
+                Some(Kind::File) if entry.path_bytes().ends_with(b"/") => Kind::Directory,
+                Some(kind) => kind,
+                // A PAX record for the whole archive describes no file.
+                None => {
+                    meter.begin_content();
+                    io::copy(&mut entry, &mut io::sink()).map_err(archive_error)?;
+                    continue;
+                }
+            },
+            size: entry.size(),
+            mode: entry.header().mode().unwrap_or(0o644),
+        };
+        meter.begin_content();
+        let mut content = Exactly {
+            left: head.size,
+            inner: &mut entry,
+            meter: &meter,
+        };
+        let flow = visit(&head, &mut content).map_err(|error| match meter.take_failure() {
+            Some(failure) => WalkError::Archive(failure),
+            None => WalkError::Visitor(error),
+        })?;
+        if flow.is_break() {
+            return Ok(());
+        }
+        io::copy(&mut content, &mut io::sink()).map_err(archive_error)?;
+    }
+    meter.begin_content();
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(archive_error)?;
+    Ok(())
+}
+
+fn kind(entry: EntryType) -> Option<Kind> {
+    Some(match entry {
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
+        EntryType::Directory => Kind::Directory,
+        EntryType::XGlobalHeader => return None,
+        EntryType::Symlink => Kind::Other("symbolic link"),
+        EntryType::Link => Kind::Other("hard link"),
+        EntryType::Char => Kind::Other("character device"),
+        EntryType::Block => Kind::Other("block device"),
+        EntryType::Fifo => Kind::Other("named pipe"),
+        _ => Kind::Other("special entry"),
+    })
+}
+
+/// Counts on both sides of the decompressor, and keeps the first failure: readers above it may wrap or lose it.
+#[derive(Debug)]
+struct Meter {
+    bounds: Bounds,
+    compressed: Cell<u64>,
+    plain: Cell<u64>,
+    /// What is left for headers; `None` while content is read.
+    header_left: Cell<Option<u64>>,
+    failure: RefCell<Option<ArchiveError>>,
+}
+
+impl Meter {
+    fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            compressed: Cell::new(0),
+            plain: Cell::new(0),
+            header_left: Cell::new(None),
+            failure: RefCell::new(None),
+        }
+    }
+
+    fn begin_header(&self) {
+        self.header_left.set(Some(MAX_HEADER_BYTES));
+    }
+
+    fn begin_content(&self) {
+        self.header_left.set(None);
+    }
+
+    fn fail(&self, failure: ArchiveError) -> io::Error {
+        let error = io::Error::other(failure.to_string());
+        self.failure.borrow_mut().get_or_insert(failure);
+        error
+    }
+
+    fn take_failure(&self) -> Option<ArchiveError> {
+        self.failure.borrow_mut().take()
+    }
+
+    /// What an error of the tar reader means: the failure below it, or else that this is no tar archive.
+    fn explain(&self, error: io::Error) -> ArchiveError {
+        self.take_failure().unwrap_or_else(|| {
+            if error.kind() == io::ErrorKind::UnexpectedEof || error.to_string().contains("failed to read entire block")
+            {
+                ArchiveError::Truncated
+            } else {
+                ArchiveError::NotTar(error)
+            }
+        })
+    }
+
+    fn count_plain(&self, bytes: u64) -> io::Result<()> {
+        let plain = self.plain.get().saturating_add(bytes);
+        self.plain.set(plain);
+        if let Some(left) = self.header_left.get() {
+            match left.checked_sub(bytes) {
+                Some(left) => self.header_left.set(Some(left)),
+                None => {
+                    return Err(self.fail(ArchiveError::Header {
+                        limit: MAX_HEADER_BYTES,
+                    }));
+                }
+            }
+        }
+        if plain > self.bounds.max_bytes {
+            return Err(self.fail(ArchiveError::TooLarge {
+                limit: self.bounds.max_bytes,
+            }));
+        }
+        if plain > self.bounds.ratio_floor && plain / self.compressed.get().max(1) > self.bounds.max_ratio {
+            return Err(self.fail(ArchiveError::Ratio {
+                limit: self.bounds.max_ratio,
+            }));
+        }
+        Ok(())
+    }
+}
+
+/// The bytes as they come, counted.
+struct Compressed<R> {
+    inner: R,
+    meter: Rc<Meter>,
+}
+
+impl<R: Read> Read for Compressed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.inner.read(buffer) {
+                Ok(count) => {
+                    let total = self.meter.compressed.get().saturating_add(count as u64);
+                    self.meter.compressed.set(total);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.meter.fail(ArchiveError::Source(error))),
+            }
+        }
+    }
+}
+
+/// The bytes out of the decompressor, counted and bounded.
+struct Plain<R> {
+    inner: R,
+    meter: Rc<Meter>,
+}
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A header is read in small steps, so the limit for headers is not overshot by much.
+        match self.inner.read(buffer) {
+            Ok(count) => {
+                self.meter.count_plain(count as u64)?;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.meter.fail(ArchiveError::Truncated)),
+            Err(error) => Err(self.meter.fail(ArchiveError::Damaged(error))),
+        }
+    }
+}
+
+/// Content of exactly the size that the header says; the tar reader would let a truncated one pass.
+struct Exactly<'a, R> {
+    left: u64,
+    inner: R,
+    meter: &'a Meter,
+}
+
+impl<R: Read> Read for Exactly<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        if count == 0 && self.left > 0 && !buffer.is_empty() {
+            return Err(self.meter.fail(ArchiveError::Truncated));
+        }
+        self.left = self.left.saturating_sub(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,6 @@
+//! Tar and gzip, both ways.
+
+pub(crate) mod gzip;
+pub(crate) mod name;
+pub(crate) mod pack;
+pub(crate) mod unpack;

@@ -1,0 +1,188 @@
+//! Packing a directory (core spec §5.1, §5.2, without its oddity W-27).
+
+use std::{
+    io::{self, Read, Write},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use fs_err as fs;
+use tar::{Builder, EntryType, Header};
+
+use crate::walk::{is_gone, walk};
+
+/// What went into an archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Entries, directories included.
+    pub entries: u64,
+    /// Bytes of content before compression.
+    pub bytes: u64,
+    /// Names of files whose size changed meanwhile: they are cut, or filled up with zeros, at the size they had first.
+    pub changed: Vec<String>,
+    /// Names of files that could not be read at all, with the reason. They are not in the archive.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// Why a directory was not packed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// There is no such directory.
+    #[error("no directory {}", .0.display())]
+    NoDirectory(PathBuf),
+    /// The directory cannot be listed.
+    #[error("cannot list the files to pack")]
+    List(#[source] io::Error),
+    /// The archive cannot be written.
+    #[error("cannot write the archive")]
+    Write(#[source] io::Error),
+}
+
+impl From<io::Error> for PackError {
+    fn from(error: io::Error) -> Self {
+        Self::List(error)
+    }
+}
+
+/// Packs every regular file and directory below `directory` as `.tar.gz` into `writer`: names relative to it, with `/`,
+/// in lexical order; links and special files are left out. `exclude` are paths that are left out, compared as they are
+/// found below `directory`. Files may change while they are read: what then happened is in the returned value.
+/// `compression` is gzip's level, 0 to 9.
+pub fn pack_directory<W: Write>(
+    directory: &Path,
+    writer: W,
+    exclude: &[PathBuf],
+    compression: u32,
+) -> Result<(W, Packed), PackError> {
+    if !directory.is_dir() {
+        return Err(PackError::NoDirectory(directory.to_path_buf()));
+    }
+    let encoder = GzEncoder::new(writer, Compression::new(compression.min(9)));
+    let mut builder = Builder::new(encoder);
+    builder.sparse(false);
+    let mut packed = Packed::default();
+    walk(directory, &mut |found| {
+        if exclude.contains(&found.path) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if found.kind.is_dir() {
+            let metadata = match fs::symlink_metadata(&found.path) {
+                Ok(metadata) => metadata,
+                Err(error) if is_gone(&error) => return Ok(ControlFlow::Continue(())),
+                Err(error) => return Err(PackError::List(error)),
+            };
+            let mut header = Header::new_gnu();
+            header.set_metadata(&metadata);
+            header.set_entry_type(EntryType::Directory);
+            header.set_size(0);
+            builder
+                .append_data(&mut header, relative(directory, &found.path), io::empty())
+                .map_err(PackError::Write)?;
+            packed.entries += 1;
+        } else if found.kind.is_file() {
+            let opened = fs::File::open(&found.path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+            let (file, metadata) = match opened {
+                Ok((_, metadata)) if !metadata.is_file() => return Ok(ControlFlow::Continue(())),
+                Ok(opened) => opened,
+                Err(error) if is_gone(&error) => return Ok(ControlFlow::Continue(())),
+                Err(error) => {
+                    packed.skipped.push((found.name.clone(), error.to_string()));
+                    return Ok(ControlFlow::Continue(()));
+                }
+            };
+            let size = metadata.len();
+            let mut header = Header::new_gnu();
+            header.set_metadata(&metadata);
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(size);
+            let mut content = Exactly::new(file, size);
+            builder
+                .append_data(&mut header, relative(directory, &found.path), &mut content)
+                .map_err(PackError::Write)?;
+            packed.entries += 1;
+            packed.bytes += size;
+            if content.short || grown(content.inner) {
+                packed.changed.push(found.name.clone());
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let writer = builder
+        .into_inner()
+        .and_then(GzEncoder::finish)
+        .map_err(PackError::Write)?;
+    Ok((writer, packed))
+}
+
+fn relative<'a>(directory: &Path, path: &'a Path) -> &'a Path {
+    path.strip_prefix(directory)
+        .expect("the walk yields only paths below its root")
+}
+
+/// Whether there is more after what was read.
+fn grown(mut reader: impl Read) -> bool {
+    matches!(reader.read(&mut [0]), Ok(1))
+}
+
+/// Yields exactly as many bytes as were promised: zeros where there are no more, or where they cannot be read.
+struct Exactly<R> {
+    inner: R,
+    left: u64,
+    short: bool,
+}
+
+impl<R> Exactly<R> {
+    fn new(inner: R, size: u64) -> Self {
+        Self {
+            inner,
+            left: size,
+            short: false,
+        }
+    }
+}
+
+impl<R: Read> Read for Exactly<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = &mut buffer[..wanted];
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let mut count = 0;
+        if !self.short {
+            match self.inner.read(buffer) {
+                Ok(read) => count = read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                // A header that promises bytes is written already; without them the whole archive would be lost.
+                Err(_) => {}
+            }
+        }
+        if count == 0 {
+            self.short = true;
+            buffer.fill(0);
+            count = buffer.len();
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_has_the_promised_size_whatever_the_file_does() {
+        let read = |content: &[u8], size| {
+            let mut reader = Exactly::new(content, size);
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).unwrap();
+            (bytes, reader.short, grown(reader.inner))
+        };
+        assert_eq!(read(b"abc", 3), (b"abc".to_vec(), false, false));
+        assert_eq!(read(b"ab", 4), (b"ab\0\0".to_vec(), true, false));
+        assert_eq!(read(b"abcd", 2), (b"ab".to_vec(), false, true));
+        assert_eq!(read(b"", 0), (vec![], false, false));
+    }
+}

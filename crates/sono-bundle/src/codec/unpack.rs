@@ -1,0 +1,209 @@
+//! Unpacking archives from untrusted sources (core spec §5.3, without its holes W-4 and W-28).
+
+use std::{
+    io::{self, Read},
+    ops::ControlFlow,
+    path::Path,
+};
+
+use fs_err as fs;
+use sono_types::UploadLimits;
+
+use super::{
+    gzip::{ArchiveError, Bounds, Head, Kind, WalkError, walk_entries},
+    name::{NameFault, normalize},
+};
+
+/// What came out of an archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Entries in the archive, those left out too.
+    pub entries: u64,
+    /// Bytes of content that were written.
+    pub bytes: u64,
+    /// Links and special files that were left out: `name (kind)`.
+    pub dropped: Vec<String>,
+}
+
+/// Why an archive was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The archive cannot be read, or it is larger than allowed.
+    #[error(transparent)]
+    Archive(ArchiveError),
+    /// An entry's name is one that no honest archive has.
+    #[error("archive entry {name:?} {fault}")]
+    Name {
+        /// The name as far as it can be shown.
+        name: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The archive has too many entries.
+    #[error("archive has more than {limit} entries")]
+    TooManyEntries {
+        /// The limit.
+        limit: u64,
+    },
+    /// The archive has an entry that is a file and a directory at the same time.
+    #[error("archive entry {name:?} is both a file and a directory")]
+    Conflict {
+        /// The name.
+        name: String,
+    },
+    /// Our own disk failed.
+    #[error("cannot write archive entry {name:?}")]
+    Write {
+        /// The name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl UnpackError {
+    /// Whether the archive is at fault: sending it again does not help. Otherwise it is our own disk.
+    pub fn is_content(&self) -> bool {
+        match self {
+            Self::Archive(error) => error.is_content(),
+            Self::Name { .. } | Self::TooManyEntries { .. } | Self::Conflict { .. } => true,
+            Self::Write { .. } => false,
+        }
+    }
+}
+
+/// Unpacks the `.tar.gz` in `reader` into `directory`, which must be an empty directory that nobody else writes to.
+/// Only regular files and directories are made; links and special files are left out and reported. Names lose a leading
+/// `/`; names that lead out of the directory end it with an error, as does any limit that is exceeded. What was written
+/// until then stays in `directory`.
+pub fn unpack_tar_gz(reader: impl Read, directory: &Path, limits: &UploadLimits) -> Result<Unpacked, UnpackError> {
+    let bounds = Bounds {
+        // Headers count too; each entry has one or, with a long name, a few.
+        max_bytes: limits
+            .max_unpacked_bytes
+            .saturating_add(limits.max_entries.saturating_mul(4096))
+            .saturating_add(1 << 20),
+        max_ratio: limits.max_ratio,
+        ratio_floor: limits.ratio_floor_bytes,
+    };
+    let mut unpacker = Unpacker {
+        directory,
+        limits,
+        done: Unpacked::default(),
+    };
+    walk_entries(reader, bounds, &mut |head, content| {
+        unpacker.entry(head, content).map(|()| ControlFlow::Continue(()))
+    })
+    .map_err(|error| match error {
+        WalkError::Archive(ArchiveError::TooLarge { .. }) => UnpackError::Archive(ArchiveError::TooLarge {
+            limit: limits.max_unpacked_bytes,
+        }),
+        WalkError::Archive(error) => UnpackError::Archive(error),
+        WalkError::Visitor(error) => error,
+    })?;
+    Ok(unpacker.done)
+}
+
+struct Unpacker<'a> {
+    directory: &'a Path,
+    limits: &'a UploadLimits,
+    done: Unpacked,
+}
+
+impl Unpacker<'_> {
+    fn entry(&mut self, head: &Head, content: &mut dyn Read) -> Result<(), UnpackError> {
+        self.done.entries += 1;
+        if self.done.entries > self.limits.max_entries {
+            return Err(UnpackError::TooManyEntries {
+                limit: self.limits.max_entries,
+            });
+        }
+        let name = normalize(&head.name, self.limits.max_name_bytes).map_err(|fault| self.refuse(head, fault))?;
+        match head.kind {
+            Kind::Other(kind) => {
+                self.done.dropped.push(format!("{name} ({kind})"));
+                Ok(())
+            }
+            Kind::Directory => self.make_directory(&name),
+            Kind::File => {
+                if name.is_empty() {
+                    return Err(UnpackError::Conflict { name: ".".to_owned() });
+                }
+                if let Some((parent, _)) = name.rsplit_once('/') {
+                    self.make_directory(parent)?;
+                }
+                self.make_file(&name, head, content)
+            }
+        }
+    }
+
+    fn refuse(&self, head: &Head, fault: NameFault) -> UnpackError {
+        // A name that is too long is shown in part: the message goes to logs and clients.
+        let shown = head
+            .name
+            .get(..self.limits.max_name_bytes.min(200))
+            .unwrap_or(&head.name);
+        UnpackError::Name {
+            name: String::from_utf8_lossy(shown).into_owned(),
+            fault: fault.to_string(),
+        }
+    }
+
+    fn make_directory(&self, name: &str) -> Result<(), UnpackError> {
+        let path = self.directory.join(name);
+        fs::create_dir_all(&path).map_err(|source| self.failed(name, source))
+    }
+
+    fn make_file(&mut self, name: &str, head: &Head, content: &mut dyn Read) -> Result<(), UnpackError> {
+        let too_large = || {
+            UnpackError::Archive(ArchiveError::TooLarge {
+                limit: self.limits.max_unpacked_bytes,
+            })
+        };
+        let left = self.limits.max_unpacked_bytes.saturating_sub(self.done.bytes);
+        // Said by the header alone: a sparse file can claim any size, and the disk is not filled to find out.
+        if head.size > left {
+            return Err(too_large());
+        }
+        let path = self.directory.join(name);
+        let mut file = fs::File::create(&path).map_err(|source| self.failed(name, source))?;
+        let written = io::copy(content, &mut file).map_err(|source| UnpackError::Write {
+            name: name.to_owned(),
+            source,
+        })?;
+        self.done.bytes += written;
+        set_mode(&file, head.mode).map_err(|source| UnpackError::Write {
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    /// Tells an archive that contradicts itself from a disk that fails.
+    fn failed(&self, name: &str, source: io::Error) -> UnpackError {
+        let mut path = self.directory.to_path_buf();
+        let mut parts = name.split('/').peekable();
+        while let Some(part) = parts.next() {
+            path.push(part);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() == parts.peek().is_some() || !found.is_dir() && parts.peek().is_none() => {}
+                Ok(_) => return UnpackError::Conflict { name: name.to_owned() },
+                Err(_) => break,
+            }
+        }
+        UnpackError::Write {
+            name: name.to_owned(),
+            source,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn set_mode(file: &fs::File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644 | (mode & 0o111)))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_file: &fs::File, _mode: u32) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! One reader over an extracted directory or a tarball.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use fs_err as fs;
+
+use crate::{
+    codec::{
+        gzip::{ArchiveError, Bounds, Kind, WalkError, walk_entries},
+        name::normalize,
+    },
+    walk::{resolve, walk},
+};
+
+/// Bytes of one file that [`Bundle::read`] takes into memory.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Why results cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is nothing of that name.
+    #[error("no such file or directory: {}", .0.display())]
+    Missing(PathBuf),
+    /// The file or directory cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The archive is broken, or none at all.
+    #[error("cannot read {}", path.display())]
+    Archive {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ArchiveError,
+    },
+    /// A file in it cannot be read, or the visitor failed.
+    #[error("cannot read {name:?} in {}", path.display())]
+    File {
+        /// The archive or directory.
+        path: PathBuf,
+        /// The file in it.
+        name: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// A directory cannot be listed.
+    #[error("cannot list {}", path.display())]
+    List {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The results of a run: a `.tar.gz` or the directory it was extracted to. Names are relative, with `/`; a leading `./`
+/// makes no difference.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    path: PathBuf,
+    is_directory: bool,
+}
+
+impl Bundle {
+    /// Looks whether there is something to read. A file must at least begin like a gzip file.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let failed = |source: io::Error| {
+            if source.kind() == io::ErrorKind::NotFound {
+                ReadError::Missing(path.to_path_buf())
+            } else {
+                ReadError::Open {
+                    path: path.to_path_buf(),
+                    source,
+                }
+            }
+        };
+        let is_directory = fs::metadata(path).map_err(failed)?.is_dir();
+        if !is_directory {
+            let mut start = Vec::new();
+            fs::File::open(path)
+                .and_then(|file| file.take(2).read_to_end(&mut start))
+                .map_err(failed)?;
+            let wrong = match start.as_slice() {
+                [] => Some(ArchiveError::Empty),
+                [0x1f, 0x8b] => None,
+                _ => Some(ArchiveError::NotGzip),
+            };
+            if let Some(source) = wrong {
+                return Err(ReadError::Archive {
+                    path: path.to_path_buf(),
+                    source,
+                });
+            }
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            is_directory,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The content of one file; `None` when there is none of that name. Of a tarball everything up to it is read:
+    /// [`Bundle::read_many`] is for more than one.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.read_many(&[name])?.into_values().next())
+    }
+
+    /// The content of several files, in one pass; those that are not there are not in the result. Keys are the names as
+    /// they were given.
+    pub fn read_many(&self, names: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, ReadError> {
+        let mut found = BTreeMap::new();
+        if self.is_directory {
+            for name in names {
+                let content = match resolve(&self.path, name) {
+                    Ok(Some(path)) if path.is_file() => fs::File::open(path).and_then(|mut file| limited(&mut file)),
+                    Ok(_) => continue,
+                    Err(error) => Err(error),
+                };
+                let content = content.map_err(|source| self.file_error(name, source))?;
+                found.insert((*name).to_owned(), content);
+            }
+            return Ok(found);
+        }
+        let wanted: BTreeMap<String, &str> = names
+            .iter()
+            .filter_map(|name| Some((normalize(name.as_bytes(), usize::MAX).ok()?, *name)))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        self.visit(&mut |name, content| {
+            if let Some(given) = wanted.get(name) {
+                found.insert((*given).to_owned(), limited(content)?);
+            }
+            Ok(if found.len() == wanted.len() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
+        Ok(found)
+    }
+
+    /// Calls `visitor` with every regular file, in one pass and without holding more than its reader's buffer. The
+    /// order is the archive's, or the lexical one in a directory. Entries whose names lead out of the archive are
+    /// passed over.
+    pub fn visit(
+        &self,
+        visitor: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>>,
+    ) -> Result<(), ReadError> {
+        if self.is_directory {
+            self.visit_directory(visitor)
+        } else {
+            self.visit_archive(visitor)
+        }
+    }
+
+    fn visit_directory(
+        &self,
+        visitor: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>>,
+    ) -> Result<(), ReadError> {
+        let mut current = None;
+        let result = walk(&self.path, &mut |found| {
+            if !found.kind.is_file() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            current = Some(found.name.clone());
+            let flow = visitor(&found.name, &mut fs::File::open(&found.path)?)?;
+            current = None;
+            Ok::<_, io::Error>(flow)
+        });
+        match (result, current) {
+            (Ok(()), _) => Ok(()),
+            (Err(source), Some(name)) => Err(self.file_error(&name, source)),
+            (Err(source), None) => Err(ReadError::List {
+                path: self.path.clone(),
+                source,
+            }),
+        }
+    }
+
+    fn visit_archive(
+        &self,
+        visitor: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>>,
+    ) -> Result<(), ReadError> {
+        let file = fs::File::open(&self.path).map_err(|source| ReadError::Open {
+            path: self.path.clone(),
+            source,
+        })?;
+        walk_entries(file, Bounds::NONE, &mut |head, content| {
+            if head.kind != Kind::File {
+                return Ok(ControlFlow::Continue(()));
+            }
+            match normalize(&head.name, usize::MAX) {
+                Ok(name) => visitor(&name, content).map_err(|error| (name, error)),
+                Err(_) => Ok(ControlFlow::Continue(())),
+            }
+        })
+        .map_err(|error| match error {
+            WalkError::Archive(source) => ReadError::Archive {
+                path: self.path.clone(),
+                source,
+            },
+            WalkError::Visitor((name, source)) => self.file_error(&name, source),
+        })
+    }
+
+    fn file_error(&self, name: &str, source: io::Error) -> ReadError {
+        ReadError::File {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            source,
+        }
+    }
+}
+
+fn limited(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("file has more than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(content)
+}

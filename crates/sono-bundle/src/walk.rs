@@ -1,0 +1,95 @@
+//! Walking a directory in a stable order, without following links.
+
+use std::{
+    fs::FileType,
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use fs_err as fs;
+
+/// Something below a directory.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Name relative to the root, with `/`. Parts that are no UTF-8 are shown lossily.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) kind: FileType,
+}
+
+/// Calls `visit` for everything below `root`, directories before their content, each directory in lexical order of its
+/// names. What vanishes meanwhile is not visited; so is a root that is not there.
+pub(crate) fn walk<E: From<io::Error>>(
+    root: &Path,
+    visit: &mut dyn FnMut(&Found) -> Result<ControlFlow<()>, E>,
+) -> Result<(), E> {
+    // A stack, not recursion: how deep a plugin's directories go is not ours to choose.
+    let mut stack = vec![children(root, "")?];
+    while let Some(level) = stack.last_mut() {
+        let Some(found) = level.next() else {
+            stack.pop();
+            continue;
+        };
+        if visit(&found)?.is_break() {
+            return Ok(());
+        }
+        if found.kind.is_dir() {
+            stack.push(children(&found.path, &found.name)?);
+        }
+    }
+    Ok(())
+}
+
+fn children(directory: &Path, name: &str) -> io::Result<std::vec::IntoIter<Found>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => return Ok(Vec::new().into_iter()),
+        Err(error) => return Err(error),
+    };
+    let mut children = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let kind = match entry.file_type() {
+            Ok(kind) => kind,
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        let own = entry.file_name();
+        let own = own.to_string_lossy();
+        children.push(Found {
+            name: if name.is_empty() {
+                own.into_owned()
+            } else {
+                format!("{name}/{own}")
+            },
+            path: entry.path(),
+            kind,
+        });
+    }
+    children.sort_by(|one, other| one.path.file_name().cmp(&other.path.file_name()));
+    Ok(children.into_iter())
+}
+
+/// Whether something is simply not there (any more).
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The path of `name` below `root`, when it leads there without links and without `..`; names may begin with `./`.
+pub(crate) fn resolve(root: &Path, name: &str) -> io::Result<Option<PathBuf>> {
+    let mut path = root.to_path_buf();
+    for part in name.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if part == ".." || part.contains('\0') || (cfg!(windows) && part.contains(['\\', ':'])) {
+            return Ok(None);
+        }
+        path.push(part);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.file_type().is_symlink() => return Ok(None),
+            Ok(_) => {}
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(path))
+}
