@@ -71,15 +71,18 @@ pub(crate) fn ready_nodes(kubernetes: &Path) -> anyhow::Result<(Vec<String>, usi
     Ok((names, items.len()))
 }
 
-/// Pods can be created, are scheduled on all nodes, and find Services by name.
-pub(crate) fn is_usable(kubernetes: &Path, nodes: &[Node]) -> bool {
-    let Ok((ready, _)) = ready_nodes(kubernetes) else {
-        return false;
-    };
-    nodes.iter().all(|node| ready.contains(&node.name()))
-        && get(kubernetes, "/api/v1/namespaces/default/serviceaccounts/default").is_some()
-        && get(kubernetes, "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
-            .is_some_and(|deployment| has_condition(&deployment, "Available"))
+pub(crate) fn all_ready(kubernetes: &Path, nodes: &[Node]) -> bool {
+    ready_nodes(kubernetes).is_ok_and(|(ready, _)| nodes.iter().all(|node| ready.contains(&node.name())))
+}
+
+pub(crate) fn dns_is_available(kubernetes: &Path) -> bool {
+    get(kubernetes, "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+        .is_some_and(|deployment| has_condition(&deployment, "Available"))
+}
+
+/// Without it no pod is admitted.
+pub(crate) fn has_default_service_account(kubernetes: &Path) -> bool {
+    get(kubernetes, "/api/v1/namespaces/default/serviceaccounts/default").is_some()
 }
 
 fn has_condition(object: &Value, kind: &str) -> bool {

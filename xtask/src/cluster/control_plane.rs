@@ -1,6 +1,11 @@
 //! etcd, API server, controller manager and scheduler: their command lines.
 
-use std::process::Command;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    process::Command,
+    time::Duration,
+};
 
 use super::{
     certificates::{self, API_SERVER, AUTHORITY, KUBELET_CLIENT, SERVICE_ACCOUNTS},
@@ -74,6 +79,18 @@ pub(crate) fn start_api_server(programs: &Programs) -> anyhow::Result<Daemon> {
         "--profiling=false",
     ]);
     daemon::start("kube-apiserver", &server)
+}
+
+/// Whether it answers at all: it opens its port long before that. A request without TLS is refused with a line of text,
+/// and costs nothing, while asking properly means a process each time.
+pub(crate) fn api_serves() -> bool {
+    let answer = || {
+        let mut connection = TcpStream::connect((HOST_ADDRESS, API_PORT))?;
+        connection.set_read_timeout(Some(Duration::from_millis(500)))?;
+        connection.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        connection.read_exact(&mut [0; 4])
+    };
+    answer().is_ok()
 }
 
 pub(crate) fn start_controller_manager(programs: &Programs, settings: &Settings) -> anyhow::Result<Daemon> {

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 use anyhow::{Context, bail};
@@ -12,7 +13,7 @@ use crate::{
     command,
     images::{Archive, Loaded, load},
     say,
-    step::step,
+    step::{human, step},
 };
 
 pub(crate) struct Runtime {
@@ -52,10 +53,13 @@ pub(crate) fn load_images(archives: &[Archive]) -> anyhow::Result<()> {
     for node in Node::up_to(state.settings.nodes) {
         let runtime = Runtime::of(node, &containerd);
         for archive in archives {
-            let place = format!("{} into {}", archive.reference, node.name());
-            if step(&format!("looked at loading {place}"), || load(&runtime, archive))? == Loaded::AlreadyThere {
-                say::progress(format_args!("  {} had the same image", node.name()));
-            }
+            let start = Instant::now();
+            let done = match load(&runtime, archive)? {
+                Loaded::Imported => "loaded",
+                Loaded::AlreadyThere => "unchanged:",
+            };
+            let (image, node) = (&archive.reference, node.name());
+            say::progress(format_args!("{done} {image} on {node} in {}", human(start.elapsed())));
         }
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! `cluster up`: from nothing, from a running cluster, or from the remains of one.
 
 use std::{
-    net::{SocketAddr, TcpStream},
     os::unix::{fs::MetadataExt as _, net::UnixStream},
     thread,
     time::Duration,
@@ -16,7 +15,7 @@ use super::{
     down, foreign,
     host::HostSettings,
     kubeconfig, network,
-    node::{HOST_ADDRESS, Node},
+    node::Node,
     node_parts,
     programs::{self, Programs},
     runtime::Runtime,
@@ -116,14 +115,19 @@ fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow:
         control_plane::start_api_server(programs)?,
     ];
     thread::scope(|scope| {
-        let runtimes = scope.spawn(|| start_runtimes(&nodes, &nodes, programs, archives));
-        step("  API server ready", || wait_for_api(programs, &mut daemons))?;
+        let nodes_started = scope.spawn(|| {
+            let mut started = start_runtimes(&nodes, &nodes, programs, archives)?;
+            started.extend(start_kubelets(&nodes, programs)?);
+            anyhow::Ok(started)
+        });
+        step("  API server ready", || wait_until_api_is_ready(programs, &mut daemons))?;
+        // Before that their permissions are not there yet, and the controller manager ends.
         daemons.push(control_plane::start_controller_manager(programs, &settings)?);
         daemons.push(control_plane::start_scheduler(programs, &settings)?);
-        daemons.extend(joined(runtimes)?);
+        daemons.extend(start_proxies(&nodes, programs)?);
+        daemons.extend(joined(nodes_started)?);
         anyhow::Ok(())
     })?;
-    daemons.extend(start_nodes(&nodes, programs)?);
     step("  created cluster DNS", || {
         addons::create(&programs.kubernetes, &settings)
     })?;
@@ -149,7 +153,8 @@ fn add_nodes(mut state: State, count: u8) -> anyhow::Result<()> {
     );
     with_hint(step(&done, || {
         let mut daemons = start_runtimes(new, &all, &programs, &archives)?;
-        daemons.extend(start_nodes(new, &programs)?);
+        daemons.extend(start_kubelets(new, &programs)?);
+        daemons.extend(start_proxies(new, &programs)?);
         wait_until_usable(&all, &programs, &mut daemons)
     }))?;
     state.complete = true;
@@ -192,28 +197,45 @@ fn start_runtime(node: Node, programs: &Programs, archives: &[Archive]) -> anyho
     Ok(containerd)
 }
 
-fn start_nodes(nodes: &[Node], programs: &Programs) -> anyhow::Result<Vec<Daemon>> {
-    let mut daemons = Vec::new();
-    for node in nodes {
-        daemons.push(node_parts::start_kubelet(*node, programs)?);
-        daemons.push(node_parts::start_proxy(*node, programs)?);
-    }
-    Ok(daemons)
+/// A kubelet tries again until the API server is ready, so it may start before that.
+fn start_kubelets(nodes: &[Node], programs: &Programs) -> anyhow::Result<Vec<Daemon>> {
+    nodes
+        .iter()
+        .map(|node| node_parts::start_kubelet(*node, programs))
+        .collect()
 }
 
-fn wait_for_api(programs: &Programs, daemons: &mut [Daemon]) -> anyhow::Result<()> {
-    let address: SocketAddr = format!("{HOST_ADDRESS}:{}", control_plane::API_PORT).parse()?;
+fn start_proxies(nodes: &[Node], programs: &Programs) -> anyhow::Result<Vec<Daemon>> {
+    nodes
+        .iter()
+        .map(|node| node_parts::start_proxy(*node, programs))
+        .collect()
+}
+
+fn wait_until_api_is_ready(programs: &Programs, daemons: &mut [Daemon]) -> anyhow::Result<()> {
+    wait::until("the API server serves", LIMIT, || {
+        check(daemons)?;
+        Ok(control_plane::api_serves().then_some(()))
+    })?;
     wait::until("the API server is ready", LIMIT, || {
         check(daemons)?;
-        let open = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
-        Ok((open && addons::api_is_ready(&programs.kubernetes)).then_some(()))
+        Ok(addons::api_is_ready(&programs.kubernetes).then_some(()))
     })
 }
 
+/// One condition after the other, because every look is a process, and the machine is busy now.
 fn wait_until_usable(nodes: &[Node], programs: &Programs, daemons: &mut [Daemon]) -> anyhow::Result<()> {
-    wait::until("all nodes are ready and cluster DNS is available", LIMIT, || {
-        check(daemons)?;
-        Ok(addons::is_usable(&programs.kubernetes, nodes).then_some(()))
+    let mut wait_for = |what: &str, holds: &dyn Fn() -> bool| {
+        wait::until(what, LIMIT, || {
+            check(daemons)?;
+            Ok(holds().then_some(()))
+        })
+    };
+    let kubernetes = &programs.kubernetes;
+    wait_for("all nodes are ready", &|| addons::all_ready(kubernetes, nodes))?;
+    wait_for("cluster DNS is available", &|| addons::dns_is_available(kubernetes))?;
+    wait_for("pods can be created", &|| {
+        addons::has_default_service_account(kubernetes)
     })
 }
 
