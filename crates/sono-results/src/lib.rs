@@ -1,1 +1,23 @@
-//! Result files to result items, roll-up and report views.
+//! Result files to result items: reading the formats, rolling up statuses, cluster health, and the views of reports.
+//!
+//! Strings and bytes come in, values go out. Files are reached through [`sono_types::ResultFiles`] alone; where they are
+//! and who prints what is decided elsewhere.
+
+pub mod aggregate;
+mod detailed;
+mod documents;
+mod formats;
+mod go_print;
+mod health;
+mod process;
+mod report;
+mod summary;
+mod tree;
+
+pub use detailed::{DetailedLine, detailed_lines};
+pub use documents::{ItemError, from_yaml, to_yaml};
+pub use health::{ComponentHealth, Health, HealthDetail, cluster_health, health_report, read_health};
+pub use process::{PluginInput, Problem, process_plugin};
+pub use report::report;
+pub use summary::{Failure, Summary, summarize};
+pub use tree::node_result;

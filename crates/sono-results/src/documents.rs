@@ -1,0 +1,156 @@
+//! Item trees as YAML documents: `sonobuoy_results.yaml`, and what `manual` plugins write (core spec §6.1, §6.3).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use sono_types::{
+    Item,
+    yaml::{self, YamlError},
+};
+
+/// Text that is no item tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemError {
+    /// There is no document in it, only comments and blank lines.
+    Empty,
+    /// It is no YAML, or has something else where an item's field should be.
+    Yaml(YamlError),
+}
+
+impl std::fmt::Display for ItemError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Empty => formatter.write_str("the file holds no YAML document"),
+            Self::Yaml(error) => match error.place {
+                Some(place) => write!(formatter, "{place}: {error}"),
+                None => write!(formatter, "{error}"),
+            },
+        }
+    }
+}
+
+impl std::error::Error for ItemError {}
+
+/// The tree as YAML: keys in the order name, status, meta, details, items.
+pub fn to_yaml(item: &Item) -> String {
+    yaml::to_string(item).expect("an item tree has only strings as keys and no values that YAML lacks")
+}
+
+/// Reads the first document of `text`. Scalars are taken by their text for names, statuses and meta values (`1.50`,
+/// `true`), null is the same as nothing, unknown keys are ignored.
+pub fn from_yaml(text: &str) -> Result<Item, ItemError> {
+    let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    if text.lines().all(is_blank) {
+        return Err(ItemError::Empty);
+    }
+    yaml::first_document::<Option<Document>>(text)
+        .map(|document| document.unwrap_or_default().into())
+        .map_err(ItemError::Yaml)
+}
+
+/// An item as lenient as plugins need it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    name: Option<String>,
+    status: Option<String>,
+    meta: Option<BTreeMap<String, Option<String>>>,
+    details: Option<BTreeMap<String, Value>>,
+    items: Option<Vec<Option<Document>>>,
+}
+
+impl From<Document> for Item {
+    fn from(document: Document) -> Self {
+        Self {
+            name: document.name.unwrap_or_default(),
+            status: document.status.unwrap_or_default(),
+            meta: document
+                .meta
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(key, value)| (key, value.unwrap_or_default()))
+                .collect(),
+            details: document.details.unwrap_or_default(),
+            items: document
+                .items
+                .unwrap_or_default()
+                .into_iter()
+                .map(|item| item.unwrap_or_default().into())
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn leaf(name: &str, status: &str) -> Item {
+        Item {
+            name: name.to_owned(),
+            status: status.to_owned(),
+            ..Item::default()
+        }
+    }
+
+    #[test]
+    fn scalars_are_taken_by_their_text() {
+        let text = "name: 1.50\nstatus: true\nmeta:\n  a: 0644\n  b: ~\n  c: yes\nunknown: {x: 1}\nitems:\n- name: 12:30\n  status:\n- null\n";
+        let expected = Item {
+            name: "1.50".to_owned(),
+            status: "true".to_owned(),
+            meta: [("a", "0644"), ("b", ""), ("c", "yes")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            details: BTreeMap::new(),
+            items: vec![leaf("12:30", ""), Item::default()],
+        };
+        assert_eq!(from_yaml(text), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_item_is_said() {
+        for (text, expected) in [
+            ("", "the file holds no YAML document"),
+            ("# only\n\n  # comments\n", "the file holds no YAML document"),
+        ] {
+            assert_eq!(
+                from_yaml(text).map_err(|error| error.to_string()),
+                Err(expected.to_owned())
+            );
+        }
+        for text in [
+            "name: [a]\n",
+            "items:\n- meta:\n  - a: b\n",
+            "- a\n",
+            "text\n",
+            "a: [\n",
+        ] {
+            assert!(matches!(from_yaml(text), Err(ItemError::Yaml(_))), "{text:?}");
+        }
+        assert_eq!(from_yaml("---\n"), Ok(Item::default()));
+        assert_eq!(from_yaml("name: a\n---\nname: [\n"), Ok(leaf("a", "")));
+    }
+
+    #[test]
+    fn keys_are_written_in_their_order_and_read_back() {
+        let item = Item {
+            name: "e2e".to_owned(),
+            status: "passed".to_owned(),
+            meta: BTreeMap::from([("type".to_owned(), "summary".to_owned())]),
+            details: BTreeMap::from([("k".to_owned(), json!({"n": [1, "yes", null, 1.5]}))]),
+            items: vec![leaf("yes", "1"), leaf("multi\nline: \"x\"\ttab", "")],
+        };
+        let text = to_yaml(&item);
+        let keys: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with([' ', '-']))
+            .filter_map(|line| line.split(':').next())
+            .collect();
+        assert_eq!(keys, ["name", "status", "meta", "details", "items"], "{text}");
+        assert_eq!(from_yaml(&text), Ok(item));
+    }
+}

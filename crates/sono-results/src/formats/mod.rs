@@ -1,0 +1,31 @@
+//! The formats of result files: bytes in, items out. None of them fails; what cannot be read is said in the outcome.
+
+pub(crate) mod errors;
+pub(crate) mod gojson;
+pub(crate) mod junit;
+pub(crate) mod manual;
+mod text;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sono_types::{Item, item::status};
+
+/// What one file says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) status: String,
+    pub(crate) items: Vec<Item>,
+    pub(crate) details: BTreeMap<String, Value>,
+    pub(crate) error: Option<String>,
+}
+
+impl Outcome {
+    fn unreadable(error: impl Into<String>) -> Self {
+        Self {
+            status: status::UNKNOWN.to_owned(),
+            error: Some(error.into()),
+            ..Self::default()
+        }
+    }
+}
