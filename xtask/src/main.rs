@@ -3,6 +3,7 @@
 mod cache;
 mod cluster;
 mod command;
+mod e2e;
 mod images;
 mod repository;
 mod say;
@@ -27,12 +28,15 @@ enum Task {
     Cluster(cluster::Arguments),
     /// Container images of the product and of the tests, written without a container engine
     Images(images::Arguments),
+    /// Tests on a real cluster
+    E2e(e2e::Arguments),
 }
 
 fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Cluster(arguments) => cluster::run(arguments),
         Task::Images(arguments) => images::run(&arguments),
+        Task::E2e(arguments) => e2e::run(&arguments),
     }
 }
 

@@ -7,7 +7,7 @@ use fs_err as fs;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{fake_nodes, kubectl, node::Node, settings::Settings};
+use super::{kubectl, node::Node};
 use crate::{
     cache, command,
     images::{self, Archive, short_hex},
@@ -34,20 +34,14 @@ pub(crate) fn images(coredns: &Path) -> anyhow::Result<Vec<Archive>> {
     serde_json::from_slice(&fs::read(&index)?).with_context(|| format!("read {}", index.display()))
 }
 
-pub(crate) fn create(kubernetes: &Path, settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn create_dns(kubernetes: &Path) -> anyhow::Result<()> {
     let manifests = repository::root().join("deploy/testbed/manifests/core.yaml");
     // Without validation kubectl need not read the API server's whole schema first.
     command::run(
         kubectl::command(kubernetes)
             .args(["create", "--validate=false", "-f"])
             .arg(manifests),
-    )?;
-    if settings.fake_nodes > 0 {
-        let list = serde_json::to_vec(&fake_nodes::list(settings.fake_nodes))?;
-        let mut create = kubectl::command(kubernetes);
-        command::output_with_input(create.args(["create", "--validate=false", "-f", "-"]), &list)?;
-    }
-    Ok(())
+    )
 }
 
 /// Asks the API server for one path; `None` while it does not answer or has no such object.

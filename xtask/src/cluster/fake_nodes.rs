@@ -1,13 +1,37 @@
 //! Node objects without a machine: enough to expect a result from each.
 
+use std::{ops::RangeInclusive, path::Path, thread};
+
+use anyhow::Context;
 use serde_json::{Value, json};
+
+use super::kubectl;
+use crate::command;
 
 /// Keeps ordinary pods, which would stay Pending there for ever, off; a DaemonSet that tolerates everything is put there.
 const TAINT: &str = "sono.local/fake";
 
-pub(crate) fn list(count: u16) -> Value {
-    let items: Vec<_> = (1..=count).map(node).collect();
-    json!({ "apiVersion": "v1", "kind": "List", "items": items })
+/// kubectl sends 300 requests at once and then 50 a second, so each process gets fewer than that.
+const AT_ONCE: u16 = 250;
+
+pub(crate) fn create(kubernetes: &Path, count: u16) -> anyhow::Result<()> {
+    thread::scope(|scope| {
+        let batches: Vec<_> = (1..=count)
+            .step_by(usize::from(AT_ONCE))
+            .map(|first| first..=count.min(first + (AT_ONCE - 1)))
+            .map(|numbers| scope.spawn(move || create_batch(kubernetes, numbers)))
+            .collect();
+        batches
+            .into_iter()
+            .try_for_each(|batch| batch.join().ok().context("a thread ended early")?)
+    })
+}
+
+fn create_batch(kubernetes: &Path, numbers: RangeInclusive<u16>) -> anyhow::Result<()> {
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": numbers.map(node).collect::<Vec<_>>() });
+    let mut create = kubectl::command(kubernetes);
+    create.args(["create", "--validate=false", "-f", "-"]);
+    command::output_with_input(&mut create, &serde_json::to_vec(&list)?).map(drop)
 }
 
 fn node(number: u16) -> Value {

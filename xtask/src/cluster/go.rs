@@ -64,7 +64,7 @@ impl Build {
     }
 
     /// The key is all that decides the bytes of the programs, except for the compiler.
-    pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
+    fn directory(&self) -> anyhow::Result<PathBuf> {
         let mut key = Sha256::new();
         key.update(fs::read(self.module.join("go.mod"))?);
         key.update(fs::read(self.module.join("go.sum"))?);

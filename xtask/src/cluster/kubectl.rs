@@ -2,17 +2,20 @@
 
 use std::{
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
 use anyhow::Context;
 
-use super::{foreign, programs, state, state::State};
+use super::{
+    foreign,
+    state::{self, State},
+};
 use crate::command;
 
 /// For steps of the cluster itself, which know where the programs are.
-pub(crate) fn command(kubernetes: &std::path::Path) -> Command {
+pub(crate) fn command(kubernetes: &Path) -> Command {
     let mut command = Command::new(kubernetes.join("kubectl"));
     command.arg("--kubeconfig").arg(state::kubeconfig());
     command
@@ -22,8 +25,7 @@ pub(crate) fn pass_through(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let mut kubectl = if let Some(kubeconfig) = foreign::kubeconfig() {
         command::new(installed()?, ["--kubeconfig".into(), kubeconfig.into_os_string()])
     } else {
-        let state = State::load()?.context("no cluster runs here; start one with `cargo xtask cluster up`")?;
-        command(&programs::kubernetes_directory(&state.settings.kubernetes)?)
+        command(&State::running()?.programs.kubernetes)
     };
     let status = kubectl.args(arguments).status().context("start kubectl")?;
     Ok(status

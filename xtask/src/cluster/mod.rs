@@ -28,7 +28,7 @@ mod state;
 mod status;
 mod up;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
@@ -66,9 +66,14 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Up(arguments) => up::run(&arguments)?,
         Command::Down => down::run()?,
         Command::Status => status::run()?,
-        Command::Kubeconfig => say::data(foreign::kubeconfig().unwrap_or_else(state::kubeconfig).display()),
+        Command::Kubeconfig => say::data(kubeconfig_path().display()),
         Command::Kubectl { arguments } => return kubectl::pass_through(&arguments),
         Command::Pin { version } => pin::run(&version)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The cluster that `KUBECONFIG` names, otherwise ours.
+pub(crate) fn kubeconfig_path() -> PathBuf {
+    foreign::kubeconfig().unwrap_or_else(state::kubeconfig)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
 use super::{debian, go::Build, pin, settings::KubernetesVersion};
 use crate::{command, repository};
@@ -12,6 +13,7 @@ const CONTAINERD: &str = "2.4.2";
 /// In step with `deploy/testbed/coredns/go.mod`.
 const COREDNS: &str = "1.15.0";
 
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Programs {
     pub(crate) kubernetes: PathBuf,
     pub(crate) containerd: PathBuf,
@@ -30,14 +32,6 @@ pub(crate) fn ensure(version: &KubernetesVersion) -> anyhow::Result<Programs> {
         etcd: installed("etcd")?,
         runc: installed("runc")?,
     })
-}
-
-pub(crate) fn containerd_directory() -> anyhow::Result<PathBuf> {
-    containerd().directory()
-}
-
-pub(crate) fn kubernetes_directory(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
-    kubernetes(version)?.directory()
 }
 
 /// What is in a cluster besides Kubernetes, for people.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{foreign, node::Node, programs, state::State};
+use super::{foreign, node::Node, state::State};
 use crate::{
     command,
     images::{Archive, Loaded, load},
@@ -46,12 +46,9 @@ pub(crate) fn load_images(archives: &[Archive]) -> anyhow::Result<()> {
         return load_foreign(archives)
             .with_context(|| format!("load images into the cluster of {}", kubeconfig.display()));
     }
-    let Some(state) = State::load()?.filter(|state| state.complete) else {
-        bail!("no cluster runs here to load images into; start one with `cargo xtask cluster up`");
-    };
-    let containerd = programs::containerd_directory()?;
+    let state = State::running()?;
     for node in Node::up_to(state.settings.nodes) {
-        let runtime = Runtime::of(node, &containerd);
+        let runtime = Runtime::of(node, &state.programs.containerd);
         for archive in archives {
             let start = Instant::now();
             let done = match load(&runtime, archive)? {

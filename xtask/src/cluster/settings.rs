@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     #[arg(long, default_value = DEFAULT_KUBERNETES, value_name = "VERSION")]
     pub(crate) kubernetes: KubernetesVersion,
     /// Node objects without a kubelet, Ready for ever
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=9999))]
     pub(crate) fake_nodes: u16,
     /// Client limit of controller manager and scheduler; 20 is their own default
     #[arg(long, default_value_t = 2000, value_name = "N")]

@@ -6,7 +6,7 @@ use anyhow::Context;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::{host::HostSettings, settings::Settings};
+use super::{host::HostSettings, programs::Programs, settings::Settings};
 use crate::cache;
 
 /// Short, because the paths of Unix sockets are limited to 107 bytes.
@@ -32,6 +32,8 @@ pub(crate) struct State {
     /// False from the first file written until everything answered.
     pub(crate) complete: bool,
     pub(crate) host: HostSettings,
+    /// The programs it was started with: a checkout that pins others by now must still find these.
+    pub(crate) programs: Programs,
 }
 
 fn file() -> PathBuf {
@@ -47,6 +49,12 @@ impl State {
         serde_json::from_str(&text)
             .map(Some)
             .with_context(|| format!("read {}", file().display()))
+    }
+
+    /// For tasks that need a cluster which answers.
+    pub(crate) fn running() -> anyhow::Result<Self> {
+        let state = Self::load()?.filter(|state| state.complete);
+        state.context("no cluster runs here; start one with `cargo xtask cluster up`")
     }
 
     pub(crate) fn save(&self) -> anyhow::Result<()> {

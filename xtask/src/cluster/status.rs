@@ -27,7 +27,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     if !state.complete {
         say::data("not complete: its start was interrupted; `up` again starts afresh");
     }
-    match addons::ready_nodes(&programs::kubernetes_directory(&settings.kubernetes)?) {
+    match addons::ready_nodes(&state.programs.kubernetes) {
         Ok((ready, all)) => say::data(format_args!("nodes      {} of {all} ready", ready.len())),
         Err(error) => say::data(format_args!("nodes      unknown: {error:#}")),
     }

@@ -12,7 +12,7 @@ use fs_err as fs;
 use super::{
     addons, certificates, cgroup, control_plane,
     daemon::{self, Daemon},
-    down, foreign,
+    down, fake_nodes, foreign,
     host::HostSettings,
     kubeconfig, network,
     node::Node,
@@ -73,6 +73,7 @@ pub(crate) fn run(arguments: &UpArguments) -> anyhow::Result<()> {
         settings: wanted.clone(),
         complete: false,
         host: HostSettings::remember()?,
+        programs: programs.clone(),
     };
     let done = format!("started Kubernetes {}, {} node(s)", wanted.kubernetes, wanted.nodes);
     with_hint(step(&done, || start(&programs, &archives, state)))?;
@@ -128,9 +129,11 @@ fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow:
         daemons.extend(joined(nodes_started)?);
         anyhow::Ok(())
     })?;
-    step("  created cluster DNS", || {
-        addons::create(&programs.kubernetes, &settings)
-    })?;
+    step("  created cluster DNS", || addons::create_dns(&programs.kubernetes))?;
+    if settings.fake_nodes > 0 {
+        let done = format!("  created {} fake nodes", settings.fake_nodes);
+        step(&done, || fake_nodes::create(&programs.kubernetes, settings.fake_nodes))?;
+    }
     step("  nodes ready and DNS available", || {
         wait_until_usable(&nodes, programs, &mut daemons)
     })?;
@@ -139,7 +142,7 @@ fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow:
 }
 
 fn add_nodes(mut state: State, count: u8) -> anyhow::Result<()> {
-    let programs = programs::ensure(&state.settings.kubernetes)?;
+    let programs = state.programs.clone();
     let archives = addons::images(&programs.coredns)?;
     let before = state.settings.nodes;
     let all = Node::up_to(count);

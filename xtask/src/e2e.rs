@@ -1,0 +1,75 @@
+//! `cargo xtask e2e`: the tests that need a real cluster, on one that it starts or on the one `KUBECONFIG` names.
+
+use std::{
+    env,
+    ffi::OsString,
+    process::{Command, ExitCode},
+};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::{cluster, command, repository, say, step::long_step};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Nodes of the cluster, where this starts it
+    #[arg(long, default_value_t = 2)]
+    nodes: u8,
+    /// Also what takes long
+    #[arg(long)]
+    long: bool,
+    /// Stop the cluster afterwards
+    #[arg(long)]
+    down: bool,
+    /// Cargo profile of the images' binaries
+    #[arg(long, default_value = "image-dev")]
+    profile: String,
+    /// Passed on to the test program: names of tests, `--test-threads`, …
+    #[arg(last = true)]
+    tests: Vec<OsString>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let nodes = arguments.nodes.to_string();
+    long_step("starting a cluster", "the cluster is there", || {
+        own(&["cluster", "up", "--nodes", &nodes])
+    })?;
+    long_step("building and loading images", "the images are loaded", || {
+        own(&["images", "--load", "--profile", &arguments.profile])
+    })?;
+    let kubeconfig = cluster::kubeconfig_path();
+    let tested = long_step("testing", "the tests ran", || {
+        let mut test = command::new(
+            cargo(),
+            ["test", "--locked", "--package", "sono-cli", "--test", "e2e", "--"],
+        );
+        test.current_dir(repository::root())
+            .env("KUBECONFIG", &kubeconfig)
+            .args(&arguments.tests);
+        if arguments.long {
+            test.arg("--include-ignored");
+        }
+        command::run_visibly(&mut test)
+    });
+    if arguments.down {
+        long_step("stopping the cluster", "the cluster is gone", || {
+            own(&["cluster", "down"])
+        })?;
+    } else {
+        say::progress("the cluster stays up; `cargo xtask cluster down` stops it");
+    }
+    tested?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same cargo that runs us, so that a pinned toolchain stays pinned.
+fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// One of our own tasks, as a person would start it.
+fn own(arguments: &[&str]) -> anyhow::Result<()> {
+    let program = env::current_exe().context("find this program")?;
+    command::run_visibly(Command::new(program).args(arguments))
+}
