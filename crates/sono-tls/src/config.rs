@@ -1,0 +1,70 @@
+//! rustls configurations for both sides.
+
+use std::sync::Arc;
+
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+
+use crate::{Identity, TlsError};
+
+/// Makes aws-lc-rs the provider of the process, for those libraries that ask rustls for its default. May be called
+/// again; the first provider stays.
+pub fn install_provider() {
+    // Fails only when there is one already.
+    drop(aws_lc_rs::default_provider().install_default());
+}
+
+/// A server that shows its certificate followed by the CA's, and lets in only clients with a certificate of that CA.
+/// TLS 1.2 or newer, HTTP/2 or HTTP/1.1.
+pub fn server_config(identity: &Identity, ca_pem: &str) -> Result<ServerConfig, TlsError> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca_pem)?), provider())
+        .build()
+        .map_err(TlsError::Verifier)?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Versions)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![certificate("this side", &identity.certificate_pem)?, ca(ca_pem)?],
+            private_key(&identity.key_pem)?,
+        )
+        .map_err(TlsError::UseIdentity)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// A client that trusts that CA alone and shows its own certificate. The key may be SEC1 or PKCS#8.
+pub fn client_config(ca_pem: &str, certificate_pem: &str, key_pem: &str) -> Result<ClientConfig, TlsError> {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Versions)?
+        .with_root_certificates(roots(ca_pem)?)
+        .with_client_auth_cert(vec![certificate("this side", certificate_pem)?], private_key(key_pem)?)
+        .map_err(TlsError::UseIdentity)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn roots(ca_pem: &str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(ca(ca_pem)?).map_err(TlsError::TrustCa)?;
+    Ok(roots)
+}
+
+fn ca(pem: &str) -> Result<CertificateDer<'static>, TlsError> {
+    certificate("the CA", pem)
+}
+
+fn certificate(whose: &'static str, pem: &str) -> Result<CertificateDer<'static>, TlsError> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|source| TlsError::ReadCertificate { whose, source })
+}
+
+fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(TlsError::ReadKey)
+}

@@ -1,0 +1,34 @@
+//! Who the other side is.
+
+use x509_parser::{extensions::GeneralName, parse_x509_certificate};
+
+/// The DNS names that a certificate stands for, exactly as they are written in it; none when it cannot be read. A
+/// plugin's name need not be a name that DNS would take: `cis-1.8` is one.
+pub fn certificate_names(der: &[u8]) -> Vec<String> {
+    let Ok((_, certificate)) = parse_x509_certificate(der) else {
+        return Vec::new();
+    };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    names
+        .value
+        .general_names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_certificate_have_no_names() {
+        assert_eq!(certificate_names(b""), Vec::<String>::new());
+        assert_eq!(certificate_names(b"\x30\x03\x02\x01\x01"), Vec::<String>::new());
+    }
+}
