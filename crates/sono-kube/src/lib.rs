@@ -1,1 +1,24 @@
-//! The one crate that talks to the Kubernetes API server.
+//! The one crate that talks to the Kubernetes API server, and what pods say about themselves.
+//!
+//! [`Cluster`] holds the verbs; kinds are known beforehand, so that nothing is discovered at run time. [`judge`] and
+//! [`stuck`] are pure: they read a pod and a time. It does not know what the objects mean to a run.
+
+mod client;
+mod connect;
+mod elapsed;
+mod error;
+mod image;
+pub mod judge;
+mod kind;
+mod streams;
+pub mod stuck;
+mod watch;
+
+pub use client::{Cluster, Deleted};
+pub use connect::Connection;
+pub use elapsed::elapsed;
+pub use error::{Cause, KubeError};
+pub use judge::Pod;
+pub use kind::Kind;
+pub use streams::{ExecOutcome, ExecStream, LogOptions};
+pub use watch::WatchEvent;

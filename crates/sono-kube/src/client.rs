@@ -1,0 +1,272 @@
+//! The verbs.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Client,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy},
+    core::{Request, params::GetParams},
+};
+use serde_json::{Value, json};
+
+use crate::{Kind, KubeError, connect::Names, error::Cause};
+
+/// Objects of one page of a list.
+const PAGE: u32 = 500;
+/// How long one answer may take.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// A cluster's API server. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    server: Arc<str>,
+    names: Arc<Names>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Cluster")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a request to delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It goes away, at once or when its grace period is over.
+    Going,
+    /// It was not there.
+    NotThere,
+}
+
+impl Cluster {
+    pub(crate) fn new(client: Client, server: String, names: Names) -> Self {
+        Self {
+            client,
+            server: server.into(),
+            names: Arc::new(names),
+        }
+    }
+
+    /// URL of the API server.
+    pub fn server_url(&self) -> &str {
+        &self.server
+    }
+
+    /// Name of the user in the kubeconfig, which need not be the one that the server knows.
+    pub fn user(&self) -> Option<&str> {
+        self.names.user.as_deref()
+    }
+
+    /// Name of the context in the kubeconfig.
+    pub fn context(&self) -> Option<&str> {
+        self.names.context.as_deref()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    pub(crate) fn failure(&self, error: kube::Error, request: &str) -> KubeError {
+        KubeError::from_kube(error, &self.server, request)
+    }
+
+    /// Creates `object` where its metadata says.
+    pub async fn create(&self, object: &Value) -> Result<Value, KubeError> {
+        let kind = Kind::of(object)?;
+        let name = object
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
+        let incomplete = |missing| KubeError::Incomplete {
+            kind: kind.name(),
+            name: name.to_owned(),
+            missing,
+        };
+        if name.is_empty() {
+            return Err(incomplete("name"));
+        }
+        if kind.is_namespaced() && namespace.is_none() {
+            return Err(incomplete("namespace"));
+        }
+        let body = object.to_string().into_bytes();
+        let made = Request::new(kind.path(namespace)).create(&PostParams::default(), body);
+        let created = self.json(made, &format!("creating {} `{name}`", kind.name())).await;
+        // A namespace that is not there, or going, shows as a refusal of what is to be created in it.
+        match (created, namespace) {
+            (Err(KubeError::NamespaceTerminating(found)), Some(namespace)) if found.is_empty() => {
+                Err(KubeError::NamespaceTerminating(namespace.to_owned()))
+            }
+            (created, _) => created,
+        }
+    }
+
+    /// Reads one object; none is an answer.
+    pub async fn get(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>, KubeError> {
+        let made = Request::new(kind.path(namespace)).get(name, &GetParams::default());
+        match self.json(made, &format!("reading {} `{name}`", kind.name())).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists objects by label selector (all where it is empty), of all namespaces where none is given.
+    pub async fn list(&self, kind: Kind, namespace: Option<&str>, labels: &str) -> Result<Vec<Value>, KubeError> {
+        let request = format!("listing {}", kind.plural());
+        let mut parameters = ListParams::default().limit(PAGE);
+        if !labels.is_empty() {
+            parameters = parameters.labels(labels);
+        }
+        let mut items = Vec::new();
+        loop {
+            let made = Request::new(kind.path(namespace)).list(&parameters);
+            let mut page = self.json(made, &request).await?;
+            if let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) {
+                items.extend(found.into_iter().map(|item| typed(kind, item)));
+            }
+            let token = page
+                .pointer("/metadata/continue")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            if token.is_empty() {
+                return Ok(items);
+            }
+            parameters.continue_token = Some(token.to_owned());
+        }
+    }
+
+    /// Deletes one object, dependents in the background. `grace` is in seconds, for pods.
+    pub async fn delete(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+        grace: Option<u32>,
+    ) -> Result<Deleted, KubeError> {
+        let made = Request::new(kind.path(namespace)).delete(name, &deletion(grace));
+        match self.json(made, &format!("deleting {} `{name}`", kind.name())).await {
+            Ok(_) => Ok(Deleted::Going),
+            Err(error) if error.is_not_found() => Ok(Deleted::NotThere),
+            // A namespace that is on its way already.
+            Err(KubeError::Refused { code: 409, .. }) => Ok(Deleted::Going),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes all objects that a label selector finds; it must not be empty.
+    pub async fn delete_all(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        labels: &str,
+        grace: Option<u32>,
+    ) -> Result<(), KubeError> {
+        let request = format!("deleting {} with labels {labels}", kind.plural());
+        if labels.is_empty() {
+            return Err(KubeError::Request {
+                request,
+                source: Cause("no labels: this would be all there are".to_owned()),
+            });
+        }
+        let made = Request::new(kind.path(namespace))
+            .delete_collection(&deletion(grace), &ListParams::default().labels(labels));
+        match self.json(made, &request).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets annotations and leaves the others as they are.
+    pub async fn annotate(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Value, KubeError> {
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+        let made = Request::new(kind.path(namespace)).patch(name, &PatchParams::default(), &patch);
+        self.json(made, &format!("annotating {} `{name}`", kind.name())).await
+    }
+
+    /// All nodes.
+    pub async fn nodes(&self) -> Result<Vec<Node>, KubeError> {
+        let nodes = self.list(Kind::Node, None, "").await?;
+        nodes
+            .into_iter()
+            .map(|node| {
+                serde_json::from_value(node).map_err(|error| KubeError::Answer {
+                    request: "listing nodes".to_owned(),
+                    source: Cause(error.to_string()),
+                })
+            })
+            .collect()
+    }
+
+    /// What `/version` says.
+    pub async fn server_version(&self) -> Result<Value, KubeError> {
+        self.json(plain("/version"), "asking for the server's version").await
+    }
+
+    /// The text at a path of the API server.
+    pub async fn request_text(&self, path: &str) -> Result<String, KubeError> {
+        let request = format!("reading {path}");
+        self.answer(plain(path), &request, |request| self.client.request_text(request))
+            .await
+    }
+
+    async fn json(
+        &self,
+        made: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        request: &str,
+    ) -> Result<Value, KubeError> {
+        self.answer(made, request, |request| self.client.request(request)).await
+    }
+
+    async fn answer<T, F: Future<Output = kube::Result<T>>>(
+        &self,
+        made: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        request: &str,
+        send: impl FnOnce(http::Request<Vec<u8>>) -> F,
+    ) -> Result<T, KubeError> {
+        let made = made.map_err(|error| self.failure(kube::Error::BuildRequest(error), request))?;
+        let answer = tokio::time::timeout(LIMIT, send(made)).await;
+        let answer = answer.map_err(|_| KubeError::NoAnswer {
+            server: self.server.to_string(),
+            request: request.to_owned(),
+            limit: LIMIT,
+        })?;
+        tracing::trace!(request, ok = answer.is_ok(), "asked the API server");
+        answer.map_err(|error| self.failure(error, request))
+    }
+}
+
+/// Items of lists lack the two fields that say what they are.
+fn typed(kind: Kind, mut item: Value) -> Value {
+    if let Some(fields) = item.as_object_mut() {
+        fields.entry("apiVersion").or_insert_with(|| kind.api_version().into());
+        fields.entry("kind").or_insert_with(|| kind.name().into());
+    }
+    item
+}
+
+fn deletion(grace: Option<u32>) -> DeleteParams {
+    DeleteParams {
+        grace_period_seconds: grace,
+        propagation_policy: Some(PropagationPolicy::Background),
+        ..DeleteParams::default()
+    }
+}
+
+fn plain(path: &str) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
+    http::Request::get(path)
+        .body(Vec::new())
+        .map_err(kube::core::request::Error::BuildRequest)
+}

@@ -1,0 +1,79 @@
+//! Why an image was not pulled, in a few words, out of the runtime's long ones.
+
+/// Phrases of runtimes and registries, and what they come to.
+const KNOWN: &[(&str, &str)] = &[
+    ("not found", "not found"),
+    ("manifest unknown", "not found"),
+    ("name unknown", "not found"),
+    ("toomanyrequests", "the registry limits the rate of pulls"),
+    ("too many requests", "the registry limits the rate of pulls"),
+    ("unauthorized", "the registry wants credentials"),
+    ("authentication required", "the registry wants credentials"),
+    ("authorization failed", "the registry wants credentials"),
+    ("access denied", "the registry denies access"),
+    ("denied", "the registry denies access"),
+    ("forbidden", "the registry denies access"),
+    ("no such host", "the registry's name cannot be resolved"),
+    ("no match for platform", "there is none for this platform"),
+    (
+        "connection refused",
+        "the registry cannot be reached: connection refused",
+    ),
+    ("i/o timeout", "the registry cannot be reached: no answer"),
+    ("context deadline exceeded", "the registry cannot be reached: no answer"),
+    ("handshake timeout", "the registry cannot be reached: no answer"),
+    (
+        "network is unreachable",
+        "the registry cannot be reached: network is unreachable",
+    ),
+    ("x509", "the registry's certificate is not trusted"),
+    ("no space left", "the node has no space left"),
+];
+
+/// The reason in few words; the end of the message where it is none of the known ones.
+pub(crate) fn pull_reason(message: &str) -> String {
+    let lower = message.to_lowercase();
+    if let Some((_, reason)) = KNOWN.iter().find(|(phrase, _)| lower.contains(phrase)) {
+        return (*reason).to_owned();
+    }
+    if lower.starts_with("back-off pulling image") && !message.contains(": ") {
+        return "cannot be pulled".to_owned();
+    }
+    message
+        .rsplit(": ")
+        .next()
+        .unwrap_or(message)
+        .trim()
+        .trim_matches('"')
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtimes_say_it_at_length() {
+        for (message, reason) in [
+            (
+                "failed to pull and unpack image \"registry.k8s.io/x:0.9\": failed to resolve reference \"registry.k8s.io/x:0.9\": registry.k8s.io/x:0.9: not found",
+                "not found",
+            ),
+            (
+                "Back-off pulling image \"x\": ErrImagePull: dial tcp: lookup registry.example: no such host",
+                "the registry's name cannot be resolved",
+            ),
+            (
+                "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed",
+                "the registry wants credentials",
+            ),
+            ("Back-off pulling image \"x:1\"", "cannot be pulled"),
+            (
+                "rpc error: code = Unknown desc = something: odd happened",
+                "odd happened",
+            ),
+        ] {
+            assert_eq!(pull_reason(message), reason, "{message}");
+        }
+    }
+}

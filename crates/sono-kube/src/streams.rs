@@ -1,0 +1,203 @@
+//! Logs, and commands in containers.
+
+use futures::AsyncBufRead;
+use jiff::Timestamp;
+use kube::{
+    Api,
+    api::{AttachParams, LogParams},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    task::JoinHandle,
+};
+
+use crate::{Cluster, KubeError, Pod, error::Cause};
+
+/// Bytes that may wait between the connection and whoever reads a command's output.
+const PIPE: usize = 1 << 20;
+/// Bytes that are kept of what a command says about itself.
+const KEPT: u64 = 16 << 10;
+
+/// Which part of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Goes on as the container writes, and ends when it ends.
+    pub follow: bool,
+    /// The container before the last restart.
+    pub previous: bool,
+    /// A time in front of each line.
+    pub timestamps: bool,
+    /// Only the last so many seconds.
+    pub since_seconds: Option<i64>,
+    /// Only from that time on.
+    pub since_time: Option<Timestamp>,
+    /// Only the last so many lines.
+    pub tail_lines: Option<i64>,
+    /// Only about so many bytes.
+    pub limit_bytes: Option<i64>,
+}
+
+impl Cluster {
+    /// A container's log, as it comes over the wire.
+    pub async fn pod_logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        options: &LogOptions,
+    ) -> Result<impl AsyncBufRead + Send + Unpin + use<>, KubeError> {
+        let parameters = LogParams {
+            container: Some(container.to_owned()),
+            follow: options.follow,
+            previous: options.previous,
+            timestamps: options.timestamps,
+            since_seconds: options.since_seconds,
+            since_time: options.since_time,
+            tail_lines: options.tail_lines,
+            limit_bytes: options.limit_bytes,
+            pretty: false,
+        };
+        let stream = Api::<Pod>::namespaced(self.client(), namespace)
+            .log_stream(pod, &parameters)
+            .await
+            .map_err(|error| {
+                self.failure(
+                    error,
+                    &format!("reading the log of container {container} of pod `{pod}`"),
+                )
+            })?;
+        Ok(Box::pin(stream))
+    }
+
+    /// Runs a command in a container.
+    pub async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        command: &[&str],
+    ) -> Result<ExecStream, KubeError> {
+        let request = format!("running {} in pod `{pod}`", command.join(" "));
+        let parameters = AttachParams {
+            container: Some(container.to_owned()),
+            max_stdout_buf_size: Some(PIPE),
+            ..AttachParams::default()
+        };
+        let mut process = Api::<Pod>::namespaced(self.client(), namespace)
+            .exec(pod, command.iter().copied(), &parameters)
+            .await
+            .map_err(|error| self.failure(error, &request))?;
+        let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
+        let stderr = tokio::spawn(async move {
+            let mut kept = Vec::new();
+            if let Some(mut stderr) = stderr {
+                // A connection that breaks shows on standard output; what it said until then is of use.
+                if (&mut stderr).take(KEPT).read_to_end(&mut kept).await.is_ok() {
+                    drop(tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await);
+                }
+            }
+            String::from_utf8_lossy(&kept).trim().to_owned()
+        });
+        let status = tokio::spawn(async move {
+            let status = match status {
+                Some(status) => status.await,
+                None => None,
+            };
+            let joined = process.join().await;
+            match status {
+                Some(status) => Ok(exit_code(&status)),
+                None => Err(joined.err().map_or_else(
+                    || Cause("it ended before the command did".to_owned()),
+                    |error| Cause::of(&error),
+                )),
+            }
+        });
+        let stdout: Box<dyn AsyncRead + Send + Unpin> = match stdout {
+            Some(stdout) => Box::new(stdout),
+            None => Box::new(tokio::io::empty()),
+        };
+        Ok(ExecStream {
+            stdout,
+            stderr,
+            status,
+            server: self.server_url().to_owned(),
+            request,
+        })
+    }
+}
+
+fn exit_code(status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status) -> Result<u8, String> {
+    if status.status.as_deref() == Some("Success") {
+        return Ok(0);
+    }
+    let code = status
+        .details
+        .iter()
+        .flat_map(|details| details.causes.iter().flatten())
+        .find(|cause| cause.reason.as_deref() == Some("ExitCode"))
+        .and_then(|cause| cause.message.as_ref()?.parse::<i32>().ok());
+    match code {
+        Some(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+        None => Err(status.message.clone().unwrap_or_else(|| "no reason given".to_owned())),
+    }
+}
+
+/// A running command.
+pub struct ExecStream {
+    /// What it writes to standard output.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    stderr: JoinHandle<String>,
+    status: JoinHandle<Result<Result<u8, String>, Cause>>,
+    server: String,
+    request: String,
+}
+
+impl std::fmt::Debug for ExecStream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ExecStream")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutcome {
+    /// Its exit code; 255 stands for all above.
+    pub code: u8,
+    /// The first 16 KiB of what it wrote to standard error.
+    pub stderr: String,
+}
+
+impl ExecStream {
+    /// Waits for the end. To be called when [`ExecStream::stdout`] has come to its end: what is not read by then is lost.
+    pub async fn finish(self) -> Result<ExecOutcome, KubeError> {
+        let Self {
+            stdout,
+            stderr,
+            status,
+            server,
+            request,
+        } = self;
+        drop(stdout);
+        let lost = |source| KubeError::Broken {
+            server: server.clone(),
+            request: request.clone(),
+            source,
+        };
+        let status = status
+            .await
+            .map_err(|error| lost(Cause(error.to_string())))?
+            .map_err(&lost)?;
+        let stderr = stderr.await.map_err(|error| lost(Cause(error.to_string())))?;
+        match status {
+            Ok(code) => Ok(ExecOutcome { code, stderr }),
+            Err(message) => Err(KubeError::Refused {
+                request,
+                code: 500,
+                message,
+            }),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Why a pod does not run yet, in one line for people. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::{
+    elapsed,
+    image::pull_reason,
+    judge::{condition, containers, ending, image_of, latest_change, phase, sentence},
+};
+
+/// Making containers takes a while; before that there is nothing to explain.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What keeps `pod` from running, since when; nothing where it runs, has ended well, or only needs its ordinary time.
+pub fn explain(pod: &Pod, now: Timestamp) -> Option<String> {
+    if let Some(time) = &pod.metadata.deletion_timestamp {
+        return Some(format!("being deleted{}", since(time.0, now)));
+    }
+    let status = pod.status.as_ref();
+    if phase(pod) == "Failed"
+        && let Some(reason) = status.and_then(|status| status.reason.as_deref())
+    {
+        let message = status
+            .and_then(|status| status.message.as_deref())
+            .map(sentence)
+            .unwrap_or_default();
+        return Some(if message.is_empty() {
+            reason.to_owned()
+        } else {
+            format!("{message} ({reason})")
+        });
+    }
+    if let Some(condition) = condition(pod, "PodScheduled").filter(|condition| condition.status == "False") {
+        let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
+        let message = condition.message.as_deref().map(sentence).unwrap_or_default();
+        let time = condition.last_transition_time.as_ref().map_or(now, |time| time.0);
+        return Some(format!("no node can take it: {message} ({reason}{})", after(time, now)));
+    }
+    containers(pod).find_map(|(container, _)| {
+        let state = container.state.as_ref()?;
+        if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
+            return Some(format!("container {} ended with {}", container.name, ending(ended)));
+        }
+        let waiting = state.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref().unwrap_or_default();
+        let message = waiting.message.as_deref().map(sentence).unwrap_or_default();
+        let time = latest_change(pod, now);
+        match reason {
+            "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => Some(format!(
+                "image {}: {} ({reason}{})",
+                image_of(pod, container),
+                pull_reason(&message),
+                after(time, now)
+            )),
+            "ErrImageNeverPull" => Some(format!(
+                "image {} is not on the node and its pull policy is Never ({reason}{})",
+                image_of(pod, container),
+                after(time, now)
+            )),
+            "InvalidImageName" => Some(format!(
+                "image name {} cannot be read ({reason})",
+                image_of(pod, container)
+            )),
+            "CrashLoopBackOff" => {
+                let last = container
+                    .last_state
+                    .as_ref()
+                    .and_then(|state| state.terminated.as_ref());
+                let last = last
+                    .map(|last| format!(", the last time with {}", ending(last)))
+                    .unwrap_or_default();
+                Some(format!(
+                    "container {} was restarted {} times{last}",
+                    container.name, container.restart_count
+                ))
+            }
+            "" | "ContainerCreating" | "PodInitializing" => {
+                let waited = now.duration_since(time).unsigned_abs();
+                (waited >= PATIENCE).then(|| format!("its containers are being created{}", since(time, now)))
+            }
+            reason if message.is_empty() => Some(format!("container {}: {reason}", container.name)),
+            reason => Some(format!(
+                "container {}: {message} ({reason}{})",
+                container.name,
+                after(time, now)
+            )),
+        }
+    })
+}
+
+/// `, 1m10s`.
+fn after(time: Timestamp, now: Timestamp) -> String {
+    let span = now.duration_since(time);
+    if span.as_secs() < 1 {
+        String::new()
+    } else {
+        format!(", {}", elapsed(span.unsigned_abs()))
+    }
+}
+
+/// ` for 1m10s`.
+fn since(time: Timestamp, now: Timestamp) -> String {
+    let span = now.duration_since(time);
+    if span.as_secs() < 1 {
+        String::new()
+    } else {
+        format!(" for {}", elapsed(span.unsigned_abs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn explained(status: Value) -> Option<String> {
+        let pod = json!({"metadata": {"name": "p"},
+            "spec": {"containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});
+        explain(
+            &serde_json::from_value(pod).unwrap(),
+            "2026-11-22T10:01:10Z".parse().unwrap(),
+        )
+    }
+
+    fn waiting(reason: &str, message: &str) -> Option<String> {
+        explained(
+            json!({"phase": "Pending", "startTime": "2026-11-22T10:00:00Z", "containerStatuses": [
+            {"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+             "state": {"waiting": {"reason": reason, "message": message}}}]}),
+        )
+    }
+
+    #[test]
+    fn the_clusters_reason_is_passed_on() {
+        assert_eq!(
+            waiting(
+                "ErrImagePull",
+                "rpc error: code = NotFound desc = example.org/c:1: not found"
+            )
+            .as_deref(),
+            Some("image example.org/c:1: not found (ErrImagePull, 1m10s)")
+        );
+        assert_eq!(
+            waiting("CreateContainerConfigError", "secret \"s\" not found").as_deref(),
+            Some("container c: secret \"s\" not found (CreateContainerConfigError, 1m10s)")
+        );
+        assert_eq!(
+            waiting("ContainerCreating", "").as_deref(),
+            Some("its containers are being created for 1m10s")
+        );
+        assert_eq!(
+            explained(
+                json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+                "reason": "Unschedulable", "message": "0/1 nodes are available: 1 node(s) had untolerated taint.",
+                "lastTransitionTime": "2026-11-22T10:01:00Z"}]})
+            )
+            .as_deref(),
+            Some("no node can take it: 0/1 nodes are available: 1 node(s) had untolerated taint (Unschedulable, 10s)")
+        );
+    }
+
+    #[test]
+    fn a_running_pod_needs_no_explanation() {
+        assert_eq!(explained(json!({"phase": "Running", "containerStatuses": []})), None);
+        assert_eq!(explained(json!({"phase": "Pending"})), None);
+    }
+}

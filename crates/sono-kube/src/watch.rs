@@ -1,0 +1,178 @@
+//! Changes, as they happen.
+
+use std::{fmt::Debug, future::ready, time::Duration};
+
+use futures::{Stream, StreamExt as _};
+use kube::{
+    Api, Resource,
+    core::DynamicObject,
+    runtime::{
+        WatchStreamExt as _,
+        utils::ResetTimerBackoff,
+        watcher::{self, ExponentialBackoff, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Cluster, Kind, KubeError, Pod, error::Cause};
+
+/// A change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WatchEvent<T> {
+    /// All that there is: at the start, and again when changes may have been missed. What is not in it is gone.
+    Restarted(Vec<T>),
+    /// New or changed.
+    Applied(T),
+    /// Gone; its last state.
+    Deleted(T),
+}
+
+/// Which objects.
+#[derive(Debug, Clone, Copy)]
+enum Selected<'a> {
+    Labels(&'a str),
+    Name(&'a str),
+}
+
+impl Cluster {
+    /// Objects of one kind, by label selector (all where it is empty): all that there are, then every change at once.
+    /// Lost connections are made up again, from 200 ms to 30 s later; each failed try shows as an error in between. The
+    /// stream does not end.
+    pub fn watch(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        labels: &str,
+    ) -> impl Stream<Item = Result<WatchEvent<Value>, KubeError>> + Send + use<> {
+        self.watch_values(kind, Some(namespace), Selected::Labels(labels))
+    }
+
+    /// As [`Cluster::watch`], for one object, which need not be there yet; of the whole cluster where no namespace is
+    /// given.
+    pub fn watch_named(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> impl Stream<Item = Result<WatchEvent<Value>, KubeError>> + Send + use<> {
+        self.watch_values(kind, namespace, Selected::Name(name))
+    }
+
+    /// As [`Cluster::watch`], for kinds that live in no namespace.
+    pub fn watch_cluster(
+        &self,
+        kind: Kind,
+        labels: &str,
+    ) -> impl Stream<Item = Result<WatchEvent<Value>, KubeError>> + Send + use<> {
+        self.watch_values(kind, None, Selected::Labels(labels))
+    }
+
+    /// As [`Cluster::watch`], for pods.
+    pub fn watch_pods(
+        &self,
+        namespace: &str,
+        labels: &str,
+    ) -> impl Stream<Item = Result<WatchEvent<Pod>, KubeError>> + Send + use<> {
+        self.events(
+            Api::<Pod>::namespaced(self.client(), namespace),
+            Selected::Labels(labels),
+            "pods",
+        )
+    }
+
+    fn watch_values(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        selected: Selected<'_>,
+    ) -> impl Stream<Item = Result<WatchEvent<Value>, KubeError>> + Send + use<> {
+        let resource = kind.resource();
+        let api: Api<DynamicObject> = match namespace.filter(|_| kind.is_namespaced()) {
+            Some(namespace) => Api::namespaced_with(self.client(), namespace, &resource),
+            None => Api::all_with(self.client(), &resource),
+        };
+        self.events(api, selected, kind.plural()).map(move |event| {
+            let value = |object| to_value(kind, &object);
+            Ok(match event? {
+                WatchEvent::Applied(object) => WatchEvent::Applied(value(object)?),
+                WatchEvent::Deleted(object) => WatchEvent::Deleted(value(object)?),
+                WatchEvent::Restarted(objects) => {
+                    WatchEvent::Restarted(objects.into_iter().map(value).collect::<Result<_, _>>()?)
+                }
+            })
+        })
+    }
+
+    fn events<K>(
+        &self,
+        api: Api<K>,
+        selected: Selected<'_>,
+        plural: &'static str,
+    ) -> impl Stream<Item = Result<WatchEvent<K>, KubeError>> + Send + use<K>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let config = match selected {
+            Selected::Labels("") => watcher::Config::default(),
+            Selected::Labels(labels) => watcher::Config::default().labels(labels),
+            Selected::Name(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
+        };
+        let server = self.server_url().to_owned();
+        let mut listed = Vec::new();
+        watcher(api, config).backoff(backoff()).filter_map(move |event| {
+            ready(match event {
+                Ok(watcher::Event::Init) => {
+                    listed = Vec::new();
+                    None
+                }
+                Ok(watcher::Event::InitApply(object)) => {
+                    listed.push(object);
+                    None
+                }
+                Ok(watcher::Event::InitDone) => Some(Ok(WatchEvent::Restarted(std::mem::take(&mut listed)))),
+                Ok(watcher::Event::Apply(object)) => Some(Ok(WatchEvent::Applied(object))),
+                Ok(watcher::Event::Delete(object)) => Some(Ok(WatchEvent::Deleted(object))),
+                Err(error) => failure(error, &server, plural).map(Err),
+            })
+        })
+    }
+}
+
+fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
+    let waits = backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(30))
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times();
+    ResetTimerBackoff::new(waits.into(), Duration::from_mins(2))
+}
+
+fn to_value(kind: Kind, object: &DynamicObject) -> Result<Value, KubeError> {
+    let mut value = serde_json::to_value(object).map_err(|error| KubeError::Answer {
+        request: format!("watching {}", kind.plural()),
+        source: Cause(error.to_string()),
+    })?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.entry("apiVersion").or_insert_with(|| kind.api_version().into());
+        fields.entry("kind").or_insert_with(|| kind.name().into());
+    }
+    Ok(value)
+}
+
+/// A history that is too old is the ordinary course of things: the watch starts over by itself.
+fn failure(error: watcher::Error, server: &str, plural: &str) -> Option<KubeError> {
+    let request = format!("watching {plural}");
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(KubeError::from_kube(error, server, &request)),
+        watcher::Error::WatchError(status) if status.code == 410 => None,
+        watcher::Error::WatchError(status) => Some(KubeError::from_status(&status, server.to_owned(), request)),
+        watcher::Error::NoResourceVersion => Some(KubeError::Answer {
+            request,
+            source: Cause("it has no resourceVersion".to_owned()),
+        }),
+    }
+}
