@@ -20,7 +20,7 @@ pub struct Item {
     pub details: BTreeMap<String, Value>,
     /// Children; an item without any is a leaf, and only leaves are counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub items: Vec<Item>,
+    pub items: Vec<Self>,
 }
 
 /// Statuses with a meaning; any other text is a plugin's own.

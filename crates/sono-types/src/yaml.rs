@@ -122,8 +122,8 @@ pub fn locate(text: &str, path: &[&str]) -> Option<Place> {
 /// A document reduced to the positions of its values.
 #[derive(Debug)]
 enum Located {
-    Map(BTreeMap<String, Spanned<Located>>),
-    List(Vec<Spanned<Located>>),
+    Map(BTreeMap<String, Spanned<Self>>),
+    List(Vec<Spanned<Self>>),
     Scalar,
 }
 
