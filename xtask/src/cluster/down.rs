@@ -1,12 +1,11 @@
 //! `cluster down`: ends everything that `up` started and takes it off the machine, from whatever state it is in.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::bail;
 use fs_err as fs;
 
-use super::{cgroup, network, state, state::State, up};
-use crate::{command, say, step::step};
+use super::{cgroup, mounts, network, state, state::State, up};
+use crate::{say, step::step};
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let _lock = up::lock()?;
@@ -26,14 +25,15 @@ pub(crate) fn remove(state: Option<&State>) -> anyhow::Result<()> {
     // All at once and without ceremony: nothing that they could save is kept.
     let ended = step("  ended every process", || cgroup::kill_processes(cgroup::ROOT))?;
     say::progress(format_args!("  {ended} processes"));
-    unmount_below(Path::new(state::DIRECTORY))?;
+    mounts::unmount_below(Path::new(state::DIRECTORY))?;
     step("  removed networks and rules", network::remove)?;
     step("  removed control groups", || cgroup::remove(cgroup::ROOT))?;
     remove_links(Path::new("/var/log/containers"))?;
     remove_network_results()?;
     if let Some(state) = state {
-        if state.host.made("/run/netns") {
-            unmount_below(Path::new("/run/netns"))?;
+        // `ip netns` mounts the directory on itself; with somebody else's namespaces in it, it stays.
+        if state.host.made("/run/netns") && is_empty("/run/netns") {
+            mounts::unmount_below(Path::new("/run/netns"))?;
         }
         state.host.put_back()?;
     }
@@ -41,36 +41,8 @@ pub(crate) fn remove(state: Option<&State>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Unmounts what is at or below the directory. Fails rather than leave a mount: the directory is deleted afterwards,
-/// and with it would go what is mounted there, such as the files of a local volume.
-fn unmount_below(directory: &Path) -> anyhow::Result<()> {
-    for path in mounts_below(directory)?.iter().rev() {
-        let umount = |options: &[&str]| command::succeeds(command::new("umount", options).arg(path));
-        if !umount(&[]) {
-            umount(&["--lazy"]);
-        }
-    }
-    match mounts_below(directory)?.first() {
-        Some(left) => bail!("{} cannot be unmounted", left.display()),
-        None => Ok(()),
-    }
-}
-
-fn mounts_below(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let text = fs::read_to_string("/proc/self/mountinfo")?;
-    let paths = text
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(|path| PathBuf::from(unescape(path)));
-    Ok(paths.filter(|path| path.starts_with(directory)).collect())
-}
-
-/// The kernel writes blanks in paths as three octal digits.
-fn unescape(path: &str) -> String {
-    path.replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n")
-        .replace("\\134", "\\")
+fn is_empty(directory: &str) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// The kubelet links every log there, wherever its other directories are.
@@ -97,14 +69,4 @@ fn remove_network_results() -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_paths_are_unescaped() {
-        assert_eq!(unescape(r"/a\040b\134040"), r"/a b\040");
-    }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use super::mounts;
 use crate::command;
 
 /// Kernel settings that we, the kubelet or kube-proxy change.
@@ -69,7 +70,9 @@ impl HostSettings {
         }
         command::run(&mut command::new("iptables", ["-P", "FORWARD", &self.forward_policy]))?;
         for directory in &self.absent_directories {
-            if Path::new(directory).exists() {
+            // Something mounted there is somebody else's: ours is unmounted by now.
+            let directory = Path::new(directory);
+            if directory.exists() && mounts::below(directory)?.is_empty() {
                 fs::remove_dir_all(directory)?;
             }
         }

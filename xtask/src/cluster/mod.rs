@@ -17,6 +17,7 @@ mod go;
 mod host;
 mod kubeconfig;
 mod kubectl;
+mod mounts;
 mod network;
 mod node;
 mod node_parts;

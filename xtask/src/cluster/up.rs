@@ -19,7 +19,7 @@ use super::{
     node_parts,
     programs::{self, Programs},
     runtime::Runtime,
-    settings::{Change, UpArguments},
+    settings::{Change, Settings, UpArguments},
     state::{self, State},
 };
 use crate::{
@@ -64,10 +64,11 @@ pub(crate) fn run(arguments: &UpArguments) -> anyhow::Result<()> {
                  hint: `cargo xtask cluster up --recreate …` throws it away first"
             ),
         }
+        // Built first: a running cluster is of use until its successor can start.
+        build(wanted)?;
         down::remove(Some(&state))?;
     }
-    let programs = programs::ensure(&wanted.kubernetes)?;
-    let archives = addons::images(&programs.coredns)?;
+    let (programs, archives) = build(wanted)?;
     // Only now: what it remembers includes iptables, which may just have been installed.
     let state = State {
         settings: wanted.clone(),
@@ -81,6 +82,12 @@ pub(crate) fn run(arguments: &UpArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn build(wanted: &Settings) -> anyhow::Result<(Programs, Vec<Archive>)> {
+    let programs = programs::ensure(&wanted.kubernetes)?;
+    let archives = addons::images(&programs.coredns)?;
+    Ok((programs, archives))
+}
+
 fn require_root() -> anyhow::Result<()> {
     if fs::metadata("/proc/self")?.uid() != 0 {
         bail!("must be root: it makes network namespaces, mounts and control groups");
@@ -91,7 +98,10 @@ fn require_root() -> anyhow::Result<()> {
 /// Two `up` at once would build over each other; the second waits and finds the cluster of the first.
 pub(crate) fn lock() -> anyhow::Result<fs::File> {
     let file = fs::File::create(cache::directory("locks")?.join("cluster"))?;
-    file.file().lock().context("lock the cluster")?;
+    if file.file().try_lock().is_err() {
+        say::progress("another `cluster up` or `down` is at work, waiting for it …");
+        file.file().lock().context("lock the cluster")?;
+    }
     Ok(file)
 }
 
