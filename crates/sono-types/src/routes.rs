@@ -13,6 +13,10 @@ pub const PROGRESS_GLOBAL: &str = "/api/v1/progress/global/{plugin}";
 /// Where a plugin posts progress to its worker.
 pub const RELAY: &str = "/progress";
 
+/// Header of a result (`PUT`) that is no result: its body is `{"error": "…"}` and says why the worker has none. Any value
+/// counts, workers send `1`. sono's own: Sonobuoy's workers send such bodies as if they were results (weakness W-6).
+pub const ERROR_HEADER: &str = "x-sono-error";
+
 /// Path a worker uploads its result to.
 pub fn result_path(plugin: &PluginName, target: &Target) -> String {
     path("results", plugin, target)
