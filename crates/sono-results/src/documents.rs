@@ -10,27 +10,22 @@ use sono_types::{
 };
 
 /// Text that is no item tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ItemError {
     /// There is no document in it, only comments and blank lines.
+    #[error("the file holds no YAML document")]
     Empty,
     /// It is no YAML, or has something else where an item's field should be.
+    #[error("{}", with_place(.0))]
     Yaml(YamlError),
 }
 
-impl std::fmt::Display for ItemError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Empty => formatter.write_str("the file holds no YAML document"),
-            Self::Yaml(error) => match error.place {
-                Some(place) => write!(formatter, "{place}: {error}"),
-                None => write!(formatter, "{error}"),
-            },
-        }
+fn with_place(error: &YamlError) -> String {
+    match error.place {
+        Some(place) => format!("{place}: {error}"),
+        None => error.to_string(),
     }
 }
-
-impl std::error::Error for ItemError {}
 
 /// The tree as YAML: keys in the order name, status, meta, details, items.
 pub fn to_yaml(item: &Item) -> String {
@@ -57,7 +52,7 @@ struct Document {
     status: Option<String>,
     meta: Option<BTreeMap<String, Option<String>>>,
     details: Option<BTreeMap<String, Value>>,
-    items: Option<Vec<Option<Document>>>,
+    items: Option<Vec<Option<Self>>>,
 }
 
 impl From<Document> for Item {

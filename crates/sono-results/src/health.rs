@@ -262,7 +262,7 @@ fn pod_detail(pod: Object) -> HealthDetail {
 /// `podlogs/<namespace>/<pod>/logs/<container>.txt`
 fn is_log(file: &str) -> bool {
     let parts: Vec<&str> = file.splitn(5, '/').collect();
-    matches!(parts.as_slice(), ["podlogs", _, _, "logs", name] if name.len() > 4 && name.ends_with(".txt"))
+    matches!(parts.as_slice(), ["podlogs", _, _, "logs", name] if name.strip_suffix(".txt").is_some_and(|stem| !stem.is_empty()))
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -298,6 +298,3 @@ fn count_complaints(mut reader: impl BufRead) -> io::Result<Complaints> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

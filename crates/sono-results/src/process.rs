@@ -189,6 +189,3 @@ pub(crate) fn read_limited(files: &dyn ResultFiles, name: &str, limit: u64) -> i
     }
     Ok(content)
 }
-
-#[cfg(test)]
-mod tests;

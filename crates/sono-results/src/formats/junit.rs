@@ -4,11 +4,12 @@
 //! `testsuites`; numbers in attributes are not looked at, so that `time="1,234.5"` does no harm; encodings other than
 //! UTF-8 are read. A file that ends too early is `unknown` as a whole.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use quick_xml::{
-    Reader, XmlVersion,
-    events::{BytesStart, Event},
+    Reader,
+    escape::{resolve_predefined_entity, unescape},
+    events::{BytesRef, BytesStart, Event},
 };
 use serde_json::Value;
 use sono_types::{Item, item::status};
@@ -91,26 +92,28 @@ fn parse(text: &str) -> Result<Vec<Item>, String> {
     let mut reader = Reader::from_str(text);
     let config = reader.config_mut();
     config.expand_empty_elements = true;
-    // What quick-xml calls ill-formed, and the line on which it noticed.
-    let failed = |reader: &Reader<&[u8]>, message: String| {
-        let end = usize::try_from(reader.error_position())
-            .unwrap_or(text.len())
-            .min(text.len());
-        let line = text.as_bytes()[..end].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let at_line = |position: u64, message: String| {
+        let end = usize::try_from(position).unwrap_or(text.len()).min(text.len());
+        let line = text.as_bytes()[..end].split(|byte| *byte == b'\n').count();
         format!("line {line}: {message}")
     };
     let mut stack: Vec<Frame> = Vec::new();
     loop {
         let event = match reader.read_event() {
             Ok(event) => event,
-            Err(error) => return Err(failed(&reader, error.to_string())),
+            Err(error) => return Err(at_line(reader.error_position(), error.to_string())),
         };
         match event {
             Event::Start(element) => {
-                let frame = open(&mut stack, &element).map_err(|message| failed(&reader, message))?;
+                let frame = match open(&mut stack, &element) {
+                    Ok(frame) => frame,
+                    // A root of another kind needs no line to be found.
+                    Err(message) if stack.is_empty() => return Err(message),
+                    Err(message) => return Err(at_line(reader.buffer_position(), message)),
+                };
                 if stack.len() > MAX_DEPTH {
-                    return Err(failed(
-                        &reader,
+                    return Err(at_line(
+                        reader.buffer_position(),
                         format!("elements are nested more than {MAX_DEPTH} deep"),
                     ));
                 }
@@ -126,7 +129,12 @@ fn parse(text: &str) -> Result<Vec<Item>, String> {
             Event::CData(content) => append(&mut stack, &content.xml10_content()),
             Event::GeneralRef(reference) => append(&mut stack, &resolve(&reference)),
             Event::Eof if stack.is_empty() => return Err("EOF".to_owned()),
-            Event::Eof => return Err(failed(&reader, "the file ends before its root element does".to_owned())),
+            Event::Eof => {
+                return Err(at_line(
+                    reader.buffer_position(),
+                    "the file ends before its root element does".to_owned(),
+                ));
+            }
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
@@ -236,10 +244,10 @@ impl Case {
 fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {
     let found = element.try_get_attribute(name).map_err(|error| error.to_string())?;
     Ok(found.map(|attribute| {
-        attribute
-            .normalized_value(XmlVersion::Implicit1_0)
-            // An entity that nobody declared stays as it is written.
-            .map_or_else(|_| attribute.value.clone().into_owned(), std::borrow::Cow::into_owned)
+        // Line ends stay line ends (XML would make them spaces): messages of several lines are common.
+        let value = attribute.value.replace("\r\n", "\n");
+        // An entity that nobody declared stays as it is written.
+        unescape(&value).map_or_else(|_| value.clone(), Cow::into_owned)
     }))
 }
 
@@ -250,11 +258,11 @@ fn append(stack: &mut [Frame], content: &str) {
     }
 }
 
-fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> String {
+fn resolve(reference: &BytesRef<'_>) -> String {
     match reference.resolve_char_ref() {
         Ok(Some(character)) => return character.into(),
         Ok(None) => {
-            if let Some(text) = quick_xml::escape::resolve_predefined_entity(reference) {
+            if let Some(text) = resolve_predefined_entity(reference) {
                 return text.to_owned();
             }
         }

@@ -1,0 +1,227 @@
+//! Trees of results as they come out of small trees of files.
+
+use serde_json::{Value, json};
+use sono_results::{PluginInput, Problem, process_plugin};
+use sono_types::{PluginName, ResultFormat};
+
+use crate::files::MapFiles;
+
+fn process(format: &str, result_files: &[&str], per_node: bool, files: &[(&str, &str)]) -> (Value, Vec<Problem>) {
+    let result_files: Vec<String> = result_files.iter().map(|name| (*name).to_owned()).collect();
+    let input = PluginInput {
+        name: &PluginName::parse("p").unwrap(),
+        format: ResultFormat::from_name(format),
+        result_files: &result_files,
+        per_node,
+    };
+    let (item, problems) = process_plugin(&input, &MapFiles::new(files));
+    (serde_json::to_value(item).unwrap(), problems)
+}
+
+fn problem(file: &str, message: &str) -> Problem {
+    Problem {
+        file: file.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+#[test]
+fn a_job_has_its_files_and_then_its_errors() {
+    let files = [
+        ("results/global/b.txt", "x"),
+        ("results/global/a/deep.txt", "x"),
+        ("results/global/a.txt", "x"),
+        ("errors/global/error.json", r#"{"error":"it broke"}"#),
+        ("errors/global/pod.log", "not looked at"),
+        ("definition.json", "not looked at"),
+    ];
+    let file = |name: &str, path: &str| json!({"name": name, "status": "passed", "meta": {"file": path}});
+    assert_eq!(
+        process("raw", &[], false, &files),
+        (
+            json!({
+                "name": "p", "status": "failed", "meta": {"type": "summary"},
+                "items": [
+                    file("deep.txt", "results/global/a/deep.txt"),
+                    file("a.txt", "results/global/a.txt"),
+                    file("b.txt", "results/global/b.txt"),
+                    {"name": "it broke", "status": "failed", "meta": {"file": "errors/global/error.json"}, "details": {"error": "it broke"}},
+                ],
+            }),
+            vec![]
+        )
+    );
+}
+
+#[test]
+fn a_plugin_without_any_file_is_unknown() {
+    for per_node in [false, true] {
+        assert_eq!(
+            process("junit", &[], per_node, &[]),
+            (
+                json!({"name": "p", "status": "unknown", "meta": {"type": "summary"}}),
+                vec![]
+            )
+        );
+    }
+}
+
+#[test]
+fn nodes_have_items_of_their_own_even_without_files() {
+    let files = [
+        ("results/n2/", ""),
+        (
+            "results/n1/j.xml",
+            "<testsuite name='s'><testcase name='c'/></testsuite>",
+        ),
+        ("errors/n1/error.json", "no json"),
+    ];
+    let node = |name: &str, status: &str, items: Value| json!({"name": name, "status": status, "meta": {"type": "node"}, "items": items});
+    assert_eq!(
+        process("e2e", &[], true, &files),
+        (
+            json!({
+                "name": "p", "status": "failed", "meta": {"type": "summary"},
+                "items": [
+                    node("n1", "passed", json!([{
+                        "name": "j.xml", "status": "passed", "meta": {"file": "results/n1/j.xml", "type": "file"},
+                        "items": [{"name": "s", "status": "passed", "items": [{"name": "c", "status": "passed"}]}],
+                    }])),
+                    {"name": "n2", "status": "unknown", "meta": {"type": "node"}},
+                    node("n1", "failed", json!([{"name": "error.json", "status": "failed", "meta": {"file": "errors/n1/error.json"}}])),
+                ],
+            }),
+            vec![problem("errors/n1/error.json", "expected ident at line 1 column 2")]
+        )
+    );
+}
+
+#[test]
+fn files_are_chosen_by_name_or_by_suffix() {
+    let files = [
+        ("results/global/a.json", ""),
+        ("results/global/a.xml", "<testsuites/>"),
+        ("results/global/a.yaml", "status: passed"),
+        ("results/global/a.yml", "status: passed"),
+        ("results/global/d/a.xml", "<testsuites/>"),
+        ("results/global/plain", "status: passed"),
+    ];
+    for (format, result_files, expected) in [
+        (
+            "raw",
+            &[][..],
+            &["a.json", "a.xml", "a.yaml", "a.yml", "a.xml", "plain"][..],
+        ),
+        ("nonsense", &["plain", "absent"], &["plain"]),
+        ("junit", &[], &["a.xml", "a.xml"]),
+        ("gojson", &[], &["a.json"]),
+        ("manual", &[], &["a.yaml", "a.yml"]),
+        ("manual", &["plain"], &["plain"]),
+    ] {
+        let (tree, problems) = process(format, result_files, false, &files);
+        let names: Vec<&str> = tree["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            (names.as_slice(), problems),
+            (expected, vec![]),
+            "{format} {result_files:?}"
+        );
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_unknown_and_said() {
+    let (tree, problems) = process(
+        "junit",
+        &[],
+        false,
+        &[
+            ("results/global/cut.xml", "<testsuite>\n<testcase name='c'/>\n"),
+            ("results/global/disk.xml", "<unreadable>"),
+            ("results/global/empty.xml", ""),
+        ],
+    );
+    let unknown = |name: &str, error: &str| {
+        json!({
+            "name": name, "status": "unknown",
+            "meta": {"file": format!("results/global/{name}"), "type": "file", "error": error},
+        })
+    };
+    let cut = "line 3: the file ends before its root element does";
+    assert_eq!(
+        tree,
+        json!({
+            "name": "p", "status": "unknown", "meta": {"type": "summary"},
+            "items": [unknown("cut.xml", cut), unknown("disk.xml", "input/output error"), unknown("empty.xml", "EOF")],
+        })
+    );
+    assert_eq!(
+        problems,
+        [
+            problem("results/global/cut.xml", cut),
+            problem("results/global/disk.xml", "input/output error"),
+            problem("results/global/empty.xml", "EOF"),
+        ]
+    );
+}
+
+#[test]
+fn a_broken_event_is_not_masked() {
+    let (tree, _) = process(
+        "gojson",
+        &[],
+        false,
+        &[(
+            "results/global/t.json",
+            "{\"Action\":\"pass\",\"Test\":\"A\"}\n{\"Action\"",
+        )],
+    );
+    assert_eq!(
+        (
+            &tree["status"],
+            &tree["items"][0]["status"],
+            &tree["items"][0]["items"][0]
+        ),
+        (
+            &json!("unknown"),
+            &json!("unknown"),
+            &json!({"name": "A", "status": "passed"})
+        )
+    );
+}
+
+#[test]
+fn a_manual_file_keeps_its_own_statuses() {
+    let document = "name: dropped\nstatus: overridden\nmeta: {type: dropped}\ndetails: {k: [1]}\nitems:\n- name: a\n  status: complete\n- name: b\n  status: passed\n";
+    let (tree, problems) = process(
+        "manual",
+        &[],
+        false,
+        &[
+            ("results/global/broken.yml", "items: {}"),
+            ("results/global/r.yaml", document),
+        ],
+    );
+    assert_eq!(
+        tree,
+        json!({
+            "name": "p", "status": "complete: 1, passed: 1, unknown: 1", "meta": {"type": "summary"},
+            "items": [
+                {"name": "broken.yml", "status": "unknown", "meta": {"file": "results/global/broken.yml", "type": "file"}},
+                {
+                    "name": "r.yaml", "status": "complete: 1, passed: 1",
+                    "meta": {"file": "results/global/r.yaml", "type": "file"}, "details": {"k": [1]},
+                    "items": [{"name": "a", "status": "complete"}, {"name": "b", "status": "passed"}],
+                },
+            ],
+        })
+    );
+    assert_eq!(
+        problems.iter().map(|problem| problem.file.as_str()).collect::<Vec<_>>(),
+        ["results/global/broken.yml"]
+    );
+}

@@ -1,0 +1,101 @@
+//! The cases that Sonobuoy tests its own post-processing with. They are no part of this repository: `../shared/vectors`
+//! or `$SONO_VECTORS` has them.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use sono_results::{PluginInput, cluster_health, process_plugin};
+use sono_types::{PluginName, ResultFormat};
+
+use crate::files::MapFiles;
+
+fn vectors(folder: &str) -> Option<PathBuf> {
+    let root = env::var_os("SONO_VECTORS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
+        PathBuf::from,
+    );
+    let folder = root.join(folder);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIPPED: no test vectors at {}", folder.display());
+    None
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
+}
+
+/// Which files count in a case, as the test that the case comes from sets it.
+fn result_files(case: &str) -> Vec<String> {
+    let names: &[&str] = match case.rsplit_once('-') {
+        Some((kind, "02")) if kind.ends_with("manual") => &["manual-results-1.yaml", "manual-results-2.yaml"],
+        Some((kind, "03")) if kind.ends_with("manual") => &["manual-results.yaml"],
+        Some((kind, "01")) if ["junit", "raw", "default"].iter().any(|word| kind.ends_with(word)) => &["output.xml"],
+        Some((kind, "03")) if ["junit", "raw"].iter().any(|word| kind.ends_with(word)) => {
+            &["output.xml", "output2.xml"]
+        }
+        _ => &[],
+    };
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn trees_are_those_of_sonobuoy() {
+    let Some(folder) = vectors("postprocess") else { return };
+    let mut cases = BTreeSet::new();
+    for entry in fs_err::read_dir(&folder).unwrap() {
+        let case = entry.unwrap().file_name().into_string().unwrap();
+        let golden = folder.join(&case).join(format!("{case}.golden.json"));
+        if !golden.is_file() {
+            continue;
+        }
+        let format = ["junit", "manual", "raw"]
+            .iter()
+            .find(|format| case.contains(**format))
+            .copied()
+            .unwrap_or_else(|| if case.starts_with("ds-errors") { "junit" } else { "" });
+        let input = PluginInput {
+            name: &PluginName::parse(&case).unwrap(),
+            format: ResultFormat::from_name(format),
+            result_files: &result_files(&case),
+            per_node: case.starts_with("ds-"),
+        };
+        let (item, problems) = process_plugin(&input, &MapFiles::load(&folder.join(&case)));
+        assert_eq!(serde_json::to_value(item).unwrap(), json(&golden), "{case}");
+        assert_eq!(problems, [], "{case}");
+        cases.insert(case);
+    }
+    assert!(cases.len() >= 15, "only {cases:?}");
+}
+
+#[test]
+fn a_file_of_another_junit_dialect() {
+    let Some(folder) = vectors("junit") else { return };
+    let xml = fs_err::read_to_string(folder.join("junit_good_junit.xml")).unwrap();
+    let input = PluginInput {
+        name: &PluginName::parse("p").unwrap(),
+        format: ResultFormat::Junit,
+        result_files: &[],
+        per_node: false,
+    };
+    let (root, problems) = process_plugin(&input, &MapFiles::new(&[("results/global/j.xml", &xml)]));
+    let expected = json(&folder.join("item_good_junit.json"));
+    assert_eq!(problems, []);
+    assert_eq!(serde_json::to_value(&root.items[0].items).unwrap(), expected["items"]);
+    assert_eq!(root.items[0].status, expected["status"]);
+}
+
+#[test]
+fn the_cluster_health_is_that_of_sonobuoy() {
+    let Some(folder) = vectors("health") else { return };
+    let health = cluster_health(&MapFiles::load(&folder));
+    assert_eq!(
+        serde_json::to_value(health).unwrap(),
+        json(&folder.join("summary_test.golden"))
+    );
+}
