@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn explained(status: Value) -> Option<String> {
+    fn explained(status: &Value) -> Option<String> {
         let pod = json!({"metadata": {"name": "p"},
             "spec": {"containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});
         explain(
@@ -128,7 +128,7 @@ mod tests {
 
     fn waiting(reason: &str, message: &str) -> Option<String> {
         explained(
-            json!({"phase": "Pending", "startTime": "2026-11-22T10:00:00Z", "containerStatuses": [
+            &json!({"phase": "Pending", "startTime": "2026-11-22T10:00:00Z", "containerStatuses": [
             {"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"waiting": {"reason": reason, "message": message}}}]}),
         )
@@ -154,7 +154,7 @@ mod tests {
         );
         assert_eq!(
             explained(
-                json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+                &json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
                 "reason": "Unschedulable", "message": "0/1 nodes are available: 1 node(s) had untolerated taint.",
                 "lastTransitionTime": "2026-11-22T10:01:00Z"}]})
             )
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_running_pod_needs_no_explanation() {
-        assert_eq!(explained(json!({"phase": "Running", "containerStatuses": []})), None);
-        assert_eq!(explained(json!({"phase": "Pending"})), None);
+        assert_eq!(explained(&json!({"phase": "Running", "containerStatuses": []})), None);
+        assert_eq!(explained(&json!({"phase": "Pending"})), None);
     }
 }

@@ -13,15 +13,15 @@ fn verdict(at: &str, pod: Value, policy: &Policy) -> String {
     }
 }
 
-fn job(at: &str, status: Value) -> String {
+fn job(at: &str, status: &Value) -> String {
     verdict(at, pod(status), &Policy::job())
 }
 
-fn daemon_set(at: &str, status: Value) -> String {
+fn daemon_set(at: &str, status: &Value) -> String {
     verdict(at, pod(status), &Policy::daemon_set())
 }
 
-fn pod(status: Value) -> Value {
+fn pod(status: &Value) -> Value {
     json!({
         "metadata": {"name": "p"},
         "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "example.org/c:1"}]},
@@ -31,26 +31,26 @@ fn pod(status: Value) -> Value {
 
 fn waiting(reason: &str, message: &str) -> Value {
     json!({"phase": "Pending", "startTime": "2026-11-22T10:00:00Z", "containerStatuses": [
-        container(json!({"waiting": {"reason": reason, "message": message}}))]})
+        container(&json!({"waiting": {"reason": reason, "message": message}}))]})
 }
 
 fn terminated(code: i32, reason: &str) -> Value {
     json!({"phase": "Running", "startTime": "2026-11-22T10:00:00Z", "containerStatuses": [
-        container(json!({"terminated": {"exitCode": code, "reason": reason, "finishedAt": NOW}}))]})
+        container(&json!({"terminated": {"exitCode": code, "reason": reason, "finishedAt": NOW}}))]})
 }
 
-fn container(state: Value) -> Value {
+fn container(state: &Value) -> Value {
     json!({"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state})
 }
 
 #[test]
 fn a_pod_on_its_way_is_fine() {
-    assert_eq!(job(NOW, json!({"phase": "Pending"})), "fine");
-    assert_eq!(job(NOW, waiting("ContainerCreating", "")), "fine");
+    assert_eq!(job(NOW, &json!({"phase": "Pending"})), "fine");
+    assert_eq!(job(NOW, &waiting("ContainerCreating", "")), "fine");
     assert_eq!(
         job(
             NOW,
-            json!({"phase": "Running", "containerStatuses": [container(json!({"running": {}}))]})
+            &json!({"phase": "Running", "containerStatuses": [container(&json!({"running": {}}))]})
         ),
         "fine"
     );
@@ -62,7 +62,7 @@ fn an_autoscaler_gets_its_time() {
         "reason": "Unschedulable", "lastTransitionTime": "2026-11-22T10:00:00Z",
         "message": "0/1 nodes are available: 1 Insufficient cpu."}]});
     let why = "no node can take pod p: 0/1 nodes are available: 1 Insufficient cpu; free a node, or change the plugin's node selector, tolerations or requests";
-    let mut unscheduled = pod(status);
+    let mut unscheduled = pod(&status);
     unscheduled["spec"].as_object_mut().unwrap().remove("nodeName");
     let judged = |at| verdict(at, unscheduled.clone(), &Policy::job());
     assert_eq!(
@@ -82,10 +82,10 @@ fn an_image_that_cannot_be_pulled_fails_with_the_registrys_reason() {
     };
     let why = "image example.org/c:1 of container c of pod p on node n: not found (ImagePullBackOff for 5m); correct the image's name, load it onto the node, or give credentials";
     assert_eq!(
-        job("2026-11-22T10:01:00Z", status()),
+        job("2026-11-22T10:01:00Z", &status()),
         format!("wait until 2026-11-22T10:05:00Z: {why}")
     );
-    assert_eq!(job("2026-11-22T10:05:00Z", status()), format!("failing: {why}"));
+    assert_eq!(job("2026-11-22T10:05:00Z", &status()), format!("failing: {why}"));
 }
 
 #[test]
@@ -93,16 +93,16 @@ fn a_container_that_cannot_be_made_fails_soon() {
     assert_eq!(
         job(
             "2026-11-22T10:00:30Z",
-            waiting("CreateContainerConfigError", "configmap \"x\" not found")
+            &waiting("CreateContainerConfigError", "configmap \"x\" not found")
         ),
         "failing: container c of pod p on node n cannot be started: configmap \"x\" not found (CreateContainerConfigError); correct the plugin's definition"
     );
     assert_eq!(
-        job("2026-11-22T10:00:30Z", waiting("InvalidImageName", "")),
+        job("2026-11-22T10:00:30Z", &waiting("InvalidImageName", "")),
         "failing: container c of pod p on node n has an image name that cannot be read, example.org/c:1; correct it"
     );
     assert_eq!(
-        job("2026-11-22T10:00:30Z", waiting("ErrImageNeverPull", "")),
+        job("2026-11-22T10:00:30Z", &waiting("ErrImageNeverPull", "")),
         "failing: image example.org/c:1 of container c of pod p on node n is not on the node and its pull policy is Never; load it, or use another policy"
     );
 }
@@ -111,34 +111,34 @@ fn a_container_that_cannot_be_made_fails_soon() {
 fn an_error_exit_leaves_the_worker_time_to_upload() {
     let why = "container c of pod p on node n ended with exit code 3 and no result arrived; its log says more";
     assert_eq!(
-        job(NOW, terminated(3, "Error")),
+        job(NOW, &terminated(3, "Error")),
         format!("wait until 2026-11-22T10:10:10Z: {why}")
     );
     assert_eq!(
-        job("2026-11-22T10:10:10Z", terminated(3, "Error")),
+        job("2026-11-22T10:10:10Z", &terminated(3, "Error")),
         format!("failing: {why}")
     );
     assert_eq!(
-        job("2026-11-22T10:10:10Z", terminated(137, "OOMKilled")),
+        job("2026-11-22T10:10:10Z", &terminated(137, "OOMKilled")),
         "failing: container c of pod p on node n ended with exit code 137 (OOMKilled) and no result arrived; raise its memory limit"
     );
 }
 
 #[test]
 fn a_helper_that_ends_well_is_fine_however_long_ago() {
-    assert_eq!(job("2026-11-22T11:00:00Z", terminated(0, "Completed")), "fine");
+    assert_eq!(job("2026-11-22T11:00:00Z", &terminated(0, "Completed")), "fine");
 }
 
 #[test]
 fn containers_of_a_daemon_set_are_started_again() {
-    assert_eq!(daemon_set("2026-11-22T11:00:00Z", terminated(3, "Error")), "fine");
+    assert_eq!(daemon_set("2026-11-22T11:00:00Z", &terminated(3, "Error")), "fine");
     let mut status = waiting("CrashLoopBackOff", "back-off 40s");
     status["containerStatuses"][0]["restartCount"] = 2.into();
-    assert_eq!(daemon_set(NOW, status.clone()), "fine");
+    assert_eq!(daemon_set(NOW, &status), "fine");
     status["containerStatuses"][0]["restartCount"] = 3.into();
     status["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
     assert_eq!(
-        daemon_set(NOW, status),
+        daemon_set(NOW, &status),
         "failing: container c of pod p on node n was restarted 3 times, the last time with exit code 1; its log says more"
     );
 }
@@ -148,30 +148,30 @@ fn an_eviction_is_named() {
     let status = json!({"phase": "Failed", "reason": "Evicted", "startTime": "2026-11-22T10:00:00Z",
         "message": "The node was low on resource: memory. "});
     let why = "pod p on node n was ended by Kubernetes (Evicted: The node was low on resource: memory); give the node room or the plugin a resource request, and run again";
-    assert_eq!(job(NOW, status.clone()), format!("failing: {why}"));
+    assert_eq!(job(NOW, &status), format!("failing: {why}"));
     assert_eq!(
-        daemon_set("2026-11-22T10:00:30Z", status),
+        daemon_set("2026-11-22T10:00:30Z", &status),
         format!("wait until 2026-11-22T10:01:00Z: {why}")
     );
 }
 
 #[test]
 fn a_deleted_pod_has_its_grace_period() {
-    let mut deleted = pod(json!({"phase": "Running"}));
+    let mut deleted = pod(&json!({"phase": "Running"}));
     deleted["metadata"]["deletionTimestamp"] = NOW.into();
     let why = "pod p on node n was deleted before it sent a result; run again";
-    let judged = |at, policy| verdict(at, deleted.clone(), policy);
+    let judged = |at, policy: Policy| verdict(at, deleted.clone(), &policy);
     assert_eq!(
-        judged("2026-11-22T10:09:00Z", &Policy::job()),
+        judged("2026-11-22T10:09:00Z", Policy::job()),
         format!("wait until 2026-11-22T10:10:00Z: {why}")
     );
-    assert_eq!(judged(NOW, &Policy::job()), format!("failing: {why}"));
-    assert_eq!(judged(NOW, &Policy::daemon_set()), "fine");
+    assert_eq!(judged(NOW, Policy::job()), format!("failing: {why}"));
+    assert_eq!(judged(NOW, Policy::daemon_set()), "fine");
 }
 
 #[test]
 fn a_lost_node_is_named() {
-    let mut lost = pod(json!({"phase": "Running", "reason": "NodeLost"}));
+    let mut lost = pod(&json!({"phase": "Running", "reason": "NodeLost"}));
     lost["metadata"]["deletionTimestamp"] = "2026-11-22T10:00:00Z".into();
     assert_eq!(
         verdict("2026-11-22T10:01:00Z", lost, &Policy::daemon_set()),
@@ -184,7 +184,7 @@ fn ending_well_without_a_result_is_a_failure_of_a_bare_pod() {
     let mut status = terminated(0, "Completed");
     status["phase"] = "Succeeded".into();
     assert_eq!(
-        job("2026-11-22T10:10:10Z", status),
+        job("2026-11-22T10:10:10Z", &status),
         "failing: all containers of pod p on node n ended without an error, but no result arrived; the plugin must write its done file before it ends"
     );
 }
@@ -192,9 +192,9 @@ fn ending_well_without_a_result_is_a_failure_of_a_bare_pod() {
 #[test]
 fn init_containers_count() {
     let status = json!({"phase": "Pending", "startTime": "2026-11-22T10:00:00Z", "initContainerStatuses": [
-        container(json!({"terminated": {"exitCode": 2, "reason": "Error", "finishedAt": "2026-11-22T10:01:00Z"}}))]});
+        container(&json!({"terminated": {"exitCode": 2, "reason": "Error", "finishedAt": "2026-11-22T10:01:00Z"}}))]});
     assert_eq!(
-        job(NOW, status),
+        job(NOW, &status),
         "failing: init container c of pod p on node n ended with exit code 2 and no result arrived; its log says more"
     );
 }

@@ -1,0 +1,264 @@
+//! The server and what tests do to it.
+
+mod answer;
+mod path;
+mod store;
+mod watch;
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::Response,
+};
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch as channel};
+
+use self::{path::Place, store::Store};
+
+/// A fault: requests of this method and path get this answer.
+#[derive(Debug, Clone)]
+struct Fault {
+    method: String,
+    path: String,
+    status: Value,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Mutex<Store>,
+    faults: Mutex<Vec<Fault>>,
+    requests: Mutex<Vec<String>>,
+    /// The last change's number, for whoever watches.
+    changes: channel::Sender<u64>,
+}
+
+impl Shared {
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        let number = self.store().version();
+        self.changes.send_replace(number);
+    }
+}
+
+/// A Kubernetes API on loopback. It ends when it is dropped.
+#[derive(Debug)]
+pub struct FakeApi {
+    shared: Arc<Shared>,
+    url: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FakeApi {
+    /// Starts it with a thread and a runtime of its own, so that tests of processes need none. It has the namespaces
+    /// `default` and `kube-system`.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+        listener.set_nonblocking(true).expect("a fresh socket takes options");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let shared = Arc::new(Shared {
+            store: Mutex::new(Store::default()),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+            changes: channel::Sender::new(0),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime can be made");
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
+                let router = Router::new().fallback(serve).with_state(served);
+                tokio::select! {
+                    served = async { axum::serve(listener, router).await } => served.expect("serving loopback does not fail"),
+                    // Its sender being dropped means the same.
+                    _ = stopped => {}
+                }
+            });
+        });
+        let api = Self {
+            shared,
+            url,
+            stop: Some(stop),
+            thread: Some(thread),
+        };
+        for name in ["default", "kube-system"] {
+            api.put(
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name},
+                "status": {"phase": "Active"}}),
+            );
+        }
+        api
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A kubeconfig that leads here: context `fake`, user `tester`.
+    pub fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: fake\nclusters:\n- name: fake\n  cluster:\n    server: {}\ncontexts:\n- name: fake\n  context:\n    cluster: fake\n    user: tester\nusers:\n- name: tester\n  user: {{}}\n",
+            self.url
+        )
+    }
+
+    /// Writes [`FakeApi::kubeconfig`] into `directory`.
+    pub fn write_kubeconfig(&self, directory: &Path) -> PathBuf {
+        let path = directory.join("kubeconfig");
+        fs_err::write(&path, self.kubeconfig()).expect("the test's directory can be written");
+        path
+    }
+
+    /// Creates or replaces an object, as whoever may do everything.
+    pub fn put(&self, object: Value) {
+        self.shared.store().put(object);
+        self.shared.changed();
+    }
+
+    /// Removes an object at once, as when its grace period is over.
+    pub fn remove(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+        let removed = self.shared.store().remove(plural, namespace, name);
+        self.shared.changed();
+        removed
+    }
+
+    /// One object as it is now.
+    pub fn get(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+        self.shared.store().get(plural, namespace, name).cloned()
+    }
+
+    /// All objects of a kind.
+    pub fn all(&self, plural: &str) -> Vec<Value> {
+        self.shared.store().all(plural)
+    }
+
+    /// What `GET …/pods/{pod}/log?container={container}` answers.
+    pub fn put_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
+        self.shared.store().put_log(namespace, pod, container, text);
+    }
+
+    /// Namespaces that are deleted stay in phase `Terminating` with what is in them.
+    pub fn hold_namespaces(&self) {
+        self.shared.store().hold_namespaces = true;
+    }
+
+    /// From now on such requests are answered with `status`, whose `code` is the HTTP status.
+    pub fn fail(&self, method: &str, path: &str, status: Value) {
+        let fault = Fault {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            status,
+        };
+        self.shared
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(fault);
+    }
+
+    /// Takes all faults away.
+    pub fn mend(&self) {
+        self.shared
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// Method and path of every request so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.shared
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until an object is as `wanted`; `None` when `limit` is over.
+    pub async fn wait_for(
+        &self,
+        plural: &str,
+        namespace: Option<&str>,
+        name: &str,
+        limit: std::time::Duration,
+        wanted: impl Fn(Option<&Value>) -> bool,
+    ) -> Option<()> {
+        let mut changes = self.shared.changes.subscribe();
+        tokio::time::timeout(limit, async {
+            while !wanted(self.shared.store().get(plural, namespace, name)) {
+                changes
+                    .changed()
+                    .await
+                    .expect("the sender lives as long as this object");
+            }
+        })
+        .await
+        .ok()
+    }
+}
+
+impl Drop for FakeApi {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the server has been printed; the test has its own outcome.
+            drop(thread.join());
+        }
+    }
+}
+
+/// What the authorizer answers.
+pub fn forbidden(user: &str, verb: &str, resource: &str, namespace: Option<&str>) -> Value {
+    let place = namespace.map_or_else(
+        || "at the cluster scope".to_owned(),
+        |namespace| format!("in the namespace \"{namespace}\""),
+    );
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden", "code": 403,
+        "message": format!(
+            "{resource} is forbidden: User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"\" {place}"
+        ),
+        "details": {"kind": resource},
+    })
+}
+
+async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    shared
+        .requests
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(format!("{method} {path}"));
+    let fault = {
+        let faults = shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults
+            .iter()
+            .find(|fault| fault.method == method && fault.path == path)
+            .cloned()
+    };
+    if let Some(fault) = fault {
+        return answer::status(&fault.status);
+    }
+    let query = path::query(parts.uri.query().unwrap_or_default());
+    let body = axum::body::to_bytes(body, 64 << 20).await.unwrap_or_default();
+    let Some(place) = Place::parse(path) else {
+        return answer::other(path);
+    };
+    answer::answer(&shared, method, &place, &query, &body)
+}

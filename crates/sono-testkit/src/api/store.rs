@@ -1,0 +1,177 @@
+//! Objects, their versions, and the history of changes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// Plural, namespace (empty for the cluster's own), name.
+type Key = (String, String, String);
+
+/// A change.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) version: u64,
+    pub(super) kind: &'static str,
+    pub(super) plural: String,
+    pub(super) object: Value,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    objects: BTreeMap<Key, Value>,
+    logs: BTreeMap<(String, String, String), String>,
+    history: Vec<Change>,
+    pub(super) hold_namespaces: bool,
+}
+
+/// Creation time of everything: outputs stay the same from run to run.
+fn created() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).expect("it is in range")
+}
+
+fn key(plural: &str, namespace: Option<&str>, name: &str) -> Key {
+    (
+        plural.to_owned(),
+        namespace.unwrap_or_default().to_owned(),
+        name.to_owned(),
+    )
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// As Kubernetes names its collections.
+fn plural_of(object: &Value) -> String {
+    let kind = text(object, "/kind").to_lowercase();
+    if kind.ends_with('s') {
+        format!("{kind}es")
+    } else {
+        format!("{kind}s")
+    }
+}
+
+impl Store {
+    pub(super) fn version(&self) -> u64 {
+        self.history.len() as u64
+    }
+
+    pub(super) fn history(&self) -> &[Change] {
+        &self.history
+    }
+
+    pub(super) fn get(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<&Value> {
+        self.objects.get(&key(plural, namespace, name))
+    }
+
+    pub(super) fn all(&self, plural: &str) -> Vec<Value> {
+        self.objects
+            .iter()
+            .filter(|(key, _)| key.0 == plural)
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    pub(super) fn put_log(&mut self, namespace: &str, pod: &str, container: &str, log: &str) {
+        self.logs.insert(key(namespace, Some(pod), container), log.to_owned());
+    }
+
+    pub(super) fn log(&self, namespace: &str, pod: &str, container: &str) -> Option<&str> {
+        self.logs.get(&key(namespace, Some(pod), container)).map(String::as_str)
+    }
+
+    pub(super) fn put(&mut self, mut object: Value) -> Value {
+        let plural = plural_of(&object);
+        let key = (
+            plural.clone(),
+            text(&object, "/metadata/namespace").to_owned(),
+            text(&object, "/metadata/name").to_owned(),
+        );
+        let before = self.objects.get(&key);
+        let version = self.version() + 1;
+        let uid = before.map_or_else(
+            || format!("00000000-0000-4000-8000-{version:012}"),
+            |before| text(before, "/metadata/uid").to_owned(),
+        );
+        let kind = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        let metadata = object
+            .get_mut("metadata")
+            .and_then(Value::as_object_mut)
+            .expect("an object has metadata");
+        metadata.insert("resourceVersion".to_owned(), version.to_string().into());
+        metadata.entry("uid").or_insert_with(|| uid.into());
+        metadata
+            .entry("creationTimestamp")
+            .or_insert_with(|| created().to_string().into());
+        self.objects.insert(key, object.clone());
+        self.history.push(Change {
+            version,
+            kind,
+            plural,
+            object: object.clone(),
+        });
+        object
+    }
+
+    pub(super) fn remove(&mut self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+        let mut object = self.objects.remove(&key(plural, namespace, name))?;
+        let version = self.version() + 1;
+        object["metadata"]["resourceVersion"] = version.to_string().into();
+        self.history.push(Change {
+            version,
+            kind: "DELETED",
+            plural: plural.to_owned(),
+            object: object.clone(),
+        });
+        Some(object)
+    }
+
+    /// What DELETE does: namespaces take their contents along, pods of DaemonSets go with them.
+    pub(super) fn delete(&mut self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+        let object = self.get(plural, namespace, name)?.clone();
+        if plural == "namespaces" {
+            let mut terminating = object;
+            terminating["metadata"]["deletionTimestamp"] = created().to_string().into();
+            terminating["status"] = json!({"phase": "Terminating"});
+            let terminating = self.put(terminating);
+            if self.hold_namespaces {
+                return Some(terminating);
+            }
+            let inside: Vec<Key> = self.objects.keys().filter(|key| key.1 == name).cloned().collect();
+            for (plural, namespace, name) in inside {
+                self.remove(&plural, Some(&namespace), &name);
+            }
+        }
+        self.remove(plural, namespace, name)
+    }
+
+    pub(super) fn is_terminating(&self, namespace: &str) -> bool {
+        self.get("namespaces", None, namespace)
+            .is_some_and(|namespace| text(namespace, "/status/phase") == "Terminating")
+    }
+}
+
+/// Whether an object is one that the query's selectors mean, in that namespace (all where none is given).
+pub(super) fn is_selected(object: &Value, namespace: Option<&str>, query: &BTreeMap<String, String>) -> bool {
+    let place = namespace.is_none_or(|namespace| text(object, "/metadata/namespace") == namespace);
+    let each = |selector: &str, fits: &dyn Fn(&str) -> bool| {
+        query
+            .get(selector)
+            .is_none_or(|terms| terms.split(',').all(|term| term.is_empty() || fits(term)))
+    };
+    let labels = each("labelSelector", &|term| {
+        let label = |name: &str| object.get("metadata")?.get("labels")?.get(name)?.as_str();
+        match (term.split_once("!="), term.split_once('=')) {
+            (Some((name, value)), _) => label(name) != Some(value),
+            (None, Some((name, value))) => label(name) == Some(value.trim_start_matches('=')),
+            (None, None) => label(term).is_some(),
+        }
+    });
+    let fields = each("fieldSelector", &|term| {
+        term.split_once('=').is_some_and(|(field, value)| {
+            text(object, &format!("/{}", field.replace('.', "/"))) == value.trim_start_matches('=')
+        })
+    });
+    place && labels && fields
+}

@@ -1,0 +1,45 @@
+//! Changes as a stream of lines.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use futures::stream;
+use serde_json::json;
+
+use super::{Shared, path::Place, store::is_selected};
+
+pub(super) fn watch(shared: &Arc<Shared>, place: &Place, query: &BTreeMap<String, String>) -> Response {
+    let seen: u64 = query
+        .get("resourceVersion")
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default();
+    let (shared, place, query) = (Arc::clone(shared), place.clone(), query.clone());
+    let changes = shared.changes.subscribe();
+    let lines = stream::unfold((seen, changes), move |(seen, mut changes)| {
+        let (shared, place, query) = (Arc::clone(&shared), place.clone(), query.clone());
+        async move {
+            loop {
+                let (lines, last) = {
+                    let store = shared.store();
+                    let lines: Vec<String> = store
+                        .history()
+                        .iter()
+                        .filter(|change| change.version > seen && change.plural == place.plural)
+                        .filter(|change| is_selected(&change.object, place.namespace.as_deref(), &query))
+                        .map(|change| format!("{}\n", json!({"type": change.kind, "object": change.object})))
+                        .collect();
+                    (lines.concat(), store.version())
+                };
+                if !lines.is_empty() {
+                    return Some((Ok::<_, Infallible>(Bytes::from(lines)), (last, changes)));
+                }
+                changes.changed().await.ok()?;
+            }
+        }
+    });
+    Response::builder()
+        .header("content-type", "application/json")
+        .body(Body::from_stream(lines))
+        .expect("the headers are valid")
+}
