@@ -35,7 +35,10 @@ pub enum ArchiveError {
     Truncated,
     /// The gzip stream holds no tar archive.
     #[error("gzip stream holds no tar archive")]
-    NotTar(#[source] io::Error),
+    NotTar,
+    /// The tar archive is broken behind its first entries.
+    #[error("damaged tar archive")]
+    DamagedTar(#[source] io::Error),
     /// A header (a long name, say) is larger than any sensible one.
     #[error("archive has a header of more than {limit} bytes")]
     Header {
@@ -141,6 +144,7 @@ pub(crate) fn walk_entries<E>(
         meter.begin_header();
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(archive_error)?;
+        meter.has_entries.set(true);
         let kind = kind(entry.header().entry_type());
         let head = Head {
             name: entry.path_bytes().into_owned(),
@@ -200,6 +204,8 @@ struct Meter {
     plain: Cell<u64>,
     /// What is left for headers; `None` while content is read.
     header_left: Cell<Option<u64>>,
+    /// Whether there was one good header at least.
+    has_entries: Cell<bool>,
     failure: RefCell<Option<ArchiveError>>,
 }
 
@@ -210,6 +216,7 @@ impl Meter {
             compressed: Cell::new(0),
             plain: Cell::new(0),
             header_left: Cell::new(None),
+            has_entries: Cell::new(false),
             failure: RefCell::new(None),
         }
     }
@@ -234,14 +241,17 @@ impl Meter {
 
     /// What an error of the tar reader means: the failure below it, or else that this is no tar archive.
     fn explain(&self, error: io::Error) -> ArchiveError {
-        self.take_failure().unwrap_or_else(|| {
-            if error.kind() == io::ErrorKind::UnexpectedEof || error.to_string().contains("failed to read entire block")
-            {
-                ArchiveError::Truncated
-            } else {
-                ArchiveError::NotTar(error)
-            }
-        })
+        if let Some(failure) = self.take_failure() {
+            return failure;
+        }
+        if error.kind() == io::ErrorKind::UnexpectedEof || error.to_string().contains("failed to read entire block") {
+            ArchiveError::Truncated
+        } else if self.has_entries.get() {
+            ArchiveError::DamagedTar(error)
+        } else {
+            // The tar reader's own words are about numbers in a header that is none.
+            ArchiveError::NotTar
+        }
     }
 
     fn count_plain(&self, bytes: u64) -> io::Result<()> {

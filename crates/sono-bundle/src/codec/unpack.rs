@@ -151,7 +151,7 @@ impl Unpacker<'_> {
 
     fn make_directory(&self, name: &str) -> Result<(), UnpackError> {
         let path = self.directory.join(name);
-        fs::create_dir_all(&path).map_err(|source| self.failed(name, source))
+        fs::create_dir_all(&path).map_err(|source| self.failed(name, Kind::Directory, source))
     }
 
     fn make_file(&mut self, name: &str, head: &Head, content: &mut dyn Read) -> Result<(), UnpackError> {
@@ -166,7 +166,7 @@ impl Unpacker<'_> {
             return Err(too_large());
         }
         let path = self.directory.join(name);
-        let mut file = fs::File::create(&path).map_err(|source| self.failed(name, source))?;
+        let mut file = fs::File::create(&path).map_err(|source| self.failed(name, Kind::File, source))?;
         let written = io::copy(content, &mut file).map_err(|source| UnpackError::Write {
             name: name.to_owned(),
             source,
@@ -179,15 +179,19 @@ impl Unpacker<'_> {
     }
 
     /// Tells an archive that contradicts itself from a disk that fails.
-    fn failed(&self, name: &str, source: io::Error) -> UnpackError {
+    fn failed(&self, name: &str, wanted: Kind, source: io::Error) -> UnpackError {
         let mut path = self.directory.to_path_buf();
         let mut parts = name.split('/').peekable();
         while let Some(part) = parts.next() {
             path.push(part);
-            match fs::symlink_metadata(&path) {
-                Ok(found) if found.is_dir() == parts.peek().is_some() || !found.is_dir() && parts.peek().is_none() => {}
-                Ok(_) => return UnpackError::Conflict { name: name.to_owned() },
-                Err(_) => break,
+            let Ok(found) = fs::symlink_metadata(&path) else { break };
+            let must_be_directory = parts.peek().is_some() || wanted == Kind::Directory;
+            if found.is_dir() != must_be_directory {
+                return UnpackError::Conflict {
+                    name: path
+                        .strip_prefix(self.directory)
+                        .map_or_else(|_| name.to_owned(), |path| path.to_string_lossy().into_owned()),
+                };
             }
         }
         UnpackError::Write {

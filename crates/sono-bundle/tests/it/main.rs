@@ -1,0 +1,13 @@
+//! Archives and files through the public interface.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say when they are skipped"
+)]
+
+mod archives;
+mod hostile;
+mod pack;
+mod read;
+mod store;
+mod tools;

@@ -1,0 +1,177 @@
+//! Packing, and that what was packed comes out again.
+
+use std::collections::BTreeMap;
+
+use fs_err as fs;
+use proptest::prelude::*;
+use sono_bundle::{PackError, Packed, pack_directory, unpack_tar_gz};
+use sono_types::UploadLimits;
+
+use crate::tools::{expected, make, tree};
+
+/// Names and types of an archive's entries in their order.
+fn entries(archive: &[u8]) -> Vec<(String, tar::EntryType)> {
+    tar::Archive::new(flate2::read::MultiGzDecoder::new(archive))
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (
+                String::from_utf8(entry.path_bytes().into_owned()).unwrap(),
+                entry.header().entry_type(),
+            )
+        })
+        .collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn files_and_directories_go_in_and_links_do_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let long = format!("long/{}", "n".repeat(150));
+    make(
+        directory.path(),
+        &[
+            ("a/x", "1"),
+            ("a.txt", "22"),
+            ("empty/", ""),
+            ("b/result.tar.gz", "nested files of that name stay"),
+            ("result.tar.gz", "the archive itself"),
+            (&long, "3"),
+        ],
+    );
+    std::os::unix::fs::symlink("/etc/passwd", directory.path().join("link")).unwrap();
+    std::os::unix::fs::symlink("/", directory.path().join("root")).unwrap();
+    let exclude = [directory.path().join("result.tar.gz")];
+    let (archive, packed) = pack_directory(directory.path(), Vec::new(), &exclude, 6).unwrap();
+    let file = |name: &str| (name.to_owned(), tar::EntryType::Regular);
+    let folder = |name: &str| (name.to_owned(), tar::EntryType::Directory);
+    assert_eq!(
+        entries(&archive),
+        [
+            folder("a"),
+            file("a/x"),
+            file("a.txt"),
+            folder("b"),
+            file("b/result.tar.gz"),
+            folder("empty"),
+            folder("long"),
+            file(&long),
+        ]
+    );
+    assert_eq!(
+        packed,
+        Packed {
+            entries: 8,
+            bytes: 34,
+            ..Packed::default()
+        }
+    );
+}
+
+#[test]
+fn the_same_files_make_the_same_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), &[("b", "1"), ("a", "2"), ("c/d", "3")]);
+    let pack = || pack_directory(directory.path(), Vec::new(), &[], 6).unwrap().0;
+    assert_eq!(pack(), pack());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), &[("a", "1"), ("secret", "2")]);
+    let secret = directory.path().join("secret");
+    fs::set_permissions(&secret, std::fs::Permissions::from_mode(0)).unwrap();
+    // Root may read everything; then there is nothing to be skipped.
+    let readable = fs::read(&secret).is_ok();
+    let (archive, packed) = pack_directory(directory.path(), Vec::new(), &[], 6).unwrap();
+    let skipped: Vec<&str> = packed.skipped.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        (entries(&archive).len(), skipped),
+        if readable { (2, vec![]) } else { (1, vec!["secret"]) }
+    );
+}
+
+#[test]
+fn there_must_be_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), &[("file", "")]);
+    for name in ["file", "absent"] {
+        let path = directory.path().join(name);
+        assert!(matches!(
+            pack_directory(&path, Vec::new(), &[], 6),
+            Err(PackError::NoDirectory(given)) if given == path
+        ));
+    }
+}
+
+/// Files that grow, shrink and vanish while they are packed: whatever happens, the archive is whole.
+#[test]
+fn changing_files_do_not_break_the_archive() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let directory = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..20).map(|number| format!("f{number}")).collect();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut round = 0_usize;
+            while !done.load(Ordering::Relaxed) {
+                for name in &names {
+                    round += 1;
+                    let path = directory.path().join(name);
+                    match round % 3 {
+                        0 => drop(fs::remove_file(&path)),
+                        1 => drop(fs::write(&path, vec![b'x'; round % 100_000])),
+                        _ => drop(fs::write(&path, b"")),
+                    }
+                }
+            }
+        });
+        for _ in 0..8 {
+            let (archive, packed) = pack_directory(directory.path(), Vec::new(), &[], 1).unwrap();
+            let fresh = tempfile::tempdir().unwrap();
+            let unpacked = unpack_tar_gz(archive.as_slice(), fresh.path(), &UploadLimits::default()).unwrap();
+            assert_eq!((unpacked.entries, unpacked.bytes), (packed.entries, packed.bytes));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+fn contents() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let part = "[a-zäß. \\-_]{1,12}".prop_filter("names of directories", |part| part.trim_matches('.') != "");
+    let name = proptest::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"));
+    proptest::collection::btree_map(name, "[a-z\n]{0,600}", 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn what_was_packed_comes_out_again(files in contents()) {
+        let original = tempfile::tempdir().unwrap();
+        for (name, content) in &files {
+            let path = original.path().join(name);
+            // A name may be a directory of another; such a file is left out of the case.
+            if fs::create_dir_all(path.parent().unwrap()).is_ok() && !path.is_dir() {
+                fs::write(path, content).unwrap();
+            }
+        }
+        let (archive, packed) = pack_directory(original.path(), Vec::new(), &[], 6).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        let unpacked = unpack_tar_gz(archive.as_slice(), copy.path(), &UploadLimits::default()).unwrap();
+        prop_assert_eq!(tree(copy.path()), tree(original.path()));
+        prop_assert_eq!((unpacked.entries, unpacked.bytes, unpacked.dropped), (packed.entries, packed.bytes, vec![]));
+    }
+}
+
+#[test]
+fn an_empty_directory_makes_an_empty_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    let (archive, packed) = pack_directory(directory.path(), Vec::new(), &[], 6).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let unpacked = unpack_tar_gz(archive.as_slice(), copy.path(), &UploadLimits::default()).unwrap();
+    assert_eq!((packed, unpacked.entries), (Packed::default(), 0));
+    assert_eq!(tree(copy.path()), expected(&[]));
+}
