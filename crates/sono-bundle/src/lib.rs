@@ -7,6 +7,7 @@
 mod codec;
 mod files;
 mod read;
+mod splat;
 mod store;
 mod walk;
 
@@ -16,7 +17,8 @@ pub use codec::{
     unpack::{UnpackError, Unpacked, unpack_tar_gz},
 };
 pub use files::DirectoryFiles;
-pub use read::{Bundle, ReadError};
+pub use read::{Bundle, FileVisitor, ReadError};
+pub use splat::splat;
 pub use store::{
     FileNameError, PlaceError, SealError, Sealed, StoreError, place_archive, place_file, safe_file_name, seal,
     write_durably,

@@ -62,6 +62,9 @@ pub enum ReadError {
     },
 }
 
+/// Looks at one file, its name and its content, and says whether to go on.
+pub type FileVisitor<'a> = dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>> + 'a;
+
 /// The results of a run: a `.tar.gz` or the directory it was extracted to. Names are relative, with `/`; a leading `./`
 /// makes no difference.
 #[derive(Debug, Clone)]
@@ -157,10 +160,7 @@ impl Bundle {
     /// Calls `visitor` with every regular file, in one pass and without holding more than its reader's buffer. The
     /// order is the archive's, or the lexical one in a directory. Entries whose names lead out of the archive are
     /// passed over.
-    pub fn visit(
-        &self,
-        visitor: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>>,
-    ) -> Result<(), ReadError> {
+    pub fn visit(&self, visitor: &mut FileVisitor<'_>) -> Result<(), ReadError> {
         if self.is_directory {
             self.visit_directory(visitor)
         } else {
@@ -168,10 +168,7 @@ impl Bundle {
         }
     }
 
-    fn visit_directory(
-        &self,
-        visitor: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>>,
-    ) -> Result<(), ReadError> {
+    fn visit_directory(&self, visitor: &mut FileVisitor<'_>) -> Result<(), ReadError> {
         let mut current = None;
         let result = walk(&self.path, &mut |found| {
             if !found.kind.is_file() {
@@ -192,10 +189,7 @@ impl Bundle {
         }
     }
 
-    fn visit_archive(
-        &self,
-        visitor: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>>,
-    ) -> Result<(), ReadError> {
+    fn visit_archive(&self, visitor: &mut FileVisitor<'_>) -> Result<(), ReadError> {
         let file = fs::File::open(&self.path).map_err(|source| ReadError::Open {
             path: self.path.clone(),
             source,

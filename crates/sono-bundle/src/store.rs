@@ -256,11 +256,18 @@ impl Scratch {
     fn appear_as(self, destination: &Path) -> Result<(), StoreError> {
         let parent = parent(destination);
         create_directories(parent)?;
-        if fs::symlink_metadata(destination).is_ok() {
-            let old = self.whole.path().join("old");
+        let old = self.whole.path().join("old");
+        let has_old = fs::symlink_metadata(destination).is_ok();
+        if has_old {
             fs::rename(destination, &old).map_err(StoreError::at("replace", destination))?;
         }
-        fs::rename(&self.fresh, destination).map_err(StoreError::at("rename a directory to", destination))?;
+        if let Err(error) = fs::rename(&self.fresh, destination) {
+            if has_old {
+                // Should this fail too, the first error is the one that tells why.
+                drop(fs::rename(&old, destination));
+            }
+            return Err(StoreError::at("rename a directory to", destination)(error));
+        }
         sync_directory(parent)?;
         // The result is stored; what remains is rubbish that may stay.
         drop(self.whole);

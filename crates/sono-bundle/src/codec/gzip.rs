@@ -110,13 +110,16 @@ pub(crate) enum WalkError<E> {
     Visitor(E),
 }
 
+/// Looks at one entry and its content, and says whether to go on.
+pub(crate) type EntryVisitor<'a, E> = dyn FnMut(&Head, &mut dyn Read) -> Result<ControlFlow<()>, E> + 'a;
+
 /// Calls `visit` for every entry, in the archive's order. An error that `visit` got from the content's reader counts as
 /// the archive's error. After the last entry the rest of the stream is read too, so that damage at its end is noticed;
 /// not so when `visit` breaks off.
 pub(crate) fn walk_entries<E>(
     reader: impl Read,
     bounds: Bounds,
-    visit: &mut dyn FnMut(&Head, &mut dyn Read) -> Result<ControlFlow<()>, E>,
+    visit: &mut EntryVisitor<'_, E>,
 ) -> Result<(), WalkError<E>> {
     let meter = Rc::new(Meter::new(bounds));
     let mut compressed = BufReader::with_capacity(

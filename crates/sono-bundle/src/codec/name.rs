@@ -27,13 +27,7 @@ pub(crate) fn normalize(name: &[u8], max_bytes: usize) -> Result<String, NameFau
     if name.len() > max_bytes {
         return Err(NameFault::Long(max_bytes));
     }
-    let mut text = String::with_capacity(name.len());
-    for chunk in name.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            write!(text, "%{byte:02X}").expect("writing to a string cannot fail");
-        }
-    }
+    let text = to_text(name);
     // Backslashes are ordinary characters in names from Linux (systemd units have them), but not as a way up.
     if text.split(['/', '\\']).any(|part| part == "..") {
         return Err(NameFault::Parent);
@@ -53,6 +47,17 @@ pub(crate) fn normalize(name: &[u8], max_bytes: usize) -> Result<String, NameFau
         return Err(NameFault::Platform);
     }
     Ok(parts.join("/"))
+}
+
+fn to_text(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            write!(text, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -21,8 +21,11 @@ const SMALL: UploadLimits = UploadLimits {
     max_connections: 1,
 };
 
+/// What came out, or the message and whether the archive is at fault.
+type Outcome = Result<Unpacked, (String, bool)>;
+
 /// What an archive leaves behind in a directory whose parent is watched too.
-fn unpack(archive: impl Read) -> (Result<Unpacked, (String, bool)>, Vec<(String, Option<String>)>) {
+fn unpack(archive: impl Read) -> (Outcome, Vec<(String, Option<String>)>) {
     let outside = tempfile::tempdir().unwrap();
     let inside = outside.path().join("inside");
     fs_err::create_dir(&inside).unwrap();
@@ -30,9 +33,9 @@ fn unpack(archive: impl Read) -> (Result<Unpacked, (String, bool)>, Vec<(String,
     let left = tree(outside.path())
         .into_iter()
         .filter(|(name, _)| name != "inside")
-        .map(|(name, content)| match name.strip_prefix("inside/") {
-            Some(name) => (name.to_owned(), content),
-            None => panic!("{name} was made outside of the destination"),
+        .map(|(name, content)| {
+            let inside = name.strip_prefix("inside/").map(str::to_owned);
+            (inside.expect("nothing is made outside of the destination"), content)
         })
         .collect();
     (result, left)

@@ -84,7 +84,7 @@ fn a_file_that_cannot_be_opened_is_named() {
     let directory = tempfile::tempdir().unwrap();
     make(directory.path(), &[("a", "1"), ("secret", "2")]);
     let secret = directory.path().join("secret");
-    fs::set_permissions(&secret, std::fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
     // Root may read everything; then there is nothing to be skipped.
     let readable = fs::read(&secret).is_ok();
     let (archive, packed) = pack_directory(directory.path(), Vec::new(), &[], 6).unwrap();
@@ -141,7 +141,7 @@ fn changing_files_do_not_break_the_archive() {
 }
 
 fn contents() -> impl Strategy<Value = BTreeMap<String, String>> {
-    let part = "[a-zäß. \\-_]{1,12}".prop_filter("names of directories", |part| part.trim_matches('.') != "");
+    let part = "[a-zäß. \\-_]{1,12}".prop_filter("names of directories", |part| !part.trim_matches('.').is_empty());
     let name = proptest::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"));
     proptest::collection::btree_map(name, "[a-z\n]{0,600}", 0..12)
 }
