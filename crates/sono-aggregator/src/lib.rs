@@ -4,4 +4,26 @@
 //! [`run`] decides, everything else acts. It knows neither what a result file means (`sono-results`) nor how an object
 //! looks (`sono-manifest`), and it does not start workers: they come to it.
 
+mod clock;
+mod cluster;
+mod desk;
+mod disposition;
+mod driver;
+mod engine;
+mod finish;
+mod http;
+mod limit;
+mod program;
+mod publish;
 pub mod run;
+mod run_log;
+mod settings;
+mod upload;
+
+pub use clock::{Clock, system_clock};
+pub use cluster::{ClusterSite, SiteError};
+pub use driver::{Driver, FailureReport, Launch, Site};
+pub use engine::{Addresses, Finished, RunError, Setup, run as run_to_the_end};
+pub use program::program;
+pub use run_log::RunLog;
+pub use settings::{Settings, SettingsError};

@@ -1,0 +1,106 @@
+//! The Job driver: one bare pod, one result for the whole cluster.
+
+use futures::{StreamExt as _, future::BoxFuture};
+use sono_kube::{Kind, WatchEvent, judge::Policy};
+use sono_manifest::Definition;
+use sono_types::{ResultKey, SessionId, Target, constants};
+use tokio::sync::mpsc;
+
+use super::{
+    objects::PluginObjects,
+    watching::{Pods, failure, node_of},
+};
+use crate::{
+    driver::{Driver, FailureReport, Launch},
+    engine::until,
+    run::Failure,
+    upload::chain,
+};
+
+pub(super) struct Job(pub(super) PluginObjects);
+
+impl Driver for Job {
+    fn definition(&self) -> &Definition {
+        &self.0.definition
+    }
+
+    fn session(&self) -> &SessionId {
+        &self.0.session
+    }
+
+    fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.0.create(launch, "Job", sono_manifest::pod))
+    }
+
+    fn monitor<'a>(&'a self, _: &'a Launch, reports: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let shared = &self.0.shared;
+            let key = ResultKey::new(self.0.definition.name.clone(), Target::Global);
+            let policy = Policy::job();
+            let mut events = std::pin::pin!(shared.cluster.watch_pods(&shared.config.namespace, &self.0.selector()));
+            let mut pods = Pods::default();
+            let mut seen = false;
+            let mut look_again = None;
+            loop {
+                let deleted = tokio::select! {
+                    () = until(look_again, &shared.clock) => None,
+                    event = events.next() => match event {
+                        Some(Ok(WatchEvent::Restarted(found))) => {
+                            let gone = seen && found.is_empty();
+                            seen |= !found.is_empty();
+                            pods.restart(found);
+                            gone.then(|| Failure::new(gone_message(None, None)))
+                        }
+                        Some(Ok(WatchEvent::Applied(pod))) => {
+                            seen = true;
+                            pods.apply(pod);
+                            None
+                        }
+                        Some(Ok(WatchEvent::Deleted(pod))) => {
+                            pods.delete(&pod);
+                            let message = gone_message(pod.metadata.name.as_deref(), node_of(&pod).as_deref());
+                            Some(failure(message, &pod))
+                        }
+                        Some(Err(error)) => {
+                            tracing::warn!(plugin_name = %key.plugin, error = chain(&error), "watching the plugin's pod");
+                            None
+                        }
+                        None => return,
+                    },
+                };
+                let (findings, next) = pods.judge((shared.clock)(), &policy);
+                look_again = next;
+                let found = deleted.or_else(|| findings.into_iter().next().map(|finding| finding.failure));
+                if let Some(failure) = found {
+                    // One result, one report; the receiver being gone means that nobody waits any more.
+                    reports.send((key, failure)).await.ok();
+                    return;
+                }
+            }
+        })
+    }
+
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>> {
+        let grace = u32::try_from(constants::GRACEFUL_SHUTDOWN.as_secs()).unwrap_or(u32::MAX);
+        Box::pin(self.0.remove(Kind::Pod, grace))
+    }
+}
+
+fn gone_message(pod: Option<&str>, node: Option<&str>) -> String {
+    let pod = pod.map_or_else(|| "the plugin's pod".to_owned(), |pod| format!("pod {pod}"));
+    let node = node.map(|node| format!(" on node {node}")).unwrap_or_default();
+    format!("{pod}{node} was deleted before it sent a result; see the namespace's events for who did it, and run again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_pod_is_named() {
+        assert_eq!(
+            gone_message(Some("p"), Some("n")),
+            "pod p on node n was deleted before it sent a result; see the namespace's events for who did it, and run again"
+        );
+    }
+}

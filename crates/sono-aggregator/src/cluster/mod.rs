@@ -1,0 +1,284 @@
+//! A run in a cluster: drivers that create objects, the status as an annotation, queries of the API server.
+
+mod daemon_set;
+mod job;
+mod objects;
+mod query;
+mod watching;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use futures::future::BoxFuture;
+use sono_kube::{Cluster, Kind, KubeError};
+use sono_manifest::{Definition, DriverKind, NodeFacts, Owner};
+use sono_types::{Config, RunStatus, SessionId, constants};
+
+pub(crate) use query::{default_directory, query};
+
+use crate::{
+    Addresses, Clock,
+    driver::{Driver, Site},
+    upload::chain,
+};
+
+/// The cluster that the aggregator runs in.
+#[derive(Clone)]
+pub struct ClusterSite {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for ClusterSite {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ClusterSite")
+            .field("pod", &self.shared.pod)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the site and its drivers share.
+struct Shared {
+    cluster: Cluster,
+    config: Config,
+    owner: Owner,
+    /// The aggregator's own pod, whose annotation is the status.
+    pod: String,
+    clock: Clock,
+}
+
+/// Why the aggregator cannot find its place in the cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// A request failed.
+    #[error("reading the run's own objects")]
+    Kube(#[from] KubeError),
+    /// The ConfigMap that owns the run's objects is not there.
+    #[error("the ConfigMap {name} is not in namespace {namespace}: it owns everything that the run creates")]
+    NoOwner {
+        /// Its name.
+        name: String,
+        /// Where it should be.
+        namespace: String,
+    },
+    /// No pod is the aggregator's.
+    #[error("couldn't get aggregator pod: no pod in namespace {0} has the label sonobuoy-component=aggregator")]
+    NoPod(String),
+    /// Nothing says where workers can reach the aggregator.
+    #[error("neither the Service {0} nor SONOBUOY_ADVERTISE_IP says where workers reach the aggregator")]
+    NoAddress(String),
+}
+
+impl ClusterSite {
+    /// Finds the run's own objects, and how workers reach this process.
+    pub async fn find(
+        cluster: Cluster,
+        config: &Config,
+        advertise_ip: Option<&str>,
+        clock: Clock,
+    ) -> Result<(Self, Addresses), SiteError> {
+        let namespace = config.namespace.as_str();
+        let labels = format!("{}=aggregator", constants::COMPONENT_LABEL);
+        let (owner, service, pods) = tokio::try_join!(
+            cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP),
+            async {
+                // Without the right to read Services the pod's own address still serves.
+                Ok(cluster
+                    .get(Kind::Service, Some(namespace), constants::AGGREGATOR_SERVICE)
+                    .await
+                    .ok()
+                    .flatten())
+            },
+            cluster.list(Kind::Pod, Some(namespace), &labels),
+        )?;
+        let text = |value: &serde_json::Value, pointer: &str| {
+            value
+                .pointer(pointer)
+                .and_then(serde_json::Value::as_str)
+                .map(str::to_owned)
+        };
+        let no_owner = || SiteError::NoOwner {
+            name: constants::CONFIG_MAP.to_owned(),
+            namespace: namespace.to_owned(),
+        };
+        let uid = owner
+            .as_ref()
+            .and_then(|owner| text(owner, "/metadata/uid"))
+            .ok_or_else(no_owner)?;
+        let own = |pod: &&serde_json::Value| {
+            advertise_ip.is_some() && pod.pointer("/status/podIP").and_then(serde_json::Value::as_str) == advertise_ip
+        };
+        let pod = pods.iter().find(own).or_else(|| pods.first());
+        let pod = pod
+            .and_then(|pod| text(pod, "/metadata/name"))
+            .ok_or_else(|| SiteError::NoPod(namespace.to_owned()))?;
+        let cluster_ip = service.as_ref().and_then(|service| text(service, "/spec/clusterIP"));
+        let addresses = addresses(config, cluster_ip.as_deref(), advertise_ip)
+            .ok_or_else(|| SiteError::NoAddress(constants::AGGREGATOR_SERVICE.to_owned()))?;
+        let owner = Owner {
+            name: constants::CONFIG_MAP.to_owned(),
+            uid,
+        };
+        let shared = Shared {
+            cluster,
+            config: config.clone(),
+            owner,
+            pod,
+            clock,
+        };
+        Ok((
+            Self {
+                shared: Arc::new(shared),
+            },
+            addresses,
+        ))
+    }
+}
+
+/// Workers dial the Service's cluster address, because a replaced aggregator must be found again, and the pod's own
+/// where Service addresses lead nowhere. An address in the configuration comes before both.
+fn addresses(config: &Config, cluster_ip: Option<&str>, pod_ip: Option<&str>) -> Option<Addresses> {
+    let service = constants::AGGREGATOR_SERVICE;
+    let namespace = &config.namespace;
+    let mut names = vec![
+        service.to_owned(),
+        format!("{service}.{namespace}"),
+        format!("{service}.{namespace}.svc"),
+        format!("{service}.{namespace}.svc.cluster.local"),
+    ];
+    let cluster_ip = cluster_ip.filter(|address| !address.is_empty() && *address != "None");
+    names.extend([cluster_ip, pod_ip].into_iter().flatten().map(str::to_owned));
+    let mut urls = Vec::new();
+    let advertised = config.server.advertise_address.as_str();
+    if !advertised.is_empty() {
+        let (host, port) = split_port(advertised);
+        names.push(host.to_owned());
+        urls.push(url(host, port.unwrap_or(config.server.bind_port)));
+    }
+    // The Service's port is fixed, the pod's is configured (cli spec §5).
+    urls.extend(cluster_ip.map(|address| url(address, constants::AGGREGATOR_PORT)));
+    urls.extend(pod_ip.map(|address| url(address, config.server.bind_port)));
+    let mut urls = urls.into_iter();
+    Some(Addresses {
+        url: urls.next()?,
+        fallback_url: urls.next(),
+        names,
+    })
+}
+
+fn url(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("https://[{host}]:{port}")
+    } else {
+        format!("https://{host}:{port}")
+    }
+}
+
+/// `host`, `host:port` or `[v6]:port`.
+fn split_port(address: &str) -> (&str, Option<u16>) {
+    if let Some((host, port)) = address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (host, port.strip_prefix(':').and_then(|port| port.parse().ok()));
+    }
+    match address.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') => (host, port.parse().ok()),
+        _ => (address, None),
+    }
+}
+
+impl Site for ClusterSite {
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>> {
+        Box::pin(async {
+            match self.shared.cluster.list(Kind::Node, None, "").await {
+                Ok(nodes) => Ok(nodes.iter().map(NodeFacts::from_node).collect()),
+                Err(error) if error.is_forbidden() => {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "Unauthorized to query cluster nodes; continuing with empty node list. Daemonset plugins will be ignored as a result."
+                    );
+                    Ok(Vec::new())
+                }
+                Err(error) => Err(chain(&error)),
+            }
+        })
+    }
+
+    fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver> {
+        let plugin = objects::PluginObjects {
+            shared: Arc::clone(&self.shared),
+            definition,
+            session,
+        };
+        match plugin.definition.driver {
+            DriverKind::Job => Box::new(job::Job(plugin)),
+            DriverKind::DaemonSet => Box::new(daemon_set::DaemonSet(plugin)),
+        }
+    }
+
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let text = serde_json::to_string(status).map_err(|error| error.to_string())?;
+            let annotations = BTreeMap::from([(constants::STATUS_ANNOTATION.to_owned(), text)]);
+            let shared = &self.shared;
+            shared
+                .cluster
+                .annotate(Kind::Pod, Some(&shared.config.namespace), &shared.pod, &annotations)
+                .await
+                .map(|_| ())
+                .map_err(|error| chain(&error))
+        })
+    }
+
+    fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(query(&self.shared.cluster, &self.shared.config, directory))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(advertised: &str, cluster_ip: Option<&str>, pod_ip: Option<&str>) -> Option<(String, Option<String>)> {
+        let mut config = Config::default();
+        config.server.advertise_address = advertised.to_owned();
+        addresses(&config, cluster_ip, pod_ip).map(|addresses| (addresses.url, addresses.fallback_url))
+    }
+
+    fn urls(first: &str, second: Option<&str>) -> Option<(String, Option<String>)> {
+        Some((first.to_owned(), second.map(str::to_owned)))
+    }
+
+    #[test]
+    fn workers_dial_the_service_and_then_the_pod() {
+        assert_eq!(
+            found("", Some("10.96.0.7"), Some("10.244.0.9")),
+            urls("https://10.96.0.7:8080", Some("https://10.244.0.9:8080"))
+        );
+        assert_eq!(
+            found("", Some("None"), Some("fd00::9")),
+            urls("https://[fd00::9]:8080", None)
+        );
+        assert_eq!(
+            found("me:9", Some("10.96.0.7"), None),
+            urls("https://me:9", Some("https://10.96.0.7:8080"))
+        );
+        assert_eq!(found("[::1]:9", None, None), urls("https://[::1]:9", None));
+        assert_eq!(found("", None, None), None);
+    }
+
+    #[test]
+    fn the_certificate_covers_all_of_them() {
+        let names = addresses(&Config::default(), Some("10.96.0.7"), Some("10.244.0.9"))
+            .unwrap()
+            .names;
+        assert_eq!(
+            names,
+            [
+                "sonobuoy-aggregator",
+                "sonobuoy-aggregator.sonobuoy",
+                "sonobuoy-aggregator.sonobuoy.svc",
+                "sonobuoy-aggregator.sonobuoy.svc.cluster.local",
+                "10.96.0.7",
+                "10.244.0.9"
+            ]
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! The objects of one plugin: creating and removing them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sono_kube::{Kind, KubeError};
+use sono_manifest::{Definition, PluginLaunch};
+use sono_types::{SessionId, constants};
+
+use super::Shared;
+use crate::{driver::Launch, run::Failure, upload::chain};
+
+/// One plugin in a cluster.
+pub(super) struct PluginObjects {
+    pub(super) shared: Arc<Shared>,
+    pub(super) definition: Definition,
+    pub(super) session: SessionId,
+}
+
+impl PluginObjects {
+    /// Creates the secret, then the object that `render` makes.
+    pub(super) async fn create(
+        &self,
+        launch: &Launch,
+        what: &str,
+        render: fn(&PluginLaunch<'_>) -> Value,
+    ) -> Result<(), Failure> {
+        let launch = PluginLaunch {
+            definition: &self.definition,
+            config: &self.shared.config,
+            session: &self.session,
+            namespace: &self.shared.config.namespace,
+            owner: &self.shared.owner,
+            aggregator_url: &launch.url,
+            fallback_url: launch.fallback_url.as_deref(),
+            ca_cert: &launch.ca_pem,
+            client_cert: &launch.identity.certificate_pem,
+            client_key: &launch.identity.key_pem,
+            deadline: launch.deadline,
+        };
+        let name = &self.definition.name;
+        let failed = |step: String| move |error: KubeError| Failure::new(format!("{step}: {}", chain(&error)));
+        let secret = sono_manifest::secret(&launch);
+        self.shared.cluster.create(&secret).await.map_err(failed(format!(
+            "couldn't create TLS secret for {} plugin {name}",
+            what.to_lowercase()
+        )))?;
+        self.shared
+            .cluster
+            .create(&render(&launch))
+            .await
+            .map_err(failed(format!(
+                "could not create {what} for {} plugin {name}",
+                what.to_lowercase()
+            )))?;
+        Ok(())
+    }
+
+    /// Label selector of everything that belongs to this plugin of this run.
+    pub(super) fn selector(&self) -> String {
+        format!("{}={}", constants::RUN_LABEL, self.session)
+    }
+
+    /// Removes the plugin's object and its secret (which Sonobuoy leaves behind: W-45).
+    pub(super) async fn remove(&self, kind: Kind, grace: u32) -> Result<(), String> {
+        let cluster = &self.shared.cluster;
+        let namespace = Some(self.shared.config.namespace.as_str());
+        let secret = sono_manifest::secret_name(&self.definition, &self.session);
+        let selector = self.selector();
+        let (objects, secret) = tokio::join!(
+            cluster.delete_all(kind, namespace, &selector, Some(grace)),
+            cluster.delete(Kind::Secret, namespace, &secret, None)
+        );
+        let problems: Vec<String> = [objects.err(), secret.err()]
+            .iter()
+            .flatten()
+            .map(|error| chain(error))
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems.join("; "))
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a plugin's monitor remembers: its pods as last seen, and which findings it has reported. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sono_kube::judge::{self, Pod, Policy, Verdict};
+
+use crate::run::Failure;
+
+/// The pods of one plugin.
+#[derive(Debug, Default)]
+pub(super) struct Pods {
+    pods: BTreeMap<String, Pod>,
+}
+
+/// A pod that will not bring a result.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Finding {
+    /// Node it is meant for, where that is known.
+    pub(super) node: Option<String>,
+    /// Why.
+    pub(super) failure: Failure,
+}
+
+impl Pods {
+    pub(super) fn restart(&mut self, pods: Vec<Pod>) {
+        self.pods = pods.into_iter().map(|pod| (name(&pod), pod)).collect();
+    }
+
+    pub(super) fn apply(&mut self, pod: Pod) {
+        self.pods.insert(name(&pod), pod);
+    }
+
+    pub(super) fn delete(&mut self, pod: &Pod) {
+        self.pods.remove(&name(pod));
+    }
+
+    /// Findings as of now, and when to look again although nothing changes.
+    pub(super) fn judge(&self, now: Timestamp, policy: &Policy) -> (Vec<Finding>, Option<Timestamp>) {
+        let mut findings = Vec::new();
+        let mut next: Option<Timestamp> = None;
+        for pod in self.pods.values() {
+            match judge::judge(pod, now, policy) {
+                Verdict::Fine => {}
+                Verdict::Wait { until, .. } => next = Some(next.map_or(until, |next| next.min(until))),
+                Verdict::Failing { message } => {
+                    findings.push(Finding {
+                        node: node_of(pod),
+                        failure: failure(message, pod),
+                    });
+                }
+            }
+        }
+        (findings, next)
+    }
+
+    /// Nodes that have a pod, or for which one waits to be scheduled.
+    pub(super) fn nodes(&self) -> BTreeSet<String> {
+        self.pods.values().filter_map(node_of).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pods.len()
+    }
+}
+
+fn name(pod: &Pod) -> String {
+    pod.metadata.name.clone().unwrap_or_default()
+}
+
+/// The node that a pod runs on; for a DaemonSet's pod that is not scheduled yet, the one its affinity names.
+pub(super) fn node_of(pod: &Pod) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    if let Some(node) = spec.node_name.as_ref().filter(|node| !node.is_empty()) {
+        return Some(node.clone());
+    }
+    let affinity = spec.affinity.as_ref()?.node_affinity.as_ref()?;
+    let required = affinity.required_during_scheduling_ignored_during_execution.as_ref()?;
+    let fields = required
+        .node_selector_terms
+        .iter()
+        .flat_map(|term| term.match_fields.iter().flatten());
+    fields
+        .filter(|field| field.key == "metadata.name" && field.operator == "In")
+        .find_map(|field| field.values.as_ref()?.first().cloned())
+}
+
+/// The failure with the pod as it was, values of its environment taken out: they may be secrets.
+pub(super) fn failure(message: String, pod: &Pod) -> Failure {
+    let mut pod = serde_json::to_value(pod).unwrap_or_else(|error| json!({ "error": error.to_string() }));
+    if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    for list in ["containers", "initContainers"] {
+        let containers = pod.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            for variable in container
+                .get_mut("env")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                if let Some(value) = variable.get_mut("value") {
+                    *value = "removed".into();
+                }
+            }
+        }
+    }
+    Failure {
+        message,
+        details: BTreeMap::from([("pod".to_owned(), pod)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(value: Value) -> Pod {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn an_unscheduled_daemon_sets_pod_belongs_to_the_node_its_affinity_names() {
+        let waiting = pod(
+            json!({"metadata": {"name": "p"}, "spec": {"containers": [], "affinity": {"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}]}}}}}),
+        );
+        assert_eq!(node_of(&waiting), Some("n1".to_owned()));
+        let running = pod(json!({"metadata": {"name": "p"}, "spec": {"containers": [], "nodeName": "n2"}}));
+        assert_eq!(node_of(&running), Some("n2".to_owned()));
+        assert_eq!(
+            node_of(&pod(json!({"metadata": {"name": "p"}, "spec": {"containers": []}}))),
+            None
+        );
+    }
+
+    #[test]
+    fn a_failure_keeps_the_pod_and_drops_its_secrets() {
+        let failing = pod(json!({"metadata": {"name": "p", "managedFields": [{"manager": "m"}]},
+            "spec": {"containers": [{"name": "c", "env": [{"name": "CLIENT_KEY", "value": "secret"}]}]}}));
+        let failure = failure("why".to_owned(), &failing);
+        assert_eq!(failure.message, "why");
+        assert_eq!(
+            failure.details["pod"].pointer("/spec/containers/0/env/0"),
+            Some(&json!({"name": "CLIENT_KEY", "value": "removed"}))
+        );
+        assert_eq!(failure.details["pod"].pointer("/metadata"), Some(&json!({"name": "p"})));
+    }
+}

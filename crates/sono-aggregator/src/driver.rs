@@ -1,0 +1,89 @@
+//! What starts a plugin and watches over it: one trait for Jobs, DaemonSets and local processes.
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use sono_manifest::{Definition, NodeFacts};
+use sono_tls::Identity;
+use sono_types::{PluginName, ResultFormat, ResultKey, RunStatus, SessionId};
+use tokio::sync::mpsc;
+
+use crate::run::Failure;
+
+/// What a plugin needs to report back.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Where workers upload to.
+    pub url: String,
+    /// A second address of the same server.
+    pub fallback_url: Option<String>,
+    /// PEM of the run's CA.
+    pub ca_pem: String,
+    /// The plugin's certificate and key.
+    pub identity: Identity,
+    /// When its time is up.
+    pub deadline: Option<Timestamp>,
+    /// The results it shall send.
+    pub expected: Vec<ResultKey>,
+}
+
+/// A driver's finding that a result will not come.
+pub type FailureReport = (ResultKey, Failure);
+
+/// One plugin of one run, in the hands of whatever runs it.
+pub trait Driver: Send + Sync {
+    /// What the plugin's author wrote.
+    fn definition(&self) -> &Definition;
+
+    /// What tells this plugin's objects from those of other runs.
+    fn session(&self) -> &SessionId;
+
+    /// The plugin's name.
+    fn name(&self) -> &PluginName {
+        &self.definition().name
+    }
+
+    /// Whether the plugin's objects stay after the run.
+    fn skip_cleanup(&self) -> bool {
+        self.definition().skip_cleanup
+    }
+
+    /// How its files are read.
+    fn result_format(&self) -> ResultFormat {
+        self.definition().format()
+    }
+
+    /// Which of its files are read; empty means those that fit the format.
+    fn result_files(&self) -> &[String] {
+        &self.definition().result_files
+    }
+
+    /// The results it will send from these nodes.
+    fn expected_results(&self, nodes: &[NodeFacts]) -> Vec<ResultKey> {
+        sono_manifest::expected_results(self.definition(), nodes)
+    }
+
+    /// Starts it. Returns when everything is created, not when it is done.
+    fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Reports results that will not come, each once, until it is dropped.
+    fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()>;
+
+    /// Removes what [`Driver::run`] created.
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// Where a run happens: a cluster, or this machine.
+pub trait Site: Send + Sync {
+    /// The nodes there are now. An empty list where they may not be seen.
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>>;
+
+    /// The driver of one plugin.
+    fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver>;
+
+    /// Shows the status to whoever asks for it.
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Queries the surroundings and writes what it finds below `directory`, in the archive's layout. Returns what could
+    /// not be had: a failed query costs a line, never the run.
+    fn query<'a>(&'a self, directory: &'a std::path::Path) -> BoxFuture<'a, Vec<String>>;
+}

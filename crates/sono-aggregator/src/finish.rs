@@ -1,0 +1,185 @@
+//! After the plugins: queries, clean-up, post-processing, archive.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::json;
+use sono_bundle::DirectoryFiles;
+use sono_results::PluginInput;
+use sono_types::{Config, Item, PluginName, ResultKey, TarInfo, Target, item, layout};
+
+use crate::{
+    Clock,
+    desk::Desk,
+    driver::{Driver, Site},
+    run::Event,
+    run_log::RunLog,
+    upload::chain,
+};
+
+/// What the last part of a run needs.
+pub(crate) struct Finish {
+    pub(crate) directory: PathBuf,
+    pub(crate) archive: PathBuf,
+    pub(crate) stored: Vec<ResultKey>,
+    pub(crate) expected: Vec<ResultKey>,
+    pub(crate) drivers: Arc<BTreeMap<PluginName, Box<dyn Driver>>>,
+    pub(crate) site: Arc<dyn Site>,
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) log: RunLog,
+    pub(crate) desk: Desk,
+}
+
+/// The archive and the number of problems on the way, or why there is no archive.
+pub(crate) type Ended = Result<(TarInfo, usize), String>;
+
+pub(crate) async fn finish(finish: Finish) -> Ended {
+    let mut problems = 0;
+    let mut say = |what: &str, problem: String| {
+        problems += 1;
+        tracing::error!(problem, "{what}");
+    };
+    for key in &finish.stored {
+        // A good result that followed an error replaces it.
+        let errors = finish.directory.join(layout::errors_dir(key));
+        if errors.exists()
+            && let Err(error) = fs_err::remove_dir_all(&errors)
+        {
+            say("removing a superseded error", error.to_string());
+        }
+    }
+    let started = (finish.clock)();
+    for problem in finish.site.query(&finish.directory).await {
+        say("querying", problem);
+    }
+    tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
+    let mut cleaned = BTreeMap::new();
+    for (name, driver) in finish.drivers.iter().filter(|(_, driver)| !driver.skip_cleanup()) {
+        match driver.cleanup().await {
+            Ok(()) => {
+                cleaned.insert(name.clone(), true);
+            }
+            Err(problem) => say("cleaning up", problem),
+        }
+    }
+    let mut trees = BTreeMap::new();
+    for (name, driver) in finish.drivers.iter() {
+        match process(&finish, driver.as_ref()).await {
+            Ok((tree, found)) => {
+                for problem in found {
+                    tracing::warn!(plugin_name = %name, file = problem.file, problem = problem.message, "post-processing");
+                }
+                trees.insert(name.clone(), tree);
+            }
+            Err(problem) => say("post-processing", problem),
+        }
+    }
+    for key in &finish.expected {
+        let tree = trees.get(&key.plugin);
+        let per_node = key.target != Target::Global;
+        let part = tree.and_then(|tree| sono_results::node_result(tree, per_node, &key.target));
+        let (status, counts) = part.map_or_else(
+            || (item::status::UNKNOWN.to_owned(), BTreeMap::new()),
+            |part| (part.status.clone(), part.status_counts()),
+        );
+        // Only the end of the run closes the desk, and it waits for this.
+        finish
+            .desk
+            .tell(Event::Processed {
+                key: key.clone(),
+                status,
+                counts,
+            })
+            .await
+            .ok();
+    }
+    if let Err(problem) = describe(&finish, &cleaned) {
+        say("describing the run", problem);
+    }
+    tracing::info!("Log lines after this point will not appear in the downloaded tarball.");
+    finish.log.detach();
+    let (directory, archive) = (finish.directory.clone(), finish.archive.clone());
+    let sealed = tokio::task::spawn_blocking(move || sono_bundle::seal(&directory, &archive))
+        .await
+        .map_err(|error| error.to_string())?
+        .map_err(|error| chain(&error))?;
+    let name = finish
+        .archive
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    tracing::info!(size = sealed.size, "Results available at {}", finish.archive.display());
+    let tarball = TarInfo {
+        name,
+        created: (finish.clock)(),
+        sha256: sealed.sha256,
+        size: sealed.size,
+    };
+    Ok((tarball, problems))
+}
+
+/// Reads one plugin's files into its tree of results and writes that.
+async fn process(finish: &Finish, driver: &dyn Driver) -> Result<(Item, Vec<sono_results::Problem>), String> {
+    let name = driver.name().clone();
+    let (format, files) = (driver.result_format(), driver.result_files().to_vec());
+    let per_node = driver.definition().driver == sono_manifest::DriverKind::DaemonSet;
+    let directory = finish.directory.clone();
+    let work = move || {
+        let input = PluginInput {
+            name: &name,
+            format,
+            result_files: &files,
+            per_node,
+        };
+        let root = directory.join(layout::plugin_dir(&name));
+        fs_err::create_dir_all(&root).map_err(|error| error.to_string())?;
+        let (tree, problems) = sono_results::process_plugin(&input, &DirectoryFiles::new(root));
+        let text = sono_results::to_yaml(&tree);
+        sono_bundle::write_durably(&directory.join(layout::results_file(&name)), text.as_bytes())
+            .map_err(|error| chain(&error))?;
+        Ok((tree, problems))
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| error.to_string())?
+}
+
+/// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
+fn describe(finish: &Finish, cleaned: &BTreeMap<PluginName, bool>) -> Result<(), String> {
+    let write = |name: &str, value: &serde_json::Value| {
+        sono_bundle::write_durably(&finish.directory.join(name), value.to_string().as_bytes())
+            .map_err(|error| chain(&error))
+    };
+    for (name, driver) in finish.drivers.iter() {
+        let annotations = (!finish.config.custom_annotations.is_empty()).then_some(&finish.config.custom_annotations);
+        let definition = json!({
+            "Definition": driver.definition().to_json(),
+            "SessionID": driver.session(),
+            "Namespace": finish.config.namespace,
+            "SonobuoyImage": finish.config.worker_image,
+            "CleanedUp": cleaned.contains_key(name),
+            "ImagePullPolicy": finish.config.image_pull_policy,
+            "ImagePullSecrets": finish.config.image_pull_secrets,
+            "CustomAnnotations": annotations,
+        });
+        write(&layout::definition_file(name), &definition)?;
+    }
+    let names: Vec<&PluginName> = finish.drivers.keys().collect();
+    let info = if names.is_empty() {
+        json!({})
+    } else {
+        json!({ "plugins": names })
+    };
+    write(layout::INFO, &info)?;
+    let health = health(&finish.directory)?;
+    write(layout::CLUSTER_HEALTH, &health)
+}
+
+fn health(directory: &Path) -> Result<serde_json::Value, String> {
+    let health = sono_results::cluster_health(&DirectoryFiles::new(directory.to_path_buf()));
+    serde_json::to_value(health).map_err(|error| error.to_string())
+}

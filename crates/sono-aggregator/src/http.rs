@@ -1,0 +1,204 @@
+//! The HTTPS interface for workers (core spec §2.4): who may send what, and with which words it is refused.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing,
+};
+use axum_server::tls::TlsInfo;
+use futures::StreamExt as _;
+use sono_types::{NodeName, PluginName, ProgressUpdate, ResultKey, Target, UploadLimits, constants, routes};
+
+use crate::{
+    Clock,
+    desk::Desk,
+    disposition,
+    run::Refusal,
+    upload::{Head, UploadError, Uploads},
+};
+
+/// What the handlers need.
+#[derive(Clone)]
+pub(crate) struct Interface {
+    pub(crate) desk: Desk,
+    pub(crate) uploads: Uploads,
+    pub(crate) limits: Arc<UploadLimits>,
+    pub(crate) clock: Clock,
+}
+
+/// The routes of the workers' interface.
+pub(crate) fn router(interface: Interface) -> Router {
+    Router::new()
+        .route(routes::RESULTS_GLOBAL, routing::put(put_global))
+        .route(routes::RESULTS_BY_NODE, routing::put(put_node))
+        .route(routes::PROGRESS_GLOBAL, routing::post(post_global))
+        .route(routes::PROGRESS_BY_NODE, routing::post(post_node))
+        .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
+        .with_state(interface)
+}
+
+type Peer = Extension<Arc<TlsInfo>>;
+
+async fn put_global(
+    State(interface): State<Interface>,
+    peer: Peer,
+    Path(plugin): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    put(interface, &peer, &plugin, None, &headers, body).await
+}
+
+async fn put_node(
+    State(interface): State<Interface>,
+    peer: Peer,
+    Path((node, plugin)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    put(interface, &peer, &plugin, Some(&node), &headers, body).await
+}
+
+async fn post_global(
+    State(interface): State<Interface>,
+    peer: Peer,
+    Path(plugin): Path<String>,
+    body: Body,
+) -> Response {
+    post(interface, &peer, &plugin, None, body).await
+}
+
+async fn post_node(
+    State(interface): State<Interface>,
+    peer: Peer,
+    Path((node, plugin)): Path<(String, String)>,
+    body: Body,
+) -> Response {
+    post(interface, &peer, &plugin, Some(&node), body).await
+}
+
+async fn put(
+    interface: Interface,
+    peer: &TlsInfo,
+    plugin: &str,
+    node: Option<&str>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
+    let key = match key(peer, plugin, node, "result") {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
+    let value = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &header::HeaderValue| value.to_str().ok())
+    };
+    let head = Head {
+        file_name: disposition::file_name(value(header::CONTENT_DISPOSITION)),
+        content_type: value(header::CONTENT_TYPE).unwrap_or_default().to_owned(),
+        length: value(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+        is_error: headers.contains_key(routes::ERROR_HEADER),
+    };
+    tracing::debug!(plugin_name = plugin, node, "received request");
+    // A task of its own: an upload whose last byte has arrived is finished even when its client has gone.
+    let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body).await });
+    let error = match upload.await {
+        Ok(Ok(())) => return StatusCode::OK.into_response(),
+        Ok(Err(error)) => error,
+        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    };
+    let status = match &error {
+        UploadError::Refused(refusal) => status_of(refusal),
+        UploadError::Content { .. } => StatusCode::BAD_REQUEST,
+        UploadError::Busy(_) | UploadError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        UploadError::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    text(status, &error.to_string())
+}
+
+async fn post(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&str>, body: Body) -> Response {
+    let key = match key(peer, plugin, node, "progress update for") {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
+    let Some(bytes) = read_all(body, &interface.limits).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let Ok(update) = ProgressUpdate::from_body(&bytes, &key, (interface.clock)()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    match interface.desk.progress(key.clone(), update).await {
+        Ok(true) => StatusCode::OK.into_response(),
+        Ok(false) => text(StatusCode::FORBIDDEN, &format!("progress update for {key} unexpected")),
+        Err(closed) => text(StatusCode::SERVICE_UNAVAILABLE, &closed.to_string()),
+    }
+}
+
+/// A small body, within the limits.
+async fn read_all(body: Body, limits: &UploadLimits) -> Option<Vec<u8>> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    loop {
+        match tokio::time::timeout(limits.idle_timeout, stream.next()).await {
+            Ok(None) => return Some(bytes),
+            Ok(Some(Ok(chunk))) => bytes.extend_from_slice(&chunk),
+            Ok(Some(Err(_))) | Err(_) => return None,
+        }
+        if bytes.len() as u64 > limits.max_progress_bytes {
+            return None;
+        }
+    }
+}
+
+/// The key that the path names, if the client's certificate is that plugin's (weakness W-11). Names that cannot be
+/// expected are answered as unexpected.
+#[expect(clippy::result_large_err, reason = "the error is the response itself")]
+fn key(peer: &TlsInfo, plugin: &str, node: Option<&str>, what: &str) -> Result<ResultKey, Response> {
+    let target = node.map_or(constants::GLOBAL, |node| node);
+    let unexpected = || text(StatusCode::FORBIDDEN, &format!("{what} {plugin}/{target} unexpected"));
+    let name = PluginName::parse(plugin).map_err(|_| unexpected())?;
+    let target = match node {
+        None => Target::Global,
+        Some(node) => Target::Node(NodeName::parse(node).map_err(|_| unexpected())?),
+    };
+    let names = peer
+        .peer_certificates
+        .first()
+        .map(|der| sono_tls::certificate_names(der))
+        .unwrap_or_default();
+    // Exact: `cis-1.8` is a valid plugin's name and no valid DNS name.
+    if !names.iter().any(|own| own == plugin) {
+        let own = names.join(", ");
+        tracing::warn!(
+            client_cert = own,
+            plugin_name = plugin,
+            "refused: certificate of another plugin"
+        );
+        return Err(text(
+            StatusCode::FORBIDDEN,
+            &format!("{what} {name}/{target} refused: the client certificate belongs to {own:?}"),
+        ));
+    }
+    Ok(ResultKey::new(name, target))
+}
+
+fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Unexpected(_) => StatusCode::FORBIDDEN,
+        Refusal::AlreadyReceived(_) => StatusCode::CONFLICT,
+    }
+}
+
+fn text(status: StatusCode, message: &str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, format!("{message}\n")).into_response()
+}

@@ -1,0 +1,332 @@
+//! The program of the aggregator's image: arguments, log, signals.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use sono_kube::{Cluster, Connection};
+use sono_types::{SessionId, UploadLimits, constants, exit};
+use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::{ClusterSite, RunLog, Setup, clock::system_clock, cluster, run_to_the_end, settings::Settings};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "sonobuoy",
+    about = "The aggregator of sono, and what else the aggregator's image does"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start plugins, collect their results, pack the archive.
+    Aggregator(Aggregator),
+    /// Query the cluster and write what is found into a directory.
+    Query(Query),
+    /// Write all archives of a directory to standard output, as one gzipped tar.
+    Splat {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Be a plugin's sidecar: starts the worker that stands beside this program.
+    #[command(disable_help_flag = true)]
+    Worker {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Be the built-in plugin that checks a host.
+    #[command(disable_help_flag = true)]
+    HostCheck {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Aggregator {
+    /// Stay after the run, so that the archive can be fetched.
+    #[arg(long)]
+    no_exit: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Query {
+    /// Where to write to; otherwise `QueryDir` of the configuration.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Path of a kubeconfig; otherwise the usual places, then the pod's own account.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    #[arg(long)]
+    context: Option<String>,
+    /// How much is logged.
+    #[arg(long, default_value = "info", value_parser = ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"])]
+    level: String,
+    #[command(flatten)]
+    klog: Klog,
+}
+
+/// Flags of Kubernetes' logging library: manifests of Sonobuoy pass them, and they never had an effect.
+#[derive(Debug, Args)]
+struct Klog {
+    #[arg(short = 'v', long = "v", hide = true)]
+    verbosity: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
+    logtostderr: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
+    alsologtostderr: Option<Option<String>>,
+    #[arg(long = "stderrthreshold", hide = true)]
+    threshold: Option<String>,
+    #[arg(long = "log_dir", hide = true)]
+    log_dir: Option<String>,
+    #[arg(long = "log_file", hide = true)]
+    log_file: Option<String>,
+    #[arg(long, hide = true)]
+    vmodule: Option<String>,
+}
+
+/// Does what the arguments say.
+pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                exit::FAILURE
+            } else {
+                exit::SUCCESS
+            };
+            // Nowhere to say that the message could not be said.
+            error.print().ok();
+            return ExitCode::from(code);
+        }
+    };
+    let outcome = match arguments.command {
+        Command::Aggregator(aggregator) => in_runtime(&aggregator.common.level.clone(), |log| run(aggregator, log)),
+        Command::Query(query) => in_runtime(&query.common.level.clone(), |_| query_once(query)),
+        Command::Splat { directory } => splat(&directory),
+        Command::Worker { arguments } => worker(&arguments),
+        Command::HostCheck { arguments } => return sono_host::command(arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "failed");
+            say(&format!("error: {error:#}"));
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
+
+/// The last words of a program that fails before or without its log.
+#[expect(
+    clippy::print_stderr,
+    reason = "splat and worker have no log, and a failed start must be seen"
+)]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+fn in_runtime<F>(level: &str, work: impl FnOnce(RunLog) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
+    let log = RunLog::new(system_clock());
+    let level = match level {
+        "panic" | "fatal" | "error" => LevelFilter::ERROR,
+        "warn" | "warning" => LevelFilter::WARN,
+        "debug" => LevelFilter::DEBUG,
+        "trace" => LevelFilter::TRACE,
+        _ => LevelFilter::INFO,
+    };
+    // Our own records at the level asked for; libraries only when something is wrong.
+    let targets = tracing_subscriber::filter::Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("sono", level)
+        .with_target("sono_aggregator", level)
+        .with_target("sono_kube", level);
+    tracing_subscriber::registry()
+        .with(targets)
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .with_target(false),
+        )
+        .with(log.clone())
+        .try_init()
+        .context("starting the log")?;
+    sono_tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(work(log))
+}
+
+async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
+    let shutdown = terminated()?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let variables: BTreeMap<String, String> = std::env::vars().collect();
+    let mut settings = Settings::load(&variables, Path::new("")).context("error loading sonobuoy configuration")?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    if settings.config.uuid.is_empty() {
+        settings.config.uuid = uuid::Uuid::new_v4().to_string();
+    }
+    let cluster = connect(&arguments.common).await?;
+    let config = settings.config;
+    let clock = system_clock();
+    let (site, addresses) =
+        ClusterSite::find(cluster, &config, settings.advertise_ip.as_deref(), Arc::clone(&clock)).await?;
+    let address = format!("{}:{}", config.server.bind_address, config.server.bind_port);
+    let listener = TcpListener::bind(&address).with_context(|| format!("listening on {address}"))?;
+    let setup = Setup {
+        config,
+        definitions: settings.definitions,
+        site: Arc::new(site),
+        root: PathBuf::from(constants::AGGREGATOR_DIR),
+        listener,
+        addresses,
+        limits: UploadLimits::default(),
+        clock,
+        new_session,
+        log,
+        reconcile: settings.reconcile,
+    };
+    let outcome = run_to_the_end(setup, shutdown.as_mut()).await;
+    let errors = match &outcome {
+        Ok(finished) => finished.errors,
+        Err(crate::RunError::Stopped) => {
+            tracing::warn!("stopped before the run was complete");
+            return Ok(ExitCode::from(exit::FAILURE));
+        }
+        Err(error) => {
+            tracing::error!(error = crate::upload::chain(error), "the run failed");
+            1
+        }
+    };
+    if arguments.no_exit {
+        tracing::info!("{}", constants::NO_EXIT_MESSAGE);
+        shutdown.await;
+        return Ok(ExitCode::from(exit::SUCCESS));
+    }
+    if errors > 0 {
+        tracing::error!("{errors} errors encountered during execution");
+        return Ok(ExitCode::from(exit::FAILURE));
+    }
+    Ok(ExitCode::from(exit::SUCCESS))
+}
+
+async fn query_once(arguments: Query) -> anyhow::Result<ExitCode> {
+    let variables: BTreeMap<String, String> = std::env::vars().collect();
+    let settings = Settings::load(&variables, Path::new("")).context("error loading sonobuoy configuration")?;
+    let cluster = connect(&arguments.common).await?;
+    let directory = arguments
+        .output
+        .unwrap_or_else(|| PathBuf::from(cluster::default_directory(&settings.config)));
+    let problems = cluster::query(&cluster, &settings.config, &directory).await;
+    for problem in &problems {
+        tracing::error!("{problem}");
+    }
+    Ok(ExitCode::from(if problems.is_empty() {
+        exit::SUCCESS
+    } else {
+        exit::FAILURE
+    }))
+}
+
+async fn connect(common: &Common) -> anyhow::Result<Cluster> {
+    let connection = Connection {
+        kubeconfig: common.kubeconfig.clone(),
+        context: common.context.clone(),
+    };
+    Cluster::connect(&connection).await.context("connecting to the cluster")
+}
+
+fn new_session() -> SessionId {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    SessionId::from_random(high.to_be_bytes())
+}
+
+/// Resolves at SIGTERM or SIGINT.
+#[cfg(unix)]
+fn terminated() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Resolves at Ctrl-C.
+#[cfg(not(unix))]
+fn terminated() -> anyhow::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+fn splat(directory: &Path) -> anyhow::Result<ExitCode> {
+    let stdout = std::io::stdout().lock();
+    drop(
+        sono_bundle::splat(directory, stdout)
+            .with_context(|| format!("packing the archives of {}", directory.display()))?,
+    );
+    Ok(ExitCode::from(exit::SUCCESS))
+}
+
+/// The worker is a program of its own, because it must stay small in every plugin's pod; this image holds both.
+fn worker(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let own = std::env::current_exe().context("finding the worker beside this program")?;
+    let program = own.with_file_name("sono-worker");
+    let mut command = std::process::Command::new(&program);
+    command.arg("worker").args(arguments);
+    start(command).with_context(|| format!("starting {}", program.display()))
+}
+
+#[cfg(unix)]
+fn start(mut command: std::process::Command) -> std::io::Result<ExitCode> {
+    use std::os::unix::process::CommandExt as _;
+    // Takes this process' place, so that signals reach the worker itself.
+    Err(command.exec())
+}
+
+#[cfg(not(unix))]
+fn start(mut command: std::process::Command) -> std::io::Result<ExitCode> {
+    let status = command.status()?;
+    Ok(ExitCode::from(
+        status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(exit::FAILURE),
+    ))
+}

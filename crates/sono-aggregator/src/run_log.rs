@@ -1,0 +1,100 @@
+//! `meta/run.log`: every log record of the run as a JSON object a line.
+
+use std::{
+    io::Write as _,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::layer::{Context, Layer};
+
+use crate::Clock;
+
+/// A layer of the log that writes to the run's directory while there is one.
+#[derive(Clone)]
+pub struct RunLog {
+    file: Arc<Mutex<Option<fs_err::File>>>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for RunLog {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("RunLog").finish_non_exhaustive()
+    }
+}
+
+impl RunLog {
+    /// A log that goes nowhere yet. Add a clone of it to the subscriber.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            file: Arc::default(),
+            clock,
+        }
+    }
+
+    /// Writes to `path` from now on.
+    pub(crate) fn attach(&self, path: &Path) -> std::io::Result<()> {
+        let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(())
+    }
+
+    /// Writes nowhere from now on.
+    pub(crate) fn detach(&self) {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl<S: Subscriber> Layer<S> for RunLog {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = file.as_mut() else { return };
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = match *event.metadata().level() {
+            tracing::Level::WARN => "warning".to_owned(),
+            level => level.as_str().to_ascii_lowercase(),
+        };
+        fields.0.insert("level".to_owned(), level.into());
+        fields.0.insert("time".to_owned(), (self.clock)().to_string().into());
+        // A log that cannot be written must not stop the run, and there is nowhere to say so.
+        writeln!(file, "{}", Value::Object(fields.0)).ok();
+    }
+}
+
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: Value) {
+        let name = if field.name() == "message" { "msg" } else { field.name() };
+        self.0.insert(name.to_owned(), value);
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.put(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+}
