@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -29,6 +29,11 @@ where
     let mut command = Command::new(program);
     command.args(arguments);
     command
+}
+
+/// The cargo that runs us, so that a pinned toolchain stays pinned.
+pub(crate) fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Runs it to its end and returns its stdout.

@@ -40,10 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })?;
     let kubeconfig = cluster::kubeconfig_path();
     let tested = long_step("testing", "the tests ran", || {
-        let mut test = command::new(
-            cargo(),
-            ["test", "--locked", "--package", "sono-cli", "--test", "e2e", "--"],
-        );
+        let mut test = command::new(["test", "--locked", "--package", "sono-cli", "--test", "e2e", "--"]);
         test.current_dir(repository::root())
             .env("KUBECONFIG", &kubeconfig)
             .args(&arguments.tests);
@@ -61,11 +58,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     tested?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The same cargo that runs us, so that a pinned toolchain stays pinned.
-fn cargo() -> OsString {
-    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// One of our own tasks, as a person would start it.

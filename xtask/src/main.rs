@@ -1,6 +1,7 @@
 //! Build, test and release tasks of this repository. Wires the command line to one module per task; knows no product crate.
 
 mod cache;
+mod ci;
 mod cluster;
 mod command;
 mod e2e;
@@ -8,6 +9,7 @@ mod images;
 mod repository;
 mod say;
 mod step;
+mod test;
 mod wait;
 
 use std::process::ExitCode;
@@ -28,6 +30,10 @@ enum Task {
     Cluster(cluster::Arguments),
     /// Container images of the product and of the tests, written without a container engine
     Images(images::Arguments),
+    /// All tests that need no cluster
+    Test(test::Arguments),
+    /// Everything a change has to pass, apart from the tests on a real cluster
+    Ci(ci::Arguments),
     /// Tests on a real cluster
     E2e(e2e::Arguments),
 }
@@ -36,6 +42,8 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Cluster(arguments) => cluster::run(arguments),
         Task::Images(arguments) => images::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Ci(arguments) => ci::run(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
     }
 }

@@ -1,0 +1,111 @@
+//! `cargo xtask ci`: everything a change has to pass, apart from the tests on a real cluster (`cargo xtask e2e`).
+
+use std::{
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::{
+    command, repository, say,
+    step::{human, long_step},
+};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Leave a step out (may be repeated)
+    #[arg(long, value_name = "STEP")]
+    skip: Vec<Step>,
+    /// Take only this step (may be repeated)
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+}
+
+/// The steps, the quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    Fmt,
+    Tidy,
+    Test,
+    Clippy,
+    Doc,
+}
+
+impl Step {
+    const ALL: [Self; 5] = [Self::Fmt, Self::Tidy, Self::Test, Self::Clippy, Self::Doc];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Tidy => "tidy",
+            Self::Test => "test",
+            Self::Clippy => "clippy",
+            Self::Doc => "doc",
+        }
+    }
+
+    fn command(self) -> Command {
+        let cargo = |arguments: &[&str]| command::new(command::cargo(), arguments);
+        match self {
+            Self::Fmt => cargo(&["fmt", "--all", "--", "--check"]),
+            Self::Tidy => cargo(&["xtask", "tidy"]),
+            Self::Test => cargo(&["xtask", "test"]),
+            Self::Clippy => cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ]),
+            Self::Doc => {
+                let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+                doc.env("RUSTDOCFLAGS", "--deny warnings");
+                doc
+            }
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let steps = chosen(&arguments.only, &arguments.skip);
+    ensure!(!steps.is_empty(), "every step is left out");
+    let mut times: Vec<(Step, Duration)> = Vec::new();
+    for step in steps {
+        let start = Instant::now();
+        let name = step.name();
+        long_step(&format!("ci step {name}"), &format!("ci step {name} passed"), || {
+            command::run_visibly(step.command().current_dir(repository::root()))
+        })
+        .with_context(|| format!("ci step {name} failed; again with `cargo xtask ci --only {name}`"))?;
+        times.push((step, start.elapsed()));
+    }
+    for (step, time) in times {
+        say::progress(format_args!("{:>8}  {}", step.name(), human(time)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn chosen(only: &[Step], skip: &[Step]) -> Vec<Step> {
+    let wanted = |step: &Step| (only.is_empty() || only.contains(step)) && !skip.contains(step);
+    Step::ALL.into_iter().filter(wanted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_chosen_and_left_out() {
+        assert_eq!(chosen(&[], &[]), Step::ALL);
+        assert_eq!(
+            chosen(&[], &[Step::Test, Step::Doc]),
+            [Step::Fmt, Step::Tidy, Step::Clippy]
+        );
+        assert_eq!(chosen(&[Step::Doc, Step::Fmt], &[]), [Step::Fmt, Step::Doc]);
+        assert_eq!(chosen(&[Step::Doc], &[Step::Doc]), []);
+    }
+}
