@@ -1,0 +1,174 @@
+//! What the plugin's containers are up to, from the worker's own pod.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+/// The containers of the pod other than the worker's, taken together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ContainersState {
+    /// Nothing is known about them: a result is one only when the done file says so.
+    #[default]
+    Unknown,
+    /// At least one may still write results.
+    Running,
+    /// All have ended with exit code 0: what they left behind is the result.
+    Succeeded,
+    /// All have ended, not all of them well. The aggregator reports that; a result can no longer appear.
+    Failed,
+}
+
+/// The part of a pod that is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Pod {
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Spec {
+    #[serde(default)]
+    containers: Vec<Named>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    #[serde(default)]
+    container_statuses: Option<Vec<ContainerStatus>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerStatus {
+    name: String,
+    #[serde(default)]
+    state: State,
+    #[serde(default)]
+    last_state: State,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct State {
+    #[serde(default)]
+    terminated: Option<Terminated>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Terminated {
+    #[serde(default)]
+    exit_code: i64,
+}
+
+impl Pod {
+    /// Judges all containers but `worker`. A container that was restarted counts by how it ended before: in a DaemonSet
+    /// a plugin that exits 0 is started again and again. A container that the kubelet has not reported yet is running,
+    /// and a pod without any other container is never done (weakness W-50).
+    pub(crate) fn others(&self, worker: &str) -> ContainersState {
+        let statuses = self.status.container_statuses.as_deref().unwrap_or_default();
+        let names: BTreeSet<&str> = self
+            .spec
+            .containers
+            .iter()
+            .map(|container| container.name.as_str())
+            .chain(statuses.iter().map(|status| status.name.as_str()))
+            .filter(|name| *name != worker)
+            .collect();
+        if names.is_empty() {
+            return ContainersState::Unknown;
+        }
+        let status = |name: &str| statuses.iter().find(|status| status.name == name);
+        let succeeded = |name: &&str| {
+            status(name)
+                .and_then(|status| status.state.terminated.or(status.last_state.terminated))
+                .is_some_and(|terminated| terminated.exit_code == 0)
+        };
+        let over = |name: &&str| status(name).is_some_and(|status| status.state.terminated.is_some());
+        if names.iter().all(succeeded) {
+            ContainersState::Succeeded
+        } else if names.iter().all(over) {
+            ContainersState::Failed
+        } else {
+            ContainersState::Running
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn check(statuses: &Value, expected: ContainersState) {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "p"},
+            "spec": {"containers": [{"name": "plugin"}, {"name": "side"}, {"name": "sonobuoy-worker"}]},
+            "status": {"phase": "Running", "containerStatuses": statuses},
+        }))
+        .unwrap();
+        assert_eq!(pod.others("sonobuoy-worker"), expected);
+    }
+
+    fn ended(name: &str, code: i64) -> Value {
+        json!({"name": name, "state": {"terminated": {"exitCode": code, "reason": "x"}}, "lastState": {}})
+    }
+
+    fn running(name: &str) -> Value {
+        json!({"name": name, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}})
+    }
+
+    #[test]
+    fn all_have_to_end_well() {
+        let worker = running("sonobuoy-worker");
+        check(
+            &json!([ended("plugin", 0), ended("side", 0), worker]),
+            ContainersState::Succeeded,
+        );
+        check(
+            &json!([ended("plugin", 0), running("side"), worker]),
+            ContainersState::Running,
+        );
+        check(
+            &json!([ended("plugin", 0), ended("side", 3), worker]),
+            ContainersState::Failed,
+        );
+        check(
+            &json!([ended("plugin", 1), running("side"), worker]),
+            ContainersState::Running,
+        );
+    }
+
+    #[test]
+    fn a_restarted_container_counts_by_how_it_ended() {
+        let restarted = |code: i64| json!({"name": "side", "state": {"waiting": {}}, "lastState": {"terminated": {"exitCode": code}}});
+        check(&json!([ended("plugin", 0), restarted(0)]), ContainersState::Succeeded);
+        check(&json!([ended("plugin", 0), restarted(1)]), ContainersState::Running);
+    }
+
+    #[test]
+    fn what_is_not_reported_yet_runs() {
+        check(&json!([ended("plugin", 0)]), ContainersState::Running);
+        check(&json!(null), ContainersState::Running);
+        check(&json!([]), ContainersState::Running);
+    }
+
+    #[test]
+    fn a_pod_of_the_worker_alone_is_never_done() {
+        let pod: Pod = serde_json::from_value(json!({
+            "spec": {"containers": [{"name": "sonobuoy-worker"}]},
+            "status": {"containerStatuses": [ended("sonobuoy-worker", 0)]},
+        }))
+        .unwrap();
+        assert_eq!(pod.others("sonobuoy-worker"), ContainersState::Unknown);
+        assert_eq!(Pod::default().others("w"), ContainersState::Unknown);
+    }
+}

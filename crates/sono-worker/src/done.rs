@@ -1,0 +1,206 @@
+//! The done file: when it counts, and what it then asks for. Times are durations since any fixed moment.
+
+use std::{
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use fs_err as fs;
+use sono_types::constants;
+
+use crate::ContainersState;
+
+/// How long a done file of which nothing else is known has to stand unchanged. Without the event that tells that its
+/// writer has closed it, it could be half written.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How long a done file that names nothing has to stand: whoever wrote it may be about to make what it names.
+const MISSING_GRACE: Duration = Duration::from_secs(5);
+/// A done file that is written again and again is taken after this many delays all the same.
+const MOST_RESTARTS: u32 = 12;
+/// Longest path that a done file may hold, in bytes.
+const MAX_PATH: u64 = 4096;
+
+/// A look at the done file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// There is none, or it is empty: `echo x > done` makes it so for a moment.
+    Absent,
+    /// It is there, and for now cannot be read.
+    Unreadable(String),
+    /// It names something.
+    Named {
+        /// What it names.
+        path: PathBuf,
+        /// What is found there.
+        target: Target,
+        /// Changes whenever the file is written or replaced.
+        modified: Option<SystemTime>,
+    },
+}
+
+/// What a done file names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    File,
+    Directory,
+    /// Neither, with the reason.
+    Missing(String),
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Nothing until something happens.
+    Wait,
+    /// Look again at this time, or when something happens.
+    WaitUntil(Duration),
+    /// The waiting is over.
+    Collect(Found),
+}
+
+/// What the waiting ended with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A file to upload.
+    File(PathBuf),
+    /// A directory to pack and upload.
+    Directory(PathBuf),
+    /// There is no done file and none will come: the results directory is to be packed and uploaded.
+    Everything,
+    /// The done file names nothing that could be uploaded: this is to be reported.
+    Nothing(String),
+}
+
+/// Remembers since when a done file stands.
+#[derive(Debug, Default)]
+pub(crate) struct DoneFile {
+    delay: Duration,
+    standing: Option<Standing>,
+}
+
+#[derive(Debug)]
+struct Standing {
+    seen: Seen,
+    first: Duration,
+    since: Duration,
+    /// Its writer is known to have closed it.
+    closed: bool,
+}
+
+impl DoneFile {
+    /// `delay` is how long the file has to stand for a side-car to take it away.
+    pub(crate) fn new(delay: Duration) -> Self {
+        Self { delay, standing: None }
+    }
+
+    /// Decides by what was `seen` at the time `at`. `closed` says that the file was closed by its writer, or moved into
+    /// place, since the last look.
+    pub(crate) fn decide(&mut self, at: Duration, seen: Seen, closed: bool, others: ContainersState) -> Decision {
+        let over = others == ContainersState::Succeeded;
+        let (path, target) = match &seen {
+            Seen::Absent | Seen::Unreadable(_) if over => return Decision::Collect(Found::Everything),
+            Seen::Absent => {
+                self.standing = None;
+                return Decision::Wait;
+            }
+            Seen::Unreadable(_) => return Decision::Wait,
+            Seen::Named { path, target, .. } => (path.clone(), target.clone()),
+        };
+        let standing = match self.standing.take() {
+            Some(old) if old.seen == seen => Standing {
+                closed: old.closed || closed,
+                ..old
+            },
+            old => Standing {
+                seen,
+                first: old.map_or(at, |old| old.first),
+                since: at,
+                closed,
+            },
+        };
+        let settle = if standing.closed { Duration::ZERO } else { SETTLE };
+        let wait = match &target {
+            // Nobody is left who could take the file away or finish writing.
+            _ if over => Duration::ZERO,
+            Target::Missing(_) => self.delay.max(MISSING_GRACE),
+            Target::File | Target::Directory => self.delay.max(settle),
+        };
+        let due = (standing.since + wait).min(standing.first + wait * MOST_RESTARTS);
+        self.standing = Some(standing);
+        if at < due {
+            return Decision::WaitUntil(due);
+        }
+        Decision::Collect(match target {
+            Target::File => Found::File(path),
+            Target::Directory => Found::Directory(path),
+            Target::Missing(reason) => {
+                Found::Nothing(format!("failed to stat result file {}: {reason}", path.display()))
+            }
+        })
+    }
+}
+
+/// Looks at the done file in `directory`.
+pub(crate) fn look(directory: &Path) -> Seen {
+    let file = directory.join(constants::DONE_FILE);
+    let (content, modified) = match read(&file) {
+        Ok(read) => read,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Seen::Absent,
+        Err(error) => return Seen::Unreadable(error.to_string()),
+    };
+    let Ok(content) = String::from_utf8(content) else {
+        return Seen::Unreadable("it does not hold UTF-8 text".to_owned());
+    };
+    let name = content.trim();
+    if name.is_empty() {
+        return Seen::Absent;
+    }
+    let (path, target) = resolve(directory, name);
+    Seen::Named { path, target, modified }
+}
+
+fn read(file: &Path) -> io::Result<(Vec<u8>, Option<SystemTime>)> {
+    if file.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let file = fs::File::open(file)?;
+    let modified = file.metadata()?.modified().ok();
+    let mut content = Vec::new();
+    file.take(MAX_PATH + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_PATH {
+        return Err(io::Error::other(format!("it is longer than {MAX_PATH} bytes")));
+    }
+    Ok((content, modified))
+}
+
+/// A relative path is one in the results directory. Plugins that know only the results directory of old name paths
+/// below it; where nothing is mounted there, the file of that name in the results directory is meant.
+fn resolve(directory: &Path, name: &str) -> (PathBuf, Target) {
+    let path = directory.join(name);
+    let found = target(&path);
+    if let (Target::Missing(_), Ok(below)) = (&found, path.strip_prefix(constants::LEGACY_RESULTS_DIR)) {
+        let meant = if below == Path::new("") {
+            directory.to_path_buf()
+        } else {
+            directory.join(below)
+        };
+        let there = target(&meant);
+        if !matches!(there, Target::Missing(_)) {
+            return (meant, there);
+        }
+    }
+    (path, found)
+}
+
+fn target(path: &Path) -> Target {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Target::Directory,
+        Ok(metadata) if metadata.is_file() => Target::File,
+        Ok(_) => Target::Missing("it is neither a file nor a directory".to_owned()),
+        Err(error) => Target::Missing(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

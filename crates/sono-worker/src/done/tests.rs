@@ -1,0 +1,216 @@
+use super::*;
+
+const RUNNING: ContainersState = ContainersState::Running;
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn written(path: &str, target: Target, written: u64) -> Seen {
+    Seen::Named {
+        path: PathBuf::from(path),
+        target,
+        modified: Some(SystemTime::UNIX_EPOCH + millis(written)),
+    }
+}
+
+fn file() -> Seen {
+    written("/r/a.xml", Target::File, 0)
+}
+
+fn submit() -> Decision {
+    Decision::Collect(Found::File("/r/a.xml".into()))
+}
+
+#[test]
+fn with_no_delay_a_closed_file_counts_at_once() {
+    let mut done = DoneFile::new(Duration::ZERO);
+    assert_eq!(done.decide(millis(0), Seen::Absent, false, RUNNING), Decision::Wait);
+    assert_eq!(done.decide(millis(7), file(), true, RUNNING), submit());
+}
+
+#[test]
+fn with_no_delay_a_file_that_may_be_half_written_has_to_settle() {
+    let mut done = DoneFile::new(Duration::ZERO);
+    let half = written("/r", Target::Directory, 0);
+    assert_eq!(
+        done.decide(millis(0), half, false, RUNNING),
+        Decision::WaitUntil(millis(100))
+    );
+    let whole = written("/r/a.xml", Target::File, 50);
+    assert_eq!(
+        done.decide(millis(50), whole.clone(), false, RUNNING),
+        Decision::WaitUntil(millis(150))
+    );
+    assert_eq!(done.decide(millis(150), whole, false, RUNNING), submit());
+}
+
+#[test]
+fn the_close_may_be_told_after_the_first_look() {
+    let mut done = DoneFile::new(Duration::ZERO);
+    assert_eq!(
+        done.decide(millis(0), file(), false, RUNNING),
+        Decision::WaitUntil(millis(100))
+    );
+    assert_eq!(done.decide(millis(3), file(), true, RUNNING), submit());
+}
+
+#[test]
+fn the_file_has_to_stand_for_the_delay() {
+    let mut done = DoneFile::new(millis(5000));
+    assert_eq!(
+        done.decide(millis(1000), file(), true, RUNNING),
+        Decision::WaitUntil(millis(6000))
+    );
+    assert_eq!(
+        done.decide(millis(5999), file(), false, RUNNING),
+        Decision::WaitUntil(millis(6000))
+    );
+    assert_eq!(done.decide(millis(6000), file(), false, RUNNING), submit());
+}
+
+#[test]
+fn a_side_car_may_take_the_file_and_write_it_again() {
+    let mut done = DoneFile::new(millis(5000));
+    assert_eq!(
+        done.decide(millis(0), file(), true, RUNNING),
+        Decision::WaitUntil(millis(5000))
+    );
+    assert_eq!(done.decide(millis(2000), Seen::Absent, false, RUNNING), Decision::Wait);
+    assert_eq!(
+        done.decide(millis(60_000), Seen::Absent, false, RUNNING),
+        Decision::Wait
+    );
+    let again = written("/r/b.xml", Target::File, 61_000);
+    assert_eq!(
+        done.decide(millis(61_000), again.clone(), true, RUNNING),
+        Decision::WaitUntil(millis(66_000))
+    );
+    assert_eq!(
+        done.decide(millis(66_000), again, false, RUNNING),
+        Decision::Collect(Found::File("/r/b.xml".into()))
+    );
+}
+
+#[test]
+fn a_file_that_was_replaced_starts_anew_but_not_for_ever() {
+    let mut done = DoneFile::new(millis(5000));
+    for second in 0..60 {
+        let at = millis(second * 1000);
+        assert_eq!(
+            done.decide(at, written("/r/a.xml", Target::File, second * 1000), true, RUNNING),
+            Decision::WaitUntil((at + millis(5000)).min(millis(60_000)))
+        );
+    }
+    assert_eq!(
+        done.decide(millis(60_000), written("/r/a.xml", Target::File, 60_000), true, RUNNING),
+        submit()
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_moment_keeps_its_time() {
+    let mut done = DoneFile::new(millis(5000));
+    done.decide(millis(0), file(), true, RUNNING);
+    assert_eq!(
+        done.decide(millis(3000), Seen::Unreadable("no".to_owned()), false, RUNNING),
+        Decision::Wait
+    );
+    assert_eq!(done.decide(millis(5000), file(), false, RUNNING), submit());
+}
+
+#[test]
+fn directories_are_packed() {
+    let mut done = DoneFile::new(Duration::ZERO);
+    assert_eq!(
+        done.decide(millis(0), written("/r", Target::Directory, 0), true, RUNNING),
+        Decision::Collect(Found::Directory("/r".into()))
+    );
+}
+
+#[test]
+fn what_is_missing_gets_time_to_appear() {
+    let missing = || written("/r/a.xml", Target::Missing("gone".to_owned()), 0);
+    let mut done = DoneFile::new(Duration::ZERO);
+    assert_eq!(
+        done.decide(millis(0), missing(), true, RUNNING),
+        Decision::WaitUntil(millis(5000))
+    );
+    assert_eq!(done.decide(millis(1000), file(), true, RUNNING), submit());
+
+    let mut done = DoneFile::new(Duration::ZERO);
+    done.decide(millis(0), missing(), true, RUNNING);
+    assert_eq!(
+        done.decide(millis(5000), missing(), false, RUNNING),
+        Decision::Collect(Found::Nothing("failed to stat result file /r/a.xml: gone".to_owned()))
+    );
+}
+
+#[test]
+fn when_all_others_have_ended_there_is_nothing_to_wait_for() {
+    let decide = |seen| DoneFile::new(millis(5000)).decide(millis(0), seen, false, ContainersState::Succeeded);
+    assert_eq!(decide(Seen::Absent), Decision::Collect(Found::Everything));
+    assert_eq!(
+        decide(Seen::Unreadable("no".to_owned())),
+        Decision::Collect(Found::Everything)
+    );
+    assert_eq!(decide(file()), submit());
+    assert_eq!(
+        decide(written("/r/a.xml", Target::Missing("gone".to_owned()), 0)),
+        Decision::Collect(Found::Nothing("failed to stat result file /r/a.xml: gone".to_owned()))
+    );
+}
+
+#[test]
+fn others_that_failed_do_not_make_a_result() {
+    for others in [ContainersState::Failed, ContainersState::Unknown] {
+        let mut done = DoneFile::new(Duration::ZERO);
+        assert_eq!(done.decide(millis(0), Seen::Absent, false, others), Decision::Wait);
+        assert_eq!(done.decide(millis(0), file(), true, others), submit());
+    }
+}
+
+fn look_at(content: &str) -> (tempfile::TempDir, Seen) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("a.xml"), "x").unwrap();
+    fs::create_dir(directory.path().join("sub")).unwrap();
+    fs::write(directory.path().join("done"), content).unwrap();
+    let seen = look(directory.path());
+    (directory, seen)
+}
+
+#[test]
+fn white_space_around_the_path_does_not_count() {
+    for (content, name, expected) in [
+        ("a.xml", "a.xml", Target::File),
+        ("a.xml\n", "a.xml", Target::File),
+        ("  a.xml\r\n", "a.xml", Target::File),
+        ("sub", "sub", Target::Directory),
+        ("/tmp/results/a.xml", "a.xml", Target::File),
+        ("/tmp/results/sub/", "sub", Target::Directory),
+    ] {
+        let (directory, seen) = look_at(content);
+        let Seen::Named { path, target, .. } = seen else {
+            panic!("{content:?} gives {seen:?}");
+        };
+        assert_eq!((path, target), (directory.path().join(name), expected), "{content:?}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_none() {
+    assert_eq!(look_at("").1, Seen::Absent);
+    assert_eq!(look_at(" \r\n").1, Seen::Absent);
+    assert_eq!(look(Path::new("/no/such/directory")), Seen::Absent);
+}
+
+#[test]
+fn nonsense_is_not_taken_for_a_path() {
+    assert_eq!(
+        look_at(&"a".repeat(4097)).1,
+        Seen::Unreadable("it is longer than 4096 bytes".to_owned())
+    );
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("done")).unwrap();
+    assert_eq!(look(directory.path()), Seen::Unreadable("is a directory".to_owned()));
+}

@@ -1,0 +1,250 @@
+//! The program around the worker: command line, logs, signals.
+
+use std::{collections::BTreeMap, env, ffi::OsString, io, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use sono_types::{WorkerConfig, exit};
+use tokio::sync::watch;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::{ContainersState, Options, Outcome, Sleep, WorkerError, run, submit::chain, watch_own_pod};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "sono-worker",
+    version,
+    about = "Waits for a plugin's results and uploads them to the aggregator"
+)]
+struct Cli {
+    #[command(flatten)]
+    logs: Logs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Gathers and uploads results; configured by environment variables
+    Worker {
+        #[command(subcommand)]
+        role: Role,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Uploads one result for the whole cluster
+    Global,
+    /// Uploads the result of the node it runs on
+    SingleNode {
+        /// How many seconds to live on after the upload; a negative number means for ever
+        #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+        sleep: i64,
+    },
+}
+
+/// `--level` and `-v` choose how much is logged. The other flags are Go's klog's: pods are rendered with them, and there
+/// is only one place that logs can go.
+#[derive(Debug, Args)]
+struct Logs {
+    /// How much to log: error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    level: String,
+    /// Verbosity as Kubernetes counts it: from 4 on debug, from 8 on trace
+    #[arg(
+        short = 'v',
+        long = "v",
+        global = true,
+        value_name = "N",
+        default_value_t = 0,
+        hide = true
+    )]
+    verbosity: u8,
+    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    logtostderr: Option<String>,
+    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    alsologtostderr: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    stderrthreshold: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    vmodule: Option<String>,
+    #[arg(long = "log_dir", global = true, hide = true)]
+    log_dir: Option<String>,
+    #[arg(long = "log_file", global = true, hide = true)]
+    log_file: Option<String>,
+    #[arg(long = "log_file_max_size", global = true, hide = true)]
+    log_file_max_size: Option<String>,
+    #[arg(long = "log_backtrace_at", global = true, hide = true)]
+    log_backtrace_at: Option<String>,
+    #[arg(long = "skip_headers", global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    skip_headers: Option<String>,
+    #[arg(long = "skip_log_headers", global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    skip_log_headers: Option<String>,
+    #[arg(long = "add_dir_header", global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    add_dir_header: Option<String>,
+    #[arg(long = "one_output", global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    one_output: Option<String>,
+}
+
+impl Logs {
+    /// The finer of the two; a level that is not known counts as `info`.
+    fn filter(&self) -> LevelFilter {
+        let level = match self.level.to_ascii_lowercase().as_str() {
+            "panic" | "fatal" | "error" => LevelFilter::ERROR,
+            "warn" | "warning" => LevelFilter::WARN,
+            "debug" => LevelFilter::DEBUG,
+            "trace" => LevelFilter::TRACE,
+            _ => LevelFilter::INFO,
+        };
+        let verbosity = match self.verbosity {
+            0..4 => LevelFilter::OFF,
+            4..8 => LevelFilter::DEBUG,
+            8.. => LevelFilter::TRACE,
+        };
+        level.max(verbosity)
+    }
+}
+
+/// Runs the worker as a program: `<name> worker global` or `<name> worker single-node [--sleep N]`. Configuration comes
+/// from the environment, logs go to standard error.
+pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let wanted = !error.use_stderr();
+            // Nothing can be done when even this cannot be written.
+            drop(error.print());
+            return ExitCode::from(if wanted { exit::SUCCESS } else { exit::FAILURE });
+        }
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(cli.logs.filter())
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .finish();
+    // Fails where whoever calls this logs already.
+    drop(tracing::subscriber::set_global_default(subscriber));
+    sono_tls::install_provider();
+    let Command::Worker { role } = cli.command;
+    let variables = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    match work(&role, &variables) {
+        Ok(_) => ExitCode::from(exit::SUCCESS),
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
+
+fn work(role: &Role, variables: &BTreeMap<String, String>) -> Result<Outcome, String> {
+    let single_node = matches!(role, Role::SingleNode { .. });
+    let (config, warnings) = WorkerConfig::from_env(variables, single_node).map_err(|error| error.to_string())?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let sleep = match role {
+        Role::Global => Sleep::from_seconds(0),
+        Role::SingleNode { sleep } => Sleep::from_seconds(*sleep),
+    };
+    // One thread: a worker stands beside every plugin on every node, and mostly waits.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("start the runtime: {error}"))?;
+    runtime
+        .block_on(supervise(&config, sleep))
+        .map_err(|error| chain(&error))
+}
+
+async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<Outcome, WorkerError> {
+    let (state, others) = watch::channel(ContainersState::Unknown);
+    let options = Options {
+        sleep,
+        others,
+        ..Options::new()
+    };
+    let worker = run(config, options, told_to_end());
+    let Some(pod) = config.pod.clone() else {
+        tracing::info!("this pod's name is not known: results are taken only when the done file names them");
+        return worker.await;
+    };
+    let watching = async {
+        watch_own_pod(pod, state).await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        outcome = worker => outcome,
+        never = watching => never,
+    }
+}
+
+#[cfg(unix)]
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signals) => drop(signals.recv().await),
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for SIGTERM");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_end() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::error!(%error, "cannot listen for Ctrl-C");
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &str) -> Cli {
+        Cli::try_parse_from(args.split(' ')).unwrap()
+    }
+
+    #[test]
+    fn pods_are_rendered_with_these_arguments() {
+        let cli = parse("/sonobuoy worker single-node --level=trace -v=6 --logtostderr --sleep=-1");
+        let Command::Worker { role } = &cli.command;
+        assert!(matches!(role, Role::SingleNode { sleep: -1 }), "{role:?}");
+        assert_eq!(cli.logs.filter(), LevelFilter::TRACE);
+
+        let cli = parse("/sonobuoy worker global --v 4 --logtostderr=true --alsologtostderr --stderrthreshold=INFO");
+        let Command::Worker { role } = &cli.command;
+        assert!(matches!(role, Role::Global), "{role:?}");
+        assert_eq!(cli.logs.filter(), LevelFilter::DEBUG);
+
+        let cli = parse("sono-worker --level error worker single-node --sleep -1");
+        assert!(matches!(
+            cli.command,
+            Command::Worker {
+                role: Role::SingleNode { sleep: -1 }
+            }
+        ));
+        assert_eq!(cli.logs.filter(), LevelFilter::ERROR);
+    }
+
+    #[test]
+    fn what_the_environment_lacks_is_named() {
+        assert_eq!(
+            work(&Role::Global, &BTreeMap::new()).unwrap_err(),
+            "loading config: invalid agent configuration: (AggregatorURL not set, ResultsType not set, Couldn't parse CaCert PEM, Couldn't parse ClientCert PEM, Couldn't parse ClientKey PEM)"
+        );
+    }
+
+    #[test]
+    fn sleeping_is_in_seconds() {
+        assert_eq!(Sleep::from_seconds(-7), Sleep::Forever);
+        assert_eq!(Sleep::from_seconds(0), Sleep::For(std::time::Duration::ZERO));
+        assert_eq!(
+            Sleep::from_seconds(90),
+            Sleep::For(std::time::Duration::from_mins(1) + std::time::Duration::from_secs(30))
+        );
+    }
+}

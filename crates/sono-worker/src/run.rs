@@ -1,0 +1,335 @@
+//! One worker from start to end.
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Duration,
+};
+
+use fs_err as fs;
+use jiff::Timestamp;
+use reqwest::Client;
+use sono_types::{WorkerConfig, constants, routes};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    ContainersState, RelayListener, WorkerError,
+    done::{self, Decision, DoneFile, Found},
+    events::DoneEvents,
+    gather,
+    relay::relay,
+    submit::{self, Accepted, SubmitError, Upload},
+};
+
+/// How often the done file is looked at where no event comes.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a worker does once its result is with the aggregator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sleep {
+    /// It lives on until it is told to end: in a DaemonSet it would only be started again.
+    Forever,
+    /// It lives on for this long.
+    For(Duration),
+}
+
+impl Sleep {
+    /// `--sleep`: seconds, where a negative number means for ever.
+    pub fn from_seconds(seconds: i64) -> Self {
+        u64::try_from(seconds).map_or(Self::Forever, |seconds| Self::For(Duration::from_secs(seconds)))
+    }
+}
+
+/// What a worker is given beside its configuration.
+#[derive(Debug)]
+pub struct Options {
+    /// What it does at the end.
+    pub sleep: Sleep,
+    /// What the plugin's other containers are up to. A sender that is dropped leaves its last word standing.
+    pub others: watch::Receiver<ContainersState>,
+    /// Where it listens for progress updates.
+    pub relay: RelayListener,
+    /// The clock that [`WorkerConfig::deadline`] is read by.
+    pub clock: fn() -> Timestamp,
+    /// How long a worker that was told to end still waits for a result.
+    pub grace: Duration,
+}
+
+impl Options {
+    /// Nothing is known about other containers, and the worker ends when its result is uploaded.
+    pub fn new() -> Self {
+        Self {
+            sleep: Sleep::For(Duration::ZERO),
+            others: watch::channel(ContainersState::Unknown).1,
+            relay: RelayListener::Configured,
+            clock: system_clock,
+            grace: constants::GRACEFUL_SHUTDOWN,
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The system's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this crate that reads the clock"
+)]
+pub fn system_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The aggregator has the result, from this try or an earlier one.
+    Transmitted,
+    /// There was something wrong with the result, and the aggregator has been told this.
+    Reported(String),
+    /// It was told to end, and there was no result in the time that was left.
+    NoResults,
+}
+
+/// Waits for the plugin's result, uploads it, and lives on as the options say. It ends early when `shutdown` does: while
+/// it waits for a result or uploads one, after the grace period at the latest; once the result is uploaded, at once.
+pub async fn run(
+    config: &WorkerConfig,
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Outcome, WorkerError> {
+    let Options {
+        sleep,
+        others,
+        relay: listener,
+        clock,
+        grace,
+    } = options;
+    let client = submit::client(config)?;
+    let worker = Worker {
+        config,
+        client: client.clone(),
+        results: PathBuf::from(&config.results_dir),
+        clock,
+    };
+    let mut shutdown = Shutdown::new(shutdown, grace);
+    tokio::select! {
+        outcome = worker.work(others, sleep, &mut shutdown) => outcome,
+        () = relay(config, client, listener) => Err(WorkerError::Interrupted),
+    }
+}
+
+struct Worker<'a> {
+    config: &'a WorkerConfig,
+    client: Client,
+    results: PathBuf,
+    clock: fn() -> Timestamp,
+}
+
+impl Worker<'_> {
+    async fn work(
+        &self,
+        others: watch::Receiver<ContainersState>,
+        sleep: Sleep,
+        shutdown: &mut Shutdown<impl Future<Output = ()>>,
+    ) -> Result<Outcome, WorkerError> {
+        let Some(found) = self.wait(others, shutdown).await? else {
+            tracing::info!("Did not receive plugin results in time. Shutting down worker.");
+            return Ok(Outcome::NoResults);
+        };
+        let outcome = tokio::select! {
+            outcome = self.deliver(found) => outcome?,
+            () = shutdown.grace_over() => return Err(WorkerError::Interrupted),
+        };
+        self.rest(sleep, shutdown).await;
+        Ok(outcome)
+    }
+
+    /// Waits for something to upload; `None` when the worker has to end before.
+    async fn wait(
+        &self,
+        mut others: watch::Receiver<ContainersState>,
+        shutdown: &mut Shutdown<impl Future<Output = ()>>,
+    ) -> Result<Option<Found>, WorkerError> {
+        // In a pod the volume is there; in a run without a cluster nobody else may have made it.
+        fs::create_dir_all(&self.results).map_err(|source| WorkerError::ResultsDirectory {
+            path: self.results.clone(),
+            source,
+        })?;
+        let mut events = DoneEvents::new(&self.results);
+        let mut file = DoneFile::new(self.config.done_delay);
+        let start = Instant::now();
+        let mut complaint = None;
+        tracing::info!(waitfile = %self.results.join(constants::DONE_FILE).display(), "Waiting for waitfile");
+        loop {
+            // In this order: what happens after the look is told by the next event.
+            let state = *others.borrow_and_update();
+            let closed = events.closed();
+            let seen = look(&self.results).await;
+            if let done::Seen::Unreadable(reason) = &seen
+                && complaint.as_ref() != Some(reason)
+            {
+                tracing::warn!(reason, "cannot read the done file");
+                complaint = Some(reason.clone());
+            }
+            let until = match file.decide(start.elapsed(), seen, closed, state) {
+                Decision::Wait => start.elapsed() + LOOK,
+                Decision::WaitUntil(until) => until.min(start.elapsed() + LOOK),
+                Decision::Collect(found) => return Ok(Some(found)),
+            };
+            let over = state == ContainersState::Failed;
+            tokio::select! {
+                () = sleep_until(start + until) => {}
+                () = events.next() => {}
+                () = changed(&mut others) => {}
+                // Where nobody is left who could still write a result there is nothing to wait for.
+                () = async { if over { shutdown.requested().await; } else { shutdown.grace_over().await } } => return Ok(None),
+            }
+        }
+    }
+
+    /// Uploads what was found; what cannot be uploaded is reported instead.
+    async fn deliver(&self, found: Found) -> Result<Outcome, WorkerError> {
+        let collected = match found {
+            Found::File(path) => Ok(path),
+            Found::Directory(path) => pack(path, gather::directory).await,
+            Found::Everything => {
+                tracing::info!("all other containers have completed, packing the results directory");
+                pack(self.results.clone(), gather::everything).await
+            }
+            Found::Nothing(reason) => Err(reason),
+        };
+        let reason = match collected {
+            Ok(path) => {
+                tracing::info!(resultFile = %path.display(), "Detected done file, transmitting result file");
+                match self.submit(&Upload::File(path)).await {
+                    Ok(accepted) => {
+                        said(accepted);
+                        return Ok(Outcome::Transmitted);
+                    }
+                    Err(SubmitError::Worker(error)) => return Err(error),
+                    Err(SubmitError::Unreadable(reason)) => reason,
+                }
+            }
+            Err(reason) => reason,
+        };
+        tracing::error!(reason, "no result to transmit, reporting that instead");
+        match self.submit(&Upload::Error(reason.clone())).await {
+            Ok(accepted) => said(accepted),
+            Err(SubmitError::Worker(error)) => return Err(error),
+            Err(SubmitError::Unreadable(last)) => return Err(WorkerError::GaveUp { tries: 1, last }),
+        }
+        Ok(Outcome::Reported(reason))
+    }
+
+    async fn submit(&self, upload: &Upload) -> Result<Accepted, SubmitError> {
+        let path = routes::result_path(&self.config.plugin, &self.config.target);
+        let urls: Vec<String> = self
+            .config
+            .aggregator_urls
+            .iter()
+            .map(|url| format!("{}{path}", url.trim_end_matches('/')))
+            .collect();
+        // Without a deadline, as long as a plugin has by default.
+        let within = self.config.deadline.map_or(constants::PLUGIN_TIMEOUT, |deadline| {
+            Duration::try_from(deadline.duration_since((self.clock)())).unwrap_or_default()
+        });
+        submit::submit(&self.client, &urls, upload, within).await
+    }
+
+    async fn rest(&self, sleep: Sleep, shutdown: &mut Shutdown<impl Future<Output = ()>>) {
+        let time = match sleep {
+            Sleep::Forever => {
+                tracing::info!("Results transmitted to aggregator.  Sleeping forever.");
+                None
+            }
+            Sleep::For(Duration::ZERO) => return,
+            Sleep::For(time) => {
+                tracing::info!(?time, "Results transmitted to aggregator.  Sleeping.");
+                Some(time)
+            }
+        };
+        tokio::select! {
+            () = pause(time) => {}
+            _ = shutdown.requested() => {}
+        }
+    }
+}
+
+fn said(accepted: Accepted) {
+    match accepted {
+        Accepted::Stored => tracing::info!("Results transmitted to aggregator."),
+        Accepted::Before => tracing::info!("the aggregator has these results already"),
+    }
+}
+
+async fn look(results: &Path) -> done::Seen {
+    let results = results.to_path_buf();
+    tokio::task::spawn_blocking(move || done::look(&results))
+        .await
+        .unwrap_or_else(|error| done::Seen::Unreadable(error.to_string()))
+}
+
+async fn pack(path: PathBuf, gather: fn(&Path) -> Result<PathBuf, gather::GatherError>) -> Result<PathBuf, String> {
+    match tokio::task::spawn_blocking(move || gather(&path)).await {
+        Ok(packed) => packed.map_err(|error| submit::chain(&error)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Ends with the next change; never when there can be none.
+async fn changed(others: &mut watch::Receiver<ContainersState>) {
+    if others.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn pause(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The wish that the worker ends, and since when there is one.
+struct Shutdown<F> {
+    request: Pin<Box<F>>,
+    grace: Duration,
+    over: Option<Instant>,
+}
+
+impl<F: Future<Output = ()>> Shutdown<F> {
+    fn new(request: F, grace: Duration) -> Self {
+        Self {
+            request: Box::pin(request),
+            grace,
+            over: None,
+        }
+    }
+
+    /// Ends as soon as the worker is wanted to end.
+    ///
+    /// # Cancel safety
+    /// A wish is remembered.
+    async fn requested(&mut self) -> Instant {
+        if let Some(over) = self.over {
+            return over;
+        }
+        self.request.as_mut().await;
+        tracing::info!("told to end");
+        *self.over.insert(Instant::now() + self.grace)
+    }
+
+    /// Ends when the grace period is over.
+    async fn grace_over(&mut self) {
+        let over = self.requested().await;
+        sleep_until(over).await;
+    }
+}
