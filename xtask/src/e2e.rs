@@ -40,7 +40,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })?;
     let kubeconfig = cluster::kubeconfig_path();
     let tested = long_step("testing", "the tests ran", || {
-        let mut test = command::new(["test", "--locked", "--package", "sono-cli", "--test", "e2e", "--"]);
+        let mut test = command::new(
+            command::cargo(),
+            ["test", "--locked", "--package", "sono-cli", "--test", "e2e", "--"],
+        );
         test.current_dir(repository::root())
             .env("KUBECONFIG", &kubeconfig)
             .args(&arguments.tests);
