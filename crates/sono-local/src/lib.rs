@@ -1,1 +1,16 @@
-//! The aggregator and the worker in one process, plugins as local processes.
+//! A whole run without a cluster: the same aggregator and the same worker code in this process, talking over mutual TLS
+//! on loopback, and plugins as local processes.
+//!
+//! It knows how a plugin's containers become processes ([`translate`]) and nothing else of its own: protocol, ledger,
+//! post-processing and archive are the aggregator's.
+
+mod builtin;
+mod driver;
+mod process;
+mod run;
+mod translate;
+
+pub use builtin::host_check;
+pub use run::{LocalError, Options, run};
+pub use sono_aggregator::{Finished, RunError, RunLog, system_clock};
+pub use translate::{Place, Program, Unsupported, translate};

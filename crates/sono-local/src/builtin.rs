@@ -1,0 +1,30 @@
+//! The built-in plugin of local runs.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::json;
+use sono_manifest::{Definition, DriverKind};
+use sono_types::PluginName;
+
+/// The host-check plugin as a process: `program host-check`.
+pub fn host_check(program: &Path) -> Definition {
+    Definition {
+        name: PluginName::parse("host-check").expect("a valid name"),
+        driver: DriverKind::DaemonSet,
+        driver_text: DriverKind::DaemonSet.to_string(),
+        skip_cleanup: false,
+        result_format: "manual".to_owned(),
+        result_files: Vec::new(),
+        description: "Kernel, memory, disks, time, limits and DNS of this machine".to_owned(),
+        source_url: String::new(),
+        order: 0,
+        spec: json!({
+            "name": "host-check",
+            "command": [program.to_string_lossy(), "host-check"],
+            "env": [{ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }],
+        }),
+        extra_volumes: Vec::new(),
+        pod_spec: None,
+        config_map: BTreeMap::new(),
+    }
+}

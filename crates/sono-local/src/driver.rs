@@ -1,0 +1,289 @@
+//! The driver of local runs: processes in place of containers, the worker as a task in place of the sidecar.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use sono_aggregator::{Driver, FailureReport, Launch, run::Failure};
+use sono_manifest::{Definition, DriverKind};
+use sono_types::{NodeName, ResultKey, SessionId, Target, WorkerConfig, constants};
+use sono_worker::{ContainersState, RelayListener};
+use tokio::{
+    process::Child,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    process,
+    translate::{Place, Program, translate},
+};
+
+/// Bytes of a program's output that an error quotes.
+const TAIL: usize = 2000;
+
+/// One plugin on this machine.
+pub(crate) struct LocalDriver {
+    definition: Definition,
+    session: SessionId,
+    node: NodeName,
+    /// Directory of this plugin: `results`, `config`, `logs`.
+    directory: PathBuf,
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    programs: Vec<(String, Child)>,
+    ids: Vec<Option<u32>>,
+    worker: Option<JoinHandle<Result<sono_worker::Outcome, sono_worker::WorkerError>>>,
+    finished: Option<watch::Sender<ContainersState>>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl LocalDriver {
+    pub(crate) fn new(definition: Definition, session: SessionId, node: NodeName, root: &Path) -> Self {
+        let directory = root.join(definition.name.as_str());
+        Self {
+            definition,
+            session,
+            node,
+            directory,
+            running: Mutex::default(),
+        }
+    }
+
+    fn key(&self) -> ResultKey {
+        let target = match self.definition.driver {
+            DriverKind::Job => Target::Global,
+            DriverKind::DaemonSet => Target::Node(self.node.clone()),
+        };
+        ResultKey::new(self.definition.name.clone(), target)
+    }
+
+    async fn start(&self, launch: &Launch) -> Result<(), Failure> {
+        let step = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
+        let folder = |name: &str| {
+            let folder = self.directory.join(name);
+            fs_err::create_dir_all(&folder).map_err(|error| step("preparing the plugin's directory", &error))?;
+            Ok::<PathBuf, Failure>(folder)
+        };
+        let (results, config, logs) = (folder("results")?, folder("config")?, folder("logs")?);
+        for (name, content) in &self.definition.config_map {
+            fs_err::write(config.join(name), content)
+                .map_err(|error| step("writing the plugin's config map", &error))?;
+        }
+        let (relay, port) = loopback().map_err(|error| step("listening for progress", &error))?;
+        let place = Place {
+            results_dir: results.display().to_string(),
+            config_dir: config.display().to_string(),
+            progress_port: port.to_string(),
+            node: self.node.to_string(),
+        };
+        let programs = translate(&self.definition, &place).map_err(|error| Failure::new(error.to_string()))?;
+        let delay = programs
+            .last()
+            .and_then(|program| program.env.get(sono_types::env::SONOBUOY_DONE_FILE_DELAY))
+            .and_then(|text| sono_types::go_duration::parse(text).ok())
+            // As in a cluster: the delay is for side-cars that take the done file away.
+            .unwrap_or(if programs.len() > 1 {
+                constants::DONE_FILE_DELAY
+            } else {
+                Duration::ZERO
+            });
+        let worker = WorkerConfig {
+            aggregator_urls: vec![launch.url.clone()],
+            plugin: self.definition.name.clone(),
+            target: self.key().target,
+            results_dir: place.results_dir.clone(),
+            progress_port: place.progress_port.clone(),
+            ca_cert: launch.ca_pem.clone(),
+            client_cert: launch.identity.certificate_pem.clone(),
+            client_key: launch.identity.key_pem.clone(),
+            done_delay: delay,
+            deadline: launch.deadline,
+            pod: None,
+        };
+        let (finished, others) = watch::channel(ContainersState::Running);
+        let relay = RelayListener::Bound(vec![relay]);
+        // What was started is killed at the end, so there is nothing to wait for then.
+        let options = sono_worker::Options {
+            others,
+            relay,
+            grace: Duration::ZERO,
+            ..sono_worker::Options::new()
+        };
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                // Dropping the sender means the same as using it.
+                stopped.await.ok();
+            };
+            sono_worker::run(&worker, options, shutdown).await
+        });
+        let started = self.start_programs(&programs, &logs);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.worker = Some(task);
+        running.finished = Some(finished);
+        running.stop = Some(stop);
+        running.programs = started?;
+        running.ids = running.programs.iter().map(|(_, child)| child.id()).collect();
+        Ok(())
+    }
+
+    fn start_programs(&self, programs: &[Program], logs: &Path) -> Result<Vec<(String, Child)>, Failure> {
+        let mut started = Vec::new();
+        for program in programs {
+            let log = logs.join(format!("{}.txt", program.name));
+            let child = process::start(program, &log).map_err(|error| {
+                let command = program.command.first().map_or("", String::as_str);
+                Failure::new(format!(
+                    "starting {command:?} of plugin {}: {error}",
+                    self.definition.name
+                ))
+            })?;
+            started.push((program.name.clone(), child));
+        }
+        Ok(started)
+    }
+
+    /// What a program that failed said last.
+    fn tail(&self, program: &str) -> String {
+        let log = self.directory.join("logs").join(format!("{program}.txt"));
+        let bytes = fs_err::read(log).unwrap_or_default();
+        let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
+        String::from_utf8_lossy(tail).trim().to_owned()
+    }
+}
+
+impl Driver for LocalDriver {
+    fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.start(launch))
+    }
+
+    fn monitor<'a>(&'a self, _: &'a Launch, reports: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let (programs, finished, worker) = {
+                let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+                (
+                    std::mem::take(&mut running.programs),
+                    running.finished.take(),
+                    running.worker.take(),
+                )
+            };
+            let report = async |message: String| {
+                // Nobody waiting for the report means that nobody waits for the plugin.
+                reports.send((self.key(), Failure::new(message))).await.ok();
+            };
+            let watch_programs = async {
+                let mut exits: FuturesUnordered<_> = programs
+                    .into_iter()
+                    .map(|(name, mut child)| async move {
+                        let status = child.wait().await;
+                        (name, status)
+                    })
+                    .collect();
+                let mut all_good = true;
+                while let Some((name, status)) = exits.next().await {
+                    let problem = match status {
+                        Ok(status) if status.success() => continue,
+                        Ok(status) => status.to_string(),
+                        Err(error) => error.to_string(),
+                    };
+                    all_good = false;
+                    // A plugin may fail and have a result all the same: the conformance suite does.
+                    if !self.directory.join("results").join(constants::DONE_FILE).exists() {
+                        let tail = self.tail(&name);
+                        let said = if tail.is_empty() {
+                            String::new()
+                        } else {
+                            format!("; it said last: {tail}")
+                        };
+                        report(format!(
+                            "program {name} of plugin {} ended without a result ({problem}){said}",
+                            self.definition.name
+                        ))
+                        .await;
+                    }
+                }
+                if let Some(finished) = finished.filter(|_| all_good) {
+                    finished.send_replace(ContainersState::Succeeded);
+                    // The worker still looks at it.
+                    std::future::pending::<()>().await;
+                }
+                std::future::pending::<()>().await;
+            };
+            let watch_worker = async {
+                if let Some(worker) = worker {
+                    let problem = match worker.await {
+                        Ok(Ok(_)) => None,
+                        Ok(Err(error)) => Some(chain(&error)),
+                        Err(error) => Some(error.to_string()),
+                    };
+                    if let Some(problem) = problem {
+                        report(format!(
+                            "the worker of plugin {} failed: {problem}",
+                            self.definition.name
+                        ))
+                        .await;
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::join!(watch_programs, watch_worker);
+        })
+    }
+
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.end();
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl LocalDriver {
+    fn end(&self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in running.ids.drain(..) {
+            process::end(id);
+        }
+        if let Some(stop) = running.stop.take() {
+            // A worker that has gone needs no word.
+            stop.send(()).ok();
+        }
+    }
+}
+
+impl Drop for LocalDriver {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A listener for progress updates and its port.
+fn loopback() -> std::io::Result<(std::net::TcpListener, u16)> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    listener.set_nonblocking(true)?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

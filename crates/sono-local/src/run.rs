@@ -1,0 +1,269 @@
+//! A run on this machine, from definitions to archive.
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures::future::BoxFuture;
+use sono_aggregator::{Addresses, Clock, Driver, Finished, RunError, RunLog, Setup, Site, run_to_the_end};
+use sono_manifest::{Definition, NodeFacts};
+use sono_types::{Config, NodeName, RunStatus, SessionId, UploadLimits, layout};
+use tokio::sync::watch;
+
+use crate::{
+    driver::LocalDriver,
+    translate::{Place, translate},
+};
+
+/// What to run, and where.
+pub struct Options {
+    /// The plugins.
+    pub definitions: Vec<Definition>,
+    /// The run's configuration.
+    pub config: Config,
+    /// Where the archive goes.
+    pub output: PathBuf,
+    /// Gets every status.
+    pub statuses: watch::Sender<RunStatus>,
+    /// Takes the log into the archive.
+    pub log: RunLog,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("definitions", &self.definitions)
+            .field("output", &self.output)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a local run did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// Plugins that need a cluster; every one of them.
+    #[error("{}", .0.join("\n"))]
+    Unsupported(Vec<String>),
+    /// This machine's name is no node name.
+    #[error("finding this machine's name")]
+    Node(#[source] sono_types::ids::NameError),
+    /// The directory for the plugins' files could not be made.
+    #[error("making a directory for the run")]
+    Directory(#[source] std::io::Error),
+    /// No loopback port.
+    #[error("listening on loopback")]
+    Listen(#[source] std::io::Error),
+    /// The run itself.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The archive could not be put where it was wanted.
+    #[error("moving the archive to {path}")]
+    Move {
+        /// Where it should go.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Runs the plugins on this machine and leaves the archive in `options.output`. When `shutdown` resolves first,
+/// everything that was started is ended.
+pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<Finished, LocalError> {
+    let Options {
+        definitions,
+        mut config,
+        output,
+        statuses,
+        log,
+        clock,
+    } = options;
+    let node = node_name()?;
+    let unsupported: Vec<String> = definitions
+        .iter()
+        .filter_map(|definition| translate(definition, &anywhere(&node)).err())
+        .map(|error| error.to_string())
+        .collect();
+    if !unsupported.is_empty() {
+        return Err(LocalError::Unsupported(unsupported));
+    }
+    let directory = tempfile::Builder::new()
+        .prefix("sono-")
+        .tempdir()
+        .map_err(LocalError::Directory)?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(LocalError::Listen)?;
+    let address = listener.local_addr().map_err(LocalError::Listen)?;
+    if config.uuid.is_empty() {
+        config.uuid = uuid::Uuid::new_v4().to_string();
+    }
+    config.namespace = "local".to_owned();
+    sono_tls::install_provider();
+    let plugins = directory.path().join("plugins");
+    let site = LocalSite {
+        node,
+        plugins,
+        statuses,
+    };
+    let setup = Setup {
+        config,
+        definitions,
+        site: Arc::new(site),
+        root: directory.path().join("run"),
+        listener,
+        addresses: Addresses {
+            url: format!("https://{address}"),
+            fallback_url: None,
+            names: vec!["127.0.0.1".to_owned()],
+        },
+        limits: UploadLimits::default(),
+        clock,
+        new_session,
+        log,
+        // Programs find their results directory through the environment.
+        reconcile: false,
+    };
+    let finished = run_to_the_end(setup, shutdown).await?;
+    let archive = output.join(finished.archive.file_name().unwrap_or_default());
+    move_file(&finished.archive, &archive).map_err(|source| LocalError::Move {
+        path: archive.clone(),
+        source,
+    })?;
+    Ok(Finished { archive, ..finished })
+}
+
+/// A file below the temporary directory to its place, which may be on another file system.
+fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    let folder = to
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    fs_err::create_dir_all(folder)?;
+    if fs_err::rename(from, to).is_ok() {
+        return Ok(());
+    }
+    // Under another name first: whoever sees the archive's name sees a whole archive.
+    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::copy(&mut fs_err::File::open(from)?, &mut beside)?;
+    beside.as_file().sync_all()?;
+    beside.persist(to)?;
+    Ok(())
+}
+
+/// A place that no plugin will see: whether a plugin can run does not depend on it.
+fn anywhere(node: &NodeName) -> Place {
+    Place {
+        results_dir: String::new(),
+        config_dir: String::new(),
+        progress_port: String::new(),
+        node: node.to_string(),
+    }
+}
+
+fn new_session() -> SessionId {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    SessionId::from_random(high.to_be_bytes())
+}
+
+/// This machine's name, with what no node's name may have replaced by dashes.
+fn node_name() -> Result<NodeName, LocalError> {
+    let name: String = host_name()
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-') {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let name = name.trim_start_matches('.');
+    NodeName::parse(if name.is_empty() { "localhost" } else { name }).map_err(LocalError::Node)
+}
+
+#[cfg(unix)]
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+/// This machine as the place of a run: one node, no API server.
+struct LocalSite {
+    node: NodeName,
+    /// Directory of the plugins' own directories.
+    plugins: PathBuf,
+    statuses: watch::Sender<RunStatus>,
+}
+
+impl Site for LocalSite {
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>> {
+        let labels = BTreeMap::from([
+            ("kubernetes.io/hostname".to_owned(), self.node.to_string()),
+            ("kubernetes.io/os".to_owned(), kubernetes_os().to_owned()),
+        ]);
+        let node = NodeFacts {
+            name: self.node.to_string(),
+            labels,
+            ..NodeFacts::default()
+        };
+        Box::pin(async { Ok(vec![node]) })
+    }
+
+    fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver> {
+        Box::new(LocalDriver::new(definition, session, self.node.clone(), &self.plugins))
+    }
+
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+        self.statuses.send_replace(status.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    /// There is no API server to ask; what the plugins printed stands where pod logs stand.
+    fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let mut problems = Vec::new();
+            for plugin in names(&self.plugins) {
+                for log in names(&self.plugins.join(&plugin).join("logs")) {
+                    let from = self.plugins.join(&plugin).join("logs").join(&log);
+                    let container = log.strip_suffix(".txt").unwrap_or(&log);
+                    let to = directory.join(layout::pod_log("local", &plugin, container));
+                    let copied = to
+                        .parent()
+                        .map_or(Ok(()), fs_err::create_dir_all)
+                        .and_then(|()| fs_err::copy(&from, &to).map(|_| ()));
+                    if let Err(error) = copied {
+                        problems.push(error.to_string());
+                    }
+                }
+            }
+            problems
+        })
+    }
+}
+
+/// The label value that Kubernetes has for this operating system.
+fn kubernetes_os() -> &'static str {
+    match std::env::consts::OS {
+        "macos" => "darwin",
+        os => os,
+    }
+}
+
+/// Names in a directory, sorted; none where there is none.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs_err::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
