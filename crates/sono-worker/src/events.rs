@@ -1,10 +1,13 @@
 //! File events of the done file. They only save time: whoever waits for them also looks from time to time, because there
 //! are volumes without events.
 
-use std::{ffi::OsStr, path::Path};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use notify::{
-    EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode, ModifyKind, RenameMode},
 };
 use sono_types::constants;
@@ -31,10 +34,7 @@ impl DoneEvents {
         let (sender, happened) = watch::channel(Happened::default());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            let ours = |path: &std::path::PathBuf| path.file_name() == Some(OsStr::new(constants::DONE_FILE));
-            if event.paths.iter().any(ours) || event.need_rescan() {
-                sender.send_if_modified(|happened| happened.count(event.kind));
-            }
+            sender.send_if_modified(|happened| happened.count(&event));
         })
         .and_then(|mut watcher| {
             watcher.watch(directory, RecursiveMode::NonRecursive)?;
@@ -74,20 +74,21 @@ impl DoneEvents {
 }
 
 impl Happened {
-    fn count(&mut self, kind: EventKind) -> bool {
-        match kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write))
-            | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => {
-                self.closed += 1;
-                true
-            }
+    fn count(&mut self, event: &Event) -> bool {
+        let ours = |path: &PathBuf| path.file_name() == Some(OsStr::new(constants::DONE_FILE));
+        match event.kind {
             // Looking at the file is such an event too, and must not cause another look.
-            EventKind::Access(_) => false,
-            _ => {
-                self.touched += 1;
-                true
+            EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write) => return false,
+            // Of two paths the last is where the file is now.
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both))
+                if event.paths.last().is_some_and(ours) =>
+            {
+                self.closed += 1;
             }
+            _ if event.need_rescan() || event.paths.iter().any(ours) => self.touched += 1,
+            _ => return false,
         }
+        true
     }
 }
 
@@ -132,8 +133,9 @@ mod tests {
     #[test]
     fn looking_does_not_wake() {
         let mut happened = Happened::default();
-        assert!(!happened.count(EventKind::Access(AccessKind::Open(AccessMode::Any))));
-        assert!(happened.count(EventKind::Create(notify::event::CreateKind::File)));
+        let mut count = |kind| happened.count(&Event::new(kind).add_path("/r/done".into()));
+        assert!(!count(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(count(EventKind::Create(notify::event::CreateKind::File)));
         assert_eq!(happened, Happened { touched: 1, closed: 0 });
     }
 }

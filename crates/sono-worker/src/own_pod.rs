@@ -260,3 +260,6 @@ async fn read(path: &Path) -> Result<Vec<u8>, WatchError> {
         .await
         .map_err(|error| WatchError::File(path.to_path_buf(), error))
 }
+
+#[cfg(test)]
+mod tests;

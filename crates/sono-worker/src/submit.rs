@@ -323,3 +323,31 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_be_slow_but_not_stand_still() {
+        let moved = Moved::new();
+        let start = Instant::now();
+        let sending = async {
+            for _ in 0..10 {
+                sleep(IDLE * 9 / 10).await;
+                moved.touch();
+            }
+        };
+        tokio::join!(sending, moved.stalled());
+        assert_eq!(start.elapsed(), IDLE * 9 + IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_may_take_longer_than_a_piece() {
+        let moved = Moved::new();
+        let start = Instant::now();
+        moved.finish();
+        moved.stalled().await;
+        assert_eq!(start.elapsed(), ANSWER);
+    }
+}

@@ -1,0 +1,171 @@
+//! An aggregator that remembers what it got and answers as it was told.
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Request, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use axum_server::{
+    Handle,
+    tls::TlsInfo,
+    tls_rustls::{RustlsConfig, from_tcp_rustls},
+};
+use futures::StreamExt as _;
+use sono_tls::Authority;
+use tokio::{net::TcpSocket, sync::watch};
+
+use crate::LIMIT;
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// Method, path and HTTP version.
+    pub(crate) line: String,
+    /// Those that the protocol knows, by name.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) length: usize,
+    /// The first few bytes.
+    pub(crate) start: String,
+    pub(crate) peer: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    answers: VecDeque<(u16, String)>,
+    received: Vec<Received>,
+}
+
+#[derive(Clone)]
+struct Desk {
+    script: Arc<Mutex<Script>>,
+    count: watch::Sender<usize>,
+}
+
+pub(crate) struct Aggregator {
+    pub(crate) authority: Authority,
+    address: SocketAddr,
+    /// Bound, but not listening: connections are refused.
+    socket: Option<TcpSocket>,
+    desk: Desk,
+    handle: Handle<SocketAddr>,
+}
+
+const HEADERS: [&str; 5] = [
+    "content-type",
+    "content-disposition",
+    "content-length",
+    "transfer-encoding",
+    "x-sono-error",
+];
+
+impl Aggregator {
+    /// Has an address at which nobody answers yet.
+    pub(crate) fn down() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        Self {
+            authority: Authority::new(sono_worker::system_clock()).unwrap(),
+            address: socket.local_addr().unwrap(),
+            socket: Some(socket),
+            desk: Desk {
+                script: Arc::default(),
+                count: watch::channel(0).0,
+            },
+            handle: Handle::new(),
+        }
+    }
+
+    pub(crate) fn up() -> Self {
+        let mut aggregator = Self::down();
+        aggregator.start();
+        aggregator
+    }
+
+    pub(crate) fn start(&mut self) {
+        let listener = self.socket.take().unwrap().listen(64).unwrap().into_std().unwrap();
+        let identity = self
+            .authority
+            .server(sono_worker::system_clock(), &["127.0.0.1".to_owned()])
+            .unwrap();
+        let config = sono_tls::server_config(&identity, self.authority.certificate_pem()).unwrap();
+        let app = Router::new().fallback(receive).with_state(self.desk.clone());
+        let server = from_tcp_rustls(listener, RustlsConfig::from_config(Arc::new(config)))
+            .unwrap()
+            .handle(self.handle.clone());
+        tokio::spawn(server.serve(app.into_make_service()));
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// What the next requests are answered with; all further ones get 200.
+    pub(crate) fn answer(&self, answers: &[(u16, &str)]) {
+        let answers = answers.iter().map(|(status, text)| (*status, (*text).to_owned()));
+        self.desk.script.lock().unwrap().answers.extend(answers);
+    }
+
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.desk.script.lock().unwrap().received.clone()
+    }
+
+    /// Waits until so many requests were answered.
+    pub(crate) async fn wait_for(&self, requests: usize) {
+        let mut count = self.desk.count.subscribe();
+        tokio::time::timeout(LIMIT, count.wait_for(|count| *count >= requests))
+            .await
+            .expect("no request came")
+            .unwrap();
+    }
+}
+
+impl Drop for Aggregator {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+    }
+}
+
+async fn receive(
+    State(desk): State<Desk>,
+    Extension(peer): Extension<Arc<TlsInfo>>,
+    request: Request,
+) -> impl IntoResponse {
+    let (parts, body) = request.into_parts();
+    let (length, start) = drain(body).await;
+    let received = Received {
+        line: format!("{} {} {:?}", parts.method, parts.uri.path(), parts.version),
+        headers: HEADERS
+            .into_iter()
+            .filter_map(|name| Some((name, parts.headers.get(name)?.to_str().unwrap().to_owned())))
+            .collect(),
+        length,
+        start,
+        peer: sono_tls::certificate_names(&peer.peer_certificates[0]),
+    };
+    let mut script = desk.script.lock().unwrap();
+    script.received.push(received);
+    let (status, text) = script.answers.pop_front().unwrap_or((200, String::new()));
+    desk.count.send_modify(|count| *count += 1);
+    (StatusCode::from_u16(status).unwrap(), text)
+}
+
+async fn drain(body: Body) -> (usize, String) {
+    let mut pieces = body.into_data_stream();
+    let (mut length, mut start) = (0, Vec::new());
+    while let Some(Ok(piece)) = pieces.next().await {
+        length += piece.len();
+        if start.len() < 200 {
+            start.extend_from_slice(&piece);
+            start.truncate(200);
+        }
+    }
+    (length, String::from_utf8_lossy(&start).into_owned())
+}

@@ -1,0 +1,127 @@
+use std::net::TcpListener;
+
+use reqwest::{Client, Method};
+use sono_types::Target;
+use sono_worker::{Options, RelayListener, WorkerError};
+
+use crate::{
+    Plugin,
+    aggregator::{Aggregator, Received},
+    options,
+};
+
+fn post(path: &str, body: &str) -> Received {
+    Received {
+        line: format!("POST {path} HTTP/1.1"),
+        headers: vec![("content-length", body.len().to_string())],
+        length: body.len(),
+        start: body.to_owned(),
+        peer: vec!["cis-1.8".to_owned()],
+    }
+}
+
+/// Runs a worker with a relay for as long as `plugin_does` takes, which gets the relay's address.
+async fn with_relay<Does: Future<Output = ()>>(plugin: &Plugin, plugin_does: impl FnOnce(String) -> Does) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let options = Options {
+        relay: RelayListener::Bound(vec![listener]),
+        grace: std::time::Duration::ZERO,
+        ..options()
+    };
+    let outcome = plugin.run_with(options, plugin_does(url)).await;
+    assert!(matches!(outcome, Ok(sono_worker::Outcome::NoResults)), "{outcome:?}");
+}
+
+async fn send(method: Method, url: &str, body: &'static str) -> (u16, String) {
+    let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let answer = client.request(method, url).body(body).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn progress_is_passed_on_and_the_answer_back() {
+    let aggregator = Aggregator::up();
+    let mut plugin = Plugin::of(&aggregator);
+    with_relay(&plugin, async |url| {
+        aggregator.answer(&[(200, ""), (403, "progress update for cis-1.8/global unexpected")]);
+        let progress = format!("{url}/progress");
+        assert_eq!(
+            send(Method::POST, &progress, r#"{"total":3}"#).await,
+            (200, String::new())
+        );
+        assert_eq!(
+            send(Method::PUT, &progress, "{}").await,
+            (403, "progress update for cis-1.8/global unexpected".to_owned())
+        );
+        assert_eq!(send(Method::POST, &format!("{url}/other"), "{}").await.0, 404);
+    })
+    .await;
+    plugin.config.target = Target::parse("n1").unwrap();
+    with_relay(&plugin, async |url| {
+        assert_eq!(send(Method::POST, &format!("{url}/progress"), "{}").await.0, 200);
+    })
+    .await;
+    assert_eq!(
+        aggregator.received(),
+        [
+            post("/api/v1/progress/global/cis-1.8", r#"{"total":3}"#),
+            post("/api/v1/progress/global/cis-1.8", "{}"),
+            post("/api/v1/progress/by-node/n1/cis-1.8", "{}"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_relay_outlives_the_aggregator() {
+    let mut aggregator = Aggregator::down();
+    let plugin = Plugin::of(&aggregator);
+    with_relay(&plugin, async |url| {
+        let progress = format!("{url}/progress");
+        let (status, reason) = send(Method::POST, &progress, "{}").await;
+        assert_eq!(status, 500);
+        assert!(reason.contains("onnection refused"), "{reason}");
+        aggregator.start();
+        assert_eq!(send(Method::POST, &progress, "{}").await.0, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn progress_takes_the_second_address_too() {
+    let refusing = Aggregator::down();
+    let aggregator = Aggregator::up();
+    let mut plugin = Plugin::of(&aggregator);
+    plugin.config.aggregator_urls.insert(0, refusing.url());
+    with_relay(&plugin, async |url| {
+        assert_eq!(send(Method::POST, &format!("{url}/progress"), "{}").await.0, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flood_is_turned_away() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    let large = "x".repeat((4 << 20) + 1).leak();
+    with_relay(&plugin, async |url| {
+        assert_eq!(send(Method::POST, &format!("{url}/progress"), large).await.0, 413);
+    })
+    .await;
+    assert_eq!(aggregator.received(), []);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_stops_nothing() {
+    let aggregator = Aggregator::up();
+    let mut plugin = Plugin::of(&aggregator);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    plugin.config.progress_port = taken.local_addr().unwrap().port().to_string();
+    plugin.finish("a.json", "{}");
+    let options = Options {
+        relay: RelayListener::Configured,
+        ..options()
+    };
+    let outcome: Result<_, WorkerError> = plugin.run_with(options, std::future::pending()).await;
+    assert_eq!(outcome.unwrap(), sono_worker::Outcome::Transmitted);
+}

@@ -1,0 +1,90 @@
+use std::time::Duration;
+
+use sono_worker::{ContainersState, Options, Outcome, Sleep, WorkerError};
+use tokio::sync::{oneshot, watch};
+
+use crate::{Plugin, aggregator::Aggregator, options};
+
+/// What a worker is told to end by.
+async fn told(receiver: oneshot::Receiver<()>) {
+    receiver.await.unwrap();
+}
+
+#[tokio::test]
+async fn without_results_the_worker_ends_when_its_grace_is_over() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    let options = Options {
+        sleep: Sleep::Forever,
+        grace: Duration::from_millis(20),
+        ..options()
+    };
+    assert_eq!(
+        plugin.run_with(options, std::future::ready(())).await.unwrap(),
+        Outcome::NoResults
+    );
+    assert_eq!(aggregator.received(), []);
+}
+
+#[tokio::test]
+async fn results_that_appear_in_the_grace_period_are_sent() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    let (tell, receiver) = oneshot::channel();
+    let running = plugin.run_with(options(), async {
+        told(receiver).await;
+        plugin.finish("a.json", "{}");
+    });
+    tell.send(()).unwrap();
+    assert_eq!(running.await.unwrap(), Outcome::Transmitted);
+    assert_eq!(aggregator.received().len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_containers_that_have_all_ended() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    let (state, others) = watch::channel(ContainersState::Running);
+    let options = Options {
+        others,
+        grace: Duration::from_hours(1),
+        ..options()
+    };
+    let (tell, receiver) = oneshot::channel();
+    let running = plugin.run_with(options, told(receiver));
+    let ending = async {
+        tell.send(()).unwrap();
+        state.send_replace(ContainersState::Failed);
+    };
+    let (outcome, ()) = tokio::join!(running, ending);
+    assert_eq!(outcome.unwrap(), Outcome::NoResults);
+}
+
+#[tokio::test]
+async fn a_worker_that_sleeps_ends_at_once() {
+    for sleep in [Sleep::Forever, Sleep::For(Duration::from_hours(1))] {
+        let aggregator = Aggregator::up();
+        let plugin = Plugin::of(&aggregator);
+        plugin.finish("a.json", "{}");
+        let options = Options {
+            sleep,
+            grace: Duration::from_hours(1),
+            ..options()
+        };
+        let outcome = plugin.run_with(options, aggregator.wait_for(1)).await;
+        assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_succeed_is_given_up_in_the_end() {
+    let aggregator = Aggregator::down();
+    let plugin = Plugin::of(&aggregator);
+    plugin.finish("a.json", "{}");
+    let options = Options {
+        grace: Duration::from_millis(200),
+        ..options()
+    };
+    let outcome = plugin.run_with(options, std::future::ready(())).await;
+    assert!(matches!(outcome, Err(WorkerError::Interrupted)), "{outcome:?}");
+}

@@ -1,0 +1,176 @@
+use std::net::TcpListener;
+
+use sono_types::Target;
+use sono_worker::{Outcome, WorkerError};
+
+use crate::{
+    Plugin,
+    aggregator::{Aggregator, Received},
+};
+
+fn put(path: &str, content_type: &str, name: &str, content: &str) -> Received {
+    Received {
+        line: format!("PUT {path} HTTP/1.1"),
+        headers: vec![
+            ("content-type", content_type.to_owned()),
+            ("content-disposition", format!("attachment;filename={name}")),
+            ("content-length", content.len().to_string()),
+        ],
+        length: content.len(),
+        start: content.to_owned(),
+        peer: vec!["cis-1.8".to_owned()],
+    }
+}
+
+const GLOBAL: &str = "/api/v1/results/global/cis-1.8";
+
+#[tokio::test]
+async fn a_result_arrives_as_the_protocol_has_it() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    plugin.finish("junit_01.xml", "<testsuites/>");
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(
+        aggregator.received(),
+        [put(GLOBAL, "text/xml; charset=utf-8", "junit_01.xml", "<testsuites/>")]
+    );
+}
+
+#[tokio::test]
+async fn a_nodes_result_goes_to_the_nodes_path() {
+    let aggregator = Aggregator::up();
+    let mut plugin = Plugin::of(&aggregator);
+    plugin.config.target = Target::parse("node-1").unwrap();
+    plugin.finish("result", "");
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(
+        aggregator.received(),
+        [put("/api/v1/results/by-node/node-1/cis-1.8", "", "result", "")]
+    );
+}
+
+#[tokio::test]
+async fn answers_that_may_change_are_asked_for_again() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    aggregator.answer(&[(500, "disk"), (429, "slow down"), (503, "busy")]);
+    plugin.finish("a.json", "{}");
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    let one = put(GLOBAL, "application/json", "a.json", "{}");
+    assert_eq!(aggregator.received(), [one.clone(), one.clone(), one.clone(), one]);
+}
+
+#[tokio::test]
+async fn a_result_that_is_there_already_is_no_error() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    aggregator.answer(&[(409, "result cis-1.8/global already received")]);
+    plugin.finish("a.json", "{}");
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(aggregator.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_and_says_why() {
+    for status in [400, 403, 404] {
+        let aggregator = Aggregator::up();
+        let plugin = Plugin::of(&aggregator);
+        aggregator.answer(&[(status, "no, because\n")]);
+        plugin.finish("a.json", "{}");
+        let error = plugin.run().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "got a {status} response when dialing aggregator to {}{GLOBAL}: no, because",
+                aggregator.url()
+            )
+        );
+        assert_eq!(aggregator.received().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_aggregator_that_comes_up_late_gets_the_result() {
+    let mut aggregator = Aggregator::down();
+    let plugin = Plugin::of(&aggregator);
+    plugin.finish("a.json", "{}");
+    let late = async {
+        // Long enough for a few tries to be refused; the outcome does not depend on it.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert_eq!(aggregator.received(), []);
+        aggregator.start();
+    };
+    let (outcome, ()) = tokio::join!(plugin.run(), late);
+    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+    assert_eq!(aggregator.received().len(), 1);
+}
+
+#[tokio::test]
+async fn the_second_address_is_tried_when_the_first_leads_nowhere() {
+    // Nobody listens at one, and the other hangs up on everyone: not a byte of TLS comes back.
+    let refusing = Aggregator::down();
+    let hanging_up = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = hanging_up.local_addr().unwrap();
+    std::thread::spawn(move || while hanging_up.accept().is_ok() {});
+    for first in [refusing.url(), format!("https://{address}")] {
+        let aggregator = Aggregator::up();
+        let mut plugin = Plugin::of(&aggregator);
+        plugin.config.aggregator_urls.insert(0, first);
+        plugin.finish("a.json", "{}");
+        assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+        assert_eq!(aggregator.received(), [put(GLOBAL, "application/json", "a.json", "{}")]);
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_ends_the_tries() {
+    let aggregator = Aggregator::up();
+    let mut plugin = Plugin::of(&aggregator);
+    // It is over already: one try is made all the same.
+    plugin.config.deadline = Some(sono_worker::system_clock());
+    aggregator.answer(&[(500, "disk")]);
+    plugin.finish("a.json", "{}");
+    let error = plugin.run().await.unwrap_err();
+    assert!(matches!(error, WorkerError::GaveUp { tries: 1, .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "gave up on the upload after 1 tries: {}{GLOBAL} answered 500 Internal Server Error: disk",
+            aggregator.url()
+        )
+    );
+
+    plugin.config.deadline = None;
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+}
+
+#[tokio::test]
+async fn an_aggregator_of_another_run_gets_nothing() {
+    let aggregator = Aggregator::up();
+    let mut plugin = Plugin::of(&aggregator);
+    plugin.config.ca_cert = Aggregator::down().authority.certificate_pem().to_owned();
+    plugin.config.deadline = Some(sono_worker::system_clock());
+    plugin.finish("a.json", "{}");
+    let error = plugin.run().await.unwrap_err();
+    assert!(error.to_string().contains("certificate"), "{error}");
+    assert_eq!(aggregator.received(), []);
+}
+
+#[tokio::test]
+async fn a_large_file_is_sent_whole_at_every_try() {
+    const SIZE: u64 = 96 << 20;
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    aggregator.answer(&[(500, "again")]);
+    let file = fs_err::File::create(plugin.path().join("large.bin")).unwrap();
+    file.set_len(SIZE).unwrap();
+    plugin.write("done", "large.bin");
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    let lengths: Vec<_> = aggregator
+        .received()
+        .iter()
+        .map(|received| (received.length, received.headers[2].clone()))
+        .collect();
+    let one = (usize::try_from(SIZE).unwrap(), ("content-length", SIZE.to_string()));
+    assert_eq!(lengths, [one.clone(), one]);
+}
