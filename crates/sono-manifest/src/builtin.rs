@@ -1,29 +1,30 @@
-//! The plugins that come with the program.
+//! Plugins that need no definition file (cli spec §6.3, §6.4, and our own `host-check`).
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sono_types::{PluginName, constants, env};
 
-use crate::{
-    definition::{Definition, DriverKind},
-    pod_defaults::default_pod_spec,
-};
+use crate::{Definition, DriverKind, pod_spec::default_pod_spec};
 
-/// Names of the built-in plugins.
-pub const BUILTIN_NAMES: [&str; 3] = ["host-check", "e2e", "systemd-logs"];
+/// Names that [`builtin`] knows.
+pub const BUILTIN_NAMES: [&str; 3] = ["e2e", "host-check", "systemd-logs"];
 
-/// Images of the built-in plugins, and how they are pulled.
+/// Images of the built-in plugins, and what else their definitions take from the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
-    /// Holds `/sonobuoy host-check`: the aggregator's.
+    /// Ours, which holds `/sonobuoy host-check`.
     pub host_check: String,
-    /// The conformance image; `$SONOBUOY_K8S_VERSION` is replaced.
+    /// Kubernetes' conformance tests; `$SONOBUOY_K8S_VERSION` in it becomes the cluster's version.
     pub conformance: String,
-    /// Collects the journal of a node.
+    /// Sonobuoy's log collector.
     pub systemd_logs: String,
-    /// `imagePullPolicy`.
+    /// Pull policy of all of them; empty leaves it to Kubernetes.
     pub pull_policy: String,
+    /// Service account of their pods.
+    pub service_account: String,
+    /// Port of the worker's progress relay.
+    pub progress_port: String,
 }
 
 impl Default for Images {
@@ -33,6 +34,8 @@ impl Default for Images {
             conformance: format!("registry.k8s.io/conformance:${}", env::SONOBUOY_K8S_VERSION),
             systemd_logs: "sonobuoy/systemd-logs:v0.4".to_owned(),
             pull_policy: "IfNotPresent".to_owned(),
+            service_account: constants::SERVICE_ACCOUNT.to_owned(),
+            progress_port: constants::PROGRESS_PORT.to_owned(),
         }
     }
 }
@@ -40,20 +43,20 @@ impl Default for Images {
 /// The built-in plugin of that name.
 pub fn builtin(name: &str, images: &Images) -> Option<Definition> {
     match name {
-        "host-check" => Some(host_check(images)),
         "e2e" => Some(e2e(images)),
+        "host-check" => Some(host_check(images)),
         "systemd-logs" => Some(systemd_logs(images)),
         _ => None,
     }
 }
 
-fn definition(name: &str, driver: DriverKind, format: &str, spec: Value, pod_spec: Value) -> Definition {
+fn definition(name: &str, driver: DriverKind, result_format: &str, spec: Value, pod_spec: Value) -> Definition {
     Definition {
-        name: PluginName::parse(name).expect("built-in names are valid"),
+        name: PluginName::parse(name).expect("names of built-in plugins are valid"),
         driver,
         driver_text: driver.to_string(),
         skip_cleanup: false,
-        result_format: format.to_owned(),
+        result_format: result_format.to_owned(),
         result_files: Vec::new(),
         description: String::new(),
         source_url: String::new(),
@@ -65,77 +68,46 @@ fn definition(name: &str, driver: DriverKind, format: &str, spec: Value, pod_spe
     }
 }
 
-/// Looks at the machine below each node: nothing is written there, and no privilege is needed but to read.
-fn host_check(images: &Images) -> Definition {
-    let spec = json!({
-        "name": "host-check",
-        "image": images.host_check,
-        "imagePullPolicy": images.pull_policy,
-        "command": ["/sonobuoy", "host-check", "--stay"],
-        "env": [
-            { "name": env::NODE_NAME, "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },
-            { "name": "SONO_HOST_ROOT", "value": "/host" },
-        ],
-        "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": { "drop": ["ALL"] },
-            "readOnlyRootFilesystem": true,
-            "runAsUser": 0,
-        },
-        "volumeMounts": [{ "name": "root", "mountPath": "/host", "readOnly": true }],
-    });
-    let pod = json!({
-        "containers": [],
-        "dnsPolicy": "Default",
-        "nodeSelector": { "kubernetes.io/os": "linux" },
-        "serviceAccountName": constants::SERVICE_ACCOUNT,
-        "terminationGracePeriodSeconds": 1,
-        "tolerations": [{ "operator": "Exists" }],
-        "volumes": [{ "name": "root", "hostPath": { "path": "/" } }],
-    });
-    Definition {
-        description: "Kernel, memory, disks, time, limits and DNS of every node".to_owned(),
-        ..definition("host-check", DriverKind::DaemonSet, "manual", spec, pod)
+fn container(name: &str, image: &str, images: &Images, rest: Value) -> Value {
+    let mut container = rest;
+    container["name"] = json!(name);
+    container["image"] = json!(image);
+    if !images.pull_policy.is_empty() {
+        container["imagePullPolicy"] = json!(images.pull_policy);
     }
+    container
 }
 
-/// The conformance suite, in its default mode `non-disruptive-conformance` (cli spec §6.3).
+/// The conformance tests that do not disturb the cluster (mode non-disruptive-conformance).
 fn e2e(images: &Images) -> Definition {
     let progress = format!(
         "--progress-report-url=http://localhost:{}/progress",
-        constants::PROGRESS_PORT
+        images.progress_port
     );
-    let value = |name: &str, value: &str| json!({ "name": name, "value": value });
     let spec = json!({
-        "name": "e2e",
-        "image": images.conformance,
-        "imagePullPolicy": images.pull_policy,
         "command": ["/run_e2e.sh"],
         "env": [
-            value("E2E_EXTRA_ARGS", &progress),
-            value("E2E_FOCUS", r"\[Conformance\]"),
-            value("E2E_PARALLEL", "false"),
-            value("E2E_SKIP", r"\[Disruptive\]|NoExecuteTaintManager"),
-            value("E2E_USE_GO_RUNNER", "true"),
+            { "name": "E2E_FOCUS", "value": r"\[Conformance\]" },
+            { "name": "E2E_SKIP", "value": r"\[Disruptive\]|NoExecuteTaintManager" },
+            { "name": "E2E_PARALLEL", "value": "false" },
+            { "name": "E2E_USE_GO_RUNNER", "value": "true" },
+            { "name": "E2E_EXTRA_ARGS", "value": progress },
         ],
     });
+    let pod_spec = default_pod_spec(DriverKind::Job, &images.service_account);
     definition(
         "e2e",
         DriverKind::Job,
         "junit",
-        spec,
-        default_pod_spec(DriverKind::Job, ""),
+        container("e2e", &images.conformance, images, spec),
+        pod_spec,
     )
 }
 
-/// The journal of every node (cli spec §6.4).
 fn systemd_logs(images: &Images) -> Definition {
+    // The wording is part of the manifests that people compare.
     let script = "/get_systemd_logs.sh; while true; do echo \"Plugin is complete. Sleeping indefinitely to avoid container exit and automatic restarts from Kubernetes\"; sleep 3600; done";
     let spec = json!({
-        "name": "systemd-logs",
-        "image": images.systemd_logs,
-        "imagePullPolicy": images.pull_policy,
         "command": ["/bin/sh", "-c", script],
         "env": [
             { "name": "CHROOT_DIR", "value": "/node" },
@@ -144,7 +116,86 @@ fn systemd_logs(images: &Images) -> Definition {
         "securityContext": { "privileged": true },
         "volumeMounts": [{ "name": "root", "mountPath": "/node" }],
     });
-    let mut pod = default_pod_spec(DriverKind::DaemonSet, "");
-    pod["nodeSelector"] = json!({ "kubernetes.io/os": "linux" });
-    definition("systemd-logs", DriverKind::DaemonSet, "raw", spec, pod)
+    let mut pod_spec = default_pod_spec(DriverKind::DaemonSet, &images.service_account);
+    pod_spec["nodeSelector"] = json!({ "kubernetes.io/os": "linux" });
+    let spec = container("systemd-logs", &images.systemd_logs, images, spec);
+    definition("systemd-logs", DriverKind::DaemonSet, "raw", spec, pod_spec)
+}
+
+/// Kernel, memory, disks, time, limits and DNS of every node. It reads the node's files as root without any
+/// capability, and cannot write to them.
+fn host_check(images: &Images) -> Definition {
+    let spec = json!({
+        "command": ["/sonobuoy", "host-check"],
+        "env": [
+            { "name": "SONO_HOST_ROOT", "value": "/host" },
+            { "name": env::NODE_NAME, "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },
+        ],
+        "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": { "drop": ["ALL"] },
+            "readOnlyRootFilesystem": true,
+            "runAsUser": 0,
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "volumeMounts": [{ "name": "host", "mountPath": "/host", "readOnly": true }],
+    });
+    let pod_spec = json!({
+        "containers": [],
+        // Names are to be resolved the way the node does it.
+        "dnsPolicy": "Default",
+        "hostNetwork": true,
+        "nodeSelector": { "kubernetes.io/os": "linux" },
+        "serviceAccountName": images.service_account,
+        "tolerations": [{ "operator": "Exists" }],
+        "volumes": [{ "name": "host", "hostPath": { "path": "/" } }],
+    });
+    let mut definition = definition(
+        "host-check",
+        DriverKind::DaemonSet,
+        "manual",
+        container("host-check", &images.host_check, images, spec),
+        pod_spec,
+    );
+    "Kernel, memory, disks, time, limits and DNS of every node".clone_into(&mut definition.description);
+    definition
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load;
+
+    #[test]
+    fn built_in_plugins_are_valid_definitions_that_take_their_settings_from_the_run() {
+        let images = Images {
+            host_check: "h:1".to_owned(),
+            conformance: "c:1".to_owned(),
+            systemd_logs: "s:1".to_owned(),
+            pull_policy: "Never".to_owned(),
+            service_account: "me".to_owned(),
+            progress_port: "9".to_owned(),
+        };
+        for (name, image) in BUILTIN_NAMES.iter().zip(["c:1", "h:1", "s:1"]) {
+            let definition = builtin(name, &images).unwrap();
+            assert_eq!(
+                load(name, &definition.to_yaml()),
+                (Some(definition.clone()), Vec::new())
+            );
+            let pod_spec = definition.pod_spec.unwrap();
+            let found = (
+                &definition.spec["image"],
+                &definition.spec["imagePullPolicy"],
+                &pod_spec["serviceAccountName"],
+            );
+            assert_eq!(found, (&json!(image), &json!("Never"), &json!("me")), "{name}");
+        }
+        let e2e = builtin("e2e", &images).unwrap().spec.to_string();
+        assert!(
+            e2e.contains("--progress-report-url=http://localhost:9/progress"),
+            "{e2e}"
+        );
+        assert_eq!(builtin("other", &images), None);
+    }
 }

@@ -1,21 +1,23 @@
-//! One plugin as its author defines it (core spec §1).
+//! A plugin definition (core spec §1).
 
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Map, Value, json};
 use sono_types::{PluginName, ResultFormat, yaml};
 
-/// What runs a plugin.
+use crate::containers;
+
+/// How a plugin is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DriverKind {
     /// One pod, one result for the whole cluster.
     Job,
-    /// A pod and a result for each node.
+    /// One pod and one result for each node.
     DaemonSet,
 }
 
 impl DriverKind {
-    /// All of them, as they are written.
+    /// Names of all drivers.
     pub(crate) const NAMES: [&str; 2] = ["Job", "DaemonSet"];
 
     /// The driver of that name, in any case.
@@ -25,7 +27,7 @@ impl DriverKind {
             .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// As it is written.
+    /// The driver's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Job => "Job",
@@ -36,94 +38,174 @@ impl DriverKind {
 
 impl fmt::Display for DriverKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+        formatter.pad(self.as_str())
     }
 }
 
 /// One plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
-    /// Its identity in URLs, labels, paths and object names.
+    /// What it is called everywhere.
     pub name: PluginName,
-    /// What runs it.
+    /// How it is run.
     pub driver: DriverKind,
-    /// The driver as it was written.
+    /// The driver as it was written, which is what the annotation `sonobuoy-driver` shows.
     pub driver_text: String,
-    /// Its objects stay after the run.
+    /// Its pods stay after the run.
     pub skip_cleanup: bool,
-    /// `result-format` as it was written; empty means raw.
+    /// The result format as it was written.
     pub result_format: String,
-    /// Base names of the files to read; empty means those that fit the format.
+    /// Base names of the files to read results from; empty means those with the format's usual extension.
     pub result_files: Vec<String>,
-    /// Free text.
+    /// What it does, for people.
     pub description: String,
-    /// Where it comes from.
+    /// Where it comes from, for people.
     pub source_url: String,
-    /// Launch group, ascending.
+    /// Plugins start in groups of ascending order.
     pub order: i64,
-    /// The main container (core/v1 Container).
+    /// The main container.
     pub spec: Value,
-    /// More volumes (core/v1 Volume).
+    /// Volumes added to the pod's.
     pub extra_volumes: Vec<Value>,
-    /// Replaces the driver's default pod (core/v1 PodSpec).
+    /// Replaces the driver's default podSpec as a whole.
     pub pod_spec: Option<Value>,
-    /// File names and contents, mounted at `/tmp/sonobuoy/config`.
+    /// Files that the command line makes a ConfigMap of, mounted in the plugin's containers.
     pub config_map: BTreeMap<String, String>,
 }
 
 impl Definition {
-    /// How its files are read.
+    /// How its result files are read.
     pub fn format(&self) -> ResultFormat {
         ResultFormat::from_name(&self.result_format)
     }
 
-    /// The definition as JSON, with the keys that Sonobuoy writes (core spec §1.2, Encoding).
+    /// The definition as a JSON object, the shape of `Definition` in `definition.json`: empty settings are left out,
+    /// and what must be there always is.
     pub fn to_json(&self) -> Value {
-        let mut config = Map::new();
-        config.insert("driver".to_owned(), self.driver_text.clone().into());
-        config.insert("plugin-name".to_owned(), self.name.as_str().into());
-        for (key, text) in [
-            ("result-format", &self.result_format),
-            ("description", &self.description),
-            ("source-url", &self.source_url),
-        ] {
-            if !text.is_empty() {
-                config.insert(key.to_owned(), text.clone().into());
+        let mut settings = Map::new();
+        settings.insert("driver".to_owned(), json!(self.driver_text));
+        settings.insert("plugin-name".to_owned(), json!(self.name));
+        let mut set = |key: &str, is_set: bool, value: Value| {
+            if is_set {
+                settings.insert(key.to_owned(), value);
             }
-        }
-        if self.skip_cleanup {
-            config.insert("skip-cleanup".to_owned(), true.into());
-        }
-        if !self.result_files.is_empty() {
-            config.insert("result-files".to_owned(), json!(self.result_files));
-        }
-        if self.order != 0 {
-            config.insert("order".to_owned(), self.order.into());
-        }
-        let mut spec = self.spec.clone();
-        if let Some(spec) = spec.as_object_mut() {
-            spec.entry("name").or_insert_with(|| "".into());
-        }
-        let mut document = Map::new();
-        document.insert("sonobuoy-config".to_owned(), Value::Object(config));
-        document.insert("spec".to_owned(), spec);
+        };
+        set("skip-cleanup", self.skip_cleanup, json!(true));
+        set(
+            "result-format",
+            !self.result_format.is_empty(),
+            json!(self.result_format),
+        );
+        set("result-files", !self.result_files.is_empty(), json!(self.result_files));
+        set("description", !self.description.is_empty(), json!(self.description));
+        set("source-url", !self.source_url.is_empty(), json!(self.source_url));
+        set("order", self.order != 0, json!(self.order));
+
+        let mut manifest = Map::new();
+        manifest.insert("sonobuoy-config".to_owned(), Value::Object(settings));
+        manifest.insert("spec".to_owned(), self.spec.clone());
         if !self.extra_volumes.is_empty() {
-            document.insert("extra-volumes".to_owned(), Value::Array(self.extra_volumes.clone()));
+            manifest.insert("extra-volumes".to_owned(), json!(self.extra_volumes));
         }
-        if let Some(mut pod_spec) = self.pod_spec.clone() {
-            if let Some(pod_spec) = pod_spec.as_object_mut() {
-                pod_spec.entry("containers").or_insert_with(|| json!([]));
-            }
-            document.insert("podSpec".to_owned(), pod_spec);
+        if let Some(pod_spec) = &self.pod_spec {
+            let mut pod_spec = pod_spec.clone();
+            containers::list_mut(&mut pod_spec, "containers");
+            manifest.insert("podSpec".to_owned(), pod_spec);
         }
         if !self.config_map.is_empty() {
-            document.insert("config-map".to_owned(), json!(self.config_map));
+            manifest.insert("config-map".to_owned(), json!(self.config_map));
         }
-        Value::Object(document)
+        Value::Object(manifest)
     }
 
-    /// The definition as YAML, keys sorted at every level.
+    /// The definition as YAML with sorted keys, the form that the plugins' ConfigMap holds. Empty `resources` of
+    /// containers are left out, as `gen` does.
     pub fn to_yaml(&self) -> String {
-        yaml::to_string(&self.to_json()).expect("a JSON value is always YAML")
+        let mut manifest = self.to_json();
+        if let Some(container) = manifest.get_mut("spec") {
+            drop_empty_resources(container);
+        }
+        if let Some(pod_spec) = manifest.get_mut("podSpec") {
+            for key in ["containers", "initContainers"] {
+                containers::each_mut(pod_spec, key).for_each(drop_empty_resources);
+            }
+        }
+        yaml::to_string(&manifest).expect("JSON values can be written as YAML")
+    }
+}
+
+fn drop_empty_resources(container: &mut Value) {
+    if let Value::Object(fields) = container
+        && fields
+            .get("resources")
+            .and_then(Value::as_object)
+            .is_some_and(Map::is_empty)
+    {
+        fields.remove("resources");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load;
+
+    #[test]
+    fn drivers_are_named_in_any_case() {
+        assert_eq!(DriverKind::from_name("daemonset"), Some(DriverKind::DaemonSet));
+        assert_eq!(DriverKind::from_name("JOB"), Some(DriverKind::Job));
+        assert_eq!(DriverKind::from_name(""), None);
+    }
+
+    const ALL: &str = "\
+config-map:
+  a.yaml: |
+    on: 'yes'
+extra-volumes:
+- emptyDir: {}
+  name: extra
+podSpec:
+  containers: []
+  futureField:
+    kept: true
+sonobuoy-config:
+  description: words
+  driver: dAEMONset
+  order: -2
+  plugin-name: full
+  result-files:
+  - a.xml
+  result-format: e2e
+  skip-cleanup: true
+  source-url: https://example.org/full.yaml
+spec:
+  command:
+  - sh
+  - -c
+  - |
+    one
+      two
+  image: example.org/full:1
+  name: main
+";
+
+    #[test]
+    fn a_definition_is_written_as_it_was_read() {
+        let (definition, problems) = load("full.yaml", ALL);
+        assert_eq!(problems, []);
+        let definition = definition.unwrap();
+        assert_eq!(definition.to_yaml(), ALL);
+        assert_eq!(definition.format(), ResultFormat::Junit);
+        assert_eq!(definition.driver, DriverKind::DaemonSet);
+    }
+
+    #[test]
+    fn a_written_definition_has_what_readers_expect_and_nothing_empty() {
+        let text = "sonobuoy-config: {driver: Job, plugin-name: one, order: 0}\nspec: {name: c, resources: {}}\npodSpec: {nodeSelector: {a: b}}\n";
+        let definition = load("one.yaml", text).0.unwrap();
+        assert_eq!(
+            definition.to_yaml(),
+            "podSpec:\n  containers: []\n  nodeSelector:\n    a: b\nsonobuoy-config:\n  driver: Job\n  plugin-name: one\nspec:\n  name: c\n"
+        );
     }
 }

@@ -1,22 +1,31 @@
-//! Plugin definitions, run configuration and the Kubernetes objects rendered from them.
+//! Plugin definitions, and every Kubernetes object that a run consists of, rendered from them and the run's
+//! configuration.
 //!
-//! Pure: text and values in, values and problems out. It knows how objects look, not how they get to a cluster. What a
-//! user wrote stays `serde_json::Value`, because typed structs drop fields they do not know.
+//! Whatever a user wrote (containers, volumes, podSpecs) stays a `serde_json::Value`: fields that this program has never
+//! heard of reach the cluster unchanged. The crate knows no files, cluster or clock; `DEVIATIONS.md` lists where its
+//! objects differ from Sonobuoy's on purpose.
 
 mod builtin;
+mod config_map;
+mod containers;
 mod definition;
-mod edit;
 mod expected;
 mod load;
 mod plugin_objects;
-mod pod_defaults;
+mod pod_spec;
+mod problem;
+mod rbac;
 mod run_objects;
+mod security;
+mod suggest;
 mod transform;
+mod types;
 
 pub use builtin::{BUILTIN_NAMES, Images, builtin};
 pub use definition::{Definition, DriverKind};
 pub use expected::{NodeFacts, expected_results};
-pub use load::{Problem, Severity, check_set, load};
+pub use load::{check_set, load};
 pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, secret, secret_name};
+pub use problem::{Problem, Severity};
 pub use run_objects::{CREATED_BY, RunObjects, run_objects, to_manifest};
 pub use transform::{Preparation, prepare, reconcile_results_dir};

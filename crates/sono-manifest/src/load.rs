@@ -1,57 +1,29 @@
-//! Reading definitions: every problem of a file at once, with its place.
+//! Reading a definition file (core spec §1.2, §1.3), with everything that is wrong with it.
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use sono_types::{PluginName, yaml};
+use sono_types::{PluginName, constants, yaml};
 
-use crate::definition::{Definition, DriverKind};
+use crate::{
+    Definition, DriverKind, Problem, Severity,
+    containers::{each, name},
+    suggest,
+    types::{must_be, path_text, wrong_types},
+};
 
-/// How bad a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// The plugin cannot run.
-    Error,
-    /// It can, but probably not as meant.
-    Warning,
-}
-
-/// What is wrong with a definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file, as the user named it.
-    pub file: String,
-    /// Where in it.
-    pub place: Option<yaml::Place>,
-    /// Path of the field.
-    pub field: Option<String>,
-    /// What.
-    pub message: String,
-    /// How bad.
-    pub severity: Severity,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.file)?;
-        if let Some(place) = self.place {
-            write!(formatter, ":{place}")?;
-        }
-        write!(formatter, "  {}", self.message)
-    }
-}
-
-const TOP_KEYS: &[&str] = &[
+const TOP_LEVEL: &[&str] = &[
+    "apiVersion",
+    "kind",
     "sonobuoy-config",
     "spec",
     "extra-volumes",
     "podSpec",
     "config-map",
-    "apiVersion",
-    "kind",
 ];
-/// `result-type` is long gone and `source_url` a common slip; both are ignored by everybody.
-const CONFIG_KEYS: &[&str] = &[
+const SETTINGS: &[&str] = &[
     "driver",
     "plugin-name",
     "skip-cleanup",
@@ -60,56 +32,56 @@ const CONFIG_KEYS: &[&str] = &[
     "description",
     "source-url",
     "order",
-    "result-type",
-    "source_url",
 ];
-const FORMATS: &[&str] = &["", "raw", "junit", "e2e", "gojson", "manual"];
+/// Keys that definitions in the wild have and that never had, or no longer have, a meaning.
+const OLD_SETTINGS: &[&str] = &["result-type", "source_url"];
 
-/// Reads one definition. `file` is only for messages. There is a definition only where there is no error.
+/// Reads the first document of `text`; `file` names it in messages. There is no definition where a problem is an
+/// error.
 pub fn load(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
     let mut reader = Reader {
         file,
         text,
         problems: Vec::new(),
     };
-    let document: Value = match yaml::first_document(text) {
-        Ok(document) => document,
+    let definition = match yaml::first_document::<Value>(text) {
+        Ok(document) => reader.manifest(document),
         Err(error) => {
-            let problem = Problem {
+            reader.problems.push(Problem {
                 file: file.to_owned(),
                 place: error.place,
                 field: None,
-                message: format!("couldn't decode yaml for plugin definition: {}", error.message),
-                severity: Severity::Error,
-            };
-            return (None, vec![problem]);
-        }
-    };
-    let definition = reader.definition(&document);
-    let failed = reader
-        .problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error);
-    (definition.filter(|_| !failed), reader.problems)
-}
-
-/// Problems of definitions taken together: two of one name.
-pub fn check_set(definitions: &[(String, Definition)]) -> Vec<Problem> {
-    let mut seen: BTreeMap<&PluginName, &str> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (file, definition) in definitions {
-        if let Some(first) = seen.insert(&definition.name, file) {
-            problems.push(Problem {
-                file: file.clone(),
-                place: None,
-                field: Some("sonobuoy-config.plugin-name".to_owned()),
-                message: format!(
-                    "plugin names must be unique, got duplicated plugin name '{}' (also in {first})",
-                    definition.name
-                ),
+                message: format!("is no YAML: {}", error.message),
                 severity: Severity::Error,
             });
+            None
         }
+    };
+    let mut problems = reader.problems;
+    problems.sort_by_key(|problem| problem.place);
+    let usable = problems.iter().all(|problem| problem.severity == Severity::Warning);
+    (definition.filter(|_| usable), problems)
+}
+
+/// Finds what is wrong with definitions together: two of one name. Each comes with the file it is from.
+pub fn check_set(definitions: &[(String, Definition)]) -> Vec<Problem> {
+    let mut first: BTreeMap<&PluginName, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (file, definition) in definitions {
+        let Some(other) = first.get(&definition.name) else {
+            first.insert(&definition.name, file);
+            continue;
+        };
+        problems.push(Problem {
+            file: file.clone(),
+            place: None,
+            field: Some("sonobuoy-config.plugin-name".to_owned()),
+            message: format!(
+                "plugin names must be unique, got duplicated plugin name '{}' (also in {other})",
+                definition.name
+            ),
+            severity: Severity::Error,
+        });
     }
     problems
 }
@@ -121,408 +93,314 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, severity: Severity, path: &[&str], message: String) {
+    fn problem(&mut self, severity: Severity, path: &[String], message: String) {
+        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         self.problems.push(Problem {
             file: self.file.to_owned(),
-            place: yaml::locate(self.text, path),
-            field: (!path.is_empty()).then(|| path.join(".")),
+            place: yaml::locate(self.text, &keys),
+            field: (!path.is_empty()).then(|| path_text(path)),
             message,
             severity,
         });
     }
 
-    fn error(&mut self, path: &[&str], message: impl Into<String>) {
-        self.problem(Severity::Error, path, message.into());
+    fn error(&mut self, path: &[&str], message: String) {
+        let path: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
+        self.problem(Severity::Error, &path, message);
     }
 
-    fn definition(&mut self, document: &Value) -> Option<Definition> {
-        let empty = Map::new();
-        let document = match document {
+    fn manifest(&mut self, document: Value) -> Option<Definition> {
+        let mut document = match document {
             Value::Object(document) => document,
-            Value::Null => &empty,
+            Value::Null => {
+                self.error(
+                    &[],
+                    "is empty; a plugin definition has the keys sonobuoy-config and spec".to_owned(),
+                );
+                return None;
+            }
             other => {
-                self.error(&[], format!("a plugin definition is a map, not {}", kind(other)));
+                self.error(&[], must_be("a plugin definition", "a mapping", &other));
                 return None;
             }
         };
-        self.version(document);
-        self.unknown(document, TOP_KEYS, None);
-        let config = self.map(document, "sonobuoy-config");
-        let spec = self.map(document, "spec");
-        self.unknown(&config, CONFIG_KEYS, Some("sonobuoy-config"));
-        let name = self.name(&config);
-        let driver = self.driver(&config);
-        let text = |reader: &mut Self, key: &str| reader.string(&config, "sonobuoy-config", key).unwrap_or_default();
-        let result_format = text(self, "result-format");
-        if !FORMATS.contains(&result_format.as_str()) {
-            let message = format!(
-                "unknown result-format `{result_format}` is read as raw; one of {}",
-                FORMATS[1..].join(", ")
-            );
-            self.problem(Severity::Warning, &["sonobuoy-config", "result-format"], message);
+        // Nulls mean the same as nothing everywhere below.
+        document.retain(|_, value| !value.is_null());
+        if !self.is_manifest(&document) {
+            return None;
         }
-        let (description, source_url) = (text(self, "description"), text(self, "source-url"));
-        let skip_cleanup = match config.get("skip-cleanup") {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(skip)) => *skip,
-            Some(other) => {
-                self.wrong(&["sonobuoy-config", "skip-cleanup"], "true or false", other);
-                false
+        self.unknown_keys(&[], &document, TOP_LEVEL, &[]);
+
+        let settings = match document.remove("sonobuoy-config") {
+            Some(Value::Object(mut settings)) => {
+                settings.retain(|_, value| !value.is_null());
+                Some(settings)
             }
-        };
-        let order = match config.get("order") {
-            None | Some(Value::Null) => 0,
-            Some(Value::Number(order)) if order.as_i64().is_some() => order.as_i64().unwrap_or_default(),
             Some(other) => {
-                self.wrong(&["sonobuoy-config", "order"], "a whole number", other);
-                0
+                self.error(&["sonobuoy-config"], must_be("sonobuoy-config", "a mapping", &other));
+                None
             }
-        };
-        let result_files = self.result_files(&config);
-        let extra_volumes = match document.get("extra-volumes") {
-            None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(volumes)) => volumes.clone(),
-            Some(other) => {
-                self.wrong(&["extra-volumes"], "a list", other);
-                Vec::new()
-            }
-        };
-        let pod_spec = match document.get("podSpec") {
-            None | Some(Value::Null) => None,
-            Some(pod_spec @ Value::Object(_)) => Some(pod_spec.clone()),
-            Some(other) => {
-                self.wrong(&["podSpec"], "a map", other);
+            None => {
+                self.error(
+                    &[],
+                    "sonobuoy-config is missing: the plugin's name and driver".to_owned(),
+                );
                 None
             }
         };
-        let config_map = self.config_map(document);
-        self.container(&spec, &["spec"]);
-        for (index, container) in pod_spec
-            .iter()
-            .flat_map(|pod| crate::edit::entries(pod, "containers"))
-            .enumerate()
-        {
-            if let Value::Object(container) = container {
-                self.container(container, &["podSpec", "containers", &index.to_string()]);
+        let settings = settings.and_then(|settings| self.settings(&settings));
+
+        let spec = document.remove("spec");
+        match &spec {
+            None => self.error(&[], "spec is missing: the plugin's container".to_owned()),
+            Some(spec) => {
+                self.types::<Container>(&["spec"], spec);
+                if spec.is_object() && name(spec).is_empty() && !spec.get("name").is_some_and(Value::is_number) {
+                    self.error(&["spec"], "spec.name is missing: the name of the container".to_owned());
+                }
             }
         }
-        let (driver, driver_text) = driver?;
+        let pod_spec = document.remove("podSpec");
+        if let Some(pod_spec) = &pod_spec {
+            self.types::<PodSpec>(&["podSpec"], pod_spec);
+            self.container_names(spec.as_ref(), pod_spec);
+        }
+        if spec
+            .as_ref()
+            .is_some_and(|spec| name(spec) == constants::WORKER_CONTAINER)
+        {
+            let message = format!(
+                "spec.name: `{}` is the name of the worker's container",
+                constants::WORKER_CONTAINER
+            );
+            self.error(&["spec", "name"], message);
+        }
+        let extra_volumes = self.list(&["extra-volumes"], document.remove("extra-volumes"));
+        for (index, volume) in extra_volumes.iter().enumerate() {
+            self.types::<Volume>(&["extra-volumes", &index.to_string()], volume);
+        }
+        let config_map = self.config_map(document.remove("config-map"));
+        self.config_map_syntax(&config_map);
+
+        let settings = settings?;
         Some(Definition {
-            name: name?,
-            driver,
-            driver_text,
-            skip_cleanup,
-            result_format,
-            result_files,
-            description,
-            source_url,
-            order,
-            spec: Value::Object(spec),
+            spec: spec?,
             extra_volumes,
             pod_spec,
             config_map,
+            ..settings
         })
     }
 
-    /// `apiVersion` and `kind` are optional; what is given must be ours (core spec §1.2).
-    fn version(&mut self, document: &Map<String, Value>) {
-        if let Some(version) = document
-            .get("apiVersion")
-            .filter(|version| version.as_str() != Some("sonobuoy/v0"))
-        {
-            let version = version.as_str().map_or_else(|| version.to_string(), str::to_owned);
-            self.error(&["apiVersion"], format!("unrecognised group version {version}"));
+    /// `apiVersion` and `kind` may be left out.
+    fn is_manifest(&mut self, document: &Map<String, Value>) -> bool {
+        let before = self.problems.len();
+        for (key, what, only) in [
+            ("apiVersion", "group version", "sonobuoy/v0"),
+            ("kind", "kind", "manifest"),
+        ] {
+            match document.get(key) {
+                None => {}
+                Some(Value::String(text)) if text.is_empty() || text == only => {}
+                Some(Value::String(text)) => {
+                    let message = format!("unrecognised {what} {text}; a plugin definition has {only}, or no {key}");
+                    self.error(&[key], message);
+                }
+                Some(other) => self.error(&[key], must_be(key, "text", other)),
+            }
         }
-        if let Some(kind) = document.get("kind").filter(|kind| kind.as_str() != Some("manifest")) {
-            let kind = kind.as_str().map_or_else(|| kind.to_string(), str::to_owned);
-            self.error(&["kind"], format!("unrecognised kind {kind}"));
+        self.problems.len() == before
+    }
+
+    fn unknown_keys(&mut self, above: &[&str], fields: &Map<String, Value>, known: &[&str], old: &[&str]) {
+        for key in fields
+            .keys()
+            .filter(|key| !known.contains(&key.as_str()) && !old.contains(&key.as_str()))
+        {
+            let mut path: Vec<String> = above.iter().map(|&part| part.to_owned()).collect();
+            path.push(key.clone());
+            let message = format!(
+                "unknown key `{}` has no effect{}",
+                path.join("."),
+                suggest::hint(key, known)
+            );
+            self.problem(Severity::Warning, &path, message);
         }
     }
 
-    fn unknown(&mut self, map: &Map<String, Value>, known: &[&str], parent: Option<&str>) {
-        for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
-            let path: Vec<&str> = parent.into_iter().chain([key.as_str()]).collect();
-            let hint = did_you_mean(key, known);
-            self.problem(
-                Severity::Warning,
-                &path,
-                format!("unknown key `{key}` is ignored{hint}"),
+    /// All of `sonobuoy-config`. The rest of the definition that it returns is empty.
+    fn settings(&mut self, settings: &Map<String, Value>) -> Option<Definition> {
+        self.unknown_keys(&["sonobuoy-config"], settings, SETTINGS, OLD_SETTINGS);
+        let plugin_name = self.plugin_name(settings);
+        let driver = self.driver(settings);
+        let result_files = self.list(
+            &["sonobuoy-config", "result-files"],
+            settings.get("result-files").cloned(),
+        );
+        let definition = Definition {
+            result_files: result_files
+                .iter()
+                .enumerate()
+                .map(|(index, file)| {
+                    self.text(&["sonobuoy-config", "result-files", &index.to_string()], Some(file))
+                        .unwrap_or_default()
+                })
+                .collect(),
+            skip_cleanup: self.scalar(settings, "skip-cleanup", "true or false", Value::as_bool),
+            order: self.scalar(settings, "order", "a whole number", Value::as_i64),
+            result_format: self.setting(settings, "result-format").unwrap_or_default(),
+            description: self.setting(settings, "description").unwrap_or_default(),
+            source_url: self.setting(settings, "source-url").unwrap_or_default(),
+            name: plugin_name?,
+            driver: driver.as_ref()?.0,
+            driver_text: driver?.1,
+            spec: Value::Null,
+            extra_volumes: Vec::new(),
+            pod_spec: None,
+            config_map: BTreeMap::new(),
+        };
+        Some(definition)
+    }
+
+    fn plugin_name(&mut self, settings: &Map<String, Value>) -> Option<PluginName> {
+        let field = ["sonobuoy-config", "plugin-name"];
+        if !settings.contains_key("plugin-name") {
+            self.error(
+                &field[..1],
+                "sonobuoy-config.plugin-name is missing: what the plugin is called".to_owned(),
             );
         }
+        let text = self.setting(settings, "plugin-name")?;
+        PluginName::parse(&text)
+            .map_err(|error| self.error(&field, error.to_string()))
+            .ok()
     }
 
-    fn map(&mut self, document: &Map<String, Value>, key: &str) -> Map<String, Value> {
-        match document.get(key) {
-            Some(Value::Object(map)) => map.clone(),
-            None | Some(Value::Null) => Map::new(),
-            Some(other) => {
-                self.wrong(&[key], "a map", other);
-                Map::new()
-            }
+    fn driver(&mut self, settings: &Map<String, Value>) -> Option<(DriverKind, String)> {
+        let field = ["sonobuoy-config", "driver"];
+        if !settings.contains_key("driver") {
+            self.error(
+                &field[..1],
+                "sonobuoy-config.driver is missing; one of Job, DaemonSet".to_owned(),
+            );
         }
+        let text = self.setting(settings, "driver")?;
+        let kind = DriverKind::from_name(&text);
+        if kind.is_none() {
+            let (names, hint) = (DriverKind::NAMES.join(", "), suggest::hint(&text, &DriverKind::NAMES));
+            self.error(&field, format!("unknown driver `{text}`; one of {names}{hint}"));
+        }
+        kind.map(|kind| (kind, text))
     }
 
-    fn string(&mut self, map: &Map<String, Value>, parent: &str, key: &str) -> Option<String> {
-        match map.get(key) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(text.clone()),
-            Some(other) => {
-                self.wrong(&[parent, key], "text", other);
+    fn setting(&mut self, settings: &Map<String, Value>, key: &str) -> Option<String> {
+        self.text(&["sonobuoy-config", key], settings.get(key))
+    }
+
+    fn scalar<T: Default>(
+        &mut self,
+        settings: &Map<String, Value>,
+        key: &str,
+        expected: &str,
+        read: fn(&Value) -> Option<T>,
+    ) -> T {
+        let Some(value) = settings.get(key) else {
+            return T::default();
+        };
+        read(value).unwrap_or_else(|| {
+            let field = format!("sonobuoy-config.{key}");
+            self.error(&["sonobuoy-config", key], must_be(&field, expected, value));
+            T::default()
+        })
+    }
+
+    fn text(&mut self, path: &[&str], value: Option<&Value>) -> Option<String> {
+        match value? {
+            Value::String(text) => Some(text.clone()),
+            other => {
+                let owned: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
+                self.error(path, must_be(&path_text(&owned), "text", other));
                 None
             }
         }
     }
 
-    fn name(&mut self, config: &Map<String, Value>) -> Option<PluginName> {
-        let path = ["sonobuoy-config", "plugin-name"];
-        let before = self.problems.len();
-        let text = self.string(config, path[0], path[1]);
-        if self.problems.len() > before {
-            return None;
-        }
-        match text.as_deref() {
-            None | Some("") => {
-                self.error(&path, "sonobuoy-config.plugin-name is missing: the name of the plugin");
-                None
-            }
-            Some(text) => PluginName::parse(text)
-                .map_err(|error| self.error(&path, error.to_string()))
-                .ok(),
-        }
-    }
-
-    fn driver(&mut self, config: &Map<String, Value>) -> Option<(DriverKind, String)> {
-        let path = ["sonobuoy-config", "driver"];
-        let before = self.problems.len();
-        let text = self.string(config, path[0], path[1]);
-        if self.problems.len() > before {
-            return None;
-        }
-        let text = text.unwrap_or_default();
-        if text.is_empty() {
-            self.error(&path, "sonobuoy-config.driver is missing: one of Job, DaemonSet");
-            return None;
-        }
-        let driver = DriverKind::from_name(&text);
-        if driver.is_none() {
-            let hint = did_you_mean(&text, &DriverKind::NAMES);
-            self.error(&path, format!("unknown driver `{text}`; one of Job, DaemonSet{hint}"));
-        }
-        driver.map(|driver| (driver, text))
-    }
-
-    fn result_files(&mut self, config: &Map<String, Value>) -> Vec<String> {
-        let path = ["sonobuoy-config", "result-files"];
-        let files = match config.get(path[1]) {
-            None | Some(Value::Null) => return Vec::new(),
-            Some(Value::Array(files)) => files,
+    fn list(&mut self, path: &[&str], value: Option<Value>) -> Vec<Value> {
+        match value {
+            None => Vec::new(),
+            Some(Value::Array(list)) => list,
             Some(other) => {
-                self.wrong(&path, "a list", other);
-                return Vec::new();
+                self.error(path, must_be(&path.join("."), "a list", &other));
+                Vec::new()
+            }
+        }
+    }
+
+    fn config_map(&mut self, value: Option<Value>) -> BTreeMap<String, String> {
+        let entries = match value {
+            None => return BTreeMap::new(),
+            Some(Value::Object(entries)) => entries,
+            Some(other) => {
+                self.error(&["config-map"], must_be("config-map", "a mapping", &other));
+                return BTreeMap::new();
             }
         };
-        let mut names = Vec::new();
-        for (index, file) in files.iter().enumerate() {
-            match file.as_str() {
-                Some(name) => names.push(name.to_owned()),
-                None => self.wrong(&[path[0], path[1], &index.to_string()], "text", file),
-            }
-        }
-        names
+        entries
+            .iter()
+            .map(|(key, value)| {
+                (
+                    key.clone(),
+                    self.text(&["config-map", key], Some(value)).unwrap_or_default(),
+                )
+            })
+            .collect()
     }
 
-    fn config_map(&mut self, document: &Map<String, Value>) -> BTreeMap<String, String> {
-        let mut contents = BTreeMap::new();
-        for (key, value) in self.map(document, "config-map") {
-            let Value::String(content) = value else {
-                self.wrong(&["config-map", &key], "text", &value);
-                continue;
-            };
-            let structured = [".yml", ".yaml", ".json"].iter().any(|ending| key.ends_with(ending));
-            if structured && let Err(error) = yaml::all_documents(&content) {
-                self.error(
-                    &["config-map", &key],
-                    format!("failed to parse value of key {key} in ConfigMap: {}", error.message),
+    /// Entries named like YAML or JSON files must be readable as such.
+    fn config_map_syntax(&mut self, entries: &BTreeMap<String, String>) {
+        for (key, text) in entries {
+            let is_document = [".yml", ".yaml", ".json"].iter().any(|ending| key.ends_with(ending));
+            if is_document && let Err(error) = yaml::first_document::<Value>(text) {
+                let line = error
+                    .place
+                    .map_or_else(String::new, |place| format!(" in its line {}", place.line));
+                let message = format!(
+                    "failed to parse value of key {key} in ConfigMap{line}: {}",
+                    error.message
                 );
-            }
-            contents.insert(key, content);
-        }
-        contents
-    }
-
-    /// What the API server would refuse only once the run has started.
-    fn container(&mut self, container: &Map<String, Value>, path: &[&str]) {
-        if container
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .is_empty()
-        {
-            let field = path.join(".");
-            self.error(
-                &[path, &["name"]].concat(),
-                format!("{field}.name is missing: the name of the container"),
-            );
-        }
-        for (index, variable) in container
-            .get("env")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
-            let index = index.to_string();
-            if let Some(value) = variable
-                .get("value")
-                .filter(|value| !value.is_string() && !value.is_null())
-            {
-                self.wrong(&[path, &["env", &index, "value"]].concat(), "text (in quotes)", value);
+                self.error(&["config-map", key], message);
             }
         }
     }
 
-    fn wrong(&mut self, path: &[&str], wanted: &str, got: &Value) {
-        let field = path.join(".");
-        self.error(path, format!("{field} must be {wanted}, not {}", kind(got)));
-    }
-}
-
-fn kind(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Bool(value) => format!("the boolean {value}"),
-        Value::Number(value) => format!("the number {value}"),
-        Value::String(_) => "text".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a map".to_owned(),
-    }
-}
-
-/// ` (did you mean X?)` where one of the known words is at most two letters away.
-fn did_you_mean(word: &str, known: &[&str]) -> String {
-    let close = known
-        .iter()
-        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .min()
-        .filter(|(distance, _)| *distance <= 2);
-    close.map_or_else(String::new, |(_, candidate)| format!(" (did you mean {candidate}?)"))
-}
-
-/// How many letters must change to get from one word to the other (Levenshtein).
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, letter) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, other) in right.iter().enumerate() {
-            let substituted = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(row[column] + 1).min(diagonal + 1);
+    /// Kubernetes refuses a pod that has two containers of one name.
+    fn container_names(&mut self, spec: Option<&Value>, pod_spec: &Value) {
+        let mut taken: Vec<(&str, String)> = vec![(constants::WORKER_CONTAINER, "of the worker".to_owned())];
+        taken.extend(spec.map(|spec| (name(spec), "of spec".to_owned())));
+        for key in ["containers", "initContainers"] {
+            for (index, container) in each(pod_spec, key).enumerate() {
+                let own = name(container);
+                let index = index.to_string();
+                if own.is_empty() {
+                    continue;
+                }
+                if let Some((_, other)) = taken.iter().find(|(other, _)| *other == own) {
+                    let message = format!("podSpec.{key}[{index}].name: `{own}` is also the name {other}");
+                    self.error(&["podSpec", key, &index, "name"], message);
+                }
+                taken.push((own, format!("of podSpec.{key}[{index}]")));
+            }
         }
     }
-    row[right.len()]
+
+    fn types<T: DeserializeOwned>(&mut self, above: &[&str], value: &Value) {
+        let above: Vec<String> = above.iter().map(|&part| part.to_owned()).collect();
+        for wrong in wrong_types::<T>(value) {
+            let path = [above.as_slice(), wrong.path.as_slice()].concat();
+            self.problem(Severity::Error, &path, wrong.message(&path_text(&path)));
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn messages(text: &str) -> Vec<String> {
-        load("p.yaml", text).1.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_definition_is_read_whole() {
-        let text = "sonobuoy-config:\n  driver: daemonset\n  plugin-name: p\n  result-format: junit\n  result-files: [a.xml]\n  order: -3\n  skip-cleanup: true\n  description: d\n  source-url: u\nspec:\n  name: c\n  odd: kept\nextra-volumes:\n- name: v\npodSpec:\n  strange: true\nconfig-map:\n  a.json: '{}'\n---\nlater: ignored\n";
-        let (definition, problems) = load("p.yaml", text);
-        assert_eq!(problems, []);
-        assert_eq!(
-            definition,
-            Some(Definition {
-                name: PluginName::parse("p").unwrap(),
-                driver: DriverKind::DaemonSet,
-                driver_text: "daemonset".to_owned(),
-                skip_cleanup: true,
-                result_format: "junit".to_owned(),
-                result_files: vec!["a.xml".to_owned()],
-                description: "d".to_owned(),
-                source_url: "u".to_owned(),
-                order: -3,
-                spec: serde_json::json!({"name": "c", "odd": "kept"}),
-                extra_volumes: vec![serde_json::json!({"name": "v"})],
-                pod_spec: Some(serde_json::json!({"strange": true})),
-                config_map: BTreeMap::from([("a.json".to_owned(), "{}".to_owned())]),
-            })
-        );
-    }
-
-    #[test]
-    fn a_definition_written_reads_back() {
-        for name in crate::BUILTIN_NAMES {
-            let definition = crate::builtin(name, &crate::Images::default()).unwrap();
-            let (read, problems) = load("p.yaml", &definition.to_yaml());
-            assert_eq!(problems, []);
-            let read = read.unwrap();
-            assert_eq!(read.to_json(), definition.to_json());
-        }
-    }
-
-    #[test]
-    fn every_problem_has_its_place() {
-        let text = "sonobuoy-config:\n  driver: Deamonset\n  plugin-name: My_Plugin\n  order: '1'\n  colour: red\nspec:\n  env:\n  - name: A\n    value: 5\n";
-        assert_eq!(
-            messages(text),
-            [
-                "p.yaml:5:11  unknown key `colour` is ignored",
-                "p.yaml:3:16  invalid plugin name \"My_Plugin\"; name must only include lowercase alphanumeric values '.' or '-'. This is due to Kubernetes requiring various values to follow RFC 1123 for valid subdomain names",
-                "p.yaml:2:11  unknown driver `Deamonset`; one of Job, DaemonSet (did you mean DaemonSet?)",
-                "p.yaml:4:10  sonobuoy-config.order must be a whole number, not text",
-                "p.yaml:7:3  spec.name is missing: the name of the container",
-                "p.yaml:9:12  spec.env.0.value must be text (in quotes), not the number 5",
-            ]
-        );
-    }
-
-    #[test]
-    fn text_that_is_no_yaml_names_the_place() {
-        let problems = messages("sonobuoy-config:\n  driver: [Job\nspec:\n");
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].starts_with("p.yaml:3:"), "{problems:?}");
-        assert!(
-            problems[0].contains("couldn't decode yaml for plugin definition: "),
-            "{problems:?}"
-        );
-    }
-
-    #[test]
-    fn two_plugins_of_one_name_are_refused() {
-        let definition = crate::builtin("e2e", &crate::Images::default()).unwrap();
-        let set = [
-            ("a.yaml".to_owned(), definition.clone()),
-            ("b.yaml".to_owned(), definition),
-        ];
-        let problems: Vec<String> = check_set(&set).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            problems,
-            ["b.yaml  plugin names must be unique, got duplicated plugin name 'e2e' (also in a.yaml)"]
-        );
-    }
-
-    #[test]
-    fn versions_are_ours_or_none() {
-        let rest = "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: c}\n";
-        assert_eq!(messages(rest), Vec::<String>::new());
-        assert_eq!(
-            messages(&format!("apiVersion: sonobuoy/v0\nkind: manifest\n{rest}")),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            messages(&format!("apiVersion: v1\nkind: Pod\n{rest}")),
-            [
-                "p.yaml:1:13  unrecognised group version v1",
-                "p.yaml:2:7  unrecognised kind Pod"
-            ]
-        );
-    }
-}
+mod tests;

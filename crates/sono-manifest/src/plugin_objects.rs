@@ -1,65 +1,70 @@
-//! What the aggregator creates for one plugin (core spec §2.5; deviations in `DEVIATIONS.md`).
+//! What the aggregator creates for one plugin (core spec §2.5).
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
-use sono_types::{Config, SessionId, constants, env};
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+use sono_types::{Config, PluginName, SessionId, constants, env};
 
 use crate::{
-    definition::{Definition, DriverKind},
-    edit::{entries, list, set_env, text, variable},
-    pod_defaults::{default_pod_spec, is_windows, restricted},
+    Definition, DriverKind, containers,
+    pod_spec::{self, default_pod_spec},
+    security,
 };
 
-/// The user of our own containers.
-const NONROOT: u32 = 65532;
-
-/// What owns everything of a run: a ConfigMap, so that a replaced aggregator pod does not take its plugins along.
+/// The object with which the others go: a ConfigMap of the run, not the aggregator's pod, whose replacement is to find
+/// its plugins still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// Its name.
+    /// Name of the ConfigMap.
     pub name: String,
-    /// Its UID.
+    /// Its uid.
     pub uid: String,
 }
 
-/// One plugin about to be started.
+/// All that a plugin's objects depend on.
 #[derive(Clone, Copy)]
 pub struct PluginLaunch<'a> {
     /// The plugin.
     pub definition: &'a Definition,
     /// The run's configuration.
     pub config: &'a Config,
-    /// What tells its objects from others.
+    /// Tells these objects from those of other plugins and runs.
     pub session: &'a SessionId,
-    /// Where it runs.
+    /// Namespace of the run.
     pub namespace: &'a str,
-    /// What owns it.
+    /// What they are deleted with.
     pub owner: &'a Owner,
-    /// Where the worker uploads to.
+    /// Where the worker uploads to, `https://host:port`.
     pub aggregator_url: &'a str,
-    /// A second address of the same server.
+    /// A second address of the aggregator.
     pub fallback_url: Option<&'a str>,
     /// PEM of the run's CA.
     pub ca_cert: &'a str,
-    /// PEM of the plugin's certificate.
+    /// PEM of the worker's certificate.
     pub client_cert: &'a str,
-    /// SEC1 PEM of its key.
+    /// SEC1 PEM of the worker's key.
     pub client_key: &'a str,
     /// When the worker gives up.
     pub deadline: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for PluginLaunch<'_> {
+    /// Leaves the key out.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("PluginLaunch")
             .field("plugin", &self.definition.name)
             .field("session", &self.session)
+            .field("namespace", &self.namespace)
+            .field("owner", &self.owner)
+            .field("aggregator_url", &self.aggregator_url)
+            .field("fallback_url", &self.fallback_url)
+            .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
 }
 
-/// Name of the pod or DaemonSet.
+/// Name of the plugin's pod or DaemonSet.
 pub fn object_name(definition: &Definition, session: &SessionId) -> String {
     let kind = match definition.driver {
         DriverKind::Job => "job",
@@ -68,200 +73,210 @@ pub fn object_name(definition: &Definition, session: &SessionId) -> String {
     format!("sonobuoy-{}-{kind}-{session}", definition.name)
 }
 
-/// Name of the TLS secret.
+/// Name of the secret with the worker's certificate.
 pub fn secret_name(definition: &Definition, session: &SessionId) -> String {
     format!("sonobuoy-plugin-{}-{session}", definition.name)
 }
 
 /// The worker's certificate and key.
 pub fn secret(launch: &PluginLaunch<'_>) -> Value {
+    let pem = |text: &str| ByteString(text.as_bytes().to_vec());
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "type": "kubernetes.io/tls",
         "metadata": {
             "name": secret_name(launch.definition, launch.session),
             "namespace": launch.namespace,
-            "labels": labels(launch),
-            "ownerReferences": owners(launch),
+            "labels": labels(&launch.definition.name, launch.session),
+            "ownerReferences": owners(launch.owner),
         },
-        "stringData": { "tls.crt": launch.client_cert, "tls.key": launch.client_key },
+        "type": "kubernetes.io/tls",
+        "data": { "tls.crt": pem(launch.client_cert), "tls.key": pem(launch.client_key) },
     })
 }
 
-/// The pod of a Job plugin.
+/// The pod of a plugin with driver Job.
 pub fn pod(launch: &PluginLaunch<'_>) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {
-            "name": object_name(launch.definition, launch.session),
-            "namespace": launch.namespace,
-            "labels": labels(launch),
-            "annotations": annotations(launch, true),
-            "ownerReferences": owners(launch),
-        },
-        "spec": pod_spec(launch),
+        "metadata": metadata(launch),
+        "spec": complete_pod_spec(launch),
     })
 }
 
-/// The DaemonSet of a DaemonSet plugin.
+/// The DaemonSet of a plugin with that driver.
 pub fn daemon_set(launch: &PluginLaunch<'_>) -> Value {
+    let mut template = json!({ "labels": labels(&launch.definition.name, launch.session) });
+    if !launch.config.custom_annotations.is_empty() {
+        template["annotations"] = json!(launch.config.custom_annotations);
+    }
     json!({
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
-        "metadata": {
-            "name": object_name(launch.definition, launch.session),
-            "namespace": launch.namespace,
-            "labels": labels(launch),
-            "annotations": annotations(launch, true),
-            "ownerReferences": owners(launch),
-        },
+        "metadata": metadata(launch),
         "spec": {
             "selector": { "matchLabels": { constants::RUN_LABEL: launch.session } },
-            "template": {
-                "metadata": { "labels": labels(launch), "annotations": annotations(launch, false) },
-                "spec": pod_spec(launch),
-            },
+            "template": { "metadata": template, "spec": complete_pod_spec(launch) },
         },
     })
 }
 
-fn labels(launch: &PluginLaunch<'_>) -> Value {
+fn metadata(launch: &PluginLaunch<'_>) -> Value {
+    let definition = launch.definition;
+    let mut annotations = json!({
+        constants::DRIVER_ANNOTATION: definition.driver_text,
+        constants::PLUGIN_LABEL: definition.name,
+    });
+    for (name, value) in &launch.config.custom_annotations {
+        annotations[name] = json!(value);
+    }
+    json!({
+        "name": object_name(definition, launch.session),
+        "namespace": launch.namespace,
+        "labels": labels(&definition.name, launch.session),
+        "annotations": annotations,
+        "ownerReferences": owners(launch.owner),
+    })
+}
+
+fn labels(plugin: &PluginName, session: &SessionId) -> Value {
     json!({
         constants::COMPONENT.0: constants::COMPONENT.1,
         constants::COMPONENT_LABEL: "plugin",
-        constants::PLUGIN_LABEL: launch.definition.name,
-        constants::RUN_LABEL: launch.session,
+        constants::PLUGIN_LABEL: plugin,
+        constants::RUN_LABEL: session,
         constants::TIER.0: constants::TIER.1,
     })
 }
 
-/// The pod template of a DaemonSet only has the user's own annotations.
-fn annotations(launch: &PluginLaunch<'_>, with_ours: bool) -> Value {
-    let mut annotations = Map::new();
-    if with_ours {
-        annotations.insert(
-            constants::DRIVER_ANNOTATION.to_owned(),
-            launch.definition.driver_text.clone().into(),
-        );
-        annotations.insert(
-            constants::PLUGIN_LABEL.to_owned(),
-            launch.definition.name.as_str().into(),
-        );
-    }
-    for (key, value) in &launch.config.custom_annotations {
-        annotations.insert(key.clone(), value.clone().into());
-    }
-    Value::Object(annotations)
+fn owners(owner: &Owner) -> Value {
+    json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": owner.name, "uid": owner.uid }])
 }
 
-fn owners(launch: &PluginLaunch<'_>) -> Value {
-    json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": launch.owner.name, "uid": launch.owner.uid }])
-}
-
-fn pod_spec(launch: &PluginLaunch<'_>) -> Value {
-    let definition = launch.definition;
-    let account = &launch.config.service_account_name;
-    let mut pod = definition
+fn complete_pod_spec(launch: &PluginLaunch<'_>) -> Value {
+    let (definition, config) = (launch.definition, launch.config);
+    let mut spec = definition
         .pod_spec
         .clone()
-        .unwrap_or_else(|| default_pod_spec(definition.driver, account));
-    let worker = worker(launch, &pod);
-    list(&mut pod, "containers").extend([definition.spec.clone(), worker]);
-    if !launch.config.image_pull_secrets.is_empty() {
-        list(&mut pod, "imagePullSecrets").push(json!({ "name": launch.config.image_pull_secrets }));
+        .unwrap_or_else(|| default_pod_spec(definition.driver, &config.service_account_name));
+    let worker = worker(launch, &spec);
+    if let Some(containers) = containers::list_mut(&mut spec, "containers") {
+        containers.extend([definition.spec.clone(), worker]);
     }
-    let volumes = list(&mut pod, "volumes");
-    volumes.push(json!({ "name": constants::RESULTS_VOLUME, "emptyDir": {} }));
-    volumes.extend(definition.extra_volumes.iter().cloned());
-    pod
+    if !config.image_pull_secrets.is_empty()
+        && let Some(secrets) = containers::list_mut(&mut spec, "imagePullSecrets")
+    {
+        secrets.push(json!({ "name": config.image_pull_secrets }));
+    }
+    if let Some(volumes) = containers::list_mut(&mut spec, "volumes") {
+        volumes.push(json!({ "name": constants::RESULTS_VOLUME, "emptyDir": {} }));
+        volumes.extend(definition.extra_volumes.iter().cloned());
+    }
+    spec
 }
 
-fn worker(launch: &PluginLaunch<'_>, pod: &Value) -> Value {
-    let definition = launch.definition;
-    let (command, arguments) = match definition.driver {
+fn worker(launch: &PluginLaunch<'_>, pod_spec: &Value) -> Value {
+    let (definition, config) = (launch.definition, launch.config);
+    let (command, args): (&[&str], &[&str]) = match definition.driver {
         DriverKind::Job => (
-            json!(["/sonobuoy"]),
-            json!(["worker", "global", "--level=trace", "-v=6", "--logtostderr"]),
+            &["/sonobuoy"],
+            &["worker", "global", "--level=trace", "-v=6", "--logtostderr"],
         ),
         DriverKind::DaemonSet => (
-            json!([
+            &[
                 "/sonobuoy",
                 "worker",
                 "single-node",
                 "--level=trace",
                 "-v=6",
                 "--logtostderr",
-                "--sleep=-1"
-            ]),
-            json!([]),
+                "--sleep=-1",
+            ],
+            &[],
         ),
     };
     let mut worker = json!({
         "name": constants::WORKER_CONTAINER,
-        "image": launch.config.worker_image,
-        "imagePullPolicy": launch.config.image_pull_policy,
+        "image": config.worker_image,
         "command": command,
-        "args": arguments,
-        "env": environment(launch, pod),
+        "args": args,
+        "env": worker_variables(launch, pod_spec),
         "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
-        "volumeMounts": [{ "name": constants::RESULTS_VOLUME, "mountPath": launch.config.results_dir }],
+        "volumeMounts": [{ "name": constants::RESULTS_VOLUME, "mountPath": config.results_dir }],
     });
-    if !is_windows(pod) {
-        worker["securityContext"] = restricted(NONROOT);
+    if !config.image_pull_policy.is_empty() {
+        worker["imagePullPolicy"] = json!(config.image_pull_policy);
+    }
+    if security::is_wanted(config) && !pod_spec::is_windows(pod_spec) {
+        let mut context = security::container();
+        // A plugin that is not root may keep its files to itself; root's are readable by all, as a rule.
+        let user = pod_spec::user(definition).filter(|user| *user != 0);
+        context["runAsUser"] = json!(user.unwrap_or(security::WORKER_USER));
+        worker["securityContext"] = context;
     }
     worker
 }
 
-/// The plugin's variables in their order, then the worker's own, which win.
-fn environment(launch: &PluginLaunch<'_>, pod: &Value) -> Value {
-    let definition = launch.definition;
-    let mut container = json!({ "env": entries(&definition.spec, "env").cloned().collect::<Vec<Value>>() });
-    let own = entries(&definition.spec, "env").any(|entry| text(entry, "name") == env::SONOBUOY_DONE_FILE_DELAY);
-    let shares =
-        |other: &Value| entries(other, "volumeMounts").any(|mount| text(mount, "name") == constants::RESULTS_VOLUME);
-    // The delay lets a side-car take the done file away; where no other container sees it, it is only lost time.
-    if !own && !entries(pod, "containers").any(shares) {
-        set_env(
-            &mut container,
-            env::SONOBUOY_DONE_FILE_DELAY,
-            variable(env::SONOBUOY_DONE_FILE_DELAY, "0s"),
-        );
+/// The plugin's own variables in their order, so that `SONOBUOY_DONE_FILE_DELAY` and the like reach the worker, without
+/// those that the worker sets itself.
+fn worker_variables(launch: &PluginLaunch<'_>, pod_spec: &Value) -> Vec<Value> {
+    let own = own_variables(launch);
+    let mut variables: Vec<Value> = containers::each(&launch.definition.spec, "env")
+        .filter(|given| {
+            !own.iter()
+                .any(|variable| containers::name(variable) == containers::name(given))
+        })
+        .cloned()
+        .collect();
+    let has_delay = variables
+        .iter()
+        .any(|given| containers::name(given) == env::SONOBUOY_DONE_FILE_DELAY);
+    variables.extend(own);
+    if !has_delay && !shares_results(pod_spec) {
+        variables.push(json!({ "name": env::SONOBUOY_DONE_FILE_DELAY, "value": "0s" }));
     }
-    let secret = secret_name(definition, launch.session);
-    let field = |path: &str| json!({ "fieldRef": { "fieldPath": path } });
-    let key = |key: &str| json!({ "secretKeyRef": { "name": secret, "key": key } });
-    let results_dir = launch.config.results_dir.as_str();
-    for (name, source) in [
-        (env::NODE_NAME, field("spec.nodeName")),
-        (env::SONOBUOY_NS, field("metadata.namespace")),
-        (env::SONOBUOY_PLUGIN_POD, field("metadata.name")),
-        (env::CLIENT_CERT, key("tls.crt")),
-        (env::CLIENT_KEY, key("tls.key")),
-    ] {
-        set_env(&mut container, name, json!({ "name": name, "valueFrom": source }));
-    }
-    let deadline = launch.deadline.map(|deadline| deadline.to_string());
-    let values = [
-        (env::RESULTS_DIR, Some(results_dir)),
-        (env::SONOBUOY_RESULTS_DIR, Some(results_dir)),
-        (env::RESULT_TYPE, Some(definition.name.as_str())),
-        (env::AGGREGATOR_URL, Some(launch.aggregator_url)),
-        (env::SONO_AGGREGATOR_FALLBACK_URL, launch.fallback_url),
-        (env::SONO_DEADLINE, deadline.as_deref()),
-        (env::CA_CERT, Some(launch.ca_cert)),
-        (
-            env::SONOBUOY_PROGRESS_PORT,
-            Some(launch.config.progress_updates_port.as_str()),
-        ),
-        (env::SONOBUOY_DIR, Some(constants::AGGREGATOR_DIR)),
-        (env::SONOBUOY_WORKER_CONTAINER, Some(constants::WORKER_CONTAINER)),
-    ];
-    for (name, value) in values {
-        if let Some(value) = value {
-            set_env(&mut container, name, variable(name, value));
-        }
-    }
-    container["env"].take()
+    variables
 }
+
+fn own_variables(launch: &PluginLaunch<'_>) -> Vec<Value> {
+    let (definition, config) = (launch.definition, launch.config);
+    let secret = secret_name(definition, launch.session);
+    let text = |name: &str, value: &str| json!({ "name": name, "value": value });
+    let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+    let key = |name: &str, key: &str| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } });
+    let mut variables = vec![
+        field(env::NODE_NAME, "spec.nodeName"),
+        text(env::RESULTS_DIR, &config.results_dir),
+        text(env::SONOBUOY_RESULTS_DIR, &config.results_dir),
+        text(env::RESULT_TYPE, definition.name.as_str()),
+        text(env::AGGREGATOR_URL, launch.aggregator_url),
+        text(env::CA_CERT, launch.ca_cert),
+        key(env::CLIENT_CERT, "tls.crt"),
+        key(env::CLIENT_KEY, "tls.key"),
+        text(env::SONOBUOY_PROGRESS_PORT, &config.progress_updates_port),
+        text(env::SONOBUOY_DIR, constants::AGGREGATOR_DIR),
+        field(env::SONOBUOY_NS, "metadata.namespace"),
+        field(env::SONOBUOY_PLUGIN_POD, "metadata.name"),
+        text(env::SONOBUOY_WORKER_CONTAINER, constants::WORKER_CONTAINER),
+    ];
+    if let Some(url) = launch.fallback_url {
+        variables.push(text(env::SONO_AGGREGATOR_FALLBACK_URL, url));
+    }
+    if let Some(deadline) = launch.deadline {
+        variables.push(text(env::SONO_DEADLINE, &deadline.to_string()));
+    }
+    variables
+}
+
+/// Whether a container beside the main one can take the done file away and put another there. Containers that end
+/// before the main one starts cannot.
+fn shares_results(pod_spec: &Value) -> bool {
+    let mounts = |container: &Value| containers::mounts(container, constants::RESULTS_VOLUME);
+    let stays = |container: &Value| container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
+    containers::each(pod_spec, "containers").any(mounts)
+        || containers::each(pod_spec, "initContainers").any(|container| stays(container) && mounts(container))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,194 +1,127 @@
-//! What the command line creates for a run (cli spec §5; deviations in `DEVIATIONS.md`).
+//! What the command line creates to start a run (cli spec §5).
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use sono_types::{Config, constants, env, yaml};
 
-use crate::{definition::Definition, pod_defaults::restricted, transform::config_map_name};
+use crate::{
+    Definition, config_map,
+    rbac::{self, Permissions},
+    security,
+};
 
-/// Label of a namespace that a run created; `delete` removes no other.
+/// Label of a namespace that was made for a run, and may go with it: `delete` removes no other.
 pub const CREATED_BY: (&str, &str) = ("app.kubernetes.io/created-by", "sono");
 
-/// A run to be created.
+/// What a run is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct RunObjects<'a> {
-    /// Its configuration.
+    /// The run's configuration.
     pub config: &'a Config,
-    /// Its plugins, prepared.
+    /// The plugins, [prepared](crate::prepare), in the order they are stored in.
     pub definitions: &'a [Definition],
     /// Image of the aggregator.
     pub aggregator_image: &'a str,
-    /// Whether to create roles and bindings.
+    /// The cluster asks for roles.
     pub rbac: bool,
-    /// The aggregator's log level.
+    /// Log level of the aggregator: `error`, `warn`, `info`, `debug`, `trace`.
     pub log_level: &'a str,
 }
 
-/// The objects, in the order in which they must be created.
+/// The objects in the order in which they are created.
 pub fn run_objects(run: &RunObjects<'_>) -> Vec<Value> {
     let config = run.config;
     let mut objects = Vec::new();
-    if config.aggregator_permissions == "clusterAdmin" {
+    if Permissions::of(config) == Permissions::ClusterAdmin {
         objects.push(namespace(config));
     }
     if !config.existing_service_account {
-        objects.push(json!({
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": metadata(config, &config.service_account_name),
-        }));
+        objects.push(service_account(config));
     }
     if run.rbac {
-        objects.extend(rbac(config));
+        objects.extend(rbac::objects(config));
     }
-    objects.push(config_map(
-        config,
-        constants::CONFIG_MAP,
-        &json!({ constants::CONFIG_MAP_KEY: config.to_json() }),
-    ));
-    let definitions = run.definitions.iter().enumerate();
-    let plugins: Map<String, Value> = definitions
-        .map(|(index, definition)| (format!("plugin-{index}.yaml"), definition.to_yaml().trim().into()))
-        .collect();
-    objects.push(config_map(
-        config,
-        constants::PLUGINS_CONFIG_MAP,
-        &Value::Object(plugins),
-    ));
-    for definition in run
-        .definitions
-        .iter()
-        .filter(|definition| !definition.config_map.is_empty())
-    {
-        objects.push(json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": { "name": config_map_name(definition), "namespace": config.namespace },
-            "data": definition.config_map,
-        }));
-    }
+    let settings = BTreeMap::from([(constants::CONFIG_MAP_KEY.to_owned(), config.to_json())]);
+    objects.push(stored(config, constants::CONFIG_MAP, &settings));
+    let numbered = |(number, definition): (usize, &Definition)| {
+        (
+            format!("plugin-{number}.yaml"),
+            definition.to_yaml().trim_end().to_owned(),
+        )
+    };
+    let plugins = run.definitions.iter().enumerate().map(numbered).collect();
+    objects.push(stored(config, constants::PLUGINS_CONFIG_MAP, &plugins));
+    let mut definitions: Vec<&Definition> = run.definitions.iter().collect();
+    definitions.sort_by_key(|definition| &definition.name);
+    objects.extend(
+        definitions
+            .iter()
+            .filter_map(|definition| config_map::object(definition, &config.namespace)),
+    );
     objects.push(aggregator(run));
     objects.push(service(config));
     objects
 }
 
-fn metadata(config: &Config, name: &str) -> Value {
-    json!({
-        "name": name,
-        "namespace": config.namespace,
-        "labels": { constants::COMPONENT.0: constants::COMPONENT.1 },
-    })
-}
-
-fn config_map(config: &Config, name: &str, data: &Value) -> Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(config, name), "data": data })
+/// Objects as one YAML text with sorted keys, each followed by a line `---`.
+pub fn to_manifest(objects: &[Value]) -> String {
+    objects
+        .iter()
+        .map(|object| yaml::to_string(object).expect("JSON values can be written as YAML") + "---\n")
+        .collect()
 }
 
 fn namespace(config: &Config) -> Value {
+    let mut labels = Map::new();
+    labels.insert(CREATED_BY.0.to_owned(), json!(CREATED_BY.1));
+    if !config.namespace_psa_enforce_level.is_empty() {
+        labels.insert(
+            "pod-security.kubernetes.io/enforce".to_owned(),
+            json!(config.namespace_psa_enforce_level),
+        );
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Namespace",
+        "metadata": { "name": config.namespace, "labels": labels },
+    })
+}
+
+fn service_account(config: &Config) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
         "metadata": {
-            "name": config.namespace,
-            "labels": {
-                CREATED_BY.0: CREATED_BY.1,
-                "pod-security.kubernetes.io/enforce": config.namespace_psa_enforce_level,
-            },
+            "name": config.service_account_name,
+            "namespace": config.namespace,
+            "labels": { constants::COMPONENT.0: constants::COMPONENT.1 },
         },
     })
 }
 
-/// Roles and bindings for the permission mode. The subject is the configured account (Sonobuoy always names its own).
-fn rbac(config: &Config) -> Vec<Value> {
-    let namespace = config.namespace.as_str();
-    let (role, binding) = ("Role", "RoleBinding");
-    let everything = |verbs: Value| json!({ "apiGroups": ["*"], "resources": ["*"], "verbs": verbs });
-    let urls = json!({ "nonResourceURLs": ["/metrics", "/logs", "/logs/*"], "verbs": ["get"] });
-    let of_cluster = |verbs: Value| {
-        let name = format!("{}-{namespace}", constants::SERVICE_ACCOUNT);
-        grant(
-            config,
-            &format!("Cluster{role}"),
-            &format!("Cluster{binding}"),
-            &name,
-            json!([everything(verbs), urls]),
-        )
-    };
-    let of_namespace = || {
-        let name = format!("{}-sonobuoy", constants::SERVICE_ACCOUNT);
-        grant(config, role, binding, &name, json!([everything(json!(["*"]))]))
-    };
-    match config.aggregator_permissions.as_str() {
-        "clusterAdmin" => of_cluster(json!(["*"])).to_vec(),
-        "clusterRead" => [of_cluster(json!(["get", "list", "watch"])), of_namespace()].concat(),
-        _ => of_namespace().to_vec(),
-    }
-}
-
-/// A binding and its role, the binding first as Sonobuoy has it.
-fn grant(config: &Config, role: &str, binding: &str, name: &str, rules: Value) -> [Value; 2] {
-    let group = "rbac.authorization.k8s.io";
-    let mut metadata = json!({
-        "name": name,
-        "labels": { constants::COMPONENT.0: constants::COMPONENT.1, "namespace": config.namespace },
+fn stored(config: &Config, name: &str, data: &BTreeMap<String, String>) -> Value {
+    let mut object = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "namespace": config.namespace,
+            "labels": { constants::COMPONENT.0: constants::COMPONENT.1 },
+        },
     });
-    if role == "Role" {
-        metadata["namespace"] = config.namespace.clone().into();
+    if !data.is_empty() {
+        object["data"] = json!(data);
     }
-    let subject =
-        json!({ "kind": "ServiceAccount", "name": config.service_account_name, "namespace": config.namespace });
-    [
-        json!({
-            "apiVersion": format!("{group}/v1"),
-            "kind": binding,
-            "metadata": metadata,
-            "roleRef": { "apiGroup": group, "kind": role, "name": name },
-            "subjects": [subject],
-        }),
-        json!({ "apiVersion": format!("{group}/v1"), "kind": role, "metadata": metadata, "rules": rules }),
-    ]
+    object
 }
 
 fn aggregator(run: &RunObjects<'_>) -> Value {
     let config = run.config;
-    let levels = ["panic", "fatal", "error", "warn", "info", "debug", "trace"];
-    let verbosity = levels.iter().position(|level| *level == run.log_level).unwrap_or(4);
-    let mut annotations = Map::new();
-    annotations.insert(
-        "cluster-autoscaler.kubernetes.io/safe-to-evict".to_owned(),
-        "false".into(),
-    );
-    for (key, value) in &config.custom_annotations {
-        annotations.insert(key.clone(), value.clone().into());
-    }
     let mut tolerations = vec![json!({ "key": "kubernetes.io/e2e-evict-taint-key", "operator": "Exists" })];
-    tolerations.extend(config.aggregator_tolerations.iter().map(|toleration| json!(toleration)));
-    let hardened = config.security_context_mode != "none";
-    let mut container = json!({
-        "name": constants::AGGREGATOR_CONTAINER,
-        "image": run.aggregator_image,
-        "imagePullPolicy": config.image_pull_policy,
-        "command": ["/sonobuoy"],
-        "args": [
-            "aggregator",
-            "--no-exit",
-            format!("--level={}", run.log_level),
-            format!("-v={verbosity}"),
-            "--alsologtostderr",
-        ],
-        "env": [{
-            "name": env::SONOBUOY_ADVERTISE_IP,
-            "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } },
-        }],
-        // Ready means that workers can connect.
-        "readinessProbe": { "tcpSocket": { "port": config.server.bind_port }, "periodSeconds": 1 },
-        "resources": { "requests": { "cpu": "50m", "memory": "64Mi" } },
-        "volumeMounts": [
-            { "name": "sonobuoy-config-volume", "mountPath": "/etc/sonobuoy" },
-            { "name": "sonobuoy-plugins-volume", "mountPath": constants::PLUGINS_DIR },
-            { "name": "output-volume", "mountPath": constants::AGGREGATOR_DIR },
-        ],
-    });
+    tolerations.extend(config.aggregator_tolerations.iter().map(toleration));
     let mut spec = json!({
+        "containers": [aggregator_container(run)],
         "restartPolicy": "Never",
         "serviceAccountName": config.service_account_name,
         "terminationGracePeriodSeconds": 10,
@@ -199,14 +132,17 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
             { "name": "output-volume", "emptyDir": {} },
         ],
     });
-    if hardened {
-        container["securityContext"] = restricted(1000);
-        spec["securityContext"] = json!({ "runAsUser": 1000, "runAsGroup": 3000, "fsGroup": 2000 });
-    }
     if !config.image_pull_secrets.is_empty() {
         spec["imagePullSecrets"] = json!([{ "name": config.image_pull_secrets }]);
     }
-    spec["containers"] = json!([container]);
+    if security::is_wanted(config) {
+        spec["securityContext"] = json!({ "fsGroup": 2000, "runAsGroup": 3000, "runAsUser": 1000 });
+    }
+    // The run's results are in this pod until they are fetched.
+    let mut annotations = json!({ "cluster-autoscaler.kubernetes.io/safe-to-evict": "false" });
+    for (name, value) in &config.custom_annotations {
+        annotations[name] = json!(value);
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -224,32 +160,96 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
     })
 }
 
+fn aggregator_container(run: &RunObjects<'_>) -> Value {
+    let config = run.config;
+    let (level, verbosity) = log_level(run.log_level);
+    let mut container = json!({
+        "name": constants::AGGREGATOR_CONTAINER,
+        "image": run.aggregator_image,
+        "command": ["/sonobuoy"],
+        "args": [
+            "aggregator",
+            "--no-exit",
+            format!("--level={level}"),
+            format!("-v={verbosity}"),
+            "--alsologtostderr",
+        ],
+        "env": [
+            { "name": env::SONOBUOY_ADVERTISE_IP, "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } },
+            { "name": env::NODE_NAME, "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },
+        ],
+        // The Service leads to the pod from the moment that it can answer.
+        "readinessProbe": {
+            "tcpSocket": { "port": config.server.bind_port },
+            "initialDelaySeconds": 0,
+            "periodSeconds": 1,
+            "failureThreshold": 3,
+        },
+        "resources": { "requests": { "cpu": "50m", "memory": "64Mi" } },
+        "volumeMounts": [
+            { "name": "sonobuoy-config-volume", "mountPath": "/etc/sonobuoy" },
+            { "name": "sonobuoy-plugins-volume", "mountPath": constants::PLUGINS_DIR },
+            { "name": "output-volume", "mountPath": constants::AGGREGATOR_DIR },
+        ],
+    });
+    if !config.image_pull_policy.is_empty() {
+        container["imagePullPolicy"] = json!(config.image_pull_policy);
+    }
+    if security::is_wanted(config) {
+        container["securityContext"] = security::container();
+    }
+    container
+}
+
+/// The level as the aggregator reads it, and as a number for what reads `-v`.
+fn log_level(level: &str) -> (&str, u8) {
+    match level {
+        "panic" => (level, 0),
+        "fatal" => (level, 1),
+        "error" => (level, 2),
+        "warn" | "warning" => ("warn", 3),
+        "debug" => (level, 5),
+        "trace" => (level, 6),
+        _ => ("info", 4),
+    }
+}
+
+/// The configuration holds text only; the one number of a toleration becomes one again.
+fn toleration(fields: &BTreeMap<String, String>) -> Value {
+    fields
+        .iter()
+        .map(|(key, value)| match value.parse::<i64>() {
+            Ok(seconds) if key == "tolerationSeconds" => (key.clone(), json!(seconds)),
+            _ => (key.clone(), json!(value)),
+        })
+        .collect::<Map<String, Value>>()
+        .into()
+}
+
 fn service(config: &Config) -> Value {
-    let mut metadata = metadata(config, constants::AGGREGATOR_SERVICE);
-    metadata["labels"][constants::COMPONENT_LABEL] = "aggregator".into();
+    let component = json!({ constants::COMPONENT_LABEL: "aggregator" });
     json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata,
+        "metadata": {
+            "name": constants::AGGREGATOR_SERVICE,
+            "namespace": config.namespace,
+            "labels": { constants::COMPONENT.0: constants::COMPONENT.1, constants::COMPONENT_LABEL: "aggregator" },
+        },
         "spec": {
-            "type": "ClusterIP",
-            "selector": { constants::COMPONENT_LABEL: "aggregator" },
-            // A plugin may be done before the kubelet has looked whether the aggregator is ready.
-            "publishNotReadyAddresses": true,
             "ports": [{
                 "port": constants::AGGREGATOR_PORT,
                 "protocol": "TCP",
                 "targetPort": config.server.bind_port,
             }],
+            // Workers may dial before the probe has seen the aggregator answer.
+
+            "publishNotReadyAddresses": true,
+            "selector": component,
+            "type": "ClusterIP",
         },
     })
 }
 
-/// The objects as `gen` prints them: a `---` after each document, keys sorted (cli spec §4.3).
-pub fn to_manifest(objects: &[Value]) -> String {
-    let document = |object: &Value| yaml::to_string(object).expect("a JSON value is always YAML");
-    objects
-        .iter()
-        .map(|object| format!("{}\n---\n", document(object).trim_end()))
-        .collect()
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+use serde_json::json;
+
+use super::*;
+use crate::{Images, builtin};
+
+/// Names of the nodes that a DaemonSet with this podSpec is expected to report from.
+fn nodes(pod_spec: Value) -> Vec<String> {
+    let nodes: Vec<NodeFacts> = [
+        json!({ "metadata": { "name": "n1" } }),
+        json!({ "metadata": { "name": "n2", "labels": { "foo": "bar" } }, "spec": { "unschedulable": true } }),
+        json!({ "metadata": { "name": "n3", "labels": { "foo": "baz" } } }),
+        json!({ "metadata": { "name": "n4", "labels": { "foo": "bar2", "size": "12" } } }),
+    ]
+    .iter()
+    .map(NodeFacts::from_node)
+    .collect();
+    let mut definition = builtin("systemd-logs", &Images::default()).unwrap();
+    definition.pod_spec = (!pod_spec.is_null()).then_some(pod_spec);
+    let results = expected_results(&definition, &nodes);
+    assert!(results.iter().all(|key| key.plugin == definition.name));
+    results.iter().map(|key| key.target.to_string()).collect()
+}
+
+fn terms(terms: &Value) -> Value {
+    json!({ "affinity": { "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms },
+    } } })
+}
+
+fn require(operator: &str, values: &[&str]) -> Value {
+    json!({ "key": "foo", "operator": operator, "values": values })
+}
+
+#[test]
+fn nodes_are_selected_as_kubernetes_does() {
+    let one = |requirement: Value| terms(&json!([{ "matchExpressions": [requirement] }]));
+    let size = |operator: &str, value: &str| json!({ "key": "size", "operator": operator, "values": [value] });
+    let named = |operator: &str| json!([{ "matchFields": [{ "key": "metadata.name", "operator": operator, "values": ["n3"] }] }]);
+    for (pod_spec, expected) in [
+        (Value::Null, "n1 n2 n3 n4"),
+        (json!({}), "n1 n2 n3 n4"),
+        (json!({ "nodeSelector": null, "affinity": null }), "n1 n2 n3 n4"),
+        (one(require("Exists", &[])), "n2 n3 n4"),
+        (one(require("DoesNotExist", &[])), "n1"),
+        (one(require("In", &["bar", "baz"])), "n2 n3"),
+        (one(require("NotIn", &["bar", "baz"])), "n1 n4"),
+        (one(require("Like", &["bar"])), ""),
+        (
+            terms(&json!([
+                { "matchExpressions": [require("NotIn", &["bar", "baz"])] },
+                { "matchExpressions": [require("In", &["bar"])] },
+            ])),
+            "n1 n2 n4",
+        ),
+        (
+            terms(&json!([{ "matchExpressions": [require("In", &["bar", "baz"]), require("In", &["baz", "bar2"])] }])),
+            "n3",
+        ),
+        (json!({ "nodeSelector": { "foo": "bar" } }), "n2"),
+        (one(size("Gt", "11")), "n4"),
+        (one(size("Gt", "12")), ""),
+        (one(size("Lt", "13")), "n4"),
+        (terms(&named("In")), "n3"),
+        (terms(&named("NotIn")), "n1 n2 n4"),
+        (terms(&json!([{}])), ""),
+        (
+            terms(&json!([{}, { "matchExpressions": [require("Exists", &[])] }])),
+            "n2 n3 n4",
+        ),
+        (terms(&json!([])), ""),
+    ] {
+        assert_eq!(nodes(pod_spec.clone()).join(" "), expected, "{pod_spec}");
+    }
+    let mut contradiction = one(require("In", &["baz"]));
+    contradiction["nodeSelector"] = json!({ "foo": "bar" });
+    assert_eq!(nodes(contradiction), Vec::<String>::new());
+}
+
+#[test]
+fn a_job_has_one_result_whatever_the_nodes() {
+    let definition = builtin("e2e", &Images::default()).unwrap();
+    assert_eq!(
+        expected_results(&definition, &[]),
+        [ResultKey::new(definition.name.clone(), Target::Global)]
+    );
+}
+
+#[test]
+fn facts_are_read_from_a_node() {
+    let taint = json!({ "key": "k", "effect": "NoSchedule" });
+    let node = json!({
+        "metadata": { "name": "n", "labels": { "a": "b" } },
+        "spec": { "unschedulable": true, "taints": [taint] },
+    });
+    let expected = NodeFacts {
+        name: "n".to_owned(),
+        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        unschedulable: true,
+        taints: vec![taint],
+    };
+    assert_eq!(NodeFacts::from_node(&node), expected);
+}

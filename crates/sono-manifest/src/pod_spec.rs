@@ -1,0 +1,53 @@
+//! Pod specifications: the drivers' defaults, and questions to those that users wrote.
+
+use serde_json::{Value, json};
+
+use crate::{Definition, DriverKind};
+
+/// The podSpec of a plugin that brings none (core spec §2.5).
+pub(crate) fn default_pod_spec(driver: DriverKind, service_account: &str) -> Value {
+    match driver {
+        DriverKind::Job => json!({
+            "containers": [],
+            "nodeSelector": { "kubernetes.io/os": "linux" },
+            "restartPolicy": "Never",
+            "serviceAccountName": service_account,
+            "tolerations": [
+                { "effect": "NoSchedule", "key": "node-role.kubernetes.io/master", "operator": "Exists" },
+                { "effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane", "operator": "Exists" },
+                { "key": "CriticalAddonsOnly", "operator": "Exists" },
+                { "key": "kubernetes.io/e2e-evict-taint-key", "operator": "Exists" },
+            ],
+        }),
+        DriverKind::DaemonSet => json!({
+            "containers": [],
+            "dnsPolicy": "ClusterFirstWithHostNet",
+            "hostIPC": true,
+            "hostNetwork": true,
+            "hostPID": true,
+            "serviceAccountName": service_account,
+            "tolerations": [{ "operator": "Exists" }],
+            "volumes": [{ "hostPath": { "path": "/" }, "name": "root" }],
+        }),
+    }
+}
+
+/// Whether the pod is meant for Windows nodes.
+pub(crate) fn is_windows(pod_spec: &Value) -> bool {
+    let selected = |label: &str| {
+        pod_spec
+            .get("nodeSelector")
+            .and_then(|selector| selector.get(label))
+            .and_then(Value::as_str)
+            == Some("windows")
+    };
+    selected("kubernetes.io/os")
+        || selected("beta.kubernetes.io/os")
+        || pod_spec.pointer("/os/name").and_then(Value::as_str) == Some("windows")
+}
+
+/// The user that the plugin's files belong to, where the definition says so.
+pub(crate) fn user(definition: &Definition) -> Option<i64> {
+    let user = |value: Option<&Value>| value?.pointer("/securityContext/runAsUser")?.as_i64();
+    user(Some(&definition.spec)).or_else(|| user(definition.pod_spec.as_ref()))
+}

@@ -1,0 +1,141 @@
+use super::*;
+use crate::{Images, builtin, load};
+
+fn definition(text: &str) -> Definition {
+    let (definition, problems) = load("p.yaml", text);
+    assert_eq!(problems, []);
+    definition.unwrap()
+}
+
+const SIDE_CAR: &str = "\
+sonobuoy-config: {driver: Job, plugin-name: p}
+spec:
+  name: main
+  image: example.org/p:$SONOBUOY_K8S_VERSION
+  env:
+  - {name: OUT, value: $(RESULTS_DIR)/out}
+  - {name: RESULTS_DIR, value: /elsewhere}
+  - {name: HERE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+  volumeMounts: [{name: results, mountPath: $(SONOBUOY_RESULTS_DIR)}]
+podSpec:
+  containers: [{name: side, image: 'side:$SONOBUOY_K8S_VERSION'}]
+  initContainers:
+  - {name: first, volumeMounts: [{name: results, mountPath: /tmp/results}]}
+  - {name: second}
+config-map: {a.txt: text}
+";
+
+fn prepared(text: &str, config: &Config) -> Definition {
+    let preparation = Preparation {
+        config,
+        kubernetes_version: "v1.37.2",
+    };
+    let once = prepare(vec![definition(text)], &preparation);
+    assert_eq!(prepare(once.clone(), &preparation), once, "twice is no more than once");
+    once.into_iter().next().unwrap()
+}
+
+fn automatic() -> Vec<Value> {
+    [
+        ("SONOBUOY", "true"),
+        ("SONOBUOY_K8S_VERSION", "v1.37.2"),
+        ("SONOBUOY_RESULTS_DIR", "/tmp/sonobuoy/results"),
+        ("RESULTS_DIR", "/tmp/sonobuoy/results"),
+        ("SONOBUOY_PROGRESS_PORT", "8099"),
+        ("SONOBUOY_CONFIG_DIR", "/tmp/sonobuoy/config"),
+    ]
+    .map(|(name, value)| json!({ "name": name, "value": value }))
+    .to_vec()
+}
+
+#[test]
+fn every_container_gets_what_plugins_rely_on() {
+    let config = Config {
+        force_image_pull_policy: true,
+        ..Config::default()
+    };
+    let prepared = prepared(SIDE_CAR, &config);
+    let own = [
+        json!({ "name": "OUT", "value": "$(RESULTS_DIR)/out" }),
+        json!({ "name": "HERE", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }),
+    ];
+    let variables = [automatic(), own.to_vec()].concat();
+    let config_mount = json!({ "name": "sonobuoy-p-vol", "mountPath": "/tmp/sonobuoy/config" });
+    let results_mount = json!({ "name": "results", "mountPath": "/tmp/sonobuoy/results" });
+    assert_eq!(
+        prepared.spec,
+        json!({
+            "name": "main",
+            "image": "example.org/p:v1.37.2",
+            "imagePullPolicy": "IfNotPresent",
+            "env": variables,
+            "volumeMounts": [results_mount, config_mount],
+        })
+    );
+    assert_eq!(
+        prepared.pod_spec,
+        Some(json!({
+            "containers": [{
+                "name": "side",
+                "image": "side:$SONOBUOY_K8S_VERSION",
+                "env": automatic(),
+                "volumeMounts": [config_mount, results_mount],
+            }],
+            "initContainers": [
+                { "name": "first", "volumeMounts": [{ "name": "results", "mountPath": "/tmp/results" }] },
+                { "name": "second" },
+            ],
+        }))
+    );
+    assert_eq!(
+        prepared.extra_volumes,
+        [json!({ "name": "sonobuoy-p-vol", "configMap": { "name": "plugin-p-cm" } })]
+    );
+}
+
+#[test]
+fn definitions_are_sorted_and_nothing_else_is_added() {
+    let config = Config::default();
+    let definitions = ["systemd-logs", "e2e"]
+        .map(|name| builtin(name, &Images::default()).unwrap())
+        .to_vec();
+    let prepared = prepare(
+        definitions,
+        &Preparation {
+            config: &config,
+            kubernetes_version: "v1.37.2",
+        },
+    );
+    let names: Vec<&str> = prepared.iter().map(|definition| definition.name.as_str()).collect();
+    assert_eq!(names, ["e2e", "systemd-logs"]);
+    assert!(prepared.iter().all(|definition| definition.extra_volumes.is_empty()));
+    assert_eq!(prepared[0].spec["image"], "registry.k8s.io/conformance:v1.37.2");
+}
+
+#[test]
+fn the_results_directory_is_the_configured_one_wherever_it_is_mounted() {
+    let mut definition = definition(SIDE_CAR);
+    reconcile_results_dir(&mut definition, "/results");
+    let mount = json!([{ "name": "results", "mountPath": "/results" }]);
+    assert_eq!(
+        definition.spec,
+        json!({
+            "name": "main",
+            "image": "example.org/p:$SONOBUOY_K8S_VERSION",
+            "env": [
+                { "name": "SONOBUOY_RESULTS_DIR", "value": "/results" },
+                { "name": "RESULTS_DIR", "value": "/results" },
+                { "name": "OUT", "value": "$(RESULTS_DIR)/out" },
+                { "name": "HERE", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },
+            ],
+            "volumeMounts": mount,
+        })
+    );
+    assert_eq!(
+        definition.pod_spec,
+        Some(json!({
+            "containers": [{ "name": "side", "image": "side:$SONOBUOY_K8S_VERSION", "volumeMounts": mount }],
+            "initContainers": [{ "name": "first", "volumeMounts": mount }, { "name": "second" }],
+        }))
+    );
+}

@@ -1,0 +1,34 @@
+//! The example plugins of this repository.
+
+use std::path::Path;
+
+use sono_manifest::{check_set, load};
+
+use crate::yaml_files;
+
+#[test]
+fn the_examples_load_without_a_complaint_and_run_side_by_side() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
+    let files = yaml_files(&folder);
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "junit.yaml",
+            "no-done.yaml",
+            "per-node.yaml",
+            "progress.yaml",
+            "sidecar.yaml"
+        ]
+    );
+    let loaded: Vec<_> = files
+        .iter()
+        .map(|(file, text)| {
+            assert!(text.starts_with("# "), "{file} does not say what it shows");
+            let (definition, problems) = load(file, text);
+            assert_eq!(problems, [], "{file}");
+            (file.clone(), definition.unwrap())
+        })
+        .collect();
+    assert_eq!(check_set(&loaded), []);
+}

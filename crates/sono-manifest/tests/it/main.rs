@@ -1,0 +1,41 @@
+//! Definitions and manifests that others wrote.
+#![cfg(test)]
+
+mod examples;
+mod gen_manifests;
+mod plugins;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// A folder of the test vectors, which are no part of this repository: `../shared/vectors` or `$SONO_VECTORS` has them.
+#[expect(clippy::disallowed_methods, reason = "the crate is pure, its tests are not")]
+fn vectors(folder: &str) -> Option<PathBuf> {
+    let root = env::var("SONO_VECTORS").map_or_else(
+        |_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
+        PathBuf::from,
+    );
+    let folder = root.join(folder);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIPPED: no test vectors at {}", folder.display());
+    None
+}
+
+/// Name and content of the YAML files in a folder, in the order of their names.
+fn yaml_files(folder: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = fs_err::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "yaml"))
+        .map(|entry| {
+            let text = fs_err::read_to_string(entry.path()).unwrap();
+            (entry.file_name().to_string_lossy().into_owned(), text)
+        })
+        .collect();
+    files.sort();
+    files
+}
