@@ -1,1 +1,18 @@
-//! The command line.
+//! The command line: arguments are read ([`args`]), resolved (`settings`), and done (`commands`); `output` is the only
+//! place that prints.
+//!
+//! It knows people and terminals. What a run, a result or a cluster is stands in the crates below.
+
+mod aggregator;
+pub mod args;
+mod clock;
+mod commands;
+mod error;
+mod log;
+mod output;
+mod plugins;
+mod program;
+mod settings;
+mod view;
+
+pub use program::main;

@@ -1,0 +1,94 @@
+//! The aggregator's pod, and the status it wears.
+
+use serde_json::Value;
+use sono_kube::{Cluster, Kind, Pod};
+use sono_types::{RunStatus, constants};
+
+use crate::error::CliError;
+
+/// Label selectors that find it, the current one first (cli spec §8.1).
+const SELECTORS: [&str; 2] = ["sonobuoy-component=aggregator", "run=sonobuoy-master"];
+
+/// Finds the aggregator's pod.
+pub(crate) async fn find(cluster: &Cluster, namespace: &str) -> Result<Option<Pod>, CliError> {
+    let what = || format!("cannot look for a run in namespace `{namespace}`");
+    for selector in SELECTORS {
+        let pods = cluster.list(Kind::Pod, Some(namespace), selector).await;
+        let pods = pods.map_err(|error| CliError::of_cluster(what(), &error))?;
+        if let Some(pod) = pods.into_iter().next() {
+            return serde_json::from_value(pod)
+                .map(Some)
+                .map_err(|error| CliError::new(what()).caused_by(&error));
+        }
+    }
+    Ok(None)
+}
+
+/// The aggregator's pod, or why there is none.
+pub(crate) async fn expect(cluster: &Cluster, namespace: &str) -> Result<Pod, CliError> {
+    if let Some(pod) = find(cluster, namespace).await? {
+        return Ok(pod);
+    }
+    let there = cluster.get(Kind::Namespace, None, namespace).await;
+    Err(absent(namespace, there.is_ok_and(|namespace| namespace.is_none())))
+}
+
+/// There is no run to speak of.
+pub(crate) fn absent(namespace: &str, no_namespace: bool) -> CliError {
+    let what = if no_namespace {
+        format!("there is no namespace `{namespace}`, so no run in it")
+    } else {
+        format!("there is no run in namespace `{namespace}`")
+    };
+    CliError::new(what).hint("start one with sono run, or name another namespace with -n")
+}
+
+/// Whether a pod is the aggregator's.
+pub(crate) fn is_aggregator(pod: &Pod) -> bool {
+    let labels = pod.metadata.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get(constants::COMPONENT_LABEL))
+        .is_some_and(|component| component == "aggregator")
+}
+
+/// The plugin that a pod belongs to.
+pub(crate) fn plugin_of(pod: &Pod) -> Option<&str> {
+    pod.metadata
+        .labels
+        .as_ref()?
+        .get(constants::PLUGIN_LABEL)
+        .map(String::as_str)
+}
+
+/// The status in the pod's annotation; nothing where there is none yet.
+pub(crate) fn status_of(pod: &Pod) -> Option<Result<RunStatus, serde_json::Error>> {
+    let text = status_text(pod)?;
+    Some(serde_json::from_str(text))
+}
+
+/// The annotation itself.
+pub(crate) fn status_text(pod: &Pod) -> Option<&str> {
+    pod.metadata
+        .annotations
+        .as_ref()?
+        .get(constants::STATUS_ANNOTATION)
+        .map(String::as_str)
+}
+
+/// `Pending`, `Running`, …; empty when the kubelet has not said.
+pub(crate) fn phase(pod: &Pod) -> &str {
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
+}
+
+/// Node that the pod is on.
+pub(crate) fn node(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
+}
+
+/// Text at a pointer of an object.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,52 @@
+//! What each command does.
+
+mod attach;
+mod create;
+mod delete;
+mod r#gen;
+mod host_check;
+mod local;
+mod logs;
+mod results;
+mod retrieve;
+mod run;
+mod status;
+mod version;
+mod wait;
+
+use std::process::ExitCode;
+
+use sono_local::RunLog;
+use sono_types::exit;
+
+use crate::{args::Command, error::CliError, output::Printer};
+
+/// Does it.
+pub(crate) fn run_command(command: Command, level: &str, log: RunLog, printer: &Printer) -> Result<ExitCode, CliError> {
+    let code = match command {
+        Command::HostCheck(arguments) => return Ok(host_check::host_check(arguments)),
+        Command::Gen(arguments) => r#gen::generate(arguments, level, printer),
+        Command::Results(arguments) => results::results(&arguments, printer),
+        Command::Run(arguments) => in_runtime(run::run(arguments, level, log, printer)),
+        Command::Status(arguments) => in_runtime(status::status(arguments, printer)),
+        Command::Wait(arguments) => in_runtime(wait::wait(arguments, printer)),
+        Command::Logs(arguments) => in_runtime(logs::logs(arguments, printer)),
+        Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),
+        Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),
+        Command::Version(arguments) => in_runtime(version::version(&arguments, printer)),
+    }?;
+    // Whoever stopped reading has seen enough.
+    Ok(ExitCode::from(if printer.is_broken() { exit::SUCCESS } else { code }))
+}
+
+fn in_runtime(work: impl Future<Output = Result<u8, CliError>>) -> Result<u8, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::new("cannot start").caused_by(&error))?;
+    let outcome = runtime.block_on(work);
+    // What still waits on the cluster ends with the process.
+    runtime.shutdown_background();
+    outcome
+}

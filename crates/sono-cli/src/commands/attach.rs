@@ -1,0 +1,275 @@
+//! Waiting for a run: its pods are watched, and the status that the aggregator's pod wears.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use sono_kube::{
+    Cluster, KubeError, Pod, WatchEvent, elapsed,
+    judge::{self, Policy, Verdict},
+};
+use sono_types::{OverallStatus, RunStatus, constants, exit, status::plugin_status};
+
+use super::run::millis;
+use crate::{
+    aggregator::{self, is_aggregator, phase, status_of},
+    args::{self, WaitOutput},
+    clock::now,
+    error::CliError,
+    output::{Printer, Tone},
+    settings::again,
+    view::{counts, screen::Screen, story::Story},
+};
+
+/// A run to wait for.
+#[derive(Debug)]
+pub(super) struct Attach<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) namespace: &'a str,
+    pub(super) arguments: &'a args::Cluster,
+    pub(super) limit: Duration,
+    pub(super) output: WaitOutput,
+    pub(super) printer: &'a Printer,
+    /// When the command began.
+    pub(super) started: Instant,
+}
+
+impl Attach<'_> {
+    fn again(&self, command: &str) -> String {
+        again(command, self.namespace, self.arguments)
+    }
+}
+
+/// Waits until the run is complete. Ctrl-C leaves it going.
+pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
+    let mut screen = Screen::new(attach.printer, attach.output);
+    let outcome = follow(&attach, &mut screen).await;
+    let status = match &outcome {
+        Ok(End::Complete(status)) => Some(status),
+        _ => None,
+    };
+    screen.end(status);
+    let printer = attach.printer;
+    match outcome? {
+        End::Complete(status) => {
+            let verdict = counts::verdict(&status);
+            let tone = match verdict.as_str() {
+                "passed" => Tone::Good,
+                "failed" => Tone::Bad,
+                _ => Tone::Plain,
+            };
+            printer.note(&format!(
+                "run {} in {}",
+                tone.paint(&verdict),
+                elapsed(attach.started.elapsed())
+            ));
+            printer.note(&format!("results: {}", attach.again("retrieve")));
+            Ok(exit::SUCCESS)
+        }
+        End::Detached => {
+            printer.note(&format!(
+                "detached: the run goes on; {} attaches again",
+                attach.again("wait")
+            ));
+            Ok(exit::INTERRUPTED)
+        }
+    }
+}
+
+#[derive(Debug)]
+enum End {
+    Complete(RunStatus),
+    Detached,
+}
+
+async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliError> {
+    let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
+    let mut events = std::pin::pin!(attach.cluster.watch_pods(attach.namespace, &labels));
+    let deadline = tokio::time::sleep(attach.limit);
+    let mut deadline = std::pin::pin!(deadline);
+    let interrupt = tokio::signal::ctrl_c();
+    let mut interrupt = std::pin::pin!(interrupt);
+    // Time alone makes a difference to what is said about a pod that does not start.
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    let begun = now();
+    let mut story = Story::new(begun);
+    let mut run = Followed::default();
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(event)) => run.apply(event),
+                Some(Err(error)) if error.is_unreachable() => {
+                    screen.tell(&[format!("connection lost, trying again: {error}")], now());
+                    continue;
+                }
+                Some(Err(error)) => return Err(cannot_watch(attach, &error)),
+                None => return Err(CliError::new("the watch on the run's pods ended")),
+            },
+            _ = seconds.tick() => {}
+            () = &mut deadline => {
+                return Err(CliError::new(format!("the run is not complete after {}; it goes on", elapsed(attach.limit)))
+                    .hint(format!("{} says how far it is, {} waits again", attach.again("status"), attach.again("wait"))));
+            }
+            interrupted = &mut interrupt => {
+                return match interrupted {
+                    Ok(()) => Ok(End::Detached),
+                    Err(error) => Err(CliError::new("cannot wait for Ctrl-C").caused_by(&error)),
+                };
+            }
+        }
+        if !run.listed {
+            continue;
+        }
+        let time = now();
+        run.milestones(attach.started);
+        let status = run.status();
+        let lines = story.pods(run.pods.values(), time);
+        screen.tell(&lines, time);
+        if let Some(status) = &status {
+            screen.tell(&story.status(status), time);
+            let since = time.duration_since(begun).unsigned_abs();
+            screen.show(status, since, &|plugin| story.obstacle(run.pods.values(), plugin, time));
+        }
+        if let Some(end) = run.end(attach, time) {
+            return end;
+        }
+    }
+}
+
+fn cannot_watch(attach: &Attach<'_>, error: &KubeError) -> CliError {
+    CliError::of_cluster(
+        format!("cannot watch the run in namespace `{}`", attach.namespace),
+        error,
+    )
+}
+
+/// What is known of the run.
+#[derive(Debug, Default)]
+struct Followed {
+    pods: BTreeMap<String, Pod>,
+    listed: bool,
+    seen: bool,
+    passed: Milestones,
+}
+
+/// Points in time that the log shows.
+#[derive(Debug, Default)]
+struct Milestones {
+    running: bool,
+    status: bool,
+    rows: bool,
+    result: bool,
+    processing: bool,
+    complete: bool,
+}
+
+impl Followed {
+    fn apply(&mut self, event: WatchEvent<Pod>) {
+        let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+        match event {
+            WatchEvent::Restarted(pods) => {
+                self.listed = true;
+                self.pods = pods.into_iter().map(|pod| (name(&pod), pod)).collect();
+            }
+            WatchEvent::Applied(pod) => {
+                self.pods.insert(name(&pod), pod);
+            }
+            WatchEvent::Deleted(pod) => {
+                self.pods.remove(&name(&pod));
+            }
+        }
+        self.seen |= self.aggregator().is_some();
+    }
+
+    fn aggregator(&self) -> Option<&Pod> {
+        self.pods.values().find(|pod| is_aggregator(pod))
+    }
+
+    /// The status as of now; a text that is none counts as none.
+    fn status(&self) -> Option<RunStatus> {
+        status_of(self.aggregator()?)?.ok()
+    }
+
+    fn milestones(&mut self, started: Instant) {
+        let Some(pod) = self.aggregator() else { return };
+        let running = phase(pod) == "Running";
+        let status = self.status();
+        let rows = status.as_ref().map(RunStatus::rows).unwrap_or_default();
+        let state = status.as_ref().map(|status| &status.status);
+        let now = [
+            ("aggregator running", running),
+            ("first status", status.is_some()),
+            ("plugin rows known", !rows.is_empty()),
+            (
+                "result seen",
+                rows.iter().any(|row| row.status != plugin_status::RUNNING),
+            ),
+            ("post-processing", state == Some(&OverallStatus::PostProcessing)),
+            ("complete", state == Some(&OverallStatus::Complete)),
+        ];
+        let passed = &mut self.passed;
+        let before = [
+            &mut passed.running,
+            &mut passed.status,
+            &mut passed.rows,
+            &mut passed.result,
+            &mut passed.processing,
+            &mut passed.complete,
+        ];
+        for ((what, now), before) in now.into_iter().zip(before) {
+            if now && !*before {
+                *before = true;
+                tracing::debug!(elapsed_ms = millis(started), "{what}");
+            }
+        }
+    }
+
+    fn end(&self, attach: &Attach<'_>, time: Timestamp) -> Option<Result<End, CliError>> {
+        let Some(pod) = self.aggregator() else {
+            return Some(Err(if self.seen {
+                CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone")
+            } else {
+                aggregator::absent(attach.namespace, false)
+            }));
+        };
+        let status = self.status();
+        match status.as_ref().map(|status| &status.status) {
+            // The word alone is no proof of an archive (core spec §2.2).
+            Some(OverallStatus::Complete) if status.as_ref().is_some_and(|status| status.archive().is_some()) => {
+                return status.map(|status| Ok(End::Complete(status)));
+            }
+            Some(OverallStatus::Failed) => {
+                return Some(Err(
+                    CliError::new("the run ended without an archive").hint(attach.again("logs -p sonobuoy"))
+                ));
+            }
+            _ => {}
+        }
+        let hint = format!(
+            "{}; {} removes the run",
+            attach.again("logs -p sonobuoy"),
+            attach.again("delete")
+        );
+        if phase(pod) == "Succeeded" {
+            return Some(Err(
+                CliError::new("the aggregator ended before the run was complete").hint(hint)
+            ));
+        }
+        match judge::judge(
+            pod,
+            time,
+            &Policy {
+                settle: Duration::ZERO,
+                ..Policy::job()
+            },
+        ) {
+            Verdict::Failing { message } => Some(Err(CliError::new("the aggregator does not run")
+                .details([message])
+                .hint(hint))),
+            Verdict::Fine | Verdict::Wait { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `sono run --local`: a run on this machine. The archive's path is the last line on standard output.
+
+use std::path::Path;
+
+use sono_bundle::Bundle;
+use sono_local::{Finished, LocalError, Options, RunLog, system_clock};
+use sono_manifest::Definition;
+use sono_results::from_yaml;
+use sono_types::{Item, PluginName, RunStatus, exit, layout};
+use tokio::sync::watch;
+
+use crate::{
+    args::WaitOutput,
+    clock::now,
+    error::CliError,
+    output::{Printer, Tone},
+    plugins,
+    settings::Plan,
+    view::{checks, counts, screen::Screen, story::Story},
+};
+
+/// The built-in plugin that can run without a cluster.
+const HOST_CHECK: &str = "host-check";
+
+pub(super) async fn run(plan: Plan, output: WaitOutput, log: RunLog, printer: &Printer) -> Result<u8, CliError> {
+    let definitions = definitions(&plan, printer)?;
+    let names: Vec<PluginName> = definitions.iter().map(|definition| definition.name.clone()).collect();
+    let (statuses, mut received) = watch::channel(RunStatus::default());
+    let options = Options {
+        definitions,
+        config: plan.config,
+        output: Path::new(".").to_owned(),
+        statuses,
+        log,
+        clock: system_clock(),
+    };
+    let begun = now();
+    let mut screen = Screen::new(printer, output);
+    let mut story = Story::new(begun);
+    let interrupted = async {
+        // Without the signal there is only no gentle end.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let run = sono_local::run(options, interrupted);
+    let mut run = std::pin::pin!(run);
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut run => break outcome,
+            Ok(()) = received.changed() => {
+                let status = received.borrow_and_update().clone();
+                let time = now();
+                screen.tell(&story.status(&status), time);
+                screen.show(&status, time.duration_since(begun).unsigned_abs(), &|_| None);
+            }
+        }
+    };
+    if let Ok(finished) = &outcome {
+        screen.tell(&story.status(&finished.status), now());
+    }
+    screen.end(None);
+    let Finished {
+        archive,
+        status,
+        errors,
+    } = outcome.map_err(|error| refused(&error))?;
+    report(&archive, &names, printer)?;
+    let verdict = counts::verdict(&status);
+    let tone = match verdict.as_str() {
+        "passed" => Tone::Good,
+        "failed" => Tone::Bad,
+        _ => Tone::Plain,
+    };
+    if errors > 0 {
+        printer.note(&format!(
+            "{errors} errors on the way are in {} of the archive",
+            layout::RUN_LOG
+        ));
+    }
+    printer.note(&format!("run {}", tone.paint(&verdict)));
+    printer.line(&archive.strip_prefix(".").unwrap_or(&archive).display().to_string())?;
+    Ok(exit::SUCCESS)
+}
+
+/// The plugins, `host-check` as this very program.
+fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
+    let program =
+        std::env::current_exe().map_err(|error| CliError::new("cannot find this program's file").caused_by(&error))?;
+    let mut definitions = plugins::load(&plan.plugins, &plan.images, printer)?;
+    for definition in &mut definitions {
+        let is_built_in = plan.plugins.iter().any(|name| name == HOST_CHECK);
+        if is_built_in && definition.name.as_str() == HOST_CHECK {
+            *definition = sono_local::host_check(&program);
+        }
+    }
+    Ok(definitions)
+}
+
+fn refused(error: &LocalError) -> CliError {
+    match error {
+        LocalError::Unsupported(problems) => CliError::new("these plugins do not run without a cluster")
+            .details(problems.iter().cloned())
+            .hint("with a cluster: sono run, without --local"),
+        error => CliError::new("the local run failed").caused_by(error),
+    }
+}
+
+/// What each plugin found, on standard error.
+fn report(archive: &Path, names: &[PluginName], printer: &Printer) -> Result<(), CliError> {
+    let unreadable = |error: &(dyn std::error::Error + 'static)| {
+        CliError::new(format!("cannot read `{}`", archive.display())).caused_by(error)
+    };
+    let files: Vec<String> = names.iter().map(layout::results_file).collect();
+    let wanted: Vec<&str> = files.iter().map(String::as_str).collect();
+    let bundle = Bundle::open(archive).map_err(|error| unreadable(&error))?;
+    let found = bundle.read_many(&wanted).map_err(|error| unreadable(&error))?;
+    for text in files.iter().filter_map(|file| found.get(file)) {
+        let item: Item = from_yaml(&String::from_utf8_lossy(text)).map_err(|error| unreadable(&error))?;
+        printer.note(&checks::report(&item));
+    }
+    Ok(())
+}

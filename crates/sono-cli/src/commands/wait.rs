@@ -1,0 +1,30 @@
+//! `sono wait`.
+
+use std::time::Instant;
+
+use super::attach::{self, Attach};
+use crate::{aggregator, args, error::CliError, output::Printer, settings::connect};
+
+pub(super) async fn wait(arguments: args::Wait, printer: &Printer) -> Result<u8, CliError> {
+    let args::Wait {
+        place: args::Place {
+            namespace,
+            cluster: cluster_arguments,
+        },
+        wait,
+        wait_output,
+    } = arguments;
+    let started = Instant::now();
+    let cluster = connect(&cluster_arguments).await?;
+    aggregator::expect(&cluster, &namespace).await?;
+    attach::attach(Attach {
+        cluster: &cluster,
+        namespace: &namespace,
+        arguments: &cluster_arguments,
+        limit: wait.0,
+        output: wait_output,
+        printer,
+        started,
+    })
+    .await
+}

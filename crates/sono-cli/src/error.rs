@@ -1,0 +1,127 @@
+//! The one error at the edge: what failed, why, what helps, and with which code the program ends.
+
+use std::{error::Error, fmt::Write as _};
+
+use sono_kube::KubeError;
+use sono_types::exit;
+
+/// What the user gets to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CliError {
+    what: String,
+    details: Vec<String>,
+    causes: Vec<String>,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl CliError {
+    /// `what` failed, in the user's words.
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            details: Vec::new(),
+            causes: Vec::new(),
+            hint: None,
+            code: exit::FAILURE,
+        }
+    }
+
+    /// Adds an error and what is behind it, each text once.
+    pub(crate) fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            let said = self.causes.iter().chain([&self.what]).any(|said| said.contains(&text));
+            if !said {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// Lines with single problems, below what failed.
+    pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    /// What is worth typing next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Another exit code than 1.
+    pub(crate) fn exit_with(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// `what` failed because of the cluster; the hint is the one that fits its answer.
+    pub(crate) fn of_cluster(what: impl Into<String>, error: &KubeError) -> Self {
+        let mut made = Self::new(what).caused_by(error);
+        made.hint = match error {
+            KubeError::NoConfiguration(_) => {
+                Some("name one with --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local")
+            }
+            KubeError::Configuration(_) => Some("kubectl config get-contexts lists what there is"),
+            KubeError::Unreachable { .. } | KubeError::NoAnswer { .. } => {
+                Some("is it running? kubectl cluster-info; another one is chosen with --context or --kubeconfig")
+            }
+            KubeError::Unauthorized { .. } | KubeError::Credentials { .. } => {
+                Some("log in again, or choose another user with --context")
+            }
+            _ => None,
+        }
+        .map(str::to_owned);
+        made
+    }
+
+    /// The text, without colours.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("error: {}\n", self.what);
+        for detail in &self.details {
+            writeln!(text, "  {detail}").expect("writing to a string cannot fail");
+        }
+        for cause in &self.causes {
+            writeln!(text, "  cause: {cause}").expect("writing to a string cannot fail");
+        }
+        if let Some(hint) = &self.hint {
+            writeln!(text, "  hint:  {hint}").expect("writing to a string cannot fail");
+        }
+        text
+    }
+}
+
+impl From<KubeError> for CliError {
+    fn from(error: KubeError) -> Self {
+        Self::of_cluster(error.to_string(), &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let inner = std::io::Error::other("inner");
+        let error = CliError::new("cannot do it: outer")
+            .caused_by(&Outer(inner))
+            .hint("do something else");
+        assert_eq!(
+            error.text(),
+            "error: cannot do it: outer\n  cause: inner\n  hint:  do something else\n"
+        );
+    }
+}

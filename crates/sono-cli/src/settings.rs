@@ -1,0 +1,115 @@
+//! What the arguments come to: defaults, then the configuration file, then flags.
+
+use std::path::PathBuf;
+
+use sono_kube::{Cluster, Connection};
+use sono_manifest::Images;
+use sono_types::{Config, constants};
+
+use crate::{args, error::CliError};
+
+impl From<&args::Cluster> for Connection {
+    fn from(cluster: &args::Cluster) -> Self {
+        let args::Cluster { kubeconfig, context } = cluster;
+        Self {
+            kubeconfig: kubeconfig.clone(),
+            context: context.clone(),
+        }
+    }
+}
+
+/// Connects, with an error for people.
+pub(crate) async fn connect(cluster: &args::Cluster) -> Result<Cluster, CliError> {
+    Ok(Cluster::connect(&cluster.into()).await?)
+}
+
+/// What to run, resolved.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The run's configuration.
+    pub(crate) config: Config,
+    /// Image of the aggregator.
+    pub(crate) aggregator_image: String,
+    /// Plugins as the user named them; never empty.
+    pub(crate) plugins: Vec<String>,
+    /// Images of the built-in plugins.
+    pub(crate) images: Images,
+    /// Version that plugins are told, where the user says it.
+    pub(crate) kubernetes_version: Option<String>,
+    /// The aggregator's log level.
+    pub(crate) level: String,
+}
+
+impl Plan {
+    pub(crate) fn new(plan: args::Plan, level: &str) -> Result<Self, CliError> {
+        let args::Plan {
+            plugins,
+            namespace,
+            timeout,
+            sonobuoy_image,
+            aggregator_image,
+            worker_image,
+            image_pull_policy,
+            aggregator_permissions,
+            config: file,
+            kubernetes_version,
+        } = plan;
+        let mut config = file.map(read_config).transpose()?.unwrap_or_default();
+        let aggregator_image = aggregator_image
+            .or_else(|| sonobuoy_image.clone())
+            .unwrap_or_else(|| constants::AGGREGATOR_IMAGE.to_owned());
+        set(&mut config.worker_image, worker_image.or(sonobuoy_image));
+        set(&mut config.namespace, namespace);
+        set(&mut config.server.timeout_seconds, timeout);
+        set(&mut config.image_pull_policy, image_pull_policy);
+        set(&mut config.aggregator_permissions, aggregator_permissions);
+        let images = Images {
+            host_check: aggregator_image.clone(),
+            pull_policy: config.image_pull_policy.clone(),
+            ..Images::default()
+        };
+        let plugins = if plugins.is_empty() {
+            vec!["host-check".to_owned()]
+        } else {
+            plugins
+        };
+        Ok(Self {
+            config,
+            aggregator_image,
+            plugins,
+            images,
+            kubernetes_version,
+            level: level.to_owned(),
+        })
+    }
+}
+
+fn set<T>(target: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *target = given;
+    }
+}
+
+fn read_config(path: PathBuf) -> Result<Config, CliError> {
+    let what = format!("cannot use the configuration file `{}`", path.display());
+    let text = fs_err::read_to_string(&path).map_err(|error| CliError::new(&what).caused_by(&error))?;
+    Config::from_json(&text).map_err(|error| CliError::new(&what).caused_by(&error))
+}
+
+/// How to type a command for the same run again.
+pub(crate) fn again(command: &str, namespace: &str, cluster: &args::Cluster) -> String {
+    let mut text = format!("sono {command}");
+    if namespace != constants::DEFAULT_NAMESPACE {
+        text.push_str(" -n ");
+        text.push_str(namespace);
+    }
+    if let Some(context) = &cluster.context {
+        text.push_str(" --context ");
+        text.push_str(context);
+    }
+    if let Some(kubeconfig) = &cluster.kubeconfig {
+        text.push_str(" --kubeconfig ");
+        text.push_str(&kubeconfig.to_string_lossy());
+    }
+    text
+}

@@ -1,0 +1,145 @@
+//! A plugin's results as a table of checks, for people. Pure.
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use sono_results::summarize;
+use sono_types::{Item, item};
+
+/// Leaves up to which all are shown; beyond that only what failed.
+const ALL: usize = 60;
+
+/// The plugin, its verdict, and a row for each check.
+pub(crate) fn report(root: &Item) -> String {
+    let summary = summarize(root);
+    let leaves = rows(root);
+    let verdict = format!(
+        "{}: {} ({} passed, {} failed, {} skipped)",
+        root.name, root.status, summary.passed, summary.failed, summary.skipped
+    );
+    let few = leaves.len() <= ALL;
+    let shown: Vec<&Row> = leaves.iter().filter(|row| few || row.is_failure()).collect();
+    if shown.is_empty() {
+        return verdict;
+    }
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["", "check", "status", "detail"]);
+    let mut group = "";
+    for row in shown {
+        let first = if row.group == group { "" } else { row.group.as_str() };
+        group = &row.group;
+        let colour = match row.status.as_str() {
+            item::status::PASSED => Color::Green,
+            item::status::FAILED | item::status::TIMEOUT => Color::Red,
+            _ => Color::Yellow,
+        };
+        table.add_row([
+            Cell::new(first),
+            Cell::new(&row.name),
+            Cell::new(&row.status).fg(colour),
+            Cell::new(&row.detail),
+        ]);
+    }
+    format!("{verdict}\n{table}")
+}
+
+struct Row {
+    group: String,
+    name: String,
+    status: String,
+    detail: String,
+}
+
+impl Row {
+    fn is_failure(&self) -> bool {
+        self.status == item::status::FAILED || self.status == item::status::TIMEOUT
+    }
+}
+
+fn rows(root: &Item) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for child in &root.items {
+        collect(child, "", &mut rows);
+    }
+    rows
+}
+
+fn collect(item: &Item, group: &str, rows: &mut Vec<Row>) {
+    if item.items.is_empty() {
+        let (name, status) = (item.name.clone(), item.status.clone());
+        rows.push(Row {
+            group: group.to_owned(),
+            name,
+            status,
+            detail: detail(item),
+        });
+        return;
+    }
+    for child in &item.items {
+        collect(child, &item.name, rows);
+    }
+}
+
+/// What was found, or why it failed, in one line.
+fn detail(item: &Item) -> String {
+    let keys = if item.status == item::status::PASSED {
+        ["observed", "output"]
+    } else {
+        ["why", "failure"]
+    };
+    let all = keys.iter().chain(&["why", "observed", "error"]);
+    let text = all
+        .filter_map(|key| item.details.get(*key))
+        .find_map(|value| value.as_str());
+    text.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tree(value: serde_json::Value) -> Item {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn every_check_has_its_row() {
+        let root = tree(json!({"name": "p", "status": "failed", "items": [
+            {"name": "group", "status": "failed", "items": [
+                {"name": "one", "status": "passed", "details": {"observed": "6.1"}},
+                {"name": "two", "status": "failed", "details": {"observed": "1 %", "why": "too little\nmore"}}]},
+            {"name": "alone", "status": "skipped"}]}));
+        let text = report(&root);
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let words: Vec<&str> = lines
+            .iter()
+            .map(String::as_str)
+            .filter(|line| line.chars().any(char::is_alphanumeric))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "p: failed (1 passed, 1 failed, 1 skipped)",
+                "check status detail",
+                "group one passed 6.1",
+                "two failed too little",
+                "alone skipped"
+            ]
+        );
+    }
+
+    #[test]
+    fn of_many_only_failures_are_shown() {
+        let many: Vec<_> = (0..100)
+            .map(|number| json!({"name": format!("t{number}"), "status": "passed"}))
+            .collect();
+        let root = tree(json!({"name": "p", "status": "passed", "items": many}));
+        assert_eq!(report(&root), "p: passed (100 passed, 0 failed, 0 skipped)");
+    }
+}

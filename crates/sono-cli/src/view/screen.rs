@@ -1,0 +1,184 @@
+//! Where the story of a run is shown: bars that repaint themselves on a terminal, dated lines elsewhere.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::{Timestamp, tz::TimeZone};
+use sono_kube::elapsed;
+use sono_types::RunStatus;
+
+use super::counts::{PluginView, plugins};
+use crate::{
+    args::WaitOutput,
+    output::{Printer, Tone},
+};
+
+/// Characters of a bar.
+const BAR: &str = "━╸─";
+
+/// A place to show a run.
+#[derive(Debug)]
+pub(crate) enum Screen {
+    /// Only the end.
+    Silent,
+    /// A line for each change.
+    Lines(Printer),
+    /// Bars, and lines above them.
+    Bars(Bars),
+}
+
+#[derive(Debug)]
+pub(crate) struct Bars {
+    printer: Printer,
+    all: MultiProgress,
+    bars: BTreeMap<String, ProgressBar>,
+    waiting: Option<ProgressBar>,
+}
+
+impl Screen {
+    pub(crate) fn new(printer: &Printer, output: WaitOutput) -> Self {
+        match output {
+            WaitOutput::Silent => Self::Silent,
+            WaitOutput::Spinner | WaitOutput::Progress if printer.is_terminal() => {
+                let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+                let waiting = all.add(ProgressBar::new_spinner());
+                waiting.enable_steady_tick(Duration::from_millis(120));
+                waiting.set_message("waiting for the aggregator");
+                Self::Bars(Bars {
+                    printer: printer.clone(),
+                    all,
+                    bars: BTreeMap::new(),
+                    waiting: Some(waiting),
+                })
+            }
+            WaitOutput::Spinner | WaitOutput::Progress => Self::Lines(printer.clone()),
+        }
+    }
+
+    /// Tells what changed.
+    pub(crate) fn tell(&mut self, lines: &[String], now: Timestamp) {
+        match self {
+            Self::Silent => {}
+            Self::Lines(printer) => {
+                let time = now.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string();
+                for line in lines {
+                    printer.note(&format!("{time} {line}"));
+                }
+            }
+            Self::Bars(bars) => bars.tell(lines),
+        }
+    }
+
+    /// Shows how far the plugins are, and what is in their way.
+    pub(crate) fn show(&mut self, status: &RunStatus, since: Duration, obstacle: &dyn Fn(&str) -> Option<String>) {
+        if let Self::Bars(bars) = self {
+            bars.show(status, since, obstacle);
+        }
+    }
+
+    /// Takes the bars away; they become one line each.
+    pub(crate) fn end(&mut self, status: Option<&RunStatus>) {
+        if let Self::Bars(bars) = self {
+            bars.end(status);
+        }
+    }
+}
+
+impl Bars {
+    fn tell(&self, lines: &[String]) {
+        for line in lines {
+            // Starting and counting is what the bars show by themselves.
+            let shown = ["failed test:", "sends no result", " waits", "connection"];
+            if shown.iter().any(|part| line.contains(part)) {
+                let text = if line.contains("failed test:") {
+                    Tone::Bad.paint(&format!("✗ {line}"))
+                } else {
+                    line.clone()
+                };
+                // A terminal that goes away is found out by the next write.
+                drop(self.all.println(text));
+            } else if let Some(waiting) = &self.waiting {
+                waiting.set_message(line.clone());
+            }
+        }
+    }
+
+    fn show(&mut self, status: &RunStatus, since: Duration, obstacle: &dyn Fn(&str) -> Option<String>) {
+        let views = plugins(status);
+        if views.is_empty() {
+            return;
+        }
+        if let Some(waiting) = self.waiting.take() {
+            waiting.finish_and_clear();
+        }
+        let width = views
+            .iter()
+            .map(|view| view.name.chars().count())
+            .max()
+            .unwrap_or_default();
+        for view in &views {
+            let bar = self.bars.entry(view.name.clone()).or_insert_with(|| {
+                let bar = self.all.add(ProgressBar::no_length());
+                let style = ProgressStyle::with_template("{prefix}  {bar:20}  {pos:>5}/{len:5}  {wide_msg}")
+                    .expect("the template is a constant")
+                    .progress_chars(BAR);
+                bar.set_style(style);
+                bar
+            });
+            bar.set_prefix(format!("{:width$}  {:8}", view.name, view.target()));
+            let (length, position) = extent(view);
+            bar.set_length(length);
+            bar.set_position(position);
+            bar.set_message(message(view, since, obstacle(&view.name)));
+        }
+    }
+
+    fn end(&mut self, status: Option<&RunStatus>) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.finish_and_clear();
+        }
+        for bar in std::mem::take(&mut self.bars).into_values() {
+            bar.finish_and_clear();
+        }
+        let views = status.map(plugins).unwrap_or_default();
+        let width = views
+            .iter()
+            .map(|view| view.name.chars().count())
+            .max()
+            .unwrap_or_default();
+        for view in &views {
+            let verdict = view.verdict().unwrap_or_else(|| "no result".to_owned());
+            self.printer.note(&format!(
+                "{:width$}  {:8}  {}",
+                view.name,
+                view.target(),
+                view.tone().paint(&verdict)
+            ));
+        }
+    }
+}
+
+/// Tests of a plugin for the whole cluster that counts them, targets otherwise.
+fn extent(view: &PluginView) -> (u64, u64) {
+    let whole = |number: i64| u64::try_from(number).unwrap_or_default();
+    match view.progress {
+        Some((total, done, failed)) if view.is_global && total > 0 => (whole(total), whole(done) + failed as u64),
+        _ => (view.targets as u64, view.done as u64),
+    }
+}
+
+fn message(view: &PluginView, since: Duration, obstacle: Option<String>) -> String {
+    if let Some(verdict) = view.verdict() {
+        return view.tone().paint(&verdict);
+    }
+    if view.done == view.targets {
+        return "results are in".to_owned();
+    }
+    let failed = view.progress.map_or(0, |(_, _, failed)| failed);
+    let mut parts = Vec::new();
+    if failed > 0 {
+        parts.push(Tone::Bad.paint(&format!("{failed} failed")));
+    }
+    parts.push(obstacle.unwrap_or_else(|| elapsed(since)));
+    parts.join("  ")
+}

@@ -1,0 +1,283 @@
+//! A run as a sequence of lines: one for each change that matters, none twice. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sono_kube::{Pod, stuck};
+use sono_types::{OverallStatus, RunStatus, status::plugin_status};
+
+use super::counts::{PluginView, plugins};
+use crate::aggregator;
+
+/// How long something may be in the way before it is talked about.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What has been told so far.
+#[derive(Debug)]
+pub(crate) struct Story {
+    started: Timestamp,
+    status: Option<RunStatus>,
+    running: bool,
+    waiting_told: bool,
+    /// What is in the way of which pod, and since when it has been.
+    obstacles: BTreeMap<String, (String, Timestamp)>,
+    told: BTreeSet<String>,
+}
+
+impl Story {
+    pub(crate) fn new(started: Timestamp) -> Self {
+        Self {
+            started,
+            status: None,
+            running: false,
+            waiting_told: false,
+            obstacles: BTreeMap::new(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Lines for the pods as they are now. To be asked again after a second, because time is a change too.
+    pub(crate) fn pods<'a>(&mut self, pods: impl Iterator<Item = &'a Pod>, now: Timestamp) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut obstacles = BTreeMap::new();
+        for pod in pods {
+            let is_aggregator = aggregator::is_aggregator(pod);
+            if is_aggregator && !self.running && aggregator::phase(pod) == "Running" {
+                self.running = true;
+                lines.push(format!(
+                    "aggregator runs on {}",
+                    aggregator::node(pod).unwrap_or("its node")
+                ));
+            }
+            if pod.metadata.deletion_timestamp.is_some() {
+                continue;
+            }
+            let Some(why) = stuck::explain(pod, now) else { continue };
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            let key = without_times(&why);
+            let since = self
+                .obstacles
+                .get(&name)
+                .filter(|(known, _)| *known == key)
+                .map_or(now, |(_, since)| *since);
+            obstacles.insert(name, (key.clone(), since));
+            if now.duration_since(since).unsigned_abs() < PATIENCE {
+                continue;
+            }
+            let subject = match aggregator::plugin_of(pod) {
+                Some(plugin) => plugin.to_owned(),
+                None if is_aggregator => "aggregator".to_owned(),
+                None => continue,
+            };
+            if self.told.insert(format!("{subject} {key}")) {
+                let node = aggregator::node(pod)
+                    .filter(|_| !is_aggregator)
+                    .map(|node| format!(" on {node}"));
+                lines.push(format!("{subject} waits{}: {why}", node.unwrap_or_default()));
+            }
+        }
+        self.obstacles = obstacles;
+        let late = now.duration_since(self.started).unsigned_abs() >= PATIENCE;
+        if late && !self.running && !self.waiting_told {
+            self.waiting_told = true;
+            if lines.is_empty() && self.told.is_empty() {
+                lines.push("waiting for the aggregator's pod to start".to_owned());
+            }
+        }
+        lines
+    }
+
+    /// What is in the way of a plugin's pods, for a screen that has room for it.
+    pub(crate) fn obstacle<'a>(
+        &self,
+        pods: impl Iterator<Item = &'a Pod>,
+        plugin: &str,
+        now: Timestamp,
+    ) -> Option<String> {
+        pods.filter(|pod| aggregator::plugin_of(pod) == Some(plugin))
+            .filter(|pod| {
+                let name = pod.metadata.name.as_deref().unwrap_or_default();
+                self.obstacles
+                    .get(name)
+                    .is_some_and(|(_, since)| now.duration_since(*since).unsigned_abs() >= PATIENCE)
+            })
+            .find_map(|pod| stuck::explain(pod, now))
+    }
+
+    /// Lines for what is new in `next`.
+    pub(crate) fn status(&mut self, next: &RunStatus) -> Vec<String> {
+        let mut lines = Vec::new();
+        let before = self.status.replace(next.clone()).unwrap_or_default();
+        let known: BTreeMap<String, PluginView> = plugins(&before)
+            .into_iter()
+            .map(|view| (view.name.clone(), view))
+            .collect();
+        for view in plugins(next) {
+            let name = &view.name;
+            let old = known.get(name).cloned().unwrap_or_default();
+            if old.targets == 0 {
+                let place = if view.is_global {
+                    String::new()
+                } else {
+                    format!(" on {}", view.target())
+                };
+                lines.push(format!("{name} started{place}"));
+            }
+            let total = |view: &PluginView| view.progress.map_or(0, |(total, _, _)| total);
+            if total(&view) != total(&old) && view.is_global && total(&view) > 0 {
+                lines.push(format!("{name} has {} tests", total(&view)));
+            }
+            lines.extend(new_failures(&before, next, name));
+            for node in view.broken.iter().filter(|node| !old.broken.contains(node)) {
+                let place = if view.is_global {
+                    String::new()
+                } else {
+                    format!(" from {node}")
+                };
+                lines.push(format!("{name} sends no result{place}"));
+            }
+            let all_done = view.done == view.targets;
+            if all_done && old.done != old.targets.max(1) && view.broken.len() < view.targets {
+                let place = if view.is_global {
+                    String::new()
+                } else {
+                    format!(" from {}", view.target())
+                };
+                lines.push(format!("{name} has sent its results{place}"));
+            }
+            if let Some(verdict) = view.verdict()
+                && old.verdict().is_none()
+            {
+                lines.push(format!("{name} {verdict}"));
+            }
+        }
+        if next.status == OverallStatus::PostProcessing && before.status != next.status {
+            lines.push("all plugins are done; the aggregator packs the results".to_owned());
+        }
+        lines
+    }
+}
+
+/// Tests that have failed since.
+fn new_failures(before: &RunStatus, next: &RunStatus, plugin: &str) -> Vec<String> {
+    let failures = |status: &RunStatus| -> Vec<(String, String)> {
+        let rows = status
+            .rows()
+            .iter()
+            .filter(|row| row.plugin == plugin && row.status == plugin_status::RUNNING);
+        rows.filter_map(|row| Some((row.node.clone(), row.progress.as_ref()?)))
+            .flat_map(|(node, progress)| {
+                progress
+                    .failures
+                    .iter()
+                    .map(move |failure| (node.clone(), failure.clone()))
+            })
+            .collect()
+    };
+    let known: BTreeSet<(String, String)> = failures(before).into_iter().collect();
+    failures(next)
+        .into_iter()
+        .filter(|failure| !known.contains(failure))
+        .map(|(_, test)| format!("{plugin} failed test: {test}"))
+        .collect()
+}
+
+/// The same trouble a second later is the same trouble.
+fn without_times(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn status(value: Value) -> RunStatus {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let mut story = Story::new(Timestamp::UNIX_EPOCH);
+        let running = json!({"status": "running", "plugins": [
+            {"plugin": "e2e", "node": "global", "status": "running"},
+            {"plugin": "logs", "node": "n1", "status": "running"},
+            {"plugin": "logs", "node": "n2", "status": "running"}]});
+        assert_eq!(
+            story.status(&status(running.clone())),
+            ["e2e started", "logs started on 2 nodes"]
+        );
+        assert_eq!(story.status(&status(running.clone())), Vec::<String>::new());
+        let mut later = running;
+        later["plugins"][0]["progress"] = json!({"name": "e2e", "node": "global",
+            "timestamp": "2026-01-01T00:00:00Z", "total": 414, "completed": 3, "failures": ["[sig] a"]});
+        later["plugins"][1]["status"] = "complete".into();
+        assert_eq!(
+            story.status(&status(later.clone())),
+            ["e2e has 414 tests", "e2e failed test: [sig] a"]
+        );
+        for row in 0..3 {
+            later["plugins"][row]["status"] = "complete".into();
+        }
+        later["plugins"][2]["status"] = "failed".into();
+        later["status"] = "post-processing".into();
+        assert_eq!(
+            story.status(&status(later.clone())),
+            [
+                "e2e has sent its results",
+                "logs sends no result from n2",
+                "logs has sent its results from 2 nodes",
+                "all plugins are done; the aggregator packs the results"
+            ]
+        );
+        for row in 0..3 {
+            later["plugins"][row]["result-status"] = "passed".into();
+            later["plugins"][row]["result-counts"] = json!({"passed": 1});
+        }
+        later["status"] = "complete".into();
+        assert_eq!(
+            story.status(&status(later)),
+            ["e2e passed: 1 passed", "logs passed: 2 passed"]
+        );
+    }
+
+    #[test]
+    fn an_obstacle_is_told_when_it_lasts_and_only_once() {
+        let start: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let mut story = Story::new(start);
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "p", "labels": {"sonobuoy-plugin": "bench"}},
+            "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i:1"}]},
+            "status": {"phase": "Pending", "startTime": "2026-11-22T10:00:00Z", "containerStatuses": [
+                {"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                 "state": {"waiting": {"reason": "ErrImagePull", "message": "i:1: not found"}}}]}
+        }))
+        .unwrap();
+        let mut told = |seconds: i64| {
+            let now = Timestamp::from_second(start.as_second() + seconds).unwrap();
+            story.pods([&pod].into_iter(), now)
+        };
+        assert_eq!(told(1), Vec::<String>::new());
+        assert_eq!(told(3), ["bench waits on n1: image i:1: not found (ErrImagePull, 3s)"]);
+        assert_eq!(told(4), Vec::<String>::new());
+    }
+
+    #[test]
+    fn silence_is_broken_after_two_seconds() {
+        let start: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let mut story = Story::new(start);
+        let mut told = |seconds: i64| {
+            story.pods(
+                [].into_iter(),
+                Timestamp::from_second(start.as_second() + seconds).unwrap(),
+            )
+        };
+        assert_eq!(told(1), Vec::<String>::new());
+        assert_eq!(told(2), ["waiting for the aggregator's pod to start"]);
+        assert_eq!(told(3), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,155 @@
+//! The tables of `status`, to the letter as scripts know them (cli spec §8.2).
+
+use std::collections::BTreeMap;
+
+use sono_types::{OverallStatus, PluginStatus, ProgressUpdate, RunStatus};
+
+/// One row for each plugin, status and result; below it what that means.
+pub(crate) fn summary(status: &RunStatus) -> String {
+    let mut groups: BTreeMap<(&str, &str, &str), Vec<&PluginStatus>> = BTreeMap::new();
+    let mut entries: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in status.rows() {
+        groups
+            .entry((&row.plugin, &row.status, &row.result_status))
+            .or_default()
+            .push(row);
+        *entries.entry(&row.plugin).or_default() += 1;
+    }
+    let rows = groups.into_iter().map(|((plugin, state, result), rows)| {
+        let single = entries.get(plugin) == Some(&1);
+        let shown = rows.first().and_then(|row| row.progress.as_ref()).filter(|_| single);
+        [
+            plugin.to_owned(),
+            state.to_owned(),
+            result.to_owned(),
+            rows.len().to_string(),
+            progress(shown),
+        ]
+    });
+    table(["PLUGIN", "STATUS", "RESULT", "COUNT", "PROGRESS"], rows.collect())
+        + "\n"
+        + sentence(&status.status).as_str()
+}
+
+/// One row for each expected result; below it what that means.
+pub(crate) fn all(status: &RunStatus) -> String {
+    let rows = status.rows().iter().map(|row| {
+        [
+            row.plugin.clone(),
+            row.node.clone(),
+            row.status.clone(),
+            row.result_status.clone(),
+            progress(row.progress.as_ref()),
+        ]
+    });
+    table(["PLUGIN", "NODE", "STATUS", "RESULT", "PROGRESS"], rows.collect()) + "\n" + sentence(&status.status).as_str()
+}
+
+fn progress(progress: Option<&ProgressUpdate>) -> String {
+    let Some(progress) = progress else { return String::new() };
+    let failed = progress.failures.len();
+    let mut text = format!("Passed:{:3}, Failed:{failed:3}", progress.completed);
+    let remaining = progress.total - progress.completed - i64::try_from(failed).unwrap_or(i64::MAX);
+    if remaining >= 0 {
+        text.push_str(&format!(", Remaining:{remaining:3}"));
+    }
+    text
+}
+
+/// Cells to the right, three spaces between columns, no trimming at the end.
+fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: Vec<[String; COLUMNS]>) -> String {
+    let mut lines = vec![header.map(str::to_owned)];
+    lines.extend(rows);
+    let mut widths = [0; COLUMNS];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count() + 3);
+        }
+    }
+    let line = |cells: &[String; COLUMNS]| -> String {
+        let cells: Vec<String> = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:>width$}"))
+            .collect();
+        cells.concat() + "\n"
+    };
+    lines.iter().map(line).collect::<Vec<String>>().concat()
+}
+
+fn sentence(status: &OverallStatus) -> String {
+    match status {
+        OverallStatus::Running => {
+            "Sonobuoy is still running. Runs can take 60 minutes or more depending on cluster and plugin configuration."
+                .to_owned()
+        }
+        OverallStatus::PostProcessing => "Sonobuoy plugins have completed. Preparing results for download.".to_owned(),
+        OverallStatus::Complete => "Sonobuoy has completed. Use `sonobuoy retrieve` to get results.".to_owned(),
+        OverallStatus::Failed => "Sonobuoy has failed. You can see what happened with `sonobuoy logs`.".to_owned(),
+        OverallStatus::Other(word) => {
+            format!("Sonobuoy is in unknown state \"{word}\". Please report a bug at github.com/vmware-tanzu/sonobuoy")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(plugin: &str, node: &str, status: &str, result: &str, progress: Option<(i64, i64)>) -> PluginStatus {
+        PluginStatus {
+            plugin: plugin.to_owned(),
+            node: node.to_owned(),
+            status: status.to_owned(),
+            result_status: result.to_owned(),
+            progress: progress.map(|(total, completed)| ProgressUpdate {
+                total,
+                completed,
+                failures: vec!["x".to_owned()],
+                ..ProgressUpdate::default()
+            }),
+            ..PluginStatus::default()
+        }
+    }
+
+    fn status() -> RunStatus {
+        RunStatus {
+            plugins: Some(vec![
+                row("e2e", "global", "complete", "failed", Some((2, 1))),
+                row("systemd_logs", "node01", "running", "", None),
+                row("systemd_logs", "node02", "complete", "failed", Some((3, 1))),
+                row("systemd_logs", "node03", "running", "", None),
+            ]),
+            ..RunStatus::default()
+        }
+    }
+
+    #[test]
+    fn the_summary_is_the_known_text() {
+        assert_eq!(
+            summary(&status()),
+            "         PLUGIN     STATUS   RESULT   COUNT                                PROGRESS
+            e2e   complete   failed       1   Passed:  1, Failed:  1, Remaining:  0
+   systemd_logs   complete   failed       1                                        \n   systemd_logs    running                2                                        \n\nSonobuoy is still running. Runs can take 60 minutes or more depending on cluster and plugin configuration."
+        );
+    }
+
+    #[test]
+    fn the_full_table_is_the_known_text() {
+        assert_eq!(
+            all(&RunStatus { status: OverallStatus::Complete, ..status() }),
+            "         PLUGIN     NODE     STATUS   RESULT                                PROGRESS
+            e2e   global   complete   failed   Passed:  1, Failed:  1, Remaining:  0
+   systemd_logs   node01    running                                                 \n   systemd_logs   node02   complete   failed   Passed:  1, Failed:  1, Remaining:  1
+   systemd_logs   node03    running                                                 \n\nSonobuoy has completed. Use `sonobuoy retrieve` to get results."
+        );
+    }
+
+    #[test]
+    fn more_than_all_leaves_nothing_to_tell() {
+        assert_eq!(
+            progress(row("p", "n", "running", "", Some((0, 5))).progress.as_ref()),
+            "Passed:  5, Failed:  1"
+        );
+    }
+}
