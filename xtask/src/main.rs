@@ -10,6 +10,7 @@ mod repository;
 mod say;
 mod step;
 mod test;
+mod tidy;
 mod wait;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Task {
     Test(test::Arguments),
     /// Everything a change has to pass, apart from the tests on a real cluster
     Ci(ci::Arguments),
+    /// The architecture's invariants
+    Tidy,
     /// Tests on a real cluster
     E2e(e2e::Arguments),
 }
@@ -44,6 +47,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Images(arguments) => images::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Ci(arguments) => ci::run(&arguments),
+        Task::Tidy => tidy::run(),
         Task::E2e(arguments) => e2e::run(&arguments),
     }
 }

@@ -1,0 +1,91 @@
+//! `cargo xtask tidy`: the architecture's invariants, as far as a program can see them. One module per rule, each a plain
+//! function over text or values; `workspace` gathers those.
+
+mod clippy;
+mod code;
+mod edges;
+mod enabled;
+mod graph;
+mod length;
+mod manifest;
+mod modules;
+mod names;
+mod violation;
+mod workspace;
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use self::{
+    violation::Violation,
+    workspace::{MemberFiles, Workspace},
+};
+use crate::{repository, say};
+
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    let workspace = workspace::gather(&repository::root())?;
+    let violations = check(&workspace);
+    for violation in &violations {
+        say::data(violation);
+    }
+    let files: usize = workspace.members.iter().map(|files| files.sources.len()).sum();
+    say::progress(format_args!(
+        "tidy: checked {} members, {files} source files, {} packages; violations: {}",
+        workspace.members.len(),
+        workspace.enabled.len(),
+        violations.len(),
+    ));
+    Ok(if violations.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// In the order of paths and lines.
+fn check(workspace: &Workspace) -> Vec<Violation> {
+    let mut violations = edges::check(workspace.members.iter().map(|files| &files.member));
+    let built = enabled::check(&workspace.enabled);
+    violations.extend(
+        built
+            .into_iter()
+            .map(|message| Violation::at("Cargo.lock", None, message)),
+    );
+    for files in &workspace.members {
+        violations.extend(manifest::check(&files.member.path, &files.member.manifest));
+        violations.extend(check_sources(files));
+        if edges::PURE.contains(&files.member.name.as_str()) {
+            violations.extend(check_pure(files, workspace));
+        }
+    }
+    violations.sort();
+    violations
+}
+
+fn check_sources(files: &MemberFiles) -> Vec<Violation> {
+    let texts: BTreeMap<&str, &str> = files
+        .sources
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    let orphans = modules::orphans(&texts, &files.roots);
+    let mut violations: Vec<Violation> = orphans
+        .into_iter()
+        .map(|path| Violation::at(path, None, "no `mod` leads here: declare it or delete it"))
+        .collect();
+    for (path, text) in texts {
+        violations.extend(length::check(path, text));
+        violations.extend(names::check(path, text));
+    }
+    violations
+}
+
+fn check_pure(files: &MemberFiles, workspace: &Workspace) -> Vec<Violation> {
+    let brought = graph::check(&workspace.graph, &files.id, &files.member.name)
+        .into_iter()
+        .map(|message| Violation::at(&files.member.path, None, message));
+    let copy = format!("{}/.clippy.toml", files.directory);
+    let missing = clippy::missing(&workspace.clippy, files.clippy.as_deref().unwrap_or_default())
+        .into_iter()
+        .map(|line| Violation::at(&copy, None, format!("lacks a line of the root's: {line}")));
+    brought.chain(missing).collect()
+}
