@@ -39,16 +39,16 @@ pub struct Common {
 struct Klog {
     #[arg(long = "v", short = 'v', hide = true, global = true)]
     verbosity: Option<String>,
-    #[arg(long, hide = true, global = true, num_args = 0..=1, require_equals = true)]
-    logtostderr: Option<Option<String>>,
-    #[arg(long, hide = true, global = true, num_args = 0..=1, require_equals = true)]
-    alsologtostderr: Option<Option<String>>,
-    #[arg(long = "add_dir_header", hide = true, global = true, num_args = 0..=1, require_equals = true)]
-    add_dir_header: Option<Option<String>>,
-    #[arg(long = "skip_headers", hide = true, global = true, num_args = 0..=1, require_equals = true)]
-    skip_headers: Option<Option<String>>,
-    #[arg(long = "skip_log_headers", hide = true, global = true, num_args = 0..=1, require_equals = true)]
-    skip_log_headers: Option<Option<String>>,
+    #[arg(long, hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    logtostderr: Option<String>,
+    #[arg(long, hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    alsologtostderr: Option<String>,
+    #[arg(long = "add_dir_header", hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    add_dir_header: Option<String>,
+    #[arg(long = "skip_headers", hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    skip_headers: Option<String>,
+    #[arg(long = "skip_log_headers", hide = true, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    skip_log_headers: Option<String>,
     #[arg(long, hide = true, global = true)]
     stderrthreshold: Option<String>,
     #[arg(long, hide = true, global = true)]

@@ -216,8 +216,8 @@ fn of_container(
             since: now,
             limit: Duration::ZERO,
             message: format!(
-                "container {name} of {place} was restarted {} times{why}; its log says more",
-                container.restart_count
+                "container {name} of {place} was restarted {}{why}; its log says more",
+                times(container.restart_count)
             ),
         });
     }
@@ -363,6 +363,15 @@ pub(crate) fn latest_change(pod: &Pod, now: Timestamp) -> Timestamp {
         .flatten();
     let changes = conditions.filter_map(|condition| condition.last_transition_time.as_ref().map(|time| time.0));
     changes.chain(start).max().unwrap_or(now)
+}
+
+/// `once`, `3 times`.
+pub(crate) fn times(number: i32) -> String {
+    match number {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        number => format!("{number} times"),
+    }
 }
 
 /// On one line and without a full stop, to stand inside a sentence.

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::{
     elapsed,
     image::pull_reason,
-    judge::{condition, containers, ending, image_of, latest_change, phase, sentence},
+    judge::{condition, containers, ending, image_of, latest_change, phase, sentence, times},
 };
 
 /// Making containers takes a while; before that there is nothing to explain.
@@ -73,8 +73,9 @@ pub fn explain(pod: &Pod, now: Timestamp) -> Option<String> {
                     .map(|last| format!(", the last time with {}", ending(last)))
                     .unwrap_or_default();
                 Some(format!(
-                    "container {} was restarted {} times{last}",
-                    container.name, container.restart_count
+                    "container {} was restarted {}{last}",
+                    container.name,
+                    times(container.restart_count)
                 ))
             }
             "" | "ContainerCreating" | "PodInitializing" => {

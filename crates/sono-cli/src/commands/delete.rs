@@ -1,4 +1,7 @@
-//! `sono delete`: pods first and at once, because a namespace with running pods in it goes slowly.
+//! `sono delete`: pods first, with hardly any grace, because a namespace with running pods in it goes slowly.
+//!
+//! The namespace is asked to go right after, without waiting for the pods: its controller lets five seconds pass before
+//! it looks, and by then they are gone.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -74,7 +77,8 @@ impl Job<'_> {
             Some(namespace) => {
                 let label = format!("/metadata/labels/{}", CREATED_BY.0.replace('/', "~1"));
                 let ours = text(&namespace, &label) == CREATED_BY.1;
-                self.pods(wait).await?;
+                // A namespace on its way takes no new pods, so whoever waits for it need not wait for them.
+                self.pods(wait && !ours).await?;
                 if ours {
                     self.cluster
                         .delete(Kind::Namespace, None, self.namespace, None)
@@ -84,7 +88,7 @@ impl Job<'_> {
                 } else {
                     self.left_behind().await?;
                 }
-                self.say(ours, wait);
+                self.say(ours);
                 if wait && ours {
                     gone(self.cluster.watch_named(Kind::Namespace, None, self.namespace), |_| {}).await?;
                     self.printer.note(&format!("namespace `{}` is gone", self.namespace));
@@ -97,12 +101,12 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn say(&self, ours: bool, wait: bool) {
+    fn say(&self, ours: bool) {
         let namespace = self.namespace;
-        self.printer.note(&match (ours, wait) {
-            (true, true) => format!("the run's pods are gone; namespace `{namespace}` goes"),
-            (true, false) => format!("namespace `{namespace}` goes, and all that is in it"),
-            (false, _) => format!("the run is removed; namespace `{namespace}` was not made by sono and stays"),
+        self.printer.note(&if ours {
+            format!("namespace `{namespace}` goes, and all that is in it")
+        } else {
+            format!("the run is removed; namespace `{namespace}` was not made by sono and stays")
         });
     }
 
