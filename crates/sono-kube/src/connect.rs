@@ -37,7 +37,7 @@ pub(crate) struct Names {
 }
 
 async fn configuration(connection: &Connection) -> Result<(Config, Names), KubeError> {
-    let unusable = |error: KubeconfigError| KubeError::Configuration(Cause::of(&error));
+    let unusable = |error: KubeconfigError| KubeError::Configuration(cause(&error));
     let kubeconfig = match &connection.kubeconfig {
         Some(path) => Kubeconfig::read_from(path).map_err(unusable)?,
         None => match Kubeconfig::read() {
@@ -68,6 +68,18 @@ async fn configuration(connection: &Connection) -> Result<(Config, Names), KubeE
     Ok((config, Names { context, user }))
 }
 
+/// In the user's words where the client's own would hide what is wrong.
+fn cause(error: &KubeconfigError) -> Cause {
+    Cause(match error {
+        KubeconfigError::ReadConfig(error, path) => format!("{}: {error}", path.display()),
+        KubeconfigError::LoadContext(name) => format!("it has no context `{name}`"),
+        KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster `{name}`"),
+        KubeconfigError::CurrentContextNotSet => "it has no current context".to_owned(),
+        // The others end with what is behind them.
+        other => other.to_string(),
+    })
+}
+
 /// No file at the place where one is looked for without being told.
 fn is_absent(error: &KubeconfigError) -> bool {
     match error {
@@ -78,6 +90,6 @@ fn is_absent(error: &KubeconfigError) -> bool {
 }
 
 fn in_cluster(absent: &KubeconfigError) -> Result<(Config, Names), KubeError> {
-    let config = Config::incluster().map_err(|_| KubeError::NoConfiguration(Cause(absent.to_string())))?;
+    let config = Config::incluster().map_err(|_| KubeError::NoConfiguration(cause(absent)))?;
     Ok((config, Names::default()))
 }

@@ -1,4 +1,5 @@
 //! The adapter against the fake API.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
@@ -197,7 +198,7 @@ async fn an_unknown_context_is_named() {
         ),
         (
             "the cluster configuration cannot be used".to_owned(),
-            "failed to load current context: nowhere".to_owned()
+            "it has no context `nowhere`".to_owned()
         )
     );
 }

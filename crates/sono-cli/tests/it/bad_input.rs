@@ -1,0 +1,200 @@
+//! Bad input: each with its message.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+use sono_testkit::{FakeApi, forbidden};
+
+use crate::{Said, failure, sono, with_cluster};
+
+const PLUGIN: &str = "sonobuoy-config:\n  driver: Job\n  plugin-name: mine\nspec:\n  image: i\n  name: c\n";
+
+fn with_files(files: &[(&str, &str)], arguments: &[&str]) -> Said {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs_err::write(directory.path().join(name), text).unwrap();
+    }
+    let mut said = sono(directory.path(), arguments);
+    said.stderr = said.stderr.replace(directory.path().to_str().unwrap(), "HOME");
+    said
+}
+
+#[test]
+fn an_unknown_driver() {
+    let text = PLUGIN.replace("Job", "Deamonset");
+    assert_eq!(
+        with_files(&[("p.yaml", &text)], &["run", "-p", "p.yaml"]),
+        failure(
+            "error: plugin definition `p.yaml` has a problem\n  p.yaml:2:11   unknown driver `Deamonset`; one of Job, DaemonSet (did you mean DaemonSet?)\n"
+        )
+    );
+}
+
+#[test]
+fn yaml_that_does_not_parse() {
+    assert_eq!(
+        with_files(
+            &[("p.yaml", "sonobuoy-config:\n  driver: [Job\nspec: 1\n")],
+            &["run", "-p", "p.yaml"]
+        ),
+        failure(
+            "error: plugin definition `p.yaml` has a problem\n  p.yaml:3:5   is no YAML: illegal placement of ':' indicator\n"
+        )
+    );
+}
+
+#[test]
+fn two_plugins_of_one_name() {
+    assert_eq!(
+        with_files(
+            &[("a.yaml", PLUGIN), ("b.yaml", PLUGIN)],
+            &["run", "-p", "a.yaml", "-p", "b.yaml"]
+        ),
+        failure(
+            "error: plugin definition `b.yaml` has a problem\n  b.yaml   plugin names must be unique, got duplicated plugin name 'mine' (also in a.yaml)\n"
+        )
+    );
+}
+
+#[test]
+fn a_plugin_that_is_not_there() {
+    assert_eq!(
+        with_files(&[], &["run", "-p", "typo"]),
+        failure(
+            "error: there is no plugin `typo`: no such file or directory\n  hint:  built-in plugins: e2e, host-check, systemd-logs\n"
+        )
+    );
+}
+
+#[test]
+fn no_cluster_at_all() {
+    assert_eq!(
+        with_files(&[], &["status"]),
+        failure(
+            "error: there is no cluster to talk to: no kubeconfig, and this is no pod of a cluster\n  cause: HOME/.kube/config: No such file or directory (os error 2)\n  hint:  name one with --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local\n"
+        )
+    );
+    assert_eq!(
+        with_files(&[], &["--kubeconfig", "nowhere.yaml", "status"]),
+        failure(
+            "error: the cluster configuration cannot be used\n  cause: nowhere.yaml: No such file or directory (os error 2)\n  hint:  kubectl config get-contexts lists what there is\n"
+        )
+    );
+}
+
+#[test]
+fn an_unreachable_cluster() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let kubeconfig = format!(
+        "current-context: c\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+    );
+    assert_eq!(
+        with_files(&[("k.yaml", &kubeconfig)], &["run", "--kubeconfig", "k.yaml"]),
+        failure(&format!(
+            "error: the cluster at {server} cannot be reached\n  cause: Connection refused (os error 111)\n  hint:  is it running? kubectl cluster-info; another one is chosen with --context or --kubeconfig\n"
+        ))
+    );
+}
+
+#[test]
+fn no_permission_for_the_namespace() {
+    let api = FakeApi::start();
+    api.fail(
+        "POST",
+        "/api/v1/namespaces",
+        forbidden("ci", "create", "namespaces", None),
+    );
+    assert_eq!(
+        with_cluster(&api, &["run"]),
+        failure(
+            "error: cannot create namespace `sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"namespaces\" at the cluster scope\n  hint:  use a namespace that exists: sono run -n mine --aggregator-permissions namespaceAdmin\n"
+        )
+    );
+}
+
+#[test]
+fn no_permission_for_roles_takes_the_namespace_away_again() {
+    let api = FakeApi::start();
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    api.fail("POST", path, forbidden("ci", "create", "clusterroles", None));
+    assert_eq!(
+        with_cluster(&api, &["run"]),
+        failure(
+            "what had been created for this run is removed again\nerror: cannot create ClusterRole `sonobuoy-serviceaccount-sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"clusterroles\" at the cluster scope\n  hint:  ask for less: --aggregator-permissions namespaceAdmin, in a namespace that exists\n"
+        )
+    );
+    assert_eq!(api.get("namespaces", None, "sonobuoy"), None);
+    assert_eq!(api.all("clusterrolebindings"), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn a_namespace_that_is_there() {
+    let api = FakeApi::start();
+    assert_eq!(
+        with_cluster(&api, &["run", "-n", "default"]),
+        failure(
+            "error: namespace `default` already exists\n  hint:  another one: sono run -n NAME; or this one as it is: --aggregator-permissions namespaceAdmin\n"
+        )
+    );
+}
+
+#[test]
+fn a_namespace_with_a_run_in_it() {
+    let api = FakeApi::start();
+    api.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "sonobuoy-config-cm", "namespace": "default"}}));
+    let expected = failure(
+        "error: namespace `default` already holds a run\n  hint:  remove it: sono delete -n default --wait; or use another: sono run -n NAME\n",
+    );
+    assert_eq!(with_cluster(&api, &["run", "-n", "default"]), expected);
+    assert_eq!(
+        with_cluster(
+            &api,
+            &["run", "-n", "default", "--aggregator-permissions", "namespaceAdmin"]
+        ),
+        expected
+    );
+}
+
+#[test]
+fn a_namespace_on_its_way_out() {
+    let api = FakeApi::start();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "sonobuoy"}, "status": {"phase": "Terminating"}}));
+    let expected = failure(
+        "error: namespace `sonobuoy` is being deleted\n  hint:  wait for it: kubectl wait --for=delete namespace/sonobuoy; or use another: sono run -n NAME\n",
+    );
+    assert_eq!(with_cluster(&api, &["run"]), expected);
+    assert_eq!(
+        with_cluster(&api, &["run", "--aggregator-permissions", "namespaceAdmin"]),
+        expected
+    );
+}
+
+#[test]
+fn a_namespace_that_must_be_there_and_is_not() {
+    let api = FakeApi::start();
+    assert_eq!(
+        with_cluster(
+            &api,
+            &["run", "-n", "mine", "--aggregator-permissions", "namespaceAdmin"]
+        ),
+        failure(
+            "error: there is no namespace `mine`\n  hint:  kubectl create namespace mine; only --aggregator-permissions clusterAdmin creates it\n"
+        )
+    );
+}
+
+#[test]
+fn wrong_usage_ends_with_one() {
+    let said = with_files(&[], &["run", "--wait=soon"]);
+    assert_eq!(
+        (said.code, said.stderr.lines().next().unwrap()),
+        (
+            1,
+            "error: invalid value 'soon' for '--wait [<TIME>]': neither minutes, such as 30, nor a duration, such as 1h30m"
+        )
+    );
+}

@@ -1,0 +1,342 @@
+//! Commands against the fake API.
+
+use std::{thread, time::Duration};
+
+use serde_json::{Value, json};
+use sono_testkit::FakeApi;
+
+use crate::{Said, command, failure, normalized, said, sono, with_cluster};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn success(stdout: &str, stderr: &str) -> Said {
+    Said {
+        code: 0,
+        stdout: stdout.to_owned(),
+        stderr: stderr.to_owned(),
+    }
+}
+
+fn aggregator(status: Option<&Value>, phase: &str) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}},
+        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
+        "status": {"phase": phase},
+    });
+    if let Some(status) = status {
+        pod["metadata"]["annotations"] = json!({"sonobuoy.hept.io/status": status.to_string()});
+    }
+    pod
+}
+
+fn with_aggregator(status: Option<&Value>, phase: &str) -> FakeApi {
+    let api = FakeApi::start();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
+    api.put(aggregator(status, phase));
+    api
+}
+
+fn running() -> Value {
+    json!({"plugins": [{"plugin": "p", "node": "global", "status": "running", "result-status": "", "result-counts": null}],
+        "status": "running", "tar-info": {"name": "", "created": "0001-01-01T00:00:00Z", "sha256": "", "size": 0}})
+}
+
+fn complete() -> Value {
+    json!({"plugins": [{"plugin": "p", "node": "global", "status": "complete", "result-status": "passed",
+            "result-counts": {"passed": 2}}],
+        "status": "complete", "tar-info": {"name": "a.tar.gz", "created": "2026-01-01T00:00:00Z", "sha256": "ab", "size": 1}})
+}
+
+/// Waits until the API holds an object.
+fn wait_for(api: &FakeApi, plural: &str, name: &str, wanted: fn(Option<&Value>) -> bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let namespace = Some("sonobuoy").filter(|_| plural != "namespaces");
+    runtime
+        .block_on(api.wait_for(plural, namespace, name, LIMIT, wanted))
+        .expect("it did not come");
+}
+
+#[test]
+fn a_run_is_created_and_waited_for() {
+    let api = FakeApi::start();
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = api.write_kubeconfig(directory.path());
+    let child = command(directory.path())
+        .env("KUBECONFIG", kubeconfig)
+        .args(["--wait", "run"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for(&api, "pods", "sonobuoy", |pod| pod.is_some());
+    for status in [None, Some(running()), Some(complete())] {
+        api.put(aggregator(status.as_ref(), "Running"));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        normalized(&api, said(&output)),
+        success(
+            "",
+            "run … in namespace sonobuoy, created in …\n… aggregator runs on node1\n… p started\n… p has sent its results\n… p passed: 2 passed\nrun passed in …\nresults: sono retrieve\n"
+        )
+    );
+    let created: Vec<String> = api
+        .requests()
+        .into_iter()
+        .filter(|request| request.starts_with("POST"))
+        .collect();
+    assert_eq!(created.first().map(String::as_str), Some("POST /api/v1/namespaces"));
+    assert_eq!(
+        created.last().map(String::as_str),
+        Some("POST /api/v1/namespaces/sonobuoy/pods")
+    );
+    assert_eq!(created.len(), 8, "{created:?}");
+}
+
+#[test]
+fn a_run_that_is_not_waited_for_says_what_is_next() {
+    let api = FakeApi::start();
+    assert_eq!(
+        with_cluster(&api, &["run", "-n", "mine"]),
+        success("", "run … in namespace mine, created in …\nnext: sono wait -n mine\n")
+    );
+}
+
+#[test]
+fn a_run_that_is_deleted_while_it_is_waited_for() {
+    let api = with_aggregator(Some(&running()), "Running");
+    let waiting = thread::scope(|scope| {
+        let waiting = scope.spawn(|| with_cluster(&api, &["wait"]));
+        while !api
+            .requests()
+            .iter()
+            .any(|request| request == "GET /api/v1/namespaces/sonobuoy/pods")
+        {
+            thread::yield_now();
+        }
+        api.remove("pods", Some("sonobuoy"), "sonobuoy");
+        waiting.join().unwrap()
+    });
+    assert_eq!(waiting.code, 1);
+    let last = waiting.stderr.lines().find(|line| line.starts_with("error:")).unwrap();
+    let possible = [
+        "error: the run was deleted while it was waited for: the aggregator's pod is gone",
+        // It was gone before the first list.
+        "error: there is no run in namespace `sonobuoy`",
+    ];
+    assert!(possible.contains(&last), "{}", waiting.stderr);
+}
+
+#[test]
+fn an_aggregator_that_cannot_start_is_explained() {
+    let mut pod = aggregator(None, "Pending");
+    pod["status"]["startTime"] = "2026-01-01T00:00:00Z".into();
+    pod["status"]["containerStatuses"] = json!([{"name": "kube-sonobuoy", "image": "", "imageID": "", "ready": false,
+        "restartCount": 0, "state": {"waiting": {"reason": "ErrImagePull", "message": "i: not found"}}}]);
+    let api = with_aggregator(None, "Pending");
+    api.put(pod);
+    assert_eq!(
+        with_cluster(&api, &["wait"]),
+        failure(
+            "error: the aggregator does not run\n  image i of container kube-sonobuoy of pod sonobuoy on node node1: not found (ErrImagePull for 5m); correct the image's name, load it onto the node, or give credentials\n  hint:  sono logs -p sonobuoy; sono delete removes the run\n"
+        )
+    );
+    let status = with_cluster(&api, &["status", "--json"]);
+    assert_eq!(
+        (status.code, status.stdout.as_str()),
+        (
+            1,
+            "The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: i: not found\n"
+        )
+    );
+    assert!(
+        status
+            .stderr
+            .starts_with("aggregator: image i: not found (ErrImagePull, "),
+        "{}",
+        status.stderr
+    );
+}
+
+#[test]
+fn waiting_has_an_end() {
+    let api = with_aggregator(Some(&running()), "Running");
+    assert_eq!(
+        with_cluster(&api, &["wait", "--wait", "100ms"]),
+        failure(
+            "… aggregator runs on node1\n… p started\nerror: the run is not complete after 100ms; it goes on\n  hint:  sono status says how far it is, sono wait waits again\n"
+        )
+    );
+}
+
+#[test]
+fn status_is_what_scripts_read() {
+    let api = with_aggregator(Some(&complete()), "Running");
+    let json = with_cluster(&api, &["--kubeconfig", "kubeconfig", "status", "--json"]);
+    assert_eq!(
+        json,
+        success(
+            "{\"plugins\":[{\"plugin\":\"p\",\"node\":\"global\",\"status\":\"complete\",\"result-status\":\"passed\",\"result-counts\":{\"passed\":2}}],\"status\":\"complete\",\"tar-info\":{\"name\":\"a.tar.gz\",\"created\":\"2026-01-01T00:00:00Z\",\"sha256\":\"ab\",\"size\":1}}\n",
+            ""
+        )
+    );
+    assert_eq!(
+        with_cluster(&api, &["status"]),
+        success(
+            "   PLUGIN     STATUS   RESULT   COUNT   PROGRESS\n        p   complete   passed       1           \n\nSonobuoy has completed. Use `sonobuoy retrieve` to get results.\n",
+            ""
+        )
+    );
+}
+
+#[test]
+fn a_run_that_has_no_status_yet_is_no_error() {
+    let api = with_aggregator(None, "Pending");
+    assert_eq!(
+        with_cluster(&api, &["status", "--json"]),
+        success(
+            "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n",
+            ""
+        )
+    );
+}
+
+#[test]
+fn without_a_run_there_is_nothing_to_say() {
+    let api = FakeApi::start();
+    for command in ["status", "wait", "retrieve"] {
+        assert_eq!(
+            with_cluster(&api, &[command]),
+            failure(
+                "error: there is no namespace `sonobuoy`, so no run in it\n  hint:  start one with sono run, or name another namespace with -n\n"
+            )
+        );
+    }
+}
+
+#[test]
+fn results_that_are_not_ready() {
+    let api = with_aggregator(Some(&running()), "Running");
+    assert_eq!(
+        with_cluster(&api, &["retrieve"]),
+        failure("error: Results not ready yet. Check `sono status` for status.\n  hint:  sono wait waits for them\n")
+    );
+}
+
+#[test]
+fn logs_come_in_whole_lines() {
+    let mut pod = aggregator(Some(&running()), "Running");
+    pod["status"]["containerStatuses"] = json!([{"name": "kube-sonobuoy", "image": "", "imageID": "", "ready": true,
+        "restartCount": 0, "state": {"running": {}}}]);
+    let api = with_aggregator(None, "Running");
+    api.put(pod);
+    api.put_log("sonobuoy", "sonobuoy", "kube-sonobuoy", "one\ntwo");
+    for plugin in [None, Some("sonobuoy")] {
+        let arguments: Vec<&str> = ["logs"]
+            .into_iter()
+            .chain(plugin.iter().flat_map(|name| ["-p", name]))
+            .collect();
+        assert_eq!(
+            with_cluster(&api, &arguments),
+            success("sonobuoy/kube-sonobuoy: one\nsonobuoy/kube-sonobuoy: two\n", "")
+        );
+    }
+    api.put(aggregator(Some(&complete()), "Running"));
+    assert_eq!(with_cluster(&api, &["logs", "-f"]).code, 0);
+}
+
+#[test]
+fn deleting_leaves_nothing_of_ours_behind() {
+    let api = FakeApi::start();
+    with_cluster(&api, &["run"]);
+    assert_eq!(
+        with_cluster(&api, &["delete", "--wait"]),
+        success(
+            "",
+            "namespace `sonobuoy` goes, and all that is in it\nnamespace `sonobuoy` is gone\n"
+        )
+    );
+    for plural in ["pods", "clusterroles", "clusterrolebindings", "configmaps"] {
+        assert_eq!(api.all(plural), Vec::<Value>::new(), "{plural}");
+    }
+    assert_eq!(
+        with_cluster(&api, &["delete", "--wait", "--all"]),
+        success("", "there is no namespace `sonobuoy`\n")
+    );
+}
+
+#[test]
+fn a_namespace_of_someone_else_stays() {
+    let api = FakeApi::start();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}));
+    api.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": "mine"}}));
+    let mine = ["-n", "mine", "--aggregator-permissions", "namespaceAdmin"];
+    let ran = with_cluster(&api, &[&["run"], &mine[..]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(
+        with_cluster(&api, &["delete", "-n", "mine", "--wait"]),
+        success(
+            "",
+            "the run is removed; namespace `mine` was not made by sono and stays\n"
+        )
+    );
+    let left: Vec<String> = [
+        "pods",
+        "services",
+        "configmaps",
+        "serviceaccounts",
+        "roles",
+        "rolebindings",
+    ]
+    .into_iter()
+    .flat_map(|plural| api.all(plural))
+    .map(|object| object["metadata"]["name"].as_str().unwrap().to_owned())
+    .collect();
+    assert_eq!(left, ["other"]);
+    assert!(api.get("namespaces", None, "mine").is_some());
+}
+
+#[test]
+fn gen_needs_no_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = sono(directory.path(), &["gen", "-n", "x"]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let documents = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let kinds: Vec<&str> = documents
+        .iter()
+        .map(|document| document["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "Namespace",
+            "ServiceAccount",
+            "ClusterRoleBinding",
+            "ClusterRole",
+            "ConfigMap",
+            "ConfigMap",
+            "Pod",
+            "Service"
+        ]
+    );
+    assert_eq!(
+        sono(directory.path(), &["gen", "-p", "e2e"]),
+        failure(
+            "error: the image of plugin `e2e` depends on the cluster's version\n  hint:  say which: --kubernetes-version v1.37.2\n"
+        )
+    );
+}
+
+#[test]
+fn the_short_version_is_one_word() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(
+        sono(directory.path(), &["version", "--short"]),
+        success(concat!("v", env!("CARGO_PKG_VERSION"), "\n"), "")
+    );
+}

@@ -1,0 +1,106 @@
+//! The program as a process: what it prints, where, and with which code it ends.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod archives;
+mod bad_input;
+mod cluster;
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use sono_testkit::FakeApi;
+
+/// Code, standard output and standard error.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// `sono` in an environment of its own.
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("sono"));
+    command
+        .current_dir(directory)
+        .env_clear()
+        .env("HOME", directory)
+        .env("PATH", "/nowhere")
+        .env("TZ", "UTC");
+    command
+}
+
+fn said(output: &Output) -> Said {
+    Said {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+        stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+    }
+}
+
+fn sono(directory: &Path, arguments: &[&str]) -> Said {
+    said(&command(directory).args(arguments).output().unwrap())
+}
+
+/// `sono` with a kubeconfig that leads to `api`. What differs from run to run is written as `URL` and `…`.
+fn with_cluster(api: &FakeApi, arguments: &[&str]) -> Said {
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = api.write_kubeconfig(directory.path());
+    let output = command(directory.path())
+        .env("KUBECONFIG", kubeconfig)
+        .args(arguments)
+        .output()
+        .unwrap();
+    normalized(api, said(&output))
+}
+
+fn normalized(api: &FakeApi, said: Said) -> Said {
+    let text = |text: String| -> String {
+        text.replace(api.url(), "URL")
+            .lines()
+            .map(|line| format!("{}\n", without_times(line)))
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    Said {
+        code: said.code,
+        stdout: text(said.stdout),
+        stderr: text(said.stderr),
+    }
+}
+
+/// Times at the start of a line and durations at its end, and the run's identity.
+fn without_times(line: &str) -> String {
+    let is_time = |text: &str| {
+        text.len() == 9
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                2 | 5 => byte == b':',
+                8 => byte == b' ',
+                _ => byte.is_ascii_digit(),
+            })
+    };
+    let line = match line.split_at_checked(9) {
+        Some((time, rest)) if is_time(time) => format!("… {rest}"),
+        _ => line.to_owned(),
+    };
+    let line = match (line.strip_prefix("run "), line.find(" in namespace ")) {
+        (Some(_), Some(at)) => format!("run …{}", &line[at..]),
+        _ => line,
+    };
+    match line.rsplit_once(" in ") {
+        Some((start, end)) if end.ends_with('s') && end.starts_with(|letter: char| letter.is_ascii_digit()) => {
+            format!("{start} in …")
+        }
+        _ => line,
+    }
+}
+
+fn failure(stderr: &str) -> Said {
+    Said {
+        code: 1,
+        stdout: String::new(),
+        stderr: stderr.to_owned(),
+    }
+}
