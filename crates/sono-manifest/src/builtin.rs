@@ -126,7 +126,7 @@ fn systemd_logs(images: &Images) -> Definition {
 /// capability, and cannot write to them.
 fn host_check(images: &Images) -> Definition {
     let spec = json!({
-        "command": ["/sonobuoy", "host-check"],
+        "command": ["/sonobuoy", "host-check", "--stay"],
         "env": [
             { "name": "SONO_HOST_ROOT", "value": "/host" },
             { "name": env::NODE_NAME, "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },

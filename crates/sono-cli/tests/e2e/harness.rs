@@ -1,0 +1,206 @@
+//! Running the built `sono` on the cluster that `KUBECONFIG` names.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+/// What a command said.
+pub(crate) struct Said {
+    arguments: Vec<String>,
+    output: Output,
+}
+
+impl Said {
+    /// Standard output of a command that must succeed.
+    pub(crate) fn success(&self) -> String {
+        assert!(
+            self.output.status.success(),
+            "sono {} ended with {}\n{}\n{}",
+            self.arguments.join(" "),
+            self.output.status,
+            self.stdout(),
+            self.stderr()
+        );
+        self.stdout()
+    }
+
+    fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+/// Runs `sono`.
+pub(crate) fn sono(arguments: &[&str]) -> Said {
+    assert!(
+        std::env::var_os("KUBECONFIG").is_some(),
+        "KUBECONFIG must name a cluster; run `cargo xtask e2e`"
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_sono"))
+        .args(arguments)
+        .output()
+        .expect("sono starts");
+    Said {
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        output,
+    }
+}
+
+/// The text at a JSON pointer, empty where there is none.
+pub(crate) fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// One run in a namespace of its own, deleted at the end.
+pub(crate) struct Run {
+    namespace: String,
+    said: Said,
+    archive: String,
+    _directory: tempfile::TempDir,
+}
+
+impl Run {
+    /// `run --wait` with these plugins (names of files in `plugins/`, or `builtin:NAME`), which must succeed.
+    pub(crate) fn to_the_end(name: &str, plugins: &[&str]) -> Self {
+        Self::start(name, plugins, &["--wait"])
+    }
+
+    /// The same with other flags.
+    pub(crate) fn start(name: &str, plugins: &[&str], flags: &[&str]) -> Self {
+        let namespace = format!("e2e-{name}");
+        sono(&["delete", "-n", &namespace, "--wait"]).success();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/plugins");
+        let files: Vec<String> = plugins
+            .iter()
+            .map(|plugin| match plugin.strip_prefix("builtin:") {
+                Some(name) => name.to_owned(),
+                None => folder.join(format!("{plugin}.yaml")).display().to_string(),
+            })
+            .collect();
+        let mut arguments = vec!["run", "-n", &namespace];
+        arguments.extend(files.iter().flat_map(|file| ["-p", file.as_str()]));
+        arguments.extend(flags);
+        let said = sono(&arguments);
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut run = Self {
+            namespace,
+            said,
+            archive: String::new(),
+            _directory: directory,
+        };
+        run.said.success();
+        let to = run._directory.path().display().to_string();
+        run.archive = sono(&["retrieve", &to, "-n", &run.namespace])
+            .success()
+            .trim()
+            .to_owned();
+        run
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Path of the fetched archive.
+    pub(crate) fn archive(&self) -> &str {
+        &self.archive
+    }
+
+    /// Everything `run` printed.
+    pub(crate) fn output(&self) -> String {
+        format!("{}{}", self.said.stdout(), self.said.stderr())
+    }
+
+    /// `status --json`.
+    pub(crate) fn status(&self) -> Value {
+        let json = sono(&["status", "-n", &self.namespace, "--json"]).success();
+        serde_json::from_str(&json).expect("status --json prints JSON")
+    }
+
+    /// A file of the archive.
+    pub(crate) fn file(&self, name: &str) -> String {
+        let bundle = sono_bundle::Bundle::open(&PathBuf::from(&self.archive)).expect("an archive");
+        let bytes = bundle
+            .read(name)
+            .expect("a readable archive")
+            .unwrap_or_else(|| panic!("no {name} in the archive"));
+        String::from_utf8(bytes).expect("text")
+    }
+
+    /// A plugin's tree of results.
+    pub(crate) fn results(&self, plugin: &str) -> Value {
+        let yaml = self.file(&format!("plugins/{plugin}/sonobuoy_results.yaml"));
+        sono_types::yaml::first_document(&yaml).expect("a tree of results")
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let said = sono(&["delete", "-n", &self.namespace, "--wait"]);
+        // A second panic while one is under way would hide the first.
+        if !std::thread::panicking() {
+            said.success();
+        }
+    }
+}
+
+/// The cluster as it is, past `sono`.
+pub(crate) mod kubernetes {
+    use sono_kube::{Cluster, Connection, Kind};
+
+    fn with_cluster<T>(work: impl AsyncFnOnce(Cluster) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let connection = Connection {
+                kubeconfig: None,
+                context: None,
+            };
+            work(Cluster::connect(&connection).await.expect("a cluster")).await
+        })
+    }
+
+    /// Names of all nodes, sorted.
+    pub(crate) fn node_names() -> Vec<String> {
+        with_cluster(async |cluster| {
+            let nodes = cluster.list(Kind::Node, None, "").await.expect("nodes");
+            let mut names: Vec<String> = nodes.iter().map(|node| super::text(node, "/metadata/name")).collect();
+            names.sort();
+            names
+        })
+    }
+
+    /// Objects of a run in that namespace that are still there, with the namespace itself.
+    pub(crate) fn leftovers(namespace: &str) -> Vec<String> {
+        with_cluster(async |cluster| {
+            let mut left = Vec::new();
+            if cluster
+                .get(Kind::Namespace, None, namespace)
+                .await
+                .expect("an answer")
+                .is_some()
+            {
+                left.push(format!("namespace {namespace}"));
+            }
+            let labels = format!("component=sonobuoy,namespace={namespace}");
+            for kind in [Kind::ClusterRole, Kind::ClusterRoleBinding] {
+                for object in cluster.list(kind, None, &labels).await.expect("a list") {
+                    left.push(super::text(&object, "/metadata/name"));
+                }
+            }
+            left
+        })
+    }
+}
