@@ -85,6 +85,7 @@ impl Printer {
     }
 
     /// Says something beside the data. Styles are taken out where they are not wanted.
+    #[expect(clippy::unused_self, reason = "who prints needs a printer")]
     pub(crate) fn note(&self, text: &str) {
         // Nowhere to say that it could not be said.
         drop(writeln!(anstream::stderr(), "{text}"));
@@ -111,6 +112,7 @@ impl Printer {
     }
 
     /// Help and wrong usage, as clap words them.
+    #[expect(clippy::unused_self, reason = "who prints needs a printer")]
     pub(crate) fn usage(&self, error: &clap::Error) -> ExitCode {
         // Help goes to standard output, where a reader may have left.
         drop(error.print());

@@ -1,6 +1,6 @@
 //! What the arguments come to: defaults, then the configuration file, then flags.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use sono_kube::{Cluster, Connection};
 use sono_manifest::Images;
@@ -54,7 +54,7 @@ impl Plan {
             config: file,
             kubernetes_version,
         } = plan;
-        let mut config = file.map(read_config).transpose()?.unwrap_or_default();
+        let mut config = file.as_deref().map(read_config).transpose()?.unwrap_or_default();
         let aggregator_image = aggregator_image
             .or_else(|| sonobuoy_image.clone())
             .unwrap_or_else(|| constants::AGGREGATOR_IMAGE.to_owned());
@@ -90,9 +90,9 @@ fn set<T>(target: &mut T, given: Option<T>) {
     }
 }
 
-fn read_config(path: PathBuf) -> Result<Config, CliError> {
+fn read_config(path: &Path) -> Result<Config, CliError> {
     let what = format!("cannot use the configuration file `{}`", path.display());
-    let text = fs_err::read_to_string(&path).map_err(|error| CliError::new(&what).caused_by(&error))?;
+    let text = fs_err::read_to_string(path).map_err(|error| CliError::new(&what).caused_by(&error))?;
     Config::from_json(&text).map_err(|error| CliError::new(&what).caused_by(&error))
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Making containers takes a while; before that there is nothing to explain.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What keeps `pod` from running, since when; nothing where it runs, has ended well, or only needs its ordinary time.
 pub fn explain(pod: &Pod, now: Timestamp) -> Option<String> {

@@ -64,13 +64,11 @@ fn takes_value(flag: &str, program: &Command) -> Value {
 
 /// `--long`, or `-s` alone; with a value attached none follows.
 fn is_meant(known: &Arg, flag: &str) -> bool {
-    match flag.strip_prefix("--") {
-        Some(long) => known.get_long() == Some(long),
-        None => {
-            let mut letters = flag.chars().skip(1);
-            letters.next() == known.get_short() && known.get_short().is_some() && letters.next().is_none()
-        }
+    if let Some(long) = flag.strip_prefix("--") {
+        return known.get_long() == Some(long);
     }
+    let mut letters = flag.chars().skip(1);
+    letters.next() == known.get_short() && known.get_short().is_some() && letters.next().is_none()
 }
 
 #[cfg(test)]

@@ -134,6 +134,16 @@ impl Job<'_> {
             .delete_all(Kind::DaemonSet, namespace, &labels, None)
             .await
             .map_err(|error| self.refused("the DaemonSets", &error))?;
+        let pods = cluster.list(Kind::Pod, namespace, &labels).await;
+        let pods = pods.map_err(|error| self.refused("the pods", &error))?;
+        // A kubelet that pulls an image lets go of a pod only when it is done with that, which may take minutes.
+        let unstarted = pods
+            .iter()
+            .filter(|pod| !has_started(pod))
+            .map(|pod| text(pod, "/metadata/name"));
+        try_join_all(unstarted.map(|name| cluster.delete(Kind::Pod, namespace, name, Some(0))))
+            .await
+            .map_err(|error| self.refused("the pods", &error))?;
         cluster
             .delete_all(Kind::Pod, namespace, &labels, Some(GRACE))
             .await
@@ -192,10 +202,12 @@ impl Job<'_> {
 
     /// Bindings before roles. Who may not touch them has made none.
     async fn roles(&self, all: bool) -> Result<(), CliError> {
-        let mut labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
-        if !all {
-            labels.push_str(&format!(",namespace={}", self.namespace));
-        }
+        let of_all = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
+        let labels = if all {
+            of_all
+        } else {
+            format!("{of_all},namespace={}", self.namespace)
+        };
         for kind in [Kind::ClusterRoleBinding, Kind::ClusterRole] {
             match self.cluster.delete_all(kind, None, &labels, None).await {
                 Ok(()) => {}
@@ -239,6 +251,22 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether any container of a pod runs or has run.
+fn has_started(pod: &Value) -> bool {
+    ["initContainerStatuses", "containerStatuses"]
+        .iter()
+        .filter_map(|list| pod.get("status")?.get(list)?.as_array())
+        .flatten()
+        .any(|container| {
+            let waits = container.pointer("/state/waiting").is_some();
+            let restarts = container
+                .get("restartCount")
+                .and_then(Value::as_i64)
+                .unwrap_or_default();
+            !waits || restarts > 0
+        })
 }
 
 /// ConfigMaps of plugins carry no labels; their names follow from the definitions.

@@ -73,10 +73,12 @@ pub(super) async fn run(plan: Plan, output: WaitOutput, log: RunLog, printer: &P
         _ => Tone::Plain,
     };
     if errors > 0 {
-        printer.note(&format!(
-            "{errors} errors on the way are in {} of the archive",
-            layout::RUN_LOG
-        ));
+        let number = if errors == 1 {
+            "an error".to_owned()
+        } else {
+            format!("{errors} errors")
+        };
+        printer.note(&format!("{number} on the way: see {} of the archive", layout::RUN_LOG));
     }
     printer.note(&format!("run {}", tone.paint(&verdict)));
     printer.line(&archive.strip_prefix(".").unwrap_or(&archive).display().to_string())?;

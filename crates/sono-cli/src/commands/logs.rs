@@ -186,13 +186,12 @@ impl<'a> Streams<'a> {
             match joined {
                 Ok(Ok(())) => {}
                 Ok(Err((container, error))) => {
-                    failure.get_or_insert(CliError::of_cluster(
-                        format!("cannot read the log of {container}"),
-                        &error,
-                    ));
+                    failure.get_or_insert_with(|| {
+                        CliError::of_cluster(format!("cannot read the log of {container}"), &error)
+                    });
                 }
                 Err(error) => {
-                    failure.get_or_insert(CliError::new("reading a log broke").caused_by(&error));
+                    failure.get_or_insert_with(|| CliError::new("reading a log broke").caused_by(&error));
                 }
             }
         }

@@ -88,8 +88,7 @@ fn destination(path: &Path, filename: Option<&Path>) -> (PathBuf, Option<PathBuf
         Some(name) => {
             let folder = name
                 .parent()
-                .map(|folder| path.join(folder))
-                .unwrap_or_else(|| path.to_owned());
+                .map_or_else(|| path.to_owned(), |folder| path.join(folder));
             (folder, name.file_name().map(PathBuf::from))
         }
     }

@@ -76,16 +76,15 @@ fn without_status(pod: &Pod, logs: &str, printer: &Printer) -> Result<u8, CliErr
             printer.line("The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further.")?;
             exit::SUCCESS
         }
-        "Pending" => match pull_message(pod) {
-            Some(message) => {
+        "Pending" => {
+            if let Some(message) = pull_message(pod) {
                 printer.line(&format!("The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: {message}"))?;
                 exit::FAILURE
-            }
-            None => {
+            } else {
                 printer.line("The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.")?;
                 exit::SUCCESS
             }
-        },
+        }
         "Succeeded" => {
             printer.line("The Sonobuoy aggregator ran successfully but has stopped. If you didn't intend for this to happen, submit a bug to github.com/vmware-tanzu/sonobuoy/issues.")?;
             exit::SUCCESS

@@ -31,7 +31,7 @@ pub(crate) enum Screen {
 pub(crate) struct Bars {
     printer: Printer,
     all: MultiProgress,
-    bars: BTreeMap<String, ProgressBar>,
+    plugins: BTreeMap<String, ProgressBar>,
     waiting: Option<ProgressBar>,
 }
 
@@ -47,7 +47,7 @@ impl Screen {
                 Self::Bars(Bars {
                     printer: printer.clone(),
                     all,
-                    bars: BTreeMap::new(),
+                    plugins: BTreeMap::new(),
                     waiting: Some(waiting),
                 })
             }
@@ -117,7 +117,7 @@ impl Bars {
             .max()
             .unwrap_or_default();
         for view in &views {
-            let bar = self.bars.entry(view.name.clone()).or_insert_with(|| {
+            let bar = self.plugins.entry(view.name.clone()).or_insert_with(|| {
                 let bar = self.all.add(ProgressBar::no_length());
                 let style = ProgressStyle::with_template("{prefix}  {bar:20}  {pos:>5}/{len:5}  {wide_msg}")
                     .expect("the template is a constant")
@@ -137,7 +137,7 @@ impl Bars {
         if let Some(waiting) = self.waiting.take() {
             waiting.finish_and_clear();
         }
-        for bar in std::mem::take(&mut self.bars).into_values() {
+        for bar in std::mem::take(&mut self.plugins).into_values() {
             bar.finish_and_clear();
         }
         let views = status.map(plugins).unwrap_or_default();

@@ -48,12 +48,13 @@ pub(crate) fn all(status: &RunStatus) -> String {
 fn progress(progress: Option<&ProgressUpdate>) -> String {
     let Some(progress) = progress else { return String::new() };
     let failed = progress.failures.len();
-    let mut text = format!("Passed:{:3}, Failed:{failed:3}", progress.completed);
+    let text = format!("Passed:{:3}, Failed:{failed:3}", progress.completed);
     let remaining = progress.total - progress.completed - i64::try_from(failed).unwrap_or(i64::MAX);
     if remaining >= 0 {
-        text.push_str(&format!(", Remaining:{remaining:3}"));
+        format!("{text}, Remaining:{remaining:3}")
+    } else {
+        text
     }
-    text
 }
 
 /// Cells to the right, three spaces between columns, no trimming at the end.

@@ -25,10 +25,10 @@ fn archive(name: &str) -> Option<PathBuf> {
 
 fn results(arguments: &[&str]) -> Option<String> {
     let path = archive("run-quick-k8s-1.37.tar.gz")?;
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().ok()?;
     let said = sono(
         directory.path(),
-        &[&["results", path.to_str().unwrap()], arguments].concat(),
+        &[&["results", path.to_string_lossy().as_ref()], arguments].concat(),
     );
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
     Some(said.stdout)
