@@ -5,6 +5,7 @@ use std::{
     future::Future,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -131,17 +132,25 @@ pub enum RunError {
 /// Runs everything: plugins, queries, post-processing, archive. Returns when the archive is sealed and the last status
 /// published. When `shutdown` resolves first, the run ends with [`RunError::Stopped`] and its directory stays.
 pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Finished, RunError> {
-    let (statuses, publisher) = publish::start(Arc::clone(&setup.site));
-    let outcome = collect(setup, &statuses, shutdown).await;
-    if matches!(outcome, Err(ref error) if !matches!(error, RunError::Stopped)) {
+    let (statuses, mut publisher) = publish::start(Arc::clone(&setup.site));
+    let mut shutdown = std::pin::pin!(shutdown);
+    let outcome = collect(setup, &statuses, shutdown.as_mut()).await;
+    if matches!(outcome, Err(RunError::Stopped)) {
+        publisher.abort();
+        return outcome;
+    }
+    if outcome.is_err() {
         // Whoever waits must learn that there is nothing to wait for.
-        statuses.send_modify(|status| {
-            status.status = OverallStatus::Failed;
-        });
+        statuses.send_modify(|status| status.status = OverallStatus::Failed);
     }
     drop(statuses);
-    if let Err(error) = publisher.await {
-        tracing::error!(%error, "publishing the status");
+    tokio::select! {
+        published = &mut publisher => {
+            if let Err(error) = published {
+                tracing::error!(%error, "publishing the status");
+            }
+        }
+        () = shutdown => publisher.abort(),
     }
     outcome
 }
@@ -149,7 +158,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
 async fn collect(
     setup: Setup,
     statuses: &watch::Sender<RunStatus>,
-    shutdown: impl Future<Output = ()>,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Finished, RunError> {
     let Setup {
         mut config,
@@ -165,7 +174,7 @@ async fn collect(
         reconcile,
     } = setup;
     let start = clock();
-    config.version = constants::ARCHIVE_VERSION.to_owned();
+    constants::ARCHIVE_VERSION.clone_into(&mut config.version);
     let directory = root.join(&config.uuid);
     let incoming = root.join(format!(".incoming-{}", config.uuid));
     let prepare = |path: PathBuf| fs_err::create_dir_all(&path).map_err(|source| RunError::Prepare { path, source });
@@ -204,7 +213,6 @@ async fn collect(
         start,
     };
     let mut tasks = Tasks::default();
-    let mut shutdown = std::pin::pin!(shutdown);
     let mut errors = 0;
     let mut effects = run.handle(clock(), Event::Start);
     let ended = loop {

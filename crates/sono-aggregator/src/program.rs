@@ -7,12 +7,13 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use sono_kube::{Cluster, Connection};
-use sono_types::{SessionId, UploadLimits, constants, exit};
+use sono_types::{Config, SessionId, UploadLimits, constants, exit};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{ClusterSite, RunLog, Setup, clock::system_clock, cluster, run_to_the_end, settings::Settings};
@@ -92,10 +93,10 @@ struct Common {
 struct Klog {
     #[arg(short = 'v', long = "v", hide = true)]
     verbosity: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    logtostderr: Option<Option<String>>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    alsologtostderr: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    logtostderr: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    alsologtostderr: Option<String>,
     #[arg(long = "stderrthreshold", hide = true)]
     threshold: Option<String>,
     #[arg(long = "log_dir", hide = true)]
@@ -182,7 +183,10 @@ where
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    runtime.block_on(work(log))
+    let outcome = runtime.block_on(work(log));
+    // A disk that does not answer must not keep a process that was told to end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }
 
 async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
@@ -201,7 +205,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     let clock = system_clock();
     let (site, addresses) =
         ClusterSite::find(cluster, &config, settings.advertise_ip.as_deref(), Arc::clone(&clock)).await?;
-    let address = format!("{}:{}", config.server.bind_address, config.server.bind_port);
+    let address = bind_address(&config, settings.advertise_ip.as_deref());
     let listener = TcpListener::bind(&address).with_context(|| format!("listening on {address}"))?;
     let setup = Setup {
         config,
@@ -238,6 +242,17 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::FAILURE));
     }
     Ok(ExitCode::from(exit::SUCCESS))
+}
+
+/// Where to listen. `0.0.0.0`, the default, would leave out pods whose only address is IPv6.
+fn bind_address(config: &Config, pod_ip: Option<&str>) -> String {
+    let (host, port) = (config.server.bind_address.as_str(), config.server.bind_port);
+    let pod_is_v6 = pod_ip.is_some_and(|address| address.contains(':'));
+    match host {
+        "0.0.0.0" if pod_is_v6 => format!("[::]:{port}"),
+        host if host.contains(':') => format!("[{host}]:{port}"),
+        host => format!("{host}:{port}"),
+    }
 }
 
 async fn query_once(arguments: Query) -> anyhow::Result<ExitCode> {
@@ -329,4 +344,21 @@ fn start(mut command: std::process::Command) -> std::io::Result<ExitCode> {
             .and_then(|code| u8::try_from(code).ok())
             .unwrap_or(exit::FAILURE),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_with_ipv6_alone_are_served() {
+        let config = |host: &str| {
+            let mut config = Config::default();
+            host.clone_into(&mut config.server.bind_address);
+            config
+        };
+        assert_eq!(bind_address(&config("0.0.0.0"), Some("10.0.0.1")), "0.0.0.0:8080");
+        assert_eq!(bind_address(&config("0.0.0.0"), Some("fd00::1")), "[::]:8080");
+        assert_eq!(bind_address(&config("::1"), None), "[::1]:8080");
+    }
 }

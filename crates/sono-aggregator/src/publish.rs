@@ -11,8 +11,8 @@ use crate::driver::Site;
 const BURST: u32 = 5;
 /// The pause after that, and between tries when showing fails.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often the last status is tried.
-const LAST_TRIES: u32 = 30;
+/// How often the last status is tried: whoever waits for the run waits for it, and API servers are away for minutes.
+const LAST_TRIES: u32 = 3600;
 
 /// Statuses go into the sender. Dropping it ends the task, after the last status is shown.
 pub(crate) fn start(site: Arc<dyn Site>) -> (watch::Sender<RunStatus>, JoinHandle<()>) {

@@ -73,7 +73,7 @@ impl Settings {
         if let Some(results_dir) = get(env::RESULTS_DIR) {
             config.results_dir.clone_from(results_dir);
         }
-        let mut warnings = Vec::new();
+        let mut warnings = without_effect(&config);
         let definitions = if config.skip_plugins {
             Vec::new()
         } else {
@@ -87,6 +87,20 @@ impl Settings {
             warnings,
         })
     }
+}
+
+/// What the configuration asks for and this version does not do.
+fn without_effect(config: &Config) -> Vec<String> {
+    let default = Config::default();
+    let keys = [
+        ("Filters", config.filters != default.filters),
+        ("Limits.PodLogs", config.limits != default.limits),
+        ("QPS", config.qps.to_bits() != default.qps.to_bits()),
+        ("Burst", config.burst != default.burst),
+    ];
+    let changed = keys.iter().filter(|(_, changed)| *changed);
+    let text = |key: &str| format!("{key} has no effect yet: nodes, version and the run's own namespace are queried");
+    changed.map(|(key, _)| text(key)).collect()
 }
 
 fn read_config(named: Option<&String>, directory: &Path) -> Result<Config, SettingsError> {
@@ -248,6 +262,17 @@ mod tests {
         assert_eq!(settings.config.results_dir, "/r");
         assert_eq!(settings.advertise_ip.as_deref(), Some("10.0.0.1"));
         assert!(!settings.reconcile);
+    }
+
+    #[test]
+    fn what_has_no_effect_is_said() {
+        let settings = load(&folder(r#"{"Filters":{"Namespaces":"^a$"},"QPS":1}"#, &[]), &[]).unwrap();
+        assert_eq!(
+            settings.warnings,
+            ["Filters", "QPS"].map(|key| format!(
+                "{key} has no effect yet: nodes, version and the run's own namespace are queried"
+            ))
+        );
     }
 
     #[test]

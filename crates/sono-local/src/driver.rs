@@ -64,7 +64,7 @@ impl LocalDriver {
         ResultKey::new(self.definition.name.clone(), target)
     }
 
-    async fn start(&self, launch: &Launch) -> Result<(), Failure> {
+    fn start(&self, launch: &Launch) -> Result<(), Failure> {
         let step = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
         let folder = |name: &str| {
             let folder = self.directory.join(name);
@@ -169,7 +169,7 @@ impl Driver for LocalDriver {
     }
 
     fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.start(launch))
+        Box::pin(async { self.start(launch) })
     }
 
     fn monitor<'a>(&'a self, _: &'a Launch, reports: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()> {

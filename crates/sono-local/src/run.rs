@@ -102,7 +102,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     if config.uuid.is_empty() {
         config.uuid = uuid::Uuid::new_v4().to_string();
     }
-    config.namespace = "local".to_owned();
+    "local".clone_into(&mut config.namespace);
     sono_tls::install_provider();
     let plugins = directory.path().join("plugins");
     let site = LocalSite {
@@ -142,7 +142,7 @@ fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
     let folder = to
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+        .unwrap_or_else(|| Path::new("."));
     fs_err::create_dir_all(folder)?;
     if fs_err::rename(from, to).is_ok() {
         return Ok(());

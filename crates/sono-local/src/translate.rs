@@ -159,18 +159,15 @@ fn expand(text: &str, environment: &BTreeMap<String, String>) -> String {
             continue;
         }
         let name = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
-        match name {
-            Some((name, remainder)) => {
-                match environment.get(name) {
-                    Some(value) => expanded.push_str(value),
-                    None => expanded.extend(["$(", name, ")"]),
-                }
-                rest = remainder;
+        if let Some((name, remainder)) = name {
+            match environment.get(name) {
+                Some(value) => expanded.push_str(value),
+                None => expanded.extend(["$(", name, ")"]),
             }
-            None => {
-                expanded.push('$');
-                rest = after;
-            }
+            rest = remainder;
+        } else {
+            expanded.push('$');
+            rest = after;
         }
     }
     expanded.push_str(rest);

@@ -46,3 +46,6 @@ pub const SONOBUOY: &str = "SONOBUOY";
 pub const SONOBUOY_K8S_VERSION: &str = "SONOBUOY_K8S_VERSION";
 /// Plugin: where its `config-map` is mounted.
 pub const SONOBUOY_CONFIG_DIR: &str = "SONOBUOY_CONFIG_DIR";
+
+/// Built-in plugin `host-check`: where the node's root directory is mounted. sono's own.
+pub const SONO_HOST_ROOT: &str = "SONO_HOST_ROOT";

@@ -242,25 +242,25 @@ mod tests {
         addresses(&config, cluster_ip, pod_ip).map(|addresses| (addresses.url, addresses.fallback_url))
     }
 
-    fn urls(first: &str, second: Option<&str>) -> Option<(String, Option<String>)> {
-        Some((first.to_owned(), second.map(str::to_owned)))
+    fn urls(first: &str, second: Option<&str>) -> (String, Option<String>) {
+        (first.to_owned(), second.map(str::to_owned))
     }
 
     #[test]
     fn workers_dial_the_service_and_then_the_pod() {
         assert_eq!(
             found("", Some("10.96.0.7"), Some("10.244.0.9")),
-            urls("https://10.96.0.7:8080", Some("https://10.244.0.9:8080"))
+            Some(urls("https://10.96.0.7:8080", Some("https://10.244.0.9:8080")))
         );
         assert_eq!(
             found("", Some("None"), Some("fd00::9")),
-            urls("https://[fd00::9]:8080", None)
+            Some(urls("https://[fd00::9]:8080", None))
         );
         assert_eq!(
             found("me:9", Some("10.96.0.7"), None),
-            urls("https://me:9", Some("https://10.96.0.7:8080"))
+            Some(urls("https://me:9", Some("https://10.96.0.7:8080")))
         );
-        assert_eq!(found("[::1]:9", None, None), urls("https://[::1]:9", None));
+        assert_eq!(found("[::1]:9", None, None), Some(urls("https://[::1]:9", None)));
         assert_eq!(found("", None, None), None);
     }
 

@@ -1,5 +1,7 @@
 //! The aggregator on the wire: real TLS, real files, and nothing else.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 mod site;
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};

@@ -1,6 +1,6 @@
 //! A plugin's results as a table of checks, for people. Pure.
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets::NOTHING};
 use sono_results::summarize;
 use sono_types::{Item, item};
 
@@ -22,7 +22,7 @@ pub(crate) fn report(root: &Item) -> String {
     }
     let mut table = Table::new();
     table
-        .load_style(UTF8_HORIZONTAL_ONLY)
+        .load_style(NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["", "check", "status", "detail"]);
     let mut group = "";

@@ -1,5 +1,6 @@
 //! Whole runs on this machine: real processes, real TLS on loopback, a real archive.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -31,7 +32,7 @@ async fn run_plugins(definitions: Vec<Definition>) -> (Result<Finished, LocalErr
         log: RunLog::new(system_clock()),
         clock: system_clock(),
     };
-    let outcome = tokio::time::timeout(Duration::from_secs(60), run(options, std::future::pending())).await;
+    let outcome = tokio::time::timeout(Duration::from_mins(1), run(options, std::future::pending())).await;
     (outcome.expect("within a minute"), output)
 }
 
@@ -42,7 +43,8 @@ fn file(finished: &Finished, name: &str) -> Option<String> {
 
 fn statuses(finished: &Finished) -> BTreeMap<&str, (&str, &str)> {
     let rows = finished.status.rows().iter();
-    rows.map(|row| (row.plugin.as_str(), (row.status.as_str(), row.result_status.as_str()))).collect()
+    rows.map(|row| (row.plugin.as_str(), (row.status.as_str(), row.result_status.as_str())))
+        .collect()
 }
 
 #[tokio::test]

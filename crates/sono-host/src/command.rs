@@ -1,0 +1,130 @@
+//! `host-check`, the program: arguments, environment, exit code.
+
+use std::{
+    error::Error,
+    ffi::OsString,
+    io::{Write as _, stderr, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::Parser;
+use jiff::Timestamp;
+use sono_types::{constants, env, exit};
+
+use crate::{
+    run::{Options, run},
+    stay::stay,
+};
+
+/// Check this machine's kernel, memory, disks, time, limits and DNS, and write what is found.
+#[derive(Debug, Parser)]
+#[command(name = "host-check", no_binary_name = true)]
+struct Arguments {
+    /// The root directory of the machine, where it is mounted elsewhere
+    #[arg(long, value_name = "DIRECTORY", env = env::SONO_HOST_ROOT, default_value = "/")]
+    root: PathBuf,
+    /// Where to write the result and the done file [default: $RESULTS_DIR, or /tmp/sonobuoy/results]
+    #[arg(long, value_name = "DIRECTORY", env = env::SONOBUOY_RESULTS_DIR)]
+    results_dir: Option<PathBuf>,
+    /// Name of the machine in the result [default: its host name]
+    #[arg(long, value_name = "NAME", env = env::NODE_NAME, default_value = "", hide_default_value = true)]
+    node: String,
+    /// Stay when done, until asked to end
+    #[arg(long)]
+    stay: bool,
+}
+
+/// Runs the plugin with these arguments, the program's name left out. The path of the result goes to standard output.
+pub fn command(arguments: Vec<OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nowhere to say that the message could not be said.
+            error.print().ok();
+            let code = if error.use_stderr() {
+                exit::FAILURE
+            } else {
+                exit::SUCCESS
+            };
+            return ExitCode::from(code);
+        }
+    };
+    let stays = arguments.stay;
+    match run(&options(arguments, std::env::var_os(env::RESULTS_DIR)), system_clock()) {
+        // A reader that went away is no failure of the check.
+        Ok(result) => writeln!(stdout().lock(), "{}", result.display()).ok(),
+        Err(error) => return failed(&error),
+    };
+    if stays && let Err(error) = stay() {
+        return failed(&error);
+    }
+    ExitCode::from(exit::SUCCESS)
+}
+
+fn failed(error: &dyn Error) -> ExitCode {
+    // Nowhere to say that this could not be said.
+    writeln!(stderr().lock(), "error: {}", chain(error)).ok();
+    ExitCode::from(exit::FAILURE)
+}
+
+/// `older_results_dir` is the variable's older name.
+fn options(arguments: Arguments, older_results_dir: Option<OsString>) -> Options {
+    let Arguments {
+        root,
+        results_dir,
+        node,
+        stay: _,
+    } = arguments;
+    let older_results_dir = older_results_dir.filter(|path| !path.is_empty()).map(PathBuf::from);
+    Options {
+        results_dir: results_dir
+            .or(older_results_dir)
+            .unwrap_or_else(|| constants::RESULTS_DIR.into()),
+        root,
+        node,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program's only look at the clock")]
+fn system_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.extend([": ", &error.to_string()]);
+        next = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_results_directory_that_is_named_is_taken() {
+        let taken = |flag: Option<&str>, older: Option<&str>| {
+            let arguments = Arguments {
+                root: "/".into(),
+                results_dir: flag.map(PathBuf::from),
+                node: String::new(),
+                stay: false,
+            };
+            options(arguments, older.map(OsString::from)).results_dir
+        };
+        assert_eq!(taken(Some("a"), Some("b")), PathBuf::from("a"));
+        assert_eq!(taken(None, Some("b")), PathBuf::from("b"));
+        assert_eq!(taken(None, Some("")), PathBuf::from("/tmp/sonobuoy/results"));
+        assert_eq!(taken(None, None), PathBuf::from("/tmp/sonobuoy/results"));
+    }
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let error = crate::HostError::Write(std::io::Error::other("no space left"));
+        assert_eq!(chain(&error), "hand in the result: no space left");
+    }
+}

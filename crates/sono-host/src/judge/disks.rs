@@ -1,0 +1,147 @@
+//! Space and inodes of the file systems that a node needs, and whether they can still be written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sono_types::Item;
+
+use super::{
+    amount::{bytes, is_at_least, share},
+    check::{check, group, known, skipped},
+    mounts::{Mount, holding, mounts},
+};
+use crate::facts::{Facts, Space};
+
+/// Hundredths of a file system that are to be left.
+const ENOUGH: u64 = 5;
+const GIB: u64 = 1 << 30;
+/// Inodes that are enough however many there are.
+const MANY_INODES: u64 = 100_000;
+
+pub(super) fn judge(facts: &Facts) -> Item {
+    let mounts = mounts(facts);
+    let known_mounts = mounts.as_deref().unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    let mut items = Vec::new();
+    for volume in &facts.volumes {
+        if seen.insert(volume.device) {
+            let mount = holding(known_mounts, &volume.path);
+            let read_only = mount.filter(|mount| !mount.is_writable);
+            items.push(space(&volume.path, &volume.space, read_only));
+            items.push(inodes(&volume.path, &volume.space, read_only));
+        }
+    }
+    if items.is_empty() {
+        let why = format!("file systems cannot be asked for their space on {}", facts.system);
+        items.push(skipped("space", why));
+    }
+    items.push(writable(&mounts));
+    items.push(errors(facts));
+    group("disks", BTreeMap::new(), items)
+}
+
+/// Five hundredths; of large file systems ten gibibytes do, and of those that are not small one is to be left.
+fn wanted(total: u64) -> u64 {
+    let part = total / (100 / ENOUGH);
+    if total < 10 * GIB {
+        part
+    } else {
+        part.clamp(GIB, 10 * GIB)
+    }
+}
+
+/// A file system that nothing is written to needs no space, and often has none.
+fn space(directory: &str, space: &Space, read_only: Option<&Mount>) -> Item {
+    let name = format!("space on {directory}");
+    if space.total == 0 {
+        return skipped(&name, "the file system does not say how large it is");
+    }
+    if let Some(mount) = read_only {
+        return skipped(&name, is_read_only(mount));
+    }
+    let wanted = wanted(space.total);
+    let left = format!(
+        "{} of {} ({})",
+        bytes(space.available),
+        bytes(space.total),
+        share(space.available, space.total)
+    );
+    let complaint = (space.available < wanted).then(|| {
+        format!(
+            "only {left} left on {directory}, less than {}: pods are evicted, images cannot be pulled",
+            bytes(wanted)
+        )
+    });
+    check(&name, &format!("{} or more", bytes(wanted)), left, complaint)
+}
+
+fn is_read_only(mount: &Mount) -> String {
+    format!("{} of {} is read-only", mount.kind, mount.source)
+}
+
+fn inodes(directory: &str, space: &Space, read_only: Option<&Mount>) -> Item {
+    let name = format!("inodes on {directory}");
+    if let Some(mount) = read_only {
+        return skipped(&name, is_read_only(mount));
+    }
+    if space.inodes == 0 {
+        return skipped(&name, "the file system makes inodes as needed");
+    }
+    let (left, all) = (space.inodes_available, space.inodes);
+    let observed = format!("{left} of {all} ({})", share(left, all));
+    let is_enough = left >= MANY_INODES || is_at_least(left, ENOUGH, all);
+    let complaint =
+        (!is_enough).then(|| format!("only {observed} inodes left on {directory}: soon no file can be created"));
+    check(&name, &format!("{ENOUGH} % or {MANY_INODES}"), observed, complaint)
+}
+
+fn writable(mounts: &Result<Vec<Mount>, String>) -> Item {
+    let name = "still writable";
+    known(name, mounts.as_ref().map_err(Clone::clone), |mounts| {
+        let turned: BTreeSet<&str> = mounts
+            .iter()
+            .filter(|mount| mount.has_turned_read_only())
+            .map(|mount| mount.directory.as_str())
+            .collect();
+        let places = turned.into_iter().collect::<Vec<_>>().join(", ");
+        let wanted = "no file system that has turned read-only";
+        if places.is_empty() {
+            return check(
+                name,
+                wanted,
+                format!("{} mounts, none has turned read-only", mounts.len()),
+                None,
+            );
+        }
+        let complaint = format!("{places}: read-only although mounted to be written, as after an input/output error");
+        check(name, wanted, places, Some(complaint))
+    })
+}
+
+/// ext4 counts the errors that it met since it was last checked.
+fn errors(facts: &Facts) -> Item {
+    let name = "file system errors";
+    let counted: Vec<(&str, u64)> = facts
+        .files
+        .keys()
+        .filter_map(|path| {
+            let device = path.strip_prefix("/sys/fs/ext4/")?.strip_suffix("/errors_count")?;
+            Some((device, facts.number(path).ok()?))
+        })
+        .collect();
+    if counted.is_empty() {
+        return skipped(name, "no file system here counts its errors (ext4 does)");
+    }
+    let damaged: Vec<String> = counted
+        .iter()
+        .filter(|(_, errors)| *errors > 0)
+        .map(|(device, errors)| format!("{device} ({errors})"))
+        .collect();
+    let devices: Vec<&str> = counted.iter().map(|(device, _)| *device).collect();
+    let observed = if damaged.is_empty() {
+        format!("none on {}", devices.join(", "))
+    } else {
+        damaged.join(", ")
+    };
+    let complaint = (!damaged.is_empty()).then(|| format!("ext4 has met errors on {observed}: have it checked"));
+    check(name, "none", observed, complaint)
+}

@@ -1,0 +1,110 @@
+//! Limits of the kernel that nodes run into.
+
+use std::collections::BTreeMap;
+
+use sono_types::Item;
+
+use super::{
+    amount::{is_at_least, share},
+    check::{check, group, known},
+};
+use crate::facts::Facts;
+
+/// Files that one process may open, the least that servers get along with.
+const OPEN_FILES: u64 = 1024;
+/// Linux' own values before anybody raises them; kubelet and containerd alone take dozens of instances.
+const INOTIFY_INSTANCES: u64 = 128;
+const INOTIFY_WATCHES: u64 = 8192;
+/// From this many hundredths on, a table counts as nearly full.
+const NEARLY_FULL: u64 = 90;
+
+pub(super) fn judge(facts: &Facts) -> Item {
+    let items = vec![
+        open_files(facts),
+        all_open_files(facts),
+        threads(facts),
+        least(
+            facts,
+            "inotify instances",
+            "/proc/sys/fs/inotify/max_user_instances",
+            INOTIFY_INSTANCES,
+        ),
+        least(
+            facts,
+            "inotify watches",
+            "/proc/sys/fs/inotify/max_user_watches",
+            INOTIFY_WATCHES,
+        ),
+        connections(facts),
+    ];
+    group("limits", BTreeMap::new(), items)
+}
+
+/// `Max open files   1024   524288   files`
+fn open_files(facts: &Facts) -> Item {
+    let name = "open files of a process";
+    let found = facts.text("/proc/self/limits").and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("Max open files"));
+        let mut words = line.unwrap_or_default().split_whitespace();
+        let pair = words.next().zip(words.next());
+        pair.ok_or_else(|| "/proc/self/limits does not tell how many files may be open".to_owned())
+    });
+    known(name, found, |(soft, hard)| {
+        let is_enough = soft.parse().map_or(soft == "unlimited", |soft: u64| soft >= OPEN_FILES);
+        let complaint = (!is_enough).then(|| format!("a process may open {soft} files: servers need more"));
+        let observed = format!("{soft}, may be raised to {hard}");
+        check(name, &format!("{OPEN_FILES} or more"), observed, complaint)
+    })
+}
+
+/// `9312 0 9223372036854775807`: allocated, free, at most.
+fn all_open_files(facts: &Facts) -> Item {
+    let name = "open files of all processes";
+    let found = facts.text("/proc/sys/fs/file-nr").and_then(|text| {
+        let numbers: Vec<u64> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
+        match numbers[..] {
+            [allocated, free, most] => Ok((allocated.saturating_sub(free), most)),
+            _ => Err(format!("/proc/sys/fs/file-nr is no three numbers: {text:?}")),
+        }
+    });
+    known(name, found, |(used, most)| room(name, "open files", used, most))
+}
+
+/// The fourth word of `/proc/loadavg` is `running/existing`, both of threads.
+fn threads(facts: &Facts) -> Item {
+    let name = "threads";
+    let found = facts.text("/proc/loadavg").and_then(|text| {
+        let pair = text.split_whitespace().nth(3).and_then(|word| word.split_once('/'));
+        let existing = pair.and_then(|(_, existing)| existing.parse().ok());
+        let existing = existing.ok_or_else(|| format!("/proc/loadavg does not count threads: {text:?}"))?;
+        let ids = facts.number("/proc/sys/kernel/pid_max")?;
+        let most = facts.number("/proc/sys/kernel/threads-max")?;
+        Ok((existing, most.min(ids)))
+    });
+    known(name, found, |(existing, most)| room(name, name, existing, most))
+}
+
+fn connections(facts: &Facts) -> Item {
+    let name = "tracked connections";
+    let number = |what| facts.number(&format!("/proc/sys/net/netfilter/nf_conntrack_{what}"));
+    let found = number("count").and_then(|count| Ok((count, number("max")?)));
+    match found {
+        // 0 stands for no limit.
+        Ok((count, 0)) => check(name, "room for more", format!("{count}, without a limit"), None),
+        found => known(name, found, |(count, most)| room(name, name, count, most)),
+    }
+}
+
+fn room(name: &str, what: &str, used: u64, most: u64) -> Item {
+    let observed = format!("{used} of {most} ({})", share(used, most));
+    let complaint =
+        is_at_least(used, NEARLY_FULL, most).then(|| format!("{observed} {what} are in use: soon there are no more"));
+    check(name, &format!("less than {NEARLY_FULL} %"), observed, complaint)
+}
+
+fn least(facts: &Facts, name: &str, path: &str, least: u64) -> Item {
+    known(name, facts.number(path), |found| {
+        let complaint = (found < least).then(|| format!("{path} is {found}: kubelet and log readers need more"));
+        check(name, &format!("{least} or more"), found.to_string(), complaint)
+    })
+}
