@@ -128,7 +128,7 @@ fn host_check(images: &Images) -> Definition {
     let spec = json!({
         "command": ["/sonobuoy", "host-check", "--stay"],
         "env": [
-            { "name": "SONO_HOST_ROOT", "value": "/host" },
+            { "name": env::SONO_HOST_ROOT, "value": "/host" },
             { "name": env::NODE_NAME, "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },
         ],
         "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
