@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use sono_bundle::Bundle;
-use sono_local::{Finished, LocalError, Options, RunLog, system_clock};
+use sono_kube::elapsed;
+use sono_local::{Finished, LocalError, Options, RunError, RunLog, system_clock};
 use sono_manifest::Definition;
 use sono_results::from_yaml;
 use sono_types::{Item, PluginName, RunStatus, exit, layout};
@@ -60,6 +61,10 @@ pub(super) async fn run(plan: Plan, output: WaitOutput, log: RunLog, printer: &P
         screen.tell(&story.status(&finished.status), now());
     }
     screen.end(None);
+    if let Err(LocalError::Run(RunError::Stopped)) = &outcome {
+        printer.note("stopped; what was started has been ended, and there is no archive");
+        return Ok(exit::INTERRUPTED);
+    }
     let Finished {
         archive,
         status,
@@ -80,8 +85,11 @@ pub(super) async fn run(plan: Plan, output: WaitOutput, log: RunLog, printer: &P
         };
         printer.note(&format!("{number} on the way: see {} of the archive", layout::RUN_LOG));
     }
-    printer.note(&format!("run {}", tone.paint(&verdict)));
-    printer.line(&archive.strip_prefix(".").unwrap_or(&archive).display().to_string())?;
+    let took = elapsed(now().duration_since(begun).unsigned_abs());
+    printer.note(&format!("run {} in {took}", tone.paint(&verdict)));
+    let path = archive.strip_prefix(".").unwrap_or(&archive).display().to_string();
+    printer.note(&format!("next: sono results {path}"));
+    printer.line(&path)?;
     Ok(exit::SUCCESS)
 }
 
