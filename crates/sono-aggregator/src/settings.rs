@@ -269,9 +269,8 @@ mod tests {
         let settings = load(&folder(r#"{"Filters":{"Namespaces":"^a$"},"QPS":1}"#, &[]), &[]).unwrap();
         assert_eq!(
             settings.warnings,
-            ["Filters", "QPS"].map(|key| format!(
-                "{key} has no effect yet: nodes, version and the run's own namespace are queried"
-            ))
+            ["Filters", "QPS"]
+                .map(|key| format!("{key} has no effect yet: nodes, version and the run's own namespace are queried"))
         );
     }
 

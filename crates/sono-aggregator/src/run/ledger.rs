@@ -67,6 +67,8 @@ pub(super) enum State {
 struct Entry {
     state: State,
     placing: Option<u64>,
+    /// Tickets that are out.
+    open: usize,
 }
 
 /// All expected results and their states.
@@ -81,6 +83,7 @@ impl Ledger {
         self.entries.entry(key).or_insert(Entry {
             state: State::Waiting,
             placing: None,
+            open: 0,
         });
     }
 
@@ -93,12 +96,13 @@ impl Ledger {
     }
 
     pub(super) fn begin(&mut self, key: &ResultKey) -> Result<Ticket, Refusal> {
-        match self.entries.get(key) {
+        match self.entries.get_mut(key) {
             None => Err(Refusal::Unexpected(key.to_string())),
             Some(Entry {
                 state: State::Stored, ..
             }) => Err(Refusal::AlreadyReceived(key.clone())),
-            Some(_) => {
+            Some(entry) => {
+                entry.open += 1;
                 self.next += 1;
                 Ok(Ticket {
                     key: key.clone(),
@@ -106,6 +110,16 @@ impl Ledger {
                 })
             }
         }
+    }
+
+    /// Whether a body for this result is on its way.
+    pub(super) fn receiving(&self, key: &ResultKey) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.open > 0)
+    }
+
+    /// Whether a complete body for this result is being put in place.
+    pub(super) fn placing(&self, key: &ResultKey) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.placing.is_some())
     }
 
     pub(super) fn claim(&mut self, ticket: &Ticket) -> Claim {
@@ -129,6 +143,7 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&ticket.key) else {
             return false;
         };
+        entry.open = entry.open.saturating_sub(1);
         let claimed = entry.placing == Some(ticket.number);
         if claimed {
             entry.placing = None;

@@ -14,6 +14,9 @@ use sono_types::{
 
 use super::ledger::{Claim, Ledger, Outcome, Refusal, State, Ticket};
 
+/// How much longer a plugin whose time is up has for a result that is being put in place.
+const PLACING: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+
 /// What is known of a plugin before it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -121,6 +124,8 @@ pub struct Run {
     ledger: Ledger,
     progress: BTreeMap<ResultKey, ProgressUpdate>,
     processed: BTreeMap<ResultKey, (String, BTreeMap<String, i64>)>,
+    /// Findings about results whose body is on its way: the body goes first.
+    deferred: BTreeMap<ResultKey, Failure>,
     launched: BTreeSet<PluginName>,
     settled: BTreeSet<PluginName>,
     deadlines: BTreeMap<PluginName, Timestamp>,
@@ -143,6 +148,7 @@ impl Run {
             ledger,
             progress: BTreeMap::new(),
             processed: BTreeMap::new(),
+            deferred: BTreeMap::new(),
             launched: BTreeSet::new(),
             settled: BTreeSet::new(),
             deadlines: BTreeMap::new(),
@@ -174,9 +180,23 @@ impl Run {
     /// The last phase: how the upload ended.
     pub fn finish(&mut self, at: Timestamp, ticket: &Ticket, outcome: Outcome) -> Vec<Effect> {
         let changed = self.ledger.finish(ticket, &outcome);
+        let key = ticket.key();
         if !changed {
-            return Vec::new();
+            if self.ledger.receiving(key) {
+                return Vec::new();
+            }
+            let Some(failure) = self.deferred.remove(key) else {
+                return Vec::new();
+            };
+            return self.handle(
+                at,
+                Event::Failed {
+                    key: key.clone(),
+                    failure,
+                },
+            );
         }
+        self.deferred.remove(key);
         let mut effects = Vec::new();
         if let Outcome::Refused(reason) | Outcome::Reported(reason) = outcome {
             effects.push(Effect::RecordError {
@@ -198,6 +218,11 @@ impl Run {
                     self.fail(&key, failure.clone(), &mut effects);
                 }
             }
+            Event::Failed { key, failure } if self.ledger.receiving(&key) && !self.ledger.settled(&key) => {
+                // A plugin may fail and its large result be on its way all the same. Its time limit still holds.
+                self.deferred.insert(key, failure);
+                return effects;
+            }
             Event::Failed { key, failure } => self.fail(&key, failure, &mut effects),
             Event::Progress { key, update } => {
                 let folded = ProgressUpdate::fold(self.progress.remove(&key), update);
@@ -213,6 +238,12 @@ impl Run {
                 for plugin in due {
                     self.deadlines.remove(&plugin);
                     for key in self.waiting_for(&plugin) {
+                        if self.ledger.placing(&key) {
+                            // Complete, and about to be on disk: a moment more loses no time and keeps a result.
+                            let soon = at.checked_add(PLACING).unwrap_or(at);
+                            self.deadlines.insert(plugin.clone(), soon);
+                            continue;
+                        }
                         self.timed_out = true;
                         self.fail(&key, Failure::new(TIMEOUT_MESSAGE), &mut effects);
                     }
@@ -522,17 +553,61 @@ mod tests {
     }
 
     #[test]
+    fn a_result_on_its_way_goes_before_a_finding() {
+        let failed = || Event::Failed {
+            key: key("p", "n1"),
+            failure: Failure::new("exit code 1"),
+        };
+        let mut run = Run::new(vec![plan("p", 0, &["n1"])]);
+        run.handle(at(0), Event::Start);
+        let ticket = run.begin(&key("p", "n1")).unwrap();
+        assert_eq!(run.handle(at(1), failed()), []);
+        assert_eq!(run.claim(&ticket), Claim::Granted);
+        run.finish(at(2), &ticket, Outcome::Stored);
+        assert_eq!(run.stored(), [key("p", "n1")]);
+
+        let mut run = Run::new(vec![plan("p", 0, &["n1"])]);
+        run.handle(at(0), Event::Start);
+        let ticket = run.begin(&key("p", "n1")).unwrap();
+        assert_eq!(run.handle(at(1), failed()), []);
+        assert_eq!(
+            run.finish(at(2), &ticket, Outcome::Aborted).first(),
+            Some(&Effect::RecordError {
+                key: key("p", "n1"),
+                failure: Failure::new("exit code 1")
+            })
+        );
+
+        let mut run = Run::new(vec![plan("p", 0, &["n1"])]);
+        run.handle(at(0), Event::Start);
+        let _still_sending = run.begin(&key("p", "n1")).unwrap();
+        assert_eq!(
+            run.handle(at(10), Event::Tick).first(),
+            Some(&Effect::RecordError {
+                key: key("p", "n1"),
+                failure: Failure::new(TIMEOUT_MESSAGE)
+            })
+        );
+    }
+
+    #[test]
+    fn a_result_that_is_being_put_in_place_is_not_timed_out() {
+        let mut run = Run::new(vec![plan("p", 0, &["n1"])]);
+        run.handle(at(0), Event::Start);
+        let ticket = run.begin(&key("p", "n1")).unwrap();
+        assert_eq!(run.claim(&ticket), Claim::Granted);
+        assert_eq!(run.handle(at(10), Event::Tick), []);
+        assert_eq!(run.next_deadline(), Some(at(11)));
+        run.finish(at(11), &ticket, Outcome::Stored);
+        assert_eq!(run.stored(), [key("p", "n1")]);
+    }
+
+    #[test]
     fn nothing_is_taken_once_the_archive_is_being_made() {
         let mut run = Run::new(vec![plan("p", 0, &["n1"])]);
         run.handle(at(0), Event::Start);
         let late = run.begin(&key("p", "n1")).unwrap();
-        run.handle(
-            at(1),
-            Event::Failed {
-                key: key("p", "n1"),
-                failure: Failure::new("x"),
-            },
-        );
+        run.handle(at(10), Event::Tick);
         assert_eq!(run.claim(&late), Claim::AlreadyReceived);
         assert_eq!(
             run.begin(&key("p", "n1")),

@@ -282,7 +282,7 @@ async fn sizes_are_limited() {
             .0,
         400
     );
-    assert_eq!(run.directory().join("plugins/p/results").exists(), false);
+    assert!(!run.directory().join("plugins/p/results").exists());
 }
 
 #[tokio::test]
