@@ -366,12 +366,21 @@ mod tests {
             r#"{"namespace":"mine","SERVER":{"TimeoutSeconds":7},"LimitSize":"x","Plugins":[],"resources":["pods"],"Filters":{"namespaces":"^a$"},"WorkerImage":null}"#,
         )
         .unwrap();
-        let mut expected = Config::default();
-        expected.namespace = "mine".to_owned();
-        expected.server.timeout_seconds = 7;
-        expected.plugins = Some(Vec::new());
-        expected.resources = Some(vec!["pods".to_owned()]);
-        expected.filters.namespaces = "^a$".to_owned();
+        let default = Config::default();
+        let expected = Config {
+            namespace: "mine".to_owned(),
+            server: Server {
+                timeout_seconds: 7,
+                ..default.server.clone()
+            },
+            plugins: Some(Vec::new()),
+            resources: Some(vec!["pods".to_owned()]),
+            filters: Filters {
+                namespaces: "^a$".to_owned(),
+                ..default.filters.clone()
+            },
+            ..default
+        };
         assert_eq!(config, expected);
         assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
     }

@@ -34,7 +34,7 @@ pub enum Refusal {
 /// Whether a complete body may be put in place now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// Do it, then tell [`Ledger::finish`].
+    /// Do it, then say how it ended: [`Run::finish`](super::Run::finish).
     Granted,
     /// Another request is doing so; the sender shall try again, since that one may fail.
     Busy,
