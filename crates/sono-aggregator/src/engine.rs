@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     net::{SocketAddr, TcpListener},
+    panic::AssertUnwindSafe,
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -14,12 +15,14 @@ use axum_server::{
     Handle,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sono_manifest::{Definition, NodeFacts, reconcile_results_dir};
 use sono_tls::{Authority, Identity};
 use sono_types::{
     Config, OverallStatus, PluginName, ResultKey, RunStatus, SessionId, TarInfo, UploadLimits, constants, layout,
+    status::plugin_status,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -38,6 +41,9 @@ use crate::{
     run_log::RunLog,
     upload::{Uploads, chain},
 };
+
+/// How long a run that was told to stop still takes for its last status, and for the removal of its plugins.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Everything a run needs, resolved.
 #[allow(
@@ -132,11 +138,23 @@ pub enum RunError {
 /// Runs everything: plugins, queries, post-processing, archive. Returns when the archive is sealed and the last status
 /// published. When `shutdown` resolves first, the run ends with [`RunError::Stopped`] and its directory stays.
 pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Finished, RunError> {
-    let (statuses, mut publisher) = publish::start(Arc::clone(&setup.site));
+    let site = Arc::clone(&setup.site);
+    let (statuses, mut publisher) = publish::start(Arc::clone(&site));
     let mut shutdown = std::pin::pin!(shutdown);
     let outcome = collect(setup, &statuses, shutdown.as_mut()).await;
     if matches!(outcome, Err(RunError::Stopped)) {
         publisher.abort();
+        // One try: the pod is going, and so may be everything that lets us write.
+        let status = RunStatus {
+            status: OverallStatus::Failed,
+            ..statuses.borrow().clone()
+        };
+        if !matches!(
+            tokio::time::timeout(LAST_WORDS, site.publish(&status)).await,
+            Ok(Ok(()))
+        ) {
+            tracing::warn!("the status could not be set to failed");
+        }
         return outcome;
     }
     if outcome.is_err() {
@@ -188,9 +206,16 @@ async fn collect(
     sono_bundle::write_durably(&directory.join(layout::CONFIG), config.to_json().as_bytes())
         .map_err(RunError::Write)?;
 
-    let nodes = site.nodes().await.map_err(RunError::Nodes)?;
+    let nodes = tokio::select! {
+        nodes = site.nodes() => nodes.map_err(RunError::Nodes)?,
+        () = &mut shutdown => return Err(RunError::Stopped),
+    };
     let drivers = drivers(definitions, &config, site.as_ref(), new_session, reconcile);
-    let mut run = Run::new(plans(&drivers, &nodes, &config));
+    let plans = plans(&drivers, &nodes, &config);
+    for plan in plans.iter().filter(|plan| plan.expected.is_empty()) {
+        tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
+    }
+    let mut run = Run::new(plans);
 
     let authority = Authority::new(start).map_err(RunError::Certificates)?;
     let limits = Arc::new(limits);
@@ -213,7 +238,6 @@ async fn collect(
         start,
     };
     let mut tasks = Tasks::default();
-    let mut errors = 0;
     let mut effects = run.handle(clock(), Event::Start);
     let ended = loop {
         for effect in effects.drain(..) {
@@ -221,7 +245,6 @@ async fn collect(
                 Effect::Launch { plugin, deadline } => launcher.launch(&run, &plugin, deadline, &mut tasks),
                 Effect::StopMonitor(plugin) => tasks.stop(&plugin),
                 Effect::RecordError { key, failure } => {
-                    errors += 1;
                     tasks.record(directory.join(layout::errors_dir(&key)), &key, failure);
                 }
                 Effect::Publish => {
@@ -261,10 +284,16 @@ async fn collect(
             }
             () = &mut shutdown => {
                 log.detach();
+                // Nothing could take these plugins up again.
+                tokio::time::timeout(LAST_WORDS, finish::clean_up(&launcher.drivers)).await.ok();
                 return Err(RunError::Stopped);
             }
         };
     };
+    // What was said before the end still counts.
+    while let Ok(message) = messages.try_recv() {
+        answer(&mut run, clock(), message);
+    }
     // Whoever still uploads is told that it is over, rather than cut off.
     drop(messages);
     server.handle.graceful_shutdown(Some(Duration::from_secs(1)));
@@ -286,10 +315,15 @@ async fn collect(
     if run.timed_out() {
         tracing::error!("Timeout occurred when running plugins. Inspect logs further for details.");
     }
+    let failed = status
+        .rows()
+        .iter()
+        .filter(|row| row.status == plugin_status::FAILED)
+        .count();
     Ok(Finished {
         archive: root.join(tarball.name),
         status,
-        errors: errors + problems,
+        errors: failed + problems,
     })
 }
 
@@ -434,14 +468,24 @@ impl Launcher {
         tasks.monitors.insert(
             plugin.clone(),
             tokio::spawn(async move {
-                let failure = match (launch, drivers.get(&name)) {
-                    (Ok(launch), Some(driver)) => match driver.run(&launch).await {
-                        Ok(()) => return watch_over(driver.as_ref(), &launch, &desk).await,
-                        Err(failure) => failure,
-                    },
-                    (Err(error), _) => Failure::new(chain(&error)),
-                    (_, None) => Failure::new("the plugin is not known"),
+                let work = async {
+                    match (launch, drivers.get(&name)) {
+                        (Ok(launch), Some(driver)) => match driver.run(&launch).await {
+                            Ok(()) => {
+                                watch_over(driver.as_ref(), &launch, &desk).await;
+                                None
+                            }
+                            Err(failure) => Some(failure),
+                        },
+                        (Err(error), _) => Some(Failure::new(chain(&error))),
+                        (_, None) => Some(Failure::new("the plugin is not known")),
+                    }
                 };
+                // A driver that breaks must not leave its plugin waited for.
+                let outcome = AssertUnwindSafe(work).catch_unwind().await;
+                let failure =
+                    outcome.unwrap_or_else(|_| Some(Failure::new("its driver broke: a defect of this program")));
+                let Some(failure) = failure else { return };
                 tracing::error!(plugin_name = %name, error = failure.message, "error running plugin");
                 let failure = Failure {
                     message: format!("error running plugin {name}: {}", failure.message),

@@ -1,11 +1,13 @@
 //! After the plugins: queries, clean-up, post-processing, archive.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
+use futures::future::join_all;
 use serde_json::json;
 use sono_bundle::DirectoryFiles;
 use sono_results::PluginInput;
@@ -19,6 +21,9 @@ use crate::{
     run_log::RunLog,
     upload::chain,
 };
+
+/// How long the removal of one plugin's objects may take: results are waiting to be packed.
+const CLEAN_UP: Duration = Duration::from_secs(30);
 
 /// What the last part of a run needs.
 pub(crate) struct Finish {
@@ -57,14 +62,9 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
         say("querying", problem);
     }
     tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
-    let mut cleaned = BTreeMap::new();
-    for (name, driver) in finish.drivers.iter().filter(|(_, driver)| !driver.skip_cleanup()) {
-        match driver.cleanup().await {
-            Ok(()) => {
-                cleaned.insert(name.clone(), true);
-            }
-            Err(problem) => say("cleaning up", problem),
-        }
+    let (cleaned, complaints) = clean_up(&finish.drivers).await;
+    for problem in complaints {
+        say("cleaning up", problem);
     }
     let mut trees = BTreeMap::new();
     for (name, driver) in finish.drivers.iter() {
@@ -86,7 +86,7 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
             || (item::status::UNKNOWN.to_owned(), BTreeMap::new()),
             |part| (part.status.clone(), part.status_counts()),
         );
-        // Only the end of the run closes the desk, and it waits for this.
+        // Only the end of the run closes the desk, and it reads everything first.
         finish
             .desk
             .tell(Event::Processed {
@@ -122,6 +122,29 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
     Ok((tarball, problems))
 }
 
+/// Removes what the plugins' drivers created, all at once, unless a plugin asks to keep it. Returns the plugins whose
+/// objects are gone, and what went wrong.
+pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) -> (BTreeSet<PluginName>, Vec<String>) {
+    let wanted = drivers.iter().filter(|(_, driver)| !driver.skip_cleanup());
+    let cleaned = join_all(wanted.map(|(name, driver)| async move {
+        let outcome = tokio::time::timeout(CLEAN_UP, driver.cleanup()).await;
+        let late = || Err(format!("plugin {name} is not removed after {} s", CLEAN_UP.as_secs()));
+        (name.clone(), outcome.unwrap_or_else(|_| late()))
+    }))
+    .await;
+    let mut gone = BTreeSet::new();
+    let mut problems = Vec::new();
+    for (name, outcome) in cleaned {
+        match outcome {
+            Ok(()) => {
+                gone.insert(name);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (gone, problems)
+}
+
 /// Reads one plugin's files into its tree of results and writes that.
 async fn process(finish: &Finish, driver: &dyn Driver) -> Result<(Item, Vec<sono_results::Problem>), String> {
     let name = driver.name().clone();
@@ -149,7 +172,7 @@ async fn process(finish: &Finish, driver: &dyn Driver) -> Result<(Item, Vec<sono
 }
 
 /// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
-fn describe(finish: &Finish, cleaned: &BTreeMap<PluginName, bool>) -> Result<(), String> {
+fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), String> {
     let write = |name: &str, value: &serde_json::Value| {
         sono_bundle::write_durably(&finish.directory.join(name), value.to_string().as_bytes())
             .map_err(|error| chain(&error))
@@ -161,7 +184,7 @@ fn describe(finish: &Finish, cleaned: &BTreeMap<PluginName, bool>) -> Result<(),
             "SessionID": driver.session(),
             "Namespace": finish.config.namespace,
             "SonobuoyImage": finish.config.worker_image,
-            "CleanedUp": cleaned.contains_key(name),
+            "CleanedUp": cleaned.contains(name),
             "ImagePullPolicy": finish.config.image_pull_policy,
             "ImagePullSecrets": finish.config.image_pull_secrets,
             "CustomAnnotations": annotations,

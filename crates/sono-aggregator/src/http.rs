@@ -92,7 +92,10 @@ async fn put(
 ) -> Response {
     let key = match key(peer, plugin, node, "result") {
         Ok(key) => key,
-        Err(refused) => return refused,
+        Err(refused) => {
+            interface.uploads.discard(body).await;
+            return refused;
+        }
     };
     let value = |name| {
         headers

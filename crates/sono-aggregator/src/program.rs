@@ -200,11 +200,17 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     if settings.config.uuid.is_empty() {
         settings.config.uuid = uuid::Uuid::new_v4().to_string();
     }
-    let cluster = connect(&arguments.common).await?;
     let config = settings.config;
     let clock = system_clock();
-    let (site, addresses) =
-        ClusterSite::find(cluster, &config, settings.advertise_ip.as_deref(), Arc::clone(&clock)).await?;
+    let find = async {
+        let cluster = connect(&arguments.common).await?;
+        let found = ClusterSite::find(cluster, &config, settings.advertise_ip.as_deref(), Arc::clone(&clock)).await;
+        anyhow::Ok(found?)
+    };
+    let (site, addresses) = tokio::select! {
+        found = find => found?,
+        () = shutdown.as_mut() => return Ok(ExitCode::from(exit::FAILURE)),
+    };
     let address = bind_address(&config, settings.advertise_ip.as_deref());
     let listener = TcpListener::bind(&address).with_context(|| format!("listening on {address}"))?;
     let setup = Setup {
@@ -261,8 +267,8 @@ async fn query_once(arguments: Query) -> anyhow::Result<ExitCode> {
     let cluster = connect(&arguments.common).await?;
     let directory = arguments
         .output
-        .unwrap_or_else(|| PathBuf::from(cluster::default_directory(&settings.config)));
-    let problems = cluster::query(&cluster, &settings.config, &directory).await;
+        .unwrap_or_else(|| PathBuf::from(cluster::query::default_directory(&settings.config)));
+    let problems = cluster::query::query(&cluster, &settings.config, &directory).await;
     for problem in &problems {
         tracing::error!("{problem}");
     }

@@ -25,7 +25,8 @@ async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>) 
     let mut shown = None;
     let (mut tokens, mut last) = (BURST, Instant::now());
     loop {
-        let closed = statuses.changed().await.is_err();
+        // A value that nobody has seen yet counts as changed even when the sender is gone.
+        let closed = statuses.changed().await.is_err() || statuses.has_changed().is_err();
         let status = statuses.borrow_and_update().clone();
         if shown.as_ref() != Some(&status) {
             match show(site.as_ref(), &status, closed).await {

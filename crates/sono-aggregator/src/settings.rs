@@ -9,6 +9,8 @@ use std::{
 use sono_manifest::{Definition, Severity};
 use sono_types::{Config, config::ConfigError, constants, env};
 
+use crate::cluster::query;
+
 /// What the files and the environment say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -98,9 +100,12 @@ fn without_effect(config: &Config) -> Vec<String> {
         ("QPS", config.qps.to_bits() != default.qps.to_bits()),
         ("Burst", config.burst != default.burst),
     ];
+    let unknown = query::not_asked(config);
+    let unknown =
+        (!unknown.is_empty()).then(|| format!("Resources: {} are not queried by this version", unknown.join(", ")));
     let changed = keys.iter().filter(|(_, changed)| *changed);
     let text = |key: &str| format!("{key} has no effect yet: nodes, version and the run's own namespace are queried");
-    changed.map(|(key, _)| text(key)).collect()
+    changed.map(|(key, _)| text(key)).chain(unknown).collect()
 }
 
 fn read_config(named: Option<&String>, directory: &Path) -> Result<Config, SettingsError> {

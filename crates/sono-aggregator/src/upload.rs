@@ -5,7 +5,10 @@ use std::{path::PathBuf, sync::Arc};
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use sono_types::{ResultKey, UploadLimits, constants, layout};
-use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::Semaphore,
+};
 
 use crate::{
     desk::{Closed, Desk},
@@ -88,7 +91,14 @@ impl Uploads {
     /// still put in place and the ledger told.
     pub(crate) async fn receive(&self, key: ResultKey, head: Head, body: Body) -> Result<(), UploadError> {
         let mut stream = body.into_data_stream();
-        let ticket = match self.desk.begin(&key).await? {
+        let begun = match self.desk.begin(&key).await {
+            Ok(begun) => begun,
+            Err(closed) => {
+                self.drain(&mut stream).await;
+                return Err(closed.into());
+            }
+        };
+        let ticket = match begun {
             Ok(ticket) => ticket,
             Err(refusal) => {
                 // The answer would be lost if the connection were closed while the client is still sending.
@@ -223,13 +233,22 @@ impl Uploads {
     /// without a file name (Sonobuoy's: weakness W-6).
     async fn reported_error(&self, head: &Head, file: &tempfile::TempPath, size: u64) -> Option<String> {
         let unnamed = head.file_name == constants::DEFAULT_FILE_NAME;
-        if size > MAX_ERROR_BODY || !(head.is_error || unnamed) {
+        if !(head.is_error || unnamed) || (!head.is_error && size > MAX_ERROR_BODY) {
             return None;
         }
-        let bytes = tokio::fs::read(file).await.ok()?;
-        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes).ok()?;
-        let message = fields.get("error")?.as_str()?.to_owned();
-        (head.is_error || fields.len() == 1).then_some(message)
+        let mut bytes = Vec::new();
+        let file = tokio::fs::File::open(file).await.ok()?;
+        file.take(MAX_ERROR_BODY).read_to_end(&mut bytes).await.ok()?;
+        let fields: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&bytes).ok();
+        let message = fields.as_ref().and_then(|fields| fields.get("error")?.as_str());
+        match (head.is_error, message) {
+            (true, Some(message)) => Some(message.to_owned()),
+            // Marked as an error: it is one, whatever it looks like.
+            (true, None) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            (false, message) => message
+                .filter(|_| fields.as_ref().is_some_and(|fields| fields.len() == 1))
+                .map(str::to_owned),
+        }
     }
 
     async fn place(&self, key: &ResultKey, head: &Head, file: tempfile::TempPath) -> Result<(), Receive> {
@@ -259,6 +278,11 @@ impl Uploads {
         placed
             .await
             .unwrap_or_else(|error| Err(Receive::Storage(format!("storing the result: {error}"))))
+    }
+
+    /// Reads a body nobody wants: the answer would be lost if the connection were closed while the client sends.
+    pub(crate) async fn discard(&self, body: Body) {
+        self.drain(&mut body.into_data_stream()).await;
     }
 
     /// Reads what is left of a body nobody wants, within the same limits.

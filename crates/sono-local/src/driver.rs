@@ -1,6 +1,7 @@
 //! The driver of local runs: processes in place of containers, the worker as a task in place of the sidecar.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -22,6 +23,9 @@ use crate::{
     translate::{Place, Program, translate},
 };
 
+/// How long after a program's failure a result may still come while other programs run.
+const SETTLE: Duration = Duration::from_secs(10);
+
 /// Bytes of a program's output that an error quotes.
 const TAIL: usize = 2000;
 
@@ -38,7 +42,8 @@ pub(crate) struct LocalDriver {
 #[derive(Default)]
 struct Running {
     programs: Vec<(String, Child)>,
-    ids: Vec<Option<u32>>,
+    /// Process groups that are not known to have ended.
+    ids: BTreeSet<u32>,
     worker: Option<JoinHandle<Result<sono_worker::Outcome, sono_worker::WorkerError>>>,
     finished: Option<watch::Sender<ContainersState>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -124,30 +129,46 @@ impl LocalDriver {
             };
             sono_worker::run(&worker, options, shutdown).await
         });
-        let started = self.start_programs(&programs, &logs);
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.worker = Some(task);
-        running.finished = Some(finished);
-        running.stop = Some(stop);
-        running.programs = started?;
-        running.ids = running.programs.iter().map(|(_, child)| child.id()).collect();
-        Ok(())
+        {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.worker = Some(task);
+            running.finished = Some(finished);
+            running.stop = Some(stop);
+        }
+        self.start_programs(&programs, &logs)
     }
 
-    fn start_programs(&self, programs: &[Program], logs: &Path) -> Result<Vec<(String, Child)>, Failure> {
-        let mut started = Vec::new();
+    fn start_programs(&self, programs: &[Program], logs: &Path) -> Result<(), Failure> {
         for program in programs {
             let log = logs.join(format!("{}.txt", program.name));
             let child = process::start(program, &log).map_err(|error| {
+                // What has been started already is of no use alone.
+                self.end();
                 let command = program.command.first().map_or("", String::as_str);
                 Failure::new(format!(
                     "starting {command:?} of plugin {}: {error}",
                     self.definition.name
                 ))
             })?;
-            started.push((program.name.clone(), child));
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.ids.extend(child.id());
+            running.programs.push((program.name.clone(), child));
         }
-        Ok(started)
+        Ok(())
+    }
+
+    /// A program has ended: what it started ends too, as in a container, and its number may soon be another's.
+    fn ended(&self, id: Option<u32>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = id.filter(|id| running.ids.remove(id)) {
+            process::end(id);
+        }
+    }
+
+    /// Whether the done file names a result.
+    fn has_result(&self) -> bool {
+        let done = self.directory.join("results").join(constants::DONE_FILE);
+        fs_err::metadata(done).is_ok_and(|done| done.len() > 0)
     }
 
     /// What a program that failed said last.
@@ -190,38 +211,54 @@ impl Driver for LocalDriver {
                 let mut exits: FuturesUnordered<_> = programs
                     .into_iter()
                     .map(|(name, mut child)| async move {
+                        let id = child.id();
                         let status = child.wait().await;
+                        self.ended(id);
                         (name, status)
                     })
                     .collect();
-                let mut all_good = true;
-                while let Some((name, status)) = exits.next().await {
-                    let problem = match status {
+                let mut problem = None;
+                // As in a cluster: a program that fails leaves the others a moment, since the result may be on its way.
+                let mut patience = std::pin::pin!(tokio::time::sleep(SETTLE));
+                loop {
+                    let exit = tokio::select! {
+                        exit = exits.next() => exit,
+                        () = &mut patience, if problem.is_some() => None,
+                    };
+                    let Some((name, status)) = exit else { break };
+                    let said = match status {
                         Ok(status) if status.success() => continue,
                         Ok(status) => status.to_string(),
                         Err(error) => error.to_string(),
                     };
-                    all_good = false;
+                    if problem.is_none() {
+                        problem = Some((name, said));
+                        patience.as_mut().reset(tokio::time::Instant::now() + SETTLE);
+                    }
+                }
+                match problem {
+                    None => {
+                        if let Some(finished) = &finished {
+                            finished.send_replace(ContainersState::Succeeded);
+                        }
+                    }
                     // A plugin may fail and have a result all the same: the conformance suite does.
-                    if !self.directory.join("results").join(constants::DONE_FILE).exists() {
+                    Some((name, problem)) if !self.has_result() => {
                         let tail = self.tail(&name);
                         let said = if tail.is_empty() {
                             String::new()
                         } else {
                             format!("; it said last: {tail}")
                         };
+                        let plugin = &self.definition.name;
                         report(format!(
-                            "program {name} of plugin {} ended without a result ({problem}){said}",
-                            self.definition.name
+                            "program {name} of plugin {plugin} ended without a result ({problem}){said}"
                         ))
                         .await;
                     }
+                    Some(_) => {}
                 }
-                if let Some(finished) = finished.filter(|_| all_good) {
-                    finished.send_replace(ContainersState::Succeeded);
-                    // The worker still looks at it.
-                    std::future::pending::<()>().await;
-                }
+                // The worker still listens to what was said last.
                 std::future::pending::<()>().await;
             };
             let watch_worker = async {
@@ -254,7 +291,7 @@ impl Driver for LocalDriver {
 impl LocalDriver {
     fn end(&self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        for id in running.ids.drain(..) {
+        for id in std::mem::take(&mut running.ids) {
             process::end(id);
         }
         if let Some(stop) = running.stop.take() {

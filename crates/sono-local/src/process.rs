@@ -31,10 +31,8 @@ pub(crate) fn start(program: &Program, log: &Path) -> std::io::Result<Child> {
 
 /// Ends the program and what it started; it may be gone already.
 #[cfg(unix)]
-pub(crate) fn end(id: Option<u32>) {
-    let group = id
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(rustix::process::Pid::from_raw);
+pub(crate) fn end(id: u32) {
+    let group = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(group) = group {
         // Best effort: an empty group is what is wanted.
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
@@ -43,4 +41,4 @@ pub(crate) fn end(id: Option<u32>) {
 
 /// Ends the program; it may be gone already. What it started ends by itself on this platform.
 #[cfg(not(unix))]
-pub(crate) fn end(_: Option<u32>) {}
+pub(crate) fn end(_: u32) {}

@@ -63,10 +63,12 @@ pub enum LocalError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// The archive could not be put where it was wanted.
-    #[error("moving the archive to {path}")]
+    #[error("moving the archive to {path}; it is kept as {kept}")]
     Move {
         /// Where it should go.
         path: PathBuf,
+        /// Where it is.
+        kept: PathBuf,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -128,12 +130,25 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         // Programs find their results directory through the environment.
         reconcile: false,
     };
-    let finished = run_to_the_end(setup, shutdown).await?;
+    let finished = match run_to_the_end(setup, shutdown).await {
+        Ok(finished) => finished,
+        Err(error) => {
+            if matches!(error, RunError::Pack { .. }) {
+                // The error says where the results are: they must be there.
+                drop(directory.keep());
+            }
+            return Err(error.into());
+        }
+    };
     let archive = output.join(finished.archive.file_name().unwrap_or_default());
-    move_file(&finished.archive, &archive).map_err(|source| LocalError::Move {
-        path: archive.clone(),
-        source,
-    })?;
+    if let Err(source) = move_file(&finished.archive, &archive) {
+        drop(directory.keep());
+        return Err(LocalError::Move {
+            path: archive,
+            kept: finished.archive,
+            source,
+        });
+    }
     Ok(Finished { archive, ..finished })
 }
 

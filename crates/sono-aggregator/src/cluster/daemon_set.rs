@@ -58,18 +58,15 @@ impl Driver for DaemonSet {
                         None => return,
                     },
                     event = set_events.next() => match event {
-                        Some(Ok(WatchEvent::Restarted(mut found))) => set = found.pop(),
-                        Some(Ok(WatchEvent::Applied(found))) => set = Some(found),
-                        Some(Ok(WatchEvent::Deleted(_))) => {
-                            let failure = Failure::new(format!(
-                                "the DaemonSet of plugin {} was deleted before all nodes sent a result",
-                                self.0.definition.name
-                            ));
-                            for key in &launch.expected {
-                                reports.send((key.clone(), failure.clone())).await.ok();
+                        Some(Ok(WatchEvent::Restarted(mut found))) => {
+                            let before = set.take();
+                            set = found.pop();
+                            if before.is_some() && set.is_none() {
+                                return self.report_deleted(launch, &reports).await;
                             }
-                            return;
                         }
+                        Some(Ok(WatchEvent::Applied(found))) => set = Some(found),
+                        Some(Ok(WatchEvent::Deleted(_))) => return self.report_deleted(launch, &reports).await,
                         Some(Err(error)) => self.complain(&error),
                         None => return,
                     },
@@ -104,6 +101,17 @@ impl Driver for DaemonSet {
 }
 
 impl DaemonSet {
+    async fn report_deleted(&self, launch: &Launch, reports: &mpsc::Sender<FailureReport>) {
+        let plugin = &self.0.definition.name;
+        let failure = Failure::new(format!(
+            "the DaemonSet of plugin {plugin} was deleted before all nodes sent a result; run the plugin again"
+        ));
+        for key in &launch.expected {
+            // Nobody waiting for the report means that nobody waits for the plugin.
+            reports.send((key.clone(), failure.clone())).await.ok();
+        }
+    }
+
     fn complain(&self, error: &sono_kube::KubeError) {
         tracing::warn!(plugin_name = %self.0.definition.name, error = chain(error), "watching the plugin's pods");
     }
@@ -120,7 +128,7 @@ fn unwanted(expected: &[ResultKey], pods: &Pods, set: Option<&Value>, plugin: &s
     let desired = number("/status/desiredNumberScheduled").unwrap_or_default();
     let current = number("/status/currentNumberScheduled").unwrap_or_default();
     let complete = observed >= generation && current == desired && pods.len() as u64 == desired;
-    if !complete || desired >= expected.len() as u64 {
+    if !complete {
         return Vec::new();
     }
     let nodes = pods.nodes();
@@ -184,5 +192,7 @@ mod tests {
         assert_eq!(judge(&pods(&[]), Some(&set(1, 1, 1))), "");
         assert_eq!(judge(&pods(&["a"]), Some(&set(1, 1, 1))), "b");
         assert_eq!(judge(&pods(&["a", "b"]), Some(&set(1, 2, 2))), "");
+        // Node b has gone and c has come.
+        assert_eq!(judge(&pods(&["a", "c"]), Some(&set(1, 2, 2))), "b");
     }
 }

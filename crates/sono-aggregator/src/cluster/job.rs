@@ -39,20 +39,18 @@ impl Driver for Job {
             let policy = Policy::job();
             let mut events = std::pin::pin!(shared.cluster.watch_pods(&shared.config.namespace, &self.0.selector()));
             let mut pods = Pods::default();
-            let mut seen = false;
             let mut look_again = None;
             loop {
                 let deleted = tokio::select! {
                     () = until(look_again, &shared.clock) => None,
                     event = events.next() => match event {
                         Some(Ok(WatchEvent::Restarted(found))) => {
-                            let gone = seen && found.is_empty();
-                            seen |= !found.is_empty();
+                            // It was created before this: where none is found, it has gone.
+                            let gone = found.is_empty();
                             pods.restart(found);
                             gone.then(|| Failure::new(gone_message(None, None)))
                         }
                         Some(Ok(WatchEvent::Applied(pod))) => {
-                            seen = true;
                             pods.apply(pod);
                             None
                         }

@@ -1,9 +1,10 @@
 //! A run in a cluster: drivers that create objects, the status as an annotation, queries of the API server.
 
+mod annotation;
 mod daemon_set;
 mod job;
 mod objects;
-mod query;
+pub(crate) mod query;
 mod watching;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -12,8 +13,6 @@ use futures::future::BoxFuture;
 use sono_kube::{Cluster, Kind, KubeError};
 use sono_manifest::{Definition, DriverKind, NodeFacts, Owner};
 use sono_types::{Config, RunStatus, SessionId, constants};
-
-pub(crate) use query::{default_directory, query};
 
 use crate::{
     Addresses, Clock,
@@ -215,7 +214,7 @@ impl Site for ClusterSite {
 
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
-            let text = serde_json::to_string(status).map_err(|error| error.to_string())?;
+            let text = annotation::text(status).map_err(|error| error.to_string())?;
             let annotations = BTreeMap::from([(constants::STATUS_ANNOTATION.to_owned(), text)]);
             let shared = &self.shared;
             shared
@@ -228,7 +227,7 @@ impl Site for ClusterSite {
     }
 
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
-        Box::pin(query(&self.shared.cluster, &self.shared.config, directory))
+        Box::pin(query::query(&self.shared.cluster, &self.shared.config, directory))
     }
 }
 

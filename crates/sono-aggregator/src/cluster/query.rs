@@ -123,6 +123,24 @@ fn queries(config: &Config) -> Vec<Query> {
     server.into_iter().chain(namespaced).filter(wanted).collect()
 }
 
+/// Names in `Resources` that no query of this version is about.
+pub(crate) fn not_asked(config: &Config) -> Vec<String> {
+    let all: Vec<&str> = queries(&Config {
+        resources: None,
+        ..config.clone()
+    })
+    .iter()
+    .map(|query| query.object)
+    .collect();
+    config
+        .resources
+        .iter()
+        .flatten()
+        .filter(|name| !all.contains(&name.as_str()))
+        .cloned()
+        .collect()
+}
+
 async fn ask(cluster: &Cluster, ask: &Ask) -> Result<Option<Value>, String> {
     match ask {
         Ask::List(path) => list(cluster, path).await,

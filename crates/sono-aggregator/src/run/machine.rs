@@ -182,6 +182,12 @@ impl Run {
         let changed = self.ledger.finish(ticket, &outcome);
         let key = ticket.key();
         if !changed {
+            if let Outcome::Refused(reason) | Outcome::Reported(reason) = outcome
+                && !self.ledger.settled(key)
+            {
+                // Another request is putting this result in place; it counts only when that one fails.
+                self.deferred.insert(key.clone(), Failure::new(reason));
+            }
             if self.ledger.receiving(key) {
                 return Vec::new();
             }
