@@ -23,7 +23,8 @@ pub(crate) fn start(site: Arc<dyn Site>) -> (watch::Sender<RunStatus>, JoinHandl
 async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>) {
     statuses.mark_changed();
     let mut shown = None;
-    let (mut tokens, mut last) = (BURST, Instant::now());
+    // When everything shown so far would be due at the steady rate; a burst runs ahead of it.
+    let mut due = Instant::now();
     loop {
         // A value that nobody has seen yet counts as changed even when the sender is gone.
         let closed = statuses.changed().await.is_err() || statuses.has_changed().is_err();
@@ -36,23 +37,18 @@ async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>) 
                     if !closed {
                         statuses.mark_changed();
                     }
-                    tokens = 0;
+                    due = Instant::now() + PAUSE * BURST;
                 }
             }
         }
         if closed {
             return;
         }
-        tokens = (tokens + u32::try_from(last.elapsed().as_secs()).unwrap_or(BURST)).min(BURST);
-        last = Instant::now();
-        if tokens > 0 {
-            tokens -= 1;
-        } else {
-            // The end of the run does not wait for the pause.
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = ended(&statuses) => {}
-            }
+        due = due.max(Instant::now()) + PAUSE;
+        // The end of the run does not wait for the pause.
+        tokio::select! {
+            () = tokio::time::sleep_until(due - PAUSE * BURST) => {}
+            () = ended(&statuses) => {}
         }
     }
 }
@@ -74,5 +70,91 @@ async fn show(site: &dyn Site, status: &RunStatus, last: bool) -> Result<(), Str
             }
             outcome => return outcome,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Mutex};
+
+    use futures::future::BoxFuture;
+    use sono_manifest::{Definition, NodeFacts};
+    use sono_types::{OverallStatus, SessionId};
+
+    use super::*;
+    use crate::Driver;
+
+    /// Refuses so many times, then remembers what it is shown.
+    #[derive(Default)]
+    struct Board {
+        refusals: Mutex<u32>,
+        tries: Mutex<u32>,
+        shown: Mutex<Vec<OverallStatus>>,
+    }
+
+    impl Site for Board {
+        fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn driver(&self, _: Definition, _: SessionId) -> Box<dyn Driver> {
+            panic!("no plugin is started here")
+        }
+
+        fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+            *self.tries.lock().unwrap() += 1;
+            let mut refusals = self.refusals.lock().unwrap();
+            let outcome = if *refusals == 0 {
+                self.shown.lock().unwrap().push(status.status.clone());
+                Ok(())
+            } else {
+                *refusals -= 1;
+                Err("away".to_owned())
+            };
+            Box::pin(async { outcome })
+        }
+
+        fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
+            Box::pin(async { Vec::new() })
+        }
+    }
+
+    fn status(status: OverallStatus) -> RunStatus {
+        RunStatus {
+            status,
+            ..RunStatus::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_status_is_shown_even_when_the_server_was_away() {
+        let board = Arc::new(Board {
+            refusals: Mutex::new(100),
+            ..Board::default()
+        });
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board));
+        statuses.send_replace(status(OverallStatus::Complete));
+        drop(statuses);
+        let begun = Instant::now();
+        publisher.await.unwrap();
+        assert_eq!(*board.shown.lock().unwrap(), [OverallStatus::Complete]);
+        assert_eq!(*board.tries.lock().unwrap(), 101);
+        // One try a second, not as fast as the processor can.
+        assert_eq!(begun.elapsed().as_secs(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_changes_are_shown_at_most_once_a_second() {
+        let board = Arc::new(Board::default());
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board));
+        for number in 0..100 {
+            statuses.send_replace(status(OverallStatus::Other(number.to_string())));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        drop(statuses);
+        publisher.await.unwrap();
+        let shown = board.shown.lock().unwrap().clone();
+        assert_eq!(shown.last(), Some(&OverallStatus::Other("99".to_owned())));
+        assert!(shown.len() <= 10 + BURST as usize + 2, "{}", shown.len());
     }
 }

@@ -233,7 +233,7 @@ impl Uploads {
     /// without a file name (Sonobuoy's: weakness W-6).
     async fn reported_error(&self, head: &Head, file: &tempfile::TempPath, size: u64) -> Option<String> {
         let unnamed = head.file_name == constants::DEFAULT_FILE_NAME;
-        if !(head.is_error || unnamed) || (!head.is_error && size > MAX_ERROR_BODY) {
+        if !head.is_error && (!unnamed || size > MAX_ERROR_BODY) {
             return None;
         }
         let mut bytes = Vec::new();
