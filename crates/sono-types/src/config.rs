@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::constants;
+use crate::{UploadLimits, constants};
 
 /// Configuration of a run. Written in this order; read with keys in any case, unknown keys ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +80,17 @@ pub struct Config {
     pub progress_updates_port: String,
     /// `nonroot` or `none`.
     pub security_context_mode: String,
+    /// Once a plugin ended without a result, plugins that have not been started are not started at all; those that run
+    /// go on. sono's own, off by default: Sonobuoy always goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stop_on_failure: bool,
+    /// Limits on what workers send. sono's own.
+    #[serde(skip_serializing_if = "is_default_limits")]
+    pub upload_limits: UploadLimits,
+}
+
+fn is_default_limits(limits: &UploadLimits) -> bool {
+    *limits == UploadLimits::default()
 }
 
 /// Which namespaces and objects to query.
@@ -224,6 +235,8 @@ impl Default for Config {
             namespace_psa_enforce_level: "privileged".to_owned(),
             progress_updates_port: constants::PROGRESS_PORT.to_owned(),
             security_context_mode: "nonroot".to_owned(),
+            stop_on_failure: false,
+            upload_limits: UploadLimits::default(),
         }
     }
 }
@@ -237,6 +250,9 @@ pub enum ConfigError {
     /// Both ways to say since when.
     #[error("invalid configuration: Only one of sinceSeconds or sinceTime may be specified.")]
     Since,
+    /// A limit that would refuse everything.
+    #[error("invalid configuration: UploadLimits.{0} must not be 0")]
+    ZeroLimit(&'static str),
 }
 
 /// Keys as they are written; all others of the same letters mean these.
@@ -269,6 +285,27 @@ const KEYS: &[&str] = &[
     "NamespacePSAEnforceLevel",
     "ProgressUpdatesPort",
     "SecurityContextMode",
+    "StopOnFailure",
+    "UploadLimits",
+];
+const UPLOAD_LIMIT_KEYS: &[&str] = &[
+    "MaxBodyBytes",
+    "MaxUnpackedBytes",
+    "MaxEntries",
+    "MaxNameBytes",
+    "MaxRatio",
+    "RatioFloorBytes",
+    "MaxProgressBytes",
+    "IdleTimeoutSeconds",
+    "MaxBodySeconds",
+    "HandshakeTimeoutSeconds",
+    "ConnectionIdleSeconds",
+    "MaxConnections",
+    "MaxUploadsPerResult",
+    "MaxUploadsPerPlugin",
+    "MaxTotalBytes",
+    "MaxDrainBytes",
+    "MaxStoreTries",
 ];
 const FILTER_KEYS: &[&str] = &["Namespaces", "LabelSelector"];
 const LIMIT_KEYS: &[&str] = &["PodLogs"];
@@ -305,6 +342,9 @@ impl Config {
         if logs.since_seconds.is_some() && logs.since_time.is_some() {
             return Err(ConfigError::Since);
         }
+        if let Some(name) = config.upload_limits.zero() {
+            return Err(ConfigError::ZeroLimit(name));
+        }
         Ok(config)
     }
 
@@ -324,6 +364,7 @@ fn overlay(base: &mut Map<String, Value>, given: Map<String, Value>, keys: &[&st
             "Limits" => LIMIT_KEYS,
             "PodLogs" => POD_LOG_KEYS,
             "Server" => SERVER_KEYS,
+            "UploadLimits" => UPLOAD_LIMIT_KEYS,
             _ => &[],
         };
         let nullable = [
@@ -337,6 +378,10 @@ fn overlay(base: &mut Map<String, Value>, given: Map<String, Value>, keys: &[&st
             "TailLines",
             "LimitBytes",
         ];
+        if !inner.is_empty() && value.is_object() {
+            // Left out while it holds nothing but defaults.
+            base.entry(*key).or_insert_with(|| Value::Object(Map::new()));
+        }
         match (base.get_mut(*key), value) {
             (Some(Value::Object(base)), Value::Object(value)) if !inner.is_empty() => overlay(base, value, inner),
             // Go leaves a field as it is when the value is null, unless null is a value of its own.
@@ -383,6 +428,41 @@ mod tests {
         };
         assert_eq!(config, expected);
         assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn upload_limits_and_stop_on_failure_are_keys_of_their_own() {
+        let config =
+            Config::from_json(r#"{"stoponfailure":true,"uploadLimits":{"MAXBODYBYTES":7,"IdleTimeoutSeconds":3}}"#)
+                .unwrap();
+        let expected = Config {
+            stop_on_failure: true,
+            upload_limits: UploadLimits {
+                max_body_bytes: 7,
+                idle_timeout: std::time::Duration::from_secs(3),
+                ..UploadLimits::default()
+            },
+            ..Config::default()
+        };
+        assert_eq!(config, expected);
+        assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
+        // Another layer changes what it names and leaves the rest.
+        let next = config.overlaid_with(r#"{"UploadLimits":{"MaxEntries":9}}"#).unwrap();
+        assert_eq!(
+            (next.upload_limits.max_body_bytes, next.upload_limits.max_entries),
+            (7, 9)
+        );
+        let error = Config::from_json(r#"{"UploadLimits":{"MaxEntries":0}}"#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid configuration: UploadLimits.MaxEntries must not be 0"
+        );
+        // Every limit has a key that counts in any case.
+        let all = serde_json::to_value(UploadLimits::default()).unwrap();
+        let keys: Vec<&str> = all.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut known = UPLOAD_LIMIT_KEYS.to_vec();
+        known.sort_unstable();
+        assert_eq!(keys, known);
     }
 
     #[test]

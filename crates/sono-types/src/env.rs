@@ -6,6 +6,9 @@ pub const SONOBUOY_CONFIG: &str = "SONOBUOY_CONFIG";
 pub const SONOBUOY_ADVERTISE_IP: &str = "SONOBUOY_ADVERTISE_IP";
 /// `true` turns off the rewriting of plugins' results mounts.
 pub const SONOBUOY_DISABLE_RECONCILIATION: &str = "SONOBUOY_DISABLE_RECONCILIATION";
+/// Limits on what workers send: a JSON object with the keys of [`crate::UploadLimits`], laid over those of the
+/// configuration. sono's own.
+pub const SONO_UPLOAD_LIMITS: &str = "SONO_UPLOAD_LIMITS";
 
 /// Worker: where to upload to, `https://host:port`.
 pub const AGGREGATOR_URL: &str = "AGGREGATOR_URL";

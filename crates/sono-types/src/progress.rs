@@ -6,6 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::ids::ResultKey;
 
+/// How many names of failed tests, and how many errors, are kept of a plugin's progress. The largest suite known has 7,100
+/// tests.
+pub const MAX_NAMES: usize = 10_000;
+/// How many bytes of each of them, and of the message, are kept.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+fn cut(text: &mut String) {
+    text.truncate(text.floor_char_boundary(MAX_NAME_BYTES));
+}
+
 /// One progress update. `completed` counts what passed; what remains is `total - completed - failures.len()`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressUpdate {
@@ -75,9 +85,26 @@ impl ProgressUpdate {
         self.append_totals || self.append_completed > 0 || !self.append_failing.is_empty()
     }
 
+    /// Cuts lists and texts to [`MAX_NAMES`] entries of [`MAX_NAME_BYTES`] bytes each: an update that appends again and
+    /// again must not fill the aggregator's memory.
+    fn bound(&mut self) {
+        for list in [&mut self.errors, &mut self.failures] {
+            list.truncate(MAX_NAMES);
+            list.iter_mut().for_each(cut);
+        }
+        cut(&mut self.msg);
+    }
+
     /// What is kept when `next` arrives after `stored`: a plain update replaces it, an appending one adds to it.
+    /// Lists and texts of what is kept are bounded: [`MAX_NAMES`], [`MAX_NAME_BYTES`].
     #[must_use]
     pub fn fold(stored: Option<Self>, next: Self) -> Self {
+        let mut folded = Self::combine(stored, next);
+        folded.bound();
+        folded
+    }
+
+    fn combine(stored: Option<Self>, next: Self) -> Self {
         if !next.is_appending() {
             return next;
         }
@@ -176,6 +203,26 @@ mod tests {
             );
             stored = Some(folded);
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let next = || ProgressUpdate {
+            msg: "ä".repeat(MAX_NAME_BYTES),
+            append_completed: 1,
+            append_failing: vec!["é".repeat(MAX_NAME_BYTES); MAX_NAMES / 2 + 1],
+            ..ProgressUpdate::default()
+        };
+        let once = ProgressUpdate::fold(None, next());
+        let twice = ProgressUpdate::fold(Some(once), next());
+        assert_eq!(twice.failures, vec!["é".repeat(MAX_NAME_BYTES / 2); MAX_NAMES]);
+        assert_eq!(twice.msg, "ä".repeat(MAX_NAME_BYTES / 2));
+        assert_eq!(twice.completed, 2);
+        let plain = ProgressUpdate {
+            errors: vec![String::new(); MAX_NAMES + 1],
+            ..ProgressUpdate::default()
+        };
+        assert_eq!(ProgressUpdate::fold(None, plain).errors.len(), MAX_NAMES);
     }
 
     #[test]

@@ -17,6 +17,17 @@ pub const RELAY: &str = "/progress";
 /// counts, workers send `1`. sono's own: Sonobuoy's workers send such bodies as if they were results (weakness W-6).
 pub const ERROR_HEADER: &str = "x-sono-error";
 
+/// Loopback listener ([`crate::constants::LOCAL_PORT`], plain HTTP on 127.0.0.1; reached by port-forward), `GET`: the
+/// whole status as JSON ([`crate::RunStatus`]), every row of it, which the annotation cannot hold for large clusters.
+pub const LOCAL_STATUS: &str = "/api/v1/status";
+/// Loopback listener, `GET` and `HEAD`: the finished archive. `ETag` is its SHA-256 in double quotes, `Content-Length` its
+/// size, its name stands in `Content-Disposition`. `Range` with one range of bytes is answered with 206 (416 when it lies
+/// outside); `If-Range` with the `ETag` guards against another archive. 404 while there is none.
+pub const LOCAL_ARCHIVE: &str = "/api/v1/archive";
+/// Loopback listener, `GET`: what a run that still goes on has collected so far, as a `.tar.gz` stream without length. 404
+/// when there is nothing any more, because the archive is sealed.
+pub const LOCAL_PARTIAL: &str = "/api/v1/partial";
+
 /// Path a worker uploads its result to.
 pub fn result_path(plugin: &PluginName, target: &Target) -> String {
     path("results", plugin, target)
