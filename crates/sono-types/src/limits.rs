@@ -110,26 +110,31 @@ mod seconds {
     }
 }
 
+impl UploadLimits {
+    /// The limits unless told otherwise.
+    pub const DEFAULT: Self = Self {
+        max_body_bytes: 8 << 30,
+        max_unpacked_bytes: 32 << 30,
+        max_entries: 200_000,
+        max_name_bytes: 1024,
+        max_ratio: 1000,
+        ratio_floor_bytes: 64 << 20,
+        max_progress_bytes: 4 << 20,
+        idle_timeout: Duration::from_mins(1),
+        max_body_time: Duration::from_hours(2),
+        handshake_timeout: Duration::from_secs(10),
+        connection_idle: Duration::from_mins(15),
+        max_connections: 16_384,
+        max_uploads_per_result: 4,
+        max_uploads_per_plugin: 1024,
+        max_total_bytes: 256 << 30,
+        max_drain_bytes: 64 << 20,
+        max_store_tries: 3,
+    };
+}
+
 impl Default for UploadLimits {
     fn default() -> Self {
-        Self {
-            max_body_bytes: 8 << 30,
-            max_unpacked_bytes: 32 << 30,
-            max_entries: 200_000,
-            max_name_bytes: 1024,
-            max_ratio: 1000,
-            ratio_floor_bytes: 64 << 20,
-            max_progress_bytes: 4 << 20,
-            idle_timeout: Duration::from_mins(1),
-            max_body_time: Duration::from_hours(2),
-            handshake_timeout: Duration::from_secs(10),
-            connection_idle: Duration::from_mins(15),
-            max_connections: 16_384,
-            max_uploads_per_result: 4,
-            max_uploads_per_plugin: 1024,
-            max_total_bytes: 256 << 30,
-            max_drain_bytes: 64 << 20,
-            max_store_tries: 3,
-        }
+        Self::DEFAULT
     }
 }

@@ -15,10 +15,7 @@ const SMALL: UploadLimits = UploadLimits {
     max_name_bytes: 300,
     max_ratio: 20,
     ratio_floor_bytes: 100_000,
-    max_progress_bytes: 1,
-    idle_timeout: std::time::Duration::ZERO,
-    handshake_timeout: std::time::Duration::ZERO,
-    max_connections: 1,
+    ..UploadLimits::DEFAULT
 };
 
 /// What came out, or the message and whether the archive is at fault.
