@@ -5,6 +5,7 @@ mod clippy;
 mod code;
 mod edges;
 mod enabled;
+mod evidence;
 mod graph;
 mod length;
 mod manifest;
@@ -57,8 +58,21 @@ fn check(workspace: &Workspace) -> Vec<Violation> {
             violations.extend(check_pure(files, workspace));
         }
     }
+    violations.extend(check_pages(workspace));
     violations.sort();
     violations
+}
+
+fn check_pages(workspace: &Workspace) -> Vec<Violation> {
+    let functions = workspace.members.iter().map(|files| {
+        let texts = files.sources.values().map(String::as_str);
+        (files.member.name.as_str(), evidence::functions(texts))
+    });
+    let functions = functions.collect();
+    let pages = workspace.pages.iter();
+    pages
+        .flat_map(|(path, text)| evidence::check(path, text, &functions))
+        .collect()
 }
 
 fn check_sources(files: &MemberFiles) -> Vec<Violation> {

@@ -9,6 +9,7 @@ use fs_err as fs;
 use super::{
     edges::{Member, Use},
     enabled::{self, Enabled},
+    evidence,
     graph::{Graph, Package},
     manifest::{Manifest, Section},
 };
@@ -22,6 +23,8 @@ pub(super) struct Workspace {
     pub(super) graph: Graph,
     pub(super) enabled: Enabled,
     pub(super) clippy: String,
+    /// The pages that name tests, by their path.
+    pub(super) pages: BTreeMap<&'static str, String>,
 }
 
 pub(super) struct MemberFiles {
@@ -63,7 +66,15 @@ pub(super) fn gather(root: &Path) -> anyhow::Result<Workspace> {
         graph: graph(&metadata)?,
         enabled: enabled::parse(&tree),
         clippy: fs::read_to_string(root.join(".clippy.toml"))?,
+        pages: pages(root)?,
     })
+}
+
+fn pages(root: &Path) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    let there = evidence::PAGES.iter().filter(|page| root.join(page).exists());
+    there
+        .map(|page| Ok((*page, fs::read_to_string(root.join(page))?)))
+        .collect()
 }
 
 fn members(metadata: &Metadata) -> anyhow::Result<Vec<MemberFiles>> {
