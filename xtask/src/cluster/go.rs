@@ -15,6 +15,8 @@ pub(crate) struct Build {
     pub(crate) module: PathBuf,
     /// Import paths; a program is named by its last part.
     pub(crate) packages: Vec<String>,
+    /// Import paths of packages whose tests are a program; it is named by the last part and `.test`.
+    pub(crate) tests: Vec<String>,
     pub(crate) tags: &'static str,
     pub(crate) linker_flags: String,
 }
@@ -24,10 +26,17 @@ impl Build {
     /// finished programs are there, and the Go compiler keeps its own cache of the packages.
     pub(crate) fn ensure(&self) -> anyhow::Result<PathBuf> {
         let directory = self.directory()?;
-        let missing: Vec<_> = self
+        let programs = self
             .packages
             .iter()
-            .filter(|package| !directory.join(program(package)).exists())
+            .map(|package| (package, program(package).to_owned()));
+        let tests = self
+            .tests
+            .iter()
+            .map(|package| (package, format!("{}.test", program(package))));
+        let missing: Vec<_> = programs
+            .chain(tests)
+            .filter(|(_, name)| !directory.join(name).exists())
             .collect();
         if !missing.is_empty() && command::find_program("go").is_none() {
             bail!(
@@ -35,12 +44,11 @@ impl Build {
                 self.name
             );
         }
-        for package in missing {
-            let name = program(package);
+        for (package, name) in missing {
             long_step(
                 &format!("building {name} of {} (up to 5 minutes when cold)", self.name),
                 &format!("built {name} of {}", self.name),
-                || self.build(package, &directory.join(name)),
+                || self.build(package, &directory.join(&name)),
             )?;
         }
         Ok(directory)
@@ -49,10 +57,13 @@ impl Build {
     fn build(&self, package: &str, program: &Path) -> anyhow::Result<()> {
         let unfinished = program.with_extension("unfinished");
         // Others work on the machine while this takes minutes.
-        let mut go = command::new(
-            "nice",
-            ["-n", "5", "go", "build", "-p", "2", "-trimpath", "-buildvcs=false"],
-        );
+        let mut go = command::new("nice", ["-n", "5", "go"]);
+        if self.tests.iter().any(|test| test == package) {
+            go.args(["test", "-c"]);
+        } else {
+            go.arg("build");
+        }
+        go.args(["-p", "2", "-trimpath", "-buildvcs=false"]);
         go.arg("-tags")
             .arg(self.tags)
             .arg("-ldflags")

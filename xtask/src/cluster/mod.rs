@@ -33,7 +33,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
+pub(crate) use programs::{of_kubernetes, suite};
 pub(crate) use runtime::{Runtime, load_images};
+pub(crate) use settings::KubernetesVersion;
 
 use crate::say;
 
@@ -77,4 +79,12 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// The cluster that `KUBECONFIG` names, otherwise ours.
 pub(crate) fn kubeconfig_path() -> PathBuf {
     foreign::kubeconfig().unwrap_or_else(state::kubeconfig)
+}
+
+/// Of the cluster that runs, or of the one that would.
+pub(crate) fn version() -> anyhow::Result<KubernetesVersion> {
+    match state::State::running() {
+        Ok(state) => Ok(state.settings.kubernetes),
+        Err(_) => settings::DEFAULT_KUBERNETES.parse(),
+    }
 }

@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::{debian, go::Build, pin, settings::KubernetesVersion};
+use super::{
+    debian,
+    go::Build,
+    pin::{self, Pinned},
+    settings::KubernetesVersion,
+};
 use crate::{command, repository};
 
 /// In step with `deploy/testbed/containerd/go.mod`.
@@ -46,6 +51,7 @@ fn containerd() -> Build {
         packages: ["containerd", "containerd-shim-runc-v2", "ctr"]
             .map(|program| format!("github.com/containerd/containerd/v2/cmd/{program}"))
             .to_vec(),
+        tests: Vec::new(),
         // Those snapshotters need C libraries or are of no use here.
         tags: "no_btrfs no_devmapper no_zfs",
         linker_flags: format!("-X github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}"),
@@ -57,26 +63,48 @@ fn coredns() -> Build {
         name: format!("coredns-{COREDNS}"),
         module: repository::root().join("deploy/testbed/coredns"),
         packages: vec!["github.com/coredns/coredns".to_owned()],
+        tests: Vec::new(),
         tags: "",
         linker_flags: String::new(),
     }
 }
 
 fn kubernetes(version: &KubernetesVersion) -> anyhow::Result<Build> {
-    // Without these it calls itself v0.0.0-master, and version checks fail.
+    Ok(Build {
+        name: format!("kubernetes-{version}"),
+        module: Pinned::Programs.module(version)?,
+        packages: pin::KUBERNETES_PROGRAMS.map(ToOwned::to_owned).to_vec(),
+        tests: Vec::new(),
+        tags: "",
+        linker_flags: version_stamps(version),
+    })
+}
+
+/// Without these it calls itself v0.0.0-master, and version checks fail.
+fn version_stamps(version: &KubernetesVersion) -> String {
     let stamp = |name: &str, value: &str| format!("-X k8s.io/component-base/version.{name}={value}");
     let stamps = [
         stamp("gitVersion", &format!("v{version}")),
         stamp("gitMajor", "1"),
         stamp("gitMinor", version.minor()),
     ];
-    Ok(Build {
-        name: format!("kubernetes-{version}"),
-        module: pin::module(version)?,
-        packages: pin::KUBERNETES_PROGRAMS
-            .map(|program| format!("k8s.io/kubernetes/cmd/{program}"))
-            .to_vec(),
+    stamps.join(" ")
+}
+
+/// The real Kubernetes suite: `ginkgo`, `go-runner`, `agnhost`, `e2e.test`. Returns their directory.
+pub(crate) fn suite(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
+    let build = Build {
+        name: format!("conformance-{version}"),
+        module: Pinned::Suite.module(version)?,
+        packages: pin::SUITE_PROGRAMS.map(ToOwned::to_owned).to_vec(),
+        tests: vec![pin::SUITE.to_owned()],
         tags: "",
-        linker_flags: stamps.join(" "),
-    })
+        linker_flags: version_stamps(version),
+    };
+    build.ensure()
+}
+
+/// The directory of kubectl and what else belongs to Kubernetes itself.
+pub(crate) fn of_kubernetes(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
+    kubernetes(version)?.ensure()
 }

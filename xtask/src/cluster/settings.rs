@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 /// The version that the tests run on; `deploy/testbed` pins it and those the skew tests want.
-const DEFAULT_KUBERNETES: &str = "1.37.2";
+pub(crate) const DEFAULT_KUBERNETES: &str = "1.37.2";
 
 #[derive(Args)]
 pub(crate) struct UpArguments {

@@ -19,9 +19,30 @@ use tar::{EntryType, Header};
 use super::root::{Layer, NON_ROOT, Root, hex};
 
 pub(crate) struct Image {
-    pub(crate) reference: &'static str,
+    pub(crate) reference: String,
     pub(crate) root: Root,
+    pub(crate) settings: Settings,
+}
+
+/// What runs when nothing else is said.
+pub(crate) struct Settings {
+    pub(crate) user: u32,
+    pub(crate) entrypoint: Vec<String>,
     pub(crate) command: Vec<String>,
+    /// `NAME=value`.
+    pub(crate) environment: Vec<String>,
+}
+
+impl Settings {
+    /// Nobody in particular runs `command`.
+    pub(crate) fn running(command: &[&str]) -> Self {
+        Self {
+            user: NON_ROOT,
+            entrypoint: Vec::new(),
+            command: command.iter().map(ToString::to_string).collect(),
+            environment: vec!["PATH=/:/bin:/usr/bin".to_owned()],
+        }
+    }
 }
 
 /// An image on disk.
@@ -42,27 +63,39 @@ impl Image {
         fs::write(&unfinished, bytes)?;
         fs::rename(&unfinished, &path)?;
         Ok(Archive {
-            reference: self.reference.to_owned(),
+            reference: self.reference.clone(),
             path,
             digest,
         })
     }
 
-    fn file_stem(&self) -> &str {
-        let name = self.reference.rsplit('/').next().unwrap_or(self.reference);
-        name.split(':').next().unwrap_or(name)
+    /// Without the tag of a development build, which all of ours have.
+    fn file_stem(&self) -> String {
+        let name = self.reference.rsplit('/').next().unwrap_or(&self.reference);
+        name.strip_suffix(":dev").unwrap_or(name).replace(':', "-")
     }
 
     fn archive(&self) -> anyhow::Result<(Vec<u8>, String)> {
         let mut blobs = Blobs::default();
         let Layer { compressed, diff_id } = self.root.layer()?;
         let layer = blobs.add(MediaType::ImageLayerGzip, compressed)?;
-        let config = ConfigBuilder::default()
-            .user(NON_ROOT.to_string())
+        let Settings {
+            user,
+            entrypoint,
+            command,
+            environment,
+        } = &self.settings;
+        let mut config = ConfigBuilder::default()
+            .user(user.to_string())
             .working_dir("/")
-            .env(vec!["PATH=/:/bin:/usr/bin".to_owned()])
-            .cmd(self.command.clone())
-            .build()?;
+            .env(environment.clone());
+        if !command.is_empty() {
+            config = config.cmd(command.clone());
+        }
+        if !entrypoint.is_empty() {
+            config = config.entrypoint(entrypoint.clone());
+        }
+        let config = config.build()?;
         let configuration = ImageConfigurationBuilder::default()
             .architecture(architecture())
             .os("linux")
@@ -81,7 +114,7 @@ impl Image {
         let tag = self.reference.rsplit(':').next().unwrap_or_default();
         manifest.set_annotations(Some(HashMap::from([
             // The first is what containerd names the image by, the second is the specification's.
-            ("io.containerd.image.name".to_owned(), self.reference.to_owned()),
+            ("io.containerd.image.name".to_owned(), self.reference.clone()),
             ("org.opencontainers.image.ref.name".to_owned(), tag.to_owned()),
         ])));
         let index = ImageIndexBuilder::default()
@@ -158,9 +191,9 @@ mod tests {
             .with("/bin/tool", Entry::Text("#!/bin/sh\n".to_owned()))
             .with("/bin/alias", Entry::Link("tool".to_owned()));
         Image {
-            reference: "sono.local/sample:dev",
+            reference: "sono.local/sample:dev".to_owned(),
             root,
-            command: vec!["/bin/tool".to_owned()],
+            settings: Settings::running(&["/bin/tool"]),
         }
     }
 

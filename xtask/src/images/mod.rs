@@ -1,6 +1,7 @@
 //! `cargo xtask images`: OCI archives without a container engine, the same bytes from the same inputs.
 
 mod archive;
+mod conformance;
 mod load;
 mod product;
 mod reference;
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// Build only this image (may be repeated)
     #[arg(long, value_name = "IMAGE")]
     only: Vec<Name>,
+    /// Build the real Kubernetes suite and the images it uses instead, of the test cluster's version (minutes when cold, needs Go)
+    #[arg(long, conflicts_with = "only")]
+    conformance: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -69,6 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn build(arguments: &Arguments, out: &Path) -> anyhow::Result<Vec<Archive>> {
+    if arguments.conformance {
+        return conformance::build(out);
+    }
     let wanted = |name| arguments.only.is_empty() || arguments.only.contains(&name);
     let mut images = Vec::new();
     if wanted(Name::Testplugin) {

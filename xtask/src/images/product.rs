@@ -5,7 +5,7 @@ use std::{env::consts, path::PathBuf};
 use anyhow::bail;
 
 use super::{
-    archive::Image,
+    archive::{Image, Settings},
     reference,
     root::{Entry, Root},
 };
@@ -69,9 +69,9 @@ pub(crate) fn worker_image(binaries: &Binaries) -> Image {
         .with("/sono-worker", Entry::Program(binaries.worker.clone()))
         .with("/sonobuoy", Entry::Link("sono-worker".to_owned()));
     Image {
-        reference: reference::WORKER,
+        reference: reference::WORKER.to_owned(),
         root,
-        command: Vec::new(),
+        settings: Settings::running(&[]),
     }
 }
 
@@ -80,10 +80,9 @@ pub(crate) fn aggregator_image(binaries: &Binaries) -> Image {
         .with_basics()
         .with("/sonobuoy", Entry::Program(binaries.aggregator.clone()))
         .with("/sono-worker", Entry::Program(binaries.worker.clone()));
-    let command = ["/sonobuoy", "aggregator", "--no-exit"].map(str::to_owned).to_vec();
     Image {
-        reference: reference::AGGREGATOR,
+        reference: reference::AGGREGATOR.to_owned(),
         root,
-        command,
+        settings: Settings::running(&["/sonobuoy", "aggregator", "--no-exit"]),
     }
 }

@@ -12,3 +12,14 @@ pub(crate) const TEST_PLUGIN: &str = "sono.local/testplugin:dev";
 pub(crate) const PAUSE: &str = "sono.local/pause:dev";
 /// Cluster DNS of the test cluster.
 pub(crate) const COREDNS: &str = "sono.local/coredns:dev";
+
+/// The real Kubernetes suite, under the names by which plugins and the suite itself ask for them. The conformance image's tag
+/// is `v` and the version of Kubernetes.
+pub(crate) const CONFORMANCE: &str = "registry.k8s.io/conformance";
+/// Two tags, since parts of the suite lag behind.
+pub(crate) const AGNHOST: [&str; 2] = [
+    "registry.k8s.io/e2e-test-images/agnhost:2.66.1",
+    "registry.k8s.io/e2e-test-images/agnhost:2.55",
+];
+pub(crate) const BUSYBOX: &str = "registry.k8s.io/e2e-test-images/busybox:1.37.0-2";
+pub(crate) const SUITE_PAUSE: &str = "registry.k8s.io/pause:3.10.2";

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    archive::Image,
+    archive::{Image, Settings},
     reference,
     root::{Entry, Root},
 };
@@ -19,9 +19,9 @@ pub(crate) fn pause(directory: &Path) -> anyhow::Result<Image> {
     )?;
     let root = Root::default().with("/pause", Entry::Program(program));
     Ok(Image {
-        reference: reference::PAUSE,
+        reference: reference::PAUSE.to_owned(),
         root,
-        command: vec!["/pause".to_owned()],
+        settings: Settings::running(&["/pause"]),
     })
 }
 
@@ -32,8 +32,8 @@ pub(crate) fn pause_source() -> PathBuf {
 pub(crate) fn coredns(program: PathBuf) -> Image {
     let root = Root::default().with_basics().with("/coredns", Entry::Program(program));
     Image {
-        reference: reference::COREDNS,
+        reference: reference::COREDNS.to_owned(),
         root,
-        command: vec!["/coredns".to_owned()],
+        settings: Settings::running(&["/coredns"]),
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use fs_err as fs;
 
 use super::{
-    archive::Image,
+    archive::{Image, Settings},
     reference,
     root::{Entry, Root},
 };
@@ -24,8 +24,8 @@ pub(crate) fn image() -> anyhow::Result<Image> {
         root = root.with(&format!("/bin/{applet}"), Entry::Link("busybox".to_owned()));
     }
     Ok(Image {
-        reference: reference::TEST_PLUGIN,
+        reference: reference::TEST_PLUGIN.to_owned(),
         root,
-        command: vec!["/bin/sh".to_owned()],
+        settings: Settings::running(&["/bin/sh"]),
     })
 }
