@@ -5,6 +5,7 @@ mod ci;
 mod cluster;
 mod command;
 mod e2e;
+mod r#gen;
 mod images;
 mod repository;
 mod say;
@@ -37,6 +38,8 @@ enum Task {
     Ci(ci::Arguments),
     /// The architecture's invariants
     Tidy,
+    /// Files of the repository that are made from something else
+    Gen(r#gen::Arguments),
     /// Tests on a real cluster
     E2e(e2e::Arguments),
 }
@@ -48,6 +51,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test(arguments) => test::run(&arguments),
         Task::Ci(arguments) => ci::run(&arguments),
         Task::Tidy => tidy::run(),
+        Task::Gen(arguments) => r#gen::run(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
     }
 }

@@ -18,48 +18,61 @@ pub(crate) struct Binaries {
 
 /// Static glibc: the images hold no library, and nsswitch.conf names only what glibc has inside.
 pub(crate) fn build(profile: &str) -> anyhow::Result<Binaries> {
-    let target = format!("{}-unknown-linux-gnu", consts::ARCH);
-    // Its own target directory: other flags in the daily one would rebuild everything at every change of command.
-    let target_directory = repository::root().join("target/images");
+    // A worker stands beside every plugin on every node: what users get of it is built for size. The aggregator is built for speed.
+    let small = if profile == "release" { "release-small" } else { profile };
+    if small == profile {
+        compile(profile, &["sono-worker", "sono-aggregator"])?;
+    } else {
+        compile(small, &["sono-worker"])?;
+        compile(profile, &["sono-aggregator"])?;
+    }
+    Ok(Binaries {
+        worker: binary(small, "sono-worker")?,
+        aggregator: binary(profile, "sono-aggregator")?,
+    })
+}
+
+fn target() -> String {
+    format!("{}-unknown-linux-gnu", consts::ARCH)
+}
+
+/// Its own target directory: other flags in the daily one would rebuild everything at every change of command.
+fn target_directory() -> PathBuf {
+    repository::root().join("target/images")
+}
+
+fn compile(profile: &str, packages: &[&str]) -> anyhow::Result<()> {
+    let names = packages.join(" and ");
     long_step(
-        &format!("building sono-worker and sono-aggregator, profile {profile} (minutes when cold)"),
-        "built sono-worker and sono-aggregator",
+        &format!("building {names}, profile {profile} (minutes when cold)"),
+        &format!("built {names}"),
         || {
+            let mut cargo = command::new("cargo", ["build", "--quiet", "--locked", "--profile", profile]);
+            cargo
+                .args(["--target", &target(), "--target-dir"])
+                .arg(target_directory());
+            for package in packages {
+                cargo.args(["-p", package]);
+            }
             command::run_visibly(
-                command::new(
-                    "cargo",
-                    [
-                        "build",
-                        "--quiet",
-                        "--locked",
-                        "--profile",
-                        profile,
-                        "--target",
-                        &target,
-                    ],
-                )
-                .args(["-p", "sono-worker", "-p", "sono-aggregator", "--target-dir"])
-                .arg(&target_directory)
-                .env("RUSTFLAGS", "-C target-feature=+crt-static")
-                .current_dir(repository::root()),
+                cargo
+                    .env("RUSTFLAGS", "-C target-feature=+crt-static")
+                    .current_dir(repository::root()),
             )
         },
-    )?;
+    )
+}
+
+fn binary(profile: &str, name: &str) -> anyhow::Result<PathBuf> {
     let profile_directory = if profile == "dev" { "debug" } else { profile };
-    let binary = |name: &str| {
-        let path = target_directory.join(&target).join(profile_directory).join(name);
-        if !path.is_file() {
-            bail!(
-                "cargo built no {}: has the package a program of that name?",
-                path.display()
-            );
-        }
-        Ok(path)
-    };
-    Ok(Binaries {
-        worker: binary("sono-worker")?,
-        aggregator: binary("sono-aggregator")?,
-    })
+    let path = target_directory().join(target()).join(profile_directory).join(name);
+    if !path.is_file() {
+        bail!(
+            "cargo built no {}: has the package a program of that name?",
+            path.display()
+        );
+    }
+    Ok(path)
 }
 
 /// The protocol's commands call `/sonobuoy worker …`, so the program answers to that name too.

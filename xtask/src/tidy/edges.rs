@@ -19,10 +19,11 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-kube", &[TYPES]),
     ("sono-tls", &[TYPES]),
     ("sono-host", &[TYPES]),
+    ("sono-images", &[]),
     ("sono-aggregator", &[PURE, ADAPTERS]),
     ("sono-worker", &[PURE, ADAPTERS]),
     ("sono-local", &[PURE, ADAPTERS, &["sono-aggregator", "sono-worker"]]),
-    ("sono-cli", &[PURE, ADAPTERS, &["sono-local"]]),
+    ("sono-cli", &[PURE, ADAPTERS, &["sono-local", "sono-images"]]),
     ("sono-testkit", &[PURE, ADAPTERS]),
     ("xtask", &[]),
 ];
