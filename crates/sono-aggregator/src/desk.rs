@@ -19,7 +19,8 @@ pub(crate) enum Message {
     Finish {
         ticket: Ticket,
         outcome: Outcome,
-        reply: oneshot::Sender<()>,
+        /// Whether the result is in now; answered when that is on disk.
+        reply: oneshot::Sender<bool>,
     },
     Progress {
         key: ResultKey,
@@ -45,20 +46,17 @@ impl Desk {
         (Self(sender), receiver)
     }
 
-    pub(crate) async fn begin(&self, key: &ResultKey) -> Result<Result<Ticket, Refusal>, Closed> {
-        self.ask(|reply| Message::Begin {
-            key: key.clone(),
-            reply,
-        })
-        .await
-    }
-
-    pub(crate) async fn claim(&self, ticket: Ticket) -> Result<(Ticket, Claim), Closed> {
-        self.ask(|reply| Message::Claim { ticket, reply }).await
-    }
-
-    pub(crate) async fn finish(&self, ticket: Ticket, outcome: Outcome) -> Result<(), Closed> {
-        self.ask(|reply| Message::Finish { ticket, outcome, reply }).await
+    pub(crate) async fn begin(&self, key: &ResultKey) -> Result<Result<Held, Refusal>, Closed> {
+        let begun = self
+            .ask(|reply| Message::Begin {
+                key: key.clone(),
+                reply,
+            })
+            .await?;
+        Ok(begun.map(|ticket| Held {
+            desk: self.clone(),
+            ticket: Some(ticket),
+        }))
     }
 
     /// False when no result is expected under that key.
@@ -74,5 +72,94 @@ impl Desk {
         let (reply, answer) = oneshot::channel();
         self.0.send(message(reply)).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
+    }
+}
+
+/// A ticket in the hands of a task. It goes back to the ledger however the task ends: a panic must not leave a result
+/// that looks as if it were still being received.
+#[derive(Debug)]
+pub(crate) struct Held {
+    desk: Desk,
+    ticket: Option<Ticket>,
+}
+
+impl Held {
+    pub(crate) async fn claim(&mut self) -> Result<Claim, Closed> {
+        let Some(ticket) = self.ticket.take() else {
+            return Err(Closed);
+        };
+        let (ticket, claim) = self.desk.ask(|reply| Message::Claim { ticket, reply }).await?;
+        self.ticket = Some(ticket);
+        Ok(claim)
+    }
+
+    /// Gives the ticket back. True when the result is in, and on disk.
+    pub(crate) async fn finish(mut self, outcome: Outcome) -> Result<bool, Closed> {
+        let Some(ticket) = self.ticket.take() else {
+            return Err(Closed);
+        };
+        self.desk.ask(|reply| Message::Finish { ticket, outcome, reply }).await
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (Some(ticket), Ok(runtime)) = (self.ticket.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let desk = self.desk.clone();
+        runtime.spawn(async move {
+            let (reply, _) = oneshot::channel();
+            let outcome = Outcome::Aborted;
+            // The run being over means that nobody waits for the result.
+            desk.0.send(Message::Finish { ticket, outcome, reply }).await.ok();
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sono_types::{PluginName, Target};
+
+    use super::*;
+    use crate::run::{Plan, Policy, Run};
+
+    #[tokio::test]
+    async fn a_task_that_breaks_gives_its_ticket_back() {
+        let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
+        let plan = Plan {
+            plugin: key.plugin.clone(),
+            order: 0,
+            expected: vec![key.clone()],
+            timeout: None,
+        };
+        let mut run = Run::new(vec![plan], Policy::default());
+        let (desk, mut messages) = Desk::new();
+        let broken = tokio::spawn(async move {
+            let mut held = desk.begin(&key).await.unwrap().unwrap();
+            assert_eq!(held.claim().await, Ok(Claim::Granted));
+            panic!("a defect");
+        });
+        let mut seen = Vec::new();
+        while let Some(message) = messages.recv().await {
+            match message {
+                Message::Begin { key, reply } => {
+                    seen.push("begin");
+                    reply.send(run.begin(&key)).unwrap();
+                }
+                Message::Claim { ticket, reply } => {
+                    seen.push("claim");
+                    let claim = run.claim(&ticket);
+                    reply.send((ticket, claim)).unwrap();
+                }
+                Message::Finish { outcome, .. } => {
+                    assert_eq!(outcome, Outcome::Aborted);
+                    seen.push("finish");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(broken.await.unwrap_err().is_panic());
+        assert_eq!(seen, ["begin", "claim", "finish"]);
     }
 }

@@ -62,7 +62,8 @@ pub trait Driver: Send + Sync {
         sono_manifest::expected_results(self.definition(), nodes)
     }
 
-    /// Starts it. Returns when everything is created, not when it is done.
+    /// Starts it. Returns when everything is created, not when it is done. What an earlier process of the same run has
+    /// created already (the session's names tell) is taken as it is.
     fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Reports results that will not come, each once, until it is dropped.
@@ -82,6 +83,12 @@ pub trait Site: Send + Sync {
 
     /// Shows the status to whoever asks for it.
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Whether plugins go on when this process ends, so that its successor on the same directory can take them up. Then
+    /// ending removes none of them.
+    fn outlives_the_process(&self) -> bool {
+        false
+    }
 
     /// Queries the surroundings and writes what it finds below `directory`, in the archive's layout. Returns what could
     /// not be had: a failed query costs a line, never the run.

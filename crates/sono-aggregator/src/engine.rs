@@ -5,7 +5,7 @@ use std::{
     future::Future,
     net::{SocketAddr, TcpListener},
     panic::AssertUnwindSafe,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -18,7 +18,7 @@ use axum_server::{
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use sono_manifest::{Definition, NodeFacts, reconcile_results_dir};
+use sono_manifest::Definition;
 use sono_tls::{Authority, Identity};
 use sono_types::{
     Config, OverallStatus, PluginName, ResultKey, RunStatus, SessionId, TarInfo, UploadLimits, constants, layout,
@@ -31,13 +31,16 @@ use tokio::{
 
 use crate::{
     Clock,
+    begin::{self, Beginning, Drivers, Found, Start},
     desk::{Desk, Message},
     driver::{Driver, FailureReport, Launch, Site},
     finish::{self, Finish},
     http::{self, Interface},
+    journal::{Journal, JournalError},
     limit::LimitedAcceptor,
+    local::View,
     publish,
-    run::{Effect, Event, Failure, Plan, Run},
+    run::{Effect, Event, Failure, Record, Run},
     run_log::RunLog,
     upload::{Uploads, chain},
 };
@@ -52,7 +55,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
     reason = "holds trait objects and a closure"
 )]
 pub struct Setup {
-    /// The effective configuration, with the run's UUID.
+    /// The effective configuration. Without a UUID the run gets one.
     pub config: Config,
     /// The plugins to run, checked to have different names.
     pub definitions: Vec<Definition>,
@@ -74,6 +77,8 @@ pub struct Setup {
     pub log: RunLog,
     /// Whether results mounts of plugins are pointed at the configured directory.
     pub reconcile: bool,
+    /// What shows the run to whoever looks at it from outside; see [`serve_locally`](crate::serve_locally).
+    pub view: View,
 }
 
 /// How workers reach the aggregator.
@@ -130,25 +135,58 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The journal of the run cannot be opened.
+    #[error("taking up the run")]
+    Journal(#[source] JournalError),
+    /// The journal's content, or writing it.
+    #[error("the run's journal: {0}")]
+    Record(String),
     /// Told to stop before the end.
     #[error("stopped before the run was complete")]
     Stopped,
 }
 
+/// Where statuses go: to the publisher, and to whoever looks.
+struct Board {
+    statuses: watch::Sender<RunStatus>,
+    view: View,
+}
+
+impl Board {
+    fn show(&self, status: RunStatus) {
+        self.view.show(status.clone());
+        self.statuses.send_replace(status);
+    }
+
+    fn fail(&self) -> RunStatus {
+        let status = RunStatus {
+            status: OverallStatus::Failed,
+            ..self.statuses.borrow().clone()
+        };
+        self.show(status.clone());
+        status
+    }
+}
+
 /// Runs everything: plugins, queries, post-processing, archive. Returns when the archive is sealed and the last status
-/// published. When `shutdown` resolves first, the run ends with [`RunError::Stopped`] and its directory stays.
+/// published. When `shutdown` resolves first, the run ends with [`RunError::Stopped`] and its directory stays. A run that
+/// an earlier process began in the same directory is taken up where that one ended, however it ended.
 pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Finished, RunError> {
     let site = Arc::clone(&setup.site);
     let (statuses, mut publisher) = publish::start(Arc::clone(&site));
+    let board = Board {
+        statuses,
+        view: setup.view.clone(),
+    };
     let mut shutdown = std::pin::pin!(shutdown);
-    let outcome = collect(setup, &statuses, shutdown.as_mut()).await;
+    let outcome = collect(setup, &board, shutdown.as_mut()).await;
     if matches!(outcome, Err(RunError::Stopped)) {
         publisher.abort();
-        // One try: the pod is going, and so may be everything that lets us write.
-        let status = RunStatus {
-            status: OverallStatus::Failed,
-            ..statuses.borrow().clone()
-        };
+        if site.outlives_the_process() {
+            return outcome;
+        }
+        // One try: everything that lets us write may be going too.
+        let status = board.fail();
         if !matches!(
             tokio::time::timeout(LAST_WORDS, site.publish(&status)).await,
             Ok(Ok(()))
@@ -159,9 +197,9 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
     }
     if outcome.is_err() {
         // Whoever waits must learn that there is nothing to wait for.
-        statuses.send_modify(|status| status.status = OverallStatus::Failed);
+        board.fail();
     }
-    drop(statuses);
+    drop(board);
     tokio::select! {
         published = &mut publisher => {
             if let Err(error) = published {
@@ -175,11 +213,11 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
 
 async fn collect(
     setup: Setup,
-    statuses: &watch::Sender<RunStatus>,
+    board: &Board,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Finished, RunError> {
     let Setup {
-        mut config,
+        config,
         definitions,
         site,
         root,
@@ -190,43 +228,57 @@ async fn collect(
         new_session,
         log,
         reconcile,
+        view,
     } = setup;
-    let start = clock();
-    constants::ARCHIVE_VERSION.clone_into(&mut config.version);
-    let directory = root.join(&config.uuid);
-    let incoming = root.join(format!(".incoming-{}", config.uuid));
-    let prepare = |path: PathBuf| fs_err::create_dir_all(&path).map_err(|source| RunError::Prepare { path, source });
-    prepare(directory.join("meta"))?;
-    prepare(incoming.clone())?;
-    log.attach(&directory.join(layout::RUN_LOG))
-        .map_err(|source| RunError::Prepare {
-            path: directory.clone(),
-            source,
-        })?;
-    sono_bundle::write_durably(&directory.join(layout::CONFIG), config.to_json().as_bytes())
-        .map_err(RunError::Write)?;
-
-    let nodes = tokio::select! {
-        nodes = site.nodes() => nodes.map_err(RunError::Nodes)?,
+    let begin = begin::begin(Start {
+        config,
+        definitions,
+        site: Arc::clone(&site),
+        root: root.clone(),
+        clock: Arc::clone(&clock),
+        new_session,
+        log: log.clone(),
+        reconcile,
+        view: view.clone(),
+    });
+    let found = tokio::select! {
+        found = begin => found?,
         () = &mut shutdown => return Err(RunError::Stopped),
     };
-    let drivers = drivers(definitions, &config, site.as_ref(), new_session, reconcile);
-    let plans = plans(&drivers, &nodes, &config);
-    for plan in plans.iter().filter(|plan| plan.expected.is_empty()) {
-        tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
-    }
-    let mut run = Run::new(plans);
-
-    let authority = Authority::new(start).map_err(RunError::Certificates)?;
+    let Beginning {
+        config,
+        start,
+        directory,
+        incoming,
+        journal,
+        authority,
+        drivers,
+        mut run,
+        mut effects,
+        present,
+    } = match found {
+        Found::Beginning(beginning) => *beginning,
+        Found::Over(status) => {
+            board.show(status.clone());
+            return Ok(finished(&root, status, 0));
+        }
+    };
     let limits = Arc::new(limits);
     let (desk, mut messages) = Desk::new();
     let interface = Interface {
         desk: desk.clone(),
-        uploads: Uploads::new(desk.clone(), directory.clone(), incoming.clone(), Arc::clone(&limits)),
+        uploads: Uploads::new(
+            desk.clone(),
+            directory.clone(),
+            incoming.clone(),
+            Arc::clone(&limits),
+            present,
+        ),
         limits: Arc::clone(&limits),
         clock: Arc::clone(&clock),
     };
-    let (server, handle) = serve(listener, &authority, start, &addresses.names, &limits, interface)?;
+    // Not `start`: a certificate of an aggregator that was taken up begins with this process.
+    let (server, handle) = serve(listener, &authority, clock(), &addresses.names, &limits, interface)?;
     let mut server = Server { task: server, handle };
 
     let launcher = Launcher {
@@ -238,18 +290,20 @@ async fn collect(
         start,
     };
     let mut tasks = Tasks::default();
-    let mut effects = run.handle(clock(), Event::Start);
+    let mut snapshots = Snapshots::new(board);
+    let mut reply = None;
     let ended = loop {
+        let mut records = Vec::new();
         for effect in effects.drain(..) {
             match effect {
-                Effect::Launch { plugin, deadline } => launcher.launch(&run, &plugin, deadline, &mut tasks),
+                Effect::Launch { plugin, deadline } => launcher.launch(&run, &plugin, deadline, false, &mut tasks),
+                Effect::Adopt { plugin, deadline } => launcher.launch(&run, &plugin, deadline, true, &mut tasks),
                 Effect::StopMonitor(plugin) => tasks.stop(&plugin),
                 Effect::RecordError { key, failure } => {
                     tasks.record(directory.join(layout::errors_dir(&key)), &key, failure);
                 }
-                Effect::Publish => {
-                    statuses.send_replace(run.status());
-                }
+                Effect::Record(record) => records.push(record),
+                Effect::Publish => snapshots.mark(),
                 Effect::Finish => {
                     tasks.written().await;
                     let finish = Finish {
@@ -268,6 +322,8 @@ async fn collect(
                 }
             }
         }
+        write(&journal, records, reply.take());
+        snapshots.show_if_due(&run);
         let finished = async {
             match tasks.finish.as_mut() {
                 Some(task) => task.await,
@@ -275,8 +331,13 @@ async fn collect(
             }
         };
         effects = tokio::select! {
-            Some(message) = messages.recv() => answer(&mut run, clock(), message),
+            Some(message) = messages.recv() => {
+                let (effects, later) = answer(&mut run, clock(), message);
+                reply = later;
+                effects
+            }
             () = until(run.next_deadline(), &clock) => run.handle(clock(), Event::Tick),
+            () = snapshots.due() => Vec::new(),
             outcome = finished => break outcome.unwrap_or_else(|error| Err(error.to_string())),
             ended = &mut server.task => {
                 let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
@@ -284,15 +345,18 @@ async fn collect(
             }
             () = &mut shutdown => {
                 log.detach();
-                // Nothing could take these plugins up again.
-                tokio::time::timeout(LAST_WORDS, finish::clean_up(&launcher.drivers)).await.ok();
+                if !site.outlives_the_process() {
+                    // Nothing could take these plugins up again.
+                    tokio::time::timeout(LAST_WORDS, finish::clean_up(&launcher.drivers)).await.ok();
+                }
                 return Err(RunError::Stopped);
             }
         };
     };
     // What was said before the end still counts.
     while let Ok(message) = messages.try_recv() {
-        answer(&mut run, clock(), message);
+        let (_, reply) = answer(&mut run, clock(), message);
+        write(&journal, Vec::new(), reply);
     }
     // Whoever still uploads is told that it is over, rather than cut off.
     drop(messages);
@@ -302,29 +366,114 @@ async fn collect(
         Err(_) => run.handle(clock(), Event::Broken),
     };
     let status = run.status();
-    statuses.send_replace(status.clone());
     // Best effort: what is left there is no result any more.
     fs_err::remove_dir_all(&incoming).ok();
-    let (tarball, problems): (TarInfo, usize) = ended.map_err(|reason| RunError::Pack {
-        directory: directory.clone(),
-        reason,
+    let (tarball, problems): (TarInfo, usize) = ended.map_err(|reason| {
+        board.show(status.clone());
+        RunError::Pack {
+            directory: directory.clone(),
+            reason,
+        }
     })?;
-    if let Err(error) = fs_err::remove_dir_all(&directory) {
-        tracing::warn!(%error, "removing the packed directory");
+    view.seal(&root.join(&tarball.name), &tarball);
+    board.show(status.clone());
+    let sealed = Record::Sealed { status: status.clone() };
+    match journal.commit(vec![sealed]).await {
+        Ok(()) => {
+            if let Err(error) = fs_err::remove_dir_all(&directory) {
+                tracing::warn!(%error, "removing the packed directory");
+            }
+        }
+        // Another process would pack it again.
+        Err(error) => tracing::warn!(
+            error,
+            "the packed directory is kept, because the journal cannot say that it is packed"
+        ),
     }
     if run.timed_out() {
         tracing::error!("Timeout occurred when running plugins. Inspect logs further for details.");
     }
+    Ok(finished(&root, status, problems))
+}
+
+fn finished(root: &Path, status: RunStatus, problems: usize) -> Finished {
     let failed = status
         .rows()
         .iter()
         .filter(|row| row.status == plugin_status::FAILED)
         .count();
-    Ok(Finished {
-        archive: root.join(tarball.name),
+    Finished {
+        archive: root.join(&status.tarball.name),
         status,
         errors: failed + problems,
-    })
+    }
+}
+
+/// An answer that is given once what it tells is on disk.
+type Reply = Box<dyn FnOnce() + Send>;
+
+/// Journals what has to survive. A result that is acknowledged is in place and synced by itself; should its record not
+/// find room, a later process sees the result in its place.
+fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
+    let lasting = records.iter().any(|record| !matches!(record, Record::Progress { .. }));
+    if !lasting {
+        if !records.is_empty() {
+            journal.append(records, None);
+        }
+        if let Some(reply) = reply {
+            reply();
+        }
+        return;
+    }
+    journal.append(
+        records,
+        Some(Box::new(move |_| {
+            if let Some(reply) = reply {
+                reply();
+            }
+        })),
+    );
+}
+
+/// Takes the status when it changed, but not for every result of thousands that come in within a second.
+struct Snapshots<'a> {
+    board: &'a Board,
+    changed: bool,
+    next: tokio::time::Instant,
+}
+
+/// Between two statuses that are taken.
+const SNAPSHOT_PAUSE: Duration = Duration::from_millis(200);
+
+impl<'a> Snapshots<'a> {
+    fn new(board: &'a Board) -> Self {
+        Self {
+            board,
+            changed: false,
+            next: tokio::time::Instant::now(),
+        }
+    }
+
+    fn mark(&mut self) {
+        self.changed = true;
+    }
+
+    fn show_if_due(&mut self, run: &Run) {
+        let now = tokio::time::Instant::now();
+        if self.changed && now >= self.next {
+            self.board.show(run.status());
+            self.changed = false;
+            self.next = now + SNAPSHOT_PAUSE;
+        }
+    }
+
+    async fn due(&self) {
+        if self.changed {
+            tokio::time::sleep_until(self.next).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Ends the server's task when the run ends, however it ends.
@@ -341,33 +490,6 @@ impl Drop for Server {
     }
 }
 
-fn drivers(
-    definitions: Vec<Definition>,
-    config: &Config,
-    site: &dyn Site,
-    new_session: fn() -> SessionId,
-    reconcile: bool,
-) -> Arc<BTreeMap<PluginName, Box<dyn Driver>>> {
-    let drivers = definitions.into_iter().map(|mut definition| {
-        if reconcile {
-            reconcile_results_dir(&mut definition, &config.results_dir);
-        }
-        (definition.name.clone(), site.driver(definition, new_session()))
-    });
-    Arc::new(drivers.collect())
-}
-
-fn plans(drivers: &BTreeMap<PluginName, Box<dyn Driver>>, nodes: &[NodeFacts], config: &Config) -> Vec<Plan> {
-    let timeout = (config.server.timeout_seconds > 0).then(|| Duration::from_secs(config.server.timeout_seconds));
-    let plan = |driver: &dyn Driver| Plan {
-        plugin: driver.name().clone(),
-        order: driver.definition().order,
-        expected: driver.expected_results(nodes),
-        timeout,
-    };
-    drivers.values().map(|driver| plan(driver.as_ref())).collect()
-}
-
 fn serve(
     listener: TcpListener,
     authority: &Authority,
@@ -380,7 +502,7 @@ fn serve(
     let config = sono_tls::server_config(&identity, authority.certificate_pem()).map_err(RunError::Certificates)?;
     let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
         .handshake_timeout(limits.handshake_timeout)
-        .acceptor(LimitedAcceptor::new(limits.max_connections, limits.handshake_timeout));
+        .acceptor(LimitedAcceptor::new(limits));
     let handle = Handle::new();
     listener.set_nonblocking(true).map_err(RunError::Serve)?;
     let mut server = axum_server::from_tcp(listener)
@@ -396,33 +518,33 @@ fn serve(
     Ok((tokio::spawn(server.serve(app)), handle))
 }
 
-fn answer(run: &mut Run, at: Timestamp, message: Message) -> Vec<Effect> {
+fn answer(run: &mut Run, at: Timestamp, message: Message) -> (Vec<Effect>, Option<Reply>) {
     match message {
         // An asker that has gone needs no answer.
         Message::Begin { key, reply } => {
             reply.send(run.begin(&key)).ok();
-            Vec::new()
+            (Vec::new(), None)
         }
         Message::Claim { ticket, reply } => {
             let claim = run.claim(&ticket);
             reply.send((ticket, claim)).ok();
-            Vec::new()
+            (Vec::new(), None)
         }
         Message::Finish { ticket, outcome, reply } => {
             let effects = run.finish(at, &ticket, outcome);
-            reply.send(()).ok();
-            effects
+            let stored = run.is_stored(ticket.key());
+            let later: Reply = Box::new(move || {
+                reply.send(stored).ok();
+            });
+            (effects, Some(later))
         }
         Message::Progress { key, update, reply } => {
             let expected = run.expects(&key);
             reply.send(expected).ok();
-            if expected {
-                run.handle(at, Event::Progress { key, update })
-            } else {
-                Vec::new()
-            }
+            let event = expected.then_some(Event::Progress { key, update });
+            (event.map(|event| run.handle(at, event)).unwrap_or_default(), None)
         }
-        Message::Event(event) => run.handle(at, event),
+        Message::Event(event) => (run.handle(at, event), None),
     }
 }
 
@@ -439,7 +561,7 @@ pub(crate) async fn until(deadline: Option<Timestamp>, clock: &Clock) {
 
 /// Starts plugins.
 struct Launcher {
-    drivers: Arc<BTreeMap<PluginName, Box<dyn Driver>>>,
+    drivers: Drivers,
     addresses: Addresses,
     authority: Authority,
     desk: Desk,
@@ -448,9 +570,11 @@ struct Launcher {
 }
 
 impl Launcher {
-    fn launch(&self, run: &Run, plugin: &PluginName, deadline: Option<Timestamp>, tasks: &mut Tasks) {
+    /// Starts the plugin, or only watches it where an earlier process started it.
+    fn launch(&self, run: &Run, plugin: &PluginName, deadline: Option<Timestamp>, is_there: bool, tasks: &mut Tasks) {
         let order = self.drivers.get(plugin).map_or(0, |driver| driver.definition().order);
-        tracing::info!(plugin_name = %plugin, order, "Running plugin");
+        let what = if is_there { "Watching plugin" } else { "Running plugin" };
+        tracing::info!(plugin_name = %plugin, order, "{what}");
         let expected = run.expected().filter(|key| key.plugin == *plugin).cloned().collect();
         let identity = self.authority.client((self.clock)(), plugin);
         let launch = |identity: Identity| Launch {
@@ -470,13 +594,18 @@ impl Launcher {
             tokio::spawn(async move {
                 let work = async {
                     match (launch, drivers.get(&name)) {
-                        (Ok(launch), Some(driver)) => match driver.run(&launch).await {
-                            Ok(()) => {
-                                watch_over(driver.as_ref(), &launch, &desk).await;
-                                None
+                        (Ok(launch), Some(driver)) => {
+                            match if is_there { Ok(()) } else { driver.run(&launch).await } {
+                                Ok(()) => {
+                                    let plugin = name.clone();
+                                    // Nobody hearing it means that the run is over.
+                                    desk.tell(Event::Launched { plugin }).await.ok();
+                                    watch_over(driver.as_ref(), &launch, &desk).await;
+                                    None
+                                }
+                                Err(failure) => Some(failure),
                             }
-                            Err(failure) => Some(failure),
-                        },
+                        }
                         (Err(error), _) => Some(Failure::new(chain(&error))),
                         (_, None) => Some(Failure::new("the plugin is not known")),
                     }

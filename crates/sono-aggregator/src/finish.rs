@@ -17,7 +17,7 @@ use crate::{
     Clock,
     desk::Desk,
     driver::{Driver, Site},
-    run::Event,
+    run::{Event, Processed},
     run_log::RunLog,
     upload::chain,
 };
@@ -78,6 +78,7 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
             Err(problem) => say("post-processing", problem),
         }
     }
+    let mut processed = Vec::new();
     for key in &finish.expected {
         let tree = trees.get(&key.plugin);
         let per_node = key.target != Target::Global;
@@ -86,17 +87,14 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
             || (item::status::UNKNOWN.to_owned(), BTreeMap::new()),
             |part| (part.status.clone(), part.status_counts()),
         );
-        // Only the end of the run closes the desk, and it reads everything first.
-        finish
-            .desk
-            .tell(Event::Processed {
-                key: key.clone(),
-                status,
-                counts,
-            })
-            .await
-            .ok();
+        processed.push(Processed {
+            key: key.clone(),
+            status,
+            counts,
+        });
     }
+    // Only the end of the run closes the desk, and it reads everything first.
+    finish.desk.tell(Event::Processed(processed)).await.ok();
     if let Err(problem) = describe(&finish, &cleaned) {
         say("describing the run", problem);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing,
@@ -39,7 +39,39 @@ pub(crate) fn router(interface: Interface) -> Router {
         .route(routes::PROGRESS_GLOBAL, routing::post(post_global))
         .route(routes::PROGRESS_BY_NODE, routing::post(post_node))
         .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
+        .layer(axum::middleware::map_request(only_clean_paths))
         .with_state(interface)
+}
+
+/// Paths with empty, `.` or `..` segments are sent on to their clean form, as Go's routers do.
+async fn only_clean_paths(request: Request) -> Result<Request, Response> {
+    match clean(request.uri().path()) {
+        None => Ok(request),
+        Some(path) => {
+            let query = request.uri().query().map(|query| format!("?{query}"));
+            let location = format!("{path}{}", query.unwrap_or_default());
+            Err((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response())
+        }
+    }
+}
+
+/// The clean form, where the path has another.
+fn clean(path: &str) -> Option<String> {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => kept.push(segment),
+        }
+    }
+    let mut clean = format!("/{}", kept.join("/"));
+    if path.ends_with('/') && !kept.is_empty() {
+        clean.push('/');
+    }
+    (clean != path).then_some(clean)
 }
 
 type Peer = Extension<Arc<TlsInfo>>;
@@ -90,10 +122,13 @@ async fn put(
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
+    let waits = headers.contains_key(header::EXPECT);
     let key = match key(peer, plugin, node, "result") {
         Ok(key) => key,
         Err(refused) => {
-            interface.uploads.discard(body).await;
+            if !waits {
+                interface.uploads.discard(body).await;
+            }
             return refused;
         }
     };
@@ -107,19 +142,28 @@ async fn put(
         content_type: value(header::CONTENT_TYPE).unwrap_or_default().to_owned(),
         length: value(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
         is_error: headers.contains_key(routes::ERROR_HEADER),
+        waits,
     };
-    tracing::debug!(plugin_name = plugin, node, "received request");
+    tracing::info!(
+        plugin_name = plugin,
+        node,
+        method = "PUT",
+        client_cert = plugin,
+        "received request"
+    );
     // A task of its own: an upload whose last byte has arrived is finished even when its client has gone.
     let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body).await });
     let error = match upload.await {
         Ok(Ok(())) => return StatusCode::OK.into_response(),
         Ok(Err(error)) => error,
+        // The ledger has its ticket back: the task held it.
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     };
     let status = match &error {
         UploadError::Refused(refusal) => status_of(refusal),
         UploadError::Content { .. } => StatusCode::BAD_REQUEST,
-        UploadError::Busy(_) | UploadError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        UploadError::Busy(_) | UploadError::Crowded(_) | UploadError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        UploadError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
         UploadError::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };
     text(status, &error.to_string())
@@ -204,4 +248,25 @@ fn text(status: StatusCode, message: &str) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (status, headers, format!("{message}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned_as_gos_routers_do() {
+        for (path, expected) in [
+            ("/api/v1/results/global/p", None),
+            ("/api/v1/results/global/p/", None),
+            ("/", None),
+            ("/api//v1/results/global/p", Some("/api/v1/results/global/p")),
+            ("/api/v1/results/by-node/../p", Some("/api/v1/results/p")),
+            ("/api/./v1/", Some("/api/v1/")),
+            ("/../../x", Some("/x")),
+            ("//", Some("/")),
+        ] {
+            assert_eq!(clean(path).as_deref(), expected, "{path}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! [`run`] decides, everything else acts. It knows neither what a result file means (`sono-results`) nor how an object
 //! looks (`sono-manifest`), and it does not start workers: they come to it.
 
+mod begin;
 mod clock;
 mod cluster;
 mod desk;
@@ -11,10 +12,14 @@ mod disposition;
 mod driver;
 mod engine;
 mod finish;
+mod fold;
 mod http;
+mod journal;
 mod limit;
+mod local;
 mod program;
 mod publish;
+mod room;
 pub mod run;
 mod run_log;
 mod settings;
@@ -24,6 +29,9 @@ pub use clock::{Clock, system_clock};
 pub use cluster::{ClusterSite, SiteError};
 pub use driver::{Driver, FailureReport, Launch, Site};
 pub use engine::{Addresses, Finished, RunError, Setup, run as run_to_the_end};
+pub use fold::fold as fold_status;
+pub use journal::JournalError;
+pub use local::{View, serve_locally};
 pub use program::program;
 pub use run_log::RunLog;
 pub use settings::{Settings, SettingsError};

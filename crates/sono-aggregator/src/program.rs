@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    io::{Seek as _, SeekFrom, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -13,10 +14,14 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use sono_kube::{Cluster, Connection};
-use sono_types::{Config, SessionId, UploadLimits, constants, exit};
+use sono_types::{Config, SessionId, constants, exit};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{ClusterSite, RunLog, Setup, clock::system_clock, cluster, run_to_the_end, settings::Settings};
+use crate::{
+    ClusterSite, RunLog, Setup, View, clock::system_clock, cluster, run_to_the_end, serve_locally, settings::Settings,
+};
+
+mod inside;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -38,6 +43,18 @@ enum Command {
     Splat {
         /// The directory.
         directory: PathBuf,
+        /// Write this one file of the directory instead, as it is.
+        #[arg(long)]
+        file: Option<String>,
+        /// Begin at this byte of the file: the rest of a download that was cut off.
+        #[arg(long, requires = "file", default_value_t = 0)]
+        offset: u64,
+    },
+    /// Print the status of the run that goes on in this pod, as JSON.
+    Status {
+        /// Every row of it, not the short form that fits an annotation.
+        #[arg(long)]
+        full: bool,
     },
     /// Be a plugin's sidecar: starts the worker that stands beside this program.
     #[command(disable_help_flag = true)]
@@ -125,7 +142,15 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match arguments.command {
         Command::Aggregator(aggregator) => in_runtime(&aggregator.common.level.clone(), |log| run(aggregator, log)),
         Command::Query(query) => in_runtime(&query.common.level.clone(), |_| query_once(query)),
-        Command::Splat { directory } => splat(&directory),
+        Command::Splat {
+            directory, file: None, ..
+        } => splat(&directory),
+        Command::Splat {
+            directory,
+            file: Some(file),
+            offset,
+        } => copy(&directory, &file, offset),
+        Command::Status { full } => inside::status(full),
         Command::Worker { arguments } => worker(&arguments),
         Command::HostCheck { arguments } => return sono_host::command(arguments),
     };
@@ -193,15 +218,26 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     let shutdown = terminated()?;
     let mut shutdown = std::pin::pin!(shutdown);
     let variables: BTreeMap<String, String> = std::env::vars().collect();
-    let mut settings = Settings::load(&variables, Path::new("")).context("error loading sonobuoy configuration")?;
+    let settings = Settings::load(&variables, Path::new("")).context("error loading sonobuoy configuration")?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    if settings.config.uuid.is_empty() {
-        settings.config.uuid = uuid::Uuid::new_v4().to_string();
-    }
     let config = settings.config;
     let clock = system_clock();
+    // First of all: an address that is taken must be known before anything is created (weakness W-23).
+    let address = bind_address(&config, settings.advertise_ip.as_deref());
+    let listener = TcpListener::bind(&address).with_context(|| format!("listening on {address}"))?;
+    let view = View::default();
+    // Best effort: without it the status is in the annotation and the archive comes by exec.
+    let _local = match TcpListener::bind(("127.0.0.1", constants::LOCAL_PORT))
+        .and_then(|listener| serve_locally(listener, view.clone()))
+    {
+        Ok(task) => Some(task),
+        Err(error) => {
+            tracing::warn!(%error, port = constants::LOCAL_PORT, "not serving status and archive on the loopback address");
+            None
+        }
+    };
     let find = async {
         let cluster = connect(&arguments.common).await?;
         let found = ClusterSite::find(cluster, &config, settings.advertise_ip.as_deref(), Arc::clone(&clock)).await;
@@ -211,8 +247,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
         found = find => found?,
         () = shutdown.as_mut() => return Ok(ExitCode::from(exit::FAILURE)),
     };
-    let address = bind_address(&config, settings.advertise_ip.as_deref());
-    let listener = TcpListener::bind(&address).with_context(|| format!("listening on {address}"))?;
+    let limits = config.upload_limits.clone();
     let setup = Setup {
         config,
         definitions: settings.definitions,
@@ -220,11 +255,12 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
         root: PathBuf::from(constants::AGGREGATOR_DIR),
         listener,
         addresses,
-        limits: UploadLimits::default(),
+        limits,
         clock,
         new_session,
         log,
         reconcile: settings.reconcile,
+        view,
     };
     let outcome = run_to_the_end(setup, shutdown.as_mut()).await;
     let errors = match &outcome {
@@ -322,6 +358,20 @@ fn splat(directory: &Path) -> anyhow::Result<ExitCode> {
         sono_bundle::splat(directory, stdout)
             .with_context(|| format!("packing the archives of {}", directory.display()))?,
     );
+    Ok(ExitCode::from(exit::SUCCESS))
+}
+
+/// One file of the directory from `offset` on: the rest of a download that was cut off.
+fn copy(directory: &Path, file: &str, offset: u64) -> anyhow::Result<ExitCode> {
+    let base = Path::new(file).file_name().filter(|name| *name == file);
+    let path = directory.join(base.with_context(|| format!("{file:?} is not the name of a file"))?);
+    let mut source = fs_err::File::open(&path)?;
+    let size = source.metadata()?.len();
+    anyhow::ensure!(offset <= size, "{} has only {size} bytes", path.display());
+    source.seek(SeekFrom::Start(offset))?;
+    let mut stdout = std::io::stdout().lock();
+    std::io::copy(&mut source, &mut stdout).with_context(|| format!("copying {}", path.display()))?;
+    stdout.flush().context("writing to standard output")?;
     Ok(ExitCode::from(exit::SUCCESS))
 }
 

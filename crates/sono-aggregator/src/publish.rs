@@ -1,16 +1,16 @@
-//! Shows each status that differs from the last, a few at once and then at most one a second; the last one always.
+//! Shows each status that differs from the last, at most one a second; the last one always, and at once.
 
 use std::{sync::Arc, time::Duration};
 
 use sono_types::RunStatus;
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::driver::Site;
 
-/// Statuses shown without a pause in between: a short run has only a handful.
-const BURST: u32 = 5;
-/// The pause after that, and between tries when showing fails.
+/// The pause after each status.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The pause after one that could not be shown, unless it is the last.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How often the last status is tried: whoever waits for the run waits for it, and API servers are away for minutes.
 const LAST_TRIES: u32 = 3600;
 
@@ -23,12 +23,11 @@ pub(crate) fn start(site: Arc<dyn Site>) -> (watch::Sender<RunStatus>, JoinHandl
 async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>) {
     statuses.mark_changed();
     let mut shown = None;
-    // When everything shown so far would be due at the steady rate; a burst runs ahead of it.
-    let mut due = Instant::now();
     loop {
         // A value that nobody has seen yet counts as changed even when the sender is gone.
         let closed = statuses.changed().await.is_err() || statuses.has_changed().is_err();
         let status = statuses.borrow_and_update().clone();
+        let mut pause = PAUSE;
         if shown.as_ref() != Some(&status) {
             match show(site.as_ref(), &status, closed).await {
                 Ok(()) => shown = Some(status),
@@ -37,17 +36,16 @@ async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>) 
                     if !closed {
                         statuses.mark_changed();
                     }
-                    due = Instant::now() + PAUSE * BURST;
+                    pause = PAUSE_AFTER_ERROR;
                 }
             }
         }
         if closed {
             return;
         }
-        due = due.max(Instant::now()) + PAUSE;
         // The end of the run does not wait for the pause.
         tokio::select! {
-            () = tokio::time::sleep_until(due - PAUSE * BURST) => {}
+            () = tokio::time::sleep(pause) => {}
             () = ended(&statuses) => {}
         }
     }
@@ -80,6 +78,7 @@ mod tests {
     use futures::future::BoxFuture;
     use sono_manifest::{Definition, NodeFacts};
     use sono_types::{OverallStatus, SessionId};
+    use tokio::time::Instant;
 
     use super::*;
     use crate::Driver;
@@ -155,6 +154,21 @@ mod tests {
         publisher.await.unwrap();
         let shown = board.shown.lock().unwrap().clone();
         assert_eq!(shown.last(), Some(&OverallStatus::Other("99".to_owned())));
-        assert!(shown.len() <= 10 + BURST as usize + 2, "{}", shown.len());
+        assert!((10..=12).contains(&shown.len()), "{}", shown.len());
+    }
+
+    /// A write that meets a conflict, or an API server that is away, is made again without a new status.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_refused_is_shown_again() {
+        let board = Arc::new(Board {
+            refusals: Mutex::new(2),
+            ..Board::default()
+        });
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board));
+        tokio::time::sleep(PAUSE_AFTER_ERROR * 3).await;
+        assert_eq!(*board.shown.lock().unwrap(), [OverallStatus::Running]);
+        drop(statuses);
+        publisher.await.unwrap();
+        assert_eq!(*board.tries.lock().unwrap(), 3);
     }
 }

@@ -41,6 +41,9 @@ pub enum SettingsError {
         #[source]
         source: ConfigError,
     },
+    /// The limits in the environment are no limits.
+    #[error("reading the environment variable SONO_UPLOAD_LIMITS")]
+    Limits(#[source] ConfigError),
     /// A directory with plugins could not be read.
     #[error("couldn't scan {path} for plugins")]
     Scan {
@@ -74,6 +77,10 @@ impl Settings {
         let mut config = read_config(get(env::SONOBUOY_CONFIG), directory)?;
         if let Some(results_dir) = get(env::RESULTS_DIR) {
             config.results_dir.clone_from(results_dir);
+        }
+        if let Some(limits) = get(env::SONO_UPLOAD_LIMITS) {
+            let overlay = format!("{{\"UploadLimits\":{limits}}}");
+            config = config.overlaid_with(&overlay).map_err(SettingsError::Limits)?;
         }
         let mut warnings = without_effect(&config);
         let definitions = if config.skip_plugins {
@@ -261,12 +268,16 @@ mod tests {
                 ("RESULTS_DIR", "/r"),
                 ("SONOBUOY_ADVERTISE_IP", "10.0.0.1"),
                 ("SONOBUOY_DISABLE_RECONCILIATION", "true"),
+                ("SONO_UPLOAD_LIMITS", r#"{"MaxBodyBytes":5}"#),
             ],
         )
         .unwrap();
+        assert_eq!(settings.config.upload_limits.max_body_bytes, 5);
         assert_eq!(settings.config.results_dir, "/r");
         assert_eq!(settings.advertise_ip.as_deref(), Some("10.0.0.1"));
         assert!(!settings.reconcile);
+        let error = load(&folder("{}", &[]), &[("SONO_UPLOAD_LIMITS", "5 MiB")]).unwrap_err();
+        assert!(matches!(error, SettingsError::Limits(_)));
     }
 
     #[test]

@@ -11,8 +11,9 @@ use tokio::{
 };
 
 use crate::{
-    desk::{Closed, Desk},
-    run::{Claim, Outcome, Refusal, Ticket},
+    desk::{Closed, Desk, Held},
+    room::{Reserved, Room},
+    run::{Claim, Outcome, Refusal},
 };
 
 /// Bodies up to this size are looked at for a worker's own error report.
@@ -31,6 +32,8 @@ pub(crate) struct Head {
     pub(crate) length: Option<u64>,
     /// The worker says that the body is an error report.
     pub(crate) is_error: bool,
+    /// The client sends the body only when it is asked to: a refusal need not read it.
+    pub(crate) waits: bool,
 }
 
 /// Why an upload was not answered with 200.
@@ -44,9 +47,15 @@ pub(crate) enum UploadError {
     /// 503: the same result is being put in place for another request.
     #[error("result {0} is being stored for another request, try again")]
     Busy(ResultKey),
+    /// 503: too many requests at once, for this result or this plugin.
+    #[error("{0}, try again")]
+    Crowded(String),
     /// 500: our disk, or a body that broke off; sending it again may help.
     #[error("error handling result {key}: {reason}")]
     Storage { key: ResultKey, reason: String },
+    /// 507: there is no room for it.
+    #[error("error handling result {key}: {reason}")]
+    Full { key: ResultKey, reason: String },
     /// 503: the aggregator is ending.
     #[error("the run is over")]
     Closed,
@@ -67,21 +76,50 @@ pub(crate) struct Uploads {
     /// Temporary files, on the same file system and outside the archive.
     incoming: PathBuf,
     limits: Arc<UploadLimits>,
+    room: Arc<Room>,
     placing: Arc<Semaphore>,
 }
 
 /// How receiving the body went wrong.
 enum Receive {
+    /// The content is at fault.
     Content(String),
+    /// The client, or the way to it: nothing is known about the content.
+    Broken(String),
+    /// Our disk.
     Storage(String),
+    /// There is no room for it.
+    Full(String),
+}
+
+impl Receive {
+    /// What the ledger is told, and what the client.
+    fn end(self, key: &ResultKey) -> (Outcome, UploadError) {
+        let key = key.clone();
+        match self {
+            Self::Content(reason) => (Outcome::Refused(reason.clone()), UploadError::Content { key, reason }),
+            Self::Broken(reason) => (Outcome::Aborted, UploadError::Storage { key, reason }),
+            Self::Storage(reason) => (Outcome::Unstored(reason.clone()), UploadError::Storage { key, reason }),
+            Self::Full(reason) => (Outcome::Unstored(reason.clone()), UploadError::Full { key, reason }),
+        }
+    }
+}
+
+/// A complete body in a temporary file, which goes away with it.
+struct Received {
+    file: tempfile::TempPath,
+    size: u64,
+    reserved: Reserved,
 }
 
 impl Uploads {
-    pub(crate) fn new(desk: Desk, root: PathBuf, incoming: PathBuf, limits: Arc<UploadLimits>) -> Self {
+    /// Takes uploads for a run whose results so far take `present` bytes.
+    pub(crate) fn new(desk: Desk, root: PathBuf, incoming: PathBuf, limits: Arc<UploadLimits>, present: u64) -> Self {
         Self {
             desk,
             root,
             incoming,
+            room: Arc::new(Room::new(&limits, present)),
             limits,
             placing: Arc::new(Semaphore::new(PLACING)),
         }
@@ -91,100 +129,76 @@ impl Uploads {
     /// still put in place and the ledger told.
     pub(crate) async fn receive(&self, key: ResultKey, head: Head, body: Body) -> Result<(), UploadError> {
         let mut stream = body.into_data_stream();
-        let begun = match self.desk.begin(&key).await {
-            Ok(begun) => begun,
-            Err(closed) => {
-                self.drain(&mut stream).await;
-                return Err(closed.into());
-            }
-        };
-        let ticket = match begun {
-            Ok(ticket) => ticket,
-            Err(refusal) => {
-                // The answer would be lost if the connection were closed while the client is still sending.
-                self.drain(&mut stream).await;
-                return Err(refusal.into());
-            }
-        };
-        let (ticket, outcome, answer) = self.store(ticket, &key, &head, &mut stream).await;
-        match &answer {
+        let received = self.receive_stream(&key, &head, &mut stream).await;
+        match &received {
             Ok(()) => tracing::info!(plugin_name = %key.plugin, node = %key.target, "result stored"),
             Err(error) => {
                 tracing::warn!(plugin_name = %key.plugin, node = %key.target, %error, "Result processing error");
+                if !head.waits {
+                    // The answer would be lost if the connection were closed while the client is still sending.
+                    self.drain(&mut stream).await;
+                }
             }
         }
-        if let Some(ticket) = ticket {
-            self.desk.finish(ticket, outcome).await?;
+        received
+    }
+
+    async fn receive_stream(
+        &self,
+        key: &ResultKey,
+        head: &Head,
+        stream: &mut BodyDataStream,
+    ) -> Result<(), UploadError> {
+        let mut held = self.desk.begin(key).await??;
+        let _turn = self.room.enter(key).map_err(UploadError::Crowded)?;
+        let patience = self.limits.idle_timeout;
+        let _seat = self
+            .room
+            .seat(&key.plugin, patience)
+            .await
+            .map_err(UploadError::Crowded)?;
+        let stored = self.store(&mut held, key, head, stream).await;
+        match stored {
+            Ok(outcome) => {
+                let counts = outcome == Outcome::Stored;
+                if !held.finish(outcome).await? && counts {
+                    // The archive is being made without it.
+                    return Err(Refusal::AlreadyReceived(key.clone()).into());
+                }
+                Ok(())
+            }
+            Err((outcome, error)) => {
+                held.finish(outcome).await?;
+                Err(error)
+            }
         }
-        if matches!(answer, Err(UploadError::Content { .. })) {
-            self.drain(&mut stream).await;
-        }
-        answer
     }
 
     async fn store(
         &self,
-        ticket: Ticket,
+        held: &mut Held,
         key: &ResultKey,
         head: &Head,
         stream: &mut BodyDataStream,
-    ) -> (Option<Ticket>, Outcome, Result<(), UploadError>) {
-        let content = |reason: String| {
-            (
-                Outcome::Refused(reason.clone()),
-                Err(UploadError::Content {
-                    key: key.clone(),
-                    reason,
-                }),
-            )
-        };
-        let storage = |reason: String| {
-            (
-                Outcome::Aborted,
-                Err(UploadError::Storage {
-                    key: key.clone(),
-                    reason,
-                }),
-            )
-        };
-        let (file, size) = match self.to_file(head, stream).await {
-            Ok(received) => received,
-            Err(Receive::Content(reason)) => {
-                let (outcome, answer) = content(reason);
-                return (Some(ticket), outcome, answer);
-            }
-            Err(Receive::Storage(reason)) => {
-                let (outcome, answer) = storage(reason);
-                return (Some(ticket), outcome, answer);
-            }
-        };
-        if let Some(reason) = self.reported_error(head, &file, size).await {
-            return (Some(ticket), Outcome::Reported(reason), Ok(()));
+    ) -> Result<Outcome, (Outcome, UploadError)> {
+        let received = self.to_file(head, stream).await.map_err(|error| error.end(key))?;
+        if let Some(reason) = self.reported_error(head, &received.file, received.size).await {
+            return Ok(Outcome::Reported(reason));
         }
-        let ticket = match self.desk.claim(ticket).await {
-            Ok((ticket, Claim::Granted)) => ticket,
-            Ok((ticket, Claim::Busy)) => {
-                return (Some(ticket), Outcome::Aborted, Err(UploadError::Busy(key.clone())));
+        let closed = |error: Closed| (Outcome::Aborted, error.into());
+        match held.claim().await.map_err(closed)? {
+            Claim::Granted => {}
+            Claim::Busy => return Err((Outcome::Aborted, UploadError::Busy(key.clone()))),
+            Claim::AlreadyReceived => {
+                return Err((Outcome::Aborted, Refusal::AlreadyReceived(key.clone()).into()));
             }
-            Ok((ticket, Claim::AlreadyReceived)) => {
-                return (
-                    Some(ticket),
-                    Outcome::Aborted,
-                    Err(Refusal::AlreadyReceived(key.clone()).into()),
-                );
-            }
-            Err(closed) => return (None, Outcome::Aborted, Err(closed.into())),
-        };
-        let (outcome, answer) = match self.place(key, head, file).await {
-            Ok(()) => (Outcome::Stored, Ok(())),
-            Err(Receive::Content(reason)) => content(reason),
-            Err(Receive::Storage(reason)) => storage(reason),
-        };
-        (Some(ticket), outcome, answer)
+        }
+        self.place(key, head, received).await.map_err(|error| error.end(key))?;
+        Ok(Outcome::Stored)
     }
 
-    /// Streams the body to a temporary file, which goes away with the returned value.
-    async fn to_file(&self, head: &Head, stream: &mut BodyDataStream) -> Result<(tempfile::TempPath, u64), Receive> {
+    /// Streams the body to a temporary file.
+    async fn to_file(&self, head: &Head, stream: &mut BodyDataStream) -> Result<Received, Receive> {
         let limit = self.limits.max_body_bytes;
         let too_large = || Receive::Content(format!("the body is larger than the limit of {limit} bytes"));
         if head.length.is_some_and(|length| length > limit) {
@@ -197,18 +211,27 @@ impl Uploads {
         let mut file = tokio::fs::File::from_std(file);
         // One buffer a connection: thousands of workers report within seconds of each other.
         file.set_max_buf_size(64 << 10);
+        let mut reserved = Reserved::new(Arc::clone(&self.room));
+        let until = tokio::time::Instant::now() + self.limits.max_body_time;
         let mut size = 0_u64;
         loop {
-            let chunk = match tokio::time::timeout(self.limits.idle_timeout, stream.next()).await {
+            let idle = tokio::time::Instant::now() + self.limits.idle_timeout;
+            let chunk = match tokio::time::timeout_at(idle.min(until), stream.next()).await {
+                Err(_) if until <= idle => {
+                    let seconds = self.limits.max_body_time.as_secs();
+                    return Err(Receive::Broken(format!(
+                        "the body took longer than the limit of {seconds} s, {size} bytes of it arrived"
+                    )));
+                }
                 Err(_) => {
                     let seconds = self.limits.idle_timeout.as_secs();
-                    return Err(Receive::Storage(format!(
+                    return Err(Receive::Broken(format!(
                         "the body sent nothing for {seconds} s after {size} bytes"
                     )));
                 }
                 Ok(None) => break,
                 Ok(Some(Err(error))) => {
-                    return Err(Receive::Storage(format!(
+                    return Err(Receive::Broken(format!(
                         "the body broke off after {size} bytes: {error}"
                     )));
                 }
@@ -218,15 +241,20 @@ impl Uploads {
             if size > limit {
                 return Err(too_large());
             }
+            reserved.grow(chunk.len() as u64).map_err(Receive::Full)?;
             file.write_all(&chunk).await.map_err(|error| disk(&error))?;
         }
         file.flush().await.map_err(|error| disk(&error))?;
         if let Some(length) = head.length.filter(|length| *length != size) {
-            return Err(Receive::Storage(format!(
+            return Err(Receive::Broken(format!(
                 "the body broke off after {size} of {length} bytes"
             )));
         }
-        Ok((path, size))
+        Ok(Received {
+            file: path,
+            size,
+            reserved,
+        })
     }
 
     /// What a worker that could not read its result sends instead: `{"error": "…"}`, marked by a header (ours), or
@@ -251,29 +279,39 @@ impl Uploads {
         }
     }
 
-    async fn place(&self, key: &ResultKey, head: &Head, file: tempfile::TempPath) -> Result<(), Receive> {
+    async fn place(&self, key: &ResultKey, head: &Head, received: Received) -> Result<(), Receive> {
         let destination = self.root.join(layout::results_dir(key));
         let head = head.clone();
-        let limits = Arc::clone(&self.limits);
+        let mut limits = UploadLimits::clone(&self.limits);
         let permit = Arc::clone(&self.placing).acquire_owned().await;
         let placed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            let Received {
+                file,
+                size: _,
+                mut reserved,
+            } = received;
             if head.content_type == constants::GZIP_MIME {
-                sono_bundle::place_archive(&file, &destination, &limits)
-                    .map(|_| ())
-                    .map_err(|error| {
-                        let reason = chain(&error);
-                        if error.is_content() {
-                            Receive::Content(reason)
-                        } else {
-                            Receive::Storage(reason)
-                        }
-                    })
+                // Bytes that are not there for anybody are not there for this archive either.
+                let left = reserved.left();
+                let squeezed = left < limits.max_unpacked_bytes;
+                limits.max_unpacked_bytes = limits.max_unpacked_bytes.min(left);
+                let unpacked = sono_bundle::place_archive(&file, &destination, &limits).map_err(|error| {
+                    let reason = chain(&error);
+                    match error.is_content() {
+                        true if squeezed => Receive::Full(format!("{}: {reason}", reserved.limit())),
+                        true => Receive::Content(reason),
+                        false => Receive::Storage(reason),
+                    }
+                })?;
+                reserved.keep(unpacked.bytes);
             } else {
                 let name = sono_bundle::safe_file_name(&head.file_name, &limits)
                     .map_err(|error| Receive::Content(chain(&error)))?;
-                sono_bundle::place_file(&file, &name, &destination).map_err(|error| Receive::Storage(chain(&error)))
+                sono_bundle::place_file(&file, &name, &destination).map_err(|error| Receive::Storage(chain(&error)))?;
+                reserved.keep_all();
             }
+            Ok(())
         });
         placed
             .await
@@ -285,15 +323,20 @@ impl Uploads {
         self.drain(&mut body.into_data_stream()).await;
     }
 
-    /// Reads what is left of a body nobody wants, within the same limits.
+    /// Reads what is left of a body nobody wants, up to a size and for a time (weakness W-40: without this its sender
+    /// would see a reset instead of the code, and try again).
     async fn drain(&self, stream: &mut BodyDataStream) {
-        let mut size = 0;
-        while let Ok(Some(Ok(chunk))) = tokio::time::timeout(self.limits.idle_timeout, stream.next()).await {
-            size += chunk.len() as u64;
-            if size > self.limits.max_body_bytes {
-                return;
+        let read = async {
+            let mut size = 0;
+            while let Some(Ok(chunk)) = stream.next().await {
+                size += chunk.len() as u64;
+                if size > self.limits.max_drain_bytes {
+                    return;
+                }
             }
-        }
+        };
+        // Whoever is slower than that sees the reset.
+        tokio::time::timeout(self.limits.idle_timeout, read).await.ok();
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use sono_aggregator::{Addresses, Clock, Driver, Finished, RunError, RunLog, Setup, Site, run_to_the_end};
+use sono_aggregator::{Addresses, Clock, Driver, Finished, RunError, RunLog, Setup, Site, View, run_to_the_end};
 use sono_manifest::{Definition, NodeFacts};
 use sono_types::{Config, NodeName, RunStatus, SessionId, UploadLimits, layout};
 use tokio::sync::watch;
@@ -129,6 +129,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         log,
         // Programs find their results directory through the environment.
         reconcile: false,
+        view: View::default(),
     };
     let finished = match run_to_the_end(setup, shutdown).await {
         Ok(finished) => finished,

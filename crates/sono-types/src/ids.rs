@@ -113,7 +113,8 @@ impl Target {
 }
 
 /// What identifies one result of a run: `<plugin>/<node or "global">`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ResultKey {
     /// The plugin that reports.
     pub plugin: PluginName,
@@ -125,6 +126,26 @@ impl ResultKey {
     /// A key from its parts.
     pub fn new(plugin: PluginName, target: Target) -> Self {
         Self { plugin, target }
+    }
+
+    /// The inverse of its `Display`: `<plugin>/<node or "global">`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        // No name holds a slash.
+        let (plugin, target) = text.split_once('/').ok_or_else(|| NameError::Plugin(text.to_owned()))?;
+        Ok(Self::new(PluginName::parse(plugin)?, Target::parse(target)?))
+    }
+}
+
+impl From<ResultKey> for String {
+    fn from(key: ResultKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for ResultKey {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
     }
 }
 

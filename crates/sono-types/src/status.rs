@@ -99,6 +99,17 @@ pub mod plugin_status {
     pub const FAILED: &str = "failed";
 }
 
+/// Stands where a node's name would be in a row of the annotation that is the sum of `nodes` rows: `(9900 nodes)`, which no
+/// node is called. Sonobuoy's CLI shows it as if it were a node. sono's own; the whole status has every row.
+pub fn folded_node(nodes: usize) -> String {
+    format!("({nodes} nodes)")
+}
+
+/// How many rows this one stands for: the inverse of [`folded_node`].
+pub fn folded_count(node: &str) -> Option<usize> {
+    node.strip_prefix('(')?.strip_suffix(" nodes)")?.parse().ok()
+}
+
 /// The archive. Always present in the status, zero until the archive is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TarInfo {
@@ -157,6 +168,13 @@ mod tests {
             serde_json::to_string(&RunStatus::default()).unwrap(),
             r#"{"plugins":null,"status":"running","tar-info":{"name":"","created":"0001-01-01T00:00:00Z","sha256":"","size":0}}"#
         );
+    }
+
+    #[test]
+    fn folded_rows_tell_how_many_they_are() {
+        assert_eq!(folded_node(9900), "(9900 nodes)");
+        assert_eq!(folded_count("(9900 nodes)"), Some(9900));
+        assert_eq!(folded_count("n1"), None);
     }
 
     #[test]

@@ -226,6 +226,10 @@ impl Site for ClusterSite {
         })
     }
 
+    fn outlives_the_process(&self) -> bool {
+        true
+    }
+
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
         Box::pin(query::query(&self.shared.cluster, &self.shared.config, directory))
     }

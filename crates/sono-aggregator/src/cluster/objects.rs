@@ -41,19 +41,26 @@ impl PluginObjects {
         let name = &self.definition.name;
         let failed = |step: String| move |error: KubeError| Failure::new(format!("{step}: {}", chain(&error)));
         let secret = sono_manifest::secret(&launch);
-        self.shared.cluster.create(&secret).await.map_err(failed(format!(
+        self.create_or_adopt(&secret).await.map_err(failed(format!(
             "couldn't create TLS secret for {} plugin {name}",
             what.to_lowercase()
         )))?;
-        self.shared
-            .cluster
-            .create(&render(&launch))
-            .await
-            .map_err(failed(format!(
-                "could not create {what} for {} plugin {name}",
-                what.to_lowercase()
-            )))?;
+        self.create_or_adopt(&render(&launch)).await.map_err(failed(format!(
+            "could not create {what} for {} plugin {name}",
+            what.to_lowercase()
+        )))?;
         Ok(())
+    }
+
+    /// Names hold the plugin's session id, so what is there already was made by an earlier process of this very run.
+    async fn create_or_adopt(&self, object: &Value) -> Result<(), KubeError> {
+        match self.shared.cluster.create(object).await {
+            Err(error) if error.is_already_exists() => {
+                tracing::info!(plugin_name = %self.definition.name, error = chain(&error), "taking up what is there");
+                Ok(())
+            }
+            created => created.map(|_| ()),
+        }
     }
 
     /// Label selector of everything that belongs to this plugin of this run.

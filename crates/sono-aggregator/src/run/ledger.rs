@@ -51,8 +51,10 @@ pub enum Outcome {
     Refused(String),
     /// The worker says itself that there is no result, and why.
     Reported(String),
-    /// The body did not arrive, or could not be stored here: as if nothing had been sent.
+    /// The body did not arrive: as if nothing had been sent.
     Aborted,
+    /// The body arrived and could not be stored here, for this reason. After so many times the result counts as an error.
+    Unstored(String),
 }
 
 /// State of one expected result.
@@ -69,21 +71,41 @@ struct Entry {
     placing: Option<u64>,
     /// Tickets that are out.
     open: usize,
+    /// How often a complete body could not be stored.
+    unstored: u32,
 }
 
 /// All expected results and their states.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
     entries: BTreeMap<ResultKey, Entry>,
     next: u64,
+    store_tries: u32,
 }
 
 impl Ledger {
+    /// An empty ledger. A result that could not be stored `store_tries` times counts as an error.
+    pub(super) fn new(store_tries: u32) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            next: 0,
+            store_tries,
+        }
+    }
+
+    /// Takes up what an earlier process knew.
+    pub(super) fn restore(&mut self, key: &ResultKey, state: State) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.state = state;
+        }
+    }
+
     pub(super) fn expect(&mut self, key: ResultKey) {
         self.entries.entry(key).or_insert(Entry {
             state: State::Waiting,
             placing: None,
             open: 0,
+            unstored: 0,
         });
     }
 
@@ -153,6 +175,13 @@ impl Ledger {
             Outcome::Refused(_) | Outcome::Reported(_) if entry.state == State::Waiting && entry.placing.is_none() => {
                 State::Failed
             }
+            Outcome::Unstored(_) => {
+                entry.unstored = entry.unstored.saturating_add(1);
+                if entry.unstored < self.store_tries || entry.state != State::Waiting || entry.placing.is_some() {
+                    return false;
+                }
+                State::Failed
+            }
             _ => return false,
         };
         let changed = entry.state != next;
@@ -184,9 +213,25 @@ mod tests {
     }
 
     fn ledger() -> Ledger {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new(3);
         ledger.expect(key("a"));
         ledger
+    }
+
+    /// W-0, W-5: a result that cannot be stored is tried a bounded number of times, then it is an error; the next one may
+    /// still succeed.
+    #[test]
+    fn a_result_that_cannot_be_stored_becomes_an_error_after_bounded_tries() {
+        let mut ledger = ledger();
+        for changed in [false, false, true, false] {
+            let ticket = ledger.begin(&key("a")).unwrap();
+            assert_eq!(ledger.claim(&ticket), Claim::Granted);
+            assert_eq!(ledger.finish(&ticket, &Outcome::Unstored("disk".to_owned())), changed);
+        }
+        assert_eq!(ledger.state(&key("a")), Some(&State::Failed));
+        let good = ledger.begin(&key("a")).unwrap();
+        assert_eq!(ledger.claim(&good), Claim::Granted);
+        assert!(ledger.finish(&good, &Outcome::Stored));
     }
 
     #[test]

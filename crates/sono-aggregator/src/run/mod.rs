@@ -1,8 +1,14 @@
 //! The run as a pure state machine: which results are expected, which plugins run when, what has come in, when it is
 //! over. It is given events and the time, and answers with effects; it knows no socket, file, task or clock.
 
+mod event;
 mod ledger;
 mod machine;
+mod record;
+mod recover;
+mod status;
 
+pub use event::{Effect, Event, Failure, Plan, Policy, Processed};
 pub use ledger::{Claim, Outcome, Refusal, Ticket};
-pub use machine::{Effect, Event, Failure, Plan, Run};
+pub use machine::Run;
+pub use record::{Begun, Planned, Record};

@@ -170,7 +170,11 @@ async fn hostile_content_is_refused_and_stays_inside_until_a_good_one_follows() 
     );
     assert_eq!(put(&client, &url, &gzip, "no gzip").await.0, 400);
     let mut statuses = run.statuses.clone();
-    let failed = within(statuses.wait_for(|status| status.rows()[0].status == plugin_status::FAILED)).await;
+    let is_failed = |status: &sono_types::RunStatus| {
+        let first = status.rows().first();
+        first.is_some_and(|row| row.status == plugin_status::FAILED)
+    };
+    let failed = within(statuses.wait_for(is_failed)).await;
     assert!(failed.is_ok());
     drop(failed);
     let good = archive(&[("deep/good.txt", "good")]);

@@ -11,8 +11,8 @@ use std::{
 use futures::future::BoxFuture;
 use serde_json::json;
 use sono_aggregator::{
-    Addresses, Driver, FailureReport, Finished, Launch, RunError, RunLog, Setup, Site, run::Failure, run_to_the_end,
-    system_clock,
+    Addresses, Driver, FailureReport, Finished, Launch, RunError, RunLog, Setup, Site, View, run::Failure,
+    run_to_the_end, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits};
@@ -158,6 +158,7 @@ impl TestRun {
             new_session: || SessionId::from_random([7; 8]),
             log: RunLog::new(system_clock()),
             reconcile: true,
+            view: View::default(),
         };
         let (shutdown, told) = oneshot::channel();
         let outcome = tokio::spawn(run_to_the_end(setup, async {

@@ -1,0 +1,315 @@
+//! How a run begins, or is taken up where an earlier process left it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sono_manifest::{Definition, reconcile_results_dir};
+use sono_tls::Authority;
+use sono_types::{Config, PluginName, RunStatus, SessionId, constants, layout};
+
+use crate::{
+    Clock, RunLog,
+    driver::{Driver, Site},
+    engine::RunError,
+    journal::{Journal, Opened},
+    local::View,
+    run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run},
+};
+
+/// Version of the journal that this program writes and reads.
+const JOURNAL_VERSION: u32 = 1;
+
+/// The drivers of all plugins.
+pub(crate) type Drivers = Arc<BTreeMap<PluginName, Box<dyn Driver>>>;
+
+/// What is needed to begin.
+pub(crate) struct Start {
+    pub(crate) config: Config,
+    pub(crate) definitions: Vec<Definition>,
+    pub(crate) site: Arc<dyn Site>,
+    pub(crate) root: PathBuf,
+    pub(crate) clock: Clock,
+    pub(crate) new_session: fn() -> SessionId,
+    pub(crate) log: RunLog,
+    pub(crate) reconcile: bool,
+    pub(crate) view: View,
+}
+
+/// A run that goes on from here.
+pub(crate) struct Beginning {
+    /// With the run's identity.
+    pub(crate) config: Config,
+    /// When it first began.
+    pub(crate) start: Timestamp,
+    /// The run's directory.
+    pub(crate) directory: PathBuf,
+    /// Where bodies are received.
+    pub(crate) incoming: PathBuf,
+    pub(crate) journal: Journal,
+    pub(crate) authority: Authority,
+    pub(crate) drivers: Drivers,
+    pub(crate) run: Run,
+    /// What is to be done first.
+    pub(crate) effects: Vec<Effect>,
+    /// Bytes of the results that are there.
+    pub(crate) present: u64,
+}
+
+/// What was found.
+pub(crate) enum Found {
+    Beginning(Box<Beginning>),
+    /// An earlier process brought it to its end.
+    Over(RunStatus),
+}
+
+/// Name of a run's journal. Without an identity in the configuration there is one run a directory.
+fn journal_name(uuid: &str) -> String {
+    if uuid.is_empty() {
+        ".sono-journal".to_owned()
+    } else {
+        format!(".sono-journal-{uuid}")
+    }
+}
+
+/// Opens the journal and begins, or goes on with what it holds.
+pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
+    let Start {
+        mut config,
+        definitions,
+        site,
+        root,
+        clock,
+        new_session,
+        log,
+        reconcile,
+        view,
+    } = start;
+    constants::ARCHIVE_VERSION.clone_into(&mut config.version);
+    prepare(&root)?;
+    let path = root.join(journal_name(&config.uuid));
+    let opened = tokio::task::spawn_blocking(move || Journal::open(&path)).await;
+    let Opened { journal, records } = opened
+        .map_err(|error| RunError::Record(error.to_string()))?
+        .map_err(RunError::Journal)?;
+    let earlier = match records.first() {
+        None => None,
+        Some(Record::Begun(begun)) if begun.version == JOURNAL_VERSION => Some(begun.clone()),
+        Some(Record::Begun(begun)) => {
+            return Err(RunError::Record(format!(
+                "it has version {}, this program knows {JOURNAL_VERSION}",
+                begun.version
+            )));
+        }
+        Some(_) => return Err(RunError::Record("it does not begin with the run's identity".to_owned())),
+    };
+    if let Some(begun) = &earlier {
+        config.uuid.clone_from(&begun.uuid);
+        tracing::info!(
+            uuid = begun.uuid,
+            records = records.len(),
+            "going on with the run that an earlier process began"
+        );
+    } else if config.uuid.is_empty() {
+        config.uuid = uuid::Uuid::new_v4().to_string();
+    }
+    let directory = root.join(&config.uuid);
+    let incoming = root.join(format!(".incoming-{}", config.uuid));
+    if let Some(Record::Sealed { status }) = records.last() {
+        let archive = root.join(&status.tarball.name);
+        // What is packed is not needed any more; it may be gone already.
+        fs_err::remove_dir_all(&directory).ok();
+        fs_err::remove_dir_all(&incoming).ok();
+        view.seal(&archive, &status.tarball);
+        return Ok(Found::Over(status.clone()));
+    }
+    if earlier.is_some() {
+        // Bodies that were on their way come again.
+        fs_err::remove_dir_all(&incoming).ok();
+    }
+    prepare(&directory.join("meta"))?;
+    prepare(&incoming)?;
+    log.attach(&directory.join(layout::RUN_LOG))
+        .map_err(|source| RunError::Prepare {
+            path: directory.clone(),
+            source,
+        })?;
+    sono_bundle::write_durably(&directory.join(layout::CONFIG), config.to_json().as_bytes())
+        .map_err(RunError::Write)?;
+    view.collect_in(&directory);
+
+    let policy = Policy {
+        stop_on_failure: config.stop_on_failure,
+        store_tries: config.upload_limits.max_store_tries,
+    };
+    let sessions: BTreeMap<PluginName, SessionId> = earlier
+        .iter()
+        .flat_map(|begun| &begun.plugins)
+        .map(|planned| (planned.plugin.clone(), planned.session.clone()))
+        .collect();
+    let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(new_session);
+    let drivers = drivers(definitions, &config, site.as_ref(), session, reconcile);
+    let now = clock();
+    let (begun, authority) = if let Some(begun) = earlier {
+        let authority = Authority::from_pem(&begun.ca_certificate, &begun.ca_key).map_err(RunError::Certificates)?;
+        (begun, authority)
+    } else {
+        let (begun, authority) = identity(&config, &drivers, site.as_ref(), now).await?;
+        // Nothing may be created before it is known who created it.
+        let first = vec![Record::Begun(begun.clone())];
+        journal.commit(first).await.map_err(RunError::Record)?;
+        (begun, authority)
+    };
+    let plans: Vec<Plan> = begun.plugins.iter().map(plan).collect();
+    for plan in plans.iter().filter(|plan| plan.expected.is_empty()) {
+        tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
+    }
+    let (run, effects, present) = if records.is_empty() {
+        let mut run = Run::new(plans, policy);
+        let effects = run.handle(now, Event::Start);
+        (run, effects, 0)
+    } else {
+        let mut records = records;
+        let missed = placed(&directory, &plans, &records);
+        if !missed.is_empty() {
+            tracing::info!(
+                results = missed.len(),
+                "results were in place that the journal does not know"
+            );
+            journal.append(missed.clone(), None);
+            // Before the end of collecting, which they were in time for.
+            let end = records.iter().position(|record| *record == Record::Finishing);
+            let end = end.unwrap_or(records.len());
+            records.splice(end..end, missed);
+        }
+        let mut run = Run::recover(plans, policy, &records);
+        let effects = run.resume(now);
+        (run, effects, bytes_below(&directory.join("plugins")))
+    };
+    Ok(Found::Beginning(Box::new(Beginning {
+        config,
+        start: begun.start,
+        directory,
+        incoming,
+        journal,
+        authority,
+        drivers,
+        run,
+        effects,
+        present,
+    })))
+}
+
+/// Who a new run is and what it waits for.
+async fn identity(
+    config: &Config,
+    drivers: &Drivers,
+    site: &dyn Site,
+    now: Timestamp,
+) -> Result<(Begun, Authority), RunError> {
+    let nodes = site.nodes().await.map_err(RunError::Nodes)?;
+    let authority = Authority::new(now).map_err(RunError::Certificates)?;
+    let timeout = (config.server.timeout_seconds > 0).then_some(config.server.timeout_seconds);
+    let planned = |driver: &dyn Driver| Planned {
+        plugin: driver.name().clone(),
+        session: driver.session().clone(),
+        order: driver.definition().order,
+        timeout,
+        targets: driver
+            .expected_results(&nodes)
+            .iter()
+            .map(|key| key.target.to_string())
+            .collect(),
+    };
+    let begun = Begun {
+        version: JOURNAL_VERSION,
+        uuid: config.uuid.clone(),
+        start: now,
+        ca_certificate: authority.certificate_pem().to_owned(),
+        ca_key: authority.key_pem().to_owned(),
+        plugins: drivers.values().map(|driver| planned(driver.as_ref())).collect(),
+    };
+    Ok((begun, authority))
+}
+
+fn prepare(path: &Path) -> Result<(), RunError> {
+    fs_err::create_dir_all(path).map_err(|source| RunError::Prepare {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+fn plan(planned: &Planned) -> Plan {
+    Plan {
+        plugin: planned.plugin.clone(),
+        order: planned.order,
+        expected: planned.expected(),
+        timeout: planned.timeout.map(Duration::from_secs),
+    }
+}
+
+/// Results that appear at once and synced, so that one that is there is whole: the process ended between that and the
+/// journal's record.
+fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
+    let known: std::collections::BTreeSet<_> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Stored { key } => Some(key),
+            _ => None,
+        })
+        .collect();
+    let expected = plans.iter().flat_map(|plan| &plan.expected);
+    expected
+        .filter(|key| !known.contains(key))
+        .filter(|key| fs_err::symlink_metadata(directory.join(layout::results_dir(key))).is_ok())
+        .map(|key| Record::Stored { key: key.clone() })
+        .collect()
+}
+
+/// What cannot be read counts for nothing: it is only for the bound on the whole.
+fn bytes_below(directory: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in fs_err::read_dir(directory).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => open.push(entry.path()),
+                Ok(metadata) => bytes += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
+
+fn drivers(
+    definitions: Vec<Definition>,
+    config: &Config,
+    site: &dyn Site,
+    session: impl Fn(&PluginName) -> SessionId,
+    reconcile: bool,
+) -> Drivers {
+    let drivers = definitions.into_iter().map(|mut definition| {
+        if reconcile {
+            reconcile_results_dir(&mut definition, &config.results_dir);
+        }
+        let session = session(&definition.name);
+        (definition.name.clone(), site.driver(definition, session))
+    });
+    Arc::new(drivers.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_volume_have_journals_of_their_own() {
+        assert_eq!(journal_name("a-b"), ".sono-journal-a-b");
+        assert_eq!(journal_name(""), ".sono-journal");
+    }
+}

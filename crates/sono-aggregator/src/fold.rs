@@ -1,0 +1,299 @@
+//! The status in few bytes: rows that say the same become one, exceptions stay while they fit.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sono_types::{
+    PluginStatus, ProgressUpdate, RunStatus, item,
+    status::{folded_node, plugin_status},
+};
+
+/// How many names of failed tests a row of a folded status keeps; the others keep their place in the count.
+const NAMES: usize = 10;
+
+/// The same status in at most `limit` bytes of JSON. The overall status and the archive always stay as they are. What
+/// does not fit goes in this order: names of failed tests beyond the first few; rows of one plugin that are complete and
+/// passed, which become one row (see [`folded_node`]); other rows of one plugin that say the same, as few as possible and
+/// those that failed last; counts; all rows.
+pub fn fold(status: &RunStatus, limit: usize) -> RunStatus {
+    if size(status) <= limit {
+        return status.clone();
+    }
+    let rows: Vec<PluginStatus> = status.rows().iter().map(slim).collect();
+    let sizes: Vec<usize> = rows.iter().map(|row| size(row) + 1).collect();
+    let with = |rows| RunStatus {
+        plugins: Some(rows),
+        ..status.clone()
+    };
+    let empty = size(&with(Vec::new()));
+    if sizes.iter().sum::<usize>() + empty <= limit {
+        return with(rows);
+    }
+    let groups = Group::all(&rows);
+    let base = empty + groups.iter().map(|group| size(&group.sum(&rows, 0)) + 1).sum::<usize>();
+    if base > limit {
+        let few = |group: &Group| PluginStatus {
+            result_counts: None,
+            progress: None,
+            ..group.sum(&rows, 0)
+        };
+        let fewest = with(groups.iter().map(few).collect());
+        return if size(&fewest) <= limit {
+            fewest
+        } else {
+            with(Vec::new())
+        };
+    }
+    // A sum of fewer rows may have a time with more digits.
+    let room = (limit - base).saturating_sub(16 * groups.len());
+    with(unfold(&rows, &sizes, groups, room))
+}
+
+/// Rows of groups as far as `room` bytes reach, the most important first, and for each group the sum of the others. Sums
+/// of all groups are paid for already.
+fn unfold(rows: &[PluginStatus], sizes: &[usize], mut groups: Vec<Group>, mut room: usize) -> Vec<PluginStatus> {
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    order.sort_by_key(|number| groups[*number].rank);
+    for number in order {
+        let group = &mut groups[number];
+        if group.rank == Rank::Passed && group.rows.len() > 1 {
+            continue;
+        }
+        for row in &group.rows {
+            if sizes[*row] > room {
+                break;
+            }
+            room -= sizes[*row];
+            group.shown += 1;
+        }
+    }
+    let mut shown: Vec<(usize, PluginStatus)> = Vec::new();
+    for group in groups {
+        let (alone, folded) = group.rows.split_at(group.shown);
+        shown.extend(alone.iter().map(|row| (*row, rows[*row].clone())));
+        shown.extend(folded.first().map(|first| (*first, group.sum(rows, group.shown))));
+    }
+    shown.sort_by_key(|(row, _)| *row);
+    shown.into_iter().map(|(_, row)| row).collect()
+}
+
+/// What is shown first when there is room for few rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// No result.
+    Failed,
+    /// A result that is not good.
+    Bad,
+    /// Not yet in.
+    Running,
+    /// In, and nothing to say about it.
+    Passed,
+}
+
+/// Rows of one plugin with the same two status words.
+struct Group {
+    rank: Rank,
+    rows: Vec<usize>,
+    /// How many of them are shown one by one.
+    shown: usize,
+}
+
+impl Group {
+    fn all(rows: &[PluginStatus]) -> Vec<Self> {
+        let mut known: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+        let mut groups: Vec<Self> = Vec::new();
+        for (number, row) in rows.iter().enumerate() {
+            let key = (row.plugin.as_str(), row.status.as_str(), row.result_status.as_str());
+            let group = *known.entry(key).or_insert_with(|| {
+                let rank = match (row.status.as_str(), row.result_status.as_str()) {
+                    (plugin_status::FAILED, _) => Rank::Failed,
+                    (plugin_status::COMPLETE, "" | item::status::PASSED) => Rank::Passed,
+                    (plugin_status::COMPLETE, _) => Rank::Bad,
+                    _ => Rank::Running,
+                };
+                groups.push(Self {
+                    rank,
+                    rows: Vec::new(),
+                    shown: 0,
+                });
+                groups.len() - 1
+            });
+            groups[group].rows.push(number);
+        }
+        groups
+    }
+
+    /// One row for all but the first `shown`; the row itself where there is but one.
+    fn sum(&self, rows: &[PluginStatus], shown: usize) -> PluginStatus {
+        let folded = &self.rows[shown..];
+        let Some(first) = folded.first().map(|first| &rows[*first]) else {
+            return PluginStatus::default();
+        };
+        if folded.len() == 1 {
+            return first.clone();
+        }
+        let node = folded_node(folded.len());
+        let mut counts: Option<BTreeMap<String, i64>> = None;
+        let mut progress: Option<ProgressUpdate> = None;
+        for row in folded.iter().map(|row| &rows[*row]) {
+            for (word, count) in row.result_counts.iter().flatten() {
+                *counts.get_or_insert_default().entry(word.clone()).or_default() += count;
+            }
+            if let Some(next) = &row.progress {
+                let sum = progress.get_or_insert_with(|| ProgressUpdate {
+                    name: next.name.clone(),
+                    node: node.clone(),
+                    ..ProgressUpdate::default()
+                });
+                sum.timestamp = sum.timestamp.max(next.timestamp);
+                // Names of failed tests stay with their nodes, so the tests themselves must not look as if they remained.
+                let failed = i64::try_from(next.failures.len()).unwrap_or(i64::MAX);
+                sum.total = sum.total.saturating_add(next.total.saturating_sub(failed));
+                sum.completed = sum.completed.saturating_add(next.completed);
+            }
+        }
+        PluginStatus {
+            plugin: first.plugin.clone(),
+            node,
+            status: first.status.clone(),
+            result_status: first.result_status.clone(),
+            result_counts: counts,
+            progress,
+        }
+    }
+}
+
+/// The row with only a few names of failed tests. The others become empty, so that whoever counts them counts right.
+fn slim(row: &PluginStatus) -> PluginStatus {
+    let mut row = row.clone();
+    if let Some(progress) = &mut row.progress {
+        progress.failures.iter_mut().skip(NAMES).for_each(String::clear);
+        progress.errors.truncate(NAMES);
+    }
+    row
+}
+
+/// Bytes of its JSON.
+fn size(value: &impl Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).expect("a status holds only text keys and counting cannot fail");
+    count.0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sono_types::OverallStatus;
+
+    use super::*;
+
+    fn row(plugin: &str, node: usize, status: &str, result: &str) -> PluginStatus {
+        PluginStatus {
+            plugin: plugin.to_owned(),
+            node: format!("ip-10-0-{}-{}.eu-central-1.compute.internal", node / 256, node % 256),
+            status: status.to_owned(),
+            result_status: result.to_owned(),
+            result_counts: (!result.is_empty()).then(|| BTreeMap::from([(result.to_owned(), 3)])),
+            progress: None,
+        }
+    }
+
+    fn status(rows: Vec<PluginStatus>) -> RunStatus {
+        RunStatus {
+            plugins: Some(rows),
+            status: OverallStatus::Complete,
+            ..RunStatus::default()
+        }
+    }
+
+    const LIMIT: usize = 64 << 10;
+
+    /// W-10: 10,000 nodes in 64 KiB, with every exception by its name.
+    #[test]
+    fn ten_thousand_nodes_fit_and_exceptions_keep_their_names() {
+        let mut rows: Vec<PluginStatus> = (0..10_000).map(|node| row("p", node, "complete", "passed")).collect();
+        rows[17] = row("p", 17, "failed", "");
+        rows[5_000] = row("p", 5_000, "complete", "failed");
+        rows.push(row("e2e", 0, "complete", "passed"));
+        let folded = fold(&status(rows.clone()), LIMIT);
+        let sum = PluginStatus {
+            node: "(9998 nodes)".to_owned(),
+            result_counts: Some(BTreeMap::from([("passed".to_owned(), 29_994)])),
+            ..row("p", 0, "complete", "passed")
+        };
+        let expected = vec![sum, rows[17].clone(), rows[5_000].clone(), rows[10_000].clone()];
+        assert_eq!(folded, status(expected));
+    }
+
+    #[test]
+    fn exceptions_beyond_the_room_are_counted() {
+        let rows: Vec<PluginStatus> = (0..10_000).map(|node| row("p", node, "failed", "")).collect();
+        let folded = fold(&status(rows.clone()), LIMIT);
+        let shown = folded.rows().len() - 1;
+        assert!(shown > 300, "{shown}");
+        assert_eq!(folded.rows()[..shown], rows[..shown]);
+        assert_eq!(folded.rows()[shown].node, folded_node(10_000 - shown));
+    }
+
+    #[test]
+    fn names_of_failed_tests_go_first_and_still_count() {
+        let mut one = row("e2e", 0, "running", "");
+        one.progress = Some(ProgressUpdate {
+            total: 7_000,
+            completed: 100,
+            failures: vec!["[sig-apps] a long name of a test".repeat(3); 2_000],
+            ..ProgressUpdate::default()
+        });
+        let before = status(vec![one]);
+        let folded = fold(&before, LIMIT);
+        let progress = |status: &RunStatus| status.rows()[0].progress.clone().unwrap();
+        assert_eq!(progress(&folded).failures[..NAMES], progress(&before).failures[..NAMES]);
+        assert_eq!(progress(&folded).remaining(), progress(&before).remaining());
+    }
+
+    #[test]
+    fn nothing_is_too_much() {
+        let rows = (0..2_000).map(|number| row(&format!("plugin-{number}"), number, "complete", "failed"));
+        let many = status(rows.collect());
+        assert_eq!(fold(&many, LIMIT), status(Vec::new()));
+    }
+
+    proptest! {
+        /// Whatever the rows: it fits, the end is told, and per plugin and status every row is counted once.
+        #[test]
+        fn every_row_is_counted_once(
+            picks in prop::collection::vec((0_usize..3, 0_usize..5), 0..400), limit in 1_500_usize..40_000,
+        ) {
+            let words = [("running", ""), ("complete", ""), ("complete", "passed"), ("complete", "failed"), ("failed", "")];
+            let rows: Vec<PluginStatus> = picks.iter().enumerate()
+                .map(|(node, (plugin, word))| row(["a", "b", "c"][*plugin], node, words[*word].0, words[*word].1))
+                .collect();
+            let whole = status(rows);
+            let folded = fold(&whole, limit);
+            prop_assert!(size(&folded) <= limit);
+            prop_assert_eq!(&folded.status, &whole.status);
+            prop_assert_eq!(&folded.tarball, &whole.tarball);
+            let count = |status: &RunStatus| {
+                let mut counts: BTreeMap<(String, String, String), usize> = BTreeMap::new();
+                for row in status.rows() {
+                    let key = (row.plugin.clone(), row.status.clone(), row.result_status.clone());
+                    *counts.entry(key).or_default() += sono_types::status::folded_count(&row.node).unwrap_or(1);
+                }
+                counts
+            };
+            if !folded.rows().is_empty() {
+                prop_assert_eq!(count(&folded), count(&whole));
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! How much is received at the same time, and how much may lie on disk.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sono_types::{PluginName, ResultKey, UploadLimits};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What all uploads of a run share.
+#[derive(Debug)]
+pub(crate) struct Room {
+    per_result: usize,
+    per_plugin: usize,
+    max_bytes: u64,
+    results: Mutex<BTreeMap<ResultKey, usize>>,
+    plugins: Mutex<BTreeMap<PluginName, Arc<Semaphore>>>,
+    bytes: AtomicU64,
+}
+
+impl Room {
+    /// Room for results of which `present` bytes are there already.
+    pub(crate) fn new(limits: &UploadLimits, present: u64) -> Self {
+        Self {
+            per_result: limits.max_uploads_per_result,
+            per_plugin: limits.max_uploads_per_plugin.min(Semaphore::MAX_PERMITS),
+            max_bytes: limits.max_total_bytes,
+            results: Mutex::default(),
+            plugins: Mutex::default(),
+            bytes: AtomicU64::new(present),
+        }
+    }
+
+    /// One more request for this result, until the value is dropped; or why not.
+    pub(crate) fn enter(self: &Arc<Self>, key: &ResultKey) -> Result<Turn, String> {
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = results.entry(key.clone()).or_default();
+        if *count >= self.per_result {
+            return Err(format!(
+                "result {key} is being sent {count} times already, which is the limit"
+            ));
+        }
+        *count += 1;
+        Ok(Turn {
+            room: Arc::clone(self),
+            key: key.clone(),
+        })
+    }
+
+    /// One of the plugin's seats, when there is one within `patience`.
+    pub(crate) async fn seat(&self, plugin: &PluginName, patience: Duration) -> Result<OwnedSemaphorePermit, String> {
+        let seats = {
+            let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+            let seats = plugins.entry(plugin.clone());
+            Arc::clone(seats.or_insert_with(|| Arc::new(Semaphore::new(self.per_plugin))))
+        };
+        match tokio::time::timeout(patience, seats.acquire_owned()).await {
+            Ok(Ok(seat)) => Ok(seat),
+            Ok(Err(_)) | Err(_) => Err(format!(
+                "plugin {plugin} sends {} results at the same time, which is the limit",
+                self.per_plugin
+            )),
+        }
+    }
+}
+
+/// One request for one result.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    room: Arc<Room>,
+    key: ResultKey,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut results = self.room.results.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = results.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                results.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// Bytes on disk for one upload; they are free again when it is dropped, unless they are kept.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    room: Arc<Room>,
+    bytes: u64,
+}
+
+impl Reserved {
+    pub(crate) fn new(room: Arc<Room>) -> Self {
+        Self { room, bytes: 0 }
+    }
+
+    /// Takes more, or says why not.
+    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), String> {
+        let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= self.room.max_bytes);
+        let taken = self.room.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        if taken.is_err() {
+            return Err(self.limit());
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// What a refusal says.
+    pub(crate) fn limit(&self) -> String {
+        format!(
+            "the results of this run would take more than the limit of {} bytes",
+            self.room.max_bytes
+        )
+    }
+
+    /// Bytes that nobody has taken.
+    pub(crate) fn left(&self) -> u64 {
+        self.room
+            .max_bytes
+            .saturating_sub(self.room.bytes.load(Ordering::Relaxed))
+    }
+
+    /// The upload became `bytes` on disk, which stay. They were looked at before, so the sum may go beyond the limit only
+    /// by what others took meanwhile.
+    pub(crate) fn keep(&mut self, bytes: u64) {
+        self.room.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What was taken stays.
+    pub(crate) fn keep_all(&mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sono_types::Target;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_bound_holds_and_says_which_it_is() {
+        let limits = UploadLimits {
+            max_uploads_per_result: 1,
+            max_uploads_per_plugin: 1,
+            max_total_bytes: 10,
+            ..UploadLimits::DEFAULT
+        };
+        let room = Arc::new(Room::new(&limits, 3));
+        let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
+        let turn = room.enter(&key).unwrap();
+        assert_eq!(
+            room.enter(&key).unwrap_err(),
+            "result p/global is being sent 1 times already, which is the limit"
+        );
+        drop(turn);
+        assert!(room.enter(&key).is_ok());
+        let patience = Duration::from_secs(5);
+        let seat = room.seat(&key.plugin, patience).await.unwrap();
+        assert_eq!(
+            room.seat(&key.plugin, patience).await.unwrap_err(),
+            "plugin p sends 1 results at the same time, which is the limit"
+        );
+        drop(seat);
+        assert!(room.seat(&key.plugin, patience).await.is_ok());
+        let mut reserved = Reserved::new(Arc::clone(&room));
+        reserved.grow(7).unwrap();
+        assert_eq!(
+            reserved.grow(1).unwrap_err(),
+            "the results of this run would take more than the limit of 10 bytes"
+        );
+        drop(reserved);
+        let mut kept = Reserved::new(Arc::clone(&room));
+        kept.grow(4).unwrap();
+        kept.keep(2);
+        drop(kept);
+        assert_eq!(Reserved::new(Arc::clone(&room)).left(), 5);
+    }
+}

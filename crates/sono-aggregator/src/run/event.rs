@@ -1,0 +1,147 @@
+//! What goes into a run and what comes out.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sono_types::{PluginName, ProgressUpdate, ResultKey, TarInfo, UploadLimits};
+
+use super::record::Record;
+
+/// What is known of a plugin before it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// Plugins of a lower order are settled before this one starts.
+    pub order: i64,
+    /// The results it will send, in the order in which the status lists them.
+    pub expected: Vec<ResultKey>,
+    /// How long it may take from its own launch on; `None` means as long as it likes.
+    pub timeout: Option<Duration>,
+}
+
+/// What a run does when something fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Plugins that were not started yet are not started any more once a plugin ended without some result.
+    pub stop_on_failure: bool,
+    /// How often a complete result may fail to be stored.
+    pub store_tries: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            stop_on_failure: false,
+            store_tries: UploadLimits::DEFAULT.max_store_tries,
+        }
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One sentence: what happened, to what, and what to do.
+    pub message: String,
+    /// More keys for `error.json`, such as the pod.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, Value>,
+}
+
+impl Failure {
+    /// A failure without details.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            details: BTreeMap::new(),
+        }
+    }
+}
+
+/// Everything that can move the run on, apart from uploads ([`Run::begin`], [`Run::claim`], [`Run::finish`]).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Start the first group.
+    Start,
+    /// The plugin's objects are created.
+    Launched {
+        /// The plugin.
+        plugin: PluginName,
+    },
+    /// The plugin's objects could not be created.
+    LaunchFailed {
+        /// The plugin.
+        plugin: PluginName,
+        /// Why.
+        failure: Failure,
+    },
+    /// A monitor found that this result will not come.
+    Failed {
+        /// The result.
+        key: ResultKey,
+        /// Why.
+        failure: Failure,
+    },
+    /// A progress update arrived.
+    Progress {
+        /// From where.
+        key: ResultKey,
+        /// What it says.
+        update: ProgressUpdate,
+    },
+    /// Time passed; see [`Run::next_deadline`].
+    Tick,
+    /// Post-processing is done, for all these results at once.
+    Processed(Vec<Processed>),
+    /// The archive is sealed; the run is complete.
+    Sealed(TarInfo),
+    /// There will be no archive.
+    Broken,
+}
+
+/// What post-processing found of one result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processed {
+    /// The result.
+    pub key: ResultKey,
+    /// Status of its part of the item tree.
+    pub status: String,
+    /// Its leaves by status.
+    pub counts: BTreeMap<String, i64>,
+}
+
+/// What the shell has to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Create the plugin's objects and watch them.
+    Launch {
+        /// The plugin.
+        plugin: PluginName,
+        /// When its time is up.
+        deadline: Option<Timestamp>,
+    },
+    /// Watch the plugin's objects, which an earlier process created.
+    Adopt {
+        /// The plugin.
+        plugin: PluginName,
+        /// When its time is up.
+        deadline: Option<Timestamp>,
+    },
+    /// The plugin is settled: nothing needs to be watched any more.
+    StopMonitor(PluginName),
+    /// Write the error that stands for this result.
+    RecordError {
+        /// The result.
+        key: ResultKey,
+        /// Why there is none.
+        failure: Failure,
+    },
+    /// Write this into the journal; what is answered now is answered once it is on disk.
+    Record(Record),
+    /// The status changed.
+    Publish,
+    /// All results are in: query, post-process, pack.
+    Finish,
+}

@@ -1,0 +1,234 @@
+//! Whatever happens in whatever order: never twice, never unexpected, always settled, and the journal gives it all back.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sono_types::Target;
+
+use super::*;
+
+/// One thing that happens to a run. Numbers pick among what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    Begin(usize),
+    BeginUnexpected,
+    Claim(usize),
+    Finish(usize, u8),
+    Fail(usize),
+    Launched(usize),
+    LaunchFailed(usize),
+    Progress(usize),
+    Tick,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => any::<usize>().prop_map(Step::Begin),
+        1 => Just(Step::BeginUnexpected),
+        4 => any::<usize>().prop_map(Step::Claim),
+        4 => (any::<usize>(), 0_u8..5).prop_map(|(slot, outcome)| Step::Finish(slot, outcome)),
+        2 => any::<usize>().prop_map(Step::Fail),
+        2 => any::<usize>().prop_map(Step::Launched),
+        1 => any::<usize>().prop_map(Step::LaunchFailed),
+        1 => any::<usize>().prop_map(Step::Progress),
+        1 => Just(Step::Tick),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+fn plans() -> impl Strategy<Value = Vec<Plan>> {
+    prop::collection::vec((0_i64..3, 0_usize..4), 1..5).prop_map(|plugins| {
+        let plan = |(index, (order, nodes)): (usize, (i64, usize))| {
+            let plugin = PluginName::parse(&format!("p{index}")).unwrap();
+            let key = |node| ResultKey::new(plugin.clone(), Target::parse(&format!("n{node}")).unwrap());
+            Plan {
+                expected: (0..nodes).map(key).collect(),
+                plugin,
+                order,
+                timeout: Some(Duration::from_secs(10)),
+            }
+        };
+        plugins.into_iter().enumerate().map(plan).collect()
+    })
+}
+
+/// The model: what the effects say so far, and what must never be said.
+#[derive(Default)]
+struct Said {
+    records: Vec<Record>,
+    states: BTreeMap<ResultKey, &'static str>,
+    launched: BTreeSet<PluginName>,
+    finished: usize,
+}
+
+impl Said {
+    fn take(&mut self, effects: Vec<Effect>, plans: &[Plan]) {
+        for effect in effects {
+            match effect {
+                Effect::Record(record) => {
+                    let change = match &record {
+                        Record::Stored { key } => Some((key, "stored")),
+                        Record::Failed { key, .. } => Some((key, "failed")),
+                        _ => None,
+                    };
+                    if let Some((key, state)) = change {
+                        assert_eq!(self.finished, 0, "{key} after the end");
+                        assert!(plans.iter().any(|plan| plan.expected.contains(key)), "{key} unexpected");
+                        let before = self.states.insert(key.clone(), state);
+                        assert!(
+                            matches!((before, state), (None, _) | (Some("failed"), "stored")),
+                            "{key} {before:?} {state}"
+                        );
+                    }
+                    self.records.push(record);
+                }
+                Effect::Launch { plugin, .. } => {
+                    let order = plans.iter().find(|plan| plan.plugin == plugin).unwrap().order;
+                    for before in plans.iter().filter(|plan| plan.order < order) {
+                        assert!(before.expected.iter().all(|key| self.states.contains_key(key)));
+                    }
+                    assert!(self.launched.insert(plugin), "launched twice");
+                }
+                Effect::Finish => {
+                    self.finished += 1;
+                    let all = plans.iter().flat_map(|plan| &plan.expected);
+                    assert!(all.into_iter().all(|key| self.states.contains_key(key)), "not settled");
+                }
+                Effect::Adopt { .. } | Effect::StopMonitor(_) | Effect::RecordError { .. } | Effect::Publish => {}
+            }
+        }
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn pick<T>(list: &[T], number: usize) -> Option<&T> {
+    (!list.is_empty()).then(|| &list[number % list.len()])
+}
+
+fn outcome(number: u8) -> Outcome {
+    match number {
+        0 => Outcome::Stored,
+        1 => Outcome::Refused("r".to_owned()),
+        2 => Outcome::Reported("e".to_owned()),
+        3 => Outcome::Aborted,
+        _ => Outcome::Unstored("d".to_owned()),
+    }
+}
+
+/// Lets time pass until nothing is waited for.
+fn let_time_pass(run: &mut Run, said: &mut Said, plans: &[Plan]) {
+    for _ in 0..2_000 {
+        let Some(next) = run.next_deadline() else { return };
+        said.take(run.handle(next, Event::Tick), plans);
+    }
+    panic!("a deadline that comes again and again");
+}
+
+proptest! {
+    #[test]
+    fn never_twice_never_unexpected_always_settled(
+        plans in plans(), steps in steps(), stop_on_failure: bool, tickets_end: bool, cut: prop::sample::Index,
+    ) {
+        let policy = Policy { stop_on_failure, store_tries: 2 };
+        let keys: Vec<ResultKey> = plans.iter().flat_map(|plan| plan.expected.clone()).collect();
+        let names: Vec<PluginName> = plans.iter().map(|plan| plan.plugin.clone()).collect();
+        let mut run = Run::new(plans.clone(), policy.clone());
+        let mut said = Said::default();
+        let mut tickets: Vec<(Ticket, bool)> = Vec::new();
+        said.take(run.handle(at(0), Event::Start), &plans);
+        for (second, step) in steps.into_iter().enumerate() {
+            let now = at(i64::try_from(second / 4).unwrap());
+            let effects = match step {
+                Step::Begin(number) => {
+                    if let Some(key) = pick(&keys, number) {
+                        let stored = said.states.get(key) == Some(&"stored") || said.finished > 0;
+                        match run.begin(key) {
+                            Ok(ticket) => { prop_assert!(!stored); tickets.push((ticket, false)); }
+                            Err(refusal) => { prop_assert!(stored); prop_assert_eq!(refusal, Refusal::AlreadyReceived(key.clone())); }
+                        }
+                    }
+                    Vec::new()
+                }
+                Step::BeginUnexpected => {
+                    let key = ResultKey::new(PluginName::parse("other").unwrap(), Target::Global);
+                    prop_assert_eq!(run.begin(&key), Err(Refusal::Unexpected("other/global".to_owned())));
+                    Vec::new()
+                }
+                Step::Claim(number) => {
+                    if !tickets.is_empty() {
+                        let slot = number % tickets.len();
+                        tickets[slot].1 |= run.claim(&tickets[slot].0) == Claim::Granted;
+                    }
+                    Vec::new()
+                }
+                Step::Finish(number, how) if !tickets.is_empty() => {
+                    let (ticket, granted) = tickets.remove(number % tickets.len());
+                    // Only who was granted the claim puts a result in place, and what comes after the end is not taken.
+                    let how = outcome(how);
+                    let how = if how == Outcome::Stored && (!granted || said.finished > 0) { Outcome::Aborted } else { how };
+                    if said.finished > 0 { Vec::new() } else { run.finish(now, &ticket, how) }
+                }
+                Step::Finish(..) => Vec::new(),
+                Step::Fail(number) => match pick(&keys, number) {
+                    Some(key) => run.handle(now, Event::Failed { key: key.clone(), failure: Failure::new("f") }),
+                    None => Vec::new(),
+                },
+                Step::Launched(number) => {
+                    let plugin = pick(&names, number).unwrap().clone();
+                    if said.launched.contains(&plugin) { run.handle(now, Event::Launched { plugin }) } else { Vec::new() }
+                }
+                Step::LaunchFailed(number) => {
+                    let plugin = pick(&names, number).unwrap().clone();
+                    if said.launched.contains(&plugin) {
+                        run.handle(now, Event::LaunchFailed { plugin, failure: Failure::new("l") })
+                    } else {
+                        Vec::new()
+                    }
+                }
+                Step::Progress(number) => match pick(&keys, number) {
+                    Some(key) => run.handle(now, Event::Progress {
+                        key: key.clone(),
+                        update: ProgressUpdate { append_completed: 1, ..ProgressUpdate::default() },
+                    }),
+                    None => Vec::new(),
+                },
+                Step::Tick => run.handle(now, Event::Tick),
+            };
+            said.take(effects, &plans);
+            let again = Run::recover(plans.clone(), policy.clone(), &said.records);
+            prop_assert_eq!(again.status(), run.status());
+        }
+        if tickets_end {
+            for (ticket, _) in tickets.drain(..) {
+                said.take(run.finish(at(100), &ticket, Outcome::Aborted), &plans);
+            }
+        }
+        // Requests that never end and disks that hang: the time limits settle everything all the same.
+        let_time_pass(&mut run, &mut said, &plans);
+        prop_assert_eq!(said.finished, 1);
+        prop_assert_eq!(run.status().status, OverallStatus::PostProcessing);
+
+        // Killed at any point: what was on disk is known, nothing is started that was, and the run ends.
+        let kept = &said.records[..cut.index(said.records.len() + 1)];
+        let mut again = Run::recover(plans.clone(), policy, kept);
+        let mut resumed = Said::default();
+        for record in kept {
+            resumed.take(vec![Effect::Record(record.clone())], &plans);
+        }
+        let before = resumed.states.clone();
+        let created: BTreeSet<&PluginName> = kept.iter().filter_map(|record| match record {
+            Record::Launched { plugin } => Some(plugin),
+            _ => None,
+        }).collect();
+        resumed.take(again.resume(at(101)), &plans);
+        prop_assert!(!resumed.launched.iter().any(|plugin| created.contains(plugin)), "started twice");
+        let_time_pass(&mut again, &mut resumed, &plans);
+        prop_assert_eq!(resumed.finished, 1);
+        for (key, state) in before {
+            prop_assert_eq!(resumed.states[&key], state);
+        }
+    }
+}

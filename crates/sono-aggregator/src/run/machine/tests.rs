@@ -1,0 +1,399 @@
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+use sono_types::{PluginStatus, RunStatus, Target};
+
+use super::*;
+use crate::run::Processed;
+
+/// A run whose effects are shown without what goes into the journal: that has tests of its own.
+struct Shown(Run);
+
+impl Shown {
+    fn new(plans: Vec<Plan>) -> Self {
+        Self(Run::new(plans, Policy::default()))
+    }
+
+    fn handle(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
+        acts(self.0.handle(at, event))
+    }
+
+    fn finish(&mut self, at: Timestamp, ticket: &Ticket, outcome: Outcome) -> Vec<Effect> {
+        acts(self.0.finish(at, ticket, outcome))
+    }
+}
+
+impl Deref for Shown {
+    type Target = Run;
+    fn deref(&self) -> &Run {
+        &self.0
+    }
+}
+
+impl DerefMut for Shown {
+    fn deref_mut(&mut self) -> &mut Run {
+        &mut self.0
+    }
+}
+
+fn acts(effects: Vec<Effect>) -> Vec<Effect> {
+    let acts = effects.into_iter();
+    acts.filter(|effect| !matches!(effect, Effect::Record(_))).collect()
+}
+
+fn name(text: &str) -> PluginName {
+    PluginName::parse(text).unwrap()
+}
+
+fn key(plugin: &str, target: &str) -> ResultKey {
+    ResultKey::new(name(plugin), Target::parse(target).unwrap())
+}
+
+fn plan(plugin: &str, order: i64, targets: &[&str]) -> Plan {
+    Plan {
+        plugin: name(plugin),
+        order,
+        expected: targets.iter().map(|target| key(plugin, target)).collect(),
+        timeout: Some(Duration::from_secs(10)),
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn store(run: &mut Shown, second: i64, key: &ResultKey) -> Vec<Effect> {
+    let ticket = run.begin(key).unwrap();
+    assert_eq!(run.claim(&ticket), Claim::Granted);
+    run.finish(at(second), &ticket, Outcome::Stored)
+}
+
+fn launch(plugin: &str, deadline: i64) -> Effect {
+    Effect::Launch {
+        plugin: name(plugin),
+        deadline: Some(at(deadline)),
+    }
+}
+
+#[test]
+fn a_group_starts_the_moment_the_one_before_is_settled() {
+    let mut run = Shown::new(vec![
+        plan("late", 1, &["global"]),
+        plan("b", 0, &["n1"]),
+        plan("a", 0, &["global"]),
+    ]);
+    assert_eq!(
+        run.handle(at(0), Event::Start),
+        [launch("a", 10), launch("b", 10), Effect::Publish]
+    );
+    assert_eq!(
+        store(&mut run, 1, &key("a", "global")),
+        [Effect::StopMonitor(name("a")), Effect::Publish]
+    );
+    let failure = Failure::new("gone");
+    assert_eq!(
+        run.handle(
+            at(2),
+            Event::Failed {
+                key: key("b", "n1"),
+                failure: failure.clone()
+            }
+        ),
+        [
+            Effect::RecordError {
+                key: key("b", "n1"),
+                failure
+            },
+            Effect::StopMonitor(name("b")),
+            launch("late", 12),
+            Effect::Publish
+        ]
+    );
+    assert_eq!(
+        store(&mut run, 3, &key("late", "global")),
+        [Effect::StopMonitor(name("late")), Effect::Publish, Effect::Finish]
+    );
+    assert_eq!(run.status().status, OverallStatus::PostProcessing);
+    assert_eq!(run.next_deadline(), None);
+}
+
+#[test]
+fn time_limits_count_from_the_plugins_own_launch() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
+    run.handle(at(5), Event::Start);
+    assert_eq!(run.next_deadline(), Some(at(15)));
+    store(&mut run, 6, &key("p", "n1"));
+    assert_eq!(run.handle(at(14), Event::Tick), []);
+    assert_eq!(
+        run.handle(at(15), Event::Tick),
+        [
+            Effect::RecordError {
+                key: key("p", "n2"),
+                failure: Failure::new(TIMEOUT_MESSAGE)
+            },
+            Effect::StopMonitor(name("p")),
+            Effect::Publish,
+            Effect::Finish
+        ]
+    );
+    assert!(run.timed_out());
+}
+
+#[test]
+fn a_launch_failure_reaches_every_expected_result() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
+    run.handle(at(0), Event::Start);
+    let failure = Failure::new("quota");
+    assert_eq!(
+        run.handle(
+            at(1),
+            Event::LaunchFailed {
+                plugin: name("p"),
+                failure: failure.clone()
+            }
+        ),
+        [
+            Effect::RecordError {
+                key: key("p", "n1"),
+                failure: failure.clone()
+            },
+            Effect::RecordError {
+                key: key("p", "n2"),
+                failure
+            },
+            Effect::StopMonitor(name("p")),
+            Effect::Publish,
+            Effect::Finish
+        ]
+    );
+}
+
+#[test]
+fn a_good_result_takes_an_errors_place_while_others_are_awaited() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
+    run.handle(at(0), Event::Start);
+    run.handle(
+        at(1),
+        Event::Failed {
+            key: key("p", "n1"),
+            failure: Failure::new("x"),
+        },
+    );
+    store(&mut run, 2, &key("p", "n1"));
+    assert_eq!(run.stored(), [key("p", "n1")]);
+    run.handle(
+        at(3),
+        Event::Failed {
+            key: key("p", "n1"),
+            failure: Failure::new("late"),
+        },
+    );
+    assert_eq!(run.stored(), [key("p", "n1")]);
+}
+
+#[test]
+fn a_result_on_its_way_goes_before_a_finding() {
+    let failed = || Event::Failed {
+        key: key("p", "n1"),
+        failure: Failure::new("exit code 1"),
+    };
+    let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
+    run.handle(at(0), Event::Start);
+    let ticket = run.begin(&key("p", "n1")).unwrap();
+    assert_eq!(run.handle(at(1), failed()), []);
+    assert_eq!(run.claim(&ticket), Claim::Granted);
+    run.finish(at(2), &ticket, Outcome::Stored);
+    assert_eq!(run.stored(), [key("p", "n1")]);
+
+    let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
+    run.handle(at(0), Event::Start);
+    let ticket = run.begin(&key("p", "n1")).unwrap();
+    assert_eq!(run.handle(at(1), failed()), []);
+    assert_eq!(
+        run.finish(at(2), &ticket, Outcome::Aborted).first(),
+        Some(&Effect::RecordError {
+            key: key("p", "n1"),
+            failure: Failure::new("exit code 1")
+        })
+    );
+
+    let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
+    run.handle(at(0), Event::Start);
+    let _still_sending = run.begin(&key("p", "n1")).unwrap();
+    assert_eq!(
+        run.handle(at(10), Event::Tick).first(),
+        Some(&Effect::RecordError {
+            key: key("p", "n1"),
+            failure: Failure::new(TIMEOUT_MESSAGE)
+        })
+    );
+}
+
+#[test]
+fn a_result_that_is_being_put_in_place_is_not_timed_out() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
+    run.handle(at(0), Event::Start);
+    let ticket = run.begin(&key("p", "n1")).unwrap();
+    assert_eq!(run.claim(&ticket), Claim::Granted);
+    assert_eq!(run.handle(at(10), Event::Tick), []);
+    assert_eq!(run.next_deadline(), Some(at(11)));
+    run.finish(at(11), &ticket, Outcome::Stored);
+    assert_eq!(run.stored(), [key("p", "n1")]);
+}
+
+#[test]
+fn nothing_is_taken_once_the_archive_is_being_made() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
+    run.handle(at(0), Event::Start);
+    let late = run.begin(&key("p", "n1")).unwrap();
+    run.handle(at(10), Event::Tick);
+    assert_eq!(run.claim(&late), Claim::AlreadyReceived);
+    assert_eq!(
+        run.begin(&key("p", "n1")),
+        Err(Refusal::AlreadyReceived(key("p", "n1")))
+    );
+    assert_eq!(run.begin(&key("q", "n1")), Err(Refusal::Unexpected("q/n1".to_owned())));
+}
+
+/// A disk that hangs while a result is put in place: the plugin's time limit still ends the wait.
+#[test]
+fn a_result_that_is_put_in_place_for_ever_is_timed_out_in_the_end() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
+    run.handle(at(0), Event::Start);
+    let ticket = run.begin(&key("p", "n1")).unwrap();
+    assert_eq!(run.claim(&ticket), Claim::Granted);
+    let mut now = at(0);
+    while let Some(next) = run.next_deadline() {
+        assert!(next > now);
+        now = next;
+        run.handle(now, Event::Tick);
+    }
+    assert_eq!(now, at(10 + PLACING_AT_MOST.as_secs()));
+    assert_eq!(run.status().status, OverallStatus::PostProcessing);
+}
+
+#[test]
+fn the_rest_is_not_started_after_a_failure_where_that_is_asked_for() {
+    let plans = || {
+        vec![
+            plan("a", 0, &["n1", "n2"]),
+            plan("beside", 0, &["global"]),
+            plan("later", 1, &["n1"]),
+        ]
+    };
+    let fail = |run: &mut Shown| {
+        run.handle(at(0), Event::Start);
+        let failure = Failure::new("x");
+        run.handle(
+            at(1),
+            Event::LaunchFailed {
+                plugin: name("a"),
+                failure,
+            },
+        );
+        store(run, 2, &key("beside", "global"))
+    };
+    let mut going_on = Shown::new(plans());
+    assert_eq!(fail(&mut going_on).last(), Some(&Effect::Publish));
+    assert_eq!(going_on.next_deadline(), Some(at(12)));
+    let policy = Policy {
+        stop_on_failure: true,
+        ..Policy::default()
+    };
+    let mut stopping = Shown(Run::new(plans(), policy));
+    assert_eq!(
+        fail(&mut stopping),
+        [Effect::StopMonitor(name("beside")), Effect::Publish, Effect::Finish]
+    );
+    let rows: Vec<String> = stopping
+        .status()
+        .rows()
+        .iter()
+        .map(|row| format!("{}/{} {}", row.plugin, row.node, row.status))
+        .collect();
+    // What ran beside it could end; only what had not begun was given up.
+    assert_eq!(
+        rows,
+        [
+            "a/n1 failed",
+            "a/n2 failed",
+            "beside/global complete",
+            "later/n1 failed"
+        ]
+    );
+}
+
+#[test]
+fn plugins_without_nodes_are_settled_at_once() {
+    let mut run = Shown::new(vec![plan("none", 0, &[]), plan("p", 1, &["global"])]);
+    assert_eq!(run.handle(at(0), Event::Start), [launch("p", 10), Effect::Publish]);
+    let mut nothing = Shown::new(Vec::new());
+    assert_eq!(nothing.handle(at(0), Event::Start), [Effect::Publish, Effect::Finish]);
+}
+
+#[test]
+fn the_status_tells_everything() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
+    run.handle(at(0), Event::Start);
+    store(&mut run, 1, &key("p", "n1"));
+    let update = ProgressUpdate {
+        msg: "half".to_owned(),
+        ..ProgressUpdate::default()
+    };
+    run.handle(
+        at(2),
+        Event::Progress {
+            key: key("p", "n2"),
+            update: update.clone(),
+        },
+    );
+    run.handle(
+        at(3),
+        Event::Failed {
+            key: key("p", "n2"),
+            failure: Failure::new("x"),
+        },
+    );
+    let counts = BTreeMap::from([("passed".to_owned(), 2)]);
+    run.handle(
+        at(4),
+        Event::Processed(vec![Processed {
+            key: key("p", "n1"),
+            status: "passed".to_owned(),
+            counts: counts.clone(),
+        }]),
+    );
+    let archive = TarInfo {
+        name: "a.tar.gz".to_owned(),
+        created: at(5),
+        sha256: "ab".to_owned(),
+        size: 7,
+    };
+    run.handle(at(5), Event::Sealed(archive.clone()));
+    let row = |node: &str, status: &str| PluginStatus {
+        plugin: "p".to_owned(),
+        node: node.to_owned(),
+        status: status.to_owned(),
+        ..PluginStatus::default()
+    };
+    assert_eq!(
+        run.status(),
+        RunStatus {
+            plugins: Some(vec![
+                PluginStatus {
+                    result_status: "passed".to_owned(),
+                    result_counts: Some(counts),
+                    ..row("n1", "complete")
+                },
+                PluginStatus {
+                    progress: Some(update),
+                    ..row("n2", "failed")
+                },
+            ]),
+            status: OverallStatus::Complete,
+            tarball: archive,
+        }
+    );
+}

@@ -1,0 +1,105 @@
+//! What of a run must survive its process: the entries of the journal. Replaying them gives the run back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus, SessionId, Target};
+
+use super::event::Failure;
+
+/// One entry. New kinds may be added; an old program that meets one says so rather than go on without it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// Always the first: who this run is and what it waits for.
+    Begun(Begun),
+    /// A plugin's objects are about to be created.
+    Launching {
+        /// The plugin.
+        plugin: PluginName,
+        /// When its time is up.
+        deadline: Option<Timestamp>,
+    },
+    /// They are created.
+    Launched {
+        /// The plugin.
+        plugin: PluginName,
+    },
+    /// The result is in place and synced.
+    Stored {
+        /// The result.
+        key: ResultKey,
+    },
+    /// An error took the result's place.
+    Failed {
+        /// The result.
+        key: ResultKey,
+        /// Why there is none.
+        failure: Failure,
+    },
+    /// Progress as it is kept, that is folded. Lost progress is no loss: the next update replaces it.
+    Progress {
+        /// From where.
+        key: ResultKey,
+        /// What is kept.
+        update: ProgressUpdate,
+    },
+    /// All results are in or failed; no more are taken.
+    Finishing,
+    /// The archive is on disk and this is the last status.
+    Sealed {
+        /// The last status.
+        status: RunStatus,
+    },
+}
+
+/// The identity of a run, fixed when it starts.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Version of the journal's format.
+    pub version: u32,
+    /// Identity of the run.
+    pub uuid: String,
+    /// When it started.
+    pub start: Timestamp,
+    /// PEM of the CA's certificate.
+    pub ca_certificate: String,
+    /// PEM of its key.
+    pub ca_key: String,
+    /// The plugins.
+    pub plugins: Vec<Planned>,
+}
+
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Begun")
+            .field("version", &self.version)
+            .field("uuid", &self.uuid)
+            .field("start", &self.start)
+            .field("plugins", &self.plugins)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One plugin of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// What tells its objects from those of other runs.
+    pub session: SessionId,
+    /// Its order group.
+    pub order: i64,
+    /// Seconds that it may take from its launch on; `None` means as long as it likes.
+    pub timeout: Option<u64>,
+    /// Where it reports from, in the status' order.
+    pub targets: Vec<String>,
+}
+
+impl Planned {
+    /// The results it will send. Targets that are no names are left out: only a damaged journal has them.
+    pub fn expected(&self) -> Vec<ResultKey> {
+        let target = |target: &String| Target::parse(target).ok();
+        let key = |target| ResultKey::new(self.plugin.clone(), target);
+        self.targets.iter().filter_map(target).map(key).collect()
+    }
+}
