@@ -1,10 +1,15 @@
 //! The verbs.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::{
-    Client,
+    Client, Config,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy},
     core::{Request, params::GetParams},
 };
@@ -21,6 +26,8 @@ const LIMIT: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    config: Arc<Config>,
+    plain: Arc<OnceLock<Client>>,
     server: Arc<str>,
     names: Arc<Names>,
 }
@@ -44,9 +51,11 @@ pub enum Deleted {
 }
 
 impl Cluster {
-    pub(crate) fn new(client: Client, server: String, names: Names) -> Self {
+    pub(crate) fn new(client: Client, config: Config, server: String, names: Names) -> Self {
         Self {
             client,
+            config: Arc::new(config),
+            plain: Arc::default(),
             server: server.into(),
             names: Arc::new(names),
         }
@@ -69,6 +78,17 @@ impl Cluster {
 
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// A client that hands on the first answer, whatever it is: the usual one tries again for minutes and says nothing.
+    pub(crate) fn plain_client(&self) -> Result<Client, KubeError> {
+        if let Some(client) = self.plain.get() {
+            return Ok(client.clone());
+        }
+        let mut config = Config::clone(&self.config);
+        config.default_retry = false;
+        let client = Client::try_from(config).map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
+        Ok(self.plain.get_or_init(|| client).clone())
     }
 
     pub(crate) fn failure(&self, error: kube::Error, request: &str) -> KubeError {

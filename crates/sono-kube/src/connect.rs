@@ -24,8 +24,8 @@ impl Cluster {
     pub async fn connect(connection: &Connection) -> Result<Self, KubeError> {
         let (config, names) = configuration(connection).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = Client::try_from(config).map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
-        Ok(Self::new(client, server, names))
+        let client = Client::try_from(config.clone()).map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
+        Ok(Self::new(client, config, server, names))
     }
 }
 

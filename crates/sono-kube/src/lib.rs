@@ -10,6 +10,8 @@ mod error;
 mod image;
 pub mod judge;
 mod kind;
+pub mod query;
+pub mod redact;
 mod streams;
 pub mod stuck;
 mod watch;

@@ -1,6 +1,8 @@
 //! The adapter against the fake API.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod query;
+
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use futures::{AsyncReadExt as _, Stream, StreamExt as _};
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection, Deleted, Kind, KubeError, LogOptions, WatchEvent};
 use sono_testkit::{FakeApi, forbidden};
 
-const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 async fn connect(kubeconfig: &str) -> Cluster {
     let directory = std::env::temp_dir().join(format!("sono-kube-{:?}", std::thread::current().id()));
@@ -25,13 +27,13 @@ async fn connect(kubeconfig: &str) -> Cluster {
     cluster
 }
 
-async fn fake() -> (FakeApi, Cluster) {
+pub(crate) async fn fake() -> (FakeApi, Cluster) {
     let api = FakeApi::start();
     let cluster = connect(&api.kubeconfig()).await;
     (api, cluster)
 }
 
-fn pod(name: &str) -> Value {
+pub(crate) fn pod(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": "default", "labels": {"a": "b"}}, "spec": {"containers": []}})
 }

@@ -32,7 +32,7 @@ pub(super) fn answer(
         match (method, place.name.as_deref(), place.part.as_deref()) {
             ("GET", Some(name), None) => found(place, name, store.get(&place.plural, place.namespace.as_deref(), name)),
             ("GET", Some(pod), Some("log")) => log(&store, place, pod, query),
-            ("GET", None, None) => list(&store, place, query),
+            ("GET", None, None) => list(&mut store, place, query),
             ("POST", None, None) => create(&mut store, place, body),
             ("PATCH", Some(name), None) => patch(&mut store, place, name, body),
             ("DELETE", Some(name), None) => found(
@@ -59,7 +59,6 @@ pub(super) fn other(path: &str) -> Response {
             200,
             &json!({"major": "1", "minor": "37", "gitVersion": "v1.37.2", "platform": "linux/amd64"}),
         ),
-        "/apis" => json_answer(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": []})),
         "/readyz" | "/healthz" | "/livez" => "ok".into_response(),
         _ => status(&failure(
             404,
@@ -75,10 +74,24 @@ pub(super) fn status(status: &Value) -> Response {
         .get("code")
         .and_then(Value::as_u64)
         .and_then(|code| u16::try_from(code).ok());
-    json_answer(code.unwrap_or(500), status)
+    let mut answer = json_answer(code.unwrap_or(500), status);
+    if let Some(seconds) = status.pointer("/details/retryAfterSeconds").and_then(Value::as_u64) {
+        answer.headers_mut().insert("retry-after", seconds.into());
+    }
+    answer
 }
 
-fn json_answer(code: u16, value: &Value) -> Response {
+/// A plain text.
+pub(super) fn text(code: u16, text: String) -> Response {
+    (StatusCode::from_u16(code).expect("a status code"), text).into_response()
+}
+
+/// How the log of the container before is kept.
+pub(super) fn previous(container: &str) -> String {
+    format!("{container} before")
+}
+
+pub(super) fn json_answer(code: u16, value: &Value) -> Response {
     Response::builder()
         .status(StatusCode::from_u16(code).expect("a status code"))
         .header("content-type", "application/json")
@@ -105,9 +118,39 @@ fn found(place: &Place, name: &str, object: Option<&Value>) -> Response {
     object.map_or_else(|| not_found(&place.plural, name), |object| json_answer(200, object))
 }
 
-fn list(store: &Store, place: &Place, query: &BTreeMap<String, String>) -> Response {
+fn list(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> Response {
     let mut items = store.all(&place.plural);
     items.retain(|item| is_selected(item, place.namespace.as_deref(), query));
+    items.retain(|item| {
+        let version = item.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        version.split_once('/').map_or("", |(group, _)| group) == place.group
+    });
+    let number = |name: &str| query.get(name).and_then(|value| value.parse::<usize>().ok());
+    let from = number("continue").unwrap_or_default();
+    if from > 0 && store.expired_pages > 0 {
+        store.expired_pages -= 1;
+        return status(&failure(410, "Expired", "The provided continue parameter is too old"));
+    }
+    let total = items.len();
+    let until = number("limit")
+        .filter(|limit| *limit > 0)
+        .map_or(total, |limit| (from + limit).min(total));
+    let kind = items
+        .first()
+        .and_then(|item| item.get("kind")?.as_str())
+        .unwrap_or_default()
+        .to_owned();
+    let mut page: Vec<Value> = items.into_iter().take(until).skip(from).collect();
+    // As the API server has them: what the list says of its items does not stand in them.
+    for fields in page.iter_mut().filter_map(Value::as_object_mut) {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    let mut metadata = json!({"resourceVersion": store.version().to_string()});
+    if until < total {
+        metadata["continue"] = until.to_string().into();
+        metadata["remainingItemCount"] = (total - until).into();
+    }
     let version = if place.group.is_empty() {
         "v1".to_owned()
     } else {
@@ -115,8 +158,7 @@ fn list(store: &Store, place: &Place, query: &BTreeMap<String, String>) -> Respo
     };
     json_answer(
         200,
-        &json!({"kind": "List", "apiVersion": version,
-            "metadata": {"resourceVersion": store.version().to_string()}, "items": items}),
+        &json!({"kind": format!("{kind}List"), "apiVersion": version, "metadata": metadata, "items": page}),
     )
 }
 
@@ -204,8 +246,26 @@ fn delete_all(store: &mut Store, place: &Place, query: &BTreeMap<String, String>
 
 fn log(store: &Store, place: &Place, pod: &str, query: &BTreeMap<String, String>) -> Response {
     let container = query.get("container").map_or("", String::as_str);
-    match store.log(place.namespace.as_deref().unwrap_or_default(), pod, container) {
-        Some(log) => log.to_owned().into_response(),
+    let is_previous = query.get("previous").is_some_and(|value| value == "true");
+    let kept = if is_previous {
+        previous(container)
+    } else {
+        container.to_owned()
+    };
+    let number = |name: &str| query.get(name).and_then(|value| value.parse::<usize>().ok());
+    match store.log(place.namespace.as_deref().unwrap_or_default(), pod, &kept) {
+        Some(log) => {
+            let lines: Vec<&str> = log.split_inclusive('\n').collect();
+            let skipped = number("tailLines").map_or(0, |tail| lines.len().saturating_sub(tail));
+            let text = lines[skipped..].concat();
+            let end = number("limitBytes").map_or(text.len(), |limit| limit.min(text.len()));
+            text[..end].to_owned().into_response()
+        }
+        None if is_previous => status(&failure(
+            400,
+            "BadRequest",
+            &format!("previous terminated container \"{container}\" in pod \"{pod}\" not found"),
+        )),
         None => status(&failure(
             400,
             "BadRequest",

@@ -1,11 +1,13 @@
 //! The server and what tests do to it.
 
 mod answer;
+mod discovery;
 mod path;
 mod store;
 mod watch;
 
 use std::{
+    collections::BTreeMap,
     net::TcpListener,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +22,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch as channel};
 
-use self::{path::Place, store::Store};
+use self::{discovery::Offers, path::Place, store::Store};
 
 /// A fault: requests of this method and path get this answer.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ struct Fault {
     method: String,
     path: String,
     status: Value,
+    /// How many requests it still meets; none means all.
+    left: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -35,6 +39,9 @@ struct Shared {
     store: Mutex<Store>,
     faults: Mutex<Vec<Fault>>,
     requests: Mutex<Vec<String>>,
+    queries: Mutex<Vec<String>>,
+    texts: Mutex<BTreeMap<String, (u16, String)>>,
+    offers: Mutex<Offers>,
     /// The last change's number, for whoever watches.
     changes: channel::Sender<u64>,
 }
@@ -42,6 +49,10 @@ struct Shared {
 impl Shared {
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn offers(&self) -> MutexGuard<'_, Offers> {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changed(&self) {
@@ -70,6 +81,9 @@ impl FakeApi {
             store: Mutex::new(Store::default()),
             faults: Mutex::default(),
             requests: Mutex::default(),
+            queries: Mutex::default(),
+            texts: Mutex::default(),
+            offers: Mutex::default(),
             changes: channel::Sender::new(0),
         });
         let (stop, stopped) = oneshot::channel();
@@ -159,16 +173,66 @@ impl FakeApi {
 
     /// From now on such requests are answered with `status`, whose `code` is the HTTP status.
     pub fn fail(&self, method: &str, path: &str, status: Value) {
+        self.add_fault(method, path, status, None);
+    }
+
+    /// As [`FakeApi::fail`], for the next so many requests. `details.retryAfterSeconds` becomes a header.
+    pub fn fail_times(&self, method: &str, path: &str, status: Value, times: usize) {
+        self.add_fault(method, path, status, Some(times));
+    }
+
+    fn add_fault(&self, method: &str, path: &str, status: Value, left: Option<usize>) {
         let fault = Fault {
             method: method.to_owned(),
             path: path.to_owned(),
             status,
+            left,
         };
         self.shared
             .faults
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(fault);
+    }
+
+    /// What `GET path` answers, whatever the path: a node's proxy, for one.
+    pub fn put_text(&self, path: &str, code: u16, text: &str) {
+        let mut texts = self.shared.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.insert(path.to_owned(), (code, text.to_owned()));
+    }
+
+    /// What `GET …/pods/{pod}/log?container={container}&previous=true` answers.
+    pub fn put_previous_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
+        self.put_log(namespace, pod, &answer::previous(container), text);
+    }
+
+    /// Makes discovery name a further resource.
+    pub fn offer(&self, group: &str, version: &str, plural: &str, kind: &str, namespaced: bool) {
+        self.shared.offers().add(group, version, plural, kind, namespaced);
+    }
+
+    /// An aggregated API whose server is not there: discovery calls it stale, and every request below it fails (503).
+    pub fn offer_broken(&self, group: &str, version: &str) {
+        self.shared.offers().add_broken(group, version);
+    }
+
+    /// Discovery as it was before Kubernetes 1.26: a request for each version of each group.
+    pub fn without_aggregated_discovery(&self) {
+        self.shared.offers().aggregated = false;
+    }
+
+    /// The next so many requests for a further page are refused (410).
+    pub fn expire_pages(&self, times: usize) {
+        self.shared.store().expired_pages = times;
+    }
+
+    /// Method, path and query of every request so far.
+    pub fn queries(&self) -> Vec<String> {
+        self.shared
+            .queries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Takes all faults away.
@@ -245,15 +309,44 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(format!("{method} {path}"));
+    shared
+        .queries
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(format!("{method} {}", parts.uri));
     let fault = {
-        let faults = shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        faults
-            .iter()
-            .find(|fault| fault.method == method && fault.path == path)
-            .cloned()
+        let mut faults = shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = faults
+            .iter_mut()
+            .find(|fault| fault.method == method && fault.path == path && fault.left != Some(0));
+        found.map(|fault| {
+            fault.left = fault.left.map(|left| left - 1);
+            fault.status.clone()
+        })
     };
-    if let Some(fault) = fault {
-        return answer::status(&fault.status);
+    if let Some(status) = fault {
+        return answer::status(&status);
+    }
+    let text = {
+        let texts = shared.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.get(path).cloned()
+    };
+    if let Some((code, text)) = text {
+        return answer::text(code, text);
+    }
+    let accept = parts
+        .headers
+        .get("accept")
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
+    if let Some(answer) = shared.offers().answer(path, accept) {
+        return answer::json_answer(
+            answer["code"]
+                .as_u64()
+                .and_then(|code| u16::try_from(code).ok())
+                .unwrap_or(200),
+            &answer,
+        );
     }
     let query = path::query(parts.uri.query().unwrap_or_default());
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap_or_default();

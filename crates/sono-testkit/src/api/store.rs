@@ -23,6 +23,8 @@ pub(super) struct Store {
     logs: BTreeMap<(String, String, String), String>,
     history: Vec<Change>,
     pub(super) hold_namespaces: bool,
+    /// How many more requests for a further page are refused.
+    pub(super) expired_pages: usize,
 }
 
 /// Creation time of everything: outputs stay the same from run to run.

@@ -1,0 +1,70 @@
+//! What was redacted, counted.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Why a value was taken for a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The name of the variable, key or header says so.
+    Name,
+    /// A private key in PEM, or the base64 of one.
+    PrivateKey,
+    /// A certificate of our own run.
+    OwnCertificate,
+    /// A token that is known by its shape.
+    Token,
+    /// The identifier of an AWS access key.
+    AwsKey,
+    /// The password in a URL.
+    UrlPassword,
+}
+
+/// Counts by kind of object, path in it and reason. Paths have `[]` for every element of a list, so that they name
+/// places and not objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Redactions(BTreeMap<(String, String, Reason), u64>);
+
+/// One line of the count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Redaction {
+    /// Kind of the objects.
+    pub kind: String,
+    /// Where in them.
+    pub path: String,
+    /// Why.
+    pub reason: Reason,
+    /// How many values.
+    pub count: u64,
+}
+
+impl Redactions {
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: Self) {
+        for (key, count) in other.0 {
+            *self.0.entry(key).or_default() += count;
+        }
+    }
+
+    /// Number of values.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// All counts, in a stable order.
+    pub fn rows(&self) -> Vec<Redaction> {
+        let row = |((kind, path, reason), count): (&(String, String, Reason), &u64)| Redaction {
+            kind: kind.clone(),
+            path: path.clone(),
+            reason: *reason,
+            count: *count,
+        };
+        self.0.iter().map(row).collect()
+    }
+
+    pub(super) fn add(&mut self, kind: &str, path: &str, reason: Reason) {
+        *self.0.entry((kind.to_owned(), path.to_owned(), reason)).or_default() += 1;
+    }
+}
