@@ -52,6 +52,8 @@ impl Registry {
         let config = ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain_http.into_iter().collect()),
             extra_root_certificates: authorities.map(read_authorities).transpose()?.unwrap_or_default(),
+            // One request for a blob, however large; chunks are a request each.
+            use_monolithic_push: true,
             read_timeout: Some(READ_TIMEOUT),
             connect_timeout: Some(CONNECT_TIMEOUT),
             user_agent: concat!("sono/", env!("CARGO_PKG_VERSION")),
