@@ -166,7 +166,7 @@ async fn a_cut_connection_goes_on_where_it_stopped() {
     assert_eq!(*again.lock().unwrap(), 3);
     for digest in digests {
         let path = layout.blob(&digest);
-        assert_eq!(registry::digest(&std::fs::read(path).unwrap()), digest);
+        assert_eq!(registry::digest(&fs_err::read(path).unwrap()), digest);
     }
 }
 
@@ -196,7 +196,7 @@ async fn logins_are_those_of_the_usual_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.json");
     let file = json!({ "auths": { &address: { "auth": "bWU6c2VjcmV0" } } });
-    std::fs::write(&path, file.to_string()).unwrap();
+    fs_err::write(&path, file.to_string()).unwrap();
     let registry = Registry::new(Options {
         credentials: Credentials::read(&path).unwrap(),
         plain_http: BTreeSet::from([address.clone()]),
