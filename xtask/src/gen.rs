@@ -33,18 +33,31 @@ enum What {
 #[derive(Deserialize, Serialize)]
 struct List {
     version: String,
-    images: Vec<String>,
+    images: Vec<Image>,
 }
+
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+struct Image {
+    name: String,
+    /// Under which the suite looks for it in the one repository that `KUBE_TEST_REPO` names, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mapped_tag: Option<String>,
+}
+
+/// Stands for any repository: the tags do not depend on it.
+const REPOSITORY: &str = "mapped.example/repository";
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let What::SuiteImages { kubernetes } = &arguments.what;
     let suite = cluster::suite(kubernetes)?.join("e2e.test");
-    let listed = command::output(&mut command::new(suite, ["--list-images"]))?;
+    let list = || command::new(&suite, ["--list-images"]);
+    let listed = command::output(&mut list())?;
+    let mapped = command::output(list().env("KUBE_TEST_REPO", REPOSITORY))?;
     let path = repository::root().join(SUITE_IMAGES);
     let old: Vec<List> = serde_json::from_slice(&fs::read(&path)?).context(SUITE_IMAGES)?;
     let new = List {
         version: kubernetes.to_string(),
-        images: images(&listed),
+        images: images(&listed, &mapped),
     };
     say::progress(format_args!(
         "{} images of {kubernetes} in {SUITE_IMAGES}",
@@ -55,11 +68,39 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn images(listed: &str) -> Vec<String> {
-    let mut images: Vec<String> = listed.split_whitespace().map(ToOwned::to_owned).collect();
-    images.sort();
-    images.dedup();
-    images
+fn images(listed: &str, mapped: &str) -> Vec<Image> {
+    let tags: Vec<&str> = mapped
+        .split_whitespace()
+        .filter_map(|name| name.strip_prefix(REPOSITORY)?.strip_prefix(':'))
+        .collect();
+    let mut names: Vec<&str> = listed.split_whitespace().collect();
+    names.sort_unstable();
+    names.dedup();
+    let image = |name: &str| Image {
+        name: name.to_owned(),
+        mapped_tag: tags
+            .iter()
+            .find(|tag| is_tag_of(tag, name))
+            .map(|tag| (*tag).to_owned()),
+    };
+    names.into_iter().map(image).collect()
+}
+
+/// A tag is `e2e-<number>-<the name's end, made safe>-<16 characters of a hash>`.
+fn is_tag_of(tag: &str, name: &str) -> bool {
+    let Some(rest) = tag
+        .strip_prefix("e2e-")
+        .and_then(|rest| rest.split_once('-'))
+        .map(|(_, rest)| rest)
+    else {
+        return false;
+    };
+    let Some(safe) = rest.len().checked_sub(17).and_then(|end| rest.get(..end)) else {
+        return false;
+    };
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let whole = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-");
+    whole == safe || (safe.len() > 90 && whole.ends_with(safe))
 }
 
 /// Newest first, one list for a minor version.
@@ -95,6 +136,17 @@ mod tests {
 
     #[test]
     fn images_are_listed_once_and_sorted() {
-        assert_eq!(images("b:1\na:2\n\nb:1\n"), ["a:2", "b:1"]);
+        let image = |name: &str, tag: Option<&str>| Image {
+            name: name.to_owned(),
+            mapped_tag: tag.map(ToOwned::to_owned),
+        };
+        let mapped = "mapped.example/repository:e2e-7-a-io-b-1-0-fkeDOdQCxG2OFs6e\nc.io/d:2\n";
+        assert_eq!(
+            images("c.io/d:2\na.io/b:1.0\n\na.io/b:1.0\n", mapped),
+            [
+                image("a.io/b:1.0", Some("e2e-7-a-io-b-1-0-fkeDOdQCxG2OFs6e")),
+                image("c.io/d:2", None)
+            ]
+        );
     }
 }

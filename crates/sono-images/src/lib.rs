@@ -20,5 +20,5 @@ pub use inspect::{Inspected, inspect};
 pub use layout::{Layout, Stored};
 pub use platform::{Platform, Platforms};
 pub use registry::{Options, Registry};
-pub use suite::{SuiteImages, suite_images, suite_versions};
+pub use suite::{SuiteImage, SuiteImages, suite_images, suite_versions};
 pub use translate::{Registries, Translated, Translation};

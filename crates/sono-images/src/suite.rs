@@ -10,7 +10,24 @@ use serde::Deserialize;
 pub struct SuiteImages {
     /// The release that the list was read from, as `1.37.2`.
     pub version: String,
-    pub images: Vec<String>,
+    pub images: Vec<SuiteImage>,
+}
+
+/// One image of the suite.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SuiteImage {
+    pub name: String,
+    /// Under which the suite looks for it in the one repository that `KUBE_TEST_REPO` names. Those without one are not moved:
+    /// they do not exist, or stand for a registry that asks for a login.
+    #[serde(default)]
+    pub mapped_tag: Option<String>,
+}
+
+impl SuiteImage {
+    /// Whether a tool that copies images can get it.
+    pub fn can_be_pulled(&self) -> bool {
+        self.mapped_tag.is_some()
+    }
 }
 
 /// The list of the minor version that `version` (`v1.37.2`, `1.37`, with any vendor's suffix) belongs to, if there is one.
@@ -48,10 +65,10 @@ mod tests {
     fn a_patch_release_has_the_list_of_its_minor_version() {
         let newest = suite_images("v1.37.0-gke.100").unwrap();
         assert_eq!(newest.version, "1.37.2");
-        assert!(
-            newest
-                .images
-                .contains(&"registry.k8s.io/e2e-test-images/agnhost:2.66.1".to_owned())
+        let agnhost = newest.images.iter().find(|image| image.name.ends_with("/agnhost:2.66.1"));
+        assert_eq!(
+            agnhost.and_then(|image| image.mapped_tag.as_deref()),
+            Some("e2e-2-registry-k8s-io-e2e-test-images-agnhost-2-66-1-8pEi_JtcQ76yB5-r")
         );
         assert_eq!(suite_images("1.37"), Some(newest));
     }
