@@ -1,6 +1,7 @@
 //! Arguments, as clap reads them. Nothing is done here.
 
 pub(crate) mod flags_first;
+mod images;
 mod wait;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -8,6 +9,10 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sono_types::constants;
 
+pub use images::{
+    Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,
+    ImagesPlatforms, ImagesPull, ImagesPush, ImagesRenamed, ImagesStore, ImagesWanted,
+};
 pub use wait::WaitTime;
 
 /// Runs diagnostic and conformance plugins on a Kubernetes cluster, or on this machine, and brings home one archive of
@@ -82,6 +87,8 @@ pub enum Command {
     Results(Results),
     /// Remove everything that a run created
     Delete(Delete),
+    /// List, copy and inspect the images that a run needs, without a container engine
+    Images(Box<Images>),
     /// Print the version
     Version(Version),
     /// Be the built-in plugin that checks a host.

@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod r#gen;
 mod host_check;
+mod images;
 mod local;
 mod logs;
 mod results;
@@ -33,6 +34,7 @@ pub(crate) fn run_command(command: Command, level: &str, log: RunLog, printer: &
         Command::Logs(arguments) => in_runtime(logs::logs(arguments, printer)),
         Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),
         Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),
+        Command::Images(arguments) => in_runtime(images::images_command(*arguments, printer)),
         Command::Version(arguments) => in_runtime(version::version(&arguments, printer)),
     }?;
     // Whoever stopped reading has seen enough.

@@ -65,7 +65,10 @@ mod tests {
     fn a_patch_release_has_the_list_of_its_minor_version() {
         let newest = suite_images("v1.37.0-gke.100").unwrap();
         assert_eq!(newest.version, "1.37.2");
-        let agnhost = newest.images.iter().find(|image| image.name.ends_with("/agnhost:2.66.1"));
+        let agnhost = newest
+            .images
+            .iter()
+            .find(|image| image.name.ends_with("/agnhost:2.66.1"));
         assert_eq!(
             agnhost.and_then(|image| image.mapped_tag.as_deref()),
             Some("e2e-2-registry-k8s-io-e2e-test-images-agnhost-2-66-1-8pEi_JtcQ76yB5-r")

@@ -4,6 +4,7 @@
 mod archives;
 mod bad_input;
 mod cluster;
+mod images;
 
 use std::{
     path::Path,

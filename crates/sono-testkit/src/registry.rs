@@ -2,48 +2,116 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
 use futures::stream;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-#[derive(Default)]
-pub(crate) struct Contents {
-    /// By digest.
-    pub(crate) blobs: BTreeMap<String, Bytes>,
-    /// By `repository` and tag or digest; with the media type.
-    pub(crate) manifests: BTreeMap<(String, String), (String, Bytes)>,
+/// What a registry holds, and how it misbehaves.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// By digest, whatever the repository.
+    pub blobs: BTreeMap<String, Bytes>,
+    /// By repository and tag or digest; with the media type.
+    pub manifests: BTreeMap<(String, String), (String, Bytes)>,
     /// Sends only half of what is left of a blob, this many times.
-    pub(crate) cuts: usize,
+    pub cuts: usize,
     /// Answers 503, this many times.
-    pub(crate) busy: usize,
+    pub busy: usize,
     /// `Authorization` that every request must have.
-    pub(crate) authorization: Option<String>,
-    /// What was asked for: the method and the path.
-    pub(crate) asked: Vec<String>,
-    uploads: usize,
+    pub authorization: Option<String>,
+    /// Upload sessions so far.
+    pub uploads: usize,
 }
 
-pub(crate) type Shared = Arc<Mutex<Contents>>;
+/// A registry on loopback.
+#[derive(Debug)]
+pub struct FakeRegistry {
+    address: String,
+    contents: Arc<Mutex<Contents>>,
+}
 
-/// Serves until the test ends. Returns `127.0.0.1:port`.
-pub(crate) async fn serve(contents: Shared) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = Router::new()
-        .route("/v2/{*path}", any(answer))
-        .route("/v2/", any(root))
-        .with_state(contents);
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    address.to_string()
+impl FakeRegistry {
+    /// Serves `contents` until the test's runtime ends.
+    pub async fn serve(contents: Contents) -> Self {
+        let contents = Arc::new(Mutex::new(contents));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let router = Router::new()
+            .route("/v2/{*path}", any(answer))
+            .route("/v2/", any(root))
+            .with_state(Arc::clone(&contents));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, contents }
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What it holds now.
+    pub fn contents(&self) -> MutexGuard<'_, Contents> {
+        lock(&self.contents)
+    }
+}
+
+type Shared = Arc<Mutex<Contents>>;
+
+fn lock(contents: &Mutex<Contents>) -> MutexGuard<'_, Contents> {
+    contents.lock().expect("nothing panics while it holds the lock")
+}
+
+impl Contents {
+    /// Adds an index for two platforms and an attestation; every image has a layer of its own, larger than a buffer.
+    #[must_use]
+    pub fn with_index(mut self, repository: &str, tag: &str) -> Self {
+        let mut entries = Vec::new();
+        for (os, architecture) in [("linux", "amd64"), ("linux", "arm64"), ("unknown", "unknown")] {
+            let config = json!({ "os": os, "architecture": architecture }).to_string();
+            let layer = architecture.repeat(40_000);
+            let manifest = json!({
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+                "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
+            })
+            .to_string();
+            let mut entry = descriptor(MANIFEST, &manifest);
+            entry["platform"] = json!({ "os": os, "architecture": architecture });
+            entries.push(entry);
+            for text in [config, layer] {
+                self.blobs.insert(digest(text.as_bytes()), text.into());
+            }
+            self.put(repository, &digest(manifest.as_bytes()), MANIFEST, manifest);
+        }
+        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string();
+        self.put(repository, tag, INDEX, index);
+        self
+    }
+
+    fn put(&mut self, repository: &str, name: &str, media_type: &str, text: String) {
+        let key = (repository.to_owned(), name.to_owned());
+        self.manifests.insert(key, (media_type.to_owned(), text.into()));
+    }
+}
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+fn descriptor(media_type: &str, text: &str) -> Value {
+    json!({ "mediaType": media_type, "digest": digest(text.as_bytes()), "size": text.len() })
 }
 
 async fn root(State(shared): State<Shared>, headers: HeaderMap) -> Response {
@@ -51,9 +119,9 @@ async fn root(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 }
 
 fn refusal(shared: &Shared, headers: &HeaderMap) -> Option<Response> {
-    let contents = shared.lock().unwrap();
+    let contents = lock(shared);
     let wanted = contents.authorization.as_ref()?;
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = text(headers, &header::AUTHORIZATION);
     (given != Some(wanted)).then(|| {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"test\"")];
         (StatusCode::UNAUTHORIZED, challenge).into_response()
@@ -65,9 +133,8 @@ async fn answer(State(shared): State<Shared>, Path(path): Path<String>, request:
     if let Some(refusal) = refusal(&shared, &parts.headers) {
         return refusal;
     }
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    let mut contents = shared.lock().unwrap();
-    contents.asked.push(format!("{} {path}", parts.method));
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let mut contents = lock(&shared);
     if contents.busy > 0 {
         contents.busy -= 1;
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -95,7 +162,7 @@ fn manifests(
 ) -> Response {
     let key = |name: &str| (repository.to_owned(), name.to_owned());
     if *method == Method::PUT {
-        let media_type = headers[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let media_type = text(headers, &header::CONTENT_TYPE).unwrap_or_default().to_owned();
         let digest = digest(&body);
         contents
             .manifests
@@ -129,14 +196,20 @@ fn uploads(
         let location = format!("/v2/{repository}/blobs/uploads/{}", contents.uploads);
         return (StatusCode::ACCEPTED, [(header::LOCATION, location)]).into_response();
     }
-    assert!(!rest.is_empty(), "an upload without a session");
-    let named = query.strip_prefix("digest=").unwrap().replace("%3A", ":");
+    if rest.is_empty() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let named = query.trim_start_matches("digest=").replace("%3A", ":");
     if digest(&body) != named {
         return StatusCode::BAD_REQUEST.into_response();
     }
     contents.blobs.insert(named.clone(), body);
     let location = format!("/v2/{repository}/blobs/{named}");
     (StatusCode::CREATED, [(header::LOCATION, location)]).into_response()
+}
+
+fn text<'headers>(headers: &'headers HeaderMap, name: &HeaderName) -> Option<&'headers str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 fn blob(contents: &mut Contents, method: &Method, digest: &str, headers: &HeaderMap) -> Response {
@@ -146,7 +219,7 @@ fn blob(contents: &mut Contents, method: &Method, digest: &str, headers: &Header
     if *method == Method::HEAD {
         return StatusCode::OK.into_response();
     }
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    let range = text(headers, &header::RANGE);
     let start: usize = range
         .and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok())
         .unwrap_or(0);
@@ -166,8 +239,8 @@ fn blob(contents: &mut Contents, method: &Method, digest: &str, headers: &Header
     (status, length, Body::from_stream(stream::iter(parts))).into_response()
 }
 
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    use sha2::{Digest as _, Sha256};
+/// `sha256:…` of bytes.
+pub fn digest(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
     let hex: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{}", hex.concat())

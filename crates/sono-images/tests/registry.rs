@@ -2,53 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
-mod registry;
+use std::{collections::BTreeSet, sync::Mutex};
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
-
-use registry::{Contents, Shared, digest, serve};
 use serde_json::{Value, json};
 use sono_images::{
     Credentials, Inspected, Layout, Options, Platform, Platforms, Progress, Registry, inspect, pull, push,
 };
+use sono_testkit::{Contents, FakeRegistry, digest};
 
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// An index for two platforms and an attestation; every image has a layer of its own, larger than a buffer.
-fn filled() -> (Shared, BTreeSet<String>) {
-    let mut contents = Contents::default();
-    let mut entries = Vec::new();
-    for (os, architecture) in [("linux", "amd64"), ("linux", "arm64"), ("unknown", "unknown")] {
-        let config = json!({ "os": os, "architecture": architecture }).to_string();
-        let layer = architecture.repeat(40_000);
-        let described = |media_type: &str, text: &str| json!({ "mediaType": media_type, "digest": digest(text.as_bytes()), "size": text.len() });
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": described("application/vnd.oci.image.config.v1+json", &config),
-            "layers": [described("application/vnd.oci.image.layer.v1.tar", &layer)],
-        })
-        .to_string();
-        let mut entry = described(MANIFEST, &manifest);
-        entry["platform"] = json!({ "os": os, "architecture": architecture });
-        entries.push(entry);
-        for text in [config, layer] {
-            contents.blobs.insert(digest(text.as_bytes()), text.into());
-        }
-        let key = ("group/tool".to_owned(), digest(manifest.as_bytes()));
-        contents.manifests.insert(key, (MANIFEST.to_owned(), manifest.into()));
-    }
-    let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string();
-    let key = |name: &str| ("group/tool".to_owned(), name.to_owned());
-    contents
-        .manifests
-        .insert(key("1.0"), (INDEX.to_owned(), index.clone().into()));
-    let digests = contents.blobs.keys().cloned().collect();
-    (Arc::new(Mutex::new(contents)), digests)
+fn filled() -> Contents {
+    Contents::default().with_index("group/tool", "1.0")
+}
+
+async fn served(contents: Contents) -> (FakeRegistry, String) {
+    let registry = FakeRegistry::serve(contents).await;
+    let image = format!("{}/group/tool:1.0", registry.address());
+    (registry, image)
 }
 
 fn client(address: &str) -> Registry {
@@ -71,27 +42,27 @@ fn platforms(names: &[&str]) -> BTreeSet<Platform> {
 
 #[tokio::test]
 async fn all_platforms_come_and_go_unchanged() {
-    let (source, digests) = filled();
-    let address = serve(Arc::clone(&source)).await;
-    let image = format!("{address}/group/tool:1.0");
+    let (source, image) = served(filled()).await;
+    let digests = filled().blobs.into_keys().collect::<BTreeSet<_>>();
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
-    let pulled = pull(&client(&address), &layout, &image, &Platforms::All, &quiet)
+    let pulled = pull(&client(source.address()), &layout, &image, &Platforms::All, &quiet)
         .await
         .unwrap();
     assert_eq!((pulled.blobs_moved, pulled.blobs_there), (digests.len(), 0));
 
-    let empty = Shared::default();
-    let other = serve(Arc::clone(&empty)).await;
-    let target = format!("{other}/mine/tool:2");
-    let pushed = push(&client(&other), &layout, &image, &target, &quiet).await.unwrap();
+    let other = FakeRegistry::serve(Contents::default()).await;
+    let target = format!("{}/mine/tool:2", other.address());
+    let pushed = push(&client(other.address()), &layout, &image, &target, &quiet)
+        .await
+        .unwrap();
     assert_eq!(
         (&pushed.digest, pushed.bytes_moved),
         (&pulled.digest, pulled.bytes_moved)
     );
     let key = |repository: &str, name: &str| (repository.to_owned(), name.to_owned());
     {
-        let (source, target) = (source.lock().unwrap(), empty.lock().unwrap());
+        let (source, target) = (source.contents(), other.contents());
         assert_eq!(source.blobs, target.blobs);
         assert_eq!(
             source.manifests[&key("group/tool", "1.0")],
@@ -99,18 +70,18 @@ async fn all_platforms_come_and_go_unchanged() {
         );
     }
     // What is there is not sent again.
-    let again = push(&client(&other), &layout, &image, &target, &quiet).await.unwrap();
+    let again = push(&client(other.address()), &layout, &image, &target, &quiet)
+        .await
+        .unwrap();
     assert_eq!((again.blobs_moved, again.blobs_there), (0, digests.len()));
 }
 
 #[tokio::test]
 async fn one_platform_is_an_image_of_its_own() {
-    let (source, _) = filled();
-    let address = serve(Arc::clone(&source)).await;
-    let image = format!("{address}/group/tool:1.0");
+    let (source, image) = served(filled()).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
-    let registry = client(&address);
+    let registry = client(source.address());
     let pulled = pull(&registry, &layout, &image, &only(&["linux/arm64"]), &quiet)
         .await
         .unwrap();
@@ -130,13 +101,13 @@ async fn one_platform_is_an_image_of_its_own() {
 
 #[tokio::test]
 async fn two_of_three_platforms_are_an_index() {
-    let (source, _) = filled();
-    let address = serve(Arc::clone(&source)).await;
-    let image = format!("{address}/group/tool:1.0");
+    let (source, image) = served(filled()).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
     let wanted = only(&["linux/amd64", "linux/arm64"]);
-    let pulled = pull(&client(&address), &layout, &image, &wanted, &quiet).await.unwrap();
+    let pulled = pull(&client(source.address()), &layout, &image, &wanted, &quiet)
+        .await
+        .unwrap();
     let index: Value = serde_json::from_slice(&layout.read(&pulled.digest).unwrap()).unwrap();
     let kept = index["manifests"]
         .as_array()
@@ -148,10 +119,8 @@ async fn two_of_three_platforms_are_an_index() {
 
 #[tokio::test]
 async fn a_cut_connection_goes_on_where_it_stopped() {
-    let (source, digests) = filled();
-    source.lock().unwrap().cuts = 3;
-    let address = serve(Arc::clone(&source)).await;
-    let image = format!("{address}/group/tool:1.0");
+    let digests = filled().blobs.into_keys();
+    let (source, image) = served(Contents { cuts: 3, ..filled() }).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
     let again = Mutex::new(0);
@@ -160,37 +129,36 @@ async fn a_cut_connection_goes_on_where_it_stopped() {
             *again.lock().unwrap() += 1;
         }
     };
-    pull(&client(&address), &layout, &image, &Platforms::All, &progress)
+    pull(&client(source.address()), &layout, &image, &Platforms::All, &progress)
         .await
         .unwrap();
     assert_eq!(*again.lock().unwrap(), 3);
-    for digest in digests {
-        let path = layout.blob(&digest);
-        assert_eq!(registry::digest(&fs_err::read(path).unwrap()), digest);
+    for name in digests {
+        let path = layout.blob(&name);
+        assert_eq!(digest(&fs_err::read(path).unwrap()), name);
     }
 }
 
 #[tokio::test]
 async fn a_busy_registry_is_asked_again() {
-    let (source, _) = filled();
-    source.lock().unwrap().busy = 2;
-    let address = serve(Arc::clone(&source)).await;
-    let image = format!("{address}/group/tool:1.0");
+    let (source, image) = served(Contents { busy: 2, ..filled() }).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
-    pull(&client(&address), &layout, &image, &Platforms::All, &quiet)
+    pull(&client(source.address()), &layout, &image, &Platforms::All, &quiet)
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn logins_are_those_of_the_usual_file() {
-    let (source, _) = filled();
     // me:secret
-    source.lock().unwrap().authorization = Some("Basic bWU6c2VjcmV0".to_owned());
-    let address = serve(Arc::clone(&source)).await;
-    let image = format!("{address}/group/tool:1.0");
-    let anonymous = inspect(&client(&address), &image).await.unwrap_err();
+    let (source, image) = served(Contents {
+        authorization: Some("Basic bWU6c2VjcmV0".to_owned()),
+        ..filled()
+    })
+    .await;
+    let address = source.address().to_owned();
+    let anonymous = inspect(&client(source.address()), &image).await.unwrap_err();
     assert!(anonymous.is_denied(), "{anonymous:?}");
 
     let directory = tempfile::tempdir().unwrap();
@@ -218,10 +186,8 @@ async fn logins_are_those_of_the_usual_file() {
 
 #[tokio::test]
 async fn inspecting_names_the_platforms() {
-    let (source, _) = filled();
-    let address = serve(Arc::clone(&source)).await;
-    let image = format!("{address}/group/tool:1.0");
-    let registry = client(&address);
+    let (source, image) = served(filled()).await;
+    let registry = client(source.address());
     let index = inspect(&registry, &image).await.unwrap();
     assert_eq!(index.platforms, platforms(&["linux/amd64", "linux/arm64"]));
 
@@ -231,7 +197,7 @@ async fn inspecting_names_the_platforms() {
     let pulled = pull(&registry, &layout, &image, &only(&["linux/amd64"]), &quiet)
         .await
         .unwrap();
-    let target = format!("{address}/group/one:1.0");
+    let target = format!("{}/group/one:1.0", source.address());
     push(&registry, &layout, &image, &target, &quiet).await.unwrap();
     assert_eq!(
         inspect(&registry, &target).await.unwrap(),
@@ -245,17 +211,16 @@ async fn inspecting_names_the_platforms() {
 
 #[tokio::test]
 async fn a_blob_with_other_bytes_is_refused() {
-    let (source, _) = filled();
-    for blob in source.lock().unwrap().blobs.values_mut() {
+    let mut contents = filled();
+    for blob in contents.blobs.values_mut() {
         let mut bytes = blob.to_vec();
         bytes[0] ^= 1;
         *blob = bytes.into();
     }
-    let address = serve(Arc::clone(&source)).await;
-    let image = format!("{address}/group/tool:1.0");
+    let (source, image) = served(contents).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
-    pull(&client(&address), &layout, &image, &Platforms::All, &quiet)
+    pull(&client(source.address()), &layout, &image, &Platforms::All, &quiet)
         .await
         .unwrap_err();
     assert_eq!(layout.stored().unwrap(), []);

@@ -1,0 +1,569 @@
+//! `sono images`: the images of a run, over the registry API alone (cli spec §15, without its container engine).
+
+mod wanted;
+
+use std::{
+    collections::BTreeSet,
+    env,
+    future::Future,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use futures::{StreamExt as _, stream};
+use serde_json::json;
+use sono_images::{
+    Credentials, ImageError, Layout, Options, Platform, Platforms, Progress, Registries, Registry, Translation,
+};
+use sono_types::{exit, yaml};
+
+use self::wanted::{Images, Renaming, Target, groups, images, released, runs_suite};
+use crate::{
+    aggregator::text,
+    args::{self, ImagesAction},
+    error::CliError,
+    output::Printer,
+    plugins,
+    settings::connect,
+};
+
+/// How many images are on their way at once.
+const AT_ONCE: usize = 4;
+
+pub(super) async fn images_command(arguments: args::Images, printer: &Printer) -> Result<u8, CliError> {
+    let args::Images { action, list } = arguments;
+    match action.unwrap_or(ImagesAction::List(list)) {
+        ImagesAction::List(args::ImagesList { wanted, dry_run: _ }) => {
+            for image in find(&wanted, &Renaming::None, printer).await?.images.keys() {
+                printer.line(image)?;
+            }
+            Ok(exit::SUCCESS)
+        }
+        ImagesAction::Inspect(arguments) => inspect(arguments, printer).await,
+        ImagesAction::Pull(arguments) => pull(arguments, printer).await,
+        ImagesAction::Push(arguments) => push(arguments, printer).await,
+        ImagesAction::Download(arguments) => download(arguments, printer).await,
+        ImagesAction::Delete(arguments) => delete(arguments, printer).await,
+    }
+}
+
+/// The images, and for which version.
+struct Found {
+    images: Images,
+    version: String,
+}
+
+impl Found {
+    /// The names under which the registries that are asked have them: the private one's where one is named.
+    fn names(&self, printer: &Printer) -> Vec<String> {
+        let mut names = Vec::new();
+        for (image, target) in &self.images {
+            match target {
+                Target::Renamed(name) => names.push(name.clone()),
+                Target::Same | Target::Unknown => names.push(image.clone()),
+                Target::NotToBeHad => {
+                    printer.note(&format!("left out: {image} (the tests name it to see a pull fail)"));
+                }
+            }
+        }
+        names
+    }
+}
+
+async fn find(wanted: &args::ImagesWanted, renaming: &Renaming, printer: &Printer) -> Result<Found, CliError> {
+    let args::ImagesWanted {
+        plugins,
+        kubernetes_version,
+        cluster,
+    } = wanted;
+    let definitions = plugins::load(plugins, &sono_manifest::Images::default(), printer)?;
+    let given = kubernetes_version
+        .as_deref()
+        .filter(|version| !["", "auto"].contains(version));
+    let version = match given {
+        Some(version) => version.to_owned(),
+        None => released(&server_version(cluster).await?),
+    };
+    let suite = if definitions.iter().any(runs_suite) {
+        let suite = sono_images::suite_images(&version).ok_or_else(|| no_list(&version))?;
+        if suite.version != version.trim_start_matches('v') {
+            printer.note(&format!(
+                "note: the tests' images are those of {}; {version} is of the same minor version",
+                suite.version
+            ));
+        }
+        Some(suite)
+    } else {
+        None
+    };
+    Ok(Found {
+        images: images(&definitions, &version, suite.as_ref(), renaming),
+        version,
+    })
+}
+
+async fn server_version(cluster: &args::Cluster) -> Result<String, CliError> {
+    let asked = async {
+        let version = connect(cluster).await?.server_version().await?;
+        Ok::<_, CliError>(text(&version, "/gitVersion").to_owned())
+    };
+    asked
+        .await
+        .map_err(|error| error.hint("no cluster is needed when the version is said: --kubernetes-version v1.37.2"))
+}
+
+fn no_list(version: &str) -> CliError {
+    CliError::new(format!(
+        "which images the Kubernetes tests of {version} use is not known"
+    ))
+    .details([format!("known: {}", sono_images::suite_versions().join(", "))])
+    .hint(format!(
+        "ask the tests themselves: e2e.test --list-images in registry.k8s.io/conformance:{version}"
+    ))
+}
+
+async fn inspect(arguments: args::ImagesInspect, printer: &Printer) -> Result<u8, CliError> {
+    let args::ImagesInspect {
+        wanted,
+        renamed,
+        access,
+        output,
+        dry_run: _,
+    } = arguments;
+    let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
+    let names = found.names(printer);
+    let nodes = node_platforms(&wanted.cluster).await;
+    let registry = &registry(&access, &names)?;
+    let answers: Vec<_> = stream::iter(&names)
+        .map(|name| async move { (name, sono_images::inspect(registry, name).await) })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut failures = Vec::new();
+    let mut values = Vec::new();
+    for (name, answer) in answers {
+        match answer {
+            Ok(inspected) => {
+                let platforms: Vec<String> = inspected.platforms.iter().map(ToString::to_string).collect();
+                let missing: Vec<String> = nodes
+                    .iter()
+                    .flatten()
+                    .filter(|node| !inspected.platforms.is_empty() && !inspected.platforms.contains(node))
+                    .map(ToString::to_string)
+                    .collect();
+                if output == args::ImagesOutput::Table {
+                    printer.line(&format!("{name}  {}  {}", inspected.digest, platforms.join(", ")))?;
+                }
+                if !missing.is_empty() {
+                    failures.push(format!(
+                        "{name}: not for {}, which nodes of the cluster are",
+                        missing.join(", ")
+                    ));
+                }
+                values.push(json!({
+                    "image": name, "digest": inspected.digest, "platforms": platforms, "missing": missing,
+                }));
+            }
+            Err(error) => {
+                failures.push(one_line(name, &error));
+                values.push(json!({ "image": name, "error": chain(&error) }));
+            }
+        }
+    }
+    if output == args::ImagesOutput::Json {
+        let text = serde_json::to_string_pretty(&values).expect("JSON values are JSON");
+        printer.line(&text)?;
+    }
+    conclude(failures, names.len(), "are not there for this cluster")
+}
+
+async fn pull(arguments: args::ImagesPull, printer: &Printer) -> Result<u8, CliError> {
+    let args::ImagesPull {
+        wanted,
+        renamed,
+        platforms,
+        access,
+        store,
+        dry_run,
+    } = arguments;
+    let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
+    let names = found.names(printer);
+    if dry_run {
+        for name in &names {
+            printer.note(&format!("Pulling image: {name}"));
+        }
+        return Ok(exit::SUCCESS);
+    }
+    let layout = layout(&store)?;
+    let platforms = wanted_platforms(&platforms, &wanted.cluster, printer).await;
+    let failures = pull_all(&names, &layout, &platforms, &registry(&access, &names)?, printer).await;
+    conclude(failures, names.len(), "could not be pulled")
+}
+
+async fn pull_all(
+    names: &[String],
+    layout: &Layout,
+    platforms: &Platforms,
+    registry: &Registry,
+    printer: &Printer,
+) -> Vec<String> {
+    let reporting = &reporter(printer);
+    each(names, |name| async move {
+        let copied = sono_images::pull(registry, layout, name, platforms, reporting).await?;
+        printer.note(&format!(
+            "pulled {name} {} ({}, {} of {} parts were there)",
+            copied.digest,
+            size(copied.bytes_moved),
+            copied.blobs_there,
+            copied.blobs_there + copied.blobs_moved
+        ));
+        Ok(())
+    })
+    .await
+}
+
+async fn push(arguments: args::ImagesPush, printer: &Printer) -> Result<u8, CliError> {
+    let args::ImagesPush {
+        wanted,
+        renamed,
+        custom_registry,
+        platforms,
+        access,
+        store,
+        dry_run,
+    } = arguments;
+    let renaming = renaming(&renamed, custom_registry)?;
+    if renaming == Renaming::None {
+        return Err(CliError::new("where the images go is not said")
+            .hint("one of --custom-registry, --e2e-repo-config and --e2e-repo"));
+    }
+    let found = find(&wanted, &renaming, printer).await?;
+    let mut moves = Vec::new();
+    for (image, target) in &found.images {
+        match target {
+            Target::Renamed(name) => moves.push((image.clone(), name.clone())),
+            Target::Same => printer.line(&format!("Skipping public image: {image}"))?,
+            Target::Unknown => printer.note(&format!(
+                "warning: no rule says where {image} goes; it stays where it is"
+            )),
+            Target::NotToBeHad => printer.note(&format!("left out: {image} (the tests name it to see a pull fail)")),
+        }
+    }
+    if dry_run {
+        for (image, name) in &moves {
+            printer.note(&format!("Tagging image: {image} as {name}"));
+            printer.note(&format!("Pushing image: {name}"));
+        }
+        return Ok(exit::SUCCESS);
+    }
+    let layout = &layout(&store)?;
+    let there: BTreeSet<String> = stored(layout)?.into_iter().collect();
+    let missing: Vec<String> = moves
+        .iter()
+        .map(|(image, _)| image.clone())
+        .filter(|image| !there.contains(image))
+        .collect();
+    let all: Vec<String> = moves
+        .iter()
+        .flat_map(|(image, name)| [image.clone(), name.clone()])
+        .collect();
+    let registry = &registry(&access, &all)?;
+    let mut failures = Vec::new();
+    if !missing.is_empty() {
+        let platforms = wanted_platforms(&platforms, &wanted.cluster, printer).await;
+        failures = pull_all(&missing, layout, &platforms, registry, printer).await;
+    }
+    let there: BTreeSet<String> = stored(layout)?.into_iter().collect();
+    let number = moves.len();
+    let ready: Vec<(String, String)> = moves.into_iter().filter(|(image, _)| there.contains(image)).collect();
+    let reporting = &reporter(printer);
+    let failed = each(&ready, |(image, name)| async move {
+        let copied = sono_images::push(registry, layout, image, name, reporting).await?;
+        printer.note(&format!(
+            "pushed {name} {} ({}, {} of {} parts were there)",
+            copied.digest,
+            size(copied.bytes_moved),
+            copied.blobs_there,
+            copied.blobs_there + copied.blobs_moved
+        ));
+        Ok(())
+    })
+    .await;
+    failures.extend(failed);
+    conclude(failures, number, "could not be pushed")
+}
+
+async fn download(arguments: args::ImagesDownload, printer: &Printer) -> Result<u8, CliError> {
+    let args::ImagesDownload {
+        wanted,
+        renamed,
+        platforms,
+        access,
+        store,
+        dry_run,
+    } = arguments;
+    let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
+    let names = found.names(printer);
+    let file = format!("kubernetes_e2e_images_{}.tar", found.version);
+    if dry_run {
+        printer.note("Saving images");
+        return Ok(exit::SUCCESS);
+    }
+    let layout = layout(&store)?;
+    let there = stored(&layout)?;
+    let missing: Vec<String> = names.iter().filter(|name| !there.contains(name)).cloned().collect();
+    if !missing.is_empty() {
+        let platforms = wanted_platforms(&platforms, &wanted.cluster, printer).await;
+        let failures = pull_all(&missing, &layout, &platforms, &registry(&access, &names)?, printer).await;
+        conclude(failures, names.len(), "could not be pulled, so nothing is written")?;
+    }
+    let failed =
+        |error: &(dyn std::error::Error + 'static)| CliError::new(format!("cannot write {file}")).caused_by(error);
+    // Under another name until it is whole.
+    let unfinished = tempfile::NamedTempFile::new_in(".").map_err(|error| failed(&error))?;
+    layout
+        .archive(&names, std::io::BufWriter::new(unfinished.as_file()))
+        .map_err(|error| failed(&error))?;
+    unfinished.persist(&file).map_err(|error| failed(&error.error))?;
+    printer.line(&file)?;
+    Ok(exit::SUCCESS)
+}
+
+async fn delete(arguments: args::ImagesDelete, printer: &Printer) -> Result<u8, CliError> {
+    let args::ImagesDelete {
+        wanted,
+        renamed,
+        store,
+        dry_run,
+    } = arguments;
+    let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
+    let layout = layout(&store)?;
+    let there = stored(&layout)?;
+    let names = found.images.iter().flat_map(|(image, target)| match target {
+        Target::Renamed(name) => vec![image.clone(), name.clone()],
+        _ => vec![image.clone()],
+    });
+    let gone: Vec<String> = names.filter(|name| there.contains(name)).collect();
+    if dry_run {
+        for name in &gone {
+            printer.note(&format!("Deleting image: {name}"));
+        }
+        return Ok(exit::SUCCESS);
+    }
+    let freed = if gone.is_empty() {
+        0
+    } else {
+        let what = format!("cannot remove images from {}", layout.directory().display());
+        layout
+            .remove(&gone)
+            .map_err(|error| CliError::new(what).caused_by(&error))?
+    };
+    printer.note(&format!("{} images removed, {} freed", gone.len(), size(freed)));
+    Ok(exit::SUCCESS)
+}
+
+/// Does something with each, some at a time. Returns what failed, a line each.
+async fn each<'list, Item, Doing>(items: &'list [Item], work: impl Fn(&'list Item) -> Doing) -> Vec<String>
+where
+    Item: Named,
+    Doing: Future<Output = Result<(), ImageError>>,
+{
+    let outcomes = stream::iter(items).map(|item| {
+        let doing = work(item);
+        async move { doing.await.err().map(|error| one_line(item.name(), &error)) }
+    });
+    let failures: Vec<Option<String>> = outcomes.buffered(AT_ONCE).collect().await;
+    failures.into_iter().flatten().collect()
+}
+
+/// What an error is about.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for String {
+    fn name(&self) -> &str {
+        self
+    }
+}
+
+impl Named for (String, String) {
+    fn name(&self) -> &str {
+        &self.1
+    }
+}
+
+fn reporter(printer: &Printer) -> impl Fn(Progress<'_>) + Sync + use<> {
+    let printer = printer.clone();
+    move |progress| match progress {
+        Progress::Again { image, error } => printer.note(&format!("{image}: trying again: {error}")),
+        Progress::Bytes { .. } => {}
+    }
+}
+
+fn renaming(renamed: &args::ImagesRenamed, custom: Option<String>) -> Result<Renaming, CliError> {
+    let args::ImagesRenamed {
+        e2e_repo_config,
+        e2e_repo,
+    } = renamed;
+    if let Some(registry) = custom {
+        return Ok(Renaming::By(Translation::Custom(registry)));
+    }
+    if let Some(repository) = e2e_repo {
+        return Ok(Renaming::Repository(repository.clone()));
+    }
+    match e2e_repo_config {
+        Some(file) => Ok(groups(read_registries(file)?)),
+        None => Ok(Renaming::None),
+    }
+}
+
+fn read_registries(file: &Path) -> Result<Registries, CliError> {
+    let what = format!("cannot use the registries in `{}`", file.display());
+    let text = fs_err::read_to_string(file).map_err(|error| CliError::new(&what).caused_by(&error))?;
+    yaml::first_document(&text).map_err(|error| CliError::new(&what).caused_by(&error))
+}
+
+fn registry(access: &args::ImagesAccess, images: &[String]) -> Result<Registry, CliError> {
+    let args::ImagesAccess {
+        insecure_registry,
+        ca_file,
+    } = access;
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let credentials = match Credentials::usual_path(variable) {
+        Some(path) => {
+            Credentials::read(&path).map_err(|error| CliError::new("cannot log in to registries").caused_by(&error))?
+        }
+        None => Credentials::default(),
+    };
+    let hosts = images.iter().filter_map(|image| image.split('/').next());
+    let loopback = hosts.filter(|host| is_loopback(host)).map(ToOwned::to_owned);
+    let text = |names: [&str; 2]| {
+        names
+            .iter()
+            .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    };
+    let options = Options {
+        credentials,
+        plain_http: insecure_registry.iter().cloned().chain(loopback).collect(),
+        authorities: ca_file.clone(),
+        https_proxy: text(["HTTPS_PROXY", "https_proxy"]),
+        no_proxy: text(["NO_PROXY", "no_proxy"]),
+    };
+    Registry::new(options).map_err(|error| CliError::new("cannot reach registries").caused_by(&error))
+}
+
+/// Registries on this machine speak plain HTTP, as container engines take it.
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost"
+        || name
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+async fn wanted_platforms(platforms: &args::ImagesPlatforms, cluster: &args::Cluster, printer: &Printer) -> Platforms {
+    let args::ImagesPlatforms {
+        platform,
+        all_platforms,
+    } = platforms;
+    if *all_platforms {
+        return Platforms::All;
+    }
+    if !platform.is_empty() {
+        return Platforms::Only(platform.iter().cloned().collect());
+    }
+    if let Some(nodes) = node_platforms(cluster).await {
+        return Platforms::Only(nodes);
+    }
+    let platform = Platform {
+        os: "linux".to_owned(),
+        architecture: go_architecture().to_owned(),
+        variant: None,
+    };
+    printer.note(&format!(
+        "no cluster says what its nodes are; pulling for {platform} (--platform and --all-platforms choose others)"
+    ));
+    Platforms::Only(BTreeSet::from([platform]))
+}
+
+/// What the cluster's nodes are, if there is a cluster to ask.
+async fn node_platforms(cluster: &args::Cluster) -> Option<BTreeSet<Platform>> {
+    let nodes = connect(cluster).await.ok()?.nodes().await.ok()?;
+    let platforms: BTreeSet<Platform> = nodes
+        .into_iter()
+        .filter_map(|node| {
+            let info = node.status?.node_info?;
+            Some(Platform {
+                os: info.operating_system,
+                architecture: info.architecture,
+                variant: None,
+            })
+        })
+        .collect();
+    (!platforms.is_empty()).then_some(platforms)
+}
+
+/// Go's word for this machine's architecture.
+fn go_architecture() -> &'static str {
+    match env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn layout(store: &args::ImagesStore) -> Result<Layout, CliError> {
+    if let Some(directory) = &store.store {
+        return Ok(Layout::at(directory));
+    }
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_CACHE_HOME")
+        .or_else(|| set("HOME").map(|home| home.join(".cache")))
+        .or_else(|| set("LOCALAPPDATA"))
+        .map(|cache| Layout::at(cache.join("sono/images")))
+        .ok_or_else(|| {
+            CliError::new("where images are kept is not known: HOME is not set").hint("name it: --store DIRECTORY")
+        })
+}
+
+fn stored(layout: &Layout) -> Result<Vec<String>, CliError> {
+    let what = format!("cannot read {}", layout.directory().display());
+    let stored = layout.stored().map_err(|error| CliError::new(what).caused_by(&error))?;
+    Ok(stored.into_iter().map(|stored| stored.image).collect())
+}
+
+fn conclude(failures: Vec<String>, all: usize, what: &str) -> Result<u8, CliError> {
+    if failures.is_empty() {
+        return Ok(exit::SUCCESS);
+    }
+    Err(CliError::new(format!("{} of {all} images {what}", failures.len())).details(failures))
+}
+
+fn size(bytes: u64) -> indicatif::HumanBytes {
+    indicatif::HumanBytes(bytes)
+}
+
+fn one_line(name: &str, error: &ImageError) -> String {
+    let hint = if error.is_denied() {
+        " (log in: docker login, podman login --compat-auth-file, or a credential helper)"
+    } else {
+        ""
+    };
+    format!("{name}: {}{hint}", chain(error))
+}
+
+/// The error and its causes in one line, each once.
+fn chain(error: &ImageError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! `sono images` against registries on loopback.
+
+use std::path::Path;
+
+use sono_testkit::{Contents, FakeRegistry};
+
+use super::{Said, command, failure, said, sono};
+
+const PLUGIN: &str = "sonobuoy-config: {driver: Job, plugin-name: tool}\nspec: {name: tool, image: IMAGE}\n";
+
+fn plugin(directory: &Path, image: &str) {
+    fs_err::write(directory.join("tool.yaml"), PLUGIN.replace("IMAGE", image)).unwrap();
+}
+
+/// Away from the test's runtime, which serves the registry.
+async fn run(directory: &Path, arguments: &[&str]) -> Said {
+    let mut command = command(directory);
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    said(&output.await.unwrap())
+}
+
+#[test]
+fn the_suites_images_are_listed_without_a_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let listed = sono(directory.path(), &["images", "--kubernetes-version", "v1.37.2"]);
+    assert_eq!((listed.code, listed.stderr.as_str()), (0, ""));
+    let lines: Vec<&str> = listed.stdout.lines().collect();
+    assert!(lines.is_sorted());
+    // 41 of the suite, conformance, systemd-logs, aggregator and worker.
+    assert_eq!(lines.len(), 45);
+    assert!(lines.contains(&"registry.k8s.io/conformance:v1.37.2"));
+
+    let alone = ["images", "list", "-p", "systemd-logs", "--kubernetes-version", "v1.2.3"];
+    assert_eq!(
+        sono(directory.path(), &alone),
+        Said {
+            code: 0,
+            stdout: "sono.local/sono-worker:dev\nsono.local/sono:dev\nsonobuoy/systemd-logs:v0.4\n".to_owned(),
+            stderr: String::new(),
+        }
+    );
+}
+
+#[test]
+fn a_version_without_a_list_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(
+        sono(directory.path(), &["images", "pull", "--kubernetes-version", "v1.2.3"]),
+        failure(
+            "error: which images the Kubernetes tests of v1.2.3 use is not known\n  known: 1.37\n  \
+             hint:  ask the tests themselves: e2e.test --list-images in registry.k8s.io/conformance:v1.2.3\n"
+        )
+    );
+}
+
+#[test]
+fn pushing_wants_a_place() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(
+        sono(directory.path(), &["images", "push", "--kubernetes-version", "v1.37.2"]),
+        failure(
+            "error: where the images go is not said\n  hint:  one of --custom-registry, --e2e-repo-config and --e2e-repo\n"
+        )
+    );
+}
+
+/// B-19, B-12: no container engine is needed, and what is not there is said.
+#[tokio::test]
+async fn from_one_registry_to_another_and_into_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let source = FakeRegistry::serve(Contents::default().with_index("group/tool", "1.0")).await;
+    let target = FakeRegistry::serve(Contents::default()).await;
+    let image = format!("{}/group/tool:1.0", source.address());
+    plugin(here, &image);
+    let common = ["-p", "tool.yaml", "--kubernetes-version", "v1.37.2"];
+    let images = |action: &'static str, more: &[&'static str]| [&["images", action], more, &common[..]].concat();
+
+    let custom = format!("{}/mine", target.address());
+    let push = [
+        &images("push", &["--all-platforms", "--store", "store"])[..],
+        &["--custom-registry", &custom],
+    ]
+    .concat();
+    let pushed = run(here, &push).await;
+    // Our own images are in no registry of a development build.
+    assert_eq!(pushed.code, 1);
+    assert!(
+        pushed.stderr.contains(&format!("\npushed {custom}/tool:1.0 sha256:")),
+        "{}",
+        pushed.stderr
+    );
+    let kept = |registry: &FakeRegistry| registry.contents().blobs.clone();
+    assert_eq!(kept(&target), kept(&source));
+
+    let inspected = run(here, &images("inspect", &["-o", "json"])).await;
+    let values: Vec<serde_json::Value> = serde_json::from_str(&inspected.stdout).unwrap();
+    let tool = values.iter().find(|value| value["image"] == image.as_str()).unwrap();
+    assert_eq!(tool["platforms"], serde_json::json!(["linux/amd64", "linux/arm64"]));
+    let errors = values.iter().filter(|value| value.get("error").is_some()).count();
+    assert_eq!((inspected.code, errors), (1, 2), "{}", inspected.stderr);
+
+    let deleted = run(here, &images("delete", &["--store", "store"])).await;
+    assert_eq!(deleted.stderr, "1 images removed, 666.02 KiB freed\n");
+}
