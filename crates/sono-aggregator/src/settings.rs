@@ -82,7 +82,7 @@ impl Settings {
             let overlay = format!("{{\"UploadLimits\":{limits}}}");
             config = config.overlaid_with(&overlay).map_err(SettingsError::Limits)?;
         }
-        let mut warnings = without_effect(&config);
+        let mut warnings: Vec<String> = query::complaints(&config).iter().map(ToString::to_string).collect();
         let definitions = if config.skip_plugins {
             Vec::new()
         } else {
@@ -96,23 +96,6 @@ impl Settings {
             warnings,
         })
     }
-}
-
-/// What the configuration asks for and this version does not do.
-fn without_effect(config: &Config) -> Vec<String> {
-    let default = Config::default();
-    let keys = [
-        ("Filters", config.filters != default.filters),
-        ("Limits.PodLogs", config.limits != default.limits),
-        ("QPS", config.qps.to_bits() != default.qps.to_bits()),
-        ("Burst", config.burst != default.burst),
-    ];
-    let unknown = query::not_asked(config);
-    let unknown =
-        (!unknown.is_empty()).then(|| format!("Resources: {} are not queried by this version", unknown.join(", ")));
-    let changed = keys.iter().filter(|(_, changed)| *changed);
-    let text = |key: &str| format!("{key} has no effect yet: nodes, version and the run's own namespace are queried");
-    changed.map(|(key, _)| text(key)).chain(unknown).collect()
 }
 
 fn read_config(named: Option<&String>, directory: &Path) -> Result<Config, SettingsError> {
@@ -281,12 +264,17 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_said() {
-        let settings = load(&folder(r#"{"Filters":{"Namespaces":"^a$"},"QPS":1}"#, &[]), &[]).unwrap();
+    fn filters_that_are_none_are_said_before_the_run() {
+        let settings = load(
+            &folder(r#"{"Filters":{"Namespaces":"a("},"QPS":1,"Resources":["pods"]}"#, &[]),
+            &[],
+        )
+        .unwrap();
         assert_eq!(
             settings.warnings,
-            ["Filters", "QPS"]
-                .map(|key| format!("{key} has no effect yet: nodes, version and the run's own namespace are queried"))
+            [
+                "Filters.Namespaces: `a(` is no regular expression: unclosed group; only the run's own namespace is queried"
+            ]
         );
     }
 

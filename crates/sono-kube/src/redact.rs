@@ -27,8 +27,13 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Takes secrets out of one object, whose `kind` says what it is.
 pub fn redact(object: &mut Value, redactions: &mut Redactions) {
     let kind = text_at(object, "/kind").to_owned();
+    redact_as(&kind, object, redactions);
+}
+
+/// As [`redact`], for what does not say what it is.
+pub fn redact_as(kind: &str, object: &mut Value, redactions: &mut Redactions) {
     let mut walk = Walk {
-        kind: &kind,
+        kind,
         path: String::new(),
         redactions,
     };

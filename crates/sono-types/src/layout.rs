@@ -10,6 +10,8 @@ pub const CONFIG: &str = "meta/config.json";
 pub const RUN_LOG: &str = "meta/run.log";
 /// How long each query took.
 pub const QUERY_TIME: &str = "meta/query-time.json";
+/// What was redacted: counts by kind of object, path and reason.
+pub const REDACTIONS: &str = "meta/redactions.json";
 /// Names of the plugins: `{"plugins":[…]}`.
 pub const INFO: &str = "meta/info.json";
 /// Health of nodes and pods, counts of errors in logs.
@@ -64,6 +66,21 @@ pub fn pod_log(namespace: &str, pod: &str, container: &str) -> String {
     format!("podlogs/{namespace}/{pod}/logs/{container}.txt")
 }
 
+/// The log of a container before its last restart. No container's name has a dot, so that this is no container's log.
+pub fn previous_pod_log(namespace: &str, pod: &str, container: &str) -> String {
+    format!("podlogs/{namespace}/{pod}/logs/{container}.previous.txt")
+}
+
+/// Configuration of one node's kubelet.
+pub fn host_config(node: &str) -> String {
+    format!("hosts/{node}/configz.json")
+}
+
+/// Health of one node's kubelet: the status of its answer.
+pub fn host_health(node: &str) -> String {
+    format!("hosts/{node}/healthz.json")
+}
+
 /// Name of the archive of a run that started at `start`: `<YYYYMMDDHHMM>_sonobuoy_<uuid>.tar.gz`, in UTC.
 pub fn archive_name(start: Timestamp, uuid: &str) -> String {
     format!(
@@ -94,6 +111,9 @@ mod tests {
             "resources/ns/a/apps_v1_pods.json"
         );
         assert_eq!(pod_log("a", "b", "c"), "podlogs/a/b/logs/c.txt");
+        assert_eq!(previous_pod_log("a", "b", "c"), "podlogs/a/b/logs/c.previous.txt");
+        assert_eq!(host_config("n"), "hosts/n/configz.json");
+        assert_eq!(host_health("n"), "hosts/n/healthz.json");
         let start = "2022-12-08T15:30:59Z".parse().unwrap();
         assert_eq!(archive_name(start, "u"), "202212081530_sonobuoy_u.tar.gz");
     }

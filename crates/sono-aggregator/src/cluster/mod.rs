@@ -231,7 +231,8 @@ impl Site for ClusterSite {
     }
 
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
-        Box::pin(query::query(&self.shared.cluster, &self.shared.config, directory))
+        let shared = &self.shared;
+        Box::pin(query::query(&shared.cluster, &shared.config, directory, &shared.clock))
     }
 }
 

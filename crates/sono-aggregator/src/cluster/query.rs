@@ -1,218 +1,311 @@
-//! The first set of cluster queries: nodes, version and groups of the server, and the objects of the run's namespace.
-//!
-//! Lists are stored as the server sends them (core spec §7.1), without `managedFields`.
+//! What the cluster says about itself (core spec §7), as independent steps side by side. A step that fails costs a line
+//! in `meta/query-time.json`, never another step.
+
+mod expression;
+mod file;
+mod hosts;
+mod label;
+mod logs;
+mod plan;
+mod row;
 
 use std::{
     path::Path,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future::BoxFuture, stream};
 use serde_json::{Value, json};
-use sono_kube::Cluster;
-use sono_types::{Config, constants, go_duration, layout};
+use sono_kube::{
+    Cluster,
+    query::{ListRequest, QueryError, Reader, Resource},
+    redact::Redactions,
+};
+use sono_types::{Config, constants, layout};
 
-use crate::upload::chain;
+pub(crate) use self::plan::complaints;
+use self::{
+    file::{ListFile, Names, is_segment, write_json},
+    plan::Plan,
+    row::{Failure, Row},
+};
+use crate::{Clock, upload::chain};
 
-/// Requests at the same time.
-const AT_ONCE: usize = 8;
-/// Objects of one page of a list.
-const PAGE: usize = 500;
-/// How long one query may take, all its pages together.
-const LIMIT: Duration = Duration::from_mins(1);
-
-/// Kinds of the run's namespace: group, version, plural.
-const NAMESPACED: &[(&str, &str, &str)] = &[
-    ("", "v1", "configmaps"),
-    ("", "v1", "events"),
-    ("", "v1", "persistentvolumeclaims"),
-    ("", "v1", "pods"),
-    ("", "v1", "serviceaccounts"),
-    ("", "v1", "services"),
-    ("apps", "v1", "daemonsets"),
-    ("apps", "v1", "deployments"),
-    ("apps", "v1", "replicasets"),
-    ("batch", "v1", "jobs"),
-];
-
-/// One thing to ask for.
-struct Query {
-    /// Its name in `query-time.json` and in the configuration's `Resources`.
-    object: &'static str,
-    namespace: Option<String>,
-    file: String,
-    ask: Ask,
-}
-
-enum Ask {
-    List(String),
-    Version,
-    Groups,
-}
+/// Steps at the same time; how many requests they make is the reader's to say.
+const AT_ONCE: usize = 16;
+/// How long all of it may take.
+const LIMIT: Duration = Duration::from_mins(30);
 
 /// Runs all queries and writes them below `directory`. Returns what could not be had.
-pub(crate) async fn query(cluster: &Cluster, config: &Config, directory: &Path) -> Vec<String> {
-    let answers = stream::iter(queries(config)).map(|query| async move {
-        let started = Instant::now();
-        let outcome = tokio::time::timeout(LIMIT, ask(cluster, &query.ask))
-            .await
-            .unwrap_or_else(|_| Err(format!("no complete answer within {} s", LIMIT.as_secs())))
-            .and_then(|answer| write(directory, &query.file, answer.as_ref()));
-        (query, started.elapsed(), outcome)
-    });
-    let answers: Vec<_> = answers.buffered(AT_ONCE).collect().await;
-    let mut problems = Vec::new();
-    let mut times = Vec::new();
-    for (query, took, outcome) in answers {
-        let mut row = json!({ "queryobj": query.object, "time": go_duration::format(took) });
-        if let Some(namespace) = query.namespace {
-            row["namespace"] = namespace.into();
-        }
-        if let Err(problem) = outcome {
-            row["error"] = json!({ "message": problem });
-            problems.push(format!("{}: {problem}", query.object));
-        }
-        times.push(row);
+pub(crate) async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: &Clock) -> Vec<String> {
+    let mut rows = Vec::new();
+    let (plan, complaints) = plan::plan(config);
+    for complaint in complaints {
+        rows.push(Row {
+            object: complaint.key.to_owned(),
+            namespace: None,
+            about: None,
+            start: clock(),
+            took: Duration::ZERO,
+            items: 0,
+            failure: Some(Failure::whole(complaint.message)),
+        });
     }
-    if let Err(problem) = write(directory, layout::QUERY_TIME, Some(&Value::Array(times))) {
-        problems.push(problem);
+    let ready = fs_err::create_dir_all(directory)
+        .map_err(|error| chain(&error))
+        .and_then(|()| Reader::new(cluster, plan.rate, directory).map_err(|error| chain(&error)));
+    let reader = match ready {
+        Ok(reader) => reader,
+        Err(error) => return vec![error],
+    };
+    let queries = Queries {
+        reader,
+        plan,
+        directory,
+        clock,
+        deadline: tokio::time::Instant::now() + LIMIT,
+        redactions: Mutex::default(),
+    };
+    rows.extend(queries.all().await);
+    let mut problems = row::problems(&rows);
+    let times: Vec<Value> = rows.iter().map(Row::to_json).collect();
+    let redactions = queries.redactions.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let counted = json!({ "total": redactions.total(), "redactions": redactions.rows() });
+    for (name, value) in [(layout::QUERY_TIME, Value::Array(times)), (layout::REDACTIONS, counted)] {
+        if let Err(error) = sono_bundle::write_durably(&directory.join(name), format!("{value}\n").as_bytes()) {
+            problems.push(chain(&error));
+        }
     }
     problems
 }
 
-/// What to ask for: `Resources` being null means everything, otherwise only what it names.
-fn queries(config: &Config) -> Vec<Query> {
-    let namespace = &config.namespace;
-    let server = [
-        Query {
-            object: "serverversion",
-            namespace: None,
-            file: layout::SERVER_VERSION.to_owned(),
-            ask: Ask::Version,
-        },
-        Query {
-            object: "servergroups",
-            namespace: None,
-            file: layout::SERVER_GROUPS.to_owned(),
-            ask: Ask::Groups,
-        },
-        Query {
-            object: "nodes",
-            namespace: None,
-            file: layout::cluster_resource("", "v1", "nodes"),
-            ask: Ask::List("/api/v1/nodes".to_owned()),
-        },
-    ];
-    let namespaced = NAMESPACED.iter().map(|(group, version, plural)| {
-        let root = if group.is_empty() {
-            format!("/api/{version}")
-        } else {
-            format!("/apis/{group}/{version}")
-        };
-        Query {
-            object: plural,
-            namespace: Some(namespace.clone()),
-            file: layout::namespaced_resource(namespace, group, version, plural),
-            ask: Ask::List(format!("{root}/namespaces/{namespace}/{plural}")),
+struct Queries<'a> {
+    reader: Reader,
+    plan: Plan,
+    directory: &'a Path,
+    clock: &'a Clock,
+    deadline: tokio::time::Instant,
+    redactions: Mutex<Redactions>,
+}
+
+/// What a step found: how many objects or files, and what is missing.
+type Found = (u64, Option<Failure>);
+
+impl Queries<'_> {
+    async fn all(&self) -> Vec<Row> {
+        let plan = &self.plan;
+        let (mut found, namespaces) = tokio::join!(self.discovered(), self.namespaces());
+        let mut rows = std::mem::take(&mut found.1);
+        rows.extend(namespaces.1);
+        let namespaces = namespaces.0;
+        let mut steps: Vec<BoxFuture<'_, Vec<Row>>> = Vec::new();
+        // The long ones first: they run beside all others.
+        if let Some(logs) = &plan.logs {
+            let namespaces = &namespaces;
+            steps.push(Box::pin(async move {
+                let fetched = logs::logs(&self.reader, logs, namespaces, self.directory, self.clock);
+                let (start, began) = ((self.clock)(), Instant::now());
+                match tokio::time::timeout_at(self.deadline, fetched).await {
+                    Ok(rows) => rows,
+                    Err(_) => vec![row("PodLogs", start, began, (0, Some(late())))],
+                }
+            }));
         }
-    });
-    let wanted = |query: &Query| match &config.resources {
-        None => true,
-        Some(names) => names.iter().any(|name| name == query.object),
-    };
-    server.into_iter().chain(namespaced).filter(wanted).collect()
-}
+        if plan.names("nodes") {
+            steps.push(self.step("Nodes", None, None, self.hosts()));
+        }
+        if plan.names(plan::SERVER_VERSION) {
+            let version = self.small(layout::SERVER_VERSION, self.reader.json("/version"));
+            steps.push(self.step(plan::SERVER_VERSION, None, None, version));
+        }
+        if plan.names(plan::SERVER_GROUPS) {
+            let groups = self.small(layout::SERVER_GROUPS, groups(&self.reader));
+            steps.push(self.step(plan::SERVER_GROUPS, None, None, groups));
+        }
+        for resource in found.0.iter().filter(|resource| !resource.namespaced) {
+            steps.push(self.step(&resource.plural, Some(resource), None, self.list(resource, None)));
+        }
+        for namespace in namespaces.iter().filter(|namespace| plan.wants_namespace(namespace)) {
+            for resource in found.0.iter().filter(|resource| resource.namespaced) {
+                let list = self.list(resource, Some(namespace));
+                steps.push(self.step(&resource.plural, Some(resource), Some(namespace), list));
+            }
+        }
+        let numbered: Vec<BoxFuture<'_, (usize, Vec<Row>)>> = steps
+            .into_iter()
+            .enumerate()
+            .map(|(number, step)| Box::pin(async move { (number, step.await) }) as _)
+            .collect();
+        let mut done: Vec<_> = stream::iter(numbered).buffer_unordered(AT_ONCE).collect().await;
+        done.sort_by_key(|(number, _)| *number);
+        rows.extend(done.into_iter().flat_map(|(_, rows)| rows));
+        rows
+    }
 
-/// Names in `Resources` that no query of this version is about.
-pub(crate) fn not_asked(config: &Config) -> Vec<String> {
-    let all: Vec<&str> = queries(&Config {
-        resources: None,
-        ..config.clone()
-    })
-    .iter()
-    .map(|query| query.object)
-    .collect();
-    config
-        .resources
-        .iter()
-        .flatten()
-        .filter(|name| !all.contains(&name.as_str()))
-        .cloned()
-        .collect()
-}
+    /// The resources to list, and a row for each part of the API that does not say what it has, and each name that
+    /// means nothing.
+    async fn discovered(&self) -> (Vec<Resource>, Vec<Row>) {
+        if !self.plan.wants_lists() {
+            return (Vec::new(), Vec::new());
+        }
+        let (start, began) = ((self.clock)(), Instant::now());
+        let Ok(discovery) = tokio::time::timeout_at(self.deadline, self.reader.discover()).await else {
+            return (Vec::new(), vec![row("Discovery", start, began, (0, Some(late())))]);
+        };
+        let mut rows = Vec::new();
+        for problem in discovery.problems {
+            let mut row = row("Discovery", start, began, (0, Some(Failure::whole(problem.message))));
+            row.about = Some(("apiVersion", problem.part));
+            rows.push(row);
+        }
+        for name in self.plan.missing(&discovery.resources) {
+            let failure = Failure::whole("no API group of this cluster has it");
+            rows.push(row(&name, start, began, (0, Some(failure))));
+        }
+        let safe = |resource: &Resource| {
+            [&resource.group, &resource.version, &resource.plural]
+                .iter()
+                .all(|part| part.is_empty() || is_segment(part))
+        };
+        let wanted = discovery.resources.into_iter();
+        let wanted = wanted.filter(|resource| self.plan.wants(resource) && safe(resource));
+        (wanted.collect(), rows)
+    }
 
-async fn ask(cluster: &Cluster, ask: &Ask) -> Result<Option<Value>, String> {
-    match ask {
-        Ask::List(path) => list(cluster, path).await,
-        Ask::Version => get(cluster, "/version").await.map(Some),
-        Ask::Groups => groups(cluster).await.map(Some),
+    /// All namespaces. Where they may not be listed, the run's own is known.
+    async fn namespaces(&self) -> (Vec<String>, Option<Row>) {
+        if !self.plan.wants_lists() && self.plan.logs.is_none() {
+            return (Vec::new(), None);
+        }
+        let (start, began) = ((self.clock)(), Instant::now());
+        let request = ListRequest {
+            path: "/api/v1/namespaces".to_owned(),
+            ..ListRequest::default()
+        };
+        let failure = match tokio::time::timeout_at(self.deadline, self.reader.list(&request, Names::default())).await {
+            Ok(Ok((names, _))) => return (names.0, None),
+            Ok(Err(error)) => failure(&error),
+            Err(_) => late(),
+        };
+        let row = row("Namespaces", start, began, (0, Some(failure)));
+        (vec![self.plan.namespace.clone()], Some(row))
+    }
+
+    fn step<'a>(
+        &'a self,
+        object: &'a str,
+        resource: Option<&'a Resource>,
+        namespace: Option<&'a String>,
+        work: impl Future<Output = Found> + Send + 'a,
+    ) -> BoxFuture<'a, Vec<Row>> {
+        Box::pin(async move {
+            let (start, began) = ((self.clock)(), Instant::now());
+            let found = tokio::time::timeout_at(self.deadline, work).await;
+            let mut row = row(object, start, began, found.unwrap_or_else(|_| (0, Some(late()))));
+            row.namespace = namespace.cloned();
+            row.about = resource.map(|resource| ("apiVersion", resource.api_version()));
+            vec![row]
+        })
+    }
+
+    async fn list(&self, resource: &Resource, namespace: Option<&str>) -> Found {
+        let Resource {
+            group,
+            version,
+            plural,
+            kind: _,
+            namespaced: _,
+        } = resource;
+        let target = self.directory.join(match namespace {
+            Some(namespace) => layout::namespaced_resource(namespace, group, version, plural),
+            None => layout::cluster_resource(group, version, plural),
+        });
+        // There, even if nothing is found.
+        if let Some(parent) = target.parent()
+            && let Err(error) = fs_err::create_dir_all(parent)
+        {
+            return (0, Some(Failure::whole(error.to_string())));
+        }
+        let request = ListRequest {
+            path: resource.path(namespace),
+            labels: self.plan.labels.clone(),
+            fields: String::new(),
+        };
+        match self.reader.list(&request, ListFile::new(target, resource)).await {
+            Ok((file, end)) => match file.finish(&end) {
+                Ok((items, redactions)) => {
+                    self.redacted(redactions);
+                    (items, None)
+                }
+                Err(error) => (0, Some(Failure::whole(error.to_string()))),
+            },
+            Err(error) => (0, Some(failure(&error))),
+        }
+    }
+
+    async fn hosts(&self) -> Found {
+        let (files, redactions, failure) = hosts::hosts(&self.reader, self.directory).await;
+        self.redacted(redactions);
+        (files, failure)
+    }
+
+    async fn small(&self, name: &'static str, answer: impl Future<Output = Result<Value, QueryError>> + Send) -> Found {
+        match answer.await {
+            Ok(answer) => match write_json(&self.directory.join(name), &answer) {
+                Ok(()) => (1, None),
+                Err(error) => (0, Some(Failure::whole(error.to_string()))),
+            },
+            Err(error) => (0, Some(failure(&error))),
+        }
+    }
+
+    fn redacted(&self, redactions: Redactions) {
+        self.redactions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .merge(redactions);
     }
 }
 
-async fn get(cluster: &Cluster, path: &str) -> Result<Value, String> {
-    let text = cluster.request_text(path).await.map_err(|error| chain(&error))?;
-    serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
+fn row(object: &str, start: jiff::Timestamp, began: Instant, (items, failure): Found) -> Row {
+    Row {
+        object: object.to_owned(),
+        namespace: None,
+        about: None,
+        start,
+        took: began.elapsed(),
+        items,
+        failure,
+    }
 }
 
-/// All pages of a list as one list object; nothing when it is empty.
-async fn list(cluster: &Cluster, path: &str) -> Result<Option<Value>, String> {
-    let mut page = get(cluster, &format!("{path}?limit={PAGE}")).await?;
-    let mut items = take_items(&mut page);
-    while let Some(token) = page
-        .pointer("/metadata/continue")
-        .and_then(Value::as_str)
-        .filter(|token| !token.is_empty())
-    {
-        let next = format!("{path}?limit={PAGE}&continue={token}");
-        page = get(cluster, &next).await?;
-        items.extend(take_items(&mut page));
+fn failure(error: &QueryError) -> Failure {
+    Failure::Whole {
+        message: chain(error),
+        forbidden: error.is_forbidden(),
     }
-    if items.is_empty() {
-        return Ok(None);
-    }
-    if let Some(metadata) = page.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("continue");
-        metadata.remove("remainingItemCount");
-    }
-    page["items"] = Value::Array(items);
-    Ok(Some(page))
 }
 
-fn take_items(page: &mut Value) -> Vec<Value> {
-    let mut items = match page.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => items,
-        _ => Vec::new(),
-    };
-    for metadata in items
-        .iter_mut()
-        .filter_map(|item| item.get_mut("metadata")?.as_object_mut())
-    {
-        metadata.remove("managedFields");
-    }
-    items
+fn late() -> Failure {
+    Failure::whole(format!("the {} minutes of all queries were over", LIMIT.as_secs() / 60))
 }
 
 /// `{"groups":[…]}` with the core group first (core spec §7.4).
-async fn groups(cluster: &Cluster) -> Result<Value, String> {
+async fn groups(reader: &Reader) -> Result<Value, QueryError> {
     let mut groups = vec![json!({
         "name": "",
         "versions": [{ "groupVersion": "v1", "version": "v1" }],
         "preferredVersion": { "groupVersion": "v1", "version": "v1" },
     })];
-    let mut others = get(cluster, "/apis").await?;
+    let mut others = reader.json("/apis").await?;
     if let Some(Value::Array(others)) = others.get_mut("groups").map(Value::take) {
         groups.extend(others);
     }
     Ok(json!({ "groups": groups }))
 }
 
-fn write(directory: &Path, name: &str, value: Option<&Value>) -> Result<(), String> {
-    let Some(value) = value else { return Ok(()) };
-    let text = format!("{value}\n");
-    sono_bundle::write_durably(&directory.join(name), text.as_bytes()).map_err(|error| chain(&error))
-}
-
-/// Writes what `query` outside a run finds, in the same layout.
+/// Where `query` outside of a run writes to.
 pub(crate) fn default_directory(config: &Config) -> String {
     if config.query_dir.is_empty() {
         constants::AGGREGATOR_DIR.to_owned()
@@ -222,33 +315,4 @@ pub(crate) fn default_directory(config: &Config) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn objects(resources: Option<&[&str]>) -> Vec<&'static str> {
-        let resources = resources.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
-        queries(&Config {
-            resources,
-            ..Config::default()
-        })
-        .into_iter()
-        .map(|query| query.object)
-        .collect()
-    }
-
-    #[test]
-    fn resources_select_what_is_asked() {
-        assert_eq!(objects(None).len(), 3 + NAMESPACED.len());
-        assert_eq!(objects(Some(&["pods", "nodes", "secrets"])), ["nodes", "pods"]);
-        assert_eq!(objects(Some(&[])), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn managed_fields_go_and_all_else_stays() {
-        let mut page = json!({"items": [{"metadata": {"name": "a", "managedFields": [1], "odd": 1}, "extra": true}]});
-        assert_eq!(
-            take_items(&mut page),
-            [json!({"metadata": {"name": "a", "odd": 1}, "extra": true})]
-        );
-    }
-}
+mod tests;

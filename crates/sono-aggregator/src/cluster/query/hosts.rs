@@ -1,0 +1,108 @@
+//! What each node's kubelet says: its configuration and its health (core spec §7.3).
+
+use std::{path::Path, time::Duration};
+
+use futures::{StreamExt as _, stream};
+use serde_json::{Value, json};
+use sono_kube::{
+    query::{ListRequest, QueryError, Reader, encode},
+    redact::{Redactions, redact_as},
+};
+use sono_types::layout;
+
+use super::{
+    file::{Names, write_json},
+    row::Failure,
+};
+use crate::upload::chain;
+
+/// How long one answer of one node may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Nodes at the same time.
+const AT_ONCE: usize = 8;
+/// Characters of a health check's answer that are kept.
+const KEPT: usize = 2_000;
+
+/// Asks all nodes. Returns how many files there are now, and what is missing: a node that does not answer is no reason
+/// not to ask the others.
+pub(super) async fn hosts(reader: &Reader, directory: &Path) -> (u64, Redactions, Option<Failure>) {
+    let request = ListRequest {
+        path: "/api/v1/nodes".to_owned(),
+        ..ListRequest::default()
+    };
+    let nodes = match reader.list(&request, Names::default()).await {
+        Ok((nodes, _)) => nodes.0,
+        Err(error) => return (0, Redactions::default(), Some(super::failure(&error))),
+    };
+    let answers = stream::iter(nodes).map(|node| async move {
+        let (config, health) = tokio::join!(configz(reader, directory, &node), healthz(reader, directory, &node));
+        let config = config.map_err(|error| (format!("{node} configz"), error));
+        (config, health.map_err(|error| (format!("{node} healthz"), error)))
+    });
+    let answers: Vec<_> = answers.buffer_unordered(AT_ONCE).collect().await;
+    let (mut files, mut redactions, mut missing) = (0, Redactions::default(), Vec::new());
+    for (config, health) in answers {
+        match config {
+            Ok(found) => {
+                files += 1;
+                redactions.merge(found);
+            }
+            Err(problem) => missing.push(problem),
+        }
+        match health {
+            Ok(problem) => {
+                files += 1;
+                missing.extend(problem);
+            }
+            Err(problem) => missing.push(problem),
+        }
+    }
+    (files, redactions, Failure::parts(missing))
+}
+
+async fn configz(reader: &Reader, directory: &Path, node: &str) -> Result<Redactions, String> {
+    let (status, body) = ask(reader, node, "configz").await?;
+    if status != 200 {
+        return Err(format!("status {status}: {}", shown(&body)));
+    }
+    let mut config: Value = serde_json::from_slice(&body).map_err(|error| format!("it is no JSON: {error}"))?;
+    let mut redactions = Redactions::default();
+    redact_as("KubeletConfiguration", &mut config, &mut redactions);
+    write_json(&directory.join(layout::host_config(node)), &config).map_err(|error| chain(&error))?;
+    Ok(redactions)
+}
+
+/// Whatever the answer's status, it is written; one other than 200 is a problem too.
+async fn healthz(reader: &Reader, directory: &Path, node: &str) -> Result<Option<(String, String)>, String> {
+    let (status, body) = ask(reader, node, "healthz").await?;
+    let mut health = json!({ "status": status });
+    let problem = (status != 200).then(|| {
+        let message = shown(&body);
+        health["message"] = message.as_str().into();
+        (format!("{node} healthz"), format!("status {status}: {message}"))
+    });
+    write_json(&directory.join(layout::host_health(node)), &health).map_err(|error| chain(&error))?;
+    Ok(problem)
+}
+
+async fn ask(reader: &Reader, node: &str, what: &str) -> Result<(u16, Vec<u8>), String> {
+    let path = format!("/api/v1/nodes/{}/proxy/{what}", encode(node));
+    match tokio::time::timeout(LIMIT, reader.probe(&path)).await {
+        Ok(Ok(probe)) => Ok((probe.status, probe.body)),
+        Ok(Err(error)) => Err(said(&error)),
+        Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
+    }
+}
+
+fn said(error: &QueryError) -> String {
+    chain(error)
+}
+
+/// What an answer says, for people: the message where it is a `Status`.
+fn shown(body: &[u8]) -> String {
+    let message = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|status| Some(status.get("message")?.as_str()?.to_owned()));
+    let text = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    text.trim().chars().take(KEPT).collect()
+}

@@ -1,0 +1,362 @@
+//! What the configuration asks for (core spec §7).
+
+use jiff::Timestamp;
+use regex::bytes::Regex;
+use sono_kube::{
+    LogOptions,
+    query::{Rate, Resource},
+};
+use sono_types::Config;
+
+use super::{expression, label};
+
+/// Names in `Resources` that stand for no resource of the API.
+const POD_LOGS: &str = "podlogs";
+pub(super) const SERVER_VERSION: &str = "serverversion";
+pub(super) const SERVER_GROUPS: &str = "servergroups";
+
+/// What to ask for.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The run's own namespace.
+    pub(super) namespace: String,
+    /// Names in `Resources`; none where everything but Secrets is meant.
+    resources: Option<Vec<String>>,
+    namespaces: Names,
+    /// Label selector of all lists.
+    pub(super) labels: String,
+    /// Nothing where no logs are wanted.
+    pub(super) logs: Option<Logs>,
+    pub(super) rate: Rate,
+}
+
+/// Which logs.
+#[derive(Debug)]
+pub(super) struct Logs {
+    namespaces: Names,
+    /// Pods of all namespaces, one selector each.
+    pub(super) fields: Vec<String>,
+    /// Label selector of all of them.
+    pub(super) labels: String,
+    pub(super) options: LogOptions,
+}
+
+/// Which names.
+#[derive(Debug)]
+enum Names {
+    Matching(Regex),
+    Only(String),
+    None,
+}
+
+impl Names {
+    fn fits(&self, name: &str) -> bool {
+        match self {
+            Self::Matching(expression) => expression.is_match(name.as_bytes()),
+            Self::Only(only) => only == name,
+            Self::None => false,
+        }
+    }
+}
+
+/// A key of the configuration that does not mean what its author meant, and what is done instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) key: &'static str,
+    pub(crate) message: String,
+}
+
+impl std::fmt::Display for Complaint {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.key, self.message)
+    }
+}
+
+/// What is wrong with the parts of the configuration that queries go by.
+pub(crate) fn complaints(config: &Config) -> Vec<Complaint> {
+    plan(config).1
+}
+
+/// Reads the configuration. What is wrong with it costs a complaint and no more than its own effect.
+pub(super) fn plan(config: &Config) -> (Plan, Vec<Complaint>) {
+    let mut complaints = Vec::new();
+    let mut complain = |key, message| complaints.push(Complaint { key, message });
+    let namespace = config.namespace.clone();
+    let namespaces = expression::compile(&config.filters.namespaces).map_or_else(
+        |error| {
+            let expression = &config.filters.namespaces;
+            complain(
+                "Filters.Namespaces",
+                format!("`{expression}` is no regular expression: {error}; only the run's own namespace is queried"),
+            );
+            Names::Only(namespace.clone())
+        },
+        Names::Matching,
+    );
+    let mut labels = config.filters.label_selector.clone();
+    if let Err(error) = label::check(&labels) {
+        complain(
+            "Filters.LabelSelector",
+            format!("`{labels}` is no label selector: {error}; all objects are queried"),
+        );
+        labels.clear();
+    }
+    let wanted = config
+        .resources
+        .as_ref()
+        .is_none_or(|names| names.iter().any(|name| name == POD_LOGS));
+    let logs = wanted.then(|| logs(config, &mut complain)).flatten();
+    let plan = Plan {
+        namespace,
+        resources: config.resources.clone(),
+        namespaces,
+        labels,
+        logs,
+        rate: Rate::from_config(config.qps, config.burst),
+    };
+    (plan, complaints)
+}
+
+fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Option<Logs> {
+    let limits = &config.limits.pod_logs;
+    let own = (limits.sonobuoy_namespace == Some(true)).then_some(config.namespace.as_str());
+    let compiled = match (limits.namespaces.as_str(), own) {
+        ("", None) => Ok(Names::None),
+        // Names of namespaces need no escaping.
+        ("", Some(own)) => expression::compile(own).map(Names::Matching),
+        (expression, None) => expression::compile(expression).map(Names::Matching),
+        // Compiled alone first: `a(` must not become whole by what is added to it.
+        (expression, Some(own)) => expression::compile(expression)
+            .and_then(|_| expression::compile(&format!("{expression}|{own}")))
+            .map(Names::Matching),
+    };
+    let namespaces = compiled.unwrap_or_else(|error| {
+        let expression = &limits.namespaces;
+        let (instead, names) = match own {
+            Some(own) => ("only the run's own namespace counts", Names::Only(own.to_owned())),
+            None => ("no namespace counts", Names::None),
+        };
+        complain(
+            "Limits.PodLogs.Namespaces",
+            format!("`{expression}` is no regular expression: {error}; {instead}"),
+        );
+        names
+    });
+    if let Err(error) = label::check(&limits.label_selector) {
+        let selector = &limits.label_selector;
+        complain(
+            "Limits.PodLogs.LabelSelector",
+            format!("`{selector}` is no label selector: {error}; no logs are fetched"),
+        );
+        return None;
+    }
+    let since_time = limits.since_time.as_ref().and_then(|text| {
+        let parsed: Result<Timestamp, _> = text.parse();
+        if parsed.is_err() {
+            complain(
+                "Limits.PodLogs.SinceTime",
+                format!("`{text}` is no time such as 2026-01-02T15:04:05Z; it is left out"),
+            );
+        }
+        parsed.ok()
+    });
+    let mut at_least = |key, number: Option<i64>, least: i64| {
+        let low = number.filter(|number| *number < least);
+        if let Some(low) = low {
+            complain(key, format!("{low} is less than {least}; it is left out"));
+        }
+        number.filter(|number| *number >= least)
+    };
+    let options = LogOptions {
+        follow: false,
+        previous: limits.previous,
+        timestamps: limits.timestamps,
+        since_seconds: at_least("Limits.PodLogs.SinceSeconds", limits.since_seconds, 1),
+        since_time,
+        tail_lines: at_least("Limits.PodLogs.TailLines", limits.tail_lines, 0),
+        limit_bytes: at_least("Limits.PodLogs.LimitBytes", limits.limit_bytes, 1),
+    };
+    Some(Logs {
+        namespaces,
+        fields: limits.field_selectors.clone().unwrap_or_default(),
+        labels: limits.label_selector.clone(),
+        options,
+    })
+}
+
+impl Plan {
+    /// Whether `Resources` has a name: everything where it is null.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.resources
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|wanted| wanted == name))
+    }
+
+    /// Whether a resource is queried: by its plural, or by `plural.group`; Secrets only where they are named.
+    pub(super) fn wants(&self, resource: &Resource) -> bool {
+        match &self.resources {
+            None => resource.plural != "secrets",
+            Some(names) => names.iter().any(|name| is_called(resource, name)),
+        }
+    }
+
+    /// Whether anything at all has to be listed.
+    pub(super) fn wants_lists(&self) -> bool {
+        self.resources
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|name| !is_pseudo(name)))
+    }
+
+    /// Names in `Resources` that nothing found goes by.
+    pub(super) fn missing(&self, found: &[Resource]) -> Vec<String> {
+        let unknown = |name: &&String| !is_pseudo(name) && !found.iter().any(|resource| is_called(resource, name));
+        self.resources.iter().flatten().filter(unknown).cloned().collect()
+    }
+
+    /// Whether a namespace's objects are queried.
+    pub(super) fn wants_namespace(&self, namespace: &str) -> bool {
+        self.namespaces.fits(namespace)
+    }
+}
+
+impl Logs {
+    /// Whether a namespace's pods are.
+    pub(super) fn wants_namespace(&self, namespace: &str) -> bool {
+        self.namespaces.fits(namespace)
+    }
+}
+
+fn is_pseudo(name: &str) -> bool {
+    [POD_LOGS, SERVER_VERSION, SERVER_GROUPS].contains(&name)
+}
+
+fn is_called(resource: &Resource, name: &str) -> bool {
+    let Resource { group, plural, .. } = resource;
+    name == plural
+        || (!group.is_empty()
+            && name
+                .strip_prefix(plural.as_str())
+                .and_then(|rest| rest.strip_prefix('.'))
+                == Some(group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(json: &str) -> Config {
+        Config::from_json(json).unwrap()
+    }
+
+    fn resource(group: &str, plural: &str) -> Resource {
+        Resource {
+            group: group.to_owned(),
+            version: "v1".to_owned(),
+            plural: plural.to_owned(),
+            kind: String::new(),
+            namespaced: true,
+        }
+    }
+
+    #[test]
+    fn null_means_all_but_secrets_and_a_list_what_it_names() {
+        let wants = |json: &str| {
+            let (plan, complaints) = plan(&config(json));
+            assert_eq!(complaints, []);
+            let found = [
+                resource("", "pods"),
+                resource("", "secrets"),
+                resource("apps", "deployments"),
+                resource("x.io", "pods"),
+            ];
+            let names: Vec<String> = found
+                .iter()
+                .filter(|resource| plan.wants(resource))
+                .map(|resource| format!("{}/{}", resource.group, resource.plural))
+                .collect();
+            (
+                names.join(" "),
+                plan.missing(&found),
+                plan.logs.is_some(),
+                plan.wants_lists(),
+                plan.names(SERVER_VERSION),
+            )
+        };
+        let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        assert_eq!(
+            wants("{}"),
+            ("/pods apps/deployments x.io/pods".to_owned(), vec![], true, true, true)
+        );
+        assert_eq!(
+            wants(r#"{"Resources":[]}"#),
+            (String::new(), vec![], false, false, false)
+        );
+        assert_eq!(
+            wants(r#"{"Resources":["pods","secrets","podlogs","deployments.apps","gone"]}"#),
+            (
+                "/pods /secrets apps/deployments x.io/pods".to_owned(),
+                owned(&["gone"]),
+                true,
+                true,
+                false
+            )
+        );
+        assert_eq!(
+            wants(r#"{"Resources":["pods.x.io","serverversion"]}"#),
+            ("x.io/pods".to_owned(), vec![], false, true, true)
+        );
+        assert_eq!(
+            wants(r#"{"Resources":["serverversion"]}"#),
+            (String::new(), vec![], false, false, true)
+        );
+    }
+
+    #[test]
+    fn log_namespaces_are_those_that_match_and_the_runs_own() {
+        let wants = |json: &str| {
+            let (plan, _) = plan(&config(json));
+            let logs = plan.logs.unwrap();
+            let all = ["a", "kube-system", "my-sonobuoy-x", "sonobuoy"];
+            all.into_iter()
+                .filter(|name| logs.wants_namespace(name))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        // Not anchored, as it always was (core spec §7.5).
+        assert_eq!(wants("{}"), "kube-system my-sonobuoy-x sonobuoy");
+        let limits = |inner: &str| format!(r#"{{"Limits":{{"PodLogs":{{{inner}}}}}}}"#);
+        assert_eq!(wants(&limits(r#""SonobuoyNamespace":false"#)), "kube-system");
+        assert_eq!(wants(&limits(r#""Namespaces":"""#)), "my-sonobuoy-x sonobuoy");
+        assert_eq!(wants(&limits(r#""Namespaces":"","SonobuoyNamespace":null"#)), "");
+        assert_eq!(wants(&limits(r#""Namespaces":"a(""#)), "sonobuoy");
+    }
+
+    /// W-18: an expression that is none is said, and the rest is done.
+    #[test]
+    fn what_is_wrong_is_said_and_costs_no_more() {
+        let (plan, complaints) = plan(&config(
+            r#"{"Filters":{"Namespaces":"a(","LabelSelector":"a b"},
+                "Limits":{"PodLogs":{"Namespaces":"[","SinceTime":"yesterday","TailLines":-1,"LimitBytes":0}}}"#,
+        ));
+        let said: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "Filters.Namespaces: `a(` is no regular expression: unclosed group; only the run's own namespace is queried",
+                "Filters.LabelSelector: `a b` is no label selector: `a b`: `a b` is no label's key; all objects are queried",
+                "Limits.PodLogs.Namespaces: `[` is no regular expression: unclosed character class; only the run's own namespace counts",
+                "Limits.PodLogs.SinceTime: `yesterday` is no time such as 2026-01-02T15:04:05Z; it is left out",
+                "Limits.PodLogs.TailLines: -1 is less than 0; it is left out",
+                "Limits.PodLogs.LimitBytes: 0 is less than 1; it is left out",
+            ]
+        );
+        assert!(plan.wants_namespace("sonobuoy") && !plan.wants_namespace("default"));
+        assert_eq!(plan.labels, "");
+        let logs = plan.logs.unwrap();
+        assert!(logs.wants_namespace("sonobuoy") && !logs.wants_namespace("kube-system"));
+        assert_eq!(logs.options, LogOptions::default());
+        let wrong = config(r#"{"Limits":{"PodLogs":{"LabelSelector":"(" }}}"#);
+        assert_eq!(super::complaints(&wrong)[0].key, "Limits.PodLogs.LabelSelector");
+        assert!(super::plan(&wrong).0.logs.is_none());
+    }
+}

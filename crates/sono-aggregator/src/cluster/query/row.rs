@@ -1,0 +1,197 @@
+//! How each query went: `meta/query-time.json`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sono_types::go_duration;
+
+/// Details of one row that are written; the count says how many there were.
+const DETAILS: usize = 200;
+
+/// One query.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    /// Plural of the resource, or what else was asked for.
+    pub(super) object: String,
+    pub(super) namespace: Option<String>,
+    /// `apiVersion` of the resource, or the selector that was asked with.
+    pub(super) about: Option<(&'static str, String)>,
+    pub(super) start: Timestamp,
+    pub(super) took: Duration,
+    /// How many objects or files there were.
+    pub(super) items: u64,
+    pub(super) failure: Option<Failure>,
+}
+
+/// What a query lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// There is no answer.
+    Whole {
+        message: String,
+        /// The account may not ask: told apart because there tend to be many.
+        forbidden: bool,
+    },
+    /// These parts have none: what, and why.
+    Parts(Vec<(String, String)>),
+}
+
+impl Failure {
+    pub(super) fn whole(message: impl Into<String>) -> Self {
+        Self::Whole {
+            message: message.into(),
+            forbidden: false,
+        }
+    }
+
+    /// Nothing where nothing is missing.
+    pub(super) fn parts(mut parts: Vec<(String, String)>) -> Option<Self> {
+        parts.sort();
+        (!parts.is_empty()).then_some(Self::Parts(parts))
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Whole { message, .. } => message.clone(),
+            Self::Parts(parts) => match parts.as_slice() {
+                [(what, why)] => format!("{what}: {why}"),
+                [(what, why), rest @ ..] => format!("{what}: {why}, and {} more", rest.len()),
+                [] => String::new(),
+            },
+        }
+    }
+}
+
+impl Row {
+    /// The four old keys, and beside them the start, the outcome and what is counted.
+    pub(super) fn to_json(&self) -> Value {
+        let mut row = json!({
+            "queryobj": self.object,
+            "time": go_duration::format(self.took),
+            "start": self.start,
+            "items": self.items,
+            "outcome": match &self.failure {
+                None => "complete",
+                Some(Failure::Parts(_)) => "partial",
+                Some(Failure::Whole { .. }) => "failed",
+            },
+        });
+        if let Some(namespace) = &self.namespace {
+            row["namespace"] = namespace.as_str().into();
+        }
+        if let Some((key, text)) = &self.about {
+            row[*key] = text.as_str().into();
+        }
+        if let Some(failure) = &self.failure {
+            row["error"] = json!({ "message": failure.message() });
+            if let Failure::Parts(parts) = failure {
+                let details: Vec<Value> = parts
+                    .iter()
+                    .take(DETAILS)
+                    .map(|(what, why)| json!({ "part": what, "message": why }))
+                    .collect();
+                row["error"]["count"] = parts.len().into();
+                row["error"]["details"] = details.into();
+            }
+        }
+        row
+    }
+
+    fn name(&self) -> String {
+        match (&self.namespace, &self.about) {
+            (Some(namespace), _) => format!("{} of namespace {namespace}", self.object),
+            (None, Some((_, text))) => format!("{} ({text})", self.object),
+            (None, None) => self.object.clone(),
+        }
+    }
+}
+
+/// A line for each query that lacks something; those that the account may not ask share one.
+pub(super) fn problems(rows: &[Row]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut forbidden: Vec<(String, &str)> = Vec::new();
+    for row in rows {
+        match &row.failure {
+            None => {}
+            Some(Failure::Whole {
+                message,
+                forbidden: true,
+            }) => forbidden.push((row.name(), message)),
+            Some(failure) => lines.push(format!("{}: {}", row.name(), failure.message())),
+        }
+    }
+    match forbidden.as_slice() {
+        [] => {}
+        [(name, message)] => lines.push(format!("{name}: {message}")),
+        [(name, message), rest @ ..] => {
+            lines.push(format!("{name}: {message}, and so are {} more queries", rest.len()));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(object: &str, namespace: Option<&str>, failure: Option<Failure>) -> Row {
+        Row {
+            object: object.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            about: None,
+            start: Timestamp::UNIX_EPOCH,
+            took: Duration::from_micros(1_500),
+            items: 2,
+            failure,
+        }
+    }
+
+    /// W-21: the text of the error is there, in an object as readers of the old form expect it.
+    #[test]
+    fn rows_are_readable_and_a_superset_of_the_old_form() {
+        assert_eq!(
+            row("pods", Some("a"), None).to_json(),
+            json!({"queryobj": "pods", "namespace": "a", "time": "1.5ms", "start": "1970-01-01T00:00:00Z", "items": 2,
+                "outcome": "complete"})
+        );
+        let mut failed = row("nodes", None, Some(Failure::whole("no answer")));
+        failed.about = Some(("apiVersion", "v1".to_owned()));
+        assert_eq!(
+            failed.to_json(),
+            json!({"queryobj": "nodes", "apiVersion": "v1", "time": "1.5ms", "start": "1970-01-01T00:00:00Z", "items": 2,
+                "outcome": "failed", "error": {"message": "no answer"}})
+        );
+        let parts = Failure::parts(vec![("b".to_owned(), "y".to_owned()), ("a".to_owned(), "x".to_owned())]);
+        assert_eq!(
+            row("Nodes", None, parts).to_json()["error"],
+            json!({"message": "a: x, and 1 more", "count": 2,
+                "details": [{"part": "a", "message": "x"}, {"part": "b", "message": "y"}]})
+        );
+        assert_eq!(Failure::parts(Vec::new()), None);
+    }
+
+    #[test]
+    fn refusals_share_a_line() {
+        let refusal = |text: &str| {
+            Some(Failure::Whole {
+                message: text.to_owned(),
+                forbidden: true,
+            })
+        };
+        let rows = [
+            row("pods", Some("a"), refusal("forbidden: 1")),
+            row("pods", Some("b"), Some(Failure::whole("broken"))),
+            row("nodes", None, refusal("forbidden: 2")),
+            row("events", None, None),
+        ];
+        assert_eq!(
+            problems(&rows),
+            [
+                "pods of namespace b: broken",
+                "pods of namespace a: forbidden: 1, and so are 1 more queries"
+            ]
+        );
+        assert_eq!(problems(&rows[2..]), ["nodes: forbidden: 2"]);
+    }
+}
