@@ -164,7 +164,7 @@ async fn put(
         UploadError::Content { .. } => StatusCode::BAD_REQUEST,
         UploadError::Busy(_) | UploadError::Crowded(_) | UploadError::Closed => StatusCode::SERVICE_UNAVAILABLE,
         UploadError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-        UploadError::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        UploadError::Broken { .. } | UploadError::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };
     text(status, &error.to_string())
 }

@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
+use sono_bundle::{ArchiveError, PlaceError, UnpackError};
 use sono_types::{ResultKey, UploadLimits, constants, layout};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -50,7 +51,10 @@ pub(crate) enum UploadError {
     /// 503: too many requests at once, for this result or this plugin.
     #[error("{0}, try again")]
     Crowded(String),
-    /// 500: our disk, or a body that broke off; sending it again may help.
+    /// 500: the body broke off, stalled or took too long; sending it again may help.
+    #[error("error handling result {key}: {reason}")]
+    Broken { key: ResultKey, reason: String },
+    /// 500: our disk; sending it again may help.
     #[error("error handling result {key}: {reason}")]
     Storage { key: ResultKey, reason: String },
     /// 507: there is no room for it.
@@ -98,7 +102,7 @@ impl Receive {
         let key = key.clone();
         match self {
             Self::Content(reason) => (Outcome::Refused(reason.clone()), UploadError::Content { key, reason }),
-            Self::Broken(reason) => (Outcome::Aborted, UploadError::Storage { key, reason }),
+            Self::Broken(reason) => (Outcome::Aborted, UploadError::Broken { key, reason }),
             Self::Storage(reason) => (Outcome::Unstored(reason.clone()), UploadError::Storage { key, reason }),
             Self::Full(reason) => (Outcome::Unstored(reason.clone()), UploadError::Full { key, reason }),
         }
@@ -134,7 +138,8 @@ impl Uploads {
             Ok(()) => tracing::info!(plugin_name = %key.plugin, node = %key.target, "result stored"),
             Err(error) => {
                 tracing::warn!(plugin_name = %key.plugin, node = %key.target, %error, "Result processing error");
-                if !head.waits {
+                // Whoever sends too slowly is not waited for once more.
+                if !head.waits && !matches!(error, UploadError::Broken { .. }) {
                     // The answer would be lost if the connection were closed while the client is still sending.
                     self.drain(&mut stream).await;
                 }
@@ -298,8 +303,12 @@ impl Uploads {
                 limits.max_unpacked_bytes = limits.max_unpacked_bytes.min(left);
                 let unpacked = sono_bundle::place_archive(&file, &destination, &limits).map_err(|error| {
                     let reason = chain(&error);
+                    let too_large = matches!(
+                        error,
+                        PlaceError::Unpack(UnpackError::Archive(ArchiveError::TooLarge { .. }))
+                    );
                     match error.is_content() {
-                        true if squeezed => Receive::Full(format!("{}: {reason}", reserved.limit())),
+                        true if too_large && squeezed => Receive::Full(reserved.limit()),
                         true => Receive::Content(reason),
                         false => Receive::Storage(reason),
                     }

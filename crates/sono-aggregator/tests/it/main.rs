@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod killed;
+mod local;
+mod raw;
+mod refusals;
 mod site;
+mod wire;
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
@@ -14,7 +19,12 @@ use sono_manifest::DriverKind;
 use sono_types::{OverallStatus, UploadLimits, status::plugin_status};
 
 /// Sends a body and returns what came back.
-async fn put(client: &Client, url: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> (u16, String) {
+pub(crate) async fn put(
+    client: &Client,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<reqwest::Body>,
+) -> (u16, String) {
     let mut request = client.put(url).body(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -22,13 +32,13 @@ async fn put(client: &Client, url: &str, headers: &[(&str, &str)], body: impl In
     answer(request).await
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> (u16, String) {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, String) {
     let response = within(request.send()).await.unwrap();
     (response.status().as_u16(), within(response.text()).await.unwrap())
 }
 
 /// Names and contents of all files below a directory.
-fn tree(root: &std::path::Path) -> BTreeMap<String, String> {
+pub(crate) fn tree(root: &std::path::Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut open = vec![root.to_path_buf()];
     while let Some(directory) = open.pop() {
@@ -48,7 +58,7 @@ fn tree(root: &std::path::Path) -> BTreeMap<String, String> {
     files
 }
 
-fn archive(entries: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn archive(entries: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     for (name, content) in entries {
         let mut header = tar::Header::new_gnu();
@@ -64,7 +74,7 @@ fn archive(entries: &[(&str, &str)]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-const GLOBAL: &str = "/api/v1/results/global/p";
+pub(crate) const GLOBAL: &str = "/api/v1/results/global/p";
 
 #[tokio::test]
 async fn a_result_is_stored_once_and_the_run_ends_with_an_archive() {
@@ -97,6 +107,7 @@ async fn a_result_is_stored_once_and_the_run_ends_with_an_archive() {
     assert_eq!(last.tarball.size, fs_err::metadata(&finished.archive).unwrap().len());
 }
 
+/// W-11: and each certificate is for its own plugin.
 #[tokio::test]
 async fn refusals_have_the_protocols_words() {
     let definitions = vec![plugin("p", DriverKind::DaemonSet), plugin("cis-1.8", DriverKind::Job)];
@@ -141,6 +152,7 @@ async fn refusals_have_the_protocols_words() {
     );
 }
 
+/// W-4: names and archive entries that lead outside are refused.
 #[tokio::test]
 async fn hostile_content_is_refused_and_stays_inside_until_a_good_one_follows() {
     let limits = UploadLimits {
@@ -198,6 +210,7 @@ async fn hostile_content_is_refused_and_stays_inside_until_a_good_one_follows() 
     assert_eq!(bundle.read("plugins/p/errors/n1/error.json").unwrap(), None);
 }
 
+/// W-6: what a worker sends when it cannot read its result is no result.
 #[tokio::test]
 async fn a_workers_own_error_is_an_error_result() {
     for headers in [
@@ -222,6 +235,7 @@ async fn a_workers_own_error_is_an_error_result() {
     }
 }
 
+/// W-3: nothing is locked while a body is received.
 #[tokio::test]
 async fn one_silent_client_delays_nobody() {
     let limits = UploadLimits {
@@ -289,6 +303,7 @@ async fn sizes_are_limited() {
     assert!(!run.directory().join("plugins/p/results").exists());
 }
 
+/// W-2: Sonobuoy has no route for the progress of nodes.
 #[tokio::test]
 async fn progress_is_taken_on_both_routes() {
     let definitions = vec![plugin("p", DriverKind::DaemonSet), plugin("q", DriverKind::Job)];

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use sono_aggregator::{
     Addresses, Driver, FailureReport, Finished, Launch, RunError, RunLog, Setup, Site, View, run::Failure,
-    run_to_the_end, system_clock,
+    run_to_the_end, serve_locally, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits};
@@ -93,6 +93,8 @@ impl Driver for TestDriver {
 /// A run whose plugins are launched and wait for results.
 pub(crate) struct TestRun {
     pub(crate) address: SocketAddr,
+    /// Where the loopback listener is; it outlives the run.
+    pub(crate) local: SocketAddr,
     pub(crate) root: tempfile::TempDir,
     pub(crate) statuses: watch::Receiver<RunStatus>,
     launches: Launches,
@@ -118,23 +120,60 @@ pub(crate) fn plugin(name: &str, driver: DriverKind) -> Definition {
     }
 }
 
+/// What a run is about.
+pub(crate) struct Options {
+    pub(crate) definitions: Vec<Definition>,
+    pub(crate) limits: UploadLimits,
+    /// There are nodes `n1` to `n<nodes>`.
+    pub(crate) nodes: usize,
+    pub(crate) config: Config,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            definitions: vec![plugin("p", DriverKind::DaemonSet)],
+            limits: UploadLimits::default(),
+            nodes: 2,
+            config: Config::default(),
+        }
+    }
+}
+
 impl TestRun {
     /// Starts a run on nodes `n1` and `n2` and waits until its plugins are launched.
     pub(crate) async fn start(definitions: Vec<Definition>, limits: UploadLimits) -> Self {
+        Self::begin(Options {
+            definitions,
+            limits,
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// Starts a run and waits until its plugins are launched.
+    pub(crate) async fn begin(options: Options) -> Self {
+        let Options {
+            definitions,
+            limits,
+            nodes,
+            config,
+        } = options;
         sono_tls::install_provider();
         let root = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
+        let view = View::default();
         let (statuses, seen) = watch::channel(RunStatus::default());
         let (launched, mut count) = watch::channel(0);
         let launches = Launches::default();
         let expected = definitions.len();
-        let nodes = ["n1", "n2"].map(|name| NodeFacts {
-            name: name.to_owned(),
+        let node = |number| NodeFacts {
+            name: format!("n{number}"),
             ..NodeFacts::default()
-        });
+        };
         let site = TestSite {
-            nodes: nodes.to_vec(),
+            nodes: (1..=nodes).map(node).collect(),
             launches: Arc::clone(&launches),
             launched,
             statuses,
@@ -142,7 +181,7 @@ impl TestRun {
         let setup = Setup {
             config: Config {
                 uuid: "run".to_owned(),
-                ..Config::default()
+                ..config
             },
             definitions,
             site: Arc::new(site),
@@ -158,8 +197,11 @@ impl TestRun {
             new_session: || SessionId::from_random([7; 8]),
             log: RunLog::new(system_clock()),
             reconcile: true,
-            view: View::default(),
+            view: view.clone(),
         };
+        let local_listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let local = local_listener.local_addr().unwrap();
+        serve_locally(local_listener, view.clone()).unwrap();
         let (shutdown, told) = oneshot::channel();
         let outcome = tokio::spawn(run_to_the_end(setup, async {
             told.await.ok();
@@ -167,6 +209,7 @@ impl TestRun {
         within(count.wait_for(|count| *count == expected)).await.unwrap();
         Self {
             address,
+            local,
             root,
             statuses: seen,
             launches,
@@ -175,14 +218,19 @@ impl TestRun {
         }
     }
 
-    /// A client with this plugin's certificate.
-    pub(crate) fn client(&self, plugin: &str) -> reqwest::Client {
+    /// TLS with this plugin's certificate.
+    pub(crate) fn tls(&self, plugin: &str) -> rustls::ClientConfig {
         let launches = self.launches.lock().unwrap();
         let launch = &launches[&PluginName::parse(plugin).unwrap()];
         let identity = &launch.identity;
-        let tls = sono_tls::client_config(&launch.ca_pem, &identity.certificate_pem, &identity.key_pem).unwrap();
+        sono_tls::client_config(&launch.ca_pem, &identity.certificate_pem, &identity.key_pem).unwrap()
+    }
+
+    /// A client with this plugin's certificate.
+    pub(crate) fn client(&self, plugin: &str) -> reqwest::Client {
         reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(self.tls(plugin))
+            .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
             .unwrap()

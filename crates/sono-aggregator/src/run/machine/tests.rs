@@ -77,6 +77,7 @@ fn launch(plugin: &str, deadline: i64) -> Effect {
     }
 }
 
+/// W-25: collecting ends in `post-processing` whether or not something failed.
 #[test]
 fn a_group_starts_the_moment_the_one_before_is_settled() {
     let mut run = Shown::new(vec![
@@ -141,6 +142,7 @@ fn time_limits_count_from_the_plugins_own_launch() {
     assert!(run.timed_out());
 }
 
+/// W-7: on every node, at once.
 #[test]
 fn a_launch_failure_reaches_every_expected_result() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);

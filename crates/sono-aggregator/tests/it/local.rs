@@ -1,0 +1,121 @@
+//! The loopback listener: whole status, archive with ranges, partial results.
+
+use reqwest::{Client, Response};
+use serde_json::Value;
+use sono_types::{RunStatus, routes};
+
+use crate::{
+    put,
+    site::{Options, TestRun, within},
+};
+
+async fn get(run: &std::net::SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
+    let mut request = Client::new().get(format!("http://{run}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    within(request.send()).await.unwrap()
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn partial_results_while_it_goes_on_and_the_archive_afterwards() {
+    let run = TestRun::begin(Options::default()).await;
+    let (client, local) = (run.client("p"), run.local);
+    let by_node = |node: &str| run.url(&format!("/api/v1/results/by-node/{node}/p"));
+    let (first, second) = (by_node("n1"), by_node("n2"));
+    assert_eq!(get(&local, routes::LOCAL_ARCHIVE, &[]).await.status(), 404);
+    assert_eq!(put(&client, &first, &[], "one").await.0, 200);
+
+    let partial = get(&local, routes::LOCAL_PARTIAL, &[]).await;
+    assert_eq!(partial.status(), 200);
+    assert_eq!(
+        header(&partial, "content-disposition"),
+        "attachment; filename=\"partial_run.tar.gz\""
+    );
+    let bytes = within(partial.bytes()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("partial.tar.gz");
+    fs_err::write(&file, &bytes).unwrap();
+    let bundle = sono_bundle::Bundle::open(&file).unwrap();
+    assert_eq!(
+        bundle.read("plugins/p/results/n1/result").unwrap().as_deref(),
+        Some(b"one".as_slice())
+    );
+
+    assert_eq!(put(&client, &second, &[], "two").await.0, 200);
+    let (outcome, _root) = run.finished().await;
+    let finished = outcome.unwrap();
+    let whole = fs_err::read(&finished.archive).unwrap();
+    let tarball = &finished.status.tarball;
+
+    // The listener outlives the run.
+    let status: RunStatus = get(&local, routes::LOCAL_STATUS, &[]).await.json().await.unwrap();
+    assert_eq!(status, finished.status);
+    assert_eq!(get(&local, routes::LOCAL_PARTIAL, &[]).await.status(), 404);
+    let got = get(&local, routes::LOCAL_ARCHIVE, &[]).await;
+    let etag = format!("\"{}\"", tarball.sha256);
+    assert_eq!(got.status(), 200);
+    assert_eq!(header(&got, "etag"), etag);
+    assert_eq!(header(&got, "accept-ranges"), "bytes");
+    assert_eq!(header(&got, "content-length"), whole.len().to_string());
+    assert_eq!(
+        header(&got, "content-disposition"),
+        format!("attachment; filename=\"{}\"", tarball.name)
+    );
+    assert_eq!(within(got.bytes()).await.unwrap(), whole);
+
+    let head = Client::new().head(format!("http://{local}{}", routes::LOCAL_ARCHIVE));
+    let head = within(head.send()).await.unwrap();
+    assert_eq!(header(&head, "content-length"), whole.len().to_string());
+    assert_eq!(within(head.bytes()).await.unwrap().len(), 0);
+
+    let rest = get(
+        &local,
+        routes::LOCAL_ARCHIVE,
+        &[("Range", "bytes=10-"), ("If-Range", &etag)],
+    )
+    .await;
+    assert_eq!(rest.status(), 206);
+    assert_eq!(
+        header(&rest, "content-range"),
+        format!("bytes 10-{}/{}", whole.len() - 1, whole.len())
+    );
+    assert_eq!(within(rest.bytes()).await.unwrap(), whole[10..]);
+    let outside = get(&local, routes::LOCAL_ARCHIVE, &[("Range", "bytes=99999999-")]).await;
+    assert_eq!(outside.status(), 416);
+    assert_eq!(header(&outside, "content-range"), format!("bytes */{}", whole.len()));
+    // A part of another archive is no use: it gets this one from the start.
+    let other = get(
+        &local,
+        routes::LOCAL_ARCHIVE,
+        &[("Range", "bytes=10-"), ("If-Range", "\"other\"")],
+    )
+    .await;
+    assert_eq!(other.status(), 200);
+    assert_eq!(within(other.bytes()).await.unwrap(), whole);
+}
+
+#[tokio::test]
+async fn the_whole_status_has_every_row() {
+    let run = TestRun::begin(Options {
+        nodes: 3000,
+        ..Options::default()
+    })
+    .await;
+    let rows = async {
+        loop {
+            let status: Value = get(&run.local, routes::LOCAL_STATUS, &[]).await.json().await.unwrap();
+            if let Some(rows) = status["plugins"].as_array() {
+                return rows.len();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(within(rows).await, 3000);
+    let other = get(&run.local, "/api/v1/results/global/p", &[]).await;
+    assert_eq!(other.status(), 404);
+}

@@ -1,0 +1,256 @@
+//! Limits and failures: each is refused with its own words, and none holds the run.
+
+use std::{io::Write as _, time::Duration};
+
+use sono_manifest::DriverKind;
+use sono_types::{Config, UploadLimits, config::Server, constants, status::plugin_status};
+
+use crate::{
+    GLOBAL, archive, put,
+    raw::{connect, exchange},
+    site::{Options, TestRun, plugin, within},
+};
+
+const NODE: &str = "/api/v1/results/by-node/n1/p";
+const GZIP: [(&str, &str); 1] = [("Content-Type", "application/gzip")];
+
+async fn limited(limits: UploadLimits) -> TestRun {
+    TestRun::begin(Options {
+        limits,
+        ..Options::default()
+    })
+    .await
+}
+
+/// W-44: entries, bytes, ratio and names of an archive, bytes on disk: each limit has its message.
+#[tokio::test]
+async fn every_limit_has_its_own_message() {
+    let small = || UploadLimits {
+        max_entries: 2,
+        max_unpacked_bytes: 100_000,
+        max_ratio: 5,
+        ratio_floor_bytes: 10_000,
+        max_name_bytes: 20,
+        max_total_bytes: 60_000,
+        ..UploadLimits::DEFAULT
+    };
+    let run = limited(small()).await;
+    let client = run.client("p");
+    let url = run.url(NODE);
+    let noise: String = (0..70_000_u32)
+        .map(|number| char::from(b'a' + u8::try_from(number.wrapping_mul(2_654_435_761) >> 28).unwrap()))
+        .collect();
+    let many = archive(&[("a", ""), ("b", ""), ("c", "")]);
+    let repeated = archive(&[("a", &"x".repeat(50_000))]);
+    let long = archive(&[(&"n".repeat(30), "x")]);
+    for (headers, body, status, expected) in [
+        (GZIP.as_slice(), many, 400, "archive has more than 2 entries"),
+        (&GZIP, repeated, 400, "unpacks to more than 5 times its size"),
+        (&GZIP, long, 400, "longer than 20 bytes"),
+        (
+            &GZIP,
+            archive(&[("a", &noise), ("b", &noise)]),
+            507,
+            "would take more than the limit of 60000 bytes",
+        ),
+        (
+            &[],
+            noise.clone().into_bytes(),
+            507,
+            "would take more than the limit of 60000 bytes",
+        ),
+    ] {
+        let (got, text) = put(&client, &url, headers, body).await;
+        assert_eq!(got, status, "{text}");
+        assert!(
+            text.starts_with("error handling result p/n1: ") && text.contains(expected),
+            "{expected}: {text}"
+        );
+    }
+    // Nothing of what was refused takes up room.
+    assert_eq!(
+        put(&client, &url, &[], noise[..50_000].to_owned()).await,
+        (200, String::new())
+    );
+}
+
+/// W-44: a body that drips for ever.
+#[tokio::test]
+async fn a_body_has_a_time_limit_as_a_whole() {
+    let run = limited(UploadLimits {
+        max_body_time: Duration::from_secs(1),
+        ..UploadLimits::DEFAULT
+    })
+    .await;
+    let drops = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Some((Ok::<_, std::io::Error>("x"), ()))
+    });
+    let body = reqwest::Body::wrap_stream(drops);
+    let (status, text) = put(&run.client("p"), &run.url(NODE), &[], body).await;
+    assert_eq!(status, 500);
+    assert!(
+        text.starts_with("error handling result p/n1: the body took longer than the limit of 1 s, "),
+        "{text}"
+    );
+    assert_eq!(put(&run.client("p"), &run.url(NODE), &[], "x").await.0, 200);
+}
+
+#[tokio::test]
+async fn one_result_is_not_received_many_times_at_once() {
+    let run = limited(UploadLimits {
+        max_uploads_per_result: 1,
+        ..UploadLimits::DEFAULT
+    })
+    .await;
+    let mut stalled = connect(&run, run.tls("p")).await.unwrap();
+    let head = format!("PUT {NODE} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nbegin");
+    stalled.write_all(head.as_bytes()).unwrap();
+    let incoming = run.root.path().join(".incoming-run");
+    let arrived = async {
+        while fs_err::read_dir(&incoming).unwrap().next().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(arrived).await;
+    assert_eq!(
+        put(&run.client("p"), &run.url(NODE), &[], "x").await,
+        (
+            503,
+            "result p/n1 is being sent 1 times already, which is the limit, try again\n".to_owned()
+        )
+    );
+    drop(stalled);
+}
+
+/// W-40: whoever is refused sees why, even in the middle of a large body.
+#[tokio::test]
+async fn refused_bodies_are_read_up_to_a_bound() {
+    let run = limited(UploadLimits {
+        max_drain_bytes: 32 << 20,
+        ..UploadLimits::DEFAULT
+    })
+    .await;
+    let client = run.client("p");
+    let large = vec![b'x'; 16 << 20];
+    let unexpected = run.url("/api/v1/results/by-node/n9/p");
+    assert_eq!(
+        put(&client, &unexpected, &[], large.clone()).await,
+        (403, "result p/n9 unexpected\n".to_owned())
+    );
+    assert_eq!(put(&client, &run.url(NODE), &[], "x").await.0, 200);
+    assert_eq!(
+        put(&client, &run.url(NODE), &[], large).await,
+        (409, "result p/n1 already received\n".to_owned())
+    );
+    // Asked first, the answer comes before the body.
+    let line = "PUT /api/v1/results/by-node/n9/p HTTP/1.1";
+    let asks = exchange(&run, "p", &[line, "Content-Length: 5", "Expect: 100-continue"], b"").await;
+    assert_eq!((asks.status, asks.body.as_str()), (403, "result p/n9 unexpected\n"));
+}
+
+/// W-0, W-5: a result that cannot be stored is an error after the worker's three tries, and the run ends.
+#[tokio::test]
+async fn a_result_that_cannot_be_stored_ends_as_an_error() {
+    let run = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
+    // A file where the results' directory should be.
+    fs_err::create_dir_all(run.directory().join("plugins/p")).unwrap();
+    fs_err::write(run.directory().join("plugins/p/results"), "in the way").unwrap();
+    let (client, url) = (run.client("p"), run.url(GLOBAL));
+    for _ in 0..3 {
+        let (status, text) = put(&client, &url, &[], "content").await;
+        assert_eq!(status, 500);
+        assert!(text.starts_with("error handling result p/global: "), "{text}");
+    }
+    let (outcome, _root) = run.finished().await;
+    let finished = outcome.unwrap();
+    assert_eq!(finished.status.rows()[0].status, plugin_status::FAILED);
+    let bundle = sono_bundle::Bundle::open(&finished.archive).unwrap();
+    let error = bundle.read("plugins/p/errors/global/error.json").unwrap().unwrap();
+    let error: serde_json::Value = serde_json::from_slice(&error).unwrap();
+    assert!(
+        error["error"].as_str().unwrap().contains("plugins/p/results"),
+        "{error}"
+    );
+}
+
+/// W-0: the deadlock of the reference: a plain file that says it is gzip, sent as often as a worker does, and once more.
+#[tokio::test]
+async fn a_plain_file_that_says_it_is_gzip_blocks_nobody() {
+    let run = limited(UploadLimits::DEFAULT).await;
+    let client = run.client("p");
+    for _ in 0..4 {
+        assert_eq!(put(&client, &run.url(NODE), &GZIP, "no gzip").await.0, 400);
+    }
+    let other = run.url("/api/v1/results/by-node/n2/p");
+    assert_eq!(put(&client, &other, &[], "x").await.0, 200);
+    let (outcome, _root) = run.finished().await;
+    let rows: Vec<String> = outcome
+        .unwrap()
+        .status
+        .rows()
+        .iter()
+        .map(|row| row.status.clone())
+        .collect();
+    assert_eq!(rows, [plugin_status::FAILED, plugin_status::COMPLETE]);
+}
+
+/// W-29: the time limit settles everything, with a client that stalls in the middle of its body.
+#[tokio::test]
+async fn a_stalled_upload_does_not_outlive_the_time_limit() {
+    let run = TestRun::begin(Options {
+        config: Config {
+            server: Server {
+                timeout_seconds: 1,
+                ..Config::default().server
+            },
+            ..Config::default()
+        },
+        ..Options::default()
+    })
+    .await;
+    let mut stalled = connect(&run, run.tls("p")).await.unwrap();
+    let head = format!("PUT {NODE} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nbegin");
+    stalled.write_all(head.as_bytes()).unwrap();
+    let (outcome, _root) = run.finished().await;
+    let finished = outcome.unwrap();
+    assert!(
+        finished
+            .status
+            .rows()
+            .iter()
+            .all(|row| row.status == plugin_status::FAILED)
+    );
+    let bundle = sono_bundle::Bundle::open(&finished.archive).unwrap();
+    for node in ["n1", "n2"] {
+        let error = bundle
+            .read(&format!("plugins/p/errors/{node}/error.json"))
+            .unwrap()
+            .unwrap();
+        let error: serde_json::Value = serde_json::from_slice(&error).unwrap();
+        assert_eq!(error["error"], constants::TIMEOUT_MESSAGE);
+    }
+    drop(stalled);
+}
+
+/// W-23: an address that is taken ends the program at once, before it asks the cluster for anything.
+#[tokio::test]
+async fn a_taken_address_is_noticed_at_once() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let text = serde_json::json!({"Server": {"bindaddress": "127.0.0.1", "bindport": port}, "PluginSearchPath": []});
+    fs_err::write(&config, text.to_string()).unwrap();
+    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_sono-aggregator"));
+    program
+        .arg("aggregator")
+        .env_clear()
+        .env("SONOBUOY_CONFIG", &config)
+        .current_dir(folder.path())
+        .kill_on_drop(true);
+    let output = within(program.output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains(&format!("listening on 127.0.0.1:{port}: ")), "{told}");
+}
