@@ -18,6 +18,7 @@ use crate::{
     engine::RunError,
     journal::{Journal, Opened},
     local::View,
+    progress_file,
     run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run},
 };
 
@@ -51,6 +52,8 @@ pub(crate) struct Beginning {
     /// Where bodies are received.
     pub(crate) incoming: PathBuf,
     pub(crate) journal: Journal,
+    /// What plugins last said of their progress.
+    pub(crate) progress: PathBuf,
     pub(crate) authority: Authority,
     pub(crate) drivers: Drivers,
     pub(crate) run: Run,
@@ -67,12 +70,12 @@ pub(crate) enum Found {
     Over(RunStatus),
 }
 
-/// Name of a run's journal. Without an identity in the configuration there is one run a directory.
-fn journal_name(uuid: &str) -> String {
+/// Name of a file that outlives the run's process. Without an identity in the configuration there is one run a directory.
+fn lasting_name(what: &str, uuid: &str) -> String {
     if uuid.is_empty() {
-        ".sono-journal".to_owned()
+        format!(".sono-{what}")
     } else {
-        format!(".sono-journal-{uuid}")
+        format!(".sono-{what}-{uuid}")
     }
 }
 
@@ -91,7 +94,8 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
     } = start;
     constants::ARCHIVE_VERSION.clone_into(&mut config.version);
     prepare(&root)?;
-    let path = root.join(journal_name(&config.uuid));
+    let path = root.join(lasting_name("journal", &config.uuid));
+    let progress = root.join(lasting_name("progress", &config.uuid));
     let opened = tokio::task::spawn_blocking(move || Journal::open(&path)).await;
     let Opened { journal, records } = opened
         .map_err(|error| RunError::Record(error.to_string()))?
@@ -124,6 +128,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         // What is packed is not needed any more; it may be gone already.
         fs_err::remove_dir_all(&directory).ok();
         fs_err::remove_dir_all(&incoming).ok();
+        fs_err::remove_file(&progress).ok();
         view.seal(&archive, &status.tarball);
         return Ok(Found::Over(status.clone()));
     }
@@ -187,6 +192,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
             records.splice(end..end, missed);
         }
         let mut run = Run::recover(plans, policy, &records);
+        run.restore_progress(progress_file::read(&progress));
         let effects = run.resume(now);
         (run, effects, bytes_below(&directory.join("plugins")))
     };
@@ -196,6 +202,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         directory,
         incoming,
         journal,
+        progress,
         authority,
         drivers,
         run,
@@ -309,7 +316,7 @@ mod tests {
 
     #[test]
     fn runs_of_one_volume_have_journals_of_their_own() {
-        assert_eq!(journal_name("a-b"), ".sono-journal-a-b");
-        assert_eq!(journal_name(""), ".sono-journal");
+        assert_eq!(lasting_name("journal", "a-b"), ".sono-journal-a-b");
+        assert_eq!(lasting_name("journal", ""), ".sono-journal");
     }
 }

@@ -39,6 +39,7 @@ use crate::{
     journal::{Journal, JournalError},
     limit::LimitedAcceptor,
     local::View,
+    progress_file::ProgressFile,
     publish,
     run::{Effect, Event, Failure, Record, Run},
     run_log::RunLog,
@@ -251,6 +252,7 @@ async fn collect(
         directory,
         incoming,
         journal,
+        progress: progress_path,
         authority,
         drivers,
         mut run,
@@ -291,6 +293,7 @@ async fn collect(
     };
     let mut tasks = Tasks::default();
     let mut snapshots = Snapshots::new(board);
+    let mut progress = ProgressFile::new(progress_path.clone());
     let mut reply = None;
     let ended = loop {
         let mut records = Vec::new();
@@ -303,6 +306,7 @@ async fn collect(
                     tasks.record(directory.join(layout::errors_dir(&key)), &key, failure);
                 }
                 Effect::Record(record) => records.push(record),
+                Effect::Progressed => progress.mark(),
                 Effect::Publish => snapshots.mark(),
                 Effect::Finish => {
                     tasks.written().await;
@@ -324,6 +328,7 @@ async fn collect(
         }
         write(&journal, records, reply.take());
         snapshots.show_if_due(&run);
+        progress.write_if_due(&run);
         let finished = async {
             match tasks.finish.as_mut() {
                 Some(task) => task.await,
@@ -338,6 +343,7 @@ async fn collect(
             }
             () = until(run.next_deadline(), &clock) => run.handle(clock(), Event::Tick),
             () = snapshots.due() => Vec::new(),
+            () = progress.due() => Vec::new(),
             outcome = finished => break outcome.unwrap_or_else(|error| Err(error.to_string())),
             ended = &mut server.task => {
                 let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
@@ -345,6 +351,7 @@ async fn collect(
             }
             () = &mut shutdown => {
                 log.detach();
+                tokio::time::timeout(LAST_WORDS, progress.close(&run)).await.ok();
                 if !site.outlives_the_process() {
                     // Nothing could take these plugins up again.
                     tokio::time::timeout(LAST_WORDS, finish::clean_up(&launcher.drivers)).await.ok();
@@ -366,8 +373,10 @@ async fn collect(
         Err(_) => run.handle(clock(), Event::Broken),
     };
     let status = run.status();
-    // Best effort: what is left there is no result any more.
+    // Best effort: what is left there is no result any more, and all progress is in the status.
     fs_err::remove_dir_all(&incoming).ok();
+    progress.close(&run).await;
+    fs_err::remove_file(&progress_path).ok();
     let (tarball, problems): (TarInfo, usize) = ended.map_err(|reason| {
         board.show(status.clone());
         RunError::Pack {
@@ -415,11 +424,7 @@ type Reply = Box<dyn FnOnce() + Send>;
 /// Journals what has to survive. A result that is acknowledged is in place and synced by itself; should its record not
 /// find room, a later process sees the result in its place.
 fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
-    let lasting = records.iter().any(|record| !matches!(record, Record::Progress { .. }));
-    if !lasting {
-        if !records.is_empty() {
-            journal.append(records, None);
-        }
+    if records.is_empty() {
         if let Some(reply) = reply {
             reply();
         }

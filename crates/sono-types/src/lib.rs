@@ -9,6 +9,7 @@ pub mod constants;
 pub mod env;
 pub mod exit;
 pub mod files;
+pub mod fold;
 pub mod go_duration;
 pub mod ids;
 pub mod item;
@@ -22,6 +23,7 @@ pub mod yaml;
 
 pub use config::Config;
 pub use files::ResultFiles;
+pub use fold::fold as fold_status;
 pub use ids::{NodeName, PluginName, ResultKey, SessionId, Target};
 pub use item::{Item, ResultFormat};
 pub use limits::UploadLimits;

@@ -2,14 +2,12 @@
 //! and every watch event carries it: it is kept far below (weakness W-10).
 
 use serde_json::Error;
-use sono_types::RunStatus;
-
-use crate::fold::fold;
+use sono_types::{RunStatus, fold_status};
 
 /// Bytes of the text at most.
 const LIMIT: usize = 64 << 10;
 
 /// The status as JSON, folded where it would be too long.
 pub(super) fn text(status: &RunStatus) -> Result<String, Error> {
-    serde_json::to_string(&fold(status, LIMIT))
+    serde_json::to_string(&fold_status(status, LIMIT))
 }

@@ -8,9 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use sono_types::{RunStatus, constants, exit, routes};
-
-use crate::fold_status;
+use sono_types::{RunStatus, constants, exit, fold_status, routes};
 
 /// How long the aggregator may take for each step.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -140,6 +140,8 @@ pub enum Effect {
     },
     /// Write this into the journal; what is answered now is answered once it is on disk.
     Record(Record),
+    /// Keep what plugins say of their progress; see [`Run::progress`](super::Run::progress).
+    Progressed,
     /// The status changed.
     Publish,
     /// All results are in: query, post-process, pack.

@@ -181,9 +181,9 @@ impl Run {
             }
             Event::Failed { key, failure } => self.fail(&key, failure, &mut effects),
             Event::Progress { key, update } => {
-                let update = ProgressUpdate::fold(self.progress.remove(&key), update);
-                self.progress.insert(key.clone(), update.clone());
-                effects.push(Effect::Record(Record::Progress { key, update }));
+                let folded = ProgressUpdate::fold(self.progress.remove(&key), update);
+                self.progress.insert(key, folded);
+                effects.push(Effect::Progressed);
             }
             Event::Tick => {
                 self.time_out(at, &mut effects);

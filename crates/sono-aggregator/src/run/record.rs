@@ -1,8 +1,9 @@
-//! What of a run must survive its process: the entries of the journal. Replaying them gives the run back.
+//! What of a run must survive its process: the entries of the journal. Replaying them gives the run back, but for
+//! progress, which is kept beside it: updates come all the time and each replaces the one before.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus, SessionId, Target};
+use sono_types::{PluginName, ResultKey, RunStatus, SessionId, Target};
 
 use super::event::Failure;
 
@@ -34,13 +35,6 @@ pub enum Record {
         key: ResultKey,
         /// Why there is none.
         failure: Failure,
-    },
-    /// Progress as it is kept, that is folded. Lost progress is no loss: the next update replaces it.
-    Progress {
-        /// From where.
-        key: ResultKey,
-        /// What is kept.
-        update: ProgressUpdate,
     },
     /// All results are in or failed; no more are taken.
     Finishing,

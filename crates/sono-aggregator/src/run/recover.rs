@@ -1,7 +1,9 @@
 //! Taking up a run that another process began.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use sono_types::OverallStatus;
+use sono_types::{OverallStatus, ProgressUpdate, ResultKey};
 
 use super::{
     event::{Effect, Plan, Policy},
@@ -19,6 +21,17 @@ impl Run {
         }
         run.recount();
         run
+    }
+
+    /// What plugins last said of their progress.
+    pub fn progress(&self) -> &BTreeMap<ResultKey, ProgressUpdate> {
+        &self.progress
+    }
+
+    /// Takes up what plugins last said; of results that nobody expects nothing is kept.
+    pub fn restore_progress(&mut self, progress: BTreeMap<ResultKey, ProgressUpdate>) {
+        let expected = progress.into_iter().filter(|(key, _)| self.ledger.state(key).is_some());
+        self.progress = expected.collect();
     }
 
     fn replay(&mut self, record: &Record) {
@@ -42,11 +55,6 @@ impl Run {
             Record::Failed { key, failure } => {
                 self.failures.insert(key.clone(), failure.clone());
                 self.ledger.restore(key, State::Failed);
-            }
-            Record::Progress { key, update } => {
-                if self.expects(key) {
-                    self.progress.insert(key.clone(), update.clone());
-                }
             }
             Record::Finishing => {
                 self.started = true;

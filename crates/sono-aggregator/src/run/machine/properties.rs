@@ -94,7 +94,11 @@ impl Said {
                     let all = plans.iter().flat_map(|plan| &plan.expected);
                     assert!(all.into_iter().all(|key| self.states.contains_key(key)), "not settled");
                 }
-                Effect::Adopt { .. } | Effect::StopMonitor(_) | Effect::RecordError { .. } | Effect::Publish => {}
+                Effect::Progressed
+                | Effect::Adopt { .. }
+                | Effect::StopMonitor(_)
+                | Effect::RecordError { .. }
+                | Effect::Publish => {}
             }
         }
     }
@@ -198,7 +202,8 @@ proptest! {
                 Step::Tick => run.handle(now, Event::Tick),
             };
             said.take(effects, &plans);
-            let again = Run::recover(plans.clone(), policy.clone(), &said.records);
+            let mut again = Run::recover(plans.clone(), policy.clone(), &said.records);
+            again.restore_progress(run.progress().clone());
             prop_assert_eq!(again.status(), run.status());
         }
         if tickets_end {

@@ -40,7 +40,8 @@ impl DerefMut for Shown {
 
 fn acts(effects: Vec<Effect>) -> Vec<Effect> {
     let acts = effects.into_iter();
-    acts.filter(|effect| !matches!(effect, Effect::Record(_))).collect()
+    acts.filter(|effect| !matches!(effect, Effect::Record(_) | Effect::Progressed))
+        .collect()
 }
 
 fn name(text: &str) -> PluginName {

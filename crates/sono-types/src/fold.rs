@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use sono_types::{
+use crate::{
     PluginStatus, ProgressUpdate, RunStatus, item,
     status::{folded_node, plugin_status},
 };
+use serde::Serialize;
 
 /// How many names of failed tests a row of a folded status keeps; the others keep their place in the count.
 const NAMES: usize = 10;
@@ -193,9 +193,9 @@ fn size(value: &impl Serialize) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sono_types::OverallStatus;
 
     use super::*;
+    use crate::OverallStatus;
 
     fn row(plugin: &str, node: usize, status: &str, result: &str) -> PluginStatus {
         PluginStatus {
@@ -287,7 +287,7 @@ mod tests {
                 let mut counts: BTreeMap<(String, String, String), usize> = BTreeMap::new();
                 for row in status.rows() {
                     let key = (row.plugin.clone(), row.status.clone(), row.result_status.clone());
-                    *counts.entry(key).or_default() += sono_types::status::folded_count(&row.node).unwrap_or(1);
+                    *counts.entry(key).or_default() += crate::status::folded_count(&row.node).unwrap_or(1);
                 }
                 counts
             };
