@@ -10,7 +10,8 @@ mod plan;
 mod row;
 
 use std::{
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -26,7 +27,7 @@ use sono_types::{Config, constants, layout};
 
 pub(crate) use self::plan::complaints;
 use self::{
-    file::{ListFile, Names, is_segment, write_json},
+    file::{ByNamespace, ListFile, Names, is_segment, write_json},
     plan::Plan,
     row::{Failure, Row},
 };
@@ -34,6 +35,8 @@ use crate::{Clock, upload::chain};
 
 /// Steps at the same time; how many requests they make is the reader's to say.
 const AT_ONCE: usize = 16;
+/// Up to so many namespaces are listed one by one, which needs no right to list all.
+const FEW: usize = 10;
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_mins(30);
 
@@ -99,6 +102,8 @@ impl Queries<'_> {
         let mut rows = std::mem::take(&mut found.1);
         rows.extend(namespaces.1);
         let namespaces = namespaces.0;
+        let wanted = namespaces.iter().filter(|namespace| plan.wants_namespace(namespace));
+        let wanted: Vec<String> = wanted.cloned().collect();
         let mut steps: Vec<BoxFuture<'_, Vec<Row>>> = Vec::new();
         // The long ones first: they run beside all others.
         if let Some(logs) = &plan.logs {
@@ -126,10 +131,19 @@ impl Queries<'_> {
         for resource in found.0.iter().filter(|resource| !resource.namespaced) {
             steps.push(self.step(&resource.plural, Some(resource), None, self.list(resource, None)));
         }
-        for namespace in namespaces.iter().filter(|namespace| plan.wants_namespace(namespace)) {
-            for resource in found.0.iter().filter(|resource| resource.namespaced) {
-                let list = self.list(resource, Some(namespace));
-                steps.push(self.step(&resource.plural, Some(resource), Some(namespace), list));
+        // One list of everything is less work for the server than a hundred small ones, where most of it is wanted.
+        let at_once = wanted.len() > FEW && wanted.len() * 2 > namespaces.len();
+        let namespaced: Vec<&Resource> = found.0.iter().filter(|resource| resource.namespaced).collect();
+        if at_once {
+            for resource in &namespaced {
+                steps.push(Box::pin(self.list_all(resource, &wanted)));
+            }
+        } else {
+            for namespace in &wanted {
+                for resource in &namespaced {
+                    let list = self.list(resource, Some(namespace));
+                    steps.push(self.step(&resource.plural, Some(resource), Some(namespace), list));
+                }
             }
         }
         let numbered: Vec<BoxFuture<'_, (usize, Vec<Row>)>> = steps
@@ -209,37 +223,78 @@ impl Queries<'_> {
         })
     }
 
-    async fn list(&self, resource: &Resource, namespace: Option<&str>) -> Found {
-        let Resource {
-            group,
-            version,
-            plural,
-            kind: _,
-            namespaced: _,
-        } = resource;
-        let target = self.directory.join(match namespace {
-            Some(namespace) => layout::namespaced_resource(namespace, group, version, plural),
-            None => layout::cluster_resource(group, version, plural),
-        });
-        // There, even if nothing is found.
-        if let Some(parent) = target.parent()
-            && let Err(error) = fs_err::create_dir_all(parent)
-        {
-            return (0, Some(Failure::whole(error.to_string())));
+    /// Lists all namespaces in one, or where the account may not, one by one.
+    async fn list_all(&self, resource: &Resource, namespaces: &[String]) -> Vec<Row> {
+        let work = async {
+            for namespace in namespaces {
+                let Resource {
+                    group, version, plural, ..
+                } = resource;
+                if let Err(error) = self.make_room(&layout::namespaced_resource(namespace, group, version, plural)) {
+                    return (0, Some(error));
+                }
+            }
+            let sink = ByNamespace::new(self.directory, resource, namespaces);
+            match self.reader.list(&self.request(resource, None), sink).await {
+                Ok((files, end)) => self.finished(files.finish(&end)),
+                Err(error) => (0, Some(failure(&error))),
+            }
+        };
+        let rows = self.step(&resource.plural, Some(resource), None, work).await;
+        let refused = |row: &Row| matches!(row.failure, Some(Failure::Whole { forbidden: true, .. }));
+        if !rows.iter().any(refused) {
+            return rows;
         }
-        let request = ListRequest {
+        let mut rows = Vec::new();
+        for namespace in namespaces {
+            let list = self.list(resource, Some(namespace));
+            rows.extend(self.step(&resource.plural, Some(resource), Some(namespace), list).await);
+        }
+        rows
+    }
+
+    fn request(&self, resource: &Resource, namespace: Option<&str>) -> ListRequest {
+        ListRequest {
             path: resource.path(namespace),
             labels: self.plan.labels.clone(),
             fields: String::new(),
+        }
+    }
+
+    /// Makes the directory of a file: there, even if nothing is found.
+    fn make_room(&self, name: &str) -> Result<PathBuf, Failure> {
+        let target = self.directory.join(name);
+        match target.parent().map(fs_err::create_dir_all) {
+            Some(Err(error)) => Err(Failure::whole(error.to_string())),
+            Some(Ok(())) | None => Ok(target),
+        }
+    }
+
+    fn finished(&self, finished: io::Result<(u64, Redactions)>) -> Found {
+        match finished {
+            Ok((items, redactions)) => {
+                self.redacted(redactions);
+                (items, None)
+            }
+            Err(error) => (0, Some(Failure::whole(error.to_string()))),
+        }
+    }
+
+    async fn list(&self, resource: &Resource, namespace: Option<&str>) -> Found {
+        let Resource {
+            group, version, plural, ..
+        } = resource;
+        let target = self.make_room(&match namespace {
+            Some(namespace) => layout::namespaced_resource(namespace, group, version, plural),
+            None => layout::cluster_resource(group, version, plural),
+        });
+        let target = match target {
+            Ok(target) => target,
+            Err(failure) => return (0, Some(failure)),
         };
-        match self.reader.list(&request, ListFile::new(target, resource)).await {
-            Ok((file, end)) => match file.finish(&end) {
-                Ok((items, redactions)) => {
-                    self.redacted(redactions);
-                    (items, None)
-                }
-                Err(error) => (0, Some(Failure::whole(error.to_string()))),
-            },
+        let file = ListFile::new(target, resource);
+        match self.reader.list(&self.request(resource, namespace), file).await {
+            Ok((file, end)) => self.finished(file.finish(&end)),
             Err(error) => (0, Some(failure(&error))),
         }
     }

@@ -1,6 +1,7 @@
 //! Answers as files.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
@@ -10,7 +11,8 @@ use sono_kube::{
     query::{ListEnd, Resource, Sink},
     redact::{Redactions, redact},
 };
-use tempfile::NamedTempFile;
+use sono_types::layout;
+use tempfile::{NamedTempFile, TempPath};
 
 /// A list on its way to its file. Objects are as the server has them, without `managedFields` and secrets, and each says
 /// what it is: inside of lists the API server leaves that out.
@@ -19,9 +21,28 @@ pub(super) struct ListFile {
     target: PathBuf,
     api_version: String,
     kind: String,
-    file: Option<BufWriter<NamedTempFile>>,
+    file: Option<Writing>,
     items: u64,
     redactions: Redactions,
+}
+
+#[derive(Debug)]
+enum Writing {
+    Open(BufWriter<NamedTempFile>),
+    /// Closed in the middle: there are more lists than files that can be open.
+    Parked(TempPath),
+}
+
+impl Writing {
+    fn open(self) -> io::Result<BufWriter<NamedTempFile>> {
+        match self {
+            Self::Open(file) => Ok(file),
+            Self::Parked(path) => {
+                let file = fs_err::OpenOptions::new().append(true).open(&path)?.into_parts().0;
+                Ok(BufWriter::new(NamedTempFile::from_parts(file, path)))
+            }
+        }
+    }
 }
 
 impl ListFile {
@@ -38,7 +59,8 @@ impl ListFile {
 
     /// Completes the file; without any object there is none. Returns how many there were.
     pub(super) fn finish(mut self, end: &ListEnd) -> io::Result<(u64, Redactions)> {
-        if let Some(mut file) = self.file.take() {
+        if let Some(file) = self.file.take() {
+            let mut file = file.open()?;
             let kind = if end.kind.is_empty() {
                 Value::String(format!("{}List", self.kind))
             } else {
@@ -49,6 +71,15 @@ impl ListFile {
             file.persist(&self.target)?;
         }
         Ok((self.items, self.redactions))
+    }
+
+    /// Closes the file until there is more for it.
+    fn park(&mut self) -> io::Result<()> {
+        if let Some(file) = self.file.take() {
+            let file = file.open()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+            self.file = Some(Writing::Parked(file.into_temp_path()));
+        }
+        Ok(())
     }
 }
 
@@ -71,18 +102,89 @@ impl Sink for ListFile {
             }
         }
         redact(&mut item, &mut self.redactions);
-        let file = if let Some(file) = &mut self.file {
+        let mut file = if let Some(file) = self.file.take() {
+            let mut file = file.open()?;
             file.write_all(b",")?;
             file
         } else {
             let mut file = BufWriter::new(beside(&self.target)?);
             let version = Value::String(self.api_version.clone());
             write!(file, r#"{{"apiVersion":{version},"items":["#)?;
-            self.file.insert(file)
+            file
         };
-        serde_json::to_writer(&mut *file, &item)?;
+        serde_json::to_writer(&mut file, &item)?;
+        self.file = Some(Writing::Open(file));
         self.items += 1;
         Ok(())
+    }
+}
+
+/// A list of all namespaces on its way to a file for each. The API server sorts by namespace, so that one file is open
+/// at a time; one that does not sort costs time only.
+#[derive(Debug)]
+pub(super) struct ByNamespace {
+    directory: PathBuf,
+    resource: Resource,
+    wanted: BTreeSet<String>,
+    files: BTreeMap<String, ListFile>,
+    current: Option<String>,
+}
+
+impl ByNamespace {
+    /// Objects of other namespaces than those are passed over.
+    pub(super) fn new(directory: &Path, resource: &Resource, wanted: &[String]) -> Self {
+        Self {
+            directory: directory.to_path_buf(),
+            resource: resource.clone(),
+            wanted: wanted.iter().cloned().collect(),
+            files: BTreeMap::new(),
+            current: None,
+        }
+    }
+
+    /// As [`ListFile::finish`], for all of them.
+    pub(super) fn finish(self, end: &ListEnd) -> io::Result<(u64, Redactions)> {
+        let (mut items, mut redactions) = (0, Redactions::default());
+        for file in self.files.into_values() {
+            let (found, redacted) = file.finish(end)?;
+            items += found;
+            redactions.merge(redacted);
+        }
+        Ok((items, redactions))
+    }
+}
+
+impl Sink for ByNamespace {
+    fn restart(&mut self) -> io::Result<()> {
+        self.files.clear();
+        self.current = None;
+        Ok(())
+    }
+
+    fn item(&mut self, item: Value) -> io::Result<()> {
+        let namespace = item
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !self.wanted.contains(namespace) {
+            return Ok(());
+        }
+        if self.current.as_deref() != Some(namespace) {
+            if let Some(file) = self.current.as_ref().and_then(|current| self.files.get_mut(current)) {
+                file.park()?;
+            }
+            self.current = Some(namespace.to_owned());
+        }
+        let file = self.files.entry(namespace.to_owned()).or_insert_with(|| {
+            let Resource {
+                group, version, plural, ..
+            } = &self.resource;
+            let target = self
+                .directory
+                .join(layout::namespaced_resource(namespace, group, version, plural));
+            ListFile::new(target, &self.resource)
+        });
+        file.item(item)
     }
 }
 
@@ -171,6 +273,43 @@ mod tests {
             )
         );
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn lists_of_all_namespaces_are_taken_apart_in_any_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for namespace in ["a", "b"] {
+            fs_err::create_dir_all(folder.path().join("resources/ns").join(namespace)).unwrap();
+        }
+        let mut split = ByNamespace::new(folder.path(), &resource(), &["a".to_owned(), "b".to_owned()]);
+        for (namespace, name) in [("a", "1"), ("b", "2"), ("x", "3"), ("a", "4"), ("", "5"), ("a", "6")] {
+            split
+                .item(json!({"metadata": {"namespace": namespace, "name": name}}))
+                .unwrap();
+        }
+        let (items, _) = split
+            .finish(&ListEnd {
+                kind: String::new(),
+                metadata: json!({"resourceVersion": "7"}),
+            })
+            .unwrap();
+        assert_eq!(items, 4);
+        let file = |namespace: &str| {
+            let path = folder
+                .path()
+                .join(layout::namespaced_resource(namespace, "apps", "v1", "deployments"));
+            serde_json::from_str::<Value>(&fs_err::read_to_string(path).unwrap()).unwrap()
+        };
+        let expected = |namespace: &str, names: &[&str]| {
+            let items: Vec<Value> = names
+                .iter()
+                .map(|name| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": namespace, "name": name}}))
+                .collect();
+            json!({"apiVersion": "apps/v1", "kind": "DeploymentList", "items": items, "metadata": {"resourceVersion": "7"}})
+        };
+        assert_eq!(file("a"), expected("a", &["1", "4", "6"]));
+        assert_eq!(file("b"), expected("b", &["2"]));
+        assert_eq!(fs_err::read_dir(folder.path().join("resources/ns")).unwrap().count(), 2);
     }
 
     #[test]

@@ -376,6 +376,54 @@ async fn an_account_that_may_little_gets_what_it_may() {
     assert_eq!(names(&files), ["resources/ns/default/core_v1_configmaps.json"]);
 }
 
+/// Many namespaces are one list for each resource, taken apart; where the account may not have that, one by one.
+#[tokio::test]
+async fn many_namespaces_are_listed_in_one() {
+    let bench = Bench::new();
+    for number in 0..30 {
+        let name = format!("ns{number:02}");
+        bench
+            .api
+            .put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+        bench
+            .api
+            .put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": name}}));
+    }
+    let config = r#"{"Resources":["configmaps"],"QPS":-1}"#;
+    let (problems, files) = bench.query(config).await;
+    assert_eq!(problems, Vec::<String>::new());
+    let found = names(&files).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let expected: Vec<String> = (0..30)
+        .map(|number| format!("resources/ns/ns{number:02}/core_v1_configmaps.json"))
+        .collect();
+    assert_eq!(found, expected);
+    assert!(files.contains_key("resources/ns/kube-system/"));
+    assert_eq!(
+        files[layout::QUERY_TIME],
+        r#"{"apiVersion":"v1","items":30,"outcome":"complete","queryobj":"configmaps"}"#
+    );
+    // Discovery in two, namespaces, one list.
+    assert_eq!(bench.api.requests().len(), 4);
+    let first = files["resources/ns/ns07/core_v1_configmaps.json"].clone();
+    bench
+        .api
+        .fail("GET", "/api/v1/configmaps", forbidden("me", "list", "configmaps", None));
+    let (problems, files) = bench.query(config).await;
+    assert_eq!(
+        (problems, names(&files)),
+        (vec![], expected.iter().map(String::as_str).collect())
+    );
+    assert_eq!(files["resources/ns/ns07/core_v1_configmaps.json"], first);
+    // As many rows as namespaces now, the two without any included.
+    assert_eq!(files[layout::QUERY_TIME].lines().count(), 32);
+    // A filter that leaves a few asks for those alone.
+    let before = bench.api.requests().len();
+    bench
+        .query(r#"{"Resources":["configmaps"],"Filters":{"Namespaces":"^ns0[12]$"}}"#)
+        .await;
+    assert_eq!(bench.api.requests().len() - before, 5);
+}
+
 /// An API server that is not there ends with what it said, and with the files that tell so.
 #[tokio::test]
 async fn no_cluster_is_said() {
