@@ -235,13 +235,6 @@ impl Cluster {
         self.json(plain("/version"), "asking for the server's version").await
     }
 
-    /// The text at a path of the API server.
-    pub async fn request_text(&self, path: &str) -> Result<String, KubeError> {
-        let request = format!("reading {path}");
-        self.answer(plain(path), &request, |request| self.client.request_text(request))
-            .await
-    }
-
     async fn json(
         &self,
         made: Result<http::Request<Vec<u8>>, kube::core::request::Error>,

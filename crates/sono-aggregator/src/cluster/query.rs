@@ -10,6 +10,7 @@ mod plan;
 mod row;
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -19,8 +20,8 @@ use std::{
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use serde_json::{Value, json};
 use sono_kube::{
-    Cluster,
-    query::{ListRequest, QueryError, Reader, Resource},
+    Cluster, KubeError,
+    query::{ListEnd, ListRequest, QueryError, Reader, Resource, Sink},
     redact::Redactions,
 };
 use sono_types::{Config, constants, layout};
@@ -29,7 +30,7 @@ pub(crate) use self::plan::complaints;
 use self::{
     file::{ByNamespace, ListFile, Names, is_segment, write_json},
     plan::Plan,
-    row::{Failure, Row},
+    row::{Cause, Failure, Row},
 };
 use crate::{Clock, upload::chain};
 
@@ -69,6 +70,7 @@ pub(crate) async fn query(cluster: &Cluster, config: &Config, directory: &Path, 
         clock,
         deadline: tokio::time::Instant::now() + LIMIT,
         redactions: Mutex::default(),
+        unserved: Mutex::default(),
     };
     rows.extend(queries.all().await);
     let mut problems = row::problems(&rows);
@@ -90,6 +92,8 @@ struct Queries<'a> {
     clock: &'a Clock,
     deadline: tokio::time::Instant,
     redactions: Mutex<Redactions>,
+    /// Versions of groups whose server does not answer, and what was said instead.
+    unserved: Mutex<BTreeMap<String, String>>,
 }
 
 /// What a step found: how many objects or files, and what is missing.
@@ -235,13 +239,21 @@ impl Queries<'_> {
                 }
             }
             let sink = ByNamespace::new(self.directory, resource, namespaces);
-            match self.reader.list(&self.request(resource, None), sink).await {
+            match self.ask(resource, None, sink).await {
                 Ok((files, end)) => self.finished(files.finish(&end)),
-                Err(error) => (0, Some(failure(&error))),
+                Err(failure) => (0, Some(failure)),
             }
         };
         let rows = self.step(&resource.plural, Some(resource), None, work).await;
-        let refused = |row: &Row| matches!(row.failure, Some(Failure::Whole { forbidden: true, .. }));
+        let refused = |row: &Row| {
+            matches!(
+                row.failure,
+                Some(Failure::Whole {
+                    cause: Cause::Forbidden,
+                    ..
+                })
+            )
+        };
         if !rows.iter().any(refused) {
             return rows;
         }
@@ -253,12 +265,37 @@ impl Queries<'_> {
         rows
     }
 
-    fn request(&self, resource: &Resource, namespace: Option<&str>) -> ListRequest {
-        ListRequest {
+    /// Lists one resource. An aggregated API whose server is gone is not waited for again and again.
+    async fn ask<S: Sink>(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        sink: S,
+    ) -> Result<(S, ListEnd), Failure> {
+        let version = resource.api_version();
+        let unserved = || self.unserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = unserved().get(&version).cloned();
+        let cause = Cause::Unserved(version.clone());
+        if let Some(message) = known {
+            return Err(Failure::Whole { message, cause });
+        }
+        let request = ListRequest {
             path: resource.path(namespace),
             labels: self.plan.labels.clone(),
             fields: String::new(),
-        }
+        };
+        self.reader.list(&request, sink).await.map_err(|error| {
+            let gone = matches!(
+                &error,
+                QueryError::Kube(KubeError::NoAnswer { .. } | KubeError::Refused { code: 503, .. })
+            );
+            if !gone || resource.group.is_empty() {
+                return failure(&error);
+            }
+            let message = chain(&error);
+            unserved().insert(version, message.clone());
+            Failure::Whole { message, cause }
+        })
     }
 
     /// Makes the directory of a file: there, even if nothing is found.
@@ -293,9 +330,9 @@ impl Queries<'_> {
             Err(failure) => return (0, Some(failure)),
         };
         let file = ListFile::new(target, resource);
-        match self.reader.list(&self.request(resource, namespace), file).await {
+        match self.ask(resource, namespace, file).await {
             Ok((file, end)) => self.finished(file.finish(&end)),
-            Err(error) => (0, Some(failure(&error))),
+            Err(failure) => (0, Some(failure)),
         }
     }
 
@@ -336,9 +373,14 @@ fn row(object: &str, start: jiff::Timestamp, began: Instant, (items, failure): F
 }
 
 fn failure(error: &QueryError) -> Failure {
+    let cause = if error.is_forbidden() {
+        Cause::Forbidden
+    } else {
+        Cause::Own
+    };
     Failure::Whole {
         message: chain(error),
-        forbidden: error.is_forbidden(),
+        cause,
     }
 }
 

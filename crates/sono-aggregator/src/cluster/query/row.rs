@@ -1,6 +1,6 @@
 //! How each query went: `meta/query-time.json`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -28,20 +28,27 @@ pub(super) struct Row {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// There is no answer.
-    Whole {
-        message: String,
-        /// The account may not ask: told apart because there tend to be many.
-        forbidden: bool,
-    },
+    Whole { message: String, cause: Cause },
     /// These parts have none: what, and why.
     Parts(Vec<(String, String)>),
+}
+
+/// What failures have in common: those of one cause share a line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cause {
+    /// Nothing else fails for it.
+    Own,
+    /// The account may not ask.
+    Forbidden,
+    /// The server of this version of a group does not answer.
+    Unserved(String),
 }
 
 impl Failure {
     pub(super) fn whole(message: impl Into<String>) -> Self {
         Self::Whole {
             message: message.into(),
-            forbidden: false,
+            cause: Cause::Own,
         }
     }
 
@@ -107,25 +114,23 @@ impl Row {
     }
 }
 
-/// A line for each query that lacks something; those that the account may not ask share one.
+/// A line for each query that lacks something; those with one cause share a line.
 pub(super) fn problems(rows: &[Row]) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut forbidden: Vec<(String, &str)> = Vec::new();
+    let mut shared: BTreeMap<&Cause, Vec<String>> = BTreeMap::new();
     for row in rows {
-        match &row.failure {
-            None => {}
-            Some(Failure::Whole {
-                message,
-                forbidden: true,
-            }) => forbidden.push((row.name(), message)),
-            Some(failure) => lines.push(format!("{}: {}", row.name(), failure.message())),
+        let Some(failure) = &row.failure else { continue };
+        let line = format!("{}: {}", row.name(), failure.message());
+        match failure {
+            Failure::Whole { cause: Cause::Own, .. } | Failure::Parts(_) => lines.push(line),
+            Failure::Whole { cause, .. } => shared.entry(cause).or_default().push(line),
         }
     }
-    match forbidden.as_slice() {
-        [] => {}
-        [(name, message)] => lines.push(format!("{name}: {message}")),
-        [(name, message), rest @ ..] => {
-            lines.push(format!("{name}: {message}, and so are {} more queries", rest.len()));
+    for (_, of_one_cause) in shared {
+        match of_one_cause.as_slice() {
+            [] => {}
+            [line] => lines.push(line.clone()),
+            [line, rest @ ..] => lines.push(format!("{line} (and {} more for this reason)", rest.len())),
         }
     }
     lines
@@ -173,25 +178,29 @@ mod tests {
 
     #[test]
     fn refusals_share_a_line() {
-        let refusal = |text: &str| {
+        let shared = |text: &str, cause| {
             Some(Failure::Whole {
                 message: text.to_owned(),
-                forbidden: true,
+                cause,
             })
         };
+        let unserved = || Cause::Unserved("x/v1".to_owned());
         let rows = [
-            row("pods", Some("a"), refusal("forbidden: 1")),
+            row("pods", Some("a"), shared("forbidden: 1", Cause::Forbidden)),
             row("pods", Some("b"), Some(Failure::whole("broken"))),
-            row("nodes", None, refusal("forbidden: 2")),
+            row("nodes", None, shared("forbidden: 2", Cause::Forbidden)),
             row("events", None, None),
+            row("xs", None, shared("no answer", unserved())),
+            row("ys", None, shared("no answer", unserved())),
         ];
         assert_eq!(
             problems(&rows),
             [
                 "pods of namespace b: broken",
-                "pods of namespace a: forbidden: 1, and so are 1 more queries"
+                "pods of namespace a: forbidden: 1 (and 1 more for this reason)",
+                "xs: no answer (and 1 more for this reason)"
             ]
         );
-        assert_eq!(problems(&rows[2..]), ["nodes: forbidden: 2"]);
+        assert_eq!(problems(&rows[2..4]), ["nodes: forbidden: 2"]);
     }
 }

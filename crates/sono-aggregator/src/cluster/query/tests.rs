@@ -370,7 +370,7 @@ async fn an_account_that_may_little_gets_what_it_may() {
     assert_eq!(
         problems[1..],
         [
-            "Namespaces: forbidden: user \"me\" cannot list resource \"namespaces\" at the cluster scope, and so are 3 more queries"
+            "Namespaces: forbidden: user \"me\" cannot list resource \"namespaces\" at the cluster scope (and 3 more for this reason)"
         ]
     );
     assert_eq!(names(&files), ["resources/ns/default/core_v1_configmaps.json"]);
@@ -422,6 +422,37 @@ async fn many_namespaces_are_listed_in_one() {
         .query(r#"{"Resources":["configmaps"],"Filters":{"Namespaces":"^ns0[12]$"}}"#)
         .await;
     assert_eq!(bench.api.requests().len() - before, 5);
+}
+
+/// W-17: an aggregated API that discovery still names, and whose server is gone, is one line for all its resources, and
+/// not asked over and over.
+#[tokio::test]
+async fn an_api_without_its_server_is_one_line() {
+    let bench = Bench::new();
+    for plural in ["as", "bs", "cs"] {
+        bench.api.offer("x.example.com", "v1", plural, "X", true);
+        for namespace in ["default", "kube-system"] {
+            let refusal = json!({"kind": "Status", "status": "Failure", "code": 503, "message": "no endpoints", "details": {"retryAfterSeconds": 0}});
+            bench.api.fail(
+                "GET",
+                &format!("/apis/x.example.com/v1/namespaces/{namespace}/{plural}"),
+                refusal,
+            );
+        }
+    }
+    bench
+        .api
+        .put(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "default"}}));
+    let (problems, files) = bench
+        .query(r#"{"Resources":["as","bs","cs","services"],"QPS":-1}"#)
+        .await;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].ends_with("was refused (503): no endpoints (and 5 more for this reason)"),
+        "{problems:?}"
+    );
+    assert_eq!(names(&files), ["resources/ns/default/core_v1_services.json"]);
+    assert_eq!(files[layout::QUERY_TIME].matches("no endpoints").count(), 6);
 }
 
 /// An API server that is not there ends with what it said, and with the files that tell so.
