@@ -251,6 +251,10 @@ async fn a_killed_aggregator_goes_on() {
     let last = format!("{second_url}/api/v1/results/global/b");
     let sent = upload(&second, &last, "last".to_owned());
     assert_eq!(within(sent).await, 200);
+    // All is in: killed while it queries, packs or has just packed.
+    process.kill().unwrap();
+    process.wait().unwrap();
+    process = start(&root);
     let ended = tokio::task::spawn_blocking(move || process.wait().unwrap());
     assert!(within(ended).await.unwrap().success());
 

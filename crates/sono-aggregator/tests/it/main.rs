@@ -7,6 +7,7 @@ mod local;
 mod raw;
 mod refusals;
 mod site;
+mod taken_up;
 mod wire;
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};
