@@ -78,11 +78,19 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
             Err(problem) => say("post-processing", problem),
         }
     }
+    // Looked up once, not searched anew for each of thousands of nodes.
+    let nodes: BTreeMap<&PluginName, BTreeMap<&str, &Item>> = trees
+        .iter()
+        .map(|(name, tree)| (name, sono_results::node_items(tree)))
+        .collect();
     let mut processed = Vec::new();
     for key in &finish.expected {
-        let tree = trees.get(&key.plugin);
-        let per_node = key.target != Target::Global;
-        let part = tree.and_then(|tree| sono_results::node_result(tree, per_node, &key.target));
+        let part = match &key.target {
+            Target::Global => trees.get(&key.plugin),
+            Target::Node(node) => nodes
+                .get(&key.plugin)
+                .and_then(|nodes| nodes.get(node.as_str()).copied()),
+        };
         let (status, counts) = part.map_or_else(
             || (item::status::UNKNOWN.to_owned(), BTreeMap::new()),
             |part| (part.status.clone(), part.status_counts()),

@@ -20,4 +20,4 @@ pub use health::{ComponentHealth, Health, HealthDetail, cluster_health, health_r
 pub use process::{PluginInput, Problem, process_plugin};
 pub use report::report;
 pub use summary::{Failure, Summary, summarize};
-pub use tree::node_result;
+pub use tree::node_items;

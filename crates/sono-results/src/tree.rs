@@ -1,6 +1,8 @@
 //! Finding one's way in a tree of results.
 
-use sono_types::{Item, Target};
+use std::collections::BTreeMap;
+
+use sono_types::Item;
 
 /// Values of `meta.type`.
 pub(crate) mod kind {
@@ -17,21 +19,20 @@ pub(crate) mod meta {
     pub(crate) const PATH: &str = "path";
 }
 
-/// The part of a plugin's tree that belongs to one result: the whole tree where the plugin runs once, the node's item
-/// where it runs on every node. Node items are known by their type: a test may have a node's name.
-pub fn node_result<'a>(root: &'a Item, per_node: bool, target: &Target) -> Option<&'a Item> {
-    if !per_node {
-        return Some(root);
+/// The parts of the tree of a plugin that runs on every node, by the nodes' names. Node items are known by their type: a
+/// test may have a node's name. The first of several counts.
+pub fn node_items(root: &Item) -> BTreeMap<&str, &Item> {
+    let mut items = BTreeMap::new();
+    for item in &root.items {
+        if item.meta.get(meta::TYPE).is_some_and(|found| found == kind::NODE) {
+            items.entry(item.name.as_str()).or_insert(item);
+        }
     }
-    root.items
-        .iter()
-        .find(|item| item.name == target.as_str() && item.meta.get(meta::TYPE).is_some_and(|found| found == kind::NODE))
+    items
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
@@ -56,10 +57,7 @@ mod tests {
                 item("node1", kind::NODE, vec![]),
             ],
         );
-        let target = |name| Target::parse(name).unwrap();
-        assert_eq!(node_result(&root, true, &target("node1")), Some(&root.items[2]));
-        assert_eq!(node_result(&root, true, &target("node2")), Some(&node2));
-        assert_eq!(node_result(&root, true, &target("node3")), None);
-        assert_eq!(node_result(&root, false, &Target::Global), Some(&root));
+        let expected = [("node1", &root.items[2]), ("node2", &node2)];
+        assert_eq!(node_items(&root), BTreeMap::from(expected));
     }
 }

@@ -119,3 +119,25 @@ async fn the_whole_status_has_every_row() {
     let other = get(&run.local, "/api/v1/results/global/p", &[]).await;
     assert_eq!(other.status(), 404);
 }
+
+/// `splat --file`, for whoever may exec but not port-forward: the rest of a download that was cut off.
+#[tokio::test]
+async fn one_file_is_written_from_any_byte_on() {
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::write(folder.path().join("a.tar.gz"), "0123456789").unwrap();
+    let splat = async |arguments: &[&str]| {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_sono-aggregator"));
+        program.arg("splat").arg(folder.path()).args(arguments);
+        let output = within(program.output()).await.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let written = |text: &str| (Some(0), text.to_owned());
+    assert_eq!(splat(&["--file", "a.tar.gz"]).await, written("0123456789"));
+    assert_eq!(splat(&["--file", "a.tar.gz", "--offset", "7"]).await, written("789"));
+    assert_eq!(splat(&["--file", "a.tar.gz", "--offset", "10"]).await, written(""));
+    let refused = (Some(1), String::new());
+    assert_eq!(splat(&["--file", "a.tar.gz", "--offset", "11"]).await, refused);
+    assert_eq!(splat(&["--file", "../a.tar.gz"]).await, refused);
+    assert_eq!(splat(&["--file", ".."]).await, refused);
+    assert_eq!(splat(&["--offset", "1"]).await, refused);
+}
