@@ -163,6 +163,7 @@ async fn process(finish: &Finish, driver: &dyn Driver) -> Result<(Item, Vec<sono
             format,
             result_files: &files,
             per_node,
+            compatibility: sono_results::Compatibility::default(),
         };
         let root = directory.join(layout::plugin_dir(&name));
         fs_err::create_dir_all(&root).map_err(|error| error.to_string())?;

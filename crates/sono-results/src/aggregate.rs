@@ -4,56 +4,53 @@ use std::collections::BTreeMap;
 
 use sono_types::{Item, item::status};
 
+use crate::Compatibility;
+
 /// Recomputes the status of every item that has children, from the leaves up; leaves keep theirs, an empty one counts
 /// as unknown.
 ///
-/// As long as all leaves have one of the known statuses, a parent is `failed` when anything below it failed or timed
-/// out, else `unknown` when anything is unknown, else `passed`. One status of a plugin's own anywhere makes every parent
-/// a list of counts instead: `bar: 1, foo: 2`.
-pub fn aggregate(item: &mut Item) {
-    if has_custom_leaf(item) {
-        count(item);
-    } else {
-        judge(item);
-    }
-    if item.status.is_empty() {
-        status::UNKNOWN.clone_into(&mut item.status);
-    }
+/// An item is `failed` when anything below it failed or timed out. Else, with a status of a plugin's own below it, it is
+/// a list of counts (`bar: 1, foo: 2`), and without one it is `unknown` when anything is unknown, or `passed`.
+///
+/// With [`Compatibility::counts_everywhere`], one status of a plugin's own makes counts of every item with children.
+pub fn aggregate(item: &mut Item, compatibility: Compatibility) {
+    let rule = match (compatibility.counts_everywhere, has_custom_leaf(item)) {
+        (false, _) => Rule::Truth,
+        (true, false) => Rule::Verdicts,
+        (true, true) => Rule::Counts,
+    };
+    roll_up(item, rule);
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Failures first, then counts, then a verdict.
+    Truth,
+    /// No item is counts.
+    Verdicts,
+    /// Every item is.
+    Counts,
+}
+
+fn is_known(name: &str) -> bool {
+    matches!(
+        name,
+        "" | status::PASSED | status::FAILED | status::SKIPPED | status::UNKNOWN | status::TIMEOUT
+    )
 }
 
 fn has_custom_leaf(item: &Item) -> bool {
     if item.items.is_empty() {
-        !matches!(
-            item.status.as_str(),
-            "" | status::PASSED | status::FAILED | status::SKIPPED | status::UNKNOWN | status::TIMEOUT
-        )
+        !is_known(&item.status)
     } else {
         item.items.iter().any(has_custom_leaf)
     }
 }
 
-fn judge(item: &mut Item) {
-    if item.items.is_empty() {
-        return;
-    }
-    let mut verdict = status::PASSED;
-    for child in &mut item.items {
-        judge(child);
-        match child.status.as_str() {
-            status::FAILED | status::TIMEOUT => verdict = status::FAILED,
-            "" | status::UNKNOWN if verdict == status::PASSED => verdict = status::UNKNOWN,
-            _ => {}
-        }
-        if child.status.is_empty() {
-            status::UNKNOWN.clone_into(&mut child.status);
-        }
-    }
-    verdict.clone_into(&mut item.status);
-}
-
+/// How many leaves have each status.
 type Counts = BTreeMap<String, u64>;
 
-fn count(item: &mut Item) -> Counts {
+fn roll_up(item: &mut Item, rule: Rule) -> Counts {
     if item.items.is_empty() {
         if item.status.is_empty() {
             status::UNKNOWN.clone_into(&mut item.status);
@@ -62,12 +59,25 @@ fn count(item: &mut Item) -> Counts {
     }
     let mut counts = Counts::new();
     for child in &mut item.items {
-        for (name, number) in count(child) {
+        for (name, number) in roll_up(child, rule) {
             let sum = counts.entry(name).or_insert(0);
             *sum = u64::saturating_add(*sum, number);
         }
     }
-    item.status = render(&counts);
+    let has = |name: &str| counts.get(name).is_some_and(|number| *number > 0);
+    let verdict = if has(status::FAILED) || has(status::TIMEOUT) {
+        status::FAILED
+    } else if has(status::UNKNOWN) {
+        status::UNKNOWN
+    } else {
+        status::PASSED
+    };
+    let is_counts = match rule {
+        Rule::Counts => true,
+        Rule::Verdicts => false,
+        Rule::Truth => verdict != status::FAILED && !counts.keys().all(|name| is_known(name)),
+    };
+    item.status = if is_counts { render(&counts) } else { verdict.to_owned() };
     counts
 }
 

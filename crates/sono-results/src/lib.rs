@@ -3,7 +3,8 @@
 //! Strings and bytes come in, values go out. Files are reached through [`sono_types::ResultFiles`] alone; where they are
 //! and who prints what is decided elsewhere.
 
-pub mod aggregate;
+mod aggregate;
+mod compatibility;
 mod detailed;
 mod documents;
 mod formats;
@@ -14,10 +15,12 @@ mod report;
 mod summary;
 mod tree;
 
+pub use aggregate::aggregate;
+pub use compatibility::Compatibility;
 pub use detailed::{DetailedLine, detailed_lines};
-pub use documents::{ItemError, from_yaml, to_yaml};
+pub use documents::{ItemError, from_any_yaml, from_yaml, to_yaml};
 pub use health::{ComponentHealth, Health, HealthDetail, cluster_health, health_report, read_health};
-pub use process::{PluginInput, Problem, process_plugin};
+pub use process::{PluginInput, Problem, process_plugin, read_error_file, read_result_file};
 pub use report::report;
 pub use summary::{Failure, Summary, summarize};
 pub use tree::node_items;

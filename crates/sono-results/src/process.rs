@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use sono_types::{Item, PluginName, ResultFiles, ResultFormat, constants, item::status};
 
 use crate::{
+    Compatibility,
     aggregate::aggregate,
     formats,
     tree::{kind, meta},
@@ -34,6 +35,8 @@ pub struct PluginInput<'a> {
     pub result_files: &'a [String],
     /// Whether it runs on every node (DaemonSet): then each node has an item of its own.
     pub per_node: bool,
+    /// What is read as Sonobuoy reads it.
+    pub compatibility: Compatibility,
 }
 
 /// Reads the files of one plugin, `files` being rooted at `plugins/<name>`, into a tree with rolled-up statuses.
@@ -51,7 +54,7 @@ pub fn process_plugin(input: &PluginInput<'_>, files: &dyn ResultFiles) -> (Item
         items,
         ..Item::default()
     };
-    aggregate(&mut root);
+    aggregate(&mut root, input.compatibility);
     (root, reader.problems)
 }
 
@@ -122,38 +125,21 @@ impl Reader<'_> {
         if !self.is_selected(name) {
             return None;
         }
-        let mut item = Item {
-            name: base(name).to_owned(),
-            meta: [(meta::FILE.to_owned(), name.to_owned())].into(),
-            ..Item::default()
-        };
         if self.input.format == ResultFormat::Raw {
-            status::PASSED.clone_into(&mut item.status);
-            return Some(item);
+            return Some(read_result_file(self.input.format, name, &[], self.input.compatibility).0);
         }
-        item.meta.insert(meta::TYPE.to_owned(), kind::FILE.to_owned());
         let content = match self.content(name) {
             Ok(content) => content,
             Err(message) => {
+                let mut item = file_item(name);
                 status::UNKNOWN.clone_into(&mut item.status);
                 item.meta.insert(meta::ERROR.to_owned(), message);
                 return Some(item);
             }
         };
-        let outcome = match self.input.format {
-            ResultFormat::Junit => formats::junit::read(&content),
-            ResultFormat::GoJson => formats::gojson::read(&content),
-            ResultFormat::Manual | ResultFormat::Raw => formats::manual::read(&content),
-        };
-        item.status = outcome.status;
-        item.items = outcome.items;
-        item.details = outcome.details;
-        if let Some(message) = outcome.error {
+        let (item, error) = read_result_file(self.input.format, name, &content, self.input.compatibility);
+        if let Some(message) = error {
             self.problem(name, &message);
-            // A manual file's error is in the log alone, as readers of such trees know it.
-            if self.input.format != ResultFormat::Manual {
-                item.meta.insert(meta::ERROR.to_owned(), message);
-            }
         }
         Some(item)
     }
@@ -162,16 +148,62 @@ impl Reader<'_> {
         if base(name) != constants::ERROR_FILE {
             return None;
         }
-        let mut item = match self.content(name).map(|content| formats::errors::read(&content)) {
-            Ok(Ok(item)) => item,
-            Ok(Err(message)) => {
-                self.problem(name, &message);
-                formats::errors::unreadable()
-            }
-            Err(_) => formats::errors::unreadable(),
-        };
-        item.meta.insert(meta::FILE.to_owned(), name.to_owned());
+        // What cannot be opened is known as a problem already.
+        let content = self.content(name).ok();
+        let (item, error) = read_error_file(name, content.as_deref().unwrap_or_default(), self.input.compatibility);
+        if let Some(message) = error.filter(|_| content.is_some()) {
+            self.problem(name, &message);
+        }
         Some(item)
+    }
+}
+
+/// Reads one result file, `name` being its path relative to `plugins/<plugin>`: its item, statuses not rolled up yet, and
+/// what is wrong with it. Any bytes give an item.
+pub fn read_result_file(
+    format: ResultFormat,
+    name: &str,
+    content: &[u8],
+    compatibility: Compatibility,
+) -> (Item, Option<String>) {
+    let mut item = file_item(name);
+    let outcome = match format {
+        ResultFormat::Raw => {
+            item.meta.remove(meta::TYPE);
+            formats::Outcome::passed()
+        }
+        ResultFormat::Junit => formats::junit::read(content, compatibility),
+        ResultFormat::GoJson => formats::gojson::read(content, compatibility),
+        ResultFormat::Manual => formats::manual::read(content),
+    };
+    item.status = outcome.status;
+    item.items = outcome.items;
+    item.details = outcome.details;
+    // A manual file's error is in the log alone, as readers of such trees know it.
+    if let Some(message) = outcome.error.as_ref().filter(|_| format != ResultFormat::Manual) {
+        item.meta.insert(meta::ERROR.to_owned(), message.clone());
+    }
+    (item, outcome.error)
+}
+
+/// Reads one `error.json`, `name` being its path relative to `plugins/<plugin>`: its item, and why it could not be read.
+/// Any bytes give an item.
+pub fn read_error_file(name: &str, content: &[u8], compatibility: Compatibility) -> (Item, Option<String>) {
+    let (mut item, error) = match formats::errors::read(content, compatibility) {
+        Ok(item) => (item, None),
+        Err(message) => (formats::errors::unreadable(), Some(message)),
+    };
+    item.meta.insert(meta::FILE.to_owned(), name.to_owned());
+    (item, error)
+}
+
+fn file_item(name: &str) -> Item {
+    Item {
+        name: base(name).to_owned(),
+        meta: [(meta::FILE, name), (meta::TYPE, kind::FILE)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        ..Item::default()
     }
 }
 

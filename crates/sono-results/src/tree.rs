@@ -35,6 +35,7 @@ pub fn node_items(root: &Item) -> BTreeMap<&str, &Item> {
 mod tests {
     use super::*;
 
+    /// W-24: a node is found by its kind, and one that is missing hides none of the others.
     #[test]
     fn a_test_named_like_a_node_is_no_node() {
         let item = |name: &str, kind: &str, items| Item {

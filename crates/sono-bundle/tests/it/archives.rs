@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 use sono_bundle::{Bundle, DirectoryFiles, unpack_tar_gz};
-use sono_results::{PluginInput, cluster_health, from_yaml, process_plugin, to_yaml};
+use sono_results::{Compatibility, PluginInput, cluster_health, from_yaml, process_plugin, to_yaml};
 use sono_types::{Item, PluginName, ResultFormat, UploadLimits, layout};
 
 fn archives() -> Vec<PathBuf> {
@@ -96,6 +96,7 @@ fn check_plugin(bundle: &Bundle, directory: &Path, name: &PluginName) {
         format: ResultFormat::from_name(text("result-format")),
         result_files: &result_files,
         per_node: text("driver").eq_ignore_ascii_case("daemonset"),
+        compatibility: Compatibility::default(),
     };
     let (item, problems) = process_plugin(&input, &DirectoryFiles::new(directory.join(&folder)));
     let stored = bundle.read(&layout::results_file(name)).unwrap().unwrap();

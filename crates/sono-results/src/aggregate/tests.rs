@@ -19,9 +19,19 @@ fn branch(items: Vec<Item>) -> Item {
     }
 }
 
-fn aggregated(mut item: Item) -> Item {
-    aggregate(&mut item);
+fn aggregated(item: Item) -> Item {
+    with(item, Compatibility::default())
+}
+
+fn with(mut item: Item, compatibility: Compatibility) -> Item {
+    aggregate(&mut item, compatibility);
     item
+}
+
+/// The status and those of the children.
+fn statuses(item: &Item) -> Vec<&str> {
+    let children = item.items.iter().map(|child| child.status.as_str());
+    std::iter::once(item.status.as_str()).chain(children).collect()
 }
 
 #[test]
@@ -40,6 +50,12 @@ fn statuses_of_flat_trees() {
         (&["custom", ""], "custom: 1, unknown: 1"),
         // Counted by the plugin itself.
         (&["a: 2, b: 1", "a"], "a: 3, b: 1"),
+        (&["passed: 2", "passed"], "passed"),
+        (&["failed: 1, passed: 2", "passed"], "failed"),
+        (&["failed: 0, foo: 2", "passed"], "failed: 0, foo: 2, passed: 1"),
+        // Failures are seen whatever else there is (W-43).
+        (&["foo", "failed"], "failed"),
+        (&["foo", "timeout"], "failed"),
         // Not counts, only colons (W-43).
         (&["see: there", "a: 1, b"], "a: 1, b: 1, see: there: 1"),
     ] {
@@ -48,23 +64,30 @@ fn statuses_of_flat_trees() {
     }
 }
 
+/// W-43: a status of a plugin's own makes counts of what is above it alone, and hides no failure.
 #[test]
-fn one_custom_status_makes_every_branch_count() {
-    let tree = aggregated(branch(vec![
+fn custom_statuses_hide_no_failure() {
+    let tree = branch(vec![
         branch(vec![leaf("foo"), leaf("passed")]),
         branch(vec![leaf("passed"), leaf("failed")]),
-    ]));
+        branch(vec![leaf("passed")]),
+    ]);
     assert_eq!(
-        (
-            tree.status.as_str(),
-            tree.items[0].status.as_str(),
-            tree.items[1].status.as_str()
-        ),
-        (
-            "failed: 1, foo: 1, passed: 2",
+        statuses(&aggregated(tree.clone())),
+        ["failed", "foo: 1, passed: 1", "failed", "passed"]
+    );
+    let compatibility = Compatibility {
+        counts_everywhere: true,
+        ..Compatibility::default()
+    };
+    assert_eq!(
+        statuses(&with(tree, compatibility)),
+        [
+            "failed: 1, foo: 1, passed: 3",
             "foo: 1, passed: 1",
-            "failed: 1, passed: 1"
-        )
+            "failed: 1, passed: 1",
+            "passed: 1"
+        ]
     );
 }
 
@@ -90,8 +113,8 @@ fn trees() -> impl Strategy<Value = Item> {
     })
 }
 
-/// What a status must be, from the leaves below it alone.
-fn model(item: &Item, is_custom: bool) -> String {
+/// What a status must be, from the leaves below it alone. Nothing says that every item is counts.
+fn model(item: &Item, everywhere: Option<bool>) -> String {
     let name = |leaf: &Item| {
         if leaf.status.is_empty() {
             "unknown".to_owned()
@@ -101,9 +124,10 @@ fn model(item: &Item, is_custom: bool) -> String {
     };
     let leaves: Vec<String> = item.leaves().into_iter().map(name).collect();
     let has = |wanted: &[&str]| leaves.iter().any(|status| wanted.contains(&status.as_str()));
+    let is_failed = has(&["failed", "timeout"]);
     if item.items.is_empty() {
         leaves[0].clone()
-    } else if is_custom {
+    } else if everywhere.unwrap_or_else(|| has(&["custom", "other: thing"]) && !is_failed) {
         let mut counts = BTreeMap::new();
         for status in &leaves {
             *counts.entry(status).or_insert(0) += 1;
@@ -113,7 +137,7 @@ fn model(item: &Item, is_custom: bool) -> String {
             .map(|(status, count)| format!("{status}: {count}"))
             .collect();
         parts.join(", ")
-    } else if has(&["failed", "timeout"]) {
+    } else if is_failed {
         "failed".to_owned()
     } else if has(&["unknown"]) {
         "unknown".to_owned()
@@ -122,21 +146,60 @@ fn model(item: &Item, is_custom: bool) -> String {
     }
 }
 
-fn check(before: &Item, after: &Item, is_custom: bool) {
-    assert_eq!(after.status, model(before, is_custom));
+fn check(before: &Item, after: &Item, everywhere: Option<bool>) {
+    assert_eq!(after.status, model(before, everywhere));
     assert_eq!(after.items.len(), before.items.len());
     for (before, after) in before.items.iter().zip(&after.items) {
-        check(before, after, is_custom);
+        check(before, after, everywhere);
     }
+}
+
+/// The same tree with the children of every item in another order.
+fn shuffled(item: &Item, seed: usize) -> Item {
+    let mut items: Vec<Item> = item.items.iter().map(|child| shuffled(child, seed / 2)).collect();
+    if !items.is_empty() {
+        let length = items.len();
+        items.rotate_left(seed % length);
+        if seed.is_multiple_of(3) {
+            items.reverse();
+        }
+    }
+    Item { items, ..item.clone() }
 }
 
 proptest! {
     #[test]
     fn every_status_follows_from_its_leaves(tree in trees()) {
-        let known = ["passed", "failed", "skipped", "unknown", "timeout", ""];
-        let is_custom = tree.leaves().iter().any(|leaf| !known.contains(&leaf.status.as_str()));
         let once = aggregated(tree.clone());
-        check(&tree, &once, is_custom);
+        check(&tree, &once, None);
         prop_assert_eq!(aggregated(once.clone()), once);
+        let is_custom = tree.leaves().iter().any(|leaf| !is_known(&leaf.status));
+        check(&tree, &with(tree.clone(), Compatibility::SONOBUOY), Some(is_custom));
+    }
+
+    #[test]
+    fn the_order_of_items_does_not_matter(tree in trees(), seed in 0_usize..10_000) {
+        for compatibility in [Compatibility::default(), Compatibility::SONOBUOY] {
+            prop_assert_eq!(
+                with(shuffled(&tree, seed), compatibility),
+                shuffled(&with(tree.clone(), compatibility), seed)
+            );
+        }
+    }
+
+    #[test]
+    fn counts_add_up(tree in trees()) {
+        let tree = aggregated(tree);
+        let counts = tree.status_counts();
+        prop_assert_eq!(counts.values().sum::<i64>(), i64::try_from(tree.leaves().len()).unwrap());
+        let mut sum = BTreeMap::new();
+        for child in &tree.items {
+            for (status, count) in child.status_counts() {
+                *sum.entry(status).or_insert(0) += count;
+            }
+        }
+        if !tree.items.is_empty() {
+            prop_assert_eq!(counts, sum);
+        }
     }
 }

@@ -3,28 +3,50 @@
 use serde_json::{Map, Value};
 use sono_types::{Item, constants, item::status};
 
-use crate::go_print::sprint;
+use super::text::decode;
+
+use crate::{Compatibility, go_print::sprint};
+
+/// What Sonobuoy's first versions said when a plugin's time was up.
+const OLD_TIMEOUT_MESSAGE: &str = "timeout waiting for results";
 
 /// An item that is named by the error and has every key of the file as a detail.
-pub(crate) fn read(content: &[u8]) -> Result<Item, String> {
-    let fields: Map<String, Value> = serde_json::from_slice(content).map_err(|error| error.to_string())?;
-    let message = sprint(fields.get("error").unwrap_or(&Value::Null));
-    // Weakness W-41, kept for those who look for it: any message with that word counts as a timeout.
-    let status = if fields.contains_key("error") && message.contains("timeout") {
-        status::TIMEOUT
+pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Result<Item, String> {
+    let fields: Map<String, Value> =
+        serde_json::from_slice(decode(content).as_bytes()).map_err(|error| error.to_string())?;
+    let error = fields.get(ERROR).unwrap_or(&Value::Null);
+    let is_timeout = if compatibility.timeout_by_word {
+        fields.contains_key(ERROR) && sprint(error).contains("timeout")
     } else {
-        status::FAILED
+        error
+            .as_str()
+            .is_some_and(|message| message.starts_with(constants::TIMEOUT_MESSAGE) || message == OLD_TIMEOUT_MESSAGE)
     };
-    Ok(Item {
-        name: message,
-        status: status.to_owned(),
-        details: fields
+    let name = match error {
+        Value::String(message) => message.clone(),
+        other if compatibility.printed_details => sprint(other),
+        Value::Null => constants::ERROR_FILE.to_owned(),
+        other => other.to_string(),
+    };
+    let status = if is_timeout { status::TIMEOUT } else { status::FAILED };
+    let details = if compatibility.printed_details {
+        fields
             .iter()
             .map(|(key, value)| (key.clone(), Value::String(sprint(value))))
-            .collect(),
+            .collect()
+    } else {
+        fields.into_iter().collect()
+    };
+    Ok(Item {
+        name,
+        status: status.to_owned(),
+        details,
         ..Item::default()
     })
 }
+
+/// The key of the error's message.
+const ERROR: &str = "error";
 
 /// What stands for a file that cannot be read.
 pub(crate) fn unreadable() -> Item {
@@ -41,31 +63,53 @@ mod tests {
 
     use super::*;
 
+    fn check(value: &Value, compatibility: Compatibility, name: &str, status: &str, details: &Value) {
+        let item = read(value.to_string().as_bytes(), compatibility).unwrap();
+        assert_eq!(
+            (item.name.as_str(), item.status.as_str(), &json!(item.details)),
+            (name, status, details),
+            "{value} {compatibility:?}"
+        );
+    }
+
+    /// W-51: details are values that machines can read.
     #[test]
-    fn every_key_becomes_text() {
-        let read =
-            |value: Value| read(value.to_string().as_bytes()).map(|item| (item.name, item.status, json!(item.details)));
-        assert_eq!(
-            read(json!({"error": "testerr", "pod": {"b": 1, "a": [null]}})),
-            Ok((
-                "testerr".to_owned(),
-                "failed".to_owned(),
-                json!({"error": "testerr", "pod": "map[a:[<nil>] b:1]"})
-            ))
-        );
-        assert_eq!(
-            read(json!({"error": constants::TIMEOUT_MESSAGE.to_lowercase()})).map(|(_, status, _)| status),
-            Ok("timeout".to_owned())
-        );
-        assert_eq!(
-            read(json!({"error": "Timeout"})).map(|(_, status, _)| status),
-            Ok("failed".to_owned())
-        );
-        assert_eq!(
-            read(json!({})),
-            Ok(("<nil>".to_owned(), "failed".to_owned(), json!({})))
-        );
-        assert!(super::read(b"[]").is_err());
-        assert!(super::read(b"").is_err());
+    fn details_are_the_values_themselves() {
+        let file = json!({"error": "testerr", "pod": {"b": 1, "a": [null]}});
+        check(&file, Compatibility::default(), "testerr", "failed", &file);
+        let printed = json!({"error": "testerr", "pod": "map[a:[<nil>] b:1]"});
+        check(&file, Compatibility::SONOBUOY, "testerr", "failed", &printed);
+    }
+
+    /// W-41: only the aggregator's own timeout is one.
+    #[test]
+    fn not_every_timeout_is_the_plugins() {
+        for (message, truth, by_word) in [
+            (constants::TIMEOUT_MESSAGE, "timeout", "timeout"),
+            ("timeout waiting for results", "timeout", "timeout"),
+            ("dial tcp: i/o timeout", "failed", "timeout"),
+            ("Timeout", "failed", "failed"),
+        ] {
+            let file = json!({"error": message});
+            check(&file, Compatibility::default(), message, truth, &file);
+            check(&file, Compatibility::SONOBUOY, message, by_word, &file);
+        }
+    }
+
+    #[test]
+    fn errors_of_other_kinds_have_names_too() {
+        for (error, truth, printed) in [
+            (json!(null), "error.json", "<nil>"),
+            (json!({"a": 1}), "{\"a\":1}", "map[a:1]"),
+        ] {
+            let read = |compatibility| read(json!({"error": error}).to_string().as_bytes(), compatibility).unwrap();
+            assert_eq!(read(Compatibility::default()).name, truth);
+            assert_eq!(read(Compatibility::SONOBUOY).name, printed);
+        }
+        check(&json!({}), Compatibility::default(), "error.json", "failed", &json!({}));
+        check(&json!({}), Compatibility::SONOBUOY, "<nil>", "failed", &json!({}));
+        for broken in [&b"[]"[..], b"", b"\xff"] {
+            assert!(read(broken, Compatibility::default()).is_err());
+        }
     }
 }

@@ -1,205 +1,266 @@
 //! The `gojson` format: the stream of `go test -json`.
 //!
 //! Deviations from Sonobuoy: lines of plain text are passed over instead of ending the file; what cannot be read stays
-//! visible as an item of its own, so that the roll-up does not make it `passed` (weakness W-16); a package that failed
-//! although none of its tests did is an item too.
+//! visible as an item of its own, so that the roll-up does not make it `passed`, and so does a test that began and did
+//! not end (weakness W-16); a package that failed although none of its tests did is an item too; a stream without any
+//! test is `unknown` (weakness W-42); the output of what did not pass is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use serde_json::{Map, Value};
 use sono_types::{Item, item::status};
 
 use super::{Outcome, text::decode};
-use crate::tree::meta;
+use crate::{Compatibility, tree::meta};
+
+/// Bytes of a test's output that are kept, from its end: what a test says last is why it failed.
+const MAX_OUTPUT: usize = 64 << 10;
+
+/// Key of the details that has a test's output.
+const OUTPUT: &str = "output";
 
 /// Reads the events, one item for each test that ended, in their order.
-pub(crate) fn read(content: &[u8]) -> Outcome {
+pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
     let text = decode(content);
     let mut stream = Stream::default();
-    for (index, line) in text.lines().enumerate() {
-        if !line.trim_start().starts_with('{') {
-            continue;
-        }
-        for event in serde_json::Deserializer::from_str(line).into_iter::<Map<String, Value>>() {
+    let (mut at, mut line) = (0, 1);
+    while at < text.len() {
+        let rest = &text[at..];
+        let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\u{feff}']).len();
+        let mut end = blank;
+        if rest[blank..].starts_with('{') {
+            let mut events = serde_json::Deserializer::from_str(&rest[blank..]).into_iter::<Map<String, Value>>();
+            let event = events.next().unwrap_or_else(|| Ok(Map::new()));
             match event
-                .map_err(|error| error.to_string())
+                .map_err(|error| without_place(&error))
                 .and_then(|fields| Event::from_fields(&fields))
             {
-                Ok(event) => stream.event(&event),
+                Ok(event) => {
+                    end += events.byte_offset();
+                    stream.event(event);
+                }
                 Err(message) => {
-                    stream.unreadable(index + 1, &message);
-                    break;
+                    stream.unreadable(line, &message);
+                    end = line_end(rest);
                 }
             }
+        } else {
+            end = line_end(rest);
         }
+        line += rest[..end].bytes().filter(|byte| *byte == b'\n').count();
+        at += end;
     }
-    stream.finish()
+    stream.finish(compatibility)
 }
 
+fn line_end(text: &str) -> usize {
+    text.find('\n').map_or(text.len(), |end| end + 1)
+}
+
+/// The message alone: the place is one in the middle of a stream.
+fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+}
+
+#[derive(Default)]
 struct Event {
     action: String,
     package: String,
     test: String,
+    output: String,
+    import_path: String,
+    failed_build: String,
 }
 
 impl Event {
     /// Keys in any case, as Go reads them.
     fn from_fields(fields: &Map<String, Value>) -> Result<Self, String> {
-        let field = |wanted: &str| {
-            let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-            match found {
-                None | Some((_, Value::Null)) => Ok(String::new()),
-                Some((_, Value::String(text))) => Ok(text.clone()),
-                Some((name, other)) => Err(format!("field {name:?} is no text: {other}")),
+        let mut event = Self::default();
+        for (name, value) in fields {
+            let field = match name.to_ascii_lowercase().as_str() {
+                "action" => &mut event.action,
+                "package" => &mut event.package,
+                "test" => &mut event.test,
+                "output" => &mut event.output,
+                "importpath" => &mut event.import_path,
+                "failedbuild" => &mut event.failed_build,
+                _ => continue,
+            };
+            match value {
+                Value::Null => {}
+                Value::String(text) => field.clone_from(text),
+                other => return Err(format!("field {name:?} is no text: {other}")),
             }
-        };
-        Ok(Self {
-            action: field("action")?,
-            package: field("package")?,
-            test: field("test")?,
-        })
+        }
+        Ok(event)
     }
 }
+
+/// A package and a test in it; without a test, the package itself.
+type Key = (String, String);
 
 #[derive(Default)]
 struct Stream {
     items: Vec<Item>,
-    failed_packages: BTreeSet<String>,
+    outputs: BTreeMap<Key, String>,
+    /// Tests that began, by the order in which they did, until they end.
+    running: BTreeMap<Key, usize>,
+    begun: usize,
+    /// Packages that failed, with the build that is to blame.
+    failed_packages: BTreeMap<String, String>,
+    passed_packages: BTreeSet<String>,
     packages_with_failed_tests: BTreeSet<String>,
+    /// What could not be read, as items.
+    broken: Vec<(usize, Item)>,
     error: Option<String>,
 }
 
 impl Stream {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: Event) {
+        let key = (event.package, event.test);
         let status = match event.action.as_str() {
-            "start" | "run" | "pause" | "cont" | "bench" | "output" | "attr" | "artifacts" => return,
+            "output" => {
+                self.output(key, &event.output);
+                return;
+            }
+            "build-output" => {
+                self.output((event.import_path, String::new()), &event.output);
+                return;
+            }
+            "run" => {
+                self.begun += 1;
+                self.running.insert(key, self.begun);
+                return;
+            }
+            // A benchmark has no other end.
+            "bench" => {
+                self.running.remove(&key);
+                return;
+            }
+            "start" | "pause" | "cont" | "attr" | "artifacts" | "build-fail" => return,
             "pass" => status::PASSED,
             "fail" => status::FAILED,
             "skip" => status::SKIPPED,
             _ => status::UNKNOWN,
         };
-        if event.test.is_empty() {
-            if status == status::FAILED {
-                self.failed_packages.insert(event.package.clone());
+        self.running.remove(&key);
+        let output = self.outputs.remove(&key).unwrap_or_default();
+        let (package, test) = key;
+        if test.is_empty() {
+            match status {
+                status::FAILED => {
+                    self.outputs.insert((package.clone(), test), output);
+                    self.failed_packages.insert(package, event.failed_build);
+                }
+                status::PASSED => {
+                    self.passed_packages.insert(package);
+                }
+                _ => {}
             }
             return;
         }
         if status == status::FAILED {
-            self.packages_with_failed_tests.insert(event.package.clone());
+            self.packages_with_failed_tests.insert(package);
         }
-        self.push(&event.test, status, BTreeMap::new());
+        let is_wanted = matches!(status, status::FAILED | status::UNKNOWN);
+        self.items
+            .push(item(&test, status, if is_wanted { &output } else { "" }));
+    }
+
+    fn output(&mut self, key: Key, text: &str) {
+        let output = self.outputs.entry(key).or_default();
+        output.push_str(text);
+        if output.len() > 2 * MAX_OUTPUT {
+            *output = tail(output).to_owned();
+        }
     }
 
     fn unreadable(&mut self, line: usize, message: &str) {
         let error = format!("line {line}: {message}");
-        self.push(
-            &format!("line {line}"),
-            status::UNKNOWN,
-            [(meta::ERROR.to_owned(), error.clone())].into(),
-        );
+        let mut item = item(&format!("line {line}"), status::UNKNOWN, "");
+        item.meta.insert(meta::ERROR.to_owned(), error.clone());
+        self.broken.push((self.items.len(), item));
         self.error.get_or_insert(error);
     }
 
-    fn push(&mut self, name: &str, status: &str, meta: BTreeMap<String, String>) {
-        self.items.push(Item {
-            name: name.to_owned(),
-            status: status.to_owned(),
-            meta,
-            ..Item::default()
-        });
-    }
-
-    fn finish(mut self) -> Outcome {
-        let silent: Vec<String> = self
-            .failed_packages
-            .difference(&self.packages_with_failed_tests)
-            .cloned()
-            .collect();
-        for package in silent {
-            self.push(&package, status::FAILED, BTreeMap::new());
+    fn finish(mut self, compatibility: Compatibility) -> Outcome {
+        for (package, build) in mem::take(&mut self.failed_packages) {
+            if !self.packages_with_failed_tests.contains(&package) {
+                let mut output = self.outputs.remove(&(build, String::new())).unwrap_or_default();
+                let own = self.outputs.remove(&(package.clone(), String::new()));
+                output.push_str(&own.unwrap_or_default());
+                self.items.push(item(&package, status::FAILED, &output));
+            }
         }
+        if !compatibility.broken_streams_pass {
+            self.unfinished();
+            // From the back, so that earlier positions stay what they are.
+            for (position, item) in mem::take(&mut self.broken).into_iter().rev() {
+                self.items.insert(position, item);
+            }
+        }
+        if self.items.is_empty() && !compatibility.empty_passes {
+            let error = self
+                .error
+                .unwrap_or_else(|| "the file has no tests that ended".to_owned());
+            return Outcome::unreadable(error);
+        }
+        // Nothing of it could be read: also with compatibility, nothing can be said then.
+        let is_unreadable = self.items.is_empty() && self.error.is_some();
+        let status = if is_unreadable { status::UNKNOWN } else { status::PASSED };
         Outcome {
-            status: status::PASSED.to_owned(),
+            status: status.to_owned(),
             items: self.items,
             error: self.error,
             ..Outcome::default()
         }
     }
+
+    /// Tests that began and did not end, where their package did not pass nevertheless.
+    fn unfinished(&mut self) {
+        let mut running: Vec<(Key, usize)> = mem::take(&mut self.running).into_iter().collect();
+        running.sort_by_key(|(_, order)| *order);
+        for (key, _) in running {
+            if key.1.is_empty() || self.passed_packages.contains(&key.0) {
+                continue;
+            }
+            let output = self.outputs.remove(&key).unwrap_or_default();
+            let mut item = item(&key.1, status::UNKNOWN, &output);
+            item.meta
+                .insert(meta::ERROR.to_owned(), "the test did not end".to_owned());
+            self.items.push(item);
+        }
+    }
+}
+
+fn item(name: &str, status: &str, output: &str) -> Item {
+    let mut item = Item {
+        name: name.to_owned(),
+        status: status.to_owned(),
+        ..Item::default()
+    };
+    if !output.is_empty() {
+        item.details.insert(OUTPUT.to_owned(), tail(output).into());
+    }
+    item
+}
+
+/// The last whole lines that are within the limit.
+fn tail(output: &str) -> &str {
+    let Some(mut start) = output.len().checked_sub(MAX_OUTPUT).filter(|start| *start > 0) else {
+        return output;
+    };
+    while !output.is_char_boundary(start) {
+        start += 1;
+    }
+    let rest = &output[start..];
+    rest.split_once('\n').map_or(rest, |(_, lines)| lines)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(content: &str, expected: &[(&str, &str)], error: Option<&str>) {
-        let outcome = read(content.as_bytes());
-        let items: Vec<(&str, &str)> = outcome
-            .items
-            .iter()
-            .map(|item| (item.name.as_str(), item.status.as_str()))
-            .collect();
-        assert_eq!(
-            (items.as_slice(), outcome.error.as_deref()),
-            (expected, error),
-            "{content}"
-        );
-    }
-
-    #[test]
-    fn tests_that_ended_are_items() {
-        check(
-            r#"{"Time":"2026-01-01T00:00:00Z","Action":"run","Package":"p","Test":"A"}
-{"Action":"output","Package":"p","Test":"A","Output":"=== RUN\n"}
-{"Action":"pass","Package":"p","Test":"A/sub","Elapsed":0.1}
-{"Action":"pass","Package":"p","Test":"A","Elapsed":0.1}
-{"action":"skip","PACKAGE":"p","test":"B"}
-{"Action":"fail","Package":"p","Test":"C"}
-{"Action":"explode","Package":"p","Test":"D"}
-{"Action":"fail","Package":"p","Elapsed":1}
-"#,
-            &[
-                ("A/sub", "passed"),
-                ("A", "passed"),
-                ("B", "skipped"),
-                ("C", "failed"),
-                ("D", "unknown"),
-            ],
-            None,
-        );
-        check("", &[], None);
-    }
-
-    #[test]
-    fn plain_text_between_events_is_passed_over() {
-        check(
-            "go: downloading x v1\n{\"Action\":\"pass\",\"Test\":\"A\"}{\"Action\":\"fail\",\"Test\":\"B\"}\npanic: no\n{\"Action\":\"pass\",\"Test\":\"C\"}",
-            &[("A", "passed"), ("B", "failed"), ("C", "passed")],
-            None,
-        );
-    }
-
-    #[test]
-    fn broken_events_stay_visible() {
-        check(
-            "{\"Action\":\"pass\",\"Test\":\"A\"}\n{\"Action\":\"pa",
-            &[("A", "passed"), ("line 2", "unknown")],
-            Some("line 2: EOF while parsing a string at line 1 column 13"),
-        );
-        check(
-            "{\"Action\":1,\"Test\":\"A\"}",
-            &[("line 1", "unknown")],
-            Some("line 1: field \"Action\" is no text: 1"),
-        );
-    }
-
-    #[test]
-    fn a_package_that_fails_by_itself_is_an_item() {
-        check(
-            r#"{"Action":"build-fail","ImportPath":"p"}
-{"Action":"fail","Package":"p"}
-{"Action":"pass","Package":"q"}"#,
-            &[("p", "failed")],
-            None,
-        );
-    }
-}
+mod tests;

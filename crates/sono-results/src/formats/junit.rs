@@ -2,7 +2,7 @@
 //!
 //! Deviations from Sonobuoy: suites within suites are read (weakness W-15), so are test cases right below
 //! `testsuites`; numbers in attributes are not looked at, so that `time="1,234.5"` does no harm; encodings other than
-//! UTF-8 are read. A file that ends too early is `unknown` as a whole.
+//! UTF-8 are read. A file that ends too early is `unknown` as a whole, and so is one without any test (weakness W-42).
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -15,19 +15,61 @@ use serde_json::Value;
 use sono_types::{Item, item::status};
 
 use super::{Outcome, text::decode};
+use crate::{Compatibility, tree::meta};
 
 /// How deep suites may stand in each other.
 const MAX_DEPTH: usize = 100;
 
 /// Reads the suites and their cases.
-pub(crate) fn read(content: &[u8]) -> Outcome {
-    match parse(&decode(content)) {
-        Ok(items) => Outcome {
-            status: roll_up(&items).to_owned(),
+pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
+    let mut items = match parse(&decode(content)) {
+        Ok(items) => items,
+        Err(message) => return Outcome::unreadable(message),
+    };
+    if compatibility.empty_passes {
+        judge_empty(&mut items, status::PASSED, true);
+    } else if has_case(&items) {
+        judge_empty(&mut items, status::SKIPPED, false);
+    } else {
+        judge_empty(&mut items, status::UNKNOWN, false);
+        return Outcome {
             items,
-            ..Outcome::default()
-        },
-        Err(message) => Outcome::unreadable(message),
+            ..Outcome::unreadable("the file has no test cases")
+        };
+    }
+    Outcome {
+        status: roll_up(&items).to_owned(),
+        items,
+        ..Outcome::default()
+    }
+}
+
+/// Suites without anything in them have no status until the whole file is known.
+fn has_case(items: &[Item]) -> bool {
+    items.iter().any(|item| {
+        if item.items.is_empty() {
+            !item.status.is_empty()
+        } else {
+            has_case(&item.items)
+        }
+    })
+}
+
+/// Gives suites without anything in them a status: that one, or `unknown` where they claim to have tests, unless
+/// claims do not count.
+fn judge_empty(items: &mut [Item], empty: &str, ignore_claims: bool) {
+    for item in items {
+        judge_empty(&mut item.items, empty, ignore_claims);
+        if !item.items.is_empty() {
+            roll_up(&item.items).clone_into(&mut item.status);
+        } else if item.status.is_empty() {
+            if ignore_claims {
+                item.meta.clear();
+            }
+            let claims = item.meta.contains_key(meta::ERROR);
+            let status = if claims { status::UNKNOWN } else { empty };
+            status.clone_into(&mut item.status);
+        }
     }
 }
 
@@ -35,6 +77,8 @@ pub(crate) fn read(content: &[u8]) -> Outcome {
 fn roll_up(items: &[Item]) -> &'static str {
     if items.iter().any(|item| item.status == status::FAILED) {
         status::FAILED
+    } else if items.iter().any(|item| item.status == status::UNKNOWN) {
+        status::UNKNOWN
     } else {
         status::PASSED
     }
@@ -56,6 +100,8 @@ enum Frame {
 struct Children {
     items: Vec<Item>,
     suites: usize,
+    /// How many tests were run, by a suite's own account.
+    claimed: u64,
 }
 
 #[derive(Default)]
@@ -163,11 +209,16 @@ fn open(stack: &mut [Frame], element: &BytesStart<'_>) -> Result<Frame, String> 
     })
 }
 
-fn suite(element: &BytesStart<'_>, number: usize) -> Result<Frame, String> {
+fn suite(element: &BytesStart<'_>, position: usize) -> Result<Frame, String> {
     let name = attribute(element, "name")?.filter(|name| !name.is_empty());
     Ok(Frame::Suite(
-        name.unwrap_or_else(|| format!("testsuite-{number:03}")),
-        Children::default(),
+        name.unwrap_or_else(|| format!("testsuite-{position:03}")),
+        Children {
+            claimed: number(element, "tests")?
+                .saturating_sub(number(element, "skipped")?)
+                .saturating_sub(number(element, "disabled")?),
+            ..Children::default()
+        },
     ))
 }
 
@@ -176,12 +227,15 @@ fn close(frame: Frame, parent: Option<&mut Frame>) -> Option<Vec<Item>> {
     let item = match (frame, parent) {
         (Frame::Suites(children), _) => return Some(children.items),
         (Frame::Suite(name, children), parent) => {
-            let item = Item {
+            let mut item = Item {
                 name,
-                status: roll_up(&children.items).to_owned(),
                 items: children.items,
                 ..Item::default()
             };
+            if item.items.is_empty() && children.claimed > 0 {
+                let error = format!("the suite has no test cases and claims to have {}", children.claimed);
+                item.meta.insert(meta::ERROR.to_owned(), error);
+            }
             match parent {
                 None => return Some(vec![item]),
                 Some(parent) => (parent, item),
@@ -239,6 +293,12 @@ impl Case {
             ..Item::default()
         }
     }
+}
+
+/// A number that counts only where it is one.
+fn number(element: &BytesStart<'_>, name: &str) -> Result<u64, String> {
+    let text = attribute(element, name)?.unwrap_or_default();
+    Ok(text.trim().parse().unwrap_or(0))
 }
 
 fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {

@@ -21,6 +21,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    pub(crate) fn passed() -> Self {
+        Self {
+            status: status::PASSED.to_owned(),
+            ..Self::default()
+        }
+    }
+
     fn unreadable(error: impl Into<String>) -> Self {
         Self {
             status: status::UNKNOWN.to_owned(),

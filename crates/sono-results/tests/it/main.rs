@@ -8,4 +8,5 @@
 mod files;
 mod health;
 mod process;
+mod robust;
 mod vectors;

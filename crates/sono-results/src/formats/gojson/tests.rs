@@ -1,0 +1,181 @@
+use serde_json::json;
+
+use super::*;
+
+fn check(content: &str, expected: &[(&str, &str)], error: Option<&str>) {
+    let outcome = read(content.as_bytes(), Compatibility::default());
+    let items: Vec<(&str, &str)> = outcome
+        .items
+        .iter()
+        .map(|item| (item.name.as_str(), item.status.as_str()))
+        .collect();
+    assert_eq!(
+        (items.as_slice(), outcome.error.as_deref()),
+        (expected, error),
+        "{content}"
+    );
+}
+
+#[test]
+fn tests_that_ended_are_items() {
+    check(
+        r#"{"Time":"2026-01-01T00:00:00Z","Action":"run","Package":"p","Test":"A"}
+{"Action":"output","Package":"p","Test":"A","Output":"=== RUN\n"}
+{"Action":"pass","Package":"p","Test":"A/sub","Elapsed":0.1}
+{"Action":"pass","Package":"p","Test":"A","Elapsed":0.1}
+{"action":"skip","PACKAGE":"p","test":"B"}
+{"Action":"fail","Package":"p","Test":"C"}
+{"Action":"explode","Package":"p","Test":"D"}
+{"Action":null}
+{"Action":"fail","Package":"p","Elapsed":1}
+"#,
+        &[
+            ("A/sub", "passed"),
+            ("A", "passed"),
+            ("B", "skipped"),
+            ("C", "failed"),
+            ("D", "unknown"),
+        ],
+        None,
+    );
+}
+
+#[test]
+fn plain_text_between_events_is_passed_over() {
+    check(
+        "go: downloading x v1\n{\"Action\":\"pass\",\"Test\":\"A\"}{\"Action\":\"fail\",\"Test\":\"B\"}\npanic: no\n{\"Action\":\n\"pass\",\n\"Test\":\"C\"\n}  trailing",
+        &[("A", "passed"), ("B", "failed"), ("C", "passed")],
+        None,
+    );
+}
+
+/// W-16: what cannot be read is not masked by what can.
+#[test]
+fn broken_events_stay_visible() {
+    check(
+        "{\"Action\":\"pass\",\"Test\":\"A\"}\n{\"Action\":\"pa",
+        &[("A", "passed"), ("line 2", "unknown")],
+        Some("line 2: EOF while parsing a string"),
+    );
+    check(
+        "{\"Action\":1,\"Test\":\"A\"}",
+        &[("line 1", "unknown")],
+        Some("line 1: field \"Action\" is no text: 1"),
+    );
+}
+
+#[test]
+fn a_package_that_fails_by_itself_is_an_item() {
+    check(
+        r#"{"Action":"build-fail","ImportPath":"p"}
+{"Action":"fail","Package":"p"}
+{"Action":"pass","Package":"q"}"#,
+        &[("p", "failed")],
+        None,
+    );
+}
+
+fn compatible(content: &str) -> (String, Vec<(String, String)>, Option<String>) {
+    let outcome = read(content.as_bytes(), Compatibility::SONOBUOY);
+    let items = outcome.items.into_iter().map(|item| (item.name, item.status)).collect();
+    (outcome.status, items, outcome.error)
+}
+
+#[test]
+fn compatibility_masks_what_is_broken() {
+    let owned = |name: &str, status: &str| (name.to_owned(), status.to_owned());
+    let broken = Some("line 3: EOF while parsing a string".to_owned());
+    assert_eq!(
+        compatible("{\"Action\":\"run\",\"Test\":\"B\"}\n{\"Action\":\"pass\",\"Test\":\"A\"}\n{\"Action\":\"pa"),
+        ("passed".to_owned(), vec![owned("A", "passed")], broken)
+    );
+    assert_eq!(
+        compatible("{"),
+        (
+            "unknown".to_owned(),
+            vec![],
+            Some("line 1: EOF while parsing an object".to_owned())
+        )
+    );
+    assert_eq!(compatible(""), ("passed".to_owned(), vec![], None));
+}
+
+/// W-42: a stream without tests does not pass.
+#[test]
+fn no_tests_are_unknown() {
+    for content in ["", "PASS\n", "{\"Action\":\"pass\",\"Package\":\"p\"}\n"] {
+        assert_eq!(
+            read(content.as_bytes(), Compatibility::default()),
+            Outcome::unreadable("the file has no tests that ended"),
+            "{content:?}"
+        );
+    }
+}
+
+/// W-16: so does a test that never ended, say because the process was killed.
+#[test]
+fn tests_that_never_ended_stay_visible() {
+    let outcome = read(
+        br#"{"Action":"run","Package":"p","Test":"Z"}
+{"Action":"run","Package":"p","Test":"A"}
+{"Action":"output","Package":"p","Test":"A","Output":"waiting\n"}
+{"Action":"run","Package":"p","Test":"BenchmarkB"}
+{"Action":"bench","Package":"p","Test":"BenchmarkB"}
+{"Action":"run","Package":"q","Test":"BenchmarkOld"}
+{"Action":"pass","Package":"q"}
+"#,
+        Compatibility::default(),
+    );
+    assert_eq!(
+        json!(outcome.items),
+        json!([
+            {"name": "Z", "status": "unknown", "meta": {"error": "the test did not end"}},
+            {"name": "A", "status": "unknown", "meta": {"error": "the test did not end"}, "details": {"output": "waiting\n"}},
+        ])
+    );
+}
+
+#[test]
+fn the_output_of_what_failed_is_kept() {
+    let outcome = read(
+        br#"{"Action":"output","Package":"p","Test":"A","Output":"a is "}
+{"Action":"output","Package":"p","Test":"B","Output":"fine\n"}
+{"action":"OUTPUT","Package":"p","Test":"A","Output":"no action"}
+{"action":"output","package":"p","test":"A","output":"wrong\n"}
+{"Action":"pass","Package":"p","Test":"B"}
+{"Action":"fail","Package":"p","Test":"A"}
+{"Action":"fail","Package":"p"}
+{"ImportPath":"q [q.test]","Action":"build-output","Output":"undefined: x\n"}
+{"ImportPath":"q [q.test]","Action":"build-fail"}
+{"Action":"output","Package":"q","Output":"FAIL q [build failed]\n"}
+{"Action":"fail","Package":"q","FailedBuild":"q [q.test]"}
+"#,
+        Compatibility::default(),
+    );
+    // An action is no action in another case: what ends a test is not known then.
+    let expected = json!([
+        {"name": "A", "status": "unknown", "details": {"output": "a is "}},
+        {"name": "B", "status": "passed"},
+        {"name": "A", "status": "failed", "details": {"output": "wrong\n"}},
+        {"name": "q", "status": "failed", "details": {"output": "undefined: x\nFAIL q [build failed]\n"}},
+    ]);
+    assert_eq!(json!(outcome.items), expected);
+}
+
+#[test]
+fn of_long_output_the_end_is_kept() {
+    let mut stream = Stream::default();
+    let key = || ("p".to_owned(), "A".to_owned());
+    for number in 0..40_000 {
+        stream.output(key(), &format!("line {number}\n"));
+    }
+    assert!(stream.outputs[&key()].len() <= 2 * MAX_OUTPUT);
+    let kept = tail(&stream.outputs[&key()]);
+    assert!(
+        kept.len() > MAX_OUTPUT - 20 && kept.len() <= MAX_OUTPUT,
+        "{}",
+        kept.len()
+    );
+    assert!(kept.starts_with("line ") && kept.ends_with("line 39999\n"));
+    assert_eq!(tail("short"), "short");
+}
