@@ -10,7 +10,7 @@ use std::{
 use futures::future::join_all;
 use serde_json::json;
 use sono_bundle::DirectoryFiles;
-use sono_results::PluginInput;
+use sono_results::{Compatibility, PluginInput};
 use sono_types::{Config, Item, PluginName, ResultKey, TarInfo, Target, item, layout};
 
 use crate::{
@@ -71,7 +71,10 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
         match process(&finish, driver.as_ref()).await {
             Ok((tree, found)) => {
                 for problem in found {
-                    tracing::warn!(plugin_name = %name, file = problem.file, problem = problem.message, "post-processing");
+                    say(
+                        "post-processing",
+                        format!("plugin {name}, {}: {}", problem.file, problem.message),
+                    );
                 }
                 trees.insert(name.clone(), tree);
             }
@@ -157,13 +160,15 @@ async fn process(finish: &Finish, driver: &dyn Driver) -> Result<(Item, Vec<sono
     let (format, files) = (driver.result_format(), driver.result_files().to_vec());
     let per_node = driver.definition().driver == sono_manifest::DriverKind::DaemonSet;
     let directory = finish.directory.clone();
+    // An unknown name is a warning of the settings.
+    let compatibility = Compatibility::from_name(&finish.config.results_compatibility).unwrap_or_default();
     let work = move || {
         let input = PluginInput {
             name: &name,
             format,
             result_files: &files,
             per_node,
-            compatibility: sono_results::Compatibility::default(),
+            compatibility,
         };
         let root = directory.join(layout::plugin_dir(&name));
         fs_err::create_dir_all(&root).map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use sono_manifest::{Definition, Severity};
+use sono_results::Compatibility;
 use sono_types::{Config, config::ConfigError, constants, env};
 
 use crate::cluster::query;
@@ -83,6 +84,12 @@ impl Settings {
             config = config.overlaid_with(&overlay).map_err(SettingsError::Limits)?;
         }
         let mut warnings: Vec<String> = query::complaints(&config).iter().map(ToString::to_string).collect();
+        if Compatibility::from_name(&config.results_compatibility).is_none() {
+            warnings.push(format!(
+                "ResultsCompatibility: {:?} is not known, and results are read truthfully; only \"sonobuoy\" means something",
+                config.results_compatibility
+            ));
+        }
         let definitions = if config.skip_plugins {
             Vec::new()
         } else {
@@ -274,6 +281,21 @@ mod tests {
             settings.warnings,
             [
                 "Filters.Namespaces: `a(` is no regular expression: unclosed group; only the run's own namespace is queried"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_compatibility_that_is_not_known_is_said() {
+        let warnings = |name: &str| {
+            let config = format!(r#"{{"ResultsCompatibility":"{name}"}}"#);
+            load(&folder(&config, &[]), &[]).unwrap().warnings
+        };
+        assert_eq!(warnings("sonobuoy"), Vec::<String>::new());
+        assert_eq!(
+            warnings("old"),
+            [
+                "ResultsCompatibility: \"old\" is not known, and results are read truthfully; only \"sonobuoy\" means something"
             ]
         );
     }

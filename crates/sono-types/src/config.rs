@@ -30,6 +30,10 @@ pub struct Config {
     pub filters: Filters,
     /// Which logs to fetch, and how much of them.
     pub limits: Limits,
+    /// How results are read where Sonobuoy's tree says less than what is known: nothing for the truth, `sonobuoy` for
+    /// trees as Sonobuoy makes them. sono's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub results_compatibility: String,
     /// Queries a second.
     #[serde(rename = "QPS", skip_serializing_if = "is_zero", serialize_with = "shortest_number")]
     pub qps: f64,
@@ -207,6 +211,7 @@ impl Default for Config {
                 },
             },
             qps: 30.0,
+            results_compatibility: String::new(),
             burst: 50,
             server: Server {
                 bind_address: "0.0.0.0".to_owned(),
@@ -266,6 +271,7 @@ const KEYS: &[&str] = &[
     "Filters",
     "Limits",
     "QPS",
+    "ResultsCompatibility",
     "Burst",
     "Server",
     "Plugins",

@@ -15,10 +15,10 @@ use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
 use reqwest::{Client, StatusCode};
 use serde_json::json;
-use site::{TestRun, plugin, within};
+use site::{Options, TestRun, plugin, within};
 use sono_bundle::Bundle;
 use sono_manifest::DriverKind;
-use sono_types::{OverallStatus, UploadLimits, status::plugin_status};
+use sono_types::{Config, OverallStatus, UploadLimits, status::plugin_status};
 
 /// Sends a body and returns what came back.
 pub(crate) async fn put(
@@ -107,6 +107,36 @@ async fn a_result_is_stored_once_and_the_run_ends_with_an_archive() {
     assert_eq!(last, finished.status);
     assert_eq!(last.status, OverallStatus::Complete);
     assert_eq!(last.tarball.size, fs_err::metadata(&finished.archive).unwrap().len());
+}
+
+/// W-46: what could not be read of the results is an error of the run. As Sonobuoy reads it, there is none.
+#[tokio::test]
+async fn unreadable_results_are_errors_of_the_run() {
+    for (compatibility, errors, status) in [("", 1, "unknown"), ("sonobuoy", 0, "passed")] {
+        let config = Config {
+            results_compatibility: compatibility.to_owned(),
+            ..Config::default()
+        };
+        let mut junit = plugin("p", DriverKind::Job);
+        "junit".clone_into(&mut junit.result_format);
+        let run = TestRun::begin(Options {
+            definitions: vec![junit],
+            config,
+            ..Options::default()
+        })
+        .await;
+        let headers = [("Content-Disposition", "attachment;filename=out.xml")];
+        let answer = put(&run.client("p"), &run.url(GLOBAL), &headers, "<testsuites/>").await;
+        assert_eq!(answer, (200, String::new()));
+        let (outcome, _root) = run.finished().await;
+        let finished = outcome.unwrap();
+        let plugins = finished.status.plugins.unwrap();
+        assert_eq!(
+            (finished.errors, plugins[0].result_status.as_str()),
+            (errors, status),
+            "{compatibility:?}"
+        );
+    }
 }
 
 /// W-11: and each certificate is for its own plugin.
