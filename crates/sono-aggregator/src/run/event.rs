@@ -60,7 +60,8 @@ impl Failure {
     }
 }
 
-/// Everything that can move the run on, apart from uploads ([`Run::begin`], [`Run::claim`], [`Run::finish`]).
+/// Everything that can move the run on, apart from uploads ([`begin`](super::Run::begin),
+/// [`claim`](super::Run::claim), [`finish`](super::Run::finish)).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Start the first group.
@@ -91,7 +92,7 @@ pub enum Event {
         /// What it says.
         update: ProgressUpdate,
     },
-    /// Time passed; see [`Run::next_deadline`].
+    /// Time passed; see [`Run::next_deadline`](super::Run::next_deadline).
     Tick,
     /// Post-processing is done, for all these results at once.
     Processed(Vec<Processed>),
