@@ -6,6 +6,7 @@ mod load;
 mod product;
 mod reference;
 mod root;
+mod stand_ins;
 mod system;
 mod test_plugin;
 
@@ -47,6 +48,8 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Name {
     Testplugin,
+    /// Shells under the names of real plugins' images
+    StandIns,
     Worker,
     Aggregator,
 }
@@ -80,6 +83,9 @@ fn build(arguments: &Arguments, out: &Path) -> anyhow::Result<Vec<Archive>> {
     let mut images = Vec::new();
     if wanted(Name::Testplugin) {
         images.push(test_plugin::image()?);
+    }
+    if wanted(Name::StandIns) {
+        images.extend(stand_ins::images()?);
     }
     if wanted(Name::Worker) || wanted(Name::Aggregator) {
         let binaries = product::build(&arguments.profile)?;

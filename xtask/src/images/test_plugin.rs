@@ -14,6 +14,15 @@ const APPLETS: &str = "cat chmod cp date echo env false grep gzip head hostname 
                        sed seq sh sleep tail tar test touch true wc wget";
 
 pub(crate) fn image() -> anyhow::Result<Image> {
+    Ok(Image {
+        reference: reference::TEST_PLUGIN.to_owned(),
+        root: root()?,
+        settings: Settings::running(&["/bin/sh"]),
+    })
+}
+
+/// A shell and what it starts.
+pub(super) fn root() -> anyhow::Result<Root> {
     debian::ensure(&[debian::BUSYBOX])?;
     let busybox = command::find_program("busybox").context("busybox is not installed")?;
     // On Debian 12 /usr/bin/busybox is the file, on others a link to it.
@@ -23,9 +32,5 @@ pub(crate) fn image() -> anyhow::Result<Image> {
     for applet in APPLETS.split_whitespace() {
         root = root.with(&format!("/bin/{applet}"), Entry::Link("busybox".to_owned()));
     }
-    Ok(Image {
-        reference: reference::TEST_PLUGIN.to_owned(),
-        root,
-        settings: Settings::running(&["/bin/sh"]),
-    })
+    Ok(root)
 }

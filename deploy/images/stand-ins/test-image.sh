@@ -1,0 +1,32 @@
+#!/bin/sh
+# Stands in for the image of the small plugins that Sonobuoy's own tests use: `single-file` leaves files as they are, `tar-file`
+# packs them; `--no-done` writes no done file and `--done=PATH` names another path in it.
+set -eu
+results=${SONOBUOY_RESULTS_DIR:-/tmp/results}
+way=$1
+shift
+done_path=
+write_done=yes
+last=
+for argument in "$@"; do
+    case $argument in
+    --no-done) write_done=no ;;
+    --done=*) done_path=${argument#--done=} ;;
+    *)
+        cp "$argument" "$results/"
+        last=$results/${argument##*/}
+        ;;
+    esac
+done
+if [ "$way" = tar-file ]; then
+    # Outside first, so that the archive does not hold itself.
+    tar -czf /tmp/results.tar.gz -C "$results" .
+    mv /tmp/results.tar.gz "$results/results.tar.gz"
+    last=$results/results.tar.gz
+fi
+if [ "$write_done" = yes ]; then
+    printf %s "${done_path:-$last}" > "$results/done.new"
+    mv "$results/done.new" "$results/done"
+    # A DaemonSet's container would be started again.
+    while [ -e "$results/done" ] && [ "${SONOBUOY_STAY:-yes}" = yes ]; do sleep 1; done
+fi
