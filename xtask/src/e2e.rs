@@ -11,6 +11,9 @@ use clap::Args;
 
 use crate::{cluster, command, repository, say, step::long_step};
 
+/// The module of the tests that no other may run beside.
+const ALONE: &str = "::alone::";
+
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Nodes of the cluster, where this starts it
@@ -39,18 +42,29 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         own(&["images", "--load", "--profile", &arguments.profile])
     })?;
     let kubeconfig = cluster::kubeconfig_path();
-    let tested = long_step("testing", "the tests ran", || {
+    let kubectl = cluster::kubectl()?;
+    let test = |more: &[&str]| {
         let mut test = command::new(
             command::cargo(),
             ["test", "--locked", "--package", "sono-cli", "--test", "e2e", "--"],
         );
         test.current_dir(repository::root())
             .env("KUBECONFIG", &kubeconfig)
+            .env("SONO_KUBECTL", &kubectl)
+            .args(more)
             .args(&arguments.tests);
         if arguments.long {
             test.arg("--include-ignored");
         }
         command::run_visibly(&mut test)
+    };
+    let tested = long_step("testing", "the tests ran", || {
+        if !arguments.tests.is_empty() {
+            return test(&["--test-threads=1"]);
+        }
+        // Some change what all others use.
+        test(&["--skip", ALONE])?;
+        test(&["--test-threads=1", ALONE])
     });
     if arguments.down {
         long_step("stopping the cluster", "the cluster is gone", || {

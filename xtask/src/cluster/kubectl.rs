@@ -21,6 +21,14 @@ pub(crate) fn command(kubernetes: &Path) -> Command {
     command
 }
 
+/// The program, for tests that change the cluster.
+pub(crate) fn program() -> anyhow::Result<PathBuf> {
+    if foreign::kubeconfig().is_some() {
+        return installed();
+    }
+    Ok(State::running()?.programs.kubernetes.join("kubectl"))
+}
+
 pub(crate) fn pass_through(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let mut kubectl = if let Some(kubeconfig) = foreign::kubeconfig() {
         command::new(installed()?, ["--kubeconfig".into(), kubeconfig.into_os_string()])

@@ -52,6 +52,22 @@ pub(crate) fn sono(arguments: &[&str]) -> Said {
     }
 }
 
+/// Runs `kubectl`, which must succeed. Returns what it prints.
+pub(crate) fn kubectl(arguments: &[&str]) -> String {
+    let program = std::env::var_os("SONO_KUBECTL").unwrap_or_else(|| "kubectl".into());
+    let output = Command::new(program).args(arguments).output().expect("kubectl starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // A second panic while one is under way would end the tests.
+    assert!(
+        output.status.success() || std::thread::panicking(),
+        "kubectl {} ended with {}\n{}",
+        arguments.join(" "),
+        output.status,
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
 /// The text at a JSON pointer, empty where there is none.
 pub(crate) fn text(value: &Value, pointer: &str) -> String {
     value
@@ -66,7 +82,7 @@ pub(crate) struct Run {
     namespace: String,
     said: Said,
     archive: String,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Run {
@@ -77,6 +93,13 @@ impl Run {
 
     /// The same with other flags.
     pub(crate) fn start(name: &str, plugins: &[&str], flags: &[&str]) -> Self {
+        let mut run = Self::detached(name, plugins, flags);
+        run.retrieve();
+        run
+    }
+
+    /// Starts it and does not wait: [`Run::finish`] does.
+    pub(crate) fn detached(name: &str, plugins: &[&str], flags: &[&str]) -> Self {
         let namespace = format!("e2e-{name}");
         sono(&["delete", "-n", &namespace, "--wait"]).success();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/plugins");
@@ -92,19 +115,27 @@ impl Run {
         arguments.extend(flags);
         let said = sono(&arguments);
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut run = Self {
+        let run = Self {
             namespace,
             said,
             archive: String::new(),
-            _directory: directory,
+            directory,
         };
         run.said.success();
-        let to = run._directory.path().display().to_string();
-        run.archive = sono(&["retrieve", &to, "-n", &run.namespace])
-            .success()
-            .trim()
-            .to_owned();
         run
+    }
+
+    /// Waits for a detached run and fetches its archive.
+    pub(crate) fn finish(&mut self) {
+        self.said = sono(&["wait", "-n", &self.namespace, "--wait=5"]);
+        self.said.success();
+        self.retrieve();
+    }
+
+    fn retrieve(&mut self) {
+        let to = self.directory.path().display().to_string();
+        let archive = sono(&["retrieve", &to, "-n", &self.namespace]).success();
+        archive.trim().clone_into(&mut self.archive);
     }
 
     pub(crate) fn namespace(&self) -> &str {
