@@ -1,5 +1,6 @@
 //! Arguments, as clap reads them. Nothing is done here.
 
+mod changes;
 pub(crate) mod flags_first;
 mod images;
 mod wait;
@@ -9,6 +10,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sono_types::constants;
 
+pub use changes::{Changes, Pair};
 pub use images::{
     Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,
     ImagesPlatforms, ImagesPull, ImagesPush, ImagesRenamed, ImagesStore, ImagesWanted,
@@ -89,6 +91,8 @@ pub enum Command {
     Delete(Delete),
     /// List, copy and inspect the images that a run needs, without a container engine
     Images(Box<Images>),
+    /// List the named choices of Kubernetes tests, for --mode
+    Modes(Modes),
     /// Print the version
     Version(Version),
     /// Be the built-in plugin that checks a host.
@@ -120,8 +124,8 @@ pub struct Place {
 /// What to run, and how.
 #[derive(Debug, Clone, Args)]
 pub struct Plan {
-    /// A plugin: a file, a directory of files, or the name of a built-in one (host-check, e2e, systemd-logs); may be
-    /// given more than once [default: host-check]
+    /// A plugin: a file, a directory of files, or the name of a built-in one (e2e, host-check, systemd-logs); may be
+    /// given more than once [default: e2e and systemd-logs; with --local host-check]
     #[arg(short, long = "plugin", value_name = "PLUGIN")]
     pub plugins: Vec<String>,
     /// Namespace of the run [default: sonobuoy]
@@ -151,6 +155,8 @@ pub struct Plan {
     /// Version that plugins are told, and that $SONOBUOY_K8S_VERSION in their images stands for [default: the cluster's]
     #[arg(long, value_name = "VERSION")]
     pub kubernetes_version: Option<String>,
+    #[command(flatten)]
+    pub changes: Changes,
 }
 
 /// `sono run`
@@ -292,6 +298,14 @@ pub struct Delete {
     /// Also the roles of all other runs, and namespaces that e2e tests left behind
     #[arg(long)]
     pub all: bool,
+}
+
+/// `sono modes`
+#[derive(Debug, Args)]
+pub struct Modes {
+    /// Whole values, however long
+    #[arg(long)]
+    pub verbose: bool,
 }
 
 /// `sono version`

@@ -8,6 +8,7 @@ mod host_check;
 mod images;
 mod local;
 mod logs;
+mod modes;
 mod results;
 mod retrieve;
 mod run;
@@ -35,6 +36,7 @@ pub(crate) fn run_command(command: Command, level: &str, log: RunLog, printer: &
         Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),
         Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),
         Command::Images(arguments) => in_runtime(images::images_command(*arguments, printer)),
+        Command::Modes(arguments) => modes::modes(&arguments, printer),
         Command::Version(arguments) => in_runtime(version::version(&arguments, printer)),
     }?;
     // Whoever stopped reading has seen enough.

@@ -5,6 +5,7 @@
 
 mod aggregator;
 pub mod args;
+mod changes;
 mod clock;
 mod commands;
 mod error;

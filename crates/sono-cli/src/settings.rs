@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use sono_kube::{Cluster, Connection};
-use sono_manifest::Images;
+use sono_manifest::{Definition, Images};
 use sono_types::{Config, constants};
 
-use crate::{args, error::CliError};
+use crate::{args, changes::Resolved, error::CliError, output::Printer, plugins};
 
 impl From<&args::Cluster> for Connection {
     fn from(cluster: &args::Cluster) -> Self {
@@ -30,12 +30,14 @@ pub(crate) struct Plan {
     pub(crate) config: Config,
     /// Image of the aggregator.
     pub(crate) aggregator_image: String,
-    /// Plugins as the user named them; never empty.
-    pub(crate) plugins: Vec<String>,
+    /// Plugins as the user named them.
+    plugins: Vec<String>,
     /// Images of the built-in plugins.
     pub(crate) images: Images,
     /// Version that plugins are told, where the user says it.
     pub(crate) kubernetes_version: Option<String>,
+    /// What flags change in plugins.
+    pub(crate) changes: Resolved,
     /// The aggregator's log level.
     pub(crate) level: String,
 }
@@ -53,6 +55,7 @@ impl Plan {
             aggregator_permissions,
             config: file,
             kubernetes_version,
+            changes,
         } = plan;
         let mut config = file.as_deref().map(read_config).transpose()?.unwrap_or_default();
         let aggregator_image = aggregator_image
@@ -68,21 +71,37 @@ impl Plan {
             pull_policy: config.image_pull_policy.clone(),
             ..Images::default()
         };
-        let plugins = if plugins.is_empty() {
-            vec!["host-check".to_owned()]
-        } else {
-            plugins
-        };
         Ok(Self {
             config,
             aggregator_image,
             plugins,
             images,
             kubernetes_version,
+            changes: Resolved::new(changes)?,
             level: level.to_owned(),
         })
     }
 }
+
+impl Plan {
+    /// The plugins as the user named them. Where none is named: `otherwise`.
+    pub(crate) fn named(&self, otherwise: &[&str]) -> Vec<String> {
+        if self.plugins.is_empty() {
+            return otherwise.iter().map(ToString::to_string).collect();
+        }
+        self.plugins.clone()
+    }
+
+    /// The plugins as flags want them.
+    pub(crate) fn definitions(&self, names: &[String], printer: &Printer) -> Result<Vec<Definition>, CliError> {
+        let mut definitions = plugins::load(names, &self.images, printer)?;
+        self.changes.apply(&mut definitions)?;
+        Ok(definitions)
+    }
+}
+
+/// What runs in a cluster when no plugin is named, as it does with Sonobuoy.
+pub(crate) const IN_CLUSTER: [&str; 2] = ["e2e", "systemd-logs"];
 
 fn set<T>(target: &mut T, given: Option<T>) {
     if let Some(given) = given {

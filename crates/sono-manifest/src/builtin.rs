@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sono_types::{PluginName, constants, env};
 
-use crate::{Definition, DriverKind, pod_spec::default_pod_spec};
+use crate::{Definition, DriverKind, Mode, Selection, pod_spec::default_pod_spec};
 
 /// Names that [`builtin`] knows.
 pub const BUILTIN_NAMES: [&str; 3] = ["e2e", "host-check", "systemd-logs"];
@@ -78,18 +78,19 @@ fn container(name: &str, image: &str, images: &Images, rest: Value) -> Value {
     container
 }
 
-/// The conformance tests that do not disturb the cluster (mode non-disruptive-conformance).
+/// The conformance tests that do not disturb the cluster: [`Mode::DEFAULT`].
 fn e2e(images: &Images) -> Definition {
     let progress = format!(
         "--progress-report-url=http://localhost:{}/progress",
         images.progress_port
     );
+    let Selection { focus, skip, parallel } = Mode::DEFAULT.selection();
     let spec = json!({
         "command": ["/run_e2e.sh"],
         "env": [
-            { "name": "E2E_FOCUS", "value": r"\[Conformance\]" },
-            { "name": "E2E_SKIP", "value": r"\[Disruptive\]|NoExecuteTaintManager" },
-            { "name": "E2E_PARALLEL", "value": "false" },
+            { "name": "E2E_FOCUS", "value": focus },
+            { "name": "E2E_SKIP", "value": skip },
+            { "name": "E2E_PARALLEL", "value": parallel },
             { "name": "E2E_USE_GO_RUNNER", "value": "true" },
             { "name": "E2E_EXTRA_ARGS", "value": progress },
         ],

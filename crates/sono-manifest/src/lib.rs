@@ -6,9 +6,11 @@
 //! objects differ from Sonobuoy's on purpose.
 
 mod builtin;
+mod change;
 mod config_map;
 mod containers;
 mod definition;
+mod e2e;
 mod expected;
 mod load;
 mod plugin_objects;
@@ -22,7 +24,9 @@ mod transform;
 mod types;
 
 pub use builtin::{BUILTIN_NAMES, Images, builtin};
+pub use change::{Changes, E2E, NoSuchPlugin, change_variables};
 pub use definition::{Definition, DriverKind};
+pub use e2e::{Mode, Selection, any_of};
 pub use expected::{NodeFacts, expected_results};
 pub use load::{check_set, load};
 pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, secret, secret_name};

@@ -3,7 +3,12 @@
 use sono_manifest::{Preparation, RunObjects, prepare, run_objects, to_manifest};
 use sono_types::{env, exit};
 
-use crate::{args, error::CliError, output::Printer, plugins, settings::Plan};
+use crate::{
+    args,
+    error::CliError,
+    output::Printer,
+    settings::{IN_CLUSTER, Plan},
+};
 
 /// Stands for the cluster's version where there is none to ask, as with Sonobuoy's `--kubernetes-version=ignore`.
 const NO_VERSION: &str = "ignore";
@@ -18,7 +23,7 @@ pub(super) fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> 
         },
     } = arguments;
     let plan = Plan::new(plan, level)?;
-    let definitions = plugins::load(&plan.plugins, &plan.images, printer)?;
+    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer)?;
     let placeholder = format!("${}", env::SONOBUOY_K8S_VERSION);
     let wants_version = definitions.iter().find(|definition| {
         definition
@@ -42,13 +47,14 @@ pub(super) fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> 
             kubernetes_version: version,
         },
     );
-    let objects = run_objects(&RunObjects {
+    let mut objects = run_objects(&RunObjects {
         config: &plan.config,
         definitions: &definitions,
         aggregator_image: &plan.aggregator_image,
         rbac: true,
         log_level: &plan.level,
     });
+    plan.changes.apply_to_aggregator(&mut objects);
     printer.data(to_manifest(&objects).as_bytes())?;
     Ok(exit::SUCCESS)
 }

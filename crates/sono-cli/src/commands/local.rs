@@ -15,7 +15,6 @@ use crate::{
     clock::now,
     error::CliError,
     output::{Printer, Tone},
-    plugins,
     settings::Plan,
     view::{checks, counts, screen::Screen, story::Story},
 };
@@ -97,9 +96,15 @@ pub(super) async fn run(plan: Plan, output: WaitOutput, log: RunLog, printer: &P
 fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
     let program =
         std::env::current_exe().map_err(|error| CliError::new("cannot find this program's file").caused_by(&error))?;
-    let mut definitions = plugins::load(&plan.plugins, &plan.images, printer)?;
+    if plan.changes.means_aggregator() {
+        return Err(CliError::new(
+            "--plugin-env sonobuoy.… changes the aggregator's container, which a local run does not have",
+        ));
+    }
+    let names = plan.named(&[HOST_CHECK]);
+    let mut definitions = plan.definitions(&names, printer)?;
     for definition in &mut definitions {
-        let is_built_in = plan.plugins.iter().any(|name| name == HOST_CHECK);
+        let is_built_in = names.iter().any(|name| name == HOST_CHECK);
         if is_built_in && definition.name.as_str() == HOST_CHECK {
             *definition = sono_local::host_check(&program);
         }

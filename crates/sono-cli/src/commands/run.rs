@@ -17,8 +17,7 @@ use crate::{
     args,
     error::CliError,
     output::Printer,
-    plugins,
-    settings::{Plan, again, connect},
+    settings::{IN_CLUSTER, Plan, again, connect},
 };
 
 pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer: &Printer) -> Result<u8, CliError> {
@@ -34,7 +33,7 @@ pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer:
     if is_local {
         return local::run(plan, wait_output, log, printer).await;
     }
-    let definitions = plugins::load(&plan.plugins, &plan.images, printer)?;
+    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer)?;
     let cluster = connect(&cluster_arguments).await?;
     let namespace = plan.config.namespace.clone();
     let (version, ()) = futures::try_join!(
@@ -59,13 +58,14 @@ pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer:
             kubernetes_version: &plugin_version,
         },
     );
-    let objects = run_objects(&RunObjects {
+    let mut objects = run_objects(&RunObjects {
         config: &plan.config,
         definitions: &definitions,
         aggregator_image: &plan.aggregator_image,
         rbac: true,
         log_level: &plan.level,
     });
+    plan.changes.apply_to_aggregator(&mut objects);
     tracing::debug!(elapsed_ms = millis(started), "checked");
     create::create(&cluster, &objects, &namespace, &cluster_arguments, printer).await?;
     tracing::debug!(elapsed_ms = millis(started), "objects created");

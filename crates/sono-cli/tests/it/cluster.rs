@@ -304,7 +304,7 @@ fn a_namespace_of_someone_else_stays() {
 #[test]
 fn gen_needs_no_cluster() {
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(directory.path(), &["gen", "-n", "x"]);
+    let said = sono(directory.path(), &["gen", "-p", "host-check", "-n", "x"]);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
     let documents = sono_types::yaml::all_documents(&said.stdout).unwrap();
     let kinds: Vec<&str> = documents

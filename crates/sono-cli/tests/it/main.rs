@@ -3,6 +3,7 @@
 
 mod archives;
 mod bad_input;
+mod changes;
 mod cluster;
 mod images;
 

@@ -1,0 +1,155 @@
+//! Flags that change plugins, seen in what `gen` prints.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Said, failure, sono};
+
+/// The documents of a manifest.
+fn documents(manifest: &str) -> Vec<Value> {
+    sono_types::yaml::all_documents(manifest).unwrap()
+}
+
+/// The definition of `plugin` that `gen` stores with these flags.
+fn definition(flags: &[&str], plugin: &str) -> Value {
+    let directory = tempfile::tempdir().unwrap();
+    let Said { code, stdout, stderr } = sono(
+        directory.path(),
+        &[&["gen", "--kubernetes-version", "v1.37.2"], flags].concat(),
+    );
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let documents = documents(&stdout);
+    let plugins = documents
+        .iter()
+        .find(|document| document["metadata"]["name"] == "sonobuoy-plugins-cm");
+    let stored = plugins.unwrap()["data"].as_object().unwrap().values();
+    let mut definitions = stored.map(|text| sono_types::yaml::first_document::<Value>(text.as_str().unwrap()).unwrap());
+    definitions
+        .find(|definition| definition["sonobuoy-config"]["plugin-name"] == plugin)
+        .unwrap()
+}
+
+fn variable(definition: &Value, name: &str) -> Option<String> {
+    let list = definition["spec"]["env"].as_array()?;
+    let variable = list.iter().find(|variable| variable["name"] == name)?;
+    variable["value"].as_str().map(ToOwned::to_owned)
+}
+
+#[test]
+fn the_mode_chooses_the_tests() {
+    let e2e = definition(&["--mode", "Quick"], "e2e");
+    let variables = ["E2E_FOCUS", "E2E_SKIP", "E2E_PARALLEL"].map(|name| variable(&e2e, name));
+    assert_eq!(
+        variables,
+        [
+            Some("Pods should be submitted and removed".to_owned()),
+            None,
+            Some("false".to_owned())
+        ]
+    );
+    let e2e = definition(&["--mode=quick", "--e2e-focus=a|b", "--e2e-skip", "c"], "e2e");
+    let variables = ["E2E_FOCUS", "E2E_SKIP"].map(|name| variable(&e2e, name));
+    assert_eq!(variables, [Some("a|b".to_owned()), Some("c".to_owned())]);
+}
+
+#[test]
+fn images_and_variables() {
+    let flags = [
+        "-p",
+        "e2e",
+        "--kube-conformance-image",
+        "mine.example/conformance:1",
+        "--plugin-env",
+        "e2e.A=b=c",
+        "--plugin-env",
+        "e2e.E2E_USE_GO_RUNNER",
+        "--plugin-env",
+        "sonobuoy.LOUD=yes",
+    ];
+    let e2e = definition(&flags, "e2e");
+    assert_eq!(e2e["spec"]["image"], "mine.example/conformance:1");
+    assert_eq!(variable(&e2e, "A").as_deref(), Some("b=c"));
+    assert_eq!(variable(&e2e, "E2E_USE_GO_RUNNER"), None);
+
+    let directory = tempfile::tempdir().unwrap();
+    let manifest = sono(
+        directory.path(),
+        &[&["gen", "--kubernetes-version", "v1.37.2"], &flags[..]].concat(),
+    )
+    .stdout;
+    let pod = documents(&manifest)
+        .into_iter()
+        .find(|document| document["kind"] == "Pod")
+        .unwrap();
+    let variables = pod["spec"]["containers"][0]["env"].as_array().unwrap().clone();
+    assert_eq!(variables.last(), Some(&json!({"name": "LOUD", "value": "yes"})));
+}
+
+#[test]
+fn flags_that_mean_nothing_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = |flags: &[&str]| {
+        sono(
+            directory.path(),
+            &[&["gen", "--kubernetes-version", "v1.37.2"], flags].concat(),
+        )
+    };
+    assert_eq!(
+        said(&["--mode", "slow"]),
+        failure(
+            "error: there is no mode `slow`\n  hint:  one of certified-conformance, conformance-lite, \
+             non-disruptive-conformance, quick; sono modes describes them\n"
+        )
+    );
+    assert_eq!(
+        said(&["-p", "host-check", "--plugin-env", "other.A=b"]),
+        failure(
+            "error: a flag means a plugin that does not run\n  cause: there is no plugin `other` to change; there are: host-check\n"
+        )
+    );
+    let expression = said(&["--e2e-focus", "("]);
+    assert!(
+        expression
+            .stderr
+            .starts_with("error: --e2e-focus is no regular expression\n"),
+        "{}",
+        expression.stderr
+    );
+}
+
+#[test]
+fn modes_are_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let Said { code, stdout, stderr } = sono(directory.path(), &["modes"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(
+        stdout.starts_with("Mode: certified-conformance\nDescription: "),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("\nE2E_FOCUS: \\[Conformance\\]\nE2E_SKIP: \nE2E_PARALLEL: false\n\nMode: conformance-lite\n")
+    );
+    assert!(
+        stdout.contains("EndpointSlice sho... (truncated) ...\nE2E_PARALLEL: true\n"),
+        "{stdout}"
+    );
+    let whole = sono(directory.path(), &["modes", "--verbose"]).stdout;
+    assert!(whole.len() > stdout.len() && !whole.contains("truncated"));
+}
+
+/// On a stored archive with four failures, where it is beside the repository.
+#[test]
+fn failed_tests_run_again() {
+    let archive =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/archives/results-4-e2e-failures.tar.gz");
+    if !archive.exists() {
+        println!("NOT RUN: {} is not there", archive.display());
+        return;
+    }
+    let e2e = definition(&["--rerun-failed", archive.to_str().unwrap()], "e2e");
+    let focus = variable(&e2e, "E2E_FOCUS").unwrap();
+    assert_eq!(focus.split('|').count(), 4, "{focus}");
+    assert!(focus.starts_with(r"\[sig-"), "{focus}");
+    assert_eq!(variable(&e2e, "E2E_SKIP"), None);
+}
