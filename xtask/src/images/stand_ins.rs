@@ -13,8 +13,9 @@ use super::{
 use crate::repository;
 
 /// Each image's name, the path of its program, and the script that stands in for it.
-const STAND_INS: [(&str, &str, &str); 3] = [
+const STAND_INS: [(&str, &str, &str); 4] = [
     ("sonobuoy/testimage:v0.1", "/testImage", "test-image.sh"),
+    ("sonobuoy/systemd-logs:v0.4", "/get_systemd_logs.sh", "systemd-logs.sh"),
     ("schnake/progress-reporter:v0.1", "/run.sh", "progress.sh"),
     ("user/easy-sonobuoy-cmds:v0.1", "/run.sh", "commands.sh"),
 ];

@@ -59,7 +59,14 @@ fn definitions_of_others_run_unchanged() {
     let rows = status["plugins"].as_array().cloned().unwrap_or_default();
     let mut seen: BTreeMap<String, Vec<(String, serde_json::Value)>> = BTreeMap::new();
     for row in &rows {
-        let row_seen = (text(row, "/result-status"), row["result-counts"].clone());
+        // How a status of the plugin's own rolls up is a matter of the compatibility switch; that it is not a pass is not.
+        let status = text(row, "/result-status");
+        let status = if status == "passed" {
+            status
+        } else {
+            "not passed".to_owned()
+        };
+        let row_seen = (status, row["result-counts"].clone());
         seen.entry(text(row, "/plugin")).or_default().push(row_seen);
     }
     let one = |status: &str, counts: serde_json::Value| vec![(status.to_owned(), counts)];
@@ -70,14 +77,14 @@ fn definitions_of_others_run_unchanged() {
             ("cmd-runner", one("passed", json!({"passed": 2}))),
             (
                 "ds-junit-passing-tar",
-                each("failed", json!({"failed": 1, "passed": 2})),
+                each("not passed", json!({"failed": 1, "passed": 2})),
             ),
-            ("ds-manual", each("failed", custom.clone())),
+            ("ds-manual", each("not passed", custom.clone())),
             ("ds-raw-passing-tar", each("passed", json!({"passed": 2}))),
             ("job-junit-passing-singlefile", one("passed", json!({"passed": 3}))),
             ("job-junit-singlefile-configmap", one("passed", json!({"passed": 3}))),
-            ("job-manual", one("failed", custom.clone())),
-            ("job-manual-directory", one("failed", custom)),
+            ("job-manual", one("not passed", custom.clone())),
+            ("job-manual-directory", one("not passed", custom)),
             ("job-raw-passing-singlefile", one("passed", json!({"passed": 1}))),
             ("manual-with-arbitrary-details", one("passed", json!({"passed": 1}))),
             ("progress", one("passed", json!({"passed": 1}))),
