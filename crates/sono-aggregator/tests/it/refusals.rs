@@ -233,6 +233,29 @@ async fn a_stalled_upload_does_not_outlive_the_time_limit() {
     drop(stalled);
 }
 
+/// W-25: a run without an archive ends as `failed`, so that nobody waits for it, and what it has is kept.
+#[tokio::test]
+async fn a_run_that_cannot_be_packed_fails_and_keeps_its_results() {
+    let run = TestRun::start(vec![plugin("p", DriverKind::Job)], UploadLimits::default()).await;
+    let now = (sono_aggregator::system_clock())();
+    for minutes in -1..=1 {
+        // A directory where the archive should be.
+        let start = now + jiff::SignedDuration::from_mins(minutes);
+        let name = sono_types::layout::archive_name(start, "run");
+        fs_err::create_dir_all(run.root.path().join(name).join("in the way")).unwrap();
+    }
+    let statuses = run.statuses.clone();
+    assert_eq!(put(&run.client("p"), &run.url(GLOBAL), &[], "kept").await.0, 200);
+    let (outcome, root) = run.finished().await;
+    assert!(
+        matches!(&outcome, Err(sono_aggregator::RunError::Pack { directory, .. }) if *directory == root.path().join("run")),
+        "{outcome:?}"
+    );
+    assert_eq!(statuses.borrow().status, sono_types::OverallStatus::Failed);
+    let kept = fs_err::read_to_string(root.path().join("run/plugins/p/results/global/result")).unwrap();
+    assert_eq!(kept, "kept");
+}
+
 /// W-23: an address that is taken ends the program at once, before it asks the cluster for anything.
 #[tokio::test]
 async fn a_taken_address_is_noticed_at_once() {
