@@ -1,40 +1,29 @@
-//! `--wait`: minutes, or a duration with units.
+//! `sono wait`, and what all commands show that wait.
 
-use std::{str::FromStr, time::Duration};
+use clap::{Args, ValueEnum};
 
-use sono_types::go_duration;
+use super::{Place, WaitTime};
 
-/// How long to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WaitTime(pub Duration);
-
-/// A text that says no time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("neither minutes, such as 30, nor a duration, such as 1h30m")]
-pub struct WaitTimeError;
-
-impl FromStr for WaitTime {
-    type Err = WaitTimeError;
-
-    fn from_str(text: &str) -> Result<Self, WaitTimeError> {
-        if let Ok(minutes) = text.parse::<u32>() {
-            return Ok(Self(Duration::from_mins(u64::from(minutes))));
-        }
-        go_duration::parse(text).map(Self).map_err(|_| WaitTimeError)
-    }
+/// `sono wait`
+#[derive(Debug, Args)]
+pub struct Wait {
+    #[command(flatten)]
+    pub place: Place,
+    /// How long; minutes, or a duration such as 30m
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_value = "1440", default_missing_value = "1440")]
+    pub wait: WaitTime,
+    /// What is shown while waiting
+    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::Progress)]
+    pub wait_output: WaitOutput,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn minutes_or_units() {
-        let parsed = |text: &str| text.parse::<WaitTime>().map(|time| time.0.as_secs());
-        assert_eq!(parsed("10"), Ok(600));
-        assert_eq!(parsed("1h30m"), Ok(5400));
-        assert_eq!(parsed("90s"), Ok(90));
-        assert_eq!(parsed("soon"), Err(WaitTimeError));
-        assert_eq!(parsed("-3"), Err(WaitTimeError));
-    }
+/// What is shown while waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WaitOutput {
+    /// Nothing but the end.
+    Silent,
+    /// As progress.
+    Spinner,
+    /// What happens: bars on a terminal, a line for each change elsewhere.
+    Progress,
 }

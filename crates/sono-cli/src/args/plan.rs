@@ -1,0 +1,45 @@
+//! Flags that say what to run, and how.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Changes;
+
+/// What to run, and how.
+#[derive(Debug, Clone, Args)]
+pub struct Plan {
+    /// A plugin: a file, a directory of files, or the name of a built-in one (e2e, host-check, systemd-logs); may be
+    /// given more than once [default: e2e and systemd-logs; with --local host-check]
+    #[arg(short, long = "plugin", value_name = "PLUGIN")]
+    pub plugins: Vec<String>,
+    /// Namespace of the run [default: sonobuoy]
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// Seconds that each plugin may take; 0 means no limit [default: 21600]
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Image of both aggregator and worker
+    #[arg(long, value_name = "IMAGE")]
+    pub sonobuoy_image: Option<String>,
+    /// Image of the aggregator
+    #[arg(long, value_name = "IMAGE")]
+    pub aggregator_image: Option<String>,
+    /// Image of the worker
+    #[arg(long, value_name = "IMAGE")]
+    pub worker_image: Option<String>,
+    /// When images of aggregator and workers are pulled [default: IfNotPresent]
+    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"], ignore_case = true)]
+    pub image_pull_policy: Option<String>,
+    /// What the aggregator may do; all but clusterAdmin use a namespace that is there [default: clusterAdmin]
+    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin"])]
+    pub aggregator_permissions: Option<String>,
+    /// A JSON file with the run's configuration; flags come before it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Version that plugins are told, and that $SONOBUOY_K8S_VERSION in their images stands for [default: the cluster's]
+    #[arg(long, value_name = "VERSION")]
+    pub kubernetes_version: Option<String>,
+    #[command(flatten)]
+    pub changes: Changes,
+}

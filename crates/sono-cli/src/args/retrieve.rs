@@ -1,0 +1,27 @@
+//! `sono retrieve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sono_types::constants;
+
+use super::Place;
+
+/// `sono retrieve`
+#[derive(Debug, Args)]
+pub struct Retrieve {
+    /// Directory to put it into
+    #[arg(default_value = ".")]
+    pub path: PathBuf,
+    #[command(flatten)]
+    pub place: Place,
+    /// Another name for the file, relative to the directory
+    #[arg(short, long, value_name = "NAME")]
+    pub filename: Option<PathBuf>,
+    /// Extract it into the directory instead of keeping it
+    #[arg(short = 'x', long)]
+    pub extract: bool,
+    /// Where the aggregator keeps archives
+    #[arg(long, value_name = "DIRECTORY", default_value = constants::AGGREGATOR_DIR)]
+    pub retrieve_path: String,
+}
