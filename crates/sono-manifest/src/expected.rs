@@ -16,7 +16,7 @@ pub struct NodeFacts {
     pub labels: BTreeMap<String, String>,
     /// It is cordoned. DaemonSets run there all the same.
     pub unschedulable: bool,
-    /// Its taints. As in Sonobuoy they do not decide which results are waited for.
+    /// Its taints, as objects with `key`, `value` and `effect`.
     pub taints: Vec<Value>,
 }
 
@@ -48,7 +48,9 @@ impl NodeFacts {
     }
 }
 
-/// The results of a plugin: one for a Job, one for each node that its podSpec selects for a DaemonSet.
+/// The results of a plugin: one for a Job, one for each node that a DaemonSet of its podSpec runs on. That is what the
+/// DaemonSet controller looks at (Kubernetes, "DaemonSet": node selector, required affinity, and taints that are not
+/// tolerated); a cordon and a node's pressures do not keep a DaemonSet away, since its controller tolerates them.
 pub fn expected_results(definition: &Definition, nodes: &[NodeFacts]) -> Vec<ResultKey> {
     let key = |target| ResultKey::new(definition.name.clone(), target);
     match definition.driver {
@@ -68,6 +70,50 @@ pub fn expected_results(definition: &Definition, nodes: &[NodeFacts]) -> Vec<Res
 }
 
 fn is_selected(pod_spec: &Value, node: &NodeFacts) -> bool {
+    let pinned = pod_spec
+        .get("nodeName")
+        .and_then(Value::as_str)
+        .filter(|name| !name.is_empty());
+    pinned.is_none_or(|name| name == node.name)
+        && matches_selectors(pod_spec, node)
+        && node.taints.iter().all(|taint| is_tolerated(taint, pod_spec))
+}
+
+/// Taints that the DaemonSet controller tolerates for its pods.
+const TOLERATED: [(&str, &str); 6] = [
+    ("node.kubernetes.io/not-ready", "NoExecute"),
+    ("node.kubernetes.io/unreachable", "NoExecute"),
+    ("node.kubernetes.io/disk-pressure", "NoSchedule"),
+    ("node.kubernetes.io/memory-pressure", "NoSchedule"),
+    ("node.kubernetes.io/pid-pressure", "NoSchedule"),
+    ("node.kubernetes.io/unschedulable", "NoSchedule"),
+];
+/// And this one for pods on the host's network.
+const NETWORK: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
+
+fn is_tolerated(taint: &Value, pod_spec: &Value) -> bool {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (key, value, effect) = (text(taint, "key"), text(taint, "value"), text(taint, "effect"));
+    if !["NoSchedule", "NoExecute"].contains(&effect.as_str()) {
+        return true;
+    }
+    let on_host_network = pod_spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or_default();
+    let by_controller = |(tolerated, of): (&str, &str)| tolerated == key && of == effect;
+    if TOLERATED.into_iter().any(by_controller) || on_host_network && by_controller(NETWORK) {
+        return true;
+    }
+    each(pod_spec, "tolerations").any(|toleration| {
+        let of_effect = text(toleration, "effect");
+        let of_key = text(toleration, "key");
+        let all_values = text(toleration, "operator") == "Exists";
+        // Without a key it is for every taint, which only `Exists` may be.
+        (of_effect.is_empty() || of_effect == effect)
+            && (of_key == key || of_key.is_empty() && all_values)
+            && (all_values || text(toleration, "value") == value)
+    })
+}
+
+fn matches_selectors(pod_spec: &Value, node: &NodeFacts) -> bool {
     let selector = pod_spec.get("nodeSelector").and_then(Value::as_object);
     let labelled = |(label, value): (&String, &Value)| node.labels.get(label).map(String::as_str) == value.as_str();
     let required = pod_spec.pointer("/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");

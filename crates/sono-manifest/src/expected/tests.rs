@@ -100,3 +100,64 @@ fn facts_are_read_from_a_node() {
     };
     assert_eq!(NodeFacts::from_node(&node), expected);
 }
+
+/// W-53: taints keep a DaemonSet away as they do in the cluster, cordons and pressures do not.
+#[test]
+fn taints_count_as_the_controller_counts_them() {
+    let taint = |key: &str, value: &str, effect: &str| json!({ "key": key, "value": value, "effect": effect });
+    let toleration = |key: &str, operator: &str, value: &str, effect: &str| json!({ "key": key, "operator": operator, "value": value, "effect": effect });
+    let runs = |taint: Value, tolerations: Value, more: Value| {
+        let node = NodeFacts {
+            name: "n".to_owned(),
+            taints: vec![taint],
+            ..NodeFacts::default()
+        };
+        let mut pod_spec = json!({ "containers": [], "tolerations": tolerations });
+        pod_spec
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        is_selected(&pod_spec, &node)
+    };
+    let none = || json!({});
+    let gpu = || taint("gpu", "yes", "NoSchedule");
+    assert!(!runs(gpu(), json!([]), none()));
+    assert!(runs(gpu(), json!([{ "operator": "Exists" }]), none()));
+    assert!(runs(gpu(), json!([toleration("gpu", "Exists", "", "")]), none()));
+    assert!(runs(
+        gpu(),
+        json!([toleration("gpu", "Equal", "yes", "NoSchedule")]),
+        none()
+    ));
+    assert!(runs(gpu(), json!([toleration("gpu", "", "yes", "")]), none()));
+    assert!(!runs(gpu(), json!([toleration("gpu", "Equal", "no", "")]), none()));
+    assert!(!runs(
+        gpu(),
+        json!([toleration("gpu", "Exists", "", "NoExecute")]),
+        none()
+    ));
+    assert!(!runs(gpu(), json!([toleration("", "Equal", "yes", "")]), none()));
+    assert!(runs(taint("gpu", "yes", "PreferNoSchedule"), json!([]), none()));
+    for (key, effect) in TOLERATED {
+        assert!(runs(taint(key, "", effect), json!([]), none()), "{key}");
+    }
+    let (network, effect) = NETWORK;
+    assert!(!runs(taint(network, "", effect), json!([]), none()));
+    assert!(runs(
+        taint(network, "", effect),
+        json!([]),
+        json!({ "hostNetwork": true })
+    ));
+}
+
+#[test]
+fn a_pinned_pod_runs_on_its_node_alone() {
+    let on = |name: &str| {
+        let node = NodeFacts {
+            name: name.to_owned(),
+            ..NodeFacts::default()
+        };
+        is_selected(&json!({ "containers": [], "nodeName": "a" }), &node)
+    };
+    assert_eq!((on("a"), on("b")), (true, false));
+}
