@@ -18,7 +18,7 @@ pub use codec::{
 };
 pub use files::DirectoryFiles;
 pub use read::{Bundle, FileVisitor, ReadError};
-pub use splat::splat;
+pub use splat::{SplatFileError, splat, splat_file};
 pub use store::{
     FileNameError, PlaceError, SealError, Sealed, StoreError, place_archive, place_file, safe_file_name, seal,
     write_durably,

@@ -106,6 +106,7 @@ fn absolute_names_are_taken_as_relative() {
     );
 }
 
+/// W-4, W-28: such a name is an error, not an early end that looks like success.
 #[test]
 fn names_that_lead_out_are_refused() {
     for name in ["../x", "a/../../x", "..", "a/..", "/../x", "..\\x", "a\\..\\..\\x"] {

@@ -8,6 +8,7 @@
 mod archives;
 mod hostile;
 mod pack;
+mod policy;
 mod read;
 mod store;
 mod tools;

@@ -24,6 +24,7 @@ fn entries(archive: &[u8]) -> Vec<(String, tar::EntryType)> {
         .collect()
 }
 
+/// W-27: nested files named like the archive stay in it.
 #[cfg(unix)]
 #[test]
 fn files_and_directories_go_in_and_links_do_not() {
@@ -67,6 +68,27 @@ fn files_and_directories_go_in_and_links_do_not() {
             ..Packed::default()
         }
     );
+}
+
+/// W-27: only the root itself is cut from names, not every place where its path occurs again.
+#[test]
+fn a_path_like_the_roots_stays_in_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let again = directory
+        .path()
+        .join("x")
+        .join(directory.path().strip_prefix("/").unwrap_or_else(|_| directory.path()));
+    fs::create_dir_all(&again).unwrap();
+    fs::write(again.join("y"), "1").unwrap();
+    let (archive, _) = pack_directory(directory.path(), Vec::new(), &[], 6).unwrap();
+    let name = again
+        .strip_prefix(directory.path())
+        .unwrap()
+        .join("y")
+        .to_str()
+        .unwrap()
+        .replace('\\', "/");
+    assert_eq!(entries(&archive).last(), Some(&(name, tar::EntryType::Regular)));
 }
 
 #[test]

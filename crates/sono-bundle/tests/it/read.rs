@@ -3,7 +3,7 @@
 use std::{io, ops::ControlFlow, path::Path};
 
 use fs_err as fs;
-use sono_bundle::{Bundle, DirectoryFiles, seal};
+use sono_bundle::{Bundle, DirectoryFiles, ReadError, seal};
 use sono_types::ResultFiles;
 
 use crate::tools::{Tar, chain, gzip, make};
@@ -201,4 +201,26 @@ fn links_lead_nowhere() {
         assert_eq!(bundle.read(name).unwrap(), None, "{name}");
     }
     assert_eq!(Path::new(bundle.path()), run);
+}
+
+/// Only what is wanted is read: what comes after it may be broken, or half a gigabyte.
+#[test]
+fn reading_ends_at_the_last_wanted_file() {
+    let tar = Tar::default().file("meta/info.json", "{}").file("plugins/a/x", "1");
+    // A member that says it is far longer than what follows.
+    let broken = tar
+        .sized(b"large", tar::EntryType::Regular, b"", b"", 500 << 20)
+        .unfinished();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run.tar.gz");
+    fs::write(&path, broken).unwrap();
+    let bundle = Bundle::open(&path).unwrap();
+    let found = bundle.read_many(&["plugins/a/x", "meta/info.json"]).unwrap();
+    let expected = [("meta/info.json", "{}"), ("plugins/a/x", "1")];
+    let expected = expected.map(|(name, content)| (name.to_owned(), content.as_bytes().to_vec()));
+    assert_eq!(found, expected.into());
+    assert!(matches!(
+        bundle.read_many(&["plugins/a/x", "missing"]),
+        Err(ReadError::Archive { .. })
+    ));
 }
