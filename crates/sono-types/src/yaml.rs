@@ -31,6 +31,9 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// How deep lists and maps may nest. Kubernetes' own objects stay far below, and a reader's stack must hold it.
+const MAX_DEPTH: usize = 48;
+
 fn options() -> Options {
     serde_saphyr::options! {
         legacy_octal_numbers: true,
@@ -41,7 +44,8 @@ fn options() -> Options {
             max_events: 20_000_000,
             max_nodes: 10_000_000,
             max_total_scalar_bytes: 1 << 30,
-            max_depth: 200,
+            // Found by `cargo xtask fuzz`: 200 levels overflow the 2 MiB stack of a thread.
+            max_depth: MAX_DEPTH,
         },
     }
 }
@@ -244,5 +248,22 @@ mod tests {
             Some(Place { line: 6, column: 11 })
         );
         assert_eq!(locate(text, &["spec", "name"]).map(|place| place.line), Some(4));
+    }
+
+    /// Tests run on threads of 2 MiB, as the aggregator's readers do: a stack that overflows ends the process.
+    #[test]
+    fn depth_is_bounded_before_the_stack_is() {
+        for (opening, closing) in [("[", "]"), ("{a: ", "}"), ("{a: [", "]}")] {
+            let nested = |depth: usize| format!("{}1{}", opening.repeat(depth), closing.repeat(depth));
+            let inside = MAX_DEPTH / opening.matches(['[', '{']).count() - 1;
+            assert!(
+                first_document::<serde_json::Value>(&nested(inside)).is_ok(),
+                "{opening}"
+            );
+            assert!(
+                first_document::<serde_json::Value>(&nested(4_000)).is_err(),
+                "{opening}"
+            );
+        }
     }
 }
