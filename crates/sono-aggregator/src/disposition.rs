@@ -6,7 +6,7 @@ use sono_types::constants::DEFAULT_FILE_NAME;
 
 /// The name under which a result is stored. No header, no name, or a header that does not parse (such as an unquoted
 /// name with a space) gives `result`, as in core spec §2.4. The name is what the client says: it may be hostile.
-pub(crate) fn file_name(header: Option<&str>) -> String {
+pub fn file_name(header: Option<&str>) -> String {
     header
         .and_then(parse)
         .filter(|name| !name.is_empty())
