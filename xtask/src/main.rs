@@ -5,6 +5,7 @@ mod ci;
 mod cluster;
 mod command;
 mod e2e;
+mod fuzz;
 mod r#gen;
 mod images;
 mod repository;
@@ -40,6 +41,8 @@ enum Task {
     Tidy,
     /// Files of the repository that are made from something else
     Gen(r#gen::Arguments),
+    /// Damaged input for everything that reads bytes from outside
+    Fuzz(fuzz::Arguments),
     /// Tests on a real cluster
     E2e(e2e::Arguments),
 }
@@ -52,6 +55,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Ci(arguments) => ci::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Gen(arguments) => r#gen::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
     }
 }

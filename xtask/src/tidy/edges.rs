@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-local", &[PURE, ADAPTERS, &["sono-aggregator", "sono-worker"]]),
     ("sono-cli", &[PURE, ADAPTERS, &["sono-local", "sono-images"]]),
     ("sono-testkit", &[PURE, ADAPTERS]),
+    ("sono-fuzz", &[PURE, ADAPTERS, &["sono-aggregator"]]),
     ("xtask", &[]),
 ];
 

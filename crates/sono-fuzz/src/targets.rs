@@ -1,0 +1,52 @@
+//! The targets.
+
+mod archive;
+mod headers;
+mod plugin;
+mod results;
+
+/// Something that reads bytes from outside.
+#[derive(Debug)]
+pub struct Target {
+    /// What `--target` calls it.
+    pub name: &'static str,
+    /// Panics when something is wrong.
+    pub run: fn(&[u8]),
+    /// Inputs to begin with.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// Words that mean something to it.
+    pub dictionary: &'static [&'static str],
+}
+
+/// All of them.
+pub static TARGETS: [Target; 8] = [
+    plugin::PLUGIN,
+    results::JUNIT,
+    results::GOJSON,
+    results::MANUAL,
+    archive::TAR,
+    headers::DISPOSITION,
+    headers::PROGRESS,
+    headers::PEM,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::run_input;
+
+    #[test]
+    fn every_target_has_a_name_of_its_own_and_takes_its_seeds() {
+        let names: BTreeSet<&str> = TARGETS.iter().map(|target| target.name).collect();
+        assert_eq!(names.len(), TARGETS.len());
+        for target in &TARGETS {
+            let seeds = (target.seeds)();
+            assert!(!seeds.is_empty(), "{}", target.name);
+            for seed in seeds.iter().map(Vec::as_slice).chain([&b""[..], &[0xff; 700]]) {
+                assert_eq!(run_input(target, seed), Ok(()), "{}", target.name);
+            }
+        }
+    }
+}

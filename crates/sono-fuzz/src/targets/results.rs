@@ -1,0 +1,145 @@
+//! Result files, written by plugins.
+
+use std::io::{self, Read};
+
+use sono_results::{PluginInput, from_yaml, process_plugin, to_yaml};
+use sono_types::{PluginName, ResultFiles, ResultFormat};
+
+use super::Target;
+
+pub(super) const JUNIT: Target = Target {
+    name: "junit",
+    run: |input| process(input, ResultFormat::Junit, "results/global/junit_01.xml"),
+    seeds: || {
+        texts(&[
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites><testsuite name=\"a\" tests=\"3\" failures=\"1\"><properties><property name=\"p\" value=\"v\"/></properties><testcase name=\"one\" classname=\"c\" time=\"1.5\"/><testcase name=\"two\"><failure type=\"F\" message=\"m\">text &amp; more</failure><system-out><![CDATA[out]]></system-out></testcase><testcase name=\"three\"><skipped/></testcase></testsuite></testsuites>",
+            "<testsuite><testsuite><testcase name=\"deep\"><error>x</error></testcase></testsuite></testsuite>",
+        ])
+    },
+    dictionary: &[
+        "<testsuite>",
+        "</testsuite>",
+        "<testcase name=\"x\">",
+        "</testcase>",
+        "<failure>",
+        "<skipped/>",
+        "<![CDATA[",
+        "]]>",
+        "<!--",
+        "-->",
+        "<!DOCTYPE a [<!ENTITY b \"c\">]>",
+        "&b;",
+        "&#0;",
+        "&#xffffffff;",
+        "<?xml encoding=\"UTF-16\"?>",
+    ],
+};
+
+pub(super) const GOJSON: Target = Target {
+    name: "gojson",
+    run: |input| process(input, ResultFormat::GoJson, "results/global/out.json"),
+    seeds: || {
+        texts(&[
+            "{\"Time\":\"2026-01-01T00:00:00Z\",\"Action\":\"run\",\"Package\":\"p\",\"Test\":\"TestA\"}\n{\"Action\":\"output\",\"Package\":\"p\",\"Test\":\"TestA\",\"Output\":\"=== RUN\\n\"}\n{\"Action\":\"fail\",\"Package\":\"p\",\"Test\":\"TestA/sub\",\"Elapsed\":0.1}\n{\"Action\":\"pass\",\"Package\":\"p\"}\n",
+            "ok plain text before\n{\"Action\":\"skip\",\"Test\":\"B\"}\n",
+        ])
+    },
+    dictionary: &[
+        "\"Action\":",
+        "\"fail\"",
+        "\"Test\":",
+        "\"Elapsed\":1e999",
+        "\\ud800",
+        "\n",
+        "null",
+        "{}",
+    ],
+};
+
+pub(super) const MANUAL: Target = Target {
+    name: "manual",
+    run: |input| {
+        process(input, ResultFormat::Manual, "results/global/sonobuoy_results.yaml");
+        // What was once read and written reads as the same again.
+        if let Ok(item) = from_yaml(&String::from_utf8_lossy(input)) {
+            let text = to_yaml(&item);
+            let again = from_yaml(&text).expect("what was written can be read");
+            assert_eq!(again, item, "changed on its way through\n{text}");
+        }
+    },
+    seeds: || {
+        texts(&[
+            "name: a\nstatus: passed\nmeta: {type: summary}\nitems:\n- name: b\n  status: failed\n  details: {n: 1, t: yes, nested: {l: [1, x]}}\n  items:\n  - {name: c, status: custom}\n",
+            "name: \"12:30\"\nstatus: \"\"\ndetails:\n  text: |\n    one\n\n    two\n",
+        ])
+    },
+    dictionary: &[
+        "items:\n- ",
+        "details:\n  ",
+        "status: ",
+        "name: ",
+        "meta:",
+        "0x1f",
+        "1e400",
+        ".inf",
+        ".nan",
+        "~",
+        "!!str ",
+        "&a ",
+        "*a",
+        "---\n",
+        "'",
+        "\\x00",
+        "|2-\n",
+        ">\n",
+    ],
+};
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// One file under one name.
+struct One<'a> {
+    name: &'a str,
+    content: &'a [u8],
+}
+
+impl ResultFiles for One<'_> {
+    fn list(&self, below: &str) -> io::Result<Vec<String>> {
+        Ok(if self.name.starts_with(below) {
+            vec![self.name.to_owned()]
+        } else {
+            Vec::new()
+        })
+    }
+
+    fn directories(&self, below: &str) -> io::Result<Vec<String>> {
+        Ok(if below == "results" {
+            vec!["global".to_owned()]
+        } else {
+            Vec::new()
+        })
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + '_>> {
+        if name == self.name {
+            Ok(Box::new(self.content))
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+}
+
+fn process(content: &[u8], format: ResultFormat, name: &str) {
+    let plugin = PluginName::parse("fuzz").expect("it is a name");
+    let input = PluginInput {
+        name: &plugin,
+        format,
+        result_files: &[],
+        per_node: false,
+    };
+    let (item, _) = process_plugin(&input, &One { name, content });
+    // What goes into the archive must be readable there.
+    from_yaml(&to_yaml(&item)).expect("what was written can be read");
+}
