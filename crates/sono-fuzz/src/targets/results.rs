@@ -138,6 +138,7 @@ fn process(content: &[u8], format: ResultFormat, name: &str) {
         format,
         result_files: &[],
         per_node: false,
+        compatibility: sono_results::Compatibility::default(),
     };
     let (item, _) = process_plugin(&input, &One { name, content });
     // What goes into the archive must be readable there.
