@@ -29,7 +29,7 @@ fn change(random: &mut Random, input: &mut Vec<u8>, corpus: &[Vec<u8>], dictiona
         }
         1 => {
             if let Some(byte) = input.get_mut(place) {
-                *byte = random.next().to_le_bytes()[0];
+                *byte = random.number().to_le_bytes()[0];
             }
         }
         2 => input.truncate(place),

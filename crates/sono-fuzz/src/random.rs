@@ -11,7 +11,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +22,7 @@ impl Random {
     /// A number below `bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("sizes fit 64 bits").max(1);
-        usize::try_from(self.next() % bound).expect("it is below a size")
+        usize::try_from(self.number() % bound).expect("it is below a size")
     }
 }
 
@@ -35,7 +35,7 @@ mod tests {
         let mut random = Random::new(1_234_567);
         // The reference values of SplitMix64 for this seed.
         assert_eq!(
-            [random.next(), random.next()],
+            [random.number(), random.number()],
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
         );
         assert_eq!(random.below(0), 0);
