@@ -1,5 +1,6 @@
 //! Arguments, as clap reads them. Nothing is done here: one file for each command, and for flags that commands share.
 
+mod aggregator;
 mod changes;
 mod cluster;
 mod common;
@@ -21,11 +22,12 @@ mod wait_time;
 
 use clap::{Parser, Subcommand};
 
+pub use aggregator::Aggregator;
 pub use changes::{Changes, Pair};
 pub use cluster::{Cluster, Place};
 pub use common::Common;
 pub use delete::Delete;
-pub use r#gen::Gen;
+pub use r#gen::{Gen, GenWhat};
 pub use host_check::HostCheck;
 pub use images::{
     Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,

@@ -37,13 +37,13 @@ pub(crate) fn run_command(command: Command, level: &str, log: RunLog, printer: &
         Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),
         Command::Images(arguments) => in_runtime(images::images_command(*arguments, printer)),
         Command::Modes(arguments) => modes::modes(&arguments, printer),
-        Command::Version(arguments) => in_runtime(version::version(&arguments, printer)),
+        Command::Version(arguments) => version::version(&arguments, printer),
     }?;
     // Whoever stopped reading has seen enough.
     Ok(ExitCode::from(if printer.is_broken() { exit::SUCCESS } else { code }))
 }
 
-fn in_runtime(work: impl Future<Output = Result<u8, CliError>>) -> Result<u8, CliError> {
+fn in_runtime<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,12 +1,15 @@
 //! What the arguments come to: defaults, then the configuration file, then flags.
 
-use std::path::Path;
+mod version;
 
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection};
 use sono_manifest::{Definition, Images};
 use sono_types::{Config, constants};
 
-use crate::{args, changes::Resolved, error::CliError, output::Printer, plugins};
+use crate::{aggregator::text, args, changes::Resolved, error::CliError, output::Printer, plugins};
 
 impl From<&args::Cluster> for Connection {
     fn from(cluster: &args::Cluster) -> Self {
@@ -36,6 +39,12 @@ pub(crate) struct Plan {
     pub(crate) images: Images,
     /// Version that plugins are told, where the user says it.
     pub(crate) kubernetes_version: Option<String>,
+    /// Roles are created.
+    pub(crate) rbac: bool,
+    /// Labels of the aggregator's node.
+    node_selector: BTreeMap<String, String>,
+    /// A flag that was given and means something in a cluster only.
+    pub(crate) cluster_flag: Option<&'static str>,
     /// What flags change in plugins.
     pub(crate) changes: Resolved,
     /// The aggregator's log level.
@@ -55,8 +64,19 @@ impl Plan {
             aggregator_permissions,
             config: file,
             kubernetes_version,
+            aggregator,
             changes,
         } = plan;
+        let cluster_flag = aggregator.given();
+        let args::Aggregator {
+            service_account_name,
+            existing_service_account,
+            rbac,
+            namespace_psa_enforce_level,
+            security_context_mode,
+            aggregator_node_selector,
+            force_image_pull_policy,
+        } = aggregator;
         let mut config = file.as_deref().map(read_config).transpose()?.unwrap_or_default();
         let aggregator_image = aggregator_image
             .or_else(|| sonobuoy_image.clone())
@@ -64,7 +84,12 @@ impl Plan {
         set(&mut config.worker_image, worker_image.or(sonobuoy_image));
         set(&mut config.namespace, namespace);
         set(&mut config.server.timeout_seconds, timeout);
-        set(&mut config.image_pull_policy, image_pull_policy);
+        set(&mut config.image_pull_policy, image_pull_policy.as_deref().map(spelled));
+        set(&mut config.service_account_name, service_account_name);
+        set(&mut config.namespace_psa_enforce_level, namespace_psa_enforce_level);
+        set(&mut config.security_context_mode, security_context_mode);
+        config.existing_service_account |= existing_service_account;
+        config.force_image_pull_policy |= force_image_pull_policy;
         set(&mut config.aggregator_permissions, aggregator_permissions);
         let images = Images {
             host_check: aggregator_image.clone(),
@@ -76,7 +101,13 @@ impl Plan {
             aggregator_image,
             plugins,
             images,
-            kubernetes_version,
+            kubernetes_version: kubernetes_version.as_deref().map_or(Ok(None), version::wanted)?,
+            rbac: rbac.is_none_or(|mode| mode.eq_ignore_ascii_case("Enable")),
+            node_selector: aggregator_node_selector
+                .into_iter()
+                .map(|args::Pair { name, value }| (name, value))
+                .collect(),
+            cluster_flag,
             changes: Resolved::new(changes)?,
             level: level.to_owned(),
         })
@@ -92,6 +123,18 @@ impl Plan {
         self.plugins.clone()
     }
 
+    /// Changes the aggregator's pod among a run's objects.
+    pub(crate) fn apply_to_aggregator(&self, objects: &mut [Value]) {
+        self.changes.apply_to_aggregator(objects);
+        if self.node_selector.is_empty() {
+            return;
+        }
+        let pods = objects.iter_mut().filter(|object| text(object, "/kind") == "Pod");
+        for spec in pods.filter_map(|pod| pod.get_mut("spec")) {
+            spec["nodeSelector"] = json!(self.node_selector);
+        }
+    }
+
     /// The plugins as flags want them.
     pub(crate) fn definitions(&self, names: &[String], printer: &Printer) -> Result<Vec<Definition>, CliError> {
         let mut definitions = plugins::load(names, &self.images, printer)?;
@@ -102,6 +145,13 @@ impl Plan {
 
 /// What runs in a cluster when no plugin is named, as it does with Sonobuoy.
 pub(crate) const IN_CLUSTER: [&str; 2] = ["e2e", "systemd-logs"];
+
+/// A pull policy as the cluster spells it.
+fn spelled(policy: &str) -> String {
+    let known = ["Always", "IfNotPresent", "Never"];
+    let found = known.into_iter().find(|known| known.eq_ignore_ascii_case(policy));
+    found.unwrap_or(policy).to_owned()
+}
 
 fn set<T>(target: &mut T, given: Option<T>) {
     if let Some(given) = given {

@@ -20,10 +20,10 @@ pub struct Changes {
     #[arg(long, value_name = "VALUE", hide = true)]
     pub e2e_parallel: Option<String>,
     /// Run the tests again that failed in this archive, and no others
-    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["e2e_focus", "e2e_skip"])]
+    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["e2e_focus", "e2e_skip", "mode"])]
     pub rerun_failed: Option<PathBuf>,
     /// Repository that the tests take all their images from
-    #[arg(long, value_name = "REPOSITORY")]
+    #[arg(long, value_name = "REPOSITORY", conflicts_with = "e2e_repo_config")]
     pub e2e_repo: Option<String>,
     /// YAML with the registry that the tests take each group of their images from
     #[arg(long, value_name = "FILE")]

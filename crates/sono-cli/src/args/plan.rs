@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Changes;
+use super::{Aggregator, Changes};
 
 /// What to run, and how.
 #[derive(Debug, Clone, Args)]
@@ -37,9 +37,12 @@ pub struct Plan {
     /// A JSON file with the run's configuration; flags come before it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Version that plugins are told, and that $SONOBUOY_K8S_VERSION in their images stands for [default: the cluster's]
-    #[arg(long, value_name = "VERSION")]
+    /// Version that plugins are told, and that $SONOBUOY_K8S_VERSION in their images stands for; `auto` is the cluster's,
+    /// `ignore` stands for none [default: auto]
+    #[arg(long, value_name = "VERSION", alias = "kube-conformance-image-version")]
     pub kubernetes_version: Option<String>,
+    #[command(flatten)]
+    pub aggregator: Aggregator,
     #[command(flatten)]
     pub changes: Changes,
 }

@@ -16,6 +16,7 @@ const NO_VERSION: &str = "ignore";
 pub(super) fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> Result<u8, CliError> {
     // The cluster is not asked; its flags are there so that the same flags work for `run` and `gen`.
     let args::Gen {
+        what,
         plan,
         cluster: args::Cluster {
             kubeconfig: _,
@@ -23,6 +24,10 @@ pub(super) fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> 
         },
     } = arguments;
     let plan = Plan::new(plan, level)?;
+    if let Some(args::GenWhat::Config) = what {
+        printer.line(&plan.config.to_json())?;
+        return Ok(exit::SUCCESS);
+    }
     let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer)?;
     let placeholder = format!("${}", env::SONOBUOY_K8S_VERSION);
     let wants_version = definitions.iter().find(|definition| {
@@ -51,10 +56,10 @@ pub(super) fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> 
         config: &plan.config,
         definitions: &definitions,
         aggregator_image: &plan.aggregator_image,
-        rbac: true,
+        rbac: plan.rbac,
         log_level: &plan.level,
     });
-    plan.changes.apply_to_aggregator(&mut objects);
+    plan.apply_to_aggregator(&mut objects);
     printer.data(to_manifest(&objects).as_bytes())?;
     Ok(exit::SUCCESS)
 }

@@ -101,6 +101,11 @@ fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliErr
             "--plugin-env sonobuoy.… changes the aggregator's container, which a local run does not have",
         ));
     }
+    if let Some(flag) = plan.cluster_flag {
+        return Err(CliError::new(format!(
+            "{flag} means something in a cluster only, and --local runs without one"
+        )));
+    }
     let names = plan.named(&[HOST_CHECK]);
     let mut definitions = plan.definitions(&names, printer)?;
     for definition in &mut definitions {

@@ -62,10 +62,10 @@ pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer:
         config: &plan.config,
         definitions: &definitions,
         aggregator_image: &plan.aggregator_image,
-        rbac: true,
+        rbac: plan.rbac,
         log_level: &plan.level,
     });
-    plan.changes.apply_to_aggregator(&mut objects);
+    plan.apply_to_aggregator(&mut objects);
     tracing::debug!(elapsed_ms = millis(started), "checked");
     create::create(&cluster, &objects, &namespace, &cluster_arguments, printer).await?;
     tracing::debug!(elapsed_ms = millis(started), "objects created");

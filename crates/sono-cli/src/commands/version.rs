@@ -7,7 +7,7 @@ use crate::{aggregator::text, args, error::CliError, output::Printer, settings::
 /// This program's version.
 pub(super) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
-pub(super) async fn version(arguments: &args::Version, printer: &Printer) -> Result<u8, CliError> {
+pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8, CliError> {
     let args::Version { short, cluster } = arguments;
     if *short {
         printer.line(VERSION)?;
@@ -26,7 +26,7 @@ pub(super) async fn version(arguments: &args::Version, printer: &Printer) -> Res
         return Ok(exit::SUCCESS);
     }
     let asked = async { Ok::<_, CliError>(connect(cluster).await?.server_version().await?) };
-    match asked.await {
+    match super::in_runtime(asked) {
         Ok(version) => printer.line(&format!("API version:     {}", text(&version, "/gitVersion")))?,
         Err(error) => {
             printer.line("API version:     not known")?;

@@ -1,0 +1,93 @@
+//! Flags that change what a run consists of, seen in what `gen` prints.
+
+use serde_json::{Value, json};
+
+use super::{Said, failure, said, sono};
+
+/// The documents that `gen` prints with these flags.
+fn objects(flags: &[&str]) -> Vec<Value> {
+    let directory = tempfile::tempdir().unwrap();
+    let Said { code, stdout, stderr } = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    sono_types::yaml::all_documents(&stdout).unwrap()
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+/// B-3: roles are bound to the account that is named, not to the usual one.
+#[test]
+fn roles_belong_to_the_account_that_is_named() {
+    let objects = objects(&["--service-account-name", "mine", "--existing-service-account"]);
+    assert_eq!(of_kind(&objects, "ServiceAccount"), Vec::<&Value>::new());
+    let bindings = of_kind(&objects, "ClusterRoleBinding");
+    let subjects: Vec<&Value> = bindings.iter().map(|binding| &binding["subjects"][0]["name"]).collect();
+    assert_eq!(subjects, ["mine"]);
+    assert_eq!(of_kind(&objects, "Pod")[0]["spec"]["serviceAccountName"], "mine");
+}
+
+#[test]
+fn roles_security_and_nodes() {
+    let objects = objects(&[
+        "--rbac=disable",
+        "--security-context-mode=none",
+        "--namespace-psa-enforce-level=baseline",
+        "--aggregator-node-selector",
+        "kubernetes.io/os:linux",
+        "--aggregator-node-selector=disk:fast",
+    ]);
+    for kind in ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"] {
+        assert_eq!(of_kind(&objects, kind), Vec::<&Value>::new(), "{kind}");
+    }
+    let level = &of_kind(&objects, "Namespace")[0]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
+    assert_eq!(level, "baseline");
+    let spec = &of_kind(&objects, "Pod")[0]["spec"];
+    assert_eq!(
+        spec["nodeSelector"],
+        json!({ "kubernetes.io/os": "linux", "disk": "fast" })
+    );
+    assert_eq!(spec.get("securityContext"), None);
+}
+
+/// B-36: a pull policy reaches the cluster as the cluster spells it.
+#[test]
+fn the_configuration_shows_what_flags_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = |flags: &[&str]| -> Value {
+        let said = sono(directory.path(), flags);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+        serde_json::from_str(&said.stdout).unwrap()
+    };
+    let mut expected = serde_json::to_value(sono_types::Config::default()).unwrap();
+    assert_eq!(config(&["gen", "config"]), expected);
+    expected["ImagePullPolicy"] = json!("Always");
+    expected["Namespace"] = json!("mine");
+    expected["ForceImagePullPolicy"] = json!(true);
+    let flags = ["--image-pull-policy=always", "--force-image-pull-policy", "config"];
+    assert_eq!(
+        config(&[&["--namespace", "mine", "gen"][..], &flags[..]].concat()),
+        expected
+    );
+}
+
+#[test]
+fn a_local_run_refuses_what_only_clusters_have() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(
+        sono(directory.path(), &["run", "--local", "--rbac=Enable"]),
+        failure("error: --rbac means something in a cluster only, and --local runs without one\n")
+    );
+}
+
+#[test]
+fn as_a_plugin_of_kubectl_it_is_called_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("kubectl-sono");
+    std::os::unix::fs::symlink(assert_cmd::cargo::cargo_bin!("sono"), &link).unwrap();
+    let mut program_by_link = std::process::Command::new(link);
+    program_by_link.env_clear().args(["modes", "--help"]);
+    let help = said(&program_by_link.output().unwrap());
+    let usage = help.stdout.lines().find(|line| line.starts_with("Usage:"));
+    assert_eq!(usage, Some("Usage: kubectl sono modes [OPTIONS]"));
+}
