@@ -91,3 +91,51 @@ fn as_a_plugin_of_kubectl_it_is_called_so() {
     let usage = help.stdout.lines().find(|line| line.starts_with("Usage:"));
     assert_eq!(usage, Some("Usage: kubectl sono modes [OPTIONS]"));
 }
+
+#[test]
+fn versions_are_checked_before_anything_is_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let of = |version: &str| {
+        sono(
+            directory.path(),
+            &["gen", "-p", "e2e", "--kube-conformance-image-version", version],
+        )
+    };
+    // B-9: without a cluster it says who needs a version, and how to say which.
+    assert_eq!(
+        of("auto"),
+        failure(
+            "error: the image of plugin `e2e` depends on the cluster's version\n  hint:  say which: --kubernetes-version v1.37.2\n"
+        )
+    );
+    assert_eq!(
+        of("1.30"),
+        failure(
+            "error: `1.30` is no version of Kubernetes\n  hint:  such as v1.37.2; or auto, which is the cluster's, or ignore, which is none\n"
+        )
+    );
+    assert!(
+        of("v1.30")
+            .stdout
+            .contains("image: registry.k8s.io/conformance:v1.30.0\n")
+    );
+}
+
+/// Flags of which only one can hold.
+#[test]
+fn flags_that_contradict_each_other_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for (flags, expected) in [
+        (
+            ["--mode=quick", "--rerun-failed=x"],
+            "error: the argument '--mode <MODE>' cannot be used with '--rerun-failed <ARCHIVE>'",
+        ),
+        (
+            ["--e2e-repo=x", "--e2e-repo-config=y"],
+            "error: the argument '--e2e-repo <REPOSITORY>' cannot be used with '--e2e-repo-config <FILE>'",
+        ),
+    ] {
+        let said = sono(directory.path(), &[&["gen"], &flags[..]].concat());
+        assert_eq!((said.code, said.stderr.lines().next()), (1, Some(expected)));
+    }
+}
