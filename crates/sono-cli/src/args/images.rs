@@ -151,7 +151,7 @@ pub struct ImagesPush {
     pub wanted: ImagesWanted,
     #[command(flatten)]
     pub renamed: ImagesRenamed,
-    /// A registry for everything: REGISTRY/<last part of the name>
+    /// A registry for everything: REGISTRY, then the last part of the name
     #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"])]
     pub custom_registry: Option<String>,
     #[command(flatten)]
