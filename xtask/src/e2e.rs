@@ -14,6 +14,18 @@ use crate::{cluster, command, repository, say, step::long_step};
 /// The module of the tests that no other may run beside.
 const ALONE: &str = "::alone::";
 
+const SCALE: [&str; 9] = [
+    "cluster",
+    "up",
+    "--recreate",
+    "--fake-nodes",
+    "1000",
+    "--kube-api-qps",
+    "20",
+    "--kube-api-burst",
+    "30",
+];
+
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Nodes of the cluster, where this starts it
@@ -22,6 +34,9 @@ pub(crate) struct Arguments {
     /// Also what takes long
     #[arg(long)]
     long: bool,
+    /// Instead: the test of a thousand nodes, on a cluster of its own whose controllers have their usual client limits
+    #[arg(long, conflicts_with = "long")]
+    scale: bool,
     /// Stop the cluster afterwards
     #[arg(long)]
     down: bool,
@@ -36,7 +51,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let nodes = arguments.nodes.to_string();
     long_step("starting a cluster", "the cluster is there", || {
-        own(&["cluster", "up", "--nodes", &nodes])
+        let mut up = vec!["cluster", "up", "--nodes", &nodes];
+        if arguments.scale {
+            up = SCALE.to_vec();
+        }
+        own(&up)
     })?;
     long_step("building and loading images", "the images are loaded", || {
         own(&["images", "--load", "--profile", &arguments.profile])
@@ -59,11 +78,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         command::run_visibly(&mut test)
     };
     let tested = long_step("testing", "the tests ran", || {
+        if arguments.scale {
+            return test(&["--include-ignored", "scale::"]);
+        }
         if !arguments.tests.is_empty() {
             return test(&["--test-threads=1"]);
         }
         // Some change what all others use.
-        test(&["--skip", ALONE])?;
+        test(&["--skip", ALONE, "--skip", "scale::"])?;
         test(&["--test-threads=1", ALONE])
     });
     if arguments.down {

@@ -140,13 +140,14 @@ fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow:
         anyhow::Ok(())
     })?;
     step("  created cluster DNS", || addons::create_dns(&programs.kubernetes))?;
+    step("  nodes ready and DNS available", || {
+        wait_until_usable(&nodes, programs, &mut daemons)
+    })?;
+    // Afterwards: with the usual client limits a controller is busy with them for a minute.
     if settings.fake_nodes > 0 {
         let done = format!("  created {} fake nodes", settings.fake_nodes);
         step(&done, || fake_nodes::create(&programs.kubernetes, settings.fake_nodes))?;
     }
-    step("  nodes ready and DNS available", || {
-        wait_until_usable(&nodes, programs, &mut daemons)
-    })?;
     state.complete = true;
     state.save()
 }

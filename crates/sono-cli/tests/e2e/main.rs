@@ -3,6 +3,7 @@
 
 mod definitions;
 mod harness;
+mod scale;
 mod trouble;
 
 use std::collections::BTreeSet;
