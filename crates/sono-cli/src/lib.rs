@@ -9,6 +9,7 @@ mod changes;
 mod clock;
 mod commands;
 mod error;
+mod judgement;
 mod log;
 mod output;
 mod plugins;

@@ -6,5 +6,16 @@ pub const SUCCESS: u8 = 0;
 pub const FAILURE: u8 = 1;
 /// `retrieve` only: the archive could not be fetched for another reason than that it is not ready.
 pub const RETRIEVE_FAILURE: u8 = 2;
+/// With `--exit-code`: something failed or ran out of time.
+pub const RESULTS_FAILED: u8 = 3;
+/// With `--exit-code`: nothing failed, but not everything is known to have passed: there is no result, or one that is
+/// `unknown` or a plugin's own.
+pub const RESULTS_UNKNOWN: u8 = 4;
+/// With `--exit-code`: the run ended without an archive, or its aggregator does not run.
+pub const RUN_FAILED: u8 = 5;
+/// With `--exit-code`: the time to wait is over, and the run goes on.
+pub const TIMED_OUT: u8 = 6;
+/// With `--exit-code`, `status` only: the run is not complete yet.
+pub const NOT_COMPLETE: u8 = 7;
 /// Ended by Ctrl-C (128 + SIGINT).
 pub const INTERRUPTED: u8 = 130;

@@ -180,14 +180,18 @@ async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<Outcome, Worke
     }
 }
 
+/// Listens from now on, whenever the future is first looked at: a SIGTERM that comes early is no sudden death.
 #[cfg(unix)]
-async fn told_to_end() {
+fn told_to_end() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signals) => drop(signals.recv().await),
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for SIGTERM");
-            std::future::pending::<()>().await;
+    let signals = signal(SignalKind::terminate());
+    async {
+        match signals {
+            Ok(mut signals) => drop(signals.recv().await),
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for SIGTERM");
+                std::future::pending::<()>().await;
+            }
         }
     }
 }

@@ -21,6 +21,9 @@ pub struct Results {
     /// No prefix in front of files in the detailed mode
     #[arg(short, long)]
     pub skip_prefix: bool,
+    /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 /// How much `results` shows.

@@ -17,6 +17,10 @@ pub struct Run {
     /// What is shown while waiting
     #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::Progress)]
     pub wait_output: WaitOutput,
+    /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed, 5 the run failed, 6 still running when the time
+    /// is over. Needs --wait or --local
+    #[arg(long)]
+    pub exit_code: bool,
     /// Run on this machine, without a cluster: plugins become processes
     #[arg(long)]
     pub local: bool,

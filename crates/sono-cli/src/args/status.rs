@@ -15,4 +15,7 @@ pub struct Status {
     /// One row for each plugin and node
     #[arg(long)]
     pub show_all: bool,
+    /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed, 5 the run failed, 7 not complete yet
+    #[arg(long)]
+    pub exit_code: bool,
 }

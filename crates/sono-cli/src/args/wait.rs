@@ -15,6 +15,9 @@ pub struct Wait {
     /// What is shown while waiting
     #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::Progress)]
     pub wait_output: WaitOutput,
+    /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed, 5 the run failed, 6 still running when the time is over
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 /// What is shown while waiting.

@@ -19,6 +19,7 @@ use crate::{
     args::{self, WaitOutput},
     clock::now,
     error::CliError,
+    judgement,
     output::{Printer, Tone},
     settings::again,
     view::{counts, screen::Screen, story::Story},
@@ -33,6 +34,8 @@ pub(super) struct Attach<'a> {
     pub(super) limit: Duration,
     pub(super) output: WaitOutput,
     pub(super) printer: &'a Printer,
+    /// The exit code tells the outcome.
+    pub(super) exit_code: bool,
     /// When the command began.
     pub(super) started: Instant,
 }
@@ -40,6 +43,11 @@ pub(super) struct Attach<'a> {
 impl Attach<'_> {
     fn again(&self, command: &str) -> String {
         again(command, self.namespace, self.arguments)
+    }
+
+    /// A code that is only given when it is asked for.
+    fn code(&self, code: u8, otherwise: u8) -> u8 {
+        if self.exit_code { code } else { otherwise }
     }
 }
 
@@ -67,7 +75,7 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
                 elapsed(attach.started.elapsed())
             ));
             printer.note(&format!("results: {}", attach.again("retrieve")));
-            Ok(exit::SUCCESS)
+            Ok(attach.code(judgement::of_run(&status), exit::SUCCESS))
         }
         End::Detached => {
             printer.note(&format!(
@@ -111,7 +119,8 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
             _ = seconds.tick() => {}
             () = &mut deadline => {
                 return Err(CliError::new(format!("the run is not complete after {}; it goes on", elapsed(attach.limit)))
-                    .hint(format!("{} says how far it is, {} waits again", attach.again("status"), attach.again("wait"))));
+                    .hint(format!("{} says how far it is, {} waits again", attach.again("status"), attach.again("wait")))
+                    .exit_with(attach.code(exit::TIMED_OUT, exit::FAILURE)));
             }
             interrupted = &mut interrupt => {
                 return match interrupted {
@@ -134,7 +143,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
             screen.show(status, since, &|plugin| story.obstacle(run.pods.values(), plugin, time));
         }
         if let Some(end) = run.end(attach, time) {
-            return end;
+            return end.map_err(|error| error.exit_with(attach.code(exit::RUN_FAILED, exit::FAILURE)));
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     args::WaitOutput,
     clock::now,
     error::CliError,
+    judgement,
     output::{Printer, Tone},
     settings::Plan,
     view::{checks, counts, screen::Screen, story::Story},
@@ -22,7 +23,13 @@ use crate::{
 /// The built-in plugin that can run without a cluster.
 const HOST_CHECK: &str = "host-check";
 
-pub(super) async fn run(plan: Plan, output: WaitOutput, log: RunLog, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn run(
+    plan: Plan,
+    output: WaitOutput,
+    exit_code: bool,
+    log: RunLog,
+    printer: &Printer,
+) -> Result<u8, CliError> {
     let definitions = definitions(&plan, printer)?;
     let names: Vec<PluginName> = definitions.iter().map(|definition| definition.name.clone()).collect();
     let (statuses, mut received) = watch::channel(RunStatus::default());
@@ -89,7 +96,11 @@ pub(super) async fn run(plan: Plan, output: WaitOutput, log: RunLog, printer: &P
     let path = archive.strip_prefix(".").unwrap_or(&archive).display().to_string();
     printer.note(&format!("next: sono results {path}"));
     printer.line(&path)?;
-    Ok(exit::SUCCESS)
+    Ok(if exit_code {
+        judgement::of_run(&status)
+    } else {
+        exit::SUCCESS
+    })
 }
 
 /// The plugins, `host-check` as this very program.

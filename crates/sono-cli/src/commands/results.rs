@@ -9,6 +9,7 @@ use sono_types::{Item, PluginName, constants::HEALTH_PLUGIN, exit, layout, yaml}
 use crate::{
     args::{self, ResultsMode},
     error::CliError,
+    judgement,
     output::Printer,
 };
 
@@ -19,6 +20,7 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         mode,
         node,
         skip_prefix,
+        exit_code,
     } = arguments;
     let bundle = Bundle::open(archive).map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
     let names = match plugin {
@@ -50,7 +52,16 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
             printer.line("")?;
         }
     }
-    failure.map_or(Ok(exit::SUCCESS), Err)
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    if !exit_code {
+        return Ok(exit::SUCCESS);
+    }
+    let plugins = names.iter().filter(|name| *name != HEALTH_PLUGIN);
+    let statuses = plugins.map(|name| Ok(view.item(name)?.status));
+    let statuses = statuses.collect::<Result<Vec<String>, CliError>>()?;
+    Ok(judgement::of_results(statuses.iter().map(String::as_str)))
 }
 
 fn plugin_names(bundle: &Bundle) -> Result<Vec<String>, CliError> {
@@ -97,22 +108,30 @@ impl View<'_> {
             ResultsMode::Readable => return self.printer.data(readable(&String::from_utf8_lossy(&text)).as_bytes()),
             ResultsMode::Report | ResultsMode::Detailed => {}
         }
-        let root = from_yaml(&String::from_utf8_lossy(&text)).map_err(|error| {
-            CliError::new(format!("the results of plugin `{name}` cannot be read")).caused_by(&error)
-        })?;
-        let item = match self.node {
-            Some(node) => root.find(node).ok_or_else(|| {
-                CliError::new(format!(
-                    "node named \"{node}\" not found in the results of plugin `{name}`"
-                ))
-                .hint(format!("there are: {}", children(&root)))
-            })?,
-            None => &root,
-        };
+        let root = parse(name, &text)?;
+        let item = self.chosen(name, &root)?;
         if self.mode == ResultsMode::Report {
             return self.printer.data(report(item).as_bytes());
         }
         self.detailed(&detailed_lines(item, &parsed))
+    }
+
+    /// The item that is shown.
+    fn item(&self, name: &str) -> Result<Item, CliError> {
+        let parsed = PluginName::parse(name)
+            .map_err(|error| CliError::new(format!("`{name}` is no plugin")).caused_by(&error))?;
+        let root = parse(name, &read(self.bundle, &layout::results_file(&parsed))?)?;
+        self.chosen(name, &root).cloned()
+    }
+
+    fn chosen<'item>(&self, name: &str, root: &'item Item) -> Result<&'item Item, CliError> {
+        let Some(node) = self.node else { return Ok(root) };
+        root.find(node).ok_or_else(|| {
+            CliError::new(format!(
+                "node named \"{node}\" not found in the results of plugin `{name}`"
+            ))
+            .hint(format!("there are: {}", children(root)))
+        })
     }
 
     fn detailed(&self, lines: &[DetailedLine]) -> Result<(), CliError> {
@@ -171,6 +190,11 @@ impl View<'_> {
         self.printer
             .data(yaml::to_string(&health).map_err(|error| unreadable(&error))?.as_bytes())
     }
+}
+
+fn parse(name: &str, text: &[u8]) -> Result<Item, CliError> {
+    from_yaml(&String::from_utf8_lossy(text))
+        .map_err(|error| CliError::new(format!("the results of plugin `{name}` cannot be read")).caused_by(&error))
 }
 
 /// Line breaks and tabs as such.

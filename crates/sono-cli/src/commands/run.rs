@@ -26,12 +26,16 @@ pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer:
         cluster: cluster_arguments,
         wait,
         wait_output,
+        exit_code,
         local: is_local,
     } = arguments;
     let started = Instant::now();
     let mut plan = Plan::new(plan, level)?;
+    if exit_code && wait.is_none() && !is_local {
+        return Err(CliError::new("--exit-code tells how a run ended, which nobody waits for").hint("add --wait"));
+    }
     if is_local {
-        return local::run(plan, wait_output, log, printer).await;
+        return local::run(plan, wait_output, exit_code, log, printer).await;
     }
     let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer)?;
     let cluster = connect(&cluster_arguments).await?;
@@ -89,6 +93,7 @@ pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer:
         limit: limit.0,
         output: wait_output,
         printer,
+        exit_code,
         started,
     };
     let code = attach::attach(attach).await?;

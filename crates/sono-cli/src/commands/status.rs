@@ -8,6 +8,7 @@ use crate::{
     args,
     clock::now,
     error::CliError,
+    judgement,
     output::Printer,
     settings::{again, connect},
     view::table,
@@ -21,20 +22,21 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
         },
         json,
         show_all,
+        exit_code,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
     let pod = aggregator::expect(&cluster, &namespace).await?;
-    let status = match status_of(&pod).filter(|_| phase(&pod) == "Running") {
-        Some(status) => status
-            .map_err(|error| CliError::new("the status on the aggregator's pod cannot be read").caused_by(&error))?,
-        None => {
-            return without_status(
-                &pod,
-                &again("logs -p sonobuoy", &namespace, &cluster_arguments),
-                printer,
-            );
-        }
+    let Some(status) = status_of(&pod).filter(|_| phase(&pod) == "Running") else {
+        let logs = again("logs -p sonobuoy", &namespace, &cluster_arguments);
+        let code = without_status(&pod, &logs, printer)?;
+        return Ok(match (exit_code, code) {
+            (false, code) => code,
+            (true, exit::SUCCESS) if phase(&pod) != "Succeeded" => exit::NOT_COMPLETE,
+            (true, _) => exit::RUN_FAILED,
+        });
     };
+    let status =
+        status.map_err(|error| CliError::new("the status on the aggregator's pod cannot be read").caused_by(&error))?;
     if show_all {
         printer.line(&table::all(&status))?;
     } else if json {
@@ -60,6 +62,9 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
                 printer.note(&format!("{plugin}{node}: {why}"));
             }
         }
+    }
+    if exit_code {
+        return Ok(judgement::of_run(&status));
     }
     Ok(if status.status == OverallStatus::Failed {
         exit::FAILURE

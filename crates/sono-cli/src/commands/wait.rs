@@ -13,6 +13,7 @@ pub(super) async fn wait(arguments: args::Wait, printer: &Printer) -> Result<u8,
         },
         wait,
         wait_output,
+        exit_code,
     } = arguments;
     let started = Instant::now();
     let cluster = connect(&cluster_arguments).await?;
@@ -24,6 +25,7 @@ pub(super) async fn wait(arguments: args::Wait, printer: &Printer) -> Result<u8,
         limit: wait.0,
         output: wait_output,
         printer,
+        exit_code,
         started,
     })
     .await

@@ -121,3 +121,24 @@ fn what_is_no_archive_is_named() {
         failure("error: cannot read `empty`\n  failed to find file \"plugins/x/sonobuoy_results.yaml\" in archive\n")
     );
 }
+
+/// B-5: scripts that ask for it get the outcome as an exit code.
+#[test]
+fn the_exit_code_tells_the_outcome_when_asked_for() {
+    let code = |name: &str, arguments: &[&str]| {
+        let path = archive(name)?;
+        let directory = tempfile::tempdir().ok()?;
+        let said = sono(
+            directory.path(),
+            &[&["results", path.to_string_lossy().as_ref()], arguments].concat(),
+        );
+        assert_eq!(said.stderr, "");
+        Some(said.code)
+    };
+    let Some(failed) = code("results-4-e2e-failures.tar.gz", &["--exit-code", "-p", "e2e"]) else {
+        return;
+    };
+    assert_eq!(failed, 3);
+    assert_eq!(code("results-4-e2e-failures.tar.gz", &["-p", "e2e"]), Some(0));
+    assert_eq!(code("run-quick-k8s-1.37.tar.gz", &["--exit-code"]), Some(0));
+}

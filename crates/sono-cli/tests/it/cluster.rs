@@ -340,3 +340,37 @@ fn the_short_version_is_one_word() {
         success(concat!("v", env!("CARGO_PKG_VERSION"), "\n"), "")
     );
 }
+
+/// B-5: with `--exit-code` each outcome has its code; without it scripts see what they always saw.
+#[test]
+fn outcomes_have_exit_codes_when_asked_for() {
+    let mut failed = complete();
+    failed["plugins"][0]["result-status"] = "failed".into();
+    let mut unknown = complete();
+    unknown["plugins"][0]["result-status"] = "unknown".into();
+    let mut without_archive = complete();
+    without_archive["status"] = "failed".into();
+    let cases = [
+        (complete(), 0, 0, 0, 0),
+        (failed, 3, 0, 3, 0),
+        (unknown, 4, 0, 4, 0),
+        (without_archive, 5, 1, 5, 1),
+        (running(), 7, 0, 6, 1),
+    ];
+    for (status, asked, plain, waited, waited_plain) in cases {
+        let api = with_aggregator(Some(&status), "Running");
+        let code = |arguments: &[&str]| with_cluster(&api, arguments).code;
+        let codes = [
+            code(&["status", "--exit-code"]),
+            code(&["status"]),
+            code(&["wait", "--wait=100ms", "--exit-code"]),
+            code(&["wait", "--wait=100ms"]),
+        ];
+        assert_eq!(codes, [asked, plain, waited, waited_plain], "{status}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(
+        sono(directory.path(), &["run", "--exit-code"]),
+        failure("error: --exit-code tells how a run ended, which nobody waits for\n  hint:  add --wait\n")
+    );
+}
