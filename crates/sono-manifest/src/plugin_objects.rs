@@ -95,22 +95,60 @@ pub fn secret(launch: &PluginLaunch<'_>) -> Value {
     })
 }
 
-/// The pod of a plugin with driver Job.
+/// The pod of a plugin with driver Job. Where there is room it keeps off the aggregator's node: what it does to a node
+/// should not end the run.
 pub fn pod(launch: &PluginLaunch<'_>) -> Value {
+    let mut metadata = metadata(launch);
+    metadata["annotations"] = annotations(launch, {
+        let mut own = metadata["annotations"].take();
+        own[constants::SAFE_TO_EVICT] = json!("false");
+        own
+    });
+    let mut spec = complete_pod_spec(launch);
+    keep_off_the_aggregator(&mut spec);
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": metadata(launch),
-        "spec": complete_pod_spec(launch),
+        "metadata": metadata,
+        "spec": spec,
     })
+}
+
+/// Unless the author says where the pod goes with respect to others.
+fn keep_off_the_aggregator(spec: &mut Value) {
+    let Some(spec) = spec.as_object_mut() else { return };
+    let affinity = spec.entry("affinity").or_insert_with(|| json!({}));
+    if affinity.is_null() {
+        *affinity = json!({});
+    }
+    if let Some(affinity) = affinity.as_object_mut() {
+        affinity.entry("podAntiAffinity").or_insert_with(|| {
+            json!({ "preferredDuringSchedulingIgnoredDuringExecution": [{
+                "weight": 100,
+                "podAffinityTerm": {
+                    "labelSelector": { "matchLabels": { constants::COMPONENT_LABEL: "aggregator" } },
+                    "topologyKey": "kubernetes.io/hostname",
+                },
+            }] })
+        });
+    }
+}
+
+/// Those of the configuration come over `own`.
+fn annotations(launch: &PluginLaunch<'_>, own: Value) -> Value {
+    let mut annotations = own;
+    for (name, value) in &launch.config.custom_annotations {
+        annotations[name] = json!(value);
+    }
+    annotations
 }
 
 /// The DaemonSet of a plugin with that driver.
 pub fn daemon_set(launch: &PluginLaunch<'_>) -> Value {
-    let mut template = json!({ "labels": labels(&launch.definition.name, launch.session) });
-    if !launch.config.custom_annotations.is_empty() {
-        template["annotations"] = json!(launch.config.custom_annotations);
-    }
+    let template = json!({
+        "labels": labels(&launch.definition.name, launch.session),
+        "annotations": annotations(launch, json!({ constants::SAFE_TO_EVICT: "false" })),
+    });
     json!({
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -124,18 +162,15 @@ pub fn daemon_set(launch: &PluginLaunch<'_>) -> Value {
 
 fn metadata(launch: &PluginLaunch<'_>) -> Value {
     let definition = launch.definition;
-    let mut annotations = json!({
+    let own = json!({
         constants::DRIVER_ANNOTATION: definition.driver_text,
         constants::PLUGIN_LABEL: definition.name,
     });
-    for (name, value) in &launch.config.custom_annotations {
-        annotations[name] = json!(value);
-    }
     json!({
         "name": object_name(definition, launch.session),
         "namespace": launch.namespace,
         "labels": labels(&definition.name, launch.session),
-        "annotations": annotations,
+        "annotations": annotations(launch, own),
         "ownerReferences": owners(launch.owner),
     })
 }

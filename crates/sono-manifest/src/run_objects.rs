@@ -139,7 +139,7 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
         spec["securityContext"] = json!({ "fsGroup": 2000, "runAsGroup": 3000, "runAsUser": 1000 });
     }
     // The run's results are in this pod until they are fetched.
-    let mut annotations = json!({ "cluster-autoscaler.kubernetes.io/safe-to-evict": "false" });
+    let mut annotations = json!({ constants::SAFE_TO_EVICT: "false" });
     for (name, value) in &config.custom_annotations {
         annotations[name] = json!(value);
     }

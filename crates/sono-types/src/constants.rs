@@ -90,3 +90,7 @@ pub const TIER: (&str, &str) = ("tier", "analysis");
 pub const AGGREGATOR_IMAGE: &str = "sono.local/sono:dev";
 /// Image of the worker, as `cargo xtask images` builds it.
 pub const WORKER_IMAGE: &str = "sono.local/sono-worker:dev";
+
+/// Annotation by which the cluster autoscaler leaves a pod's node alone while the pod is there
+/// (Kubernetes autoscaler FAQ, "What types of pods can prevent CA from removing a node?").
+pub const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";

@@ -102,6 +102,24 @@ fn owner_references() -> Value {
     json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "sonobuoy-config-cm", "uid": "u-1" }])
 }
 
+fn off_the_aggregator() -> Value {
+    json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 100,
+        "podAffinityTerm": {
+            "labelSelector": { "matchLabels": { "sonobuoy-component": "aggregator" } },
+            "topologyKey": "kubernetes.io/hostname",
+        },
+    }] } })
+}
+
+#[test]
+fn what_the_author_says_of_other_pods_stays() {
+    let text = "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: main}\n\
+        podSpec: {affinity: {podAntiAffinity: {}, nodeAffinity: {}}}\n";
+    let spec = render(text, &Config::default(), pod)["spec"].take();
+    assert_eq!(spec["affinity"], json!({ "podAntiAffinity": {}, "nodeAffinity": {} }));
+}
+
 #[test]
 fn a_job_is_a_pod() {
     let config = Config {
@@ -121,10 +139,11 @@ fn a_job_is_a_pod() {
                 "name": "sonobuoy-p-job-0001020304050607",
                 "namespace": "ns",
                 "labels": labels(),
-                "annotations": { "sonobuoy-driver": "jOB", "sonobuoy-plugin": "p" },
+                "annotations": { "cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "sonobuoy-driver": "jOB", "sonobuoy-plugin": "p" },
                 "ownerReferences": owner_references(),
             },
             "spec": {
+                "affinity": off_the_aggregator(),
                 "containers": [{ "name": "main", "image": "i" }, expected_worker(&command.0, &command.1)],
                 "nodeSelector": { "kubernetes.io/os": "linux" },
                 "restartPolicy": "Never",
@@ -173,7 +192,7 @@ fn a_daemon_set_selects_its_own_pods() {
             "spec": {
                 "selector": { "matchLabels": { "sonobuoy-run": "0001020304050607" } },
                 "template": {
-                    "metadata": { "labels": labels(), "annotations": { "sonobuoy-driver": "mine" } },
+                    "metadata": { "labels": labels(), "annotations": { "cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "sonobuoy-driver": "mine" } },
                     "spec": {
                         "containers": [{ "name": "main" }, expected_worker(&command, &json!([]))],
                         "dnsPolicy": "ClusterFirstWithHostNet",
@@ -195,7 +214,10 @@ fn a_daemon_set_selects_its_own_pods() {
     );
     assert_eq!(
         render(text, &Config::default(), daemon_set)["spec"]["template"]["metadata"],
-        json!({ "labels": labels() })
+        json!({
+            "annotations": { "cluster-autoscaler.kubernetes.io/safe-to-evict": "false" },
+            "labels": labels(),
+        })
     );
 }
 
@@ -238,6 +260,7 @@ podSpec:
     assert_eq!(
         spec,
         json!({
+            "affinity": off_the_aggregator(),
             "containers": [{ "name": "side" }, { "name": "main" }],
             "imagePullSecrets": [{ "name": "own" }, { "name": "pull" }],
             "volumes": [{ "name": "own", "emptyDir": {} }, { "name": "results", "emptyDir": {} }],
