@@ -27,7 +27,7 @@ use crate::{args::Command, error::CliError, output::Printer};
 pub(crate) fn run_command(command: Command, level: &str, log: RunLog, printer: &Printer) -> Result<ExitCode, CliError> {
     let code = match command {
         Command::HostCheck(arguments) => return Ok(host_check::host_check(arguments)),
-        Command::Gen(arguments) => r#gen::generate(arguments, level, printer),
+        Command::Gen(arguments) => in_runtime(r#gen::generate(arguments, level, printer)),
         Command::Results(arguments) => results::results(&arguments, printer),
         Command::Run(arguments) => in_runtime(run::run(arguments, level, log, printer)),
         Command::Status(arguments) => in_runtime(status::status(arguments, printer)),

@@ -83,6 +83,12 @@ impl CliError {
         made
     }
 
+    /// What failed and why, a line each, to stand below another error.
+    pub(crate) fn lines(self) -> Vec<String> {
+        let causes = self.causes.into_iter();
+        std::iter::once(self.what).chain(self.details).chain(causes).collect()
+    }
+
     /// The text, without colours.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("error: {}\n", self.what);

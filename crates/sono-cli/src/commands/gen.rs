@@ -3,26 +3,20 @@
 use sono_manifest::{Preparation, RunObjects, prepare, run_objects, to_manifest};
 use sono_types::{env, exit};
 
+use super::run::image_version;
 use crate::{
+    aggregator::text,
     args,
     error::CliError,
     output::Printer,
-    settings::{IN_CLUSTER, Plan},
+    settings::{IN_CLUSTER, Plan, connect},
 };
 
 /// Stands for the cluster's version where there is none to ask, as with Sonobuoy's `--kubernetes-version=ignore`.
 const NO_VERSION: &str = "ignore";
 
-pub(super) fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> Result<u8, CliError> {
-    // The cluster is not asked; its flags are there so that the same flags work for `run` and `gen`.
-    let args::Gen {
-        what,
-        plan,
-        cluster: args::Cluster {
-            kubeconfig: _,
-            context: _,
-        },
-    } = arguments;
+pub(super) async fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> Result<u8, CliError> {
+    let args::Gen { what, plan, cluster } = arguments;
     let plan = Plan::new(plan, level)?;
     if let Some(args::GenWhat::Config) = what {
         printer.line(&plan.config.to_json())?;
@@ -37,19 +31,26 @@ pub(super) fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> 
             .and_then(serde_json::Value::as_str)
             .is_some_and(|image| image.contains(&placeholder))
     });
-    if let (Some(definition), None) = (wants_version, &plan.kubernetes_version) {
-        return Err(CliError::new(format!(
-            "the image of plugin `{}` depends on the cluster's version",
-            definition.name
-        ))
-        .hint("say which: --kubernetes-version v1.37.2"));
-    }
-    let version = plan.kubernetes_version.as_deref().unwrap_or(NO_VERSION);
+    let is_named = cluster.kubeconfig.is_some() || cluster.context.is_some();
+    let version = match (&plan.kubernetes_version, wants_version) {
+        (Some(version), _) => version.clone(),
+        // Whoever names a cluster means it.
+        (None, None) if is_named => cluster_version(&cluster).await?,
+        (None, None) => NO_VERSION.to_owned(),
+        (None, Some(definition)) => cluster_version(&cluster).await.map_err(|error| {
+            CliError::new(format!(
+                "the image of plugin `{}` depends on the cluster's version, and there is no cluster to ask",
+                definition.name
+            ))
+            .details(error.lines())
+            .hint("say which: --kubernetes-version v1.37.2")
+        })?,
+    };
     let definitions = prepare(
         definitions,
         &Preparation {
             config: &plan.config,
-            kubernetes_version: version,
+            kubernetes_version: &version,
         },
     );
     let mut objects = run_objects(&RunObjects {
@@ -62,4 +63,9 @@ pub(super) fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> 
     plan.apply_to_aggregator(&mut objects);
     printer.data(to_manifest(&objects).as_bytes())?;
     Ok(exit::SUCCESS)
+}
+
+async fn cluster_version(cluster: &args::Cluster) -> Result<String, CliError> {
+    let version = connect(cluster).await?.server_version().await?;
+    Ok(image_version(text(&version, "/gitVersion")))
 }

@@ -130,7 +130,7 @@ async fn check_namespace(cluster: &Cluster, plan: &Plan, arguments: &args::Clust
 }
 
 /// `v1.37.2`, also of `v1.37.2-gke.100` and `v1.37.2+k3s1`; pre-releases of Kubernetes itself stay (cli spec §4.2).
-fn image_version(git_version: &str) -> String {
+pub(super) fn image_version(git_version: &str) -> String {
     let without_build = git_version.split('+').next().unwrap_or(git_version);
     match without_build.split_once('-') {
         Some((number, pre_release)) => {

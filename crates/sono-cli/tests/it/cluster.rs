@@ -326,9 +326,12 @@ fn gen_needs_no_cluster() {
     );
     assert_eq!(
         sono(directory.path(), &["gen", "-p", "e2e"]),
-        failure(
-            "error: the image of plugin `e2e` depends on the cluster's version\n  hint:  say which: --kubernetes-version v1.37.2\n"
-        )
+        failure(&format!(
+            "error: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask\n  \
+             there is no cluster to talk to: no kubeconfig, and this is no pod of a cluster\n  \
+             {}/.kube/config: No such file or directory (os error 2)\n  hint:  say which: --kubernetes-version v1.37.2\n",
+            directory.path().display()
+        ))
     );
 }
 
@@ -372,5 +375,24 @@ fn outcomes_have_exit_codes_when_asked_for() {
     assert_eq!(
         sono(directory.path(), &["run", "--exit-code"]),
         failure("error: --exit-code tells how a run ended, which nobody waits for\n  hint:  add --wait\n")
+    );
+}
+
+#[test]
+fn gen_asks_a_cluster_for_its_version() {
+    let api = with_aggregator(None, "Pending");
+    let said = with_cluster(&api, &["gen", "-p", "e2e"]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let version = with_cluster(&api, &["version", "--kubeconfig", "kubeconfig"]).stdout;
+    let version = version
+        .lines()
+        .find_map(|line| line.strip_prefix("API version:"))
+        .unwrap()
+        .trim();
+    let image = format!("image: registry.k8s.io/conformance:{version}");
+    assert!(
+        version.starts_with("v1.") && said.stdout.contains(&image),
+        "{image}: {}",
+        said.stdout
     );
 }

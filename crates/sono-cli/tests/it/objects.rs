@@ -104,9 +104,12 @@ fn versions_are_checked_before_anything_is_printed() {
     // B-9: without a cluster it says who needs a version, and how to say which.
     assert_eq!(
         of("auto"),
-        failure(
-            "error: the image of plugin `e2e` depends on the cluster's version\n  hint:  say which: --kubernetes-version v1.37.2\n"
-        )
+        failure(&format!(
+            "error: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask\n  \
+             there is no cluster to talk to: no kubeconfig, and this is no pod of a cluster\n  \
+             {}/.kube/config: No such file or directory (os error 2)\n  hint:  say which: --kubernetes-version v1.37.2\n",
+            directory.path().display()
+        ))
     );
     assert_eq!(
         of("1.30"),
