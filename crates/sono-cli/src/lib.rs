@@ -14,6 +14,7 @@ mod log;
 mod output;
 mod plugins;
 mod program;
+mod registries;
 mod settings;
 mod view;
 

@@ -1,26 +1,40 @@
-//! From what the user calls a plugin to its definition.
+//! From what the user calls a plugin to its definition (cli spec §6.1): an installed plugin, a built-in one, an address, a
+//! file of a registry, a file, a directory, or `-` for standard input; `@NAME` behind it renames.
 
-use std::path::{Path, PathBuf};
+pub(crate) mod directory;
+pub(crate) mod fetch;
+pub(crate) mod source;
 
-use sono_manifest::{BUILTIN_NAMES, Definition, Images, Severity};
+use sono_manifest::{BUILTIN_NAMES, Definition, Images, Problem, Severity};
+use sono_types::PluginName;
 
+use self::{
+    directory::Directory,
+    fetch::{Access, Document},
+    source::{Place, Source},
+};
 use crate::{error::CliError, output::Printer};
 
 /// Loads all plugins. Every problem of every file is in the one error.
-pub(crate) fn load(names: &[String], images: &Images, printer: &Printer) -> Result<Vec<Definition>, CliError> {
+pub(crate) async fn load(names: &[String], images: &Images, printer: &Printer) -> Result<Vec<Definition>, CliError> {
     let mut definitions: Vec<(String, Definition)> = Vec::new();
     let mut problems = Vec::new();
     for name in names {
-        // A name without a path is a built-in plugin, even if there is a file of that name: a script means the same
-        // thing wherever it runs.
-        if let Some(definition) = sono_manifest::builtin(name, images) {
-            definitions.push((name.clone(), definition));
-            continue;
+        let (documents, rename) = match find(name, Access::default()).await? {
+            Found::BuiltIn(name) => {
+                definitions.extend(sono_manifest::builtin(&name, images).map(|definition| (name, definition)));
+                continue;
+            }
+            Found::Documents { documents, rename } => (documents, rename),
+        };
+        let installed = documents.first().filter(|_| BUILTIN_NAMES.contains(&name.as_str()));
+        if let Some(document) = installed {
+            printer.note(&format!(
+                "note: plugin `{name}` is the installed {}, not the built-in one",
+                document.file
+            ));
         }
-        for path in files(name)? {
-            let file = path.display().to_string();
-            let text = fs_err::read_to_string(&path)
-                .map_err(|error| CliError::new(format!("cannot read the plugin `{file}`")).caused_by(&error))?;
+        for Document { file, text } in documents {
             let (definition, found) = sono_manifest::load(&file, &text);
             for problem in found {
                 match problem.severity {
@@ -28,13 +42,91 @@ pub(crate) fn load(names: &[String], images: &Images, printer: &Printer) -> Resu
                     Severity::Warning => printer.note(&format!("warning: {problem}")),
                 }
             }
-            definitions.extend(definition.map(|definition| (file, definition)));
+            definitions.extend(definition.map(|definition| (file, renamed(definition, rename.as_ref()))));
         }
     }
     problems.extend(sono_manifest::check_set(&definitions));
     if problems.is_empty() {
         return Ok(definitions.into_iter().map(|(_, definition)| definition).collect());
     }
+    Err(refused(&problems))
+}
+
+/// What a name leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    BuiltIn(String),
+    Documents {
+        documents: Vec<Document>,
+        rename: Option<PluginName>,
+    },
+}
+
+/// Finds what `text` means and reads it.
+pub(crate) async fn find(text: &str, access: Access<'_>) -> Result<Found, CliError> {
+    let installed = Directory::looked_into();
+    let is_there = |name: &str| {
+        std::path::Path::new(name).exists()
+            || installed
+                .as_ref()
+                .is_some_and(|directory| directory.find(name).is_some())
+    };
+    let Source { place, rename } = Source::parse(text, is_there);
+    let one = |document| Found::Documents {
+        documents: vec![document],
+        rename: rename.clone(),
+    };
+    match place {
+        Place::Input => fetch::input().map(one),
+        Place::Url(address) => fetch::url(&address).await.map(one),
+        Place::Artifact(name) => fetch::artifact(&name, access).await.map(one),
+        Place::Foreign(scheme) => Err(
+            CliError::new(format!("cannot fetch the plugin `{text}`")).details([format!(
+                "`{scheme}` is not understood; addresses begin with https, http or oci"
+            )]),
+        ),
+        Place::Name(name) => {
+            if let Some(path) = installed.as_ref().and_then(|directory| directory.find(&name)) {
+                return fetch::file(&path).map(one);
+            }
+            if BUILTIN_NAMES.contains(&name.as_str()) {
+                return match rename {
+                    None => Ok(Found::BuiltIn(name)),
+                    Some(_) => Err(CliError::new(format!("the built-in plugin `{name}` cannot be renamed"))
+                        .hint("only plugins from a file, an address or a registry can")),
+                };
+            }
+            let files = fetch::files(&name)?.ok_or_else(|| not_there(&name, installed.as_ref()))?;
+            if rename.is_some() && std::path::Path::new(&name).is_dir() {
+                return Err(CliError::new(format!(
+                    "`{name}` is a directory, whose plugins have no one new name"
+                )));
+            }
+            let documents = files.iter().map(|path| fetch::file(path)).collect::<Result<_, _>>()?;
+            Ok(Found::Documents { documents, rename })
+        }
+    }
+}
+
+/// The definition under its new name.
+pub(crate) fn renamed(mut definition: Definition, rename: Option<&PluginName>) -> Definition {
+    if let Some(name) = rename {
+        definition.name = name.clone();
+    }
+    definition
+}
+
+fn not_there(name: &str, installed: Option<&Directory>) -> CliError {
+    let mut hint = format!("built-in plugins: {}", BUILTIN_NAMES.join(", "));
+    let names = installed.map(Directory::names).unwrap_or_default();
+    if !names.is_empty() {
+        hint = format!("{hint}; installed: {}", names.join(", "));
+    }
+    CliError::new(format!("there is no plugin `{name}`: no such file or directory")).hint(hint)
+}
+
+/// The one error about all problems.
+pub(crate) fn refused(problems: &[Problem]) -> CliError {
     let mut concerned: Vec<&str> = problems.iter().map(|problem| problem.file.as_str()).collect();
     concerned.dedup();
     let number = match problems.len() {
@@ -45,37 +137,5 @@ pub(crate) fn load(names: &[String], images: &Images, printer: &Printer) -> Resu
         [file] => format!("plugin definition `{file}` has {number}"),
         _ => format!("the plugin definitions have {number}"),
     };
-    Err(CliError::new(what).details(problems.iter().map(ToString::to_string)))
-}
-
-fn files(name: &str) -> Result<Vec<PathBuf>, CliError> {
-    let path = Path::new(name);
-    if path.is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    if !path.is_dir() {
-        return Err(
-            CliError::new(format!("there is no plugin `{name}`: no such file or directory"))
-                .hint(format!("built-in plugins: {}", BUILTIN_NAMES.join(", "))),
-        );
-    }
-    let listed =
-        |error: &std::io::Error| CliError::new(format!("cannot list the plugins in `{name}`")).caused_by(error);
-    let mut files = Vec::new();
-    for entry in fs_err::read_dir(path).map_err(|error| listed(&error))? {
-        let file = entry.map_err(|error| listed(&error))?.path();
-        let is_yaml = file
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml");
-        if is_yaml && file.is_file() {
-            files.push(file);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(CliError::new(format!(
-            "there is no plugin in `{name}`: no file ends in .yaml or .yml"
-        )));
-    }
-    Ok(files)
+    CliError::new(what).details(problems.iter().map(ToString::to_string))
 }

@@ -136,8 +136,8 @@ impl Plan {
     }
 
     /// The plugins as flags want them.
-    pub(crate) fn definitions(&self, names: &[String], printer: &Printer) -> Result<Vec<Definition>, CliError> {
-        let mut definitions = plugins::load(names, &self.images, printer)?;
+    pub(crate) async fn definitions(&self, names: &[String], printer: &Printer) -> Result<Vec<Definition>, CliError> {
+        let mut definitions = plugins::load(names, &self.images, printer).await?;
         self.changes.apply(&mut definitions)?;
         Ok(definitions)
     }

@@ -33,6 +33,14 @@ pub enum ImageError {
     MediaType { image: String, media_type: String },
     #[error("the manifest of {image} does not parse")]
     Manifest { image: String, source: serde_json::Error },
+    #[error("{artifact} does not hold one file that ends in {endings}, but {there}")]
+    ArtifactFile {
+        artifact: String,
+        endings: String,
+        there: String,
+    },
+    #[error("the file in {artifact} is larger than {max_bytes} bytes")]
+    ArtifactSize { artifact: String, max_bytes: u64 },
     #[error("{image} is there for {there}, none of which is wanted ({wanted})")]
     NoPlatform {
         image: String,

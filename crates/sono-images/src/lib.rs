@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of clusters, plugins' definitions or the terminal.
 
+mod artifact;
 mod copy;
 mod credentials;
 mod error;
@@ -13,6 +14,7 @@ mod registry;
 mod suite;
 mod translate;
 
+pub use artifact::{ArtifactFile, artifact_file};
 pub use copy::{Copied, Progress, pull, push};
 pub use credentials::{Credentials, Login};
 pub use error::ImageError;

@@ -101,6 +101,32 @@ impl Contents {
         self
     }
 
+    /// Adds an artifact with these files, each under its name.
+    #[must_use]
+    pub fn with_artifact(mut self, repository: &str, tag: &str, files: &[(&str, &str)]) -> Self {
+        let config = "{}";
+        self.blobs.insert(digest(config.as_bytes()), config.into());
+        let layers: Vec<Value> = files
+            .iter()
+            .map(|(name, content)| {
+                self.blobs
+                    .insert(digest(content.as_bytes()), (*content).to_owned().into());
+                let mut layer = descriptor("application/yaml", content);
+                layer["annotations"] = json!({ "org.opencontainers.image.title": name });
+                layer
+            })
+            .collect();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": "application/vnd.sono.plugin",
+            "config": descriptor("application/vnd.oci.empty.v1+json", config),
+            "layers": layers,
+        });
+        self.put(repository, tag, MANIFEST, manifest.to_string());
+        self
+    }
+
     fn put(&mut self, repository: &str, name: &str, media_type: &str, text: String) {
         let key = (repository.to_owned(), name.to_owned());
         self.manifests.insert(key, (media_type.to_owned(), text.into()));

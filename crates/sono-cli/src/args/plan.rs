@@ -9,8 +9,9 @@ use super::{Aggregator, Changes};
 /// What to run, and how.
 #[derive(Debug, Clone, Args)]
 pub struct Plan {
-    /// A plugin: a file, a directory of files, or the name of a built-in one (e2e, host-check, systemd-logs); may be
-    /// given more than once [default: e2e and systemd-logs; with --local host-check]
+    /// A plugin: the name of an installed or a built-in one (e2e, host-check, systemd-logs), a file, a directory of files,
+    /// an address (https, http, oci), or - for standard input; @NAME behind it renames it. May be given more than once
+    /// [default: e2e and systemd-logs; with --local host-check]
     #[arg(short, long = "plugin", value_name = "PLUGIN")]
     pub plugins: Vec<String>,
     /// Namespace of the run [default: sonobuoy]

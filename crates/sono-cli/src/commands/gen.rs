@@ -22,7 +22,7 @@ pub(super) async fn generate(arguments: args::Gen, level: &str, printer: &Printe
         printer.line(&plan.config.to_json())?;
         return Ok(exit::SUCCESS);
     }
-    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer)?;
+    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
     let placeholder = format!("${}", env::SONOBUOY_K8S_VERSION);
     let wants_version = definitions.iter().find(|definition| {
         definition

@@ -6,15 +6,12 @@ use std::{
     collections::BTreeSet,
     env,
     future::Future,
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use futures::{StreamExt as _, stream};
 use serde_json::json;
-use sono_images::{
-    Credentials, ImageError, Layout, Options, Platform, Platforms, Progress, Registries, Registry, Translation,
-};
+use sono_images::{ImageError, Layout, Platform, Platforms, Progress, Registries, Registry, Translation};
 use sono_types::{exit, yaml};
 
 use self::wanted::{Images, Renaming, Target, groups, images, released, runs_suite};
@@ -23,7 +20,7 @@ use crate::{
     args::{self, ImagesAction},
     error::CliError,
     output::Printer,
-    plugins,
+    plugins, registries,
     settings::connect,
 };
 
@@ -76,7 +73,7 @@ async fn find(wanted: &args::ImagesWanted, renaming: &Renaming, printer: &Printe
         kubernetes_version,
         cluster,
     } = wanted;
-    let definitions = plugins::load(plugins, &sono_manifest::Images::default(), printer)?;
+    let definitions = plugins::load(plugins, &sono_manifest::Images::default(), printer).await?;
     let given = kubernetes_version
         .as_deref()
         .filter(|version| !["", "auto"].contains(version));
@@ -429,38 +426,7 @@ fn registry(access: &args::ImagesAccess, images: &[String]) -> Result<Registry, 
         insecure_registry,
         ca_file,
     } = access;
-    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let credentials = match Credentials::usual_path(variable) {
-        Some(path) => {
-            Credentials::read(&path).map_err(|error| CliError::new("cannot log in to registries").caused_by(&error))?
-        }
-        None => Credentials::default(),
-    };
-    let hosts = images.iter().filter_map(|image| image.split('/').next());
-    let loopback = hosts.filter(|host| is_loopback(host)).map(ToOwned::to_owned);
-    let text = |names: [&str; 2]| {
-        names
-            .iter()
-            .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
-    };
-    let options = Options {
-        credentials,
-        plain_http: insecure_registry.iter().cloned().chain(loopback).collect(),
-        authorities: ca_file.clone(),
-        https_proxy: text(["HTTPS_PROXY", "https_proxy"]),
-        no_proxy: text(["NO_PROXY", "no_proxy"]),
-    };
-    Registry::new(options).map_err(|error| CliError::new("cannot reach registries").caused_by(&error))
-}
-
-/// Registries on this machine speak plain HTTP, as container engines take it.
-fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost"
-        || name
-            .trim_matches(['[', ']'])
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    registries::client(insecure_registry, ca_file.as_deref(), images)
 }
 
 async fn wanted_platforms(platforms: &args::ImagesPlatforms, cluster: &args::Cluster, printer: &Printer) -> Platforms {

@@ -30,7 +30,7 @@ pub(super) async fn run(
     log: RunLog,
     printer: &Printer,
 ) -> Result<u8, CliError> {
-    let definitions = definitions(&plan, printer)?;
+    let definitions = definitions(&plan, printer).await?;
     let names: Vec<PluginName> = definitions.iter().map(|definition| definition.name.clone()).collect();
     let (statuses, mut received) = watch::channel(RunStatus::default());
     let options = Options {
@@ -104,7 +104,7 @@ pub(super) async fn run(
 }
 
 /// The plugins, `host-check` as this very program.
-fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
+async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
     let program =
         std::env::current_exe().map_err(|error| CliError::new("cannot find this program's file").caused_by(&error))?;
     if plan.changes.means_aggregator() {
@@ -118,7 +118,7 @@ fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliErr
         )));
     }
     let names = plan.named(&[HOST_CHECK]);
-    let mut definitions = plan.definitions(&names, printer)?;
+    let mut definitions = plan.definitions(&names, printer).await?;
     for definition in &mut definitions {
         let is_built_in = names.iter().any(|name| name == HOST_CHECK);
         if is_built_in && definition.name.as_str() == HOST_CHECK {

@@ -37,7 +37,7 @@ pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer:
     if is_local {
         return local::run(plan, wait_output, exit_code, log, printer).await;
     }
-    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer)?;
+    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
     let cluster = connect(&cluster_arguments).await?;
     let namespace = plan.config.namespace.clone();
     let (version, ()) = futures::try_join!(

@@ -7,6 +7,7 @@ mod changes;
 mod cluster;
 mod images;
 mod objects;
+mod plugins;
 
 use std::{
     path::Path,

@@ -1,0 +1,175 @@
+//! Getting the text of definitions from where they are.
+
+use std::{
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use reqwest::{Client, Url, redirect::Policy};
+
+use crate::{error::CliError, registries};
+
+/// How long an address may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an address may lead to another.
+const REDIRECTS: usize = 10;
+/// Bytes of a definition: it goes into a ConfigMap, which Kubernetes limits to this.
+const MOST: u64 = 1024 * 1024;
+/// Names of files that hold definitions.
+const ENDINGS: [&str; 2] = [".yaml", ".yml"];
+
+/// A definition as text, and what messages call its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Document {
+    pub(crate) file: String,
+    pub(crate) text: String,
+}
+
+/// How registries are reached.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Access<'a> {
+    /// Those that speak plain HTTP.
+    pub(crate) insecure: &'a [String],
+    /// A file of certificate authorities.
+    pub(crate) authorities: Option<&'a Path>,
+}
+
+/// What is on standard input.
+pub(crate) fn input() -> Result<Document, CliError> {
+    let what = "cannot read a plugin from standard input";
+    let text = read_text(io::stdin().lock(), what)?;
+    if text.trim().is_empty() {
+        return Err(CliError::new("there is no plugin on standard input"));
+    }
+    let file = "standard input".to_owned();
+    Ok(Document { file, text })
+}
+
+/// A file.
+pub(crate) fn file(path: &Path) -> Result<Document, CliError> {
+    let file = path.display().to_string();
+    let what = format!("cannot read the plugin `{file}`");
+    let opened = fs_err::File::open(path).map_err(|error| CliError::new(&what).caused_by(&error))?;
+    let text = read_text(opened, &what)?;
+    Ok(Document { file, text })
+}
+
+/// The files that a name means: itself, or what is directly in it.
+pub(crate) fn files(name: &str) -> Result<Option<Vec<PathBuf>>, CliError> {
+    let path = Path::new(name);
+    if !path.is_dir() {
+        return Ok(path.exists().then(|| vec![path.to_owned()]));
+    }
+    let listed = |error: &io::Error| CliError::new(format!("cannot list the plugins in `{name}`")).caused_by(error);
+    let mut files = Vec::new();
+    for entry in fs_err::read_dir(path).map_err(|error| listed(&error))? {
+        let file = entry.map_err(|error| listed(&error))?.path();
+        let is_yaml = file
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if is_yaml && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(CliError::new(format!(
+            "there is no plugin in `{name}`: no file ends in .yaml or .yml"
+        )));
+    }
+    Ok(Some(files))
+}
+
+/// What is behind an address.
+pub(crate) async fn url(address: &str) -> Result<Document, CliError> {
+    let url =
+        Url::parse(address).map_err(|error| CliError::new(format!("`{address}` is no address")).caused_by(&error))?;
+    let file = without_login(&url);
+    let what = format!("cannot fetch the plugin `{file}`");
+    let failed = |error: reqwest::Error| CliError::new(&what).caused_by(&error.without_url());
+    let client = Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(Policy::limited(REDIRECTS))
+        .user_agent(concat!("sono/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(failed)?;
+    let mut answer = client.get(url).send().await.map_err(failed)?;
+    let status = answer.status();
+    if status.is_client_error() || status.is_server_error() {
+        return Err(CliError::new(what).details([format!("unexpected HTTP response code {status}")]));
+    }
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(failed)? {
+        bytes.extend_from_slice(&part);
+        if bytes.len() as u64 > MOST {
+            return Err(too_large(&what));
+        }
+    }
+    let text = utf8(bytes, &what)?;
+    if is_web_page(&text) {
+        return Err(CliError::new(what)
+            .details(["the address gives a web page, not a file".to_owned()])
+            .hint("on code hosting sites, take the address behind `Raw`"));
+    }
+    Ok(Document { file, text })
+}
+
+/// A file of an OCI artifact.
+pub(crate) async fn artifact(name: &str, access: Access<'_>) -> Result<Document, CliError> {
+    let Access { insecure, authorities } = access;
+    let client = registries::client(insecure, authorities, &[name.to_owned()])?;
+    let file = format!("oci://{name}");
+    let what = format!("cannot fetch the plugin `{file}`");
+    let found = sono_images::artifact_file(&client, name, &ENDINGS, MOST).await;
+    let found = found.map_err(|error| CliError::new(&what).caused_by(&error))?;
+    let text = utf8(found.bytes, &what)?;
+    Ok(Document { file, text })
+}
+
+fn read_text(reader: impl Read, what: &str) -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    let read = reader.take(MOST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| CliError::new(what).caused_by(&error))?;
+    if bytes.len() as u64 > MOST {
+        return Err(too_large(what));
+    }
+    utf8(bytes, what)
+}
+
+fn utf8(bytes: Vec<u8>, what: &str) -> Result<String, CliError> {
+    String::from_utf8(bytes).map_err(|_| CliError::new(what).details(["it is no UTF-8 text".to_owned()]))
+}
+
+fn too_large(what: &str) -> CliError {
+    let limit = format!("it is larger than {} KiB, the most that a ConfigMap holds", MOST / 1024);
+    CliError::new(what).details([limit])
+}
+
+/// Passwords have no place in messages.
+fn without_login(url: &Url) -> String {
+    let mut url = url.clone();
+    if !url.username().is_empty() || url.password().is_some() {
+        // Both only fail for addresses without a host, which have no login.
+        url.set_username("").ok();
+        url.set_password(None).ok();
+    }
+    url.to_string()
+}
+
+fn is_web_page(text: &str) -> bool {
+    let start: String = text.trim_start().chars().take(15).collect();
+    let start = start.to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_hold_no_login() {
+        let url = Url::parse("https://me:secret@host/a.yaml").unwrap();
+        assert_eq!(without_login(&url), "https://host/a.yaml");
+    }
+}

@@ -1,0 +1,176 @@
+//! Where `--plugin` finds definitions, seen through `sono gen`, which loads them as `run` does.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    path::Path,
+    process::Stdio,
+};
+
+use crate::{Said, command, failure, said, sono};
+
+pub(crate) const PLUGIN: &str =
+    "# a comment\nsonobuoy-config:\n  driver: Job\n  plugin-name: mine\nspec:\n  image: i\n  name: c\n";
+
+/// Answers each request with the next answer, whatever is asked. The address ends in `/`.
+pub(crate) fn serve(answers: Vec<String>) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 1024];
+            while !request.ends_with(b"\r\n\r\n") {
+                let read = stream.read(&mut buffer).unwrap();
+                request.extend_from_slice(&buffer[..read]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+pub(crate) fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// The names of the plugins that a run with these would have.
+fn names(directory: &Path, plugins: &[&str]) -> Result<Vec<String>, Said> {
+    let mut arguments = vec!["gen", "--kubernetes-version", "v1.37.2"];
+    for plugin in plugins {
+        arguments.extend(["-p", plugin]);
+    }
+    let said = sono(directory, &arguments);
+    if said.code != 0 {
+        return Err(said);
+    }
+    let names = said
+        .stdout
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("plugin-name: "));
+    Ok(names.map(str::to_owned).collect())
+}
+
+#[test]
+fn an_address_may_lead_to_another_and_rename() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = serve(vec![ok(PLUGIN)]);
+    let moved =
+        format!("HTTP/1.1 302 Found\r\nlocation: {target}p.yaml\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let first = serve(vec![moved]);
+    let address = format!("{}me@1.2/p.yaml@other", first.replace("http://", "http://user:word@"));
+    assert_eq!(names(directory.path(), &[&address]), Ok(vec!["other".to_owned()]));
+}
+
+#[test]
+fn an_address_that_has_no_plugin_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = |answer: String, expected: &str| {
+        let address = serve(vec![answer]);
+        let address = format!("{address}p.yaml");
+        let said = names(directory.path(), &[&address]).unwrap_err();
+        assert_eq!(said, failure(&expected.replace("URL", &address)));
+    };
+    check(
+        "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
+        "error: cannot fetch the plugin `URL`\n  unexpected HTTP response code 404 Not Found\n",
+    );
+    check(
+        ok("<!DOCTYPE html><html></html>"),
+        "error: cannot fetch the plugin `URL`\n  the address gives a web page, not a file\n  hint:  on code hosting sites, take the address behind `Raw`\n",
+    );
+    check(
+        ok("sonobuoy-config: {driver: Job, plugin-name: a}\n"),
+        "error: plugin definition `URL` has a problem\n  URL:1:1   spec is missing: the plugin's container\n",
+    );
+    check(
+        ok(&"#".repeat(1024 * 1024 + 1)),
+        "error: cannot fetch the plugin `URL`\n  it is larger than 1024 KiB, the most that a ConfigMap holds\n",
+    );
+    assert_eq!(
+        names(directory.path(), &["ftp://host/p.yaml"]).unwrap_err(),
+        failure(
+            "error: cannot fetch the plugin `ftp://host/p.yaml`\n  `ftp` is not understood; addresses begin with https, http or oci\n"
+        )
+    );
+}
+
+#[test]
+fn standard_input_is_a_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |text: &str| {
+        let mut child = command(directory.path())
+            .args(["gen", "--kubernetes-version", "v1.37.2", "--plugin=-@other"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        said(&child.wait_with_output().unwrap())
+    };
+    let found = run(PLUGIN);
+    assert!(found.stdout.contains("plugin-name: other"), "{}", found.stderr);
+    assert_eq!(run(" \n"), failure("error: there is no plugin on standard input\n"));
+}
+
+#[test]
+fn installed_plugins_come_first_and_can_be_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    assert_eq!(names(here, &["e2e"]), Ok(vec!["e2e".to_owned()]));
+    // Looking does not make the directory, as it does with Sonobuoy.
+    assert!(!here.join(".sonobuoy").exists());
+
+    fs_err::create_dir_all(here.join(".sonobuoy/sub")).unwrap();
+    fs_err::write(here.join(".sonobuoy/e2e.yaml"), PLUGIN).unwrap();
+    fs_err::write(here.join(".sonobuoy/sub/foo.yaml"), PLUGIN.replace("mine", "foo")).unwrap();
+    let shadowed = sono(here, &["gen", "--kubernetes-version", "v1.37.2", "-p", "e2e"]);
+    assert_eq!(
+        shadowed.stderr,
+        format!(
+            "note: plugin `e2e` is the installed {}, not the built-in one\n",
+            here.join(".sonobuoy/e2e.yaml").display()
+        )
+    );
+    // In the order in which their ConfigMap has them.
+    let both = names(here, &["e2e", "sub/foo@bar"]);
+    assert_eq!(both, Ok(vec!["bar".to_owned(), "mine".to_owned()]));
+    let without = command(here)
+        .env("SONOBUOY_PLUGIN_INSTALLATION", "false")
+        .args(["gen", "--kubernetes-version", "v1.37.2", "-p", "e2e"])
+        .output()
+        .unwrap();
+    assert!(said(&without).stdout.contains("plugin-name: e2e"));
+    assert_eq!(
+        names(here, &["typo"]).unwrap_err(),
+        failure(
+            "error: there is no plugin `typo`: no such file or directory\n  hint:  built-in plugins: e2e, host-check, systemd-logs; installed: e2e, sub/foo\n"
+        )
+    );
+}
+
+/// BUG 39: names with an `@` in them, and what cannot be renamed.
+#[test]
+fn renaming_takes_the_last_at_and_says_what_it_cannot_rename() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    fs_err::create_dir_all(here.join("me@home")).unwrap();
+    fs_err::write(here.join("me@home/p.yaml"), PLUGIN).unwrap();
+    let found = names(here, &["me@home/p.yaml", "me@home/p.yaml@two"]);
+    assert_eq!(found, Ok(vec!["mine".to_owned(), "two".to_owned()]));
+    assert_eq!(
+        names(here, &["e2e@other"]).unwrap_err(),
+        failure(
+            "error: the built-in plugin `e2e` cannot be renamed\n  hint:  only plugins from a file, an address or a registry can\n"
+        )
+    );
+    assert_eq!(
+        names(here, &["./me@home@other"]).unwrap_err(),
+        failure("error: `./me@home` is a directory, whose plugins have no one new name\n")
+    );
+}
