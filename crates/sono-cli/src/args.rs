@@ -12,6 +12,7 @@ mod images;
 mod logs;
 mod modes;
 mod plan;
+mod plugin;
 mod results;
 mod retrieve;
 mod run;
@@ -36,6 +37,9 @@ pub use images::{
 pub use logs::Logs;
 pub use modes::Modes;
 pub use plan::Plan;
+pub use plugin::{
+    Plugin, PluginAction, PluginInstall, PluginLint, PluginList, PluginOutput, PluginShow, PluginUninstall,
+};
 pub use results::{Results, ResultsMode};
 pub use retrieve::Retrieve;
 pub use run::Run;
@@ -80,6 +84,9 @@ pub enum Command {
     Images(Box<Images>),
     /// List the named choices of Kubernetes tests, for --mode
     Modes(Modes),
+    /// Keep, show and check plugin definitions
+    #[command(visible_alias = "plugins")]
+    Plugin(Plugin),
     /// Print the version
     Version(Version),
     /// Be the built-in plugin that checks a host.

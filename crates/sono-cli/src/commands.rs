@@ -9,6 +9,7 @@ mod images;
 mod local;
 mod logs;
 mod modes;
+mod plugin;
 mod results;
 mod retrieve;
 mod run;
@@ -37,6 +38,7 @@ pub(crate) fn run_command(command: Command, level: &str, log: RunLog, printer: &
         Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),
         Command::Images(arguments) => in_runtime(images::images_command(*arguments, printer)),
         Command::Modes(arguments) => modes::modes(&arguments, printer),
+        Command::Plugin(arguments) => in_runtime(plugin::plugin(arguments, printer)),
         Command::Version(arguments) => version::version(&arguments, printer),
     }?;
     // Whoever stopped reading has seen enough.

@@ -14,7 +14,7 @@ use crate::{
     types::{must_be, path_text, wrong_types},
 };
 
-const TOP_LEVEL: &[&str] = &[
+pub(crate) const TOP_LEVEL: &[&str] = &[
     "apiVersion",
     "kind",
     "sonobuoy-config",
@@ -23,7 +23,7 @@ const TOP_LEVEL: &[&str] = &[
     "podSpec",
     "config-map",
 ];
-const SETTINGS: &[&str] = &[
+pub(crate) const SETTINGS: &[&str] = &[
     "driver",
     "plugin-name",
     "skip-cleanup",

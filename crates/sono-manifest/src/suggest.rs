@@ -16,20 +16,25 @@ pub(crate) fn hint(text: &str, candidates: &[&str]) -> String {
     closest(text, candidates).map_or_else(String::new, |candidate| format!(" (did you mean {candidate}?)"))
 }
 
-/// Letters to insert, remove or replace to get from one text to the other.
+/// Letters to insert, remove, replace or swap with their neighbour to get from one text to the other.
 fn distance(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().collect();
     let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    for (index, letter) in from.iter().enumerate() {
+        let mut row = vec![index + 1];
         for column in 0..to.len() {
-            let replaced = diagonal + usize::from(letter != to[column]);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+            let replaced = above[column] + usize::from(*letter != to[column]);
+            let mut least = replaced.min(above[column + 1] + 1).min(row[column] + 1);
+            if index > 0 && column > 0 && *letter == to[column - 1] && from[index - 1] == to[column] {
+                least = least.min(before[column - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[to.len()]
+    above[to.len()]
 }
 
 #[cfg(test)]
@@ -43,6 +48,7 @@ mod tests {
             ("Deamonset", Some("DaemonSet")),
             ("jobs", Some("Job")),
             ("daemon-set", Some("DaemonSet")),
+            ("Jbo", Some("Job")),
             ("Deployment", None),
             ("", None),
         ] {

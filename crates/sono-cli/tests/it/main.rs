@@ -7,6 +7,7 @@ mod changes;
 mod cluster;
 mod images;
 mod objects;
+mod plugin_command;
 mod plugins;
 
 use std::{

@@ -1,0 +1,29 @@
+//! `sono plugin`: definitions that are kept for later, and checks of definitions (cli spec §17.1).
+
+mod install;
+mod lint;
+mod list;
+mod name;
+
+use crate::{
+    args::{self, PluginAction},
+    error::CliError,
+    output::Printer,
+    plugins::directory::Directory,
+};
+
+pub(super) async fn plugin(arguments: args::Plugin, printer: &Printer) -> Result<u8, CliError> {
+    let args::Plugin { action } = arguments;
+    match action {
+        PluginAction::List(arguments) => list::list(&arguments, printer),
+        PluginAction::Show(arguments) => list::show(&arguments, printer),
+        PluginAction::Install(arguments) => install::install(arguments, printer).await,
+        PluginAction::Uninstall(arguments) => install::uninstall(&arguments, printer),
+        PluginAction::Lint(arguments) => lint::lint(arguments, printer).await,
+    }
+}
+
+fn directory() -> Result<Directory, CliError> {
+    Directory::of_user()
+        .ok_or_else(|| CliError::new("there is no directory for plugins").hint("name one: SONOBUOY_DIR=DIRECTORY"))
+}

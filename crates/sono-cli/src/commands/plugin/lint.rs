@@ -1,0 +1,94 @@
+//! `sono plugin lint`.
+
+use serde_json::{Value, json};
+use sono_manifest::{Definition, Problem, Severity};
+use sono_types::exit;
+
+use crate::{
+    args::{self, PluginOutput},
+    error::CliError,
+    output::{Printer, Tone},
+    plugins::{self, Found, fetch::Access},
+};
+
+pub(super) async fn lint(arguments: args::PluginLint, printer: &Printer) -> Result<u8, CliError> {
+    let args::PluginLint { files, output } = arguments;
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut definitions: Vec<(String, Definition)> = Vec::new();
+    let mut looked_at = 0;
+    for name in &files {
+        let (documents, rename) = match plugins::find(name, Access::default()).await? {
+            Found::Documents { documents, rename } => (documents, rename),
+            Found::BuiltIn(name) => {
+                return Err(CliError::new(format!("`{name}` is a built-in plugin, not a file"))
+                    .hint(format!("a file of that name: ./{name}")));
+            }
+        };
+        for document in documents {
+            looked_at += 1;
+            let (definition, found) = sono_manifest::lint(&document.file, &document.text);
+            problems.extend(found);
+            let renamed = definition.map(|definition| plugins::renamed(definition, rename.as_ref()));
+            definitions.extend(renamed.map(|definition| (document.file, definition)));
+        }
+    }
+    problems.extend(sono_manifest::check_set(&definitions));
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .count();
+    match output {
+        PluginOutput::Text => {
+            for problem in &problems {
+                printer.line(&format!("{}: {problem}", word(problem.severity)))?;
+            }
+            let summary = summary(looked_at, errors, problems.len() - errors);
+            let tone = if errors > 0 { Tone::Bad } else { Tone::Good };
+            printer.note(&tone.paint(&summary));
+        }
+        PluginOutput::Json => {
+            let values: Vec<Value> = problems.iter().map(value).collect();
+            printer.line(&format!("{:#}", Value::Array(values)))?;
+        }
+    }
+    Ok(if errors > 0 { exit::FAILURE } else { exit::SUCCESS })
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// The problem as an object for programs.
+pub(super) fn value(problem: &Problem) -> Value {
+    let Problem {
+        file,
+        place,
+        field,
+        message,
+        severity,
+    } = problem;
+    json!({
+        "file": file,
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
+        "field": field,
+        "severity": word(*severity),
+        "message": message,
+    })
+}
+
+fn summary(files: usize, errors: usize, warnings: usize) -> String {
+    let counted = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let files = counted(files, "definition");
+    if errors + warnings == 0 {
+        return format!("{files}, no problems");
+    }
+    format!(
+        "{files}: {}, {}",
+        counted(errors, "error"),
+        counted(warnings, "warning")
+    )
+}

@@ -1,0 +1,37 @@
+//! Names under which plugins are installed. Pure.
+
+/// Says what is wrong with a name that a plugin shall be installed as. `/` makes sub-directories.
+pub(super) fn check(name: &str) -> Result<(), &'static str> {
+    let name = name.strip_suffix(".yaml").unwrap_or(name);
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+    for part in name.split('/') {
+        if part.is_empty() {
+            return Err("a part of it is empty");
+        }
+        if !part.chars().all(is_letter) {
+            return Err("only letters, digits, `.`, `-` and `_` can be typed after --plugin without care");
+        }
+        if part.starts_with(['.', '-']) {
+            return Err("a part of it begins with `.` or `-`");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BUG 52: names that `--plugin` cannot find, or that lead out of the directory.
+    #[test]
+    fn only_names_that_can_be_used_are_taken() {
+        for good in ["a", "a.yaml", "sub/My_plugin-1.2"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "", ".yaml", "../a", "/a", "a//b", "a/", "-", "-a", "a b", "a@b", "a\\b", ".hidden", "a:b", "é",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `sono plugin`.
+
+use sono_testkit::{Contents, FakeRegistry};
+
+use crate::{
+    Said, command, failure,
+    plugins::{PLUGIN, ok, serve},
+    said, sono,
+};
+
+fn success(stdout: &str, stderr: &str) -> Said {
+    Said {
+        code: 0,
+        stdout: stdout.to_owned(),
+        stderr: stderr.to_owned(),
+    }
+}
+
+/// BUG 52: nothing is overwritten silently, the message has the plugin's name, and comments stay.
+#[test]
+fn a_plugin_comes_is_listed_shown_and_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let home = here.to_str().unwrap();
+    fs_err::write(here.join("p.yaml"), PLUGIN).unwrap();
+    assert_eq!(sono(here, &["plugin", "list"]), success("", ""));
+    assert_eq!(
+        sono(here, &["plugin", "install", "sub/foo", "p.yaml"]),
+        success(
+            &format!("Installed plugin mine into file {home}/.sonobuoy/sub/foo.yaml from source p.yaml\n"),
+            ""
+        )
+    );
+    let text = fs_err::read_to_string(here.join(".sonobuoy/sub/foo.yaml")).unwrap();
+    assert_eq!(text, PLUGIN);
+    assert_eq!(
+        sono(here, &["plugin", "install", "sub/foo", "p.yaml"]),
+        failure(&format!(
+            "error: a plugin is installed as `sub/foo` already: {home}/.sonobuoy/sub/foo.yaml\n  hint:  --force replaces it\n"
+        ))
+    );
+    let replaced = sono(here, &["plugins", "install", "sub/foo", "p.yaml@other", "--force"]);
+    assert_eq!(replaced.code, 0, "{}", replaced.stderr);
+    assert_eq!(
+        sono(here, &["plugin", "show", "sub/foo"]),
+        success(
+            "sonobuoy-config:\n  driver: Job\n  plugin-name: other\nspec:\n  image: i\n  name: c\n\n",
+            ""
+        )
+    );
+
+    fs_err::write(here.join(".sonobuoy/broken.yaml"), "a: [").unwrap();
+    let described = PLUGIN.replace(
+        "  driver",
+        "  description: What it does.\n  source-url: foo.com\n  driver",
+    );
+    fs_err::write(here.join(".sonobuoy/all.yaml"), described).unwrap();
+    let listed = sono(here, &["plugin", "list"]);
+    assert_eq!(
+        (listed.code, listed.stdout.replace(home, "HOME").as_str()),
+        (
+            0,
+            "Run as: all\nFilename: HOME/.sonobuoy/all.yaml\nPlugin name (in aggregator): mine\nSource URL: foo.com\nDescription: What it does.\n\
+             ---\n\
+             Run as: sub/foo\nFilename: HOME/.sonobuoy/sub/foo.yaml\nPlugin name (in aggregator): other\nSource URL: \nDescription: \n"
+        )
+    );
+    assert!(listed.stderr.starts_with("warning: "), "{}", listed.stderr);
+
+    assert_eq!(
+        sono(here, &["plugin", "uninstall", "sub/foo"]),
+        success(&format!("Uninstalled plugin file {home}/.sonobuoy/sub/foo.yaml\n"), "")
+    );
+    assert_eq!(
+        sono(here, &["plugin", "uninstall", "sub/foo"]),
+        failure("error: there is no installed plugin `sub/foo`\n  hint:  installed: all, broken\n")
+    );
+}
+
+/// BUG 52: a file that does not parse can be uninstalled.
+#[test]
+fn what_does_not_parse_can_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    fs_err::create_dir(here.join(".sonobuoy")).unwrap();
+    fs_err::write(here.join(".sonobuoy/broken.yaml"), "a: [").unwrap();
+    assert_eq!(sono(here, &["plugin", "uninstall", "broken"]).code, 0);
+    assert!(!here.join(".sonobuoy/broken.yaml").exists());
+}
+
+/// BUG 52: what cannot be used is not installed.
+#[test]
+fn only_one_usable_plugin_is_installed() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    fs_err::create_dir(here.join("two")).unwrap();
+    for name in ["a.yaml", "b.yaml"] {
+        fs_err::write(here.join("two").join(name), PLUGIN).unwrap();
+    }
+    fs_err::write(here.join("bad.yaml"), PLUGIN.replace("Job", "Jobb")).unwrap();
+    assert_eq!(
+        sono(here, &["plugin", "install", "x", "two"]),
+        failure("error: may only install one plugin at a time, found 2\n")
+    );
+    assert_eq!(
+        sono(here, &["plugin", "install", "x", "bad.yaml"]),
+        failure(
+            "error: plugin definition `bad.yaml` has a problem\n  bad.yaml:3:11   unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)\n"
+        )
+    );
+    assert_eq!(
+        sono(here, &["plugin", "install", "../x", "two/a.yaml"]),
+        failure("error: cannot install a plugin as `../x`\n  a part of it begins with `.` or `-`\n")
+    );
+    assert_eq!(
+        sono(here, &["plugin", "install", "x", "e2e"]),
+        failure("error: `e2e` is a built-in plugin, which need not be installed\n")
+    );
+    assert!(!here.join(".sonobuoy").exists());
+}
+
+#[test]
+fn a_plugin_is_installed_from_an_address() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = format!("{}p.yaml", serve(vec![ok(PLUGIN)]));
+    let installed = command(directory.path())
+        .env("SONOBUOY_DIR", "plugins")
+        .args(["plugin", "install", "foo", &address])
+        .output()
+        .unwrap();
+    assert_eq!(
+        said(&installed),
+        success(
+            &format!("Installed plugin mine into file plugins/foo.yaml from source {address}\n"),
+            ""
+        )
+    );
+    let text = fs_err::read_to_string(directory.path().join("plugins/foo.yaml")).unwrap();
+    assert_eq!(text, PLUGIN);
+}
+
+#[tokio::test]
+async fn a_plugin_is_installed_from_a_registry() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = [("README.md", "words"), ("p.yaml", PLUGIN)];
+    let contents = Contents::default()
+        .with_artifact("plugins/mine", "1", &files)
+        .with_artifact("plugins/none", "1", &files[..1]);
+    let registry = FakeRegistry::serve(contents).await;
+    let install = async |name: &str| {
+        let source = format!("oci://{}/plugins/{name}:1", registry.address());
+        let mut command = command(directory.path());
+        command.args(["plugin", "install", "foo", &source]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+        said(&output.await.unwrap())
+    };
+    let nothing = install("none").await;
+    assert_eq!(
+        nothing.stderr.replace(registry.address(), "REGISTRY"),
+        "error: cannot fetch the plugin `oci://REGISTRY/plugins/none:1`\n  cause: REGISTRY/plugins/none:1 does not hold one file that ends in .yaml or .yml, but README.md\n"
+    );
+    let installed = install("mine").await;
+    assert_eq!(installed.code, 0, "{}", installed.stderr);
+    let text = fs_err::read_to_string(directory.path().join(".sonobuoy/foo.yaml")).unwrap();
+    assert_eq!(text, PLUGIN);
+}
+
+/// BUG 45: a word that is no command is an error, and short.
+#[test]
+fn an_unknown_action_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = sono(directory.path(), &["plugin", "bogus"]);
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    assert_eq!(
+        said.stderr,
+        "error: unrecognized subcommand 'bogus'\n\nUsage: sono plugin [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.\n"
+    );
+}
+
+#[test]
+fn lint_says_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    fs_err::write(here.join("good.yaml"), PLUGIN).unwrap();
+    fs_err::write(
+        here.join("bad.yaml"),
+        PLUGIN.replace("Job", "Jobb").replace("image", "imgae"),
+    )
+    .unwrap();
+    assert_eq!(
+        sono(here, &["plugin", "lint", "good.yaml"]),
+        success("", "1 definition, no problems\n")
+    );
+    assert_eq!(
+        sono(here, &["plugin", "lint", "good.yaml", "bad.yaml"]),
+        Said {
+            code: 1,
+            stdout: "error: bad.yaml:3:11   unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)\n\
+                     warning: bad.yaml:6:10   `spec.imgae` is no known field of a Container (did you mean image?)\n"
+                .to_owned(),
+            stderr: "2 definitions: 1 error, 1 warning\n".to_owned(),
+        }
+    );
+    let json = sono(here, &["plugin", "lint", "bad.yaml", "-o", "json"]);
+    let problems: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, json.stderr.as_str()), (1, ""));
+    assert_eq!(
+        problems[0],
+        serde_json::json!({
+            "file": "bad.yaml", "line": 3, "column": 11, "field": "sonobuoy-config.driver", "severity": "error",
+            "message": "unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)",
+        })
+    );
+}

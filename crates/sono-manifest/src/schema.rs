@@ -1,0 +1,120 @@
+//! The JSON Schema of plugin definitions, for editors and other programs. Containers, volumes and podSpecs stay open: they
+//! are Kubernetes' own, which has fields that this program has never heard of.
+
+use serde_json::{Value, json};
+
+use crate::{DriverKind, lint::RESULT_FORMATS};
+
+/// The schema (JSON Schema, draft 2020-12).
+pub fn schema() -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let any_case: Vec<String> = DriverKind::NAMES.iter().map(|name| any_case(name)).collect();
+    let settings = json!({
+        "driver": {
+            "type": "string",
+            "description": "Job: one pod, one result for the whole cluster. DaemonSet: one pod and one result for each node.",
+            "anyOf": [
+                { "enum": DriverKind::NAMES },
+                { "pattern": format!("^({})$", any_case.join("|")) },
+            ],
+        },
+        "plugin-name": {
+            "type": "string",
+            "description": "What the plugin is called everywhere: an RFC 1123 subdomain of at most 63 characters.",
+            "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+            "maxLength": 63,
+            "not": { "const": "sonobuoy" },
+        },
+        "result-format": {
+            "type": "string",
+            "description": "How result files are read; e2e means junit, and anything else than these is raw.",
+            "anyOf": [{ "enum": RESULT_FORMATS }, { "type": "string" }],
+        },
+        "result-files": {
+            "type": "array",
+            "items": { "type": "string" },
+            "description": "Base names of the files to read; otherwise those with the format's usual extension.",
+        },
+        "skip-cleanup": { "type": "boolean", "description": "Its pods stay after the run." },
+        "description": text("What it does, for people."),
+        "source-url": text("Where it comes from, for people."),
+        "order": { "type": "integer", "description": "Plugins start in groups of ascending order." },
+    });
+    let container = json!({
+        "type": "object",
+        "description": "The plugin's container: a Kubernetes Container (core/v1).",
+        "required": ["name"],
+        "properties": { "name": { "type": "string", "minLength": 1 }, "image": { "type": "string" } },
+    });
+    let open = |description: &str| json!({ "type": "object", "description": description });
+    let top = json!({
+        "apiVersion": { "enum": ["sonobuoy/v0", "", null] },
+        "kind": { "enum": ["manifest", "", null] },
+        "sonobuoy-config": {
+            "type": "object",
+            "description": "What the plugin is called and how it is run.",
+            "required": ["driver", "plugin-name"],
+            "properties": settings,
+        },
+        "spec": container,
+        "extra-volumes": {
+            "type": ["array", "null"],
+            "items": open("A Kubernetes Volume (core/v1)."),
+            "description": "Volumes added to the pod's.",
+        },
+        "podSpec": {
+            "type": ["object", "null"],
+            "description": "A Kubernetes PodSpec (core/v1), which replaces the driver's default as a whole; spec and the worker are added to its containers.",
+        },
+        "config-map": {
+            "type": ["object", "null"],
+            "additionalProperties": { "type": "string" },
+            "description": "Files, by name, that the plugin's containers find in SONOBUOY_CONFIG_DIR.",
+        },
+    });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Sonobuoy plugin definition",
+        "type": "object",
+        "required": ["sonobuoy-config", "spec"],
+        "properties": top,
+    })
+}
+
+/// A pattern for the name in any case.
+fn any_case(name: &str) -> String {
+    let letter = |letter: char| format!("[{}{}]", letter.to_ascii_uppercase(), letter.to_ascii_lowercase());
+    name.chars().map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{SETTINGS, TOP_LEVEL};
+
+    fn names(properties: &Value) -> Vec<&str> {
+        properties
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_the_loader_knows() {
+        let schema = schema();
+        assert_eq!(names(&schema["properties"]), sorted(TOP_LEVEL));
+        assert_eq!(
+            names(&schema["properties"]["sonobuoy-config"]["properties"]),
+            sorted(SETTINGS)
+        );
+        assert_eq!(any_case("Job"), "[Jj][Oo][Bb]");
+    }
+}
