@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sono_types::{NodeName, ResultKey, Target};
 
-use crate::{Definition, DriverKind, containers::each};
+use crate::{Definition, DriverKind, containers::each, pod_spec};
 
 /// What is known of a node when the run begins.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -97,7 +97,7 @@ fn is_tolerated(taint: &Value, pod_spec: &Value) -> bool {
     if !["NoSchedule", "NoExecute"].contains(&effect.as_str()) {
         return true;
     }
-    let on_host_network = pod_spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or_default();
+    let on_host_network = pod_spec::is_on_host_network(pod_spec);
     let by_controller = |(tolerated, of): (&str, &str)| tolerated == key && of == effect;
     if TOLERATED.into_iter().any(by_controller) || on_host_network && by_controller(NETWORK) {
         return true;

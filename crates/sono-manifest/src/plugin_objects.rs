@@ -289,7 +289,7 @@ fn own_variables(launch: &PluginLaunch<'_>) -> Vec<Value> {
         text(env::CA_CERT, launch.ca_cert),
         key(env::CLIENT_CERT, "tls.crt"),
         key(env::CLIENT_KEY, "tls.key"),
-        text(env::SONOBUOY_PROGRESS_PORT, &config.progress_updates_port),
+        text(env::SONOBUOY_PROGRESS_PORT, progress_port(launch)),
         text(env::SONOBUOY_DIR, constants::AGGREGATOR_DIR),
         field(env::SONOBUOY_NS, "metadata.namespace"),
         field(env::SONOBUOY_PLUGIN_POD, "metadata.name"),
@@ -302,6 +302,15 @@ fn own_variables(launch: &PluginLaunch<'_>) -> Vec<Value> {
         variables.push(text(env::SONO_DEADLINE, &deadline.to_string()));
     }
     variables
+}
+
+/// The port that the plugin was told (see [`prepare`](crate::prepare)): its worker listens where it speaks.
+fn progress_port<'a>(launch: &PluginLaunch<'a>) -> &'a str {
+    let told = containers::each(&launch.definition.spec, "env")
+        .filter(|variable| containers::name(variable) == env::SONOBUOY_PROGRESS_PORT)
+        .find_map(|variable| variable.get("value")?.as_str())
+        .filter(|port| port.parse::<u16>().is_ok());
+    told.unwrap_or(&launch.config.progress_updates_port)
 }
 
 /// Whether a container beside the main one can take the done file away and put another there. Containers that end

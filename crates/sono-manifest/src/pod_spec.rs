@@ -46,6 +46,11 @@ pub(crate) fn is_windows(pod_spec: &Value) -> bool {
         || pod_spec.pointer("/os/name").and_then(Value::as_str) == Some("windows")
 }
 
+/// Whether the pod shares its node's network.
+pub(crate) fn is_on_host_network(pod_spec: &Value) -> bool {
+    pod_spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or_default()
+}
+
 /// The user that the plugin's files belong to, where the definition says so.
 pub(crate) fn user(definition: &Definition) -> Option<i64> {
     let user = |value: Option<&Value>| value?.pointer("/securityContext/runAsUser")?.as_i64();

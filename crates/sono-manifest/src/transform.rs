@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sono_types::{Config, constants, env};
 
-use crate::{Definition, config_map, containers};
+use crate::{Definition, config_map, containers, pod_spec};
 
 /// What a run adds to its plugins.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,8 @@ pub fn prepare(mut definitions: Vec<Definition>, preparation: &Preparation<'_>) 
         kubernetes_version,
     } = *preparation;
     definitions.sort_by(|one, other| one.name.cmp(&other.name));
-    for definition in &mut definitions {
+    let ports = progress_ports(&definitions, &config.progress_updates_port);
+    for (definition, port) in definitions.iter_mut().zip(ports) {
         if config.force_image_pull_policy && definition.spec.is_object() {
             definition.spec["imagePullPolicy"] = json!(config.image_pull_policy);
         }
@@ -37,7 +38,7 @@ pub fn prepare(mut definitions: Vec<Definition>, preparation: &Preparation<'_>) 
             (env::SONOBUOY_K8S_VERSION, kubernetes_version),
             (env::SONOBUOY_RESULTS_DIR, config.results_dir.as_str()),
             (env::RESULTS_DIR, config.results_dir.as_str()),
-            (env::SONOBUOY_PROGRESS_PORT, config.progress_updates_port.as_str()),
+            (env::SONOBUOY_PROGRESS_PORT, port.as_str()),
             (env::SONOBUOY_CONFIG_DIR, constants::PLUGIN_CONFIG_DIR),
         ];
         for container in all_containers(definition) {
@@ -46,6 +47,25 @@ pub fn prepare(mut definitions: Vec<Definition>, preparation: &Preparation<'_>) 
         }
     }
     definitions
+}
+
+/// Where each plugin's worker listens for progress. Pods on the host's network share its ports, so from the second such
+/// plugin on each has a port of its own (weakness W-13); the first keeps the configured one, as do all others.
+fn progress_ports(definitions: &[Definition], configured: &str) -> Vec<String> {
+    let mut ports = configured
+        .parse::<u16>()
+        .ok()
+        .into_iter()
+        .flat_map(|first| first..=u16::MAX);
+    let on_host = |definition: &Definition| match &definition.pod_spec {
+        Some(spec) => pod_spec::is_on_host_network(spec),
+        None => pod_spec::is_on_host_network(&pod_spec::default_pod_spec(definition.driver, "")),
+    };
+    let port = |definition| {
+        let own = if on_host(definition) { ports.next() } else { None };
+        own.map_or_else(|| configured.to_owned(), |port| port.to_string())
+    };
+    definitions.iter().map(port).collect()
 }
 
 /// Points the results volume of all containers, and the main container's variables, at the configured directory, as

@@ -98,7 +98,11 @@ async fn bind_and_serve(address: SocketAddr, app: Router) {
             Ok(listener) => return serve(listener, app).await,
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 if !said {
-                    tracing::error!(%error, "Error listening on port {:?}", address.port().to_string());
+                    tracing::error!(
+                        %error,
+                        "Error listening on port {:?}: something else on this network listens there, such as another plugin on the host's network; progress is not passed on until the port is free, results are",
+                        address.port().to_string()
+                    );
                     said = true;
                 }
             }

@@ -358,3 +358,15 @@ fn the_key_is_not_in_debug_output() {
         "PluginLaunch { plugin: PluginName(\"p\"), session: SessionId(\"0001020304050607\"), namespace: \"ns\", owner: Owner { name: \"sonobuoy-config-cm\", uid: \"u-1\" }, aggregator_url: \"https://10.0.0.1:8080\", fallback_url: Some(\"https://10.1.0.9:8080\"), deadline: Some(2026-01-02T03:04:05Z), .. }"
     );
 }
+
+/// W-13: the worker listens where the plugin was told to speak.
+#[test]
+fn the_worker_listens_on_the_plugins_own_port() {
+    let told = |value: &str| {
+        let text = format!("{JOB}  env: [{{name: SONOBUOY_PROGRESS_PORT, value: {value:?}}}]\n");
+        let text = text.replace("spec: {name: main, image: i}\n", "spec:\n  name: main\n");
+        variable(&worker(&text, &Config::default()), "SONOBUOY_PROGRESS_PORT")
+    };
+    assert_eq!(told("8100").as_deref(), Some("8100"));
+    assert_eq!(told("soon").as_deref(), Some("8099"));
+}

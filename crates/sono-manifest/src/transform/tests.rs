@@ -139,3 +139,36 @@ fn the_results_directory_is_the_configured_one_wherever_it_is_mounted() {
         }))
     );
 }
+
+/// W-13: plugins that share the host's network do not share a port; the first, and those with a network of their own,
+/// keep the one that plugins know.
+#[test]
+fn plugins_on_the_hosts_network_have_ports_of_their_own() {
+    let job = "sonobuoy-config: {driver: Job, plugin-name: NAME}\nspec: {name: c}\n";
+    let on_host = "sonobuoy-config: {driver: Job, plugin-name: NAME}\nspec: {name: c}\npodSpec: {hostNetwork: true}\n";
+    let set = "sonobuoy-config: {driver: DaemonSet, plugin-name: NAME}\nspec: {name: c}\n";
+    let apart = "sonobuoy-config: {driver: DaemonSet, plugin-name: NAME}\nspec: {name: c}\npodSpec: {containers: []}\n";
+    let ports = |configured: &str| {
+        let texts = [("e", apart), ("d", on_host), ("c", set), ("b", job), ("a", set)];
+        let given = texts.map(|(name, text)| definition(&text.replace("NAME", name)));
+        let config = Config {
+            progress_updates_port: configured.to_owned(),
+            ..Config::default()
+        };
+        let preparation = Preparation {
+            config: &config,
+            kubernetes_version: "v1.37.2",
+        };
+        let prepared = prepare(given.to_vec(), &preparation);
+        assert_eq!(prepare(prepared.clone(), &preparation), prepared);
+        let port = |definition: &Definition| {
+            let variables = definition.spec["env"].as_array().unwrap().iter();
+            let mut ports = variables.filter(|variable| variable["name"] == "SONOBUOY_PROGRESS_PORT");
+            ports.next().unwrap()["value"].as_str().unwrap().to_owned()
+        };
+        prepared.iter().map(port).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(ports("8099"), "8099 8099 8100 8101 8099");
+    assert_eq!(ports("65534"), "65534 65534 65535 65534 65534");
+    assert_eq!(ports("none"), "none none none none none");
+}
