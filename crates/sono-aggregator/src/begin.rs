@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sono_manifest::{Definition, reconcile_results_dir};
+use sono_manifest::{Definition, DriverKind, reconcile_results_dir};
 use sono_tls::Authority;
 use sono_types::{Config, PluginName, RunStatus, SessionId, constants, layout};
 
@@ -170,7 +170,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         (begun, authority)
     };
     let plans: Vec<Plan> = begun.plugins.iter().map(plan).collect();
-    for plan in plans.iter().filter(|plan| plan.expected.is_empty()) {
+    for plan in plans.iter().filter(|plan| plan.expected.is_empty() && !plan.learns) {
         tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
     }
     let (run, effects, present) = if records.is_empty() {
@@ -221,16 +221,18 @@ async fn identity(
     let nodes = site.nodes().await.map_err(RunError::Nodes)?;
     let authority = Authority::new(now).map_err(RunError::Certificates)?;
     let timeout = (config.server.timeout_seconds > 0).then_some(config.server.timeout_seconds);
+    let learns = |driver: &dyn Driver| nodes.is_none() && driver.definition().driver == DriverKind::DaemonSet;
     let planned = |driver: &dyn Driver| Planned {
         plugin: driver.name().clone(),
         session: driver.session().clone(),
         order: driver.definition().order,
         timeout,
         targets: driver
-            .expected_results(&nodes)
+            .expected_results(nodes.as_deref().unwrap_or_default())
             .iter()
             .map(|key| key.target.to_string())
             .collect(),
+        learns: learns(driver),
     };
     let begun = Begun {
         version: JOURNAL_VERSION,
@@ -256,6 +258,7 @@ fn plan(planned: &Planned) -> Plan {
         order: planned.order,
         expected: planned.expected(),
         timeout: planned.timeout.map(Duration::from_secs),
+        learns: planned.learns,
     }
 }
 
@@ -270,7 +273,12 @@ fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
         })
         .collect();
     let expected = plans.iter().flat_map(|plan| &plan.expected);
+    let joined = records.iter().filter_map(|record| match record {
+        Record::Expected { key } => Some(key),
+        _ => None,
+    });
     expected
+        .chain(joined)
         .filter(|key| !known.contains(key))
         .filter(|key| fs_err::symlink_metadata(directory.join(layout::results_dir(key))).is_ok())
         .map(|key| Record::Stored { key: key.clone() })

@@ -132,6 +132,7 @@ mod tests {
             order: 0,
             expected: vec![key.clone()],
             timeout: None,
+            learns: false,
         };
         let mut run = Run::new(vec![plan], Policy::default());
         let (desk, mut messages) = Desk::new();

@@ -24,10 +24,22 @@ pub struct Launch {
     pub deadline: Option<Timestamp>,
     /// The results it shall send.
     pub expected: Vec<ResultKey>,
+    /// There may be more: nobody could say where it will run.
+    pub learns: bool,
 }
 
-/// A driver's finding that a result will not come.
-pub type FailureReport = (ResultKey, Failure);
+/// What a driver finds out about a plugin that runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// This result will not come.
+    Failed(ResultKey, Failure),
+    /// None of those that are still waited for will.
+    Lost(Failure),
+    /// It runs where it was not expected: this result will come too.
+    Joined(ResultKey),
+    /// It runs nowhere else. Said once, where [`Launch::learns`].
+    Counted,
+}
 
 /// One plugin of one run, in the hands of whatever runs it.
 pub trait Driver: Send + Sync {
@@ -66,8 +78,8 @@ pub trait Driver: Send + Sync {
     /// created already (the session's names tell) is taken as it is.
     fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>>;
 
-    /// Reports results that will not come, each once, until it is dropped.
-    fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()>;
+    /// Reports results that will not come, and those that come unexpectedly, each once, until it is dropped.
+    fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()>;
 
     /// Removes what [`Driver::run`] created.
     fn cleanup(&self) -> BoxFuture<'_, Result<(), String>>;
@@ -75,8 +87,8 @@ pub trait Driver: Send + Sync {
 
 /// Where a run happens: a cluster, or this machine.
 pub trait Site: Send + Sync {
-    /// The nodes there are now. An empty list where they may not be seen.
-    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>>;
+    /// The nodes there are now; `None` where they may not be seen.
+    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>>;
 
     /// The driver of one plugin.
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver>;

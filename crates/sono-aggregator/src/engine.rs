@@ -33,7 +33,7 @@ use crate::{
     Clock,
     begin::{self, Beginning, Drivers, Found, Start},
     desk::{Desk, Message},
-    driver::{Driver, FailureReport, Launch, Site},
+    driver::{Driver, Launch, Report, Site},
     finish::{self, Finish},
     http::{self, Interface},
     journal::{Journal, JournalError},
@@ -315,6 +315,7 @@ async fn collect(
                         archive: root.join(layout::archive_name(start, &config.uuid)),
                         stored: run.stored(),
                         expected: run.expected().cloned().collect(),
+                        joined: run.joined().to_vec(),
                         drivers: Arc::clone(&launcher.drivers),
                         site: Arc::clone(&site),
                         config: config.clone(),
@@ -589,6 +590,7 @@ impl Launcher {
             identity,
             deadline,
             expected,
+            learns: run.learns(plugin),
         };
         let launch = identity.map(launch);
         let (drivers, desk, name) = (Arc::clone(&self.drivers), self.desk.clone(), plugin.clone());
@@ -633,11 +635,31 @@ impl Launcher {
 }
 
 async fn watch_over(driver: &dyn Driver, launch: &Launch, desk: &Desk) {
-    let (reports, mut findings) = mpsc::channel::<FailureReport>(64);
+    let (reports, mut findings) = mpsc::channel::<Report>(64);
+    let plugin = driver.name();
     let pass_on = async {
-        while let Some((key, failure)) = findings.recv().await {
-            tracing::info!(plugin_name = %key.plugin, node = %key.target, error = failure.message, "received internal aggregator result");
-            if desk.tell(Event::Failed { key, failure }).await.is_err() {
+        while let Some(report) = findings.recv().await {
+            let event = match report {
+                Report::Failed(key, failure) => {
+                    tracing::info!(plugin_name = %plugin, node = %key.target, error = failure.message, "received internal aggregator result");
+                    Event::Failed { key, failure }
+                }
+                Report::Lost(failure) => {
+                    tracing::info!(plugin_name = %plugin, error = failure.message, "received internal aggregator result");
+                    let plugin = plugin.clone();
+                    Event::LaunchFailed { plugin, failure }
+                }
+                Report::Joined(key) => {
+                    tracing::info!(plugin_name = %plugin, node = %key.target, "the cluster runs the plugin on one node more: its result is waited for");
+                    Event::Joined { key }
+                }
+                Report::Counted => {
+                    tracing::info!(plugin_name = %plugin, "the plugin runs on every node it is for");
+                    let plugin = plugin.clone();
+                    Event::Counted { plugin }
+                }
+            };
+            if desk.tell(event).await.is_err() {
                 return;
             }
         }

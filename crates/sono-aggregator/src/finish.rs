@@ -31,6 +31,8 @@ pub(crate) struct Finish {
     pub(crate) archive: PathBuf,
     pub(crate) stored: Vec<ResultKey>,
     pub(crate) expected: Vec<ResultKey>,
+    /// Those of `expected` that were not known from the start.
+    pub(crate) joined: Vec<ResultKey>,
     pub(crate) drivers: Arc<BTreeMap<PluginName, Box<dyn Driver>>>,
     pub(crate) site: Arc<dyn Site>,
     pub(crate) config: Config,
@@ -210,6 +212,13 @@ fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), Strin
         json!({ "plugins": names })
     };
     write(layout::INFO, &info)?;
+    if !finish.joined.is_empty() {
+        let mut joined: BTreeMap<&PluginName, Vec<String>> = BTreeMap::new();
+        for key in &finish.joined {
+            joined.entry(&key.plugin).or_default().push(key.target.to_string());
+        }
+        write(layout::JOINED, &json!(joined))?;
+    }
     let health = health(&finish.directory)?;
     write(layout::CLUSTER_HEALTH, &health)
 }

@@ -28,7 +28,7 @@ mod upload;
 pub use clock::{Clock, system_clock};
 pub use cluster::{ClusterSite, SiteError};
 pub use disposition::file_name as disposition_file_name;
-pub use driver::{Driver, FailureReport, Launch, Site};
+pub use driver::{Driver, Launch, Report, Site};
 pub use engine::{Addresses, Finished, RunError, Setup, run as run_to_the_end};
 pub use journal::JournalError;
 pub use local::{View, serve_locally};

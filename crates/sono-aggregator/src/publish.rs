@@ -92,8 +92,8 @@ mod tests {
     }
 
     impl Site for Board {
-        fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>> {
-            Box::pin(async { Ok(Vec::new()) })
+        fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+            Box::pin(async { Ok(None) })
         }
 
         fn driver(&self, _: Definition, _: SessionId) -> Box<dyn Driver> {

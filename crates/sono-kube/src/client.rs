@@ -138,11 +138,34 @@ impl Cluster {
 
     /// Lists objects by label selector (all where it is empty), of all namespaces where none is given.
     pub async fn list(&self, kind: Kind, namespace: Option<&str>, labels: &str) -> Result<Vec<Value>, KubeError> {
+        let parameters = ListParams::default().limit(PAGE);
+        let labelled = !labels.is_empty();
+        let parameters = if labelled {
+            parameters.labels(labels)
+        } else {
+            parameters
+        };
+        self.list_selected(kind, namespace, parameters).await
+    }
+
+    /// As [`Cluster::list`], by field selector.
+    pub async fn list_fields(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        fields: &str,
+    ) -> Result<Vec<Value>, KubeError> {
+        let parameters = ListParams::default().limit(PAGE).fields(fields);
+        self.list_selected(kind, namespace, parameters).await
+    }
+
+    async fn list_selected(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        mut parameters: ListParams,
+    ) -> Result<Vec<Value>, KubeError> {
         let request = format!("listing {}", kind.plural());
-        let mut parameters = ListParams::default().limit(PAGE);
-        if !labels.is_empty() {
-            parameters = parameters.labels(labels);
-        }
         let mut items = Vec::new();
         loop {
             let made = Request::new(kind.path(namespace)).list(&parameters);

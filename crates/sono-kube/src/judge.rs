@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 pub use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
+use serde_json::Value;
 
 use crate::{elapsed, image::pull_reason};
 
@@ -24,6 +25,8 @@ pub struct Policy {
     pub container: Duration,
     /// A container ended with an error: the worker may still upload what there is.
     pub settle: Duration,
+    /// Its containers are not being made: a volume may be on its way, or a large image.
+    pub mount: Duration,
     /// The node does not answer, or the pod was evicted and should be replaced.
     pub lost: Duration,
     /// Restarts of one container that are still let pass.
@@ -40,6 +43,8 @@ impl Policy {
             image_pull: Duration::from_mins(5),
             container: Duration::from_secs(30),
             settle: Duration::from_secs(10),
+            // The kubelet itself gives each try two minutes.
+            mount: Duration::from_mins(3),
             lost: Duration::from_mins(1),
             restarts: 2,
             replaced: false,
@@ -286,6 +291,57 @@ fn of_container(
             ending(ended)
         ),
     })
+}
+
+/// Since when the pod has a node and no container of it was made; `None` where one was.
+pub fn without_containers(pod: &Pod) -> Option<Timestamp> {
+    let scheduled = condition(pod, "PodScheduled").filter(|condition| condition.status == "True")?;
+    let waits = |(container, _): (&ContainerStatus, bool)| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let reason = waiting.map(|waiting| waiting.reason.as_deref().unwrap_or_default());
+        matches!(reason, Some("" | "ContainerCreating" | "PodInitializing"))
+    };
+    let never_made = pod.metadata.deletion_timestamp.is_none() && phase(pod) == "Pending" && containers(pod).all(waits);
+    never_made.then(|| scheduled.last_transition_time.as_ref().map(|time| time.0))?
+}
+
+/// Reasons of the events that tell of volumes.
+pub const MOUNT_EVENTS: [&str; 2] = ["FailedMount", "FailedAttachVolume"];
+
+/// How old an event may be that still tells of now: the kubelet waits up to two minutes between its tries, each of which
+/// may take two.
+const FRESH: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the events (as the API server has them) say about volumes that keep the containers of `pod` from being made.
+pub fn unmounted(pod: &Pod, events: &[Value], now: Timestamp) -> Option<String> {
+    let uid = pod.metadata.uid.as_deref()?;
+    let text = |event: &Value, pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let time = |event: &Value| {
+        [
+            "/series/lastObservedTime",
+            "/lastTimestamp",
+            "/eventTime",
+            "/metadata/creationTimestamp",
+        ]
+        .iter()
+        .find_map(|pointer| text(event, pointer)?.parse::<Timestamp>().ok())
+    };
+    let about_volumes = events.iter().filter(|event| {
+        text(event, "/involvedObject/uid").as_deref() == Some(uid)
+            && text(event, "/reason").is_some_and(|reason| MOUNT_EVENTS.contains(&reason.as_str()))
+    });
+    let (_, last) = about_volumes
+        .filter_map(|event| Some((time(event)?, event)))
+        .filter(|(time, _)| now.duration_since(*time) <= FRESH)
+        .max_by_key(|(time, _)| *time)?;
+    let (reason, message) = (text(last, "/reason")?, text(last, "/message").unwrap_or_default());
+    let since = without_containers(pod).map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+    Some(format!(
+        "{} has no containers after {}, because a volume cannot be mounted: {} ({reason}); correct the plugin's volumes, or make what they name",
+        place(pod),
+        elapsed(since.unsigned_abs()),
+        sentence(&message)
+    ))
 }
 
 /// Init containers, then the others.

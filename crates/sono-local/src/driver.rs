@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use sono_aggregator::{Driver, FailureReport, Launch, run::Failure};
+use sono_aggregator::{Driver, Launch, Report, run::Failure};
 use sono_manifest::{Definition, DriverKind};
 use sono_types::{NodeName, ResultKey, SessionId, Target, WorkerConfig, constants};
 use sono_worker::{ContainersState, RelayListener};
@@ -193,7 +193,7 @@ impl Driver for LocalDriver {
         Box::pin(async { self.start(launch) })
     }
 
-    fn monitor<'a>(&'a self, _: &'a Launch, reports: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()> {
+    fn monitor<'a>(&'a self, _: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let (programs, finished, worker) = {
                 let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,7 +205,10 @@ impl Driver for LocalDriver {
             };
             let report = async |message: String| {
                 // Nobody waiting for the report means that nobody waits for the plugin.
-                reports.send((self.key(), Failure::new(message))).await.ok();
+                reports
+                    .send(Report::Failed(self.key(), Failure::new(message)))
+                    .await
+                    .ok();
             };
             let watch_programs = async {
                 let mut exits: FuturesUnordered<_> = programs

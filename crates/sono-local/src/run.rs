@@ -221,7 +221,7 @@ struct LocalSite {
 }
 
 impl Site for LocalSite {
-    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>> {
+    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
         let labels = BTreeMap::from([
             ("kubernetes.io/hostname".to_owned(), self.node.to_string()),
             ("kubernetes.io/os".to_owned(), kubernetes_os().to_owned()),
@@ -231,7 +231,7 @@ impl Site for LocalSite {
             labels,
             ..NodeFacts::default()
         };
-        Box::pin(async { Ok(vec![node]) })
+        Box::pin(async { Ok(Some(vec![node])) })
     }
 
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver> {

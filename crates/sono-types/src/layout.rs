@@ -14,6 +14,9 @@ pub const QUERY_TIME: &str = "meta/query-time.json";
 pub const REDACTIONS: &str = "meta/redactions.json";
 /// Names of the plugins: `{"plugins":[…]}`.
 pub const INFO: &str = "meta/info.json";
+/// Nodes from which results were expected only once the run was under way, by plugin: `{"e2e":["n7"]}`. Only where there
+/// were any.
+pub const JOINED: &str = "meta/joined-nodes.json";
 /// Health of nodes and pods, counts of errors in logs.
 pub const CLUSTER_HEALTH: &str = "meta/clusterhealth.json";
 /// Version of the API server.

@@ -1,20 +1,21 @@
 //! The DaemonSet driver: one pod and one result a node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, future::BoxFuture};
 use serde_json::Value;
 use sono_kube::{Kind, WatchEvent, judge::Policy};
-use sono_manifest::Definition;
-use sono_types::{ResultKey, SessionId, Target};
+use sono_manifest::{Definition, NodeFacts};
+use sono_types::{NodeName, PluginName, ResultKey, SessionId, Target};
 use tokio::sync::mpsc;
 
 use super::{
+    mounts::Mounts,
     objects::PluginObjects,
     watching::{Finding, Pods},
 };
 use crate::{
-    driver::{Driver, FailureReport, Launch},
+    driver::{Driver, Launch, Report},
     engine::until,
     run::Failure,
     upload::chain,
@@ -35,7 +36,7 @@ impl Driver for DaemonSet {
         Box::pin(self.0.create(launch, "DaemonSet", sono_manifest::daemon_set))
     }
 
-    fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()> {
+    fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let shared = &self.0.shared;
             let (namespace, selector) = (shared.config.namespace.as_str(), self.0.selector());
@@ -45,7 +46,8 @@ impl Driver for DaemonSet {
             let mut pods = Pods::default();
             let mut set = None;
             let mut look_again = None;
-            let mut reported = BTreeSet::new();
+            let mut mounts = Mounts::default();
+            let mut places = Places::new(launch, reports);
             loop {
                 tokio::select! {
                     () = until(look_again, &shared.clock) => {}
@@ -62,35 +64,26 @@ impl Driver for DaemonSet {
                             let before = set.take();
                             set = found.pop();
                             if before.is_some() && set.is_none() {
-                                return self.report_deleted(launch, &reports).await;
+                                return places.deleted(&self.0.definition.name).await;
                             }
                         }
                         Some(Ok(WatchEvent::Applied(found))) => set = Some(found),
-                        Some(Ok(WatchEvent::Deleted(_))) => return self.report_deleted(launch, &reports).await,
+                        Some(Ok(WatchEvent::Deleted(_))) => return places.deleted(&self.0.definition.name).await,
                         Some(Err(error)) => self.complain(&error),
                         None => return,
                     },
                 }
-                let (mut findings, next) = pods.judge((shared.clock)(), &policy);
-                look_again = next;
-                findings.extend(unwanted(
-                    &launch.expected,
-                    &pods,
-                    set.as_ref(),
-                    self.0.definition.name.as_str(),
-                ));
-                for Finding { node, failure } in findings {
-                    let Some(key) = launch
-                        .expected
-                        .iter()
-                        .find(|key| node.as_deref() == Some(key.target.as_str()))
-                    else {
-                        continue;
-                    };
-                    if reported.insert(key.clone()) {
-                        reports.send((key.clone(), failure)).await.ok();
-                    }
+                let now = (shared.clock)();
+                let account = account(&pods, set.as_ref());
+                places.joined(&self.0.definition.name, &pods, account.is_some()).await;
+                let (mut findings, next) = pods.judge(now, &policy);
+                let (unmounted, ask_again) = mounts.judge(shared, &pods, now, &policy).await;
+                findings.extend(unmounted);
+                look_again = next.into_iter().chain(ask_again).min();
+                if let Some(desired) = account {
+                    findings.extend(self.missing(places.missing(&pods), desired, &places).await);
                 }
+                places.failed(findings).await;
             }
         })
     }
@@ -101,15 +94,37 @@ impl Driver for DaemonSet {
 }
 
 impl DaemonSet {
-    async fn report_deleted(&self, launch: &Launch, reports: &mpsc::Sender<FailureReport>) {
-        let plugin = &self.0.definition.name;
-        let failure = Failure::new(format!(
-            "the DaemonSet of plugin {plugin} was deleted before all nodes sent a result; run the plugin again"
-        ));
-        for key in &launch.expected {
-            // Nobody waiting for the report means that nobody waits for the plugin.
-            reports.send((key.clone(), failure.clone())).await.ok();
+    /// Why nodes that should have a pod have none, by the controller's own account.
+    async fn missing(&self, missing: Vec<String>, desired: u64, places: &Places) -> Vec<Finding> {
+        if missing.is_empty() {
+            return Vec::new();
         }
+        let cluster = &self.0.shared.cluster;
+        let there: Option<BTreeSet<String>> = match cluster.list(Kind::Node, None, "").await {
+            Ok(nodes) => Some(nodes.iter().map(|node| NodeFacts::from_node(node).name).collect()),
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "cannot see which nodes are still there");
+                None
+            }
+        };
+        let plugin = &self.0.definition.name;
+        let finding = |node: String| Finding {
+            failure: Failure::new(match &there {
+                Some(there) if !there.contains(&node) => {
+                    format!(
+                        "node {node} left the cluster before it sent a result of plugin {plugin}; run again if it is back"
+                    )
+                }
+                _ if places.had_a_pod(&node) => format!(
+                    "the DaemonSet controller took its pod off node {node} before it sent a result of plugin {plugin}; check the node's labels and taints"
+                ),
+                _ => format!(
+                    "No pod was scheduled on node {node}: the DaemonSet controller wants {desired} pods and has them all. Check tolerations for plugin {plugin}"
+                ),
+            }),
+            node: Some(node),
+        };
+        missing.into_iter().map(finding).collect()
     }
 
     fn complain(&self, error: &sono_kube::KubeError) {
@@ -117,41 +132,102 @@ impl DaemonSet {
     }
 }
 
-/// Nodes that the DaemonSet controller itself says it wants no pod on. Only its own account counts: pods appear over
-/// minutes on a large cluster, so a missing pod alone says nothing (weakness W-9).
-fn unwanted(expected: &[ResultKey], pods: &Pods, set: Option<&Value>, plugin: &str) -> Vec<Finding> {
+/// How many pods the DaemonSet controller wants, once it says itself that it has them all. Only its own account counts:
+/// pods appear over minutes on a large cluster, so a missing pod alone says nothing (weakness W-9).
+fn account(pods: &Pods, set: Option<&Value>) -> Option<u64> {
     let number = |pointer: &str| set.and_then(|set| set.pointer(pointer)).and_then(Value::as_u64);
-    let (Some(generation), Some(observed)) = (number("/metadata/generation"), number("/status/observedGeneration"))
-    else {
-        return Vec::new();
-    };
+    let (generation, observed) = (number("/metadata/generation")?, number("/status/observedGeneration")?);
     let desired = number("/status/desiredNumberScheduled").unwrap_or_default();
     let current = number("/status/currentNumberScheduled").unwrap_or_default();
-    let complete = observed >= generation && current == desired && pods.len() as u64 == desired;
-    if !complete {
-        return Vec::new();
+    (observed >= generation && current == desired && pods.len() as u64 == desired).then_some(desired)
+}
+
+/// Where results come from, and what has been said of them.
+struct Places {
+    expected: BTreeMap<String, ResultKey>,
+    /// Nodes that had a pod at some time.
+    seen: BTreeSet<String>,
+    reported: BTreeSet<String>,
+    counted: bool,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Places {
+    fn new(launch: &Launch, reports: mpsc::Sender<Report>) -> Self {
+        let place = |key: &ResultKey| (key.target.to_string(), key.clone());
+        Self {
+            expected: launch.expected.iter().map(place).collect(),
+            seen: BTreeSet::new(),
+            reported: BTreeSet::new(),
+            counted: !launch.learns,
+            reports,
+        }
     }
-    let nodes = pods.nodes();
-    let missing = expected.iter().filter_map(|key| match &key.target {
-        Target::Node(node) if !nodes.contains(node.as_str()) => Some(node.to_string()),
-        _ => None,
-    });
-    missing
-        .map(|node| Finding {
-            failure: Failure::new(format!(
-                "No pod was scheduled on node {node}: the DaemonSet controller wants {desired} pods and has them all. Check tolerations for plugin {plugin}"
-            )),
-            node: Some(node),
-        })
-        .collect()
+
+    /// Nobody waiting for a report means that nobody waits for the plugin.
+    async fn say(&self, report: Report) {
+        self.reports.send(report).await.ok();
+    }
+
+    /// The controller knows best where its pods belong: a node that joined is one of them (weakness W-52).
+    async fn joined(&mut self, plugin: &PluginName, pods: &Pods, is_all: bool) {
+        for place in pods.places() {
+            if !self.seen.insert(place.clone()) || self.expected.contains_key(&place) {
+                continue;
+            }
+            let Ok(node) = NodeName::parse(&place) else { continue };
+            let key = ResultKey::new(plugin.clone(), Target::Node(node));
+            self.expected.insert(place, key.clone());
+            self.say(Report::Joined(key)).await;
+        }
+        if is_all && !self.counted {
+            self.counted = true;
+            self.say(Report::Counted).await;
+        }
+    }
+
+    /// Expected nodes without a pod of which nothing has been said.
+    fn missing(&self, pods: &Pods) -> Vec<String> {
+        let nodes = pods.nodes();
+        let expected = self.expected.keys();
+        expected
+            .filter(|node| !nodes.contains(*node) && !self.reported.contains(*node))
+            .cloned()
+            .collect()
+    }
+
+    fn had_a_pod(&self, node: &str) -> bool {
+        self.seen.contains(node)
+    }
+
+    async fn failed(&mut self, findings: Vec<Finding>) {
+        for Finding { node, failure } in findings {
+            let Some((place, key)) = node.and_then(|node| self.expected.get_key_value(&node)) else {
+                continue;
+            };
+            if self.reported.insert(place.clone()) {
+                self.say(Report::Failed(key.clone(), failure)).await;
+            }
+        }
+    }
+
+    async fn deleted(&self, plugin: &PluginName) {
+        let failure = Failure::new(format!(
+            "the DaemonSet of plugin {plugin} was deleted before all nodes sent a result; run the plugin again"
+        ));
+        for key in self.expected.values() {
+            self.say(Report::Failed(key.clone(), failure.clone())).await;
+        }
+        if !self.counted {
+            self.say(Report::Lost(failure)).await;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-    use sono_types::{NodeName, PluginName};
-
     use super::*;
+    use serde_json::json;
 
     fn expected(nodes: &[&str]) -> Vec<ResultKey> {
         let plugin = PluginName::parse("p").unwrap();
@@ -178,21 +254,63 @@ mod tests {
             "status": {"observedGeneration": observed, "desiredNumberScheduled": desired, "currentNumberScheduled": current}})
     }
 
-    fn nodes(findings: &[Finding]) -> Vec<&str> {
-        findings.iter().filter_map(|finding| finding.node.as_deref()).collect()
+    fn places(nodes: &[&str], learns: bool) -> (Places, mpsc::Receiver<Report>) {
+        let identity = sono_tls::Identity {
+            certificate_pem: String::new(),
+            key_pem: String::new(),
+        };
+        let launch = Launch {
+            url: String::new(),
+            fallback_url: None,
+            ca_pem: String::new(),
+            identity,
+            deadline: None,
+            expected: expected(nodes),
+            learns,
+        };
+        let (reports, received) = mpsc::channel(16);
+        (Places::new(&launch, reports), received)
     }
 
+    /// W-9: on a large cluster pods appear over minutes.
     #[test]
     fn a_missing_pod_is_judged_by_the_controllers_own_account() {
-        let expected = expected(&["a", "b"]);
-        let judge = |pods: &Pods, set: Option<&Value>| nodes(&unwanted(&expected, pods, set, "p")).join(",");
-        assert_eq!(judge(&pods(&["a"]), None), "");
-        assert_eq!(judge(&pods(&["a"]), Some(&set(0, 1, 1))), "");
-        assert_eq!(judge(&pods(&["a"]), Some(&set(1, 2, 1))), "");
-        assert_eq!(judge(&pods(&[]), Some(&set(1, 1, 1))), "");
-        assert_eq!(judge(&pods(&["a"]), Some(&set(1, 1, 1))), "b");
-        assert_eq!(judge(&pods(&["a", "b"]), Some(&set(1, 2, 2))), "");
+        let (places, _reports) = places(&["a", "b"], false);
+        let judge = |pods: &Pods, set: Option<&Value>| {
+            account(pods, set).map(|desired| (desired, places.missing(pods).join(",")))
+        };
+        let missing = |desired, nodes: &str| Some((desired, nodes.to_owned()));
+        assert_eq!(judge(&pods(&["a"]), None), None);
+        assert_eq!(judge(&pods(&["a"]), Some(&set(0, 1, 1))), None);
+        assert_eq!(judge(&pods(&["a"]), Some(&set(1, 2, 1))), None);
+        assert_eq!(judge(&pods(&[]), Some(&set(1, 1, 1))), None);
+        assert_eq!(judge(&pods(&["a"]), Some(&set(1, 1, 1))), missing(1, "b"));
+        assert_eq!(judge(&pods(&["a", "b"]), Some(&set(1, 2, 2))), missing(2, ""));
         // Node b has gone and c has come.
-        assert_eq!(judge(&pods(&["a", "c"]), Some(&set(1, 2, 2))), "b");
+        assert_eq!(judge(&pods(&["a", "c"]), Some(&set(1, 2, 2))), missing(2, "b"));
+    }
+
+    /// W-52: a node that joins is told once; W-14: so is that all are known.
+    #[tokio::test]
+    async fn pods_tell_of_nodes_that_were_not_known() {
+        let plugin = PluginName::parse("p").unwrap();
+        let (mut places, mut reports) = places(&["a"], true);
+        places.joined(&plugin, &pods(&["a", "b"]), false).await;
+        places.joined(&plugin, &pods(&["b", "c"]), true).await;
+        places.joined(&plugin, &pods(&["a", "b", "c"]), true).await;
+        places.deleted(&plugin).await;
+        drop(places);
+        let mut said = Vec::new();
+        while let Some(report) = reports.recv().await {
+            said.push(match report {
+                Report::Joined(key) => format!("joined {}", key.target),
+                Report::Failed(key, _) => format!("failed {}", key.target),
+                other => format!("{other:?}"),
+            });
+        }
+        assert_eq!(
+            said,
+            ["joined b", "joined c", "Counted", "failed a", "failed b", "failed c"]
+        );
     }
 }

@@ -7,11 +7,12 @@ use sono_types::{ResultKey, SessionId, Target, constants};
 use tokio::sync::mpsc;
 
 use super::{
+    mounts::Mounts,
     objects::PluginObjects,
     watching::{Pods, failure, node_of},
 };
 use crate::{
-    driver::{Driver, FailureReport, Launch},
+    driver::{Driver, Launch, Report},
     engine::until,
     run::Failure,
     upload::chain,
@@ -32,7 +33,7 @@ impl Driver for Job {
         Box::pin(self.0.create(launch, "Job", sono_manifest::pod))
     }
 
-    fn monitor<'a>(&'a self, _: &'a Launch, reports: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()> {
+    fn monitor<'a>(&'a self, _: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let shared = &self.0.shared;
             let key = ResultKey::new(self.0.definition.name.clone(), Target::Global);
@@ -40,6 +41,7 @@ impl Driver for Job {
             let mut events = std::pin::pin!(shared.cluster.watch_pods(&shared.config.namespace, &self.0.selector()));
             let mut pods = Pods::default();
             let mut look_again = None;
+            let mut mounts = Mounts::default();
             loop {
                 let deleted = tokio::select! {
                     () = until(look_again, &shared.clock) => None,
@@ -66,12 +68,15 @@ impl Driver for Job {
                         None => return,
                     },
                 };
-                let (findings, next) = pods.judge((shared.clock)(), &policy);
-                look_again = next;
+                let now = (shared.clock)();
+                let (mut findings, next) = pods.judge(now, &policy);
+                let (unmounted, ask_again) = mounts.judge(shared, &pods, now, &policy).await;
+                findings.extend(unmounted);
+                look_again = next.into_iter().chain(ask_again).min();
                 let found = deleted.or_else(|| findings.into_iter().next().map(|finding| finding.failure));
                 if let Some(failure) = found {
                     // One result, one report; the receiver being gone means that nobody waits any more.
-                    reports.send((key, failure)).await.ok();
+                    reports.send(Report::Failed(key, failure)).await.ok();
                     return;
                 }
             }

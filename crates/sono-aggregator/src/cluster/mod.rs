@@ -3,6 +3,7 @@
 mod annotation;
 mod daemon_set;
 mod job;
+mod mounts;
 mod objects;
 pub(crate) mod query;
 mod watching;
@@ -184,16 +185,16 @@ fn split_port(address: &str) -> (&str, Option<u16>) {
 }
 
 impl Site for ClusterSite {
-    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>> {
+    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
         Box::pin(async {
             match self.shared.cluster.list(Kind::Node, None, "").await {
-                Ok(nodes) => Ok(nodes.iter().map(NodeFacts::from_node).collect()),
+                Ok(nodes) => Ok(Some(nodes.iter().map(NodeFacts::from_node).collect())),
                 Err(error) if error.is_forbidden() => {
                     tracing::warn!(
                         error = chain(&error),
-                        "Unauthorized to query cluster nodes; continuing with empty node list. Daemonset plugins will be ignored as a result."
+                        "not allowed to list nodes: the nodes of DaemonSet plugins are learnt from their pods"
                     );
-                    Ok(Vec::new())
+                    Ok(None)
                 }
                 Err(error) => Err(chain(&error)),
             }

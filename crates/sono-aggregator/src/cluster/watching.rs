@@ -55,6 +55,29 @@ impl Pods {
         (findings, next)
     }
 
+    /// Pods whose containers should have been made by now, and when the next one is due.
+    pub(super) fn without_containers(&self, now: Timestamp, policy: &Policy) -> (Vec<&Pod>, Option<Timestamp>) {
+        let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
+        for pod in self.pods.values() {
+            let due = judge::without_containers(pod).and_then(|since| since.checked_add(policy.mount).ok());
+            match due {
+                Some(due) if due <= now => overdue.push(pod),
+                Some(due) => next = next.into_iter().chain([due]).min(),
+                None => {}
+            }
+        }
+        (overdue, next)
+    }
+
+    /// Nodes on which a pod runs or is about to.
+    pub(super) fn places(&self) -> impl Iterator<Item = String> {
+        let lives = |pod: &&Pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
+        };
+        self.pods.values().filter(lives).filter_map(node_of)
+    }
+
     /// Nodes that have a pod, or for which one waits to be scheduled.
     pub(super) fn nodes(&self) -> BTreeSet<String> {
         self.pods.values().filter_map(node_of).collect()

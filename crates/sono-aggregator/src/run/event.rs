@@ -20,6 +20,9 @@ pub struct Plan {
     pub expected: Vec<ResultKey>,
     /// How long it may take from its own launch on; `None` means as long as it likes.
     pub timeout: Option<Duration>,
+    /// Nobody could say where it will run: the results it sends are learnt from what the cluster makes of it, until
+    /// [`Event::Counted`].
+    pub learns: bool,
 }
 
 /// What a run does when something fails.
@@ -71,12 +74,23 @@ pub enum Event {
         /// The plugin.
         plugin: PluginName,
     },
-    /// The plugin's objects could not be created.
+    /// The plugin's objects could not be created, or are gone.
     LaunchFailed {
         /// The plugin.
         plugin: PluginName,
         /// Why.
         failure: Failure,
+    },
+    /// The cluster runs the plugin where it was not expected: on a node that joined, or on one that nobody could list.
+    /// Its result is expected from now on.
+    Joined {
+        /// The result.
+        key: ResultKey,
+    },
+    /// Of a plugin that learns its results all are known.
+    Counted {
+        /// The plugin.
+        plugin: PluginName,
     },
     /// A monitor found that this result will not come.
     Failed {

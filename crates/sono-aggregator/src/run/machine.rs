@@ -43,7 +43,11 @@ pub struct Run {
     policy: Policy,
     pub(super) ledger: Ledger,
     /// How many results of each plugin are neither in nor failed.
-    open: BTreeMap<PluginName, usize>,
+    pub(super) open: BTreeMap<PluginName, usize>,
+    /// Plugins of which more results may turn out to be expected.
+    pub(super) uncounted: BTreeSet<PluginName>,
+    /// Results that turned out to be expected.
+    pub(super) joined: Vec<ResultKey>,
     pub(super) progress: BTreeMap<ResultKey, ProgressUpdate>,
     pub(super) processed: BTreeMap<ResultKey, (String, BTreeMap<String, i64>)>,
     /// Findings about results whose body is on its way: the body goes first.
@@ -51,7 +55,7 @@ pub struct Run {
     pub(super) launched: BTreeSet<PluginName>,
     /// Plugins whose objects are known to be there.
     pub(super) created: BTreeSet<PluginName>,
-    settled: BTreeSet<PluginName>,
+    pub(super) settled: BTreeSet<PluginName>,
     /// The first plugin that ended without some result.
     failed: Option<PluginName>,
     pub(super) deadlines: BTreeMap<PluginName, Deadline>,
@@ -71,11 +75,15 @@ impl Run {
         for key in plans.iter().flat_map(|plan| &plan.expected) {
             ledger.expect(key.clone());
         }
+        let learning = plans.iter().filter(|plan| plan.learns);
+        let uncounted = learning.map(|plan| plan.plugin.clone()).collect();
         let mut run = Self {
             plans,
             policy,
             ledger,
             open: BTreeMap::new(),
+            uncounted,
+            joined: Vec::new(),
             progress: BTreeMap::new(),
             processed: BTreeMap::new(),
             deferred: BTreeMap::new(),
@@ -170,9 +178,21 @@ impl Run {
                 return effects;
             }
             Event::LaunchFailed { plugin, failure } => {
+                self.stop_learning(&plugin, &mut effects);
                 for key in self.waiting_for(&plugin) {
                     self.fail(&key, failure.clone(), &mut effects);
                 }
+            }
+            Event::Joined { key } => {
+                if !self.join(key, &mut effects) {
+                    return effects;
+                }
+            }
+            Event::Counted { plugin } => {
+                if !self.uncounted.remove(&plugin) {
+                    return effects;
+                }
+                effects.push(Effect::Record(Record::Counted { plugin }));
             }
             Event::Failed { key, failure } if self.ledger.receiving(&key) && !self.ledger.settled(&key) => {
                 // A plugin may fail and its large result be on its way all the same. Its time limit still holds.
@@ -215,6 +235,7 @@ impl Run {
             .collect();
         for (plugin, deadline) in due {
             self.deadlines.remove(&plugin);
+            self.stop_learning(&plugin, effects);
             for key in self.waiting_for(&plugin) {
                 if self.ledger.placing(&key) && at < deadline.last {
                     // Complete, and about to be on disk: a moment more loses no time and keeps a result.
@@ -263,9 +284,10 @@ impl Run {
         self.overall != OverallStatus::Running
     }
 
-    /// How many results of this plugin are neither in nor failed.
-    pub(super) fn open_results(&self, plugin: &PluginName) -> usize {
-        self.open.get(plugin).copied().unwrap_or_default()
+    /// Whether nothing more can come of this plugin.
+    pub(super) fn is_done(&self, plugin: &PluginName) -> bool {
+        let open = self.open.get(plugin).copied().unwrap_or_default();
+        open == 0 && !self.uncounted.contains(plugin)
     }
 
     /// Counts what is open, after the ledger was filled.
@@ -307,7 +329,7 @@ impl Run {
             return effects;
         }
         for plan in &self.plans {
-            let done = self.open_results(&plan.plugin) == 0;
+            let done = self.is_done(&plan.plugin);
             if done && self.launched.contains(&plan.plugin) && self.settled.insert(plan.plugin.clone()) {
                 self.deadlines.remove(&plan.plugin);
                 effects.push(Effect::StopMonitor(plan.plugin.clone()));
@@ -330,7 +352,7 @@ impl Run {
                 if self.settled.contains(&plan.plugin) {
                     continue;
                 }
-                if self.open.get(&plan.plugin).is_none_or(|open| *open == 0) {
+                if self.is_done(&plan.plugin) {
                     // No node matches, or it shall not start: there is nothing to start and nothing to wait for.
                     self.settled.insert(plan.plugin.clone());
                     continue;
@@ -372,12 +394,11 @@ impl Run {
             .cloned()
             .collect();
         let message = format!("not started, because plugin {first} failed and StopOnFailure is set");
-        for key in never
-            .iter()
-            .flat_map(|plugin| self.waiting_for(plugin))
-            .collect::<Vec<_>>()
-        {
-            self.fail(&key, Failure::new(message.as_str()), effects);
+        for plugin in never {
+            self.stop_learning(&plugin, effects);
+            for key in self.waiting_for(&plugin) {
+                self.fail(&key, Failure::new(message.as_str()), effects);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 mod event;
 mod ledger;
 mod machine;
+mod places;
 mod record;
 mod recover;
 mod status;

@@ -24,6 +24,16 @@ pub enum Record {
         /// The plugin.
         plugin: PluginName,
     },
+    /// The result is expected too, since the cluster runs the plugin there.
+    Expected {
+        /// The result.
+        key: ResultKey,
+    },
+    /// Of a plugin that learns its results all are known.
+    Counted {
+        /// The plugin.
+        plugin: PluginName,
+    },
     /// The result is in place and synced.
     Stored {
         /// The result.
@@ -87,6 +97,9 @@ pub struct Planned {
     pub timeout: Option<u64>,
     /// Where it reports from, in the status' order.
     pub targets: Vec<String>,
+    /// Where else is learnt while it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub learns: bool,
 }
 
 impl Planned {

@@ -48,6 +48,12 @@ impl Run {
             Record::Launched { plugin } => {
                 self.created.insert(plugin.clone());
             }
+            Record::Expected { key } => {
+                self.add(key);
+            }
+            Record::Counted { plugin } => {
+                self.uncounted.remove(plugin);
+            }
             Record::Stored { key } => {
                 self.failures.remove(key);
                 self.ledger.restore(key, State::Stored);
@@ -81,7 +87,7 @@ impl Run {
         }
         for plan in &self.plans {
             let plugin = &plan.plugin;
-            if !self.launched.contains(plugin) || self.open_results(plugin) == 0 {
+            if !self.launched.contains(plugin) || self.is_done(plugin) {
                 continue;
             }
             let deadline = self.deadlines.get(plugin).map(Deadline::due);

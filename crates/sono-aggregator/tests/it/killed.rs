@@ -15,7 +15,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use sono_aggregator::{
-    Addresses, Driver, FailureReport, Launch, RunLog, Setup, Site, View, run::Failure, run_to_the_end, system_clock,
+    Addresses, Driver, Launch, Report, RunLog, Setup, Site, View, run::Failure, run_to_the_end, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_types::{Config, OverallStatus, RunStatus, SessionId, UploadLimits, status::plugin_status};
@@ -39,12 +39,12 @@ struct FileDriver {
 }
 
 impl Site for FileSite {
-    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>> {
+    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
         let node = |number| NodeFacts {
             name: format!("n{number}"),
             ..NodeFacts::default()
         };
-        Box::pin(async move { Ok((1..=NODES).map(node).collect()) })
+        Box::pin(async move { Ok(Some((1..=NODES).map(node).collect())) })
     }
 
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver> {
@@ -94,7 +94,7 @@ impl Driver for FileDriver {
         Box::pin(async { Ok(()) })
     }
 
-    fn monitor<'a>(&'a self, _: &'a Launch, _: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()> {
+    fn monitor<'a>(&'a self, _: &'a Launch, _: mpsc::Sender<Report>) -> BoxFuture<'a, ()> {
         Box::pin(std::future::pending())
     }
 

@@ -4,6 +4,7 @@
 
 mod killed;
 mod local;
+mod nodes;
 mod query;
 mod raw;
 mod refusals;

@@ -11,8 +11,8 @@ use std::{
 use futures::future::BoxFuture;
 use serde_json::json;
 use sono_aggregator::{
-    Addresses, Driver, FailureReport, Finished, Launch, RunError, RunLog, Setup, Site, View, run::Failure,
-    run_to_the_end, serve_locally, system_clock,
+    Addresses, Driver, Finished, Launch, Report, RunError, RunLog, Setup, Site, View, run::Failure, run_to_the_end,
+    serve_locally, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits};
@@ -39,8 +39,8 @@ struct TestDriver {
 }
 
 impl Site for TestSite {
-    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeFacts>, String>> {
-        Box::pin(async { Ok(self.nodes.clone()) })
+    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+        Box::pin(async { Ok(Some(self.nodes.clone())) })
     }
 
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver> {
@@ -81,7 +81,7 @@ impl Driver for TestDriver {
         Box::pin(async { Ok(()) })
     }
 
-    fn monitor<'a>(&'a self, _: &'a Launch, _: mpsc::Sender<FailureReport>) -> BoxFuture<'a, ()> {
+    fn monitor<'a>(&'a self, _: &'a Launch, _: mpsc::Sender<Report>) -> BoxFuture<'a, ()> {
         Box::pin(std::future::pending())
     }
 

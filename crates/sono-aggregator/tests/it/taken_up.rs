@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use sono_aggregator::{ClusterSite, Finished, RunError, RunLog, Setup, Site as _, View, run_to_the_end, system_clock};
 use sono_kube::{Cluster, Connection};
-use sono_manifest::DriverKind;
+use sono_manifest::{Definition, DriverKind};
 use sono_testkit::FakeApi;
 use sono_types::{Config, OverallStatus, RunStatus, SessionId, UploadLimits, constants};
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -19,10 +19,10 @@ use crate::{
     site::{plugin, within},
 };
 
-const NAMESPACE: &str = constants::DEFAULT_NAMESPACE;
+pub(crate) const NAMESPACE: &str = constants::DEFAULT_NAMESPACE;
 
 /// The API with what `sono run` creates before the aggregator starts.
-fn api() -> FakeApi {
+pub(crate) fn api() -> FakeApi {
     let api = FakeApi::start();
     let named = |name: &str| json!({"name": name, "namespace": NAMESPACE, "uid": "1-2-3"});
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}, "status": {"phase": "Active"}}));
@@ -53,14 +53,19 @@ async fn cluster(api: &FakeApi, folder: &Path) -> Cluster {
     Cluster::connect(&connection).await.unwrap()
 }
 
-struct Aggregator {
-    address: SocketAddr,
+pub(crate) struct Aggregator {
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
-    outcome: JoinHandle<Result<Finished, RunError>>,
+    pub(crate) outcome: JoinHandle<Result<Finished, RunError>>,
 }
 
 /// An aggregator in this process, on `root`.
 async fn aggregator(api: &FakeApi, root: &Path) -> Aggregator {
+    aggregator_of(plugin("p", DriverKind::Job), api, root).await
+}
+
+/// An aggregator of one plugin in this process, on `root`.
+pub(crate) async fn aggregator_of(definition: Definition, api: &FakeApi, root: &Path) -> Aggregator {
     sono_tls::install_provider();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -69,7 +74,7 @@ async fn aggregator(api: &FakeApi, root: &Path) -> Aggregator {
     let (site, addresses) = found.unwrap();
     let setup = Setup {
         config,
-        definitions: vec![plugin("p", DriverKind::Job)],
+        definitions: vec![definition],
         site: Arc::new(site),
         root: root.join("results"),
         listener,
@@ -91,11 +96,14 @@ async fn aggregator(api: &FakeApi, root: &Path) -> Aggregator {
 const POD: &str = "sonobuoy-p-job-0909090909090909";
 const SECRET: &str = "sonobuoy-plugin-p-0909090909090909";
 
-/// What the plugin's worker would know of its run.
 fn worker(api: &FakeApi) -> reqwest::Client {
-    let pod = api.get("pods", Some(NAMESPACE), POD).unwrap();
+    worker_of(api, &api.get("pods", Some(NAMESPACE), POD).unwrap()["spec"])
+}
+
+/// What the worker of a pod like this would know of its run.
+pub(crate) fn worker_of(api: &FakeApi, spec: &Value) -> reqwest::Client {
     let secret = api.get("secrets", Some(NAMESPACE), SECRET).unwrap();
-    let containers = pod["spec"]["containers"].as_array().unwrap();
+    let containers = spec["containers"].as_array().unwrap();
     let sidecar = containers
         .iter()
         .find(|container| container["name"] == constants::WORKER_CONTAINER)
@@ -121,7 +129,7 @@ fn secret_text(secret: &Value, key: &str) -> String {
     String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap()).unwrap()
 }
 
-fn status(api: &FakeApi) -> RunStatus {
+pub(crate) fn status(api: &FakeApi) -> RunStatus {
     let pod = api.get("pods", Some(NAMESPACE), constants::AGGREGATOR_POD).unwrap();
     let annotations = &pod["metadata"]["annotations"];
     serde_json::from_str(annotations[constants::STATUS_ANNOTATION].as_str().unwrap()).unwrap()
@@ -204,6 +212,7 @@ async fn what_is_there_already_is_taken_up() {
             identity,
             deadline: None,
             expected: Vec::new(),
+            learns: false,
         };
         (site.driver(definition, SessionId::from_random([9; 8])), launch)
     };

@@ -198,3 +198,57 @@ fn init_containers_count() {
         "failing: init container c of pod p on node n ended with exit code 2 and no result arrived; its log says more"
     );
 }
+
+fn unmounted_at(now: &str, status: &Value, events: &[(&str, &str, &str, &str)]) -> Option<String> {
+    let mut pod = pod(status);
+    pod["metadata"]["uid"] = json!("u-1");
+    let event = |(uid, reason, message, time): &(&str, &str, &str, &str)| json!({"involvedObject": {"uid": uid}, "reason": reason, "message": message, "lastTimestamp": time});
+    let events: Vec<Value> = events.iter().map(event).collect();
+    let pod = serde_json::from_value(pod).unwrap();
+    unmounted(&pod, &events, now.parse().unwrap())
+}
+
+/// W-8: a volume that cannot be mounted shows only in events; old ones, those of other pods and those about other things
+/// say nothing.
+#[test]
+fn events_tell_of_volumes() {
+    let scheduled = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-22T10:05:00Z"});
+    let mut status = waiting("ContainerCreating", "");
+    status["conditions"] = json!([scheduled]);
+    let good = ("u-1", "FailedMount", "no such configmap", "2026-11-22T10:09:00Z");
+    let said = "pod p on node n has no containers after 5m, because a volume cannot be mounted: no such configmap (FailedMount); correct the plugin's volumes, or make what they name";
+    assert_eq!(unmounted_at(NOW, &status, &[good]).as_deref(), Some(said));
+    let older = ("u-1", "FailedAttachVolume", "not yet", "2026-11-22T10:08:00Z");
+    assert_eq!(unmounted_at(NOW, &status, &[good, older]).as_deref(), Some(said));
+    let useless = [
+        ("u-2", "FailedMount", "another pod's", "2026-11-22T10:09:00Z"),
+        ("u-1", "Pulling", "an image", "2026-11-22T10:09:00Z"),
+        ("u-1", "FailedMount", "long over", "2026-11-22T10:04:59Z"),
+        ("u-1", "FailedMount", "some day", ""),
+    ];
+    assert_eq!(unmounted_at(NOW, &status, &useless), None);
+}
+
+#[test]
+fn only_pods_of_which_nothing_runs_wait_for_volumes() {
+    let since = |status: &Value| without_containers(&serde_json::from_value(pod(status)).unwrap());
+    let scheduled = json!([{"type": "PodScheduled", "status": "True", "lastTransitionTime": NOW}]);
+    let with = |mut status: Value| {
+        status["conditions"] = scheduled.clone();
+        since(&status)
+    };
+    let now = NOW.parse().ok();
+    assert_eq!(
+        with(json!({"phase": "Pending"})),
+        now,
+        "the kubelet has said nothing yet"
+    );
+    assert_eq!(with(waiting("PodInitializing", "")), now);
+    assert_eq!(since(&waiting("ContainerCreating", "")), None, "it has no node");
+    assert_eq!(
+        with(waiting("ErrImagePull", "")),
+        None,
+        "volumes are there before images"
+    );
+    assert_eq!(with(terminated(1, "Error")), None);
+}

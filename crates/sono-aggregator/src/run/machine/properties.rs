@@ -17,6 +17,8 @@ enum Step {
     Fail(usize),
     Launched(usize),
     LaunchFailed(usize),
+    Join(usize, usize),
+    Counted(usize),
     Progress(usize),
     Tick,
 }
@@ -30,6 +32,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::Fail),
         2 => any::<usize>().prop_map(Step::Launched),
         1 => any::<usize>().prop_map(Step::LaunchFailed),
+        1 => (any::<usize>(), 0_usize..6).prop_map(|(plugin, node)| Step::Join(plugin, node)),
+        1 => any::<usize>().prop_map(Step::Counted),
         1 => any::<usize>().prop_map(Step::Progress),
         1 => Just(Step::Tick),
     ];
@@ -37,8 +41,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
-    prop::collection::vec((0_i64..3, 0_usize..4), 1..5).prop_map(|plugins| {
-        let plan = |(index, (order, nodes)): (usize, (i64, usize))| {
+    prop::collection::vec((0_i64..3, 0_usize..4, prop::bool::weighted(0.3)), 1..5).prop_map(|plugins| {
+        let plan = |(index, (order, nodes, learns)): (usize, (i64, usize, bool))| {
             let plugin = PluginName::parse(&format!("p{index}")).unwrap();
             let key = |node| ResultKey::new(plugin.clone(), Target::parse(&format!("n{node}")).unwrap());
             Plan {
@@ -46,6 +50,7 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
                 plugin,
                 order,
                 timeout: Some(Duration::from_secs(10)),
+                learns,
             }
         };
         plugins.into_iter().enumerate().map(plan).collect()
@@ -58,10 +63,26 @@ struct Said {
     records: Vec<Record>,
     states: BTreeMap<ResultKey, &'static str>,
     launched: BTreeSet<PluginName>,
+    /// Results that turned out to be expected.
+    joined: BTreeSet<ResultKey>,
+    counted: BTreeSet<PluginName>,
     finished: usize,
 }
 
 impl Said {
+    /// Everything that is expected by now of the plugins that `wanted` picks is in, and no more can come.
+    fn settled(&self, plans: &[Plan], wanted: impl Fn(&Plan) -> bool) -> bool {
+        plans.iter().filter(|plan| wanted(plan)).all(|plan| {
+            let joined = self.joined.iter().filter(|key| key.plugin == plan.plugin);
+            let mut all = plan.expected.iter().chain(joined);
+            (!plan.learns || self.counted.contains(&plan.plugin)) && all.all(|key| self.states.contains_key(key))
+        })
+    }
+
+    fn expects(&self, plans: &[Plan], key: &ResultKey) -> bool {
+        self.joined.contains(key) || plans.iter().any(|plan| plan.expected.contains(key))
+    }
+
     fn take(&mut self, effects: Vec<Effect>, plans: &[Plan]) {
         for effect in effects {
             match effect {
@@ -73,26 +94,32 @@ impl Said {
                     };
                     if let Some((key, state)) = change {
                         assert_eq!(self.finished, 0, "{key} after the end");
-                        assert!(plans.iter().any(|plan| plan.expected.contains(key)), "{key} unexpected");
+                        assert!(self.expects(plans, key), "{key} unexpected");
                         let before = self.states.insert(key.clone(), state);
                         assert!(
                             matches!((before, state), (None, _) | (Some("failed"), "stored")),
                             "{key} {before:?} {state}"
                         );
                     }
+                    match &record {
+                        Record::Expected { key } => {
+                            assert_eq!(self.finished, 0, "{key} after the end");
+                            assert!(!self.expects(plans, key), "{key} expected twice");
+                            self.joined.insert(key.clone());
+                        }
+                        Record::Counted { plugin } => assert!(self.counted.insert(plugin.clone()), "counted twice"),
+                        _ => {}
+                    }
                     self.records.push(record);
                 }
                 Effect::Launch { plugin, .. } => {
                     let order = plans.iter().find(|plan| plan.plugin == plugin).unwrap().order;
-                    for before in plans.iter().filter(|plan| plan.order < order) {
-                        assert!(before.expected.iter().all(|key| self.states.contains_key(key)));
-                    }
+                    assert!(self.settled(plans, |plan| plan.order < order), "{plugin} started early");
                     assert!(self.launched.insert(plugin), "launched twice");
                 }
                 Effect::Finish => {
                     self.finished += 1;
-                    let all = plans.iter().flat_map(|plan| &plan.expected);
-                    assert!(all.into_iter().all(|key| self.states.contains_key(key)), "not settled");
+                    assert!(self.settled(plans, |_| true), "not settled");
                 }
                 Effect::Progressed
                 | Effect::Adopt { .. }
@@ -137,7 +164,7 @@ proptest! {
         plans in plans(), steps in steps(), stop_on_failure: bool, tickets_end: bool, cut: prop::sample::Index,
     ) {
         let policy = Policy { stop_on_failure, store_tries: 2 };
-        let keys: Vec<ResultKey> = plans.iter().flat_map(|plan| plan.expected.clone()).collect();
+        let mut keys: Vec<ResultKey> = plans.iter().flat_map(|plan| plan.expected.clone()).collect();
         let names: Vec<PluginName> = plans.iter().map(|plan| plan.plugin.clone()).collect();
         let mut run = Run::new(plans.clone(), policy.clone());
         let mut said = Said::default();
@@ -191,6 +218,19 @@ proptest! {
                     } else {
                         Vec::new()
                     }
+                }
+                Step::Join(number, node) => {
+                    let plugin = pick(&names, number).unwrap().clone();
+                    let key = ResultKey::new(plugin, Target::parse(&format!("n{node}")).unwrap());
+                    let effects = run.handle(now, Event::Joined { key: key.clone() });
+                    if effects.contains(&Effect::Record(Record::Expected { key: key.clone() })) {
+                        keys.push(key);
+                    }
+                    effects
+                }
+                Step::Counted(number) => {
+                    let plugin = pick(&names, number).unwrap().clone();
+                    if said.launched.contains(&plugin) { run.handle(now, Event::Counted { plugin }) } else { Vec::new() }
                 }
                 Step::Progress(number) => match pick(&keys, number) {
                     Some(key) => run.handle(now, Event::Progress {

@@ -58,6 +58,7 @@ fn plan(plugin: &str, order: i64, targets: &[&str]) -> Plan {
         order,
         expected: targets.iter().map(|target| key(plugin, target)).collect(),
         timeout: Some(Duration::from_secs(10)),
+        learns: false,
     }
 }
 
@@ -399,4 +400,113 @@ fn the_status_tells_everything() {
             tarball: archive,
         }
     );
+}
+
+fn joined(plugin: &str, target: &str) -> Event {
+    let key = key(plugin, target);
+    Event::Joined { key }
+}
+
+fn rows(run: &Run) -> Vec<(String, String)> {
+    let rows = run.status().plugins.unwrap_or_default().into_iter();
+    rows.map(|row| (row.node, row.status)).collect()
+}
+
+fn row(node: &str, status: &str) -> (String, String) {
+    (node.to_owned(), status.to_owned())
+}
+
+/// W-52: the result of a node that joins is waited for, shown, and taken once.
+#[test]
+fn a_node_that_joins_is_expected() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1"]), plan("q", 1, &["global"])]);
+    assert_eq!(run.handle(at(0), joined("p", "n2")), [], "nothing has started");
+    run.handle(at(0), Event::Start);
+    assert_eq!(run.begin(&key("p", "n2")), Err(Refusal::Unexpected("p/n2".to_owned())));
+    assert_eq!(run.handle(at(1), joined("p", "n2")), [Effect::Publish]);
+    assert_eq!(run.handle(at(1), joined("p", "n2")), [], "a second time");
+    assert_eq!(
+        rows(&run),
+        [row("n1", "running"), row("n2", "running"), row("global", "running")]
+    );
+    assert_eq!(
+        store(&mut run, 2, &key("p", "n1")),
+        [Effect::Publish],
+        "n2 is still to come"
+    );
+    let next = store(&mut run, 3, &key("p", "n2"));
+    assert_eq!(next, [Effect::StopMonitor(name("p")), launch("q", 13), Effect::Publish]);
+    assert_eq!(run.handle(at(4), joined("p", "n3")), [], "its plugin has ended");
+}
+
+fn learning(plugin: &str, order: i64) -> Plan {
+    Plan {
+        learns: true,
+        ..plan(plugin, order, &[])
+    }
+}
+
+/// W-14: without a list of nodes a plugin starts all the same, and its end is known once its places are.
+#[test]
+fn a_plugin_whose_nodes_nobody_can_list_learns_them() {
+    let mut run = Shown::new(vec![learning("p", 0), plan("q", 1, &["global"])]);
+    assert_eq!(run.handle(at(0), Event::Start), [launch("p", 10), Effect::Publish]);
+    assert_eq!(run.handle(at(1), joined("p", "n1")), [Effect::Publish]);
+    assert_eq!(
+        store(&mut run, 2, &key("p", "n1")),
+        [Effect::Publish],
+        "there may be more"
+    );
+    let plugin = name("p");
+    let next = run.handle(at(3), Event::Counted { plugin });
+    assert_eq!(next, [Effect::StopMonitor(name("p")), launch("q", 13), Effect::Publish]);
+}
+
+/// W-14: where nothing at all was learnt, one error stands for the plugin.
+#[test]
+fn a_plugin_that_learnt_nothing_ends_with_one_error() {
+    for (event, said) in [
+        (Event::Tick, TIMEOUT_MESSAGE),
+        (
+            Event::LaunchFailed {
+                plugin: name("p"),
+                failure: Failure::new("no"),
+            },
+            "no",
+        ),
+    ] {
+        let mut run = Shown::new(vec![learning("p", 0)]);
+        run.handle(at(0), Event::Start);
+        let effects = run.handle(at(10), event);
+        let error = Effect::RecordError {
+            key: key("p", "global"),
+            failure: Failure::new(said),
+        };
+        assert_eq!(
+            effects,
+            [error, Effect::StopMonitor(name("p")), Effect::Publish, Effect::Finish]
+        );
+        assert_eq!(rows(&run), [row("global", "failed")]);
+    }
+}
+
+/// W-14, W-7: a plugin that was to learn its nodes and is not started any more has an error too.
+#[test]
+fn a_plugin_that_never_learns_its_nodes_is_given_up() {
+    let policy = Policy {
+        stop_on_failure: true,
+        ..Policy::default()
+    };
+    let mut run = Shown(Run::new(vec![plan("a", 0, &["global"]), learning("p", 1)], policy));
+    run.handle(at(0), Event::Start);
+    let failure = Failure::new("f");
+    run.handle(
+        at(1),
+        Event::Failed {
+            key: key("a", "global"),
+            failure,
+        },
+    );
+    assert_eq!(rows(&run), [row("global", "failed"), row("global", "failed")]);
+    assert_eq!(run.status().status, OverallStatus::PostProcessing);
 }

@@ -1,0 +1,189 @@
+//! Nodes that come and go while a DaemonSet plugin runs, nodes that nobody may list, volumes that cannot be mounted:
+//! against a fake API, with the test as controller and kubelet.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sono_aggregator::Finished;
+use sono_bundle::Bundle;
+use sono_manifest::DriverKind;
+use sono_testkit::{FakeApi, forbidden};
+use sono_types::{OverallStatus, constants};
+
+use crate::{
+    put,
+    site::{plugin, within},
+    taken_up::{Aggregator, NAMESPACE, aggregator_of, api, status, worker_of},
+};
+
+const SET: &str = "sonobuoy-p-daemon-set-0909090909090909";
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn node(api: &FakeApi, name: &str) {
+    api.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
+}
+
+/// The plugin's DaemonSet, once it is there.
+async fn daemon_set(api: &FakeApi) -> Value {
+    api.wait_for("daemonsets", Some(NAMESPACE), SET, LIMIT, |set| set.is_some())
+        .await
+        .unwrap();
+    api.get("daemonsets", Some(NAMESPACE), SET).unwrap()
+}
+
+/// The controller makes a pod for this node.
+fn pod(api: &FakeApi, set: &Value, node: &str) {
+    let mut metadata = json!({"name": format!("p-{node}"), "namespace": NAMESPACE, "uid": format!("uid-{node}")});
+    metadata["labels"] = set["spec"]["template"]["metadata"]["labels"].clone();
+    api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+        "spec": {"nodeName": node, "containers": []}, "status": {"phase": "Running"}}));
+}
+
+/// The controller says that it has all the pods that it wants.
+fn settle(api: &FakeApi, desired: usize) {
+    let mut set = api.get("daemonsets", Some(NAMESPACE), SET).unwrap();
+    set["metadata"]["generation"] = json!(1);
+    set["status"] =
+        json!({"observedGeneration": 1, "desiredNumberScheduled": desired, "currentNumberScheduled": desired});
+    api.put(set);
+}
+
+/// Waits until the status has these rows.
+async fn rows(api: &FakeApi, wanted: &[(&str, &str)]) {
+    let shown = |pod: Option<&Value>| {
+        let text = pod.and_then(|pod| pod["metadata"]["annotations"][constants::STATUS_ANNOTATION].as_str());
+        let Some(text) = text else { return false };
+        let status: sono_types::RunStatus = serde_json::from_str(text).unwrap();
+        let rows = status.rows();
+        rows.iter()
+            .map(|row| (row.node.as_str(), row.status.as_str()))
+            .eq(wanted.iter().copied())
+    };
+    let waited = api
+        .wait_for("pods", Some(NAMESPACE), constants::AGGREGATOR_POD, LIMIT, shown)
+        .await;
+    assert!(waited.is_some(), "{wanted:?} is not {:?}", status(api).rows());
+}
+
+async fn upload(api: &FakeApi, aggregator: &Aggregator, set: &Value, node: &str) -> u16 {
+    let worker = worker_of(api, &set["spec"]["template"]["spec"]);
+    let url = format!("https://{}/api/v1/results/by-node/{node}/p", aggregator.address);
+    put(&worker, &url, &[], node.to_owned()).await.0
+}
+
+async fn ended(aggregator: Aggregator) -> (Finished, Bundle) {
+    let finished = within(aggregator.outcome).await.unwrap().unwrap();
+    assert_eq!(finished.status.status, OverallStatus::Complete);
+    let bundle = Bundle::open(&finished.archive).unwrap();
+    (finished, bundle)
+}
+
+fn error_of(bundle: &Bundle, node: &str) -> String {
+    let file = bundle.read(&format!("plugins/p/errors/{node}/error.json")).unwrap();
+    let error: Value = serde_json::from_slice(&file.unwrap()).unwrap();
+    error["error"].as_str().unwrap().to_owned()
+}
+
+/// W-52: the result of a node that joins is waited for and taken; a node that leaves is a stated result.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_come_and_go_during_a_run() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    for name in ["n1", "n2"] {
+        node(&api, name);
+    }
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    for name in ["n1", "n2"] {
+        pod(&api, &set, name);
+    }
+    settle(&api, 2);
+    rows(&api, &[("n1", "running"), ("n2", "running")]).await;
+
+    node(&api, "n3");
+    pod(&api, &set, "n3");
+    rows(&api, &[("n1", "running"), ("n2", "running"), ("n3", "running")]).await;
+    assert_eq!(upload(&api, &run, &set, "n3").await, 200);
+
+    api.remove("nodes", None, "n2").unwrap();
+    api.remove("pods", Some(NAMESPACE), "p-n2").unwrap();
+    settle(&api, 2);
+    rows(&api, &[("n1", "running"), ("n2", "failed"), ("n3", "complete")]).await;
+    assert_eq!(upload(&api, &run, &set, "n1").await, 200);
+
+    let (_, bundle) = ended(run).await;
+    assert_eq!(
+        error_of(&bundle, "n2"),
+        "node n2 left the cluster before it sent a result of plugin p; run again if it is back"
+    );
+    assert_eq!(
+        bundle.read("plugins/p/results/n3/result").unwrap().as_deref(),
+        Some(b"n3".as_slice())
+    );
+    assert_eq!(
+        bundle.read("meta/joined-nodes.json").unwrap().as_deref(),
+        Some(br#"{"p":["n3"]}"#.as_slice())
+    );
+}
+
+/// W-14: an account that may not list nodes learns from the DaemonSet's pods which results will come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_cannot_be_listed_are_learnt() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    api.fail("GET", "/api/v1/nodes", forbidden("sonobuoy", "list", "nodes", None));
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    pod(&api, &set, "n1");
+    rows(&api, &[("n1", "running")]).await;
+    assert_eq!(upload(&api, &run, &set, "n1").await, 200);
+    rows(&api, &[("n1", "complete")]).await;
+    pod(&api, &set, "n2");
+    rows(&api, &[("n1", "complete"), ("n2", "running")]).await;
+    settle(&api, 2);
+    assert_eq!(upload(&api, &run, &set, "n2").await, 200);
+    let (_, bundle) = ended(run).await;
+    for node in ["n1", "n2"] {
+        let result = bundle.read(&format!("plugins/p/results/{node}/result")).unwrap();
+        assert_eq!(result.as_deref(), Some(node.as_bytes()));
+    }
+}
+
+/// W-8: a volume that cannot be mounted is an error after some minutes, with the kubelet's own words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_that_cannot_be_mounted_is_named() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    node(&api, "n1");
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    let now = sono_aggregator::system_clock()();
+    let before = now - jiff::SignedDuration::from_mins(4);
+    let event = |name: &str, uid: &str, reason: &str, message: &str| {
+        api.put(
+            json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": NAMESPACE},
+            "involvedObject": {"kind": "Pod", "uid": uid}, "reason": reason, "message": message,
+            "lastTimestamp": now.to_string()}),
+        );
+    };
+    event("e1", "another", "FailedMount", "not this one");
+    event("e2", "uid-n1", "Pulling", "nor this");
+    event(
+        "e3",
+        "uid-n1",
+        "FailedMount",
+        "MountVolume.SetUp failed for volume \"c\" : configmap \"c\" not found",
+    );
+    let mut metadata = json!({"name": "p-n1", "namespace": NAMESPACE, "uid": "uid-n1"});
+    metadata["labels"] = set["spec"]["template"]["metadata"]["labels"].clone();
+    let waiting = json!({"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ContainerCreating"}}});
+    api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+        "spec": {"nodeName": "n1", "containers": []},
+        "status": {"phase": "Pending", "containerStatuses": [waiting], "conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": before.to_string()}]}}));
+    let (_, bundle) = ended(run).await;
+    let said = error_of(&bundle, "n1");
+    let (begin, end) = (
+        "pod p-n1 on node n1 has no containers after 4m",
+        ", because a volume cannot be mounted: MountVolume.SetUp failed for volume \"c\" : configmap \"c\" not found (FailedMount); correct the plugin's volumes, or make what they name",
+    );
+    assert!(said.starts_with(begin) && said.ends_with(end), "{said}");
+}
