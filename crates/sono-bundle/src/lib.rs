@@ -17,7 +17,7 @@ pub use codec::{
     unpack::{UnpackError, Unpacked, unpack_tar_gz},
 };
 pub use files::DirectoryFiles;
-pub use read::{Bundle, FileVisitor, ReadError};
+pub use read::{Bundle, FileTaker, FileVisitor, ReadError};
 pub use splat::{SplatFileError, splat, splat_file};
 pub use store::{
     FileNameError, PlaceError, SealError, Sealed, StoreError, place_archive, place_file, safe_file_name, seal,

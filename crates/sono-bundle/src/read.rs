@@ -1,5 +1,9 @@
 //! One reader over an extracted directory or a tarball.
 
+mod in_order;
+
+pub use in_order::FileTaker;
+
 use std::{
     collections::BTreeMap,
     io::{self, Read},

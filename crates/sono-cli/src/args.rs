@@ -40,7 +40,7 @@ pub use plan::Plan;
 pub use plugin::{
     Plugin, PluginAction, PluginInstall, PluginLint, PluginList, PluginOutput, PluginShow, PluginUninstall,
 };
-pub use results::{Results, ResultsMode};
+pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
 pub use run::Run;
 pub use status::Status;

@@ -17,6 +17,15 @@ pub(crate) fn of_results<'status>(statuses: impl IntoIterator<Item = &'status st
     code.unwrap_or(exit::RESULTS_UNKNOWN)
 }
 
+/// The same in a word.
+pub(crate) fn word_for_results<'status>(statuses: impl IntoIterator<Item = &'status str>) -> &'static str {
+    match of_results(statuses) {
+        exit::SUCCESS => status::PASSED,
+        exit::RESULTS_FAILED => status::FAILED,
+        _ => status::UNKNOWN,
+    }
+}
+
 /// Older archives have counts in place of a status: `failed: 1, passed: 2`.
 fn of_result(result: &str) -> u8 {
     if result.contains(": ") {

@@ -41,6 +41,8 @@ impl Tone {
 pub(crate) struct Printer {
     /// Standard error is a terminal.
     terminal: bool,
+    /// Standard output is a terminal.
+    screen: bool,
     /// Nobody reads standard output any more.
     broken: Arc<AtomicBool>,
 }
@@ -49,6 +51,7 @@ impl Printer {
     pub(crate) fn for_this_process() -> Self {
         Self {
             terminal: io::stderr().is_terminal(),
+            screen: io::stdout().is_terminal(),
             broken: Arc::default(),
         }
     }
@@ -56,6 +59,19 @@ impl Printer {
     /// Whether a person looks at standard error.
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether a person looks at standard output, and no script.
+    pub(crate) fn is_screen(&self) -> bool {
+        self.screen
+    }
+
+    /// Writes data that may be styled. Styles are taken out where they are not wanted.
+    pub(crate) fn styled(&self, text: &str) -> Result<(), CliError> {
+        if anstream::AutoStream::choice(&io::stdout()) == anstream::ColorChoice::Never {
+            return self.data(anstream::adapter::strip_str(text).to_string().as_bytes());
+        }
+        self.data(text.as_bytes())
     }
 
     /// Nobody reads standard output any more. That is success: `sono results … | head`.

@@ -1,10 +1,11 @@
 //! The detailed view: one line for each leaf, or the file that it stands for (cli spec §12).
 
-use std::collections::BTreeMap;
+use sono_types::{Item, layout};
 
-use sono_types::{Item, PluginName, layout};
-
-use crate::tree::meta;
+use crate::{
+    select::{Leaf, visit_leaves},
+    tree::meta,
+};
 
 /// What to print for one leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,32 +22,25 @@ pub enum DetailedLine {
 }
 
 /// The lines for all leaves of `item`, which is the tree of `plugin` or a part of it.
-pub fn detailed_lines(item: &Item, plugin: &PluginName) -> Vec<DetailedLine> {
+pub fn detailed_lines(item: &Item, plugin: &str) -> Vec<DetailedLine> {
     let mut lines = Vec::new();
-    collect(item, &mut Vec::new(), plugin, &mut lines);
+    visit_leaves(item, &mut |leaf| lines.push(detailed_line(leaf, plugin)));
     lines
 }
 
-fn collect<'a>(item: &'a Item, path: &mut Vec<&'a str>, plugin: &PluginName, lines: &mut Vec<DetailedLine>) {
-    if item.items.is_empty() {
-        lines.push(line(item, path, plugin));
-        return;
-    }
-    path.push(&item.name);
-    for child in &item.items {
-        collect(child, path, plugin, lines);
-    }
-    path.pop();
+/// The line for one leaf of the tree of `plugin`.
+pub fn detailed_line(leaf: Leaf<'_>, plugin: &str) -> DetailedLine {
+    line(leaf.item, leaf.path, plugin)
 }
 
-fn line(item: &Item, path: &[&str], plugin: &PluginName) -> DetailedLine {
+fn line(item: &Item, path: &[&str], plugin: &str) -> DetailedLine {
     if let Some(file) = item.meta.get(meta::FILE).filter(|file| !file.is_empty()) {
         let mut names = path.to_vec();
         names.push(&item.name);
         return DetailedLine::File {
             prefix: format!("{} ", names.join("|")),
             // Plugins on Windows nodes write backslashes.
-            path: format!("{}/{}", layout::plugin_dir(plugin), file.replace('\\', "/")),
+            path: format!("{}/{}", layout::plugin_dir_named(plugin), file.replace('\\', "/")),
         };
     }
     let mut shown = Item {
@@ -63,20 +57,22 @@ fn line(item: &Item, path: &[&str], plugin: &PluginName) -> DetailedLine {
 /// JSON as Go writes it: characters that mean something in HTML are escaped. They occur only inside of strings.
 fn go_json(item: &Item) -> String {
     let text = serde_json::to_string(item).expect("an item tree has only strings as keys");
-    let escapes = BTreeMap::from([
-        ('<', "\\u003c"),
-        ('>', "\\u003e"),
-        ('&', "\\u0026"),
-        ('\u{2028}', "\\u2028"),
-        ('\u{2029}', "\\u2029"),
-    ]);
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match escapes.get(&character) {
-            Some(escape) => escaped.push_str(escape),
-            None => escaped.push(character),
-        }
+    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        let (before, from) = rest.split_at(at);
+        escaped.push_str(before);
+        let character = from.chars().next().expect("something was found there");
+        escaped.push_str(match character {
+            '<' => "\\u003c",
+            '>' => "\\u003e",
+            '&' => "\\u0026",
+            '\u{2028}' => "\\u2028",
+            _ => "\\u2029",
+        });
+        rest = &from[character.len_utf8()..];
     }
+    escaped.push_str(rest);
     escaped
 }
 
@@ -113,7 +109,7 @@ mod tests {
             ..Item::default()
         };
         assert_eq!(
-            detailed_lines(&root, &PluginName::parse("ds").unwrap()),
+            detailed_lines(&root, "ds"),
             [
                 DetailedLine::File {
                     prefix: "p|node1|out0 ".to_owned(),

@@ -2,6 +2,7 @@
 
 mod direct;
 mod scalars;
+mod stream;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ use sono_types::{
     Item,
     yaml::{self, YamlError},
 };
+
+pub use stream::stream_leaves;
 
 /// Text that is no item tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

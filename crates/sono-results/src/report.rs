@@ -1,36 +1,64 @@
 //! The report of one plugin (cli spec §12).
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use sono_types::{Item, item::status};
 
+use crate::select::visit_leaves;
+
 /// The report's text, each line ended: what was run, how many of each status, and the names of what failed.
 pub fn report(item: &Item) -> String {
-    let counts = item.status_counts();
-    let count = |status: &str| counts.get(status).copied().unwrap_or(0);
-    let mut text = format!(
-        "Plugin: {}\nStatus: {}\nTotal: {}\nPassed: {}\nFailed: {}\nSkipped: {}\n",
-        item.name,
-        item.status,
-        counts.values().sum::<i64>(),
-        count(status::PASSED),
-        count(status::FAILED) + count(status::TIMEOUT),
-        count(status::SKIPPED),
-    );
-    for (name, number) in &counts {
-        if ![status::PASSED, status::FAILED, status::TIMEOUT, status::SKIPPED].contains(&name.as_str()) {
-            writeln!(text, "{name}: {number}").expect("writing to a string cannot fail");
+    let mut tally = Tally::default();
+    visit_leaves(item, &mut |leaf| tally.add(leaf.item));
+    tally.report(item)
+}
+
+/// Leaves by status, and the names of those that failed, counted as they come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    counts: BTreeMap<String, i64>,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    /// Counts a leaf.
+    pub fn add(&mut self, leaf: &Item) {
+        match self.counts.get_mut(&leaf.status) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(leaf.status.clone(), 1)),
+        }
+        if is_failed(leaf) {
+            let name = leaf.name.strip_prefix(GINKGO_PREFIX).unwrap_or(&leaf.name);
+            self.failed.push(name.to_owned());
         }
     }
-    let failed: Vec<&Item> = item.leaves().into_iter().filter(|leaf| is_failed(leaf)).collect();
-    if !failed.is_empty() {
-        text.push_str("\nFailed tests:\n");
-        for leaf in failed {
-            text.push_str(leaf.name.strip_prefix(GINKGO_PREFIX).unwrap_or(&leaf.name));
-            text.push('\n');
+
+    /// The text of [`report`]; name and status are those of `item`.
+    pub fn report(&self, item: &Item) -> String {
+        let count = |status: &str| self.counts.get(status).copied().unwrap_or(0);
+        let mut text = format!(
+            "Plugin: {}\nStatus: {}\nTotal: {}\nPassed: {}\nFailed: {}\nSkipped: {}\n",
+            item.name,
+            item.status,
+            self.counts.values().sum::<i64>(),
+            count(status::PASSED),
+            count(status::FAILED) + count(status::TIMEOUT),
+            count(status::SKIPPED),
+        );
+        for (name, number) in &self.counts {
+            if ![status::PASSED, status::FAILED, status::TIMEOUT, status::SKIPPED].contains(&name.as_str()) {
+                writeln!(text, "{name}: {number}").expect("writing to a string cannot fail");
+            }
         }
+        if !self.failed.is_empty() {
+            text.push_str("\nFailed tests:\n");
+            for name in &self.failed {
+                text.push_str(name);
+                text.push('\n');
+            }
+        }
+        text
     }
-    text
 }
 
 /// Put before the name of each test by newer versions of Ginkgo.

@@ -7,6 +7,7 @@ use sono_types::{Item, item::status};
 
 use crate::{
     report::{GINKGO_PREFIX, is_failed},
+    select::{Leaf, visit_leaves},
     tree::meta,
 };
 
@@ -49,39 +50,39 @@ pub struct Failure {
 
 /// Counts the leaves of `item` and collects what failed.
 pub fn summarize(item: &Item) -> Summary {
-    let mut summary = Summary {
-        name: item.name.clone(),
-        status: item.status.clone(),
-        ..Summary::default()
-    };
-    collect(item, &mut Vec::new(), None, &mut summary);
+    let mut summary = Summary::of(item);
+    visit_leaves(item, &mut |leaf| summary.add(leaf));
     summary
 }
 
-fn collect<'a>(item: &'a Item, above: &mut Vec<&'a str>, file: Option<&'a str>, summary: &mut Summary) {
-    let file = item.meta.get(meta::FILE).map(String::as_str).or(file);
-    if item.items.is_empty() {
+impl Summary {
+    /// Name and status of `item`, of which no leaf is counted yet.
+    pub fn of(item: &Item) -> Self {
+        Self {
+            name: item.name.clone(),
+            status: item.status.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Counts a leaf, and says why it failed if it did.
+    pub fn add(&mut self, leaf: Leaf<'_>) {
+        let Leaf { item, path, file } = leaf;
         match item.status.as_str() {
-            status::PASSED => summary.passed += 1,
-            status::SKIPPED => summary.skipped += 1,
-            status::FAILED | status::TIMEOUT => summary.failed += 1,
-            other => *summary.other.entry(other.to_owned()).or_insert(0) += 1,
+            status::PASSED => self.passed += 1,
+            status::SKIPPED => self.skipped += 1,
+            status::FAILED | status::TIMEOUT => self.failed += 1,
+            other => *self.other.entry(other.to_owned()).or_insert(0) += 1,
         }
         if is_failed(item) {
-            summary.failures.push(Failure {
+            self.failures.push(Failure {
                 name: item.name.trim_start_matches(GINKGO_PREFIX).trim().to_owned(),
-                path: above.iter().skip(1).map(|name| (*name).to_owned()).collect(),
+                path: path.iter().skip(1).map(|name| (*name).to_owned()).collect(),
                 message_first_lines: first_lines(item),
                 file: file.map(str::to_owned),
             });
         }
-        return;
     }
-    above.push(&item.name);
-    for child in &item.items {
-        collect(child, above, file, summary);
-    }
-    above.pop();
 }
 
 /// What the plugin says about a leaf, wherever the formats put it.

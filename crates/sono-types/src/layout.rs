@@ -26,6 +26,11 @@ pub const SERVER_GROUPS: &str = "servergroups.json";
 
 /// Folder of one plugin.
 pub fn plugin_dir(plugin: &PluginName) -> String {
+    plugin_dir_named(plugin.as_str())
+}
+
+/// Folder of one plugin in an archive of any version: plugins once had names such as `systemd_logs`.
+pub fn plugin_dir_named(plugin: &str) -> String {
     format!("plugins/{plugin}")
 }
 
@@ -41,6 +46,11 @@ pub fn errors_dir(key: &ResultKey) -> String {
 
 /// The plugin's tree of results.
 pub fn results_file(plugin: &PluginName) -> String {
+    results_file_named(plugin.as_str())
+}
+
+/// The plugin's tree of results in an archive of any version.
+pub fn results_file_named(plugin: &str) -> String {
     format!("plugins/{plugin}/sonobuoy_results.yaml")
 }
 

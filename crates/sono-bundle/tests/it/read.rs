@@ -224,3 +224,45 @@ fn reading_ends_at_the_last_wanted_file() {
         Err(ReadError::Archive { .. })
     ));
 }
+
+/// BUG 34: many files cost one pass, whatever order they are wanted in.
+#[test]
+fn files_come_in_the_order_that_was_asked_for() {
+    let asked: &[&[&str]] = &[
+        &["meta/info.json", "plugins/a/x", "plugins/a/y/deep"],
+        &["plugins/a/y/deep", "plugins/a.txt", "plugins/a/x"],
+        &["absent", "plugins/a/y/deep", "meta/info.json"],
+        &["plugins/a/x", "absent", "./plugins/a/x", "plugins/a/x"],
+        &["../x", "plugins/a-b/z"],
+        &[],
+    ];
+    let content = |name: &str| {
+        let name = name.trim_start_matches("./");
+        FILES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, text)| (*text).to_owned())
+    };
+    both(|bundle| {
+        for names in asked {
+            let mut found = Vec::new();
+            bundle
+                .read_in_order(names, &mut |number, reader| {
+                    let text = reader.map(io::read_to_string).transpose()?;
+                    found.push((number, text));
+                    Ok(ControlFlow::Continue(()))
+                })
+                .unwrap();
+            let expected: Vec<_> = names.iter().map(|name| content(name)).enumerate().collect();
+            assert_eq!(found, expected, "{names:?}");
+        }
+        let mut taken = 0;
+        bundle
+            .read_in_order(&["plugins/a.txt", "plugins/a/x"], &mut |_, _| {
+                taken += 1;
+                Ok(ControlFlow::Break(()))
+            })
+            .unwrap();
+        assert_eq!(taken, 1, "who has seen enough is asked no more");
+    });
+}

@@ -1,17 +1,28 @@
 //! `sono results`: what an archive says (cli spec §12).
 
-use std::collections::BTreeMap;
+mod documents;
+mod gather;
 
+use std::{
+    io::{self, Read},
+    ops::ControlFlow,
+};
+
+use regex::Regex;
 use sono_bundle::Bundle;
-use sono_results::{DetailedLine, Health, detailed_lines, from_yaml, health_report, report};
-use sono_types::{Item, PluginName, constants::HEALTH_PLUGIN, exit, layout, yaml};
+use sono_results::{Health, Selection, health_report};
+use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
 
+use self::gather::{Asked, Gathered, Part, PartKind, Piece, gather};
 use crate::{
-    args::{self, ResultsMode},
+    args::{self, ResultsMode, ResultsOutput},
     error::CliError,
     judgement,
     output::Printer,
 };
+
+/// Bytes of a file that are on their way at once.
+const PIECE: usize = 64 << 10;
 
 pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
     let args::Results {
@@ -20,189 +31,259 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         mode,
         node,
         skip_prefix,
+        output,
+        name,
+        status,
+        skip_passed,
         exit_code,
     } = arguments;
+    let form = match (mode, output) {
+        (Some(mode), _) => Form::Text(*mode),
+        (None, Some(output)) => Form::Document(*output),
+        (None, None) if printer.is_screen() => Form::Document(ResultsOutput::Table),
+        (None, None) => Form::Text(ResultsMode::Report),
+    };
+    let selection = Selection {
+        name: name.as_deref().map(expression).transpose()?,
+        statuses: status.clone(),
+        skip_passed: *skip_passed,
+    };
     let bundle = Bundle::open(archive).map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
-    let names = match plugin {
-        Some(name) => vec![name.clone()],
-        None => plugin_names(&bundle)?,
-    };
-    let view = View {
-        bundle: &bundle,
-        mode: *mode,
-        node: node.as_deref(),
-        skip_prefix: *skip_prefix,
-        printer,
-    };
-    let mut failure = None;
-    for (index, name) in names.iter().enumerate() {
-        let shown = if name == HEALTH_PLUGIN {
-            view.health()
-        } else {
-            view.plugin(name)
-        };
-        if let Err(error) = shown {
-            // One plugin that cannot be read says nothing about the others.
-            if let Some(before) = failure.replace(error) {
-                printer.error(&before);
-            }
-            continue;
+    let gathered = gather(
+        &bundle,
+        &Asked {
+            plugin: plugin.as_deref(),
+            node: node.as_deref(),
+            selection: &selection,
+            part: form.part(),
+            run: matches!(form, Form::Document(_)),
+        },
+    )?;
+    let failures = match form {
+        Form::Text(mode) => {
+            let text = Text {
+                bundle: &bundle,
+                gathered: &gathered,
+                mode,
+                skip_prefix: *skip_prefix,
+                printer,
+            };
+            text.print()?
         }
-        if index + 1 < names.len() {
-            printer.line("")?;
-        }
-    }
-    if let Some(failure) = failure {
-        return Err(failure);
+        Form::Document(output) => documents::print(&bundle, &gathered, output, printer)?,
+    };
+    let mut failures = failures.into_iter();
+    if let Some(first) = failures.next() {
+        // One plugin that cannot be read says nothing about the others.
+        let last = failures.fold(first, |before, error| {
+            printer.error(&before);
+            error
+        });
+        return Err(last);
     }
     if !exit_code {
         return Ok(exit::SUCCESS);
     }
-    let plugins = names.iter().filter(|name| *name != HEALTH_PLUGIN);
-    let statuses = plugins.map(|name| Ok(view.item(name)?.status));
-    let statuses = statuses.collect::<Result<Vec<String>, CliError>>()?;
-    Ok(judgement::of_results(statuses.iter().map(String::as_str)))
+    Ok(judgement::of_results(statuses(&gathered)))
 }
 
-fn plugin_names(bundle: &Bundle) -> Result<Vec<String>, CliError> {
-    #[derive(serde::Deserialize)]
-    struct Info {
-        #[serde(default)]
-        plugins: Vec<String>,
+fn expression(text: &str) -> Result<Regex, CliError> {
+    Regex::new(text).map_err(|error| CliError::new(format!("`{text}` is no regular expression")).caused_by(&error))
+}
+
+/// The statuses of the plugins that can be read.
+fn statuses(gathered: &Gathered) -> Vec<&str> {
+    let plugins = gathered.names.iter().filter_map(|name| gathered.plugin(name).ok());
+    plugins.map(|plugin| plugin.root.status.as_str()).collect()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// What Sonobuoy prints.
+    Text(ResultsMode),
+    Document(ResultsOutput),
+}
+
+impl Form {
+    fn part(self) -> PartKind {
+        match self {
+            Self::Text(ResultsMode::Report) => PartKind::Tally,
+            Self::Text(ResultsMode::Detailed) => PartKind::Pieces,
+            // Their files are all that is printed.
+            Self::Text(ResultsMode::Readable | ResultsMode::Dump) => PartKind::Text,
+            Self::Document(ResultsOutput::Table | ResultsOutput::Markdown) => PartKind::Summary,
+            Self::Document(ResultsOutput::Json | ResultsOutput::Yaml) => PartKind::Leaves,
+            Self::Document(ResultsOutput::Junit) => PartKind::Junit,
+        }
     }
-    let info = read(bundle, layout::INFO)?;
-    let info: Info = serde_json::from_slice(&info).map_err(|error| {
-        CliError::new(format!("`{}` in the archive cannot be read", layout::INFO)).caused_by(&error)
-    })?;
-    let mut names = info.plugins;
-    if names.is_empty() {
-        return Err(CliError::new("the archive names no plugins").hint("name one: --plugin NAME"));
-    }
-    names.push(HEALTH_PLUGIN.to_owned());
-    Ok(names)
 }
 
-fn read(bundle: &Bundle, name: &str) -> Result<Vec<u8>, CliError> {
-    let failed = || format!("cannot read `{}`", bundle.path().display());
-    bundle
-        .read(name)
-        .map_err(|error| CliError::new(failed()).caused_by(&error))?
-        .ok_or_else(|| CliError::new(failed()).details([format!("failed to find file \"{name}\" in archive")]))
+/// The health in the archive; nothing where it has none.
+fn health(gathered: &Gathered) -> Result<Option<Health>, CliError> {
+    let Some(text) = &gathered.health else { return Ok(None) };
+    serde_json::from_slice(text)
+        .map(Some)
+        .map_err(|error| CliError::new("the cluster's health in the archive cannot be read").caused_by(&error))
 }
 
-struct View<'a> {
+/// The views that scripts know.
+struct Text<'a> {
     bundle: &'a Bundle,
+    gathered: &'a Gathered,
     mode: ResultsMode,
-    node: Option<&'a str>,
     skip_prefix: bool,
     printer: &'a Printer,
 }
 
-impl View<'_> {
-    fn plugin(&self, name: &str) -> Result<(), CliError> {
-        let parsed = PluginName::parse(name)
-            .map_err(|error| CliError::new(format!("`{name}` is no plugin")).caused_by(&error))?;
-        let text = read(self.bundle, &layout::results_file(&parsed))?;
-        match self.mode {
-            ResultsMode::Dump => return self.printer.data(&text),
-            ResultsMode::Readable => return self.printer.data(readable(&String::from_utf8_lossy(&text)).as_bytes()),
-            ResultsMode::Report | ResultsMode::Detailed => {}
+impl Text<'_> {
+    /// Returns what could not be shown.
+    fn print(&self) -> Result<Vec<CliError>, CliError> {
+        let names = &self.gathered.names;
+        let mut failures = Vec::new();
+        let mut pieces = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let shown = if name == HEALTH_PLUGIN {
+                self.health()
+            } else {
+                self.plugin(name)
+            };
+            match shown {
+                Ok(shown) => {
+                    pieces.extend(shown);
+                    if index + 1 < names.len() {
+                        pieces.push(Shown::Data(b"\n".as_slice().into()));
+                    }
+                }
+                Err(error) => failures.push(error),
+            }
         }
-        let root = parse(name, &text)?;
-        let item = self.chosen(name, &root)?;
-        if self.mode == ResultsMode::Report {
-            return self.printer.data(report(item).as_bytes());
+        let mut waiting = pieces.into_iter();
+        let mut current = waiting.next();
+        // All files of all plugins come in one pass.
+        let paths = self.paths();
+        let mut failed = None;
+        let mut absent = Vec::new();
+        let walked = if paths.is_empty() {
+            Ok(())
+        } else {
+            self.bundle.read_in_order(&paths, &mut |number, content| {
+                let printed = (|| {
+                    while let Some(Shown::Data(data)) = &current {
+                        self.printer.data(data)?;
+                        current = waiting.next();
+                    }
+                    if let (Some(Shown::File(prefix)), true) = (&current, content.is_some()) {
+                        self.printer.data(prefix.as_bytes())?;
+                    }
+                    current = waiting.next();
+                    Ok(())
+                })();
+                let printed = printed.map_err(|error| failed = Some(error));
+                match content {
+                    Some(content) if printed.is_ok() => copy(content, self.printer, &mut failed)?,
+                    Some(_) => {}
+                    None => absent.push(self.gathered.missing(paths[number])),
+                }
+                Ok(if failed.is_some() || self.printer.is_broken() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            })
+        };
+        walked.map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
+        if let Some(failed) = failed {
+            return Err(failed);
         }
-        self.detailed(&detailed_lines(item, &parsed))
+        for shown in current.into_iter().chain(waiting) {
+            if let Shown::Data(data) = shown {
+                self.printer.data(&data)?;
+            }
+        }
+        absent.extend(failures);
+        Ok(absent)
     }
 
-    /// The item that is shown.
-    fn item(&self, name: &str) -> Result<Item, CliError> {
-        let parsed = PluginName::parse(name)
-            .map_err(|error| CliError::new(format!("`{name}` is no plugin")).caused_by(&error))?;
-        let root = parse(name, &read(self.bundle, &layout::results_file(&parsed))?)?;
-        self.chosen(name, &root).cloned()
+    /// The files that stand for items, in the order in which they are shown.
+    fn paths(&self) -> Vec<&str> {
+        let plugins = self
+            .gathered
+            .names
+            .iter()
+            .filter_map(|name| self.gathered.plugin(name).ok());
+        let pieces = plugins.flat_map(|plugin| match &plugin.part {
+            Part::Pieces(pieces) => pieces.as_slice(),
+            _ => &[],
+        });
+        pieces
+            .filter_map(|piece| match piece {
+                Piece::File { path, .. } => Some(path.as_str()),
+                Piece::Data(_) => None,
+            })
+            .collect()
     }
 
-    fn chosen<'item>(&self, name: &str, root: &'item Item) -> Result<&'item Item, CliError> {
-        let Some(node) = self.node else { return Ok(root) };
-        root.find(node).ok_or_else(|| {
-            CliError::new(format!(
-                "node named \"{node}\" not found in the results of plugin `{name}`"
-            ))
-            .hint(format!("there are: {}", children(root)))
+    fn plugin(&self, name: &str) -> Result<Vec<Shown<'_>>, CliError> {
+        let plugin = self.gathered.plugin(name)?;
+        Ok(match &plugin.part {
+            Part::Text(text) if self.mode == ResultsMode::Readable => {
+                vec![Shown::Data(
+                    readable(&String::from_utf8_lossy(text)).into_bytes().into(),
+                )]
+            }
+            Part::Text(text) => vec![Shown::Data(text.as_slice().into())],
+            Part::Tally(tally) => vec![Shown::Data(tally.report(&plugin.root).into_bytes().into())],
+            Part::Pieces(pieces) => pieces
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Data(text) => Shown::Data(text.as_bytes().into()),
+                    Piece::File { .. } if self.skip_prefix => Shown::File(""),
+                    Piece::File { prefix, .. } => Shown::File(prefix),
+                })
+                .collect(),
+            Part::Summary(..) | Part::Leaves(..) | Part::Junit(_) => Vec::new(),
         })
     }
 
-    fn detailed(&self, lines: &[DetailedLine]) -> Result<(), CliError> {
-        let paths: Vec<&str> = lines
-            .iter()
-            .filter_map(|line| match line {
-                DetailedLine::File { path, .. } => Some(path.as_str()),
-                DetailedLine::Json(_) => None,
-            })
-            .collect();
-        let files = if paths.is_empty() {
-            BTreeMap::new()
-        } else {
-            self.bundle
-                .read_many(&paths)
-                .map_err(|error| CliError::new(error.to_string()).caused_by(&error))?
-        };
-        for line in lines {
-            match line {
-                DetailedLine::Json(text) => self.printer.line(text)?,
-                DetailedLine::File { prefix, path } => {
-                    let content = files
-                        .get(path)
-                        .ok_or_else(|| CliError::new(format!("failed to find file \"{path}\" in archive")))?;
-                    if !self.skip_prefix {
-                        self.printer.data(prefix.as_bytes())?;
-                    }
-                    self.printer.data(content)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn health(&self) -> Result<(), CliError> {
-        let text = self
-            .bundle
-            .read(layout::CLUSTER_HEALTH)
-            .map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
+    fn health(&self) -> Result<Vec<Shown<'_>>, CliError> {
         if self.mode == ResultsMode::Detailed {
-            return self.printer.data(&match text {
-                Some(text) => text,
-                None => read(self.bundle, layout::CLUSTER_HEALTH)?,
-            });
+            let text = self.gathered.health.as_deref();
+            let text = text.ok_or_else(|| self.gathered.missing(layout::CLUSTER_HEALTH))?;
+            return Ok(vec![Shown::Data(text.into())]);
         }
-        let unreadable = |error: &dyn std::error::Error| {
-            CliError::new("the cluster's health in the archive cannot be read").details([error.to_string()])
+        let health = health(self.gathered)?.unwrap_or_default();
+        let text = if self.mode == ResultsMode::Report {
+            health_report(&health)
+        } else {
+            yaml::to_string(&health).map_err(|error| {
+                CliError::new("the cluster's health in the archive cannot be written").details([error.to_string()])
+            })?
         };
-        let health: Health = match &text {
-            Some(text) => serde_json::from_slice(text).map_err(|error| unreadable(&error))?,
-            None => Health::default(),
-        };
-        if self.mode == ResultsMode::Report {
-            return self.printer.data(health_report(&health).as_bytes());
-        }
-        self.printer
-            .data(yaml::to_string(&health).map_err(|error| unreadable(&error))?.as_bytes())
+        Ok(vec![Shown::Data(text.into_bytes().into())])
     }
 }
 
-fn parse(name: &str, text: &[u8]) -> Result<Item, CliError> {
-    from_yaml(&String::from_utf8_lossy(text))
-        .map_err(|error| CliError::new(format!("the results of plugin `{name}` cannot be read")).caused_by(&error))
+/// What is printed: data, or the file whose turn it is behind its prefix.
+enum Shown<'a> {
+    Data(std::borrow::Cow<'a, [u8]>),
+    File(&'a str),
+}
+
+fn copy(content: &mut dyn Read, printer: &Printer, failed: &mut Option<CliError>) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let length = content.read(&mut piece)?;
+        if length == 0 || printer.is_broken() {
+            return Ok(());
+        }
+        if let Err(error) = printer.data(&piece[..length]) {
+            *failed = Some(error);
+            return Ok(());
+        }
+    }
 }
 
 /// Line breaks and tabs as such.
 fn readable(text: &str) -> String {
     text.replace("\\n", "\n").replace("\\t", "\t")
-}
-
-fn children(root: &Item) -> String {
-    let names: Vec<&str> = root.items.iter().take(10).map(|item| item.name.as_str()).collect();
-    names.join(", ")
 }

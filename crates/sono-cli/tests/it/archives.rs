@@ -1,6 +1,9 @@
 //! `results` on archives of real runs, and on what is none.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use serde_json::Value;
 
@@ -141,4 +144,155 @@ fn the_exit_code_tells_the_outcome_when_asked_for() {
     assert_eq!(failed, 3);
     assert_eq!(code("results-4-e2e-failures.tar.gz", &["-p", "e2e"]), Some(0));
     assert_eq!(code("run-quick-k8s-1.37.tar.gz", &["--exit-code"]), Some(0));
+}
+
+/// An archive of a run with a plugin of each kind, as a directory and as a tarball; `unsorted` with its directories in
+/// another order than both programs write them.
+fn made(directory: &Path) -> [PathBuf; 3] {
+    let files = [
+        ("meta/info.json", r#"{"plugins":["ds","junit"]}"#),
+        (
+            "meta/clusterhealth.json",
+            r#"{"node_health":{"total_nodes":1,"healthy_nodes":1},"pod_health":{"total_nodes":0,"healthy_nodes":0},"api_version":"v1.37.2","error_summary":{"Warnings":{"podlogs/a/b/logs/c.txt":2},"Errors":{"podlogs/a/b/logs/c.txt":1}}}"#,
+        ),
+        ("meta/config.json", r#"{"UUID":"4f2a"}"#),
+        ("plugins/ds/results/n1/out", "from n1\n"),
+        ("plugins/ds/results/n2/out", "from n2\n"),
+        (
+            "plugins/ds/sonobuoy_results.yaml",
+            // In another order than the files are in the archive.
+            "name: ds\nstatus: passed\nmeta:\n  type: summary\nitems:\n- name: n2\n  status: passed\n  meta:\n    type: node\n  items:\n  - name: out\n    status: passed\n    meta:\n      file: results/n2/out\n- name: n1\n  status: passed\n  meta:\n    type: node\n  items:\n  - name: out\n    status: passed\n    meta:\n      file: results/n1/out\n",
+        ),
+        (
+            "plugins/junit/sonobuoy_results.yaml",
+            "name: junit\nstatus: failed\nmeta:\n  type: summary\nitems:\n- name: j.xml\n  status: failed\n  items:\n  - name: '[It] works'\n    status: passed\n  - name: breaks\n    status: failed\n    details:\n      failure: |-\n        first line\n        second\n  - name: later\n    status: skipped\n",
+        ),
+    ];
+    let run = directory.join("run");
+    for (name, text) in files {
+        let path = run.join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+    let sorted = directory.join("run.tar.gz");
+    let file = fs_err::File::create(&sorted).unwrap();
+    sono_bundle::pack_directory(&run, file, &[], 6).unwrap();
+    let unsorted = directory.join("unsorted.tar.gz");
+    let packed = std::process::Command::new("tar")
+        .arg("-C")
+        .arg(&run)
+        .arg("-czf")
+        .arg(&unsorted)
+        .args(["./plugins/junit", "./plugins/ds", "./meta"])
+        .status();
+    assert!(packed.unwrap().success());
+    [run, sorted, unsorted]
+}
+
+/// The same output for directory and tarballs.
+fn check(arguments: &[&str], expected: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    for path in made(directory.path()) {
+        let said = sono(
+            directory.path(),
+            &[&["results", path.to_str().unwrap()], arguments].concat(),
+        );
+        assert_eq!(
+            (said.stdout.as_str(), said.stderr.as_str(), said.code),
+            (expected, "", 0),
+            "{arguments:?}: {}",
+            path.display()
+        );
+    }
+}
+
+/// BUG 34: the files of all nodes come in one pass, whatever their order; BUG 43: directories are read as archives are.
+#[test]
+fn files_of_items_are_printed_in_the_order_of_the_tree() {
+    check(
+        &["--mode", "detailed", "-p", "ds"],
+        "ds|n2|out from n2\nds|n1|out from n1\n",
+    );
+    check(
+        &["--mode", "detailed", "-p", "ds", "--skip-prefix"],
+        "from n2\nfrom n1\n",
+    );
+    check(&["--mode", "detailed", "-p", "ds", "--node", "n1"], "n1|out from n1\n");
+    check(
+        &["--mode", "detailed", "--status", "failed"],
+        "\n{\"name\":\"breaks\",\"status\":\"failed\",\"meta\":{\"path\":\"junit|j.xml\"},\"details\":{\"failure\":\"first line\\nsecond\"}}\n\n{\"node_health\":{\"total_nodes\":1,\"healthy_nodes\":1},\"pod_health\":{\"total_nodes\":0,\"healthy_nodes\":0},\"api_version\":\"v1.37.2\",\"error_summary\":{\"Warnings\":{\"podlogs/a/b/logs/c.txt\":2},\"Errors\":{\"podlogs/a/b/logs/c.txt\":1}}}",
+    );
+}
+
+/// BUG 42: the order is the same every time, that of the categories of log lines too.
+#[test]
+fn the_report_is_the_text_that_scripts_know() {
+    check(
+        &[],
+        "Plugin: ds\nStatus: passed\nTotal: 2\nPassed: 2\nFailed: 0\nSkipped: 0\n\nPlugin: junit\nStatus: failed\nTotal: 3\nPassed: 1\nFailed: 1\nSkipped: 1\n\nFailed tests:\nbreaks\n\nRun Details:\nAPI Server version: v1.37.2\nNode health: 1/1 (100%)\nErrors detected in files:\nErrors:\n1 podlogs/a/b/logs/c.txt\nWarnings:\n2 podlogs/a/b/logs/c.txt\n",
+    );
+    check(
+        &["-p", "junit", "--name", "^(breaks|later)$"],
+        "Plugin: junit\nStatus: failed\nTotal: 2\nPassed: 0\nFailed: 1\nSkipped: 1\n\nFailed tests:\nbreaks\n",
+    );
+    check(
+        &["-p", "sonobuoy", "--mode", "dump"],
+        "node_health:\n  total_nodes: 1\n  healthy_nodes: 1\npod_health:\n  total_nodes: 0\n  healthy_nodes: 0\napi_version: v1.37.2\nerror_summary:\n  Errors:\n    podlogs/a/b/logs/c.txt: 1\n  Warnings:\n    podlogs/a/b/logs/c.txt: 2\n",
+    );
+}
+
+/// BUG 53: what was skipped is apart from what was run.
+#[test]
+fn the_same_as_documents() {
+    check(
+        &["-o", "table"],
+        "run 4f2a   failed   v1.37.2, 1 node
+
+ds        passed    2 run: 2 passed
+junit     failed    2 run: 1 passed, 1 failed   (1 skipped)
+  ✗ breaks
+      first line
+      second
+cluster   healthy   1/1 nodes ready, 0/0 pods ready; 1 error in 1 log, 2 warnings in 1 log
+",
+    );
+    check(
+        &["-o", "json", "--skip-passed", "-p", "junit"],
+        "{\"run\":\"4f2a\",\"status\":\"failed\",\"plugins\":[{\"plugin\":\"junit\",\"name\":\"junit\",\"status\":\"failed\",\"counts\":{\"failed\":1},\"items\":[{\"path\":[\"j.xml\"],\"name\":\"breaks\",\"status\":\"failed\",\"details\":{\"failure\":\"first line\\nsecond\"}}]}]}\n",
+    );
+    check(
+        &["-o", "yaml", "--name", "later"],
+        "run: 4f2a\nstatus: failed\nplugins:\n- plugin: ds\n  name: ds\n  status: passed\n  counts: {}\n  items: []\n- plugin: junit\n  name: junit\n  status: failed\n  counts:\n    skipped: 1\n  items:\n  - path:\n    - j.xml\n    name: later\n    status: skipped\nhealth:\n  node_health:\n    total_nodes: 1\n    healthy_nodes: 1\n  pod_health:\n    total_nodes: 0\n    healthy_nodes: 0\n  api_version: v1.37.2\n  error_summary:\n    Errors:\n      podlogs/a/b/logs/c.txt: 1\n    Warnings:\n      podlogs/a/b/logs/c.txt: 2\n",
+    );
+    check(
+        &["-o", "junit", "-p", "junit"],
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"junit\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\">\n    <testcase classname=\"junit|j.xml\" name=\"works\"/>\n    <testcase classname=\"junit|j.xml\" name=\"breaks\"><failure type=\"failed\" message=\"first line\">first line&#10;second</failure></testcase>\n    <testcase classname=\"junit|j.xml\" name=\"later\"><skipped/></testcase>\n  </testsuite>\n</testsuites>\n",
+    );
+}
+
+/// BUG 43: archives of the first versions do not say which plugins were run, and plugins had other names.
+#[test]
+fn an_archive_that_names_no_plugins() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run/plugins/systemd_logs");
+    fs_err::create_dir_all(&run).unwrap();
+    fs_err::write(
+        run.join("sonobuoy_results.yaml"),
+        "name: systemd_logs\nstatus: passed\nitems:\n- name: n1\n  status: passed\n",
+    )
+    .unwrap();
+    let said = sono(directory.path(), &["results", "run"]);
+    assert_eq!(
+        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (
+            0,
+            "Plugin: systemd_logs\nStatus: passed\nTotal: 1\nPassed: 1\nFailed: 0\nSkipped: 0\n\nRun Details:\nAPI Server version: \nNode health: 0/0\n",
+            ""
+        )
+    );
+    assert_eq!(
+        sono(directory.path(), &["results", "run", "--name", "("]).code,
+        1,
+        "a bad expression is an error"
+    );
 }

@@ -12,15 +12,20 @@ use sono_types::{Item, yaml};
 use super::scalars::{self, Line};
 
 /// How deep items may stand in each other; the general reader judges deeper ones.
-const MAX_DEPTH: usize = 60;
+pub(super) const MAX_DEPTH: usize = 60;
 
 /// The tree, or nothing where the text is of any other shape than the expected one, a broken one included.
 pub(super) fn read(text: &str) -> Option<Item> {
+    read_part(text, 0)
+}
+
+/// The same for the text of one item whose first key stands at the start and the others on lines indented by `indent`.
+pub(super) fn read_part(text: &str, indent: usize) -> Option<Item> {
     if !text.ends_with('\n') || !is_plain_text(text.as_bytes()) {
         return None;
     }
     let mut reader = Reader { rest: text };
-    let item = reader.item(0, 0)?;
+    let item = reader.item(indent, 0)?;
     reader.rest.is_empty().then_some(item)
 }
 

@@ -9,6 +9,7 @@ use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{Leaf, visit_leaves};
 
 fn nasty_text() -> impl Strategy<Value = String> {
     let parts = select(vec![
@@ -236,7 +237,35 @@ fn go_yaml(item: &Item, indent: usize, style: u8, folds: u32, lines: &mut Vec<St
     }
 }
 
+/// Leaves with the names above them and their file, and the root without its children.
+type Leaves = (Vec<(Vec<String>, Item, Option<String>)>, Item);
+
+fn streamed(text: &str) -> Option<Leaves> {
+    let mut leaves = Vec::new();
+    let root = stream_leaves(&mut text.as_bytes(), &mut |leaf| leaves.push(owned(leaf))).unwrap()?;
+    Some((leaves, root))
+}
+
+fn owned(leaf: Leaf<'_>) -> (Vec<String>, Item, Option<String>) {
+    let path = leaf.path.iter().map(ToString::to_string).collect();
+    (path, leaf.item.clone(), leaf.file.map(str::to_owned))
+}
+
+fn leaves_of(root: Item) -> Leaves {
+    let mut leaves = Vec::new();
+    visit_leaves(&root, &mut |leaf| leaves.push(owned(leaf)));
+    let root = Item {
+        items: Vec::new(),
+        ..root
+    };
+    (leaves, root)
+}
+
+/// Whether the text is read directly. All who read it read the same.
 fn check(text: &str) -> Result<bool, TestCaseError> {
+    if let Some(leaves) = streamed(text) {
+        prop_assert_eq!(Ok(leaves), from_any_yaml(text).map(leaves_of), "{:?}", text);
+    }
     let Some(item) = direct::read(text) else {
         return Ok(false);
     };
@@ -250,7 +279,8 @@ proptest! {
     #[test]
     fn what_we_write_is_read_alike(item in items()) {
         let text = to_yaml(&item);
-        check(&text)?;
+        let is_direct = check(&text)?;
+        prop_assert_eq!(streamed(&text).is_some(), is_direct, "{}", text);
         prop_assert_eq!(from_yaml(&text), Ok(item), "{}", text);
     }
 
@@ -321,6 +351,27 @@ fn the_usual_shapes_are_read_directly() {
     });
     assert_eq!(direct::read(text).map(|item| json!(item)), Some(expected));
     assert!(check(text).unwrap());
+    assert!(streamed(text).is_some());
+}
+
+/// A tree is not streamed where one of its items says something behind those below it, or where their lines tell
+/// another story than their indentation.
+#[test]
+fn what_cannot_be_streamed_is_not() {
+    for text in [
+        "name: a\nitems:\n- name: b\nstatus: passed\n",
+        "name: a\nitems:\n- name: b\n  items:\n  - name: c\n  status: passed\n",
+        "items:\n  - name: b\n",
+        "name: a\nitems:\n  - name: b\n - name: c\n",
+        "name: a\nitems:\n- name: b\n  - name: c\n",
+        "name: a\nitems:\n- items:\n  - name: c\n",
+        "name: a\nitems:\n-\n  name: c\n",
+        "name: a\nitems:\n",
+        "name: a",
+        "",
+    ] {
+        assert_eq!(streamed(text), None, "{text:?}");
+    }
 }
 
 #[test]
@@ -391,6 +442,7 @@ fn trees_of_real_archives() {
             let mut text = String::new();
             std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
             assert!(check(&text).unwrap(), "{}: {}", path.display(), name.display());
+            assert!(streamed(&text).is_some(), "{}: {}", path.display(), name.display());
             let ours = to_yaml(&from_yaml(&text).unwrap());
             assert!(
                 check(&ours).unwrap(),

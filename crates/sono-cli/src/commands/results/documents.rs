@@ -1,0 +1,132 @@
+//! The whole archive as one document.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sono_bundle::Bundle;
+use sono_results::{Health, junit_report};
+use sono_types::{constants::HEALTH_PLUGIN, yaml};
+
+use super::{
+    gather::{Gathered, LeafDocument, Part},
+    health, statuses,
+};
+use crate::{
+    args::ResultsOutput,
+    error::CliError,
+    judgement,
+    output::Printer,
+    view::archive::{self, Overview, PluginOverview},
+};
+
+/// Prints it, and returns what could not be shown.
+pub(super) fn print(
+    bundle: &Bundle,
+    gathered: &Gathered,
+    output: ResultsOutput,
+    printer: &Printer,
+) -> Result<Vec<CliError>, CliError> {
+    let mut failures: Vec<CliError> = Vec::new();
+    let plugins: Vec<_> = gathered
+        .names
+        .iter()
+        .filter(|name| *name != HEALTH_PLUGIN)
+        .filter_map(|name| match gathered.plugin(name) {
+            Ok(plugin) => Some((name.as_str(), plugin)),
+            Err(error) => {
+                failures.push(error);
+                None
+            }
+        })
+        .collect();
+    let health = health(gathered).unwrap_or_else(|error| {
+        failures.push(error);
+        None
+    });
+    let status = judgement::word_for_results(statuses(gathered));
+    match output {
+        ResultsOutput::Table | ResultsOutput::Markdown => {
+            let plugins = plugins.iter().filter_map(|(name, plugin)| match &plugin.part {
+                Part::Summary(summary, listed) => Some(PluginOverview {
+                    name,
+                    summary,
+                    listed: listed.as_deref().unwrap_or_default(),
+                }),
+                _ => None,
+            });
+            let overview = Overview {
+                run: gathered.run.as_deref(),
+                status,
+                plugins: plugins.collect(),
+                health: health.as_ref(),
+            };
+            if output == ResultsOutput::Markdown {
+                printer.data(archive::markdown(&overview).as_bytes())?;
+            } else {
+                printer.styled(&archive::table(&overview, printer.is_screen()))?;
+                if printer.is_screen() && overview.has_failures() {
+                    let path = bundle.path().display();
+                    printer.note(&format!(
+                        "hint: sono results {path} --skip-passed -o json has all that is known"
+                    ));
+                }
+            }
+        }
+        ResultsOutput::Junit => {
+            let suites = plugins.iter().filter_map(|(name, plugin)| match &plugin.part {
+                Part::Junit(suite) => Some((*name, suite)),
+                _ => None,
+            });
+            printer.data(junit_report(suites).as_bytes())?;
+        }
+        ResultsOutput::Json | ResultsOutput::Yaml => {
+            let plugins = plugins.iter().filter_map(|(name, plugin)| match &plugin.part {
+                Part::Leaves(counts, items) => Some(PluginDocument {
+                    plugin: name,
+                    name: &plugin.root.name,
+                    status: &plugin.root.status,
+                    counts,
+                    items,
+                }),
+                _ => None,
+            });
+            let document = Document {
+                run: gathered.run.as_deref(),
+                status,
+                plugins: plugins.collect(),
+                health: health.as_ref(),
+            };
+            let unwritable = |error: String| CliError::new("the results cannot be written").details([error]);
+            let mut text = if output == ResultsOutput::Json {
+                serde_json::to_string(&document).map_err(|error| unwritable(error.to_string()))?
+            } else {
+                yaml::to_string(&document).map_err(|error| unwritable(error.to_string()))?
+            };
+            if !text.ends_with('\n') {
+                text.push('\n');
+            }
+            printer.data(text.as_bytes())?;
+        }
+    }
+    Ok(failures)
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a str>,
+    status: &'a str,
+    plugins: Vec<PluginDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<&'a Health>,
+}
+
+#[derive(Serialize)]
+struct PluginDocument<'a> {
+    plugin: &'a str,
+    /// The item that was chosen with --node, or the plugin again.
+    name: &'a str,
+    status: &'a str,
+    counts: &'a BTreeMap<String, u64>,
+    items: &'a [LeafDocument],
+}

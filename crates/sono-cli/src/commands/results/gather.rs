@@ -1,0 +1,397 @@
+//! What is wanted of an archive, in one pass over it: of a tree of results its leaves one by one, and no more of the
+//! archive than it takes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, BufReader, Read},
+    ops::ControlFlow,
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sono_bundle::{Bundle, ReadError};
+use sono_results::{
+    DetailedLine, JunitSuite, Leaf, Selection, Summary, Tally, detailed_line, from_yaml, stream_leaves, visit_leaves,
+};
+use sono_types::{Item, constants::HEALTH_PLUGIN, layout};
+
+use crate::error::CliError;
+
+/// Bytes of one file that are held in memory.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+/// Bytes that are read at once.
+const PIECE: usize = 32 << 10;
+
+/// What is wanted.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    /// Only this plugin.
+    pub(super) plugin: Option<&'a str>,
+    /// Only what is below the item of that name.
+    pub(super) node: Option<&'a str>,
+    /// Which leaves.
+    pub(super) selection: &'a Selection,
+    /// What of them.
+    pub(super) part: PartKind,
+    /// The run's identity too.
+    pub(super) run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartKind {
+    Text,
+    Tally,
+    Pieces,
+    Summary,
+    Leaves,
+    Junit,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    archive: PathBuf,
+    /// In the order in which they are shown.
+    pub(super) names: Vec<String>,
+    plugins: BTreeMap<String, Result<Plugin, CliError>>,
+    /// `meta/clusterhealth.json`
+    pub(super) health: Option<Vec<u8>>,
+    /// The run's UUID.
+    pub(super) run: Option<String>,
+}
+
+impl Gathered {
+    /// A plugin, or why it cannot be shown.
+    pub(super) fn plugin(&self, name: &str) -> Result<&Plugin, CliError> {
+        match self.plugins.get(name) {
+            Some(Ok(plugin)) => Ok(plugin),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(self.missing(&layout::results_file_named(name))),
+        }
+    }
+
+    pub(super) fn missing(&self, file: &str) -> CliError {
+        CliError::new(format!("cannot read `{}`", self.archive.display()))
+            .details([format!("failed to find file \"{file}\" in archive")])
+    }
+}
+
+/// One plugin, or the part of its tree that is wanted.
+#[derive(Debug)]
+pub(super) struct Plugin {
+    /// Without what is below it.
+    pub(super) root: Item,
+    pub(super) part: Part,
+}
+
+#[derive(Debug)]
+pub(super) enum Part {
+    Text(Vec<u8>),
+    Tally(Tally),
+    Pieces(Vec<Piece>),
+    /// With statuses and names, where leaves of a kind were asked for.
+    Summary(Summary, Option<Vec<(String, String)>>),
+    Leaves(BTreeMap<String, u64>, Vec<LeafDocument>),
+    Junit(JunitSuite),
+}
+
+/// A piece of the detailed view.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Lines as they are.
+    Data(String),
+    /// A file of the archive, and what stands in front of it.
+    File { prefix: String, path: String },
+}
+
+/// A leaf in a document.
+#[derive(Debug, Serialize)]
+pub(super) struct LeafDocument {
+    path: Vec<String>,
+    name: String,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    meta: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    details: BTreeMap<String, Value>,
+}
+
+impl Part {
+    fn new(asked: &Asked<'_>) -> Self {
+        match asked.part {
+            PartKind::Text => Self::Text(Vec::new()),
+            PartKind::Tally => Self::Tally(Tally::default()),
+            PartKind::Pieces => Self::Pieces(Vec::new()),
+            PartKind::Summary => {
+                let Selection { name, statuses, .. } = asked.selection;
+                let listed = (name.is_some() || !statuses.is_empty()).then(Vec::new);
+                Self::Summary(Summary::default(), listed)
+            }
+            PartKind::Leaves => Self::Leaves(BTreeMap::new(), Vec::new()),
+            PartKind::Junit => Self::Junit(JunitSuite::default()),
+        }
+    }
+
+    fn add(&mut self, plugin: &str, leaf: Leaf<'_>) {
+        match self {
+            Self::Text(_) => {}
+            Self::Tally(tally) => tally.add(leaf.item),
+            Self::Pieces(pieces) => match detailed_line(leaf, plugin) {
+                DetailedLine::File { prefix, path } => pieces.push(Piece::File { prefix, path }),
+                DetailedLine::Json(line) => {
+                    if let Some(Piece::Data(text)) = pieces.last_mut() {
+                        text.push_str(&line);
+                        text.push('\n');
+                    } else {
+                        pieces.push(Piece::Data(line + "\n"));
+                    }
+                }
+            },
+            Self::Summary(summary, listed) => {
+                summary.add(leaf);
+                if let Some(listed) = listed {
+                    listed.push((leaf.item.status.clone(), leaf.item.name.clone()));
+                }
+            }
+            Self::Leaves(counts, leaves) => {
+                let Item {
+                    name,
+                    status,
+                    meta,
+                    details,
+                    items: _,
+                } = leaf.item;
+                *counts.entry(status.clone()).or_default() += 1;
+                leaves.push(LeafDocument {
+                    path: leaf.path.iter().skip(1).map(ToString::to_string).collect(),
+                    name: name.clone(),
+                    status: status.clone(),
+                    file: leaf.file.map(str::to_owned),
+                    meta: meta.clone(),
+                    details: details.clone(),
+                });
+            }
+            Self::Junit(suite) => suite.add(leaf),
+        }
+    }
+}
+
+/// Reads the archive up to where all that is wanted is known.
+pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, CliError> {
+    let mut pass = Pass {
+        asked,
+        found: Gathered {
+            archive: bundle.path().to_path_buf(),
+            ..Gathered::default()
+        },
+        info: asked.plugin.map(|plugin| vec![plugin.to_owned()]),
+        folders: BTreeSet::new(),
+        again: Vec::new(),
+        saw_meta: false,
+        left_meta: false,
+    };
+    bundle
+        .visit(&mut |name, content| pass.file(name, content))
+        .map_err(|error| unreadable(bundle, &error))?;
+    for name in std::mem::take(&mut pass.again) {
+        let text = bundle.read(&layout::results_file_named(&name));
+        let text = text.map_err(|error| unreadable(bundle, &error))?.unwrap_or_default();
+        let plugin = pass.whole(&name, &String::from_utf8_lossy(&text));
+        pass.found.plugins.insert(name, plugin);
+    }
+    let Pass {
+        mut found,
+        info,
+        folders,
+        ..
+    } = pass;
+    found.names = match info {
+        Some(names) if !names.is_empty() => names,
+        // Archives of the first versions do not say which plugins were run.
+        _ => folders.into_iter().collect(),
+    };
+    if found.names.is_empty() {
+        return Err(CliError::new(format!("`{}` has no results of plugins", bundle.path().display())).hint(
+            "it should have come from sono retrieve or sonobuoy retrieve; a plugin's own results are shown by other programs",
+        ));
+    }
+    if asked.plugin.is_none() {
+        found.names.push(HEALTH_PLUGIN.to_owned());
+    }
+    Ok(found)
+}
+
+fn unreadable(bundle: &Bundle, error: &ReadError) -> CliError {
+    let what = match error {
+        // The error behind it says what is wrong with it.
+        ReadError::Archive { .. } => format!("cannot read `{}`", bundle.path().display()),
+        error => error.to_string(),
+    };
+    CliError::new(what).caused_by(error)
+}
+
+struct Pass<'a> {
+    asked: &'a Asked<'a>,
+    found: Gathered,
+    /// The plugins that there should be.
+    info: Option<Vec<String>>,
+    /// Those that have a folder.
+    folders: BTreeSet<String>,
+    /// Those whose results have to be read by the general reader.
+    again: Vec<String>,
+    saw_meta: bool,
+    left_meta: bool,
+}
+
+impl Pass<'_> {
+    fn file(&mut self, name: &str, content: &mut dyn Read) -> io::Result<ControlFlow<()>> {
+        let in_meta = name.starts_with("meta/");
+        self.saw_meta |= in_meta;
+        self.left_meta |= self.saw_meta && !in_meta;
+        if name == layout::INFO && self.info.is_none() {
+            self.info = Some(info(&limited(content)?));
+        } else if name == layout::CLUSTER_HEALTH && self.wants_health() {
+            self.found.health = Some(limited(content)?);
+        } else if name == layout::CONFIG && self.asked.run {
+            self.found.run = uuid(&limited(content)?);
+        } else if let Some(plugin) = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/')) {
+            self.plugin_file(plugin.0, name, content)?;
+        }
+        Ok(if self.is_done() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn plugin_file(&mut self, plugin: &str, name: &str, content: &mut dyn Read) -> io::Result<()> {
+        if !self.folders.contains(plugin) {
+            self.folders.insert(plugin.to_owned());
+        }
+        let asked = self.asked.plugin.is_none_or(|asked| asked == plugin);
+        if !asked || self.found.plugins.contains_key(plugin) || name != layout::results_file_named(plugin) {
+            return Ok(());
+        }
+        let mut content = content.take(MAX_FILE_BYTES);
+        if self.asked.part == PartKind::Text {
+            let mut text = Vec::new();
+            content.read_to_end(&mut text)?;
+            let plugin_found = Plugin {
+                root: Item::default(),
+                part: Part::Text(text),
+            };
+            self.found.plugins.insert(plugin.to_owned(), Ok(plugin_found));
+            return Ok(());
+        }
+        let mut part = Part::new(self.asked);
+        // Whether an item has the wanted name is known only when it is reached, and all below it is wanted then.
+        let streamed = match self.asked.node {
+            Some(_) => None,
+            None => stream_leaves(&mut BufReader::with_capacity(PIECE, content), &mut |leaf| {
+                if self.asked.selection.wants(leaf.item) {
+                    part.add(plugin, leaf);
+                }
+            })?,
+        };
+        match streamed {
+            Some(root) => {
+                self.found
+                    .plugins
+                    .insert(plugin.to_owned(), Ok(Plugin::finished(root, part)));
+            }
+            None => self.again.push(plugin.to_owned()),
+        }
+        Ok(())
+    }
+
+    /// The same from the whole tree in memory.
+    fn whole(&self, plugin: &str, text: &str) -> Result<Plugin, CliError> {
+        let root = from_yaml(text).map_err(|error| {
+            CliError::new(format!("the results of plugin `{plugin}` cannot be read")).caused_by(&error)
+        })?;
+        let item = match self.asked.node {
+            None => &root,
+            Some(node) => root.find(node).ok_or_else(|| {
+                CliError::new(format!(
+                    "node named \"{node}\" not found in the results of plugin `{plugin}`"
+                ))
+                .hint(format!("there are: {}", children(&root)))
+            })?,
+        };
+        let mut part = Part::new(self.asked);
+        visit_leaves(item, &mut |leaf| {
+            if self.asked.selection.wants(leaf.item) {
+                part.add(plugin, leaf);
+            }
+        });
+        let head = Item {
+            name: item.name.clone(),
+            status: item.status.clone(),
+            ..Item::default()
+        };
+        Ok(Plugin::finished(head, part))
+    }
+
+    fn wants_health(&self) -> bool {
+        self.asked.plugin.is_none_or(|plugin| plugin == HEALTH_PLUGIN)
+    }
+
+    /// Entries of one directory stand together in an archive: what is optional and not there by the end of its directory
+    /// does not come any more.
+    fn is_done(&self) -> bool {
+        let Some(names) = self.info.as_ref().filter(|names| !names.is_empty()) else {
+            return false;
+        };
+        let health = !self.wants_health() || self.found.health.is_some() || self.left_meta;
+        let run = !self.asked.run || self.found.run.is_some() || self.left_meta;
+        let has = |name: &String| self.found.plugins.contains_key(name) || self.again.contains(name);
+        health && run && names.iter().filter(|name| *name != HEALTH_PLUGIN).all(has)
+    }
+}
+
+impl Plugin {
+    fn finished(root: Item, part: Part) -> Self {
+        let part = match part {
+            Part::Summary(summary, listed) => Part::Summary(
+                Summary {
+                    name: root.name.clone(),
+                    status: root.status.clone(),
+                    ..summary
+                },
+                listed,
+            ),
+            part => part,
+        };
+        Self { root, part }
+    }
+}
+
+/// The names in `meta/info.json`; none where it is of no use.
+fn info(text: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Info {
+        plugins: Option<Vec<String>>,
+    }
+    let info: Option<Info> = serde_json::from_slice(text).ok();
+    info.and_then(|info| info.plugins).unwrap_or_default()
+}
+
+fn uuid(text: &[u8]) -> Option<String> {
+    let config: Value = serde_json::from_slice(text).ok()?;
+    let uuid = config.get("UUID")?.as_str()?;
+    (!uuid.is_empty()).then(|| uuid.to_owned())
+}
+
+fn limited(content: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    content.take(MAX_FILE_BYTES).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn children(root: &Item) -> String {
+    let names: Vec<&str> = root.items.iter().take(10).map(|item| item.name.as_str()).collect();
+    names.join(", ")
+}

@@ -1,0 +1,195 @@
+//! What an archive says, for people: the verdict first, then the evidence. Pure.
+
+mod markdown;
+
+use sono_results::{Failure, Health, Summary};
+use sono_types::item;
+
+use super::words::grouped;
+use crate::output::Tone;
+
+pub(crate) use markdown::markdown;
+
+/// Failures of one plugin that are shown with their reasons; of the others only how many there are.
+const SHOWN: usize = 200;
+
+/// What is shown of an archive.
+#[derive(Debug)]
+pub(crate) struct Overview<'a> {
+    /// The run's UUID.
+    pub(crate) run: Option<&'a str>,
+    /// The verdict on all plugins.
+    pub(crate) status: &'a str,
+    pub(crate) plugins: Vec<PluginOverview<'a>>,
+    pub(crate) health: Option<&'a Health>,
+}
+
+/// One plugin.
+#[derive(Debug)]
+pub(crate) struct PluginOverview<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) summary: &'a Summary,
+    /// Statuses and names of items that were asked for.
+    pub(crate) listed: &'a [(String, String)],
+}
+
+impl Overview<'_> {
+    pub(crate) fn has_failures(&self) -> bool {
+        self.plugins.iter().any(|plugin| !plugin.summary.failures.is_empty())
+    }
+
+    /// `v1.37.2, 3 nodes`
+    fn cluster(&self) -> String {
+        let Some(health) = self.health else {
+            return String::new();
+        };
+        let nodes = match health.node_health.total_nodes {
+            0 => None,
+            1 => Some("1 node".to_owned()),
+            number => Some(format!("{number} nodes")),
+        };
+        let version = Some(health.api_version.clone()).filter(|version| !version.is_empty());
+        version.into_iter().chain(nodes).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Words about the cluster: whether it is well, and what is counted.
+fn cluster_line(health: &Health) -> (&'static str, String) {
+    let Health {
+        node_health,
+        pod_health,
+        api_version: _,
+        error_summary,
+    } = health;
+    let well =
+        node_health.healthy_nodes == node_health.total_nodes && pod_health.healthy_nodes == pod_health.total_nodes;
+    let mut text = format!(
+        "{}/{} nodes ready, {}/{} pods ready",
+        node_health.healthy_nodes, node_health.total_nodes, pod_health.healthy_nodes, pod_health.total_nodes
+    );
+    let counts: Vec<String> = error_summary
+        .iter()
+        .map(|(class, files)| {
+            let lines: u64 = files.values().sum();
+            let class = class.to_lowercase();
+            let class = if lines == 1 {
+                class.trim_end_matches('s')
+            } else {
+                &class
+            };
+            let logs = if files.len() == 1 { "log" } else { "logs" };
+            format!("{lines} {class} in {} {logs}", files.len())
+        })
+        .collect();
+    if !counts.is_empty() {
+        text = format!("{text}; {}", counts.join(", "));
+    }
+    (if well { "healthy" } else { "not healthy" }, text)
+}
+
+/// `414 run: 412 passed, 2 failed   (2,799 skipped)`
+fn counts(summary: &Summary, number: &dyn Fn(u64) -> String) -> String {
+    let Summary {
+        passed,
+        failed,
+        skipped,
+        other,
+        ..
+    } = summary;
+    let run = passed + failed + other.values().sum::<u64>();
+    let mut parts = Vec::new();
+    for (word, count) in [(item::status::PASSED, passed), (item::status::FAILED, failed)] {
+        if *count > 0 {
+            parts.push(format!("{} {word}", number(*count)));
+        }
+    }
+    for (word, count) in other {
+        let word = if word.is_empty() { "without status" } else { word };
+        parts.push(format!("{} {word}", number(*count)));
+    }
+    let mut text = format!("{} run", number(run));
+    if !parts.is_empty() {
+        text = format!("{text}: {}", parts.join(", "));
+    }
+    if *skipped > 0 {
+        text = format!("{text}   ({} skipped)", number(*skipped));
+    }
+    text
+}
+
+fn tone(status: &str) -> Tone {
+    match status {
+        item::status::PASSED | "healthy" => Tone::Good,
+        item::status::FAILED | item::status::TIMEOUT => Tone::Bad,
+        _ => Tone::Plain,
+    }
+}
+
+/// The screen of `sono results`. `for_people`: with separators in large numbers.
+pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> String {
+    let number = |count: u64| {
+        if for_people { grouped(count) } else { count.to_string() }
+    };
+    let run = overview
+        .run
+        .map_or_else(|| "run".to_owned(), |run| format!("run {run}"));
+    let mut first = format!("{run}   {}", tone(overview.status).paint(overview.status));
+    let cluster = overview.cluster();
+    if !cluster.is_empty() {
+        first = format!("{first}   {cluster}");
+    }
+    let mut lines = vec![first, String::new()];
+    let health = overview.health.map(cluster_line);
+    let names = overview
+        .plugins
+        .iter()
+        .map(|plugin| plugin.name.chars().count())
+        .chain(["cluster".len()]);
+    let width = names.max().unwrap_or_default();
+    let words = overview
+        .plugins
+        .iter()
+        .map(|plugin| plugin.summary.status.chars().count());
+    let words = words.chain(health.iter().map(|(word, _)| word.len()));
+    let word_width = words.max().unwrap_or_default();
+    let row = |name: &str, word: &str, text: &str| {
+        let gap = " ".repeat(word_width.saturating_sub(word.chars().count()));
+        format!("{name:<width$}   {}{gap}   {text}", tone(word).paint(word))
+    };
+    for PluginOverview { name, summary, listed } in &overview.plugins {
+        lines.push(row(name, &summary.status, &counts(summary, &number)));
+        if listed.is_empty() {
+            lines.extend(summary.failures.iter().take(SHOWN).flat_map(failure));
+            if let Some(more) = summary.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+                lines.push(format!("  … and {} more", number(more as u64)));
+            }
+        } else {
+            lines.extend(
+                listed
+                    .iter()
+                    .map(|(status, name)| format!("  {} {}   {status}", mark(status), name.trim())),
+            );
+        }
+    }
+    if let Some((word, text)) = health {
+        lines.push(row("cluster", word, &text));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn mark(status: &str) -> String {
+    match status {
+        item::status::PASSED => Tone::Good.paint("✓"),
+        item::status::FAILED | item::status::TIMEOUT => Tone::Bad.paint("✗"),
+        _ => "-".to_owned(),
+    }
+}
+
+fn failure(failure: &Failure) -> Vec<String> {
+    let mut lines = vec![format!("  {} {}", Tone::Bad.paint("✗"), failure.name)];
+    lines.extend(failure.message_first_lines.iter().map(|line| format!("      {line}")));
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+
+fn summary() -> Summary {
+    Summary {
+        name: "e2e".to_owned(),
+        status: "failed".to_owned(),
+        passed: 412,
+        failed: 2,
+        skipped: 2799,
+        other: BTreeMap::new(),
+        failures: vec![
+            Failure {
+                name: "[sig-network] Proxy should `proxy`".to_owned(),
+                message_first_lines: vec!["timed out waiting for ``` it".to_owned(), "proxy.go:271".to_owned()],
+                ..Failure::default()
+            },
+            Failure {
+                name: "[sig-node] Secrets".to_owned(),
+                ..Failure::default()
+            },
+        ],
+    }
+}
+
+fn health() -> Health {
+    serde_json::from_value(json!({
+        "api_version": "v1.37.2",
+        "node_health": {"total_nodes": 3, "healthy_nodes": 3},
+        "pod_health": {"total_nodes": 41, "healthy_nodes": 41},
+        "error_summary": {"Warnings": {"a.txt": 4, "b.txt": 2}}}))
+    .unwrap()
+}
+
+fn with_overview(check: impl Fn(Overview<'_>)) {
+    let (summary, health) = (summary(), health());
+    let other = Summary {
+        name: "systemd-logs".to_owned(),
+        status: "passed".to_owned(),
+        passed: 3,
+        other: [("a|b".to_owned(), 1)].into(),
+        ..Summary::default()
+    };
+    let plugin = |name, summary| PluginOverview {
+        name,
+        summary,
+        listed: &[],
+    };
+    check(Overview {
+        run: Some("4f2a"),
+        status: "failed",
+        plugins: vec![plugin("e2e", &summary), plugin("systemd-logs", &other)],
+        health: Some(&health),
+    });
+}
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+#[test]
+fn the_verdict_comes_first() {
+    with_overview(|overview| {
+        assert_eq!(
+            plain(&table(&overview, true)),
+            "run 4f2a   failed   v1.37.2, 3 nodes
+
+e2e            failed    414 run: 412 passed, 2 failed   (2,799 skipped)
+  ✗ [sig-network] Proxy should `proxy`
+      timed out waiting for ``` it
+      proxy.go:271
+  ✗ [sig-node] Secrets
+systemd-logs   passed    4 run: 3 passed, 1 a|b
+cluster        healthy   3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
+"
+        );
+    });
+}
+
+#[test]
+fn what_was_asked_for_is_listed() {
+    let summary = summary();
+    let listed = [
+        ("skipped".to_owned(), "[It] one".to_owned()),
+        ("failed".to_owned(), "two".to_owned()),
+    ];
+    let overview = Overview {
+        run: None,
+        status: "failed",
+        plugins: vec![PluginOverview {
+            name: "e2e",
+            summary: &summary,
+            listed: &listed,
+        }],
+        health: None,
+    };
+    assert_eq!(
+        plain(&table(&overview, false)),
+        "run   failed\n\ne2e       failed   414 run: 412 passed, 2 failed   (2799 skipped)\n  - [It] one   skipped\n  ✗ two   failed\n"
+    );
+}
+
+#[test]
+fn markdown_is_safe_whatever_is_in_it() {
+    with_overview(|overview| {
+        assert_eq!(
+            markdown(&overview),
+            "## Run failed
+
+run `4f2a`, v1.37.2, 3 nodes
+
+| plugin | result | passed | failed | skipped | other |
+| --- | --- | ---: | ---: | ---: | --- |
+| e2e | failed | 412 | 2 | 2799 |  |
+| systemd-logs | passed | 3 | 0 | 0 | a\\|b: 1 |
+
+Cluster healthy: 3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
+
+### Failures
+
+- e2e: `` [sig-network] Proxy should `proxy` ``
+  ````text
+  timed out waiting for ``` it
+  proxy.go:271
+  ````
+- e2e: `[sig-node] Secrets`
+"
+        );
+    });
+}
