@@ -1,18 +1,22 @@
 //! Arguments, as clap reads them. Nothing is done here: one file for each command, and for flags that commands share.
 
 mod aggregator;
+pub(crate) mod booleans;
 mod changes;
 mod cluster;
 mod common;
 mod delete;
 pub(crate) mod flags_first;
 mod r#gen;
+mod gen_plugin;
+mod given;
 mod host_check;
 mod images;
 mod logs;
 mod modes;
 mod plan;
 mod plugin;
+mod preflight;
 mod results;
 mod retrieve;
 mod run;
@@ -23,12 +27,14 @@ mod wait_time;
 
 use clap::{Parser, Subcommand};
 
-pub use aggregator::Aggregator;
-pub use changes::{Changes, Pair};
+pub use aggregator::{Aggregator, Toleration};
+pub use changes::{Changes, Pair, Variable};
 pub use cluster::{Cluster, Place};
 pub use common::Common;
 pub use delete::Delete;
-pub use r#gen::{Gen, GenWhat};
+pub use r#gen::{Gen, GenDefaultImageConfig, GenFlags, GenWhat};
+pub use gen_plugin::{GenBuiltIn, GenBuiltInFlags, GenPlugin};
+pub(crate) use given::Given;
 pub use host_check::HostCheck;
 pub use images::{
     Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,
@@ -40,6 +46,7 @@ pub use plan::Plan;
 pub use plugin::{
     Plugin, PluginAction, PluginInstall, PluginLint, PluginList, PluginOutput, PluginShow, PluginUninstall,
 };
+pub use preflight::Preflight;
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
 pub use run::Run;
@@ -65,9 +72,9 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start a run
-    Run(Run),
+    Run(Box<Run>),
     /// Print what `run` would create, as YAML
-    Gen(Gen),
+    Gen(Box<Gen>),
     /// Show how far the run is
     Status(Status),
     /// Wait until the run is complete

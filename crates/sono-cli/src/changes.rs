@@ -2,31 +2,52 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::Path,
 };
 
 use serde_json::Value;
 use sono_bundle::Bundle;
-use sono_manifest::{Changes, Definition, E2E, Mode, any_of, change_variables};
+use sono_manifest::{
+    Changes, DOCKER_CONFIG_SECRET, Definition, E2E, Mode, any_of, change_variables, docker_config_secret,
+    ssh_key_secret,
+};
 use sono_results::from_yaml;
-use sono_types::{Item, PluginName, constants, layout};
+use sono_types::{Config, Item, PluginName, constants, layout};
 
-use crate::{aggregator::text, args, error::CliError};
+use crate::{aggregator::text, args, error::CliError, output::Printer, settings::numbers};
 
 const SYSTEMD_LOGS: &str = "systemd-logs";
 /// Under this name flags mean the aggregator's own container.
 const AGGREGATOR: &str = "sonobuoy";
 
 /// What flags change.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Resolved {
     plugins: Changes,
     /// Variables of the aggregator; `None` removes one.
     aggregator: BTreeMap<String, Option<String>>,
+    /// Key with which the tests log in to nodes.
+    ssh_key: Option<Vec<u8>>,
+    /// Credentials with which the tests pull images.
+    docker_config: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Resolved {
+    /// Leaves out what is secret.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Resolved")
+            .field("plugins", &self.plugins)
+            .field("aggregator", &self.aggregator)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Resolved {
-    pub(crate) fn new(flags: args::Changes) -> Result<Self, CliError> {
+    /// Reads the flags, and the files that they name. What the configuration says of credentials counts too, and gets the
+    /// name of their Secret.
+    pub(crate) fn new(flags: args::Changes, config: &mut Config, printer: &Printer) -> Result<Self, CliError> {
         let args::Changes {
             mode,
             e2e_focus,
@@ -35,6 +56,8 @@ impl Resolved {
             rerun_failed,
             e2e_repo,
             e2e_repo_config,
+            e2e_docker_config_file,
+            ssh_key,
             ssh_user,
             plugin_env,
             plugin_image,
@@ -49,6 +72,7 @@ impl Resolved {
             plugins.set(E2E, "E2E_SKIP", Some(selection.skip));
             plugins.set(E2E, "E2E_PARALLEL", Some(selection.parallel));
         }
+        let keeps_skip = e2e_focus.is_some() && e2e_skip.is_none();
         for (flag, variable, expression) in [
             ("--e2e-focus", "E2E_FOCUS", e2e_focus),
             ("--e2e-skip", "E2E_SKIP", e2e_skip),
@@ -56,6 +80,16 @@ impl Resolved {
             if let Some(expression) = expression {
                 check_expression(flag, &expression)?;
                 plugins.set(E2E, variable, Some(expression));
+            }
+        }
+        if keeps_skip {
+            let skip = mode.unwrap_or(Mode::DEFAULT).selection().skip;
+            if !skip.is_empty() {
+                printer.note(&format!(
+                    "note: tests that match {} are left out, as the mode {} does; --e2e-skip= leaves out none",
+                    shortened(&skip),
+                    mode.unwrap_or(Mode::DEFAULT).name()
+                ));
             }
         }
         if let Some(archive) = rerun_failed {
@@ -78,6 +112,21 @@ impl Resolved {
             plugins.set(E2E, "KUBE_TEST_REPO_LIST", Some(path));
             plugins.files.entry(E2E.to_owned()).or_default().insert(name, text);
         }
+        if let Some(file) = e2e_docker_config_file {
+            config.e2e_docker_config_file = file.to_string_lossy().into_owned();
+        }
+        let docker_config = match config.e2e_docker_config_file.as_str() {
+            "" => None,
+            file => Some(read_secret(Path::new(file))?),
+        };
+        if docker_config.is_some() {
+            if config.image_pull_secrets.is_empty() {
+                DOCKER_CONFIG_SECRET.clone_into(&mut config.image_pull_secrets);
+            }
+            plugins.docker_config = Some(config.image_pull_secrets.clone());
+        }
+        let ssh_key = ssh_key.as_deref().map(read_secret).transpose()?;
+        plugins.ssh_key = ssh_key.is_some();
         let mut aggregator = BTreeMap::new();
         for args::Pair { name, value } in plugin_env {
             let (variable, value) = match value.split_once('=') {
@@ -97,7 +146,12 @@ impl Resolved {
             .into_iter()
             .filter_map(|(name, image)| Some((name.to_owned(), image?)));
         plugins.images.extend(images.chain(special));
-        Ok(Self { plugins, aggregator })
+        Ok(Self {
+            plugins,
+            aggregator,
+            ssh_key,
+            docker_config,
+        })
     }
 
     /// Changes the definitions. Flags that mean the Kubernetes tests change nothing where those are not run.
@@ -115,6 +169,30 @@ impl Resolved {
         let containers = pods.filter_map(|pod| pod.pointer_mut("/spec/containers/0"));
         for container in containers {
             change_variables(container, &self.aggregator);
+        }
+    }
+
+    /// Adds what only some plugins may read, in front of what refers to it.
+    pub(crate) fn add_secrets(&self, config: &Config, objects: &mut Vec<Value>) {
+        let docker_config = self
+            .docker_config
+            .as_deref()
+            .map(|content| docker_config_secret(config, content));
+        let ssh_key = self.ssh_key.as_deref().map(|content| ssh_key_secret(config, content));
+        let at = objects
+            .iter()
+            .position(|object| !["Namespace", "ServiceAccount"].contains(&text(object, "/kind")))
+            .unwrap_or_default();
+        objects.splice(at..at, docker_config.into_iter().chain(ssh_key));
+    }
+
+    /// The tests take Docker credentials from Kubernetes 1.27 on. Where no version is known, nothing is wrong.
+    pub(crate) fn check_version(&self, version: &str) -> Result<(), CliError> {
+        match numbers(version) {
+            Some(numbers) if self.docker_config.is_some() && numbers < (1, 27, 0) => Err(CliError::new(format!(
+                "e2e-docker-config-file is only supported for Kubernetes 1.27 or later, not for {version}"
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -139,11 +217,25 @@ fn check_expression(flag: &str, expression: &str) -> Result<(), CliError> {
     }
 }
 
-fn read(file: &Path) -> Result<(String, String), CliError> {
+pub(crate) fn read(file: &Path) -> Result<(String, String), CliError> {
     let what = || CliError::new(format!("cannot use `{}`", file.display()));
     let text = fs_err::read_to_string(file).map_err(|error| what().caused_by(&error))?;
     let name = file.file_name().ok_or_else(what)?.to_string_lossy().into_owned();
     Ok((name, text))
+}
+
+/// The bytes of a file that is not shown to anybody.
+fn read_secret(file: &Path) -> Result<Vec<u8>, CliError> {
+    let content = fs_err::read(file);
+    content.map_err(|error| CliError::new(format!("cannot use `{}`", file.display())).caused_by(&error))
+}
+
+/// As much as a line can bear.
+fn shortened(expression: &str) -> String {
+    match expression.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &expression[..end]),
+        None => expression.to_owned(),
+    }
 }
 
 /// The names of an archive's failed tests, as one expression.

@@ -10,6 +10,7 @@ mod local;
 mod logs;
 mod modes;
 mod plugin;
+mod preflight;
 mod results;
 mod retrieve;
 mod run;
@@ -22,15 +23,25 @@ use std::process::ExitCode;
 use sono_local::RunLog;
 use sono_types::exit;
 
-use crate::{args::Command, error::CliError, output::Printer};
+use crate::{
+    args::{Command, Given},
+    error::CliError,
+    output::Printer,
+};
 
 /// Does it.
-pub(crate) fn run_command(command: Command, level: &str, log: RunLog, printer: &Printer) -> Result<ExitCode, CliError> {
+pub(crate) fn run_command(
+    command: Command,
+    given: &Given,
+    level: &str,
+    log: RunLog,
+    printer: &Printer,
+) -> Result<ExitCode, CliError> {
     let code = match command {
         Command::HostCheck(arguments) => return Ok(host_check::host_check(arguments)),
-        Command::Gen(arguments) => in_runtime(r#gen::generate(arguments, level, printer)),
+        Command::Gen(arguments) => in_runtime(r#gen::generate(*arguments, given, level, printer)),
         Command::Results(arguments) => results::results(&arguments, printer),
-        Command::Run(arguments) => in_runtime(run::run(arguments, level, log, printer)),
+        Command::Run(arguments) => in_runtime(run::run(*arguments, given, level, log, printer)),
         Command::Status(arguments) => in_runtime(status::status(arguments, printer)),
         Command::Wait(arguments) => in_runtime(wait::wait(arguments, printer)),
         Command::Logs(arguments) => in_runtime(logs::logs(arguments, printer)),

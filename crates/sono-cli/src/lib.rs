@@ -11,6 +11,7 @@ mod commands;
 mod error;
 mod judgement;
 mod log;
+mod manifest;
 mod output;
 mod plugins;
 mod program;

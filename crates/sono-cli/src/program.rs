@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::{
-    args::{Arguments, flags_first},
+    args::{Arguments, Given, booleans, flags_first},
     commands, log,
     output::Printer,
 };
@@ -21,15 +21,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         command = command.bin_name("kubectl sono");
     }
     let arguments = flags_first::reorder(arguments, &command);
-    let parsed = command
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Arguments::from_arg_matches(&matches));
-    let Arguments { command, common } = match parsed {
-        Ok(arguments) => arguments,
+    let arguments = booleans::plain(arguments, &command);
+    let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| {
+        let given = Given::new(&command, &matches);
+        Ok((Arguments::from_arg_matches(&matches)?, given))
+    });
+    let (Arguments { command, common }, given) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return printer.usage(&error),
     };
+    if common.debug {
+        printer.note("warning: --debug has no effect any more: --level debug says more");
+    }
     let log = log::start(&common.level, printer.is_terminal());
-    commands::run_command(command, &common.level, log, &printer).unwrap_or_else(|error| {
+    commands::run_command(command, &given, &common.level, log, &printer).unwrap_or_else(|error| {
         printer.error(&error);
         ExitCode::from(error.code())
     })

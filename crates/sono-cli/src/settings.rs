@@ -1,15 +1,18 @@
 //! What the arguments come to: defaults, then the configuration file, then flags.
 
+mod configuration;
 mod version;
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection};
-use sono_manifest::{Definition, Images};
+use sono_manifest::{Definition, Images, Preparation, RunObjects, default_pod_spec, prepare, run_objects};
 use sono_types::{Config, constants};
 
 use crate::{aggregator::text, args, changes::Resolved, error::CliError, output::Printer, plugins};
+
+pub(crate) use version::{NO_VERSION, Version, numbers};
 
 impl From<&args::Cluster> for Connection {
     fn from(cluster: &args::Cluster) -> Self {
@@ -32,27 +35,36 @@ pub(crate) struct Plan {
     /// The run's configuration.
     pub(crate) config: Config,
     /// Image of the aggregator.
-    pub(crate) aggregator_image: String,
+    aggregator_image: String,
     /// Plugins as the user named them.
     plugins: Vec<String>,
     /// Images of the built-in plugins.
-    pub(crate) images: Images,
-    /// Version that plugins are told, where the user says it.
-    pub(crate) kubernetes_version: Option<String>,
-    /// Roles are created.
-    pub(crate) rbac: bool,
+    images: Images,
+    /// Version that plugins are told.
+    pub(crate) kubernetes_version: Version,
+    /// Whether roles are created, where the user says it.
+    rbac: Option<Rbac>,
     /// Labels of the aggregator's node.
     node_selector: BTreeMap<String, String>,
-    /// A flag that was given and means something in a cluster only.
-    pub(crate) cluster_flag: Option<&'static str>,
+    /// Definitions without a podSpec get the driver's.
+    show_default_podspec: bool,
     /// What flags change in plugins.
     pub(crate) changes: Resolved,
     /// The aggregator's log level.
-    pub(crate) level: String,
+    level: String,
+}
+
+/// Whether roles are created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rbac {
+    Enable,
+    Disable,
+    /// Where the cluster has them.
+    Detect,
 }
 
 impl Plan {
-    pub(crate) fn new(plan: args::Plan, level: &str) -> Result<Self, CliError> {
+    pub(crate) fn new(plan: args::Plan, level: &str, printer: &Printer) -> Result<Self, CliError> {
         let args::Plan {
             plugins,
             namespace,
@@ -64,10 +76,11 @@ impl Plan {
             aggregator_permissions,
             config: file,
             kubernetes_version,
+            show_default_podspec,
+            stop_on_failure,
             aggregator,
             changes,
         } = plan;
-        let cluster_flag = aggregator.given();
         let args::Aggregator {
             service_account_name,
             existing_service_account,
@@ -75,9 +88,16 @@ impl Plan {
             namespace_psa_enforce_level,
             security_context_mode,
             aggregator_node_selector,
+            aggregator_toleration,
+            annotation,
+            image_pull_secrets,
             force_image_pull_policy,
         } = aggregator;
-        let mut config = file.as_deref().map(read_config).transpose()?.unwrap_or_default();
+        let config = file
+            .as_deref()
+            .map(|file| configuration::read(file, printer))
+            .transpose()?;
+        let mut config = config.unwrap_or_default();
         let aggregator_image = aggregator_image
             .or_else(|| sonobuoy_image.clone())
             .unwrap_or_else(|| constants::AGGREGATOR_IMAGE.to_owned());
@@ -85,15 +105,28 @@ impl Plan {
         set(&mut config.namespace, namespace);
         set(&mut config.server.timeout_seconds, timeout);
         set(&mut config.image_pull_policy, image_pull_policy.as_deref().map(spelled));
+        set(&mut config.image_pull_secrets, image_pull_secrets);
         set(&mut config.service_account_name, service_account_name);
         set(&mut config.namespace_psa_enforce_level, namespace_psa_enforce_level);
         set(&mut config.security_context_mode, security_context_mode);
+        set(&mut config.aggregator_permissions, aggregator_permissions);
         config.existing_service_account |= existing_service_account;
         config.force_image_pull_policy |= force_image_pull_policy;
-        set(&mut config.aggregator_permissions, aggregator_permissions);
+        config.stop_on_failure |= stop_on_failure;
+        let tolerations = aggregator_toleration.into_iter().map(|args::Toleration(fields)| fields);
+        config.aggregator_tolerations.extend(tolerations);
+        let annotations = annotation.into_iter().map(|args::Pair { name, value }| (name, value));
+        config.custom_annotations.extend(annotations);
+        if changes.kube_conformance_image.is_some() && kubernetes_version.is_some() {
+            printer
+                .note("warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does");
+        }
+        let changes = Resolved::new(changes, &mut config, printer)?;
         let images = Images {
             host_check: aggregator_image.clone(),
             pull_policy: config.image_pull_policy.clone(),
+            service_account: config.service_account_name.clone(),
+            progress_port: config.progress_updates_port.clone(),
             ..Images::default()
         };
         Ok(Self {
@@ -101,14 +134,20 @@ impl Plan {
             aggregator_image,
             plugins,
             images,
-            kubernetes_version: kubernetes_version.as_deref().map_or(Ok(None), version::wanted)?,
-            rbac: rbac.is_none_or(|mode| mode.eq_ignore_ascii_case("Enable")),
+            kubernetes_version: kubernetes_version
+                .as_deref()
+                .map_or(Ok(Version::Cluster), version::wanted)?,
+            rbac: rbac.map(|mode| match mode.to_lowercase().as_str() {
+                "enable" => Rbac::Enable,
+                "disable" => Rbac::Disable,
+                _ => Rbac::Detect,
+            }),
             node_selector: aggregator_node_selector
                 .into_iter()
                 .map(|args::Pair { name, value }| (name, value))
                 .collect(),
-            cluster_flag,
-            changes: Resolved::new(changes)?,
+            show_default_podspec,
+            changes,
             level: level.to_owned(),
         })
     }
@@ -123,23 +162,85 @@ impl Plan {
         self.plugins.clone()
     }
 
-    /// Changes the aggregator's pod among a run's objects.
-    pub(crate) fn apply_to_aggregator(&self, objects: &mut [Value]) {
-        self.changes.apply_to_aggregator(objects);
-        if self.node_selector.is_empty() {
-            return;
-        }
-        let pods = objects.iter_mut().filter(|object| text(object, "/kind") == "Pod");
-        for spec in pods.filter_map(|pod| pod.get_mut("spec")) {
-            spec["nodeSelector"] = json!(self.node_selector);
-        }
-    }
-
     /// The plugins as flags want them.
     pub(crate) async fn definitions(&self, names: &[String], printer: &Printer) -> Result<Vec<Definition>, CliError> {
         let mut definitions = plugins::load(names, &self.images, printer).await?;
         self.changes.apply(&mut definitions)?;
+        if self.show_default_podspec {
+            for definition in &mut definitions {
+                let usual = || default_pod_spec(definition.driver, &self.config.service_account_name);
+                definition.pod_spec.get_or_insert_with(usual);
+            }
+        }
         Ok(definitions)
+    }
+
+    /// The run makes its namespace.
+    pub(crate) fn makes_namespace(&self) -> bool {
+        self.config.aggregator_permissions == "clusterAdmin"
+    }
+
+    /// Whether the cluster must say that roles are created.
+    pub(crate) fn detects_rbac(&self) -> bool {
+        self.rbac == Some(Rbac::Detect)
+    }
+
+    /// Whether roles are created; where nothing is said, the cluster is asked if `by_default`.
+    pub(crate) async fn detected_rbac(&self, cluster: &Cluster, by_default: bool) -> bool {
+        match self.rbac {
+            Some(Rbac::Enable) => true,
+            Some(Rbac::Disable) => false,
+            None if !by_default => true,
+            None | Some(Rbac::Detect) => {
+                let found = cluster.has_api("rbac.authorization.k8s.io", "v1").await;
+                // A cluster that does not say is one that has them.
+                found.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "asking for roles");
+                    true
+                })
+            }
+        }
+    }
+
+    /// Whether roles are created, without a cluster to ask.
+    pub(crate) fn rbac(&self) -> bool {
+        self.rbac != Some(Rbac::Disable)
+    }
+
+    /// The definitions, ready for the cluster.
+    pub(crate) fn prepared(&self, definitions: Vec<Definition>, version: &str) -> Result<Vec<Definition>, CliError> {
+        self.changes.check_version(version)?;
+        let preparation = Preparation {
+            config: &self.config,
+            kubernetes_version: version,
+        };
+        Ok(prepare(definitions, &preparation))
+    }
+
+    /// All objects of the run.
+    pub(crate) fn objects(
+        &self,
+        definitions: Vec<Definition>,
+        version: &str,
+        rbac: bool,
+    ) -> Result<Vec<Value>, CliError> {
+        let definitions = self.prepared(definitions, version)?;
+        let mut objects = run_objects(&RunObjects {
+            config: &self.config,
+            definitions: &definitions,
+            aggregator_image: &self.aggregator_image,
+            rbac,
+            log_level: &self.level,
+        });
+        self.changes.add_secrets(&self.config, &mut objects);
+        self.changes.apply_to_aggregator(&mut objects);
+        if !self.node_selector.is_empty() {
+            let pods = objects.iter_mut().filter(|object| text(object, "/kind") == "Pod");
+            for spec in pods.filter_map(|pod| pod.get_mut("spec")) {
+                spec["nodeSelector"] = json!(self.node_selector);
+            }
+        }
+        Ok(objects)
     }
 }
 
@@ -157,12 +258,6 @@ fn set<T>(target: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *target = given;
     }
-}
-
-fn read_config(path: &Path) -> Result<Config, CliError> {
-    let what = format!("cannot use the configuration file `{}`", path.display());
-    let text = fs_err::read_to_string(path).map_err(|error| CliError::new(&what).caused_by(&error))?;
-    Config::from_json(&text).map_err(|error| CliError::new(&what).caused_by(&error))
 }
 
 /// How to type a command for the same run again.

@@ -193,7 +193,15 @@ impl Cluster {
         grace: Option<u32>,
     ) -> Result<Deleted, KubeError> {
         let made = Request::new(kind.path(namespace)).delete(name, &deletion(grace));
-        match self.json(made, &format!("deleting {} `{name}`", kind.name())).await {
+        self.deleted(made, &format!("deleting {} `{name}`", kind.name())).await
+    }
+
+    pub(crate) async fn deleted(
+        &self,
+        made: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        request: &str,
+    ) -> Result<Deleted, KubeError> {
+        match self.json(made, request).await {
             Ok(_) => Ok(Deleted::Going),
             Err(error) if error.is_not_found() => Ok(Deleted::NotThere),
             // A namespace that is on its way already.
@@ -258,7 +266,7 @@ impl Cluster {
         self.json(plain("/version"), "asking for the server's version").await
     }
 
-    async fn json(
+    pub(crate) async fn json(
         &self,
         made: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
         request: &str,
@@ -293,7 +301,7 @@ fn typed(kind: Kind, mut item: Value) -> Value {
     item
 }
 
-fn deletion(grace: Option<u32>) -> DeleteParams {
+pub(crate) fn deletion(grace: Option<u32>) -> DeleteParams {
     DeleteParams {
         grace_period_seconds: grace,
         propagation_policy: Some(PropagationPolicy::Background),
@@ -301,7 +309,7 @@ fn deletion(grace: Option<u32>) -> DeleteParams {
     }
 }
 
-fn plain(path: &str) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
+pub(crate) fn plain(path: &str) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
     http::Request::get(path)
         .body(Vec::new())
         .map_err(kube::core::request::Error::BuildRequest)

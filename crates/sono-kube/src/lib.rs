@@ -4,6 +4,7 @@
 //! [`stuck`] are pure: they read a pod and a time. It does not know what the objects mean to a run.
 
 mod client;
+mod collection;
 mod connect;
 mod elapsed;
 mod error;
@@ -17,6 +18,7 @@ pub mod stuck;
 mod watch;
 
 pub use client::{Cluster, Deleted};
+pub use collection::Collection;
 pub use connect::Connection;
 pub use elapsed::elapsed;
 pub use error::{Cause, KubeError};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{Definition, containers};
+use crate::{Definition, containers, secrets};
 
 /// The plugin that the flags about Kubernetes' own tests change, wherever its definition comes from.
 pub const E2E: &str = "e2e";
@@ -20,6 +20,10 @@ pub struct Changes {
     pub variables: BTreeMap<String, BTreeMap<String, Option<String>>>,
     /// Files for the plugin's configuration directory.
     pub files: BTreeMap<String, BTreeMap<String, String>>,
+    /// The plugin e2e gets the SSH key of the run's Secret.
+    pub ssh_key: bool,
+    /// The plugin e2e gets the Docker credentials of this Secret.
+    pub docker_config: Option<String>,
 }
 
 /// Changes for a plugin that is not there.
@@ -62,20 +66,30 @@ impl Changes {
             for (file, text) in self.files.get(&name).into_iter().flatten() {
                 definition.config_map.insert(file.clone(), text.clone());
             }
-            let Some(variables) = self.variables.get(&name) else {
-                continue;
-            };
-            let progress = progress_flag(&definition.spec);
-            change(&mut definition.spec, variables, progress.as_deref());
-            let pod_spec = definition.pod_spec.as_mut();
-            for container in pod_spec
-                .into_iter()
-                .flat_map(|spec| containers::each_mut(spec, "containers"))
-            {
-                change(container, variables, None);
+            if self.ssh_key {
+                secrets::mount_ssh_key(definition);
+            }
+            self.change_variables_of(definition);
+            if let Some(secret) = &self.docker_config {
+                secrets::mount_docker_config(definition, secret);
             }
         }
         Ok(())
+    }
+
+    fn change_variables_of(&self, definition: &mut Definition) {
+        let Some(variables) = self.variables.get(definition.name.as_str()) else {
+            return;
+        };
+        let progress = progress_flag(&definition.spec);
+        change(&mut definition.spec, variables, progress.as_deref());
+        let pod_spec = definition.pod_spec.as_mut();
+        for container in pod_spec
+            .into_iter()
+            .flat_map(|spec| containers::each_mut(spec, "containers"))
+        {
+            change(container, variables, None);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{Definition, DriverKind};
 
 /// The podSpec of a plugin that brings none (core spec §2.5).
-pub(crate) fn default_pod_spec(driver: DriverKind, service_account: &str) -> Value {
+pub fn default_pod_spec(driver: DriverKind, service_account: &str) -> Value {
     match driver {
         DriverKind::Job => json!({
             "containers": [],

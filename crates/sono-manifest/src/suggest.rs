@@ -1,7 +1,7 @@
 //! "Did you mean …?"
 
 /// The candidate that `text` is most likely a slip of, if there is one. Case does not count.
-pub(crate) fn closest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub fn closest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let text = text.to_lowercase();
     candidates
         .iter()

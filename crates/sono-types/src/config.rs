@@ -335,6 +335,15 @@ impl Config {
         Self::default().overlaid_with(text)
     }
 
+    /// Keys of `text` that mean nothing, as they are written, with the keys that would mean something in their place.
+    pub fn unknown_keys(text: &str) -> Vec<(String, &'static [&'static str])> {
+        let mut unknown = Vec::new();
+        if let Ok(given) = serde_json::from_str::<Map<String, Value>>(text) {
+            collect_unknown(&given, KEYS, "", &mut unknown);
+        }
+        unknown
+    }
+
     /// This configuration, overlaid with `text`.
     pub fn overlaid_with(&self, text: &str) -> Result<Self, ConfigError> {
         let given: Map<String, Value> = serde_json::from_str(text).map_err(ConfigError::Json)?;
@@ -360,19 +369,43 @@ impl Config {
     }
 }
 
+/// The keys of the object that a key holds; none where it holds something else, or any key counts.
+fn keys_within(key: &str) -> &'static [&'static str] {
+    match key {
+        "Filters" => FILTER_KEYS,
+        "Limits" => LIMIT_KEYS,
+        "PodLogs" => POD_LOG_KEYS,
+        "Server" => SERVER_KEYS,
+        "UploadLimits" => UPLOAD_LIMIT_KEYS,
+        _ => &[],
+    }
+}
+
+fn collect_unknown(
+    given: &Map<String, Value>,
+    keys: &'static [&'static str],
+    above: &str,
+    unknown: &mut Vec<(String, &'static [&'static str])>,
+) {
+    for (name, value) in given {
+        let path = format!("{above}{name}");
+        let Some(key) = keys.iter().find(|key| key.eq_ignore_ascii_case(name)) else {
+            unknown.push((path, keys));
+            continue;
+        };
+        let within = keys_within(key);
+        if let (Value::Object(value), false) = (value, within.is_empty()) {
+            collect_unknown(value, within, &format!("{path}."), unknown);
+        }
+    }
+}
+
 fn overlay(base: &mut Map<String, Value>, given: Map<String, Value>, keys: &[&str]) {
     for (name, value) in given {
         let Some(key) = keys.iter().find(|key| key.eq_ignore_ascii_case(&name)) else {
             continue;
         };
-        let inner = match *key {
-            "Filters" => FILTER_KEYS,
-            "Limits" => LIMIT_KEYS,
-            "PodLogs" => POD_LOG_KEYS,
-            "Server" => SERVER_KEYS,
-            "UploadLimits" => UPLOAD_LIMIT_KEYS,
-            _ => &[],
-        };
+        let inner = keys_within(key);
         let nullable = [
             "Resources",
             "Plugins",
@@ -434,6 +467,18 @@ mod tests {
         };
         assert_eq!(config, expected);
         assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn keys_that_mean_nothing_are_found() {
+        let text =
+            r#"{"Namespaces":"x","server":{"bindPort":1,"port":2},"CustomAnnotations":{"any":"x"},"namespace":"y"}"#;
+        assert_eq!(
+            Config::unknown_keys(text),
+            [("Namespaces".to_owned(), KEYS), ("server.port".to_owned(), SERVER_KEYS)]
+        );
+        assert_eq!(Config::unknown_keys(&Config::default().to_json()), []);
+        assert_eq!(Config::unknown_keys("[]"), []);
     }
 
     #[test]

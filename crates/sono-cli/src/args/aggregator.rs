@@ -1,5 +1,7 @@
 //! Flags that say as whom, and where, the aggregator runs.
 
+use std::{collections::BTreeMap, str::FromStr};
+
 use clap::Args;
 
 use super::Pair;
@@ -13,8 +15,8 @@ pub struct Aggregator {
     /// The service account is there already
     #[arg(long)]
     pub existing_service_account: bool,
-    /// Whether roles are created [default: Enable]
-    #[arg(long, value_name = "MODE", value_parser = ["Enable", "Disable"], ignore_case = true)]
+    /// Whether roles are created; Detect asks the cluster whether it has them [default: Detect with run, else Enable]
+    #[arg(long, value_name = "MODE", value_parser = ["Enable", "Disable", "Detect"], ignore_case = true)]
     pub rbac: Option<String>,
     /// Pod security level of the namespace that is created [default: privileged]
     #[arg(long, value_name = "LEVEL", value_parser = ["privileged", "baseline", "restricted"])]
@@ -25,26 +27,90 @@ pub struct Aggregator {
     /// A label that the aggregator's node has; may be given more than once
     #[arg(long, value_name = "KEY:VALUE")]
     pub aggregator_node_selector: Vec<Pair<':'>>,
+    /// A taint that the aggregator's node may have; may be given more than once
+    #[arg(long, value_name = "KEY[=VALUE][:EFFECT]")]
+    pub aggregator_toleration: Vec<Toleration>,
+    /// An annotation of all pods of the run; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub annotation: Vec<Pair<'='>>,
+    /// Secret in the run's namespace with which all its images are pulled
+    #[arg(long, value_name = "NAME", alias = "image-pull-secret")]
+    pub image_pull_secrets: Option<String>,
     /// Puts the pull policy on the plugins' containers too
     #[arg(long)]
     pub force_image_pull_policy: bool,
 }
 
-impl Aggregator {
-    /// A flag that was given, if one was.
-    pub(crate) fn given(&self) -> Option<&'static str> {
-        let flags = [
-            (self.service_account_name.is_some(), "--service-account-name"),
-            (self.existing_service_account, "--existing-service-account"),
-            (self.rbac.is_some(), "--rbac"),
-            (
-                self.namespace_psa_enforce_level.is_some(),
-                "--namespace-psa-enforce-level",
-            ),
-            (self.security_context_mode.is_some(), "--security-context-mode"),
-            (!self.aggregator_node_selector.is_empty(), "--aggregator-node-selector"),
-            (self.force_image_pull_policy, "--force-image-pull-policy"),
+/// A toleration, as `kubectl taint` writes taints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toleration(pub BTreeMap<String, String>);
+
+/// No toleration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoToleration {
+    #[error("there is no key in it")]
+    NoKey,
+    #[error("`{0}` is no effect: NoSchedule, PreferNoSchedule or NoExecute")]
+    Effect(String),
+}
+
+impl FromStr for Toleration {
+    type Err = NoToleration;
+
+    fn from_str(text: &str) -> Result<Self, NoToleration> {
+        let (taint, effect) = match text.rsplit_once(':') {
+            Some((taint, effect)) => (taint, Some(effect)),
+            None => (text, None),
+        };
+        let (key, value) = match taint.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (taint, None),
+        };
+        if key.is_empty() {
+            return Err(NoToleration::NoKey);
+        }
+        if let Some(effect) = effect.filter(|effect| !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(effect))
+        {
+            return Err(NoToleration::Effect(effect.to_owned()));
+        }
+        let operator = if value.is_some() { "Equal" } else { "Exists" };
+        let fields = [
+            ("key", Some(key)),
+            ("operator", Some(operator)),
+            ("value", value),
+            ("effect", effect),
         ];
-        flags.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag))
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        Ok(Self(fields.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tolerations_are_written_like_taints() {
+        let fields = |text: &str| text.parse::<Toleration>().map(|toleration| toleration.0);
+        let expected = |pairs: &[(&str, &str)]| {
+            Ok(pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect())
+        };
+        assert_eq!(
+            fields("a/b=c:NoExecute"),
+            expected(&[
+                ("key", "a/b"),
+                ("operator", "Equal"),
+                ("value", "c"),
+                ("effect", "NoExecute")
+            ])
+        );
+        assert_eq!(fields("a"), expected(&[("key", "a"), ("operator", "Exists")]));
+        assert_eq!(fields("a:x"), Err(NoToleration::Effect("x".to_owned())));
+        assert_eq!(fields("=b"), Err(NoToleration::NoKey));
     }
 }

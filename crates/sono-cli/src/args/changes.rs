@@ -16,8 +16,8 @@ pub struct Changes {
     /// Tests to leave out, as a regular expression; instead of the mode's
     #[arg(long, value_name = "REGEX")]
     pub e2e_skip: Option<String>,
-    /// Whether the tests run side by side; instead of the mode's
-    #[arg(long, value_name = "VALUE", hide = true)]
+    /// Whether the tests run side by side: true, false or how many at once; instead of the mode's
+    #[arg(long, value_name = "VALUE")]
     pub e2e_parallel: Option<String>,
     /// Run the tests again that failed in this archive, and no others
     #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["e2e_focus", "e2e_skip", "mode"])]
@@ -28,6 +28,12 @@ pub struct Changes {
     /// YAML with the registry that the tests take each group of their images from
     #[arg(long, value_name = "FILE")]
     pub e2e_repo_config: Option<PathBuf>,
+    /// Credentials with which the tests pull images, as Docker keeps them; Kubernetes 1.27 or later
+    #[arg(long, value_name = "FILE")]
+    pub e2e_docker_config_file: Option<PathBuf>,
+    /// Key with which the tests log in to nodes
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
     /// User by whom the tests log in to nodes
     #[arg(long, value_name = "USER")]
     pub ssh_user: Option<String>,
@@ -70,6 +76,31 @@ impl<const BETWEEN: char> FromStr for Pair<BETWEEN> {
             }),
             _ => Err(NoPair { between: BETWEEN }),
         }
+    }
+}
+
+/// A name with a value, or alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    pub name: String,
+    pub value: Option<String>,
+}
+
+/// A variable without a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no name in front of the `=`")]
+pub struct NoName;
+
+impl FromStr for Variable {
+    type Err = NoName;
+
+    fn from_str(text: &str) -> Result<Self, NoName> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        let name = (!name.is_empty()).then(|| name.to_owned()).ok_or(NoName)?;
+        Ok(Self { name, value })
     }
 }
 

@@ -9,6 +9,9 @@ pub struct Common {
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL",
         value_parser = ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"])]
     pub level: String,
+    /// Deprecated, and does no more than it says.
+    #[arg(short, long, hide = true, global = true)]
+    pub debug: bool,
     #[command(flatten)]
     klog: Klog,
 }

@@ -4,30 +4,49 @@ use std::{collections::BTreeSet, ffi::OsString};
 
 use clap::{Arg, ArgAction, Command};
 
-/// Moves what stands in front of the command's name behind it. Arguments without a command stay as they are.
+/// Moves what stands in front of the command's name behind it, and the same for names within a command (`gen config`).
+/// Arguments without a command stay as they are.
 pub(crate) fn reorder(arguments: Vec<OsString>, program: &Command) -> Vec<OsString> {
-    let names: BTreeSet<&str> = program.get_subcommands().map(Command::get_name).collect();
-    let is_name = |argument: &OsString| argument.to_str().is_some_and(|text| names.contains(text));
-    let mut at = 1;
+    let mut arguments = arguments;
+    let mut command = program;
+    let mut start = 1;
+    while let Some(next) = move_name(&mut arguments, start, command, program) {
+        command = next;
+        start += 1;
+    }
+    arguments
+}
+
+/// Puts the name of one of the command's own commands at `start`, if one follows after flags.
+fn move_name<'program>(
+    arguments: &mut Vec<OsString>,
+    start: usize,
+    command: &'program Command,
+    program: &Command,
+) -> Option<&'program Command> {
+    let named = |argument: &OsString| {
+        let text = argument.to_str()?;
+        command
+            .get_subcommands()
+            .find(|known| known.get_name() == text || known.get_all_aliases().any(|alias| alias == text))
+    };
+    let mut at = start;
     while let Some(argument) = arguments.get(at) {
         let text = argument.to_string_lossy();
         if !text.starts_with('-') || text == "--" {
             break;
         }
-        let next_is_name = arguments.get(at + 1).is_some_and(is_name);
-        at += match takes_value(&text, program) {
+        let next_is_name = arguments.get(at + 1).is_some_and(|next| named(next).is_some());
+        at += match takes_value(&text, command, program) {
             Value::Always => 2,
             Value::Sometimes if !next_is_name => 2,
             _ => 1,
         };
     }
-    if at < 2 || !arguments.get(at).is_some_and(is_name) {
-        return arguments;
-    }
-    let mut reordered = arguments;
-    let name = reordered.remove(at);
-    reordered.insert(1, name);
-    reordered
+    let found = named(arguments.get(at)?)?;
+    let name = arguments.remove(at);
+    arguments.insert(start, name);
+    Some(found)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +58,8 @@ enum Value {
 }
 
 /// Whether the next argument belongs to this one.
-fn takes_value(flag: &str, program: &Command) -> Value {
-    let flags = program
-        .get_arguments()
-        .chain(program.get_subcommands().flat_map(Command::get_arguments));
+fn takes_value(flag: &str, command: &Command, program: &Command) -> Value {
+    let flags = program.get_arguments().chain(all_arguments(command));
     let mut kinds = BTreeSet::new();
     for known in flags.filter(|known| is_meant(known, flag)) {
         let optional = known.get_num_args().is_some_and(|range| range.min_values() == 0);
@@ -60,6 +77,12 @@ fn takes_value(flag: &str, program: &Command) -> Value {
         (_, Some(1 | 2)) => Value::Sometimes,
         _ => Value::Never,
     }
+}
+
+/// Those of the command and of all commands within.
+fn all_arguments(command: &Command) -> Vec<&Arg> {
+    let within = command.get_subcommands().flat_map(all_arguments);
+    command.get_arguments().chain(within).collect()
 }
 
 /// `--long`, or `-s` alone; with a value attached none follows.
@@ -101,6 +124,12 @@ mod tests {
         check("sono -f logs", "sono logs -f");
         check("sono -f out.tar.gz retrieve", "sono retrieve -f out.tar.gz");
         check("sono --logtostderr version", "sono version --logtostderr");
+        check("sono gen --namespace N config", "sono gen config --namespace N");
+        check(
+            "sono -n N gen --level debug plugin -p x e2e",
+            "sono gen plugin e2e -n N --level debug -p x",
+        );
+        check("sono gen -p config", "sono gen -p config");
     }
 
     #[test]

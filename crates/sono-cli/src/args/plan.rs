@@ -39,9 +39,15 @@ pub struct Plan {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Version that plugins are told, and that $SONOBUOY_K8S_VERSION in their images stands for; `auto` is the cluster's,
-    /// `ignore` stands for none [default: auto]
+    /// `ignore` too, or none where it cannot be had [default: auto]
     #[arg(long, value_name = "VERSION", alias = "kube-conformance-image-version")]
     pub kubernetes_version: Option<String>,
+    /// Write the podSpec that they get into the definitions of plugins that have none
+    #[arg(long)]
+    pub show_default_podspec: bool,
+    /// Start no further plugins once one ended without a result
+    #[arg(long)]
+    pub stop_on_failure: bool,
     #[command(flatten)]
     pub aggregator: Aggregator,
     #[command(flatten)]

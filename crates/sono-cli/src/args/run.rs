@@ -1,8 +1,10 @@
 //! `sono run`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::{Cluster, Plan, WaitOutput, WaitTime};
+use super::{Cluster, Plan, Preflight, WaitOutput, WaitTime};
 
 /// `sono run`
 #[derive(Debug, Args)]
@@ -11,11 +13,16 @@ pub struct Run {
     pub plan: Plan,
     #[command(flatten)]
     pub cluster: Cluster,
+    /// Create the objects of this manifest, which `gen` or an older Sonobuoy wrote; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub preflight: Preflight,
     /// Wait until the run is complete; minutes, or a duration such as 30m [bare: 1440]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440")]
     pub wait: Option<WaitTime>,
     /// What is shown while waiting
-    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::Progress)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::usual())]
     pub wait_output: WaitOutput,
     /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed, 5 the run failed, 6 still running when the time
     /// is over. Needs --wait or --local

@@ -1,146 +1,215 @@
 //! Creating a run's objects, fast, and taking them away again when one of them is refused.
 
 use futures::future::{join_all, try_join_all};
-use serde_json::Value;
-use sono_kube::{Cluster, Kind, KubeError};
+use serde_json::{Value, json};
+use sono_kube::{Cluster, Collection, Kind, KubeError};
 use sono_types::constants;
 
 use crate::{aggregator::text, args, error::CliError, output::Printer, settings::again};
 
-/// One object to create.
-#[derive(Debug)]
-struct Object<'a> {
-    kind: Kind,
-    name: &'a str,
-    namespace: Option<&'a str>,
-    value: &'a Value,
+/// What is to be created, and where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Creation<'a> {
+    pub(super) cluster: &'a Cluster,
+    /// Namespace of the run, also for objects that name none.
+    pub(super) namespace: &'a str,
+    pub(super) arguments: &'a args::Cluster,
+    /// A namespace that is there already is used.
+    pub(super) namespace_may_exist: bool,
+    pub(super) printer: &'a Printer,
 }
 
-impl<'a> Object<'a> {
-    fn new(value: &'a Value) -> Result<Self, CliError> {
-        let kind = Kind::of(value)?;
-        let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str);
+/// One object to create.
+#[derive(Debug)]
+struct Object {
+    collection: Collection,
+    name: String,
+    namespace: Option<String>,
+    value: Value,
+}
+
+impl Object {
+    async fn new(creation: &Creation<'_>, mut value: Value) -> Result<Self, CliError> {
+        let name = text(&value, "/metadata/name").to_owned();
+        let collection = creation
+            .cluster
+            .collection_of(&value)
+            .await
+            .map_err(|error| match error {
+                KubeError::UnknownKind { kind, api_version } => CliError::new(format!(
+                    "cannot create {kind} `{name}`: the cluster knows no kind {kind} of {api_version}"
+                )),
+                error => CliError::from(error),
+            })?;
+        if collection.is_namespaced() && text(&value, "/metadata/namespace").is_empty() {
+            creation.printer.note(&format!(
+                "{} `{name}` names no namespace; it goes into `{}`",
+                collection.kind(),
+                creation.namespace
+            ));
+            value["metadata"]["namespace"] = json!(creation.namespace);
+        }
+        let namespace = Some(text(&value, "/metadata/namespace").to_owned()).filter(|name| !name.is_empty());
         Ok(Self {
-            kind,
-            name: text(value, "/metadata/name"),
+            collection,
+            name,
             namespace,
             value,
         })
     }
 
+    fn is(&self, kind: Kind) -> bool {
+        self.collection == kind.into()
+    }
+
     /// The order: what others live in, what the pod needs, the pod.
     fn wave(&self) -> u8 {
-        match self.kind {
-            Kind::Namespace => 0,
-            Kind::Pod => 2,
+        match self {
+            object if object.is(Kind::Namespace) => 0,
+            object if object.is(Kind::Pod) => 2,
             _ => 1,
         }
     }
+
+    /// Nothing else speaks as plainly for a run that is there.
+    fn is_configuration(&self) -> bool {
+        self.is(Kind::ConfigMap) && self.name == constants::CONFIG_MAP
+    }
 }
 
-/// Creates the objects: the namespace, then everything that the aggregator's pod needs at the same time, then the pod.
-pub(super) async fn create(
-    cluster: &Cluster,
-    objects: &[Value],
-    namespace: &str,
-    arguments: &args::Cluster,
-    printer: &Printer,
-) -> Result<(), CliError> {
-    let objects = objects.iter().map(Object::new).collect::<Result<Vec<_>, _>>()?;
-    let makes_namespace = objects.iter().any(|object| object.kind == Kind::Namespace);
-    let mut created: Vec<&Object<'_>> = Vec::new();
-    for wave in 0..=2 {
-        let members: Vec<&Object<'_>> = objects.iter().filter(|object| object.wave() == wave).collect();
-        let outcomes = join_all(members.iter().map(|object| cluster.create(object.value))).await;
-        let mut failed = None;
-        for (object, outcome) in members.into_iter().zip(outcomes) {
-            match outcome {
-                Ok(_) => created.push(object),
-                // Roles of an earlier run whose namespace was deleted by hand. They are named for the namespace.
-                Err(error) if error.is_already_exists() && !object.kind.is_namespaced() && wave > 0 => {
-                    tracing::debug!(kind = object.kind.name(), name = object.name, "is there already");
+impl Creation<'_> {
+    /// Creates the objects: the namespace, then everything that the aggregator's pod needs at the same time, then the
+    /// pod.
+    pub(super) async fn create(&self, objects: Vec<Value>) -> Result<(), CliError> {
+        let objects = try_join_all(objects.into_iter().map(|value| Object::new(self, value))).await?;
+        let makes_namespace = objects.iter().any(|object| object.is(Kind::Namespace));
+        let mut created: Vec<&Object> = Vec::new();
+        for wave in 0..=2 {
+            let members: Vec<&Object> = objects.iter().filter(|object| object.wave() == wave).collect();
+            let creating = members.iter().map(|object| {
+                let namespace = object.namespace.as_deref();
+                self.cluster.create_in(&object.collection, namespace, &object.value)
+            });
+            let outcomes = join_all(creating).await;
+            let mut failed: Option<(&Object, KubeError)> = None;
+            for (object, outcome) in members.into_iter().zip(outcomes) {
+                match outcome {
+                    Ok(_) => created.push(object),
+                    Err(error) if error.is_already_exists() && self.may_exist(object) => {
+                        tracing::debug!(kind = object.collection.kind(), name = object.name, "is there already");
+                    }
+                    Err(error) if failed.is_none() || object.is_configuration() => failed = Some((object, error)),
+                    Err(_) => {}
                 }
-                Err(error) => failed = failed.or(Some((object, error))),
+            }
+            if let Some((object, error)) = failed {
+                let refused = self.refusal(object, &error, makes_namespace).await;
+                self.undo(&created).await;
+                return Err(refused);
             }
         }
-        if let Some((object, error)) = failed {
-            let refused = refusal(cluster, object, &error, namespace, makes_namespace, arguments).await;
-            undo(cluster, &created, printer).await;
-            return Err(refused);
+        Ok(())
+    }
+
+    /// Roles of an earlier run whose namespace was deleted by hand are named for the namespace, and the same.
+    fn may_exist(&self, object: &Object) -> bool {
+        if object.is(Kind::Namespace) {
+            self.namespace_may_exist
+        } else {
+            !object.collection.is_namespaced()
         }
     }
-    Ok(())
-}
 
-/// Removes what was created before something was refused.
-async fn undo(cluster: &Cluster, created: &[&Object<'_>], printer: &Printer) {
-    let namespace = created.iter().any(|object| object.kind == Kind::Namespace);
-    // The namespace takes what is in it along.
-    let apart = created
-        .iter()
-        .filter(|object| !namespace || !object.kind.is_namespaced());
-    let removed =
-        try_join_all(apart.map(|object| cluster.delete(object.kind, object.namespace, object.name, None))).await;
-    match removed {
-        Ok(removed) if removed.is_empty() => {}
-        Ok(_) => printer.note("what had been created for this run is removed again"),
-        Err(error) => printer.note(&format!(
-            "warning: what had been created for this run could not all be removed: {error}"
-        )),
-    }
-}
-
-async fn refusal(
-    cluster: &Cluster,
-    object: &Object<'_>,
-    error: &KubeError,
-    namespace: &str,
-    makes_namespace: bool,
-    arguments: &args::Cluster,
-) -> CliError {
-    let kind = match object.kind {
-        Kind::Namespace => "namespace",
-        other => other.name(),
-    };
-    let what = format!("cannot create {kind} `{}`", object.name);
-    match error {
-        KubeError::NamespaceTerminating(_) => terminating(namespace),
-        KubeError::AlreadyExists { .. } if object.kind == Kind::Namespace => {
-            occupied(cluster, namespace, arguments).await
-        }
-        KubeError::AlreadyExists { .. } => holds_a_run(namespace, arguments),
-        KubeError::NotFound { .. } if !makes_namespace => CliError::new(format!("there is no namespace `{namespace}`"))
-            .hint(format!(
-                "kubectl create namespace {namespace}; only --aggregator-permissions clusterAdmin creates it"
+    /// Removes what was created before something was refused.
+    async fn undo(&self, created: &[&Object]) {
+        let namespace = created.iter().find(|object| object.is(Kind::Namespace));
+        // The namespace takes what is in it along.
+        let apart = created.iter().filter(|object| match (namespace, &object.namespace) {
+            (Some(namespace), Some(own)) => namespace.name != *own,
+            _ => true,
+        });
+        let removing = apart.map(|object| {
+            let namespace = object.namespace.as_deref();
+            self.cluster.delete_in(&object.collection, namespace, &object.name)
+        });
+        match try_join_all(removing).await {
+            Ok(removed) if removed.is_empty() => {}
+            Ok(_) => self.printer.note("what had been created for this run is removed again"),
+            Err(error) => self.printer.note(&format!(
+                "warning: what had been created for this run could not all be removed: {error}"
             )),
-        KubeError::Forbidden { resource, .. } if makes_namespace && !object.kind.is_namespaced() => {
-            let refused = CliError::of_cluster(what, error);
-            match resource.as_str() {
-                "namespaces" => refused
-                    .hint("use a namespace that exists: sono run -n mine --aggregator-permissions namespaceAdmin"),
-                _ => refused.hint("ask for less: --aggregator-permissions namespaceAdmin, in a namespace that exists"),
-            }
         }
-        error => CliError::of_cluster(what, error),
+    }
+
+    async fn refusal(&self, object: &Object, error: &KubeError, makes_namespace: bool) -> CliError {
+        let Self {
+            namespace, arguments, ..
+        } = *self;
+        let is_namespace = object.is(Kind::Namespace);
+        let kind = if is_namespace {
+            "namespace"
+        } else {
+            object.collection.kind()
+        };
+        let what = format!("cannot create {kind} `{}`", object.name);
+        match error {
+            KubeError::NamespaceTerminating(_) => terminating(namespace),
+            KubeError::AlreadyExists { .. } if is_namespace => self.occupied().await,
+            KubeError::AlreadyExists { .. } if object.is_configuration() || object.is(Kind::Pod) => {
+                holds_a_run(namespace, arguments)
+            }
+            KubeError::AlreadyExists { .. } if object.is(Kind::ServiceAccount) => CliError::of_cluster(what, error)
+                .hint("use the one that is there: --existing-service-account; or another: --service-account-name NAME"),
+            KubeError::NotFound { .. } if !makes_namespace => is_not_there(namespace),
+            KubeError::Forbidden { resource, .. } if makes_namespace && !object.collection.is_namespaced() => {
+                let refused = CliError::of_cluster(what, error);
+                match resource.as_str() {
+                    "namespaces" => refused
+                        .hint("use a namespace that exists: sono run -n mine --aggregator-permissions namespaceAdmin"),
+                    _ => refused
+                        .hint("ask for less: --aggregator-permissions namespaceAdmin, in a namespace that exists"),
+                }
+            }
+            error => CliError::of_cluster(what, error),
+        }
+    }
+
+    /// Why a namespace that is there cannot be used.
+    async fn occupied(&self) -> CliError {
+        let Self {
+            cluster,
+            namespace,
+            arguments,
+            ..
+        } = *self;
+        let (found, run) = futures::join!(
+            cluster.get(Kind::Namespace, None, namespace),
+            cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
+        );
+        match (found, run) {
+            (Ok(Some(found)), _) if is_going(&found) => terminating(namespace),
+            (_, Ok(Some(_))) => holds_a_run(namespace, arguments),
+            _ => is_there(namespace),
+        }
     }
 }
 
-/// Why a namespace that is there cannot be used.
-async fn occupied(cluster: &Cluster, namespace: &str, arguments: &args::Cluster) -> CliError {
-    let (found, run) = futures::join!(
-        cluster.get(Kind::Namespace, None, namespace),
-        cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
-    );
-    if let Ok(Some(found)) = &found
-        && text(found, "/status/phase") == "Terminating"
-    {
-        return terminating(namespace);
-    }
-    if let Ok(Some(_)) = run {
-        return holds_a_run(namespace, arguments);
-    }
-    CliError::new(format!("namespace `{namespace}` already exists"))
-        .hint("another one: sono run -n NAME; or this one as it is: --aggregator-permissions namespaceAdmin")
+/// Whether an object is being deleted.
+pub(super) fn is_going(object: &Value) -> bool {
+    !text(object, "/metadata/deletionTimestamp").is_empty() || text(object, "/status/phase") == "Terminating"
+}
+
+pub(super) fn is_there(namespace: &str) -> CliError {
+    CliError::new(format!("namespace `{namespace}` already exists")).hint(
+        "another one: sono run -n NAME; or this one as it is: --skip-preflight=existingnamespace, or with fewer rights \
+         --aggregator-permissions namespaceAdmin",
+    )
+}
+
+pub(super) fn is_not_there(namespace: &str) -> CliError {
+    CliError::new(format!("there is no namespace `{namespace}`")).hint(format!(
+        "kubectl create namespace {namespace}; only --aggregator-permissions clusterAdmin creates it"
+    ))
 }
 
 pub(super) fn terminating(namespace: &str) -> CliError {

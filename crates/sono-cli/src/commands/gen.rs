@@ -1,71 +1,176 @@
 //! `sono gen`: what `run` would create.
 
-use sono_manifest::{Preparation, RunObjects, prepare, run_objects, to_manifest};
+mod plugin;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sono_images::Registries;
+use sono_manifest::{Definition, to_manifest};
 use sono_types::{env, exit};
 
-use super::run::image_version;
+use super::run::{image_version, warn_of_ignored};
 use crate::{
     aggregator::text,
-    args,
+    args::{self, Given},
     error::CliError,
+    manifest,
     output::Printer,
-    settings::{IN_CLUSTER, Plan, connect},
+    settings::{IN_CLUSTER, NO_VERSION, Plan, Version, connect},
 };
 
-/// Stands for the cluster's version where there is none to ask, as with Sonobuoy's `--kubernetes-version=ignore`.
-const NO_VERSION: &str = "ignore";
+/// Flags of `run` that say nothing about what is created.
+const OF_RUN: [&str; 5] = [
+    "skip-preflight",
+    "dns-namespace",
+    "dns-pod-labels",
+    "wait",
+    "wait-output",
+];
+/// How long a cluster that need not be there is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn generate(arguments: args::Gen, level: &str, printer: &Printer) -> Result<u8, CliError> {
-    let args::Gen { what, plan, cluster } = arguments;
-    let plan = Plan::new(plan, level)?;
-    if let Some(args::GenWhat::Config) = what {
-        printer.line(&plan.config.to_json())?;
+pub(super) async fn generate(
+    arguments: args::Gen,
+    given: &Given,
+    level: &str,
+    printer: &Printer,
+) -> Result<u8, CliError> {
+    let args::Gen { what, flags } = arguments;
+    match what {
+        None => objects(flags, given, level, printer).await,
+        Some(args::GenWhat::Config(flags)) => configuration(*flags, given, level, printer),
+        Some(args::GenWhat::DefaultImageConfig(flags)) => default_image_config(&flags, printer),
+        Some(args::GenWhat::Plugin(flags)) => plugin::generate(*flags, given, level, printer).await,
+    }
+}
+
+async fn objects(flags: args::GenFlags, given: &Given, level: &str, printer: &Printer) -> Result<u8, CliError> {
+    if let Some(file) = &flags.file {
+        let text = manifest::read(file)?;
+        warn_of_ignored(given, printer);
+        printer.data(text.as_bytes())?;
         return Ok(exit::SUCCESS);
     }
+    let (plan, cluster) = resolve(flags, given, level, printer)?;
     let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
+    let version = version(&plan, &definitions, &cluster, printer).await?;
+    let rbac = if plan.detects_rbac() {
+        let cluster = connect(&cluster).await.map_err(|error| {
+            CliError::new("--rbac Detect asks the cluster whether it has roles, and there is no cluster to ask")
+                .details(error.lines())
+                .hint("--rbac Enable, or --rbac Disable")
+        })?;
+        plan.detected_rbac(&cluster, false).await
+    } else {
+        plan.rbac()
+    };
+    let objects = plan.objects(definitions, &version, rbac)?;
+    printer.data(to_manifest(&objects).as_bytes())?;
+    Ok(exit::SUCCESS)
+}
+
+/// The plan, and where the cluster is. What `run` alone would look at is named.
+fn resolve(
+    flags: args::GenFlags,
+    given: &Given,
+    level: &str,
+    printer: &Printer,
+) -> Result<(Plan, args::Cluster), CliError> {
+    let args::GenFlags {
+        plan,
+        cluster,
+        file: _,
+        preflight: _,
+        wait: _,
+        wait_output: _,
+    } = flags;
+    for flag in OF_RUN.into_iter().filter(|flag| given.has(flag)) {
+        printer.note(&format!("warning: --{flag} has no effect on gen"));
+    }
+    Ok((Plan::new(plan, level, printer)?, cluster))
+}
+
+fn configuration(flags: args::GenFlags, given: &Given, level: &str, printer: &Printer) -> Result<u8, CliError> {
+    if flags.file.is_some() {
+        printer.note("warning: --file has no effect on gen config");
+    }
+    let (plan, _) = resolve(flags, given, level, printer)?;
+    printer.line(&plan.config.to_json())?;
+    Ok(exit::SUCCESS)
+}
+
+/// Which version plugins are told. A cluster is asked only where something depends on it.
+async fn version(
+    plan: &Plan,
+    definitions: &[Definition],
+    cluster: &args::Cluster,
+    printer: &Printer,
+) -> Result<String, CliError> {
     let placeholder = format!("${}", env::SONOBUOY_K8S_VERSION);
     let wants_version = definitions.iter().find(|definition| {
-        definition
-            .spec
-            .get("image")
-            .and_then(serde_json::Value::as_str)
-            .is_some_and(|image| image.contains(&placeholder))
+        let image = definition.spec.get("image").and_then(Value::as_str);
+        image.is_some_and(|image| image.contains(&placeholder))
     });
     let is_named = cluster.kubeconfig.is_some() || cluster.context.is_some();
-    let version = match (&plan.kubernetes_version, wants_version) {
-        (Some(version), _) => version.clone(),
+    match (&plan.kubernetes_version, wants_version) {
+        (Version::Given(version), _) => Ok(version.clone()),
+        (Version::ClusterOrNone, wants_version) => {
+            let asked = tokio::time::timeout(PATIENCE, cluster_version(cluster)).await;
+            if let Ok(Ok(version)) = asked {
+                return Ok(version);
+            }
+            if let Some(definition) = wants_version {
+                printer.note(&format!(
+                    "warning: the image of plugin `{}` depends on the cluster's version, and there is no cluster to ask: it is for no version",
+                    definition.name
+                ));
+            }
+            Ok(NO_VERSION.to_owned())
+        }
         // Whoever names a cluster means it.
-        (None, None) if is_named => cluster_version(&cluster).await?,
-        (None, None) => NO_VERSION.to_owned(),
-        (None, Some(definition)) => cluster_version(&cluster).await.map_err(|error| {
+        (Version::Cluster, None) if is_named => cluster_version(cluster).await,
+        (Version::Cluster, None) => Ok(NO_VERSION.to_owned()),
+        (Version::Cluster, Some(definition)) => cluster_version(cluster).await.map_err(|error| {
             CliError::new(format!(
                 "the image of plugin `{}` depends on the cluster's version, and there is no cluster to ask",
                 definition.name
             ))
             .details(error.lines())
             .hint("say which: --kubernetes-version v1.37.2")
-        })?,
-    };
-    let definitions = prepare(
-        definitions,
-        &Preparation {
-            config: &plan.config,
-            kubernetes_version: &version,
-        },
-    );
-    let mut objects = run_objects(&RunObjects {
-        config: &plan.config,
-        definitions: &definitions,
-        aggregator_image: &plan.aggregator_image,
-        rbac: plan.rbac,
-        log_level: &plan.level,
-    });
-    plan.apply_to_aggregator(&mut objects);
-    printer.data(to_manifest(&objects).as_bytes())?;
-    Ok(exit::SUCCESS)
+        }),
+    }
 }
 
 async fn cluster_version(cluster: &args::Cluster) -> Result<String, CliError> {
     let version = connect(cluster).await?.server_version().await?;
     Ok(image_version(text(&version, "/gitVersion")))
+}
+
+/// The groups of images that today's tests have, and an empty line, as scripts know it (cli spec §15.5).
+fn default_image_config(flags: &args::GenDefaultImageConfig, printer: &Printer) -> Result<u8, CliError> {
+    let args::GenDefaultImageConfig {
+        cluster: args::Cluster {
+            kubeconfig: _,
+            context: _,
+        },
+    } = flags;
+    let registries = Registries::default();
+    let groups = [
+        ("buildImageRegistry", registries.build_image_registry),
+        ("dockerGluster", registries.docker_gluster),
+        ("dockerLibraryRegistry", registries.docker_library_registry),
+        ("e2eRegistry", registries.e2e_registry),
+        ("e2eVolumeRegistry", registries.e2e_volume_registry),
+        ("gcRegistry", registries.gc_registry),
+        ("gcEtcdRegistry", registries.gc_etcd_registry),
+        ("promoterE2eRegistry", registries.promoter_e2e_registry),
+        ("sigStorageRegistry", registries.sig_storage_registry),
+    ];
+    let lines: Vec<String> = groups
+        .iter()
+        .map(|(group, registry)| format!("{group}: {registry}\n"))
+        .collect();
+    printer.line(&lines.concat())?;
+    Ok(exit::SUCCESS)
 }

@@ -1,6 +1,10 @@
 //! `sono run --local`: a run on this machine. The archive's path is the last line on standard output.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use sono_bundle::Bundle;
 use sono_kube::elapsed;
@@ -11,7 +15,7 @@ use sono_types::{Item, PluginName, RunStatus, exit, layout};
 use tokio::sync::watch;
 
 use crate::{
-    args::WaitOutput,
+    args::{Given, WaitOutput},
     clock::now,
     error::CliError,
     judgement,
@@ -25,6 +29,7 @@ const HOST_CHECK: &str = "host-check";
 
 pub(super) async fn run(
     plan: Plan,
+    limit: Option<Duration>,
     output: WaitOutput,
     exit_code: bool,
     log: RunLog,
@@ -44,10 +49,18 @@ pub(super) async fn run(
     let begun = now();
     let mut screen = Screen::new(printer, output);
     let mut story = Story::new(begun);
+    let too_late = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    let is_late = AtomicBool::new(false);
     let interrupted = async {
-        // Without the signal there is only no gentle end.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        tokio::select! {
+            // Without the signal there is only no gentle end.
+            Ok(()) = tokio::signal::ctrl_c() => {}
+            () = too_late => is_late.store(true, Ordering::Relaxed),
         }
     };
     let run = sono_local::run(options, interrupted);
@@ -68,6 +81,12 @@ pub(super) async fn run(
     }
     screen.end(None);
     if let Err(LocalError::Run(RunError::Stopped)) = &outcome {
+        if let (true, Some(limit)) = (is_late.load(Ordering::Relaxed), limit) {
+            return Err(CliError::new(format!(
+                "the run was not complete after {}; what was started has been ended, and there is no archive",
+                elapsed(limit)
+            )));
+        }
         printer.note("stopped; what was started has been ended, and there is no archive");
         return Ok(exit::INTERRUPTED);
     }
@@ -103,6 +122,49 @@ pub(super) async fn run(
     })
 }
 
+/// Flags that mean nothing without a cluster.
+const CLUSTER_ONLY: [&str; 29] = [
+    "aggregator-image",
+    "aggregator-node-selector",
+    "aggregator-permissions",
+    "aggregator-toleration",
+    "annotation",
+    "context",
+    "dns-namespace",
+    "dns-pod-labels",
+    "e2e-docker-config-file",
+    "existing-service-account",
+    "file",
+    "force-image-pull-policy",
+    "image-pull-policy",
+    "image-pull-secrets",
+    "kube-conformance-image",
+    "kubeconfig",
+    "namespace-psa-enforce-level",
+    "plugin-image",
+    "rbac",
+    "rerun-failed",
+    "security-context-mode",
+    "service-account-name",
+    "show-default-podspec",
+    "skip-preflight",
+    "sonobuoy-image",
+    "ssh-key",
+    "ssh-user",
+    "systemd-logs-image",
+    "worker-image",
+];
+
+/// Refuses what was asked for and cannot be had.
+pub(super) fn check_flags(given: &Given) -> Result<(), CliError> {
+    match given.first_of(&CLUSTER_ONLY) {
+        Some(flag) => Err(CliError::new(format!(
+            "--{flag} means something in a cluster only, and --local runs without one"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The plugins, `host-check` as this very program.
 async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
     let program =
@@ -111,11 +173,6 @@ async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, 
         return Err(CliError::new(
             "--plugin-env sonobuoy.… changes the aggregator's container, which a local run does not have",
         ));
-    }
-    if let Some(flag) = plan.cluster_flag {
-        return Err(CliError::new(format!(
-            "{flag} means something in a cluster only, and --local runs without one"
-        )));
     }
     let names = plan.named(&[HOST_CHECK]);
     let mut definitions = plan.definitions(&names, printer).await?;

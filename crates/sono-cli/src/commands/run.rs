@@ -1,85 +1,107 @@
 //! `sono run`.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use serde_json::Value;
-use sono_kube::{Cluster, Kind, elapsed};
+use sono_kube::{Cluster, elapsed};
 use sono_local::RunLog;
-use sono_manifest::{Preparation, RunObjects, prepare, run_objects};
-use sono_types::{constants, exit};
+use sono_types::exit;
 
 use super::{
     attach::{self, Attach},
-    create, local,
+    create::Creation,
+    local,
+    preflight::{self, Checks, Wanted},
 };
 use crate::{
     aggregator::text,
-    args,
+    args::{self, Given},
     error::CliError,
+    manifest::{self, Manifest},
     output::Printer,
-    settings::{IN_CLUSTER, Plan, again, connect},
+    settings::{IN_CLUSTER, Plan, Version, again, connect},
 };
 
-pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer: &Printer) -> Result<u8, CliError> {
+/// Flags that count with `--file` too.
+const WITH_FILE: [&str; 11] = [
+    "file",
+    "kubeconfig",
+    "context",
+    "skip-preflight",
+    "dns-namespace",
+    "dns-pod-labels",
+    "wait",
+    "wait-output",
+    "exit-code",
+    "local",
+    "level",
+];
+
+/// What is to be created.
+#[derive(Debug)]
+struct Run {
+    objects: Vec<Value>,
+    namespace: String,
+    uuid: Option<String>,
+    /// What the server says of its version.
+    server: Value,
+}
+
+pub(super) async fn run(
+    arguments: args::Run,
+    given: &Given,
+    level: &str,
+    log: RunLog,
+    printer: &Printer,
+) -> Result<u8, CliError> {
     let args::Run {
         plan,
         cluster: cluster_arguments,
+        file,
+        preflight,
         wait,
         wait_output,
         exit_code,
         local: is_local,
     } = arguments;
     let started = Instant::now();
-    let mut plan = Plan::new(plan, level)?;
     if exit_code && wait.is_none() && !is_local {
         return Err(CliError::new("--exit-code tells how a run ended, which nobody waits for").hint("add --wait"));
     }
     if is_local {
-        return local::run(plan, wait_output, exit_code, log, printer).await;
+        local::check_flags(given)?;
+        let plan = Plan::new(plan, level, printer)?;
+        let limit = wait.map(|limit| limit.0);
+        return Box::pin(local::run(plan, limit, wait_output, exit_code, log, printer)).await;
     }
-    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
-    let cluster = connect(&cluster_arguments).await?;
-    let namespace = plan.config.namespace.clone();
-    let (version, ()) = futures::try_join!(
-        async {
-            let version = cluster.server_version().await;
-            version.map_err(|error| CliError::of_cluster(error.to_string(), &error))
-        },
-        check_namespace(&cluster, &plan, &cluster_arguments)
-    )?;
-    let server_version = text(&version, "/gitVersion").to_owned();
-    let plugin_version = plan
-        .kubernetes_version
-        .take()
-        .unwrap_or_else(|| image_version(&server_version));
-    if plan.config.uuid.is_empty() {
-        plan.config.uuid = uuid::Uuid::new_v4().to_string();
-    }
-    let definitions = prepare(
-        definitions,
-        &Preparation {
-            config: &plan.config,
-            kubernetes_version: &plugin_version,
-        },
-    );
-    let mut objects = run_objects(&RunObjects {
-        config: &plan.config,
-        definitions: &definitions,
-        aggregator_image: &plan.aggregator_image,
-        rbac: plan.rbac,
-        log_level: &plan.level,
-    });
-    plan.apply_to_aggregator(&mut objects);
+    let checks = Checks::new(preflight)?;
+    let (cluster, run) = match file {
+        Some(file) => from_manifest(&file, given, &checks, &cluster_arguments, printer).await?,
+        None => from_plan(Plan::new(plan, level, printer)?, &checks, &cluster_arguments, printer).await?,
+    };
+    let Run {
+        objects,
+        namespace,
+        uuid,
+        server,
+    } = run;
     tracing::debug!(elapsed_ms = millis(started), "checked");
-    create::create(&cluster, &objects, &namespace, &cluster_arguments, printer).await?;
+    let creation = Creation {
+        cluster: &cluster,
+        namespace: &namespace,
+        arguments: &cluster_arguments,
+        namespace_may_exist: !checks.namespace,
+        printer,
+    };
+    creation.create(objects).await?;
     tracing::debug!(elapsed_ms = millis(started), "objects created");
     if printer.is_terminal() {
         let name = cluster.context().unwrap_or_else(|| cluster.server_url());
-        printer.note(&format!("cluster  {name}, {server_version}"));
+        printer.note(&format!("cluster  {name}, {}", text(&server, "/gitVersion")));
     }
+    let run = uuid.map_or_else(|| "run".to_owned(), |uuid| format!("run {uuid}"));
     printer.note(&format!(
-        "run {} in namespace {namespace}, created in {}",
-        plan.config.uuid,
+        "{run} in namespace {namespace}, created in {}",
         elapsed(started.elapsed())
     ));
     let Some(limit) = wait else {
@@ -101,32 +123,85 @@ pub(super) async fn run(arguments: args::Run, level: &str, log: RunLog, printer:
     Ok(code)
 }
 
+/// The objects that the flags say.
+async fn from_plan(
+    mut plan: Plan,
+    checks: &Checks,
+    arguments: &args::Cluster,
+    printer: &Printer,
+) -> Result<(Cluster, Run), CliError> {
+    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
+    let cluster = connect(arguments).await?;
+    let namespace = plan.config.namespace.clone();
+    let wanted = Wanted {
+        namespace: &namespace,
+        makes_namespace: plan.makes_namespace(),
+        arguments,
+    };
+    let (server, rbac) = futures::try_join!(preflight::check(&cluster, checks, wanted), async {
+        Ok(plan.detected_rbac(&cluster, true).await)
+    })?;
+    let version = match &plan.kubernetes_version {
+        Version::Given(version) => version.clone(),
+        Version::Cluster | Version::ClusterOrNone => image_version(text(&server, "/gitVersion")),
+    };
+    if plan.config.uuid.is_empty() {
+        plan.config.uuid = uuid::Uuid::new_v4().to_string();
+    }
+    let objects = plan.objects(definitions, &version, rbac)?;
+    let run = Run {
+        objects,
+        namespace,
+        uuid: Some(plan.config.uuid),
+        server,
+    };
+    Ok((cluster, run))
+}
+
+/// The objects of a manifest, as they are.
+async fn from_manifest(
+    file: &Path,
+    given: &Given,
+    checks: &Checks,
+    arguments: &args::Cluster,
+    printer: &Printer,
+) -> Result<(Cluster, Run), CliError> {
+    let manifest = Manifest::parse(file, &manifest::read(file)?)?;
+    warn_of_ignored(given, printer);
+    let Manifest {
+        objects,
+        namespace,
+        uuid,
+    } = manifest;
+    let cluster = connect(arguments).await?;
+    let is_made = |object: &Value| text(object, "/kind") == "Namespace" && text(object, "/metadata/name") == namespace;
+    let wanted = Wanted {
+        namespace: &namespace,
+        makes_namespace: objects.iter().any(is_made),
+        arguments,
+    };
+    let server = preflight::check(&cluster, checks, wanted).await?;
+    let run = Run {
+        objects,
+        namespace,
+        uuid,
+        server,
+    };
+    Ok((cluster, run))
+}
+
+/// Says of each flag that has no effect where a manifest says what is created.
+pub(super) fn warn_of_ignored(given: &Given, printer: &Printer) {
+    for flag in given.besides(&WITH_FILE) {
+        printer.note(&format!(
+            "warning: --{flag} has no effect with --file: the manifest says what is created"
+        ));
+    }
+}
+
 /// Milliseconds since then.
 pub(super) fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Where the namespace is not created, it must be there, and without a run.
-async fn check_namespace(cluster: &Cluster, plan: &Plan, arguments: &args::Cluster) -> Result<(), CliError> {
-    let namespace = plan.config.namespace.as_str();
-    if plan.config.aggregator_permissions == "clusterAdmin" {
-        return Ok(());
-    }
-    let run = cluster
-        .get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
-        .await;
-    match run.map_err(|error| CliError::of_cluster(format!("cannot look into namespace `{namespace}`"), &error))? {
-        Some(run)
-            if run
-                .pointer("/metadata/deletionTimestamp")
-                .and_then(Value::as_str)
-                .is_some() =>
-        {
-            Err(create::terminating(namespace))
-        }
-        Some(_) => Err(create::holds_a_run(namespace, arguments)),
-        None => Ok(()),
-    }
 }
 
 /// `v1.37.2`, also of `v1.37.2-gke.100` and `v1.37.2+k3s1`; pre-releases of Kubernetes itself stay (cli spec §4.2).

@@ -2,11 +2,25 @@
 
 use crate::error::CliError;
 
-/// The version to tell plugins; `None` is the cluster's own.
-pub(super) fn wanted(given: &str) -> Result<Option<String>, CliError> {
+/// The version that plugins are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The cluster's own.
+    Cluster,
+    /// The cluster's own, or none where there is no cluster.
+    ClusterOrNone,
+    /// This one.
+    Given(String),
+}
+
+/// Stands for the cluster's version where there is none to ask, as it does with Sonobuoy.
+pub(crate) const NO_VERSION: &str = "ignore";
+
+/// Reads the flag.
+pub(super) fn wanted(given: &str) -> Result<Version, CliError> {
     match given {
-        "auto" => return Ok(None),
-        "ignore" => return Ok(Some(given.to_owned())),
+        "auto" => return Ok(Version::Cluster),
+        NO_VERSION => return Ok(Version::ClusterOrNone),
         "latest" => {
             return Err(CliError::new("--kubernetes-version latest is not supported")
                 .hint("say which version: --kubernetes-version v1.37.2"));
@@ -26,7 +40,16 @@ pub(super) fn wanted(given: &str) -> Result<Option<String>, CliError> {
         return Err(refused());
     }
     let missing = ".0".repeat(3 - parts.len());
-    Ok(Some(format!("v{numbers}{missing}{suffix}")))
+    Ok(Version::Given(format!("v{numbers}{missing}{suffix}")))
+}
+
+/// The three numbers of `v1.37.2-gke.100`.
+pub(crate) fn numbers(version: &str) -> Option<(u64, u64, u64)> {
+    let rest = version.strip_prefix('v').unwrap_or(version);
+    let end = rest.find(['-', '+']).unwrap_or(rest.len());
+    let mut parts = rest[..end].split('.').map(|part| part.parse().ok());
+    let numbers = (parts.next()??, parts.next()??, parts.next().unwrap_or(Some(0))?);
+    parts.next().is_none().then_some(numbers)
 }
 
 #[cfg(test)]
@@ -35,15 +58,14 @@ mod tests {
 
     #[test]
     fn versions_have_three_numbers() {
-        let version = |given| wanted(given).unwrap_or_else(|error| Some(error.text()));
-        assert_eq!(version("auto"), None);
+        assert_eq!(wanted("auto"), Ok(Version::Cluster));
+        assert_eq!(wanted("ignore"), Ok(Version::ClusterOrNone));
         for (given, expected) in [
             ("v1.13", "v1.13.0"),
             ("v1", "v1.0.0"),
             ("v1.37.2-rc.1+x", "v1.37.2-rc.1+x"),
-            ("ignore", "ignore"),
         ] {
-            assert_eq!(version(given).as_deref(), Some(expected), "{given}");
+            assert_eq!(wanted(given), Ok(Version::Given(expected.to_owned())), "{given}");
         }
         for given in ["1.30", "", "v", "v1.11+", "v1.2.3.4", "v1.x", "latest"] {
             assert!(wanted(given).is_err(), "{given}");

@@ -6,9 +6,12 @@ mod bad_input;
 mod changes;
 mod cluster;
 mod images;
+mod manifests;
 mod objects;
 mod plugin_command;
+mod plugin_definitions;
 mod plugins;
+mod preflight;
 
 use std::{
     path::Path,
@@ -59,6 +62,14 @@ fn with_cluster(api: &FakeApi, arguments: &[&str]) -> Said {
         .output()
         .unwrap();
     normalized(api, said(&output))
+}
+
+/// A cluster on which a run may be created: it has DNS.
+fn healthy() -> FakeApi {
+    let api = FakeApi::start();
+    api.put(serde_json::json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "coredns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}}));
+    api
 }
 
 fn normalized(api: &FakeApi, said: Said) -> Said {

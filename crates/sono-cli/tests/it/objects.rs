@@ -142,3 +142,245 @@ fn flags_that_contradict_each_other_are_refused() {
         assert_eq!((said.code, said.stderr.lines().next()), (1, Some(expected)));
     }
 }
+
+fn with_files(flags: &[&str]) -> Said {
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(directory.path().join("key"), "k\u{f6}y").unwrap();
+    fs_err::write(
+        directory.path().join("docker.json"),
+        "{\"auths\":{\"r\":{\"auth\":\"secret\"}}}",
+    )
+    .unwrap();
+    sono(directory.path(), &[&["gen", "-p", "e2e"], flags].concat())
+}
+
+fn plugin(objects: &[Value]) -> Value {
+    let stored = objects
+        .iter()
+        .find(|object| object["metadata"]["name"] == "sonobuoy-plugins-cm")
+        .unwrap();
+    sono_types::yaml::first_document(stored["data"]["plugin-0.yaml"].as_str().unwrap()).unwrap()
+}
+
+/// BUG 4: the key's path is looked at first; its Secret is in the run's namespace and holds it encoded once.
+#[test]
+fn a_key_reaches_the_tests() {
+    let said = with_files(&["--kubernetes-version=v1.37.2", "--ssh-key", "key", "-n", "mine"]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let objects = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let secrets = of_kind(&objects, "Secret");
+    assert_eq!(secrets.len(), 1);
+    assert_eq!(
+        (&secrets[0]["metadata"]["namespace"], &secrets[0]["data"]),
+        (&json!("mine"), &json!({ "id_rsa": "a8O2eQ==" }))
+    );
+    let plugin = plugin(&objects);
+    assert_eq!(
+        plugin["extra-volumes"][0]["secret"]["secretName"],
+        secrets[0]["metadata"]["name"]
+    );
+    assert_eq!(
+        with_files(&["--ssh-key", "nowhere"]),
+        failure(
+            "error: cannot use `nowhere`\n  cause: failed to open file `nowhere`: No such file or directory (os error 2)\n"
+        )
+    );
+}
+
+/// BUG 13: registry credentials are in one Secret and nowhere else. BUG 18: what the user adds ends neither progress nor
+/// credentials.
+#[test]
+fn credentials_are_in_one_secret() {
+    let flags = [
+        "--e2e-docker-config-file",
+        "docker.json",
+        "--plugin-env",
+        "e2e.E2E_EXTRA_ARGS=--mine",
+    ];
+    let said = with_files(&[&flags[..], &["--kubernetes-version=v1.27.0"]].concat());
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let objects = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let secret = of_kind(&objects, "Secret")[0];
+    assert_eq!(
+        (
+            &secret["metadata"]["name"],
+            &secret["metadata"]["namespace"],
+            &secret["type"]
+        ),
+        (
+            &json!("auth-repo-cred"),
+            &json!("sonobuoy"),
+            &json!("kubernetes.io/dockerconfigjson")
+        )
+    );
+    let kinds: Vec<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    let position = |kind: &str| kinds.iter().position(|known| *known == kind).unwrap();
+    assert!(
+        position("ServiceAccount") < position("Secret") && position("Secret") < position("Pod"),
+        "{kinds:?}"
+    );
+    for object in objects.iter().filter(|object| object["kind"] != "Secret") {
+        assert!(!object.to_string().contains("auths"), "{object}");
+    }
+    assert_eq!(
+        of_kind(&objects, "Pod")[0]["spec"]["imagePullSecrets"],
+        json!([{ "name": "auth-repo-cred" }])
+    );
+    let plugin = plugin(&objects);
+    let arguments = plugin["spec"]["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|variable| variable["name"] == "E2E_EXTRA_ARGS");
+    assert_eq!(
+        arguments.unwrap()["value"],
+        "--progress-report-url=http://localhost:8099/progress --mine --e2e-docker-config-file=/tmp/sonobuoy/credentials/config.json"
+    );
+    // A secret that is named is used instead.
+    let named = with_files(
+        &[
+            &flags[..],
+            &["--kubernetes-version=v1.27.0", "--image-pull-secrets", "mine"],
+        ]
+        .concat(),
+    );
+    let objects = sono_types::yaml::all_documents(&named.stdout).unwrap();
+    assert_eq!(of_kind(&objects, "Secret")[0]["metadata"]["name"], "mine");
+}
+
+/// BUG 29: it is the version that counts in the end, whole; one that is not known is none that is too old.
+#[test]
+fn credentials_need_a_version_that_takes_them() {
+    let code = |version: &str| with_files(&["--e2e-docker-config-file=docker.json", "--kubernetes-version", version]);
+    assert_eq!(
+        code("v1.26.9"),
+        failure("error: e2e-docker-config-file is only supported for Kubernetes 1.27 or later, not for v1.26.9\n")
+    );
+    assert_eq!(code("v2.1.0").code, 0);
+    assert_eq!(code("ignore").code, 0);
+    let api = sono_testkit::FakeApi::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("docker.json");
+    fs_err::write(&file, "{}").unwrap();
+    let flags = [
+        "gen",
+        "--kubernetes-version=auto",
+        "--e2e-docker-config-file",
+        file.to_str().unwrap(),
+    ];
+    assert_eq!(super::with_cluster(&api, &flags).code, 0);
+    api.put_text("/version", 200, r#"{"gitVersion": "v1.26.1-gke.1"}"#);
+    assert_eq!(super::with_cluster(&api, &flags).code, 1);
+}
+
+/// BUG 10: the cluster's version is asked for, and only where it cannot be had the word stands for it, which is said.
+#[test]
+fn no_version_is_a_last_resort() {
+    let flags = ["gen", "-p", "e2e", "--kubernetes-version=ignore"];
+    let directory = tempfile::tempdir().unwrap();
+    let said = sono(directory.path(), &flags);
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (
+            0,
+            "warning: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask: it is for \
+             no version\n"
+        )
+    );
+    assert!(said.stdout.contains("image: registry.k8s.io/conformance:ignore\n"));
+    let api = sono_testkit::FakeApi::start();
+    let said = super::with_cluster(&api, &flags);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert!(said.stdout.contains("image: registry.k8s.io/conformance:v1.37.2\n"));
+}
+
+/// BUG 6: the level is written as the aggregator reads it.
+#[test]
+fn the_aggregators_level_is_one_that_it_reads() {
+    for level in ["warn", "warning"] {
+        let objects = objects(&["--level", level]);
+        let arguments = &of_kind(&objects, "Pod")[0]["spec"]["containers"][0]["args"];
+        assert_eq!(arguments[2], "--level=warn", "{level}");
+    }
+}
+
+/// BUG 22: flags for tolerations and annotations, besides the configuration's.
+#[test]
+fn tolerations_annotations_and_pull_secrets_have_flags() {
+    let flags = [
+        "--aggregator-toleration=dedicated=tests:NoSchedule",
+        "--aggregator-toleration=gpu",
+        "--annotation=a/b=c=d",
+        "--image-pull-secrets=pull",
+        "--stop-on-failure",
+    ];
+    let objects = objects(&flags);
+    let pod = of_kind(&objects, "Pod")[0];
+    let tolerations = pod["spec"]["tolerations"].as_array().unwrap();
+    assert_eq!(
+        tolerations[tolerations.len() - 2..],
+        [
+            json!({"key": "dedicated", "operator": "Equal", "value": "tests", "effect": "NoSchedule"}),
+            json!({"key": "gpu", "operator": "Exists"})
+        ]
+    );
+    assert_eq!(pod["metadata"]["annotations"]["a/b"], "c=d");
+    assert_eq!(pod["spec"]["imagePullSecrets"], json!([{ "name": "pull" }]));
+    let stored = objects
+        .iter()
+        .find(|object| object["metadata"]["name"] == "sonobuoy-config-cm")
+        .unwrap();
+    let config: Value = serde_json::from_str(stored["data"]["config.json"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&config["StopOnFailure"], &config["ImagePullSecrets"]),
+        (&json!(true), &json!("pull"))
+    );
+}
+
+#[test]
+fn keys_of_the_configuration_that_mean_nothing_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"{"NameSpaces": "x", "LimitSize": 1, "server": {"bindport": 9, "timeout": 1}, "Namespace": "mine"}"#;
+    fs_err::write(directory.path().join("c.json"), text).unwrap();
+    let said = sono(directory.path(), &["gen", "config", "--config", "c.json"]);
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (
+            0,
+            "warning: c.json: unknown key `LimitSize` has no effect\n\
+             warning: c.json: unknown key `NameSpaces` has no effect (did you mean Namespace?)\n\
+             warning: c.json: unknown key `server.timeout` has no effect\n"
+        )
+    );
+    let config: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(
+        (&config["Namespace"], &config["Server"]["bindport"]),
+        (&json!("mine"), &json!(9))
+    );
+}
+
+/// Flags of `run` that say nothing about objects are taken, and named.
+#[test]
+fn what_means_nothing_to_gen_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = sono(
+        directory.path(),
+        &[
+            "gen",
+            "-p",
+            "host-check",
+            "--wait=5",
+            "--skip-preflight",
+            "--dns-namespace=x",
+            "--force-image-pull-policy=false",
+        ],
+    );
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (
+            0,
+            "warning: --skip-preflight has no effect on gen\nwarning: --dns-namespace has no effect on gen\n\
+             warning: --wait has no effect on gen\n"
+        )
+    );
+}

@@ -54,6 +54,31 @@ async fn next(events: &mut (impl Stream<Item = Result<WatchEvent<Value>, KubeErr
     }
 }
 
+/// Kinds that this crate does not know are asked for, and only those.
+#[tokio::test]
+async fn any_kind_that_the_server_has_is_created_and_deleted() {
+    let (api, cluster) = fake().await;
+    api.offer("example.org", "v1", "things", "Thing", true);
+    let thing =
+        json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "one", "namespace": "default"}});
+    let collection = cluster.collection_of(&thing).await.unwrap();
+    assert_eq!((collection.kind(), collection.is_namespaced()), ("Thing", true));
+    cluster.create_in(&collection, Some("default"), &thing).await.unwrap();
+    assert!(api.get("things", Some("default"), "one").is_some());
+    let deleted = cluster.delete_in(&collection, Some("default"), "one").await.unwrap();
+    assert_eq!(deleted, Deleted::Going);
+    assert_eq!(api.get("things", Some("default"), "one"), None);
+
+    let asked = api.requests().len();
+    assert_eq!(cluster.collection_of(&pod("p")).await.unwrap(), Kind::Pod.into());
+    assert_eq!(api.requests().len(), asked);
+    let unknown = json!({"apiVersion": "example.org/v1", "kind": "Other"});
+    assert_eq!(
+        cluster.collection_of(&unknown).await.unwrap_err().to_string(),
+        "an object of kind `Other` and version `example.org/v1` is none that runs are made of"
+    );
+}
+
 #[tokio::test]
 async fn objects_are_made_read_annotated_and_deleted() {
     let (_api, cluster) = fake().await;

@@ -1,0 +1,51 @@
+//! Which flags were given, and where: on the command line, or by a variable.
+
+use clap::{ArgMatches, Command, parser::ValueSource};
+
+/// The long names of flags on the command line, in the order of the help. Hidden ones have no effect, so they do not
+/// count.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    flags: Vec<String>,
+}
+
+impl Given {
+    /// `command` has parsed the `matches`.
+    pub(crate) fn new(command: &Command, matches: &ArgMatches) -> Self {
+        let (mut command, mut matches) = (command, matches);
+        while let Some((name, within)) = matches.subcommand() {
+            let Some(next) = command.find_subcommand(name) else {
+                break;
+            };
+            (command, matches) = (next, within);
+        }
+        let on_line =
+            |known: &&clap::Arg| matches.value_source(known.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let flags = command
+            .get_arguments()
+            .filter(|known| !known.is_hide_set())
+            .filter(on_line)
+            .filter_map(|known| known.get_long().map(ToOwned::to_owned))
+            .collect();
+        Self { flags }
+    }
+
+    /// Those that are none of `known`.
+    pub(crate) fn besides(&self, known: &[&str]) -> impl Iterator<Item = &str> {
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        self.flags
+            .iter()
+            .filter(move |flag| !known.contains(flag))
+            .map(String::as_str)
+    }
+
+    /// The first that is one of `wanted`.
+    pub(crate) fn first_of(&self, wanted: &[&str]) -> Option<&str> {
+        self.flags.iter().map(String::as_str).find(|flag| wanted.contains(flag))
+    }
+
+    /// Whether this one was given.
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|given| given == flag)
+    }
+}

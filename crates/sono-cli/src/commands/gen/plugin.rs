@@ -1,0 +1,164 @@
+//! `sono gen plugin`: definitions.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde_json::{Map, Value, json};
+use sono_manifest::{Definition, DriverKind, Severity, default_pod_spec, load};
+use sono_types::{PluginName, constants, exit};
+
+use super::{resolve, version};
+use crate::{
+    args::{self, Given},
+    changes::read,
+    error::CliError,
+    output::Printer,
+    settings::IN_CLUSTER,
+};
+
+/// What the command's flags leave open.
+const COMMAND: &str = "./run.sh";
+const CONTAINER: &str = "plugin";
+
+pub(super) async fn generate(
+    arguments: args::GenPlugin,
+    given: &Given,
+    level: &str,
+    printer: &Printer,
+) -> Result<u8, CliError> {
+    match arguments.built_in {
+        Some(args::GenBuiltIn::E2e(flags)) => built_in("e2e", *flags, given, level, printer).await,
+        Some(args::GenBuiltIn::SystemdLogs(flags)) => built_in("systemd-logs", *flags, given, level, printer).await,
+        None => {
+            let definition = definition(arguments, printer)?;
+            printer.line(&definition.to_yaml())?;
+            Ok(exit::SUCCESS)
+        }
+    }
+}
+
+/// The definition of one of the plugins that would run, as `run` would store it.
+async fn built_in(
+    name: &str,
+    flags: args::GenBuiltInFlags,
+    given: &Given,
+    level: &str,
+    printer: &Printer,
+) -> Result<u8, CliError> {
+    let args::GenBuiltInFlags { flags, configmap } = flags;
+    if flags.file.is_some() {
+        printer.note("warning: --file has no effect on gen plugin");
+    }
+    let (plan, cluster) = resolve(flags, given, level, printer)?;
+    let mut definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
+    definitions.retain(|definition| definition.name.as_str() == name);
+    let [definition] = definitions.as_mut_slice() else {
+        return Err(CliError::new(format!(
+            "the plugins that --plugin names do not include {name}"
+        )));
+    };
+    definition.config_map.extend(files(&configmap)?);
+    let version = version(&plan, &definitions, &cluster, printer).await?;
+    for definition in plan.prepared(definitions, &version)? {
+        printer.data(definition.to_yaml().as_bytes())?;
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// A definition of the user's own, checked like one that is read.
+fn definition(arguments: args::GenPlugin, printer: &Printer) -> Result<Definition, CliError> {
+    let args::GenPlugin {
+        built_in: _,
+        name,
+        image,
+        driver,
+        format,
+        cmd,
+        arg,
+        env,
+        node_selector,
+        configmap,
+        description,
+        url,
+        show_default_podspec,
+    } = arguments;
+    let name = name.unwrap_or_default();
+    let refused = || CliError::new(format!("`{name}` cannot be the name of a plugin"));
+    let plugin = PluginName::parse(&name).map_err(|error| refused().caused_by(&error))?;
+    let command = if cmd.is_empty() { vec![COMMAND.to_owned()] } else { cmd };
+    let mut spec = json!({ "command": command, "image": image.unwrap_or_default(), "name": CONTAINER });
+    if !arg.is_empty() {
+        spec["args"] = json!(arg);
+    }
+    let env = variables(env);
+    if !env.is_empty() {
+        spec["env"] = env.into();
+    }
+    let pod_spec = (show_default_podspec || !node_selector.is_empty()).then(|| pod_spec(driver, node_selector));
+    let definition = Definition {
+        name: plugin,
+        driver,
+        driver_text: driver.to_string(),
+        skip_cleanup: false,
+        result_format: format,
+        result_files: Vec::new(),
+        description: description.unwrap_or_default(),
+        source_url: url.unwrap_or_default(),
+        order: 0,
+        spec,
+        extra_volumes: Vec::new(),
+        pod_spec,
+        config_map: files(&configmap)?,
+    };
+    let (_, problems) = load(&name, &definition.to_yaml());
+    let (errors, warnings): (Vec<_>, Vec<_>) = problems
+        .into_iter()
+        .partition(|problem| problem.severity == Severity::Error);
+    for warning in warnings {
+        printer.note(&format!("warning: {}", warning.message));
+    }
+    if errors.is_empty() {
+        return Ok(definition);
+    }
+    let messages = errors.into_iter().map(|problem| problem.message);
+    Err(CliError::new(format!("`{name}` would be no valid plugin")).details(messages))
+}
+
+/// In the order in which they were given; the last value of a name counts, and a name alone takes it back.
+fn variables(given: Vec<args::Variable>) -> Vec<Value> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    for args::Variable { name, value } in given {
+        let place = variables.iter().position(|(known, _)| *known == name);
+        match (place, value) {
+            (Some(place), Some(value)) => variables[place].1 = value,
+            (Some(place), None) => drop(variables.remove(place)),
+            (None, Some(value)) => variables.push((name, value)),
+            (None, None) => {}
+        }
+    }
+    let variables = variables.into_iter();
+    variables
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect()
+}
+
+/// The driver's usual one, on the nodes with these labels.
+fn pod_spec(driver: DriverKind, node_selector: Vec<args::Variable>) -> Value {
+    let mut pod_spec = default_pod_spec(driver, constants::SERVICE_ACCOUNT);
+    let mut labels = pod_spec
+        .get("nodeSelector")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let given = node_selector
+        .into_iter()
+        .map(|args::Variable { name, value }| (name, json!(value.unwrap_or_default())));
+    labels.extend(given.collect::<Map<String, Value>>());
+    if !labels.is_empty() {
+        pod_spec["nodeSelector"] = labels.into();
+    }
+    pod_spec
+}
+
+fn files(paths: &[PathBuf]) -> Result<BTreeMap<String, String>, CliError> {
+    paths.iter().map(|path| read(path)).collect()
+}

@@ -1,0 +1,130 @@
+//! Manifests that were written before: by `gen`, by an older Sonobuoy, by hand.
+
+use std::{
+    io::{IsTerminal as _, Read as _},
+    path::Path,
+};
+
+use serde_json::Value;
+use sono_types::{constants, yaml};
+
+use crate::{aggregator::text, error::CliError};
+
+/// The objects of a manifest, and what they say of the run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Manifest {
+    pub(crate) objects: Vec<Value>,
+    /// Namespace of the run.
+    pub(crate) namespace: String,
+    /// The run's identity, where the manifest has it.
+    pub(crate) uuid: Option<String>,
+}
+
+/// The text of a file, or of standard input where it is `-`.
+pub(crate) fn read(file: &Path) -> Result<String, CliError> {
+    let what = || CliError::new(format!("cannot read the manifest `{}`", file.display()));
+    if file.as_os_str() != "-" {
+        return fs_err::read_to_string(file).map_err(|error| what().caused_by(&error));
+    }
+    let mut stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Err(CliError::new("nothing on standard input to read").hint("sono gen | sono run -f -"));
+    }
+    let mut text = String::new();
+    stdin
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::new("cannot read the manifest on standard input").caused_by(&error))?;
+    Ok(text)
+}
+
+impl Manifest {
+    /// Reads it; `file` names it in messages. Its namespace is that of its first object that is in one.
+    pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, CliError> {
+        let what = || CliError::new(format!("the manifest `{}` cannot be used", file.display()));
+        let documents = yaml::all_documents(text).map_err(|error| what().caused_by(&error))?;
+        let objects: Vec<Value> = documents.into_iter().flat_map(items).collect();
+        for (index, object) in objects.iter().enumerate() {
+            let missing = ["/apiVersion", "/kind", "/metadata/name"]
+                .into_iter()
+                .find(|field| self::text(object, field).is_empty());
+            if let Some(missing) = missing {
+                let field = missing.trim_start_matches('/').replace('/', ".");
+                return Err(what().details([format!("object {} has no {field}", index + 1)]));
+            }
+        }
+        if objects.is_empty() {
+            return Err(what().details(["it holds no object".to_owned()]));
+        }
+        let namespaced = objects.iter().map(|object| self::text(object, "/metadata/namespace"));
+        let made = objects
+            .iter()
+            .filter(|object| self::text(object, "/kind") == "Namespace")
+            .map(|object| self::text(object, "/metadata/name"));
+        let namespace = namespaced.chain(made).find(|namespace| !namespace.is_empty());
+        let namespace = namespace.unwrap_or(constants::DEFAULT_NAMESPACE).to_owned();
+        let uuid = objects.iter().find_map(uuid);
+        Ok(Self {
+            objects,
+            namespace,
+            uuid,
+        })
+    }
+}
+
+/// A list, as `kubectl get -o yaml` prints it, is its items.
+fn items(mut document: Value) -> Vec<Value> {
+    match document.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) if text(&document, "/kind") == "List" => items,
+        Some(other) => {
+            document["items"] = other;
+            vec![document]
+        }
+        None => vec![document],
+    }
+}
+
+/// The identity in the run's configuration.
+fn uuid(object: &Value) -> Option<String> {
+    if text(object, "/metadata/name") != constants::CONFIG_MAP {
+        return None;
+    }
+    let config = object.get("data")?.get(constants::CONFIG_MAP_KEY)?.as_str()?;
+    let config: Value = serde_json::from_str(config).ok()?;
+    let uuid = config.get("UUID")?.as_str()?;
+    (!uuid.is_empty()).then(|| uuid.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(usize, String, Option<String>), String> {
+        let manifest = Manifest::parse(Path::new("m.yaml"), text).map_err(|error| error.text())?;
+        Ok((manifest.objects.len(), manifest.namespace, manifest.uuid))
+    }
+
+    #[test]
+    fn the_namespace_and_the_identity_are_those_of_the_objects() {
+        let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n---\n\n---\n\
+                    apiVersion: v1\nkind: ConfigMap\nmetadata: {name: sonobuoy-config-cm, namespace: mine}\n\
+                    data: {config.json: '{\"UUID\":\"u\"}'}\n---\n";
+        assert_eq!(parse(text), Ok((2, "mine".to_owned(), Some("u".to_owned()))));
+        let made = "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Namespace, metadata: {name: other}}]\n";
+        assert_eq!(parse(made), Ok((1, "other".to_owned(), None)));
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused() {
+        for (text, detail) in [
+            ("---\n---\n", "it holds no object"),
+            ("a: 1\n", "object 1 has no apiVersion"),
+            (
+                "apiVersion: v1\nkind: Pod\nmetadata: {}\n",
+                "object 1 has no metadata.name",
+            ),
+        ] {
+            let expected = format!("error: the manifest `m.yaml` cannot be used\n  {detail}\n");
+            assert_eq!(parse(text), Err(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Runs that are created from a manifest.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use sono_testkit::FakeApi;
+
+use crate::{Said, command, failure, healthy, normalized, said, sono};
+
+/// What `gen` prints with these flags.
+fn manifest(flags: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let Said { code, stdout, stderr } = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    stdout
+}
+
+fn prepared(api: &FakeApi, directory: &std::path::Path, arguments: &[&str]) -> Command {
+    let mut command = command(directory);
+    command
+        .env("KUBECONFIG", api.write_kubeconfig(directory))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// `sono` with this on its standard input.
+fn fed(api: &FakeApi, input: &str, arguments: &[&str]) -> Said {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = prepared(api, directory.path(), arguments).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    normalized(api, said(&child.wait_with_output().unwrap()))
+}
+
+fn names(api: &FakeApi, namespace: &str) -> Vec<String> {
+    let kinds = ["configmaps", "pods", "secrets", "serviceaccounts", "services"];
+    let objects = kinds.into_iter().flat_map(|kind| api.all(kind));
+    let own = objects.filter(|object| object["metadata"]["namespace"] == namespace);
+    own.map(|object| object["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// BUG 14: standard input is read once, so that it is known which run to wait for.
+#[test]
+fn a_manifest_on_standard_input_is_created_and_waited_for() {
+    let api = healthy();
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = prepared(&api, directory.path(), &["run", "-f", "-", "--wait"])
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(manifest(&["-n", "piped"]).as_bytes())
+        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let limit = Duration::from_secs(60);
+    let there = api.wait_for("pods", Some("piped"), "sonobuoy", limit, |pod| pod.is_some());
+    runtime.block_on(there).expect("the pod did not come");
+    let mut pod = api.get("pods", Some("piped"), "sonobuoy").unwrap();
+    let status = json!({"plugins": [{"plugin": "host-check", "node": "n", "status": "complete", "result-status": "passed",
+        "result-counts": {"passed": 1}}], "status": "complete",
+        "tar-info": {"name": "a.tar.gz", "created": "2026-01-01T00:00:00Z", "sha256": "ab", "size": 1}});
+    pod["metadata"]["annotations"]["sonobuoy.hept.io/status"] = status.to_string().into();
+    pod["status"] = json!({"phase": "Running"});
+    api.put(pod);
+    let said = normalized(&api, said(&child.wait_with_output().unwrap()));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(
+        said.stderr.lines().next(),
+        Some("run … in namespace piped, created in …")
+    );
+    assert!(
+        said.stderr.ends_with("results: sono retrieve -n piped\n"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// BUG 14: the namespace that is looked at beforehand is the manifest's, not the flag's.
+#[test]
+fn the_namespace_is_the_manifests() {
+    let api = healthy();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "taken"}}));
+    assert_eq!(
+        fed(&api, &manifest(&["-n", "taken"]), &["run", "-f", "-"]),
+        failure(
+            "error: namespace `taken` already exists\n  hint:  another one: sono run -n NAME; or this one as it is: \
+             --skip-preflight=existingnamespace, or with fewer rights --aggregator-permissions namespaceAdmin\n"
+        )
+    );
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
+    let Said { code, stderr, .. } = fed(&api, &manifest(&["-n", "free"]), &["run", "-f", "-"]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (0, "run … in namespace free, created in …\nnext: sono wait -n free\n")
+    );
+    assert_eq!(
+        names(&api, "free"),
+        [
+            "sonobuoy-config-cm",
+            "sonobuoy-plugins-cm",
+            "sonobuoy",
+            "sonobuoy-serviceaccount",
+            "sonobuoy-aggregator"
+        ]
+    );
+}
+
+/// BUG 38: a flag that a manifest makes meaningless is named, each by itself.
+#[test]
+fn flags_without_effect_are_named() {
+    let api = healthy();
+    let flags = [
+        "--namespace",
+        "other",
+        "run",
+        "-f",
+        "-",
+        "-p",
+        "e2e",
+        "--timeout=5",
+        "--skip-preflight=dnscheck",
+    ];
+    let Said { code, stderr, .. } = fed(&api, &manifest(&[]), &flags);
+    let warnings: Vec<&str> = stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("warning: "))
+        .collect();
+    let expected = ["plugin", "namespace", "timeout"]
+        .map(|flag| format!("--{flag} has no effect with --file: the manifest says what is created"));
+    assert_eq!((code, warnings), (0, expected.iter().map(String::as_str).collect()));
+    assert!(api.get("pods", Some("sonobuoy"), "sonobuoy").is_some());
+}
+
+/// BUG 4: manifests of older versions have a Secret without a namespace. And any kind that the server has may be added.
+#[test]
+fn manifests_of_older_versions_and_with_other_objects() {
+    let api = healthy();
+    api.offer("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true);
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: ssh-key}\ndata: {id_rsa: a2V5}\n---\n";
+    let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: keep, namespace: sonobuoy}\n---\n";
+    let text = format!("---\n{}{secret}---\n{budget}", manifest(&[]));
+    let Said { code, stderr, .. } = fed(&api, &text, &["run", "-f", "-"]);
+    assert_eq!(
+        (code, stderr.lines().next()),
+        (0, Some("Secret `ssh-key` names no namespace; it goes into `sonobuoy`")),
+        "{stderr}"
+    );
+    assert!(api.get("secrets", Some("sonobuoy"), "ssh-key").is_some());
+    assert!(api.get("poddisruptionbudgets", Some("sonobuoy"), "keep").is_some());
+}
+
+#[test]
+fn a_kind_that_the_cluster_lacks_creates_nothing() {
+    let api = healthy();
+    let other = "apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: one, namespace: sonobuoy}\n";
+    assert_eq!(
+        fed(&api, &format!("{}{other}", manifest(&[])), &["run", "-f", "-"]),
+        failure("error: cannot create Thing `one`: the cluster knows no kind Thing of example.org/v1\n")
+    );
+    assert_eq!(api.get("namespaces", None, "sonobuoy"), None);
+}
+
+#[test]
+fn what_is_no_manifest_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| sono(directory.path(), arguments);
+    fs_err::write(directory.path().join("list.yaml"), "- a\n").unwrap();
+    assert_eq!(
+        said(&["run", "-f", "list.yaml"]),
+        failure("error: the manifest `list.yaml` cannot be used\n  object 1 has no apiVersion\n")
+    );
+    assert_eq!(
+        said(&["run", "--file", "none.yaml"]),
+        failure(
+            "error: cannot read the manifest `none.yaml`\n  cause: failed to open file `none.yaml`: No such file or directory (os error 2)\n"
+        )
+    );
+    assert_eq!(
+        said(&["run", "--local", "-f", "list.yaml"]),
+        failure("error: --file means something in a cluster only, and --local runs without one\n")
+    );
+}
+
+/// BUG 14: `gen -f` prints a manifest as it is, also from standard input.
+#[test]
+fn gen_prints_a_manifest_that_is_there() {
+    let api = FakeApi::start();
+    let text = "# mine\na: 1\n";
+    let Said { code, stdout, stderr } = fed(&api, text, &["gen", "-f", "-", "-n", "x"]);
+    assert_eq!(
+        (code, stdout.as_str(), stderr.as_str()),
+        (
+            0,
+            text,
+            "warning: --namespace has no effect with --file: the manifest says what is created\n"
+        )
+    );
+    assert_eq!(api.requests(), Vec::<String>::new());
+}
+
+/// What `gen` prints is what `run` creates, but for the run's identity.
+#[test]
+fn a_manifest_creates_what_run_does() {
+    let flags = ["-p", "host-check", "--aggregator-node-selector", "a:b"];
+    let (ours, theirs) = (healthy(), healthy());
+    assert_eq!(crate::with_cluster(&ours, &[&["run"], &flags[..]].concat()).code, 0);
+    let text = manifest(&flags[2..]);
+    // As with kubectl, which knows no version to tell plugins.
+    assert_eq!(fed(&theirs, &text, &["run", "-f", "-"]).code, 0);
+    let pod = |api: &FakeApi| {
+        api.get("pods", Some("sonobuoy"), "sonobuoy")
+            .map(|pod| pod["spec"].clone())
+    };
+    assert_eq!(pod(&ours), pod(&theirs));
+    let all = |api: &FakeApi| -> Vec<Value> {
+        api.all("clusterroles")
+            .iter()
+            .map(|role| role["rules"].clone())
+            .collect()
+    };
+    assert_eq!(all(&ours), all(&theirs));
+}

@@ -1,0 +1,174 @@
+//! What is looked at before a run is created.
+
+use serde_json::json;
+use sono_testkit::{FakeApi, forbidden};
+
+use crate::{Said, failure, healthy, sono, with_cluster};
+
+/// Method and path of what was asked for to be created.
+fn created(api: &FakeApi) -> Vec<String> {
+    let requests = api.requests().into_iter();
+    requests.filter(|request| request.starts_with("POST")).collect()
+}
+
+/// BUG 42: everything is looked at, and said in one order.
+#[test]
+fn all_that_is_wrong_is_said_at_once_and_in_order() {
+    let api = FakeApi::start();
+    api.put_text("/version", 200, r#"{"gitVersion": "v1.16.3"}"#);
+    let expected = failure(
+        "error: 3 of the checks before a run failed\n  \
+         no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n  \
+         minimum supported Kubernetes version is 1.17.0, but the server version is v1.16.3\n  \
+         namespace `default` already exists\n  \
+         hint:  --skip-preflight=CHECK leaves one out: dnscheck, versioncheck, existingnamespace\n",
+    );
+    for _ in 0..3 {
+        assert_eq!(with_cluster(&api, &["run", "-n", "default"]), expected);
+    }
+    assert_eq!(created(&api), Vec::<String>::new());
+}
+
+#[test]
+fn dns_is_looked_for_where_it_is_said_to_be() {
+    let api = FakeApi::start();
+    let said = with_cluster(&api, &["run"]);
+    assert_eq!(
+        said,
+        failure(
+            "error: no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n  \
+             hint:  where it is: --dns-namespace, --dns-pod-labels; or without this check: --skip-preflight=dnscheck\n"
+        )
+    );
+    api.put(json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "dns", "namespace": "default", "labels": {"app": "dns"}}}));
+    let flags = ["--dns-namespace", "default", "--dns-pod-labels", "k8s-app=x,app=dns"];
+    let run = |name: &str, flags: &[&str]| with_cluster(&api, &[&["run", "-n", name], flags].concat()).code;
+    assert_eq!(run("a", &flags), 0);
+    // Where nothing is looked for, nothing is missing.
+    assert_eq!(run("b", &["--dns-pod-labels="]), 0);
+    assert_eq!(run("c", &["--skip-preflight=versioncheck,dnscheck"]), 0);
+    assert_eq!(run("d", &["--skip-preflight"]), 0);
+    assert_eq!(run("e", &["--skip-preflight=dnscheck,false"]), 1);
+}
+
+#[test]
+fn a_check_that_is_none_is_refused_before_anything_else() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(
+        sono(directory.path(), &["run", "--skip-preflight=dns"]),
+        failure(
+            "error: there is no preflight check `dns`\n  \
+             hint:  one of dnscheck, versioncheck, existingnamespace; --skip-preflight alone leaves all of them out\n"
+        )
+    );
+}
+
+/// As `--skip-preflight` always allowed: the namespace is there already.
+#[test]
+fn a_namespace_that_is_there_is_used_when_asked_for() {
+    let api = healthy();
+    let Said { code, stderr, .. } = with_cluster(&api, &["run", "-n", "default", "--skip-preflight=existingnamespace"]);
+    assert_eq!(
+        (code, stderr.lines().next()),
+        (0, Some("run … in namespace default, created in …"))
+    );
+    assert!(api.get("pods", Some("default"), "sonobuoy").is_some());
+    // Still, it is one run at a time.
+    let again = with_cluster(&api, &["run", "-n", "default", "--skip-preflight"]);
+    let first = again.stderr.lines().next().unwrap();
+    assert_eq!(
+        (again.code, first),
+        (1, "error: namespace `default` already holds a run")
+    );
+    assert!(api.get("pods", Some("default"), "sonobuoy").is_some());
+}
+
+/// BUG 23: with fewer rights the namespace must be there, and no check need be left out.
+#[test]
+fn fewer_rights_need_no_flag_about_checks() {
+    let api = healthy();
+    for (verb, path) in [
+        ("list", "/api/v1/namespaces/kube-system/pods"),
+        ("get", "/api/v1/namespaces/default"),
+    ] {
+        api.fail("GET", path, forbidden("dev", verb, "pods", None));
+    }
+    let flags = [
+        "run",
+        "-n",
+        "default",
+        "--aggregator-permissions",
+        "namespaceAdmin",
+        "-p",
+        "host-check",
+    ];
+    assert_eq!(
+        with_cluster(&api, &flags),
+        Said {
+            code: 0,
+            stdout: String::new(),
+            stderr:
+                "warning: with --aggregator-permissions namespaceAdmin the aggregator cannot list nodes: no results of \
+                     host-check\nrun … in namespace default, created in …\nnext: sono wait -n default\n"
+                    .to_owned()
+        }
+    );
+    let kinds: Vec<String> = created(&api)
+        .iter()
+        .map(|path| path.rsplit('/').next().unwrap().to_owned())
+        .collect();
+    assert!(!kinds.contains(&"clusterroles".to_owned()), "{kinds:?}");
+}
+
+/// A service account that is in the way is not taken for a run.
+#[test]
+fn an_account_that_is_there_is_named() {
+    let api = healthy();
+    api.put(json!({"apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "sonobuoy-serviceaccount", "namespace": "default"}}));
+    let flags = ["run", "-n", "default", "--aggregator-permissions", "clusterRead"];
+    assert_eq!(
+        with_cluster(&api, &flags),
+        failure(
+            "what had been created for this run is removed again\n\
+             error: cannot create ServiceAccount `sonobuoy-serviceaccount`\n  \
+             cause: serviceaccounts `sonobuoy-serviceaccount` already exists\n  \
+             hint:  use the one that is there: --existing-service-account; or another: --service-account-name NAME\n"
+        )
+    );
+    assert_eq!(api.all("configmaps"), Vec::<serde_json::Value>::new());
+    assert!(
+        api.get("serviceaccounts", Some("default"), "sonobuoy-serviceaccount")
+            .is_some()
+    );
+}
+
+/// Without roles in the cluster none are created, unless they are asked for.
+#[test]
+fn roles_are_created_where_there_are_any() {
+    let api = healthy();
+    let absent = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
+        "message": "the server could not find the requested resource"});
+    api.fail("GET", "/apis/rbac.authorization.k8s.io/v1", absent);
+    assert_eq!(with_cluster(&api, &["run"]).code, 0);
+    assert_eq!(api.all("clusterroles"), Vec::<serde_json::Value>::new());
+    assert_eq!(with_cluster(&api, &["run", "-n", "b", "--rbac=enable"]).code, 0);
+    assert_eq!(api.all("clusterroles").len(), 1);
+}
+
+/// BUG 28: without a cluster it says what it would have asked.
+#[test]
+fn roles_cannot_be_detected_without_a_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = sono(directory.path(), &["gen", "-p", "host-check", "--rbac", "detect"]);
+    let lines: Vec<&str> = said.stderr.lines().collect();
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    assert_eq!(
+        (lines[0], lines[lines.len() - 1]),
+        (
+            "error: --rbac Detect asks the cluster whether it has roles, and there is no cluster to ask",
+            "  hint:  --rbac Enable, or --rbac Disable"
+        )
+    );
+}

@@ -1,0 +1,136 @@
+//! Where objects of any kind live, also of those that this crate has no [`Kind`] for: asked for when it is needed.
+
+use kube::{api::PostParams, core::Request};
+use serde_json::Value;
+
+use crate::{
+    Cluster, Deleted, Kind, KubeError,
+    client::{deletion, plain},
+};
+
+/// A collection of objects of one kind, in a namespace or of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collection {
+    /// Path of the group and version.
+    root: String,
+    plural: String,
+    kind: String,
+    namespaced: bool,
+}
+
+impl From<Kind> for Collection {
+    fn from(kind: Kind) -> Self {
+        Self {
+            root: root(&kind.api_version()),
+            plural: kind.plural().to_owned(),
+            kind: kind.name().to_owned(),
+            namespaced: kind.is_namespaced(),
+        }
+    }
+}
+
+impl Collection {
+    /// As it stands in an object's `kind`.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Whether objects of it live in a namespace.
+    pub fn is_namespaced(&self) -> bool {
+        self.namespaced
+    }
+
+    fn path(&self, namespace: Option<&str>) -> String {
+        match namespace.filter(|_| self.namespaced) {
+            Some(namespace) => format!("{}/namespaces/{namespace}/{}", self.root, self.plural),
+            None => format!("{}/{}", self.root, self.plural),
+        }
+    }
+}
+
+impl Cluster {
+    /// The collection that `object` belongs to. The server is asked only about kinds that are not known beforehand.
+    ///
+    /// # Errors
+    ///
+    /// [`KubeError::UnknownKind`] where the server has no such kind either.
+    pub async fn collection_of(&self, object: &Value) -> Result<Collection, KubeError> {
+        let (kind, api_version) = match Kind::of(object) {
+            Ok(kind) => return Ok(kind.into()),
+            Err(KubeError::UnknownKind { kind, api_version }) => (kind, api_version),
+            Err(error) => return Err(error),
+        };
+        let root = root(&api_version);
+        let answer = match self.json(plain(&root), "asking what kinds there are").await {
+            Ok(answer) => answer,
+            Err(error) if is_absent(&error) => Value::Null,
+            Err(error) => return Err(error),
+        };
+        let resources = answer.get("resources").and_then(Value::as_array).into_iter().flatten();
+        let text = |resource: &Value, key: &str| resource.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
+        let found = resources
+            .filter(|resource| text(resource, "kind").as_ref() == Some(&kind))
+            // Parts of objects, such as `pods/log`, have the kind too.
+            .find_map(|resource| {
+                let plural = text(resource, "name").filter(|name| !name.contains('/'))?;
+                Some((plural, resource.get("namespaced")?.as_bool()?))
+            });
+        match found {
+            Some((plural, namespaced)) => Ok(Collection {
+                root,
+                plural,
+                kind,
+                namespaced,
+            }),
+            None => Err(KubeError::UnknownKind { kind, api_version }),
+        }
+    }
+
+    /// Creates an object in a collection; in `namespace`, where the kind has them.
+    pub async fn create_in(
+        &self,
+        collection: &Collection,
+        namespace: Option<&str>,
+        object: &Value,
+    ) -> Result<Value, KubeError> {
+        if let Ok(kind) = Kind::of(object)
+            && Collection::from(kind) == *collection
+        {
+            return self.create(object).await;
+        }
+        let body = object.to_string().into_bytes();
+        let made = Request::new(collection.path(namespace)).create(&PostParams::default(), body);
+        self.json(made, &format!("creating {}", collection.kind)).await
+    }
+
+    /// Deletes an object of a collection, dependents in the background.
+    pub async fn delete_in(
+        &self,
+        collection: &Collection,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Deleted, KubeError> {
+        let made = Request::new(collection.path(namespace)).delete(name, &deletion(None));
+        self.deleted(made, &format!("deleting {} `{name}`", collection.kind))
+            .await
+    }
+
+    /// Whether the server has this version of an API group, such as `rbac.authorization.k8s.io` and `v1`.
+    pub async fn has_api(&self, group: &str, version: &str) -> Result<bool, KubeError> {
+        let path = format!("/apis/{group}/{version}");
+        match self.json(plain(&path), &format!("asking for {group}/{version}")).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn root(api_version: &str) -> String {
+    let api = if api_version.contains('/') { "apis" } else { "api" };
+    format!("/{api}/{api_version}")
+}
+
+fn is_absent(error: &KubeError) -> bool {
+    error.is_not_found() || matches!(error, KubeError::Refused { code: 404, .. })
+}
