@@ -108,10 +108,7 @@ fn fewer_rights_need_no_flag_about_checks() {
         Said {
             code: 0,
             stdout: String::new(),
-            stderr:
-                "warning: with --aggregator-permissions namespaceAdmin the aggregator cannot list nodes: no results of \
-                     host-check\nrun … in namespace default, created in …\nnext: sono wait -n default\n"
-                    .to_owned()
+            stderr: "run … in namespace default, created in …\nnext: sono wait -n default\n".to_owned()
         }
     );
     let kinds: Vec<String> = created(&api)
