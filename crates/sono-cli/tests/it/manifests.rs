@@ -64,7 +64,7 @@ fn a_manifest_on_standard_input_is_created_and_waited_for() {
         .enable_all()
         .build()
         .unwrap();
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     let there = api.wait_for("pods", Some("piped"), "sonobuoy", limit, |pod| pod.is_some());
     runtime.block_on(there).expect("the pod did not come");
     let mut pod = api.get("pods", Some("piped"), "sonobuoy").unwrap();
