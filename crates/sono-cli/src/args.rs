@@ -50,7 +50,7 @@ pub use preflight::Preflight;
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
 pub use run::Run;
-pub use status::Status;
+pub use status::{Status, StatusOutput};
 pub use version::Version;
 pub use wait::{Wait, WaitOutput};
 pub use wait_time::WaitTime;

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod checks;
 pub(crate) mod counts;
+pub(crate) mod overview;
 pub(crate) mod screen;
 pub(crate) mod story;
 pub(crate) mod table;

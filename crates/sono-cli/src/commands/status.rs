@@ -1,18 +1,25 @@
 //! `sono status`.
 
-use sono_kube::{Kind, Pod, stuck};
-use sono_types::{OverallStatus, exit};
+use sono_kube::{Cluster, Kind, Pod, stuck};
+use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count, yaml};
+use tokio::io::AsyncReadExt as _;
 
 use crate::{
     aggregator::{self, phase, plugin_of, status_of},
-    args,
+    args::{self, StatusOutput},
     clock::now,
     error::CliError,
     judgement,
     output::Printer,
     settings::{again, connect},
-    view::table,
+    view::{
+        overview::{self, Obstacle},
+        table,
+    },
 };
+
+/// Bytes of a whole status that are read.
+const MAX_STATUS_BYTES: u64 = 256 << 20;
 
 pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result<u8, CliError> {
     let args::Status {
@@ -22,45 +29,72 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
         },
         json,
         show_all,
+        output,
         exit_code,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
     let pod = aggregator::expect(&cluster, &namespace).await?;
+    let again = |command: &str| again(command, &namespace, &cluster_arguments);
     let Some(status) = status_of(&pod).filter(|_| phase(&pod) == "Running") else {
-        let logs = again("logs -p sonobuoy", &namespace, &cluster_arguments);
-        let code = without_status(&pod, &logs, printer)?;
+        let code = without_status(&pod, &again("logs -p sonobuoy"), printer)?;
         return Ok(match (exit_code, code) {
             (false, code) => code,
             (true, exit::SUCCESS) if phase(&pod) != "Succeeded" => exit::NOT_COMPLETE,
             (true, _) => exit::RUN_FAILED,
         });
     };
-    let status =
+    let mut status =
         status.map_err(|error| CliError::new("the status on the aggregator's pod cannot be read").caused_by(&error))?;
-    if show_all {
-        printer.line(&table::all(&status))?;
-    } else if json {
-        let text = serde_json::to_string(&status);
-        printer.line(&text.map_err(|error| CliError::new("cannot write the status as JSON").caused_by(&error))?)?;
-    } else {
-        printer.line(&table::summary(&status))?;
+    let form = match (output, json) {
+        (Some(output), _) => Form::Output(output),
+        (None, true) => Form::Output(StatusOutput::Json),
+        (None, false) if printer.is_screen() => Form::Output(StatusOutput::Table),
+        (None, false) => Form::Text,
+    };
+    let every_row = show_all || matches!(form, Form::Output(StatusOutput::Json | StatusOutput::Yaml));
+    if every_row && status.rows().iter().any(|row| folded_count(&row.node).is_some()) {
+        match whole_status(&cluster, &namespace, &pod).await {
+            Ok(whole) => status = whole,
+            Err(error) => printer.note(&format!(
+                "some rows stand for many nodes: the whole status cannot be had: {}",
+                error.lines().join(": ")
+            )),
+        }
     }
-    if status.status == OverallStatus::Running {
-        // What the cluster says about plugins' pods is an extra; without it the status is still the status.
-        let pods = cluster
-            .list(Kind::Pod, Some(&namespace), "sonobuoy-component=plugin")
-            .await
-            .unwrap_or_default();
-        for pod in pods
-            .into_iter()
-            .filter_map(|pod| serde_json::from_value::<Pod>(pod).ok())
-        {
-            if let (Some(plugin), Some(why)) = (plugin_of(&pod), stuck::explain(&pod, now())) {
-                let node = aggregator::node(&pod)
-                    .map(|node| format!(" on {node}"))
-                    .unwrap_or_default();
+    let obstacles = if status.status == OverallStatus::Running {
+        obstacles(&cluster, &namespace).await
+    } else {
+        Vec::new()
+    };
+    match form {
+        Form::Text => {
+            printer.line(&if show_all {
+                table::all(&status)
+            } else {
+                table::summary(&status)
+            })?;
+            for Obstacle { plugin, node, why, .. } in &obstacles {
+                let node = node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
                 printer.note(&format!("{plugin}{node}: {why}"));
             }
+        }
+        Form::Output(StatusOutput::Json) => {
+            let text = serde_json::to_string(&status);
+            printer.line(&text.map_err(|error| CliError::new("cannot write the status as JSON").caused_by(&error))?)?;
+        }
+        Form::Output(StatusOutput::Yaml) => {
+            let text = yaml::to_string(&status)
+                .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
+            printer.line(text.trim_end())?;
+        }
+        Form::Output(StatusOutput::Markdown) => {
+            let lines = overview::lines(&status, &obstacles, show_all);
+            printer.data(overview::markdown(&status, &lines).as_bytes())?;
+        }
+        Form::Output(StatusOutput::Table) => {
+            let lines = overview::lines(&status, &obstacles, show_all);
+            printer.styled(&(overview::table(&lines) + "\n"))?;
+            printer.note(&next(&status, &obstacles, &again));
         }
     }
     if exit_code {
@@ -71,6 +105,69 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     } else {
         exit::SUCCESS
     })
+}
+
+enum Form {
+    /// What scripts know.
+    Text,
+    Output(StatusOutput),
+}
+
+/// What is worth typing next.
+fn next(status: &RunStatus, obstacles: &[Obstacle], again: &dyn Fn(&str) -> String) -> String {
+    match (&status.status, obstacles.first()) {
+        (OverallStatus::Running, Some(obstacle)) => format!(
+            "hint: {} shows more; {} gives the run up",
+            again(&format!("logs -p {}", obstacle.plugin)),
+            again("delete")
+        ),
+        (OverallStatus::Running, None) => format!("run running; {} attaches to it", again("wait")),
+        (OverallStatus::PostProcessing, _) => format!("results are being packed; {} waits for them", again("wait")),
+        (OverallStatus::Complete, _) => format!("run complete; {} fetches the results", again("retrieve")),
+        (OverallStatus::Failed, _) => format!("run failed; {} says why", again("logs -p sonobuoy")),
+        (OverallStatus::Other(word), _) => format!("run in a state that sono does not know: {word}"),
+    }
+}
+
+/// What is in the way of plugins' pods. It is an extra: without it the status is still the status.
+async fn obstacles(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
+    let pods = cluster
+        .list(Kind::Pod, Some(namespace), "sonobuoy-component=plugin")
+        .await
+        .unwrap_or_default();
+    pods.into_iter()
+        .filter_map(|pod| serde_json::from_value::<Pod>(pod).ok())
+        .filter_map(|pod| {
+            Some(Obstacle {
+                plugin: plugin_of(&pod)?.to_owned(),
+                node: aggregator::node(&pod).map(str::to_owned),
+                pending: phase(&pod) == "Pending",
+                why: stuck::explain(&pod, now())?,
+            })
+        })
+        .collect()
+}
+
+/// Every row, from the aggregator itself: the one on its pod has a limit in size.
+async fn whole_status(cluster: &Cluster, namespace: &str, pod: &Pod) -> Result<RunStatus, CliError> {
+    let what = "cannot ask the aggregator";
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let command = ["/sonobuoy", "status", "--full"];
+    let mut stream = cluster
+        .exec(namespace, name, constants::AGGREGATOR_CONTAINER, &command)
+        .await
+        .map_err(|error| CliError::of_cluster(what, &error))?;
+    let mut text = Vec::new();
+    let read = (&mut stream.stdout).take(MAX_STATUS_BYTES).read_to_end(&mut text).await;
+    let outcome = stream
+        .finish()
+        .await
+        .map_err(|error| CliError::of_cluster(what, &error))?;
+    read.map_err(|error| CliError::new(what).caused_by(&error))?;
+    if outcome.code != exit::SUCCESS {
+        return Err(CliError::new(what).details([outcome.stderr]));
+    }
+    serde_json::from_slice(&text).map_err(|error| CliError::new("its answer cannot be read").caused_by(&error))
 }
 
 /// The pod is there and its status is not: sentences that scripts know, on standard output, and why on standard error.
@@ -114,9 +211,13 @@ fn without_status(pod: &Pod, logs: &str, printer: &Printer) -> Result<u8, CliErr
     Ok(code)
 }
 
+/// What is said about an image of the pod that does not come, whichever of its containers needs it.
 fn pull_message(pod: &Pod) -> Option<&str> {
-    let container = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let pulls = matches!(waiting.reason.as_deref(), Some("ErrImagePull" | "ImagePullBackOff"));
-    pulls.then(|| waiting.message.as_deref().unwrap_or_default())
+    let status = pod.status.as_ref()?;
+    let containers = status.init_container_statuses.iter().chain(&status.container_statuses);
+    containers.flatten().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let pulls = matches!(waiting.reason.as_deref(), Some("ErrImagePull" | "ImagePullBackOff"));
+        pulls.then(|| waiting.message.as_deref().unwrap_or_default())
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sono_types::{OverallStatus, PluginStatus, ProgressUpdate, RunStatus};
+use sono_types::{OverallStatus, PluginStatus, ProgressUpdate, RunStatus, status::folded_count};
 
 /// One row for each plugin, status and result; below it what that means.
 pub(crate) fn summary(status: &RunStatus) -> String {
@@ -22,7 +22,10 @@ pub(crate) fn summary(status: &RunStatus) -> String {
             plugin.to_owned(),
             state.to_owned(),
             result.to_owned(),
-            rows.len().to_string(),
+            rows.iter()
+                .map(|row| folded_count(&row.node).unwrap_or(1))
+                .sum::<usize>()
+                .to_string(),
             progress(shown),
         ]
     });
@@ -133,6 +136,29 @@ mod tests {
             e2e   complete   failed       1   Passed:  1, Failed:  1, Remaining:  0
    systemd_logs   complete   failed       1                                        \n   systemd_logs    running                2                                        \n\nSonobuoy is still running. Runs can take 60 minutes or more depending on cluster and plugin configuration."
         );
+    }
+
+    /// BUG 26: a plugin's own result is shown whole, and rows always come in the same order. A row that stands for many
+    /// nodes counts for all of them.
+    #[test]
+    fn results_are_not_cut_and_rows_are_sorted() {
+        let rows = vec![
+            row("p", "n3", "complete", "passed", None),
+            row("p", "n1", "complete", "my-own: 2, passed: 1", None),
+            row("p", "(9900 nodes)", "complete", "passed", None),
+        ];
+        let text = |rows: Vec<PluginStatus>| {
+            summary(&RunStatus {
+                plugins: Some(rows),
+                ..RunStatus::default()
+            })
+        };
+        let expected = "   PLUGIN     STATUS                 RESULT   COUNT   PROGRESS
+        p   complete   my-own: 2, passed: 1       1           \n        p   complete                 passed    9901           \n";
+        let reversed = rows.iter().rev().cloned().collect();
+        for rows in [rows, reversed] {
+            assert_eq!(text(rows).split("\nSonobuoy").next(), Some(expected));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Numbers for people, and text in tables.
 
 /// `2,799`
 pub(crate) fn grouped(number: u64) -> String {
@@ -15,6 +15,11 @@ pub(crate) fn grouped(number: u64) -> String {
         .chain(threes)
         .collect();
     parts.join(",")
+}
+
+/// Text in a cell of a Markdown table.
+pub(crate) fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]

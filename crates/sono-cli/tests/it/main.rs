@@ -12,6 +12,7 @@ mod plugin_command;
 mod plugin_definitions;
 mod plugins;
 mod preflight;
+mod status;
 
 use std::{
     path::Path,

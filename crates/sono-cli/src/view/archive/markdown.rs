@@ -3,6 +3,7 @@
 use sono_results::{Failure, Summary};
 
 use super::{Overview, cluster_line};
+use crate::view::words::cell;
 
 /// Failures that are shown with their reasons: summaries have a limit in size.
 const SHOWN: usize = 100;
@@ -86,8 +87,4 @@ fn longest_ticks(text: &str) -> usize {
         .map(str::len)
         .max()
         .unwrap_or_default()
-}
-
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }

@@ -1,0 +1,276 @@
+//! A run at a glance: a line for each plugin, and one for each target that needs looking at. Pure.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets::NOTHING};
+use sono_types::{
+    PluginStatus, RunStatus,
+    constants::GLOBAL,
+    item,
+    status::{folded_count, plugin_status},
+};
+
+use super::words::{cell, grouped};
+
+/// Failed targets of one plugin that have a line of their own.
+const OWN_LINES: usize = 10;
+const PENDING: &str = "pending";
+const NONE: &str = "-";
+
+/// What keeps a pod from running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Obstacle {
+    pub(crate) plugin: String,
+    pub(crate) node: Option<String>,
+    /// Its containers have not been started.
+    pub(crate) pending: bool,
+    pub(crate) why: String,
+}
+
+/// One line of the overview.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    plugin: String,
+    target: String,
+    state: String,
+    result: String,
+    progress: String,
+    pub(crate) detail: String,
+}
+
+/// The lines. `all`: one for each row of the status.
+pub(crate) fn lines(status: &RunStatus, obstacles: &[Obstacle], all: bool) -> Vec<Line> {
+    let rows = status.rows();
+    let mut plugins: Vec<&str> = Vec::new();
+    for row in rows {
+        if !plugins.contains(&row.plugin.as_str()) {
+            plugins.push(&row.plugin);
+        }
+    }
+    plugins
+        .into_iter()
+        .flat_map(|plugin| of_plugin(plugin, rows, obstacles, all))
+        .collect()
+}
+
+fn of_plugin(plugin: &str, rows: &[PluginStatus], obstacles: &[Obstacle], all: bool) -> Vec<Line> {
+    let rows = rows.iter().filter(|row| row.plugin == plugin);
+    let mut lines = Vec::new();
+    let mut groups: BTreeMap<(&str, &str), Vec<&PluginStatus>> = BTreeMap::new();
+    let mut failed = 0;
+    for row in rows {
+        let obstacle = obstacle_of(row, obstacles);
+        let is_failed = row.status == plugin_status::FAILED
+            || matches!(row.result_status.as_str(), item::status::FAILED | item::status::TIMEOUT);
+        failed += usize::from(is_failed);
+        if all || obstacle.is_some() || (is_failed && failed <= OWN_LINES) {
+            lines.push(line(&[row], obstacle));
+        } else {
+            groups.entry((&row.status, &row.result_status)).or_default().push(row);
+        }
+    }
+    lines.extend(groups.values().map(|rows| line(rows, None)));
+    lines
+}
+
+/// What is in the way of a row that waits for its result.
+fn obstacle_of<'a>(row: &PluginStatus, obstacles: &'a [Obstacle]) -> Option<&'a Obstacle> {
+    if row.status != plugin_status::RUNNING {
+        return None;
+    }
+    obstacles.iter().find(|obstacle| {
+        let here = row.node == GLOBAL || obstacle.node.as_deref() == Some(&row.node);
+        obstacle.plugin == row.plugin && here
+    })
+}
+
+/// One line for rows of the same kind; there is one at least.
+fn line(rows: &[&PluginStatus], obstacle: Option<&Obstacle>) -> Line {
+    let first = rows[0];
+    let or_none = |text: &str| if text.is_empty() { NONE } else { text }.to_owned();
+    let state = match obstacle {
+        Some(obstacle) if obstacle.pending => PENDING,
+        _ => &first.status,
+    };
+    Line {
+        plugin: first.plugin.clone(),
+        target: target(rows),
+        state: state.to_owned(),
+        result: or_none(&first.result_status),
+        progress: or_none(&progress(rows)),
+        detail: obstacle.map(|obstacle| obstacle.why.clone()).unwrap_or_default(),
+    }
+}
+
+fn target(rows: &[&PluginStatus]) -> String {
+    let count: usize = rows.iter().map(|row| folded_count(&row.node).unwrap_or(1)).sum();
+    match rows {
+        [row] if count == 1 => row.node.clone(),
+        _ => format!("{} nodes", grouped(count as u64)),
+    }
+}
+
+/// Counts of the results, or how far they are.
+fn progress(rows: &[&PluginStatus]) -> String {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    for (status, count) in rows.iter().flat_map(|row| row.result_counts.iter().flatten()) {
+        *counts.entry(status).or_default() += count;
+    }
+    let number = |count: i64| grouped(u64::try_from(count).unwrap_or_default());
+    if !counts.is_empty() {
+        let order = [
+            item::status::PASSED,
+            item::status::FAILED,
+            item::status::TIMEOUT,
+            item::status::SKIPPED,
+        ];
+        let known = order.iter().filter_map(|status| counts.get_key_value(status));
+        let others = counts.iter().filter(|(status, _)| !order.contains(status));
+        let texts: Vec<String> = known
+            .chain(others)
+            .filter(|(_, count)| **count > 0)
+            .map(|(status, count)| format!("{} {status}", number(*count)))
+            .collect();
+        return texts.join(", ");
+    }
+    let updates: Vec<_> = rows.iter().filter_map(|row| row.progress.as_ref()).collect();
+    if updates.is_empty() {
+        return String::new();
+    }
+    let total: i64 = updates.iter().map(|update| update.total).sum();
+    let failed: i64 = updates
+        .iter()
+        .map(|update| i64::try_from(update.failures.len()).unwrap_or(i64::MAX))
+        .sum();
+    let done: i64 = failed + updates.iter().map(|update| update.completed).sum::<i64>();
+    let text = format!("{}/{}", number(done), number(total));
+    if failed > 0 {
+        format!("{text}, {} failed", number(failed))
+    } else {
+        text
+    }
+}
+
+/// The lines as a table that fits the terminal.
+pub(crate) fn table(lines: &[Line]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(HEADER);
+    for line in lines {
+        let colour = match (line.result.as_str(), line.state.as_str()) {
+            (item::status::FAILED | item::status::TIMEOUT, _) | (_, plugin_status::FAILED) => Color::Red,
+            (item::status::PASSED, _) => Color::Green,
+            _ => Color::Reset,
+        };
+        table.add_row([
+            Cell::new(&line.plugin),
+            Cell::new(&line.target),
+            Cell::new(&line.state),
+            Cell::new(&line.result).fg(colour),
+            Cell::new(&line.progress),
+            Cell::new(&line.detail),
+        ]);
+    }
+    // Its cells have a blank on each side.
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| {
+            let line = line.trim_end();
+            line.strip_prefix(' ').unwrap_or(line).to_owned()
+        })
+        .collect();
+    lines.join("\n")
+}
+
+const HEADER: [&str; 6] = ["PLUGIN", "TARGET", "STATE", "RESULT", "PROGRESS", "DETAIL"];
+
+/// The lines as Markdown, below what the run is.
+pub(crate) fn markdown(status: &RunStatus, lines: &[Line]) -> String {
+    let mut text = vec![format!("## Run {}", status.status), String::new()];
+    text.push("| plugin | target | state | result | progress | detail |".to_owned());
+    text.push("| --- | --- | --- | --- | --- | --- |".to_owned());
+    for line in lines {
+        let Line {
+            plugin,
+            target,
+            state,
+            result,
+            progress,
+            detail,
+        } = line;
+        let cells = [plugin, target, state, result, progress, detail].map(|text| cell(text));
+        text.push(format!("| {} |", cells.join(" | ")));
+    }
+    text.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status() -> RunStatus {
+        serde_json::from_value(json!({"status": "running", "plugins": [
+            {"plugin": "e2e", "node": "global", "status": "running", "progress":
+                {"name": "e2e", "node": "global", "timestamp": "2026-01-01T00:00:00Z", "total": 414, "completed": 229, "failures": ["x", "y"]}},
+            {"plugin": "bench", "node": "n1", "status": "complete", "result-status": "passed", "result-counts": {"passed": 2}},
+            {"plugin": "bench", "node": "n2", "status": "complete", "result-status": "failed", "result-counts": {"passed": 1, "failed": 1, "odd": 3}},
+            {"plugin": "bench", "node": "n3", "status": "running"},
+            {"plugin": "bench", "node": "(9900 nodes)", "status": "complete", "result-status": "passed", "result-counts": {"passed": 19800}},
+        ]}))
+        .unwrap()
+    }
+
+    fn obstacles() -> Vec<Obstacle> {
+        vec![Obstacle {
+            plugin: "bench".to_owned(),
+            node: Some("n3".to_owned()),
+            pending: true,
+            why: "image i: not found (ErrImagePull, 1m10s)".to_owned(),
+        }]
+    }
+
+    fn cells(lines: &[Line]) -> Vec<String> {
+        let cells = |line: &Line| {
+            [
+                &line.plugin,
+                &line.target,
+                &line.state,
+                &line.result,
+                &line.progress,
+                &line.detail,
+            ]
+            .map(String::as_str)
+            .join("; ")
+        };
+        lines.iter().map(cells).collect()
+    }
+
+    #[test]
+    fn what_needs_looking_at_has_a_line_of_its_own() {
+        assert_eq!(
+            cells(&lines(&status(), &obstacles(), false)),
+            [
+                "e2e; global; running; -; 231/414, 2 failed; ",
+                "bench; n2; complete; failed; 1 passed, 1 failed, 3 odd; ",
+                "bench; n3; pending; -; -; image i: not found (ErrImagePull, 1m10s)",
+                "bench; 9,901 nodes; complete; passed; 19,802 passed; ",
+            ]
+        );
+        assert_eq!(lines(&status(), &[], true).len(), 5);
+    }
+
+    #[test]
+    fn tables_have_a_row_for_each_line() {
+        let lines = lines(&status(), &obstacles(), false);
+        let text = table(&lines);
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert_eq!(
+            markdown(&status(), &lines).lines().nth(6),
+            Some("| bench | n3 | pending | - | - | image i: not found (ErrImagePull, 1m10s) |")
+        );
+    }
+}

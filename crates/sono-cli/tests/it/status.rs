@@ -1,0 +1,181 @@
+//! `status`: what scripts read, what people see, and what is in the way.
+
+use serde_json::{Value, json};
+use sono_testkit::FakeApi;
+
+use crate::{Said, with_cluster};
+
+fn aggregator(status: Option<&Value>, phase: &str, more: Value) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "any-name", "namespace": "sonobuoy",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}},
+        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
+        "status": {"phase": phase},
+    });
+    if let Some(status) = status {
+        pod["metadata"]["annotations"] = json!({"sonobuoy.hept.io/status": status.to_string()});
+    }
+    if let Value::Object(more) = more {
+        pod["status"].as_object_mut().unwrap().extend(more);
+    }
+    pod
+}
+
+fn with(pods: impl IntoIterator<Item = Value>) -> FakeApi {
+    let api = FakeApi::start();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
+    pods.into_iter().for_each(|pod| api.put(pod));
+    api
+}
+
+fn row(plugin: &str, node: &str, status: &str, result: &str) -> Value {
+    json!({"plugin": plugin, "node": node, "status": status, "result-status": result, "result-counts": null})
+}
+
+fn running(rows: &[Value]) -> Value {
+    json!({"plugins": rows, "status": "running",
+        "tar-info": {"name": "", "created": "0001-01-01T00:00:00Z", "sha256": "", "size": 0}})
+}
+
+const PENDING: &str = "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n";
+
+/// BUG 27: a pod whose containers say nothing yet is no crash, every container counts, and what keeps the pod from
+/// running is said.
+#[test]
+fn a_pod_that_does_not_start_is_explained() {
+    let waiting = |name: &str, reason: &str| {
+        json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": reason, "message": "i: not found"}}})
+    };
+    let state = |name: &str, state: Value| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    let cases = [
+        (json!({}), 0, PENDING, ""),
+        (
+            json!({"containerStatuses": [state("kube-sonobuoy", json!({}))]}),
+            0,
+            PENDING,
+            "",
+        ),
+        (
+            json!({"containerStatuses": [state("first", json!({"running": {}})), waiting("kube-sonobuoy", "ImagePullBackOff")]}),
+            1,
+            "The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: i: not found\n",
+            "aggregator: image i: not found (ImagePullBackOff)\n",
+        ),
+        (
+            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                "message": "0/3 nodes are available: 3 Insufficient cpu."}]}),
+            0,
+            PENDING,
+            "aggregator: no node can take it: 0/3 nodes are available: 3 Insufficient cpu (Unschedulable)\n",
+        ),
+    ];
+    for (more, code, stdout, stderr) in cases {
+        let api = with([aggregator(None, "Pending", more.clone())]);
+        let expected = Said {
+            code,
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
+        };
+        assert_eq!(with_cluster(&api, &["status", "--json"]), expected, "{more}");
+        assert_eq!(with_cluster(&api, &["status", "-o", "table"]), expected, "{more}");
+    }
+}
+
+/// BUG 58: a run that ended without an archive is `failed`, in the status, its sentence and the exit code; one whose
+/// plugins timed out says so with `--exit-code`.
+#[test]
+fn a_failed_run_is_told_apart() {
+    let mut failed = running(&[row("p", "global", "failed", "")]);
+    failed["status"] = "failed".into();
+    let api = with([aggregator(Some(&failed), "Running", json!({}))]);
+    let said = with_cluster(&api, &["status"]);
+    assert_eq!(
+        (said.code, said.stdout.lines().last()),
+        (
+            1,
+            Some("Sonobuoy has failed. You can see what happened with `sonobuoy logs`.")
+        )
+    );
+    assert_eq!(with_cluster(&api, &["status", "--exit-code"]).code, 5);
+    let mut timed_out = running(&[row("p", "global", "failed", "timeout")]);
+    timed_out["status"] = "complete".into();
+    timed_out["tar-info"] = json!({"name": "a.tar.gz", "created": "2026-01-01T00:00:00Z", "sha256": "ab", "size": 1});
+    let api = with([aggregator(Some(&timed_out), "Running", json!({}))]);
+    assert_eq!(with_cluster(&api, &["status"]).code, 0);
+    assert_eq!(with_cluster(&api, &["status", "--exit-code"]).code, 3);
+}
+
+#[test]
+fn every_form_of_a_status() {
+    let status = running(&[
+        row("p", "n1", "complete", ""),
+        row("p", "n2", "running", ""),
+        row("q", "global", "running", ""),
+    ]);
+    let plugin = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "p-x", "namespace": "sonobuoy",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "plugin", "sonobuoy-plugin": "p"}},
+        "spec": {"nodeName": "n2", "containers": [{"name": "p", "image": "p:1"}]},
+        "status": {"phase": "Pending", "containerStatuses": [{"name": "p", "image": "", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"waiting": {"reason": "ErrImageNeverPull", "message": "m"}}}]},
+    });
+    let api = with([aggregator(Some(&status), "Running", json!({})), plugin]);
+    let forms = [
+        (
+            "table",
+            "PLUGIN  TARGET  STATE     RESULT  PROGRESS  DETAIL
+p       n2      pending   -       -         image p:1 is not on the node and its pull policy is Never (ErrImageNeverPull)
+p       n1      complete  -       -
+q       global  running   -       -
+"
+            .to_owned(),
+            "hint: sono logs -p p shows more; sono delete gives the run up\n",
+        ),
+        ("json", format!("{status}\n"), ""),
+        (
+            "yaml",
+            "plugins:\n- plugin: p\n  node: n1\n  status: complete\n  result-status: \"\"\n  result-counts: null\n- plugin: p\n  node: n2\n  status: running\n  result-status: \"\"\n  result-counts: null\n- plugin: q\n  node: global\n  status: running\n  result-status: \"\"\n  result-counts: null\nstatus: running\ntar-info:\n  name: \"\"\n  created: 0001-01-01T00:00:00Z\n  sha256: \"\"\n  size: 0\n".to_owned(),
+            "",
+        ),
+        (
+            "markdown",
+            "## Run running\n\n| plugin | target | state | result | progress | detail |\n| --- | --- | --- | --- | --- | --- |\n| p | n2 | pending | - | - | image p:1 is not on the node and its pull policy is Never (ErrImageNeverPull) |\n| p | n1 | complete | - | - |  |\n| q | global | running | - | - |  |\n".to_owned(),
+            "",
+        ),
+    ];
+    for (form, stdout, stderr) in forms {
+        let said = with_cluster(&api, &["status", "-o", form]);
+        let (said, expected) = if form == "json" {
+            let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap().to_string();
+            (parsed(&said.stdout), parsed(&stdout))
+        } else {
+            assert_eq!((said.code, said.stderr.as_str()), (0, stderr), "{form}");
+            (said.stdout, stdout)
+        };
+        assert_eq!(said, expected, "{form}");
+    }
+}
+
+/// Where the aggregator cannot be asked for the whole of a folded status, the short form is still shown.
+#[test]
+fn a_folded_status_is_better_than_none() {
+    let status = running(&[row("p", "(9900 nodes)", "complete", ""), row("p", "n1", "running", "")]);
+    let api = with([aggregator(Some(&status), "Running", json!({}))]);
+    let said = with_cluster(&api, &["status", "--show-all"]);
+    assert_eq!(said.code, 0);
+    assert!(said.stdout.contains("(9900 nodes)"), "{}", said.stdout);
+    assert!(
+        said.stderr
+            .starts_with("some rows stand for many nodes: the whole status cannot be had: cannot ask the aggregator"),
+        "{}",
+        said.stderr
+    );
+    let asked = api.requests();
+    let exec = "GET /api/v1/namespaces/sonobuoy/pods/any-name/exec";
+    assert!(asked.iter().any(|request| request == exec), "{asked:?}");
+    // The short table needs no more than the short form.
+    assert_eq!(with_cluster(&api, &["status"]).stderr, "");
+}
