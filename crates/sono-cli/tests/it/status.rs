@@ -137,7 +137,7 @@ q       global  running   -       -
         ("json", format!("{status}\n"), ""),
         (
             "yaml",
-            "plugins:\n- plugin: p\n  node: n1\n  status: complete\n  result-status: \"\"\n  result-counts: null\n- plugin: p\n  node: n2\n  status: running\n  result-status: \"\"\n  result-counts: null\n- plugin: q\n  node: global\n  status: running\n  result-status: \"\"\n  result-counts: null\nstatus: running\ntar-info:\n  name: \"\"\n  created: 0001-01-01T00:00:00Z\n  sha256: \"\"\n  size: 0\n".to_owned(),
+            "plugins:\n- plugin: p\n  node: n1\n  status: complete\n  result-status: \"\"\n  result-counts: null\n- plugin: p\n  node: n2\n  status: running\n  result-status: \"\"\n  result-counts: null\n- plugin: q\n  node: global\n  status: running\n  result-status: \"\"\n  result-counts: null\nstatus: running\ntar-info:\n  name: \"\"\n  created: \"0001-01-01T00:00:00Z\"\n  sha256: \"\"\n  size: 0\n".to_owned(),
             "",
         ),
         (
