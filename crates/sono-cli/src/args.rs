@@ -44,7 +44,7 @@ pub use logs::Logs;
 pub use modes::Modes;
 pub use plan::Plan;
 pub use plugin::{
-    Plugin, PluginAction, PluginInstall, PluginLint, PluginList, PluginOutput, PluginShow, PluginUninstall,
+    Plugin, PluginAction, PluginInstall, PluginLint, PluginList, PluginOutput, PluginShow, PluginTest, PluginUninstall,
 };
 pub use preflight::Preflight;
 pub use results::{Results, ResultsMode, ResultsOutput};

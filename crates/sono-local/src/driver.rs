@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    process::ExitStatus,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -19,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    process,
+    Observer, ProgramExit, process,
     translate::{Place, Program, translate},
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct LocalDriver {
     node: NodeName,
     /// Directory of this plugin: `results`, `config`, `logs`.
     directory: PathBuf,
+    observer: Option<Observer>,
     running: Mutex<Running>,
 }
 
@@ -50,13 +52,20 @@ struct Running {
 }
 
 impl LocalDriver {
-    pub(crate) fn new(definition: Definition, session: SessionId, node: NodeName, root: &Path) -> Self {
+    pub(crate) fn new(
+        definition: Definition,
+        session: SessionId,
+        node: NodeName,
+        root: &Path,
+        observer: Option<Observer>,
+    ) -> Self {
         let directory = root.join(definition.name.as_str());
         Self {
             definition,
             session,
             node,
             directory,
+            observer,
             running: Mutex::default(),
         }
     }
@@ -97,7 +106,9 @@ impl LocalDriver {
             .unwrap_or(if programs.len() > 1 {
                 constants::DONE_FILE_DELAY
             } else {
-                Duration::ZERO
+                self.observer
+                    .as_ref()
+                    .map_or(Duration::ZERO, |observer| observer.done_delay)
             });
         let worker = WorkerConfig {
             aggregator_urls: vec![launch.url.clone()],
@@ -119,6 +130,7 @@ impl LocalDriver {
             others,
             relay,
             grace: Duration::ZERO,
+            posts: self.observer.as_ref().map(|observer| observer.posts.clone()),
             ..sono_worker::Options::new()
         };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -162,6 +174,18 @@ impl LocalDriver {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = id.filter(|id| running.ids.remove(id)) {
             process::end(id);
+        }
+    }
+
+    fn observe(&self, program: &str, status: ExitStatus) {
+        if let Some(observer) = &self.observer {
+            let exit = ProgramExit {
+                plugin: self.definition.name.clone(),
+                program: program.to_owned(),
+                status,
+            };
+            // Whoever asked for them may have gone.
+            observer.exits.send(exit).ok();
         }
     }
 
@@ -217,6 +241,9 @@ impl Driver for LocalDriver {
                         let id = child.id();
                         let status = child.wait().await;
                         self.ended(id);
+                        if let Ok(status) = &status {
+                            self.observe(&name, *status);
+                        }
                         (name, status)
                     })
                     .collect();

@@ -6,11 +6,14 @@
 
 mod builtin;
 mod driver;
+mod observer;
 mod process;
 mod run;
 mod translate;
 
 pub use builtin::host_check;
+pub use observer::{Observer, ProgramExit};
 pub use run::{LocalError, Options, run};
 pub use sono_aggregator::{Finished, RunError, RunLog, system_clock};
+pub use sono_worker::ProgressPost;
 pub use translate::{Place, Program, Unsupported, translate};

@@ -14,6 +14,7 @@ use sono_types::{Config, NodeName, RunStatus, SessionId, UploadLimits, layout};
 use tokio::sync::watch;
 
 use crate::{
+    Observer,
     driver::LocalDriver,
     translate::{Place, translate},
 };
@@ -32,6 +33,8 @@ pub struct Options {
     pub log: RunLog,
     /// The time.
     pub clock: Clock,
+    /// Who looks closer at the plugins, if anybody does.
+    pub observer: Option<Observer>,
 }
 
 impl std::fmt::Debug for Options {
@@ -85,6 +88,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         statuses,
         log,
         clock,
+        observer,
     } = options;
     let node = node_name()?;
     let unsupported: Vec<String> = definitions
@@ -106,11 +110,15 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     }
     "local".clone_into(&mut config.namespace);
     sono_tls::install_provider();
-    let plugins = directory.path().join("plugins");
+    let plugins = match &observer {
+        Some(observer) => observer.directory.clone(),
+        None => directory.path().join("plugins"),
+    };
     let site = LocalSite {
         node,
         plugins,
         statuses,
+        observer,
     };
     let setup = Setup {
         config,
@@ -218,6 +226,7 @@ struct LocalSite {
     /// Directory of the plugins' own directories.
     plugins: PathBuf,
     statuses: watch::Sender<RunStatus>,
+    observer: Option<Observer>,
 }
 
 impl Site for LocalSite {
@@ -235,7 +244,14 @@ impl Site for LocalSite {
     }
 
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver> {
-        Box::new(LocalDriver::new(definition, session, self.node.clone(), &self.plugins))
+        let node = self.node.clone();
+        Box::new(LocalDriver::new(
+            definition,
+            session,
+            node,
+            &self.plugins,
+            self.observer.clone(),
+        ))
     }
 
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {

@@ -21,5 +21,5 @@ pub use containers::ContainersState;
 pub use error::WorkerError;
 pub use own_pod::watch_own_pod;
 pub use program::main_with_args;
-pub use relay::RelayListener;
+pub use relay::{ProgressPost, RelayListener};
 pub use run::{Options, Outcome, Sleep, run, system_clock};

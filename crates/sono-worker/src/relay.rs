@@ -20,7 +20,7 @@ use axum::{
 use bytes::Bytes;
 use reqwest::Client;
 use sono_types::{UploadLimits, WorkerConfig, routes};
-use tokio::{net::TcpListener, task::JoinSet, time};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time};
 
 use crate::submit::chain;
 
@@ -35,6 +35,15 @@ pub enum RelayListener {
     Bound(Vec<std::net::TcpListener>),
 }
 
+/// A progress update as it was posted, and the HTTP status that answered it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgressPost {
+    /// The body.
+    pub body: Bytes,
+    /// The answer.
+    pub status: u16,
+}
+
 /// How often a port that is taken is tried again.
 const REBIND: Duration = Duration::from_secs(5);
 /// How long reading a plugin's request may take.
@@ -46,10 +55,16 @@ const FORWARD: Duration = Duration::from_secs(10);
 struct Relay {
     client: Client,
     urls: Vec<String>,
+    posts: Option<mpsc::UnboundedSender<ProgressPost>>,
 }
 
 /// Serves until it is dropped. It never ends by itself and no error ends it.
-pub(crate) async fn relay(config: &WorkerConfig, client: Client, listener: RelayListener) {
+pub(crate) async fn relay(
+    config: &WorkerConfig,
+    client: Client,
+    listener: RelayListener,
+    posts: Option<mpsc::UnboundedSender<ProgressPost>>,
+) {
     let path = routes::progress_path(&config.plugin, &config.target);
     let urls: Vec<String> = config
         .aggregator_urls
@@ -63,7 +78,7 @@ pub(crate) async fn relay(config: &WorkerConfig, client: Client, listener: Relay
     );
     let app = Router::new()
         .route(routes::RELAY, any(forward))
-        .with_state(Arc::new(Relay { client, urls }));
+        .with_state(Arc::new(Relay { client, urls, posts }));
     let mut servers = JoinSet::new();
     match listener {
         RelayListener::Bound(listeners) => {
@@ -130,6 +145,16 @@ async fn forward(State(relay): State<Arc<Relay>>, request: Request) -> Response 
         Ok(Err(error)) => return (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
+    let answer = pass_on(&relay, &body).await;
+    if let Some(posts) = &relay.posts {
+        let status = answer.status().as_u16();
+        // Whoever asked for them may have gone.
+        posts.send(ProgressPost { body, status }).ok();
+    }
+    answer
+}
+
+async fn pass_on(relay: &Relay, body: &Bytes) -> Response {
     // Exactly two tries: the second at the other address where there is one.
     let mut reason = String::new();
     for url in relay.urls.iter().cycle().take(2) {

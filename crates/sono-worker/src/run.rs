@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use reqwest::Client;
 use sono_types::{WorkerConfig, constants, routes};
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
-    ContainersState, RelayListener, WorkerError,
+    ContainersState, ProgressPost, RelayListener, WorkerError,
     done::{self, Decision, DoneFile, Found},
     events::DoneEvents,
     gather,
@@ -53,6 +53,8 @@ pub struct Options {
     pub others: watch::Receiver<ContainersState>,
     /// Where it listens for progress updates.
     pub relay: RelayListener,
+    /// Gets every progress update with its answer, where somebody wants to see them.
+    pub posts: Option<mpsc::UnboundedSender<ProgressPost>>,
     /// The clock that [`WorkerConfig::deadline`] is read by.
     pub clock: fn() -> Timestamp,
     /// How long a worker that was told to end still waits for a result.
@@ -66,6 +68,7 @@ impl Options {
             sleep: Sleep::For(Duration::ZERO),
             others: watch::channel(ContainersState::Unknown).1,
             relay: RelayListener::Configured,
+            posts: None,
             clock: system_clock,
             grace: constants::GRACEFUL_SHUTDOWN,
         }
@@ -109,6 +112,7 @@ pub async fn run(
         sleep,
         others,
         relay: listener,
+        posts,
         clock,
         grace,
     } = options;
@@ -122,7 +126,7 @@ pub async fn run(
     let mut shutdown = Shutdown::new(shutdown, grace);
     tokio::select! {
         outcome = worker.work(others, sleep, &mut shutdown) => outcome,
-        () = relay(config, client, listener) => Err(WorkerError::Interrupted),
+        () = relay(config, client, listener, posts) => Err(WorkerError::Interrupted),
     }
 }
 

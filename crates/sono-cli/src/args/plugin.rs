@@ -1,5 +1,7 @@
 //! `sono plugin`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::ImagesAccess;
@@ -25,6 +27,8 @@ pub enum PluginAction {
     Uninstall(PluginUninstall),
     /// Say everything that is wrong with definitions
     Lint(PluginLint),
+    /// Run a plugin on this machine and check what it does against the contract of plugins
+    Test(PluginTest),
 }
 
 /// As what something is printed.
@@ -86,4 +90,29 @@ pub struct PluginLint {
     /// As what
     #[arg(short, long, value_enum, default_value_t = PluginOutput::Text)]
     pub output: PluginOutput,
+}
+
+/// `sono plugin test`
+#[derive(Debug, Args)]
+pub struct PluginTest {
+    /// A file, an address, an OCI artifact, an installed plugin, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// How long the plugin may take, as 90s or 5m
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// As what
+    #[arg(short, long, value_enum, default_value_t = PluginOutput::Text)]
+    pub output: PluginOutput,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => sono_types::go_duration::parse(text).map_err(|error| error.to_string())?,
+    };
+    if duration < Duration::from_secs(1) {
+        return Err("at least a second".to_owned());
+    }
+    Ok(duration)
 }

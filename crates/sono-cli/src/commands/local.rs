@@ -45,6 +45,7 @@ pub(super) async fn run(
         statuses,
         log,
         clock: system_clock(),
+        observer: None,
     };
     let begun = now();
     let mut screen = Screen::new(printer, output);

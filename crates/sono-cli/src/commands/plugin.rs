@@ -1,9 +1,12 @@
 //! `sono plugin`: definitions that are kept for later, and checks of definitions (cli spec §17.1).
 
+mod contract;
+mod evidence;
 mod install;
 mod lint;
 mod list;
 mod name;
+mod test;
 
 use crate::{
     args::{self, PluginAction},
@@ -20,6 +23,7 @@ pub(super) async fn plugin(arguments: args::Plugin, printer: &Printer) -> Result
         PluginAction::Install(arguments) => install::install(arguments, printer).await,
         PluginAction::Uninstall(arguments) => install::uninstall(&arguments, printer),
         PluginAction::Lint(arguments) => lint::lint(arguments, printer).await,
+        PluginAction::Test(arguments) => test::test(arguments, printer).await,
     }
 }
 

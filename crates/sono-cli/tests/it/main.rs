@@ -10,6 +10,8 @@ mod manifests;
 mod objects;
 mod plugin_command;
 mod plugin_definitions;
+#[cfg(unix)]
+mod plugin_test;
 mod plugins;
 mod preflight;
 mod status;

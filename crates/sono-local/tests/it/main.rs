@@ -31,6 +31,7 @@ async fn run_plugins(definitions: Vec<Definition>) -> (Result<Finished, LocalErr
         statuses: watch::channel(RunStatus::default()).0,
         log: RunLog::new(system_clock()),
         clock: system_clock(),
+        observer: None,
     };
     let outcome = tokio::time::timeout(Duration::from_mins(1), run(options, std::future::pending())).await;
     (outcome.expect("within a minute"), output)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sono_manifest::{check_set, load};
+use sono_manifest::{check_set, lint};
 
 use crate::yaml_files;
 
@@ -14,7 +14,10 @@ fn the_examples_load_without_a_complaint_and_run_side_by_side() {
     assert_eq!(
         names,
         [
+            "gojson.yaml",
+            "host-memory.yaml",
             "junit.yaml",
+            "manual.yaml",
             "no-done.yaml",
             "per-node.yaml",
             "progress.yaml",
@@ -25,7 +28,7 @@ fn the_examples_load_without_a_complaint_and_run_side_by_side() {
         .iter()
         .map(|(file, text)| {
             assert!(text.starts_with("# "), "{file} does not say what it shows");
-            let (definition, problems) = load(file, text);
+            let (definition, problems) = lint(file, text);
             assert_eq!(problems, [], "{file}");
             (file.clone(), definition.unwrap())
         })

@@ -1,0 +1,172 @@
+//! What a plugin has left behind: its results directory after a run, and the archive.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use sono_bundle::{Bundle, unpack_tar_gz};
+use sono_types::{Item, PluginName, ResultKey, RunStatus, Target, UploadLimits, constants, layout};
+
+use super::contract::Done;
+use crate::error::CliError;
+
+/// Names that the worker gives to archives it makes of directories.
+const BY_WORKER: [&str; 2] = ["results.tar.gz", "out.tar.gz"];
+/// Entries of a results directory that are looked at.
+const ENTRIES: usize = 100_000;
+
+/// One entry of the results directory.
+struct Entry {
+    path: PathBuf,
+    is_file: bool,
+    is_directory: bool,
+    written: Option<SystemTime>,
+}
+
+/// The done file of `results`, if there is one.
+pub(super) fn done(results: &Path, limits: &UploadLimits) -> io::Result<Option<Done>> {
+    let file = results.join(constants::DONE_FILE);
+    let bytes = match fs_err::read(&file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let written = fs_err::metadata(&file)?.modified().ok();
+    let named = PathBuf::from(&text);
+    let real_results = fs_err::canonicalize(results)?;
+    let real = fs_err::canonicalize(&named).ok();
+    let is_inside = real.as_ref().is_some_and(|real| real.starts_with(&real_results));
+    let below = real.as_ref().and_then(|real| real.strip_prefix(&real_results).ok());
+    let names = match below {
+        Some(below) if below.as_os_str().is_empty() => "the results directory".to_owned(),
+        Some(below) => below.display().to_string(),
+        None => text.clone(),
+    };
+    let mut done = Done {
+        by_worker: below.is_some_and(|below| below == Path::new(BY_WORKER[1])),
+        names,
+        is_inside,
+        ..Done::default()
+    };
+    let Some(real) = real.filter(|_| is_inside) else {
+        return Ok(Some(done));
+    };
+    let sent = if real.is_dir() {
+        real.join(BY_WORKER[0])
+    } else {
+        real.clone()
+    };
+    done.bytes = fs_err::metadata(&sent).ok().map(|metadata| metadata.len());
+    if !done.by_worker {
+        done.later = later(&real, &real_results, written)?;
+    }
+    if real.is_file() && real.extension().is_some_and(|extension| extension == "gz") && !done.by_worker {
+        let directory = tempfile::tempdir()?;
+        match unpack_tar_gz(fs_err::File::open(&real)?, directory.path(), limits) {
+            Ok(unpacked) => done.left_out = unpacked.dropped,
+            Err(error) => done.refused = Some(error.to_string()),
+        }
+    }
+    Ok(Some(done))
+}
+
+/// Files of the result that changed after the done file was written.
+fn later(result: &Path, results: &Path, written: Option<SystemTime>) -> io::Result<Vec<String>> {
+    let own = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name == constants::DONE_FILE || result.is_dir() && (name == BY_WORKER[0] || name.starts_with('.'))
+    };
+    let entries = if result.is_dir() {
+        walk(result)?
+    } else {
+        vec![entry(result)?]
+    };
+    let late = entries
+        .into_iter()
+        .filter(|entry| entry.is_file && !own(&entry.path) && entry.written > written)
+        .map(|entry| relative(&entry.path, results));
+    Ok(late.collect())
+}
+
+/// Links and special files below the results directory.
+pub(super) fn links(results: &Path) -> io::Result<Vec<String>> {
+    let special = walk(results)?
+        .into_iter()
+        .filter(|entry| !entry.is_file && !entry.is_directory);
+    Ok(special.map(|entry| relative(&entry.path, results)).collect())
+}
+
+fn relative(path: &Path, above: &Path) -> String {
+    path.strip_prefix(above).unwrap_or(path).display().to_string()
+}
+
+fn entry(path: &Path) -> io::Result<Entry> {
+    let metadata = fs_err::symlink_metadata(path)?;
+    Ok(Entry {
+        path: path.to_owned(),
+        is_file: metadata.is_file(),
+        is_directory: metadata.is_dir(),
+        written: metadata.modified().ok(),
+    })
+}
+
+/// Everything below, links not followed, in the order of the names.
+fn walk(directory: &Path) -> io::Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        for next in fs_err::read_dir(&directory)? {
+            let entry = entry(&next?.path())?;
+            if entry.is_directory {
+                waiting.push(entry.path.clone());
+            }
+            found.push(entry);
+            if found.len() >= ENTRIES {
+                return Ok(found);
+            }
+        }
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(found)
+}
+
+/// What was read of the plugin's results, and why there are none.
+pub(super) fn of_archive(
+    archive: &Path,
+    plugin: &PluginName,
+    status: &RunStatus,
+) -> Result<(Option<Item>, Option<String>), CliError> {
+    let unreadable = |error: &(dyn std::error::Error + 'static)| {
+        CliError::new("cannot read the archive of the test").caused_by(error)
+    };
+    let bundle = Bundle::open(archive).map_err(|error| unreadable(&error))?;
+    let tree = bundle
+        .read(&layout::results_file(plugin))
+        .map_err(|error| unreadable(&error))?;
+    let tree = match tree {
+        Some(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            Some(sono_results::from_yaml(&text).map_err(|error| unreadable(&error))?)
+        }
+        None => None,
+    };
+    let mut failure = None;
+    for row in status.rows() {
+        let target = Target::parse(&row.node).unwrap_or(Target::Global);
+        let directory = layout::errors_dir(&ResultKey::new(plugin.clone(), target));
+        let file = format!("{directory}/{}", constants::ERROR_FILE);
+        let Some(bytes) = bundle.read(&file).map_err(|error| unreadable(&error))? else {
+            continue;
+        };
+        let error: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let text = error.get("error").and_then(serde_json::Value::as_str);
+        failure = Some(text.unwrap_or("the run has an error in place of a result").to_owned());
+    }
+    Ok((tree, failure))
+}

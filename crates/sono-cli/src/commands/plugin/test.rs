@@ -1,0 +1,242 @@
+//! `sono plugin test`: a plugin on this machine, held to the contract of plugins.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use sono_local::{Finished, LocalError, Observer, Options, ProgramExit, ProgressPost, RunError, RunLog, system_clock};
+use sono_manifest::{Definition, Problem, Severity};
+use sono_types::{Config, RunStatus, UploadLimits, exit};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    contract::{self, Evidence, Exit, Outcome, Point},
+    evidence, lint,
+};
+use crate::{
+    args::{self, PluginOutput},
+    error::CliError,
+    output::{Printer, Tone},
+    plugins::{self, Found, fetch::Access},
+};
+
+/// In this time a program that has written its done file ends by itself, if it means to. A cluster's worker may take
+/// five seconds.
+const DONE_DELAY: Duration = Duration::from_secs(1);
+/// Lines that a program said last, where something is wrong.
+const LAST_LINES: usize = 10;
+
+pub(super) async fn test(arguments: args::PluginTest, printer: &Printer) -> Result<u8, CliError> {
+    let args::PluginTest { file, timeout, output } = arguments;
+    let (documents, rename) = match plugins::find(&file, Access::default()).await? {
+        Found::Documents { documents, rename } => (documents, rename),
+        Found::BuiltIn(name) => {
+            return Err(CliError::new(format!(
+                "`{name}` is a built-in plugin, which our own tests run"
+            )));
+        }
+    };
+    let [document] = documents.as_slice() else {
+        return Err(CliError::new(format!(
+            "one plugin at a time is tested, `{file}` has {}",
+            documents.len()
+        )));
+    };
+    let (definition, problems) = sono_manifest::lint(&document.file, &document.text);
+    let definition = definition.map(|definition| plugins::renamed(definition, rename.as_ref()));
+    let mut report = Report {
+        plugin: definition
+            .as_ref()
+            .map_or_else(|| document.file.clone(), |found| found.name.to_string()),
+        points: vec![definition_point(&problems)],
+        problems,
+        findings: None,
+        said: Vec::new(),
+    };
+    if let Some(definition) = definition {
+        run(definition, timeout, &mut report).await?;
+    }
+    report.print(output, printer)?;
+    Ok(match contract::verdict(&report.points) {
+        "failed" => exit::FAILURE,
+        _ => exit::SUCCESS,
+    })
+}
+
+fn definition_point(problems: &[Problem]) -> Point {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .count();
+    let (outcome, detail) = match (errors, problems.len()) {
+        (0, 0) => (Outcome::Good, "no problems".to_owned()),
+        (0, warnings) => (Outcome::Doubtful, format!("{warnings} to look at")),
+        (errors, _) => (Outcome::Bad, format!("{errors} in the way of running it")),
+    };
+    Point::new("definition", outcome, detail)
+}
+
+/// What is printed.
+struct Report {
+    plugin: String,
+    points: Vec<Point>,
+    problems: Vec<Problem>,
+    findings: Option<String>,
+    /// What programs said last.
+    said: Vec<(String, String)>,
+}
+
+impl Report {
+    fn print(&self, output: PluginOutput, printer: &Printer) -> Result<(), CliError> {
+        let Self {
+            plugin,
+            points,
+            problems,
+            findings,
+            said,
+        } = self;
+        let verdict = contract::verdict(points);
+        if output == PluginOutput::Json {
+            let points: Vec<Value> = points.iter().map(Point::to_json).collect();
+            let problems: Vec<Value> = problems.iter().map(lint::value).collect();
+            let value = json!({
+                "plugin": plugin, "verdict": verdict, "points": points, "problems": problems, "results": findings,
+            });
+            return printer.line(&format!("{value:#}"));
+        }
+        for problem in problems {
+            printer.note(&problem.to_string());
+        }
+        for Point { name, outcome, detail } in points {
+            printer.line(&format!("{:<5} {name:<12} {detail}", outcome.word()))?;
+        }
+        if verdict == "failed" {
+            for (program, text) in said {
+                printer.note(&format!("\n{program} said last:\n{text}"));
+            }
+        }
+        let tone = if verdict == "failed" { Tone::Bad } else { Tone::Good };
+        let found = findings
+            .as_ref()
+            .map(|findings| format!("; its own results: {findings}"));
+        printer.note(&format!(
+            "{}{}",
+            tone.paint(&format!("plugin {plugin} {verdict} the test")),
+            found.unwrap_or_default()
+        ));
+        Ok(())
+    }
+}
+
+async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> Result<(), CliError> {
+    let failed = |error: &(dyn std::error::Error + 'static)| CliError::new("the test failed").caused_by(error);
+    let directory = tempfile::Builder::new()
+        .prefix("sono-test-")
+        .tempdir()
+        .map_err(|error| failed(&error))?;
+    let (posts, mut posted) = mpsc::unbounded_channel::<ProgressPost>();
+    let (exits, mut exited) = mpsc::unbounded_channel::<ProgramExit>();
+    let mut config = Config::default();
+    config.server.timeout_seconds = timeout.as_secs();
+    let options = Options {
+        definitions: vec![definition.clone()],
+        config,
+        output: directory.path().to_owned(),
+        statuses: watch::channel(RunStatus::default()).0,
+        log: RunLog::new(system_clock()),
+        clock: system_clock(),
+        observer: Some(Observer {
+            directory: directory.path().join("plugins"),
+            posts,
+            exits,
+            done_delay: DONE_DELAY,
+        }),
+    };
+    let interrupted = async {
+        // Without the signal there is only no gentle end.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let Finished { archive, status, .. } = match sono_local::run(options, interrupted).await {
+        Ok(finished) => finished,
+        Err(LocalError::Unsupported(reasons)) => {
+            let detail = format!("only a cluster can run it: {}", reasons.join("; "));
+            report.points.push(Point::new("start", Outcome::Bad, detail));
+            return Ok(());
+        }
+        Err(LocalError::Run(RunError::Stopped)) => {
+            return Err(CliError::new("stopped; what was started has been ended").exit_with(exit::INTERRUPTED));
+        }
+        Err(error) => return Err(failed(&error)),
+    };
+    let own = directory.path().join("plugins").join(definition.name.as_str());
+    let limits = UploadLimits::default();
+    let (tree, failure) = evidence::of_archive(&archive, &definition.name, &status)?;
+    let results = own.join("results");
+    let names = programs(&definition);
+    let mut programs: Vec<(String, Option<Exit>)> = names.into_iter().map(|name| (name, None)).collect();
+    while let Ok(ended) = exited.try_recv() {
+        let exit = Exit {
+            is_success: ended.status.success(),
+            text: ended.status.to_string(),
+        };
+        if let Some((_, slot)) = programs.iter_mut().find(|(name, _)| *name == ended.program) {
+            *slot = Some(exit);
+        }
+    }
+    report.points.push(start(&definition));
+    report.findings = tree.as_ref().filter(|_| failure.is_none()).map(contract::findings);
+    report.said = programs.iter().filter_map(|(name, _)| last_words(&own, name)).collect();
+    let evidence = Evidence {
+        definition: &definition,
+        programs,
+        posts: std::iter::from_fn(|| posted.try_recv().ok()).collect(),
+        done: evidence::done(&results, &limits).map_err(|error| failed(&error))?,
+        links: evidence::links(&results).map_err(|error| failed(&error))?,
+        failure,
+        tree,
+        max_bytes: limits.max_body_bytes,
+    };
+    report.points.extend(contract::judge(&evidence));
+    Ok(())
+}
+
+/// The containers, the main one last as in the pod.
+fn containers(definition: &Definition) -> impl Iterator<Item = &Value> {
+    let others = definition
+        .pod_spec
+        .as_ref()
+        .and_then(|pod| pod.get("containers")?.as_array());
+    others.into_iter().flatten().chain([&definition.spec])
+}
+
+fn programs(definition: &Definition) -> Vec<String> {
+    let name = |container: &Value| {
+        container
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or("plugin")
+            .to_owned()
+    };
+    containers(definition).map(name).collect()
+}
+
+fn start(definition: &Definition) -> Point {
+    let images: Vec<&str> = containers(definition)
+        .filter_map(|container| container.get("image")?.as_str())
+        .collect();
+    let detail = if images.is_empty() {
+        "with this machine's programs".to_owned()
+    } else {
+        format!("with this machine's programs; not looked at: {}", images.join(", "))
+    };
+    Point::new("start", Outcome::Good, detail)
+}
+
+fn last_words(own: &Path, program: &str) -> Option<(String, String)> {
+    let bytes = fs_err::read(own.join("logs").join(format!("{program}.txt"))).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    (!last.is_empty()).then(|| (program.to_owned(), last.join("\n")))
+}

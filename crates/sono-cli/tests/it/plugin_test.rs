@@ -1,0 +1,220 @@
+//! `sono plugin test`: plugins as processes, held to the contract.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::{Said, command, said};
+
+fn test(directory: &Path, arguments: &[&str]) -> Said {
+    let output = command(directory)
+        .env("PATH", "/usr/bin:/bin")
+        .args(["plugin", "test"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    said(&output)
+}
+
+/// A Job that runs this script; its result format is JUnit.
+fn script(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "sonobuoy-config:\n  driver: Job\n  plugin-name: mine\n  result-format: junit\nspec:\n  name: c\n  image: i\n  command: [/bin/sh, -c]\n  args:\n  - |\n{}",
+        lines.concat()
+    )
+}
+
+const RESULT: &str =
+    "cd $SONOBUOY_RESULTS_DIR\necho '<testsuite name=\"s\"><testcase name=\"a\"/></testsuite>' > j.xml\n";
+
+/// Each point that is not good, with its word.
+fn faults(text: &str, more: &[&str]) -> (i32, Vec<(String, String, String)>) {
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(directory.path().join("p.yaml"), text).unwrap();
+    let said = test(directory.path(), &[&["p.yaml", "-o", "json"], more].concat());
+    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stderr));
+    let text = |point: &Value, key: &str| point[key].as_str().unwrap().to_owned();
+    let points = report["points"].as_array().unwrap().iter();
+    let faults = points
+        .map(|point| (text(point, "point"), text(point, "outcome"), text(point, "detail")))
+        .filter(|(_, outcome, _)| outcome != "ok");
+    (said.code, faults.collect())
+}
+
+fn fault(point: &str, outcome: &str, detail: &str) -> (String, String, String) {
+    (point.to_owned(), outcome.to_owned(), detail.to_owned())
+}
+
+#[test]
+fn a_good_plugin_passes_each_point() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = script(&format!("{RESULT}echo $SONOBUOY_RESULTS_DIR/j.xml > done"));
+    fs_err::write(directory.path().join("p.yaml"), text).unwrap();
+    let mut said = test(directory.path(), &["p.yaml"]);
+    // On a very busy machine it is the test that ends it.
+    said.stdout = said.stdout.replace("c ran until the end of the test", "c ended with 0");
+    assert_eq!(
+        said,
+        Said {
+            code: 0,
+            stdout: "ok    definition   no problems\n\
+                     ok    start        with this machine's programs; not looked at: i\n\
+                     ok    done file    names j.xml, and was written last\n\
+                     ok    names        all inside the results directory, no links\n\
+                     ok    size         53 B of at most 8.00 GiB\n\
+                     ok    format       junit, 1 passed\n\
+                     ok    progress     none posted\n\
+                     ok    exit         c ended with 0\n\
+                     ok    environment  no path of the run is written out\n"
+                .to_owned(),
+            stderr: "plugin mine passed the test; its own results: passed: 1 passed, 0 failed, 0 skipped\n".to_owned(),
+        }
+    );
+}
+
+#[test]
+fn the_examples_pass() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
+    let directory = tempfile::tempdir().unwrap();
+    let mut files: Vec<_> = fs_err::read_dir(&examples)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    assert!(files.len() >= 8, "{files:?}");
+    // Most of their time they wait for something.
+    let results: Vec<Said> = std::thread::scope(|scope| {
+        let running: Vec<_> = files
+            .iter()
+            .map(|file| scope.spawn(|| test(directory.path(), &[file.to_str().unwrap()])))
+            .collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for (file, said) in files.iter().zip(results) {
+        let all_good = said.stdout.lines().all(|line| line.starts_with("ok "));
+        assert!(
+            said.code == 0 && all_good,
+            "{}\n{}\n{}",
+            file.display(),
+            said.stdout,
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn a_done_file_that_comes_too_early_is_found() {
+    let early = format!("{RESULT}echo $SONOBUOY_RESULTS_DIR/j.xml > done\ntouch -d 2001-01-01 done");
+    assert_eq!(
+        faults(&script(&early), &[]),
+        (
+            1,
+            vec![fault(
+                "done file",
+                "fail",
+                "written before the result was: j.xml changed later"
+            )]
+        )
+    );
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_found() {
+    let (code, found) = faults(
+        &script("echo /etc/hostname > $SONOBUOY_RESULTS_DIR/done"),
+        &["--timeout", "20s"],
+    );
+    let names: Vec<&(String, String, String)> = found.iter().filter(|(point, ..)| point == "names").collect();
+    assert_eq!(
+        (code, names),
+        (
+            1,
+            vec![&fault(
+                "names",
+                "fail",
+                "/etc/hostname is outside the results directory, which is all that the worker sees"
+            )]
+        )
+    );
+
+    let hostile =
+        "cd $SONOBUOY_RESULTS_DIR\necho x > x\ntar -P -czf r.tar.gz --transform s,x,../x, x\necho $PWD/r.tar.gz > done";
+    let (code, found) = faults(&script(hostile), &[]);
+    let names = found.iter().find(|(point, ..)| point == "names").unwrap();
+    assert_eq!((code, names.1.as_str()), (1, "fail"), "{found:?}");
+    assert!(names.2.contains("../x"), "{found:?}");
+}
+
+#[test]
+fn a_plugin_that_fails_is_told_why() {
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(
+        directory.path().join("p.yaml"),
+        script("echo no such thing >&2; exit 3"),
+    )
+    .unwrap();
+    let said = test(directory.path(), &["p.yaml"]);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.stdout.contains("fail  exit         c ended with exit status: 3\n"),
+        "{}",
+        said.stdout
+    );
+    assert!(
+        said.stderr.contains("\nc said last:\nno such thing\n"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn results_and_progress_that_cannot_be_read_are_found() {
+    let post = "wget -q -O /dev/null --post-data '{' http://localhost:$SONOBUOY_PROGRESS_PORT/progress";
+    let (code, found) = faults(
+        &script(&format!("{post}\necho words > $SONOBUOY_RESULTS_DIR/notes.txt")),
+        &[],
+    );
+    assert_eq!(
+        (code, found),
+        (
+            1,
+            vec![
+                fault("format", "fail", "nothing in the result is junit (*.xml)"),
+                fault("progress", "fail", "answered with 400: {"),
+            ]
+        )
+    );
+}
+
+#[test]
+fn what_needs_an_image_or_does_not_parse_is_said() {
+    let image = "sonobuoy-config: {driver: Job, plugin-name: mine}\nspec: {name: c, image: i}\n";
+    assert_eq!(
+        faults(image, &[]),
+        (
+            1,
+            vec![fault(
+                "start",
+                "fail",
+                "only a cluster can run it: plugin mine cannot run on this machine: container c has no command of its own, only an image (i)"
+            )]
+        )
+    );
+    assert_eq!(
+        faults(&image.replace("Job", "Jobb"), &[]),
+        (1, vec![fault("definition", "fail", "1 in the way of running it")])
+    );
+}
+
+#[test]
+fn the_report_for_programs_has_the_problems_too() {
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(directory.path().join("p.yaml"), "spec: {name: c}\n").unwrap();
+    let said = test(directory.path(), &["p.yaml", "-o", "json"]);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(
+        (said.code, &report["verdict"], &report["problems"][0]["severity"]),
+        (1, &json!("failed"), &json!("error"))
+    );
+}
