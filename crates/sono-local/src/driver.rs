@@ -103,12 +103,12 @@ impl LocalDriver {
             .and_then(|program| program.env.get(sono_types::env::SONOBUOY_DONE_FILE_DELAY))
             .and_then(|text| sono_types::go_duration::parse(text).ok())
             // As in a cluster: the delay is for side-cars that take the done file away.
-            .unwrap_or(if programs.len() > 1 {
-                constants::DONE_FILE_DELAY
-            } else {
-                self.observer
-                    .as_ref()
-                    .map_or(Duration::ZERO, |observer| observer.done_delay)
+            .unwrap_or_else(|| {
+                if programs.len() > 1 {
+                    return constants::DONE_FILE_DELAY;
+                }
+                let observer = self.observer.as_ref();
+                observer.map_or(Duration::ZERO, |observer| observer.done_delay)
             });
         let worker = WorkerConfig {
             aggregator_urls: vec![launch.url.clone()],

@@ -33,7 +33,7 @@ fn faults(text: &str, more: &[&str]) -> (i32, Vec<(String, String, String)>) {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("p.yaml"), text).unwrap();
     let said = test(directory.path(), &[&["p.yaml", "-o", "json"], more].concat());
-    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stderr));
+    let report: Value = serde_json::from_str(&said.stdout).expect(&said.stderr);
     let text = |point: &Value, key: &str| point[key].as_str().unwrap().to_owned();
     let points = report["points"].as_array().unwrap().iter();
     let faults = points
