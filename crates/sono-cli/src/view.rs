@@ -1,8 +1,9 @@
-//! What is shown. Pure, but for [`screen`], which holds the terminal.
+//! What is shown. Pure, but for [`screen`] and [`meter`], which hold the terminal.
 
 pub(crate) mod archive;
 pub(crate) mod checks;
 pub(crate) mod counts;
+pub(crate) mod meter;
 pub(crate) mod overview;
 pub(crate) mod screen;
 pub(crate) mod story;

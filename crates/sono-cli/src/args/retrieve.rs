@@ -24,4 +24,7 @@ pub struct Retrieve {
     /// Where the aggregator keeps archives
     #[arg(long, value_name = "DIRECTORY", default_value = constants::AGGREGATOR_DIR)]
     pub retrieve_path: String,
+    /// Fetch what a run that still goes on has collected so far
+    #[arg(long)]
+    pub partial: bool,
 }

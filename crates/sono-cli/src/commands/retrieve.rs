@@ -1,28 +1,31 @@
 //! `sono retrieve`: the archive, checked, under its final name only when it is whole.
 
-use std::{
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+mod download;
+mod part;
+mod reach;
+mod splat;
 
-use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
+use std::path::{Path, PathBuf};
+
 use sono_bundle::unpack_tar_gz;
-use sono_kube::{Cluster, ExecStream};
-use sono_types::{TarInfo, UploadLimits, constants, exit};
-use tokio::{io::AsyncReadExt as _, sync::mpsc};
+use sono_types::{TarInfo, UploadLimits, exit, routes};
 
+use self::{
+    download::{Cut, Flow as _, fill},
+    part::{Part, digest},
+    reach::{Reach, Turns, chain},
+};
 use crate::{
     aggregator::{self, status_of},
     args,
     error::CliError,
     output::Printer,
     settings::{again, connect},
+    view::meter::Meter,
 };
 
-/// Bytes of one piece on its way from the connection to the disk, and how many may wait.
-const PIECE: usize = 256 << 10;
-const QUEUE: usize = 16;
+/// Attempts at partial results, which have no length to go on from.
+const PARTIAL_TRIES: u32 = 3;
 
 pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Result<u8, CliError> {
     let args::Retrieve {
@@ -34,50 +37,240 @@ pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Re
         filename,
         extract,
         retrieve_path,
+        partial,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
     let pod = aggregator::expect(&cluster, &namespace).await?;
-    let status = status_of(&pod).and_then(Result::ok).unwrap_or_default();
     // A pod without our status may still have an archive: an older aggregator is asked, not told.
-    let expected = status.archive().cloned();
+    let status = status_of(&pod);
+    let expected = match &status {
+        Some(Ok(status)) => status.archive().cloned(),
+        _ => None,
+    };
     let not_ready = || {
         CliError::new("Results not ready yet. Check `sono status` for status.").hint(format!(
-            "{} waits for them",
-            again("wait", &namespace, &cluster_arguments)
+            "{} waits for them; {} fetches what is there",
+            again("wait", &namespace, &cluster_arguments),
+            again("retrieve --partial", &namespace, &cluster_arguments)
         ))
     };
-    if expected.is_none() && status_of(&pod).is_some() {
+    if expected.is_none() && status.is_some() && !partial {
         return Err(not_ready());
     }
     let pod = pod.metadata.name.unwrap_or_default();
-    let (directory, names) = destination(&path, filename.as_deref());
+    let (directory, name) = destination(&path, filename.as_deref());
     fs_err::create_dir_all(&directory).map_err(|error| failed("cannot make the directory", &error))?;
-    let incoming = tempfile::Builder::new()
-        .prefix(".sono-")
-        .tempdir_in(&directory)
-        .map_err(|error| failed(&format!("cannot write into `{}`", directory.display()), &error))?;
-    let fetched = fetch(&cluster, &namespace, &pod, &retrieve_path, incoming.path()).await?;
-    if !fetched {
-        return Err(not_ready());
+    let job = Job {
+        reach: Reach {
+            cluster: &cluster,
+            namespace: &namespace,
+            pod: &pod,
+            directory: &retrieve_path,
+        },
+        directory: &directory,
+        name: name.as_deref(),
+        extract,
+        again: &again("retrieve", &namespace, &cluster_arguments),
+        printer,
+    };
+    if partial && expected.is_none() {
+        job.partial().await?;
+        return Ok(exit::SUCCESS);
     }
-    let archives = check(incoming.path(), expected.as_ref())?;
-    for (index, archive) in archives.iter().enumerate() {
-        let own_name = archive.file_name().map(PathBuf::from).unwrap_or_default();
-        let name = names.as_deref().map_or(own_name, |name| numbered(name, index));
-        if extract {
-            unpack_into(archive, &directory)?;
-            continue;
+    if partial {
+        printer.note("the run is complete: this is its whole archive");
+    }
+    if let Some(archive) = &expected
+        && job.one(archive).await?
+    {
+        return Ok(exit::SUCCESS);
+    }
+    if job.all(expected.as_ref()).await? {
+        Ok(exit::SUCCESS)
+    } else {
+        Err(not_ready())
+    }
+}
+
+/// What is fetched from where to where.
+struct Job<'a> {
+    reach: Reach<'a>,
+    directory: &'a Path,
+    /// Instead of the archive's own name.
+    name: Option<&'a Path>,
+    extract: bool,
+    /// The command, to be typed again.
+    again: &'a str,
+    printer: &'a Printer,
+}
+
+impl Job<'_> {
+    /// The archive that the status names, from wherever an earlier attempt stopped. `false` where the aggregator cannot
+    /// send a part of it.
+    async fn one(&self, archive: &TarInfo) -> Result<bool, CliError> {
+        let unwritable =
+            |error: &std::io::Error| failed(&format!("cannot write into `{}`", self.directory.display()), error);
+        let mut part = Part::open(self.directory, archive).map_err(|error| unwritable(&error))?;
+        let mut again = false;
+        loop {
+            if part.have > 0 && part.have < archive.size {
+                let (have, size) = (part.have, archive.size);
+                self.printer.note(&format!(
+                    "going on at byte {have} of {size}, where an earlier download stopped"
+                ));
+            }
+            let resumed = part.have > 0;
+            let meter = Meter::new(self.printer, &archive.name, Some(archive.size));
+            let mut turns = Turns::default();
+            let open = async |offset| self.reach.part(archive, offset, &mut turns).await;
+            let filled = fill(&mut part.file, part.have, archive.size, open, |have| meter.set(have)).await;
+            drop(meter);
+            match filled {
+                Ok(()) => {}
+                Err(Cut::Impossible(said)) => {
+                    tracing::debug!(said, "the aggregator sends no parts");
+                    fs_err::remove_file(&part.path).map_err(|error| unwritable(&error))?;
+                    return Ok(false);
+                }
+                Err(Cut::Disk(cause)) => return Err(refused("cannot write the archive", &cause)),
+                Err(Cut::At { have, cause }) => {
+                    return Err(refused("the transfer was not complete", &cause).hint(format!(
+                        "{have} of {} bytes are kept; {} goes on from there",
+                        archive.size, self.again
+                    )));
+                }
+            }
+            let (size, sha256) = part.digest().map_err(|error| failed("cannot read what came", &error))?;
+            if (size, &sha256) == (archive.size, &archive.sha256) {
+                break;
+            }
+            part.restart().map_err(|error| unwritable(&error))?;
+            // What an earlier download left may be the reason.
+            if again || !resumed {
+                fs_err::remove_file(&part.path).map_err(|error| unwritable(&error))?;
+                return Err(not_the_packed_one(archive, size, &sha256));
+            }
+            again = true;
+            self.printer
+                .note("what an earlier download left does not fit; from the start");
         }
-        let target = directory.join(name);
-        fs_err::rename(archive, &target).map_err(|error| failed("cannot put the archive into its place", &error))?;
-        printer.line(&shown(&target))?;
+        part.file.sync_all().map_err(|error| unwritable(&error))?;
+        let path = part.path.clone();
+        drop(part);
+        self.place(&path, Path::new(&archive.name), 0)?;
+        Ok(true)
     }
-    Ok(exit::SUCCESS)
+
+    /// All archives that the aggregator has. `false` where it has none.
+    async fn all(&self, expected: Option<&TarInfo>) -> Result<bool, CliError> {
+        let incoming = tempfile::Builder::new()
+            .prefix(".sono-")
+            .tempdir_in(self.directory)
+            .map_err(|error| failed(&format!("cannot write into `{}`", self.directory.display()), &error))?;
+        if !splat::fetch(self.reach, incoming.path()).await? {
+            return Ok(false);
+        }
+        for (index, archive) in check(incoming.path(), expected)?.iter().enumerate() {
+            let own_name = archive.file_name().map(PathBuf::from).unwrap_or_default();
+            self.place(archive, &own_name, index)?;
+        }
+        Ok(true)
+    }
+
+    /// What a run that still goes on has collected.
+    async fn partial(&self) -> Result<(), CliError> {
+        let mut tries = 1;
+        loop {
+            match self.partial_once().await {
+                Ok(()) => return Ok(()),
+                Err(Partial::Failed(error)) => return Err(error),
+                Err(Partial::Cut(cause)) if tries == PARTIAL_TRIES => {
+                    return Err(refused("the transfer was not complete", &cause));
+                }
+                Err(Partial::Cut(cause)) => tracing::warn!(cause, "trying again from the start"),
+            }
+            tries += 1;
+        }
+    }
+
+    async fn partial_once(&self) -> Result<(), Partial> {
+        let answer = self.reach.get(routes::LOCAL_PARTIAL, &[]).await.map_err(|error| {
+            if error.is_unreachable() {
+                Partial::Cut(chain(&error))
+            } else {
+                let what = "error retrieving results: cannot reach the aggregator's own listener";
+                Partial::Failed(
+                    CliError::of_cluster(what, &error)
+                        .hint("partial results need an aggregator of sono, and the right to forward ports of pods")
+                        .exit_with(exit::RETRIEVE_FAILURE),
+                )
+            }
+        })?;
+        if answer.status != 200 {
+            let what = format!(
+                "error retrieving results: the aggregator answers with status {}",
+                answer.status
+            );
+            return Err(Partial::Failed(
+                CliError::new(what)
+                    .hint("the run has not begun, or has just been completed: try again")
+                    .exit_with(exit::RETRIEVE_FAILURE),
+            ));
+        }
+        let name = answer
+            .headers
+            .get(http::header::CONTENT_DISPOSITION)
+            .and_then(|value| value.to_str().ok()?.split('"').nth(1))
+            .and_then(|name| Path::new(name).file_name())
+            .map_or_else(|| PathBuf::from("partial.tar.gz"), PathBuf::from);
+        let cannot_write = |error: &std::io::Error| Partial::Failed(failed("cannot write the archive", error));
+        let mut file = tempfile::Builder::new()
+            .prefix(".sono-")
+            .tempfile_in(self.directory)
+            .map_err(|error| cannot_write(&error))?;
+        let meter = Meter::new(self.printer, &name.display().to_string(), None);
+        let mut have = 0;
+        let mut flow = reach::Bytestream::Forwarded(Box::new(answer));
+        while let Some(piece) = flow.next().await.map_err(Partial::Cut)? {
+            std::io::Write::write_all(&mut file, &piece).map_err(|error| cannot_write(&error))?;
+            have += piece.len() as u64;
+            meter.set(have);
+        }
+        drop(meter);
+        let (_, path) = file.keep().map_err(|error| cannot_write(&error.error))?;
+        self.place(&path, &name, 0).map_err(Partial::Failed)
+    }
+
+    /// Puts a whole archive where it belongs.
+    fn place(&self, archive: &Path, own_name: &Path, index: usize) -> Result<(), CliError> {
+        if self.extract {
+            unpack_into(archive, self.directory)?;
+            return fs_err::remove_file(archive).map_err(|error| failed("cannot remove the archive", &error));
+        }
+        let name = self
+            .name
+            .map_or_else(|| own_name.to_owned(), |name| numbered(name, index));
+        let target = self.directory.join(name);
+        fs_err::rename(archive, &target).map_err(|error| failed("cannot put the archive into its place", &error))?;
+        self.printer.line(&shown(&target))
+    }
+}
+
+/// Why partial results did not come.
+enum Partial {
+    Failed(CliError),
+    Cut(String),
 }
 
 fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> CliError {
     CliError::new(format!("error retrieving results: {what}"))
         .caused_by(error)
+        .exit_with(exit::RETRIEVE_FAILURE)
+}
+
+fn refused(what: &str, cause: &str) -> CliError {
+    CliError::new(format!("error retrieving results: {what}"))
+        .details([format!("cause: {}", cause.trim())])
         .exit_with(exit::RETRIEVE_FAILURE)
 }
 
@@ -110,91 +303,6 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
-/// Streams the aggregator's archives into `incoming`. `false` where the aggregator has none, or says that it failed.
-async fn fetch(
-    cluster: &Cluster,
-    namespace: &str,
-    pod: &str,
-    retrieve_path: &str,
-    incoming: &Path,
-) -> Result<bool, CliError> {
-    let command = ["/sonobuoy", "splat", retrieve_path];
-    let stream = cluster
-        .exec(namespace, pod, constants::AGGREGATOR_CONTAINER, &command)
-        .await;
-    let stream = stream.map_err(|error| {
-        CliError::of_cluster("error retrieving results: cannot reach into the aggregator", &error)
-            .exit_with(exit::RETRIEVE_FAILURE)
-    })?;
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let directory = incoming.to_owned();
-    let unpacking = tokio::task::spawn_blocking(move || {
-        let limits = UploadLimits {
-            max_unpacked_bytes: 1 << 50,
-            max_entries: 10_000,
-            max_ratio: u64::MAX,
-            ..UploadLimits::default()
-        };
-        let mut pieces = Pieces {
-            receiver,
-            rest: Bytes::new(),
-        };
-        let unpacked = unpack_tar_gz(&mut pieces, &directory, &limits);
-        // To the end: what is not read would hold up the command.
-        while pieces.receiver.blocking_recv().is_some() {}
-        unpacked
-    });
-    let (transferred, stream) = transfer(stream, sender).await;
-    let outcome = stream.finish().await;
-    let unpacked = unpacking.await.map_err(|error| failed("unpacking broke", &error))?;
-    match outcome {
-        Ok(outcome) if outcome.code != 0 => {
-            tracing::debug!(code = outcome.code, stderr = outcome.stderr, "splat failed");
-            return Ok(false);
-        }
-        Ok(_) => {}
-        Err(error) => return Err(failed("the transfer was not complete", &error)),
-    }
-    transferred.map_err(|error| failed("the transfer was not complete", &error))?;
-    let unpacked = unpacked.map_err(|error| failed("the transfer cannot be read", &error))?;
-    Ok(unpacked.entries > 0)
-}
-
-async fn transfer(mut stream: ExecStream, sender: mpsc::Sender<Bytes>) -> (io::Result<()>, ExecStream) {
-    let mut piece = vec![0; PIECE];
-    loop {
-        match stream.stdout.read(&mut piece).await {
-            Ok(0) => return (Ok(()), stream),
-            Ok(length) => {
-                if sender.send(Bytes::copy_from_slice(&piece[..length])).await.is_err() {
-                    return (Err(io::Error::other("unpacking ended early")), stream);
-                }
-            }
-            Err(error) => return (Err(error), stream),
-        }
-    }
-}
-
-/// What comes over the channel, as a reader for code that waits.
-struct Pieces {
-    receiver: mpsc::Receiver<Bytes>,
-    rest: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(piece) => self.rest = piece,
-                None => return Ok(0),
-            }
-        }
-        let length = buffer.len().min(self.rest.len());
-        buffer[..length].copy_from_slice(&self.rest.split_to(length));
-        Ok(length)
-    }
-}
-
 /// The files that came, the run's own archive compared with what its status says.
 fn check(incoming: &Path, expected: Option<&TarInfo>) -> Result<Vec<PathBuf>, CliError> {
     let mut archives = Vec::new();
@@ -217,33 +325,32 @@ fn check(incoming: &Path, expected: Option<&TarInfo>) -> Result<Vec<PathBuf>, Cl
         .exit_with(exit::RETRIEVE_FAILURE));
     };
     let mut file = fs_err::File::open(own).map_err(|error| failed("cannot read what came", &error))?;
-    let (mut hasher, mut size, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
-    loop {
-        let length = file
-            .read(&mut piece)
-            .map_err(|error| failed("cannot read what came", &error))?;
-        if length == 0 {
-            break;
-        }
-        hasher.update(&piece[..length]);
-        size += length as u64;
-    }
-    let digest: Vec<String> = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let digest = digest.concat();
-    if size != expected.size || digest != expected.sha256 {
-        return Err(
-            CliError::new("error retrieving results: what came is not what the aggregator packed")
-                .details([
-                    format!("expected {} bytes, SHA-256 {}", expected.size, expected.sha256),
-                    format!("received {size} bytes, SHA-256 {digest}"),
-                ])
-                .hint("try again")
-                .exit_with(exit::RETRIEVE_FAILURE),
-        );
+    let (size, sha256) = digest(&mut file).map_err(|error| failed("cannot read what came", &error))?;
+    if (size, &sha256) != (expected.size, &expected.sha256) {
+        return Err(not_the_packed_one(expected, size, &sha256));
     }
     file.sync_all()
         .map_err(|error| failed("cannot write the archive", &error))?;
     Ok(archives)
+}
+
+fn not_the_packed_one(expected: &TarInfo, size: u64, sha256: &str) -> CliError {
+    CliError::new("error retrieving results: what came is not what the aggregator packed")
+        .details([
+            format!("expected {} bytes, SHA-256 {}", expected.size, expected.sha256),
+            format!("received {size} bytes, SHA-256 {sha256}"),
+        ])
+        .hint("try again")
+        .exit_with(exit::RETRIEVE_FAILURE)
+}
+
+/// Takes away what an attempt left.
+fn empty(directory: &Path) -> Result<(), CliError> {
+    let unremovable = |error: std::io::Error| failed("cannot remove what came", &error);
+    for entry in fs_err::read_dir(directory).map_err(unremovable)? {
+        fs_err::remove_file(entry.map_err(unremovable)?.path()).map_err(unremovable)?;
+    }
+    Ok(())
 }
 
 /// Extracts beside the target first, so that a broken archive leaves nothing half done.
@@ -315,22 +422,5 @@ mod tests {
             check(directory.path(), Some(&other)).unwrap_err().text(),
             "error: error retrieving results: the aggregator did not send `b.tar.gz`\n"
         );
-    }
-
-    #[test]
-    fn pieces_make_one_stream() {
-        let (sender, receiver) = mpsc::channel(4);
-        for piece in ["ab", "", "cde"] {
-            sender.try_send(Bytes::from(piece)).unwrap();
-        }
-        drop(sender);
-        let mut text = String::new();
-        Pieces {
-            receiver,
-            rest: Bytes::new(),
-        }
-        .read_to_string(&mut text)
-        .unwrap();
-        assert_eq!(text, "abcde");
     }
 }

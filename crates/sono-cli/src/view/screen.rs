@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Characters of a bar.
-const BAR: &str = "━╸─";
+pub(super) const BAR: &str = "━╸─";
 
 /// A place to show a run.
 #[derive(Debug)]

@@ -27,6 +27,16 @@ impl Said {
         self.stdout()
     }
 
+    /// What a command that must fail said beside its data.
+    pub(crate) fn failure(&self) -> String {
+        assert!(
+            !self.output.status.success(),
+            "sono {} succeeded",
+            self.arguments.join(" ")
+        );
+        self.stderr()
+    }
+
     fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
     }

@@ -1,6 +1,7 @@
 //! Tests on a real cluster: `cargo xtask e2e` starts one and runs them, with `KUBECONFIG` naming it. Every test has a
 //! namespace of its own, so they run side by side; what a test creates is deleted at its end, however it ends.
 
+mod cut;
 mod definitions;
 mod harness;
 mod scale;
