@@ -1,5 +1,11 @@
 //! Logs, and commands in containers.
 
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use futures::AsyncBufRead;
 use jiff::Timestamp;
 use kube::{
@@ -7,7 +13,8 @@ use kube::{
     api::{AttachParams, LogParams},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
+    io::{AsyncRead, AsyncReadExt as _, ReadBuf},
+    sync::oneshot,
     task::JoinHandle,
 };
 
@@ -98,11 +105,16 @@ impl Cluster {
             }
             String::from_utf8_lossy(&kept).trim().to_owned()
         });
+        let (break_off, broken) = oneshot::channel();
         let status = tokio::spawn(async move {
             let status = match status {
                 Some(status) => status.await,
                 None => None,
             };
+            if status.is_none() {
+                // Nobody listens where the output has been read to its end.
+                break_off.send(()).ok();
+            }
             let joined = process.join().await;
             match status {
                 Some(status) => Ok(exit_code(&status)),
@@ -113,7 +125,11 @@ impl Cluster {
             }
         });
         let stdout: Box<dyn AsyncRead + Send + Unpin> = match stdout {
-            Some(stdout) => Box::new(stdout),
+            Some(stdout) => Box::new(Breakable {
+                pipe: stdout,
+                broken,
+                is_broken: false,
+            }),
             None => Box::new(tokio::io::empty()),
         };
         Ok(ExecStream {
@@ -123,6 +139,40 @@ impl Cluster {
             server: self.server_url().to_owned(),
             request,
         })
+    }
+}
+
+/// A command's output. The client leaves its pipe open when the connection breaks, so reading would never end.
+struct Breakable<R> {
+    pipe: R,
+    /// Told after the last byte went into the pipe.
+    broken: oneshot::Receiver<()>,
+    is_broken: bool,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Breakable<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let ready @ Poll::Ready(_) = Pin::new(&mut self.pipe).poll_read(context, buffer) {
+            return ready;
+        }
+        if !self.broken.is_terminated() {
+            self.is_broken = matches!(Pin::new(&mut self.broken).poll(context), Poll::Ready(Ok(())));
+        }
+        if !self.is_broken {
+            return Poll::Pending;
+        }
+        // What came between the two looks.
+        match Pin::new(&mut self.pipe).poll_read(context, buffer) {
+            Poll::Pending => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the connection ended before the command did",
+            ))),
+            ready @ Poll::Ready(_) => ready,
+        }
     }
 }
 
@@ -186,10 +236,12 @@ impl ExecStream {
             request: request.clone(),
             source,
         };
-        let status = status
-            .await
-            .map_err(|error| lost(Cause(error.to_string())))?
-            .map_err(&lost)?;
+        let status = status.await.map_err(|error| lost(Cause(error.to_string())))?;
+        let status = status.map_err(|cause| {
+            // Its pipe stays open as well.
+            stderr.abort();
+            lost(cause)
+        })?;
         let stderr = stderr.await.map_err(|error| lost(Cause(error.to_string())))?;
         match status {
             Ok(code) => Ok(ExecOutcome { code, stderr }),
@@ -199,5 +251,54 @@ impl ExecStream {
                 message,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn output_ends_with_an_error_when_the_connection_broke_and_nothing_is_left() {
+        // What the client gives: a pipe that stays open when its writer is dropped.
+        let (pipe, mut writer) = tokio::io::simplex(64);
+        let (break_off, broken) = oneshot::channel();
+        let mut output = Breakable {
+            pipe,
+            broken,
+            is_broken: false,
+        };
+        let mut text = [0; 3];
+        writer.write_all(b"abcdef").await.unwrap();
+        output.read_exact(&mut text).await.unwrap();
+        drop(writer);
+        break_off.send(()).unwrap();
+        output.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"def");
+        let error = output.read_exact(&mut text).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(
+            output.read(&mut text).await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionAborted
+        );
+    }
+
+    #[tokio::test]
+    async fn output_ends_where_the_command_ends() {
+        let (pipe, mut writer) = tokio::io::simplex(64);
+        let (break_off, broken) = oneshot::channel();
+        drop(break_off);
+        let mut output = Breakable {
+            pipe,
+            broken,
+            is_broken: false,
+        };
+        writer.write_all(b"abc").await.unwrap();
+        writer.shutdown().await.unwrap();
+        let mut text = String::new();
+        assert_eq!(output.read_to_string(&mut text).await.unwrap(), 3);
+        assert_eq!(text, "abc");
     }
 }
