@@ -31,7 +31,7 @@ pub use aggregator::{Aggregator, Toleration};
 pub use changes::{Changes, Pair, Variable};
 pub use cluster::{Cluster, Place};
 pub use common::Common;
-pub use delete::Delete;
+pub use delete::{Delete, DeleteRoles};
 pub use r#gen::{Gen, GenDefaultImageConfig, GenFlags, GenWhat};
 pub use gen_plugin::{GenBuiltIn, GenBuiltInFlags, GenPlugin};
 pub(crate) use given::Given;

@@ -1,8 +1,8 @@
 //! `sono delete`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::{Place, WaitTime};
+use super::{Place, WaitOutput, WaitTime};
 
 /// `sono delete`
 #[derive(Debug, Args)]
@@ -10,9 +10,29 @@ pub struct Delete {
     #[command(flatten)]
     pub place: Place,
     /// Wait until all is gone; minutes, or a duration such as 30m [bare: 60]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60")]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60", conflicts_with = "dry_run")]
     pub wait: Option<WaitTime>,
+    /// What is shown while waiting
+    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::Progress)]
+    pub wait_output: WaitOutput,
     /// Also the roles of all other runs, and namespaces that e2e tests left behind
     #[arg(long)]
     pub all: bool,
+    /// Whether cluster roles are deleted; `Detect` asks whether that is allowed
+    #[arg(long, value_enum, ignore_case = true, default_value_t = DeleteRoles::Detect)]
+    pub rbac: DeleteRoles,
+    /// Say what would be deleted
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Whether a run's cluster roles are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeleteRoles {
+    /// They must be.
+    Enable,
+    /// They are left.
+    Disable,
+    /// Where the account may.
+    Detect,
 }

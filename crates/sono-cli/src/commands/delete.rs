@@ -3,7 +3,13 @@
 //! The namespace is asked to go right after, without waiting for the pods: its controller lets five seconds pass before
 //! it looks, and by then they are gone.
 
-use std::{collections::BTreeMap, time::Instant};
+mod stays;
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use futures::{Stream, StreamExt as _, future::try_join_all};
 use serde_json::Value;
@@ -21,6 +27,10 @@ use crate::{
 
 /// Seconds that containers have to end: nothing of theirs is wanted any more.
 const GRACE: u32 = 1;
+/// How long nobody is told what is still there; then, how often it is looked at anew.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Labels that the e2e tests' namespaces have.
+const E2E_NAMESPACES: &str = "e2e-framework,e2e-run";
 /// What a run leaves in a namespace that is not its own.
 const LEFT_BEHIND: [Kind; 6] = [
     Kind::Service,
@@ -38,7 +48,10 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
             cluster: cluster_arguments,
         },
         wait,
+        wait_output,
         all,
+        rbac,
+        dry_run,
     } = arguments;
     let started = Instant::now();
     let cluster = connect(&cluster_arguments).await?;
@@ -46,15 +59,26 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
         cluster: &cluster,
         namespace: &namespace,
         printer,
+        all,
+        roles: rbac,
+        tells: wait_output != args::WaitOutput::Silent,
+        held: RefCell::default(),
+        said: RefCell::default(),
     };
-    let work = job.delete(wait.is_some(), all);
+    if dry_run {
+        job.preview().await?;
+        return Ok(exit::SUCCESS);
+    }
+    let work = job.delete(wait.is_some());
     match wait {
         None => work.await?,
         Some(limit) => tokio::time::timeout(limit.0, work).await.map_err(|_| {
-            CliError::new(format!("not everything is gone after {}; it goes on", elapsed(limit.0))).hint(format!(
-                "what holds it: kubectl describe namespace {namespace}; {} goes on waiting",
-                again("delete --wait", &namespace, &cluster_arguments)
-            ))
+            CliError::new(format!("not everything is gone after {}; it goes on", elapsed(limit.0)))
+                .details(job.held.take())
+                .hint(format!(
+                    "what holds it: kubectl describe namespace {namespace}; {} goes on waiting",
+                    again("delete --wait", &namespace, &cluster_arguments)
+                ))
         })??,
     }
     tracing::debug!(elapsed_ms = super::run::millis(started), "deleted");
@@ -65,18 +89,26 @@ struct Job<'a> {
     cluster: &'a Cluster,
     namespace: &'a str,
     printer: &'a Printer,
+    /// Not only this run's.
+    all: bool,
+    roles: args::DeleteRoles,
+    /// Whether it says what it waits for.
+    tells: bool,
+    /// What holds those that are still there.
+    held: RefCell<Vec<String>>,
+    /// What was said of that.
+    said: RefCell<Vec<String>>,
 }
 
 impl Job<'_> {
-    async fn delete(&self, wait: bool, all: bool) -> Result<(), CliError> {
-        let (namespace, ()) = futures::try_join!(self.find_namespace(), self.roles(all))?;
+    async fn delete(&self, wait: bool) -> Result<(), CliError> {
+        let (namespace, ()) = futures::try_join!(self.find_namespace(), self.roles())?;
         match namespace {
             None => self
                 .printer
                 .note(&format!("there is no namespace `{}`", self.namespace)),
             Some(namespace) => {
-                let label = format!("/metadata/labels/{}", CREATED_BY.0.replace('/', "~1"));
-                let ours = text(&namespace, &label) == CREATED_BY.1;
+                let ours = is_ours(&namespace);
                 // A namespace on its way takes no new pods, so whoever waits for it need not wait for them.
                 self.pods(wait && !ours).await?;
                 if ours {
@@ -90,12 +122,13 @@ impl Job<'_> {
                 }
                 self.say(ours);
                 if wait && ours {
-                    gone(self.cluster.watch_named(Kind::Namespace, None, self.namespace), |_| {}).await?;
+                    self.gone(self.cluster.watch_named(Kind::Namespace, None, self.namespace), |_| {})
+                        .await?;
                     self.printer.note(&format!("namespace `{}` is gone", self.namespace));
                 }
             }
         }
-        if all {
+        if self.all {
             self.e2e_namespaces(wait).await?;
         }
         Ok(())
@@ -152,7 +185,7 @@ impl Job<'_> {
             return Ok(());
         }
         let (sender, mut late) = tokio::sync::mpsc::unbounded_channel();
-        let watch = gone(cluster.watch(Kind::Pod, self.namespace, &labels), |pod| {
+        let watch = self.gone(cluster.watch(Kind::Pod, self.namespace, &labels), |pod| {
             // One that its DaemonSet made a moment before it went.
             if pod.pointer("/metadata/deletionTimestamp").is_none() {
                 drop(sender.send(text(pod, "/metadata/name").to_owned()));
@@ -201,17 +234,15 @@ impl Job<'_> {
     }
 
     /// Bindings before roles. Who may not touch them has made none.
-    async fn roles(&self, all: bool) -> Result<(), CliError> {
-        let of_all = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
-        let labels = if all {
-            of_all
-        } else {
-            format!("{of_all},namespace={}", self.namespace)
-        };
+    async fn roles(&self) -> Result<(), CliError> {
+        if self.roles == args::DeleteRoles::Disable {
+            return Ok(());
+        }
+        let labels = self.labels_of_roles();
         for kind in [Kind::ClusterRoleBinding, Kind::ClusterRole] {
             match self.cluster.delete_all(kind, None, &labels, None).await {
                 Ok(()) => {}
-                Err(error @ KubeError::Forbidden { .. }) => {
+                Err(error @ KubeError::Forbidden { .. }) if self.roles == args::DeleteRoles::Detect => {
                     self.printer
                         .note(&format!("{}s are left as they are: {error}", kind.name()));
                 }
@@ -223,10 +254,7 @@ impl Job<'_> {
 
     /// Namespaces that the e2e tests make and sometimes leave behind.
     async fn e2e_namespaces(&self, wait: bool) -> Result<(), CliError> {
-        let found = self
-            .cluster
-            .list(Kind::Namespace, None, "e2e-framework,e2e-run")
-            .await?;
+        let found = self.cluster.list(Kind::Namespace, None, E2E_NAMESPACES).await?;
         let names: Vec<&str> = found
             .iter()
             .map(|namespace| text(namespace, "/metadata/name"))
@@ -243,14 +271,118 @@ impl Job<'_> {
                 .note(&format!("{number} namespaces of e2e tests go: {}", names.join(", ")));
         }
         if wait && number > 0 {
-            gone(
-                self.cluster.watch_cluster(Kind::Namespace, "e2e-framework,e2e-run"),
-                |_| {},
-            )
-            .await?;
+            self.gone(self.cluster.watch_cluster(Kind::Namespace, E2E_NAMESPACES), |_| {})
+                .await?;
         }
         Ok(())
     }
+
+    fn labels_of_roles(&self) -> String {
+        let of_all = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
+        if self.all {
+            of_all
+        } else {
+            format!("{of_all},namespace={}", self.namespace)
+        }
+    }
+
+    /// Prints what would go, a line each. Nothing is asked to go, and nothing waited for.
+    async fn preview(&self) -> Result<(), CliError> {
+        let mut lines = Vec::new();
+        let list = async |kind: Kind, namespace: Option<&str>, labels: &str| {
+            let found = self.cluster.list(kind, namespace, labels).await;
+            let found =
+                found.map_err(|error| CliError::of_cluster(format!("cannot list {}", kind.plural()), &error))?;
+            let line = |object: &Value| format!("{}/{}", kind.name().to_lowercase(), text(object, "/metadata/name"));
+            Ok::<_, CliError>(found.iter().map(line).collect::<Vec<_>>())
+        };
+        if self.roles != args::DeleteRoles::Disable {
+            for kind in [Kind::ClusterRoleBinding, Kind::ClusterRole] {
+                lines.extend(list(kind, None, &self.labels_of_roles()).await?);
+            }
+        }
+        match self.find_namespace().await? {
+            None => self
+                .printer
+                .note(&format!("there is no namespace `{}`", self.namespace)),
+            Some(namespace) if is_ours(&namespace) => lines.push(format!("namespace/{}", self.namespace)),
+            Some(_) => {
+                let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
+                let stays = [Kind::DaemonSet, Kind::Pod].into_iter().chain(LEFT_BEHIND);
+                for kind in stays {
+                    lines.extend(list(kind, Some(self.namespace), &labels).await?);
+                }
+            }
+        }
+        if self.all {
+            lines.extend(list(Kind::Namespace, None, E2E_NAMESPACES).await?);
+        }
+        lines.iter().try_for_each(|line| self.printer.line(line))
+    }
+
+    /// Waits until a watch shows no object any more; `each` sees those that are there. What holds them is said when it
+    /// takes long.
+    async fn gone(
+        &self,
+        events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>,
+        mut each: impl FnMut(&Value),
+    ) -> Result<(), CliError> {
+        let mut events = std::pin::pin!(events);
+        let mut left = BTreeMap::new();
+        let mut listed = false;
+        let start = tokio::time::Instant::now() + PATIENCE;
+        let mut looks = tokio::time::interval_at(start, PATIENCE);
+        loop {
+            let name = |object: &Value| text(object, "/metadata/name").to_owned();
+            let event = tokio::select! {
+                event = events.next() => event,
+                _ = looks.tick() => {
+                    self.tell(left.values());
+                    continue;
+                }
+            };
+            match event {
+                None => return Ok(()),
+                Some(Ok(WatchEvent::Restarted(objects))) => {
+                    listed = true;
+                    left = objects.into_iter().map(|object| (name(&object), object)).collect();
+                    left.values().for_each(&mut each);
+                }
+                Some(Ok(WatchEvent::Applied(object))) => {
+                    each(&object);
+                    left.insert(name(&object), object);
+                }
+                Some(Ok(WatchEvent::Deleted(object))) => {
+                    left.remove(&name(&object));
+                }
+                Some(Err(error)) if error.is_unreachable() => tracing::debug!(%error, "watching what goes"),
+                Some(Err(error)) => return Err(error.into()),
+            }
+            if listed && left.is_empty() {
+                self.held.take();
+                return Ok(());
+            }
+            // The limit may come before the next look.
+            *self.held.borrow_mut() = stays::why(left.values());
+        }
+    }
+
+    /// Says what is still there, and why, when that is something else than the last time.
+    fn tell<'a>(&self, left: impl Iterator<Item = &'a Value>) {
+        let why = stays::why(left);
+        if self.tells && !why.is_empty() && *self.said.borrow() != why {
+            self.said.borrow_mut().clone_from(&why);
+            self.printer
+                .note(&format!("still there: {}", why.join("\n             ")));
+        }
+        *self.held.borrow_mut() = why;
+    }
+}
+
+/// Whether this program made a namespace.
+fn is_ours(namespace: &Value) -> bool {
+    let label = format!("/metadata/labels/{}", CREATED_BY.0.replace('/', "~1"));
+    text(namespace, &label) == CREATED_BY.1
 }
 
 /// Whether any container of a pod runs or has run.
@@ -277,37 +409,4 @@ fn config_maps_of_plugins(plugins: &Value) -> Vec<String> {
         .filter(|definition| !definition.config_map.is_empty())
         .map(|definition| format!("plugin-{}-cm", definition.name))
         .collect()
-}
-
-/// Waits until a watch shows no object any more; `each` sees those that are there.
-async fn gone(
-    events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>,
-    mut each: impl FnMut(&Value),
-) -> Result<(), CliError> {
-    let mut events = std::pin::pin!(events);
-    let mut left = BTreeMap::new();
-    let mut listed = false;
-    while let Some(event) = events.next().await {
-        let name = |object: &Value| text(object, "/metadata/name").to_owned();
-        match event {
-            Ok(WatchEvent::Restarted(objects)) => {
-                listed = true;
-                left = objects.into_iter().map(|object| (name(&object), object)).collect();
-                left.values().for_each(&mut each);
-            }
-            Ok(WatchEvent::Applied(object)) => {
-                each(&object);
-                left.insert(name(&object), object);
-            }
-            Ok(WatchEvent::Deleted(object)) => {
-                left.remove(&name(&object));
-            }
-            Err(error) if error.is_unreachable() => tracing::debug!(%error, "watching what goes"),
-            Err(error) => return Err(error.into()),
-        }
-        if listed && left.is_empty() {
-            return Ok(());
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Running the built `sono` on the cluster that `KUBECONFIG` names.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -62,10 +63,23 @@ pub(crate) fn sono(arguments: &[&str]) -> Said {
     }
 }
 
+/// The program of that name for the cluster's version.
+pub(crate) fn kubectl_program() -> OsString {
+    std::env::var_os("SONO_KUBECTL").unwrap_or_else(|| "kubectl".into())
+}
+
+/// Path of a definition in `plugins/`.
+pub(crate) fn plugin(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/plugins");
+    folder.join(format!("{name}.yaml")).display().to_string()
+}
+
 /// Runs `kubectl`, which must succeed. Returns what it prints.
 pub(crate) fn kubectl(arguments: &[&str]) -> String {
-    let program = std::env::var_os("SONO_KUBECTL").unwrap_or_else(|| "kubectl".into());
-    let output = Command::new(program).args(arguments).output().expect("kubectl starts");
+    let output = Command::new(kubectl_program())
+        .args(arguments)
+        .output()
+        .expect("kubectl starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     // A second panic while one is under way would end the tests.
     assert!(
@@ -112,12 +126,11 @@ impl Run {
     pub(crate) fn detached(name: &str, plugins: &[&str], flags: &[&str]) -> Self {
         let namespace = format!("e2e-{name}");
         sono(&["delete", "-n", &namespace, "--wait"]).success();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/plugins");
         let files: Vec<String> = plugins
             .iter()
-            .map(|plugin| match plugin.strip_prefix("builtin:") {
+            .map(|name| match name.strip_prefix("builtin:") {
                 Some(name) => name.to_owned(),
-                None => folder.join(format!("{plugin}.yaml")).display().to_string(),
+                None => plugin(name),
             })
             .collect();
         let mut arguments = vec!["run", "-n", &namespace];

@@ -4,6 +4,7 @@
 mod cut;
 mod definitions;
 mod harness;
+mod namespaces;
 mod scale;
 mod trouble;
 
