@@ -43,6 +43,21 @@ pub(crate) fn mount_results(container: &mut Value, directory: &str) {
     }
 }
 
+/// Mounts the results volume, where the container has it, where plugins of old look for it too, unless something is
+/// mounted there.
+pub(crate) fn mount_legacy_results(container: &mut Value) {
+    let path = |mount: &Value| mount.get("mountPath").and_then(Value::as_str).map(str::to_owned);
+    let is_there = each(container, "volumeMounts")
+        .filter_map(path)
+        .any(|path| path.trim_end_matches('/') == constants::LEGACY_RESULTS_DIR);
+    if mounts(container, constants::RESULTS_VOLUME)
+        && !is_there
+        && let Some(mounts) = list_mut(container, "volumeMounts")
+    {
+        mounts.push(json!({ "name": constants::RESULTS_VOLUME, "mountPath": constants::LEGACY_RESULTS_DIR }));
+    }
+}
+
 /// Sets variables, which stand in front: Kubernetes replaces `$(NAME)` only by variables that come before, so the
 /// user's own may refer to these. Their order stays otherwise. An empty value removes the variable.
 pub(crate) fn set_variables(container: &mut Value, variables: &[(&str, &str)]) {
@@ -93,5 +108,29 @@ mod tests {
             container,
             json!({ "volumeMounts": [{ "name": "results", "mountPath": "/r" }] })
         );
+    }
+
+    #[test]
+    fn plugins_of_old_find_the_results_directory() {
+        let mounted = |mounts: Value| {
+            let mut container = json!({ "volumeMounts": mounts });
+            mount_legacy_results(&mut container);
+            let again = container.clone();
+            mount_legacy_results(&mut container);
+            assert_eq!(container, again, "twice is no more than once");
+            let paths = each(&container, "volumeMounts").map(|mount| mount["mountPath"].as_str().unwrap().to_owned());
+            paths.collect::<Vec<_>>().join(" ")
+        };
+        let results = json!({ "name": "results", "mountPath": "/r" });
+        assert_eq!(mounted(json!([results])), "/r /tmp/results");
+        assert_eq!(
+            mounted(json!([{ "name": "results", "mountPath": "/tmp/results/" }])),
+            "/tmp/results/"
+        );
+        assert_eq!(
+            mounted(json!([results, { "name": "own", "mountPath": "/tmp/results" }])),
+            "/r /tmp/results"
+        );
+        assert_eq!(mounted(json!([{ "name": "other", "mountPath": "/o" }])), "/o");
     }
 }

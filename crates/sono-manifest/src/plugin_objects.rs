@@ -197,8 +197,11 @@ fn complete_pod_spec(launch: &PluginLaunch<'_>) -> Value {
         .unwrap_or_else(|| default_pod_spec(definition.driver, &config.service_account_name));
     let worker = worker(launch, &spec);
     if let Some(containers) = containers::list_mut(&mut spec, "containers") {
-        containers.extend([definition.spec.clone(), worker]);
+        containers.push(definition.spec.clone());
+        containers.iter_mut().for_each(containers::mount_legacy_results);
+        containers.push(worker);
     }
+    containers::each_mut(&mut spec, "initContainers").for_each(containers::mount_legacy_results);
     if !config.image_pull_secrets.is_empty()
         && let Some(secrets) = containers::list_mut(&mut spec, "imagePullSecrets")
     {

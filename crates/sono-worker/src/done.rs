@@ -179,8 +179,8 @@ fn read(file: &Path) -> io::Result<(Vec<u8>, Option<SystemTime>)> {
 fn resolve(directory: &Path, name: &str) -> (PathBuf, Target) {
     let path = directory.join(name);
     let found = target(&path);
-    if let (Target::Missing(_), Ok(below)) = (&found, path.strip_prefix(constants::LEGACY_RESULTS_DIR)) {
-        let meant = if below == Path::new("") {
+    if let (Target::Missing(_), Some(below)) = (&found, below_legacy(name)) {
+        let meant = if below.is_empty() {
             directory.to_path_buf()
         } else {
             directory.join(below)
@@ -191,6 +191,16 @@ fn resolve(directory: &Path, name: &str) -> (PathBuf, Target) {
         }
     }
     (path, found)
+}
+
+/// What follows the results directory of old in a path, which may be one of Windows.
+fn below_legacy(name: &str) -> Option<String> {
+    let name = name.replace('\\', "/");
+    let on_drive = name.split_once(':').filter(|(drive, _)| drive.len() == 1);
+    let path = on_drive.map_or(name.as_str(), |(_, path)| path);
+    let below = path.strip_prefix(constants::LEGACY_RESULTS_DIR)?;
+    let inside = below.is_empty() || below.starts_with('/');
+    inside.then(|| below.trim_matches('/').to_owned())
 }
 
 fn target(path: &Path) -> Target {

@@ -214,3 +214,25 @@ fn nonsense_is_not_taken_for_a_path() {
     fs::create_dir(directory.path().join("done")).unwrap();
     assert_eq!(look(directory.path()), Seen::Unreadable("is a directory".to_owned()));
 }
+
+/// Plugins of old, and those for Windows, name paths below `/tmp/results` whatever the results directory is.
+#[test]
+fn the_results_directory_of_old_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    fs::write(folder.path().join("sub/file.txt"), "x").unwrap();
+    let file = (folder.path().join("sub/file.txt"), Target::File);
+    let whole = (folder.path().to_path_buf(), Target::Directory);
+    for (name, expected) in [
+        ("/tmp/results/sub/file.txt", &file),
+        ("c:\\tmp\\results\\sub\\file.txt", &file),
+        ("C:/tmp/results/sub/file.txt", &file),
+        ("/tmp/results", &whole),
+        ("/tmp/results/", &whole),
+    ] {
+        assert_eq!(&resolve(folder.path(), name), expected, "{name}");
+    }
+    for name in ["/tmp/results-old/sub/file.txt", "/else/tmp/results/sub/file.txt"] {
+        assert!(matches!(resolve(folder.path(), name).1, Target::Missing(_)), "{name}");
+    }
+}

@@ -75,6 +75,66 @@ async fn a_global_worker_ends_after_the_upload() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
+/// Core spec §3.1: variables that the worker does not read, empty ones that count as unset, a delay that is none, white
+/// space of Windows around the path, and a node's worker that lives on for a while.
+#[tokio::test]
+async fn the_environment_is_read_as_the_protocol_has_it() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    plugin.write("a.json", "{}");
+    let done = format!("\r\n{}\r\n", plugin.path().join("a.json").display());
+    plugin.write("done", done);
+    let mut command = program(&plugin, "worker single-node --sleep=1");
+    command
+        .env("NODE_NAME", "n1")
+        .env("MASTER_URL", "https://127.0.0.1:1")
+        .env("RESULTS_DIR", "/no/such/directory")
+        .env("SONO_DEADLINE", "")
+        .env("SONO_AGGREGATOR_FALLBACK_URL", "")
+        .env("SONOBUOY_DONE_FILE_DELAY", "soon");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    for line in [
+        "SONOBUOY_DONE_FILE_DELAY: \"soon\" is not a duration",
+        "Results transmitted to aggregator.  Sleeping.",
+    ] {
+        assert!(log.contains(line), "{line:?} is not in the log:\n{log}");
+    }
+    let lines: Vec<_> = aggregator
+        .received()
+        .into_iter()
+        .map(|received| received.line)
+        .collect();
+    assert_eq!(lines, ["PUT /api/v1/results/by-node/n1/cis-1.8 HTTP/1.1"]);
+}
+
+/// Core spec §3.1: what is missing or cannot be read ends the worker at once, and says what it is.
+#[tokio::test]
+async fn an_environment_that_is_no_configuration_is_exit_code_1() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    for (name, value, said) in [
+        ("AGGREGATOR_URL", "", "(AggregatorURL not set)"),
+        ("RESULT_TYPE", "", "(ResultsType not set)"),
+        ("CA_CERT", "", "(Couldn't parse CaCert PEM)"),
+        ("CA_CERT", "no PEM", "set up the connection to the aggregator"),
+        ("CLIENT_KEY", "no PEM", "set up the connection to the aggregator"),
+    ] {
+        let mut command = program(&plugin, "worker global");
+        command.env(name, value);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}={value:?}: {log}");
+        assert!(log.contains(said), "{name}={value:?}: {log}");
+    }
+    assert_eq!(aggregator.received(), []);
+}
+
 #[tokio::test]
 async fn a_refusal_is_exit_code_1() {
     let aggregator = Aggregator::up();
