@@ -314,7 +314,27 @@ const FRESH: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the events (as the API server has them) say about volumes that keep the containers of `pod` from being made.
 pub fn unmounted(pod: &Pod, events: &[Value], now: Timestamp) -> Option<String> {
-    let uid = pod.metadata.uid.as_deref()?;
+    let (reason, message) = latest_event(pod.metadata.uid.as_deref()?, &MOUNT_EVENTS, events, now)?;
+    let since = without_containers(pod).map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+    Some(format!(
+        "{} has no containers after {}, because a volume cannot be mounted: {message} ({reason}); correct the plugin's volumes, or make what they name",
+        place(pod),
+        elapsed(since.unsigned_abs())
+    ))
+}
+
+/// Reason of the events that tell of pods that a controller cannot create.
+pub const CREATE_EVENT: &str = "FailedCreate";
+
+/// What the events (as the API server has them) say about pods that the controller of `owner` cannot create.
+pub fn uncreated(owner: &Value, events: &[Value], now: Timestamp) -> Option<String> {
+    let uid = owner.pointer("/metadata/uid").and_then(Value::as_str)?;
+    let (_, message) = latest_event(uid, &[CREATE_EVENT], events, now)?;
+    Some(message)
+}
+
+/// Reason and message of the latest fresh event about an object.
+fn latest_event(uid: &str, reasons: &[&str], events: &[Value], now: Timestamp) -> Option<(String, String)> {
     let text = |event: &Value, pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let time = |event: &Value| {
         [
@@ -326,21 +346,17 @@ pub fn unmounted(pod: &Pod, events: &[Value], now: Timestamp) -> Option<String> 
         .iter()
         .find_map(|pointer| text(event, pointer)?.parse::<Timestamp>().ok())
     };
-    let about_volumes = events.iter().filter(|event| {
+    let wanted = events.iter().filter(|event| {
         text(event, "/involvedObject/uid").as_deref() == Some(uid)
-            && text(event, "/reason").is_some_and(|reason| MOUNT_EVENTS.contains(&reason.as_str()))
+            && text(event, "/reason").is_some_and(|reason| reasons.contains(&reason.as_str()))
     });
-    let (_, last) = about_volumes
+    let (_, last) = wanted
         .filter_map(|event| Some((time(event)?, event)))
         .filter(|(time, _)| now.duration_since(*time) <= FRESH)
         .max_by_key(|(time, _)| *time)?;
-    let (reason, message) = (text(last, "/reason")?, text(last, "/message").unwrap_or_default());
-    let since = without_containers(pod).map_or(SignedDuration::ZERO, |since| now.duration_since(since));
-    Some(format!(
-        "{} has no containers after {}, because a volume cannot be mounted: {} ({reason}); correct the plugin's volumes, or make what they name",
-        place(pod),
-        elapsed(since.unsigned_abs()),
-        sentence(&message)
+    Some((
+        text(last, "/reason")?,
+        sentence(&text(last, "/message").unwrap_or_default()),
     ))
 }
 

@@ -3,6 +3,10 @@
 use serde_json::{Value, json};
 use sono_types::{Config, constants};
 
+use crate::permissions::{self, Scope};
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+
 /// What the aggregator may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permissions {
@@ -12,6 +16,8 @@ pub(crate) enum Permissions {
     ClusterRead,
     /// Everything in a namespace that is there already, and nothing outside.
     NamespaceAdmin,
+    /// What the aggregator itself uses and nothing for its plugins, in a namespace that is there already.
+    Minimal,
 }
 
 impl Permissions {
@@ -21,6 +27,7 @@ impl Permissions {
             "clusterAdmin" => Some(Self::ClusterAdmin),
             "clusterRead" => Some(Self::ClusterRead),
             "namespaceAdmin" => Some(Self::NamespaceAdmin),
+            "minimal" => Some(Self::Minimal),
             _ => None,
         }
     }
@@ -36,58 +43,79 @@ pub(crate) fn objects(config: &Config) -> Vec<Value> {
     let everything = ["*"];
     let reading = ["get", "list", "watch"];
     match Permissions::of(config) {
-        Permissions::ClusterAdmin => cluster_role(config, &everything),
-        Permissions::ClusterRead => [cluster_role(config, &reading), namespace_role(config)].concat(),
-        Permissions::NamespaceAdmin => namespace_role(config),
+        Permissions::ClusterAdmin => cluster_role(config, &all(&everything)),
+        Permissions::ClusterRead => [cluster_role(config, &all(&reading)), whole_namespace(config)].concat(),
+        Permissions::NamespaceAdmin => whole_namespace(config),
+        Permissions::Minimal => [
+            cluster_role(config, &permissions::rules(Scope::Cluster)),
+            vec![viewer(config)],
+            namespace_role(config, &permissions::rules(Scope::Namespace)),
+        ]
+        .concat(),
     }
 }
 
-fn cluster_role(config: &Config, verbs: &[&str]) -> Vec<Value> {
-    let name = format!("{}-{}", constants::SERVICE_ACCOUNT, config.namespace);
-    let rules = json!([
+fn all(verbs: &[&str]) -> Value {
+    json!([
         { "apiGroups": ["*"], "resources": ["*"], "verbs": verbs },
         { "nonResourceURLs": ["/metrics", "/logs", "/logs/*"], "verbs": ["get"] },
-    ]);
-    pair(
-        config,
-        "Cluster",
-        &json!({ "name": name, "labels": labels(config) }),
-        &rules,
-    )
+    ])
 }
 
-fn namespace_role(config: &Config) -> Vec<Value> {
+/// Queries read what the cluster lets everybody read who may look: Kubernetes' own role, which leaves Secrets out.
+fn viewer(config: &Config) -> Value {
+    let metadata = json!({ "name": format!("{}-view", cluster_name(config)), "labels": labels(config) });
+    binding(config, "Cluster", &metadata, "view")
+}
+
+fn cluster_name(config: &Config) -> String {
+    format!("{}-{}", constants::SERVICE_ACCOUNT, config.namespace)
+}
+
+fn cluster_role(config: &Config, rules: &Value) -> Vec<Value> {
+    let metadata = json!({ "name": cluster_name(config), "labels": labels(config) });
+    pair(config, "Cluster", &metadata, rules)
+}
+
+fn whole_namespace(config: &Config) -> Vec<Value> {
+    let rules = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]);
+    namespace_role(config, &rules)
+}
+
+fn namespace_role(config: &Config, rules: &Value) -> Vec<Value> {
     let metadata = json!({
         "name": format!("{}-sonobuoy", constants::SERVICE_ACCOUNT),
         "namespace": config.namespace,
         "labels": labels(config),
     });
-    pair(
-        config,
-        "",
-        &metadata,
-        &json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]),
-    )
+    pair(config, "", &metadata, rules)
 }
 
 fn pair(config: &Config, scope: &str, metadata: &Value, rules: &Value) -> Vec<Value> {
-    let group = "rbac.authorization.k8s.io";
-    let version = format!("{group}/v1");
-    let role = format!("{scope}Role");
+    let name = metadata["name"].as_str().unwrap_or_default();
     vec![
+        binding(config, scope, metadata, name),
         json!({
-            "apiVersion": version,
-            "kind": format!("{scope}RoleBinding"),
+            "apiVersion": format!("{GROUP}/v1"),
+            "kind": format!("{scope}Role"),
             "metadata": metadata,
-            "roleRef": { "apiGroup": group, "kind": role, "name": metadata["name"] },
-            "subjects": [{
-                "kind": "ServiceAccount",
-                "name": config.service_account_name,
-                "namespace": config.namespace,
-            }],
+            "rules": rules,
         }),
-        json!({ "apiVersion": version, "kind": role, "metadata": metadata, "rules": rules }),
     ]
+}
+
+fn binding(config: &Config, scope: &str, metadata: &Value, role: &str) -> Value {
+    json!({
+        "apiVersion": format!("{GROUP}/v1"),
+        "kind": format!("{scope}RoleBinding"),
+        "metadata": metadata,
+        "roleRef": { "apiGroup": GROUP, "kind": format!("{scope}Role"), "name": role },
+        "subjects": [{
+            "kind": "ServiceAccount",
+            "name": config.service_account_name,
+            "namespace": config.namespace,
+        }],
+    })
 }
 
 fn labels(config: &Config) -> Value {

@@ -63,7 +63,7 @@ pub struct Config {
     /// Annotations of all pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub custom_annotations: BTreeMap<String, String>,
-    /// `clusterAdmin`, `clusterRead` or `namespaceAdmin`.
+    /// `clusterAdmin`, `clusterRead`, `namespaceAdmin` or `minimal`.
     pub aggregator_permissions: String,
     /// Tolerations of the aggregator's pod.
     #[serde(skip_serializing_if = "Vec::is_empty")]

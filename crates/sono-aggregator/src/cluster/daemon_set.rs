@@ -10,7 +10,7 @@ use sono_types::{NodeName, PluginName, ResultKey, SessionId, Target};
 use tokio::sync::mpsc;
 
 use super::{
-    mounts::Mounts,
+    events::Events,
     objects::PluginObjects,
     watching::{Finding, Pods},
 };
@@ -46,7 +46,7 @@ impl Driver for DaemonSet {
             let mut pods = Pods::default();
             let mut set = None;
             let mut look_again = None;
-            let mut mounts = Mounts::default();
+            let (mut of_pods, mut of_set) = (Events::default(), Events::default());
             let mut places = Places::new(launch, reports);
             loop {
                 tokio::select! {
@@ -77,11 +77,21 @@ impl Driver for DaemonSet {
                 let account = account(&pods, set.as_ref());
                 places.joined(&self.0.definition.name, &pods, account.is_some()).await;
                 let (mut findings, next) = pods.judge(now, &policy);
-                let (unmounted, ask_again) = mounts.judge(shared, &pods, now, &policy).await;
+                let (unmounted, ask_again) = of_pods.judge(shared, &pods, now, &policy).await;
                 findings.extend(unmounted);
                 look_again = next.into_iter().chain(ask_again).min();
-                if let Some(desired) = account {
-                    findings.extend(self.missing(places.missing(&pods), desired, &places).await);
+                match (account, &set) {
+                    (Some(desired), _) => {
+                        findings.extend(self.missing(places.missing(&pods), desired, &places).await);
+                    }
+                    (None, Some(set)) => {
+                        let (reason, again) = of_set.uncreated(shared, set, &pods, now, &policy).await;
+                        look_again = look_again.into_iter().chain(again).min();
+                        if let Some(reason) = reason {
+                            findings.extend(self.uncreated(places.missing(&pods), &reason));
+                        }
+                    }
+                    (None, None) => {}
                 }
                 places.failed(findings).await;
             }
@@ -94,6 +104,17 @@ impl Driver for DaemonSet {
 }
 
 impl DaemonSet {
+    fn uncreated(&self, missing: Vec<String>, reason: &str) -> Vec<Finding> {
+        let plugin = &self.0.definition.name;
+        let finding = |node: String| Finding {
+            failure: Failure::new(format!(
+                "the pod of plugin {plugin} for node {node} cannot be created: {reason}; change the plugin's definition, or what refuses it"
+            )),
+            node: Some(node),
+        };
+        missing.into_iter().map(finding).collect()
+    }
+
     /// Why nodes that should have a pod have none, by the controller's own account.
     async fn missing(&self, missing: Vec<String>, desired: u64, places: &Places) -> Vec<Finding> {
         if missing.is_empty() {

@@ -7,7 +7,7 @@ use sono_types::{ResultKey, SessionId, Target, constants};
 use tokio::sync::mpsc;
 
 use super::{
-    mounts::Mounts,
+    events::Events,
     objects::PluginObjects,
     watching::{Pods, failure, node_of},
 };
@@ -41,7 +41,7 @@ impl Driver for Job {
             let mut events = std::pin::pin!(shared.cluster.watch_pods(&shared.config.namespace, &self.0.selector()));
             let mut pods = Pods::default();
             let mut look_again = None;
-            let mut mounts = Mounts::default();
+            let mut events_of_pods = Events::default();
             loop {
                 let deleted = tokio::select! {
                     () = until(look_again, &shared.clock) => None,
@@ -70,7 +70,7 @@ impl Driver for Job {
                 };
                 let now = (shared.clock)();
                 let (mut findings, next) = pods.judge(now, &policy);
-                let (unmounted, ask_again) = mounts.judge(shared, &pods, now, &policy).await;
+                let (unmounted, ask_again) = events_of_pods.judge(shared, &pods, now, &policy).await;
                 findings.extend(unmounted);
                 look_again = next.into_iter().chain(ask_again).min();
                 let found = deleted.or_else(|| findings.into_iter().next().map(|finding| finding.failure));

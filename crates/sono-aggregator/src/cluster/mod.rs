@@ -2,8 +2,8 @@
 
 mod annotation;
 mod daemon_set;
+mod events;
 mod job;
-mod mounts;
 mod objects;
 pub(crate) mod query;
 mod watching;

@@ -40,16 +40,37 @@ impl PluginObjects {
         };
         let name = &self.definition.name;
         let failed = |step: String| move |error: KubeError| Failure::new(format!("{step}: {}", chain(&error)));
+        let object = render(&launch);
+        self.admitted(&object)?;
         let secret = sono_manifest::secret(&launch);
         self.create_or_adopt(&secret).await.map_err(failed(format!(
             "couldn't create TLS secret for {} plugin {name}",
             what.to_lowercase()
         )))?;
-        self.create_or_adopt(&render(&launch)).await.map_err(failed(format!(
+        self.create_or_adopt(&object).await.map_err(failed(format!(
             "could not create {what} for {} plugin {name}",
             what.to_lowercase()
         )))?;
         Ok(())
+    }
+
+    /// Whether the pod security level that the run asked for its own namespace lets the plugin's pods in. A DaemonSet's pods
+    /// would be refused later, where it costs the time limit.
+    fn admitted(&self, object: &Value) -> Result<(), Failure> {
+        let config = &self.shared.config;
+        if config.namespace_psa_enforce_level != "restricted" || config.aggregator_permissions != "clusterAdmin" {
+            return Ok(());
+        }
+        let spec = object.pointer("/spec/template/spec").or_else(|| object.get("spec"));
+        let found = spec.map(sono_manifest::restricted_violations).unwrap_or_default();
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "the namespace enforces the pod security level restricted, and plugin {} does not fit: {}; change its definition, or run with --namespace-psa-enforce-level privileged",
+            self.definition.name,
+            found.join("; ")
+        )))
     }
 
     /// Names hold the plugin's session id, so what is there already was made by an earlier process of this very run.

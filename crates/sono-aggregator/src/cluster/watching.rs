@@ -69,6 +69,15 @@ impl Pods {
         (overdue, next)
     }
 
+    /// When the last pod was created.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        let created = self
+            .pods
+            .values()
+            .filter_map(|pod| pod.metadata.creation_timestamp.as_ref());
+        created.map(|time| time.0).max()
+    }
+
     /// Nodes on which a pod runs or is about to.
     pub(super) fn places(&self) -> impl Iterator<Item = String> {
         let lives = |pod: &&Pod| {

@@ -13,7 +13,7 @@ use sono_types::{OverallStatus, constants};
 use crate::{
     put,
     site::{plugin, within},
-    taken_up::{Aggregator, NAMESPACE, aggregator_of, api, status, worker_of},
+    taken_up::{Aggregator, NAMESPACE, aggregator_of, aggregator_with, api, config, status, worker_of},
 };
 
 const SET: &str = "sonobuoy-p-daemon-set-0909090909090909";
@@ -186,4 +186,59 @@ async fn a_volume_that_cannot_be_mounted_is_named() {
         ", because a volume cannot be mounted: MountVolume.SetUp failed for volume \"c\" : configmap \"c\" not found (FailedMount); correct the plugin's volumes, or make what they name",
     );
     assert!(said.starts_with(begin) && said.ends_with(end), "{said}");
+}
+
+/// W-8: pods that the controller is not allowed to create (a quota, a pod security level, a webhook) end their plugin,
+/// with the API server's own words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_that_cannot_be_created_are_named() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    node(&api, "n1");
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
+    let mut set = daemon_set(&api).await;
+    let now = sono_aggregator::system_clock()();
+    api.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": NAMESPACE},
+        "involvedObject": {"kind": "DaemonSet", "uid": "uid-set"}, "reason": "FailedCreate",
+        "message": "Error creating: pods \"p-\" is forbidden: exceeded quota: pods.", "lastTimestamp": now.to_string()}));
+    set["metadata"]["uid"] = json!("uid-set");
+    set["metadata"]["creationTimestamp"] = json!((now - jiff::SignedDuration::from_mins(4)).to_string());
+    set["metadata"]["generation"] = json!(1);
+    set["status"] = json!({"observedGeneration": 1, "desiredNumberScheduled": 1, "currentNumberScheduled": 0});
+    api.put(set);
+    let (_, bundle) = ended(run).await;
+    assert_eq!(
+        error_of(&bundle, "n1"),
+        "the pod of plugin p for node n1 cannot be created: Error creating: pods \"p-\" is forbidden: exceeded quota: pods; change the plugin's definition, or what refuses it"
+    );
+}
+
+/// A run that asked for the `restricted` level names plugin and field at once, and starts what fits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_the_pod_security_level_keeps_out_is_named() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    node(&api, "n1");
+    let config = sono_types::Config {
+        namespace_psa_enforce_level: "restricted".to_owned(),
+        ..config()
+    };
+    let mut fitting = plugin("p", DriverKind::DaemonSet);
+    fitting.spec = json!({"name": "c", "securityContext": {"allowPrivilegeEscalation": false, "runAsNonRoot": true,
+        "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}});
+    fitting.pod_spec = Some(json!({"containers": []}));
+    let run = aggregator_with(fitting, config.clone(), &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    assert_eq!(upload(&api, &run, &set, "n1").await, 200);
+    ended(run).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = plugin("p", DriverKind::DaemonSet);
+    other.pod_spec = Some(json!({"containers": [], "hostPID": true}));
+    other.spec["securityContext"] = json!({"allowPrivilegeEscalation": false, "runAsNonRoot": true,
+        "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}});
+    let run = aggregator_with(other, config, &api, folder.path()).await;
+    let (_, bundle) = ended(run).await;
+    assert_eq!(
+        error_of(&bundle, "n1"),
+        "error running plugin p: the namespace enforces the pod security level restricted, and plugin p does not fit: podSpec.hostPID must not be set; change its definition, or run with --namespace-psa-enforce-level privileged"
+    );
 }

@@ -36,7 +36,7 @@ pub(crate) fn api() -> FakeApi {
     api
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         uuid: "run".to_owned(),
         // Only the run itself is asked for here.
@@ -66,10 +66,14 @@ async fn aggregator(api: &FakeApi, root: &Path) -> Aggregator {
 
 /// An aggregator of one plugin in this process, on `root`.
 pub(crate) async fn aggregator_of(definition: Definition, api: &FakeApi, root: &Path) -> Aggregator {
+    aggregator_with(definition, config(), api, root).await
+}
+
+pub(crate) async fn aggregator_with(definition: Definition, config: Config, api: &FakeApi, root: &Path) -> Aggregator {
     sono_tls::install_provider();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let (config, clock) = (config(), system_clock());
+    let clock = system_clock();
     let found = ClusterSite::find(cluster(api, root).await, &config, Some("127.0.0.1"), Arc::clone(&clock)).await;
     let (site, addresses) = found.unwrap();
     let setup = Setup {

@@ -33,7 +33,7 @@ pub struct Plan {
     #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"], ignore_case = true)]
     pub image_pull_policy: Option<String>,
     /// What the aggregator may do; all but clusterAdmin use a namespace that is there [default: clusterAdmin]
-    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin"])]
+    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"])]
     pub aggregator_permissions: Option<String>,
     /// A JSON file with the run's configuration; flags come before it
     #[arg(long, value_name = "FILE")]

@@ -59,6 +59,17 @@ fn objects_come_in_the_order_they_need_each_other() {
             [&["ServiceAccount me"][..], &cluster_role, &role].concat(),
         ),
         ("namespaceAdmin", true, [&["ServiceAccount me"][..], &role].concat()),
+        (
+            "minimal",
+            true,
+            [
+                &["ServiceAccount me"][..],
+                &cluster_role,
+                &["ClusterRoleBinding sonobuoy-serviceaccount-ns-view"],
+                &role,
+            ]
+            .concat(),
+        ),
         ("nonsense", true, [&["ServiceAccount me"][..], &role].concat()),
     ] {
         let config = Config {
@@ -219,4 +230,31 @@ fn a_manifest_is_documents_followed_by_dashes() {
         to_manifest(&objects),
         "apiVersion: v1\nkind: B\nlist:\n- 1\n- \"on\"\n---\nkind: A\n---\n"
     );
+}
+
+/// Least privilege: the roles of `minimal` grant no verb on everything, and no reading of Secrets.
+#[test]
+fn the_minimal_roles_grant_what_is_used() {
+    let config = Config {
+        aggregator_permissions: "minimal".to_owned(),
+        ..Config::default()
+    };
+    let objects = render(&config, true, "info");
+    let rules: Vec<&Value> = objects
+        .iter()
+        .filter_map(|object| object.get("rules")?.as_array())
+        .flatten()
+        .collect();
+    assert_eq!(rules.len(), crate::permissions().len());
+    for rule in rules {
+        assert!(!rule.to_string().contains('*'), "{rule}");
+        if rule["resources"] == json!(["secrets"]) {
+            assert_eq!(rule["verbs"], json!(["create", "delete"]));
+        }
+    }
+    let viewer = objects
+        .iter()
+        .find(|object| object["roleRef"]["name"] == "view")
+        .unwrap();
+    assert_eq!(viewer["roleRef"]["kind"], "ClusterRole");
 }

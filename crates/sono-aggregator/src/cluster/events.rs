@@ -1,0 +1,104 @@
+//! Volumes that cannot be mounted, and pods that cannot be created: objects do not show it, only their events do
+//! (weakness W-8).
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use sono_kube::{
+    Kind,
+    judge::{self, Policy},
+};
+
+use super::{
+    Shared,
+    watching::{Finding, Pods, failure, node_of},
+};
+use crate::upload::chain;
+
+/// How often events are asked for while a pod's containers are not being made.
+const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// When events were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    asked: Option<Timestamp>,
+    refused: bool,
+}
+
+impl Events {
+    /// Pods whose volumes cannot be mounted as of now, and when to look again.
+    pub(super) async fn judge(
+        &mut self,
+        shared: &Shared,
+        pods: &Pods,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> (Vec<Finding>, Option<Timestamp>) {
+        let (overdue, next) = pods.without_containers(now, policy);
+        if overdue.is_empty() || self.refused {
+            return (Vec::new(), next);
+        }
+        let (events, again) = self.ask(shared, &judge::MOUNT_EVENTS, now).await;
+        let found = overdue.into_iter().filter_map(|pod| {
+            let message = judge::unmounted(pod, &events, now)?;
+            Some(Finding {
+                node: node_of(pod),
+                failure: failure(message, pod),
+            })
+        });
+        (found.collect(), next.into_iter().chain(again).min())
+    }
+
+    /// Why the controller of `set` cannot create the pods that it still wants, where that lasts, and when to look again.
+    pub(super) async fn uncreated(
+        &mut self,
+        shared: &Shared,
+        set: &Value,
+        pods: &Pods,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> (Option<String>, Option<Timestamp>) {
+        let time = |pointer: &str| set.pointer(pointer)?.as_str()?.parse::<Timestamp>().ok();
+        // As long as pods are made, however slowly, nothing is wrong.
+        let since = pods
+            .newest()
+            .into_iter()
+            .chain(time("/metadata/creationTimestamp"))
+            .max();
+        let Some(due) = since.and_then(|since| since.checked_add(policy.mount).ok()) else {
+            return (None, None);
+        };
+        if due > now || self.refused {
+            return (None, Some(due).filter(|due| *due > now));
+        }
+        let (events, again) = self.ask(shared, &[judge::CREATE_EVENT], now).await;
+        let reason = judge::uncreated(set, &events, now);
+        (reason, again)
+    }
+
+    /// Events with these reasons, and when they may be asked for again; none before that.
+    async fn ask(&mut self, shared: &Shared, reasons: &[&str], now: Timestamp) -> (Vec<Value>, Option<Timestamp>) {
+        let ask = self.asked.and_then(|asked| asked.checked_add(ASK_AGAIN).ok());
+        if let Some(ask) = ask.filter(|ask| *ask > now) {
+            return (Vec::new(), Some(ask));
+        }
+        self.asked = Some(now);
+        let mut events = Vec::new();
+        for reason in reasons {
+            let namespace = Some(shared.config.namespace.as_str());
+            let fields = format!("reason={reason}");
+            match shared.cluster.list_fields(Kind::Event, namespace, &fields).await {
+                Ok(found) => events.extend(found),
+                Err(error) => {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "cannot see the namespace's events: what only they tell shows at the time limit"
+                    );
+                    self.refused = error.is_forbidden();
+                    break;
+                }
+            }
+        }
+        let again = (!self.refused).then(|| now.checked_add(ASK_AGAIN).ok()).flatten();
+        (events, again)
+    }
+}

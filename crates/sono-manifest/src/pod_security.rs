@@ -1,0 +1,149 @@
+//! The `restricted` level of Kubernetes' pod security standards, checked before a pod is refused: a DaemonSet's pods are
+//! refused one by one where nobody looks.
+
+use serde_json::Value;
+
+use crate::containers::{each, name};
+
+/// Kinds of volumes that the level admits.
+const VOLUMES: [&str; 8] = [
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
+
+/// What keeps a pod of this spec out of a namespace that enforces `restricted`, one line a field. Pods for Windows are
+/// spared what only Linux has.
+pub fn restricted_violations(pod_spec: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for field in ["hostNetwork", "hostPID", "hostIPC"] {
+        if pod_spec.get(field).and_then(Value::as_bool) == Some(true) {
+            found.push(format!("podSpec.{field} must not be set"));
+        }
+    }
+    for volume in each(pod_spec, "volumes") {
+        let kinds = volume.as_object().into_iter().flat_map(|fields| fields.keys());
+        for kind in kinds.filter(|kind| *kind != "name" && !VOLUMES.contains(&kind.as_str())) {
+            found.push(format!("volume {} must not be of kind {kind}", name(volume)));
+        }
+    }
+    let of_pod = pod_spec.get("securityContext").unwrap_or(&Value::Null);
+    user(of_pod, "podSpec.securityContext", &mut found);
+    let on_linux = pod_spec.pointer("/os/name").and_then(Value::as_str) != Some("windows");
+    for list in ["initContainers", "containers"] {
+        for container in each(pod_spec, list) {
+            of_container(container, of_pod, on_linux, &mut found);
+        }
+    }
+    found
+}
+
+fn user(context: &Value, place: &str, found: &mut Vec<String>) {
+    if context.get("runAsUser").and_then(Value::as_i64) == Some(0) {
+        found.push(format!("{place}.runAsUser must not be 0"));
+    }
+    if context.get("runAsNonRoot").and_then(Value::as_bool) == Some(false) {
+        found.push(format!("{place}.runAsNonRoot must not be false"));
+    }
+}
+
+fn of_container(container: &Value, of_pod: &Value, on_linux: bool, found: &mut Vec<String>) {
+    let context = container.get("securityContext").unwrap_or(&Value::Null);
+    let place = format!("container {}: securityContext", name(container));
+    let flag = |context: &Value, field: &str| context.get(field).and_then(Value::as_bool);
+    user(context, &place, found);
+    if flag(context, "privileged") == Some(true) {
+        found.push(format!("{place}.privileged must not be true"));
+    }
+    if flag(context, "runAsNonRoot")
+        .or_else(|| flag(of_pod, "runAsNonRoot"))
+        .is_none()
+    {
+        found.push(format!("{place}.runAsNonRoot must be true"));
+    }
+    if each(container, "ports").any(|port| port.get("hostPort").and_then(Value::as_i64).unwrap_or_default() != 0) {
+        found.push(format!("container {}: ports must not have a hostPort", name(container)));
+    }
+    if !on_linux {
+        return;
+    }
+    if flag(context, "allowPrivilegeEscalation") != Some(false) {
+        found.push(format!("{place}.allowPrivilegeEscalation must be false"));
+    }
+    let capabilities = |field: &str| {
+        let list = context.get("capabilities").map(|all| each(all, field));
+        list.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>()
+    };
+    if !capabilities("drop").contains(&"ALL") {
+        found.push(format!("{place}.capabilities.drop must name ALL"));
+    }
+    if capabilities("add").iter().any(|added| *added != "NET_BIND_SERVICE") {
+        found.push(format!(
+            "{place}.capabilities.add must name nothing but NET_BIND_SERVICE"
+        ));
+    }
+    let profile = |context: &Value| {
+        let kind = context.pointer("/seccompProfile/type").and_then(Value::as_str);
+        kind.map(|kind| matches!(kind, "RuntimeDefault" | "Localhost"))
+    };
+    if profile(context).or_else(|| profile(of_pod)) != Some(true) {
+        found.push(format!(
+            "{place}.seccompProfile.type must be RuntimeDefault or Localhost"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn our_own_containers_are_admitted() {
+        let spec = json!({ "containers": [{ "name": "w", "securityContext": crate::security::container() }],
+            "volumes": [{ "name": "results", "emptyDir": {} }, { "name": "c", "configMap": { "name": "x" } }] });
+        assert_eq!(restricted_violations(&spec), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_field_that_is_in_the_way_is_named() {
+        let spec = json!({
+            "hostNetwork": true,
+            "hostPID": false,
+            "volumes": [{ "name": "root", "hostPath": { "path": "/" } }],
+            "securityContext": { "runAsUser": 0, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containers": [{
+                "name": "c",
+                "ports": [{ "hostPort": 0 }, { "hostPort": 80 }],
+                "securityContext": { "privileged": true, "capabilities": { "add": ["NET_ADMIN"] } },
+            }],
+        });
+        assert_eq!(
+            restricted_violations(&spec),
+            [
+                "podSpec.hostNetwork must not be set",
+                "volume root must not be of kind hostPath",
+                "podSpec.securityContext.runAsUser must not be 0",
+                "container c: securityContext.privileged must not be true",
+                "container c: securityContext.runAsNonRoot must be true",
+                "container c: ports must not have a hostPort",
+                "container c: securityContext.allowPrivilegeEscalation must be false",
+                "container c: securityContext.capabilities.drop must name ALL",
+                "container c: securityContext.capabilities.add must name nothing but NET_BIND_SERVICE",
+            ]
+        );
+    }
+
+    #[test]
+    fn windows_has_no_capabilities_to_drop() {
+        let spec = json!({ "os": { "name": "windows" }, "securityContext": { "runAsNonRoot": true },
+            "containers": [{ "name": "c" }] });
+        assert_eq!(restricted_violations(&spec), Vec::<String>::new());
+    }
+}
