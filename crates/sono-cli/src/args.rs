@@ -40,7 +40,7 @@ pub use images::{
     Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,
     ImagesPlatforms, ImagesPull, ImagesPush, ImagesRenamed, ImagesStore, ImagesWanted,
 };
-pub use logs::Logs;
+pub use logs::{Logs, Since};
 pub use modes::Modes;
 pub use plan::Plan;
 pub use plugin::{

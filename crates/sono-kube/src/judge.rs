@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-pub use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus};
+use k8s_openapi::api::core::v1::ContainerStateTerminated;
+pub use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::Value;
 
 use crate::{elapsed, image::pull_reason};

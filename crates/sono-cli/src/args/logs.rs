@@ -1,6 +1,9 @@
 //! `sono logs`.
 
+use std::{str::FromStr, time::Duration};
+
 use clap::Args;
+use sono_types::go_duration;
 
 use super::Place;
 
@@ -15,4 +18,28 @@ pub struct Logs {
     /// Go on until the run is complete
     #[arg(short, long)]
     pub follow: bool,
+    /// Only lines that are not older: 90s, 10m, 2h
+    #[arg(long, value_name = "DURATION")]
+    pub since: Option<Since>,
+    /// Only the last so many lines of each container
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
+    pub tail: Option<i64>,
+    /// With the time in front of each line
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Only containers that ended with an error, those that were started again too
+    #[arg(long, conflicts_with = "follow")]
+    pub failed: bool,
+}
+
+/// How far back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since(pub Duration);
+
+impl FromStr for Since {
+    type Err = go_duration::DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        go_duration::parse(text).map(Self)
+    }
 }

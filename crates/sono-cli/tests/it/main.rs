@@ -6,6 +6,7 @@ mod bad_input;
 mod changes;
 mod cluster;
 mod images;
+mod logs;
 mod manifests;
 mod objects;
 mod plugin_command;

@@ -244,6 +244,11 @@ fn delete_all(store: &mut Store, place: &Place, query: &BTreeMap<String, String>
     )
 }
 
+/// When a log's line was written: one in each second of a day.
+fn line_time(at: usize) -> String {
+    format!("2026-01-01T{:02}:{:02}:{:02}", at / 3600, at / 60 % 60, at % 60)
+}
+
 fn log(store: &Store, place: &Place, pod: &str, query: &BTreeMap<String, String>) -> Response {
     let container = query.get("container").map_or("", String::as_str);
     let is_previous = query.get("previous").is_some_and(|value| value == "true");
@@ -256,8 +261,26 @@ fn log(store: &Store, place: &Place, pod: &str, query: &BTreeMap<String, String>
     match store.log(place.namespace.as_deref().unwrap_or_default(), pod, &kept) {
         Some(log) => {
             let lines: Vec<&str> = log.split_inclusive('\n').collect();
-            let skipped = number("tailLines").map_or(0, |tail| lines.len().saturating_sub(tail));
-            let text = lines[skipped..].concat();
+            let first = [
+                number("tailLines").map(|tail| lines.len().saturating_sub(tail)),
+                number("sinceSeconds").map(|seconds| lines.len().saturating_sub(seconds)),
+                query.get("sinceTime").map(|time| {
+                    let early = |at: &usize| line_time(*at).as_str() < time.trim_end_matches('Z');
+                    (0..lines.len()).take_while(early).count()
+                }),
+            ];
+            let first = first.into_iter().flatten().max().unwrap_or_default();
+            let timestamps = query.get("timestamps").is_some_and(|value| value == "true");
+            let shown = lines.iter().enumerate().skip(first);
+            let text: String = shown
+                .map(|(at, line)| {
+                    if timestamps {
+                        format!("{}.5Z {line}", line_time(at))
+                    } else {
+                        (*line).to_owned()
+                    }
+                })
+                .collect();
             let end = number("limitBytes").map_or(text.len(), |limit| limit.min(text.len()));
             text[..end].to_owned().into_response()
         }

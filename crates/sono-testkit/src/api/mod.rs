@@ -161,7 +161,8 @@ impl FakeApi {
         self.shared.store().all(plural)
     }
 
-    /// What `GET …/pods/{pod}/log?container={container}` answers.
+    /// What `GET …/pods/{pod}/log?container={container}` answers. With `timestamps=true` one line was written in each
+    /// second of 2026-01-01, half past it; the last of them just now.
     pub fn put_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
         self.shared.store().put_log(namespace, pod, container, text);
     }
