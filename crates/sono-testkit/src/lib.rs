@@ -7,5 +7,5 @@
 mod api;
 mod registry;
 
-pub use api::{FakeApi, forbidden};
+pub use api::{FakeApi, Trouble, forbidden};
 pub use registry::{Contents, FakeRegistry, digest};

@@ -13,6 +13,7 @@ use super::{
     Shared,
     path::Place,
     store::{Store, is_selected},
+    trouble::too_old,
     watch::watch,
 };
 
@@ -25,6 +26,9 @@ pub(super) fn answer(
 ) -> Response {
     let is_watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
     if method == "GET" && place.name.is_none() && is_watch {
+        if shared.troubles.refuses_watch() {
+            return status(&too_old());
+        }
         return watch(shared, place, query);
     }
     let response = {
@@ -119,18 +123,20 @@ fn found(place: &Place, name: &str, object: Option<&Value>) -> Response {
 }
 
 fn list(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> Response {
-    let mut items = store.all(&place.plural);
-    items.retain(|item| is_selected(item, place.namespace.as_deref(), query));
-    items.retain(|item| {
-        let version = item.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-        version.split_once('/').map_or("", |(group, _)| group) == place.group
-    });
     let number = |name: &str| query.get(name).and_then(|value| value.parse::<usize>().ok());
     let from = number("continue").unwrap_or_default();
     if from > 0 && store.expired_pages > 0 {
         store.expired_pages -= 1;
         return status(&failure(410, "Expired", "The provided continue parameter is too old"));
     }
+    let items: Vec<&Value> = store
+        .of(&place.plural)
+        .filter(|item| is_selected(item, place.namespace.as_deref(), query))
+        .filter(|item| {
+            let version = item.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+            version.split_once('/').map_or("", |(group, _)| group) == place.group
+        })
+        .collect();
     let total = items.len();
     let until = number("limit")
         .filter(|limit| *limit > 0)
@@ -140,7 +146,7 @@ fn list(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> R
         .and_then(|item| item.get("kind")?.as_str())
         .unwrap_or_default()
         .to_owned();
-    let mut page: Vec<Value> = items.into_iter().take(until).skip(from).collect();
+    let mut page: Vec<Value> = items.into_iter().take(until).skip(from).cloned().collect();
     // As the API server has them: what the list says of its items does not stand in them.
     for fields in page.iter_mut().filter_map(Value::as_object_mut) {
         fields.remove("apiVersion");

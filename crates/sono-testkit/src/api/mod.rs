@@ -4,6 +4,7 @@ mod answer;
 mod discovery;
 mod path;
 mod store;
+mod trouble;
 mod watch;
 
 use std::{
@@ -22,7 +23,8 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch as channel};
 
-use self::{discovery::Offers, path::Place, store::Store};
+pub use self::trouble::Trouble;
+use self::{discovery::Offers, path::Place, store::Store, trouble::Troubles};
 
 /// A fault: requests of this method and path get this answer.
 #[derive(Debug, Clone)]
@@ -42,6 +44,7 @@ struct Shared {
     queries: Mutex<Vec<String>>,
     texts: Mutex<BTreeMap<String, (u16, String)>>,
     offers: Mutex<Offers>,
+    troubles: Troubles,
     /// The last change's number, for whoever watches.
     changes: channel::Sender<u64>,
 }
@@ -84,6 +87,7 @@ impl FakeApi {
             queries: Mutex::default(),
             texts: Mutex::default(),
             offers: Mutex::default(),
+            troubles: Troubles::default(),
             changes: channel::Sender::new(0),
         });
         let (stop, stopped) = oneshot::channel();
@@ -236,8 +240,39 @@ impl FakeApi {
             .clone()
     }
 
-    /// Takes all faults away.
+    /// The next so many requests, whatever they ask for, meet this trouble.
+    pub fn trouble(&self, trouble: Trouble, times: usize) {
+        self.shared.troubles.plan(trouble, times);
+    }
+
+    /// From now on every connection breaks and all watches end, as when nobody is there.
+    pub fn go_away(&self) {
+        self.shared.troubles.set_away(true);
+    }
+
+    /// The end of [`FakeApi::go_away`].
+    pub fn come_back(&self) {
+        self.shared.troubles.set_away(false);
+    }
+
+    /// All watches end; the next `gone` ones are refused with 410, so that whoever watches must list again.
+    pub fn end_watches(&self, gone: usize) {
+        self.shared.troubles.end_watches(gone);
+    }
+
+    /// Every version that an object had, the oldest first.
+    pub fn versions(&self, plural: &str, namespace: Option<&str>, name: &str) -> Vec<Value> {
+        self.shared.store().versions(plural, namespace, name)
+    }
+
+    /// How many objects of a kind were made so far, whether they are still there or not.
+    pub fn made(&self, plural: &str) -> usize {
+        self.shared.store().made(plural)
+    }
+
+    /// Takes all faults and troubles away.
     pub fn mend(&self) {
+        self.shared.troubles.clear();
         self.shared
             .faults
             .lock()
@@ -315,6 +350,13 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(format!("{method} {}", parts.uri));
+    match shared.troubles.next() {
+        None => {}
+        Some(Trouble::Answer(status)) => return answer::status(&status),
+        Some(Trouble::Delay(time)) => tokio::time::sleep(time).await,
+        Some(Trouble::Cut) => return trouble::cut(),
+        Some(Trouble::Hang) => std::future::pending().await,
+    }
     let fault = {
         let mut faults = shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
         let found = faults

@@ -11,7 +11,6 @@ type Key = (String, String, String);
 /// A change.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    pub(super) version: u64,
     pub(super) kind: &'static str,
     pub(super) plural: String,
     pub(super) object: Value,
@@ -59,8 +58,25 @@ impl Store {
         self.history.len() as u64
     }
 
-    pub(super) fn history(&self) -> &[Change] {
-        &self.history
+    /// The changes after version `seen`.
+    pub(super) fn since(&self, seen: u64) -> &[Change] {
+        // Versions count the changes, from 1 on.
+        let from = usize::try_from(seen).unwrap_or(usize::MAX).min(self.history.len());
+        &self.history[from..]
+    }
+
+    pub(super) fn versions(&self, plural: &str, namespace: Option<&str>, name: &str) -> Vec<Value> {
+        let changes = self.history.iter().filter(|change| {
+            change.plural == plural
+                && text(&change.object, "/metadata/name") == name
+                && text(&change.object, "/metadata/namespace") == namespace.unwrap_or_default()
+        });
+        changes.map(|change| change.object.clone()).collect()
+    }
+
+    pub(super) fn made(&self, plural: &str) -> usize {
+        let made = |change: &&Change| change.kind == "ADDED" && change.plural == plural;
+        self.history.iter().filter(made).count()
     }
 
     pub(super) fn get(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<&Value> {
@@ -68,11 +84,15 @@ impl Store {
     }
 
     pub(super) fn all(&self, plural: &str) -> Vec<Value> {
-        self.objects
-            .iter()
-            .filter(|(key, _)| key.0 == plural)
-            .map(|(_, object)| object.clone())
-            .collect()
+        self.of(plural).cloned().collect()
+    }
+
+    /// All objects of a kind, in the order of namespaces and names.
+    pub(super) fn of(&self, plural: &str) -> impl Iterator<Item = &Value> {
+        let from = key(plural, None, "");
+        let same = move |(key, _): &(&Key, &Value)| key.0 == from.0;
+        let first = key(plural, None, "");
+        self.objects.range(first..).take_while(same).map(|(_, object)| object)
     }
 
     pub(super) fn put_log(&mut self, namespace: &str, pod: &str, container: &str, log: &str) {
@@ -108,7 +128,6 @@ impl Store {
             .or_insert_with(|| created().to_string().into());
         self.objects.insert(key, object.clone());
         self.history.push(Change {
-            version,
             kind,
             plural,
             object: object.clone(),
@@ -121,7 +140,6 @@ impl Store {
         let version = self.version() + 1;
         object["metadata"]["resourceVersion"] = version.to_string().into();
         self.history.push(Change {
-            version,
             kind: "DELETED",
             plural: plural.to_owned(),
             object: object.clone(),

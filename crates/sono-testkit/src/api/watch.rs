@@ -15,26 +15,29 @@ pub(super) fn watch(shared: &Arc<Shared>, place: &Place, query: &BTreeMap<String
         .and_then(|version| version.parse().ok())
         .unwrap_or_default();
     let (shared, place, query) = (Arc::clone(shared), place.clone(), query.clone());
-    let changes = shared.changes.subscribe();
-    let lines = stream::unfold((seen, changes), move |(seen, mut changes)| {
+    let (changes, ends) = (shared.changes.subscribe(), shared.troubles.ends.subscribe());
+    let lines = stream::unfold((seen, changes, ends), move |(seen, mut changes, mut ends)| {
         let (shared, place, query) = (Arc::clone(&shared), place.clone(), query.clone());
         async move {
             loop {
                 let (lines, last) = {
                     let store = shared.store();
                     let lines: Vec<String> = store
-                        .history()
+                        .since(seen)
                         .iter()
-                        .filter(|change| change.version > seen && change.plural == place.plural)
+                        .filter(|change| change.plural == place.plural)
                         .filter(|change| is_selected(&change.object, place.namespace.as_deref(), &query))
                         .map(|change| format!("{}\n", json!({"type": change.kind, "object": change.object})))
                         .collect();
                     (lines.concat(), store.version())
                 };
                 if !lines.is_empty() {
-                    return Some((Ok::<_, Infallible>(Bytes::from(lines)), (last, changes)));
+                    return Some((Ok::<_, Infallible>(Bytes::from(lines)), (last, changes, ends)));
                 }
-                changes.changed().await.ok()?;
+                tokio::select! {
+                    changed = changes.changed() => changed.ok()?,
+                    _ = ends.changed() => return None,
+                }
             }
         }
     });
