@@ -123,6 +123,14 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
     }
     let directory = root.join(&config.uuid);
     let incoming = root.join(format!(".incoming-{}", config.uuid));
+    if let Some(begun) = &earlier {
+        remove_unfinished(
+            &root.join(layout::archive_name(begun.start, &config.uuid)),
+            &progress,
+            &directory,
+        )
+        .await?;
+    }
     if let Some(Record::Sealed { status }) = records.last() {
         let archive = root.join(&status.tarball.name);
         // What is packed is not needed any more; it may be gone already.
@@ -209,6 +217,21 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         effects,
         present,
     })))
+}
+
+/// What an earlier process was writing when it was killed: it takes room, and would be in the archive. Results appear as
+/// a whole, so that there it is a plugin's own, whatever its name.
+async fn remove_unfinished(archive: &Path, progress: &Path, directory: &Path) -> Result<(), RunError> {
+    let (archive, progress, directory) = (archive.to_path_buf(), progress.to_path_buf(), directory.to_path_buf());
+    let is_results =
+        |path: &Path| path.components().count() == 3 && path.starts_with("plugins") && path.ends_with("results");
+    tokio::task::spawn_blocking(move || {
+        sono_bundle::remove_unfinished(&archive);
+        sono_bundle::remove_unfinished(&progress);
+        sono_bundle::remove_unfinished_below(&directory, &is_results);
+    })
+    .await
+    .map_err(|error| RunError::Record(error.to_string()))
 }
 
 /// Who a new run is and what it waits for.

@@ -385,10 +385,12 @@ async fn collect(
             reason,
         }
     })?;
+    // Before anybody is told: a process that does not know of it would pack again, and that archive is another one.
+    let sealed = Record::Sealed { status: status.clone() };
+    let committed = journal.commit(vec![sealed]).await;
     view.seal(&root.join(&tarball.name), &tarball);
     board.show(status.clone());
-    let sealed = Record::Sealed { status: status.clone() };
-    match journal.commit(vec![sealed]).await {
+    match committed {
         Ok(()) => {
             if let Err(error) = fs_err::remove_dir_all(&directory) {
                 tracing::warn!(%error, "removing the packed directory");

@@ -148,7 +148,7 @@ pub fn place_archive(incoming: &Path, destination: &Path, limits: &UploadLimits)
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let parent = parent(path);
     create_directories(parent)?;
-    let mut file = temporary(parent)?;
+    let mut file = temporary(path)?;
     file.write_all(bytes).map_err(StoreError::at("write", path))?;
     persist(file, path)
 }
@@ -180,7 +180,7 @@ pub enum SealError {
 pub fn seal(directory: &Path, archive: &Path) -> Result<Sealed, SealError> {
     let parent = parent(archive);
     create_directories(parent)?;
-    let file = temporary(parent)?;
+    let file = temporary(archive)?;
     let exclude = [archive.to_path_buf(), file.path().to_path_buf()];
     let writer = BufWriter::with_capacity(256 << 10, Hashing::new(file));
     let (writer, packed) = pack_directory(directory, writer, &exclude, COMPRESSION)?;
@@ -203,9 +203,56 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn temporary(directory: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
+/// How the names of unfinished files begin and end.
+const PREFIX: &str = ".sono-";
+const SUFFIX: &str = ".partial";
+
+/// How the names of files begin that are to become `path`.
+fn unfinished_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // Names have 255 bytes at most, and this one has more to say.
+    let name: String = name.chars().take(60).collect();
+    format!("{PREFIX}{name}-")
+}
+
+fn is_unfinished(path: &Path, prefix: &str) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(prefix) && name.ends_with(SUFFIX)
+}
+
+/// Removes what a process that was killed left of writing the file `path`. Best effort: what stays only takes room.
+pub fn remove_unfinished(path: &Path) {
+    let prefix = unfinished_prefix(path);
+    for entry in fs::read_dir(parent(path)).into_iter().flatten().flatten() {
+        if is_unfinished(&entry.path(), &prefix) {
+            fs::remove_file(entry.path()).ok();
+        }
+    }
+}
+
+/// Removes what a process that was killed left of writing any file below `directory`, but for directories that `is_kept`
+/// names (relative to it): such files there are somebody else's. Best effort.
+pub fn remove_unfinished_below(directory: &Path, is_kept: &dyn Fn(&Path) -> bool) {
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(current) = open.pop() {
+        for entry in fs::read_dir(current).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if !path.strip_prefix(directory).is_ok_and(is_kept) {
+                    open.push(path);
+                }
+            } else if is_unfinished(&path, PREFIX) {
+                fs::remove_file(path).ok();
+            }
+        }
+    }
+}
+
+/// A file beside `path`, which it is to become.
+fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
+    let (directory, prefix) = (parent(path), unfinished_prefix(path));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".sono-").suffix(".partial");
+    builder.prefix(&prefix).suffix(SUFFIX);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
     builder

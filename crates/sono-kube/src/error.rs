@@ -188,6 +188,13 @@ impl KubeError {
         )
     }
 
+    /// Nothing is wrong with what was asked for: the server was not reached, is too busy or failed, or somebody else was
+    /// quicker (a quota's count, for one). Worth another try in a moment.
+    pub fn is_passing(&self) -> bool {
+        let busy = matches!(self, Self::Refused { code, .. } if matches!(code, 409 | 429) || *code >= 500);
+        busy || self.is_unreachable()
+    }
+
     pub(crate) fn from_kube(error: kube::Error, server: &str, request: &str) -> Self {
         let (server, request) = (server.to_owned(), request.to_owned());
         match error {
@@ -313,6 +320,34 @@ mod tests {
                 "roles.rbac.authorization.k8s.io is forbidden: User \"system:serviceaccount:a:b\" cannot create resource \"roles\" in API group \"rbac.authorization.k8s.io\" in the namespace \"n\""})),
             "forbidden: user \"system:serviceaccount:a:b\" cannot create resource \"roles.rbac.authorization.k8s.io\" in namespace \"n\""
         );
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        let passes = |code: u16, reason: &str| {
+            let status =
+                json!({"code": code, "reason": reason, "message": "m", "details": {"name": "x", "kind": "pods"}});
+            let status: Status = serde_json::from_value(status).unwrap();
+            KubeError::from_status(&status, "https://s".to_owned(), "creating pod x".to_owned()).is_passing()
+        };
+        for (code, reason) in [
+            (409, "Conflict"),
+            (429, "TooManyRequests"),
+            (500, "InternalError"),
+            (504, "Timeout"),
+        ] {
+            assert!(passes(code, reason), "{code}");
+        }
+        for (code, reason) in [
+            (400, "BadRequest"),
+            (401, "Unauthorized"),
+            (403, "Forbidden"),
+            (404, "NotFound"),
+            (409, "AlreadyExists"),
+            (422, "Invalid"),
+        ] {
+            assert!(!passes(code, reason), "{code}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The objects of one plugin: creating and removing them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use sono_kube::{Kind, KubeError};
@@ -9,6 +9,12 @@ use sono_types::{SessionId, constants};
 
 use super::Shared;
 use crate::{driver::Launch, run::Failure, upload::chain};
+
+/// The pause before the second try to create an object; it doubles up to [`MAX_PAUSE`].
+const MIN_PAUSE: Duration = Duration::from_millis(250);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// How long an API server may be away or busy: its upgrade takes minutes, and the plugin can wait for it.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// One plugin in a cluster.
 pub(super) struct PluginObjects {
@@ -73,14 +79,24 @@ impl PluginObjects {
         )))
     }
 
-    /// Names hold the plugin's session id, so what is there already was made by an earlier process of this very run.
+    /// Names hold the plugin's session id, so what is there already was made by an earlier process of this very run, or
+    /// by a try whose answer was lost.
     async fn create_or_adopt(&self, object: &Value) -> Result<(), KubeError> {
-        match self.shared.cluster.create(object).await {
-            Err(error) if error.is_already_exists() => {
-                tracing::info!(plugin_name = %self.definition.name, error = chain(&error), "taking up what is there");
-                Ok(())
+        let until = tokio::time::Instant::now() + PATIENCE;
+        let mut pause = MIN_PAUSE;
+        loop {
+            match self.shared.cluster.create(object).await {
+                Err(error) if error.is_already_exists() => {
+                    tracing::info!(plugin_name = %self.definition.name, error = chain(&error), "taking up what is there");
+                    return Ok(());
+                }
+                Err(error) if error.is_passing() && tokio::time::Instant::now() + pause < until => {
+                    tracing::warn!(plugin_name = %self.definition.name, error = chain(&error), "creating the plugin's objects, trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+                created => return created.map(|_| ()),
             }
-            created => created.map(|_| ()),
         }
     }
 

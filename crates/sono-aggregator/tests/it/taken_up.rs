@@ -229,6 +229,31 @@ async fn what_is_there_already_is_taken_up() {
     assert_eq!(plugins.count(), 1);
 }
 
+/// An API server that is away or busy while a plugin is started does not fail the plugin (found by the simulation).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_creation_is_tried_again() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    let refusal = |code: u16, reason: &str| {
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code,
+        "message": "in a moment"})
+    };
+    let path = |plural: &str| format!("/api/v1/namespaces/{NAMESPACE}/{plural}");
+    api.fail_times("POST", &path("secrets"), refusal(409, "Conflict"), 1);
+    api.fail_times("POST", &path("pods"), refusal(500, "InternalError"), 2);
+    let run = aggregator(&api, folder.path()).await;
+    let limit = std::time::Duration::from_secs(30);
+    api.wait_for("pods", Some(NAMESPACE), POD, limit, |pod| pod.is_some())
+        .await
+        .unwrap();
+    let url = format!("https://{}{GLOBAL}", run.address);
+    assert_eq!(put(&worker(&api), &url, &[], "content").await, (200, String::new()));
+    let finished = within(run.outcome).await.unwrap().unwrap();
+    assert_eq!(
+        finished.status.rows()[0].status,
+        sono_types::status::plugin_status::COMPLETE
+    );
+}
+
 /// A write of the status that meets a conflict, or a server that is away, is made again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_status_is_written_again() {

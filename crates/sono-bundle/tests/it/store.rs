@@ -185,3 +185,45 @@ fn file_names_are_base_names() {
         assert_eq!(safe_file_name(name, &limits), Err(expected));
     }
 }
+
+/// Killed while it wrote: what is left goes, and what plugins sent under such names stays.
+#[test]
+fn unfinished_files_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let run = root.join("run");
+    fs_err::create_dir_all(run.join("plugins/p/results/n1")).unwrap();
+    fs_err::create_dir_all(run.join("plugins/p/errors/n2")).unwrap();
+    for name in [
+        ".sono-other.tar.gz-a1.partial",
+        ".sono-mine.tar.gz-a1.partial",
+        "run/plugins/p/errors/n2/.sono-error.json-a1.partial",
+        "run/plugins/p/errors/n2/error.json",
+        "run/plugins/p/results/n1/.sono-x.partial",
+    ] {
+        fs_err::write(root.join(name), "x").unwrap();
+    }
+    sono_bundle::remove_unfinished(&root.join("mine.tar.gz"));
+    sono_bundle::remove_unfinished_below(&run, &|path| path.ends_with("results"));
+    let mut left = Vec::new();
+    let mut open = vec![root.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in fs_err::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                left.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+    left.sort();
+    assert_eq!(
+        left,
+        [
+            ".sono-other.tar.gz-a1.partial",
+            "run/plugins/p/errors/n2/error.json",
+            "run/plugins/p/results/n1/.sono-x.partial",
+        ]
+    );
+}
