@@ -10,6 +10,7 @@ mod r#gen;
 mod images;
 mod repository;
 mod say;
+mod sim;
 mod step;
 mod test;
 mod tidy;
@@ -43,6 +44,8 @@ enum Task {
     Gen(r#gen::Arguments),
     /// Damaged input for everything that reads bytes from outside
     Fuzz(fuzz::Arguments),
+    /// Kill, cut, stall and lie, then look whether anything was lost
+    Sim(sim::Arguments),
     /// Tests on a real cluster
     E2e(e2e::Arguments),
 }
@@ -56,6 +59,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy::run(),
         Task::Gen(arguments) => r#gen::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Sim(arguments) => sim::run(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
     }
 }

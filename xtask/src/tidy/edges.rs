@@ -10,7 +10,7 @@ pub(super) const PURE: &[&str] = &["sono-types", "sono-manifest", "sono-results"
 const TYPES: &[&str] = &["sono-types"];
 const ADAPTERS: &[&str] = &["sono-bundle", "sono-kube", "sono-tls", "sono-host"];
 
-/// Each member with what it may use outside its tests. Nobody may use `sono-testkit`, so it is in no list.
+/// Each member with what it may use outside its tests. Only the simulation, itself a test, may use `sono-testkit`.
 const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-types", &[]),
     ("sono-manifest", &[TYPES]),
@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-local", &[PURE, ADAPTERS, &["sono-aggregator", "sono-worker"]]),
     ("sono-cli", &[PURE, ADAPTERS, &["sono-local", "sono-images"]]),
     ("sono-testkit", &[PURE, ADAPTERS]),
+    ("sono-sim", &[PURE, ADAPTERS, &["sono-testkit"]]),
     ("sono-fuzz", &[PURE, ADAPTERS, &["sono-aggregator"]]),
     ("xtask", &[]),
 ];

@@ -1,0 +1,166 @@
+//! What must hold when a run is over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use sono_types::{UploadLimits, layout};
+
+use crate::{
+    content::{self, Fate},
+    status,
+    world::World,
+};
+
+/// What of an archive is compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Collected {
+    /// Checksums of results, by path.
+    pub(crate) results: BTreeMap<String, String>,
+    /// Errors in place of results.
+    pub(crate) errors: BTreeMap<String, String>,
+    /// Item trees.
+    pub(crate) trees: BTreeMap<String, String>,
+    /// Names of files that were never finished.
+    pub(crate) unfinished: Vec<String>,
+}
+
+/// Reads the archive that the status names.
+pub(crate) fn collected(world: &World) -> anyhow::Result<Collected> {
+    let status = status::last(world)?.context("there is no status")?;
+    let archive = world.volume().join(&status.tarball.name);
+    let bytes = fs_err::read(&archive)?;
+    let checksum = content::checksum(&bytes);
+    anyhow::ensure!(
+        checksum == status.tarball.sha256 && bytes.len() as u64 == status.tarball.size,
+        "the archive has {} bytes and checksum {checksum}, the status says {:?}",
+        bytes.len(),
+        status.tarball
+    );
+    let unpacked = tempfile::tempdir()?;
+    sono_bundle::unpack_tar_gz(bytes.as_slice(), unpacked.path(), &UploadLimits::default())?;
+    let mut collected = Collected::default();
+    for (name, path) in files(unpacked.path())? {
+        let bytes = fs_err::read(path)?;
+        let text = || String::from_utf8_lossy(&bytes).into_owned();
+        let Some(rest) = name.strip_prefix("plugins/") else {
+            continue;
+        };
+        if rest.contains("/results/") {
+            collected.results.insert(name.clone(), content::checksum(&bytes));
+        } else if rest.contains("/errors/") {
+            collected.errors.insert(name.clone(), text());
+        } else if rest.ends_with("/sonobuoy_results.yaml") {
+            collected.trees.insert(name.clone(), text());
+        }
+    }
+    Ok(collected)
+}
+
+/// Every expected result once, with its bytes, or a stated error; and nothing else.
+pub(crate) fn results(seed: u64, workers: usize, collected: &Collected) -> anyhow::Result<Vec<String>> {
+    let expected = content::expected(seed, workers)?;
+    let mut violations = Vec::new();
+    for (name, checksum) in &expected {
+        match collected.results.get(name) {
+            None => violations.push(format!("lost: {name}")),
+            Some(found) if found != checksum => violations.push(format!("other bytes: {name}")),
+            Some(_) => {}
+        }
+    }
+    let more = collected.results.keys().filter(|name| !expected.contains_key(*name));
+    violations.extend(more.map(|name| format!("not expected: {name}")));
+    let mut stated = BTreeSet::new();
+    for number in 0..workers {
+        if matches!(content::fate(seed, number, workers)?, Fate::Good(_)) {
+            continue;
+        }
+        let name = format!("{}/error.json", layout::errors_dir(&content::key(number, workers)));
+        if !collected
+            .errors
+            .get(&name)
+            .is_some_and(|text| text.contains("\"error\":"))
+        {
+            violations.push(format!("no stated error: {name}"));
+        }
+        stated.insert(name);
+    }
+    violations.extend(
+        collected
+            .unfinished
+            .iter()
+            .map(|name| format!("never finished: {name}")),
+    );
+    let more = collected.errors.keys().filter(|name| !stated.contains(*name));
+    violations.extend(more.map(|name| format!("an error that nobody sent: {name}: {}", collected.errors[name])));
+    Ok(violations)
+}
+
+/// Where this run differs from an undisturbed one, results apart, whose bytes depend on the seed.
+pub(crate) fn differences(reference: &Collected, collected: &Collected) -> Vec<String> {
+    let pairs = [
+        (&reference.errors, &collected.errors),
+        (&reference.trees, &collected.trees),
+    ];
+    let names: BTreeSet<&String> = pairs
+        .iter()
+        .flat_map(|(left, right)| left.keys().chain(right.keys()))
+        .collect();
+    let differs = |name: &&&String| pairs.iter().any(|(left, right)| left.get(**name) != right.get(**name));
+    names
+        .iter()
+        .filter(differs)
+        .map(|name| format!("other than in an undisturbed run: {name}"))
+        .collect()
+}
+
+/// Files outside of where they belong.
+pub(crate) fn strays(world: &World, before: &BTreeSet<PathBuf>) -> anyhow::Result<Vec<String>> {
+    let status = status::last(world)?.context("there is no status")?;
+    let mut violations = Vec::new();
+    for (name, _) in files(&world.volume())? {
+        if name != status.tarball.name && name != ".sono-journal-run" {
+            violations.push(format!("left in the volume: {name}"));
+        }
+    }
+    for path in around(world)? {
+        if !before.contains(&path) {
+            violations.push(format!("outside the results directory: {}", path.display()));
+        }
+    }
+    Ok(violations)
+}
+
+/// What lies where paths that escape would lead to.
+pub(crate) fn around(world: &World) -> anyhow::Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    for directory in [world.path(), &world.path().join("plugins.d"), Path::new("/")] {
+        found.extend(
+            fs_err::read_dir(directory)?
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<Vec<_>, _>>()?,
+        );
+    }
+    found.retain(|path| path.extension().is_none_or(|extension| extension != "log"));
+    found.extend(Some(PathBuf::from("/tmp/sono-sim-escape")).filter(|path| path.exists()));
+    Ok(found)
+}
+
+/// All files below a directory, by their path relative to it.
+fn files(root: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![root.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in fs_err::read_dir(directory)? {
+            let path = entry?.path();
+            if fs_err::symlink_metadata(&path)?.is_dir() {
+                open.push(path);
+            } else {
+                files.insert(path.strip_prefix(root)?.display().to_string(), path);
+            }
+        }
+    }
+    Ok(files)
+}

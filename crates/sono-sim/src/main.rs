@@ -1,0 +1,7 @@
+//! See the library.
+
+use std::process::ExitCode;
+
+fn main() -> anyhow::Result<ExitCode> {
+    sono_sim::program(std::env::args_os())
+}

@@ -1,0 +1,160 @@
+//! The command line: started by `cargo xtask sim` and `cargo xtask bench`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use anyhow::ensure;
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use crate::{
+    schedule::{Schedule, Shape},
+    simulate::{Options, Outcome, simulate},
+};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "sono-sim",
+    about = "Simulated workers and seeded faults against the real aggregator"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Kill, cut, stall and lie, then look whether anything was lost
+    Sim(Sim),
+}
+
+#[derive(Debug, Args)]
+struct Sim {
+    /// The aggregator's program
+    #[arg(long, value_name = "FILE")]
+    aggregator: PathBuf,
+    /// The first seed
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// How many seeds, one after the other
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    seeds: u64,
+    /// Workers, that is expected results
+    #[arg(long, value_name = "COUNT", default_value_t = 40)]
+    workers: usize,
+    /// How often the aggregator is killed in a run
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    rounds: usize,
+    /// The most memory that the aggregator may hold
+    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    max_memory: u64,
+    /// Stop at the first seed that breaks something
+    #[arg(long)]
+    fail_fast: bool,
+    /// Print the schedule and do nothing
+    #[arg(long)]
+    show: bool,
+}
+
+/// Does what the arguments say.
+pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse_from(arguments);
+    sono_tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match arguments.command {
+        Command::Sim(sim) => runtime.block_on(run(sim)),
+    }
+}
+
+async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
+    ensure!(sim.workers >= 4, "a simulation needs at least 4 workers");
+    let shape = Shape {
+        workers: sim.workers,
+        rounds: sim.rounds,
+    };
+    if sim.show {
+        println!("{}", serde_json::to_string_pretty(&Schedule::new(sim.seed, shape))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let options = Options {
+        aggregator: sim.aggregator.canonicalize()?,
+        max_memory: sim.max_memory << 20,
+    };
+    let reference = simulate(&Schedule::undisturbed(sim.seed, shape), &options, None).await?;
+    report("undisturbed", &reference);
+    let mut outcomes = vec![reference.clone()];
+    for seed in sim.seed..sim.seed.saturating_add(sim.seeds) {
+        let schedule = Schedule::new(seed, shape);
+        let outcome = simulate(&schedule, &options, Some(&reference)).await?;
+        report("disturbed", &outcome);
+        let broken = !outcome.violations.is_empty();
+        if broken {
+            eprintln!("  schedule: {}", serde_json::to_string(&schedule)?);
+            eprintln!(
+                "  again: cargo xtask sim --seed {seed} --workers {} --rounds {}",
+                shape.workers, shape.rounds
+            );
+        }
+        outcomes.push(outcome);
+        if broken && sim.fail_fast {
+            break;
+        }
+    }
+    let broken: Vec<u64> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.violations.is_empty())
+        .map(|outcome| outcome.seed)
+        .collect();
+    println!("{}", summary(&sim, &outcomes, &broken));
+    Ok(if broken.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn report(what: &str, outcome: &Outcome) {
+    eprintln!(
+        "seed {:>6} {what:<11} {:>3} kills {:>4} tries {:>4} again {:>4} acknowledged {:>3} statuses {:>3} MiB {:>6} ms  {}",
+        outcome.seed,
+        outcome.kills,
+        outcome.tries,
+        outcome.failed,
+        outcome.acknowledged,
+        outcome.statuses,
+        outcome.memory >> 20,
+        outcome.took_ms,
+        if outcome.violations.is_empty() { "ok" } else { "BROKEN" }
+    );
+    for violation in &outcome.violations {
+        eprintln!("  {violation}");
+    }
+    if let Some(files) = &outcome.files {
+        eprintln!("  files: {}", files.display());
+    }
+}
+
+fn summary(sim: &Sim, outcomes: &[Outcome], broken: &[u64]) -> serde_json::Value {
+    let sum = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>();
+    let mut recoveries: Vec<u64> = outcomes
+        .iter()
+        .flat_map(|outcome| outcome.recoveries_ms.clone())
+        .collect();
+    recoveries.sort_unstable();
+    let at =
+        |percent: usize| recoveries.get((recoveries.len() * percent / 100).min(recoveries.len().saturating_sub(1)));
+    json!({
+        "seed": sim.seed,
+        "seeds": sim.seeds,
+        "workers": sim.workers,
+        "rounds": sim.rounds,
+        "kills": sum(|outcome| outcome.kills),
+        "own_ends": sum(|outcome| outcome.own_ends),
+        "tries": sum(|outcome| outcome.tries),
+        "acknowledged": sum(|outcome| outcome.acknowledged),
+        "violations": sum(|outcome| outcome.violations.len()),
+        "broken_seeds": broken,
+        "memory_mib": outcomes.iter().map(|outcome| outcome.memory >> 20).max(),
+        "recovery_ms": {"p50": at(50), "p95": at(95), "max": recoveries.last()},
+    })
+}

@@ -1,0 +1,267 @@
+//! Everything around the aggregator: a fake API server with nodes, the objects that `sono run` makes, and who plays the
+//! controllers; and the files that would be mounted.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use serde_json::{Value, json};
+use sono_testkit::FakeApi;
+use sono_types::{UploadLimits, WorkerConfig, config::PluginSelection, constants, env};
+use tokio::{sync::watch, time::sleep};
+
+pub(crate) const NAMESPACE: &str = constants::DEFAULT_NAMESPACE;
+
+/// A plugin that is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plugin {
+    pub(crate) name: &'static str,
+    pub(crate) driver: &'static str,
+    pub(crate) order: i32,
+}
+
+/// What a world is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) nodes: Vec<String>,
+    pub(crate) plugins: Vec<Plugin>,
+    pub(crate) limits: UploadLimits,
+    /// Whether every node of a DaemonSet gets its pod; thousands of them only cost time.
+    pub(crate) pods: bool,
+}
+
+/// The environment of a plugin's worker container, secrets filled in, by the plugin's name.
+pub(crate) type Environments = BTreeMap<String, BTreeMap<String, String>>;
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) api: FakeApi,
+    folder: tempfile::TempDir,
+    pub(crate) address: Ipv4Addr,
+    plan: Plan,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("sono-sim-").tempdir()?;
+        let address = free_address()?;
+        let api = FakeApi::start();
+        let named = |name: &str| json!({"name": name, "namespace": NAMESPACE, "uid": "1-2-3"});
+        api.put(
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE},
+            "status": {"phase": "Active"}}),
+        );
+        api.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": named(constants::CONFIG_MAP)}));
+        let mut metadata = named(constants::AGGREGATOR_POD);
+        metadata["labels"] = json!({constants::COMPONENT_LABEL: "aggregator"});
+        api.put(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []},
+            "status": {"podIP": address.to_string(), "phase": "Running"}}),
+        );
+        for node in &plan.nodes {
+            api.put(json!({"apiVersion": "v1", "kind": "Node",
+                "metadata": {"name": node, "labels": {"kubernetes.io/os": "linux", "kubernetes.io/hostname": node}},
+                "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}));
+        }
+        let world = Self {
+            api,
+            folder,
+            address,
+            plan,
+        };
+        world.write_files()?;
+        Ok(world)
+    }
+
+    fn write_files(&self) -> anyhow::Result<()> {
+        self.api.write_kubeconfig(self.path());
+        let plugins = self.path().join("plugins.d");
+        fs_err::create_dir_all(&plugins)?;
+        fs_err::create_dir_all(self.volume())?;
+        for Plugin { name, driver, order } in &self.plan.plugins {
+            fs_err::write(
+                plugins.join(format!("{name}.yaml")),
+                format!(
+                    "sonobuoy-config:\n  driver: {driver}\n  plugin-name: {name}\n  order: {order}\nspec:\n  image: none\n  name: plugin\n"
+                ),
+            )?;
+        }
+        let mut config = sono_types::Config {
+            uuid: "run".to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            resources: Some(vec!["nodes".to_owned(), "configmaps".to_owned()]),
+            plugin_search_path: Some(vec![plugins.display().to_string()]),
+            plugins: Some(
+                self.plan
+                    .plugins
+                    .iter()
+                    .map(|plugin| PluginSelection {
+                        name: plugin.name.to_owned(),
+                    })
+                    .collect(),
+            ),
+            upload_limits: self.plan.limits.clone(),
+            ..sono_types::Config::default()
+        };
+        config.server.bind_address = self.address.to_string();
+        config.server.bind_port = constants::AGGREGATOR_PORT;
+        fs_err::write(self.path().join("config.json"), config.to_json())?;
+        Ok(())
+    }
+
+    /// Where everything of this world lies.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the aggregator sees as its own directory.
+    pub(crate) fn volume(&self) -> PathBuf {
+        self.path().join("volume")
+    }
+
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let config = self.path().join("config.json").display().to_string();
+        vec![
+            (env::SONOBUOY_CONFIG, config),
+            (env::SONOBUOY_ADVERTISE_IP, self.address.to_string()),
+        ]
+    }
+
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.path().join("kubeconfig")
+    }
+
+    /// Keeps the files, for whoever wants to know what happened.
+    pub(crate) fn keep(self) -> PathBuf {
+        let Self { folder, .. } = self;
+        folder.keep()
+    }
+
+    /// Plays kubelets and controllers: pods of DaemonSets appear, pods run. Tells what their workers' environment is.
+    /// Returns when all plugins have been seen.
+    pub(crate) async fn control(&self, environments: &watch::Sender<Environments>) -> anyhow::Result<()> {
+        while environments.borrow().len() < self.plan.plugins.len() {
+            for object in ["daemonsets", "pods"].iter().flat_map(|plural| self.api.all(plural)) {
+                let Some(plugin) = label(&object, constants::PLUGIN_LABEL) else {
+                    continue;
+                };
+                if environments.borrow().contains_key(&plugin) || object["metadata"]["labels"]["sono-sim"].is_string() {
+                    continue;
+                }
+                let template = object.pointer("/spec/template/spec").or_else(|| object.get("spec"));
+                let worker = template
+                    .and_then(|spec| spec.get("containers")?.as_array())
+                    .and_then(|containers| {
+                        containers
+                            .iter()
+                            .find(|container| container["name"] == constants::WORKER_CONTAINER)
+                    })
+                    .with_context(|| format!("plugin {plugin} has no worker"))?;
+                let variables = self.environment(worker)?;
+                self.run(&object);
+                environments.send_modify(|known| {
+                    known.insert(plugin.clone(), variables);
+                });
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// The pods of a DaemonSet appear; a pod runs.
+    fn run(&self, object: &Value) {
+        let status = json!({"phase": "Running", "startTime": "2026-11-23T00:00:00Z"});
+        if object["kind"] == "Pod" {
+            let mut pod = object.clone();
+            pod["status"] = status;
+            self.api.put(pod);
+            return;
+        }
+        let nodes = self.plan.nodes.iter().filter(|_| self.plan.pods);
+        for node in nodes {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let mut labels = object["spec"]["template"]["metadata"]["labels"].clone();
+            labels["sono-sim"] = "true".into();
+            self.api.put(json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": format!("{name}-{node}"), "namespace": NAMESPACE, "labels": labels},
+                "spec": {"nodeName": node, "containers": []}, "status": status}));
+        }
+    }
+
+    /// The container's environment, as the kubelet would make it.
+    fn environment(&self, container: &Value) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut variables = BTreeMap::new();
+        for variable in container["env"].as_array().into_iter().flatten() {
+            let name = variable["name"].as_str().unwrap_or_default();
+            let value = match variable.pointer("/valueFrom/secretKeyRef") {
+                None => variable["value"].as_str().unwrap_or_default().to_owned(),
+                Some(reference) => {
+                    let (secret, key) = (reference["name"].as_str(), reference["key"].as_str());
+                    let (secret, key) = secret.zip(key).context("a reference names a secret and a key")?;
+                    let secret = self
+                        .api
+                        .get("secrets", Some(NAMESPACE), secret)
+                        .with_context(|| format!("the secret {secret} is not there"))?;
+                    let encoded = secret["data"][key].as_str().context("the secret has the key")?;
+                    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded)?)?
+                }
+            };
+            variables.insert(name.to_owned(), value);
+        }
+        Ok(variables)
+    }
+}
+
+/// What a worker makes of its environment.
+pub(crate) fn worker_config(
+    environment: &BTreeMap<String, String>,
+    node: Option<&str>,
+) -> anyhow::Result<WorkerConfig> {
+    let mut variables = environment.clone();
+    if let Some(node) = node {
+        variables.insert(env::NODE_NAME.to_owned(), node.to_owned());
+    }
+    let (config, _) = WorkerConfig::from_env(&variables, node.is_some())?;
+    Ok(config)
+}
+
+/// A client as a worker has it.
+pub(crate) fn client(config: &WorkerConfig) -> anyhow::Result<reqwest::Client> {
+    let mut tls = sono_tls::client_config(&config.ca_cert, &config.client_cert, &config.client_key)?;
+    // Workers are processes of their own: none knows another's session.
+    tls.resumption = rustls::client::Resumption::disabled();
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_mins(2))
+        .build()?)
+}
+
+fn label(object: &Value, name: &str) -> Option<String> {
+    Some(object.get("metadata")?.get("labels")?.get(name)?.as_str()?.to_owned())
+}
+
+/// An address of its own for each run, so that the port is the usual one and free again after every kill.
+fn free_address() -> anyhow::Result<Ipv4Addr> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..1000 {
+        let number = std::process::id()
+            .wrapping_mul(251)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let [_, second, third, fourth] = number.to_be_bytes();
+        let address = Ipv4Addr::new(127, 1 | second, third, 1 | fourth);
+        if TcpListener::bind((address, constants::AGGREGATOR_PORT)).is_ok() {
+            return Ok(address);
+        }
+    }
+    anyhow::bail!("no loopback address has port {} free", constants::AGGREGATOR_PORT)
+}

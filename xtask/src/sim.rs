@@ -1,0 +1,60 @@
+//! `cargo xtask sim`: simulated workers and seeded faults against the real aggregator (`crates/sono-sim`).
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use crate::{command, repository, step::long_step};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Optimized programs, as they are shipped
+    #[arg(long)]
+    release: bool,
+    /// Passed on: --seed, --seeds, --workers, --rounds, --show, …; `-- --help` tells
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let programs = build(arguments.release)?;
+    // Its last line is for other programs: nothing of ours follows it.
+    let mut sim = command::new(programs.join("sono-sim"), ["sim", "--aggregator"]);
+    sim.arg(programs.join("sono-aggregator")).args(&arguments.arguments);
+    command::run_visibly(sim.current_dir(repository::root()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds aggregator and simulation; returns where they are.
+pub(crate) fn build(release: bool) -> anyhow::Result<PathBuf> {
+    let profile = if release { "release" } else { "dev" };
+    long_step(
+        "building aggregator and simulation",
+        "aggregator and simulation are built",
+        || {
+            let mut build = command::new(
+                command::cargo(),
+                [
+                    "build",
+                    "--quiet",
+                    "--locked",
+                    "--package",
+                    "sono-aggregator",
+                    "--package",
+                    "sono-sim",
+                ],
+            );
+            command::run_visibly(build.args(["--profile", profile]).current_dir(repository::root()))
+        },
+    )?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
+    Ok(target.join(if release {
+        Path::new("release")
+    } else {
+        Path::new("debug")
+    }))
+}
