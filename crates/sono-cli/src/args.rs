@@ -6,6 +6,7 @@ mod changes;
 mod cluster;
 mod common;
 mod delete;
+pub(crate) mod environment;
 pub(crate) mod flags_first;
 mod r#gen;
 mod gen_plugin;

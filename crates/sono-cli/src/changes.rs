@@ -18,6 +18,8 @@ use sono_types::{Config, Item, PluginName, constants, layout};
 use crate::{aggregator::text, args, error::CliError, output::Printer, settings::numbers};
 
 const SYSTEMD_LOGS: &str = "systemd-logs";
+/// File with the registries of the tests' images, where one registry is for all of them.
+const REGISTRIES: &str = "registries.yaml";
 /// Under this name flags mean the aggregator's own container.
 const AGGREGATOR: &str = "sonobuoy";
 
@@ -152,6 +154,14 @@ impl Resolved {
             ssh_key,
             docker_config,
         })
+    }
+
+    /// The tests find in this text where each group of their images is.
+    pub(crate) fn take_test_images_from(&mut self, groups: String) {
+        let path = format!("{}/{REGISTRIES}", constants::PLUGIN_CONFIG_DIR);
+        self.plugins.set(E2E, "KUBE_TEST_REPO_LIST", Some(path));
+        let files = self.plugins.files.entry(E2E.to_owned()).or_default();
+        files.insert(REGISTRIES.to_owned(), groups);
     }
 
     /// Changes the definitions. Flags that mean the Kubernetes tests change nothing where those are not run.

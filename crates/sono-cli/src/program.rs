@@ -2,13 +2,18 @@
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
+use sono_types::exit;
 
 use crate::{
-    args::{Arguments, Given, booleans, flags_first},
+    args::{Arguments, Given, booleans, environment, flags_first},
     commands, log,
     output::Printer,
 };
+
+/// The programs of the images, which read their arguments themselves: what runs in a cluster as `/sonobuoy aggregator`
+/// can be run by hand too.
+const IN_CLUSTER: [&str; 3] = ["aggregator", "splat", "worker"];
 
 /// Runs `sono` with these arguments, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -20,7 +25,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if called.is_some_and(|name| name == "kubectl-sono") {
         command = command.bin_name("kubectl sono");
     }
+    command = command.subcommands(IN_CLUSTER.map(|name| clap::Command::new(name).hide(true)));
     let arguments = flags_first::reorder(arguments, &command);
+    match arguments.get(1).and_then(|name| name.to_str()) {
+        Some("worker") => return sono_local::worker_program(arguments),
+        Some(name) if IN_CLUSTER.contains(&name) => return sono_local::aggregator_program(arguments),
+        _ => {}
+    }
+    command = environment::with_variables(command);
     let arguments = booleans::plain(arguments, &command);
     let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| {
         let given = Given::new(&command, &matches);
@@ -28,6 +40,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     let (Arguments { command, common }, given) = match parsed {
         Ok(parsed) => parsed,
+        // Whoever says nothing wants to know what can be said.
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let shown = printer.data(error.render().to_string().as_bytes());
+            return ExitCode::from(shown.map_or_else(|error| error.code(), |()| exit::SUCCESS));
+        }
         Err(error) => return printer.usage(&error),
     };
     if common.debug {

@@ -1,6 +1,7 @@
 //! What the arguments come to: defaults, then the configuration file, then flags.
 
 mod configuration;
+mod private;
 mod version;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use sono_types::{Config, constants};
 
 use crate::{aggregator::text, args, changes::Resolved, error::CliError, output::Printer, plugins};
 
+use private::Private;
 pub(crate) use version::{NO_VERSION, Version, numbers};
 
 impl From<&args::Cluster> for Connection {
@@ -69,6 +71,7 @@ impl Plan {
             plugins,
             namespace,
             timeout,
+            registry,
             sonobuoy_image,
             aggregator_image,
             worker_image,
@@ -98,9 +101,18 @@ impl Plan {
             .map(|file| configuration::read(file, printer))
             .transpose()?;
         let mut config = config.unwrap_or_default();
+        let registry = registry.map(Private::new);
+        let home = |image: &str| {
+            registry
+                .as_ref()
+                .map_or_else(|| image.to_owned(), |registry| registry.home(image))
+        };
         let aggregator_image = aggregator_image
             .or_else(|| sonobuoy_image.clone())
-            .unwrap_or_else(|| constants::AGGREGATOR_IMAGE.to_owned());
+            .unwrap_or_else(|| home(constants::AGGREGATOR_IMAGE));
+        if config.worker_image == constants::WORKER_IMAGE {
+            config.worker_image = home(constants::WORKER_IMAGE);
+        }
         set(&mut config.worker_image, worker_image.or(sonobuoy_image));
         set(&mut config.namespace, namespace);
         set(&mut config.server.timeout_seconds, timeout);
@@ -121,13 +133,17 @@ impl Plan {
             printer
                 .note("warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does");
         }
-        let changes = Resolved::new(changes, &mut config, printer)?;
+        let mut changes = Resolved::new(changes, &mut config, printer)?;
+        if let Some(registry) = &registry {
+            changes.take_test_images_from(registry.groups());
+        }
         let images = Images {
             host_check: aggregator_image.clone(),
             pull_policy: config.image_pull_policy.clone(),
             service_account: config.service_account_name.clone(),
             progress_port: config.progress_updates_port.clone(),
-            ..Images::default()
+            conformance: home(&Images::default().conformance),
+            systemd_logs: home(&Images::default().systemd_logs),
         };
         Ok(Self {
             config,

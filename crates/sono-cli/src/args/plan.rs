@@ -20,6 +20,10 @@ pub struct Plan {
     /// Seconds that each plugin may take; 0 means no limit [default: 21600]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
+    /// Registry, or repository in one, that images come from unless they are named: ours, those of the built-in plugins and
+    /// those of the tests, under the last part of their names, as `images push --custom-registry` puts them
+    #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"])]
+    pub registry: Option<String>,
     /// Image of both aggregator and worker
     #[arg(long, value_name = "IMAGE")]
     pub sonobuoy_image: Option<String>,

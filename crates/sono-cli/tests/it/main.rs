@@ -5,6 +5,7 @@ mod archives;
 mod bad_input;
 mod changes;
 mod cluster;
+mod environment;
 mod images;
 mod logs;
 mod manifests;

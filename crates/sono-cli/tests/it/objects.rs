@@ -384,3 +384,49 @@ fn what_means_nothing_to_gen_is_said() {
         )
     );
 }
+
+/// BUG 48: one flag moves all images.
+#[test]
+fn one_registry_is_for_all_images() {
+    let directory = tempfile::tempdir().unwrap();
+    let flags = [
+        "gen",
+        "--registry",
+        "r.example/k8s/",
+        "--kubernetes-version=v1.37.2",
+        "--plugin-image=systemd-logs:own:1",
+    ];
+    let said = sono(directory.path(), &flags);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let objects = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let images: Vec<&str> = said
+        .stdout
+        .lines()
+        .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("image: "))
+        .collect();
+    assert_eq!(
+        images,
+        ["r.example/k8s/conformance:v1.37.2", "own:1", "r.example/k8s/sono:dev"]
+    );
+    let stored = |name: &str, key: &str| -> Value {
+        let stored = objects
+            .iter()
+            .find(|object| object["metadata"]["name"] == name)
+            .unwrap();
+        sono_types::yaml::first_document(stored["data"][key].as_str().unwrap()).unwrap()
+    };
+    assert_eq!(
+        stored("sonobuoy-config-cm", "config.json")["WorkerImage"],
+        "r.example/k8s/sono-worker:dev"
+    );
+    let groups = stored("plugin-e2e-cm", "registries.yaml");
+    assert_eq!(
+        (&groups["promoterE2eRegistry"], &groups["invalidRegistry"]),
+        (&json!("r.example/k8s"), &json!("invalid.com/invalid"))
+    );
+    let plugin = plugin(&objects).to_string();
+    assert!(
+        plugin.contains(r#""name":"KUBE_TEST_REPO_LIST","value":"/tmp/sonobuoy/config/registries.yaml""#),
+        "{plugin}"
+    );
+}

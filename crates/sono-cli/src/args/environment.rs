@@ -1,0 +1,92 @@
+//! Variables that stand for flags: over what the configuration file says, under what the command line says.
+
+use std::ffi::OsStr;
+
+use clap::{Arg, Command};
+
+/// Flags with the variables that may stand for them, wherever a command has the flag. All take a value, and none of them
+/// excludes another.
+pub(crate) const VARIABLES: [(&str, &str); 27] = [
+    ("aggregator-image", "SONO_AGGREGATOR_IMAGE"),
+    ("aggregator-permissions", "SONO_AGGREGATOR_PERMISSIONS"),
+    ("config", "SONO_CONFIG"),
+    ("context", "SONO_CONTEXT"),
+    ("dns-namespace", "SONO_DNS_NAMESPACE"),
+    ("dns-pod-labels", "SONO_DNS_POD_LABELS"),
+    ("e2e-docker-config-file", "SONO_E2E_DOCKER_CONFIG_FILE"),
+    ("image-pull-policy", "SONO_IMAGE_PULL_POLICY"),
+    ("image-pull-secrets", "SONO_IMAGE_PULL_SECRETS"),
+    ("kube-conformance-image", "SONO_KUBE_CONFORMANCE_IMAGE"),
+    ("kubeconfig", "SONO_KUBECONFIG"),
+    ("kubernetes-version", "SONO_KUBERNETES_VERSION"),
+    ("level", "SONO_LEVEL"),
+    ("namespace", "SONO_NAMESPACE"),
+    ("namespace-psa-enforce-level", "SONO_NAMESPACE_PSA_ENFORCE_LEVEL"),
+    ("rbac", "SONO_RBAC"),
+    ("registry", "SONO_REGISTRY"),
+    ("security-context-mode", "SONO_SECURITY_CONTEXT_MODE"),
+    ("service-account-name", "SONO_SERVICE_ACCOUNT_NAME"),
+    ("skip-preflight", "SONO_SKIP_PREFLIGHT"),
+    ("sonobuoy-image", "SONO_SONOBUOY_IMAGE"),
+    ("ssh-key", "SONO_SSH_KEY"),
+    ("ssh-user", "SONO_SSH_USER"),
+    ("systemd-logs-image", "SONO_SYSTEMD_LOGS_IMAGE"),
+    ("timeout", "SONO_TIMEOUT"),
+    ("wait-output", "SONO_WAIT_OUTPUT"),
+    ("worker-image", "SONO_WORKER_IMAGE"),
+];
+
+/// Gives the flags of the command, and of those within, their variables. One that is set to nothing counts as not set.
+pub(crate) fn with_variables(command: Command) -> Command {
+    let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|value| value != OsStr::new(""));
+    let set: Vec<(&str, &str)> = VARIABLES.into_iter().filter(|(_, variable)| is_set(variable)).collect();
+    apply(command, &set)
+}
+
+fn apply(command: Command, set: &[(&'static str, &'static str)]) -> Command {
+    let argument = |argument: Arg| {
+        let variable = set.iter().find(|(flag, _)| argument.get_long() == Some(flag));
+        match variable {
+            Some((_, variable)) => argument.env(variable).hide_env(true),
+            None => argument,
+        }
+    };
+    command.mut_args(argument).mut_subcommands(|within| apply(within, set))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::args::Arguments;
+
+    #[test]
+    fn every_variable_stands_for_a_flag_with_a_value() {
+        fn all(command: &Command) -> Vec<&Arg> {
+            let within = command.get_subcommands().flat_map(all);
+            command.get_arguments().chain(within).collect()
+        }
+        let program = Arguments::command();
+        let flags = all(&program);
+        for (flag, variable) in VARIABLES {
+            let mut meant = flags.iter().filter(|known| known.get_long() == Some(flag)).peekable();
+            assert!(meant.peek().is_some(), "{flag} is no flag");
+            assert!(
+                meant.all(|known| known.get_action().takes_values()),
+                "{flag} takes no value"
+            );
+            assert_eq!(variable, format!("SONO_{}", flag.to_uppercase().replace('-', "_")));
+        }
+    }
+
+    /// The page is the one place where people look.
+    #[test]
+    fn every_variable_is_on_the_page() {
+        let page = include_str!("../../../../docs/configuration.md");
+        for (flag, variable) in VARIABLES {
+            let has = |line: &str| line.contains(&format!("`--{flag}`")) && line.contains(&format!("`{variable}`"));
+            assert!(page.lines().any(has), "{variable}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Variables that stand for flags, and commands of the images.
+
+use serde_json::Value;
+
+use crate::{Said, command, healthy, said, sono};
+
+/// The configuration over these variables and with these flags.
+fn config(variables: &[(&str, &str)], flags: &[&str]) -> Value {
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"{"Namespace": "of-file", "ImagePullPolicy": "Never", "Server": {"timeoutseconds": 1}}"#;
+    fs_err::write(directory.path().join("c.json"), text).unwrap();
+    let mut command = command(directory.path());
+    command
+        .envs(variables.iter().copied())
+        .args(["gen", "config"])
+        .args(flags);
+    let Said { code, stdout, stderr } = said(&command.output().unwrap());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn flags_count_over_variables_over_the_file() {
+    let variables = [
+        ("SONO_CONFIG", "c.json"),
+        ("SONO_NAMESPACE", "of-variable"),
+        ("SONO_TIMEOUT", "2"),
+        ("SONO_IMAGE_PULL_POLICY", ""),
+        ("SONO_LEVEL", "debug"),
+    ];
+    let shown = |flags: &[&str]| {
+        let config = config(&variables, flags);
+        let text = |key: &str| config[key].as_str().unwrap().to_owned();
+        (
+            text("Namespace"),
+            text("ImagePullPolicy"),
+            config["Server"]["timeoutseconds"].as_u64().unwrap(),
+        )
+    };
+    let of = |namespace: &str, policy: &str, timeout| (namespace.to_owned(), policy.to_owned(), timeout);
+    // One that is set to nothing is not set.
+    assert_eq!(shown(&[]), of("of-variable", "Never", 2));
+    assert_eq!(
+        shown(&["-n", "of-flag", "--image-pull-policy=always"]),
+        of("of-flag", "Always", 2)
+    );
+    let default = config(&[], &[]);
+    assert_eq!(default["Namespace"], "sonobuoy");
+}
+
+/// Variables are for all commands, and a command that one of them means nothing to does not mind it.
+#[test]
+fn variables_reach_commands_and_stay_out_of_the_way() {
+    let api = healthy();
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = api.write_kubeconfig(directory.path());
+    let run = |arguments: &[&str]| {
+        let mut command = command(directory.path());
+        command
+            .env("SONO_KUBECONFIG", &kubeconfig)
+            .env("SONO_NAMESPACE", "mine")
+            .env("SONO_RBAC", "disable")
+            .env("SONO_SKIP_PREFLIGHT", "dnscheck,versioncheck");
+        said(&command.args(arguments).output().unwrap())
+    };
+    assert_eq!(run(&["run"]).code, 0);
+    assert!(api.get("pods", Some("mine"), "sonobuoy").is_some());
+    assert_eq!(api.all("clusterroles"), Vec::<Value>::new());
+    assert_eq!(
+        run(&["delete"]).stderr,
+        "namespace `mine` goes, and all that is in it\n"
+    );
+    // Nothing was refused that was not asked for.
+    let help = run(&["run", "--local", "-p", "nowhere"]);
+    assert!(
+        help.stderr.starts_with("error: there is no plugin `nowhere`"),
+        "{}",
+        help.stderr
+    );
+}
+
+/// Scripts set it for Sonobuoy.
+#[test]
+fn what_is_shown_while_waiting_has_a_variable_of_old() {
+    let directory = tempfile::tempdir().unwrap();
+    let default = |value: &str| {
+        let mut command = command(directory.path());
+        let help = said(
+            &command
+                .env("SONOBUOY_WAIT_PROGRESS", value)
+                .args(["wait", "-h"])
+                .output()
+                .unwrap(),
+        );
+        help.stdout
+            .lines()
+            .find(|line| line.contains("--wait-output"))
+            .unwrap()
+            .to_owned()
+            + &help.stdout
+    };
+    assert!(default("false").contains("[default: silent]"));
+    assert!(default("true").contains("[default: progress]"));
+}
+
+/// BUG 45: what is no command is an error with one line that says so first; nothing at all shows the help.
+#[test]
+fn unknown_commands_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["bogus"][..],
+        &["plugin", "bogus"],
+        &["worker", "bogus"],
+        &["gen", "plugin", "bogus"],
+    ] {
+        let Said { code, stdout, stderr } = sono(directory.path(), arguments);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{arguments:?}");
+        assert!(
+            stderr.starts_with("error: unrecognized subcommand 'bogus'\n"),
+            "{stderr}"
+        );
+        assert!(stderr.lines().count() < 10, "{stderr}");
+    }
+    let Said { code, stdout, stderr } = sono(directory.path(), &[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("Usage: sono"), "{stdout}");
+}
+
+/// The commands of the images work here too (cli spec §18).
+#[test]
+fn what_runs_in_a_cluster_can_be_run_by_hand() {
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(directory.path().join("a.tar.gz"), "archive").unwrap();
+    let flags = ["splat", ".", "--file", "a.tar.gz", "--offset", "4"];
+    let said = sono(directory.path(), &flags);
+    assert_eq!((said.code, said.stdout.as_str()), (0, "ive"));
+    let worker = sono(
+        directory.path(),
+        &[
+            "--level=trace",
+            "worker",
+            "single-node",
+            "--sleep=-1",
+            "-v=6",
+            "--logtostderr",
+        ],
+    );
+    assert_eq!(worker.code, 1);
+    assert!(worker.stderr.contains("AggregatorURL not set"), "{}", worker.stderr);
+    let aggregator = sono(directory.path(), &["aggregator", "--kubeconfig", "nowhere"]);
+    assert_eq!(aggregator.code, 1);
+    assert!(aggregator.stderr.contains("config.json"), "{}", aggregator.stderr);
+}
