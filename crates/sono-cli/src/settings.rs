@@ -101,7 +101,7 @@ impl Plan {
             .map(|file| configuration::read(file, printer))
             .transpose()?;
         let mut config = config.unwrap_or_default();
-        let registry = registry.map(Private::new);
+        let registry = registry.as_deref().map(Private::new);
         let home = |image: &str| {
             registry
                 .as_ref()

@@ -14,6 +14,12 @@ use crate::{
 /// Label of a namespace that was made for a run, and may go with it: `delete` removes no other.
 pub const CREATED_BY: (&str, &str) = ("app.kubernetes.io/created-by", "sono");
 
+/// Labels and taints of control plane nodes, of today and before Kubernetes 1.24.
+const CONTROL_PLANE: [&str; 2] = [
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+];
+
 /// What a run is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct RunObjects<'a> {
@@ -119,8 +125,10 @@ fn stored(config: &Config, name: &str, data: &BTreeMap<String, String>) -> Value
 fn aggregator(run: &RunObjects<'_>) -> Value {
     let config = run.config;
     let mut tolerations = vec![json!({ "key": "kubernetes.io/e2e-evict-taint-key", "operator": "Exists" })];
+    tolerations.extend(CONTROL_PLANE.map(|key| json!({ "key": key, "operator": "Exists", "effect": "NoSchedule" })));
     tolerations.extend(config.aggregator_tolerations.iter().map(toleration));
     let mut spec = json!({
+        "affinity": { "nodeAffinity": elsewhere_if_possible() },
         "containers": [aggregator_container(run)],
         "restartPolicy": "Never",
         "serviceAccountName": config.service_account_name,
@@ -158,6 +166,15 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
         },
         "spec": spec,
     })
+}
+
+/// Nodes of the control plane are there for clusters that have no others.
+fn elsewhere_if_possible() -> Value {
+    let expressions = CONTROL_PLANE.map(|key| json!({ "key": key, "operator": "DoesNotExist" }));
+    json!({ "preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 100,
+        "preference": { "matchExpressions": expressions },
+    }] })
 }
 
 fn aggregator_container(run: &RunObjects<'_>) -> Value {

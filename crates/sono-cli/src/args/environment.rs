@@ -80,6 +80,50 @@ mod tests {
         }
     }
 
+    /// BUG 56: the page names every key of the configuration file, and no other.
+    #[test]
+    fn every_key_is_on_the_page_and_no_other() {
+        let page = include_str!("../../../../docs/configuration.md");
+        let spans = |line: &str| -> Vec<String> { line.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect() };
+        let mut keys = std::collections::BTreeSet::new();
+        for line in page.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = line.split('|').collect();
+            // Flag, variable, key, …; or key, default, …; or variable, ….
+            let named = match cells.len() {
+                7 => spans(cells[3]),
+                5 => spans(cells[1]),
+                _ => continue,
+            };
+            let mut above = String::new();
+            for key in named {
+                let key = match key.strip_prefix('.') {
+                    Some(key) => format!("{above}.{key}"),
+                    None => key,
+                };
+                above = key
+                    .rsplit_once('.')
+                    .map(|(above, _)| above.to_owned())
+                    .unwrap_or_default();
+                keys.insert(key);
+            }
+        }
+        for key in &keys {
+            let config = key
+                .rsplit('.')
+                .fold("0".to_owned(), |value, part| format!("{{\"{part}\":{value}}}"));
+            assert_eq!(sono_types::Config::unknown_keys(&config), [], "{key} is no key");
+        }
+        let known = sono_types::Config::unknown_keys("{\"?\":0}")[0].1;
+        let missing = |key: &&&str| {
+            !keys
+                .iter()
+                .any(|named| named == **key || named.starts_with(&format!("{key}.")))
+        };
+        // The aggregator writes it.
+        let missing: Vec<&&str> = known.iter().filter(missing).filter(|key| **key != "Version").collect();
+        assert_eq!(missing, Vec::<&&str>::new());
+    }
+
     /// The page is the one place where people look.
     #[test]
     fn every_variable_is_on_the_page() {

@@ -14,7 +14,7 @@ pub(super) struct Private {
 }
 
 impl Private {
-    pub(super) fn new(registry: String) -> Self {
+    pub(super) fn new(registry: &str) -> Self {
         let registry = registry.trim_end_matches('/').to_owned();
         Self { registry }
     }

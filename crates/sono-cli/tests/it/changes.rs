@@ -55,6 +55,23 @@ fn the_mode_chooses_the_tests() {
     assert_eq!(variables, [Some("a|b".to_owned()), Some("c".to_owned())]);
 }
 
+/// BUG 59: how many tests run at once is a flag that the help shows.
+#[test]
+fn tests_side_by_side() {
+    let parallel = |flags: &[&str]| variable(&definition(flags, "e2e"), "E2E_PARALLEL").unwrap();
+    assert_eq!(parallel(&["--e2e-parallel", "4"]), "4");
+    assert_eq!(
+        parallel(&["--mode", "conformance-lite", "--e2e-parallel=false"]),
+        "false"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    assert!(
+        sono(directory.path(), &["run", "--help"])
+            .stdout
+            .contains("--e2e-parallel <VALUE>")
+    );
+}
+
 #[test]
 fn images_and_variables() {
     let flags = [

@@ -99,6 +99,8 @@ fn objects_come_in_the_order_they_need_each_other() {
     );
 }
 
+/// BUG 22: it runs on a control plane where there is nothing else. BUG 55: it has requests, a probe, and security settings
+/// that the level `restricted` admits.
 #[test]
 fn the_aggregator_has_all_it_needs() {
     let config = Config {
@@ -131,6 +133,13 @@ fn the_aggregator_has_all_it_needs() {
                 "annotations": { "cluster-autoscaler.kubernetes.io/safe-to-evict": "true", "mine": "yes" },
             },
             "spec": {
+                "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+                    "weight": 100,
+                    "preference": { "matchExpressions": [
+                        { "key": "node-role.kubernetes.io/control-plane", "operator": "DoesNotExist" },
+                        { "key": "node-role.kubernetes.io/master", "operator": "DoesNotExist" },
+                    ] },
+                }] } },
                 "containers": [{
                     "name": "kube-sonobuoy",
                     "image": "aggregator:1",
@@ -165,6 +174,8 @@ fn the_aggregator_has_all_it_needs() {
                 "terminationGracePeriodSeconds": 10,
                 "tolerations": [
                     { "key": "kubernetes.io/e2e-evict-taint-key", "operator": "Exists" },
+                    { "key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule" },
+                    { "key": "node-role.kubernetes.io/master", "operator": "Exists", "effect": "NoSchedule" },
                     { "key": "5", "tolerationSeconds": 30 },
                 ],
                 "volumes": [
@@ -175,6 +186,21 @@ fn the_aggregator_has_all_it_needs() {
             },
         })
     );
+}
+
+/// BUG 54: the Service leads to the port that the aggregator listens on.
+#[test]
+fn the_service_leads_to_the_configured_port() {
+    let mut config = Config::default();
+    config.server.bind_port = 9443;
+    let objects = render(&config, true, "info");
+    let find = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    assert_eq!(
+        find("Service")["spec"]["ports"],
+        json!([{ "port": 8080, "protocol": "TCP", "targetPort": 9443 }])
+    );
+    let probe = &find("Pod")["spec"]["containers"][0]["readinessProbe"];
+    assert_eq!(probe["tcpSocket"], json!({ "port": 9443 }));
 }
 
 #[test]

@@ -24,6 +24,19 @@ const DEVIATIONS: &[Deviation] = &[
         let annotations = json!({ "cluster-autoscaler.kubernetes.io/safe-to-evict": "false" });
         removes(objects, "Pod", "/metadata", "annotations", &annotations)
     }),
+    ("the aggregator runs on control planes if it must", |objects| {
+        let spec = object(objects, "Pod").get_mut("spec").unwrap();
+        let has_affinity = spec.as_object_mut().unwrap().remove("affinity").is_some();
+        let tolerations = spec["tolerations"].as_array_mut().unwrap();
+        let before = tolerations.len();
+        tolerations.retain(|toleration| {
+            !toleration["key"]
+                .as_str()
+                .unwrap()
+                .starts_with("node-role.kubernetes.io/")
+        });
+        has_affinity && tolerations.len() == before - 2
+    }),
     ("the aggregator ends at SIGTERM", |objects| {
         removes(objects, "Pod", "/spec", "terminationGracePeriodSeconds", &json!(10))
     }),
