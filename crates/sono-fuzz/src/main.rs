@@ -1,11 +1,16 @@
 //! Runs the targets: started by `cargo xtask fuzz`.
 #![expect(clippy::print_stdout, reason = "its report is what it is for")]
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use sono_fuzz::{TARGETS, Target, fuzz, run_input};
+use sono_fuzz::{Ended, Keeper, TARGETS, Target, fuzz, run_input, supervise};
 
 #[derive(Parser)]
 #[command(
@@ -28,52 +33,106 @@ struct Arguments {
     /// Where failing inputs are written
     #[arg(long, value_name = "DIRECTORY", default_value = "target/fuzz")]
     failures: PathBuf,
+    /// Where the input that is being tried is kept, by the process that tries them
+    #[arg(long, value_name = "FILE", hide = true)]
+    running: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let targets = chosen(&arguments.target)?;
-    if let Some(path) = &arguments.input {
-        let [target] = targets.as_slice() else {
-            bail!("--input needs exactly one --target");
-        };
-        let input = fs_err::read(path)?;
-        return Ok(match run_input(target, &input) {
-            Ok(()) => {
-                println!("{}: nothing wrong with {}", target.name, path.display());
-                ExitCode::SUCCESS
-            }
-            Err(message) => {
-                println!("{}: {message}", target.name);
-                ExitCode::FAILURE
-            }
-        });
+    if let Some(path) = &arguments.input
+        && targets.len() != 1
+    {
+        bail!(
+            "--input needs exactly one --target, to be tried with {}",
+            path.display()
+        );
     }
     let mut failed = false;
     for target in targets {
-        let report = fuzz(target, arguments.seed, Duration::from_secs(arguments.seconds));
-        println!(
-            "{:<20} {:>9} executions  seed {}  slowest {} ms  {}",
-            target.name,
-            report.executions,
-            arguments.seed,
-            report.slowest.as_millis(),
-            if report.failure.is_some() { "FAILED" } else { "ok" }
-        );
-        if let Some(failure) = report.failure {
-            failed = true;
-            fs_err::create_dir_all(&arguments.failures)?;
-            let path = arguments.failures.join(format!("{}-{}", target.name, arguments.seed));
-            fs_err::write(&path, &failure.input).context("keep the failing input")?;
-            println!("  {}", failure.message);
-            println!(
-                "  again: cargo xtask fuzz --target {} --input {}",
-                target.name,
-                path.display()
-            );
-        }
+        failed |= match &arguments.running {
+            Some(running) => !run(&arguments, target, running)?,
+            None => !watch(&arguments, target)?,
+        };
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Tries one target in a process of its own; whether it held.
+fn watch(arguments: &Arguments, target: &Target) -> anyhow::Result<bool> {
+    let failing = failing(arguments, target);
+    let running = failing.with_extension("running");
+    let mut command = Command::new(env::current_exe()?);
+    command
+        .args(["--target", target.name, "--seconds", &arguments.seconds.to_string()])
+        .args(["--seed", &arguments.seed.to_string(), "--failures"])
+        .arg(&arguments.failures)
+        .arg("--running")
+        .arg(&running);
+    if let Some(input) = &arguments.input {
+        command.arg("--input").arg(input);
+    }
+    Ok(match supervise(&mut command, &running, &failing)? {
+        Ended::Told(code) => code == 0,
+        Ended::Killed { how, input } => {
+            println!("{:<20} FAILED: an input ended the process ({how})", target.name);
+            again(target, &input);
+            false
+        }
+    })
+}
+
+/// Tries one target in this process; whether it held.
+fn run(arguments: &Arguments, target: &'static Target, running: &Path) -> anyhow::Result<bool> {
+    let mut keeper = Keeper::new(running)?;
+    if let Some(path) = &arguments.input {
+        let input = fs_err::read(path)?;
+        keeper.keep(&input)?;
+        return Ok(match run_input(target, &input) {
+            Ok(()) => {
+                println!("{}: nothing wrong with {}", target.name, path.display());
+                true
+            }
+            Err(message) => {
+                println!("{}: {message}", target.name);
+                false
+            }
+        });
+    }
+    let mut unkept = None;
+    let keep = |input: &[u8]| unkept = unkept.take().or(keeper.keep(input).err());
+    let report = fuzz(target, arguments.seed, Duration::from_secs(arguments.seconds), keep);
+    if let Some(error) = unkept {
+        return Err(error).context("keep the input that is tried");
+    }
+    println!(
+        "{:<20} {:>9} executions  seed {}  slowest {} ms  {}",
+        target.name,
+        report.executions,
+        arguments.seed,
+        report.slowest.as_millis(),
+        if report.failure.is_some() { "FAILED" } else { "ok" }
+    );
+    let Some(failure) = report.failure else { return Ok(true) };
+    let path = failing(arguments, target);
+    fs_err::write(&path, &failure.input).context("keep the failing input")?;
+    println!("  {}", failure.message);
+    again(target, &path);
+    Ok(false)
+}
+
+/// Where a failing input of this session is written.
+fn failing(arguments: &Arguments, target: &Target) -> PathBuf {
+    arguments.failures.join(format!("{}-{}", target.name, arguments.seed))
+}
+
+fn again(target: &Target, input: &Path) {
+    println!(
+        "  again: cargo xtask fuzz --target {} --input {}",
+        target.name,
+        input.display()
+    );
 }
 
 fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Target>> {

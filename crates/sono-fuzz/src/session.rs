@@ -33,8 +33,9 @@ pub struct Failure {
 }
 
 /// Tries the target's seeds, then mutations of them in the order that `seed` gives, until the time is over or one fails.
-/// A hang leaves its thread behind: the caller is expected to end soon after.
-pub fn fuzz(target: &'static Target, seed: u64, limit: Duration) -> Report {
+/// A hang leaves its thread behind: the caller is expected to end soon after. `before` is given each input before it is
+/// tried.
+pub fn fuzz(target: &'static Target, seed: u64, limit: Duration, mut before: impl FnMut(&[u8])) -> Report {
     let (inputs, todo) = mpsc::channel::<Vec<u8>>();
     let (answers, done) = mpsc::channel();
     thread::spawn(move || {
@@ -66,6 +67,7 @@ pub fn fuzz(target: &'static Target, seed: u64, limit: Duration) -> Report {
                 message,
             })
         };
+        before(&input);
         if inputs.send(input.clone()).is_err() {
             report.failure = failed("the thread that runs inputs has gone".to_owned());
             return report;
@@ -110,9 +112,11 @@ mod tests {
 
     #[test]
     fn what_panics_is_found_and_can_be_tried_again() {
-        let report = fuzz(&FRAGILE, 1, Duration::from_mins(1));
+        let mut seen = Vec::new();
+        let report = fuzz(&FRAGILE, 1, Duration::from_mins(1), |input| seen = input.to_vec());
         let failure = report.failure.unwrap();
         assert_eq!(failure.message, "an exclamation mark");
+        assert_eq!(seen, failure.input, "it was shown before it was tried");
         assert_eq!(run_input(&FRAGILE, &failure.input), Err(failure.message));
         assert_eq!(run_input(&FRAGILE, b"quiet"), Ok(()));
         assert!(report.executions > 1, "the seeds come first");

@@ -115,7 +115,11 @@ fn is_tolerated(taint: &Value, pod_spec: &Value) -> bool {
 
 fn matches_selectors(pod_spec: &Value, node: &NodeFacts) -> bool {
     let selector = pod_spec.get("nodeSelector").and_then(Value::as_object);
-    let labelled = |(label, value): (&String, &Value)| node.labels.get(label).map(String::as_str) == value.as_str();
+    // A value that is null is the empty text, as the API server stores it.
+    let labelled = |(label, value): (&String, &Value)| {
+        let own = node.labels.get(label);
+        own.is_some_and(|own| own == value.as_str().unwrap_or_default())
+    };
     let required = pod_spec.pointer("/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
     selector.is_none_or(|selector| selector.iter().all(labelled))
         && required
@@ -154,5 +158,7 @@ fn holds<'a>(requirement: &Value, value_of: impl Fn(&str) -> Option<&'a str>) ->
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

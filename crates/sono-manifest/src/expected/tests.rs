@@ -40,6 +40,7 @@ fn nodes_are_selected_as_kubernetes_does() {
         (Value::Null, "n1 n2 n3 n4"),
         (json!({}), "n1 n2 n3 n4"),
         (json!({ "nodeSelector": null, "affinity": null }), "n1 n2 n3 n4"),
+        (json!({ "nodeSelector": { "foo": null } }), ""),
         (one(require("Exists", &[])), "n2 n3 n4"),
         (one(require("DoesNotExist", &[])), "n1"),
         (one(require("In", &["bar", "baz"])), "n2 n3"),

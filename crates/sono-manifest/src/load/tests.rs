@@ -206,3 +206,44 @@ fn two_plugins_of_one_name_are_refused() {
         ["c.yaml   plugin names must be unique, got duplicated plugin name 'e2e' (also in a.yaml)"]
     );
 }
+
+/// Core spec §1.2: scalars are those of YAML 1.1, as Kubernetes' tools read them.
+#[test]
+fn scalars_are_read_as_kubernetes_tools_read_them() {
+    let read = |key: &str, value: &str| {
+        let text = format!("sonobuoy-config: {{driver: Job, plugin-name: p, {key}: {value}}}\nspec: {{name: c}}\n");
+        load("p.yaml", &text).0
+    };
+    for word in ["true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"] {
+        assert_eq!(
+            read("skip-cleanup", word).map(|read| read.skip_cleanup),
+            Some(true),
+            "{word}"
+        );
+    }
+    for word in ["false", "no", "No", "NO", "off", "Off", "OFF", "n", "N"] {
+        assert_eq!(
+            read("skip-cleanup", word).map(|read| read.skip_cleanup),
+            Some(false),
+            "{word}"
+        );
+    }
+    assert_eq!(read("skip-cleanup", "'true'"), None, "a text");
+    for (number, value) in [
+        ("10", 10),
+        ("010", 8),
+        ("0o10", 8),
+        ("0x10", 16),
+        ("0b10", 2),
+        ("1_000", 1000),
+        ("-1", -1),
+    ] {
+        assert_eq!(read("order", number).map(|read| read.order), Some(value), "{number}");
+    }
+    for text in ["12:30", "2001-01-01", "1.2.3", "~user"] {
+        assert_eq!(
+            read("description", text).map(|read| read.description).as_deref(),
+            Some(text)
+        );
+    }
+}
