@@ -101,7 +101,7 @@ fn run(arguments: &Arguments, target: &'static Target, running: &Path) -> anyhow
         });
     }
     let mut unkept = None;
-    let keep = |input: &[u8]| unkept = unkept.take().or(keeper.keep(input).err());
+    let keep = |input: &[u8]| unkept = unkept.take().or_else(|| keeper.keep(input).err());
     let report = fuzz(target, arguments.seed, Duration::from_secs(arguments.seconds), keep);
     if let Some(error) = unkept {
         return Err(error).context("keep the input that is tried");
