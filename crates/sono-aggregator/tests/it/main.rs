@@ -10,6 +10,7 @@ mod raw;
 mod refusals;
 mod site;
 mod taken_up;
+mod throughput;
 mod wire;
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};
