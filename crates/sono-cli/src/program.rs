@@ -45,7 +45,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let shown = printer.data(error.render().to_string().as_bytes());
             return ExitCode::from(shown.map_or_else(|error| error.code(), |()| exit::SUCCESS));
         }
-        Err(error) => return printer.usage(&error),
+        Err(error) => {
+            let code = printer.usage(&error);
+            if let Some((flag, variable)) = environment::blamed(&error) {
+                printer.note(&format!(
+                    "note: --{flag} may have its value from the variable {variable}"
+                ));
+            }
+            return code;
+        }
     };
     if common.debug {
         printer.note("warning: --debug has no effect any more: --level debug says more");

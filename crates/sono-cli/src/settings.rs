@@ -1,6 +1,7 @@
 //! What the arguments come to: defaults, then the configuration file, then flags.
 
 mod configuration;
+mod latest;
 mod private;
 mod version;
 
@@ -9,10 +10,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection};
 use sono_manifest::{Definition, Images, Preparation, RunObjects, default_pod_spec, prepare, run_objects};
-use sono_types::{Config, constants};
+use sono_types::{Config, constants, env};
 
 use crate::{aggregator::text, args, changes::Resolved, error::CliError, output::Printer, plugins};
 
+pub(crate) use latest::latest;
 use private::Private;
 pub(crate) use version::{NO_VERSION, Version, numbers};
 
@@ -137,12 +139,19 @@ impl Plan {
         if let Some(registry) = &registry {
             changes.take_test_images_from(registry.groups());
         }
+        let kubernetes_version = kubernetes_version
+            .as_deref()
+            .map_or(Ok(Version::Cluster), version::wanted)?;
+        let conformance = match kubernetes_version {
+            Version::Latest => format!("{}:${}", latest::CONFORMANCE, env::SONOBUOY_K8S_VERSION),
+            _ => Images::default().conformance,
+        };
         let images = Images {
             host_check: aggregator_image.clone(),
             pull_policy: config.image_pull_policy.clone(),
             service_account: config.service_account_name.clone(),
             progress_port: config.progress_updates_port.clone(),
-            conformance: home(&Images::default().conformance),
+            conformance: home(&conformance),
             systemd_logs: home(&Images::default().systemd_logs),
         };
         Ok(Self {
@@ -150,9 +159,7 @@ impl Plan {
             aggregator_image,
             plugins,
             images,
-            kubernetes_version: kubernetes_version
-                .as_deref()
-                .map_or(Ok(Version::Cluster), version::wanted)?,
+            kubernetes_version,
             rbac: rbac.map(|mode| match mode.to_lowercase().as_str() {
                 "enable" => Rbac::Enable,
                 "disable" => Rbac::Disable,

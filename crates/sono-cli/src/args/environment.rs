@@ -1,8 +1,9 @@
 //! Variables that stand for flags: over what the configuration file says, under what the command line says.
 
-use std::ffi::OsStr;
-
-use clap::{Arg, Command};
+use clap::{
+    Arg, Command,
+    error::{ContextKind, ContextValue},
+};
 
 /// Flags with the variables that may stand for them, wherever a command has the flag. All take a value, and none of them
 /// excludes another.
@@ -38,9 +39,19 @@ pub(crate) const VARIABLES: [(&str, &str); 27] = [
 
 /// Gives the flags of the command, and of those within, their variables. One that is set to nothing counts as not set.
 pub(crate) fn with_variables(command: Command) -> Command {
-    let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|value| value != OsStr::new(""));
+    let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
     let set: Vec<(&str, &str)> = VARIABLES.into_iter().filter(|(_, variable)| is_set(variable)).collect();
     apply(command, &set)
+}
+
+/// The flag whose value was refused, if its variable is set.
+pub(crate) fn blamed(error: &clap::Error) -> Option<(&'static str, &'static str)> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let flag = argument.strip_prefix("--")?.split(' ').next()?;
+    let known = VARIABLES.into_iter().find(|(known, _)| *known == flag);
+    known.filter(|(_, variable)| std::env::var_os(variable).is_some_and(|value| !value.is_empty()))
 }
 
 fn apply(command: Command, set: &[(&'static str, &'static str)]) -> Command {

@@ -43,7 +43,7 @@ pub struct Plan {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Version that plugins are told, and that $SONOBUOY_K8S_VERSION in their images stands for; `auto` is the cluster's,
-    /// `ignore` too, or none where it cannot be had [default: auto]
+    /// `ignore` too, or none where it cannot be had, `latest` that of Kubernetes' newest build [default: auto]
     #[arg(long, value_name = "VERSION", alias = "kube-conformance-image-version")]
     pub kubernetes_version: Option<String>,
     /// Write the podSpec that they get into the definitions of plugins that have none

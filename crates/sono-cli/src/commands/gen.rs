@@ -16,7 +16,7 @@ use crate::{
     error::CliError,
     manifest,
     output::Printer,
-    settings::{IN_CLUSTER, NO_VERSION, Plan, Version, connect},
+    settings::{IN_CLUSTER, NO_VERSION, Plan, Version, connect, latest},
 };
 
 /// Flags of `run` that say nothing about what is created.
@@ -115,6 +115,7 @@ async fn version(
     let is_named = cluster.kubeconfig.is_some() || cluster.context.is_some();
     match (&plan.kubernetes_version, wants_version) {
         (Version::Given(version), _) => Ok(version.clone()),
+        (Version::Latest, _) => latest().await,
         (Version::ClusterOrNone, wants_version) => {
             let asked = tokio::time::timeout(PATIENCE, cluster_version(cluster)).await;
             if let Ok(Ok(version)) = asked {

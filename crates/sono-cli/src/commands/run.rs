@@ -19,7 +19,7 @@ use crate::{
     error::CliError,
     manifest::{self, Manifest},
     output::Printer,
-    settings::{IN_CLUSTER, Plan, Version, again, connect},
+    settings::{IN_CLUSTER, Plan, Version, again, connect, latest},
 };
 
 /// Flags that count with `--file` too.
@@ -143,6 +143,7 @@ async fn from_plan(
     })?;
     let version = match &plan.kubernetes_version {
         Version::Given(version) => version.clone(),
+        Version::Latest => latest().await?,
         Version::Cluster | Version::ClusterOrNone => image_version(text(&server, "/gitVersion")),
     };
     if plan.config.uuid.is_empty() {

@@ -9,6 +9,8 @@ pub(crate) enum Version {
     Cluster,
     /// The cluster's own, or none where there is no cluster.
     ClusterOrNone,
+    /// The newest that Kubernetes' own builds have.
+    Latest,
     /// This one.
     Given(String),
 }
@@ -21,15 +23,12 @@ pub(super) fn wanted(given: &str) -> Result<Version, CliError> {
     match given {
         "auto" => return Ok(Version::Cluster),
         NO_VERSION => return Ok(Version::ClusterOrNone),
-        "latest" => {
-            return Err(CliError::new("--kubernetes-version latest is not supported")
-                .hint("say which version: --kubernetes-version v1.37.2"));
-        }
+        "latest" => return Ok(Version::Latest),
         _ => {}
     }
     let refused = || {
         CliError::new(format!("`{given}` is no version of Kubernetes"))
-            .hint("such as v1.37.2; or auto, which is the cluster's, or ignore, which is none")
+            .hint("such as v1.37.2; or auto, which is the cluster's, ignore, which is none where there is no cluster, or latest")
     };
     let rest = given.strip_prefix('v').ok_or_else(refused)?;
     let end = rest.find(['-', '+']).unwrap_or(rest.len());
@@ -60,6 +59,7 @@ mod tests {
     fn versions_have_three_numbers() {
         assert_eq!(wanted("auto"), Ok(Version::Cluster));
         assert_eq!(wanted("ignore"), Ok(Version::ClusterOrNone));
+        assert_eq!(wanted("latest"), Ok(Version::Latest));
         for (given, expected) in [
             ("v1.13", "v1.13.0"),
             ("v1", "v1.0.0"),
@@ -67,7 +67,7 @@ mod tests {
         ] {
             assert_eq!(wanted(given), Ok(Version::Given(expected.to_owned())), "{given}");
         }
-        for given in ["1.30", "", "v", "v1.11+", "v1.2.3.4", "v1.x", "latest"] {
+        for given in ["1.30", "", "v", "v1.11+", "v1.2.3.4", "v1.x"] {
             assert!(wanted(given).is_err(), "{given}");
         }
     }

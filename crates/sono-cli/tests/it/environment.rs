@@ -151,3 +151,44 @@ fn what_runs_in_a_cluster_can_be_run_by_hand() {
     assert_eq!(aggregator.code, 1);
     assert!(aggregator.stderr.contains("config.json"), "{}", aggregator.stderr);
 }
+
+/// A value that is refused may come from where nobody looks.
+#[test]
+fn a_variable_with_a_wrong_value_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = command(directory.path());
+    let said = said(&command.env("SONO_RBAC", "maybe").arg("run").output().unwrap());
+    let mut lines = said.stderr.lines();
+    assert_eq!(
+        (said.code, lines.next(), lines.next_back()),
+        (
+            1,
+            Some("error: invalid value 'maybe' for '--rbac <MODE>'"),
+            Some("note: --rbac may have its value from the variable SONO_RBAC")
+        )
+    );
+}
+
+/// The proxy leads nowhere, so nothing leaves this machine.
+#[test]
+fn the_latest_version_is_looked_up() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = command(directory.path());
+    command
+        .env("HTTPS_PROXY", proxy)
+        .args(["gen", "-p", "e2e", "--kubernetes-version=latest"]);
+    let said = said(&command.output().unwrap());
+    let lines: Vec<&str> = said.stderr.lines().collect();
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    assert_eq!(
+        lines[..2],
+        [
+            "error: the latest version of Kubernetes cannot be had",
+            "  https://storage.googleapis.com/k8s-release-dev/ci/latest.txt"
+        ]
+    );
+    assert_eq!(lines.last(), Some(&"  hint:  say which: --kubernetes-version v1.37.2"));
+}

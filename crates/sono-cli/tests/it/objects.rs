@@ -114,7 +114,7 @@ fn versions_are_checked_before_anything_is_printed() {
     assert_eq!(
         of("1.30"),
         failure(
-            "error: `1.30` is no version of Kubernetes\n  hint:  such as v1.37.2; or auto, which is the cluster's, or ignore, which is none\n"
+            "error: `1.30` is no version of Kubernetes\n  hint:  such as v1.37.2; or auto, which is the cluster's, ignore, which is none where there is no cluster, or latest\n"
         )
     );
     assert!(
