@@ -224,7 +224,9 @@ fn results_that_are_not_ready() {
     let api = with_aggregator(Some(&running()), "Running");
     assert_eq!(
         with_cluster(&api, &["retrieve"]),
-        failure("error: Results not ready yet. Check `sono status` for status.\n  hint:  sono wait waits for them\n")
+        failure(
+            "error: Results not ready yet. Check `sono status` for status.\n  hint:  sono wait waits for them; sono retrieve --partial fetches what is there\n"
+        )
     );
 }
 
