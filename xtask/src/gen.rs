@@ -1,12 +1,16 @@
 //! `cargo xtask gen`: files of the repository that are made from something else.
 
-use std::process::ExitCode;
+mod documents;
+mod krew;
 
-use anyhow::Context;
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use self::documents::Document;
 use crate::{
     cluster::{self, KubernetesVersion},
     command, repository, say,
@@ -16,12 +20,28 @@ const SUITE_IMAGES: &str = "crates/sono-images/data/suite-images.json";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// What to make; without it all that takes only seconds
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+    /// Write nothing, and fail where something is not current
+    #[arg(long, global = true)]
+    check: bool,
 }
 
 #[derive(Subcommand)]
 enum What {
+    /// All commands and flags: docs/reference.md
+    Reference,
+    /// The JSON Schema of plugin definitions: deploy/plugin.schema.json
+    PluginSchema,
+    /// The manifest for krew: deploy/krew/sono.yaml
+    Krew,
+    /// Manual pages, which are no part of the repository
+    Man {
+        /// Where they go
+        #[arg(long, value_name = "DIRECTORY", default_value = "target/man")]
+        out: PathBuf,
+    },
     /// The images that the Kubernetes suite uses, asked from the suite itself (builds it, minutes when cold, needs Go)
     SuiteImages {
         /// Version of Kubernetes; its minor version's list is replaced
@@ -48,7 +68,22 @@ struct Image {
 const REPOSITORY: &str = "mapped.example/repository";
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let What::SuiteImages { kubernetes } = &arguments.what;
+    let Arguments { what, check } = arguments;
+    match what {
+        None => documents::write(&Document::ALL, *check)?,
+        Some(What::Reference) => documents::write(&[Document::Reference], *check)?,
+        Some(What::PluginSchema) => documents::write(&[Document::PluginSchema], *check)?,
+        Some(What::Krew) => documents::write(&[Document::Krew], *check)?,
+        Some(What::Man { .. } | What::SuiteImages { .. }) if *check => {
+            bail!("there is nothing to compare with: no --check here")
+        }
+        Some(What::Man { out }) => documents::manual(out)?,
+        Some(What::SuiteImages { kubernetes }) => suite_images(kubernetes)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn suite_images(kubernetes: &KubernetesVersion) -> anyhow::Result<()> {
     let suite = cluster::suite(kubernetes)?.join("e2e.test");
     let list = || command::new(&suite, ["--list-images"]);
     let listed = command::output(&mut list())?;
@@ -65,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     ));
     let lists = replace(old, new);
     fs::write(path, format!("{}\n", serde_json::to_string_pretty(&lists)?))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn images(listed: &str, mapped: &str) -> Vec<Image> {

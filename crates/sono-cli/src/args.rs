@@ -5,7 +5,9 @@ pub(crate) mod booleans;
 mod changes;
 mod cluster;
 mod common;
+mod completion;
 mod delete;
+mod document;
 pub(crate) mod environment;
 pub(crate) mod flags_first;
 mod r#gen;
@@ -32,7 +34,9 @@ pub use aggregator::{Aggregator, Toleration};
 pub use changes::{Changes, Pair, Variable};
 pub use cluster::{Cluster, Place};
 pub use common::Common;
+pub use completion::{Completion, Shell};
 pub use delete::{Delete, DeleteRoles};
+pub use document::{Document, DocumentKind};
 pub use r#gen::{Gen, GenDefaultImageConfig, GenFlags, GenWhat};
 pub use gen_plugin::{GenBuiltIn, GenBuiltInFlags, GenPlugin};
 pub(crate) use given::Given;
@@ -97,6 +101,11 @@ pub enum Command {
     Plugin(Plugin),
     /// Print the version
     Version(Version),
+    /// Print a script that makes a shell complete commands, flags and values
+    Completion(Completion),
+    /// Write what is generated of this program.
+    #[command(name = "__document", hide = true)]
+    Document(Document),
     /// Be the built-in plugin that checks a host.
     #[command(hide = true, disable_help_flag = true)]
     HostCheck(HostCheck),

@@ -1,8 +1,10 @@
 //! What each command does.
 
 mod attach;
+mod completion;
 mod create;
 mod delete;
+mod document;
 mod r#gen;
 mod host_check;
 mod images;
@@ -50,6 +52,8 @@ pub(crate) fn run_command(
         Command::Images(arguments) => in_runtime(images::images_command(*arguments, printer)),
         Command::Modes(arguments) => modes::modes(&arguments, printer),
         Command::Plugin(arguments) => in_runtime(plugin::plugin(arguments, printer)),
+        Command::Completion(arguments) => completion::completion(&arguments, printer),
+        Command::Document(arguments) => document::document(&arguments, printer),
         Command::Version(arguments) => version::version(&arguments, printer),
     }?;
     // Whoever stopped reading has seen enough.

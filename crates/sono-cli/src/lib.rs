@@ -8,6 +8,7 @@ pub mod args;
 mod changes;
 mod clock;
 mod commands;
+mod completion;
 mod error;
 mod judgement;
 mod log;

@@ -7,7 +7,7 @@ use sono_types::exit;
 
 use crate::{
     args::{Arguments, Given, booleans, environment, flags_first},
-    commands, log,
+    commands, completion, log,
     output::Printer,
 };
 
@@ -19,6 +19,15 @@ const IN_CLUSTER: [&str; 3] = ["aggregator", "splat", "worker"];
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let printer = Printer::for_this_process();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(answered) = completion::answer(&arguments, &printer) {
+        return match answered {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                printer.error(&error);
+                ExitCode::from(error.code())
+            }
+        };
+    }
     let mut command = Arguments::command();
     // kubectl finds its plugins by that name, and people call them so.
     let called = arguments.first().and_then(|program| Path::new(program).file_stem());

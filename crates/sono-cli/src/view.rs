@@ -5,6 +5,7 @@ pub(crate) mod checks;
 pub(crate) mod counts;
 pub(crate) mod meter;
 pub(crate) mod overview;
+pub(crate) mod reference;
 pub(crate) mod screen;
 pub(crate) mod story;
 pub(crate) mod table;

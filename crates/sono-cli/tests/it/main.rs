@@ -5,6 +5,8 @@ mod archives;
 mod bad_input;
 mod changes;
 mod cluster;
+mod completion;
+mod documents;
 mod environment;
 mod images;
 mod logs;

@@ -1,0 +1,28 @@
+//! `sono __document`: what is written of the program by the program.
+
+use clap::CommandFactory as _;
+use sono_types::exit;
+
+use crate::{
+    args::{self, Arguments, DocumentKind},
+    error::CliError,
+    output::Printer,
+    view::reference,
+};
+
+pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<u8, CliError> {
+    let args::Document { what, out } = arguments;
+    match (what, out) {
+        (DocumentKind::Reference, _) => printer.data(reference::markdown(Arguments::command()).as_bytes())?,
+        (DocumentKind::PluginSchema, _) => printer.line(&format!("{:#}", sono_manifest::schema()))?,
+        (DocumentKind::Man, Some(directory)) => {
+            let failed = |error: &std::io::Error| {
+                CliError::new(format!("cannot write manual pages to `{}`", directory.display())).caused_by(error)
+            };
+            fs_err::create_dir_all(directory).map_err(|error| failed(&error))?;
+            clap_mangen::generate_to(Arguments::command(), directory).map_err(|error| failed(&error))?;
+        }
+        (DocumentKind::Man, None) => return Err(CliError::new("manual pages need --out DIRECTORY")),
+    }
+    Ok(exit::SUCCESS)
+}

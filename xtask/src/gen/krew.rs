@@ -1,0 +1,75 @@
+//! The manifest by which krew installs `kubectl sono`. What only a release knows stands in it as `${…}`.
+
+/// Operating system and architecture in Go's words, and the end of the archive's name.
+const PLATFORMS: [(&str, &str, &str); 5] = [
+    ("linux", "amd64", "tar.gz"),
+    ("linux", "arm64", "tar.gz"),
+    ("darwin", "amd64", "tar.gz"),
+    ("darwin", "arm64", "tar.gz"),
+    ("windows", "amd64", "zip"),
+];
+
+const HEAD: &str = "\
+# Written by `cargo xtask gen krew`; do not edit. A release fills in ${RELEASE_URL} and the sums, which are those of its
+# SHA256SUMS; until then krew refuses this file, as it should.
+apiVersion: krew.googlecontainertools.github.com/v1alpha2
+kind: Plugin
+metadata:
+  name: sono
+spec:
+";
+
+const WORDS: &str = "shortDescription: Run diagnostic and conformance plugins on a cluster
+  description: |
+    Runs diagnostic and conformance plugins (any container, once for the cluster or once on every node), collects what
+    they find, and brings home one archive of results. Speaks Sonobuoy's protocol, plugin definitions and archives.
+  caveats: |
+    Completion after `kubectl sono` needs a link named kubectl_complete-sono in PATH:
+      ln -s \"$(command -v kubectl-sono)\" ~/.local/bin/kubectl_complete-sono
+  platforms:
+";
+
+/// The manifest of that version.
+pub(super) fn manifest(version: &str) -> String {
+    let platforms: Vec<String> = PLATFORMS
+        .iter()
+        .map(|(system, architecture, ending)| {
+            let program = if *system == "windows" { "sono.exe" } else { "sono" };
+            let sum = format!("SHA256_{system}_{architecture}").to_uppercase();
+            format!(
+                "  - selector:
+      matchLabels:
+        os: {system}
+        arch: {architecture}
+    uri: ${{RELEASE_URL}}/sono_{version}_{system}_{architecture}.{ending}
+    sha256: ${{{sum}}}
+    bin: {program}
+    files:
+    - from: {program}
+      to: .
+    - from: LICENSE
+      to: .
+"
+            )
+        })
+        .collect();
+    format!("{HEAD}  version: v{version}\n  {WORDS}{}", platforms.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_platform_has_its_archive_and_sum() {
+        let text = manifest("1.2.3");
+        assert!(text.contains("\n  version: v1.2.3\n  shortDescription: "), "{text}");
+        for line in [
+            "    uri: ${RELEASE_URL}/sono_1.2.3_linux_arm64.tar.gz\n    sha256: ${SHA256_LINUX_ARM64}\n    bin: sono\n",
+            "    uri: ${RELEASE_URL}/sono_1.2.3_windows_amd64.zip\n    sha256: ${SHA256_WINDOWS_AMD64}\n    bin: sono.exe\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert_eq!(text.matches("- selector:").count(), PLATFORMS.len());
+    }
+}
