@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 use sono_types::exit;
 
 use crate::{
-    args::{self, Arguments, DocumentKind},
+    args::{self, Arguments, DocumentKind, environment},
     error::CliError,
     output::Printer,
     view::reference,
@@ -13,7 +13,9 @@ use crate::{
 pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<u8, CliError> {
     let args::Document { what, out } = arguments;
     match (what, out) {
-        (DocumentKind::Reference, _) => printer.data(reference::markdown(Arguments::command()).as_bytes())?,
+        (DocumentKind::Reference, _) => {
+            printer.data(reference::markdown(Arguments::command(), &environment::VARIABLES).as_bytes())?
+        }
         (DocumentKind::PluginSchema, _) => printer.line(&format!("{:#}", sono_manifest::schema()))?,
         (DocumentKind::Man, Some(directory)) => {
             let failed = |error: &std::io::Error| {

@@ -12,15 +12,23 @@ use clap_complete::{
 };
 
 use super::candidates;
-use crate::args::{self, Arguments};
+use crate::args::{self, Arguments, environment::VARIABLES};
 
 /// The command for these words; without texts where only values are wanted.
 pub(super) fn command(words: &[OsString], is_plain: bool) -> Command {
     let cluster = args::Cluster {
-        kubeconfig: flag(words, "--kubeconfig").map(PathBuf::from),
-        context: flag(words, "--context").and_then(|context| context.into_string().ok()),
+        kubeconfig: given(words, "kubeconfig").map(PathBuf::from),
+        context: given(words, "context").and_then(|context| context.into_string().ok()),
     };
     with_values(Arguments::command(), &cluster, is_plain)
+}
+
+/// What the line says of a flag, or the variable that stands for it.
+fn given(words: &[OsString], name: &str) -> Option<OsString> {
+    let variable = VARIABLES.iter().find(|(flag, _)| *flag == name);
+    flag(words, &format!("--{name}"))
+        .or_else(|| std::env::var_os(variable?.1))
+        .filter(|value| !value.is_empty())
 }
 
 /// The value of a flag that stands among the words already.

@@ -12,14 +12,17 @@ const HEAD: &str = "\
 A command's flags may stand in front of its name. `-h` is short, `--help` long; both are there for every command.
 ";
 
-/// The whole of it.
-pub(crate) fn markdown(mut program: Command) -> String {
+/// The whole of it. `variables` are the names of flags, each with the variable that stands for it.
+pub(crate) fn markdown(mut program: Command, variables: &[(&str, &str)]) -> String {
     program.build();
     let mut text = HEAD.to_owned();
     let common: Vec<&Arg> = program.get_arguments().filter(|argument| is_shown(argument)).collect();
-    write(&mut text, &format!("\n## Flags of all commands\n\n{}", list(&common)));
+    write(
+        &mut text,
+        &format!("\n## Flags of all commands\n\n{}", list(&common, variables)),
+    );
     for command in shown(&program) {
-        describe(&mut text, command, &[program.get_name()]);
+        describe(&mut text, command, &[program.get_name()], variables);
     }
     text
 }
@@ -37,7 +40,7 @@ fn is_shown(argument: &Arg) -> bool {
     !argument.is_hide_set() && argument.get_long() != Some("help")
 }
 
-fn describe(text: &mut String, command: &Command, above: &[&str]) {
+fn describe(text: &mut String, command: &Command, above: &[&str], variables: &[(&str, &str)]) {
     let path = [above, &[command.get_name()]].concat();
     write(text, &format!("\n## {}\n", path.join(" ")));
     let about = command.get_long_about().or_else(|| command.get_about());
@@ -60,18 +63,18 @@ fn describe(text: &mut String, command: &Command, above: &[&str]) {
         .filter(|argument| is_shown(argument) && !argument.is_global_set())
         .collect();
     if !own.is_empty() {
-        write(text, &format!("\n{}", list(&own)));
+        write(text, &format!("\n{}", list(&own, variables)));
     }
     if let Some(more) = command.get_after_help() {
         write(text, &format!("\n```text\n{}\n```\n", more.to_string().trim()));
     }
     for command in shown(command) {
-        describe(text, command, &path);
+        describe(text, command, &path, variables);
     }
 }
 
 /// Positional ones as they come, flags by name.
-fn list(arguments: &[&Arg]) -> String {
+fn list(arguments: &[&Arg], variables: &[(&str, &str)]) -> String {
     let mut sorted = arguments.to_vec();
     sorted.sort_by_key(|argument| {
         (
@@ -79,10 +82,10 @@ fn list(arguments: &[&Arg]) -> String {
             argument.get_long().filter(|_| !argument.is_positional()),
         )
     });
-    sorted.into_iter().map(item).collect()
+    sorted.into_iter().map(|argument| item(argument, variables)).collect()
 }
 
-fn item(argument: &Arg) -> String {
+fn item(argument: &Arg, variables: &[(&str, &str)]) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(argument.get_short().map(|letter| format!("-{letter}")));
     names.extend(argument.get_long().map(|name| format!("--{name}")));
@@ -116,9 +119,8 @@ fn item(argument: &Arg) -> String {
     if argument.get_action().takes_values() && !defaults.is_empty() {
         more.push(format!("default `{}`", defaults.join(",")));
     }
-    if let Some(variable) = argument.get_env() {
-        more.push(format!("variable `{}`", variable.to_string_lossy()));
-    }
+    let variable = variables.iter().find(|(flag, _)| argument.get_long() == Some(flag));
+    more.extend(variable.map(|(_, variable)| format!("variable `{variable}`")));
     let aliases: Vec<String> = argument
         .get_visible_aliases()
         .unwrap_or_default()
@@ -210,7 +212,7 @@ mod tests {
                     .subcommand(Command::new("more").about("Do more.")),
             );
         assert_eq!(
-            markdown(program).strip_prefix(HEAD),
+            markdown(program, &[("wait", "P_WAIT")]).strip_prefix(HEAD),
             Some(
                 "
 ## Flags of all commands
@@ -229,7 +231,7 @@ p do [OPTIONS] <FILE> [COMMAND]
 
 - `FILE`
 - `--all`: Every \\*one\\* of `*`
-- `-w, --wait [TIME]` (default `1`)
+- `-w, --wait [TIME]` (default `1`; variable `P_WAIT`)
 
 ## p do more
 
