@@ -14,7 +14,8 @@ pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<
     let args::Document { what, out } = arguments;
     match (what, out) {
         (DocumentKind::Reference, _) => {
-            printer.data(reference::markdown(Arguments::command(), &environment::VARIABLES).as_bytes())?
+            let text = reference::markdown(Arguments::command(), &environment::VARIABLES);
+            printer.data(text.as_bytes())?;
         }
         (DocumentKind::PluginSchema, _) => printer.line(&format!("{:#}", sono_manifest::schema()))?,
         (DocumentKind::Man, Some(directory)) => {
