@@ -16,7 +16,7 @@ use crate::{
     Clock, RunLog,
     driver::{Driver, Site},
     engine::RunError,
-    journal::{Journal, Opened},
+    journal::{Journal, JournalError, Opened},
     local::View,
     progress_file,
     run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run},
@@ -24,6 +24,9 @@ use crate::{
 
 /// Version of the journal that this program writes and reads.
 const JOURNAL_VERSION: u32 = 1;
+
+/// Between two looks at a journal that another process holds.
+const HELD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The drivers of all plugins.
 pub(crate) type Drivers = Arc<BTreeMap<PluginName, Box<dyn Driver>>>;
@@ -96,10 +99,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
     prepare(&root)?;
     let path = root.join(lasting_name("journal", &config.uuid));
     let progress = root.join(lasting_name("progress", &config.uuid));
-    let opened = tokio::task::spawn_blocking(move || Journal::open(&path)).await;
-    let Opened { journal, records } = opened
-        .map_err(|error| RunError::Record(error.to_string()))?
-        .map_err(RunError::Journal)?;
+    let Opened { journal, records } = open(path, site.outlives_the_process()).await?;
     let earlier = match records.first() {
         None => None,
         Some(Record::Begun(begun)) if begun.version == JOURNAL_VERSION => Some(begun.clone()),
@@ -232,6 +232,25 @@ async fn remove_unfinished(archive: &Path, progress: &Path, directory: &Path) ->
     })
     .await
     .map_err(|error| RunError::Record(error.to_string()))
+}
+
+/// Opens the journal. A pod that takes another's place may start before that one has ended, and waits for it.
+async fn open(path: PathBuf, waits: bool) -> Result<Opened, RunError> {
+    let mut said = false;
+    loop {
+        let path = path.clone();
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&path)).await;
+        match opened.map_err(|error| RunError::Record(error.to_string()))? {
+            Err(error @ JournalError::Held(_)) if waits => {
+                if !said {
+                    tracing::warn!(%error, "waiting until it ends");
+                }
+                said = true;
+                tokio::time::sleep(HELD_PAUSE).await;
+            }
+            opened => return opened.map_err(RunError::Journal),
+        }
+    }
 }
 
 /// Who a new run is and what it waits for.

@@ -15,10 +15,10 @@ pub(crate) async fn find(cluster: &Cluster, namespace: &str) -> Result<Option<Po
     for selector in SELECTORS {
         let pods = cluster.list(Kind::Pod, Some(namespace), selector).await;
         let pods = pods.map_err(|error| CliError::of_cluster(what(), &error))?;
-        if let Some(pod) = pods.into_iter().next() {
-            return serde_json::from_value(pod)
-                .map(Some)
-                .map_err(|error| CliError::new(what()).caused_by(&error));
+        let pods: Result<Vec<Pod>, _> = pods.into_iter().map(serde_json::from_value).collect();
+        let pods = pods.map_err(|error| CliError::new(what()).caused_by(&error))?;
+        if let Some(pod) = pods.into_iter().min_by_key(succession) {
+            return Ok(Some(pod));
         }
     }
     Ok(None)
@@ -41,6 +41,25 @@ pub(crate) fn absent(namespace: &str, no_namespace: bool) -> CliError {
         format!("there is no run in namespace `{namespace}`")
     };
     CliError::new(what).hint("start one with sono run, or name another namespace with -n")
+}
+
+/// Sorts the pods of an aggregator that is being replaced: the one that counts comes first.
+pub(crate) fn succession(pod: &Pod) -> (bool, bool, std::cmp::Reverse<Option<jiff::Timestamp>>) {
+    let metadata = &pod.metadata;
+    (
+        metadata.deletion_timestamp.is_some(),
+        matches!(phase(pod), "Failed" | "Succeeded"),
+        std::cmp::Reverse(metadata.creation_timestamp.as_ref().map(|time| time.0)),
+    )
+}
+
+/// Whether somebody makes a new pod when this one goes.
+pub(crate) fn is_replaced(pod: &Pod) -> bool {
+    pod.metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.controller == Some(true))
 }
 
 /// Whether a pod is the aggregator's.

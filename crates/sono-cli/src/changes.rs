@@ -175,8 +175,8 @@ impl Resolved {
 impl Resolved {
     /// Changes the aggregator's container among a run's objects.
     pub(crate) fn apply_to_aggregator(&self, objects: &mut [Value]) {
-        let pods = objects.iter_mut().filter(|object| text(object, "/kind") == "Pod");
-        let containers = pods.filter_map(|pod| pod.pointer_mut("/spec/containers/0"));
+        let specs = objects.iter_mut().filter_map(sono_manifest::aggregator_spec_mut);
+        let containers = specs.filter_map(|spec| spec.pointer_mut("/containers/0"));
         for container in containers {
             change_variables(container, &self.aggregator);
         }

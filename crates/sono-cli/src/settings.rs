@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection};
-use sono_manifest::{Definition, Images, Preparation, RunObjects, default_pod_spec, prepare, run_objects};
+use sono_manifest::{
+    Definition, Images, Preparation, ResultsVolume, RunObjects, aggregator_spec_mut, default_pod_spec, prepare,
+    run_objects,
+};
 use sono_types::{Config, constants, env};
 
-use crate::{aggregator::text, args, changes::Resolved, error::CliError, output::Printer, plugins};
+use crate::{args, changes::Resolved, error::CliError, output::Printer, plugins};
 
 pub(crate) use latest::latest;
 use private::Private;
@@ -50,6 +53,8 @@ pub(crate) struct Plan {
     rbac: Option<Rbac>,
     /// Labels of the aggregator's node.
     node_selector: BTreeMap<String, String>,
+    /// Where results are kept, if not in the aggregator's pod.
+    results_volume: Option<ResultsVolume>,
     /// Definitions without a podSpec get the driver's.
     show_default_podspec: bool,
     /// What flags change in plugins.
@@ -96,8 +101,19 @@ impl Plan {
             aggregator_toleration,
             annotation,
             image_pull_secrets,
+            results_volume,
+            results_volume_class,
+            results_volume_claim,
             force_image_pull_policy,
         } = aggregator;
+        let results_volume = match (results_volume, results_volume_claim) {
+            (Some(size), _) => Some(ResultsVolume::New {
+                size,
+                class: results_volume_class,
+            }),
+            (None, Some(name)) => Some(ResultsVolume::Existing { name }),
+            (None, None) => None,
+        };
         let config = file
             .as_deref()
             .map(|file| configuration::read(file, printer))
@@ -169,6 +185,7 @@ impl Plan {
                 .into_iter()
                 .map(|args::Pair { name, value }| (name, value))
                 .collect(),
+            results_volume,
             show_default_podspec,
             changes,
             level: level.to_owned(),
@@ -254,12 +271,12 @@ impl Plan {
             aggregator_image: &self.aggregator_image,
             rbac,
             log_level: &self.level,
+            results_volume: self.results_volume.as_ref(),
         });
         self.changes.add_secrets(&self.config, &mut objects);
         self.changes.apply_to_aggregator(&mut objects);
         if !self.node_selector.is_empty() {
-            let pods = objects.iter_mut().filter(|object| text(object, "/kind") == "Pod");
-            for spec in pods.filter_map(|pod| pod.get_mut("spec")) {
+            for spec in objects.iter_mut().filter_map(aggregator_spec_mut) {
                 spec["nodeSelector"] = json!(self.node_selector);
             }
         }

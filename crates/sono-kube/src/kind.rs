@@ -24,8 +24,12 @@ pub enum Kind {
     ServiceAccount,
     /// Events of the core group.
     Event,
+    /// Claims of volumes.
+    PersistentVolumeClaim,
     /// DaemonSets.
     DaemonSet,
+    /// Deployments.
+    Deployment,
     /// Roles.
     Role,
     /// Role bindings.
@@ -40,7 +44,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Namespace,
         Self::Node,
         Self::Pod,
@@ -49,7 +53,9 @@ impl Kind {
         Self::Service,
         Self::ServiceAccount,
         Self::Event,
+        Self::PersistentVolumeClaim,
         Self::DaemonSet,
+        Self::Deployment,
         Self::Role,
         Self::RoleBinding,
         Self::ClusterRole,
@@ -67,6 +73,8 @@ impl Kind {
             Self::Service => ("Service", "", "services", true),
             Self::ServiceAccount => ("ServiceAccount", "", "serviceaccounts", true),
             Self::Event => ("Event", "", "events", true),
+            Self::PersistentVolumeClaim => ("PersistentVolumeClaim", "", "persistentvolumeclaims", true),
+            Self::Deployment => ("Deployment", "apps", "deployments", true),
             Self::DaemonSet => ("DaemonSet", "apps", "daemonsets", true),
             Self::Role => ("Role", RBAC, "roles", true),
             Self::RoleBinding => ("RoleBinding", RBAC, "rolebindings", true),

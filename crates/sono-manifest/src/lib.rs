@@ -20,6 +20,7 @@ mod pod_security;
 mod pod_spec;
 mod problem;
 mod rbac;
+mod results_volume;
 mod run_objects;
 mod schema;
 mod secrets;
@@ -41,6 +42,7 @@ pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, secr
 pub use pod_security::restricted_violations;
 pub use pod_spec::default_pod_spec;
 pub use problem::{Problem, Severity};
+pub use results_volume::{ResultsVolume, aggregator_spec_mut};
 pub use run_objects::{CREATED_BY, RunObjects, run_objects, to_manifest};
 pub use schema::schema;
 pub use secrets::{DOCKER_CONFIG_SECRET, docker_config_secret, ssh_key_secret};

@@ -8,6 +8,7 @@ use sono_types::{Config, constants, env, yaml};
 use crate::{
     Definition, config_map,
     rbac::{self, Permissions},
+    results_volume::ResultsVolume,
     security,
 };
 
@@ -33,6 +34,8 @@ pub struct RunObjects<'a> {
     pub rbac: bool,
     /// Log level of the aggregator: `error`, `warn`, `info`, `debug`, `trace`.
     pub log_level: &'a str,
+    /// Where results are kept; otherwise they are in the aggregator's pod and go with it.
+    pub results_volume: Option<&'a ResultsVolume>,
 }
 
 /// The objects in the order in which they are created.
@@ -65,7 +68,14 @@ pub fn run_objects(run: &RunObjects<'_>) -> Vec<Value> {
             .iter()
             .filter_map(|definition| config_map::object(definition, &config.namespace)),
     );
-    objects.push(aggregator(run));
+    let pod = aggregator(run);
+    match run.results_volume {
+        None => objects.push(pod),
+        Some(volume) => {
+            objects.extend(volume.claim(config));
+            objects.push(volume.workload(pod));
+        }
+    }
     objects.push(service(config));
     objects
 }
@@ -130,7 +140,8 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
     let mut spec = json!({
         "affinity": { "nodeAffinity": elsewhere_if_possible() },
         "containers": [aggregator_container(run)],
-        "restartPolicy": "Never",
+        // Started again on the same volume, it goes on with the run.
+        "restartPolicy": "OnFailure",
         "serviceAccountName": config.service_account_name,
         "terminationGracePeriodSeconds": 10,
         "tolerations": tolerations,

@@ -36,6 +36,16 @@ pub struct Aggregator {
     /// Secret in the run's namespace with which all its images are pulled
     #[arg(long, value_name = "NAME", alias = "image-pull-secret")]
     pub image_pull_secrets: Option<String>,
+    /// Keep results on a volume of this size (such as 5Gi), which the run claims: the aggregator is then replaced when its
+    /// pod or node goes, and the run goes on
+    #[arg(long, value_name = "SIZE")]
+    pub results_volume: Option<String>,
+    /// Storage class of that volume [default: the cluster's]
+    #[arg(long, value_name = "NAME", requires = "results_volume")]
+    pub results_volume_class: Option<String>,
+    /// Keep results on a volume that is claimed already, in the run's namespace
+    #[arg(long, value_name = "NAME", conflicts_with = "results_volume")]
+    pub results_volume_claim: Option<String>,
     /// Puts the pull policy on the plugins' containers too
     #[arg(long)]
     pub force_image_pull_policy: bool,

@@ -15,7 +15,7 @@ use sono_types::{OverallStatus, RunStatus, constants, exit, status::plugin_statu
 
 use super::run::millis;
 use crate::{
-    aggregator::{self, is_aggregator, phase, status_of},
+    aggregator::{self, is_aggregator, is_replaced, phase, status_of, succession},
     args::{self, WaitOutput},
     clock::now,
     error::CliError,
@@ -24,6 +24,9 @@ use crate::{
     settings::again,
     view::{counts, screen::Screen, story::Story},
 };
+
+/// How long there may be no aggregator where another pod takes its place.
+const REPLACED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A run to wait for.
 #[derive(Debug)]
@@ -161,6 +164,12 @@ struct Followed {
     pods: BTreeMap<String, Pod>,
     listed: bool,
     seen: bool,
+    /// Another pod takes its place.
+    replaced: bool,
+    /// Since when there is none.
+    absent_since: Option<Timestamp>,
+    /// It has said something of the run, so it did start.
+    reported: bool,
     passed: Milestones,
 }
 
@@ -190,11 +199,20 @@ impl Followed {
                 self.pods.remove(&name(&pod));
             }
         }
-        self.seen |= self.aggregator().is_some();
+        if let Some((replaced, reported)) = self
+            .aggregator()
+            .map(|pod| (is_replaced(pod), status_of(pod).is_some()))
+        {
+            (self.seen, self.replaced) = (true, replaced);
+            self.reported |= reported;
+        }
     }
 
     fn aggregator(&self) -> Option<&Pod> {
-        self.pods.values().find(|pod| is_aggregator(pod))
+        self.pods
+            .values()
+            .filter(|pod| is_aggregator(pod))
+            .min_by_key(|pod| succession(pod))
     }
 
     /// The status as of now; a text that is none counts as none.
@@ -236,8 +254,17 @@ impl Followed {
         }
     }
 
-    fn end(&self, attach: &Attach<'_>, time: Timestamp) -> Option<Result<End, CliError>> {
+    fn end(&mut self, attach: &Attach<'_>, time: Timestamp) -> Option<Result<End, CliError>> {
+        let absent_since = match self.aggregator() {
+            Some(_) => None,
+            None => Some(self.absent_since.unwrap_or(time)),
+        };
+        self.absent_since = absent_since;
         let Some(pod) = self.aggregator() else {
+            let gone_for = absent_since.map_or(Duration::ZERO, |since| time.duration_since(since).unsigned_abs());
+            if self.replaced && gone_for < REPLACED_WITHIN {
+                return None;
+            }
             return Some(Err(if self.seen {
                 CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone")
             } else {
@@ -272,6 +299,8 @@ impl Followed {
             time,
             &Policy {
                 settle: Duration::ZERO,
+                replaced: starts_again(pod),
+                restarts: if self.reported { i32::MAX } else { 1 },
                 ..Policy::job()
             },
         ) {
@@ -281,4 +310,10 @@ impl Followed {
             Verdict::Fine | Verdict::Wait { .. } => None,
         }
     }
+}
+
+/// Whether containers that fail are started again. Sonobuoy's are not.
+fn starts_again(pod: &Pod) -> bool {
+    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    policy != Some("Never")
 }

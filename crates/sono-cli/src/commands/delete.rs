@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Labels that the e2e tests' namespaces have.
 const E2E_NAMESPACES: &str = "e2e-framework,e2e-run";
 /// What a run leaves in a namespace that is not its own.
-const LEFT_BEHIND: [Kind; 6] = [
+const LEFT_BEHIND: [Kind; 7] = [
+    Kind::PersistentVolumeClaim,
     Kind::Service,
     Kind::ConfigMap,
     Kind::Secret,
@@ -159,14 +160,18 @@ impl Job<'_> {
         }
     }
 
-    /// DaemonSets, then every pod; with `wait`, until none is left.
+    /// What makes pods, then every pod; with `wait`, until none is left.
     async fn pods(&self, wait: bool) -> Result<(), CliError> {
         let (cluster, namespace) = (self.cluster, Some(self.namespace));
         let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
-        cluster
-            .delete_all(Kind::DaemonSet, namespace, &labels, None)
-            .await
-            .map_err(|error| self.refused("the DaemonSets", &error))?;
+        for kind in [Kind::DaemonSet, Kind::Deployment] {
+            match cluster.delete_all(kind, namespace, &labels, None).await {
+                Ok(()) => {}
+                // Who may not touch Deployments has made none.
+                Err(KubeError::Forbidden { .. }) if kind == Kind::Deployment => {}
+                Err(error) => return Err(self.refused(kind.plural(), &error)),
+            }
+        }
         let pods = cluster.list(Kind::Pod, namespace, &labels).await;
         let pods = pods.map_err(|error| self.refused("the pods", &error))?;
         // A kubelet that pulls an image lets go of a pod only when it is done with that, which may take minutes.
@@ -223,8 +228,12 @@ impl Job<'_> {
             let labels = labels.clone();
             async move {
                 match cluster.delete_all(kind, namespace, &labels, None).await {
-                    // Who may not touch roles has made none.
-                    Err(KubeError::Forbidden { .. }) if matches!(kind, Kind::Role | Kind::RoleBinding) => Ok(()),
+                    // Who may not touch them has made none.
+                    Err(KubeError::Forbidden { .. })
+                        if matches!(kind, Kind::Role | Kind::RoleBinding | Kind::PersistentVolumeClaim) =>
+                    {
+                        Ok(())
+                    }
                     outcome => outcome,
                 }
             }
@@ -308,7 +317,9 @@ impl Job<'_> {
             Some(namespace) if is_ours(&namespace) => lines.push(format!("namespace/{}", self.namespace)),
             Some(_) => {
                 let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
-                let stays = [Kind::DaemonSet, Kind::Pod].into_iter().chain(LEFT_BEHIND);
+                let stays = [Kind::DaemonSet, Kind::Deployment, Kind::Pod]
+                    .into_iter()
+                    .chain(LEFT_BEHIND);
                 for kind in stays {
                     lines.extend(list(kind, Some(self.namespace), &labels).await?);
                 }

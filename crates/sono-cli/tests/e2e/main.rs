@@ -6,6 +6,7 @@ mod definitions;
 mod harness;
 mod namespaces;
 mod scale;
+mod survival;
 mod trouble;
 
 use std::collections::BTreeSet;

@@ -10,6 +10,7 @@ fn render(config: &Config, rbac: bool, log_level: &str) -> Vec<Value> {
         aggregator_image: "aggregator:1",
         rbac,
         log_level,
+        results_volume: None,
     })
 }
 
@@ -168,7 +169,7 @@ fn the_aggregator_has_all_it_needs() {
                     ],
                 }],
                 "imagePullSecrets": [{ "name": "pull" }],
-                "restartPolicy": "Never",
+                "restartPolicy": "OnFailure",
                 "securityContext": { "fsGroup": 2000, "runAsGroup": 3000, "runAsUser": 1000 },
                 "serviceAccountName": "sonobuoy-serviceaccount",
                 "terminationGracePeriodSeconds": 10,
@@ -238,6 +239,7 @@ fn what_is_stored_can_be_read_again() {
         aggregator_image: "i",
         rbac: false,
         log_level: "info",
+        results_volume: None,
     });
     let plugins = none
         .iter()

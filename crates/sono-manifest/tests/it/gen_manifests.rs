@@ -40,6 +40,12 @@ const DEVIATIONS: &[Deviation] = &[
     ("the aggregator ends at SIGTERM", |objects| {
         removes(objects, "Pod", "/spec", "terminationGracePeriodSeconds", &json!(10))
     }),
+    ("an aggregator that fails is started again", |objects| {
+        let ours = removes(objects, "Pod", "/spec", "restartPolicy", &json!("OnFailure"));
+        let pods = objects.iter_mut().filter(|object| object["kind"] == "Pod");
+        pods.for_each(|pod| pod["spec"]["restartPolicy"] = json!("Never"));
+        ours
+    }),
     ("the aggregator is ready when workers can connect", |objects| {
         let probe = json!({
             "tcpSocket": { "port": 8080 }, "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 3,
@@ -169,6 +175,7 @@ fn check(golden: &str, definitions: Vec<Definition>, version: &str, rbac: bool, 
         aggregator_image: &config.worker_image,
         rbac,
         log_level: "info",
+        results_volume: None,
     });
     let manifest = to_manifest(&objects);
     assert!(

@@ -1,0 +1,149 @@
+//! What an aggregator survives: its process, its pod and its node.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::harness::{Run, kubectl, text};
+
+/// Waits until a plugin's row says that its result is in.
+fn result_is_in(run: &Run, plugin: &str) {
+    let limit = Instant::now() + Duration::from_mins(2);
+    loop {
+        let status = run.status();
+        let rows = status["plugins"].as_array().cloned().unwrap_or_default();
+        let is_in = |row: &Value| text(row, "/plugin") == plugin && text(row, "/status") == "complete";
+        if rows.iter().any(is_in) {
+            return;
+        }
+        assert!(Instant::now() < limit, "no result of {plugin}: {status}");
+        std::thread::yield_now();
+    }
+}
+
+fn pods(run: &Run, selector: &str) -> Vec<Value> {
+    let shown = kubectl(&["-n", run.namespace(), "get", "pod", "-l", selector, "-o", "json"]);
+    let list: Value = serde_json::from_str(&shown).expect("JSON");
+    list["items"].as_array().cloned().unwrap_or_default()
+}
+
+const AGGREGATOR: &str = "sonobuoy-component=aggregator";
+const SLOW: &str = "sonobuoy-plugin=survivor";
+
+/// Processes of a pod whose program has that name. The nodes of the test cluster are on this machine.
+fn processes(uid: &str, name: &str) -> Vec<PathBuf> {
+    let in_pod = |process: &Path| {
+        let cgroup = fs_err::read_to_string(process.join("cgroup")).unwrap_or_default();
+        cgroup.contains(uid) || cgroup.contains(&uid.replace('-', "_"))
+    };
+    let is_named = |process: &Path| fs_err::read_to_string(process.join("comm")).is_ok_and(|comm| comm.trim() == name);
+    let entries = fs_err::read_dir("/proc")
+        .expect("/proc")
+        .flatten()
+        .map(|entry| entry.path());
+    entries.filter(|process| is_named(process) && in_pod(process)).collect()
+}
+
+/// The run ended well, and the plugin that ran meanwhile ran once, from beginning to end, in the pod it had.
+fn went_on(run: &mut Run, survivor: &Value) {
+    let now = pods(run, SLOW);
+    let uids: Vec<String> = now.iter().map(|pod| text(pod, "/metadata/uid")).collect();
+    assert_eq!(
+        uids,
+        [text(survivor, "/metadata/uid")],
+        "the plugin's pod is another one"
+    );
+    run.finish();
+    for plugin in ["job-junit", "survivor"] {
+        assert_eq!(text(&run.results(plugin), "/status"), "passed", "{plugin}");
+    }
+    assert_eq!(run.file("plugins/survivor/results/global/lines.txt"), "began\nended\n");
+}
+
+/// W-1, W-2: the aggregator's process is killed in the middle of a run; its container is started again and goes on.
+#[test]
+fn a_killed_aggregator_goes_on() {
+    let mut run = Run::detached("killed", &["job-junit", "survivor"], &[]);
+    result_is_in(&run, "job-junit");
+    let survivor = pods(&run, SLOW).remove(0);
+    let aggregator = pods(&run, AGGREGATOR).remove(0);
+    let killed = processes(&text(&aggregator, "/metadata/uid"), "sonobuoy");
+    assert_eq!(killed.len(), 1, "{killed:?}");
+    let pid = killed[0].file_name().expect("a process").to_string_lossy().into_owned();
+    let status = std::process::Command::new("kill").args(["-9", &pid]).status();
+    assert!(status.expect("kill starts").success());
+    went_on(&mut run, &survivor);
+    let restarts = &pods(&run, AGGREGATOR)[0]["status"]["containerStatuses"][0]["restartCount"];
+    assert_eq!(restarts, 1);
+}
+
+/// A directory of this machine as a volume that all nodes of the test cluster reach.
+struct Volume {
+    name: &'static str,
+    directory: tempfile::TempDir,
+}
+
+impl Volume {
+    fn new(name: &'static str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs::set_permissions(directory.path(), mode).expect("its owner may");
+        let volume = Self { name, directory };
+        volume.delete();
+        let object = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": { "name": name },
+            "spec": {
+                "capacity": { "storage": "1Gi" },
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": name,
+                "persistentVolumeReclaimPolicy": "Retain",
+                "hostPath": { "path": volume.directory.path() },
+            },
+        });
+        let file = volume.directory.path().join("volume.json");
+        fs_err::write(&file, object.to_string()).expect("a file");
+        kubectl(&["create", "-f", &file.display().to_string()]);
+        volume
+    }
+
+    fn delete(&self) {
+        kubectl(&["delete", "pv", self.name, "--ignore-not-found", "--wait=false"]);
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        self.delete();
+    }
+}
+
+/// W-0, W-49: with a results volume the pod is replaced, on another node if need be, and the run goes on.
+#[test]
+fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
+    let volume = Volume::new("e2e-replaced");
+    let flags = ["--results-volume", "1Gi", "--results-volume-class", volume.name];
+    let mut run = Run::detached("replaced", &["job-junit", "survivor"], &flags);
+    result_is_in(&run, "job-junit");
+    let survivor = pods(&run, SLOW).remove(0);
+    let first = pods(&run, AGGREGATOR).remove(0);
+    let name = text(&first, "/metadata/name");
+    // As when its node is lost: nobody waits for its end.
+    kubectl(&[
+        "-n",
+        run.namespace(),
+        "delete",
+        "pod",
+        &name,
+        "--force",
+        "--grace-period=0",
+    ]);
+    went_on(&mut run, &survivor);
+    let second = pods(&run, AGGREGATOR).remove(0);
+    assert_ne!(text(&second, "/metadata/uid"), text(&first, "/metadata/uid"));
+}
