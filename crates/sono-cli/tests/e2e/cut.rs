@@ -142,26 +142,9 @@ fn a_retrieve_that_is_cut_ends_with_the_right_archive() {
 fn partial_results_of_a_run_that_goes_on() {
     let run = Run::detached("partial", &["job-junit", "sleeper"], &[]);
     let namespace = run.namespace();
-    kubectl(&[
-        "-n",
-        namespace,
-        "wait",
-        "pod",
-        "sonobuoy",
-        "--for=jsonpath={.metadata.annotations.sonobuoy\\.hept\\.io/status}",
-        "--timeout=60s",
-    ]);
+    run.wait_for_result("job-junit");
     let directory = tempfile::tempdir().expect("a directory");
     let to = directory.path().display().to_string();
-    // The quick plugin's result is in when its row says so.
-    let limit = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    while !run.status()["plugins"]
-        .as_array()
-        .is_some_and(|rows| rows.iter().any(|row| text(row, "/status") == "complete"))
-    {
-        assert!(std::time::Instant::now() < limit, "no result came");
-        thread::yield_now();
-    }
     let archive = sono(&["retrieve", &to, "-n", namespace, "--partial"]).success();
     let bundle = sono_bundle::Bundle::open(Path::new(archive.trim())).expect("an archive");
     let junit = bundle

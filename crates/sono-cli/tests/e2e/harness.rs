@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -177,8 +178,28 @@ impl Run {
 
     /// `status --json`.
     pub(crate) fn status(&self) -> Value {
+        self.any_status().expect("status --json prints JSON")
+    }
+
+    /// `status --json`, once there is a status.
+    fn any_status(&self) -> Option<Value> {
         let json = sono(&["status", "-n", &self.namespace, "--json"]).success();
-        serde_json::from_str(&json).expect("status --json prints JSON")
+        serde_json::from_str(&json).ok()
+    }
+
+    /// Waits until the row of a plugin for the whole cluster says that its result is in.
+    pub(crate) fn wait_for_result(&self, plugin: &str) {
+        let limit = Instant::now() + Duration::from_mins(2);
+        loop {
+            let status = self.any_status().unwrap_or_default();
+            let rows = status["plugins"].as_array().cloned().unwrap_or_default();
+            let is_in = |row: &Value| text(row, "/plugin") == plugin && text(row, "/status") == "complete";
+            if rows.iter().any(is_in) {
+                return;
+            }
+            assert!(Instant::now() < limit, "no result of {plugin}: {status}");
+            std::thread::yield_now();
+        }
     }
 
     /// A file of the archive.

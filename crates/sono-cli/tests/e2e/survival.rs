@@ -3,27 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
 use crate::harness::{Run, kubectl, text};
-
-/// Waits until a plugin's row says that its result is in.
-fn result_is_in(run: &Run, plugin: &str) {
-    let limit = Instant::now() + Duration::from_mins(2);
-    loop {
-        let status = run.status();
-        let rows = status["plugins"].as_array().cloned().unwrap_or_default();
-        let is_in = |row: &Value| text(row, "/plugin") == plugin && text(row, "/status") == "complete";
-        if rows.iter().any(is_in) {
-            return;
-        }
-        assert!(Instant::now() < limit, "no result of {plugin}: {status}");
-        std::thread::yield_now();
-    }
-}
 
 fn pods(run: &Run, selector: &str) -> Vec<Value> {
     let shown = kubectl(&["-n", run.namespace(), "get", "pod", "-l", selector, "-o", "json"]);
@@ -68,7 +52,7 @@ fn went_on(run: &mut Run, survivor: &Value) {
 #[test]
 fn a_killed_aggregator_goes_on() {
     let mut run = Run::detached("killed", &["job-junit", "survivor"], &[]);
-    result_is_in(&run, "job-junit");
+    run.wait_for_result("job-junit");
     let survivor = pods(&run, SLOW).remove(0);
     let aggregator = pods(&run, AGGREGATOR).remove(0);
     let killed = processes(&text(&aggregator, "/metadata/uid"), "sonobuoy");
@@ -129,7 +113,7 @@ fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
     let volume = Volume::new("e2e-replaced");
     let flags = ["--results-volume", "1Gi", "--results-volume-class", volume.name];
     let mut run = Run::detached("replaced", &["job-junit", "survivor"], &flags);
-    result_is_in(&run, "job-junit");
+    run.wait_for_result("job-junit");
     let survivor = pods(&run, SLOW).remove(0);
     let first = pods(&run, AGGREGATOR).remove(0);
     let name = text(&first, "/metadata/name");
