@@ -14,11 +14,12 @@ mod manifests;
 mod objects;
 mod plugin_command;
 mod plugin_definitions;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod plugin_test;
 mod plugins;
 mod preflight;
 mod status;
+mod tutorial;
 
 use std::{
     path::Path,
