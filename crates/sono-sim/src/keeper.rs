@@ -19,8 +19,8 @@ use crate::{
 
 /// How long the run may take to get to where something is to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
-/// How often a process may end by itself, because its API server was not there.
-const MOST_RESTARTS: usize = 40;
+/// How often a process may end by itself. It waits for its API server, so that there is no reason for it.
+const MOST_RESTARTS: usize = 3;
 
 /// What others tell of how far they are.
 #[derive(Debug, Clone)]
@@ -101,6 +101,10 @@ pub(crate) async fn keep(
             Ok(Ok(acted)) => acted?,
             Err(status) => {
                 complain_of_panics(&process, &mut kept);
+                kept.violations.push(format!(
+                    "it ended by itself with {status}, see {}",
+                    process.log.display()
+                ));
                 kept.own_ends += 1;
                 if kept.own_ends > MOST_RESTARTS {
                     bail!("it ended {MOST_RESTARTS} times by itself, the last time with {status}");

@@ -18,7 +18,8 @@ pub struct Shape {
 pub struct Schedule {
     /// Where it comes from.
     pub seed: u64,
-    /// One plan a worker; the last worker sends only when all others have their answer.
+    /// One plan a worker; the last worker sends only when all others have their answer, so that these may be refused and
+    /// come again without the run being over.
     pub workers: Vec<WorkerPlan>,
     /// In the order in which they come.
     pub kills: Vec<Kill>,
@@ -131,7 +132,11 @@ fn before_the_last(shape: Shape) -> u64 {
 impl Schedule {
     /// The schedule of this seed.
     pub fn new(seed: u64, shape: Shape) -> Self {
-        let workers = (0..shape.workers).map(|number| worker(seed, number)).collect();
+        let mut workers: Vec<WorkerPlan> = (0..shape.workers).map(|number| worker(seed, number)).collect();
+        if let Some(last) = workers.last_mut() {
+            // The run ends with its answer, good or bad: a good one could not follow.
+            last.steps.retain(|step| !matches!(step, Step::Hostile(_)));
+        }
         let mut random = Random::new(seed, 1 << 32);
         let intruders = (0..2 + shape.workers / 10).map(|_| intruder(&mut random)).collect();
         Self {

@@ -47,7 +47,7 @@ pub struct Outcome {
     pub violations: Vec<String>,
     /// How often the aggregator was killed, or asked to end.
     pub kills: usize,
-    /// How often it ended by itself, because its API server was away when it started.
+    /// How often it ended by itself.
     pub own_ends: usize,
     /// Requests for results that workers made.
     pub tries: usize,

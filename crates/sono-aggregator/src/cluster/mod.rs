@@ -5,6 +5,7 @@ mod daemon_set;
 mod events;
 mod job;
 mod objects;
+mod patience;
 pub(crate) mod query;
 mod watching;
 
@@ -78,18 +79,22 @@ impl ClusterSite {
     ) -> Result<(Self, Addresses), SiteError> {
         let namespace = config.namespace.as_str();
         let labels = format!("{}=aggregator", constants::COMPONENT_LABEL);
-        let (owner, service, pods) = tokio::try_join!(
-            cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP),
-            async {
-                // Without the right to read Services the pod's own address still serves.
-                Ok(cluster
-                    .get(Kind::Service, Some(namespace), constants::AGGREGATOR_SERVICE)
-                    .await
-                    .ok()
-                    .flatten())
-            },
-            cluster.list(Kind::Pod, Some(namespace), &labels),
-        )?;
+        let ask = || async {
+            tokio::try_join!(
+                cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP),
+                async {
+                    let service = cluster.get(Kind::Service, Some(namespace), constants::AGGREGATOR_SERVICE);
+                    match service.await {
+                        // Without the right to read Services the pod's own address still serves. One that was only not
+                        // answered would be missing in the certificate, and workers that dial it would be lost.
+                        Err(error) if !error.is_passing() => Ok(None),
+                        answered => answered,
+                    }
+                },
+                cluster.list(Kind::Pod, Some(namespace), &labels),
+            )
+        };
+        let (owner, service, pods) = patience::patiently("reading the run's own objects", ask).await?;
         let text = |value: &serde_json::Value, pointer: &str| {
             value
                 .pointer(pointer)
@@ -187,7 +192,8 @@ fn split_port(address: &str) -> (&str, Option<u16>) {
 impl Site for ClusterSite {
     fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
         Box::pin(async {
-            match self.shared.cluster.list(Kind::Node, None, "").await {
+            let list = || self.shared.cluster.list(Kind::Node, None, "");
+            match patience::patiently("listing nodes", list).await {
                 Ok(nodes) => Ok(Some(nodes.iter().map(NodeFacts::from_node).collect())),
                 Err(error) if error.is_forbidden() => {
                     tracing::warn!(

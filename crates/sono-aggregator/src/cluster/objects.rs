@@ -1,20 +1,14 @@
 //! The objects of one plugin: creating and removing them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::Value;
 use sono_kube::{Kind, KubeError};
 use sono_manifest::{Definition, PluginLaunch};
 use sono_types::{SessionId, constants};
 
-use super::Shared;
+use super::{Shared, patience::patiently};
 use crate::{driver::Launch, run::Failure, upload::chain};
-
-/// The pause before the second try to create an object; it doubles up to [`MAX_PAUSE`].
-const MIN_PAUSE: Duration = Duration::from_millis(250);
-const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// How long an API server may be away or busy: its upgrade takes minutes, and the plugin can wait for it.
-const PATIENCE: Duration = Duration::from_mins(10);
 
 /// One plugin in a cluster.
 pub(super) struct PluginObjects {
@@ -82,21 +76,13 @@ impl PluginObjects {
     /// Names hold the plugin's session id, so what is there already was made by an earlier process of this very run, or
     /// by a try whose answer was lost.
     async fn create_or_adopt(&self, object: &Value) -> Result<(), KubeError> {
-        let until = tokio::time::Instant::now() + PATIENCE;
-        let mut pause = MIN_PAUSE;
-        loop {
-            match self.shared.cluster.create(object).await {
-                Err(error) if error.is_already_exists() => {
-                    tracing::info!(plugin_name = %self.definition.name, error = chain(&error), "taking up what is there");
-                    return Ok(());
-                }
-                Err(error) if error.is_passing() && tokio::time::Instant::now() + pause < until => {
-                    tracing::warn!(plugin_name = %self.definition.name, error = chain(&error), "creating the plugin's objects, trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
-                created => return created.map(|_| ()),
+        let cluster = &self.shared.cluster;
+        match patiently("creating the plugin's objects", || cluster.create(object)).await {
+            Err(error) if error.is_already_exists() => {
+                tracing::info!(plugin_name = %self.definition.name, error = chain(&error), "taking up what is there");
+                Ok(())
             }
+            created => created.map(|_| ()),
         }
     }
 
@@ -112,8 +98,12 @@ impl PluginObjects {
         let secret = sono_manifest::secret_name(&self.definition, &self.session);
         let selector = self.selector();
         let (objects, secret) = tokio::join!(
-            cluster.delete_all(kind, namespace, &selector, Some(grace)),
-            cluster.delete(Kind::Secret, namespace, &secret, None)
+            patiently("removing the plugin's objects", || {
+                cluster.delete_all(kind, namespace, &selector, Some(grace))
+            }),
+            patiently("removing the plugin's secret", || {
+                cluster.delete(Kind::Secret, namespace, &secret, None)
+            })
         );
         let problems: Vec<String> = [objects.err(), secret.err()]
             .iter()
