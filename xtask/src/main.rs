@@ -1,5 +1,6 @@
 //! Build, test and release tasks of this repository. Wires the command line to one module per task; knows no product crate.
 
+mod bench;
 mod cache;
 mod ci;
 mod cluster;
@@ -46,6 +47,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Kill, cut, stall and lie, then look whether anything was lost
     Sim(sim::Arguments),
+    /// What the product does how quickly
+    Bench(bench::Arguments),
     /// Tests on a real cluster
     E2e(e2e::Arguments),
 }
@@ -60,6 +63,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Gen(arguments) => r#gen::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Sim(arguments) => sim::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
     }
 }

@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use futures::FutureExt as _;
 use sono_kube::{Cluster, Connection};
 use sono_types::{Config, SessionId, constants, exit};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -215,8 +216,8 @@ where
 }
 
 async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
-    let shutdown = terminated()?;
-    let mut shutdown = std::pin::pin!(shutdown);
+    // Shared: it is waited for here and there, also after it came.
+    let shutdown = terminated()?.shared();
     let variables: BTreeMap<String, String> = std::env::vars().collect();
     let settings = Settings::load(&variables, Path::new("")).context("error loading sonobuoy configuration")?;
     for warning in &settings.warnings {
@@ -245,7 +246,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     };
     let (site, addresses) = tokio::select! {
         found = find => found?,
-        () = shutdown.as_mut() => return Ok(ExitCode::from(exit::FAILURE)),
+        () = shutdown.clone() => return Ok(ExitCode::from(exit::FAILURE)),
     };
     let limits = config.upload_limits.clone();
     let setup = Setup {
@@ -262,7 +263,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
         reconcile: settings.reconcile,
         view,
     };
-    let outcome = run_to_the_end(setup, shutdown.as_mut()).await;
+    let outcome = run_to_the_end(setup, shutdown.clone()).await;
     let errors = match &outcome {
         Ok(finished) => finished.errors,
         Err(crate::RunError::Stopped) => {

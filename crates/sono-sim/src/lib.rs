@@ -5,6 +5,7 @@
 //! a program, by its protocol and its archive.
 
 mod aggregator;
+mod bench;
 mod check;
 mod content;
 mod hostile;

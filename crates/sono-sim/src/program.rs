@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use crate::{
+    bench::{Ingest, ingest},
     schedule::{Schedule, Shape},
     simulate::{Options, Outcome, simulate},
 };
@@ -26,6 +27,8 @@ struct Arguments {
 enum Command {
     /// Kill, cut, stall and lie, then look whether anything was lost
     Sim(Sim),
+    /// How much comes in how quickly, and what it takes
+    Ingest(Ingest),
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +66,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.command {
         Command::Sim(sim) => runtime.block_on(run(sim)),
+        Command::Ingest(arguments) => {
+            runtime.block_on(ingest(arguments))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

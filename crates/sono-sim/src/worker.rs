@@ -148,7 +148,8 @@ impl At<'_> {
                     }
                     return;
                 }
-                Answer::Status(503, _) => {}
+                // It may have been put in place before the aggregator was told to end.
+                Answer::Status(503, _) => self.unknown = true,
                 Answer::Status(status, text) => {
                     self.violation("its result was refused", status, &text);
                     return;
@@ -208,7 +209,8 @@ impl At<'_> {
                 self.unknown = true;
             }
             Answer::Status(409, text) if !self.unknown => self.violation("known before it was sent", 409, text),
-            Answer::Status(409 | 500 | 503, _) => {}
+            Answer::Status(409, _) => {}
+            Answer::Status(500 | 503, _) => self.unknown = true,
             Answer::Status(status, text) => self.violation("its result was refused", *status, text),
             Answer::None => self.unknown = true,
         }

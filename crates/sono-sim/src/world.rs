@@ -233,16 +233,25 @@ pub(crate) fn worker_config(
 
 /// A client as a worker has it.
 pub(crate) fn client(config: &WorkerConfig) -> anyhow::Result<reqwest::Client> {
-    let mut tls = sono_tls::client_config(&config.ca_cert, &config.client_cert, &config.client_key)?;
+    client_with(sono_tls::client_config(
+        &config.ca_cert,
+        &config.client_cert,
+        &config.client_key,
+    )?)
+}
+
+/// A client with these identities, every connection of which begins anew.
+pub(crate) fn client_with(mut tls: rustls::ClientConfig) -> anyhow::Result<reqwest::Client> {
     // Workers are processes of their own: none knows another's session.
     tls.resumption = rustls::client::Resumption::disabled();
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
         .http1_only()
+        .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_mins(2))
+        .timeout(Duration::from_mins(10))
         .build()?)
 }
 
