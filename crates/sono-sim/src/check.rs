@@ -143,7 +143,10 @@ pub(crate) fn around(world: &World) -> anyhow::Result<BTreeSet<PathBuf>> {
                 .collect::<Result<Vec<_>, _>>()?,
         );
     }
-    found.retain(|path| path.extension().is_none_or(|extension| extension != "log"));
+    found.retain(|path| {
+        path.extension()
+            .is_none_or(|extension| extension != "log" && extension != "img")
+    });
     found.extend(Some(PathBuf::from("/tmp/sono-sim-escape")).filter(|path| path.exists()));
     Ok(found)
 }

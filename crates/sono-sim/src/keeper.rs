@@ -133,6 +133,7 @@ pub(crate) async fn keep(
             process.stop().await?;
         } else {
             process.kill().await?;
+            world.fail_power().await?;
         }
         kept.memory = kept.memory.max(process.memory);
         complain_of_panics(&process, &mut kept);

@@ -8,6 +8,7 @@ mod aggregator;
 mod bench;
 mod check;
 mod content;
+mod disk;
 mod hostile;
 mod intruder;
 mod keeper;

@@ -1,10 +1,11 @@
 //! The command line: started by `cargo xtask sim` and `cargo xtask bench`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
+use futures::StreamExt as _;
 use serde_json::json;
 
 use crate::{
@@ -51,6 +52,12 @@ struct Sim {
     /// The most memory that the aggregator may hold
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     max_memory: u64,
+    /// Every kill takes along what was not synced to disk; needs root and loop devices
+    #[arg(long)]
+    power_loss: bool,
+    /// How many seeds at the same time: most of a simulation is waiting
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    jobs: usize,
     /// Stop at the first seed that breaks something
     #[arg(long)]
     fail_fast: bool,
@@ -75,6 +82,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<
 
 async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
     ensure!(sim.workers >= 4, "a simulation needs at least 4 workers");
+    ensure!(sim.jobs > 0, "no simulation is to run");
     let shape = Shape {
         workers: sim.workers,
         rounds: sim.rounds,
@@ -86,20 +94,29 @@ async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
     let options = Options {
         aggregator: sim.aggregator.canonicalize()?,
         max_memory: sim.max_memory << 20,
+        power_loss: sim.power_loss,
     };
     let reference = simulate(&Schedule::undisturbed(sim.seed, shape), &options, None).await?;
     report("undisturbed", &reference);
-    let mut outcomes = vec![reference.clone()];
-    for seed in sim.seed..sim.seed.saturating_add(sim.seeds) {
-        let schedule = Schedule::new(seed, shape);
-        let outcome = simulate(&schedule, &options, Some(&reference)).await?;
+    let (options, reference) = (Arc::new(options), Arc::new(reference));
+    let simulations = (sim.seed..sim.seed.saturating_add(sim.seeds)).map(|seed| {
+        let (options, reference) = (Arc::clone(&options), Arc::clone(&reference));
+        tokio::spawn(async move { simulate(&Schedule::new(seed, shape), &options, Some(&reference)).await })
+    });
+    let mut outcomes = vec![Outcome::clone(&reference)];
+    let mut simulations = futures::stream::iter(simulations).buffered(sim.jobs);
+    while let Some(outcome) = simulations.next().await {
+        let outcome = outcome??;
         report("disturbed", &outcome);
         let broken = !outcome.violations.is_empty();
         if broken {
-            eprintln!("  schedule: {}", serde_json::to_string(&schedule)?);
+            let seed = outcome.seed;
+            eprintln!("  schedule: {}", serde_json::to_string(&Schedule::new(seed, shape))?);
             eprintln!(
-                "  again: cargo xtask sim --seed {seed} --workers {} --rounds {}",
-                shape.workers, shape.rounds
+                "  again: cargo xtask sim --seed {seed} --workers {} --rounds {}{}",
+                shape.workers,
+                shape.rounds,
+                if sim.power_loss { " --power-loss" } else { "" }
             );
         }
         outcomes.push(outcome);
@@ -107,6 +124,7 @@ async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
             break;
         }
     }
+    drop(simulations);
     let broken: Vec<u64> = outcomes
         .iter()
         .filter(|outcome| !outcome.violations.is_empty())
@@ -155,6 +173,7 @@ fn summary(sim: &Sim, outcomes: &[Outcome], broken: &[u64]) -> serde_json::Value
         "seeds": sim.seeds,
         "workers": sim.workers,
         "rounds": sim.rounds,
+        "power_loss": sim.power_loss,
         "kills": sum(|outcome| outcome.kills),
         "own_ends": sum(|outcome| outcome.own_ends),
         "tries": sum(|outcome| outcome.tries),

@@ -36,6 +36,8 @@ pub struct Options {
     pub aggregator: PathBuf,
     /// The most memory that it may hold, in bytes.
     pub max_memory: u64,
+    /// Every kill takes along what was not synced, as a power loss would. Needs root and loop devices.
+    pub power_loss: bool,
 }
 
 /// What came of a simulation.
@@ -104,6 +106,9 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
         pods: true,
     };
     let world = World::new(plan)?;
+    if options.power_loss {
+        world.use_disk().await.context("making a disk to lose")?;
+    }
     let before = check::around(&world)?;
     let ran = timeout(PATIENCE * 2, run(schedule, options, &world)).await;
     let ran = ran

@@ -14,7 +14,12 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 use sono_types::{UploadLimits, WorkerConfig, config::PluginSelection, constants, env};
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{Mutex, watch},
+    time::sleep,
+};
+
+use crate::disk::Disk;
 
 pub(crate) const NAMESPACE: &str = constants::DEFAULT_NAMESPACE;
 
@@ -42,6 +47,8 @@ pub(crate) type Environments = BTreeMap<String, BTreeMap<String, String>>;
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) api: FakeApi,
+    /// Before the folder that it is mounted in, so that it is gone when that is removed.
+    disk: Mutex<Option<Disk>>,
     folder: tempfile::TempDir,
     pub(crate) address: Ipv4Addr,
     plan: Plan,
@@ -71,6 +78,7 @@ impl World {
         }
         let world = Self {
             api,
+            disk: Mutex::default(),
             folder,
             address,
             plan,
@@ -123,6 +131,20 @@ impl World {
     /// What the aggregator sees as its own directory.
     pub(crate) fn volume(&self) -> PathBuf {
         self.path().join("volume")
+    }
+
+    /// From now on the volume is a disk that can lose what was not synced.
+    pub(crate) async fn use_disk(&self) -> anyhow::Result<()> {
+        *self.disk.lock().await = Some(Disk::new(self.path(), &self.volume()).await?);
+        Ok(())
+    }
+
+    /// The power of the volume's disk fails, where it has one of its own.
+    pub(crate) async fn fail_power(&self) -> anyhow::Result<()> {
+        match self.disk.lock().await.as_mut() {
+            Some(disk) => disk.lose_what_is_not_synced().await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {

@@ -355,6 +355,11 @@ impl Running {
 
     /// Milliseconds and bytes of the whole status over the loopback listener, where this process has it.
     async fn full_status(&self) -> Option<(f64, usize)> {
+        // There is one such port on a machine, and it may be another's.
+        let log = fs_err::read_to_string(&self.process.log).ok()?;
+        if log.contains("not serving status") {
+            return None;
+        }
         let url = format!("http://127.0.0.1:{}{}", constants::LOCAL_PORT, routes::LOCAL_STATUS);
         let client = reqwest::Client::builder().no_proxy().build().ok()?;
         let began = Instant::now();

@@ -66,6 +66,7 @@ fn nothing_is_lost_under_these_seeds() {
     let options = Options {
         aggregator: aggregator(),
         max_memory: 128 << 20,
+        power_loss: false,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
