@@ -26,7 +26,7 @@ mod settings;
 mod upload;
 
 pub use clock::{Clock, system_clock};
-pub use cluster::{ClusterSite, SiteError};
+pub use cluster::{ClusterSite, SiteError, query::query as query_cluster};
 pub use disposition::file_name as disposition_file_name;
 pub use driver::{Driver, Launch, Report, Site};
 pub use engine::{Addresses, Finished, RunError, Setup, run as run_to_the_end};

@@ -12,7 +12,7 @@ mod store;
 mod walk;
 
 pub use codec::{
-    gzip::ArchiveError,
+    gzip::{ArchiveError, gunzip},
     pack::{PackError, Packed, pack_directory},
     unpack::{UnpackError, Unpacked, unpack_tar_gz},
 };

@@ -8,10 +8,12 @@ mod common;
 mod completion;
 mod delete;
 mod document;
+mod e2e;
 pub(crate) mod environment;
 pub(crate) mod flags_first;
 mod r#gen;
 mod gen_plugin;
+mod get;
 mod given;
 mod host_check;
 mod images;
@@ -20,6 +22,7 @@ mod modes;
 mod plan;
 mod plugin;
 mod preflight;
+mod query;
 mod results;
 mod retrieve;
 mod run;
@@ -37,8 +40,10 @@ pub use common::Common;
 pub use completion::{Completion, Shell};
 pub use delete::{Delete, DeleteRoles};
 pub use document::{Document, DocumentKind};
+pub use e2e::{E2e, E2eMode};
 pub use r#gen::{Gen, GenDefaultImageConfig, GenFlags, GenWhat};
 pub use gen_plugin::{GenBuiltIn, GenBuiltInFlags, GenPlugin};
+pub use get::{Get, GetPod, GetWhat};
 pub(crate) use given::Given;
 pub use host_check::HostCheck;
 pub use images::{
@@ -52,11 +57,12 @@ pub use plugin::{
     Plugin, PluginAction, PluginInstall, PluginLint, PluginList, PluginOutput, PluginShow, PluginTest, PluginUninstall,
 };
 pub use preflight::Preflight;
+pub use query::Query;
 pub use results::{Results, ResultsMode, ResultsOutput};
 pub use retrieve::Retrieve;
 pub use run::Run;
 pub use status::{Status, StatusOutput};
-pub use version::Version;
+pub use version::{Version, VersionOutput};
 pub use wait::{Wait, WaitOutput};
 pub use wait_time::WaitTime;
 
@@ -90,10 +96,16 @@ pub enum Command {
     Retrieve(Retrieve),
     /// Show what an archive says
     Results(Results),
+    /// Write what the cluster says about itself into a directory or an archive, without a run
+    Query(Query),
+    /// Print names of pods
+    Get(Get),
     /// Remove everything that a run created
     Delete(Delete),
     /// List, copy and inspect the images that a run needs, without a container engine
     Images(Box<Images>),
+    /// List Kubernetes' tests as an archive or a file names them
+    E2e(E2e),
     /// List the named choices of Kubernetes tests, for --mode
     Modes(Modes),
     /// Keep, show and check plugin definitions

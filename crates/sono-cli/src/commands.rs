@@ -5,7 +5,9 @@ mod completion;
 mod create;
 mod delete;
 mod document;
+mod e2e;
 mod r#gen;
+mod get;
 mod host_check;
 mod images;
 mod local;
@@ -13,6 +15,7 @@ mod logs;
 mod modes;
 mod plugin;
 mod preflight;
+mod query;
 mod results;
 mod retrieve;
 mod run;
@@ -49,6 +52,9 @@ pub(crate) fn run_command(
         Command::Logs(arguments) => in_runtime(logs::logs(arguments, printer)),
         Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),
         Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),
+        Command::Query(arguments) => in_runtime(query::query(arguments, printer)),
+        Command::Get(arguments) => in_runtime(get::get(arguments, printer)),
+        Command::E2e(arguments) => e2e::e2e(arguments, printer),
         Command::Images(arguments) => in_runtime(images::images_command(*arguments, printer)),
         Command::Modes(arguments) => modes::modes(&arguments, printer),
         Command::Plugin(arguments) => in_runtime(plugin::plugin(arguments, printer)),

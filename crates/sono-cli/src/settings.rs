@@ -1,6 +1,6 @@
 //! What the arguments come to: defaults, then the configuration file, then flags.
 
-mod configuration;
+pub(crate) mod configuration;
 mod latest;
 mod private;
 mod version;

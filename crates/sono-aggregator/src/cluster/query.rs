@@ -41,8 +41,9 @@ const FEW: usize = 10;
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_mins(30);
 
-/// Runs all queries and writes them below `directory`. Returns what could not be had.
-pub(crate) async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: &Clock) -> Vec<String> {
+/// Asks the cluster for everything that `config` says and writes it below `directory`, as it stands in an archive. Returns
+/// what could not be had, a line each; it is in `meta/query-time.json` too.
+pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: &Clock) -> Vec<String> {
     let mut rows = Vec::new();
     let (plan, complaints) = plan::plan(config);
     for complaint in complaints {

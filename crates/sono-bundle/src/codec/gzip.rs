@@ -185,6 +185,25 @@ pub(crate) fn walk_entries<E>(
     Ok(())
 }
 
+/// The content of a gzip file, whatever it is, up to so many bytes.
+pub fn gunzip(reader: impl Read, max_bytes: u64) -> Result<Vec<u8>, ArchiveError> {
+    let meter = Rc::new(Meter::new(Bounds {
+        max_bytes,
+        ..Bounds::NONE
+    }));
+    let compressed = Compressed {
+        inner: reader,
+        meter: Rc::clone(&meter),
+    };
+    let mut plain = Plain {
+        inner: MultiGzDecoder::new(BufReader::with_capacity(64 << 10, compressed)),
+        meter: Rc::clone(&meter),
+    };
+    let mut bytes = Vec::new();
+    plain.read_to_end(&mut bytes).map_err(|error| meter.explain(error))?;
+    Ok(bytes)
+}
+
 fn kind(entry: EntryType) -> Option<Kind> {
     Some(match entry {
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,

@@ -1,37 +1,82 @@
 //! `sono version`.
 
+use serde::Serialize;
 use sono_types::{constants, exit};
 
-use crate::{aggregator::text, args, error::CliError, output::Printer, settings::connect};
+use crate::{
+    aggregator::text,
+    args::{self, VersionOutput},
+    error::CliError,
+    output::Printer,
+    settings::connect,
+};
 
 /// This program's version.
 pub(super) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Versions<'a> {
+    version: &'a str,
+    archive_format: &'a str,
+    platform: &'a str,
+    /// The server's, where one was asked and has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<String>,
+}
+
 pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8, CliError> {
-    let args::Version { short, cluster } = arguments;
+    let args::Version { short, output, cluster } = arguments;
     if *short {
         printer.line(VERSION)?;
         return Ok(exit::SUCCESS);
     }
-    printer.line(&format!("sono version:    {VERSION}"))?;
-    printer.line(&format!("Archive format:  {}", constants::ARCHIVE_VERSION))?;
-    printer.line(&format!(
-        "Platform:        {}/{}",
-        std::env::consts::OS,
-        std::env::consts::ARCH
-    ))?;
     // Only who names a cluster asks about one: a version is wanted at once, and offline too.
-    if cluster.kubeconfig.is_none() && cluster.context.is_none() {
-        printer.line("API version:     not asked; name a cluster with --kubeconfig or --context")?;
-        return Ok(exit::SUCCESS);
-    }
-    let asked = async { Ok::<_, CliError>(connect(cluster).await?.server_version().await?) };
-    match super::in_runtime(asked) {
-        Ok(version) => printer.line(&format!("API version:     {}", text(&version, "/gitVersion")))?,
-        Err(error) => {
-            printer.line("API version:     not known")?;
-            printer.error(&error);
+    let asked = cluster.kubeconfig.is_some() || cluster.context.is_some();
+    let server = asked.then(|| {
+        super::in_runtime(async {
+            let version = connect(cluster).await?.server_version().await?;
+            Ok::<_, CliError>(text(&version, "/gitVersion").to_owned())
+        })
+    });
+    let (api_version, failure) = match server {
+        Some(Ok(version)) => (Some(version), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
+    let versions = Versions {
+        version: VERSION,
+        archive_format: constants::ARCHIVE_VERSION,
+        platform: &format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+        api_version,
+    };
+    match output {
+        Some(VersionOutput::Json) => {
+            let text = serde_json::to_string(&versions);
+            printer.line(&text.map_err(|error| CliError::new("cannot write the version").caused_by(&error))?)?;
         }
+        None => {
+            let Versions {
+                version,
+                archive_format,
+                platform,
+                api_version,
+            } = versions;
+            let server = api_version.as_deref().unwrap_or(if asked {
+                "not known"
+            } else {
+                "not asked; name a cluster with --kubeconfig or --context"
+            });
+            printer.data(
+                format!(
+                    "sono version:    {version}\nArchive format:  {archive_format}\nPlatform:        {platform}\nAPI version:     {server}\n"
+                )
+                .as_bytes(),
+            )?;
+        }
+    }
+    if let Some(failure) = failure {
+        printer.error(&failure);
     }
     Ok(exit::SUCCESS)
 }

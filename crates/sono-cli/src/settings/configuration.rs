@@ -8,7 +8,7 @@ use sono_types::Config;
 use crate::{error::CliError, output::Printer};
 
 /// Reads it over the defaults. Keys that mean nothing, as files for older versions have, are named.
-pub(super) fn read(path: &Path, printer: &Printer) -> Result<Config, CliError> {
+pub(crate) fn read(path: &Path, printer: &Printer) -> Result<Config, CliError> {
     let file = path.display();
     let what = format!("cannot use the configuration file `{file}`");
     let text = fs_err::read_to_string(path).map_err(|error| CliError::new(&what).caused_by(&error))?;

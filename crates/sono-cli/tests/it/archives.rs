@@ -125,7 +125,7 @@ fn what_is_no_archive_is_named() {
     );
 }
 
-/// B-5: scripts that ask for it get the outcome as an exit code.
+/// BUG 5: scripts that ask for it get the outcome as an exit code.
 #[test]
 fn the_exit_code_tells_the_outcome_when_asked_for() {
     let code = |name: &str, arguments: &[&str]| {

@@ -349,7 +349,7 @@ fn the_short_version_is_one_word() {
     );
 }
 
-/// B-5: with `--exit-code` each outcome has its code; without it scripts see what they always saw.
+/// BUG 5: with `--exit-code` each outcome has its code; without it scripts see what they always saw.
 #[test]
 fn outcomes_have_exit_codes_when_asked_for() {
     let mut failed = complete();

@@ -14,11 +14,14 @@ mod manifests;
 mod objects;
 mod plugin_command;
 mod plugin_definitions;
-#[cfg(target_os = "linux")]
 mod plugin_test;
 mod plugins;
 mod preflight;
+mod query;
+#[cfg(unix)]
+mod scripts;
 mod status;
+mod suite;
 mod tutorial;
 
 use std::{

@@ -117,17 +117,21 @@ pub(super) fn plan(config: &Config) -> (Plan, Vec<Complaint>) {
     (plan, complaints)
 }
 
+/// An expression for one name alone. Those of namespaces need no escaping.
+fn exactly(name: &str) -> String {
+    format!("^{name}$")
+}
+
 fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Option<Logs> {
     let limits = &config.limits.pod_logs;
     let own = (limits.sonobuoy_namespace == Some(true)).then_some(config.namespace.as_str());
     let compiled = match (limits.namespaces.as_str(), own) {
         ("", None) => Ok(Names::None),
-        // Names of namespaces need no escaping.
-        ("", Some(own)) => expression::compile(own).map(Names::Matching),
+        ("", Some(own)) => expression::compile(&exactly(own)).map(Names::Matching),
         (expression, None) => expression::compile(expression).map(Names::Matching),
         // Compiled alone first: `a(` must not become whole by what is added to it.
         (expression, Some(own)) => expression::compile(expression)
-            .and_then(|_| expression::compile(&format!("{expression}|{own}")))
+            .and_then(|_| expression::compile(&format!("{expression}|{}", exactly(own))))
             .map(Names::Matching),
     };
     let namespaces = compiled.unwrap_or_else(|error| {
@@ -311,6 +315,8 @@ mod tests {
         );
     }
 
+    /// BUG 51: the run's own namespace is no part of another's name. The user's expression is not anchored, as it always
+    /// was (core spec §7.5).
     #[test]
     fn log_namespaces_are_those_that_match_and_the_runs_own() {
         let wants = |json: &str| {
@@ -322,11 +328,10 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        // Not anchored, as it always was (core spec §7.5).
-        assert_eq!(wants("{}"), "kube-system my-sonobuoy-x sonobuoy");
+        assert_eq!(wants("{}"), "kube-system sonobuoy");
         let limits = |inner: &str| format!(r#"{{"Limits":{{"PodLogs":{{{inner}}}}}}}"#);
         assert_eq!(wants(&limits(r#""SonobuoyNamespace":false"#)), "kube-system");
-        assert_eq!(wants(&limits(r#""Namespaces":"""#)), "my-sonobuoy-x sonobuoy");
+        assert_eq!(wants(&limits(r#""Namespaces":"""#)), "sonobuoy");
         assert_eq!(wants(&limits(r#""Namespaces":"","SonobuoyNamespace":null"#)), "");
         assert_eq!(wants(&limits(r#""Namespaces":"a(""#)), "sonobuoy");
     }

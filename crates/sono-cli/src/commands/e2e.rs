@@ -1,0 +1,196 @@
+//! `sono e2e`: names of Kubernetes' tests (cli spec §13). sono has no lists of its own: they would be of other versions
+//! than the cluster's. Whatever has run the suite knows them all.
+
+mod names;
+
+use std::{
+    io::{Read as _, stdin},
+    path::Path,
+    time::Duration,
+};
+
+use regex::Regex;
+use sono_bundle::{ArchiveError, Bundle, ReadError, gunzip};
+use sono_results::{Compatibility, from_yaml, read_result_file, visit_leaves};
+use sono_types::{Item, ResultFormat, exit, layout};
+
+use crate::{
+    aggregator::text,
+    args::{self, E2eMode},
+    error::CliError,
+    output::Printer,
+    settings::connect,
+};
+
+/// Bytes of a list.
+const MOST: u64 = 256 << 20;
+/// How long fetching a list may take.
+const TIMEOUT: Duration = Duration::from_mins(1);
+const ONLINE: &str = "online";
+const HINT: &str = "an archive of a run knows them: sono run -p e2e --plugin-env e2e.E2E_DRYRUN=true --wait runs none of them, sono retrieve fetches it, and sono e2e --input ARCHIVE lists them";
+
+pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliError> {
+    let args::E2e {
+        cluster,
+        input,
+        mode,
+        focus,
+        skip,
+        plugin,
+        version,
+        url,
+    } = arguments;
+    let expression = |text: Option<String>, what: &str| {
+        let compiled = text
+            .filter(|text| !text.is_empty())
+            .map(|text| Regex::new(&text))
+            .transpose();
+        compiled.map_err(|error| CliError::new(format!("--{what} is no regular expression")).caused_by(&error))
+    };
+    let (focus, skip) = (expression(focus, "focus")?, expression(skip, "skip")?);
+    let found = match (input.as_deref(), url) {
+        (None | Some(ONLINE), Some(url)) => super::in_runtime(fetch(&url, version, &cluster))?,
+        (Some(_), Some(_)) => return Err(CliError::new("--input and --url are two places")),
+        (None, None) => {
+            return Err(
+                CliError::new("sono has no list of Kubernetes' tests, and none was named with --input").hint(HINT),
+            );
+        }
+        (Some(ONLINE | "offline"), None) => {
+            return Err(CliError::new(
+                "sono has no list of Kubernetes' tests, and knows no place that has one of every version",
+            )
+            .hint(HINT));
+        }
+        (Some("-"), None) => {
+            let mut text = String::new();
+            let read = stdin().lock().take(MOST).read_to_string(&mut text);
+            read.map_err(|error| CliError::new("cannot read standard input").caused_by(&error))?;
+            lines(&text)
+        }
+        (Some(path), None) => read(Path::new(path), &plugin)?,
+    };
+    let all = names::clean(found);
+    if all.is_empty() {
+        return Err(CliError::new("there are no names of tests in the input").hint(HINT));
+    }
+    let wanted = |name: &&String| {
+        focus.as_ref().is_none_or(|focus| focus.is_match(name))
+            && !skip.as_ref().is_some_and(|skip| skip.is_match(name))
+    };
+    let chosen: Vec<&str> = all.iter().filter(wanted).map(String::as_str).collect();
+    if chosen.is_empty() {
+        printer.note(&format!("none of {} tests fits", all.len()));
+    }
+    let shown = match mode {
+        E2eMode::Tests => chosen.join("\n"),
+        E2eMode::Tags => names::tags(&chosen).into_keys().collect::<Vec<_>>().join("\n"),
+        E2eMode::TagCounts => {
+            let counts = names::tags(&chosen).into_iter();
+            counts
+                .map(|(tag, count)| format!("{tag}:{count}"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
+    };
+    printer.line(&shown)?;
+    Ok(exit::SUCCESS)
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+fn leaves(tree: &Item) -> Vec<String> {
+    let mut names = Vec::new();
+    visit_leaves(tree, &mut |leaf| names.push(leaf.item.name.clone()));
+    let mut names = names::clean(names);
+    // A suite runs in another order every time.
+    names.sort();
+    names
+}
+
+/// Whatever kind of file it is.
+fn read(path: &Path, plugin: &str) -> Result<Vec<String>, CliError> {
+    let what = format!("cannot read `{}`", path.display());
+    let failed = |error: &(dyn std::error::Error + 'static)| CliError::new(&what).caused_by(error);
+    let open = || fs_err::File::open(path).map_err(|error| failed(&error));
+    let mut start = Vec::new();
+    if !path.is_dir() {
+        open()?
+            .take(1)
+            .read_to_end(&mut start)
+            .map_err(|error| failed(&error))?;
+        if start.first() != Some(&0x1f) {
+            let mut text = String::new();
+            open()?
+                .take(MOST)
+                .read_to_string(&mut text)
+                .map_err(|error| failed(&error))?;
+            return if text.trim_start().starts_with('<') {
+                junit(&text).map_err(|reason| CliError::new(&what).details([reason]))
+            } else {
+                Ok(lines(&text))
+            };
+        }
+    }
+    let bundle = Bundle::open(path).map_err(|error| failed(&error))?;
+    let file = layout::results_file_named(plugin);
+    let found = match bundle.read(&file) {
+        Err(ReadError::Archive {
+            source: ArchiveError::NotTar | ArchiveError::Truncated,
+            ..
+        }) => return unpacked(open()?).map_err(|error| failed(&error)),
+        found => found.map_err(|error| failed(&error))?,
+    };
+    let Some(text) = found else {
+        return Err(CliError::new(&what)
+            .details([format!("failed to find file \"{file}\" in archive")])
+            .hint("the plugin with the tests is named with --plugin"));
+    };
+    let tree = from_yaml(&String::from_utf8_lossy(&text)).map_err(|error| failed(&error))?;
+    Ok(leaves(&tree))
+}
+
+fn unpacked(reader: impl std::io::Read) -> Result<Vec<String>, ArchiveError> {
+    let bytes = gunzip(reader, MOST)?;
+    Ok(lines(&String::from_utf8_lossy(&bytes)))
+}
+
+fn junit(text: &str) -> Result<Vec<String>, String> {
+    let (tree, problem) = read_result_file(ResultFormat::Junit, "", text.as_bytes(), Compatibility::default());
+    problem.map_or_else(|| Ok(leaves(&tree)), Err)
+}
+
+/// The list of a version from a place that has many.
+async fn fetch(url: &str, version: Option<String>, cluster: &args::Cluster) -> Result<Vec<String>, CliError> {
+    let version = match version {
+        Some(version) if version != "auto" => version,
+        _ => {
+            let server = connect(cluster).await?.server_version().await?;
+            let full = text(&server, "/gitVersion");
+            // Vendors put words of their own behind it.
+            full[..full.find(['-', '+']).unwrap_or(full.len())].to_owned()
+        }
+    };
+    let address = format!("{}/{version}.gz", url.trim_end_matches('/'));
+    let what = format!("cannot fetch the list of tests from `{address}`");
+    let failed = |error: &(dyn std::error::Error + 'static)| CliError::new(&what).caused_by(error);
+    let client = reqwest::Client::builder().timeout(TIMEOUT).build();
+    let client = client.map_err(|error| failed(&error))?;
+    let mut answer = client.get(&address).send().await.map_err(|error| failed(&error))?;
+    let status = answer.status();
+    if !status.is_success() {
+        return Err(CliError::new(&what)
+            .details([format!("the server answers {status}")])
+            .hint("another version is chosen with --version"));
+    }
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(|error| failed(&error))? {
+        bytes.extend_from_slice(&part);
+        if bytes.len() as u64 > MOST {
+            return Err(CliError::new(&what).details([format!("it has more than {MOST} bytes")]));
+        }
+    }
+    unpacked(bytes.as_slice()).map_err(|error| failed(&error))
+}

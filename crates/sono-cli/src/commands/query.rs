@@ -1,0 +1,90 @@
+//! `sono query`: the queries of a run, from here and without a run (cli spec §16).
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use sono_bundle::pack_directory;
+use sono_local::{query_cluster, system_clock};
+use sono_types::{Config, exit};
+use uuid::Uuid;
+
+use crate::{
+    args,
+    error::CliError,
+    output::Printer,
+    settings::{configuration, connect},
+};
+
+/// gzip's level, as for runs' archives.
+const LEVEL: u32 = 6;
+
+pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u8, CliError> {
+    let args::Query {
+        cluster,
+        output,
+        config,
+        namespace,
+        resources,
+        namespaces,
+        selector,
+    } = arguments;
+    let mut wanted = match config {
+        Some(path) => configuration::read(&path, printer)?,
+        None => Config::default(),
+    };
+    let output = output.or_else(|| Some(PathBuf::from(&wanted.query_dir)).filter(|path| !path.as_os_str().is_empty()));
+    let output = output.unwrap_or_else(|| PathBuf::from(Uuid::new_v4().to_string()));
+    wanted.resources = resources.or(wanted.resources);
+    wanted.namespace = namespace.unwrap_or(wanted.namespace);
+    wanted.filters.namespaces = namespaces.unwrap_or(wanted.filters.namespaces);
+    wanted.filters.label_selector = selector.unwrap_or(wanted.filters.label_selector);
+    let cluster = connect(&cluster).await?;
+    if printer.is_terminal() {
+        printer.note(&format!("asking {}; this takes a while", cluster.server_url()));
+    }
+    let written = |error: &io::Error| CliError::new(format!("cannot write `{}`", output.display())).caused_by(error);
+    let is_archive = output.to_string_lossy().ends_with(".tar.gz");
+    let problems = if is_archive {
+        let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = tempfile::Builder::new()
+            .prefix(".sono-")
+            .tempdir_in(parent.unwrap_or_else(|| Path::new(".")))
+            .map_err(|error| written(&error))?;
+        let found = directory.path().join("found");
+        let problems = query_cluster(&cluster, &wanted, &found, &system_clock()).await;
+        let packed = directory.path().join("packed");
+        pack(&found, &packed)?;
+        fs_err::rename(&packed, &output).map_err(|error| written(&error))?;
+        problems
+    } else {
+        if output.is_dir()
+            && fs_err::read_dir(&output)
+                .map_err(|error| written(&error))?
+                .next()
+                .is_some()
+        {
+            return Err(
+                CliError::new(format!("`{}` is there already and not empty", output.display()))
+                    .hint("name another directory with --output"),
+            );
+        }
+        fs_err::create_dir_all(&output).map_err(|error| written(&error))?;
+        query_cluster(&cluster, &wanted, &output, &system_clock()).await
+    };
+    for problem in &problems {
+        printer.note(&format!("not complete: {problem}"));
+    }
+    printer.line(&output.display().to_string())?;
+    // What could not be had is in `meta/query-time.json`; the rest is there.
+    Ok(exit::SUCCESS)
+}
+
+fn pack(directory: &Path, target: &Path) -> Result<(), CliError> {
+    let failed =
+        |error: &(dyn std::error::Error + 'static)| CliError::new("cannot pack what was found").caused_by(error);
+    let file = fs_err::File::create(target).map_err(|error| failed(&error))?;
+    let (file, _) = pack_directory(directory, file, &[], LEVEL).map_err(|error| failed(&error))?;
+    file.sync_all().map_err(|error| failed(&error))
+}

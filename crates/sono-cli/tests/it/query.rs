@@ -1,0 +1,151 @@
+//! `query` and `get`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sono_testkit::FakeApi;
+
+use crate::{Said, command, normalized, said, with_cluster};
+
+fn pod(namespace: &str, name: &str, labels: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+        "status": {"phase": "Running", "containerStatuses": [{"name": "c", "image": "", "imageID": "", "ready": true,
+            "restartCount": 0, "state": {"running": {}}}]}})
+}
+
+fn api() -> FakeApi {
+    let api = FakeApi::start();
+    for namespace in ["mine", "sonobuoy", "my-sonobuoy-x"] {
+        api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
+        api.put(pod(namespace, "p", &json!({"app": namespace})));
+        api.put_log(namespace, "p", "c", "said\n");
+    }
+    api
+}
+
+fn query(api: &FakeApi, directory: &Path, arguments: &[&str]) -> Said {
+    let kubeconfig = api.write_kubeconfig(directory);
+    let output = command(directory)
+        .arg("query")
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(arguments)
+        .output()
+        .unwrap();
+    normalized(api, said(&output))
+}
+
+/// The files below, without `meta`.
+fn files(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    sono_bundle::Bundle::open(root)
+        .unwrap()
+        .visit(&mut |name, _| {
+            if !name.starts_with("meta/") {
+                found.push(name.to_owned());
+            }
+            Ok(std::ops::ControlFlow::Continue(()))
+        })
+        .unwrap();
+    found
+}
+
+/// BUG 2: the configuration file counts. BUG 44: the cluster is named as for every other command. BUG 51: logs come from
+/// the run's namespace, and not from those that have its name in theirs.
+#[test]
+fn what_is_asked_for_comes() {
+    let (api, directory) = (api(), tempfile::tempdir().unwrap());
+    fs_err::write(
+        directory.path().join("c.json"),
+        r#"{"Resources":["pods","podlogs"],"Filters":{"Namespaces":"^mine$"},"Limits":{"PodLogs":{"Namespaces":""}}}"#,
+    )
+    .unwrap();
+    let said = query(&api, directory.path(), &["--config", "c.json", "-o", "out"]);
+    assert_eq!(
+        said,
+        Said {
+            code: 0,
+            stdout: "out\n".to_owned(),
+            stderr: String::new()
+        }
+    );
+    let expected = ["podlogs/sonobuoy/p/logs/c.txt", "resources/ns/mine/core_v1_pods.json"];
+    assert_eq!(files(&directory.path().join("out")), expected);
+    // The same by flags, into an archive.
+    let flags = [
+        "--config",
+        "c.json",
+        "--resources",
+        "pods,serverversion",
+        "--namespaces",
+        "sonobuoy",
+        "-l",
+        "app=sonobuoy",
+        "-o",
+        "out.tar.gz",
+    ];
+    let said = query(&api, directory.path(), &flags);
+    assert_eq!(
+        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (0, "out.tar.gz\n", "")
+    );
+    assert_eq!(
+        files(&directory.path().join("out.tar.gz")),
+        ["resources/ns/sonobuoy/core_v1_pods.json", "serverversion.json"]
+    );
+    let again = query(&api, directory.path(), &["-o", "out"]);
+    assert_eq!(
+        (again.code, again.stderr.as_str()),
+        (
+            1,
+            "error: `out` is there already and not empty\n  hint:  name another directory with --output\n"
+        )
+    );
+}
+
+/// BUG 46: an API whose server is gone costs a line, and nothing else.
+#[test]
+fn a_broken_api_costs_a_line() {
+    let (api, directory) = (api(), tempfile::tempdir().unwrap());
+    api.offer_broken("metrics.k8s.io", "v1beta1");
+    let said = query(&api, directory.path(), &[]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let problems: Vec<&str> = said.stderr.lines().collect();
+    assert!(
+        problems
+            .iter()
+            .any(|line| line.starts_with("not complete: ") && line.contains("metrics.k8s.io")),
+        "{problems:?}"
+    );
+    let found = directory.path().join(said.stdout.trim_end());
+    let names = files(&found);
+    assert!(
+        names.contains(&"resources/ns/mine/core_v1_pods.json".to_owned()),
+        "{names:?}"
+    );
+    let times = fs_err::read_to_string(found.join("meta/query-time.json")).unwrap();
+    assert!(times.contains("metrics.k8s.io/v1beta1"), "{times}");
+}
+
+/// BUG 44: pods of plugins in whatever namespace. BUG 45: what there is not to get is an error in one line.
+#[test]
+fn names_of_pods_in_any_namespace() {
+    let api = api();
+    let labels =
+        |plugin: &str| json!({"component": "sonobuoy", "sonobuoy-component": "plugin", "sonobuoy-plugin": plugin});
+    api.put(pod("mine", "one-x", &labels("one")));
+    api.put(pod("mine", "two-x", &labels("two")));
+    assert_eq!(
+        with_cluster(&api, &["get", "pods", "-n", "mine"]).stdout,
+        "one-x\ntwo-x\n"
+    );
+    let kubeconfig = ["get", "pod", "-n", "mine", "--kubeconfig", "kubeconfig", "-p", "two"];
+    assert_eq!(with_cluster(&api, &kubeconfig).stdout, "two-x\n");
+    let bogus = with_cluster(&api, &["get", "bogus"]);
+    assert_eq!(
+        (bogus.code, bogus.stdout.as_str(), bogus.stderr.lines().next()),
+        (1, "", Some("error: unrecognized subcommand 'bogus'"))
+    );
+    assert!(bogus.stderr.lines().count() < 8, "{}", bogus.stderr);
+}
