@@ -109,7 +109,7 @@ fn runs_are_waited_for_and_deleted_twice() {
                 .enable_all()
                 .build()
                 .unwrap();
-            let limit = std::time::Duration::from_secs(60);
+            let limit = std::time::Duration::from_mins(1);
             let made = api.wait_for("pods", Some("sonobuoy"), "sonobuoy", limit, |pod| pod.is_some());
             runtime.block_on(made).expect("the aggregator's pod is created");
             api.put(aggregator(Some(&complete())));
