@@ -61,6 +61,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_file_is_current() {
+        let file = crate::repository::root().join("deploy/krew/sono.yaml");
+        let found = fs_err::read_to_string(file).unwrap_or_default().replace("\r\n", "\n");
+        assert_eq!(found, manifest(env!("CARGO_PKG_VERSION")), "cargo xtask gen krew");
+    }
+
+    #[test]
     fn each_platform_has_its_archive_and_sum() {
         let text = manifest("1.2.3");
         assert!(text.contains("\n  version: v1.2.3\n  shortDescription: "), "{text}");

@@ -1,6 +1,7 @@
 //! Getting the text of definitions from where they are.
 
 use std::{
+    error::Error,
     io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,
@@ -87,7 +88,12 @@ pub(crate) async fn url(address: &str) -> Result<Document, CliError> {
         Url::parse(address).map_err(|error| CliError::new(format!("`{address}` is no address")).caused_by(&error))?;
     let file = without_login(&url);
     let what = format!("cannot fetch the plugin `{file}`");
-    let failed = |error: reqwest::Error| CliError::new(&what).caused_by(&error.without_url());
+    let failed = |error: reqwest::Error| {
+        if error.is_timeout() {
+            return CliError::new(&what).details([format!("no answer within {} seconds", TIMEOUT.as_secs())]);
+        }
+        CliError::new(&what).caused_by(root(&error))
+    };
     let client = Client::builder()
         .timeout(TIMEOUT)
         .redirect(Policy::limited(REDIRECTS))
@@ -113,6 +119,15 @@ pub(crate) async fn url(address: &str) -> Result<Document, CliError> {
             .hint("on code hosting sites, take the address behind `Raw`"));
     }
     Ok(Document { file, text })
+}
+
+/// What is behind all the layers of a client's error.
+fn root(error: &reqwest::Error) -> &(dyn Error + 'static) {
+    let mut root: &(dyn Error + 'static) = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root
 }
 
 /// A file of an OCI artifact.

@@ -16,6 +16,12 @@ fn check(what: &str, file: &str) {
     );
 }
 
+/// Whoever adds a command or a flag writes the page anew.
+#[test]
+fn the_reference_is_current() {
+    check("reference", "docs/reference.md");
+}
+
 #[test]
 fn the_schema_of_definitions_is_current() {
     check("plugin-schema", "deploy/plugin.schema.json");

@@ -91,6 +91,13 @@ fn an_address_that_has_no_plugin_says_why() {
         ok(&"#".repeat(1024 * 1024 + 1)),
         "error: cannot fetch the plugin `URL`\n  it is larger than 1024 KiB, the most that a ConfigMap holds\n",
     );
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    assert_eq!(
+        names(directory.path(), &[&format!("http://{nobody}/p.yaml")]).unwrap_err(),
+        failure(&format!(
+            "error: cannot fetch the plugin `http://{nobody}/p.yaml`\n  cause: Connection refused (os error 111)\n"
+        ))
+    );
     assert_eq!(
         names(directory.path(), &["ftp://host/p.yaml"]).unwrap_err(),
         failure(
