@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use sono_manifest::{Definition, DriverKind, reconcile_results_dir};
 use sono_tls::Authority;
-use sono_types::{Config, PluginName, RunStatus, SessionId, constants, layout};
+use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constants, layout};
 
 use crate::{
     Clock, RunLog,
@@ -20,6 +20,7 @@ use crate::{
     local::View,
     progress_file,
     run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run},
+    small,
 };
 
 /// Version of the journal that this program writes and reads.
@@ -42,6 +43,7 @@ pub(crate) struct Start {
     pub(crate) log: RunLog,
     pub(crate) reconcile: bool,
     pub(crate) view: View,
+    pub(crate) limits: UploadLimits,
 }
 
 /// A run that goes on from here.
@@ -94,6 +96,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         log,
         reconcile,
         view,
+        limits,
     } = start;
     constants::ARCHIVE_VERSION.clone_into(&mut config.version);
     prepare(&root)?;
@@ -186,6 +189,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         let effects = run.handle(now, Event::Start);
         (run, effects, 0)
     } else {
+        restore(&directory, &incoming, &records, limits).await?;
         let mut records = records;
         let missed = placed(&directory, &plans, &records);
         if !missed.is_empty() {
@@ -310,7 +314,7 @@ fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
     let known: std::collections::BTreeSet<_> = records
         .iter()
         .filter_map(|record| match record {
-            Record::Stored { key } => Some(key),
+            Record::Stored { key } | Record::Kept { key, .. } => Some(key),
             _ => None,
         })
         .collect();
@@ -325,6 +329,27 @@ fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
         .filter(|key| fs_err::symlink_metadata(directory.join(layout::results_dir(key))).is_ok())
         .map(|key| Record::Stored { key: key.clone() })
         .collect()
+}
+
+/// Puts the results in place of which only the journal is known to be on disk.
+async fn restore(directory: &Path, incoming: &Path, records: &[Record], limits: UploadLimits) -> Result<(), RunError> {
+    let kept: Vec<_> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Kept { key, body } => Some((directory.join(layout::results_dir(key)), body.clone())),
+            _ => None,
+        })
+        .collect();
+    let incoming = incoming.to_path_buf();
+    let restored = tokio::task::spawn_blocking(move || {
+        for (destination, body) in kept {
+            small::restore(&body, &incoming, &destination, &limits)
+                .map_err(|reason| format!("putting {} in place again: {reason}", destination.display()))?;
+        }
+        Ok(())
+    });
+    let outcome: Result<(), String> = restored.await.unwrap_or_else(|error| Err(error.to_string()));
+    outcome.map_err(RunError::Record)
 }
 
 /// What cannot be read counts for nothing: it is only for the bound on the whole.

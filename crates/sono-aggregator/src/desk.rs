@@ -3,7 +3,7 @@
 use sono_types::{ProgressUpdate, ResultKey};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::run::{Claim, Event, Outcome, Refusal, Ticket};
+use crate::run::{Claim, Event, Outcome, Refusal, SmallBody, Ticket};
 
 /// Everything that can wake the owner of the run.
 #[derive(Debug)]
@@ -19,8 +19,10 @@ pub(crate) enum Message {
     Finish {
         ticket: Ticket,
         outcome: Outcome,
-        /// Whether the result is in now; answered when that is on disk.
-        reply: oneshot::Sender<bool>,
+        /// The whole of a small result, to be kept in the journal.
+        body: Option<SmallBody>,
+        /// Answered when what follows is on disk, or cannot be put there.
+        reply: oneshot::Sender<Finished>,
     },
     Progress {
         key: ResultKey,
@@ -28,6 +30,15 @@ pub(crate) enum Message {
         reply: oneshot::Sender<bool>,
     },
     Event(Event),
+}
+
+/// What became of a result whose ticket was given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// It is in now.
+    pub(crate) is_in: bool,
+    /// Why the journal does not know.
+    pub(crate) unrecorded: Option<String>,
 }
 
 /// The run is over and its owner gone.
@@ -93,12 +104,19 @@ impl Held {
         Ok(claim)
     }
 
-    /// Gives the ticket back. True when the result is in, and on disk.
-    pub(crate) async fn finish(mut self, outcome: Outcome) -> Result<bool, Closed> {
+    /// Gives the ticket back, with the result itself where the journal shall keep it.
+    pub(crate) async fn finish(mut self, outcome: Outcome, body: Option<SmallBody>) -> Result<Finished, Closed> {
         let Some(ticket) = self.ticket.take() else {
             return Err(Closed);
         };
-        self.desk.ask(|reply| Message::Finish { ticket, outcome, reply }).await
+        self.desk
+            .ask(|reply| Message::Finish {
+                ticket,
+                outcome,
+                body,
+                reply,
+            })
+            .await
     }
 }
 
@@ -112,7 +130,13 @@ impl Drop for Held {
             let (reply, _) = oneshot::channel();
             let outcome = Outcome::Aborted;
             // The run being over means that nobody waits for the result.
-            desk.0.send(Message::Finish { ticket, outcome, reply }).await.ok();
+            let message = Message::Finish {
+                ticket,
+                outcome,
+                body: None,
+                reply,
+            };
+            desk.0.send(message).await.ok();
         });
     }
 }

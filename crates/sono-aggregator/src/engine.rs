@@ -32,7 +32,7 @@ use tokio::{
 use crate::{
     Clock,
     begin::{self, Beginning, Drivers, Found, Start},
-    desk::{Desk, Message},
+    desk::{Desk, Finished as Returned, Message},
     driver::{Driver, Launch, Report, Site},
     finish::{self, Finish},
     http::{self, Interface},
@@ -41,7 +41,7 @@ use crate::{
     local::View,
     progress_file::ProgressFile,
     publish,
-    run::{Effect, Event, Failure, Record, Run},
+    run::{Effect, Event, Failure, Record, Run, SmallBody},
     run_log::RunLog,
     upload::{Uploads, chain},
 };
@@ -241,6 +241,7 @@ async fn collect(
         log: log.clone(),
         reconcile,
         view: view.clone(),
+        limits: limits.clone(),
     });
     let found = tokio::select! {
         found = begin => found?,
@@ -266,6 +267,7 @@ async fn collect(
         }
     };
     let limits = Arc::new(limits);
+    let landing = Arc::<tokio::sync::RwLock<()>>::default();
     let (desk, mut messages) = Desk::new();
     let interface = Interface {
         desk: desk.clone(),
@@ -275,6 +277,7 @@ async fn collect(
             incoming.clone(),
             Arc::clone(&limits),
             present,
+            Arc::clone(&landing),
         ),
         limits: Arc::clone(&limits),
         clock: Arc::clone(&clock),
@@ -322,6 +325,7 @@ async fn collect(
                         clock: Arc::clone(&clock),
                         log: log.clone(),
                         desk: desk.clone(),
+                        landing: Arc::clone(&landing),
                     };
                     tasks.finish = Some(tokio::spawn(finish::finish(finish)));
                 }
@@ -422,22 +426,22 @@ fn finished(root: &Path, status: RunStatus, problems: usize) -> Finished {
 }
 
 /// An answer that is given once what it tells is on disk.
-type Reply = Box<dyn FnOnce() + Send>;
+type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
 
-/// Journals what has to survive. A result that is acknowledged is in place and synced by itself; should its record not
-/// find room, a later process sees the result in its place.
+/// Journals what has to survive. A result that is acknowledged is in place and synced by itself, or kept in its record; should
+/// that not find room, whoever sent it learns so.
 fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
     if records.is_empty() {
         if let Some(reply) = reply {
-            reply();
+            reply(Ok(()));
         }
         return;
     }
     journal.append(
         records,
-        Some(Box::new(move |_| {
+        Some(Box::new(move |outcome| {
             if let Some(reply) = reply {
-                reply();
+                reply(outcome);
             }
         })),
     );
@@ -538,11 +542,20 @@ fn answer(run: &mut Run, at: Timestamp, message: Message) -> (Vec<Effect>, Optio
             reply.send((ticket, claim)).ok();
             (Vec::new(), None)
         }
-        Message::Finish { ticket, outcome, reply } => {
-            let effects = run.finish(at, &ticket, outcome);
-            let stored = run.is_stored(ticket.key());
-            let later: Reply = Box::new(move || {
-                reply.send(stored).ok();
+        Message::Finish {
+            ticket,
+            outcome,
+            body,
+            reply,
+        } => {
+            let mut effects = run.finish(at, &ticket, outcome);
+            if let Some(body) = body {
+                keep(&mut effects, ticket.key(), body);
+            }
+            let is_in = run.is_stored(ticket.key());
+            let later: Reply = Box::new(move |recorded: Result<(), String>| {
+                let unrecorded = recorded.err();
+                reply.send(Returned { is_in, unrecorded }).ok();
             });
             (effects, Some(later))
         }
@@ -553,6 +566,18 @@ fn answer(run: &mut Run, at: Timestamp, message: Message) -> (Vec<Effect>, Optio
             (event.map(|event| run.handle(at, event)).unwrap_or_default(), None)
         }
         Message::Event(event) => (run.handle(at, event), None),
+    }
+}
+
+/// The result goes into the journal with the word that it is in.
+fn keep(effects: &mut [Effect], key: &ResultKey, body: SmallBody) {
+    let stored = effects.iter_mut().find_map(|effect| match effect {
+        Effect::Record(record @ Record::Stored { .. }) => Some(record),
+        _ => None,
+    });
+    if let Some(record) = stored {
+        let key = key.clone();
+        *record = Record::Kept { key, body };
     }
 }
 

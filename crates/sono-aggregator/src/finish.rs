@@ -39,6 +39,8 @@ pub(crate) struct Finish {
     pub(crate) clock: Clock,
     pub(crate) log: RunLog,
     pub(crate) desk: Desk,
+    /// Held by results on the way to their place.
+    pub(crate) landing: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// The archive and the number of problems on the way, or why there is no archive.
@@ -50,7 +52,13 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
         problems += 1;
         tracing::error!(problem, "{what}");
     };
+    drop(finish.landing.write().await);
     for key in &finish.stored {
+        let place = finish.directory.join(layout::results_dir(key));
+        if !place.exists() {
+            say("collecting", format!("result {key} could not be put in its place"));
+            continue;
+        }
         // A good result that followed an error replaces it.
         let errors = finish.directory.join(layout::errors_dir(key));
         if errors.exists()

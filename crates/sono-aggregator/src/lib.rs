@@ -23,6 +23,7 @@ mod room;
 pub mod run;
 mod run_log;
 mod settings;
+mod small;
 mod upload;
 
 pub use clock::{Clock, system_clock};

@@ -1,20 +1,21 @@
 //! One upload: body to a temporary file, then into place, with limits on every step and no lock held meanwhile.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io::ErrorKind, path::PathBuf, sync::Arc};
 
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
-use sono_bundle::{ArchiveError, PlaceError, UnpackError};
+use sono_bundle::{Staged, StoreError};
 use sono_types::{ResultKey, UploadLimits, constants, layout};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::Semaphore,
+    sync::{RwLock, Semaphore},
 };
 
 use crate::{
     desk::{Closed, Desk, Held},
     room::{Reserved, Room},
-    run::{Claim, Outcome, Refusal},
+    run::{Claim, Outcome, Refusal, SmallBody},
+    small::{self, NotStaged},
 };
 
 /// Bodies up to this size are looked at for a worker's own error report.
@@ -82,6 +83,7 @@ pub(crate) struct Uploads {
     limits: Arc<UploadLimits>,
     room: Arc<Room>,
     placing: Arc<Semaphore>,
+    landing: Arc<RwLock<()>>,
 }
 
 /// How receiving the body went wrong.
@@ -116,9 +118,31 @@ struct Received {
     reserved: Reserved,
 }
 
+/// A result that is checked, and all of it where it is small.
+struct Ready {
+    staged: Staged,
+    body: Option<SmallBody>,
+}
+
+/// How far a body came before the ticket is given back.
+enum Stored {
+    /// There is nothing more to do.
+    Settled(Outcome),
+    /// It is to be kept in the journal, and then put in place.
+    Small { staged: Staged, body: SmallBody },
+}
+
 impl Uploads {
-    /// Takes uploads for a run whose results so far take `present` bytes.
-    pub(crate) fn new(desk: Desk, root: PathBuf, incoming: PathBuf, limits: Arc<UploadLimits>, present: u64) -> Self {
+    /// Takes uploads for a run whose results so far take `present` bytes. `landing` is held by each result on the way to
+    /// its place; whoever reads them all takes the other end of it.
+    pub(crate) fn new(
+        desk: Desk,
+        root: PathBuf,
+        incoming: PathBuf,
+        limits: Arc<UploadLimits>,
+        present: u64,
+        landing: Arc<RwLock<()>>,
+    ) -> Self {
         Self {
             desk,
             root,
@@ -126,6 +150,7 @@ impl Uploads {
             room: Arc::new(Room::new(&limits, present)),
             limits,
             placing: Arc::new(Semaphore::new(PLACING)),
+            landing,
         }
     }
 
@@ -162,21 +187,42 @@ impl Uploads {
             .seat(&key.plugin, patience)
             .await
             .map_err(UploadError::Crowded)?;
-        let stored = self.store(&mut held, key, head, stream).await;
-        match stored {
-            Ok(outcome) => {
+        match self.store(&mut held, key, head, stream).await {
+            Ok(Stored::Small { staged, body }) => self.finish_small(held, key, staged, body).await,
+            Ok(Stored::Settled(outcome)) => {
                 let counts = outcome == Outcome::Stored;
-                if !held.finish(outcome).await? && counts {
+                if !held.finish(outcome, None).await?.is_in && counts {
                     // The archive is being made without it.
                     return Err(Refusal::AlreadyReceived(key.clone()).into());
                 }
                 Ok(())
             }
             Err((outcome, error)) => {
-                held.finish(outcome).await?;
+                held.finish(outcome, None).await?;
                 Err(error)
             }
         }
+    }
+
+    /// Once the journal has it a small result is on disk, and then it is put in its place, which the end of the run waits
+    /// for.
+    async fn finish_small(
+        &self,
+        held: Held,
+        key: &ResultKey,
+        staged: Staged,
+        body: SmallBody,
+    ) -> Result<(), UploadError> {
+        let _landing = self.landing.read().await;
+        let finished = held.finish(Outcome::Stored, Some(body)).await?;
+        if !finished.is_in {
+            return Err(Refusal::AlreadyReceived(key.clone()).into());
+        }
+        if let Some(reason) = &finished.unrecorded {
+            tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "the journal cannot keep the result, so it is synced by itself");
+        }
+        let placed = self.place(key, staged, finished.unrecorded.is_some()).await;
+        placed.map_err(|error| error.end(key).1)
     }
 
     async fn store(
@@ -185,10 +231,10 @@ impl Uploads {
         key: &ResultKey,
         head: &Head,
         stream: &mut BodyDataStream,
-    ) -> Result<Outcome, (Outcome, UploadError)> {
+    ) -> Result<Stored, (Outcome, UploadError)> {
         let received = self.to_file(head, stream).await.map_err(|error| error.end(key))?;
         if let Some(reason) = self.reported_error(head, &received.file, received.size).await {
-            return Ok(Outcome::Reported(reason));
+            return Ok(Stored::Settled(Outcome::Reported(reason)));
         }
         let closed = |error: Closed| (Outcome::Aborted, error.into());
         match held.claim().await.map_err(closed)? {
@@ -198,8 +244,12 @@ impl Uploads {
                 return Err((Outcome::Aborted, Refusal::AlreadyReceived(key.clone()).into()));
             }
         }
-        self.place(key, head, received).await.map_err(|error| error.end(key))?;
-        Ok(Outcome::Stored)
+        let Ready { staged, body } = self.stage(key, head, received).await.map_err(|error| error.end(key))?;
+        if let Some(body) = body {
+            return Ok(Stored::Small { staged, body });
+        }
+        self.place(key, staged, true).await.map_err(|error| error.end(key))?;
+        Ok(Stored::Settled(Outcome::Stored))
     }
 
     /// Streams the body to a temporary file.
@@ -209,7 +259,13 @@ impl Uploads {
         if head.length.is_some_and(|length| length > limit) {
             return Err(too_large());
         }
-        let disk = |error: &dyn std::fmt::Display| Receive::Storage(format!("storing the body: {error}"));
+        let disk = |error: &std::io::Error| {
+            let reason = format!("storing the body: {error}");
+            match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Receive::Full(no_room(&reason)),
+                _ => Receive::Storage(reason),
+            }
+        };
         let (file, path) = tempfile::NamedTempFile::new_in(&self.incoming)
             .map_err(|error| disk(&error))?
             .into_parts();
@@ -284,43 +340,66 @@ impl Uploads {
         }
     }
 
-    async fn place(&self, key: &ResultKey, head: &Head, received: Received) -> Result<(), Receive> {
+    /// Checks the result and makes it, beside its place.
+    async fn stage(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Ready, Receive> {
         let destination = self.root.join(layout::results_dir(key));
         let head = head.clone();
         let mut limits = UploadLimits::clone(&self.limits);
         let permit = Arc::clone(&self.placing).acquire_owned().await;
-        let placed = tokio::task::spawn_blocking(move || {
+        let staged = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let Received {
                 file,
-                size: _,
+                size,
                 mut reserved,
             } = received;
-            if head.content_type == constants::GZIP_MIME {
-                // Bytes that are not there for anybody are not there for this archive either.
-                let left = reserved.left();
-                let squeezed = left < limits.max_unpacked_bytes;
-                limits.max_unpacked_bytes = limits.max_unpacked_bytes.min(left);
-                let unpacked = sono_bundle::place_archive(&file, &destination, &limits).map_err(|error| {
-                    let reason = chain(&error);
-                    let too_large = matches!(
-                        error,
-                        PlaceError::Unpack(UnpackError::Archive(ArchiveError::TooLarge { .. }))
-                    );
-                    match error.is_content() {
-                        true if too_large && squeezed => Receive::Full(reserved.limit()),
-                        true => Receive::Content(reason),
-                        false => Receive::Storage(reason),
-                    }
-                })?;
-                reserved.keep(unpacked.bytes);
-            } else {
-                let name = sono_bundle::safe_file_name(&head.file_name, &limits)
-                    .map_err(|error| Receive::Content(chain(&error)))?;
-                sono_bundle::place_file(&file, &name, &destination).map_err(|error| Receive::Storage(chain(&error)))?;
-                reserved.keep_all();
+            let body = match size <= SmallBody::MOST_BYTES {
+                true => {
+                    let bytes = fs_err::read(&file).map_err(|error| Receive::Storage(error.to_string()))?;
+                    Some(SmallBody::new(
+                        head.file_name.clone(),
+                        head.content_type.clone(),
+                        &bytes,
+                    ))
+                }
+                false => None,
+            };
+            // Bytes that are not there for anybody are not there for an archive either.
+            let left = reserved.left();
+            let squeezed = left < limits.max_unpacked_bytes;
+            limits.max_unpacked_bytes = limits.max_unpacked_bytes.min(left);
+            let staged = small::stage(&file, &head.file_name, &head.content_type, &limits);
+            let (staged, unpacked) = staged.map_err(|error| match error {
+                NotStaged::Content { too_large: true, .. } if squeezed => Receive::Full(reserved.limit()),
+                NotStaged::Content { reason, .. } => Receive::Content(reason),
+                NotStaged::Storage { reason, full: true } => Receive::Full(no_room(&reason)),
+                NotStaged::Storage { reason, full: false } => Receive::Storage(reason),
+            })?;
+            // Here the sender can still be told to try again.
+            staged.prepare(&destination).map_err(|error| unstored(&error))?;
+            match unpacked {
+                Some(bytes) => reserved.keep(bytes),
+                None => reserved.keep_all(),
             }
-            Ok(())
+            Ok(Ready { staged, body })
+        });
+        staged
+            .await
+            .unwrap_or_else(|error| Err(Receive::Storage(format!("storing the result: {error}"))))
+    }
+
+    /// Puts a result in place, and says 200 only when it stays there: a small one is in the journal.
+    async fn place(&self, key: &ResultKey, staged: Staged, durably: bool) -> Result<(), Receive> {
+        let destination = self.root.join(layout::results_dir(key));
+        let permit = Arc::clone(&self.placing).acquire_owned().await;
+        let placed = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let placed = if durably {
+                staged.appear_durably(&destination)
+            } else {
+                staged.appear(&destination)
+            };
+            placed.map_err(|error| unstored(&error))
         });
         placed
             .await
@@ -347,6 +426,20 @@ impl Uploads {
         // Whoever is slower than that sees the reset.
         tokio::time::timeout(self.limits.idle_timeout, read).await.ok();
     }
+}
+
+fn unstored(error: &StoreError) -> Receive {
+    let reason = chain(error);
+    if error.is_full() {
+        Receive::Full(no_room(&reason))
+    } else {
+        Receive::Storage(reason)
+    }
+}
+
+/// What is said where our disk, and not a limit of ours, is the bound.
+fn no_room(reason: &str) -> String {
+    format!("the aggregator has no room left on its volume ({reason}); give it a larger one")
 }
 
 /// An error and its causes in one line, each once.

@@ -17,7 +17,10 @@ use crate::codec::{
     unpack::{UnpackError, Unpacked, unpack_tar_gz},
 };
 
+mod stage;
 mod sync;
+
+pub use stage::{Staged, stage_archive, stage_file};
 
 use sync::{create_directories, sync_directory, sync_file, sync_tree};
 
@@ -41,11 +44,13 @@ impl StoreError {
 
     /// Whether the disk is full or a quota is used up.
     pub fn is_full(&self) -> bool {
-        matches!(
-            self.source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
+        is_full(&self.source)
     }
+}
+
+/// Whether the error says that there is no room for more bytes.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Why an archive was not placed.
@@ -65,6 +70,15 @@ impl PlaceError {
         match self {
             Self::Unpack(error) => error.is_content(),
             Self::Store(_) => false,
+        }
+    }
+
+    /// Whether the disk is full or a quota is used up.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Unpack(UnpackError::Write { source, .. }) => is_full(source),
+            Self::Unpack(_) => false,
+            Self::Store(error) => error.is_full(),
         }
     }
 }
@@ -298,9 +312,15 @@ impl Scratch {
         Ok(Self { whole, fresh })
     }
 
+    /// As [`Scratch::put`], and its name is synced.
+    fn appear_as(self, destination: &Path) -> Result<(), StoreError> {
+        self.put(destination)?;
+        sync_directory(parent(destination))
+    }
+
     /// Renames the directory. An older one moves out of the way first: a crash between the two renames leaves none,
     /// which is why only results that were never acknowledged may be replaced.
-    fn appear_as(self, destination: &Path) -> Result<(), StoreError> {
+    fn put(self, destination: &Path) -> Result<(), StoreError> {
         let parent = parent(destination);
         create_directories(parent)?;
         let old = self.whole.path().join("old");
@@ -315,8 +335,7 @@ impl Scratch {
             }
             return Err(StoreError::at("rename a directory to", destination)(error));
         }
-        sync_directory(parent)?;
-        // The result is stored; what remains is rubbish that may stay.
+        // What remains is rubbish that may stay.
         drop(self.whole);
         Ok(())
     }

@@ -12,4 +12,4 @@ mod status;
 pub use event::{Effect, Event, Failure, Plan, Policy, Processed};
 pub use ledger::{Claim, Outcome, Refusal, Ticket};
 pub use machine::Run;
-pub use record::{Begun, Planned, Record};
+pub use record::{Begun, Planned, Record, SmallBody};

@@ -1,6 +1,7 @@
 //! What of a run must survive its process: the entries of the journal. Replaying them gives the run back, but for
 //! progress, which is kept beside it: updates come all the time and each replaces the one before.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sono_types::{PluginName, ResultKey, RunStatus, SessionId, Target};
@@ -39,6 +40,13 @@ pub enum Record {
         /// The result.
         key: ResultKey,
     },
+    /// The result is in, and this is all of it: its place in the results directory need not be on disk.
+    Kept {
+        /// The result.
+        key: ResultKey,
+        /// What was sent.
+        body: SmallBody,
+    },
     /// An error took the result's place.
     Failed {
         /// The result.
@@ -53,6 +61,37 @@ pub enum Record {
         /// The last status.
         status: RunStatus,
     },
+}
+
+/// A body that travels in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmallBody {
+    /// Name of the file that it is stored under.
+    pub file_name: String,
+    /// The exact content type, which says whether it is unpacked.
+    pub content_type: String,
+    /// The bytes, in base64.
+    pub base64: String,
+}
+
+impl SmallBody {
+    /// Bodies up to this size are kept in the journal: one sync serves a batch of them. A journal of 10,000 results stays
+    /// below 60 MB.
+    pub const MOST_BYTES: u64 = 4 << 10;
+
+    /// Wraps a body.
+    pub fn new(file_name: String, content_type: String, bytes: &[u8]) -> Self {
+        Self {
+            file_name,
+            content_type,
+            base64: STANDARD.encode(bytes),
+        }
+    }
+
+    /// The bytes as they were sent.
+    pub fn bytes(&self) -> Result<Vec<u8>, base64::DecodeError> {
+        STANDARD.decode(&self.base64)
+    }
 }
 
 /// The identity of a run, fixed when it starts.

@@ -54,7 +54,7 @@ impl Run {
             Record::Counted { plugin } => {
                 self.uncounted.remove(plugin);
             }
-            Record::Stored { key } => {
+            Record::Stored { key } | Record::Kept { key, .. } => {
                 self.failures.remove(key);
                 self.ledger.restore(key, State::Stored);
             }

@@ -277,3 +277,45 @@ async fn a_taken_address_is_noticed_at_once() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains(&format!("listening on 127.0.0.1:{port}: ")), "{told}");
 }
+
+/// W-44: a full disk costs the uploads that it has no room for, with a word that says so, and no other; the run ends.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "needs the right to mount a small file system: run as root with --ignored"]
+async fn a_full_disk_is_an_error_of_the_upload_it_has_no_room_for() {
+    use std::process::Command;
+    let place = tempfile::tempdir().unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
+    assert!(
+        Command::new("mount")
+            .args(mount)
+            .arg(place.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    let run = TestRun::begin(Options {
+        place: place.path().to_path_buf(),
+        ..Options::default()
+    })
+    .await;
+    let (client, large) = (run.client("p"), vec![b'x'; 8 << 20]);
+    for _ in 0..3 {
+        let (status, text) = put(&client, &run.url(NODE), &[], large.clone()).await;
+        assert_eq!(status, 507, "{text}");
+        assert!(text.contains("the aggregator has no room left on its volume"), "{text}");
+    }
+    let other = run.url("/api/v1/results/by-node/n2/p");
+    assert_eq!(put(&client, &other, &[], "small").await.0, 200);
+    let (outcome, root) = run.finished().await;
+    let finished = outcome.unwrap();
+    let rows: Vec<String> = finished.status.rows().iter().map(|row| row.status.clone()).collect();
+    assert_eq!(rows, [plugin_status::FAILED, plugin_status::COMPLETE]);
+    let bundle = sono_bundle::Bundle::open(&finished.archive).unwrap();
+    let error = bundle.read("plugins/p/errors/n1/error.json").unwrap().unwrap();
+    let error = String::from_utf8(error).unwrap();
+    assert!(error.contains("no room left on its volume"), "{error}");
+    drop(bundle);
+    drop(root);
+    assert!(Command::new("umount").arg(place.path()).status().unwrap().success());
+}

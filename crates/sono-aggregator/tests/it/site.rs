@@ -127,6 +127,8 @@ pub(crate) struct Options {
     /// There are nodes `n1` to `n<nodes>`.
     pub(crate) nodes: usize,
     pub(crate) config: Config,
+    /// Where the run's directory is made.
+    pub(crate) place: PathBuf,
 }
 
 impl Default for Options {
@@ -136,6 +138,7 @@ impl Default for Options {
             limits: UploadLimits::default(),
             nodes: 2,
             config: Config::default(),
+            place: std::env::temp_dir(),
         }
     }
 }
@@ -158,9 +161,10 @@ impl TestRun {
             limits,
             nodes,
             config,
+            place,
         } = options;
         sono_tls::install_provider();
-        let root = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir_in(place).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let view = View::default();

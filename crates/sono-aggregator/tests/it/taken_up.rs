@@ -55,7 +55,7 @@ async fn cluster(api: &FakeApi, folder: &Path) -> Cluster {
 
 pub(crate) struct Aggregator {
     pub(crate) address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    pub(crate) stop: oneshot::Sender<()>,
     pub(crate) outcome: JoinHandle<Result<Finished, RunError>>,
 }
 

@@ -1,0 +1,84 @@
+//! Results that are checked and complete before it is decided how they get onto the disk: a small one may be there already
+//! in another form (a journal), so that nothing of its own has to be synced.
+
+use std::path::Path;
+
+use fs_err as fs;
+use sono_types::UploadLimits;
+
+use super::{
+    PlaceError, Scratch, StoreError, parent, set_shared,
+    sync::{create_directories, sync_tree},
+};
+use crate::codec::unpack::{Unpacked, unpack_tar_gz};
+
+/// A result beside its place. It goes away with this value unless it is put there.
+#[must_use]
+#[allow(
+    missing_debug_implementations,
+    clippy::allow_attributes,
+    reason = "a directory that is about to be renamed"
+)]
+pub struct Staged(Scratch);
+
+impl Staged {
+    /// Makes the directory in which `destination` will appear, so that nothing is left to go wrong then but its name.
+    pub fn prepare(&self, destination: &Path) -> Result<(), StoreError> {
+        create_directories(parent(destination))
+    }
+
+    /// Puts it at `destination`, where an older one is replaced as a whole. Nothing is synced: after power loss it may be
+    /// gone, or there in part.
+    pub fn appear(self, destination: &Path) -> Result<(), StoreError> {
+        self.0.put(destination)
+    }
+
+    /// Puts it at `destination` so that it stays, as [`place_file`](super::place_file) does.
+    pub fn appear_durably(self, destination: &Path) -> Result<(), StoreError> {
+        sync_tree(&self.0.fresh)?;
+        self.0.appear_as(destination)
+    }
+}
+
+/// A directory with the one file `file_name`, whose content is that of `incoming`, which is moved away. `file_name` must
+/// have passed [`safe_file_name`](super::safe_file_name).
+pub fn stage_file(incoming: &Path, file_name: &str) -> Result<Staged, StoreError> {
+    let scratch = Scratch::beside(incoming)?;
+    let target = scratch.fresh.join(file_name);
+    fs::rename(incoming, &target).map_err(StoreError::at("move the file to", &target))?;
+    set_shared(&target)?;
+    Ok(Staged(scratch))
+}
+
+/// A directory with the content of the `.tar.gz` in `incoming`, which stays.
+pub fn stage_archive(incoming: &Path, limits: &UploadLimits) -> Result<(Staged, Unpacked), PlaceError> {
+    let scratch = Scratch::beside(incoming)?;
+    let archive = fs::File::open(incoming).map_err(StoreError::at("open", incoming))?;
+    let unpacked = unpack_tar_gz(archive, &scratch.fresh, limits)?;
+    Ok((Staged(scratch), unpacked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staged_file_appears_when_it_is_wanted_and_leaves_nothing_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let (incoming, destination) = (folder.path().join("body"), folder.path().join("results/p/n1"));
+        type Appear = fn(Staged, &Path) -> Result<(), StoreError>;
+        for (content, appear) in [("one", Staged::appear as Appear), ("two", Staged::appear_durably)] {
+            fs::write(&incoming, content).unwrap();
+            let staged = stage_file(&incoming, "file.txt").unwrap();
+            appear(staged, &destination).unwrap();
+            assert_eq!(fs::read_to_string(destination.join("file.txt")).unwrap(), content);
+        }
+        fs::write(&incoming, "three").unwrap();
+        drop(stage_file(&incoming, "file.txt").unwrap());
+        assert_eq!(fs::read_to_string(destination.join("file.txt")).unwrap(), "two");
+        let left = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["results"]);
+    }
+}
