@@ -353,16 +353,15 @@ impl Uploads {
                 size,
                 mut reserved,
             } = received;
-            let body = match size <= SmallBody::MOST_BYTES {
-                true => {
-                    let bytes = fs_err::read(&file).map_err(|error| Receive::Storage(error.to_string()))?;
-                    Some(SmallBody::new(
-                        head.file_name.clone(),
-                        head.content_type.clone(),
-                        &bytes,
-                    ))
-                }
-                false => None,
+            let body = if size <= SmallBody::MOST_BYTES {
+                let bytes = fs_err::read(&file).map_err(|error| Receive::Storage(error.to_string()))?;
+                Some(SmallBody::new(
+                    head.file_name.clone(),
+                    head.content_type.clone(),
+                    &bytes,
+                ))
+            } else {
+                None
             };
             // Bytes that are not there for anybody are not there for an archive either.
             let left = reserved.left();

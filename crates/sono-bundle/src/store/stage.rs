@@ -62,11 +62,12 @@ pub fn stage_archive(incoming: &Path, limits: &UploadLimits) -> Result<(Staged, 
 mod tests {
     use super::*;
 
+    type Appear = fn(Staged, &Path) -> Result<(), StoreError>;
+
     #[test]
     fn a_staged_file_appears_when_it_is_wanted_and_leaves_nothing_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let (incoming, destination) = (folder.path().join("body"), folder.path().join("results/p/n1"));
-        type Appear = fn(Staged, &Path) -> Result<(), StoreError>;
         for (content, appear) in [("one", Staged::appear as Appear), ("two", Staged::appear_durably)] {
             fs::write(&incoming, content).unwrap();
             let staged = stage_file(&incoming, "file.txt").unwrap();
