@@ -287,7 +287,8 @@ fn free_address() -> anyhow::Result<Ipv4Addr> {
     for _ in 0..1000 {
         let number = std::process::id()
             .wrapping_mul(251)
-            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+            // The last bit is lost below.
+            .wrapping_add(NEXT.fetch_add(2, Ordering::Relaxed));
         let [_, second, third, fourth] = number.to_be_bytes();
         let address = Ipv4Addr::new(127, 1 | second, third, 1 | fourth);
         if TcpListener::bind((address, constants::AGGREGATOR_PORT)).is_ok() {
