@@ -156,6 +156,8 @@ async fn put(
     let error = match upload.await {
         Ok(Ok(())) => return StatusCode::OK.into_response(),
         Ok(Err(error)) => error,
+        // This process is ending; the next one takes the result.
+        Err(error) if error.is_cancelled() => UploadError::Closed,
         // The ledger has its ticket back: the task held it.
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     };
