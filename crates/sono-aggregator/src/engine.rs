@@ -502,6 +502,10 @@ impl Drop for Server {
     }
 }
 
+/// What one connection may hold of what it reads: bodies go to disk as they come. Of its own accord it would be 400 KiB,
+/// and a thousand workers report within seconds of each other.
+const READ_BUFFER: usize = 32 << 10;
+
 fn serve(
     listener: TcpListener,
     authority: &Authority,
@@ -525,7 +529,8 @@ fn serve(
     server
         .http_builder()
         .http1()
-        .header_read_timeout(limits.handshake_timeout);
+        .header_read_timeout(limits.handshake_timeout)
+        .max_buf_size(READ_BUFFER);
     let app = http::router(interface).into_make_service();
     Ok((tokio::spawn(server.serve(app)), handle))
 }
