@@ -19,6 +19,7 @@ mod host_check;
 mod images;
 mod logs;
 mod modes;
+pub(crate) mod of_run;
 mod plan;
 mod plugin;
 mod preflight;

@@ -48,7 +48,7 @@ pub(crate) fn run_command(
         Command::Results(arguments) => results::results(&arguments, printer),
         Command::Run(arguments) => in_runtime(run::run(*arguments, given, level, log, printer)),
         Command::Status(arguments) => in_runtime(status::status(arguments, printer)),
-        Command::Wait(arguments) => in_runtime(wait::wait(arguments, printer)),
+        Command::Wait(arguments) => in_runtime(wait::wait(arguments, given, printer)),
         Command::Logs(arguments) => in_runtime(logs::logs(arguments, printer)),
         Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),
         Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),

@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 use sono_types::exit;
 
 use crate::{
-    args::{Arguments, Given, booleans, environment, flags_first},
+    args::{Arguments, Given, booleans, environment, flags_first, of_run},
     commands, completion, log,
     output::Printer,
 };
@@ -34,6 +34,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if called.is_some_and(|name| name == "kubectl-sono") {
         command = command.bin_name("kubectl sono");
     }
+    command = of_run::tolerated(command);
     command = command.subcommands(IN_CLUSTER.map(|name| clap::Command::new(name).hide(true)));
     let arguments = flags_first::reorder(arguments, &command);
     match arguments.get(1).and_then(|name| name.to_str()) {

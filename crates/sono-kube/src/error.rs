@@ -189,9 +189,9 @@ impl KubeError {
     }
 
     /// Nothing is wrong with what was asked for: the server was not reached, is too busy or failed, or somebody else was
-    /// quicker (a quota's count, for one). Worth another try in a moment.
+    /// quicker (a quota's count, for one; the versions that a watch began with). Worth another try in a moment.
     pub fn is_passing(&self) -> bool {
-        let busy = matches!(self, Self::Refused { code, .. } if matches!(code, 409 | 429) || *code >= 500);
+        let busy = matches!(self, Self::Refused { code, .. } if matches!(code, 409 | 410 | 429) || *code >= 500);
         busy || self.is_unreachable()
     }
 

@@ -73,6 +73,8 @@ enum WatchError {
     TooLong,
     #[error("the API server sent something that is no event")]
     Event(#[source] serde_json::Error),
+    #[error("the API server ended the watch: {0}")]
+    Ended(String),
     #[error("the pod is gone")]
     Gone,
 }
@@ -155,17 +157,18 @@ async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersS
     }
 }
 
-/// One event of a watch. The object of an error or a bookmark is no pod, and is read as one that says nothing.
+/// One event of a watch. The object of an error is no pod but a `Status`.
 #[derive(Debug, Deserialize)]
 struct Event {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    object: Pod,
+    object: serde_json::Value,
 }
 
-/// Watches until the server ends it. Without a resource version the first event is the pod as it is now, so there is
-/// nothing to remember from one watch to the next.
+/// Watches until the server ends it. With resource version 0 the first event is the pod as the server's cache has it, so
+/// there is nothing to remember from one watch to the next, and nothing to wait for: a cache that cannot tell whether it is
+/// current refuses a watch without version after three seconds.
 async fn watch_once(
     server: &Server,
     pod: &OwnPod,
@@ -178,6 +181,7 @@ async fn watch_once(
         ("watch", "1"),
         ("fieldSelector", selector.as_str()),
         ("timeoutSeconds", seconds.as_str()),
+        ("resourceVersion", "0"),
     ];
     let response = ask(server, &pods(server, pod), &query, WATCH + SLACK).await?;
     let mut pieces = response.bytes_stream();
@@ -195,9 +199,14 @@ async fn watch_once(
                 match event.kind.as_str() {
                     "ADDED" | "MODIFIED" => {
                         *delay = MIN_DELAY;
-                        tell(state, event.object.others(&pod.container));
+                        let object: Pod = serde_json::from_value(event.object).map_err(WatchError::Event)?;
+                        tell(state, object.others(&pod.container));
                     }
-                    "DELETED" | "ERROR" => return Err(WatchError::Gone),
+                    "DELETED" => return Err(WatchError::Gone),
+                    "ERROR" => {
+                        let message = event.object.get("message").and_then(serde_json::Value::as_str);
+                        return Err(WatchError::Ended(message.unwrap_or("no reason given").to_owned()));
+                    }
                     _ => {}
                 }
             }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, env, ffi::OsString, io, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 use sono_types::{WorkerConfig, exit};
 use tokio::sync::watch;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+};
 
 use crate::{ContainersState, Options, Outcome, Sleep, WorkerError, run, submit::chain, watch_own_pod};
 
@@ -117,11 +120,15 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
             return ExitCode::from(if wanted { exit::SUCCESS } else { exit::FAILURE });
         }
     };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(cli.logs.filter())
+    // Our own records at the level asked for, which is always the finest; libraries only when something is wrong.
+    let level = cli.logs.filter();
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("sono_worker", level);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(false)
-        .finish();
+        .with_ansi(false);
+    let subscriber = tracing_subscriber::registry().with(targets).with(lines);
     // Fails where whoever calls this logs already.
     drop(tracing::subscriber::set_global_default(subscriber));
     sono_tls::install_provider();

@@ -36,3 +36,17 @@ pub enum DeleteRoles {
     /// Where the account may.
     Detect,
 }
+
+impl Delete {
+    /// That run, without waiting for its end.
+    pub(crate) fn of_run(place: Place) -> Self {
+        Self {
+            place,
+            wait: None,
+            wait_output: WaitOutput::Progress,
+            all: false,
+            rbac: DeleteRoles::Detect,
+            dry_run: false,
+        }
+    }
+}

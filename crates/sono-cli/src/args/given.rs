@@ -7,6 +7,8 @@ use clap::{ArgMatches, Command, parser::ValueSource};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
     flags: Vec<String>,
+    /// The hidden ones, with what their help says.
+    hidden: Vec<(String, String)>,
 }
 
 impl Given {
@@ -27,7 +29,15 @@ impl Given {
             .filter(on_line)
             .filter_map(|known| known.get_long().map(ToOwned::to_owned))
             .collect();
-        Self { flags }
+        let hidden = command
+            .get_arguments()
+            .filter(|known| known.is_hide_set())
+            .filter(on_line);
+        let help = |known: &clap::Arg| known.get_help().map(ToString::to_string).unwrap_or_default();
+        let hidden = hidden
+            .filter_map(|known| Some((known.get_long()?.to_owned(), help(known))))
+            .collect();
+        Self { flags, hidden }
     }
 
     /// Those that are none of `known`.
@@ -37,6 +47,12 @@ impl Given {
             .iter()
             .filter(move |flag| !known.contains(flag))
             .map(String::as_str)
+    }
+
+    /// Hidden ones whose help says this.
+    pub(crate) fn hidden(&self, help: &str) -> impl Iterator<Item = &str> {
+        let wanted = self.hidden.iter().filter(move |(_, says)| says == help);
+        wanted.map(|(flag, _)| flag.as_str())
     }
 
     /// The first that is one of `wanted`.

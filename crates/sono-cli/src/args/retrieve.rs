@@ -28,3 +28,17 @@ pub struct Retrieve {
     #[arg(long)]
     pub partial: bool,
 }
+
+impl Retrieve {
+    /// The archive of that run, into the current directory.
+    pub(crate) fn into_this_directory(place: Place) -> Self {
+        Self {
+            path: PathBuf::from("."),
+            place,
+            filename: None,
+            extract: false,
+            retrieve_path: constants::AGGREGATOR_DIR.to_owned(),
+            partial: false,
+        }
+    }
+}

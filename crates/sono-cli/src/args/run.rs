@@ -28,6 +28,9 @@ pub struct Run {
     /// is over. Needs --wait or --local
     #[arg(long)]
     pub exit_code: bool,
+    /// When the run is complete, fetch its archive into the current directory and delete the run
+    #[arg(long, requires = "wait", conflicts_with = "local")]
+    pub rm: bool,
     /// Run on this machine, without a cluster: plugins become processes
     #[arg(long)]
     pub local: bool,

@@ -39,6 +39,8 @@ pub(super) struct Attach<'a> {
     pub(super) printer: &'a Printer,
     /// The exit code tells the outcome.
     pub(super) exit_code: bool,
+    /// The results are fetched next.
+    pub(super) fetches: bool,
     /// When the command began.
     pub(super) started: Instant,
 }
@@ -77,7 +79,9 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
                 tone.paint(&verdict),
                 elapsed(attach.started.elapsed())
             ));
-            printer.note(&format!("results: {}", attach.again("retrieve")));
+            if !attach.fetches {
+                printer.note(&format!("results: {}", attach.again("retrieve")));
+            }
             Ok(attach.code(judgement::of_run(&status), exit::SUCCESS))
         }
         End::Detached => {
@@ -112,8 +116,8 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => run.apply(event),
-                Some(Err(error)) if error.is_unreachable() => {
-                    screen.tell(&[format!("connection lost, trying again: {error}")], now());
+                Some(Err(error)) if error.is_passing() => {
+                    screen.tell(&[format!("connection troubled, trying again: {error}")], now());
                     continue;
                 }
                 Some(Err(error)) => return Err(cannot_watch(attach, &error)),

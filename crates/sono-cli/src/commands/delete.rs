@@ -366,7 +366,7 @@ impl Job<'_> {
                 Some(Ok(WatchEvent::Deleted(object))) => {
                     left.remove(&name(&object));
                 }
-                Some(Err(error)) if error.is_unreachable() => tracing::debug!(%error, "watching what goes"),
+                Some(Err(error)) if error.is_passing() => tracing::debug!(%error, "watching what goes"),
                 Some(Err(error)) => return Err(error.into()),
             }
             if listed && left.is_empty() {

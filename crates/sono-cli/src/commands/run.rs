@@ -10,8 +10,9 @@ use sono_types::exit;
 use super::{
     attach::{self, Attach},
     create::Creation,
-    local,
+    delete, local,
     preflight::{self, Checks, Wanted},
+    retrieve,
 };
 use crate::{
     aggregator::text,
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Flags that count with `--file` too.
-const WITH_FILE: [&str; 11] = [
+const WITH_FILE: [&str; 12] = [
     "file",
     "kubeconfig",
     "context",
@@ -33,6 +34,7 @@ const WITH_FILE: [&str; 11] = [
     "wait",
     "wait-output",
     "exit-code",
+    "rm",
     "local",
     "level",
 ];
@@ -62,6 +64,7 @@ pub(super) async fn run(
         wait,
         wait_output,
         exit_code,
+        rm,
         local: is_local,
     } = arguments;
     let started = Instant::now();
@@ -116,9 +119,19 @@ pub(super) async fn run(
         output: wait_output,
         printer,
         exit_code,
+        fetches: rm,
         started,
     };
     let code = attach::attach(attach).await?;
+    if rm && code != exit::INTERRUPTED {
+        let place = args::Place {
+            namespace,
+            cluster: cluster_arguments,
+        };
+        // What is not here in one piece is not deleted there.
+        retrieve::retrieve(args::Retrieve::into_this_directory(place.clone()), printer).await?;
+        delete::delete(args::Delete::of_run(place), printer).await?;
+    }
     tracing::debug!(elapsed_ms = millis(started), "returning");
     Ok(code)
 }

@@ -3,9 +3,20 @@
 use std::time::Instant;
 
 use super::attach::{self, Attach};
-use crate::{aggregator, args, error::CliError, output::Printer, settings::connect};
+use crate::{
+    aggregator,
+    args::{self, Given, of_run},
+    error::CliError,
+    output::Printer,
+    settings::connect,
+};
 
-pub(super) async fn wait(arguments: args::Wait, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn wait(arguments: args::Wait, given: &Given, printer: &Printer) -> Result<u8, CliError> {
+    for flag in of_run::without_effect(given) {
+        printer.note(&format!(
+            "warning: --{flag} has no effect with wait: it says how a run is started"
+        ));
+    }
     let args::Wait {
         place: args::Place {
             namespace,
@@ -26,6 +37,7 @@ pub(super) async fn wait(arguments: args::Wait, printer: &Printer) -> Result<u8,
         output: wait_output,
         printer,
         exit_code,
+        fetches: false,
         started,
     })
     .await

@@ -6,6 +6,7 @@ mod bad_input;
 mod changes;
 mod cluster;
 mod completion;
+mod deletion;
 mod documents;
 mod environment;
 mod images;

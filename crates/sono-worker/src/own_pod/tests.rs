@@ -114,7 +114,8 @@ fn event(kind: &str, object: &Value) -> String {
 
 fn watching() -> (String, String) {
     (
-        "/api/v1/namespaces/ns/pods?watch=1&fieldSelector=metadata.name%3Dp&timeoutSeconds=240".to_owned(),
+        "/api/v1/namespaces/ns/pods?watch=1&fieldSelector=metadata.name%3Dp&timeoutSeconds=240&resourceVersion=0"
+            .to_owned(),
         "Bearer secret".to_owned(),
     )
 }
@@ -138,7 +139,10 @@ async fn a_watch_that_ends_is_taken_up_again() {
         vec![
             Answer::Pieces(vec![event("ADDED", &pod(None))]),
             Answer::Status(500),
-            Answer::Pieces(vec![event("ERROR", &json!({"kind": "Status", "code": 410}))]),
+            Answer::Pieces(vec![event(
+                "ERROR",
+                &json!({"kind": "Status", "status": "Failure", "code": 410}),
+            )]),
             Answer::Open(vec![event("ADDED", &pod(Some(1)))]),
         ],
         &[ContainersState::Running, ContainersState::Failed],

@@ -1,0 +1,154 @@
+//! `delete` and `wait` where things do not go smoothly.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use sono_testkit::FakeApi;
+
+use crate::{Said, healthy, with_cluster};
+
+fn success(stdout: &str, stderr: &str) -> Said {
+    Said {
+        code: 0,
+        stdout: stdout.to_owned(),
+        stderr: stderr.to_owned(),
+    }
+}
+
+/// BUG 35, BUG 40: a dry run names every object, asks none to go, and waits for nothing.
+#[test]
+fn a_dry_run_says_what_would_go() {
+    let api = healthy();
+    with_cluster(&api, &["run", "-p", "host-check"]);
+    let before = api.requests().len();
+    assert_eq!(
+        with_cluster(&api, &["delete", "--dry-run"]),
+        success(
+            "clusterrolebinding/sonobuoy-serviceaccount-sonobuoy\nclusterrole/sonobuoy-serviceaccount-sonobuoy\nnamespace/sonobuoy\n",
+            ""
+        )
+    );
+    let made = &api.requests()[before..];
+    assert!(made.iter().all(|request| request.starts_with("GET ")), "{made:?}");
+    let both = with_cluster(&api, &["delete", "--dry-run", "--wait"]);
+    assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
+}
+
+#[test]
+fn roles_are_left_where_that_is_wanted() {
+    let api = healthy();
+    with_cluster(&api, &["run", "-p", "host-check"]);
+    assert_eq!(with_cluster(&api, &["delete", "--rbac", "disable"]).code, 0);
+    assert_eq!(api.all("clusterroles").len(), 1);
+    assert_eq!(with_cluster(&api, &["delete", "--rbac", "enable"]).code, 0);
+    assert_eq!(api.all("clusterroles"), Vec::<Value>::new());
+}
+
+#[test]
+fn what_does_not_go_is_named_at_the_limit() {
+    let api = healthy();
+    with_cluster(&api, &["run", "-p", "host-check"]);
+    api.hold_namespaces();
+    assert_eq!(
+        with_cluster(&api, &["delete", "--wait", "1s"]),
+        Said {
+            code: 1,
+            stdout: String::new(),
+            stderr: "namespace `sonobuoy` goes, and all that is in it\n\
+                error: not everything is gone after 1s; it goes on\n  namespace `sonobuoy`: nothing is known to hold it\n  \
+                hint:  what holds it: kubectl describe namespace sonobuoy; sono delete --wait goes on waiting\n"
+                .to_owned(),
+        }
+    );
+}
+
+fn aggregator(status: &str) -> Value {
+    let archive = if status == "complete" {
+        json!({"name": "a.tar.gz", "created": "2026-01-01T00:00:00Z", "sha256": "ab", "size": 1})
+    } else {
+        Value::Null
+    };
+    let mut status = json!({"status": status, "plugins": []});
+    if !archive.is_null() {
+        status["tar-info"] = archive;
+    }
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"},
+            "annotations": {"sonobuoy.hept.io/status": status.to_string()}},
+        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
+        "status": {"phase": "Running"}})
+}
+
+const PODS: &str = "/api/v1/namespaces/sonobuoy/pods";
+
+fn asked(api: &FakeApi) -> usize {
+    let path = format!("GET {PODS}");
+    api.requests().iter().filter(|request| **request == path).count()
+}
+
+/// Waits until the run's pods were asked for so often, if they ever are.
+fn wait_until_asked(api: &FakeApi, times: usize) {
+    let limit = Instant::now() + Duration::from_secs(30);
+    while asked(api) < times && Instant::now() < limit {
+        thread::yield_now();
+    }
+}
+
+/// BUG 15: an API server that fails for a while does not end the wait.
+#[test]
+fn a_wait_survives_an_api_server_that_fails() {
+    let api = FakeApi::start();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
+    api.put(aggregator("running"));
+    let waited = thread::scope(|scope| {
+        let waiting = scope.spawn(|| with_cluster(&api, &["wait"]));
+        // One to find the run, and at least one to watch it.
+        wait_until_asked(&api, 2);
+        let failure = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500,
+            "reason": "InternalError", "message": "etcdserver: leader changed"});
+        api.fail_times("GET", PODS, failure, 3);
+        let before = asked(&api);
+        api.end_watches(1);
+        wait_until_asked(&api, before + 3);
+        let after = asked(&api);
+        api.put(aggregator("complete"));
+        (waiting.join().unwrap(), after - before)
+    });
+    let (waited, times) = waited;
+    assert!(times >= 3, "asked {times} times");
+    assert_eq!(waited.code, 0, "{}", waited.stderr);
+}
+
+/// BUG 1: scripts give `wait` the flags that they gave `run`.
+#[test]
+fn wait_takes_the_flags_of_run() {
+    let api = FakeApi::start();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
+    api.put(aggregator("complete"));
+    let said = with_cluster(
+        &api,
+        &[
+            "wait",
+            "--mode",
+            "quick",
+            "-p",
+            "e2e",
+            "-p",
+            "x.yaml",
+            "--sonobuoy-image",
+            "i:1",
+            "--skip-preflight",
+        ],
+    );
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let warned: Vec<&str> = said
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("warning: --")?.split(' ').next())
+        .collect();
+    assert_eq!(warned, ["plugin", "sonobuoy-image", "mode", "skip-preflight"]);
+}
