@@ -10,31 +10,35 @@ use super::Pair;
 #[derive(Debug, Clone, Default, Args)]
 pub struct Aggregator {
     /// Service account of the aggregator [default: sonobuoy-serviceaccount]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Aggregator and its rights")]
     pub service_account_name: Option<String>,
     /// The service account is there already
-    #[arg(long)]
+    #[arg(long, help_heading = "Aggregator and its rights")]
     pub existing_service_account: bool,
     /// Whether roles are created; Detect asks the cluster whether it has them [default: Detect with run, else Enable]
-    #[arg(long, value_name = "MODE", value_parser = ["Enable", "Disable", "Detect"], ignore_case = true)]
+    #[arg(long, value_name = "MODE", value_parser = ["Enable", "Disable", "Detect"], ignore_case = true, help_heading = "Aggregator and its rights")]
     pub rbac: Option<String>,
     /// Pod security level of the namespace that is created [default: privileged]
-    #[arg(long, value_name = "LEVEL", value_parser = ["privileged", "baseline", "restricted"])]
+    #[arg(long, value_name = "LEVEL", value_parser = ["privileged", "baseline", "restricted"], help_heading = "Aggregator and its rights")]
     pub namespace_psa_enforce_level: Option<String>,
     /// Security settings of our pods; none is for platforms that choose users themselves [default: nonroot]
-    #[arg(long, value_name = "MODE", value_parser = ["nonroot", "none"])]
+    #[arg(long, value_name = "MODE", value_parser = ["nonroot", "none"], help_heading = "Aggregator and its rights")]
     pub security_context_mode: Option<String>,
     /// A label that the aggregator's node has; may be given more than once
-    #[arg(long, value_name = "KEY:VALUE")]
+    #[arg(long, value_name = "KEY:VALUE", help_heading = "Aggregator and its rights")]
     pub aggregator_node_selector: Vec<Pair<':'>>,
     /// A taint that the aggregator's node may have; may be given more than once
-    #[arg(long, value_name = "KEY[=VALUE][:EFFECT]")]
+    #[arg(
+        long,
+        value_name = "KEY[=VALUE][:EFFECT]",
+        help_heading = "Aggregator and its rights"
+    )]
     pub aggregator_toleration: Vec<Toleration>,
     /// An annotation of all pods of the run; may be given more than once
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Aggregator and its rights")]
     pub annotation: Vec<Pair<'='>>,
     /// Secret in the run's namespace with which all its images are pulled
-    #[arg(long, value_name = "NAME", alias = "image-pull-secret")]
+    #[arg(long, value_name = "NAME", alias = "image-pull-secret", help_heading = "Images")]
     pub image_pull_secrets: Option<String>,
     /// Keep results on a volume of this size (such as 5Gi), which the run claims: the aggregator is then replaced when its
     /// pod or node goes, and the run goes on
@@ -47,7 +51,7 @@ pub struct Aggregator {
     #[arg(long, value_name = "NAME", conflicts_with = "results_volume")]
     pub results_volume_claim: Option<String>,
     /// Puts the pull policy on the plugins' containers too
-    #[arg(long)]
+    #[arg(long, help_heading = "Images")]
     pub force_image_pull_policy: bool,
 }
 

@@ -8,46 +8,51 @@ use clap::Args;
 #[derive(Debug, Clone, Default, Args)]
 pub struct Changes {
     /// Which tests the plugin e2e runs; `sono modes` lists them [default: non-disruptive-conformance]
-    #[arg(short, long, value_name = "MODE")]
+    #[arg(short, long, value_name = "MODE", help_heading = "Kubernetes tests")]
     pub mode: Option<String>,
     /// Tests to run, as a regular expression; instead of the mode's
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", help_heading = "Kubernetes tests")]
     pub e2e_focus: Option<String>,
     /// Tests to leave out, as a regular expression; instead of the mode's
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", help_heading = "Kubernetes tests")]
     pub e2e_skip: Option<String>,
     /// Whether the tests run side by side: true, false or how many at once; instead of the mode's
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", help_heading = "Kubernetes tests")]
     pub e2e_parallel: Option<String>,
     /// Run the tests again that failed in this archive, and no others
-    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["e2e_focus", "e2e_skip", "mode"])]
+    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["e2e_focus", "e2e_skip", "mode"], help_heading = "Kubernetes tests")]
     pub rerun_failed: Option<PathBuf>,
     /// Repository that the tests take all their images from
-    #[arg(long, value_name = "REPOSITORY", conflicts_with = "e2e_repo_config")]
+    #[arg(
+        long,
+        value_name = "REPOSITORY",
+        conflicts_with = "e2e_repo_config",
+        help_heading = "Kubernetes tests"
+    )]
     pub e2e_repo: Option<String>,
     /// YAML with the registry that the tests take each group of their images from
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Kubernetes tests")]
     pub e2e_repo_config: Option<PathBuf>,
     /// Credentials with which the tests pull images, as Docker keeps them; Kubernetes 1.27 or later
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Kubernetes tests")]
     pub e2e_docker_config_file: Option<PathBuf>,
     /// Key with which the tests log in to nodes
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Kubernetes tests")]
     pub ssh_key: Option<PathBuf>,
     /// User by whom the tests log in to nodes
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", help_heading = "Kubernetes tests")]
     pub ssh_user: Option<String>,
     /// A variable for a plugin's containers; without a value it is taken away. The plugin `sonobuoy` is the aggregator
     #[arg(long, value_name = "PLUGIN.NAME=VALUE")]
     pub plugin_env: Vec<Pair<'.'>>,
     /// Another image for a plugin
-    #[arg(long, value_name = "PLUGIN:IMAGE")]
+    #[arg(long, value_name = "PLUGIN:IMAGE", help_heading = "Images")]
     pub plugin_image: Vec<Pair<':'>>,
     /// Another image for the plugin e2e
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
     pub kube_conformance_image: Option<String>,
     /// Another image for the plugin systemd-logs
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
     pub systemd_logs_image: Option<String>,
 }
 

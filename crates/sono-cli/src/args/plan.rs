@@ -22,22 +22,22 @@ pub struct Plan {
     pub timeout: Option<u64>,
     /// Registry, or repository in one, that images come from unless they are named: ours, those of the built-in plugins and
     /// those of the tests, under the last part of their names, as `images push --custom-registry` puts them
-    #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"])]
+    #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"], help_heading = "Images")]
     pub registry: Option<String>,
     /// Image of both aggregator and worker
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
     pub sonobuoy_image: Option<String>,
     /// Image of the aggregator
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
     pub aggregator_image: Option<String>,
     /// Image of the worker
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
     pub worker_image: Option<String>,
     /// When images of aggregator and workers are pulled [default: IfNotPresent]
-    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"], ignore_case = true)]
+    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"], ignore_case = true, help_heading = "Images")]
     pub image_pull_policy: Option<String>,
     /// What the aggregator may do; all but clusterAdmin use a namespace that is there [default: clusterAdmin]
-    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"])]
+    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"], help_heading = "Aggregator and its rights")]
     pub aggregator_permissions: Option<String>,
     /// A JSON file with the run's configuration; flags come before it
     #[arg(long, value_name = "FILE")]

@@ -19,14 +19,14 @@ pub struct Run {
     #[command(flatten)]
     pub preflight: Preflight,
     /// Wait until the run is complete; minutes, or a duration such as 30m [bare: 1440]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440")]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440", help_heading = "Waiting")]
     pub wait: Option<WaitTime>,
     /// What is shown while waiting
-    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::usual())]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::usual(), help_heading = "Waiting")]
     pub wait_output: WaitOutput,
     /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed, 5 the run failed, 6 still running when the time
     /// is over. Needs --wait or --local
-    #[arg(long)]
+    #[arg(long, help_heading = "Waiting")]
     pub exit_code: bool,
     /// When the run is complete, fetch its archive into the current directory and delete the run
     #[arg(long, requires = "wait", conflicts_with = "local")]

@@ -192,3 +192,25 @@ fn the_latest_version_is_looked_up() {
     );
     assert_eq!(lines.last(), Some(&"  hint:  say which: --kubernetes-version v1.37.2"));
 }
+
+/// So many flags are only found in groups.
+#[test]
+fn flags_of_run_are_grouped() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = sono(directory.path(), &["run", "-h"]).stdout;
+    let groups: Vec<&str> = help
+        .lines()
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
+        .collect();
+    assert_eq!(
+        groups,
+        [
+            "Options:",
+            "Images:",
+            "Aggregator and its rights:",
+            "Kubernetes tests:",
+            "Before a run:",
+            "Waiting:"
+        ]
+    );
+}
