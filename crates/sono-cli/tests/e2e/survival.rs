@@ -48,7 +48,7 @@ fn went_on(run: &mut Run, survivor: &Value) {
     assert_eq!(run.file("plugins/survivor/results/global/lines.txt"), "began\nended\n");
 }
 
-/// W-1, W-2: the aggregator's process is killed in the middle of a run; its container is started again and goes on.
+/// W-1: the aggregator's process is killed in the middle of a run; its container is started again and goes on.
 #[test]
 fn a_killed_aggregator_goes_on() {
     let mut run = Run::detached("killed", &["job-junit", "survivor"], &[]);
@@ -107,7 +107,7 @@ impl Drop for Volume {
     }
 }
 
-/// W-0, W-49: with a results volume the pod is replaced, on another node if need be, and the run goes on.
+/// W-1, BUG 49: with a results volume the pod is replaced, on another node if need be, and the run goes on.
 #[test]
 fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
     let volume = Volume::new("e2e-replaced");
