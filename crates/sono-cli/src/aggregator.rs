@@ -1,7 +1,9 @@
 //! The aggregator's pod, and the status it wears.
 
+use std::time::Duration;
+
 use serde_json::Value;
-use sono_kube::{Cluster, Kind, Pod};
+use sono_kube::{Cluster, Kind, KubeError, Pod};
 use sono_types::{RunStatus, constants};
 
 use crate::error::CliError;
@@ -9,11 +11,29 @@ use crate::error::CliError;
 /// Label selectors that find it, the current one first (cli spec §8.1).
 const SELECTORS: [&str; 2] = ["sonobuoy-component=aggregator", "run=sonobuoy-master"];
 
+/// Between two looks over a connection that broke off.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Lists pods; a connection that breaks off is tried again.
+async fn list(cluster: &Cluster, namespace: &str, selector: &str, tries: u32) -> Result<Vec<Value>, KubeError> {
+    let mut tried = 1;
+    loop {
+        match cluster.list(Kind::Pod, Some(namespace), selector).await {
+            Err(error) if error.is_unreachable() && tried < tries => {
+                tracing::debug!(%error, "looking for the run again");
+                tried += 1;
+                tokio::time::sleep(AGAIN).await;
+            }
+            listed => return listed,
+        }
+    }
+}
+
 /// Finds the aggregator's pod.
-pub(crate) async fn find(cluster: &Cluster, namespace: &str) -> Result<Option<Pod>, CliError> {
+async fn find_trying(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Option<Pod>, CliError> {
     let what = || format!("cannot look for a run in namespace `{namespace}`");
     for selector in SELECTORS {
-        let pods = cluster.list(Kind::Pod, Some(namespace), selector).await;
+        let pods = list(cluster, namespace, selector, tries).await;
         let pods = pods.map_err(|error| CliError::of_cluster(what(), &error))?;
         let pods: Result<Vec<Pod>, _> = pods.into_iter().map(serde_json::from_value).collect();
         let pods = pods.map_err(|error| CliError::new(what()).caused_by(&error))?;
@@ -26,7 +46,12 @@ pub(crate) async fn find(cluster: &Cluster, namespace: &str) -> Result<Option<Po
 
 /// The aggregator's pod, or why there is none.
 pub(crate) async fn expect(cluster: &Cluster, namespace: &str) -> Result<Pod, CliError> {
-    if let Some(pod) = find(cluster, namespace).await? {
+    expect_trying(cluster, namespace, 1).await
+}
+
+/// As [`expect`], over a connection that may break off so many times, less one.
+pub(crate) async fn expect_trying(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Pod, CliError> {
+    if let Some(pod) = find_trying(cluster, namespace, tries).await? {
         return Ok(pod);
     }
     let there = cluster.get(Kind::Namespace, None, namespace).await;

@@ -24,6 +24,8 @@ use crate::{
     view::meter::Meter,
 };
 
+/// Attempts at finding the run: the connection may be cut there as well.
+const FIND_TRIES: u32 = 5;
 /// Attempts at partial results, which have no length to go on from.
 const PARTIAL_TRIES: u32 = 3;
 
@@ -40,7 +42,7 @@ pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Re
         partial,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
-    let pod = aggregator::expect(&cluster, &namespace).await?;
+    let pod = aggregator::expect_trying(&cluster, &namespace, FIND_TRIES).await?;
     // A pod without our status may still have an archive: an older aggregator is asked, not told.
     let status = status_of(&pod);
     let expected = match &status {
