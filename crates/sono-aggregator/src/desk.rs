@@ -1,6 +1,6 @@
 //! How tasks reach the one owner of the [`Run`](crate::run::Run): messages in, answers out.
 
-use sono_types::{ProgressUpdate, ResultKey};
+use sono_types::{ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::run::{Claim, Event, Outcome, Refusal, SmallBody, Ticket};
@@ -28,6 +28,10 @@ pub(crate) enum Message {
         key: ResultKey,
         update: ProgressUpdate,
         reply: oneshot::Sender<bool>,
+    },
+    /// The whole status, as it is now.
+    Status {
+        reply: oneshot::Sender<RunStatus>,
     },
     Event(Event),
 }
@@ -73,6 +77,10 @@ impl Desk {
     /// False when no result is expected under that key.
     pub(crate) async fn progress(&self, key: ResultKey, update: ProgressUpdate) -> Result<bool, Closed> {
         self.ask(|reply| Message::Progress { key, update, reply }).await
+    }
+
+    pub(crate) async fn status(&self) -> Result<RunStatus, Closed> {
+        self.ask(|reply| Message::Status { reply }).await
     }
 
     pub(crate) async fn tell(&self, event: Event) -> Result<(), Closed> {

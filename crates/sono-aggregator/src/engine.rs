@@ -269,6 +269,7 @@ async fn collect(
     let limits = Arc::new(limits);
     let landing = Arc::<tokio::sync::RwLock<()>>::default();
     let (desk, mut messages) = Desk::new();
+    view.ask(&desk);
     let interface = Interface {
         desk: desk.clone(),
         uploads: Uploads::new(
@@ -569,6 +570,10 @@ fn answer(run: &mut Run, at: Timestamp, message: Message) -> (Vec<Effect>, Optio
             reply.send(expected).ok();
             let event = expected.then_some(Event::Progress { key, update });
             (event.map(|event| run.handle(at, event)).unwrap_or_default(), None)
+        }
+        Message::Status { reply } => {
+            reply.send(run.status()).ok();
+            (Vec::new(), None)
         }
         Message::Event(event) => (run.handle(at, event), None),
     }

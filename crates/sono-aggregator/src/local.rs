@@ -25,6 +25,8 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
+use crate::desk::Desk;
+
 /// Level of gzip for partial results: they are wanted now.
 const PARTIAL_COMPRESSION: u32 = 1;
 /// Size of the pieces in which they are sent.
@@ -40,12 +42,25 @@ struct Seen {
     /// The run's directory, while there is one.
     directory: Option<PathBuf>,
     archive: Option<(PathBuf, TarInfo)>,
+    /// The run's owner, once there is one.
+    desk: Option<Desk>,
 }
 
 impl View {
-    /// The status as it was last shown.
-    pub fn status(&self) -> Arc<RunStatus> {
+    /// The status of now from the run's owner: what is shown lags behind while many results come in, and whoever got a
+    /// 200 must find it counted. Without an owner, before and after a run, the status as it was last shown.
+    async fn status(&self) -> Arc<RunStatus> {
+        let desk = self.lock().desk.clone();
+        if let Some(desk) = desk
+            && let Ok(status) = desk.status().await
+        {
+            return Arc::new(status);
+        }
         Arc::clone(&self.lock().status)
+    }
+
+    pub(crate) fn ask(&self, desk: &Desk) {
+        self.lock().desk = Some(desk.clone());
     }
 
     pub(crate) fn show(&self, status: RunStatus) {
@@ -89,7 +104,7 @@ pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle
 }
 
 async fn status(State(view): State<View>) -> Response {
-    match serde_json::to_vec(view.status().as_ref()) {
+    match serde_json::to_vec(view.status().await.as_ref()) {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

@@ -120,6 +120,26 @@ async fn the_whole_status_has_every_row() {
     assert_eq!(other.status(), 404);
 }
 
+/// What was answered with 200 is in the status of whoever asks next, however many results come at once.
+#[tokio::test]
+async fn the_whole_status_is_of_now() {
+    let run = TestRun::begin(Options {
+        nodes: 30,
+        ..Options::default()
+    })
+    .await;
+    let client = run.client("p");
+    let mut seen = Vec::new();
+    for node in 1..30 {
+        let url = run.url(&format!("/api/v1/results/by-node/n{node}/p"));
+        assert_eq!(put(&client, &url, &[], "fine").await.0, 200);
+        let status: RunStatus = get(&run.local, routes::LOCAL_STATUS, &[]).await.json().await.unwrap();
+        let complete = status.rows().iter().filter(|row| row.status == "complete").count();
+        seen.push(complete);
+    }
+    assert_eq!(seen, (1..30).collect::<Vec<_>>());
+}
+
 /// `splat --file`, for whoever may exec but not port-forward: the rest of a download that was cut off.
 #[tokio::test]
 async fn one_file_is_written_from_any_byte_on() {
