@@ -129,6 +129,7 @@ impl WorkerConfig {
                     aggregator_urls: [Some(url), get(env::SONO_AGGREGATOR_FALLBACK_URL)]
                         .into_iter()
                         .flatten()
+                        .map(|url| origin(&url).to_owned())
                         .collect(),
                     plugin,
                     target,
@@ -149,9 +150,29 @@ impl WorkerConfig {
     }
 }
 
+/// Scheme, host and port: a path that the variable may have gives way to the routes (core spec §3.1).
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
+    &url[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_read_up_to_its_port() {
+        for (url, expected) in [
+            ("https://10.0.0.1:8080", "https://10.0.0.1:8080"),
+            ("https://10.0.0.1:8080/", "https://10.0.0.1:8080"),
+            ("https://[fd00::1]:8080/an/old/path?q#f", "https://[fd00::1]:8080"),
+            ("https://host?q", "https://host"),
+            ("host:8080/path", "host:8080"),
+        ] {
+            assert_eq!(origin(url), expected);
+        }
+    }
 
     fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs

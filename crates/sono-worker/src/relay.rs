@@ -69,7 +69,7 @@ pub(crate) async fn relay(
     let urls: Vec<String> = config
         .aggregator_urls
         .iter()
-        .map(|url| format!("{}{path}", url.trim_end_matches('/')))
+        .map(|url| format!("{url}{path}"))
         .collect();
     tracing::info!(
         "Starting to listen on port {} for progress updates and will relay them to {}",

@@ -239,7 +239,7 @@ impl Worker<'_> {
             .config
             .aggregator_urls
             .iter()
-            .map(|url| format!("{}{path}", url.trim_end_matches('/')))
+            .map(|url| format!("{url}{path}"))
             .collect();
         // Without a deadline, as long as a plugin has by default.
         let within = self.config.deadline.map_or(constants::PLUGIN_TIMEOUT, |deadline| {

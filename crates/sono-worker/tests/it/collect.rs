@@ -50,6 +50,27 @@ async fn a_directory_is_sent_as_an_archive() {
     );
 }
 
+/// Core spec §3.2: the done file may name the directory that it is in. Sonobuoy packs it too; it is no result.
+#[tokio::test]
+async fn the_results_directory_itself_is_sent_whole() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    plugin.write("a.xml", "x");
+    plugin.write("done", plugin.path().to_str().unwrap());
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(heading(&aggregator), archive("results.tar.gz"));
+    let file = fs_err::File::open(plugin.path().join("results.tar.gz")).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut names: Vec<_> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().to_str().unwrap().to_owned())
+        .filter(|name| !name.ends_with('/'))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a.xml"]);
+}
+
 #[tokio::test]
 async fn compressed_text_is_not_sent_as_an_archive() {
     let aggregator = Aggregator::up();

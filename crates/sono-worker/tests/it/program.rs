@@ -76,7 +76,7 @@ async fn a_global_worker_ends_after_the_upload() {
 }
 
 /// Core spec §3.1: variables that the worker does not read, empty ones that count as unset, a delay that is none, white
-/// space of Windows around the path, and a node's worker that lives on for a while.
+/// space of Windows around the path, an address with a path of its own, and a node's worker that lives on for a while.
 #[tokio::test]
 async fn the_environment_is_read_as_the_protocol_has_it() {
     let aggregator = Aggregator::up();
@@ -86,6 +86,10 @@ async fn the_environment_is_read_as_the_protocol_has_it() {
     plugin.write("done", done);
     let mut command = program(&plugin, "worker single-node --sleep=1");
     command
+        .env(
+            "AGGREGATOR_URL",
+            format!("{}/an/old/path?and=query", plugin.config.aggregator_urls[0]),
+        )
         .env("NODE_NAME", "n1")
         .env("MASTER_URL", "https://127.0.0.1:1")
         .env("RESULTS_DIR", "/no/such/directory")
