@@ -52,6 +52,8 @@ enum Name {
     StandIns,
     Worker,
     Aggregator,
+    /// The command line
+    Cli,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -95,6 +97,11 @@ fn build(arguments: &Arguments, out: &Path) -> anyhow::Result<Vec<Archive>> {
         if wanted(Name::Aggregator) {
             images.push(product::aggregator_image(&binaries));
         }
+    }
+    if wanted(Name::Cli) {
+        images.push(product::command_line_image(product::build_command_line(
+            &arguments.profile,
+        )?));
     }
     let mut archives = Vec::new();
     for image in images {

@@ -1,4 +1,4 @@
-//! The two images of the product: static binaries and the few files they need.
+//! The images of the product: static binaries and the few files they need.
 
 use std::{env::consts, path::PathBuf};
 
@@ -14,6 +14,12 @@ use crate::{command, repository, step::long_step};
 pub(crate) struct Binaries {
     worker: PathBuf,
     aggregator: PathBuf,
+}
+
+/// The command line, on its own: the images of a run need none, and not every build has to wait for it.
+pub(crate) fn build_command_line(profile: &str) -> anyhow::Result<PathBuf> {
+    compile(profile, &["sono-cli"])?;
+    binary(profile, "sono")
 }
 
 /// Static glibc: the images hold no library, and nsswitch.conf names only what glibc has inside.
@@ -97,5 +103,19 @@ pub(crate) fn aggregator_image(binaries: &Binaries) -> Image {
         reference: reference::AGGREGATOR.to_owned(),
         root,
         settings: Settings::running(&["/sonobuoy", "aggregator", "--no-exit"]),
+    }
+}
+
+/// For runs that are started inside the cluster: by a CronJob, for one. Its account in the cluster is all it needs.
+pub(crate) fn command_line_image(program: PathBuf) -> Image {
+    let root = Root::default().with_basics().with("/sono", Entry::Program(program));
+    let settings = Settings {
+        entrypoint: vec!["/sono".to_owned()],
+        ..Settings::running(&[])
+    };
+    Image {
+        reference: reference::COMMAND_LINE.to_owned(),
+        root,
+        settings,
     }
 }

@@ -6,6 +6,8 @@
 pub(crate) const WORKER: &str = "sono.local/sono-worker:dev";
 /// Both programs; answers to `/sonobuoy aggregator|worker|…`, so that it also serves as the one `--sonobuoy-image`.
 pub(crate) const AGGREGATOR: &str = "sono.local/sono:dev";
+/// The command line, for runs that are started inside a cluster.
+pub(crate) const COMMAND_LINE: &str = "sono.local/sono-cli:dev";
 /// A shell and the usual small tools, for the plugins of the tests.
 pub(crate) const TEST_PLUGIN: &str = "sono.local/testplugin:dev";
 /// Holds a pod's namespaces open in the test cluster.
