@@ -20,6 +20,7 @@ mod results;
 mod retrieve;
 mod run;
 mod status;
+mod step_summary;
 mod version;
 mod wait;
 

@@ -7,6 +7,7 @@ pub(crate) mod meter;
 pub(crate) mod overview;
 pub(crate) mod reference;
 pub(crate) mod screen;
+pub(crate) mod sections;
 pub(crate) mod story;
 pub(crate) mod table;
 pub(crate) mod words;

@@ -102,6 +102,13 @@ pub fn archive_name(start: Timestamp, uuid: &str) -> String {
     )
 }
 
+/// When the run of the archive with that name started, as its name says; nothing where the name is another file's.
+pub fn archive_start(name: &str) -> Option<&str> {
+    let (start, run) = name.strip_suffix(".tar.gz")?.split_once("_sonobuoy_")?;
+    let is_minute = start.len() == 12 && start.bytes().all(|byte| byte.is_ascii_digit());
+    (is_minute && !run.is_empty()).then_some(start)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +136,14 @@ mod tests {
         assert_eq!(host_health("n"), "hosts/n/healthz.json");
         let start = "2022-12-08T15:30:59Z".parse().unwrap();
         assert_eq!(archive_name(start, "u"), "202212081530_sonobuoy_u.tar.gz");
+        assert_eq!(archive_start("202212081530_sonobuoy_u.tar.gz"), Some("202212081530"));
+        for other in [
+            "notes.tar.gz",
+            "2022_sonobuoy_u.tar.gz",
+            "202212081530_sonobuoy_.tar.gz",
+            "x02212081530_sonobuoy_u.tar.gz",
+        ] {
+            assert_eq!(archive_start(other), None, "{other}");
+        }
     }
 }

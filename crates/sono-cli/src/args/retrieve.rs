@@ -27,11 +27,15 @@ pub struct Retrieve {
     /// Fetch what a run that still goes on has collected so far
     #[arg(long)]
     pub partial: bool,
+    /// Of the archives in the directory keep only this many, the newest, and remove the others once this one is there. Other files stay
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = ["extract", "filename", "partial"])]
+    pub keep: Option<u32>,
 }
 
 impl Retrieve {
     /// The archive of that run, into the current directory.
-    pub(crate) fn into_this_directory(place: Place) -> Self {
+    pub(crate) fn into_this_directory(place: Place, keep: Option<u32>) -> Self {
         Self {
             path: PathBuf::from("."),
             place,
@@ -39,6 +43,7 @@ impl Retrieve {
             extract: false,
             retrieve_path: constants::AGGREGATOR_DIR.to_owned(),
             partial: false,
+            keep,
         }
     }
 }

@@ -31,6 +31,9 @@ pub struct Run {
     /// When the run is complete, fetch its archive into the current directory and delete the run
     #[arg(long, requires = "wait", conflicts_with = "local")]
     pub rm: bool,
+    /// With --rm: of the archives in the current directory keep only this many, the newest
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm")]
+    pub keep: Option<u32>,
     /// Run on this machine, without a cluster: plugins become processes
     #[arg(long)]
     pub local: bool,

@@ -13,7 +13,7 @@ use sono_kube::{
 };
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::plugin_status};
 
-use super::run::millis;
+use super::{run::millis, step_summary};
 use crate::{
     aggregator::{self, is_aggregator, is_replaced, phase, status_of, succession},
     args::{self, WaitOutput},
@@ -65,6 +65,11 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
         _ => None,
     };
     screen.end(status);
+    match (&outcome, status) {
+        (_, Some(status)) => step_summary::of_status(status, attach.namespace, attach.printer),
+        (Err(error), _) => step_summary::of_error(error, attach.namespace, attach.printer),
+        (Ok(_), None) => {}
+    }
     let printer = attach.printer;
     match outcome? {
         End::Complete(status) => {

@@ -14,6 +14,7 @@ use sono_results::from_yaml;
 use sono_types::{Item, PluginName, RunStatus, exit, layout};
 use tokio::sync::watch;
 
+use super::step_summary;
 use crate::{
     args::{Given, WaitOutput},
     clock::now,
@@ -26,6 +27,8 @@ use crate::{
 
 /// The built-in plugin that can run without a cluster.
 const HOST_CHECK: &str = "host-check";
+/// In place of a namespace.
+const ON_THIS_MACHINE: &str = "local";
 
 pub(super) async fn run(
     plan: Plan,
@@ -83,10 +86,12 @@ pub(super) async fn run(
     screen.end(None);
     if let Err(LocalError::Run(RunError::Stopped)) = &outcome {
         if let (true, Some(limit)) = (is_late.load(Ordering::Relaxed), limit) {
-            return Err(CliError::new(format!(
+            let error = CliError::new(format!(
                 "the run was not complete after {}; what was started has been ended, and there is no archive",
                 elapsed(limit)
-            )));
+            ));
+            step_summary::of_error(&error, ON_THIS_MACHINE, printer);
+            return Err(error);
         }
         printer.note("stopped; what was started has been ended, and there is no archive");
         return Ok(exit::INTERRUPTED);
@@ -95,8 +100,13 @@ pub(super) async fn run(
         archive,
         status,
         errors,
-    } = outcome.map_err(|error| refused(&error))?;
+    } = outcome.map_err(|error| {
+        let error = refused(&error);
+        step_summary::of_error(&error, ON_THIS_MACHINE, printer);
+        error
+    })?;
     report(&archive, &names, printer)?;
+    step_summary::of_archive(&archive, printer);
     let verdict = counts::verdict(&status);
     let tone = match verdict.as_str() {
         "passed" => Tone::Good,

@@ -6,6 +6,7 @@ mod gather;
 use std::{
     io::{self, Read},
     ops::ControlFlow,
+    path::Path,
 };
 
 use regex::Regex;
@@ -14,11 +15,13 @@ use sono_results::{Health, Selection, health_report};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
 
 use self::gather::{Asked, Gathered, Part, PartKind, Piece, gather};
+use super::step_summary;
 use crate::{
     args::{self, ResultsMode, ResultsOutput},
     error::CliError,
     judgement,
     output::Printer,
+    view::archive::quoted,
 };
 
 /// Bytes of a file that are on their way at once.
@@ -72,6 +75,10 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         }
         Form::Document(output) => documents::print(&bundle, &gathered, output, printer)?,
     };
+    let is_whole = plugin.is_none() && node.is_none() && name.is_none() && status.is_empty() && !skip_passed;
+    if is_whole && form.is_for_step_summary() {
+        step_summary::of_archive(archive, printer);
+    }
     let mut failures = failures.into_iter();
     if let Some(first) = failures.next() {
         // One plugin that cannot be read says nothing about the others.
@@ -105,6 +112,14 @@ enum Form {
 }
 
 impl Form {
+    /// Whether it is for people, or for a program that shows it to people. Who asked for Markdown puts it there himself.
+    fn is_for_step_summary(self) -> bool {
+        match self {
+            Self::Text(mode) => mode == ResultsMode::Report,
+            Self::Document(output) => output != ResultsOutput::Markdown,
+        }
+    }
+
     fn part(self) -> PartKind {
         match self {
             Self::Text(ResultsMode::Report) => PartKind::Tally,
@@ -116,6 +131,41 @@ impl Form {
             Self::Document(ResultsOutput::Junit) => PartKind::Junit,
         }
     }
+}
+
+/// An archive in Markdown.
+pub(super) struct InMarkdown {
+    /// The run's UUID.
+    pub(super) run: Option<String>,
+    /// The long form first, then shorter ones.
+    pub(super) forms: Vec<String>,
+}
+
+/// What a CI job's summary says about an archive.
+pub(super) fn in_markdown(archive: &Path) -> Result<InMarkdown, CliError> {
+    let bundle = Bundle::open(archive).map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
+    let selection = Selection::default();
+    let asked = Asked {
+        plugin: None,
+        node: None,
+        selection: &selection,
+        part: PartKind::Summary,
+        run: true,
+    };
+    let gathered = gather(&bundle, &asked)?;
+    let (shown, failures) = documents::Shown::of(&gathered);
+    let name = documents::file_name(archive);
+    let mut forms = step_summary::forms(&shown.overview(name.as_deref()));
+    for form in &mut forms {
+        for error in &failures {
+            let lines = error.clone().lines();
+            *form = format!("{form}\n{}\n", quoted(&lines, "").join("\n"));
+        }
+    }
+    Ok(InMarkdown {
+        run: gathered.run.clone(),
+        forms,
+    })
 }
 
 /// The health in the archive; nothing where it has none.

@@ -1,11 +1,15 @@
 //! `sono retrieve`: the archive, checked, under its final name only when it is whole.
 
 mod download;
+mod keep;
 mod part;
 mod reach;
 mod splat;
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
 use sono_bundle::unpack_tar_gz;
 use sono_types::{TarInfo, UploadLimits, exit, routes};
@@ -30,6 +34,12 @@ const FIND_TRIES: u32 = 5;
 const PARTIAL_TRIES: u32 = 3;
 
 pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Result<u8, CliError> {
+    fetch(arguments, printer).await?;
+    Ok(exit::SUCCESS)
+}
+
+/// Returns the paths of the archives; of those that are extracted there are none.
+pub(super) async fn fetch(arguments: args::Retrieve, printer: &Printer) -> Result<Vec<PathBuf>, CliError> {
     let args::Retrieve {
         path,
         place: args::Place {
@@ -40,6 +50,7 @@ pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Re
         extract,
         retrieve_path,
         partial,
+        keep,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
     let pod = aggregator::expect_trying(&cluster, &namespace, FIND_TRIES).await?;
@@ -74,24 +85,27 @@ pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Re
         extract,
         again: &again("retrieve", &namespace, &cluster_arguments),
         printer,
+        placed: RefCell::default(),
     };
     if partial && expected.is_none() {
         job.partial().await?;
-        return Ok(exit::SUCCESS);
+        return Ok(job.placed.into_inner());
     }
     if partial {
         printer.note("the run is complete: this is its whole archive");
     }
-    if let Some(archive) = &expected
-        && job.one(archive).await?
-    {
-        return Ok(exit::SUCCESS);
+    let is_here = match &expected {
+        Some(archive) => job.one(archive).await?,
+        None => false,
+    };
+    if !is_here && !job.all(expected.as_ref()).await? {
+        return Err(not_ready());
     }
-    if job.all(expected.as_ref()).await? {
-        Ok(exit::SUCCESS)
-    } else {
-        Err(not_ready())
+    let placed = job.placed.into_inner();
+    if let Some(number) = keep {
+        keep::newest(&directory, number, &placed, printer);
     }
+    Ok(placed)
 }
 
 /// What is fetched from where to where.
@@ -104,6 +118,8 @@ struct Job<'a> {
     /// The command, to be typed again.
     again: &'a str,
     printer: &'a Printer,
+    /// The archives that are where they belong.
+    placed: RefCell<Vec<PathBuf>>,
 }
 
 impl Job<'_> {
@@ -254,7 +270,9 @@ impl Job<'_> {
             .map_or_else(|| own_name.to_owned(), |name| numbered(name, index));
         let target = self.directory.join(name);
         fs_err::rename(archive, &target).map_err(|error| failed("cannot put the archive into its place", &error))?;
-        self.printer.line(&shown(&target))
+        self.printer.line(&shown(&target))?;
+        self.placed.borrow_mut().push(target);
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     create::Creation,
     delete, local,
     preflight::{self, Checks, Wanted},
-    retrieve,
+    retrieve, step_summary,
 };
 use crate::{
     aggregator::text,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Flags that count with `--file` too.
-const WITH_FILE: [&str; 12] = [
+const WITH_FILE: [&str; 13] = [
     "file",
     "kubeconfig",
     "context",
@@ -35,6 +35,7 @@ const WITH_FILE: [&str; 12] = [
     "wait-output",
     "exit-code",
     "rm",
+    "keep",
     "local",
     "level",
 ];
@@ -65,6 +66,7 @@ pub(super) async fn run(
         wait_output,
         exit_code,
         rm,
+        keep,
         local: is_local,
     } = arguments;
     let started = Instant::now();
@@ -129,7 +131,10 @@ pub(super) async fn run(
             cluster: cluster_arguments,
         };
         // What is not here in one piece is not deleted there.
-        retrieve::retrieve(args::Retrieve::into_this_directory(place.clone()), printer).await?;
+        let wanted = args::Retrieve::into_this_directory(place.clone(), keep);
+        for archive in retrieve::fetch(wanted, printer).await? {
+            step_summary::of_archive(&archive, printer);
+        }
         delete::delete(args::Delete::of_run(place), printer).await?;
     }
     tracing::debug!(elapsed_ms = millis(started), "returning");

@@ -8,7 +8,7 @@ use sono_types::item;
 use super::words::grouped;
 use crate::output::Tone;
 
-pub(crate) use markdown::markdown;
+pub(crate) use markdown::{SHOWN as SHOWN_IN_MARKDOWN, markdown, quoted};
 
 /// Failures of one plugin that are shown with their reasons; of the others only how many there are.
 const SHOWN: usize = 200;
@@ -22,6 +22,8 @@ pub(crate) struct Overview<'a> {
     pub(crate) status: &'a str,
     pub(crate) plugins: Vec<PluginOverview<'a>>,
     pub(crate) health: Option<&'a Health>,
+    /// Name of the archive's file, where there is one.
+    pub(crate) archive: Option<&'a str>,
 }
 
 /// One plugin.
@@ -53,14 +55,17 @@ impl Overview<'_> {
     }
 }
 
-/// Words about the cluster: whether it is well, and what is counted.
-fn cluster_line(health: &Health) -> (&'static str, String) {
+/// Words about the cluster: whether it is well, and what is counted. A run without a cluster has counted nothing.
+fn cluster_line(health: &Health) -> Option<(&'static str, String)> {
     let Health {
         node_health,
         pod_health,
         api_version: _,
         error_summary,
     } = health;
+    if node_health.total_nodes == 0 && pod_health.total_nodes == 0 && error_summary.is_empty() {
+        return None;
+    }
     let well =
         node_health.healthy_nodes == node_health.total_nodes && pod_health.healthy_nodes == pod_health.total_nodes;
     let mut text = format!(
@@ -84,7 +89,7 @@ fn cluster_line(health: &Health) -> (&'static str, String) {
     if !counts.is_empty() {
         text = format!("{text}; {}", counts.join(", "));
     }
-    (if well { "healthy" } else { "not healthy" }, text)
+    Some((if well { "healthy" } else { "not healthy" }, text))
 }
 
 /// `414 run: 412 passed, 2 failed   (2,799 skipped)`
@@ -139,7 +144,7 @@ pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> String {
         first = format!("{first}   {cluster}");
     }
     let mut lines = vec![first, String::new()];
-    let health = overview.health.map(cluster_line);
+    let health = overview.health.and_then(cluster_line);
     let names = overview
         .plugins
         .iter()

@@ -22,6 +22,7 @@ mod query;
 #[cfg(unix)]
 mod scripts;
 mod status;
+mod step_summary;
 mod suite;
 mod tutorial;
 

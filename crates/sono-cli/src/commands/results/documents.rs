@@ -1,6 +1,6 @@
 //! The whole archive as one document.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 use sono_bundle::Bundle;
@@ -8,7 +8,7 @@ use sono_results::{Health, junit_report};
 use sono_types::{constants::HEALTH_PLUGIN, yaml};
 
 use super::{
-    gather::{Gathered, LeafDocument, Part},
+    gather::{Gathered, LeafDocument, Part, Plugin},
     health, statuses,
 };
 use crate::{
@@ -19,6 +19,62 @@ use crate::{
     view::archive::{self, Overview, PluginOverview},
 };
 
+/// What there is to be shown.
+pub(super) struct Shown<'a> {
+    gathered: &'a Gathered,
+    plugins: Vec<(&'a str, &'a Plugin)>,
+    health: Option<Health>,
+    status: &'static str,
+}
+
+impl<'a> Shown<'a> {
+    /// With what cannot be shown.
+    pub(super) fn of(gathered: &'a Gathered) -> (Self, Vec<CliError>) {
+        let mut failures: Vec<CliError> = Vec::new();
+        let plugins: Vec<_> = gathered
+            .names
+            .iter()
+            .filter(|name| *name != HEALTH_PLUGIN)
+            .filter_map(|name| match gathered.plugin(name) {
+                Ok(plugin) => Some((name.as_str(), plugin)),
+                Err(error) => {
+                    failures.push(error);
+                    None
+                }
+            })
+            .collect();
+        let health = health(gathered).unwrap_or_else(|error| {
+            failures.push(error);
+            None
+        });
+        let shown = Self {
+            gathered,
+            plugins,
+            health,
+            status: judgement::word_for_results(statuses(gathered)),
+        };
+        (shown, failures)
+    }
+
+    pub(super) fn overview(&self, archive: Option<&'a str>) -> Overview<'_> {
+        let plugins = self.plugins.iter().filter_map(|(name, plugin)| match &plugin.part {
+            Part::Summary(summary, listed) => Some(PluginOverview {
+                name,
+                summary,
+                listed: listed.as_deref().unwrap_or_default(),
+            }),
+            _ => None,
+        });
+        Overview {
+            run: self.gathered.run.as_deref(),
+            status: self.status,
+            plugins: plugins.collect(),
+            health: self.health.as_ref(),
+            archive,
+        }
+    }
+}
+
 /// Prints it, and returns what could not be shown.
 pub(super) fn print(
     bundle: &Bundle,
@@ -26,42 +82,14 @@ pub(super) fn print(
     output: ResultsOutput,
     printer: &Printer,
 ) -> Result<Vec<CliError>, CliError> {
-    let mut failures: Vec<CliError> = Vec::new();
-    let plugins: Vec<_> = gathered
-        .names
-        .iter()
-        .filter(|name| *name != HEALTH_PLUGIN)
-        .filter_map(|name| match gathered.plugin(name) {
-            Ok(plugin) => Some((name.as_str(), plugin)),
-            Err(error) => {
-                failures.push(error);
-                None
-            }
-        })
-        .collect();
-    let health = health(gathered).unwrap_or_else(|error| {
-        failures.push(error);
-        None
-    });
-    let status = judgement::word_for_results(statuses(gathered));
+    let (shown, failures) = Shown::of(gathered);
+    let (plugins, health, status) = (&shown.plugins, &shown.health, shown.status);
     match output {
         ResultsOutput::Table | ResultsOutput::Markdown => {
-            let plugins = plugins.iter().filter_map(|(name, plugin)| match &plugin.part {
-                Part::Summary(summary, listed) => Some(PluginOverview {
-                    name,
-                    summary,
-                    listed: listed.as_deref().unwrap_or_default(),
-                }),
-                _ => None,
-            });
-            let overview = Overview {
-                run: gathered.run.as_deref(),
-                status,
-                plugins: plugins.collect(),
-                health: health.as_ref(),
-            };
+            let name = file_name(bundle.path());
+            let overview = shown.overview(name.as_deref());
             if output == ResultsOutput::Markdown {
-                printer.data(archive::markdown(&overview).as_bytes())?;
+                printer.data(archive::markdown(&overview, archive::SHOWN_IN_MARKDOWN).as_bytes())?;
             } else {
                 printer.styled(&archive::table(&overview, printer.is_screen()))?;
                 if printer.is_screen() && overview.has_failures() {
@@ -109,6 +137,12 @@ pub(super) fn print(
         }
     }
     Ok(failures)
+}
+
+/// The archive's own name; a directory has none that matters.
+pub(super) fn file_name(path: &Path) -> Option<String> {
+    let name = path.file_name().filter(|_| path.is_file())?;
+    Some(name.to_string_lossy().into_owned())
 }
 
 #[derive(Serialize)]

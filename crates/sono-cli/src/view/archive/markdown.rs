@@ -6,15 +6,16 @@ use super::{Overview, cluster_line};
 use crate::view::words::cell;
 
 /// Failures that are shown with their reasons: summaries have a limit in size.
-const SHOWN: usize = 100;
+pub(crate) const SHOWN: usize = 100;
 
-/// Verdict, table, failures with the first lines of their reasons.
-pub(crate) fn markdown(overview: &Overview<'_>) -> String {
+/// Verdict, table, and at most so many failures with the first lines of their reasons.
+pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> String {
     let mut lines = vec![format!("## Run {}", overview.status), String::new()];
     let run = overview.run.map(|run| format!("run {}", code(run)));
     let about: Vec<String> = run
         .into_iter()
         .chain(Some(overview.cluster()).filter(|text| !text.is_empty()))
+        .chain(overview.archive.map(|name| format!("archive {}", code(name))))
         .collect();
     if !about.is_empty() {
         lines.extend([about.join(", "), String::new()]);
@@ -38,7 +39,7 @@ pub(crate) fn markdown(overview: &Overview<'_>) -> String {
             cell(&other.join(", "))
         ));
     }
-    if let Some((word, text)) = overview.health.map(cluster_line) {
+    if let Some((word, text)) = overview.health.and_then(cluster_line) {
         lines.extend([String::new(), format!("Cluster {word}: {text}")]);
     }
     let failures: Vec<(&str, &Failure)> = overview
@@ -48,11 +49,11 @@ pub(crate) fn markdown(overview: &Overview<'_>) -> String {
         .collect();
     if !failures.is_empty() {
         lines.extend([String::new(), "### Failures".to_owned(), String::new()]);
-        for (plugin, failure) in failures.iter().take(SHOWN) {
+        for (plugin, failure) in failures.iter().take(shown) {
             lines.push(format!("- {plugin}: {}", code(&failure.name)));
-            lines.extend(reason(&failure.message_first_lines));
+            lines.extend(quoted(&failure.message_first_lines, "  "));
         }
-        if let Some(more) = failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        if let Some(more) = failures.len().checked_sub(shown).filter(|more| *more > 0) {
             lines.push(format!("- and {more} more"));
         }
     }
@@ -70,15 +71,16 @@ fn code(text: &str) -> String {
     format!("{ticks}{space}{text}{space}{ticks}")
 }
 
-fn reason(lines: &[String]) -> Vec<String> {
+/// Lines that stay as they are; nothing where there are none.
+pub(crate) fn quoted(lines: &[String], indent: &str) -> Vec<String> {
     if lines.is_empty() {
         return Vec::new();
     }
     let longest = lines.iter().map(|line| longest_ticks(line)).max().unwrap_or_default();
     let fence = "`".repeat((longest + 1).max(3));
-    let mut block = vec![format!("  {fence}text")];
-    block.extend(lines.iter().map(|line| format!("  {line}")));
-    block.push(format!("  {fence}"));
+    let mut block = vec![format!("{indent}{fence}text")];
+    block.extend(lines.iter().map(|line| format!("{indent}{line}")));
+    block.push(format!("{indent}{fence}"));
     block
 }
 

@@ -54,6 +54,7 @@ fn with_overview(check: impl Fn(Overview<'_>)) {
         status: "failed",
         plugins: vec![plugin("e2e", &summary), plugin("systemd-logs", &other)],
         health: Some(&health),
+        archive: Some("a.tar.gz"),
     });
 }
 
@@ -96,6 +97,7 @@ fn what_was_asked_for_is_listed() {
             listed: &listed,
         }],
         health: None,
+        archive: None,
     };
     assert_eq!(
         plain(&table(&overview, false)),
@@ -107,10 +109,10 @@ fn what_was_asked_for_is_listed() {
 fn markdown_is_safe_whatever_is_in_it() {
     with_overview(|overview| {
         assert_eq!(
-            markdown(&overview),
+            markdown(&overview, 2),
             "## Run failed
 
-run `4f2a`, v1.37.2, 3 nodes
+run `4f2a`, v1.37.2, 3 nodes, archive `a.tar.gz`
 
 | plugin | result | passed | failed | skipped | other |
 | --- | --- | ---: | ---: | ---: | --- |
@@ -129,5 +131,13 @@ Cluster healthy: 3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
 - e2e: `[sig-node] Secrets`
 "
         );
+    });
+}
+
+#[test]
+fn a_short_form_says_how_much_it_leaves_out() {
+    with_overview(|overview| {
+        let text = markdown(&overview, 0);
+        assert_eq!(text.split_once("### Failures\n").unwrap().1, "\n- and 2 more\n");
     });
 }

@@ -1,0 +1,179 @@
+//! `--keep`: older archives in the directory go when a new one has come.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sono_types::layout;
+
+use crate::output::Printer;
+
+/// An archive in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Archive {
+    name: String,
+    /// When its run started, to the minute, as its name says.
+    start: String,
+    /// When it was written: what tells two of the same minute apart.
+    written: Timestamp,
+}
+
+/// Of the archives that are there `number` stay: what just came, and the newest of the others. An archive is told by its
+/// name; no other file is touched, apart from what downloads of other runs left half done. What cannot be removed costs a
+/// warning: the archive that was wanted is there.
+pub(super) fn newest(directory: &Path, number: u32, came: &[PathBuf], printer: &Printer) {
+    let (archives, unfinished) = match list(directory) {
+        Ok(found) => found,
+        Err(error) => {
+            printer.note(&format!("warning: older archives are kept: {error}"));
+            return;
+        }
+    };
+    let came: Vec<String> = came.iter().filter_map(|path| name(path)).collect();
+    for name in surplus(archives, number, &came).into_iter().chain(unfinished) {
+        match fs_err::remove_file(directory.join(&name)) {
+            Ok(()) => printer.note(&format!("removed {name}: --keep {number}")),
+            Err(error) => printer.note(&format!("warning: an older archive is kept: {error}")),
+        }
+    }
+}
+
+/// Archives, and downloads of archives that are not done.
+fn list(directory: &Path) -> std::io::Result<(Vec<Archive>, Vec<String>)> {
+    let (mut archives, mut unfinished) = (Vec::new(), Vec::new());
+    for entry in fs_err::read_dir(directory)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        if let Some(start) = layout::archive_start(&name) {
+            let written = Timestamp::try_from(entry.metadata()?.modified()?).unwrap_or(Timestamp::MIN);
+            archives.push(Archive {
+                start: start.to_owned(),
+                name,
+                written,
+            });
+        } else if is_unfinished(&name) {
+            unfinished.push(name);
+        }
+    }
+    unfinished.sort();
+    Ok((archives, unfinished))
+}
+
+/// What a download leaves that is cut: [`super::part::Part`].
+fn is_unfinished(name: &str) -> bool {
+    let inner = name.strip_prefix('.').and_then(|name| name.split_once(".part"));
+    inner.is_some_and(|(archive, _)| layout::archive_start(archive).is_some())
+}
+
+/// Names of those that go, the oldest first.
+fn surplus(mut archives: Vec<Archive>, number: u32, came: &[String]) -> Vec<String> {
+    archives.retain(|archive| !came.contains(&archive.name));
+    archives.sort_by(|one, other| {
+        let key = |archive: &Archive| (archive.start.clone(), archive.written, archive.name.clone());
+        key(one).cmp(&key(other))
+    });
+    let others = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(came.len());
+    archives.truncate(archives.len().saturating_sub(others));
+    archives.into_iter().map(|archive| archive.name).collect()
+}
+
+fn name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn archive(minute: u32, written: i64, run: &str) -> Archive {
+        let start = format!("2026010100{minute:02}");
+        Archive {
+            name: format!("{start}_sonobuoy_{run}.tar.gz"),
+            start,
+            written: Timestamp::from_second(written).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        // Two began in the same minute; the one of minute 1 was copied here last.
+        let archives = vec![
+            archive(3, 30, "a"),
+            archive(1, 90, "b"),
+            archive(3, 20, "c"),
+            archive(2, 20, "d"),
+        ];
+        let gone = |number, came: &[&str]| {
+            let came: Vec<String> = came.iter().map(ToString::to_string).collect();
+            let runs = surplus(archives.clone(), number, &came);
+            let run = |name: &String| name.split('_').next_back().unwrap().replace(".tar.gz", "");
+            runs.iter().map(run).collect::<Vec<_>>()
+        };
+        assert_eq!(gone(2, &["202601010003_sonobuoy_a.tar.gz"]), ["b", "d"]);
+        assert_eq!(gone(1, &["202601010003_sonobuoy_a.tar.gz"]), ["b", "d", "c"]);
+        assert_eq!(gone(4, &["202601010003_sonobuoy_a.tar.gz"]), [""; 0]);
+        // A clock that went back: what just came stays, whatever its name says.
+        assert_eq!(gone(1, &["202601010001_sonobuoy_b.tar.gz"]), ["d", "c", "a"]);
+    }
+
+    #[test]
+    fn only_our_own_half_done_files_are_told() {
+        for (name, is) in [
+            (".202601010003_sonobuoy_a.tar.gz.part", true),
+            (".202601010003_sonobuoy_a.tar.gz.part-17", true),
+            ("202601010003_sonobuoy_a.tar.gz.part", false),
+            (".vimrc.part", false),
+            (".part", false),
+        ] {
+            assert_eq!(is_unfinished(name), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_files_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let files = [
+            "202601010001_sonobuoy_a.tar.gz",
+            "202601010002_sonobuoy_b.tar.gz",
+            "202601010003_sonobuoy_c.tar.gz",
+            ".202601010000_sonobuoy_z.tar.gz.part",
+            "200001010000_notes.tar.gz",
+            "notes.txt",
+        ];
+        for file in files {
+            fs_err::write(at(file), "x").unwrap();
+        }
+        fs_err::create_dir(at("200001010000_sonobuoy_a.tar.gz")).unwrap();
+        newest(directory.path(), 2, &[at(files[2])], &Printer::for_this_process());
+        let entries = fs_err::read_dir(directory.path()).unwrap();
+        let mut left: Vec<String> = entries.map(|entry| name(&entry.unwrap().path()).unwrap()).collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [files[4], "200001010000_sonobuoy_a.tar.gz", files[1], files[2], files[5]]
+        );
+    }
+
+    proptest! {
+        /// What came stays, and so many as were asked for.
+        #[test]
+        fn as_many_stay_as_were_asked_for(minutes in prop::collection::vec(0..60u32, 1..12), number in 1..6u32, last in 0..12usize) {
+            let archives: Vec<Archive> = minutes.iter().zip(0..).map(|(minute, run)| archive(*minute, 0, &format!("r{run}"))).collect();
+            let came = archives[last % archives.len()].name.clone();
+            let gone = surplus(archives.clone(), number, std::slice::from_ref(&came));
+            prop_assert!(!gone.contains(&came));
+            prop_assert_eq!(archives.len() - gone.len(), archives.len().min(number as usize));
+            let oldest_kept = archives.iter().filter(|archive| archive.name != came && !gone.contains(&archive.name)).map(|archive| &archive.start).min();
+            for archive in archives.iter().filter(|archive| gone.contains(&archive.name)) {
+                prop_assert!(oldest_kept.is_none_or(|kept| archive.start <= *kept));
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The summary of a CI job's step: where the variable [`VARIABLE`] names a file, what a run came to is written there.
+//!
+//! A summary is a convenience: where it cannot be written, a warning says so, and the command goes on.
+
+use std::path::{Path, PathBuf};
+
+use sono_results::{Failure, Summary};
+use sono_types::{RunStatus, item};
+
+use super::results;
+use crate::{
+    error::CliError,
+    output::Printer,
+    view::{
+        archive::{self, Overview, PluginOverview},
+        counts::{self, PluginView},
+        sections::{Section, with_section},
+    },
+};
+
+/// GitHub's, which others have taken over.
+const VARIABLE: &str = "GITHUB_STEP_SUMMARY";
+/// Bytes of a step's summary: GitHub refuses more.
+const LIMIT: usize = 1 << 20;
+/// Failures that are shown where fewer have to do.
+const FEWER: [usize; 2] = [10, 0];
+
+/// The file, where there is one to write.
+fn file() -> Option<PathBuf> {
+    std::env::var_os(VARIABLE)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+/// An overview in Markdown, the long form first.
+pub(super) fn forms(overview: &Overview<'_>) -> Vec<String> {
+    let numbers = [archive::SHOWN_IN_MARKDOWN].into_iter().chain(FEWER);
+    numbers.map(|shown| archive::markdown(overview, shown)).collect()
+}
+
+/// What the archive says, in place of what was said about its run before.
+pub(super) fn of_archive(archive: &Path, printer: &Printer) {
+    let Some(file) = file() else { return };
+    match results::in_markdown(archive) {
+        Ok(results::InMarkdown { run, forms }) => {
+            let name = archive.display().to_string();
+            let about = [run.as_deref().unwrap_or(&name)];
+            write(&file, &about, &forms, printer);
+        }
+        Err(error) => warn(&file, &error.lines().join(": "), printer),
+    }
+}
+
+/// What the status of a complete run says.
+pub(super) fn of_status(status: &RunStatus, namespace: &str, printer: &Printer) {
+    let Some(file) = file() else { return };
+    let archive = status.archive().map(|archive| archive.name.as_str());
+    let run = archive.and_then(run_of);
+    let views = counts::plugins(status);
+    let summaries: Vec<Summary> = views.iter().map(|view| summary(view, status)).collect();
+    let verdict = counts::verdict(status);
+    let overview = Overview {
+        run,
+        status: &verdict,
+        plugins: summaries
+            .iter()
+            .map(|summary| PluginOverview {
+                name: &summary.name,
+                summary,
+                listed: &[],
+            })
+            .collect(),
+        health: None,
+        archive,
+    };
+    let about: Vec<&str> = run.into_iter().chain([namespace]).collect();
+    write(&file, &about, &forms(&overview), printer);
+}
+
+/// Why there is no result.
+pub(super) fn of_error(error: &CliError, namespace: &str, printer: &Printer) {
+    let Some(file) = file() else { return };
+    let text = format!(
+        "## No result\n\n{}\n",
+        archive::quoted(&text_lines(error), "").join("\n")
+    );
+    write(&file, &[namespace], &[text], printer);
+}
+
+fn text_lines(error: &CliError) -> Vec<String> {
+    error.text().lines().map(ToOwned::to_owned).collect()
+}
+
+/// `<when>_sonobuoy_<uuid>.tar.gz`
+fn run_of(archive: &str) -> Option<&str> {
+    archive
+        .strip_suffix(".tar.gz")?
+        .split_once("_sonobuoy_")
+        .map(|(_, run)| run)
+}
+
+/// What the rows of a plugin say; of what failed they know the names alone.
+fn summary(view: &PluginView, status: &RunStatus) -> Summary {
+    let count = |word: &str| {
+        view.leaves
+            .get(word)
+            .map_or(0, |count| u64::try_from(*count).unwrap_or(0))
+    };
+    let known = [
+        item::status::PASSED,
+        item::status::FAILED,
+        item::status::TIMEOUT,
+        item::status::SKIPPED,
+    ];
+    let other = view
+        .leaves
+        .iter()
+        .filter(|(word, count)| **count > 0 && !known.contains(&word.as_str()))
+        .map(|(word, count)| (word.clone(), u64::try_from(*count).unwrap_or(0)));
+    let rows = status.rows().iter().filter(|row| row.plugin == view.name);
+    let reported = rows.filter_map(|row| row.progress.as_ref());
+    let named = reported.flat_map(|progress| progress.failures.iter().cloned());
+    let broken = view.broken.iter().map(|node| format!("no result from {node}"));
+    Summary {
+        name: view.name.clone(),
+        status: view.results.first().cloned().unwrap_or_default(),
+        passed: count(item::status::PASSED),
+        failed: count(item::status::FAILED) + count(item::status::TIMEOUT),
+        skipped: count(item::status::SKIPPED),
+        other: other.collect(),
+        failures: broken
+            .chain(named)
+            .map(|name| Failure {
+                name,
+                ..Failure::default()
+            })
+            .collect(),
+    }
+}
+
+fn write(file: &Path, about: &[&str], forms: &[String], printer: &Printer) {
+    let before = match fs_err::read_to_string(file) {
+        Ok(before) => before,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return warn(file, &error.to_string(), printer),
+    };
+    let Some(text) = with_section(&before, &Section { about, forms }, LIMIT) else {
+        return warn(file, "it has as much as a summary may have", printer);
+    };
+    if let Err(error) = fs_err::write(file, text) {
+        warn(file, &error.to_string(), printer);
+    }
+}
+
+fn warn(file: &Path, why: &str, printer: &Printer) {
+    printer.note(&format!(
+        "warning: no summary in `{}`, which {VARIABLE} names: {why}",
+        file.display()
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page is the one place where people look.
+    #[test]
+    fn the_variable_is_on_the_page() {
+        let page = include_str!("../../../../docs/configuration.md");
+        let row = format!("| `{VARIABLE}` |");
+        assert_eq!(page.lines().filter(|line| line.starts_with(&row)).count(), 1);
+    }
+
+    #[test]
+    fn the_run_is_in_the_name_of_its_archive() {
+        let name = sono_types::layout::archive_name(jiff::Timestamp::UNIX_EPOCH, "4f2a-1");
+        assert_eq!(run_of(&name), Some("4f2a-1"));
+        assert_eq!(run_of("other.tar.gz"), None);
+    }
+}
