@@ -60,7 +60,7 @@ async fn the_results_directory_itself_is_sent_whole() {
     assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
     assert_eq!(heading(&aggregator), archive("results.tar.gz"));
     let file = fs_err::File::open(plugin.path().join("results.tar.gz")).unwrap();
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(file));
     let mut names: Vec<_> = archive
         .entries()
         .unwrap()
