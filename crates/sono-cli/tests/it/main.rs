@@ -4,6 +4,8 @@
 mod archives;
 mod bad_input;
 mod changes;
+#[cfg(unix)]
+mod ci_script;
 mod cluster;
 mod completion;
 mod deletion;

@@ -1,0 +1,311 @@
+//! What CI jobs do with a release: the script behind `action.yml`, and the lines of `docs/ci.md`. The release is a directory.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::{Said, said};
+
+const FAILING: &str = "sonobuoy-config: {driver: Job, plugin-name: failing, result-format: junit}
+spec:
+  name: c
+  image: i
+  command: [/bin/sh, -c]
+  args:
+  - |
+    cd $SONOBUOY_RESULTS_DIR
+    echo '<testsuite name=\"s\"><testcase name=\"a\"/><testcase name=\"Passed: 7\"><failure/></testcase></testsuite>' > j.xml
+    echo $SONOBUOY_RESULTS_DIR/j.xml > done
+";
+
+const PASSING: &str = "sonobuoy-config: {driver: Job, plugin-name: passing, result-format: raw}
+spec:
+  name: c
+  image: i
+  command: [/bin/sh, -c, 'echo x > $SONOBUOY_RESULTS_DIR/x; echo $SONOBUOY_RESULTS_DIR/x > $SONOBUOY_RESULTS_DIR/done']
+";
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// This machine in the words of a release.
+fn platform() -> String {
+    let system = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    format!("{system}_{architecture}")
+}
+
+/// The archive of this machine's platform.
+fn archive() -> String {
+    format!("sono_1.2.3_{}.tar.gz", platform())
+}
+
+struct Job {
+    directory: tempfile::TempDir,
+}
+
+impl Job {
+    /// With a release of version 1.2.3 whose program is this one.
+    fn new() -> Self {
+        let job = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        let release = job.path("release");
+        fs_err::create_dir(&release).unwrap();
+        let program = format!(
+            "#!/bin/sh\nexec '{}' \"$@\"\n",
+            assert_cmd::cargo::cargo_bin!("sono").display()
+        );
+        fs_err::write(job.path("sono"), program).unwrap();
+        fs_err::set_permissions(job.path("sono"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let name = archive();
+        job.shell(&format!(
+            "tar -czf release/{name} sono && rm sono && cp release/{name} release/sono_1.2.3_plan9_mips.tar.gz \
+             && cd release && sha256sum *.tar.gz > SHA256SUMS"
+        ));
+        fs_err::write(job.path("failing.yaml"), FAILING).unwrap();
+        fs_err::write(job.path("passing.yaml"), PASSING).unwrap();
+        job
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs_err::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn command(&self, shell: &str) -> Command {
+        let mut command = Command::new(shell);
+        command
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("HOME", self.directory.path())
+            .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()))
+            .env("TZ", "UTC");
+        command
+    }
+
+    fn shell(&self, script: &str) {
+        let output = self.command("/bin/sh").args(["-ec", script]).output().unwrap();
+        assert!(output.status.success(), "{:?}", said(&output));
+    }
+
+    fn script(&self, what: &str, variables: &[(&str, &str)]) -> Said {
+        let script = repository().join("deploy/ci/sono-ci.sh");
+        let output = self
+            .command("/bin/sh")
+            .arg(script)
+            .arg(what)
+            .env("SONO_BIN", "bin")
+            .env("SONO_RELEASE_URL", self.url())
+            .env("GITHUB_OUTPUT", self.path("output"))
+            .env("GITHUB_STEP_SUMMARY", self.path("summary.md"))
+            .env("GITHUB_PATH", self.path("path"))
+            .env("SONO_LOCAL", "true")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        said(&output)
+    }
+
+    fn url(&self) -> String {
+        format!("file://{}", self.path("release").display())
+    }
+}
+
+/// Lines `name=value`, the archive's name without what differs from run to run.
+fn outputs(text: &str) -> Vec<String> {
+    let line = |line: &str| match line.split_once("/2") {
+        Some((start, rest)) if rest.ends_with(".tar.gz") => format!("{start}/…"),
+        _ => line.to_owned(),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_release_is_installed_and_runs() {
+    let job = Job::new();
+    let installed = job.script("install", &[]);
+    let version = concat!("v", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(
+        (installed.code, installed.stdout.as_str()),
+        (0, version),
+        "{}",
+        installed.stderr
+    );
+    assert_eq!(
+        job.read("path").trim(),
+        job.path("bin").canonicalize().unwrap().display().to_string()
+    );
+
+    let both = [
+        ("SONO_PLUGINS", "failing.yaml passing.yaml"),
+        ("SONO_ARGUMENTS", "--timeout 100"),
+    ];
+    let ran = job.script("run", &both);
+    let expected = ["archive=sono-results/…", "status=failed", "passed=2", "failed=1"];
+    assert_eq!(
+        (ran.code, outputs(&ran.stdout)),
+        (3, expected.map(str::to_owned).to_vec()),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(job.read("output"), ran.stdout);
+    assert!(
+        job.read("summary.md").contains("| failing | failed | 1 | 1 | 0 |  |\n"),
+        "{}",
+        job.read("summary.md")
+    );
+    let archive = ran.stdout.lines().next().unwrap().strip_prefix("archive=").unwrap();
+    assert!(job.path(archive).is_file());
+}
+
+#[test]
+fn a_job_fails_as_it_was_asked_to() {
+    let job = Job::new();
+    assert_eq!(job.script("install", &[]).code, 0);
+    for (plugin, fail_on, code, status) in [
+        ("passing.yaml", "failures", 0, "passed"),
+        ("failing.yaml", "run", 0, "failed"),
+        ("failing.yaml", "never", 0, "failed"),
+        ("missing.yaml", "run", 1, "error"),
+        ("missing.yaml", "never", 0, "error"),
+    ] {
+        let ran = job.script("run", &[("SONO_PLUGINS", plugin), ("SONO_FAIL_ON", fail_on)]);
+        let told = ran.stdout.lines().find_map(|line| line.strip_prefix("status="));
+        assert_eq!(
+            (ran.code, told),
+            (code, Some(status)),
+            "{plugin} {fail_on}: {}",
+            ran.stderr
+        );
+    }
+    let wrong = job.script("run", &[("SONO_FAIL_ON", "sometimes")]);
+    assert_eq!(
+        (wrong.code, wrong.stderr.as_str()),
+        (1, "sono-ci: SONO_FAIL_ON is failures, run or never, not sometimes\n")
+    );
+}
+
+#[test]
+fn what_is_not_the_release_is_not_installed() {
+    let job = Job::new();
+    let name = archive();
+    let sums = job.read("release/SHA256SUMS");
+    let line = sums.lines().find(|line| line.ends_with(&name)).unwrap();
+    let (sum, _) = line.split_once(' ').unwrap();
+    let other = "0".repeat(64);
+    let cases = [
+        (
+            sums.replace(&format!("{sum}  {name}"), &format!("{other}  {name}")),
+            format!("{name} is not what SHA256SUMS says: expected {other}, got {sum}"),
+        ),
+        (
+            sums.replace(line, ""),
+            format!("{} has nothing for {}", job.url(), platform().replace('_', " on ")),
+        ),
+        (
+            format!("{sums}{sum}  {}\n", name.replace("1.2.3", "1.2.4")),
+            format!(
+                "{} has more than one archive for {}",
+                job.url(),
+                platform().replace('_', " on ")
+            ),
+        ),
+    ];
+    for (sums, message) in cases {
+        fs_err::write(job.path("release/SHA256SUMS"), sums).unwrap();
+        let installed = job.script("install", &[]);
+        assert_eq!((installed.code, installed.stderr), (1, format!("sono-ci: {message}\n")));
+        assert!(fs_err::read_dir(job.path("bin")).unwrap().next().is_none());
+    }
+}
+
+/// What a reader copies out of the page.
+#[test]
+fn the_lines_of_the_page_work() {
+    let page = fs_err::read_to_string(repository().join("docs/ci.md")).unwrap();
+    let block = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    // The lines are the same for GitLab.
+    for line in block.lines() {
+        assert!(page.contains(&format!("    - {line}\n")), "{line}");
+    }
+    let local = "./sono run --local --exit-code -p \"$plugin\"";
+    assert!(page.contains(&format!("`{local}`")));
+    let block = block
+        .replace("./sono run --wait=60m --rm --exit-code -p \"$plugin\"", local)
+        .replace("linux_amd64", &platform());
+    assert!(block.contains(local), "{block}");
+    let job = Job::new();
+    let output = job
+        .command("/bin/sh")
+        .args(["-ec", &block])
+        .env("releases", job.url())
+        .env("version", "1.2.3")
+        .env("plugin", "failing.yaml")
+        .output()
+        .unwrap();
+    let said = said(&output);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(
+        job.read("junit.xml")
+            .contains("<testsuite name=\"failing\" tests=\"2\" failures=\"1\""),
+        "{}",
+        job.read("junit.xml")
+    );
+}
+
+/// `action.yml` and the script agree, and the page names what there is.
+#[test]
+fn the_action_is_what_the_script_and_the_page_say() {
+    let text = fs_err::read_to_string(repository().join("action.yml")).unwrap();
+    let action: Value = sono_types::yaml::first_document(&text).unwrap();
+    let script = fs_err::read_to_string(repository().join("deploy/ci/sono-ci.sh")).unwrap();
+    let page = fs_err::read_to_string(repository().join("docs/ci.md")).unwrap();
+    let keys = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    for input in keys(&action["inputs"]) {
+        assert!(text.contains(&format!("inputs.{input} ")), "{input} is not used");
+        assert!(
+            page.contains(&format!("\n| `{input}` | ")),
+            "{input} is not on the page"
+        );
+    }
+    for output in keys(&action["outputs"]) {
+        let value = action["outputs"][&output]["value"].as_str().unwrap();
+        assert_eq!(value, format!("${{{{ steps.run.outputs.{output} }}}}"));
+        assert!(script.contains(&format!("\"{output}=$")), "{output}");
+    }
+    let steps = action["runs"]["steps"].as_array().unwrap();
+    let run = steps.iter().find(|step| step["id"] == "run").unwrap();
+    for variable in keys(&run["env"]) {
+        let read = ["-", ":-", ":=", ":+"].map(|with| format!("${{{variable}{with}"));
+        assert!(read.iter().any(|read| script.contains(read)), "{variable} is not read");
+        assert!(page.contains(&format!("`{variable}`")), "{variable} is not on the page");
+    }
+    for step in steps {
+        if let Some(uses) = step["uses"].as_str() {
+            let (_, commit) = uses.split_once('@').unwrap();
+            assert!(
+                commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{uses}"
+            );
+        } else {
+            // Nothing that somebody else may have written becomes part of a script.
+            assert!(!step["run"].as_str().unwrap().contains("${{"), "{step}");
+        }
+    }
+}
