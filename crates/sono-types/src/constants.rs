@@ -37,6 +37,9 @@ pub const LEGACY_RESULTS_DIR: &str = "/tmp/results";
 pub const PLUGIN_CONFIG_DIR: &str = "/tmp/sonobuoy/config";
 /// Name of the file in the results directory whose content names the finished result.
 pub const DONE_FILE: &str = "done";
+/// What the runner of the Kubernetes suite writes the suite's output to, in the results directory
+/// (`test/conformance/image/go-runner` of Kubernetes).
+pub const SUITE_OUTPUT: &str = "e2e.log";
 /// Name given to an uploaded result that does not say its own.
 pub const DEFAULT_FILE_NAME: &str = "result";
 /// Name of the file that describes why there is no result.

@@ -11,6 +11,8 @@ mod done;
 mod error;
 mod events;
 mod gather;
+mod ginkgo;
+mod live;
 mod own_pod;
 mod program;
 mod relay;

@@ -5,6 +5,7 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -22,7 +23,10 @@ use reqwest::Client;
 use sono_types::{UploadLimits, WorkerConfig, routes};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time};
 
-use crate::submit::chain;
+use crate::{
+    live::{Live, Reader},
+    submit::chain,
+};
 
 /// Where the relay listens.
 #[derive(Debug, Default)]
@@ -56,14 +60,17 @@ struct Relay {
     client: Client,
     urls: Vec<String>,
     posts: Option<mpsc::UnboundedSender<ProgressPost>>,
+    live: Live,
 }
 
-/// Serves until it is dropped. It never ends by itself and no error ends it.
+/// Serves until it is dropped, and tells what the output of a suite in `results` says. It never ends by itself and no error
+/// ends it.
 pub(crate) async fn relay(
     config: &WorkerConfig,
     client: Client,
     listener: RelayListener,
     posts: Option<mpsc::UnboundedSender<ProgressPost>>,
+    results: &Path,
 ) {
     let path = routes::progress_path(&config.plugin, &config.target);
     let urls: Vec<String> = config
@@ -76,9 +83,15 @@ pub(crate) async fn relay(
         config.progress_port,
         urls.join(", ")
     );
+    let relay = Arc::new(Relay {
+        client,
+        urls,
+        posts,
+        live: Live::default(),
+    });
     let app = Router::new()
         .route(routes::RELAY, any(forward))
-        .with_state(Arc::new(Relay { client, urls, posts }));
+        .with_state(Arc::clone(&relay));
     let mut servers = JoinSet::new();
     match listener {
         RelayListener::Bound(listeners) => {
@@ -102,8 +115,15 @@ pub(crate) async fn relay(
             }
         },
     }
-    while servers.join_next().await.is_some() {}
-    std::future::pending::<()>().await;
+    let serving = async { while servers.join_next().await.is_some() {} };
+    let telling = async {
+        let mut reader = Reader::new(results);
+        loop {
+            let update = reader.next(&relay.live).await;
+            pass_on(&relay, &update.into()).await;
+        }
+    };
+    let ((), ()) = tokio::join!(serving, telling);
 }
 
 async fn bind_and_serve(address: SocketAddr, app: Router) {
@@ -145,7 +165,8 @@ async fn forward(State(relay): State<Arc<Relay>>, request: Request) -> Response 
         Ok(Err(error)) => return (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
-    let answer = pass_on(&relay, &body).await;
+    let completed = relay.live.complete(&body).map(Bytes::from);
+    let answer = pass_on(&relay, completed.as_ref().unwrap_or(&body)).await;
     if let Some(posts) = &relay.posts {
         let status = answer.status().as_u16();
         // Whoever asked for them may have gone.

@@ -126,7 +126,7 @@ pub async fn run(
     let mut shutdown = Shutdown::new(shutdown, grace);
     tokio::select! {
         outcome = worker.work(others, sleep, &mut shutdown) => outcome,
-        () = relay(config, client, listener, posts) => Err(WorkerError::Interrupted),
+        () = relay(config, client, listener, posts, &worker.results) => Err(WorkerError::Interrupted),
     }
 }
 

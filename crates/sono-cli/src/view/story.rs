@@ -131,6 +131,7 @@ impl Story {
                 lines.push(format!("{name} has {} tests", total(&view)));
             }
             lines.extend(new_failures(&before, next, name));
+            lines.extend(tenth(&old, &view).map(|far| format!("{name} {far}")));
             for node in view.broken.iter().filter(|node| !old.broken.contains(node)) {
                 let place = if view.is_global {
                     String::new()
@@ -159,6 +160,21 @@ impl Story {
         }
         lines
     }
+}
+
+/// How far a plugin of one result is, when it has got over another tenth.
+fn tenth(old: &PluginView, new: &PluginView) -> Option<String> {
+    let (total, passed, failed) = new.progress.filter(|(total, ..)| new.is_global && *total >= 10)?;
+    let tenths = |view: &PluginView| {
+        let (_, passed, failed) = view.progress.unwrap_or_default();
+        let ended = passed.saturating_add(i64::try_from(failed).unwrap_or(i64::MAX));
+        (ended, ended.saturating_mul(10) / total)
+    };
+    let (ended, tenth) = tenths(new);
+    (tenth > tenths(old).1 && ended < total).then(|| match failed {
+        0 => format!("has passed {passed} of {total} tests"),
+        failed => format!("has passed {passed} of {total} tests, {failed} failed"),
+    })
 }
 
 /// Tests that have failed since.
@@ -220,6 +236,15 @@ mod tests {
             story.status(&status(later.clone())),
             ["e2e has 414 tests", "e2e failed test: [sig] a"]
         );
+        later["plugins"][0]["progress"]["completed"] = 40.into();
+        assert_eq!(story.status(&status(later.clone())), Vec::<String>::new());
+        later["plugins"][0]["progress"]["completed"] = 41.into();
+        assert_eq!(
+            story.status(&status(later.clone())),
+            ["e2e has passed 41 of 414 tests, 1 failed"]
+        );
+        later["plugins"][0]["progress"]["completed"] = 43.into();
+        assert_eq!(story.status(&status(later.clone())), Vec::<String>::new());
         for row in 0..3 {
             later["plugins"][row]["status"] = "complete".into();
         }

@@ -1,6 +1,7 @@
 use std::net::TcpListener;
 
 use reqwest::{Client, Method};
+use serde_json::{Value, json};
 use sono_types::Target;
 use sono_worker::{Options, RelayListener, WorkerError};
 
@@ -124,4 +125,26 @@ async fn a_port_that_is_taken_stops_nothing() {
     };
     let outcome: Result<_, WorkerError> = plugin.run_with(options, std::future::pending()).await;
     assert_eq!(outcome.unwrap(), sono_worker::Outcome::Transmitted);
+}
+
+/// The Kubernetes suite's own posts stay at zero; its output has every verdict.
+#[tokio::test]
+async fn a_suites_output_is_progress() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    with_relay(&plugin, async |url| {
+        let output = "Will run 3 of 7 specs\nSS•S\n• [FAILED] [1.0 seconds]\n[sig] T [It] a [sig, b]\n";
+        plugin.write("e2e.log", output);
+        aggregator.wait_for(1).await;
+        let own = r#"{"msg":"Test Suite completed","total":3,"completed":0}"#;
+        assert_eq!(send(Method::POST, &format!("{url}/progress"), own).await.0, 200);
+    })
+    .await;
+    let bodies: Vec<Value> = aggregator
+        .received()
+        .iter()
+        .map(|received| serde_json::from_str(&received.start).unwrap())
+        .collect();
+    let update = |msg| json!({"msg": msg, "total": 3, "completed": 1, "failures": ["[sig] T a"]});
+    assert_eq!(bodies, [update(""), update("Test Suite completed")]);
 }
