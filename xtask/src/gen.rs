@@ -2,6 +2,7 @@
 
 mod documents;
 mod krew;
+mod kustomize;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -36,6 +37,8 @@ enum What {
     PluginSchema,
     /// The manifest for krew: deploy/krew/sono.yaml
     Krew,
+    /// What is applied before others run sono in a namespace: deploy/kustomize
+    Kustomize,
     /// Manual pages, which are no part of the repository
     Man {
         /// Where they go
@@ -74,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(What::Reference) => documents::write(&[Document::Reference], *check)?,
         Some(What::PluginSchema) => documents::write(&[Document::PluginSchema], *check)?,
         Some(What::Krew) => documents::write(&[Document::Krew], *check)?,
+        Some(What::Kustomize) => documents::write(&[Document::Kustomize], *check)?,
         Some(What::Man { .. } | What::SuiteImages { .. }) if *check => {
             bail!("there is nothing to compare with: no --check here")
         }

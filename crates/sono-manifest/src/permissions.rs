@@ -35,7 +35,7 @@ pub fn permissions() -> &'static [Permission] {
     &PERMISSIONS
 }
 
-const fn in_namespace(
+pub(crate) const fn in_namespace(
     group: &'static str,
     resources: &'static [&'static str],
     name: &'static str,
@@ -124,8 +124,13 @@ const PERMISSIONS: [Permission; 10] = [
     ),
 ];
 
-/// The rules of a role that grants just what is used there.
+/// The rules of a role that grants just what the aggregator uses there.
 pub(crate) fn rules(scope: Scope) -> Value {
+    rules_of(&PERMISSIONS, scope)
+}
+
+/// The rules of a role that grants those of the rights that are needed there.
+pub(crate) fn rules_of(permissions: &[Permission], scope: Scope) -> Value {
     let rule = |permission: &Permission| {
         let mut rule = json!({
             "apiGroups": [permission.group],
@@ -137,18 +142,18 @@ pub(crate) fn rules(scope: Scope) -> Value {
         }
         rule
     };
-    let wanted = PERMISSIONS.iter().filter(|permission| permission.scope == scope);
+    let wanted = permissions.iter().filter(|permission| permission.scope == scope);
     wanted.map(rule).collect()
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A row of the table in `docs/permissions.md`.
-    fn row(permission: &Permission) -> String {
+    fn row(permission: &Permission, namespace: &str) -> String {
         let place = match permission.scope {
-            Scope::Namespace => "its namespace",
+            Scope::Namespace => namespace,
             Scope::Cluster => "cluster",
         };
         let group = match permission.group {
@@ -166,15 +171,24 @@ mod tests {
         )
     }
 
+    /// The rows that the page should have, and those of them that it has.
+    pub(crate) fn rows_on_the_page(permissions: &[Permission], namespace: &str) -> (Vec<String>, Vec<String>) {
+        let page = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md")).unwrap();
+        let wanted: Vec<String> = permissions
+            .iter()
+            .map(|permission| row(permission, namespace))
+            .collect();
+        // A row that is on the page and not in the table is found too.
+        let start = format!("| {namespace} | ");
+        let is_row = |line: &&str| line.starts_with(&start) || wanted.iter().any(|row| row == line);
+        let found = page.lines().filter(is_row).map(ToOwned::to_owned).collect();
+        (wanted, found)
+    }
+
     /// The page is the table, row for row and in its order.
     #[test]
     fn the_documented_table_is_the_one_in_code() {
-        let page = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md")).unwrap();
-        let wanted: Vec<String> = permissions().iter().map(row).collect();
-        let found: Vec<&str> = page
-            .lines()
-            .filter(|line| wanted.iter().any(|row| row == line))
-            .collect();
+        let (wanted, found) = rows_on_the_page(permissions(), "its namespace");
         assert_eq!(found, wanted);
     }
 }

@@ -24,4 +24,8 @@ pub enum DocumentKind {
     Man,
     /// The JSON Schema of plugin definitions.
     PluginSchema,
+    /// The role of whoever runs sono in a namespace that is there, as YAML.
+    PersonRole,
+    /// The network policies of a run's pods, as YAML.
+    NetworkPolicies,
 }

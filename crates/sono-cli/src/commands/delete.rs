@@ -230,7 +230,10 @@ impl Job<'_> {
                 match cluster.delete_all(kind, namespace, &labels, None).await {
                     // Who may not touch them has made none.
                     Err(KubeError::Forbidden { .. })
-                        if matches!(kind, Kind::Role | Kind::RoleBinding | Kind::PersistentVolumeClaim) =>
+                        if matches!(
+                            kind,
+                            Kind::Role | Kind::RoleBinding | Kind::ServiceAccount | Kind::PersistentVolumeClaim
+                        ) =>
                     {
                         Ok(())
                     }

@@ -1,7 +1,8 @@
 //! `sono __document`: what is written of the program by the program.
 
 use clap::CommandFactory as _;
-use sono_types::exit;
+use serde_json::Value;
+use sono_types::{constants::DEFAULT_NAMESPACE as NAMESPACE, exit};
 
 use crate::{
     args::{self, Arguments, DocumentKind, environment},
@@ -18,6 +19,8 @@ pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<
             printer.data(text.as_bytes())?;
         }
         (DocumentKind::PluginSchema, _) => printer.line(&format!("{:#}", sono_manifest::schema()))?,
+        (DocumentKind::PersonRole, _) => objects(&[sono_manifest::person_role(NAMESPACE)], printer)?,
+        (DocumentKind::NetworkPolicies, _) => objects(&sono_manifest::network_policies(NAMESPACE), printer)?,
         (DocumentKind::Man, Some(directory)) => {
             let failed = |error: &std::io::Error| {
                 CliError::new(format!("cannot write manual pages to `{}`", directory.display())).caused_by(error)
@@ -28,4 +31,8 @@ pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<
         (DocumentKind::Man, None) => return Err(CliError::new("manual pages need --out DIRECTORY")),
     }
     Ok(exit::SUCCESS)
+}
+
+fn objects(objects: &[Value], printer: &Printer) -> Result<(), CliError> {
+    printer.data(sono_manifest::to_manifest(objects).as_bytes())
 }

@@ -3,6 +3,7 @@
 
 mod cut;
 mod definitions;
+mod deploy;
 mod harness;
 mod namespaces;
 mod scale;

@@ -66,13 +66,13 @@ fn a_killed_aggregator_goes_on() {
 }
 
 /// A directory of this machine as a volume that all nodes of the test cluster reach.
-struct Volume {
+pub(crate) struct Volume {
     name: &'static str,
     directory: tempfile::TempDir,
 }
 
 impl Volume {
-    fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs::set_permissions(directory.path(), mode).expect("its owner may");
@@ -94,6 +94,20 @@ impl Volume {
         fs_err::write(&file, object.to_string()).expect("a file");
         kubectl(&["create", "-f", &file.display().to_string()]);
         volume
+    }
+
+    /// Names of what is in it, sorted.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = fs_err::read_dir(self.directory.path()).expect("it is there");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// Where a file in it is on this machine.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
     }
 
     fn delete(&self) {

@@ -1,0 +1,228 @@
+//! What `deploy/kustomize` prepares: every overlay is taken by the cluster, and runs go where it was applied.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::{
+    harness::{kubectl, plugin, sono, text},
+    survival::Volume,
+};
+
+/// The way from one directory to another: kustomize takes no absolute ones.
+fn way(from: &Path, to: &Path) -> String {
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
+    let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let up = std::iter::repeat_n(PathBuf::from(".."), from.len() - common);
+    let down = to[common..].iter().map(|part| PathBuf::from(part.as_os_str()));
+    up.chain(down).collect::<PathBuf>().display().to_string()
+}
+
+fn kustomize() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kustomize");
+    folder.canonicalize().expect("the folder is there")
+}
+
+/// An overlay of its own, in a namespace that goes at the end.
+struct Overlay {
+    namespace: &'static str,
+    directory: tempfile::TempDir,
+    applied: bool,
+}
+
+impl Overlay {
+    /// `rest` stands below what names the namespace and the overlay.
+    fn new(namespace: &'static str, overlay: &str, rest: &str) -> Self {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .canonicalize()
+            .expect("it is there");
+        let directory = tempfile::tempdir_in(target).expect("a directory");
+        let kustomize = way(directory.path(), &kustomize());
+        let text = format!(
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: {namespace}\nresources:\n- {kustomize}/{overlay}\n{}",
+            rest.replace("KUSTOMIZE", &kustomize)
+        );
+        fs_err::write(directory.path().join("kustomization.yaml"), text).expect("a file");
+        Self {
+            namespace,
+            directory,
+            applied: false,
+        }
+    }
+
+    fn path(&self) -> String {
+        self.directory.path().display().to_string()
+    }
+
+    /// Asks the server what would become of it.
+    fn try_out(&self) -> String {
+        kubectl(&["apply", "--dry-run=server", "-k", &self.path()])
+    }
+
+    fn apply(&mut self) {
+        kubectl(&["delete", "namespace", self.namespace, "--ignore-not-found", "--wait"]);
+        self.applied = true;
+        kubectl(&["apply", "-k", &self.path()]);
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        if self.applied {
+            kubectl(&["delete", "-k", &self.path(), "--ignore-not-found", "--wait=false"]);
+        }
+    }
+}
+
+#[test]
+fn every_overlay_is_taken_by_the_server() {
+    let overlays = fs_err::read_dir(kustomize().join("overlays")).expect("overlays");
+    let names: Vec<String> = overlays
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(names.len(), 13, "{names:?}");
+    let components =
+        "components:\n- KUSTOMIZE/components/network-policy\n- KUSTOMIZE/components/network-policy-host-network\n";
+    let namespace = "e2e-overlays";
+    kubectl(&["delete", "namespace", namespace, "--ignore-not-found", "--wait"]);
+    kubectl(&["create", "namespace", namespace]);
+    for name in names {
+        let overlay = Overlay::new(namespace, &format!("overlays/{name}"), components);
+        let said = overlay.try_out();
+        for line in said.lines() {
+            assert!(line.ends_with("(server dry run)"), "{name}: {line}");
+        }
+        assert!(
+            said.contains("networkpolicy.networking.k8s.io/sono-aggregator created"),
+            "{name}: {said}"
+        );
+    }
+    kubectl(&["delete", "namespace", namespace, "--wait=false"]);
+}
+
+/// A run where everything is prepared, with the fewest rights and the strictest level. What was applied stays.
+#[test]
+fn a_run_goes_where_an_overlay_was_applied() {
+    let components = "components:\n- KUSTOMIZE/components/network-policy\n";
+    let mut overlay = Overlay::new("e2e-prepared", "overlays/minimal-restricted", components);
+    overlay.apply();
+    let objects = || {
+        kubectl(&[
+            "-n",
+            overlay.namespace,
+            "get",
+            "serviceaccounts,roles,rolebindings,networkpolicies,configmaps,services,pods",
+            "-o",
+            "name",
+        ])
+    };
+    let before = objects();
+    let file = plugin("restricted");
+    let flags = [
+        "--existing-service-account",
+        "--rbac",
+        "Disable",
+        "--aggregator-permissions",
+        "minimal",
+        "--wait=5",
+        "--exit-code",
+    ];
+    sono(&[&["run", "-n", overlay.namespace, "-p", &file], &flags[..]].concat()).success();
+    sono(&["delete", "-n", overlay.namespace, "--wait"]).success();
+    assert_eq!(objects(), before);
+}
+
+/// The CronJob's pod runs the plugins with its own account, and of the archives on the volume the newest stay.
+#[test]
+fn nights_leave_as_many_archives_as_they_should() {
+    let volume = Volume::new("e2e-nightly");
+    let rest = "configMapGenerator:
+- name: sono-nightly-plugins
+  files: [junit.yaml]
+patches:
+- target: {kind: CronJob}
+  patch: |-
+    - op: add
+      path: /spec/jobTemplate/spec/template/spec/containers/0/args/-
+      value: --plugin=/plugins
+    - op: replace
+      path: /spec/jobTemplate/spec/template/spec/containers/0/args/5
+      value: --keep=1
+    - op: add
+      path: /spec/suspend
+      value: true
+- target: {kind: PersistentVolumeClaim}
+  patch: |-
+    - op: add
+      path: /spec/storageClassName
+      value: e2e-nightly
+    - op: replace
+      path: /spec/resources/requests/storage
+      value: 1Gi
+";
+    let mut overlay = Overlay::new("e2e-nightly", "overlays/nightly", rest);
+    let example = kustomize().join("../examples/junit.yaml");
+    fs_err::copy(example, overlay.directory.path().join("junit.yaml")).expect("an example");
+    overlay.apply();
+    let mut nights = Vec::new();
+    for night in ["night-1", "night-2"] {
+        kubectl(&[
+            "-n",
+            overlay.namespace,
+            "create",
+            "job",
+            "--from=cronjob/sono-nightly",
+            night,
+        ]);
+        let job = format!("job/{night}");
+        kubectl(&[
+            "-n",
+            overlay.namespace,
+            "wait",
+            "--for=condition=complete",
+            "--timeout=120s",
+            &job,
+        ]);
+        nights.push(kubectl(&["-n", overlay.namespace, "logs", &job, "-c", "sono"]));
+    }
+    let archives = |said: &str| -> Vec<String> {
+        let lines = said.lines().filter(|line| line.ends_with(".tar.gz"));
+        lines.map(str::to_owned).collect()
+    };
+    let (first, second) = (archives(&nights[0]), archives(&nights[1]));
+    assert_eq!((first.len(), second.len()), (1, 1), "{nights:?}");
+    assert!(
+        nights[1].contains(&format!("removed {}: --keep 1", first[0])),
+        "{}",
+        nights[1]
+    );
+    let left: Vec<String> = volume
+        .files()
+        .into_iter()
+        .filter(|name| name.contains("_sonobuoy_"))
+        .collect();
+    assert_eq!(left, second);
+    let report = sono(&["results", &volume.path(&second[0]), "-p", "junit-example"]).success();
+    assert!(
+        report.starts_with("Plugin: junit-example\nStatus: passed\n"),
+        "{report}"
+    );
+    // What was applied is all that is left.
+    let pods = kubectl(&[
+        "-n",
+        overlay.namespace,
+        "get",
+        "pods",
+        "-l",
+        "component=sonobuoy",
+        "-o",
+        "json",
+    ]);
+    let pods: serde_json::Value = serde_json::from_str(&pods).expect("JSON");
+    let names: Vec<String> = pods["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none())
+        .map(|pod| text(pod, "/metadata/name"))
+        .collect();
+    assert_eq!(names, Vec::<String>::new());
+}
