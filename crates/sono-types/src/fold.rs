@@ -10,9 +10,11 @@ use serde::Serialize;
 
 /// How many names of failed tests a row of a folded status keeps; the others keep their place in the count.
 const NAMES: usize = 10;
+/// How many bytes of the reason for a failure it keeps.
+const REASON: usize = 200;
 
 /// The same status in at most `limit` bytes of JSON. The overall status and the archive always stay as they are. What
-/// does not fit goes in this order: names of failed tests beyond the first few; rows of one plugin that are complete and
+/// does not fit goes in this order: names of failed tests beyond the first few and the ends of long reasons; rows of one plugin that are complete and
 /// passed, which become one row (see [`folded_node`]); other rows of one plugin that say the same, as few as possible and
 /// those that failed last; counts; all rows.
 pub fn fold(status: &RunStatus, limit: usize) -> RunStatus {
@@ -123,14 +125,14 @@ impl Group {
         groups
     }
 
-    /// One row for all but the first `shown`; the row itself where there is but one.
+    /// One row for all but the first `shown`; where there is but one, the row itself without what takes much room.
     fn sum(&self, rows: &[PluginStatus], shown: usize) -> PluginStatus {
         let folded = &self.rows[shown..];
         let Some(first) = folded.first().map(|first| &rows[*first]) else {
             return PluginStatus::default();
         };
         if folded.len() == 1 {
-            return first.clone();
+            return bare(first);
         }
         let node = folded_node(folded.len());
         let mut counts: Option<BTreeMap<String, i64>> = None;
@@ -159,16 +161,34 @@ impl Group {
             result_status: first.result_status.clone(),
             result_counts: counts,
             progress,
+            error: String::new(),
         }
     }
 }
 
-/// The row with only a few names of failed tests. The others become empty, so that whoever counts them counts right.
+/// The row without its reason, with no names of failed tests but as many empty ones.
+fn bare(row: &PluginStatus) -> PluginStatus {
+    let mut row = row.clone();
+    row.error.clear();
+    if let Some(progress) = &mut row.progress {
+        progress.failures.iter_mut().for_each(String::clear);
+        progress.errors.clear();
+        progress.msg.clear();
+    }
+    row
+}
+
+/// The row with only a few names of failed tests, and no long reason. The other names become empty, so that whoever counts
+/// them counts right.
 fn slim(row: &PluginStatus) -> PluginStatus {
     let mut row = row.clone();
     if let Some(progress) = &mut row.progress {
         progress.failures.iter_mut().skip(NAMES).for_each(String::clear);
         progress.errors.truncate(NAMES);
+    }
+    if row.error.len() > REASON {
+        row.error.truncate(row.error.floor_char_boundary(REASON));
+        row.error.push('…');
     }
     row
 }
@@ -205,6 +225,7 @@ mod tests {
             result_status: result.to_owned(),
             result_counts: (!result.is_empty()).then(|| BTreeMap::from([(result.to_owned(), 3)])),
             progress: None,
+            error: String::new(),
         }
     }
 
@@ -272,11 +293,14 @@ mod tests {
         /// Whatever the rows: it fits, the end is told, and per plugin and status every row is counted once.
         #[test]
         fn every_row_is_counted_once(
-            picks in prop::collection::vec((0_usize..3, 0_usize..5), 0..400), limit in 1_500_usize..40_000,
+            picks in prop::collection::vec((0_usize..3, 0_usize..5, 0_usize..300), 0..400), limit in 1_500_usize..40_000,
         ) {
             let words = [("running", ""), ("complete", ""), ("complete", "passed"), ("complete", "failed"), ("failed", "")];
             let rows: Vec<PluginStatus> = picks.iter().enumerate()
-                .map(|(node, (plugin, word))| row(["a", "b", "c"][*plugin], node, words[*word].0, words[*word].1))
+                .map(|(node, (plugin, word, reason))| PluginStatus {
+                    error: if words[*word].0 == "failed" { "€".repeat(*reason) } else { String::new() },
+                    ..row(["a", "b", "c"][*plugin], node, words[*word].0, words[*word].1)
+                })
                 .collect();
             let whole = status(rows);
             let folded = fold(&whole, limit);

@@ -87,6 +87,10 @@ pub struct PluginStatus {
     /// The last progress update, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressUpdate>,
+    /// Why there is no result, in one sentence, where the status is `failed`. sono's own; in a folded status shortened, or
+    /// left out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
 }
 
 /// Words of [`PluginStatus::status`].

@@ -61,7 +61,16 @@ impl Failure {
             details: BTreeMap::new(),
         }
     }
+
+    /// The message as the status has it: bounded, for a worker may have sent any text.
+    pub(crate) fn reason(&self) -> String {
+        let end = self.message.floor_char_boundary(REASON_BYTES);
+        self.message[..end].to_owned()
+    }
 }
+
+/// More than any sentence of ours.
+const REASON_BYTES: usize = 1024;
 
 /// Everything that can move the run on, apart from uploads ([`begin`](super::Run::begin),
 /// [`claim`](super::Run::claim), [`finish`](super::Run::finish)).

@@ -61,6 +61,8 @@ pub struct Run {
     pub(super) deadlines: BTreeMap<PluginName, Deadline>,
     /// Errors of an earlier process, to be written again.
     pub(super) failures: BTreeMap<ResultKey, Failure>,
+    /// Why there is no result, for the status: the sentence alone, for a failure may hold a whole pod.
+    pub(super) reasons: BTreeMap<ResultKey, String>,
     pub(super) started: bool,
     timed_out: bool,
     pub(super) overall: OverallStatus,
@@ -93,6 +95,7 @@ impl Run {
             failed: None,
             deadlines: BTreeMap::new(),
             failures: BTreeMap::new(),
+            reasons: BTreeMap::new(),
             started: false,
             timed_out: false,
             overall: OverallStatus::Running,
@@ -158,7 +161,7 @@ impl Run {
         match outcome {
             Outcome::Stored => effects.push(Effect::Record(Record::Stored { key: key.clone() })),
             Outcome::Refused(reason) | Outcome::Reported(reason) | Outcome::Unstored(reason) => {
-                write_error(key, Failure::new(reason), &mut effects);
+                self.note_error(key, Failure::new(reason), &mut effects);
             }
             Outcome::Aborted => {}
         }
@@ -316,8 +319,20 @@ impl Run {
     fn fail(&mut self, key: &ResultKey, failure: Failure, effects: &mut Vec<Effect>) {
         if !self.finishing() && self.ledger.fail(key) {
             self.count_down(key);
-            write_error(key, failure, effects);
+            self.note_error(key, failure, effects);
         }
+    }
+
+    fn note_error(&mut self, key: &ResultKey, failure: Failure, effects: &mut Vec<Effect>) {
+        self.reasons.insert(key.clone(), failure.reason());
+        effects.push(Effect::Record(Record::Failed {
+            key: key.clone(),
+            failure: failure.clone(),
+        }));
+        effects.push(Effect::RecordError {
+            key: key.clone(),
+            failure,
+        });
     }
 
     /// Settles plugins whose results are all in, starts the next group when the one before is settled, and ends the
@@ -401,17 +416,6 @@ impl Run {
             }
         }
     }
-}
-
-fn write_error(key: &ResultKey, failure: Failure, effects: &mut Vec<Effect>) {
-    effects.push(Effect::Record(Record::Failed {
-        key: key.clone(),
-        failure: failure.clone(),
-    }));
-    effects.push(Effect::RecordError {
-        key: key.clone(),
-        failure,
-    });
 }
 
 #[cfg(test)]

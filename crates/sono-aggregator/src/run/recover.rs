@@ -59,6 +59,7 @@ impl Run {
                 self.ledger.restore(key, State::Stored);
             }
             Record::Failed { key, failure } => {
+                self.reasons.insert(key.clone(), failure.reason());
                 self.failures.insert(key.clone(), failure.clone());
                 self.ledger.restore(key, State::Failed);
             }

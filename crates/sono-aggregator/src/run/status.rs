@@ -17,6 +17,7 @@ impl Run {
                 Some(State::Failed) => plugin_status::FAILED,
                 Some(State::Waiting) | None => plugin_status::RUNNING,
             };
+            let error = self.reasons.get(key).filter(|_| status == plugin_status::FAILED);
             PluginStatus {
                 plugin: key.plugin.to_string(),
                 node: key.target.to_string(),
@@ -24,6 +25,7 @@ impl Run {
                 result_status,
                 result_counts,
                 progress: self.progress.get(key).cloned(),
+                error: error.cloned().unwrap_or_default(),
             }
         });
         RunStatus {

@@ -73,6 +73,9 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
             } else {
                 table::summary(&status)
             })?;
+            for reason in overview::reasons(&status) {
+                printer.note(&reason);
+            }
             for Obstacle { plugin, node, why, .. } in &obstacles {
                 let node = node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
                 printer.note(&format!("{plugin}{node}: {why}"));

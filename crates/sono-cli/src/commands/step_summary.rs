@@ -120,7 +120,10 @@ fn summary(view: &PluginView, status: &RunStatus) -> Summary {
     let rows = status.rows().iter().filter(|row| row.plugin == view.name);
     let reported = rows.filter_map(|row| row.progress.as_ref());
     let named = reported.flat_map(|progress| progress.failures.iter().cloned());
-    let broken = view.broken.iter().map(|node| format!("no result from {node}"));
+    let broken = view.broken.iter().map(|(node, error)| match error.as_str() {
+        "" => format!("no result from {node}"),
+        error => format!("no result from {node}: {error}"),
+    });
     Summary {
         name: view.name.clone(),
         status: view.results.first().cloned().unwrap_or_default(),

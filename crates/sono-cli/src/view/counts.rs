@@ -14,8 +14,8 @@ pub(crate) struct PluginView {
     pub(crate) targets: usize,
     /// Targets that have reported, or never will.
     pub(crate) done: usize,
-    /// Targets with an error in place of a result.
-    pub(crate) broken: Vec<String>,
+    /// Targets with an error in place of a result, and what it is, as far as the status says.
+    pub(crate) broken: Vec<(String, String)>,
     /// The one target, where it is the whole cluster.
     pub(crate) is_global: bool,
     /// Statuses of the results, worst first; empty until all are known.
@@ -102,7 +102,7 @@ fn add(view: &mut PluginView, row: &PluginStatus) {
         view.done += 1;
     }
     if row.status == plugin_status::FAILED {
-        view.broken.push(row.node.clone());
+        view.broken.push((row.node.clone(), row.error.clone()));
     }
     if !row.result_status.is_empty() {
         view.results.push(row.result_status.clone());
@@ -155,7 +155,7 @@ mod tests {
     fn rows_of_a_plugin_count_together() {
         let status: RunStatus = serde_json::from_value(json!({"status": "complete", "plugins": [
             {"plugin": "a", "node": "n1", "status": "complete", "result-status": "passed", "result-counts": {"passed": 2}},
-            {"plugin": "a", "node": "n2", "status": "failed", "result-status": "failed", "result-counts": {"passed": 1, "failed": 1, "odd": 3}},
+            {"plugin": "a", "node": "n2", "status": "failed", "error": "why", "result-status": "failed", "result-counts": {"passed": 1, "failed": 1, "odd": 3}},
             {"plugin": "b", "node": "global", "status": "running", "progress":
                 {"name": "b", "node": "global", "timestamp": "2026-01-01T00:00:00Z", "total": 9, "completed": 4, "failures": ["x"]}},
         ]}))
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(views[0].verdict().as_deref(), Some("failed: 3 passed, 1 failed, 3 odd"));
         assert_eq!(
             (views[0].target(), views[0].done, views[0].broken.clone()),
-            ("2 nodes".to_owned(), 2, vec!["n2".to_owned()])
+            ("2 nodes".to_owned(), 2, vec![("n2".to_owned(), "why".to_owned())])
         );
         assert_eq!(
             (views[1].target(), views[1].verdict(), views[1].progress),

@@ -73,6 +73,23 @@ fn of_plugin(plugin: &str, rows: &[PluginStatus], obstacles: &[Obstacle], all: b
     lines
 }
 
+/// A sentence for each target without a result, as far as the status has reasons; beyond the first few, how many more.
+pub(crate) fn reasons(status: &RunStatus) -> Vec<String> {
+    let rows = status.rows().iter().filter(|row| !row.error.is_empty());
+    let mut reasons: Vec<String> = rows
+        .map(|row| match row.node.as_str() {
+            GLOBAL => format!("{}: {}", row.plugin, row.error),
+            node => format!("{} on {node}: {}", row.plugin, row.error),
+        })
+        .collect();
+    if reasons.len() > OWN_LINES {
+        let more = reasons.len() - OWN_LINES;
+        reasons.truncate(OWN_LINES);
+        reasons.push(format!("{more} more have no result: sono status --show-all -o table"));
+    }
+    reasons
+}
+
 /// What is in the way of a row that waits for its result.
 fn obstacle_of<'a>(row: &PluginStatus, obstacles: &'a [Obstacle]) -> Option<&'a Obstacle> {
     if row.status != plugin_status::RUNNING {
@@ -98,7 +115,11 @@ fn line(rows: &[&PluginStatus], obstacle: Option<&Obstacle>) -> Line {
         state: state.to_owned(),
         result: or_none(&first.result_status),
         progress: or_none(&progress(rows)),
-        detail: obstacle.map(|obstacle| obstacle.why.clone()).unwrap_or_default(),
+        detail: match (obstacle, rows) {
+            (Some(obstacle), _) => obstacle.why.clone(),
+            (None, [row]) => row.error.clone(),
+            (None, _) => String::new(),
+        },
     }
 }
 
@@ -219,6 +240,7 @@ mod tests {
             {"plugin": "bench", "node": "n1", "status": "complete", "result-status": "passed", "result-counts": {"passed": 2}},
             {"plugin": "bench", "node": "n2", "status": "complete", "result-status": "failed", "result-counts": {"passed": 1, "failed": 1, "odd": 3}},
             {"plugin": "bench", "node": "n3", "status": "running"},
+            {"plugin": "bench", "node": "n4", "status": "failed", "error": "pod b on n4 was evicted"},
             {"plugin": "bench", "node": "(9900 nodes)", "status": "complete", "result-status": "passed", "result-counts": {"passed": 19800}},
         ]}))
         .unwrap()
@@ -257,17 +279,30 @@ mod tests {
                 "e2e; global; running; -; 231/414, 2 failed; ",
                 "bench; n2; complete; failed; 1 passed, 1 failed, 3 odd; ",
                 "bench; n3; pending; -; -; image i: not found (ErrImagePull, 1m10s)",
+                "bench; n4; failed; -; -; pod b on n4 was evicted",
                 "bench; 9,901 nodes; complete; passed; 19,802 passed; ",
             ]
         );
-        assert_eq!(lines(&status(), &[], true).len(), 5);
+        assert_eq!(lines(&status(), &[], true).len(), 6);
+    }
+
+    #[test]
+    fn the_first_reasons_are_told() {
+        assert_eq!(reasons(&status()), ["bench on n4: pod b on n4 was evicted"]);
+        let rows: Vec<_> = (0..12)
+            .map(|node| json!({"plugin": "p", "node": format!("n{node}"), "status": "failed", "error": "gone"}))
+            .collect();
+        let many = serde_json::from_value(json!({"status": "running", "plugins": rows})).unwrap();
+        let told = reasons(&many);
+        assert_eq!((told.len(), told[9].as_str()), (11, "p on n9: gone"));
+        assert_eq!(told[10], "2 more have no result: sono status --show-all -o table");
     }
 
     #[test]
     fn tables_have_a_row_for_each_line() {
         let lines = lines(&status(), &obstacles(), false);
         let text = table(&lines);
-        assert_eq!(text.lines().count(), 5, "{text}");
+        assert_eq!(text.lines().count(), 6, "{text}");
         assert_eq!(
             markdown(&status(), &lines).lines().nth(6),
             Some("| bench | n3 | pending | - | - | image i: not found (ErrImagePull, 1m10s) |")

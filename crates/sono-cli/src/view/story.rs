@@ -132,13 +132,19 @@ impl Story {
             }
             lines.extend(new_failures(&before, next, name));
             lines.extend(tenth(&old, &view).map(|far| format!("{name} {far}")));
-            for node in view.broken.iter().filter(|node| !old.broken.contains(node)) {
+            let is_new = |node: &str| !old.broken.iter().any(|(known, _)| known == node);
+            for (node, error) in view.broken.iter().filter(|(node, _)| is_new(node)) {
                 let place = if view.is_global {
                     String::new()
                 } else {
                     format!(" from {node}")
                 };
-                lines.push(format!("{name} sends no result{place}"));
+                let why = if error.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {error}")
+                };
+                lines.push(format!("{name} sends no result{place}{why}"));
             }
             let all_done = view.done == view.targets;
             if all_done && old.done != old.targets.max(1) && view.broken.len() < view.targets {
@@ -249,12 +255,13 @@ mod tests {
             later["plugins"][row]["status"] = "complete".into();
         }
         later["plugins"][2]["status"] = "failed".into();
+        later["plugins"][2]["error"] = "pod p on n2 was evicted: low on memory".into();
         later["status"] = "post-processing".into();
         assert_eq!(
             story.status(&status(later.clone())),
             [
                 "e2e has sent its results",
-                "logs sends no result from n2",
+                "logs sends no result from n2: pod p on n2 was evicted: low on memory",
                 "logs has sent its results from 2 nodes",
                 "all plugins are done; the aggregator packs the results"
             ]

@@ -393,6 +393,7 @@ fn the_status_tells_everything() {
                 },
                 PluginStatus {
                     progress: Some(update),
+                    error: "x".to_owned(),
                     ..row("n2", "failed")
                 },
             ]),
