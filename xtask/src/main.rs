@@ -5,6 +5,7 @@ mod cache;
 mod ci;
 mod cluster;
 mod command;
+mod dist;
 mod e2e;
 mod fuzz;
 mod r#gen;
@@ -51,6 +52,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Tests on a real cluster
     E2e(e2e::Arguments),
+    /// What a release delivers: archives, sums, bills of materials
+    Dist(dist::Arguments),
 }
 
 fn run(task: Task) -> anyhow::Result<ExitCode> {
@@ -65,6 +68,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Sim(arguments) => sim::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
     }
 }
 

@@ -89,10 +89,16 @@ pub const COMPONENT: (&str, &str) = ("component", "sonobuoy");
 /// Labels that all pods carry: `tier: analysis`.
 pub const TIER: (&str, &str) = ("tier", "analysis");
 
-/// Image of the aggregator (holds both programs), as `cargo xtask images` builds it.
-pub const AGGREGATOR_IMAGE: &str = "sono.local/sono:dev";
-/// Image of the worker, as `cargo xtask images` builds it.
-pub const WORKER_IMAGE: &str = "sono.local/sono-worker:dev";
+/// Image of the aggregator (holds both programs): of the same release, or as `cargo xtask images` builds it.
+pub const AGGREGATOR_IMAGE: &str = match option_env!("SONO_BUILD_AGGREGATOR_IMAGE") {
+    Some(released) => released,
+    None => "sono.local/sono:dev",
+};
+/// Image of the worker: of the same release, or as `cargo xtask images` builds it.
+pub const WORKER_IMAGE: &str = match option_env!("SONO_BUILD_WORKER_IMAGE") {
+    Some(released) => released,
+    None => "sono.local/sono-worker:dev",
+};
 
 /// Annotation by which the cluster autoscaler leaves a pod's node alone while the pod is there
 /// (Kubernetes autoscaler FAQ, "What types of pods can prevent CA from removing a node?").

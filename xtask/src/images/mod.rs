@@ -23,7 +23,7 @@ use crate::{cluster, repository, say, step::step};
 pub(crate) use archive::Archive;
 pub(crate) use load::{Loaded, load};
 pub(crate) use reference::{COMMAND_LINE, PAUSE};
-pub(crate) use root::short_hex;
+pub(crate) use root::{hex, short_hex};
 pub(crate) use system::{coredns, pause, pause_source};
 
 #[derive(Args)]

@@ -14,10 +14,15 @@ use crate::{
 /// This program's version.
 pub(super) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
+/// The commit of the source, which only `cargo xtask dist` tells the compiler.
+const COMMIT: Option<&str> = option_env!("SONO_COMMIT");
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Versions<'a> {
     version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
     archive_format: &'a str,
     platform: &'a str,
     /// The server's, where one was asked and has answered.
@@ -46,6 +51,7 @@ pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8
     };
     let versions = Versions {
         version: VERSION,
+        commit: COMMIT,
         archive_format: constants::ARCHIVE_VERSION,
         platform: &format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
         api_version,
@@ -58,6 +64,7 @@ pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8
         None => {
             let Versions {
                 version,
+                commit,
                 archive_format,
                 platform,
                 api_version,
@@ -67,9 +74,12 @@ pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8
             } else {
                 "not asked; name a cluster with --kubeconfig or --context"
             });
+            let commit = commit
+                .map(|commit| format!("Commit:          {commit}\n"))
+                .unwrap_or_default();
             printer.data(
                 format!(
-                    "sono version:    {version}\nArchive format:  {archive_format}\nPlatform:        {platform}\nAPI version:     {server}\n"
+                    "sono version:    {version}\n{commit}Archive format:  {archive_format}\nPlatform:        {platform}\nAPI version:     {server}\n"
                 )
                 .as_bytes(),
             )?;
