@@ -57,6 +57,8 @@ impl Files {
             header.set_entry_type(EntryType::Regular);
             header.set_mode(file.mode());
             header.set_mtime(time);
+            header.set_uid(0);
+            header.set_gid(0);
             header.set_size(u64::try_from(file.bytes.len())?);
             archive.append_data(&mut header, path, file.bytes.as_slice())?;
         }
