@@ -32,6 +32,8 @@ pub(crate) struct Bars {
     printer: Printer,
     all: MultiProgress,
     plugins: BTreeMap<String, ProgressBar>,
+    /// When each plugin's progress was first seen, and how far it was.
+    starts: BTreeMap<String, (Duration, u64)>,
     waiting: Option<ProgressBar>,
 }
 
@@ -48,6 +50,7 @@ impl Screen {
                     printer: printer.clone(),
                     all,
                     plugins: BTreeMap::new(),
+                    starts: BTreeMap::new(),
                     waiting: Some(waiting),
                 })
             }
@@ -129,7 +132,13 @@ impl Bars {
             let (length, position) = extent(view);
             bar.set_length(length);
             bar.set_position(position);
-            bar.set_message(message(view, since, obstacle(&view.name)));
+            let (start, before) = *self.starts.entry(view.name.clone()).or_insert((since, position));
+            let left = time_left(
+                since.saturating_sub(start),
+                position - before.min(position),
+                length - position.min(length),
+            );
+            bar.set_message(message(view, since, left, obstacle(&view.name)));
         }
     }
 
@@ -167,7 +176,14 @@ fn extent(view: &PluginView) -> (u64, u64) {
     }
 }
 
-fn message(view: &PluginView, since: Duration, obstacle: Option<String>) -> String {
+/// What is left at the pace so far; nothing before it can be told.
+fn time_left(taken: Duration, done: u64, left: u64) -> Option<Duration> {
+    let is_known = taken >= Duration::from_secs(5) && done >= 3 && left > 0;
+    let (done, left) = (u32::try_from(done).ok()?, u32::try_from(left).ok()?);
+    is_known.then(|| taken.saturating_mul(left) / done)
+}
+
+fn message(view: &PluginView, since: Duration, left: Option<Duration>, obstacle: Option<String>) -> String {
     if let Some(verdict) = view.verdict() {
         return view.tone().paint(&verdict);
     }
@@ -179,6 +195,38 @@ fn message(view: &PluginView, since: Duration, obstacle: Option<String>) -> Stri
     if failed > 0 {
         parts.push(Tone::Bad.paint(&format!("{failed} failed")));
     }
-    parts.push(obstacle.unwrap_or_else(|| elapsed(since)));
+    match (obstacle, left) {
+        (Some(obstacle), _) => parts.push(obstacle),
+        (None, None) => parts.push(elapsed(since)),
+        (None, Some(left)) => parts.extend([elapsed(since), format!("about {} left", elapsed(left))]),
+    }
     parts.join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_once_there_is_a_pace() {
+        let seconds = Duration::from_secs;
+        assert_eq!(time_left(seconds(4), 40, 5), None);
+        assert_eq!(time_left(seconds(60), 2, 43), None);
+        assert_eq!(time_left(seconds(60), 45, 0), None);
+        assert_eq!(time_left(seconds(60), 15, 30), Some(seconds(120)));
+    }
+
+    #[test]
+    fn a_bar_says_how_long_it_took_and_may_take() {
+        let view = PluginView {
+            targets: 1,
+            is_global: true,
+            progress: Some((45, 15, 0)),
+            ..PluginView::default()
+        };
+        let at = Duration::from_secs(60);
+        assert_eq!(message(&view, at, None, None), "1m");
+        assert_eq!(message(&view, at, Some(at), None), "1m  about 1m left");
+        assert_eq!(message(&view, at, Some(at), Some("image i".to_owned())), "image i");
+    }
 }
