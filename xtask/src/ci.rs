@@ -29,19 +29,29 @@ enum Step {
     Fmt,
     Tidy,
     Test,
+    Gen,
     Fuzz,
     Clippy,
     Doc,
 }
 
 impl Step {
-    const ALL: [Self; 6] = [Self::Fmt, Self::Tidy, Self::Test, Self::Fuzz, Self::Clippy, Self::Doc];
+    const ALL: [Self; 7] = [
+        Self::Fmt,
+        Self::Tidy,
+        Self::Test,
+        Self::Gen,
+        Self::Fuzz,
+        Self::Clippy,
+        Self::Doc,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Fmt => "fmt",
             Self::Tidy => "tidy",
             Self::Test => "test",
+            Self::Gen => "gen",
             Self::Fuzz => "fuzz",
             Self::Clippy => "clippy",
             Self::Doc => "doc",
@@ -54,6 +64,7 @@ impl Step {
             Self::Fmt => cargo(&["fmt", "--all", "--", "--check"]),
             Self::Tidy => cargo(&["xtask", "tidy"]),
             Self::Test => cargo(&["xtask", "test"]),
+            Self::Gen => cargo(&["xtask", "gen", "--check"]),
             Self::Fuzz => cargo(&["xtask", "fuzz", "--seconds", "5"]),
             Self::Clippy => cargo(&[
                 "clippy",
@@ -106,7 +117,7 @@ mod tests {
         assert_eq!(chosen(&[], &[]), Step::ALL);
         assert_eq!(
             chosen(&[], &[Step::Test, Step::Doc]),
-            [Step::Fmt, Step::Tidy, Step::Fuzz, Step::Clippy]
+            [Step::Fmt, Step::Tidy, Step::Gen, Step::Fuzz, Step::Clippy]
         );
         assert_eq!(chosen(&[Step::Doc, Step::Fmt], &[]), [Step::Fmt, Step::Doc]);
         assert_eq!(chosen(&[Step::Doc], &[Step::Doc]), []);

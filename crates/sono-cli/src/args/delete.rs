@@ -38,14 +38,18 @@ pub enum DeleteRoles {
 }
 
 impl Delete {
-    /// That run, without waiting for its end.
-    pub(crate) fn of_run(place: Place) -> Self {
+    /// That run, without waiting for its end. Cluster roles are its own where it `made_roles`.
+    pub(crate) fn of_run(place: Place, made_roles: bool) -> Self {
         Self {
             place,
             wait: None,
             wait_output: WaitOutput::Progress,
             all: false,
-            rbac: DeleteRoles::Detect,
+            rbac: if made_roles {
+                DeleteRoles::Detect
+            } else {
+                DeleteRoles::Disable
+            },
             dry_run: false,
         }
     }

@@ -98,6 +98,7 @@ pub(super) async fn run(
         namespace_may_exist: !checks.namespace,
         printer,
     };
+    let made_roles = objects.iter().any(|object| text(object, "/kind") == "ClusterRole");
     creation.create(objects).await?;
     tracing::debug!(elapsed_ms = millis(started), "objects created");
     if printer.is_terminal() {
@@ -135,7 +136,7 @@ pub(super) async fn run(
         for archive in retrieve::fetch(wanted, printer).await? {
             step_summary::of_archive(&archive, printer);
         }
-        delete::delete(args::Delete::of_run(place), printer).await?;
+        delete::delete(args::Delete::of_run(place, made_roles), printer).await?;
     }
     tracing::debug!(elapsed_ms = millis(started), "returning");
     Ok(code)

@@ -7,6 +7,9 @@ use crate::{
     survival::Volume,
 };
 
+/// The page of the folder.
+const BY_HAND: &str = "README.md";
+
 /// The way from one directory to another: kustomize takes no absolute ones.
 fn way(from: &Path, to: &Path) -> String {
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
@@ -98,36 +101,75 @@ fn every_overlay_is_taken_by_the_server() {
     kubectl(&["delete", "namespace", namespace, "--wait=false"]);
 }
 
-/// A run where everything is prepared, with the fewest rights and the strictest level. What was applied stays.
+/// The overlays that the page shows are ones.
+#[test]
+fn the_examples_on_the_page_are_overlays() {
+    let page = fs_err::read_to_string(kustomize().join(BY_HAND)).expect("a page");
+    let examples: Vec<&str> = page
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|block| block.split("```").next())
+        .collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .canonicalize()
+            .expect("it is there");
+        let directory = tempfile::tempdir_in(target).expect("a directory");
+        let text = example.replace("sono/deploy/kustomize", &way(directory.path(), &kustomize()));
+        fs_err::write(directory.path().join("kustomization.yaml"), text).expect("a file");
+        fs_err::write(directory.path().join("storage.yaml"), "spec: {}\n").expect("a file");
+        let shown = kubectl(&["kustomize", &directory.path().display().to_string()]);
+        assert!(shown.contains("\nkind: Role\n"), "{shown}");
+    }
+}
+
+/// A kubeconfig with which everything is done as a member of a group.
+fn as_member_of(group: &str, directory: &Path) -> String {
+    let view = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]);
+    let mut config: serde_json::Value = serde_json::from_str(&view).expect("JSON");
+    let user = &mut config["users"][0]["user"];
+    user["as"] = "somebody".into();
+    user["as-groups"] = serde_json::json!([group, "system:authenticated"]);
+    let path = directory.join("kubeconfig");
+    fs_err::write(&path, config.to_string()).expect("a file");
+    path.display().to_string()
+}
+
+/// A run where everything is prepared, with the fewest rights for the aggregator and for who runs it, and at the strictest
+/// level. What was applied stays.
 #[test]
 fn a_run_goes_where_an_overlay_was_applied() {
     let components = "components:\n- KUSTOMIZE/components/network-policy\n";
     let mut overlay = Overlay::new("e2e-prepared", "overlays/minimal-restricted", components);
     overlay.apply();
-    let objects = || {
-        kubectl(&[
-            "-n",
-            overlay.namespace,
-            "get",
-            "serviceaccounts,roles,rolebindings,networkpolicies,configmaps,services,pods",
-            "-o",
-            "name",
-        ])
-    };
+    let kinds = "serviceaccounts,roles,rolebindings,networkpolicies,configmaps,services,pods,secrets";
+    let objects = || kubectl(&["-n", overlay.namespace, "get", kinds, "-o", "name"]);
     let before = objects();
+    let home = tempfile::tempdir().expect("a directory");
+    let kubeconfig = as_member_of("sono-runners", home.path());
+    let run = |arguments: &[&str]| sono(&[arguments, &["-n", overlay.namespace, "--kubeconfig", &kubeconfig]].concat());
     let file = plugin("restricted");
-    let flags = [
+    let prepared = [
         "--existing-service-account",
         "--rbac",
         "Disable",
         "--aggregator-permissions",
         "minimal",
-        "--wait=5",
-        "--exit-code",
     ];
-    sono(&[&["run", "-n", overlay.namespace, "-p", &file], &flags[..]].concat()).success();
-    sono(&["delete", "-n", overlay.namespace, "--wait"]).success();
+    let waiting = ["--wait=5", "--exit-code"];
+    run(&[&["run", "-p", &file], &prepared[..], &waiting[..]].concat()).success();
+    assert!(run(&["status", "--json"]).success().contains("\"status\":\"complete\""));
+    assert!(run(&["logs"]).success().contains("sonobuoy"));
+    let archive = run(&["retrieve", &home.path().display().to_string()]).success();
+    let report = sono(&["results", archive.trim(), "-p", "restricted"]).success();
+    assert!(report.starts_with("Plugin: restricted\nStatus: passed\n"), "{report}");
+    run(&["delete", "--wait"]).success();
     assert_eq!(objects(), before);
+    // Without the role there is nothing to be seen.
+    let stranger = as_member_of("strangers", home.path());
+    let said = sono(&["status", "-n", overlay.namespace, "--kubeconfig", &stranger]).failure();
+    assert!(said.contains("forbidden"), "{said}");
 }
 
 /// The CronJob's pod runs the plugins with its own account, and of the archives on the volume the newest stay.

@@ -1,4 +1,5 @@
 //! What CI jobs do with a release: the script behind `action.yml`, and the lines of `docs/ci.md`. The release is a directory.
+//! On Linux alone, whose names for platforms and tools the page's lines have.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -105,9 +106,13 @@ impl Job {
     }
 
     fn script(&self, what: &str, variables: &[(&str, &str)]) -> Said {
+        self.script_in("/bin/sh", what, variables)
+    }
+
+    fn script_in(&self, shell: &str, what: &str, variables: &[(&str, &str)]) -> Said {
         let script = repository().join("deploy/ci/sono-ci.sh");
         let output = self
-            .command("/bin/sh")
+            .command(shell)
             .arg(script)
             .arg(what)
             .env("SONO_BIN", "bin")
@@ -136,42 +141,41 @@ fn outputs(text: &str) -> Vec<String> {
     text.lines().map(line).collect()
 }
 
+/// GitHub's shell is bash, other systems' is sh.
 #[test]
 fn a_release_is_installed_and_runs() {
-    let job = Job::new();
-    let installed = job.script("install", &[]);
-    let version = concat!("v", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(
-        (installed.code, installed.stdout.as_str()),
-        (0, version),
-        "{}",
-        installed.stderr
-    );
-    assert_eq!(
-        job.read("path").trim(),
-        job.path("bin").canonicalize().unwrap().display().to_string()
-    );
+    for shell in ["/bin/sh", "/bin/bash"] {
+        let job = Job::new();
+        let installed = job.script_in(shell, "install", &[]);
+        let version = concat!("v", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!(
+            (installed.code, installed.stdout.as_str()),
+            (0, version),
+            "{}",
+            installed.stderr
+        );
+        let bin = job.path("bin").canonicalize().unwrap().display().to_string();
+        assert_eq!(job.read("path").trim(), bin);
 
-    let both = [
-        ("SONO_PLUGINS", "failing.yaml passing.yaml"),
-        ("SONO_ARGUMENTS", "--timeout 100"),
-    ];
-    let ran = job.script("run", &both);
-    let expected = ["archive=sono-results/…", "status=failed", "passed=2", "failed=1"];
-    assert_eq!(
-        (ran.code, outputs(&ran.stdout)),
-        (3, expected.map(str::to_owned).to_vec()),
-        "{}",
-        ran.stderr
-    );
-    assert_eq!(job.read("output"), ran.stdout);
-    assert!(
-        job.read("summary.md").contains("| failing | failed | 1 | 1 | 0 |  |\n"),
-        "{}",
-        job.read("summary.md")
-    );
-    let archive = ran.stdout.lines().next().unwrap().strip_prefix("archive=").unwrap();
-    assert!(job.path(archive).is_file());
+        let both = [
+            ("SONO_PLUGINS", "failing.yaml passing.yaml"),
+            ("SONO_ARGUMENTS", "--timeout 100"),
+        ];
+        let ran = job.script_in(shell, "run", &both);
+        let expected = ["archive=sono-results/…", "status=failed", "passed=2", "failed=1"];
+        let expected = expected.map(str::to_owned).to_vec();
+        assert_eq!(
+            (ran.code, outputs(&ran.stdout)),
+            (3, expected),
+            "{shell}: {}",
+            ran.stderr
+        );
+        assert_eq!(job.read("output"), ran.stdout);
+        let row = "| failing | failed | 1 | 1 | 0 |  |\n";
+        assert!(job.read("summary.md").contains(row), "{}", job.read("summary.md"));
+        let archive = ran.stdout.lines().next().unwrap().strip_prefix("archive=").unwrap();
+        assert!(job.path(archive).is_file());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod archives;
 mod bad_input;
 mod changes;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod ci_script;
 mod cluster;
 mod completion;
