@@ -236,6 +236,8 @@ patches:
         "{}",
         nights[1]
     );
+    // Neither has it touched what is not its own.
+    assert!(!nights[1].contains("forbidden"), "{}", nights[1]);
     let left: Vec<String> = volume
         .files()
         .into_iter()
