@@ -224,7 +224,7 @@ mod tests {
             progress: Some((45, 15, 0)),
             ..PluginView::default()
         };
-        let at = Duration::from_secs(60);
+        let at = Duration::from_mins(1);
         assert_eq!(message(&view, at, None, None), "1m");
         assert_eq!(message(&view, at, Some(at), None), "1m  about 1m left");
         assert_eq!(message(&view, at, Some(at), Some("image i".to_owned())), "image i");
