@@ -67,11 +67,12 @@ install() {
     zip) unzip -q "$name" -d unpacked ;;
     *) tar -xzf "$name" -C unpacked ;;
     esac
-    program=$(find unpacked -type f \( -name sono -o -name sono.exe \) | head -n 1)
-    [ -n "$program" ] || fail "$name has no program in it"
-    chmod +x "$program"
-    mv "$program" "$bin/"
-    "$bin/$(basename "$program")" version --short
+    program=sono
+    [ "$ending" = tar.gz ] || program=sono.exe
+    [ -f "unpacked/$program" ] || fail "$name has no program in it"
+    chmod +x "unpacked/$program"
+    mv "unpacked/$program" "$bin/"
+    "$bin/$program" version --short
     if [ -n "${GITHUB_PATH:-}" ]; then
         echo "$bin" >>"$GITHUB_PATH"
     fi
