@@ -28,6 +28,7 @@ pub(crate) struct Arguments {
 enum Step {
     Fmt,
     Tidy,
+    Deny,
     Test,
     Gen,
     Fuzz,
@@ -36,9 +37,10 @@ enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Fmt,
         Self::Tidy,
+        Self::Deny,
         Self::Test,
         Self::Gen,
         Self::Fuzz,
@@ -50,6 +52,7 @@ impl Step {
         match self {
             Self::Fmt => "fmt",
             Self::Tidy => "tidy",
+            Self::Deny => "deny",
             Self::Test => "test",
             Self::Gen => "gen",
             Self::Fuzz => "fuzz",
@@ -63,6 +66,7 @@ impl Step {
         match self {
             Self::Fmt => cargo(&["fmt", "--all", "--", "--check"]),
             Self::Tidy => cargo(&["xtask", "tidy"]),
+            Self::Deny => cargo(&["xtask", "deny"]),
             Self::Test => cargo(&["xtask", "test"]),
             Self::Gen => cargo(&["xtask", "gen", "--check"]),
             Self::Fuzz => cargo(&["xtask", "fuzz", "--seconds", "5"]),
@@ -117,7 +121,7 @@ mod tests {
         assert_eq!(chosen(&[], &[]), Step::ALL);
         assert_eq!(
             chosen(&[], &[Step::Test, Step::Doc]),
-            [Step::Fmt, Step::Tidy, Step::Gen, Step::Fuzz, Step::Clippy]
+            [Step::Fmt, Step::Tidy, Step::Deny, Step::Gen, Step::Fuzz, Step::Clippy]
         );
         assert_eq!(chosen(&[Step::Doc, Step::Fmt], &[]), [Step::Fmt, Step::Doc]);
         assert_eq!(chosen(&[Step::Doc], &[Step::Doc]), []);

@@ -53,6 +53,12 @@ pub(crate) struct Arguments {
     settings: Settings,
 }
 
+/// The targets of a release.
+#[cfg(test)]
+pub(crate) fn triples() -> impl Iterator<Item = &'static str> {
+    TARGETS.iter().map(|target| target.triple)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Arguments {
         out,

@@ -11,6 +11,8 @@ use clap::{Args, Subcommand};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use krew::manifest as krew_manifest;
+
 use self::documents::Document;
 use crate::{
     cluster::{self, KubernetesVersion},

@@ -5,11 +5,13 @@ mod cache;
 mod ci;
 mod cluster;
 mod command;
+mod deny;
 mod dist;
 mod e2e;
 mod fuzz;
 mod r#gen;
 mod images;
+mod release;
 mod repository;
 mod say;
 mod sim;
@@ -54,6 +56,10 @@ enum Task {
     E2e(e2e::Arguments),
     /// What a release delivers: archives, sums, bills of materials
     Dist(dist::Arguments),
+    /// From a green commit to a tag: checks, version, changelog, tag
+    Release(release::Arguments),
+    /// Licences, duplicates and sources of all dependencies
+    Deny(deny::Arguments),
 }
 
 fn run(task: Task) -> anyhow::Result<ExitCode> {
@@ -69,6 +75,8 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
+        Task::Release(arguments) => release::run(&arguments),
+        Task::Deny(arguments) => deny::run(&arguments),
     }
 }
 

@@ -30,7 +30,7 @@ const WORDS: &str = "shortDescription: Run diagnostic and conformance plugins on
 ";
 
 /// The manifest of that version.
-pub(super) fn manifest(version: &str) -> String {
+pub(crate) fn manifest(version: &str) -> String {
     let platforms: Vec<String> = PLATFORMS
         .iter()
         .map(|(system, architecture, ending)| {

@@ -4,6 +4,7 @@
 mod examples;
 mod gen_manifests;
 mod plugins;
+mod workflows;
 
 use std::{
     env,
