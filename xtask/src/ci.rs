@@ -31,18 +31,20 @@ enum Step {
     Deny,
     Test,
     Gen,
+    Docs,
     Fuzz,
     Clippy,
     Doc,
 }
 
 impl Step {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Tidy,
         Self::Deny,
         Self::Test,
         Self::Gen,
+        Self::Docs,
         Self::Fuzz,
         Self::Clippy,
         Self::Doc,
@@ -55,6 +57,7 @@ impl Step {
             Self::Deny => "deny",
             Self::Test => "test",
             Self::Gen => "gen",
+            Self::Docs => "docs",
             Self::Fuzz => "fuzz",
             Self::Clippy => "clippy",
             Self::Doc => "doc",
@@ -69,6 +72,7 @@ impl Step {
             Self::Deny => cargo(&["xtask", "deny"]),
             Self::Test => cargo(&["xtask", "test"]),
             Self::Gen => cargo(&["xtask", "gen", "--check"]),
+            Self::Docs => cargo(&["xtask", "docs", "--check"]),
             Self::Fuzz => cargo(&["xtask", "fuzz", "--seconds", "5"]),
             Self::Clippy => cargo(&[
                 "clippy",
@@ -121,7 +125,15 @@ mod tests {
         assert_eq!(chosen(&[], &[]), Step::ALL);
         assert_eq!(
             chosen(&[], &[Step::Test, Step::Doc]),
-            [Step::Fmt, Step::Tidy, Step::Deny, Step::Gen, Step::Fuzz, Step::Clippy]
+            [
+                Step::Fmt,
+                Step::Tidy,
+                Step::Deny,
+                Step::Gen,
+                Step::Docs,
+                Step::Fuzz,
+                Step::Clippy
+            ]
         );
         assert_eq!(chosen(&[Step::Doc, Step::Fmt], &[]), [Step::Fmt, Step::Doc]);
         assert_eq!(chosen(&[Step::Doc], &[Step::Doc]), []);

@@ -7,6 +7,7 @@ mod cluster;
 mod command;
 mod deny;
 mod dist;
+mod docs;
 mod e2e;
 mod fuzz;
 mod r#gen;
@@ -46,6 +47,8 @@ enum Task {
     Tidy,
     /// Files of the repository that are made from something else
     Gen(r#gen::Arguments),
+    /// The pages: their commands, their links, their index
+    Docs(docs::Arguments),
     /// Damaged input for everything that reads bytes from outside
     Fuzz(fuzz::Arguments),
     /// Kill, cut, stall and lie, then look whether anything was lost
@@ -70,6 +73,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Ci(arguments) => ci::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Gen(arguments) => r#gen::run(&arguments),
+        Task::Docs(arguments) => docs::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Sim(arguments) => sim::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),

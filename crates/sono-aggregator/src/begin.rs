@@ -66,6 +66,8 @@ pub(crate) struct Beginning {
     pub(crate) effects: Vec<Effect>,
     /// Bytes of the results that are there.
     pub(crate) present: u64,
+    /// An earlier process began it.
+    pub(crate) taken_up: bool,
 }
 
 /// What was found.
@@ -124,6 +126,8 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
     } else if config.uuid.is_empty() {
         config.uuid = uuid::Uuid::new_v4().to_string();
     }
+    log.identify(&config.uuid);
+    view.metrics().identify(&config.uuid);
     let directory = root.join(&config.uuid);
     let incoming = root.join(format!(".incoming-{}", config.uuid));
     if let Some(begun) = &earlier {
@@ -180,10 +184,12 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         journal.commit(first).await.map_err(RunError::Record)?;
         (begun, authority)
     };
+    view.metrics().syncs_of(journal.syncs());
     let plans: Vec<Plan> = begun.plugins.iter().map(plan).collect();
     for plan in plans.iter().filter(|plan| plan.expected.is_empty() && !plan.learns) {
         tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
     }
+    let taken_up = !records.is_empty();
     let (run, effects, present) = if records.is_empty() {
         let mut run = Run::new(plans, policy);
         let effects = run.handle(now, Event::Start);
@@ -220,6 +226,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         run,
         effects,
         present,
+        taken_up,
     })))
 }
 

@@ -7,7 +7,7 @@ use sono_tls::Identity;
 use sono_types::{PluginName, ResultFormat, ResultKey, RunStatus, SessionId};
 use tokio::sync::mpsc;
 
-use crate::run::Failure;
+use crate::{run::Failure, story::Note, teller::Untold};
 
 /// What a plugin needs to report back.
 #[derive(Debug, Clone)]
@@ -95,6 +95,11 @@ pub trait Site: Send + Sync {
 
     /// Shows the status to whoever asks for it.
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Tells whoever looks at the run from outside what happened. Best effort: the run goes on whatever becomes of it.
+    fn tell<'a>(&'a self, _: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Whether plugins go on when this process ends, so that its successor on the same directory can take them up. Then
     /// ending removes none of them.

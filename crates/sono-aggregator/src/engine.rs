@@ -43,6 +43,8 @@ use crate::{
     publish,
     run::{Effect, Event, Failure, Record, Run, SmallBody},
     run_log::RunLog,
+    story::{Note, Story},
+    teller,
     upload::{Uploads, chain},
 };
 
@@ -147,9 +149,10 @@ pub enum RunError {
     Stopped,
 }
 
-/// Where statuses go: to the publisher, and to whoever looks.
+/// Where statuses and notes go: to the publisher and the teller, and to whoever looks.
 struct Board {
     statuses: watch::Sender<RunStatus>,
+    notes: mpsc::UnboundedSender<Note>,
     view: View,
 }
 
@@ -157,6 +160,13 @@ impl Board {
     fn show(&self, status: RunStatus) {
         self.view.show(status.clone());
         self.statuses.send_replace(status);
+    }
+
+    fn tell(&self, notes: impl IntoIterator<Item = Note>) {
+        for note in notes {
+            // A teller that has ended has said why.
+            self.notes.send(note).ok();
+        }
     }
 
     fn fail(&self) -> RunStatus {
@@ -174,9 +184,11 @@ impl Board {
 /// an earlier process began in the same directory is taken up where that one ended, however it ended.
 pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Finished, RunError> {
     let site = Arc::clone(&setup.site);
-    let (statuses, mut publisher) = publish::start(Arc::clone(&site));
+    let (statuses, mut publisher) = publish::start(Arc::clone(&site), setup.view.metrics());
+    let (notes, teller) = teller::start(Arc::clone(&site));
     let board = Board {
         statuses,
+        notes,
         view: setup.view.clone(),
     };
     let mut shutdown = std::pin::pin!(shutdown);
@@ -196,9 +208,10 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
         }
         return outcome;
     }
-    if outcome.is_err() {
+    if let Err(error) = &outcome {
         // Whoever waits must learn that there is nothing to wait for.
         board.fail();
+        board.tell([Story::broken(&chain(error))]);
     }
     drop(board);
     tokio::select! {
@@ -209,6 +222,8 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
         }
         () = shutdown => publisher.abort(),
     }
+    // What is told is told within moments, or not at all.
+    tokio::time::timeout(LAST_WORDS, teller).await.ok();
     outcome
 }
 
@@ -259,6 +274,7 @@ async fn collect(
         mut run,
         mut effects,
         present,
+        taken_up,
     } = match found {
         Found::Beginning(beginning) => *beginning,
         Found::Over(status) => {
@@ -279,7 +295,8 @@ async fn collect(
             Arc::clone(&limits),
             present,
             Arc::clone(&landing),
-        ),
+        )
+        .counted_in(view.metrics()),
         limits: Arc::clone(&limits),
         clock: Arc::clone(&clock),
     };
@@ -299,20 +316,29 @@ async fn collect(
     let mut snapshots = Snapshots::new(board);
     let mut progress = ProgressFile::new(progress_path.clone());
     let mut reply = None;
+    let mut story = Story::default();
+    let resumed = taken_up.then(|| clock().to_string());
+    board.tell([Story::begun(&config.uuid, run.expected().count(), resumed.as_deref())]);
     let ended = loop {
         let mut records = Vec::new();
         for effect in effects.drain(..) {
             match effect {
-                Effect::Launch { plugin, deadline } => launcher.launch(&run, &plugin, deadline, false, &mut tasks),
+                Effect::Launch { plugin, deadline } => {
+                    launcher.launch(&run, &plugin, deadline, false, &mut tasks);
+                    let results = run.expected().filter(|key| key.plugin == plugin).count();
+                    board.tell(story.started(&plugin, results));
+                }
                 Effect::Adopt { plugin, deadline } => launcher.launch(&run, &plugin, deadline, true, &mut tasks),
                 Effect::StopMonitor(plugin) => tasks.stop(&plugin),
                 Effect::RecordError { key, failure } => {
+                    board.tell(story.failed(&key, &failure));
                     tasks.record(directory.join(layout::errors_dir(&key)), &key, failure);
                 }
                 Effect::Record(record) => records.push(record),
                 Effect::Progressed => progress.mark(),
                 Effect::Publish => snapshots.mark(),
                 Effect::Finish => {
+                    board.tell(story.collected());
                     tasks.written().await;
                     let finish = Finish {
                         directory: directory.clone(),
@@ -395,6 +421,7 @@ async fn collect(
     let committed = journal.commit(vec![sealed]).await;
     view.seal(&root.join(&tarball.name), &tarball);
     board.show(status.clone());
+    board.tell([Story::complete(&status)]);
     match committed {
         Ok(()) => {
             if let Err(error) = fs_err::remove_dir_all(&directory) {

@@ -126,6 +126,7 @@ async fn put(
     let key = match key(peer, plugin, node, "result") {
         Ok(key) => key,
         Err(refused) => {
+            interface.uploads.refused_identity();
             if !waits {
                 interface.uploads.discard(body).await;
             }

@@ -25,7 +25,10 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-use crate::desk::Desk;
+use crate::{
+    desk::Desk,
+    metrics::{self, Metrics},
+};
 
 /// Level of gzip for partial results: they are wanted now.
 const PARTIAL_COMPRESSION: u32 = 1;
@@ -34,7 +37,10 @@ const CHUNK: usize = 256 << 10;
 
 /// A look at a run from outside, which outlives it.
 #[derive(Debug, Clone, Default)]
-pub struct View(Arc<Mutex<Seen>>);
+pub struct View {
+    seen: Arc<Mutex<Seen>>,
+    metrics: Arc<Metrics>,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -63,6 +69,11 @@ impl View {
         self.lock().desk = Some(desk.clone());
     }
 
+    /// What the run counts of itself.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
     pub(crate) fn show(&self, status: RunStatus) {
         self.lock().status = Arc::new(status);
     }
@@ -86,21 +97,45 @@ impl View {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Serves `view` until the task is dropped or the process ends.
 pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle<io::Result<()>>> {
-    listener.set_nonblocking(true)?;
     let app = Router::new()
         .route(routes::LOCAL_STATUS, routing::get(status))
         .route(routes::LOCAL_ARCHIVE, routing::get(archive))
         .route(routes::LOCAL_PARTIAL, routing::get(partial))
+        .route(routes::METRICS, routing::get(numbers));
+    serve(listener, app, view)
+}
+
+/// Serves the counts of `view` and nothing else, for a scraper outside of the pod.
+pub fn serve_metrics(listener: TcpListener, view: View) -> io::Result<JoinHandle<io::Result<()>>> {
+    serve(
+        listener,
+        Router::new().route(routes::METRICS, routing::get(numbers)),
+        view,
+    )
+}
+
+fn serve(listener: TcpListener, app: Router<View>, view: View) -> io::Result<JoinHandle<io::Result<()>>> {
+    listener.set_nonblocking(true)?;
+    let app = app
         .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
         .with_state(view);
     let server = axum_server::from_tcp(listener)?;
     Ok(tokio::spawn(server.serve(app.into_make_service())))
+}
+
+async fn numbers(State(view): State<View>) -> Response {
+    let text = metrics::text(&view.metrics, view.status().await.as_ref());
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
+        .into_response()
 }
 
 async fn status(State(view): State<View>) -> Response {

@@ -19,7 +19,8 @@ use sono_types::{Config, SessionId, constants, exit};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    ClusterSite, RunLog, Setup, View, clock::system_clock, cluster, run_to_the_end, serve_locally, settings::Settings,
+    ClusterSite, RunLog, Setup, View, clock::system_clock, cluster, run_id::WithRun, run_to_the_end, serve_locally,
+    serve_metrics, settings::Settings,
 };
 
 mod inside;
@@ -196,9 +197,8 @@ where
         .with(targets)
         .with(
             tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(false)
-                .with_target(false),
+                .event_format(WithRun::new(log.run_id()))
+                .with_writer(std::io::stderr),
         )
         .with(log.clone())
         .try_init()
@@ -239,6 +239,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
             None
         }
     };
+    let _metrics = metrics_listener(&config.server.metrics_address, &view);
     let find = async {
         let cluster = connect(&arguments.common).await?;
         let found = ClusterSite::find(cluster, &config, settings.advertise_ip.as_deref(), Arc::clone(&clock)).await;
@@ -285,6 +286,20 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::FAILURE));
     }
     Ok(ExitCode::from(exit::SUCCESS))
+}
+
+/// Best effort as well: nobody's results depend on whether they are counted.
+fn metrics_listener(address: &str, view: &View) -> Option<tokio::task::JoinHandle<std::io::Result<()>>> {
+    if address.is_empty() {
+        return None;
+    }
+    match TcpListener::bind(address).and_then(|listener| serve_metrics(listener, view.clone())) {
+        Ok(task) => Some(task),
+        Err(error) => {
+            tracing::warn!(%error, address, "not serving metrics at Server.metricsaddress");
+            None
+        }
+    }
 }
 
 /// Where to listen. `0.0.0.0`, the default, would leave out pods whose only address is IPv6.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sono_types::RunStatus;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::driver::Site;
+use crate::{driver::Site, metrics::Metrics};
 
 /// The pause after each status.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -16,12 +16,12 @@ const LAST_TRIES: u32 = 3600;
 
 /// Statuses go into the sender. Dropping it ends the task, after the last status is shown. Nothing is shown before the
 /// first: a process that takes up a run knows less than the status says until it has read its journal.
-pub(crate) fn start(site: Arc<dyn Site>) -> (watch::Sender<RunStatus>, JoinHandle<()>) {
+pub(crate) fn start(site: Arc<dyn Site>, metrics: Arc<Metrics>) -> (watch::Sender<RunStatus>, JoinHandle<()>) {
     let (sender, receiver) = watch::channel(RunStatus::default());
-    (sender, tokio::spawn(publish(site, receiver)))
+    (sender, tokio::spawn(publish(site, receiver, metrics)))
 }
 
-async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>) {
+async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>, metrics: Arc<Metrics>) {
     // What nobody sent need not be shown.
     let mut shown = Some(RunStatus::default());
     loop {
@@ -30,7 +30,7 @@ async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>) 
         let status = statuses.borrow_and_update().clone();
         let mut pause = PAUSE;
         if shown.as_ref() != Some(&status) {
-            match show(site.as_ref(), &status, closed).await {
+            match show(site.as_ref(), &status, closed, &metrics).await {
                 Ok(()) => shown = Some(status),
                 Err(error) => {
                     tracing::warn!(error, "showing the status");
@@ -58,11 +58,13 @@ async fn ended(statuses: &watch::Receiver<RunStatus>) {
     while own.changed().await.is_ok() {}
 }
 
-async fn show(site: &dyn Site, status: &RunStatus, last: bool) -> Result<(), String> {
+async fn show(site: &dyn Site, status: &RunStatus, last: bool, metrics: &Metrics) -> Result<(), String> {
     let mut tries = if last { LAST_TRIES } else { 1 };
     loop {
         tries -= 1;
-        match site.publish(status).await {
+        let shown = site.publish(status).await;
+        metrics.status_written(shown.is_ok());
+        match shown {
             Err(error) if tries > 0 => {
                 tracing::warn!(error, "showing the last status, trying again");
                 tokio::time::sleep(PAUSE).await;
@@ -132,7 +134,7 @@ mod tests {
             refusals: Mutex::new(100),
             ..Board::default()
         });
-        let (statuses, publisher) = start(Arc::<Board>::clone(&board));
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
         statuses.send_replace(status(OverallStatus::Complete));
         drop(statuses);
         let begun = Instant::now();
@@ -146,7 +148,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn many_changes_are_shown_at_most_once_a_second() {
         let board = Arc::new(Board::default());
-        let (statuses, publisher) = start(Arc::<Board>::clone(&board));
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
         for number in 0..100 {
             statuses.send_replace(status(OverallStatus::Other(number.to_string())));
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -163,7 +165,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_is_shown_before_something_is_known() {
         let board = Arc::new(Board::default());
-        let (statuses, publisher) = start(Arc::<Board>::clone(&board));
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
         tokio::time::sleep(PAUSE * 3).await;
         drop(statuses);
         publisher.await.unwrap();
@@ -177,7 +179,7 @@ mod tests {
             refusals: Mutex::new(2),
             ..Board::default()
         });
-        let (statuses, publisher) = start(Arc::<Board>::clone(&board));
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
         statuses.send_replace(status(OverallStatus::PostProcessing));
         tokio::time::sleep(PAUSE_AFTER_ERROR * 3).await;
         assert_eq!(*board.shown.lock().unwrap(), [OverallStatus::PostProcessing]);

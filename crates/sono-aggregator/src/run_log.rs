@@ -13,13 +13,14 @@ use tracing::{
 };
 use tracing_subscriber::layer::{Context, Layer};
 
-use crate::Clock;
+use crate::{Clock, run_id::RunId};
 
 /// A layer of the log that writes to the run's directory while there is one.
 #[derive(Clone)]
 pub struct RunLog {
     file: Arc<Mutex<Option<fs_err::File>>>,
     clock: Clock,
+    run: RunId,
 }
 
 impl std::fmt::Debug for RunLog {
@@ -34,7 +35,18 @@ impl RunLog {
         Self {
             file: Arc::default(),
             clock,
+            run: RunId::default(),
         }
+    }
+
+    /// Names the run in every record from now on.
+    pub(crate) fn identify(&self, run: &str) {
+        self.run.set(run);
+    }
+
+    /// The name, for other layers.
+    pub(crate) fn run_id(&self) -> RunId {
+        self.run.clone()
     }
 
     /// Writes to `path` from now on.
@@ -62,6 +74,9 @@ impl<S: Subscriber> Layer<S> for RunLog {
         };
         fields.0.insert("level".to_owned(), level.into());
         fields.0.insert("time".to_owned(), (self.clock)().to_string().into());
+        if let Some(run) = self.run.get() {
+            fields.0.insert("run".to_owned(), run.into());
+        }
         // A log that cannot be written must not stop the run, and there is nowhere to say so.
         writeln!(file, "{}", Value::Object(fields.0)).ok();
     }

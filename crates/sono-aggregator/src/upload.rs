@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     desk::{Closed, Desk, Held},
+    metrics::{Metrics, Refused},
     room::{Reserved, Room},
     run::{Claim, Outcome, Refusal, SmallBody},
     small::{self, NotStaged},
@@ -66,6 +67,22 @@ pub(crate) enum UploadError {
     Closed,
 }
 
+impl UploadError {
+    /// The word under which it is counted.
+    fn kind(&self) -> Refused {
+        match self {
+            Self::Refused(Refusal::Unexpected(_)) => Refused::Unexpected,
+            Self::Refused(Refusal::AlreadyReceived(_)) => Refused::AlreadyReceived,
+            Self::Content { .. } => Refused::Content,
+            Self::Busy(_) | Self::Crowded(_) => Refused::Busy,
+            Self::Broken { .. } => Refused::Broken,
+            Self::Storage { .. } => Refused::Storage,
+            Self::Full { .. } => Refused::NoRoom,
+            Self::Closed => Refused::Ending,
+        }
+    }
+}
+
 impl From<Closed> for UploadError {
     fn from(_: Closed) -> Self {
         Self::Closed
@@ -84,6 +101,7 @@ pub(crate) struct Uploads {
     room: Arc<Room>,
     placing: Arc<Semaphore>,
     landing: Arc<RwLock<()>>,
+    metrics: Arc<Metrics>,
 }
 
 /// How receiving the body went wrong.
@@ -151,17 +169,33 @@ impl Uploads {
             limits,
             placing: Arc::new(Semaphore::new(PLACING)),
             landing,
+            metrics: Arc::default(),
         }
+    }
+
+    /// Counts what happens there.
+    pub(crate) fn counted_in(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// A result whose sender may not send it.
+    pub(crate) fn refused_identity(&self) {
+        self.metrics.refused(Refused::Identity);
     }
 
     /// Receives one result. Runs in a task of its own: when the client goes away after its last byte, the result is
     /// still put in place and the ledger told.
     pub(crate) async fn receive(&self, key: ResultKey, head: Head, body: Body) -> Result<(), UploadError> {
+        let began = tokio::time::Instant::now();
         let mut stream = body.into_data_stream();
         let received = self.receive_stream(&key, &head, &mut stream).await;
         match &received {
-            Ok(()) => tracing::info!(plugin_name = %key.plugin, node = %key.target, "result stored"),
+            Ok(()) => {
+                self.metrics.uploaded(began.elapsed());
+                tracing::info!(plugin_name = %key.plugin, node = %key.target, "result stored");
+            }
             Err(error) => {
+                self.metrics.refused(error.kind());
                 tracing::warn!(plugin_name = %key.plugin, node = %key.target, %error, "Result processing error");
                 // Whoever sends too slowly is not waited for once more.
                 if !head.waits && !matches!(error, UploadError::Broken { .. }) {
@@ -299,6 +333,7 @@ impl Uploads {
                 Ok(Some(Ok(chunk))) => chunk,
             };
             size += chunk.len() as u64;
+            self.metrics.received(chunk.len() as u64);
             if size > limit {
                 return Err(too_large());
             }

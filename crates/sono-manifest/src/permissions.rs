@@ -67,7 +67,7 @@ const fn in_cluster(
     }
 }
 
-const PERMISSIONS: [Permission; 10] = [
+const PERMISSIONS: [Permission; 11] = [
     in_namespace(
         "",
         &["configmaps"],
@@ -109,6 +109,13 @@ const PERMISSIONS: [Permission; 10] = [
         "",
         &["list"],
         "volumes that cannot be mounted and pods that cannot be created; without it such plugins end at their time limit",
+    ),
+    in_namespace(
+        "",
+        &["events"],
+        "",
+        &["create"],
+        "the run's story on its ConfigMap; without it the log says once that there is none",
     ),
     in_namespace("", &["pods/log"], "", &["get"], "pod logs of the run itself"),
     in_cluster(

@@ -298,6 +298,9 @@ fn own_variables(launch: &PluginLaunch<'_>) -> Vec<Value> {
         field(env::SONOBUOY_PLUGIN_POD, "metadata.name"),
         text(env::SONOBUOY_WORKER_CONTAINER, constants::WORKER_CONTAINER),
     ];
+    if !config.uuid.is_empty() {
+        variables.push(text(env::SONO_RUN_ID, &config.uuid));
+    }
     if let Some(url) = launch.fallback_url {
         variables.push(text(env::SONO_AGGREGATOR_FALLBACK_URL, url));
     }

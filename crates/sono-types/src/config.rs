@@ -154,6 +154,10 @@ pub struct Server {
     /// Address that workers dial, `host[:port]`; empty means the Service's.
     #[serde(rename = "advertiseaddress")]
     pub advertise_address: String,
+    /// Where the run's counts are served to whoever asks, `host:port`; empty means on the pod's loopback address alone.
+    /// sono's own.
+    #[serde(rename = "metricsaddress", skip_serializing_if = "String::is_empty")]
+    pub metrics_address: String,
     /// Time limit of each plugin; 0 means none.
     #[serde(rename = "timeoutseconds")]
     pub timeout_seconds: u64,
@@ -217,6 +221,7 @@ impl Default for Config {
                 bind_address: "0.0.0.0".to_owned(),
                 bind_port: constants::AGGREGATOR_PORT,
                 advertise_address: String::new(),
+                metrics_address: String::new(),
                 timeout_seconds: constants::PLUGIN_TIMEOUT.as_secs(),
             },
             plugins: None,
@@ -327,7 +332,13 @@ const POD_LOG_KEYS: &[&str] = &[
     "TailLines",
     "LimitBytes",
 ];
-const SERVER_KEYS: &[&str] = &["bindaddress", "bindport", "advertiseaddress", "timeoutseconds"];
+const SERVER_KEYS: &[&str] = &[
+    "bindaddress",
+    "bindport",
+    "advertiseaddress",
+    "metricsaddress",
+    "timeoutseconds",
+];
 
 impl Config {
     /// The defaults, overlaid with `text`: objects are merged, lists and all else replaced.

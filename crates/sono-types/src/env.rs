@@ -16,6 +16,8 @@ pub const AGGREGATOR_URL: &str = "AGGREGATOR_URL";
 pub const SONO_AGGREGATOR_FALLBACK_URL: &str = "SONO_AGGREGATOR_FALLBACK_URL";
 /// Worker: RFC 3339 time after which it no longer tries to upload. sono's own.
 pub const SONO_DEADLINE: &str = "SONO_DEADLINE";
+/// Worker: identity of the run, for its log. sono's own.
+pub const SONO_RUN_ID: &str = "SONO_RUN_ID";
 /// Worker: name of the node it runs on.
 pub const NODE_NAME: &str = "NODE_NAME";
 /// Results directory, for worker and plugin.

@@ -28,6 +28,9 @@ pub const LOCAL_ARCHIVE: &str = "/api/v1/archive";
 /// when there is nothing any more, because the archive is sealed.
 pub const LOCAL_PARTIAL: &str = "/api/v1/partial";
 
+/// Loopback listener, and that of `Server.metricsaddress`, `GET`: counts of the run in Prometheus' text format.
+pub const METRICS: &str = "/metrics";
+
 /// Path a worker uploads its result to.
 pub fn result_path(plugin: &PluginName, target: &Target) -> String {
     path("results", plugin, target)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, env, ffi::OsString, io, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use sono_types::{WorkerConfig, exit};
+use sono_types::{WorkerConfig, env as env_names, exit};
 use tokio::sync::watch;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -156,6 +156,10 @@ fn work(role: &Role, variables: &BTreeMap<String, String>) -> Result<Outcome, St
         Role::SingleNode { sleep } => Sleep::from_seconds(*sleep),
     };
     // One thread: a worker stands beside every plugin on every node, and mostly waits.
+    // One thread, so that the span holds for every task: each line of the log names the run, the plugin and the node.
+    let run = variables.get(env_names::SONO_RUN_ID).map(tracing::field::display);
+    let span = tracing::error_span!("worker", run, plugin_name = %config.plugin, node = %config.target);
+    let _entered = span.enter();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

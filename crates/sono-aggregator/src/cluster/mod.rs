@@ -4,6 +4,7 @@ mod annotation;
 mod daemon_set;
 mod events;
 mod job;
+mod note;
 mod objects;
 mod patience;
 pub(crate) mod query;
@@ -19,6 +20,8 @@ use sono_types::{Config, RunStatus, SessionId, constants};
 use crate::{
     Addresses, Clock,
     driver::{Driver, Site},
+    story::Note,
+    teller::Untold,
     upload::chain,
 };
 
@@ -230,6 +233,20 @@ impl Site for ClusterSite {
                 .await
                 .map(|_| ())
                 .map_err(|error| chain(&error))
+        })
+    }
+
+    fn tell<'a>(&'a self, note: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            let event = note::event(note, &shared.owner, &shared.config.namespace, (shared.clock)());
+            match shared.cluster.create(&event).await {
+                Ok(_) => Ok(()),
+                // An earlier process of this run told it.
+                Err(error) if error.is_already_exists() => Ok(()),
+                Err(error) if error.is_passing() => Err(Untold::Failed(chain(&error))),
+                Err(error) => Err(Untold::Refused(chain(&error))),
+            }
         })
     }
 

@@ -3,7 +3,11 @@
 use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
 };
 
@@ -53,6 +57,7 @@ enum Order {
 pub(crate) struct Journal {
     orders: mpsc::Sender<Order>,
     thread: Option<JoinHandle<()>>,
+    syncs: Arc<AtomicU64>,
 }
 
 /// A journal and what was in it.
@@ -111,11 +116,13 @@ impl Journal {
             sync_directory(directory).map_err(failed("sync the directory of"))?;
         }
         let (orders, received) = mpsc::channel();
+        let syncs = Arc::<AtomicU64>::default();
         let mut file = JournalFile {
             file,
             length: decoded.length,
             synced: decoded.length,
             broken: false,
+            syncs: Arc::clone(&syncs),
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
@@ -125,6 +132,7 @@ impl Journal {
             journal: Self {
                 orders,
                 thread: Some(thread),
+                syncs,
             },
             records: decoded.records,
         })
@@ -138,6 +146,11 @@ impl Journal {
         {
             done(Err("the journal's thread has ended".to_owned()));
         }
+    }
+
+    /// How often it was synced, counted while it lives.
+    pub(crate) fn syncs(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.syncs)
     }
 
     /// Appends records and waits until they are synced.
@@ -168,6 +181,7 @@ struct JournalFile {
     synced: u64,
     /// Something that must not stand there stands at the end: nothing may follow it.
     broken: bool,
+    syncs: Arc<AtomicU64>,
 }
 
 impl JournalFile {
@@ -211,6 +225,7 @@ impl JournalFile {
         }
         self.length += bytes.len() as u64;
         if sync && self.synced < self.length {
+            self.syncs.fetch_add(1, Ordering::Relaxed);
             self.file.sync_data().map_err(|error| error.to_string())?;
             self.synced = self.length;
         }

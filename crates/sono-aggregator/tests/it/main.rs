@@ -11,6 +11,7 @@ mod refusals;
 mod site;
 mod taken_up;
 mod throughput;
+mod watching;
 mod wire;
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};

@@ -26,7 +26,6 @@ mod scripts;
 mod status;
 mod step_summary;
 mod suite;
-mod tutorial;
 
 use std::{
     path::Path,

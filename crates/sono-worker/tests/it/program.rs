@@ -58,6 +58,7 @@ async fn a_global_worker_ends_after_the_upload() {
     let plugin = Plugin::of(&aggregator);
     plugin.finish("a.json", "{}");
     let mut command = program(&plugin, "worker global --level=trace -v=6 --logtostderr");
+    command.env("SONO_RUN_ID", "4b5b9cb6");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap();
@@ -71,6 +72,8 @@ async fn a_global_worker_ends_after_the_upload() {
     ] {
         assert!(log.contains(line), "{line:?} is not in the log:\n{log}");
     }
+    let unnamed: Vec<&str> = log.lines().filter(|line| !line.contains("run=4b5b9cb6")).collect();
+    assert_eq!(unnamed, Vec::<&str>::new(), "lines that do not name the run");
     assert!(!log.contains("PRIVATE KEY"), "{log}");
     assert_eq!(aggregator.received().len(), 1);
 }
