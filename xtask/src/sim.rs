@@ -1,10 +1,6 @@
 //! `cargo xtask sim`: simulated workers and seeded faults against the real aggregator (`crates/sono-sim`).
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -21,7 +17,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let programs = build(arguments.release)?;
+    let programs = build(if arguments.release {
+        Profile::Release
+    } else {
+        Profile::Dev
+    })?;
     // Its last line is for other programs: nothing of ours follows it.
     let mut sim = command::new(programs.join("sono-sim"), ["sim", "--aggregator"]);
     sim.arg(programs.join("sono-aggregator")).args(&arguments.arguments);
@@ -29,9 +29,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// How the programs are built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Profile {
+    Dev,
+    /// As shipped.
+    Release,
+    /// As shipped, but for what the linker does for minutes.
+    BenchSoon,
+}
+
+impl Profile {
+    /// What cargo calls it, and its directory.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Dev => ("dev", "debug"),
+            Self::Release => ("release", "release"),
+            Self::BenchSoon => ("bench-soon", "bench-soon"),
+        }
+    }
+}
+
 /// Builds aggregator and simulation; returns where they are.
-pub(crate) fn build(release: bool) -> anyhow::Result<PathBuf> {
-    let profile = if release { "release" } else { "dev" };
+pub(crate) fn build(profile: Profile) -> anyhow::Result<PathBuf> {
+    let (profile, directory) = profile.names();
     long_step(
         "building aggregator and simulation",
         "aggregator and simulation are built",
@@ -52,9 +73,5 @@ pub(crate) fn build(release: bool) -> anyhow::Result<PathBuf> {
         },
     )?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
-    Ok(target.join(if release {
-        Path::new("release")
-    } else {
-        Path::new("debug")
-    }))
+    Ok(target.join(directory))
 }

@@ -1,5 +1,7 @@
 //! How tasks reach the one owner of the [`Run`](crate::run::Run): messages in, answers out.
 
+use std::path::PathBuf;
+
 use sono_types::{ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,8 +21,7 @@ pub(crate) enum Message {
     Finish {
         ticket: Ticket,
         outcome: Outcome,
-        /// The whole of a small result, to be kept in the journal.
-        body: Option<SmallBody>,
+        kept: Kept,
         /// Answered when what follows is on disk, or cannot be put there.
         reply: oneshot::Sender<Finished>,
     },
@@ -36,12 +37,24 @@ pub(crate) enum Message {
     Event(Event),
 }
 
+/// How a result that is in gets onto the disk.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// There is none, or nothing is left to do.
+    #[default]
+    Already,
+    /// The journal keeps the whole of it.
+    InJournal(SmallBody),
+    /// It is in its place; what is left is to sync its name in this directory.
+    ButForItsName(PathBuf),
+}
+
 /// What became of a result whose ticket was given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finished {
     /// It is in now.
     pub(crate) is_in: bool,
-    /// Why the journal does not know.
+    /// Why the journal does not know, or why its name is not synced.
     pub(crate) unrecorded: Option<String>,
 }
 
@@ -112,8 +125,8 @@ impl Held {
         Ok(claim)
     }
 
-    /// Gives the ticket back, with the result itself where the journal shall keep it.
-    pub(crate) async fn finish(mut self, outcome: Outcome, body: Option<SmallBody>) -> Result<Finished, Closed> {
+    /// Gives the ticket back. What is left to be done to keep the result is done then.
+    pub(crate) async fn finish(mut self, outcome: Outcome, kept: Kept) -> Result<Finished, Closed> {
         let Some(ticket) = self.ticket.take() else {
             return Err(Closed);
         };
@@ -121,7 +134,7 @@ impl Held {
             .ask(|reply| Message::Finish {
                 ticket,
                 outcome,
-                body,
+                kept,
                 reply,
             })
             .await
@@ -141,7 +154,7 @@ impl Drop for Held {
             let message = Message::Finish {
                 ticket,
                 outcome,
-                body: None,
+                kept: Kept::Already,
                 reply,
             };
             desk.0.send(message).await.ok();

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     pin::Pin,
@@ -21,29 +21,30 @@ use serde_json::{Map, Value};
 use sono_manifest::Definition;
 use sono_tls::{Authority, Identity};
 use sono_types::{
-    Config, OverallStatus, PluginName, ResultKey, RunStatus, SessionId, TarInfo, UploadLimits, constants, layout,
+    Config, PluginName, ResultKey, RunStatus, SessionId, TarInfo, UploadLimits, constants, layout,
     status::plugin_status,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{JoinHandle, JoinSet},
 };
 
 use crate::{
     Clock,
     begin::{self, Beginning, Drivers, Found, Start},
-    desk::{Desk, Finished as Returned, Message},
+    desk::{Desk, Finished as Returned, Kept, Message},
     driver::{Driver, Launch, Report, Site},
     finish::{self, Finish},
     http::{self, Interface},
     journal::{Journal, JournalError},
-    limit::LimitedAcceptor,
+    limit::{Connections, LimitedListener, WorkerAddress},
     local::View,
     progress_file::ProgressFile,
     publish,
     run::{Effect, Event, Failure, Record, Run, SmallBody},
     run_log::RunLog,
-    story::{Note, Story},
+    snapshots::{Board, Snapshots, tell},
+    story::Story,
     teller,
     upload::{Uploads, chain},
 };
@@ -147,36 +148,6 @@ pub enum RunError {
     /// Told to stop before the end.
     #[error("stopped before the run was complete")]
     Stopped,
-}
-
-/// Where statuses and notes go: to the publisher and the teller, and to whoever looks.
-struct Board {
-    statuses: watch::Sender<RunStatus>,
-    notes: mpsc::UnboundedSender<Note>,
-    view: View,
-}
-
-impl Board {
-    fn show(&self, status: RunStatus) {
-        self.view.show(status.clone());
-        self.statuses.send_replace(status);
-    }
-
-    fn tell(&self, notes: impl IntoIterator<Item = Note>) {
-        for note in notes {
-            // A teller that has ended has said why.
-            self.notes.send(note).ok();
-        }
-    }
-
-    fn fail(&self) -> RunStatus {
-        let status = RunStatus {
-            status: OverallStatus::Failed,
-            ..self.statuses.borrow().clone()
-        };
-        self.show(status.clone());
-        status
-    }
 }
 
 /// Runs everything: plugins, queries, post-processing, archive. Returns when the archive is sealed and the last status
@@ -284,6 +255,7 @@ async fn collect(
     };
     let limits = Arc::new(limits);
     let landing = Arc::<tokio::sync::RwLock<()>>::default();
+    let connections = Connections::new(&limits);
     let (desk, mut messages) = Desk::new();
     view.ask(&desk);
     let interface = Interface {
@@ -294,6 +266,7 @@ async fn collect(
             incoming.clone(),
             Arc::clone(&limits),
             present,
+            &connections,
             Arc::clone(&landing),
         )
         .counted_in(view.metrics()),
@@ -301,7 +274,10 @@ async fn collect(
         clock: Arc::clone(&clock),
     };
     // Not `start`: a certificate of an aggregator that was taken up begins with this process.
-    let (server, handle) = serve(listener, &authority, clock(), &addresses.names, &limits, interface)?;
+    let (server, handle) = {
+        let listener = LimitedListener::new(listener, connections, &limits).map_err(RunError::Serve)?;
+        serve(listener, &authority, clock(), &addresses.names, &limits, interface)?
+    };
     let mut server = Server { task: server, handle };
 
     let launcher = Launcher {
@@ -359,7 +335,7 @@ async fn collect(
             }
         }
         write(&journal, records, reply.take());
-        snapshots.show_if_due(&run);
+        snapshots.show_if_due(&run, &journal);
         progress.write_if_due(&run);
         let finished = async {
             match tasks.finish.as_mut() {
@@ -369,7 +345,7 @@ async fn collect(
         };
         effects = tokio::select! {
             Some(message) = messages.recv() => {
-                let (effects, later) = answer(&mut run, clock(), message);
+                let (effects, later) = answer(&mut run, &journal, clock(), message);
                 reply = later;
                 effects
             }
@@ -394,7 +370,7 @@ async fn collect(
     };
     // What was said before the end still counts.
     while let Ok(message) = messages.try_recv() {
-        let (_, reply) = answer(&mut run, clock(), message);
+        let (_, reply) = answer(&mut run, &journal, clock(), message);
         write(&journal, Vec::new(), reply);
     }
     // Whoever still uploads is told that it is over, rather than cut off.
@@ -409,13 +385,15 @@ async fn collect(
     fs_err::remove_dir_all(&incoming).ok();
     progress.close(&run).await;
     fs_err::remove_file(&progress_path).ok();
-    let (tarball, problems): (TarInfo, usize) = ended.map_err(|reason| {
-        board.show(status.clone());
-        RunError::Pack {
-            directory: directory.clone(),
-            reason,
+    let (tarball, problems): (TarInfo, usize) = match ended {
+        Ok(sealed) => sealed,
+        Err(reason) => {
+            // After what was to be told before.
+            journal.commit(Vec::new()).await.ok();
+            board.show(status);
+            return Err(RunError::Pack { directory, reason });
         }
-    })?;
+    };
     // Before anybody is told: a process that does not know of it would pack again, and that archive is another one.
     let sealed = Record::Sealed { status: status.clone() };
     let committed = journal.commit(vec![sealed]).await;
@@ -454,72 +432,31 @@ fn finished(root: &Path, status: RunStatus, problems: usize) -> Finished {
 }
 
 /// An answer that is given once what it tells is on disk.
-type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+struct Reply {
+    give: Box<dyn FnOnce(Result<(), String>) + Send>,
+    /// A directory whose names have to be on disk before.
+    names: Option<PathBuf>,
+}
 
-/// Journals what has to survive. A result that is acknowledged is in place and synced by itself, or kept in its record; should
-/// that not find room, whoever sent it learns so.
+/// Journals what has to survive. A result that is acknowledged is in place and synced but for its name, or kept in its record;
+/// should that not work, whoever sent it learns so.
 fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
-    if records.is_empty() {
-        if let Some(reply) = reply {
-            reply(Ok(()));
-        }
-        return;
-    }
-    journal.append(
-        records,
-        Some(Box::new(move |outcome| {
-            if let Some(reply) = reply {
-                reply(outcome);
-            }
-        })),
-    );
-}
-
-/// Takes the status when it changed, but not for every result of thousands that come in within a second.
-struct Snapshots<'a> {
-    board: &'a Board,
-    changed: bool,
-    next: tokio::time::Instant,
-}
-
-/// Between two statuses that are taken.
-const SNAPSHOT_PAUSE: Duration = Duration::from_millis(200);
-
-impl<'a> Snapshots<'a> {
-    fn new(board: &'a Board) -> Self {
-        Self {
-            board,
-            changed: false,
-            next: tokio::time::Instant::now(),
-        }
-    }
-
-    fn mark(&mut self) {
-        self.changed = true;
-    }
-
-    fn show_if_due(&mut self, run: &Run) {
-        let now = tokio::time::Instant::now();
-        if self.changed && now >= self.next {
-            self.board.show(run.status());
-            self.changed = false;
-            self.next = now + SNAPSHOT_PAUSE;
-        }
-    }
-
-    async fn due(&self) {
-        if self.changed {
-            tokio::time::sleep_until(self.next).await;
-        } else {
-            std::future::pending::<()>().await;
-        }
+    match reply {
+        Some(Reply {
+            give,
+            names: Some(names),
+        }) => journal.append_after_names(names, records, give),
+        Some(Reply { give, names: None }) if records.is_empty() => give(Ok(())),
+        Some(Reply { give, names: None }) => journal.append(records, Some(give)),
+        None if records.is_empty() => {}
+        None => journal.append(records, Some(Box::new(|_| {}))),
     }
 }
 
 /// Ends the server's task when the run ends, however it ends.
 struct Server {
     task: JoinHandle<std::io::Result<()>>,
-    handle: Handle<SocketAddr>,
+    handle: Handle<WorkerAddress>,
 }
 
 impl Drop for Server {
@@ -530,27 +467,25 @@ impl Drop for Server {
     }
 }
 
-/// What one connection may hold of what it reads: bodies go to disk as they come. Of its own accord it would be 400 KiB,
-/// and a thousand workers report within seconds of each other.
-const READ_BUFFER: usize = 32 << 10;
+/// What one connection may hold of what it reads: bodies go to disk as they come, and TLS hands out 16 KiB at most.
+const READ_BUFFER: usize = 16 << 10;
+/// What a client may send over HTTP/2 before it is read.
+const WINDOW: u32 = 64 << 10;
 
 fn serve(
-    listener: TcpListener,
+    listener: LimitedListener,
     authority: &Authority,
     now: Timestamp,
     names: &[String],
     limits: &UploadLimits,
     interface: Interface,
-) -> Result<(JoinHandle<std::io::Result<()>>, Handle<SocketAddr>), RunError> {
+) -> Result<(JoinHandle<std::io::Result<()>>, Handle<WorkerAddress>), RunError> {
     let identity = authority.server(now, names).map_err(RunError::Certificates)?;
     let config = sono_tls::server_config(&identity, authority.certificate_pem()).map_err(RunError::Certificates)?;
-    let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
-        .handshake_timeout(limits.handshake_timeout)
-        .acceptor(LimitedAcceptor::new(limits));
+    let acceptor =
+        RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config))).handshake_timeout(limits.handshake_timeout);
     let handle = Handle::new();
-    listener.set_nonblocking(true).map_err(RunError::Serve)?;
-    let mut server = axum_server::from_tcp(listener)
-        .map_err(RunError::Serve)?
+    let mut server = axum_server::Server::from_listener(listener)
         .acceptor(acceptor)
         .handle(handle.clone())
         .first_request_timeout(limits.handshake_timeout);
@@ -558,12 +493,17 @@ fn serve(
         .http_builder()
         .http1()
         .header_read_timeout(limits.handshake_timeout)
-        .max_buf_size(READ_BUFFER);
+        // A connection that only waits for its next request would keep others from their first.
+        .keep_alive(false)
+        .max_buf_size(READ_BUFFER)
+        .http2()
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
     let app = http::router(interface).into_make_service();
     Ok((tokio::spawn(server.serve(app)), handle))
 }
 
-fn answer(run: &mut Run, at: Timestamp, message: Message) -> (Vec<Effect>, Option<Reply>) {
+fn answer(run: &mut Run, journal: &Journal, at: Timestamp, message: Message) -> (Vec<Effect>, Option<Reply>) {
     match message {
         // An asker that has gone needs no answer.
         Message::Begin { key, reply } => {
@@ -578,19 +518,24 @@ fn answer(run: &mut Run, at: Timestamp, message: Message) -> (Vec<Effect>, Optio
         Message::Finish {
             ticket,
             outcome,
-            body,
+            kept,
             reply,
         } => {
             let mut effects = run.finish(at, &ticket, outcome);
-            if let Some(body) = body {
-                keep(&mut effects, ticket.key(), body);
-            }
             let is_in = run.is_stored(ticket.key());
-            let later: Reply = Box::new(move |recorded: Result<(), String>| {
+            let names = match kept {
+                Kept::ButForItsName(directory) => is_in.then_some(directory),
+                Kept::InJournal(body) => {
+                    keep(&mut effects, ticket.key(), body);
+                    None
+                }
+                Kept::Already => None,
+            };
+            let give = Box::new(move |recorded: Result<(), String>| {
                 let unrecorded = recorded.err();
                 reply.send(Returned { is_in, unrecorded }).ok();
             });
-            (effects, Some(later))
+            (effects, Some(Reply { give, names }))
         }
         Message::Progress { key, update, reply } => {
             let expected = run.expects(&key);
@@ -599,7 +544,7 @@ fn answer(run: &mut Run, at: Timestamp, message: Message) -> (Vec<Effect>, Optio
             (event.map(|event| run.handle(at, event)).unwrap_or_default(), None)
         }
         Message::Status { reply } => {
-            reply.send(run.status()).ok();
+            tell(journal, run, move |status| drop(reply.send(status)));
             (Vec::new(), None)
         }
         Message::Event(event) => (run.handle(at, event), None),

@@ -165,7 +165,9 @@ async fn put(
     let status = match &error {
         UploadError::Refused(refusal) => status_of(refusal),
         UploadError::Content { .. } => StatusCode::BAD_REQUEST,
-        UploadError::Busy(_) | UploadError::Crowded(_) | UploadError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        UploadError::Busy(_) | UploadError::Crowded(_) | UploadError::GaveWay { .. } | UploadError::Closed => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         UploadError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
         UploadError::Broken { .. } | UploadError::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };

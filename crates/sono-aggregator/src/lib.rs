@@ -26,6 +26,8 @@ mod run_id;
 mod run_log;
 mod settings;
 mod small;
+mod snapshots;
+mod spool;
 mod story;
 mod teller;
 mod upload;

@@ -77,8 +77,10 @@ impl<S: Subscriber> Layer<S> for RunLog {
         if let Some(run) = self.run.get() {
             fields.0.insert("run".to_owned(), run.into());
         }
+        // One write a line: formatting into the file would make one of each of its words.
+        let line = format!("{}\n", Value::Object(fields.0));
         // A log that cannot be written must not stop the run, and there is nowhere to say so.
-        writeln!(file, "{}", Value::Object(fields.0)).ok();
+        file.write_all(line.as_bytes()).ok();
     }
 }
 

@@ -1,11 +1,21 @@
-//! Small results: checked and unpacked beside their place, kept in the journal, put in place without a sync of their own.
+//! Bodies that are complete, on their way to their place: small ones in memory, to be kept in the journal, and large ones in
+//! a temporary file. Either is checked and unpacked beside its place first.
 
-use std::{io::Write as _, path::Path};
+use std::path::Path;
 
+use bytes::Bytes;
 use sono_bundle::{ArchiveError, PlaceError, Staged, UnpackError};
 use sono_types::{UploadLimits, constants};
 
 use crate::{run::SmallBody, upload::chain};
+
+/// A complete body.
+pub(crate) enum Content {
+    /// At most [`SmallBody::MOST_BYTES`].
+    Memory(Bytes),
+    /// A temporary file, which goes away with it.
+    File(tempfile::TempPath),
+}
 
 /// Why a body was not staged.
 pub(crate) enum NotStaged {
@@ -23,23 +33,38 @@ pub(crate) enum NotStaged {
     },
 }
 
-/// Checks a body and makes the result of it, beside its place; the second value is how many bytes an archive became.
+/// Checks a body and makes the result of it in `incoming`, beside its place; the second value is how many bytes an archive
+/// became. Blocking.
 pub(crate) fn stage(
-    file: &Path,
+    content: &Content,
+    incoming: &Path,
     file_name: &str,
     content_type: &str,
     limits: &UploadLimits,
 ) -> Result<(Staged, Option<u64>), NotStaged> {
     if content_type == constants::GZIP_MIME {
-        let staged = sono_bundle::stage_archive(file, limits).map_err(|error| not_staged(&error))?;
-        return Ok((staged.0, Some(staged.1.bytes)));
+        let staged = match content {
+            Content::Memory(bytes) => sono_bundle::stage_archive(bytes.as_ref(), incoming, limits),
+            Content::File(path) => {
+                let file = fs_err::File::open(path).map_err(|error| NotStaged::Storage {
+                    reason: error.to_string(),
+                    full: false,
+                })?;
+                sono_bundle::stage_archive(file, incoming, limits)
+            }
+        };
+        let (staged, unpacked) = staged.map_err(|error| not_staged(&error))?;
+        return Ok((staged, Some(unpacked.bytes)));
     }
     let name = sono_bundle::safe_file_name(file_name, limits).map_err(|error| NotStaged::Content {
         reason: chain(&error),
         too_large: false,
     })?;
-    let staged = sono_bundle::stage_file(file, &name).map_err(|error| not_staged(&error.into()))?;
-    Ok((staged, None))
+    let staged = match content {
+        Content::Memory(bytes) => sono_bundle::stage_bytes(bytes, &name, incoming),
+        Content::File(path) => sono_bundle::stage_file(path, &name),
+    };
+    Ok((staged.map_err(|error| not_staged(&error.into()))?, None))
 }
 
 fn not_staged(error: &PlaceError) -> NotStaged {
@@ -64,10 +89,9 @@ pub(crate) fn restore(
     limits: &UploadLimits,
 ) -> Result<(), String> {
     let bytes = body.bytes().map_err(|error| error.to_string())?;
-    let mut file = tempfile::NamedTempFile::new_in(incoming).map_err(|error| error.to_string())?;
-    file.write_all(&bytes).map_err(|error| error.to_string())?;
-    let path = file.into_temp_path();
-    let (staged, _) = stage(&path, &body.file_name, &body.content_type, limits).map_err(|error| match error {
+    let content = Content::Memory(bytes.into());
+    let staged = stage(&content, incoming, &body.file_name, &body.content_type, limits);
+    let (staged, _) = staged.map_err(|error| match error {
         NotStaged::Content { reason, .. } | NotStaged::Storage { reason, .. } => reason,
     })?;
     staged.appear(destination).map_err(|error| chain(&error))

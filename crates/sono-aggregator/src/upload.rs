@@ -1,28 +1,31 @@
 //! One upload: body to a temporary file, then into place, with limits on every step and no lock held meanwhile.
 
-use std::{io::ErrorKind, path::PathBuf, sync::Arc};
+mod collect;
+mod report;
+
+use std::{path::PathBuf, sync::Arc};
 
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use sono_bundle::{Staged, StoreError};
-use sono_types::{ResultKey, UploadLimits, constants, layout};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::{RwLock, Semaphore},
-};
+use sono_types::{ResultKey, UploadLimits, layout};
+use tokio::sync::{RwLock, Semaphore};
 
 use crate::{
-    desk::{Closed, Desk, Held},
+    desk::{Closed, Desk, Held, Kept},
+    limit::Connections,
     metrics::{Metrics, Refused},
-    room::{Reserved, Room},
+    room::{Reserved, Room, Seat},
     run::{Claim, Outcome, Refusal, SmallBody},
-    small::{self, NotStaged},
+    small::{self, Content, NotStaged},
+    spool::Writers,
 };
 
-/// Bodies up to this size are looked at for a worker's own error report.
-const MAX_ERROR_BODY: u64 = 64 << 10;
-/// How many results are unpacked and synced at the same time: more only makes the disk seek.
-const PLACING: usize = 8;
+/// How many results are unpacked and synced at the same time. Those that are synced at the same time share what the file
+/// system writes for it.
+const PLACING: usize = 32;
+/// How many small results are made beside their place, or get there, at the same time.
+const PLACING_SMALL: usize = 16;
 
 /// What the head of the request says about the body.
 #[derive(Debug, Clone)]
@@ -56,6 +59,9 @@ pub(crate) enum UploadError {
     /// 500: the body broke off, stalled or took too long; sending it again may help.
     #[error("error handling result {key}: {reason}")]
     Broken { key: ResultKey, reason: String },
+    /// 503: others waited while it brought nothing.
+    #[error("error handling result {key}: {reason}")]
+    GaveWay { key: ResultKey, reason: String },
     /// 500: our disk; sending it again may help.
     #[error("error handling result {key}: {reason}")]
     Storage { key: ResultKey, reason: String },
@@ -74,7 +80,7 @@ impl UploadError {
             Self::Refused(Refusal::Unexpected(_)) => Refused::Unexpected,
             Self::Refused(Refusal::AlreadyReceived(_)) => Refused::AlreadyReceived,
             Self::Content { .. } => Refused::Content,
-            Self::Busy(_) | Self::Crowded(_) => Refused::Busy,
+            Self::Busy(_) | Self::Crowded(_) | Self::GaveWay { .. } => Refused::Busy,
             Self::Broken { .. } => Refused::Broken,
             Self::Storage { .. } => Refused::Storage,
             Self::Full { .. } => Refused::NoRoom,
@@ -99,7 +105,9 @@ pub(crate) struct Uploads {
     incoming: PathBuf,
     limits: Arc<UploadLimits>,
     room: Arc<Room>,
+    writers: Writers,
     placing: Arc<Semaphore>,
+    placing_small: Arc<Semaphore>,
     landing: Arc<RwLock<()>>,
     metrics: Arc<Metrics>,
 }
@@ -110,6 +118,8 @@ enum Receive {
     Content(String),
     /// The client, or the way to it: nothing is known about the content.
     Broken(String),
+    /// It brought next to nothing while others waited.
+    GaveWay(String),
     /// Our disk.
     Storage(String),
     /// There is no room for it.
@@ -123,29 +133,31 @@ impl Receive {
         match self {
             Self::Content(reason) => (Outcome::Refused(reason.clone()), UploadError::Content { key, reason }),
             Self::Broken(reason) => (Outcome::Aborted, UploadError::Broken { key, reason }),
+            Self::GaveWay(reason) => (Outcome::Aborted, UploadError::GaveWay { key, reason }),
             Self::Storage(reason) => (Outcome::Unstored(reason.clone()), UploadError::Storage { key, reason }),
             Self::Full(reason) => (Outcome::Unstored(reason.clone()), UploadError::Full { key, reason }),
         }
     }
 }
 
-/// A complete body in a temporary file, which goes away with it.
+/// A complete body.
 struct Received {
-    file: tempfile::TempPath,
-    size: u64,
+    content: Content,
     reserved: Reserved,
 }
 
-/// A result that is checked, and all of it where it is small.
-struct Ready {
-    staged: Staged,
-    body: Option<SmallBody>,
+/// A result that is in its place and synced but for its name, or one that is small.
+enum Ready {
+    InPlace,
+    Small { staged: Staged, body: SmallBody },
 }
 
 /// How far a body came before the ticket is given back.
 enum Stored {
     /// There is nothing more to do.
     Settled(Outcome),
+    /// It is in its place; its name is to be synced.
+    InPlace,
     /// It is to be kept in the journal, and then put in place.
     Small { staged: Staged, body: SmallBody },
 }
@@ -159,15 +171,18 @@ impl Uploads {
         incoming: PathBuf,
         limits: Arc<UploadLimits>,
         present: u64,
+        connections: &Connections,
         landing: Arc<RwLock<()>>,
     ) -> Self {
         Self {
             desk,
             root,
             incoming,
-            room: Arc::new(Room::new(&limits, present)),
+            room: Arc::new(Room::new(&limits, present, connections)),
             limits,
+            writers: Writers::default(),
             placing: Arc::new(Semaphore::new(PLACING)),
+            placing_small: Arc::new(Semaphore::new(PLACING_SMALL)),
             landing,
             metrics: Arc::default(),
         }
@@ -198,7 +213,7 @@ impl Uploads {
                 self.metrics.refused(error.kind());
                 tracing::warn!(plugin_name = %key.plugin, node = %key.target, %error, "Result processing error");
                 // Whoever sends too slowly is not waited for once more.
-                if !head.waits && !matches!(error, UploadError::Broken { .. }) {
+                if !head.waits && !matches!(error, UploadError::Broken { .. } | UploadError::GaveWay { .. }) {
                     // The answer would be lost if the connection were closed while the client is still sending.
                     self.drain(&mut stream).await;
                 }
@@ -216,26 +231,43 @@ impl Uploads {
         let mut held = self.desk.begin(key).await??;
         let _turn = self.room.enter(key).map_err(UploadError::Crowded)?;
         let patience = self.limits.idle_timeout;
-        let _seat = self
+        let mut seat = self
             .room
             .seat(&key.plugin, patience)
             .await
             .map_err(UploadError::Crowded)?;
-        match self.store(&mut held, key, head, stream).await {
+        match self.store(&mut held, key, head, stream, &mut seat).await {
             Ok(Stored::Small { staged, body }) => self.finish_small(held, key, staged, body).await,
+            Ok(Stored::InPlace) => self.finish_in_place(held, key).await,
             Ok(Stored::Settled(outcome)) => {
-                let counts = outcome == Outcome::Stored;
-                if !held.finish(outcome, None).await?.is_in && counts {
-                    // The archive is being made without it.
-                    return Err(Refusal::AlreadyReceived(key.clone()).into());
-                }
+                held.finish(outcome, Kept::Already).await?;
                 Ok(())
             }
             Err((outcome, error)) => {
-                held.finish(outcome, None).await?;
+                held.finish(outcome, Kept::Already).await?;
                 Err(error)
             }
         }
+    }
+
+    /// The result is in its place: the same sync of the directory above serves all that came meanwhile.
+    async fn finish_in_place(&self, held: Held, key: &ResultKey) -> Result<(), UploadError> {
+        let place = self.root.join(layout::results_dir(key));
+        let directory = place.parent().unwrap_or(&self.root).to_path_buf();
+        let finished = held
+            .finish(Outcome::Stored, Kept::ButForItsName(directory.clone()))
+            .await?;
+        if !finished.is_in {
+            // The archive is being made without it.
+            return Err(Refusal::AlreadyReceived(key.clone()).into());
+        }
+        let Some(reason) = finished.unrecorded else {
+            return Ok(());
+        };
+        // It need not be in the journal: what is in its place is found there. But it has to stay there.
+        tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "the journal cannot tell of the result, so its place is synced by itself");
+        let synced = blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await;
+        synced.map_err(|error| error.end(key).1)
     }
 
     /// Once the journal has it a small result is on disk, and then it is put in its place, which the end of the run waits
@@ -248,15 +280,25 @@ impl Uploads {
         body: SmallBody,
     ) -> Result<(), UploadError> {
         let _landing = self.landing.read().await;
-        let finished = held.finish(Outcome::Stored, Some(body)).await?;
+        let finished = held.finish(Outcome::Stored, Kept::InJournal(body)).await?;
         if !finished.is_in {
             return Err(Refusal::AlreadyReceived(key.clone()).into());
         }
+        let durably = finished.unrecorded.is_some();
         if let Some(reason) = &finished.unrecorded {
             tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "the journal cannot keep the result, so it is synced by itself");
         }
-        let placed = self.place(key, staged, finished.unrecorded.is_some()).await;
-        placed.map_err(|error| error.end(key).1)
+        let destination = self.root.join(layout::results_dir(key));
+        let _permit = self.placing_small.acquire().await;
+        let placed = blocking(move || {
+            let placed = if durably {
+                staged.appear_durably(&destination)
+            } else {
+                staged.appear(&destination)
+            };
+            placed.map_err(|error| unstored(&error))
+        });
+        placed.await.map_err(|error| error.end(key).1)
     }
 
     async fn store(
@@ -265,9 +307,14 @@ impl Uploads {
         key: &ResultKey,
         head: &Head,
         stream: &mut BodyDataStream,
+        seat: &mut Seat,
     ) -> Result<Stored, (Outcome, UploadError)> {
-        let received = self.to_file(head, stream).await.map_err(|error| error.end(key))?;
-        if let Some(reason) = self.reported_error(head, &received.file, received.size).await {
+        let received = self.collect(head, stream, seat).await.map_err(|error| error.end(key))?;
+        let Received { content, reserved } = received;
+        let (content, reported) = report::reported_error(head, content)
+            .await
+            .map_err(|error| error.end(key))?;
+        if let Some(reason) = reported {
             return Ok(Stored::Settled(Outcome::Reported(reason)));
         }
         let closed = |error: Closed| (Outcome::Aborted, error.into());
@@ -278,166 +325,56 @@ impl Uploads {
                 return Err((Outcome::Aborted, Refusal::AlreadyReceived(key.clone()).into()));
             }
         }
-        let Ready { staged, body } = self.stage(key, head, received).await.map_err(|error| error.end(key))?;
-        if let Some(body) = body {
-            return Ok(Stored::Small { staged, body });
-        }
-        self.place(key, staged, true).await.map_err(|error| error.end(key))?;
-        Ok(Stored::Settled(Outcome::Stored))
-    }
-
-    /// Streams the body to a temporary file.
-    async fn to_file(&self, head: &Head, stream: &mut BodyDataStream) -> Result<Received, Receive> {
-        let limit = self.limits.max_body_bytes;
-        let too_large = || Receive::Content(format!("the body is larger than the limit of {limit} bytes"));
-        if head.length.is_some_and(|length| length > limit) {
-            return Err(too_large());
-        }
-        let disk = |error: &std::io::Error| {
-            let reason = format!("storing the body: {error}");
-            match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Receive::Full(no_room(&reason)),
-                _ => Receive::Storage(reason),
-            }
-        };
-        let (file, path) = tempfile::NamedTempFile::new_in(&self.incoming)
-            .map_err(|error| disk(&error))?
-            .into_parts();
-        let mut file = tokio::fs::File::from_std(file);
-        // One buffer a connection: thousands of workers report within seconds of each other.
-        file.set_max_buf_size(64 << 10);
-        let mut reserved = Reserved::new(Arc::clone(&self.room));
-        let until = tokio::time::Instant::now() + self.limits.max_body_time;
-        let mut size = 0_u64;
-        loop {
-            let idle = tokio::time::Instant::now() + self.limits.idle_timeout;
-            let chunk = match tokio::time::timeout_at(idle.min(until), stream.next()).await {
-                Err(_) if until <= idle => {
-                    let seconds = self.limits.max_body_time.as_secs();
-                    return Err(Receive::Broken(format!(
-                        "the body took longer than the limit of {seconds} s, {size} bytes of it arrived"
-                    )));
-                }
-                Err(_) => {
-                    let seconds = self.limits.idle_timeout.as_secs();
-                    return Err(Receive::Broken(format!(
-                        "the body sent nothing for {seconds} s after {size} bytes"
-                    )));
-                }
-                Ok(None) => break,
-                Ok(Some(Err(error))) => {
-                    return Err(Receive::Broken(format!(
-                        "the body broke off after {size} bytes: {error}"
-                    )));
-                }
-                Ok(Some(Ok(chunk))) => chunk,
-            };
-            size += chunk.len() as u64;
-            self.metrics.received(chunk.len() as u64);
-            if size > limit {
-                return Err(too_large());
-            }
-            reserved.grow(chunk.len() as u64).map_err(Receive::Full)?;
-            file.write_all(&chunk).await.map_err(|error| disk(&error))?;
-        }
-        file.flush().await.map_err(|error| disk(&error))?;
-        if let Some(length) = head.length.filter(|length| *length != size) {
-            return Err(Receive::Broken(format!(
-                "the body broke off after {size} of {length} bytes"
-            )));
-        }
-        Ok(Received {
-            file: path,
-            size,
-            reserved,
-        })
-    }
-
-    /// What a worker that could not read its result sends instead: `{"error": "…"}`, marked by a header (ours), or
-    /// without a file name (Sonobuoy's: weakness W-6).
-    async fn reported_error(&self, head: &Head, file: &tempfile::TempPath, size: u64) -> Option<String> {
-        let unnamed = head.file_name == constants::DEFAULT_FILE_NAME;
-        if !head.is_error && (!unnamed || size > MAX_ERROR_BODY) {
-            return None;
-        }
-        let mut bytes = Vec::new();
-        let file = tokio::fs::File::open(file).await.ok()?;
-        file.take(MAX_ERROR_BODY).read_to_end(&mut bytes).await.ok()?;
-        let fields: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&bytes).ok();
-        let message = fields.as_ref().and_then(|fields| fields.get("error")?.as_str());
-        match (head.is_error, message) {
-            (true, Some(message)) => Some(message.to_owned()),
-            // Marked as an error: it is one, whatever it looks like.
-            (true, None) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-            (false, message) => message
-                .filter(|_| fields.as_ref().is_some_and(|fields| fields.len() == 1))
-                .map(str::to_owned),
+        let received = Received { content, reserved };
+        match self.make(key, head, received).await.map_err(|error| error.end(key))? {
+            Ready::InPlace => Ok(Stored::InPlace),
+            Ready::Small { staged, body } => Ok(Stored::Small { staged, body }),
         }
     }
 
-    /// Checks the result and makes it, beside its place.
-    async fn stage(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Ready, Receive> {
+    /// Checks the result and makes it: a small one beside its place, any other there.
+    async fn make(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Ready, Receive> {
         let destination = self.root.join(layout::results_dir(key));
-        let head = head.clone();
+        let (head, incoming) = (head.clone(), self.incoming.clone());
         let mut limits = UploadLimits::clone(&self.limits);
-        let permit = Arc::clone(&self.placing).acquire_owned().await;
-        let staged = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let Received {
-                file,
-                size,
-                mut reserved,
-            } = received;
-            let body = if size <= SmallBody::MOST_BYTES {
-                let bytes = fs_err::read(&file).map_err(|error| Receive::Storage(error.to_string()))?;
-                Some(SmallBody::new(
-                    head.file_name.clone(),
-                    head.content_type.clone(),
-                    &bytes,
-                ))
-            } else {
-                None
-            };
+        let permit = match &received.content {
+            Content::Memory(_) => self.placing_small.acquire().await,
+            Content::File(_) => self.placing.acquire().await,
+        };
+        let made = blocking(move || {
+            let Received { content, mut reserved } = received;
             // Bytes that are not there for anybody are not there for an archive either.
             let left = reserved.left();
             let squeezed = left < limits.max_unpacked_bytes;
             limits.max_unpacked_bytes = limits.max_unpacked_bytes.min(left);
-            let staged = small::stage(&file, &head.file_name, &head.content_type, &limits);
+            let staged = small::stage(&content, &incoming, &head.file_name, &head.content_type, &limits);
             let (staged, unpacked) = staged.map_err(|error| match error {
                 NotStaged::Content { too_large: true, .. } if squeezed => Receive::Full(reserved.limit()),
                 NotStaged::Content { reason, .. } => Receive::Content(reason),
                 NotStaged::Storage { reason, full: true } => Receive::Full(no_room(&reason)),
                 NotStaged::Storage { reason, full: false } => Receive::Storage(reason),
             })?;
-            // Here the sender can still be told to try again.
-            staged.prepare(&destination).map_err(|error| unstored(&error))?;
+            let ready = match content {
+                Content::Memory(bytes) => {
+                    // Here the sender can still be told to try again.
+                    staged.prepare(&destination).map_err(|error| unstored(&error))?;
+                    let body = SmallBody::new(head.file_name, head.content_type, &bytes);
+                    Ready::Small { staged, body }
+                }
+                Content::File(_) => {
+                    staged.appear_whole(&destination).map_err(|error| unstored(&error))?;
+                    Ready::InPlace
+                }
+            };
             match unpacked {
                 Some(bytes) => reserved.keep(bytes),
                 None => reserved.keep_all(),
             }
-            Ok(Ready { staged, body })
+            Ok(ready)
         });
-        staged
-            .await
-            .unwrap_or_else(|error| Err(Receive::Storage(format!("storing the result: {error}"))))
-    }
-
-    /// Puts a result in place, and says 200 only when it stays there: a small one is in the journal.
-    async fn place(&self, key: &ResultKey, staged: Staged, durably: bool) -> Result<(), Receive> {
-        let destination = self.root.join(layout::results_dir(key));
-        let permit = Arc::clone(&self.placing).acquire_owned().await;
-        let placed = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let placed = if durably {
-                staged.appear_durably(&destination)
-            } else {
-                staged.appear(&destination)
-            };
-            placed.map_err(|error| unstored(&error))
-        });
-        placed
-            .await
-            .unwrap_or_else(|error| Err(Receive::Storage(format!("storing the result: {error}"))))
+        let made = made.await;
+        drop(permit);
+        made
     }
 
     /// Reads a body nobody wants: the answer would be lost if the connection were closed while the client sends.
@@ -460,6 +397,13 @@ impl Uploads {
         // Whoever is slower than that sees the reset.
         tokio::time::timeout(self.limits.idle_timeout, read).await.ok();
     }
+}
+
+/// Work on the disk, where it holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Receive> + Send + 'static) -> Result<T, Receive> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Receive::Storage(format!("storing the result: {error}"))))
 }
 
 fn unstored(error: &StoreError) -> Receive {

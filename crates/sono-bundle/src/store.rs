@@ -20,9 +20,10 @@ use crate::codec::{
 mod stage;
 mod sync;
 
-pub use stage::{Staged, stage_archive, stage_file};
+pub use stage::{Staged, stage_archive, stage_bytes, stage_file};
+pub use sync::sync_directory;
 
-use sync::{create_directories, sync_directory, sync_file, sync_tree};
+use sync::{create_directories, sync_file, sync_tree};
 
 /// gzip's own default.
 const COMPRESSION: u32 = 6;
@@ -139,10 +140,10 @@ pub fn safe_file_name(name: &str, limits: &UploadLimits) -> Result<String, FileN
 pub fn place_file(incoming: &Path, file_name: &str, destination: &Path) -> Result<(), StoreError> {
     sync_file(incoming)?;
     let scratch = Scratch::beside(incoming)?;
-    let target = scratch.fresh.join(file_name);
+    let target = scratch.path().join(file_name);
     fs::rename(incoming, &target).map_err(StoreError::at("move the file to", &target))?;
     set_shared(&target)?;
-    sync_directory(&scratch.fresh)?;
+    sync_directory(scratch.path())?;
     scratch.appear_as(destination)
 }
 
@@ -151,9 +152,9 @@ pub fn place_file(incoming: &Path, file_name: &str, destination: &Path) -> Resul
 pub fn place_archive(incoming: &Path, destination: &Path, limits: &UploadLimits) -> Result<Unpacked, PlaceError> {
     let scratch = Scratch::beside(incoming)?;
     let archive = fs::File::open(incoming).map_err(StoreError::at("open", incoming))?;
-    let unpacked = unpack_tar_gz(archive, &scratch.fresh, limits)?;
+    let unpacked = unpack_tar_gz(archive, scratch.path(), limits)?;
     // Syncing afterwards rather than file by file: the first sync commits most of the work of all others.
-    sync_tree(&scratch.fresh)?;
+    sync_tree(scratch.path())?;
     scratch.appear_as(destination)?;
     Ok(unpacked)
 }
@@ -293,23 +294,31 @@ fn set_shared(_path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A directory of ours on the way to its name. Whatever is left of it is removed at the end.
+/// A directory of ours on the way to its name. It is removed at the end unless it got there.
 struct Scratch {
-    whole: TempDir,
     /// What will appear.
-    fresh: PathBuf,
+    fresh: TempDir,
 }
 
 impl Scratch {
     fn beside(incoming: &Path) -> Result<Self, StoreError> {
-        let directory = parent(incoming);
-        let whole = tempfile::Builder::new()
-            .prefix(".sono-")
+        Self::inside(parent(incoming))
+    }
+
+    fn inside(directory: &Path) -> Result<Self, StoreError> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".sono-");
+        // Temporary directories are private; results are not.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let fresh = builder
             .tempdir_in(directory)
             .map_err(StoreError::at("make a directory in", directory))?;
-        let fresh = whole.path().join("new");
-        fs::create_dir(&fresh).map_err(StoreError::at("make the directory", &fresh))?;
-        Ok(Self { whole, fresh })
+        Ok(Self { fresh })
+    }
+
+    fn path(&self) -> &Path {
+        self.fresh.path()
     }
 
     /// As [`Scratch::put`], and its name is synced.
@@ -321,22 +330,25 @@ impl Scratch {
     /// Renames the directory. An older one moves out of the way first: a crash between the two renames leaves none,
     /// which is why only results that were never acknowledged may be replaced.
     fn put(self, destination: &Path) -> Result<(), StoreError> {
-        let parent = parent(destination);
-        create_directories(parent)?;
-        let old = self.whole.path().join("old");
+        create_directories(parent(destination))?;
+        let old = self.path().with_extension("old");
         let has_old = fs::symlink_metadata(destination).is_ok();
         if has_old {
             fs::rename(destination, &old).map_err(StoreError::at("replace", destination))?;
         }
-        if let Err(error) = fs::rename(&self.fresh, destination) {
+        if let Err(error) = fs::rename(self.path(), destination) {
             if has_old {
                 // Should this fail too, the first error is the one that tells why.
                 drop(fs::rename(&old, destination));
             }
             return Err(StoreError::at("rename a directory to", destination)(error));
         }
-        // What remains is rubbish that may stay.
-        drop(self.whole);
+        // There is nothing under that name any more.
+        drop(self.fresh.keep());
+        if has_old {
+            // What remains is rubbish that may stay.
+            fs::remove_dir_all(&old).or_else(|_| fs::remove_file(&old)).ok();
+        }
         Ok(())
     }
 }

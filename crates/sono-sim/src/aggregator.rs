@@ -73,6 +73,11 @@ impl Aggregator {
         Ok(self.child.wait().await?)
     }
 
+    /// The process' number while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Takes note of its memory.
     pub(crate) fn look(&mut self) {
         if let Some(bytes) = self.child.id().and_then(high_water) {
@@ -128,6 +133,11 @@ impl Aggregator {
 /// `VmHWM` of a process, in bytes.
 pub(crate) fn high_water(process: u32) -> Option<u64> {
     status_bytes(process, "VmHWM:")
+}
+
+/// What a process holds now, in bytes.
+pub(crate) fn resident(process: u32) -> Option<u64> {
+    status_bytes(process, "VmRSS:")
 }
 
 fn status_bytes(process: u32, field: &str) -> Option<u64> {

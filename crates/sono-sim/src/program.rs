@@ -29,7 +29,7 @@ enum Command {
     /// Kill, cut, stall and lie, then look whether anything was lost
     Sim(Sim),
     /// How much comes in how quickly, and what it takes
-    Ingest(Ingest),
+    Ingest(Box<Ingest>),
 }
 
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<
     match arguments.command {
         Command::Sim(sim) => runtime.block_on(run(sim)),
         Command::Ingest(arguments) => {
-            runtime.block_on(ingest(arguments))?;
+            runtime.block_on(ingest(*arguments))?;
             Ok(ExitCode::SUCCESS)
         }
     }

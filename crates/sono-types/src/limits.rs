@@ -36,7 +36,8 @@ pub struct UploadLimits {
     /// How long a connection may move no byte in either direction before it is closed, whatever it waits for.
     #[serde(rename = "ConnectionIdleSeconds", with = "seconds")]
     pub connection_idle: Duration,
-    /// Connections held at the same time; further ones wait to be accepted.
+    /// Connections held at the same time; further ones wait to be accepted. Each costs the aggregator memory while its body
+    /// is on its way, some 150 KiB.
     pub max_connections: usize,
     /// Bodies received at the same time for one result: retries of a worker whose connection was cut.
     pub max_uploads_per_result: usize,
@@ -124,9 +125,9 @@ impl UploadLimits {
         max_body_time: Duration::from_hours(2),
         handshake_timeout: Duration::from_secs(10),
         connection_idle: Duration::from_mins(15),
-        max_connections: 16_384,
+        max_connections: 256,
         max_uploads_per_result: 4,
-        max_uploads_per_plugin: 1024,
+        max_uploads_per_plugin: 192,
         max_total_bytes: 256 << 30,
         max_drain_bytes: 64 << 20,
         max_store_tries: 3,

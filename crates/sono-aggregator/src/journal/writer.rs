@@ -1,6 +1,7 @@
 //! The journal's file: one thread appends and syncs, and one sync serves everybody who waits for it.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
@@ -48,7 +49,11 @@ pub enum JournalError {
 type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 enum Order {
-    Append { records: Vec<Record>, done: Option<Done> },
+    Append {
+        records: Vec<Record>,
+        names: Option<PathBuf>,
+        done: Option<Done>,
+    },
     Close,
 }
 
@@ -138,12 +143,29 @@ impl Journal {
         })
     }
 
-    /// Appends records; `done` is called on the journal's thread once they are synced. Without `done` they are synced with
-    /// the next that has one.
+    /// Appends records; `done` is called on the journal's thread once they, and everything that was appended before, are
+    /// synced. Without `done` they are synced with the next that has one.
     pub(crate) fn append(&self, records: Vec<Record>, done: Option<Done>) {
-        if let Err(mpsc::SendError(Order::Append { done: Some(done), .. })) =
-            self.orders.send(Order::Append { records, done })
-        {
+        self.order(Order::Append {
+            records,
+            names: None,
+            done,
+        });
+    }
+
+    /// As [`Journal::append`], once the names in the directory are synced: what the records say is there has one that may
+    /// not be. One sync of a directory serves everybody who waits for it, too. Should it fail, `done` learns so and the
+    /// records are written all the same: the run has gone on.
+    pub(crate) fn append_after_names(&self, names: PathBuf, records: Vec<Record>, done: Done) {
+        self.order(Order::Append {
+            records,
+            names: Some(names),
+            done: Some(done),
+        });
+    }
+
+    fn order(&self, order: Order) {
+        if let Err(mpsc::SendError(Order::Append { done: Some(done), .. })) = self.orders.send(order) {
             done(Err("the journal's thread has ended".to_owned()));
         }
     }
@@ -189,28 +211,48 @@ impl JournalFile {
         let mut open = true;
         while open {
             let Ok(first) = orders.recv() else { return };
-            let (mut bytes, mut waiting, mut count) = (Vec::new(), Vec::new(), 0);
+            let (mut batch, mut count) = (Vec::new(), 0);
             let mut next = Some(first);
             while let Some(order) = next {
                 match order {
-                    Order::Append { records, done } => {
+                    Order::Append { records, names, done } => {
                         count += records.len();
-                        for record in &records {
-                            codec::encode(record, self.synced, &mut bytes);
-                        }
-                        waiting.extend(done);
+                        batch.push((records, names, done));
                     }
                     Order::Close => open = false,
                 }
                 next = (open && count < BATCH).then(|| orders.try_recv().ok()).flatten();
             }
-            let outcome = self.write(&bytes, !waiting.is_empty() || !open);
-            if let Err(error) = &outcome {
-                tracing::error!(error, "writing the journal");
+            self.take_in(batch, !open);
+        }
+    }
+
+    /// Writes what was ordered, and tells those who wait for it.
+    fn take_in(&mut self, batch: Vec<(Vec<Record>, Option<PathBuf>, Option<Done>)>, last: bool) {
+        // Only now: a name that was given while a directory was being synced may have been too late for that.
+        let mut directories: BTreeMap<PathBuf, Result<(), String>> = BTreeMap::new();
+        for directory in batch.iter().filter_map(|(_, names, _)| names.as_ref()) {
+            if !directories.contains_key(directory) {
+                let synced = sync_directory(directory).map_err(|error| error.to_string());
+                directories.insert(directory.clone(), synced);
             }
-            for done in waiting {
-                done(outcome.clone());
+        }
+        let (mut bytes, mut waiting) = (Vec::new(), Vec::new());
+        for (records, names, done) in batch {
+            let named = names
+                .and_then(|names| directories.get(&names).cloned())
+                .unwrap_or(Ok(()));
+            for record in &records {
+                codec::encode(record, self.synced, &mut bytes);
             }
+            waiting.extend(done.map(|done| (done, named)));
+        }
+        let outcome = self.write(&bytes, !waiting.is_empty() || last);
+        if let Err(error) = &outcome {
+            tracing::error!(error, "writing the journal");
+        }
+        for (done, named) in waiting {
+            done(named.and_then(|()| outcome.clone()));
         }
     }
 
@@ -276,6 +318,25 @@ mod tests {
         let commits = (0..500).map(|_| opened.journal.commit(vec![Record::Finishing]));
         let outcomes = futures::future::join_all(commits).await;
         assert!(outcomes.iter().all(Result::is_ok));
+    }
+
+    /// Whoever waits for a name to be on disk learns when it is not; others do not.
+    #[tokio::test]
+    async fn a_name_that_is_not_synced_is_told_to_whom_it_concerns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let opened = Journal::open(&path).unwrap();
+        let told = |names: PathBuf| {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            let done = Box::new(move |outcome| drop(reply.send(outcome)));
+            opened.journal.append_after_names(names, vec![Record::Finishing], done);
+            answer
+        };
+        let (missing, there) = (told(folder.path().join("missing")), told(folder.path().to_path_buf()));
+        assert!(missing.await.unwrap().is_err());
+        assert_eq!(there.await.unwrap(), Ok(()));
+        drop(opened);
+        assert_eq!(Journal::open(&path).unwrap().records.len(), 2);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Limits and failures: each is refused with its own words, and none holds the run.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::{Read as _, Write as _},
+    time::Duration,
+};
 
 use sono_manifest::DriverKind;
 use sono_types::{Config, UploadLimits, config::Server, constants, status::plugin_status};
@@ -104,8 +107,11 @@ async fn one_result_is_not_received_many_times_at_once() {
     })
     .await;
     let mut stalled = connect(&run, run.tls("p")).await.unwrap();
-    let head = format!("PUT {NODE} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nbegin");
+    let length = 1 << 20;
+    let head = format!("PUT {NODE} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
     stalled.write_all(head.as_bytes()).unwrap();
+    // What is small does not become a file.
+    stalled.write_all(&vec![b'x'; length / 2]).unwrap();
     let incoming = run.root.path().join(".incoming-run");
     let arrived = async {
         while fs_err::read_dir(&incoming).unwrap().next().is_none() {
@@ -231,6 +237,36 @@ async fn a_stalled_upload_does_not_outlive_the_time_limit() {
         assert_eq!(error["error"], constants::TIMEOUT_MESSAGE);
     }
     drop(stalled);
+}
+
+/// W-3: whoever stalls half-way keeps its place only while nobody else wants it: here two connections are all that there are.
+#[tokio::test]
+async fn stalled_uploads_give_way_to_others() {
+    let run = TestRun::begin(Options {
+        nodes: 3,
+        limits: UploadLimits {
+            max_connections: 2,
+            ..UploadLimits::DEFAULT
+        },
+        ..Options::default()
+    })
+    .await;
+    let mut stalled = Vec::new();
+    for node in ["n1", "n2"] {
+        let mut connection = connect(&run, run.tls("p")).await.unwrap();
+        let head =
+            format!("PUT /api/v1/results/by-node/{node}/p HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nbegin");
+        connection.write_all(head.as_bytes()).unwrap();
+        stalled.push(connection);
+    }
+    let third = run.url("/api/v1/results/by-node/n3/p");
+    assert_eq!(put(&run.client("p"), &third, &[], "x").await.0, 200);
+    let mut answer = String::new();
+    stalled[0].read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("after 5 bytes, and others were waiting"), "{answer}");
+    // It may come again.
+    assert_eq!(put(&run.client("p"), &run.url(NODE), &[], "x").await.0, 200);
 }
 
 /// W-25: a run without an archive ends as `failed`, so that nobody waits for it, and what it has is kept.

@@ -1,7 +1,7 @@
 //! Results that are checked and complete before it is decided how they get onto the disk: a small one may be there already
 //! in another form (a journal), so that nothing of its own has to be synced.
 
-use std::path::Path;
+use std::{io::Read, path::Path};
 
 use fs_err as fs;
 use sono_types::UploadLimits;
@@ -33,9 +33,17 @@ impl Staged {
         self.0.put(destination)
     }
 
+    /// Puts it at `destination`, all of it synced but for its name there: it stays once the directory above is synced
+    /// ([`sync_directory`](super::sync_directory)), which then serves everything that appeared in it before. After power
+    /// loss it is there whole or not at all.
+    pub fn appear_whole(self, destination: &Path) -> Result<(), StoreError> {
+        sync_tree(self.0.path())?;
+        self.0.put(destination)
+    }
+
     /// Puts it at `destination` so that it stays, as [`place_file`](super::place_file) does.
     pub fn appear_durably(self, destination: &Path) -> Result<(), StoreError> {
-        sync_tree(&self.0.fresh)?;
+        sync_tree(self.0.path())?;
         self.0.appear_as(destination)
     }
 }
@@ -44,17 +52,30 @@ impl Staged {
 /// have passed [`safe_file_name`](super::safe_file_name).
 pub fn stage_file(incoming: &Path, file_name: &str) -> Result<Staged, StoreError> {
     let scratch = Scratch::beside(incoming)?;
-    let target = scratch.fresh.join(file_name);
+    let target = scratch.path().join(file_name);
     fs::rename(incoming, &target).map_err(StoreError::at("move the file to", &target))?;
     set_shared(&target)?;
     Ok(Staged(scratch))
 }
 
-/// A directory with the content of the `.tar.gz` in `incoming`, which stays.
-pub fn stage_archive(incoming: &Path, limits: &UploadLimits) -> Result<(Staged, Unpacked), PlaceError> {
-    let scratch = Scratch::beside(incoming)?;
-    let archive = fs::File::open(incoming).map_err(StoreError::at("open", incoming))?;
-    let unpacked = unpack_tar_gz(archive, &scratch.fresh, limits)?;
+/// A directory in `directory` with the one file `file_name` of these bytes. `file_name` must have passed
+/// [`safe_file_name`](super::safe_file_name).
+pub fn stage_bytes(bytes: &[u8], file_name: &str, directory: &Path) -> Result<Staged, StoreError> {
+    let scratch = Scratch::inside(directory)?;
+    let target = scratch.path().join(file_name);
+    fs::write(&target, bytes).map_err(StoreError::at("write", &target))?;
+    set_shared(&target)?;
+    Ok(Staged(scratch))
+}
+
+/// A directory in `directory` with the content of a `.tar.gz`.
+pub fn stage_archive(
+    archive: impl Read,
+    directory: &Path,
+    limits: &UploadLimits,
+) -> Result<(Staged, Unpacked), PlaceError> {
+    let scratch = Scratch::inside(directory)?;
+    let unpacked = unpack_tar_gz(archive, scratch.path(), limits)?;
     Ok((Staged(scratch), unpacked))
 }
 
@@ -68,15 +89,24 @@ mod tests {
     fn a_staged_file_appears_when_it_is_wanted_and_leaves_nothing_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let (incoming, destination) = (folder.path().join("body"), folder.path().join("results/p/n1"));
-        for (content, appear) in [("one", Staged::appear as Appear), ("two", Staged::appear_durably)] {
+        let ways: [(&str, Appear); 3] = [
+            ("one", Staged::appear),
+            ("two", Staged::appear_durably),
+            ("three", Staged::appear_whole),
+        ];
+        for (content, appear) in ways {
             fs::write(&incoming, content).unwrap();
-            let staged = stage_file(&incoming, "file.txt").unwrap();
-            appear(staged, &destination).unwrap();
+            appear(stage_file(&incoming, "file.txt").unwrap(), &destination).unwrap();
             assert_eq!(fs::read_to_string(destination.join("file.txt")).unwrap(), content);
+            let bytes = format!("{content} of memory");
+            let staged = stage_bytes(bytes.as_bytes(), "file.txt", folder.path()).unwrap();
+            appear(staged, &destination).unwrap();
+            assert_eq!(fs::read_to_string(destination.join("file.txt")).unwrap(), bytes);
         }
-        fs::write(&incoming, "three").unwrap();
+        fs::write(&incoming, "four").unwrap();
         drop(stage_file(&incoming, "file.txt").unwrap());
-        assert_eq!(fs::read_to_string(destination.join("file.txt")).unwrap(), "two");
+        let there = fs::read_to_string(destination.join("file.txt")).unwrap();
+        assert_eq!(there, "three of memory");
         let left = fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name());

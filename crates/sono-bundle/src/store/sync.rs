@@ -19,7 +19,7 @@ pub(super) fn sync_file(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Syncs the names in a directory. Windows has no way to do so and needs none.
-pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+pub fn sync_directory(path: &Path) -> Result<(), StoreError> {
     if cfg!(unix) { sync_file(path) } else { Ok(()) }
 }
 

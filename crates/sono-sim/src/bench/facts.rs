@@ -28,6 +28,15 @@ pub(super) fn facts(directory: &std::path::Path) -> Facts {
     }
 }
 
+/// Processes that wanted to run, on the average of the last minute: other work on the machine shows in it.
+pub(super) fn load_average() -> f64 {
+    let text = fs_err::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ')
+        .next()
+        .and_then(|first| first.parse().ok())
+        .unwrap_or_default()
+}
+
 /// The type of the mount that a directory lies on.
 fn file_system(mounts: &str, directory: &std::path::Path) -> String {
     mounts

@@ -15,6 +15,8 @@ use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 const PIECE: usize = 64 << 10;
 /// How often one upload is tried.
 const MOST_TRIES: usize = 50;
+/// What stalled clients send half of.
+const STALLED_BODY: usize = 1 << 20;
 
 /// What is sent.
 #[derive(Debug, Clone)]
@@ -46,8 +48,10 @@ pub(super) struct Measured {
 /// Runs the load. `new_client` makes a client for one worker: nothing is shared between them.
 pub(super) async fn run(load: &Load, client: &Client) -> anyhow::Result<Measured> {
     let mut stalled = JoinSet::new();
+    let unfinished = Bytes::from(vec![b'x'; STALLED_BODY]);
     for url in &load.stalled {
-        let (client, url, body) = (client.clone(), url.clone(), load.body.clone());
+        let (client, url) = (client.clone(), url.clone());
+        let body = unfinished.clone();
         stalled.spawn(async move {
             let half = body.slice(..body.len() / 2);
             let pieces = pieces(half)

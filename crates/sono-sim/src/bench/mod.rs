@@ -1,40 +1,26 @@
 //! Figures: how much comes in how quickly, what it takes, and what the machine could do.
 
+mod cell;
 mod facts;
 mod load;
 mod plain;
 mod report;
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use sono_types::{UploadLimits, constants, env, routes};
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
 
-use self::load::{Load, Measured};
-use crate::{
-    aggregator::Aggregator,
-    content,
-    random::Random,
-    status,
-    world::{self, Environments, Plan, Plugin, World},
+use self::{
+    cell::{cell, status_cell},
+    load::Measured,
 };
+use crate::{random::Random, world};
 
 const PLUGIN: &str = "p";
-/// How long a run may take to start.
-const START: Duration = Duration::from_mins(1);
-/// How long sealing may take.
-const SEAL: Duration = Duration::from_mins(5);
-/// Packing is not waited for when there is more: it is the compressor's speed then, and well known by then.
-const MOST_TO_SEAL: u64 = 256 << 20;
+/// What the plain loop is called.
+const PLAIN: &str = "plain loop";
 
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
@@ -72,8 +58,14 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "MIB", default_value_t = 4096)]
     cap: u64,
     /// No cell with stalled clients
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stalled")]
     no_stalled: bool,
+    /// How many clients stall half-way through 1 MiB; one for each hundred workers unless told otherwise
+    #[arg(long, value_name = "COUNT")]
+    stalled: Option<usize>,
+    /// Each cell so many times, the servers by turns; figures are medians then
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    turns: u32,
     /// Numbers of nodes for the cells about the status; 0 for none
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [100, 1000, 10_000])]
     nodes: Vec<usize>,
@@ -96,6 +88,10 @@ struct Cell {
     measured: Measured,
     /// `VmHWM` of the server.
     memory_mib: Option<u64>,
+    /// Its resident memory in each quarter of the time, at most: whether it grows.
+    memory_by_quarter_mib: Option<[u64; 4]>,
+    /// Processes that wanted to run, the last minute's average, when the cell was done.
+    load_average: f64,
     /// From the last answer to the status that names the archive.
     sealed_seconds: Option<f64>,
 }
@@ -125,6 +121,17 @@ struct There {
     url: String,
     client: reqwest::Client,
     plugin: String,
+}
+
+impl Ingest {
+    /// The numbers of stalled clients with which a cell is measured.
+    fn stalls(&self, server: &Server, workers: usize, bytes: u64) -> Vec<usize> {
+        match self.stalled {
+            Some(stalled) => vec![0, stalled],
+            None if self.no_stalled || matches!(server, Server::Plain) || workers < 100 || bytes > 1 << 20 => vec![0],
+            None => vec![0, workers / 100],
+        }
+    }
 }
 
 pub(crate) async fn ingest(arguments: Ingest) -> anyhow::Result<()> {
@@ -158,16 +165,14 @@ pub(crate) async fn ingest(arguments: Ingest) -> anyhow::Result<()> {
                 continue;
             }
             let body = Random::new(bytes, 0).fill(usize::try_from(bytes)?).into();
-            for server in &servers {
-                let mut stalls = vec![0];
-                if !arguments.no_stalled && !matches!(server, Server::Plain) && workers >= 100 && bytes <= 1 << 20 {
-                    stalls.push(workers / 100);
-                }
-                for stalled in stalls {
-                    let clients = arguments.clients.unwrap_or(workers);
-                    let cell = cell(server, workers, stalled, &body, clients).await;
-                    let cell = cell.with_context(|| format!("{workers} workers with {bytes} bytes"))?;
-                    report.add(cell, !arguments.json);
+            for _ in 0..arguments.turns {
+                for server in &servers {
+                    for stalled in arguments.stalls(server, workers, bytes) {
+                        let clients = arguments.clients.unwrap_or(workers);
+                        let cell = cell(server, workers, stalled, &body, clients).await;
+                        let cell = cell.with_context(|| format!("{workers} workers with {bytes} bytes"))?;
+                        report.add(cell, !arguments.json);
+                    }
                 }
             }
         }
@@ -198,187 +203,6 @@ fn there(arguments: &Ingest) -> anyhow::Result<Option<There>> {
         client: world::client_with(tls)?,
         plugin: arguments.plugin.clone(),
     }))
-}
-
-fn urls(base: &str, plugin: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
-    let path = |number| format!("{base}/api/v1/results/by-node/{}/{plugin}", content::node(number));
-    numbers.map(path).collect()
-}
-
-async fn cell(
-    server: &Server,
-    workers: usize,
-    stalled: usize,
-    body: &bytes::Bytes,
-    clients: usize,
-) -> anyhow::Result<Cell> {
-    let load = |base: &str, plugin: &str| Load {
-        urls: urls(base, plugin, 0..workers),
-        stalled: urls(base, plugin, workers..workers + stalled),
-        body: body.clone(),
-        clients,
-    };
-    let cell = |server: &str, measured| Cell {
-        server: server.to_owned(),
-        workers,
-        bytes: body.len() as u64,
-        stalled,
-        measured,
-        memory_mib: None,
-        sealed_seconds: None,
-    };
-    match server {
-        Server::There(there) => {
-            let measured = load::run(&load(&there.url, &there.plugin), &there.client).await?;
-            Ok(cell("url", measured))
-        }
-        Server::Plain => {
-            let folder = tempfile::tempdir()?;
-            let (config, client) = plain_identities()?;
-            let base = plain::serve(config, folder.path().to_path_buf())?;
-            Ok(cell("plain loop", load::run(&load(&base, PLUGIN), &client).await?))
-        }
-        Server::Program(name, path) => {
-            let mut running = Running::start(path, workers + stalled).await?;
-            let mut measured = load::run(&load(&running.base, PLUGIN), &running.client).await?;
-            let last = Instant::now();
-            // They come after all, or the run would wait for them.
-            let rest = Load {
-                urls: urls(&running.base, PLUGIN, workers..workers + stalled),
-                stalled: Vec::new(),
-                body: bytes::Bytes::from_static(b"x"),
-                clients: 1,
-            };
-            let mut sealed = None;
-            if (workers * body.len()) as u64 <= MOST_TO_SEAL && stalled == 0 {
-                timeout(SEAL, running.sealed()).await.context("sealing")??;
-                sealed = Some(last.elapsed().as_secs_f64());
-            } else if stalled > 0 {
-                measured.failed_tries += load::run(&rest, &running.client).await?.failed_tries;
-            }
-            running.process.look();
-            let memory = running.process.memory >> 20;
-            running.process.kill().await?;
-            Ok(Cell {
-                memory_mib: Some(memory),
-                sealed_seconds: sealed,
-                ..cell(name, measured)
-            })
-        }
-    }
-}
-
-async fn status_cell(name: &str, path: &Path, nodes: usize) -> anyhow::Result<StatusCell> {
-    let mut running = Running::start(path, nodes).await?;
-    let load = Load {
-        urls: urls(&running.base, PLUGIN, 0..nodes - 1),
-        stalled: Vec::new(),
-        body: bytes::Bytes::from_static(b"passed"),
-        clients: 32,
-    };
-    let measured = load::run(&load, &running.client).await?;
-    anyhow::ensure!(measured.lost == 0, "{} results were not taken", measured.lost);
-    let full = running.full_status().await;
-    let last = Load {
-        urls: urls(&running.base, PLUGIN, nodes - 1..nodes),
-        ..load
-    };
-    load::run(&last, &running.client).await?;
-    let began = Instant::now();
-    let sealed = timeout(SEAL, running.sealed()).await.is_ok_and(|sealed| sealed.is_ok());
-    let sealed = sealed.then(|| began.elapsed().as_secs_f64());
-    running.process.look();
-    let memory = running.process.memory >> 20;
-    running.process.kill().await?;
-    let sizes: Vec<usize> = status::written(&running.world)?
-        .into_iter()
-        .map(|(_, size)| size)
-        .collect();
-    Ok(StatusCell {
-        server: name.to_owned(),
-        nodes,
-        writes: sizes.len(),
-        largest_write: sizes.iter().copied().max().unwrap_or_default(),
-        all_writes: sizes.iter().sum(),
-        full_status_ms: full.map(|(milliseconds, _)| milliseconds),
-        full_status_bytes: full.map(|(_, bytes)| bytes),
-        memory_mib: Some(memory),
-        sealed_seconds: sealed,
-    })
-}
-
-/// A program with a run that waits for results.
-struct Running {
-    process: Aggregator,
-    world: World,
-    base: String,
-    client: reqwest::Client,
-}
-
-impl Running {
-    async fn start(program: &Path, nodes: usize) -> anyhow::Result<Self> {
-        let world = World::new(Plan {
-            nodes: (0..nodes).map(content::node).collect(),
-            plugins: vec![Plugin {
-                name: PLUGIN,
-                driver: "DaemonSet",
-                order: 0,
-            }],
-            limits: UploadLimits::default(),
-            pods: false,
-        })?;
-        let mut process = Aggregator::start(program, &world, 0)?;
-        let environments = watch::Sender::new(Environments::new());
-        tokio::select! {
-            controlled = timeout(START, world.control(&environments)) => controlled.context("starting the run")??,
-            ended = process.ended() => {
-                let log = fs_err::read_to_string(&process.log)?;
-                bail!("it ended: {}: {log}", ended?);
-            }
-        }
-        let environment = environments.borrow()[PLUGIN].clone();
-        let config = world::worker_config(&environment, Some("n00000"))?;
-        Ok(Self {
-            base: environment[env::AGGREGATOR_URL].clone(),
-            client: world::client(&config)?,
-            process,
-            world,
-        })
-    }
-
-    async fn sealed(&self) -> anyhow::Result<()> {
-        while status::last(&self.world)?.is_none_or(|status| status.archive().is_none()) {
-            sleep(Duration::from_millis(10)).await;
-        }
-        Ok(())
-    }
-
-    /// Milliseconds and bytes of the whole status over the loopback listener, where this process has it.
-    async fn full_status(&self) -> Option<(f64, usize)> {
-        // There is one such port on a machine, and it may be another's.
-        let log = fs_err::read_to_string(&self.process.log).ok()?;
-        if log.contains("not serving status") {
-            return None;
-        }
-        let url = format!("http://127.0.0.1:{}{}", constants::LOCAL_PORT, routes::LOCAL_STATUS);
-        let client = reqwest::Client::builder().no_proxy().build().ok()?;
-        let began = Instant::now();
-        let answer = client.get(url).send().await.ok()?.bytes().await.ok()?;
-        Some((began.elapsed().as_secs_f64() * 1000.0, answer.len()))
-    }
-}
-
-fn plain_identities() -> anyhow::Result<(rustls::ServerConfig, reqwest::Client)> {
-    // No certificate of ours is looked at for its dates here.
-    let now = "2026-01-01T00:00:00Z".parse()?;
-    let authority = sono_tls::Authority::new(now)?;
-    let server = authority.server(now, &["127.0.0.1".to_owned()])?;
-    let client = authority.client(now, &sono_types::PluginName::parse(PLUGIN)?)?;
-    let tls = sono_tls::client_config(authority.certificate_pem(), &client.certificate_pem, &client.key_pem)?;
-    Ok((
-        sono_tls::server_config(&server, authority.certificate_pem())?,
-        world::client_with(tls)?,
-    ))
 }
 
 /// Thousands of connections at both ends.
