@@ -1,14 +1,18 @@
 //! The time as an argument.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
 /// Tells the time. Tests give their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The machine's clock.
+/// The machine's clock, read once; from then on as much later as has passed. Whoever sets the machine's clock while the
+/// process runs does not shorten or lengthen what a plugin may take.
 pub fn system_clock() -> Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock comes in")]
-    Arc::new(Timestamp::now)
+    let start = Timestamp::now();
+    let began = Instant::now();
+    // The last representable time is thousands of years away.
+    Arc::new(move || start.checked_add(began.elapsed()).unwrap_or(Timestamp::MAX))
 }

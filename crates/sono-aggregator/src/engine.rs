@@ -25,7 +25,7 @@ use sono_types::{
     status::plugin_status,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::{JoinHandle, JoinSet},
 };
 
@@ -41,7 +41,7 @@ use crate::{
     local::View,
     progress_file::ProgressFile,
     publish,
-    run::{Effect, Event, Failure, Record, Run, SmallBody},
+    run::{Claim, Effect, Event, Failure, Record, Refusal, Run, SmallBody},
     run_log::RunLog,
     snapshots::{Board, Snapshots, tell},
     story::Story,
@@ -273,10 +273,11 @@ async fn collect(
         limits: Arc::clone(&limits),
         clock: Arc::clone(&clock),
     };
-    // Not `start`: a certificate of an aggregator that was taken up begins with this process.
+    // The earlier of the two: workers have clocks of their own, and one of these starts may have been told a wrong time.
+    let since = start.min(clock());
     let (server, handle) = {
         let listener = LimitedListener::new(listener, connections, &limits).map_err(RunError::Serve)?;
-        serve(listener, &authority, clock(), &addresses.names, &limits, interface)?
+        serve(listener, &authority, since, &addresses.names, &limits, interface)?
     };
     let mut server = Server { task: server, handle };
 
@@ -439,14 +440,14 @@ struct Reply {
 }
 
 /// Journals what has to survive. A result that is acknowledged is in place and synced but for its name, or kept in its record;
-/// should that not work, whoever sent it learns so.
+/// should that not work, whoever sent it learns so. An answer without a record of its own waits for those before it: it may
+/// tell of them.
 fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
     match reply {
         Some(Reply {
             give,
             names: Some(names),
         }) => journal.append_after_names(names, records, give),
-        Some(Reply { give, names: None }) if records.is_empty() => give(Ok(())),
         Some(Reply { give, names: None }) => journal.append(records, Some(give)),
         None if records.is_empty() => {}
         None => journal.append(records, Some(Box::new(|_| {}))),
@@ -475,12 +476,12 @@ const WINDOW: u32 = 64 << 10;
 fn serve(
     listener: LimitedListener,
     authority: &Authority,
-    now: Timestamp,
+    since: Timestamp,
     names: &[String],
     limits: &UploadLimits,
     interface: Interface,
 ) -> Result<(JoinHandle<std::io::Result<()>>, Handle<WorkerAddress>), RunError> {
-    let identity = authority.server(now, names).map_err(RunError::Certificates)?;
+    let identity = authority.server(since, names).map_err(RunError::Certificates)?;
     let config = sono_tls::server_config(&identity, authority.certificate_pem()).map_err(RunError::Certificates)?;
     let acceptor =
         RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config))).handshake_timeout(limits.handshake_timeout);
@@ -506,15 +507,20 @@ fn serve(
 fn answer(run: &mut Run, journal: &Journal, at: Timestamp, message: Message) -> (Vec<Effect>, Option<Reply>) {
     match message {
         // An asker that has gone needs no answer.
-        Message::Begin { key, reply } => {
-            reply.send(run.begin(&key)).ok();
-            (Vec::new(), None)
-        }
-        Message::Claim { ticket, reply } => {
-            let claim = run.claim(&ticket);
-            reply.send((ticket, claim)).ok();
-            (Vec::new(), None)
-        }
+        Message::Begin { key, reply } => match run.begin(&key) {
+            Err(known @ Refusal::AlreadyReceived(_)) => (Vec::new(), Some(once_on_disk(reply, Err(known)))),
+            begun => {
+                reply.send(begun).ok();
+                (Vec::new(), None)
+            }
+        },
+        Message::Claim { ticket, reply } => match run.claim(&ticket) {
+            claim @ Claim::AlreadyReceived => (Vec::new(), Some(once_on_disk(reply, (ticket, claim)))),
+            claim => {
+                reply.send((ticket, claim)).ok();
+                (Vec::new(), None)
+            }
+        },
         Message::Finish {
             ticket,
             outcome,
@@ -548,6 +554,20 @@ fn answer(run: &mut Run, journal: &Journal, at: Timestamp, message: Message) -> 
             (Vec::new(), None)
         }
         Message::Event(event) => (run.handle(at, event), None),
+    }
+}
+
+/// Whoever is told that its result is known already does not send it again: it must be on disk by then, just as for a 200.
+/// Where the journal cannot say so the asker is left without an answer, which it takes for a process that ends, and tries
+/// again.
+fn once_on_disk<T: Send + 'static>(reply: oneshot::Sender<T>, answer: T) -> Reply {
+    Reply {
+        give: Box::new(move |recorded| {
+            if recorded.is_ok() {
+                reply.send(answer).ok();
+            }
+        }),
+        names: None,
     }
 }
 
@@ -724,3 +744,6 @@ impl Drop for Tasks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
