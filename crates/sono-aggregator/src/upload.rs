@@ -124,6 +124,8 @@ enum Receive {
     Storage(String),
     /// There is no room for it.
     Full(String),
+    /// This process ends; the next one takes it.
+    Ended,
 }
 
 impl Receive {
@@ -136,6 +138,7 @@ impl Receive {
             Self::GaveWay(reason) => (Outcome::Aborted, UploadError::GaveWay { key, reason }),
             Self::Storage(reason) => (Outcome::Unstored(reason.clone()), UploadError::Storage { key, reason }),
             Self::Full(reason) => (Outcome::Unstored(reason.clone()), UploadError::Full { key, reason }),
+            Self::Ended => (Outcome::Aborted, UploadError::Closed),
         }
     }
 }
@@ -401,9 +404,14 @@ impl Uploads {
 
 /// Work on the disk, where it holds nobody up.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Receive> + Send + 'static) -> Result<T, Receive> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(Receive::Storage(format!("storing the result: {error}"))))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        // What is on its way to the disk is cancelled when this process ends.
+        Err(if error.is_cancelled() {
+            Receive::Ended
+        } else {
+            Receive::Storage(format!("storing the result: {error}"))
+        })
+    })
 }
 
 fn unstored(error: &StoreError) -> Receive {

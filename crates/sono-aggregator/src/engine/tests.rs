@@ -36,7 +36,7 @@ fn just_stored(journal: &Journal) -> Run {
     let message = Message::Finish {
         ticket,
         outcome: Outcome::Stored,
-        body: None,
+        kept: crate::desk::Kept::Already,
         reply,
     };
     let (effects, later) = answer(&mut run, journal, Timestamp::UNIX_EPOCH, message);
