@@ -62,7 +62,7 @@ pub fn command(arguments: Vec<OsString>) -> ExitCode {
     ExitCode::from(exit::SUCCESS)
 }
 
-fn failed(error: &dyn Error) -> ExitCode {
+pub(crate) fn failed(error: &dyn Error) -> ExitCode {
     // Nowhere to say that this could not be said.
     writeln!(stderr().lock(), "error: {}", chain(error)).ok();
     ExitCode::from(exit::FAILURE)

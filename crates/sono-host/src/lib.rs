@@ -1,6 +1,7 @@
-//! The built-in `host-check` plugin: kernel, memory, disks, time, limits and DNS of one machine.
+//! The built-in plugins that look at one machine: `host-check` (kernel, memory, disks, time, limits and DNS) and
+//! `systemd-logs` (the journal, or the files of `/var/log`).
 //!
-//! It reads files and asks file systems for their space; it starts no program and sends nothing over a network. What
+//! The former reads files and asks file systems for their space; it starts no program and sends nothing over a network. What
 //! is read (`gather`) and what is made of it (`judge`) are apart: the latter is pure.
 
 mod below;
@@ -8,6 +9,7 @@ mod command;
 mod facts;
 mod gather;
 mod judge;
+mod logs;
 mod run;
 mod space;
 mod stay;
@@ -16,4 +18,5 @@ pub use command::command;
 pub use facts::{Facts, Space, Volume};
 pub use gather::gather;
 pub use judge::judge;
+pub use logs::systemd_logs;
 pub use run::{HostError, Options, RESULT_FILE, run};

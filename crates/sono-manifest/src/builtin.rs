@@ -17,7 +17,7 @@ pub struct Images {
     pub host_check: String,
     /// Kubernetes' conformance tests; `$SONOBUOY_K8S_VERSION` in it becomes the cluster's version.
     pub conformance: String,
-    /// Sonobuoy's log collector.
+    /// Ours; Sonobuoy's collector of logs takes the same command and variables.
     pub systemd_logs: String,
     /// Pull policy of all of them; empty leaves it to Kubernetes.
     pub pull_policy: String,
@@ -32,7 +32,7 @@ impl Default for Images {
         Self {
             host_check: constants::AGGREGATOR_IMAGE.to_owned(),
             conformance: format!("registry.k8s.io/conformance:${}", env::SONOBUOY_K8S_VERSION),
-            systemd_logs: "sonobuoy/systemd-logs:v0.4".to_owned(),
+            systemd_logs: constants::SYSTEMD_LOGS_IMAGE.to_owned(),
             pull_policy: "IfNotPresent".to_owned(),
             service_account: constants::SERVICE_ACCOUNT.to_owned(),
             progress_port: constants::PROGRESS_PORT.to_owned(),

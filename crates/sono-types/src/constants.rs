@@ -99,6 +99,11 @@ pub const WORKER_IMAGE: &str = match option_env!("SONO_BUILD_WORKER_IMAGE") {
     Some(released) => released,
     None => "sono.local/sono-worker:dev",
 };
+/// Image of the built-in plugin systemd-logs: of the same release, or as `cargo xtask images` builds it.
+pub const SYSTEMD_LOGS_IMAGE: &str = match option_env!("SONO_BUILD_SYSTEMD_LOGS_IMAGE") {
+    Some(released) => released,
+    None => "sono.local/sono-systemd-logs:dev",
+};
 
 /// Annotation by which the cluster autoscaler leaves a pod's node alone while the pod is there
 /// (Kubernetes autoscaler FAQ, "What types of pods can prevent CA from removing a node?").

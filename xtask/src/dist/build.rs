@@ -110,6 +110,7 @@ fn images(prefix: Option<&str>, version: &str) -> Vec<(&'static str, String)> {
     vec![
         ("SONO_BUILD_AGGREGATOR_IMAGE", image("sono")),
         ("SONO_BUILD_WORKER_IMAGE", image("sono-worker")),
+        ("SONO_BUILD_SYSTEMD_LOGS_IMAGE", image("sono-systemd-logs")),
     ]
 }
 
@@ -169,6 +170,10 @@ mod tests {
                 (
                     "SONO_BUILD_WORKER_IMAGE",
                     "registry.example/team/sono-worker:v1.2.3".to_owned()
+                ),
+                (
+                    "SONO_BUILD_SYSTEMD_LOGS_IMAGE",
+                    "registry.example/team/sono-systemd-logs:v1.2.3".to_owned()
                 )
             ]
         );

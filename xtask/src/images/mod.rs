@@ -54,7 +54,11 @@ enum Name {
     Aggregator,
     /// The command line
     Cli,
+    SystemdLogs,
 }
+
+/// The images that users get.
+const PRODUCT: [Name; 3] = [Name::Worker, Name::Aggregator, Name::SystemdLogs];
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let out = arguments
@@ -89,13 +93,16 @@ fn build(arguments: &Arguments, out: &Path) -> anyhow::Result<Vec<Archive>> {
     if wanted(Name::StandIns) {
         images.extend(stand_ins::images()?);
     }
-    if wanted(Name::Worker) || wanted(Name::Aggregator) {
+    if PRODUCT.into_iter().any(wanted) {
         let binaries = product::build(&arguments.profile)?;
         if wanted(Name::Worker) {
             images.push(product::worker_image(&binaries));
         }
         if wanted(Name::Aggregator) {
             images.push(product::aggregator_image(&binaries));
+        }
+        if wanted(Name::SystemdLogs) {
+            images.push(product::systemd_logs_image(&binaries));
         }
     }
     if wanted(Name::Cli) {

@@ -14,6 +14,7 @@ use crate::{command, repository, step::long_step};
 pub(crate) struct Binaries {
     worker: PathBuf,
     aggregator: PathBuf,
+    systemd_logs: PathBuf,
 }
 
 /// The command line, on its own: the images of a run need none, and not every build has to wait for it.
@@ -24,17 +25,18 @@ pub(crate) fn build_command_line(profile: &str) -> anyhow::Result<PathBuf> {
 
 /// Static glibc: the images hold no library, and nsswitch.conf names only what glibc has inside.
 pub(crate) fn build(profile: &str) -> anyhow::Result<Binaries> {
-    // A worker stands beside every plugin on every node: what users get of it is built for size. The aggregator is built for speed.
+    // What stands on every node is built for size. The aggregator is built for speed.
     let small = if profile == "release" { "release-small" } else { profile };
     if small == profile {
-        compile(profile, &["sono-worker", "sono-aggregator"])?;
+        compile(profile, &["sono-worker", "sono-host", "sono-aggregator"])?;
     } else {
-        compile(small, &["sono-worker"])?;
+        compile(small, &["sono-worker", "sono-host"])?;
         compile(profile, &["sono-aggregator"])?;
     }
     Ok(Binaries {
         worker: binary(small, "sono-worker")?,
         aggregator: binary(profile, "sono-aggregator")?,
+        systemd_logs: binary(small, "sono-systemd-logs")?,
     })
 }
 
@@ -117,5 +119,22 @@ pub(crate) fn command_line_image(program: PathBuf) -> Image {
         reference: reference::COMMAND_LINE.to_owned(),
         root,
         settings,
+    }
+}
+
+/// It changes to the machine's root, which is for root alone. Definitions start it by a shell, and the program answers to that name.
+pub(crate) fn systemd_logs_image(binaries: &Binaries) -> Image {
+    let root = Root::default()
+        .with_basics()
+        .with("/sono-systemd-logs", Entry::Program(binaries.systemd_logs.clone()))
+        .with("/get_systemd_logs.sh", Entry::Link("sono-systemd-logs".to_owned()))
+        .with("/bin/sh", Entry::Link("../sono-systemd-logs".to_owned()));
+    Image {
+        reference: reference::SYSTEMD_LOGS.to_owned(),
+        root,
+        settings: Settings {
+            user: 0,
+            ..Settings::running(&["/sono-systemd-logs", "--stay"])
+        },
     }
 }

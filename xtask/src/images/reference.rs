@@ -1,4 +1,4 @@
-//! The references under which our images are known. `sono`'s own defaults for a development build are the first two.
+//! The references under which our images are known. `sono`'s own defaults for a development build are the first three.
 //!
 //! The registry name does not exist, and the tag is not `latest`: the pull policy stays `IfNotPresent`, and nothing is ever pulled.
 
@@ -8,6 +8,8 @@ pub(crate) const WORKER: &str = "sono.local/sono-worker:dev";
 pub(crate) const AGGREGATOR: &str = "sono.local/sono:dev";
 /// The command line, for runs that are started inside a cluster.
 pub(crate) const COMMAND_LINE: &str = "sono.local/sono-cli:dev";
+/// The built-in plugin systemd-logs.
+pub(crate) const SYSTEMD_LOGS: &str = "sono.local/sono-systemd-logs:dev";
 /// A shell and the usual small tools, for the plugins of the tests.
 pub(crate) const TEST_PLUGIN: &str = "sono.local/testplugin:dev";
 /// Holds a pod's namespaces open in the test cluster.

@@ -105,6 +105,18 @@ const RESTRICTED: Deviation = ("the aggregator needs no privilege", |objects| {
     removes(objects, "Pod", "/spec/containers/0", "securityContext", &context)
 });
 
+/// Where systemd-logs is among the plugins.
+const OWN_LOGS_IMAGE: Deviation = ("the image of systemd-logs is ours", |objects| {
+    plugins(objects).any(|plugin| {
+        let image = &mut plugin["spec"]["image"];
+        let ours = *image == json!("sono.local/sono-systemd-logs:dev");
+        if ours {
+            *image = json!("sonobuoy/systemd-logs:v0.4");
+        }
+        ours
+    })
+});
+
 fn object<'a>(objects: &'a mut [Value], kind: &str) -> &'a mut Value {
     objects.iter_mut().find(|object| object["kind"] == kind).unwrap()
 }
@@ -237,30 +249,31 @@ fn built_in_plugins() {
         both(),
         "ignore",
         true,
-        &[TOLERATES_CONTROL_PLANE],
+        &[TOLERATES_CONTROL_PLANE, OWN_LOGS_IMAGE],
     );
     check(
         "gen-aggregator-permissions-clusterRead.golden",
         both(),
         "ignore",
         true,
-        &[TOLERATES_CONTROL_PLANE, RESTRICTED],
+        &[TOLERATES_CONTROL_PLANE, RESTRICTED, OWN_LOGS_IMAGE],
     );
     let version = "v99+static.testing";
     let default = [TOLERATES_CONTROL_PLANE, RESTRICTED, BARE_AGGREGATOR];
+    let with_logs = [&default[..], &[OWN_LOGS_IMAGE]].concat();
     check(
         "default.golden",
         bare(&["e2e", "systemd-logs"]),
         version,
         false,
-        &default,
+        &with_logs,
     );
     check(
         "systemd-logs-default.golden",
         bare(&["e2e", "systemd-logs"]),
         version,
         false,
-        &default,
+        &with_logs,
     );
     check("manual-e2e.golden", bare(&["e2e"]), version, false, &default);
     check("imagePullSecrets.golden", bare(&["e2e"]), version, false, &default);
@@ -269,7 +282,7 @@ fn built_in_plugins() {
         bare(&["e2e", "systemd-logs"]),
         version,
         false,
-        &default,
+        &with_logs,
     );
 }
 
