@@ -36,7 +36,7 @@ fn the_suites_images_are_listed_without_a_cluster() {
         sono(directory.path(), &alone),
         Said {
             code: 0,
-            stdout: "sono.local/sono-worker:dev\nsono.local/sono:dev\nsono.local/sono-systemd-logs:dev\n".to_owned(),
+            stdout: "sono.local/sono-systemd-logs:dev\nsono.local/sono-worker:dev\nsono.local/sono:dev\n".to_owned(),
             stderr: String::new(),
         }
     );

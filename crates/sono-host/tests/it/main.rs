@@ -1,5 +1,10 @@
 //! The program of the image of systemd-logs, as a process, on roots that the tests make.
 #![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail the test, and say what they cannot do here"
+)]
 
 use std::{
     os::unix::fs::symlink,
