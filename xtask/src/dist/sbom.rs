@@ -1,4 +1,4 @@
-//! The software bill of materials, as CycloneDX 1.6 JSON (https://cyclonedx.org/docs/1.6/json/).
+//! The software bill of materials, as CycloneDX 1.6 JSON (<https://cyclonedx.org/docs/1.6/json/>).
 //!
 //! Of our own and not by cargo-cyclonedx: that writes a file beside every member's Cargo.toml, so the tree would no longer be
 //! what its commit is, and it would be compiled for minutes to say what `cargo metadata` and the lock file have said already.
@@ -93,7 +93,7 @@ fn component(part: &Part) -> Map<String, Value> {
     component
 }
 
-/// https://github.com/package-url/purl-spec: a `+` would be read as a blank.
+/// <https://github.com/package-url/purl-spec>: a `+` would be read as a blank.
 fn package_url(package: &Package) -> String {
     let version = package.version.to_string().replace('+', "%2B");
     format!("pkg:cargo/{}@{version}", package.name)
