@@ -37,6 +37,8 @@ pub enum Report {
     Lost(Failure),
     /// It runs where it was not expected: this result will come too.
     Joined(ResultKey),
+    /// What these results wait for, shortly before the plugin's time is up: that will be why they did not come.
+    LastSeen(Vec<(ResultKey, String)>),
     /// It runs nowhere else. Said once, where [`Launch::learns`].
     Counted,
 }

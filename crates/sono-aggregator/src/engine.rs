@@ -682,6 +682,7 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, desk: &Desk) {
                     tracing::info!(plugin_name = %plugin, node = %key.target, "the cluster runs the plugin on one node more: its result is waited for");
                     Event::Joined { key }
                 }
+                Report::LastSeen(seen) => Event::LastSeen(seen),
                 Report::Counted => {
                     tracing::info!(plugin_name = %plugin, "the plugin runs on every node it is for");
                     let plugin = plugin.clone();

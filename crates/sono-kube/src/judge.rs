@@ -405,7 +405,7 @@ pub(crate) fn image_of<'a>(pod: &'a Pod, container: &'a ContainerStatus) -> &'a 
 }
 
 /// `pod p on node n`.
-fn place(pod: &Pod) -> String {
+pub(crate) fn place(pod: &Pod) -> String {
     let name = pod.metadata.name.as_deref().unwrap_or("without a name");
     match pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
         Some(node) => format!("pod {name} on node {node}"),

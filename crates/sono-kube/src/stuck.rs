@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 
 use crate::{
     elapsed,
     image::pull_reason,
-    judge::{condition, containers, ending, image_of, latest_change, phase, sentence, times},
+    judge::{condition, containers, ending, image_of, latest_change, phase, place, sentence, times, unmounted},
 };
 
 /// Making containers takes a while; before that there is nothing to explain.
@@ -92,6 +93,21 @@ pub fn explain(pod: &Pod, now: Timestamp) -> Option<String> {
     })
 }
 
+/// What became of a pod whose time was up before its result came, with the namespace's `events` about volumes (as the API
+/// server has them).
+pub fn last_seen(pod: &Pod, events: &[Value], now: Timestamp) -> String {
+    if let Some(message) = unmounted(pod, events, now) {
+        return message;
+    }
+    let place = place(pod);
+    match (explain(pod, now), phase(pod)) {
+        (Some(explanation), _) => format!("{place}: {explanation}"),
+        (None, "Running") => format!("{place} was still running"),
+        (None, "Succeeded") => format!("{place} had ended without an error"),
+        (None, _) => format!("{place} had not started"),
+    }
+}
+
 /// `, 1m10s`.
 fn after(time: Timestamp, now: Timestamp) -> String {
     let span = now.duration_since(time);
@@ -162,6 +178,45 @@ mod tests {
             .as_deref(),
             Some("no node can take it: 0/1 nodes are available: 1 node(s) had untolerated taint (Unschedulable, 10s)")
         );
+    }
+
+    #[test]
+    fn what_was_last_seen_of_a_pod_is_one_sentence() {
+        let seen = |status: Value| {
+            let pod = json!({"metadata": {"name": "p", "uid": "u"},
+                "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});
+            let events = [json!({"involvedObject": {"uid": "u"}, "reason": "FailedMount",
+                "message": "configmap \"c\" not found", "lastTimestamp": "2026-11-22T10:01:00Z"})];
+            let now = "2026-11-22T10:01:10Z".parse().unwrap();
+            last_seen(&serde_json::from_value(pod).unwrap(), &events[..], now)
+        };
+        let mounting = json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-22T10:00:10Z"}]});
+        assert_eq!(
+            seen(mounting),
+            "pod p on node n has no containers after 1m, because a volume cannot be mounted: configmap \"c\" not found \
+             (FailedMount); correct the plugin's volumes, or make what they name"
+        );
+    }
+
+    #[test]
+    fn without_events_its_own_status_tells() {
+        let seen = |status: Value| {
+            let pod = json!({"metadata": {"name": "p"},
+                "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});
+            let now = "2026-11-22T10:01:10Z".parse().unwrap();
+            last_seen(&serde_json::from_value(pod).unwrap(), &[], now)
+        };
+        assert_eq!(seen(json!({"phase": "Running"})), "pod p on node n was still running");
+        assert_eq!(
+            seen(
+                json!({"phase": "Pending", "startTime": "2026-11-22T10:00:00Z", "containerStatuses": [
+                {"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                 "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]})
+            ),
+            "pod p on node n: image example.org/c:1: not found (ErrImagePull, 1m10s)"
+        );
+        assert_eq!(seen(json!({"phase": "Pending"})), "pod p on node n had not started");
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub const GLOBAL: &str = "global";
 pub const GZIP_MIME: &str = "application/gzip";
 /// Why a plugin without a result failed when its time was up.
 pub const TIMEOUT_MESSAGE: &str = "Plugin timeout while waiting for results so there are no results. Check pod logs or other cluster details for more information as to why this occurred.";
+/// Between [`TIMEOUT_MESSAGE`] and what the result waited for.
+pub const LAST_SEEN: &str = " At the end: ";
 /// What the aggregator logs when it has finished and only serves the archive.
 pub const NO_EXIT_MESSAGE: &str = "no-exit was specified, sonobuoy is now blocking";
 /// Name of the tree's root and of the summary in `results --plugin`.

@@ -186,6 +186,7 @@ fn slim(row: &PluginStatus) -> PluginStatus {
         progress.failures.iter_mut().skip(NAMES).for_each(String::clear);
         progress.errors.truncate(NAMES);
     }
+    row.error = row.reason().into_owned();
     if row.error.len() > REASON {
         row.error.truncate(row.error.floor_char_boundary(REASON));
         row.error.push('…');

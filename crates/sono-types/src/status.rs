@@ -1,12 +1,12 @@
 //! The status of a run: JSON in the annotation [`crate::constants::STATUS_ANNOTATION`] of the aggregator's pod
 //! (core spec §2.10).
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::progress::ProgressUpdate;
+use crate::{constants, progress::ProgressUpdate};
 
 /// Go's zero time, `0001-01-01T00:00:00Z`: what `tar-info.created` holds until there is an archive.
 pub fn zero_time() -> Timestamp {
@@ -91,6 +91,19 @@ pub struct PluginStatus {
     /// left out.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
+}
+
+impl PluginStatus {
+    /// [`PluginStatus::error`] for people: a time limit in two words, with what the result waited for.
+    pub fn reason(&self) -> Cow<'_, str> {
+        match self.error.strip_prefix(constants::TIMEOUT_MESSAGE) {
+            None => Cow::Borrowed(&self.error),
+            Some(rest) => match rest.strip_prefix(constants::LAST_SEEN) {
+                Some(seen) => Cow::Owned(format!("its time was up: {}", seen.trim_end_matches('.'))),
+                None => Cow::Borrowed("its time was up"),
+            },
+        }
+    }
 }
 
 /// Words of [`PluginStatus::status`].
@@ -179,6 +192,25 @@ mod tests {
         assert_eq!(folded_node(9900), "(9900 nodes)");
         assert_eq!(folded_count("(9900 nodes)"), Some(9900));
         assert_eq!(folded_count("n1"), None);
+    }
+
+    #[test]
+    fn a_time_limit_is_told_in_few_words() {
+        let reason = |error: String| {
+            PluginStatus {
+                error,
+                ..PluginStatus::default()
+            }
+            .reason()
+            .into_owned()
+        };
+        let (limit, seen) = (constants::TIMEOUT_MESSAGE, constants::LAST_SEEN);
+        assert_eq!(
+            reason(format!("{limit}{seen}pod p on node n was still running.")),
+            "its time was up: pod p on node n was still running"
+        );
+        assert_eq!(reason(limit.to_owned()), "its time was up");
+        assert_eq!(reason("pod p was deleted".to_owned()), "pod p was deleted");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{
     events::Events,
     objects::PluginObjects,
-    watching::{Finding, Pods},
+    watching::{Finding, Pods, last_look},
 };
 use crate::{
     driver::{Driver, Launch, Report},
@@ -48,9 +48,24 @@ impl Driver for DaemonSet {
             let mut look_again = None;
             let (mut of_pods, mut of_set) = (Events::default(), Events::default());
             let mut places = Places::new(launch, reports);
+            let mut last_look = last_look(launch.deadline, (shared.clock)());
             loop {
                 tokio::select! {
                     () = until(look_again, &shared.clock) => {}
+                    () = until(last_look, &shared.clock) => {
+                        last_look = None;
+                        let now = (shared.clock)();
+                        let events = of_pods.of_volumes(shared, &pods, now).await;
+                        let mut seen = places.last_seen(pods.last_seen(&events, now));
+                        let missing = places.missing(&pods);
+                        let reason = match &set {
+                            Some(set) if !missing.is_empty() => of_set.of_creation(shared, set, now).await,
+                            _ => None,
+                        };
+                        seen.extend(places.without_pods(missing, reason.as_deref()));
+                        places.say(Report::LastSeen(seen)).await;
+                        continue;
+                    }
                     event = pod_events.next() => match event {
                         Some(Ok(WatchEvent::Restarted(found))) => pods.restart(found),
                         Some(Ok(WatchEvent::Applied(pod))) => pods.apply(pod),
@@ -215,6 +230,24 @@ impl Places {
             .filter(|node| !nodes.contains(*node) && !self.reported.contains(*node))
             .cloned()
             .collect()
+    }
+
+    /// What is known of expected results by node.
+    fn last_seen(&self, seen: BTreeMap<Option<String>, String>) -> Vec<(ResultKey, String)> {
+        let keyed = |(node, seen): (Option<String>, String)| Some((self.expected.get(&node?)?.clone(), seen));
+        seen.into_iter().filter_map(keyed).collect()
+    }
+
+    /// What there is to say of nodes without a pod.
+    fn without_pods(&self, missing: Vec<String>, reason: Option<&str>) -> Vec<(ResultKey, String)> {
+        let said = |node: String| {
+            let seen = match reason {
+                Some(reason) => format!("node {node} had no pod of it, because none can be created: {reason}"),
+                None => format!("node {node} had no pod of it"),
+            };
+            Some((self.expected.get(&node)?.clone(), seen))
+        };
+        missing.into_iter().filter_map(said).collect()
     }
 
     fn had_a_pod(&self, node: &str) -> bool {

@@ -1,6 +1,8 @@
 //! Volumes that cannot be mounted, and pods that cannot be created: objects do not show it, only their events do
 //! (weakness W-8).
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sono_kube::{
@@ -73,6 +75,29 @@ impl Events {
         let (events, again) = self.ask(shared, &[judge::CREATE_EVENT], now).await;
         let reason = judge::uncreated(set, &events, now);
         (reason, again)
+    }
+
+    /// What the namespace's events say of volumes, asked for at once if some pod has no containers.
+    pub(super) async fn of_volumes(&mut self, shared: &Shared, pods: &Pods, now: Timestamp) -> Vec<Value> {
+        let at_once = Policy {
+            mount: Duration::ZERO,
+            ..Policy::job()
+        };
+        if self.refused || pods.without_containers(now, &at_once).0.is_empty() {
+            return Vec::new();
+        }
+        self.asked = None;
+        self.ask(shared, &judge::MOUNT_EVENTS, now).await.0
+    }
+
+    /// Why the controller of `set` cannot create pods, asked for at once.
+    pub(super) async fn of_creation(&mut self, shared: &Shared, set: &Value, now: Timestamp) -> Option<String> {
+        if self.refused {
+            return None;
+        }
+        self.asked = None;
+        let (events, _) = self.ask(shared, &[judge::CREATE_EVENT], now).await;
+        judge::uncreated(set, &events, now)
     }
 
     /// Events with these reasons, and when they may be asked for again; none before that.

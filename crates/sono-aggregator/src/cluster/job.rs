@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{
     events::Events,
     objects::PluginObjects,
-    watching::{Pods, failure, node_of},
+    watching::{Pods, failure, last_look, node_of},
 };
 use crate::{
     driver::{Driver, Launch, Report},
@@ -33,7 +33,7 @@ impl Driver for Job {
         Box::pin(self.0.create(launch, "Job", sono_manifest::pod))
     }
 
-    fn monitor<'a>(&'a self, _: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()> {
+    fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let shared = &self.0.shared;
             let key = ResultKey::new(self.0.definition.name.clone(), Target::Global);
@@ -42,9 +42,19 @@ impl Driver for Job {
             let mut pods = Pods::default();
             let mut look_again = None;
             let mut events_of_pods = Events::default();
+            let mut last_look = last_look(launch.deadline, (shared.clock)());
             loop {
                 let deleted = tokio::select! {
                     () = until(look_again, &shared.clock) => None,
+                    () = until(last_look, &shared.clock) => {
+                        last_look = None;
+                        let now = (shared.clock)();
+                        let events = events_of_pods.of_volumes(shared, &pods, now).await;
+                        let seen = pods.last_seen(&events, now).into_values();
+                        let seen = seen.map(|seen| (key.clone(), seen)).collect();
+                        reports.send(Report::LastSeen(seen)).await.ok();
+                        continue;
+                    }
                     event = events.next() => match event {
                         Some(Ok(WatchEvent::Restarted(found))) => {
                             // It was created before this: where none is found, it has gone.

@@ -1,6 +1,9 @@
 //! What a plugin's monitor remembers: its pods as last seen, and which findings it has reported. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -69,6 +72,12 @@ impl Pods {
         (overdue, next)
     }
 
+    /// What became of each pod, by node, with the namespace's events about volumes.
+    pub(super) fn last_seen(&self, events: &[Value], now: Timestamp) -> BTreeMap<Option<String>, String> {
+        let seen = |pod: &Pod| (node_of(pod), sono_kube::stuck::last_seen(pod, events, now));
+        self.pods.values().map(seen).collect()
+    }
+
     /// When the last pod was created.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         let created = self
@@ -95,6 +104,16 @@ impl Pods {
     pub(super) fn len(&self) -> usize {
         self.pods.len()
     }
+}
+
+/// Before a plugin's time is up there is a last look at why it has not sent its results.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// When that is, for a plugin that is watched from `now` on: not before most of its time has passed.
+pub(super) fn last_look(deadline: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let deadline = deadline?;
+    let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
+    deadline.checked_sub(LAST_LOOK.min(left / 4)).ok()
 }
 
 fn name(pod: &Pod) -> String {
@@ -167,6 +186,15 @@ mod tests {
             node_of(&pod(json!({"metadata": {"name": "p"}, "spec": {"containers": []}}))),
             None
         );
+    }
+
+    #[test]
+    fn the_last_look_is_near_the_end() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(last_look(Some(at(100)), at(0)), Some(at(98)));
+        assert_eq!(last_look(Some(at(104)), at(100)), Some(at(103)));
+        assert_eq!(last_look(Some(at(90)), at(100)), Some(at(90)));
+        assert_eq!(last_look(None, at(0)), None);
     }
 
     #[test]

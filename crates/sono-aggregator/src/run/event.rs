@@ -101,6 +101,8 @@ pub enum Event {
         /// The plugin.
         plugin: PluginName,
     },
+    /// What these results wait for, shortly before their plugin's time is up.
+    LastSeen(Vec<(ResultKey, String)>),
     /// A monitor found that this result will not come.
     Failed {
         /// The result.

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use sono_types::{OverallStatus, PluginName, ProgressUpdate, ResultKey, TarInfo, constants::TIMEOUT_MESSAGE};
+use sono_types::{
+    OverallStatus, PluginName, ProgressUpdate, ResultKey, TarInfo,
+    constants::{LAST_SEEN, TIMEOUT_MESSAGE},
+};
 
 use super::{
     event::{Effect, Event, Failure, Plan, Policy},
@@ -52,6 +55,8 @@ pub struct Run {
     pub(super) processed: BTreeMap<ResultKey, (String, BTreeMap<String, i64>)>,
     /// Findings about results whose body is on its way: the body goes first.
     deferred: BTreeMap<ResultKey, Failure>,
+    /// What results waited for when their plugin's time was about to be up.
+    last_seen: BTreeMap<ResultKey, String>,
     pub(super) launched: BTreeSet<PluginName>,
     /// Plugins whose objects are known to be there.
     pub(super) created: BTreeSet<PluginName>,
@@ -89,6 +94,7 @@ impl Run {
             progress: BTreeMap::new(),
             processed: BTreeMap::new(),
             deferred: BTreeMap::new(),
+            last_seen: BTreeMap::new(),
             launched: BTreeSet::new(),
             created: BTreeSet::new(),
             settled: BTreeSet::new(),
@@ -203,6 +209,10 @@ impl Run {
                 return effects;
             }
             Event::Failed { key, failure } => self.fail(&key, failure, &mut effects),
+            Event::LastSeen(seen) => {
+                self.last_seen.extend(seen);
+                return effects;
+            }
             Event::Progress { key, update } => {
                 let folded = ProgressUpdate::fold(self.progress.remove(&key), update);
                 self.progress.insert(key, folded);
@@ -248,7 +258,12 @@ impl Run {
                     continue;
                 }
                 self.timed_out = true;
-                self.fail(&key, Failure::new(TIMEOUT_MESSAGE), effects);
+                // What it waited for comes last: whoever reads archives knows a time limit by how the text begins.
+                let message = match self.last_seen.remove(&key) {
+                    Some(seen) => format!("{TIMEOUT_MESSAGE}{LAST_SEEN}{seen}."),
+                    None => TIMEOUT_MESSAGE.to_owned(),
+                };
+                self.fail(&key, Failure::new(message), effects);
             }
         }
     }

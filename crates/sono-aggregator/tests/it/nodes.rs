@@ -84,6 +84,42 @@ fn error_of(bundle: &Bundle, node: &str) -> String {
     error["error"].as_str().unwrap().to_owned()
 }
 
+/// A time limit says what it was that took too long, for each node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_time_limit_says_what_was_last_seen() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    for name in ["n1", "n2", "n3"] {
+        node(&api, name);
+    }
+    let mut config = config();
+    config.server.timeout_seconds = 6;
+    let run = aggregator_with(plugin("p", DriverKind::DaemonSet), config, &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    for name in ["n1", "n2"] {
+        pod(&api, &set, name);
+    }
+    let mut pulling = api.get("pods", Some(NAMESPACE), "p-n2").unwrap();
+    pulling["spec"]["containers"] = json!([{"name": "plugin", "image": "example.org/p:1"}]);
+    pulling["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "plugin", "image": "", "imageID": "",
+        "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]});
+    api.put(pulling);
+
+    let (_, bundle) = ended(run).await;
+    let seen = |node: &str| {
+        let error = error_of(&bundle, node);
+        error.strip_prefix(constants::TIMEOUT_MESSAGE).map(str::to_owned)
+    };
+    assert_eq!(
+        seen("n1").as_deref(),
+        Some(" At the end: pod p-n1 on node n1 was still running.")
+    );
+    assert_eq!(
+        seen("n2").as_deref(),
+        Some(" At the end: pod p-n2 on node n2: image example.org/p:1: not found (ErrImagePull).")
+    );
+    assert_eq!(seen("n3").as_deref(), Some(" At the end: node n3 had no pod of it."));
+}
+
 /// W-52: the result of a node that joins is waited for and taken; a node that leaves is a stated result.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_come_and_go_during_a_run() {

@@ -102,7 +102,7 @@ fn add(view: &mut PluginView, row: &PluginStatus) {
         view.done += 1;
     }
     if row.status == plugin_status::FAILED {
-        view.broken.push((row.node.clone(), row.error.clone()));
+        view.broken.push((row.node.clone(), row.reason().into_owned()));
     }
     if !row.result_status.is_empty() {
         view.results.push(row.result_status.clone());

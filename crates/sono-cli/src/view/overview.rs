@@ -78,8 +78,8 @@ pub(crate) fn reasons(status: &RunStatus) -> Vec<String> {
     let rows = status.rows().iter().filter(|row| !row.error.is_empty());
     let mut reasons: Vec<String> = rows
         .map(|row| match row.node.as_str() {
-            GLOBAL => format!("{}: {}", row.plugin, row.error),
-            node => format!("{} on {node}: {}", row.plugin, row.error),
+            GLOBAL => format!("{}: {}", row.plugin, row.reason()),
+            node => format!("{} on {node}: {}", row.plugin, row.reason()),
         })
         .collect();
     if reasons.len() > OWN_LINES {
@@ -117,7 +117,7 @@ fn line(rows: &[&PluginStatus], obstacle: Option<&Obstacle>) -> Line {
         progress: or_none(&progress(rows)),
         detail: match (obstacle, rows) {
             (Some(obstacle), _) => obstacle.why.clone(),
-            (None, [row]) => row.error.clone(),
+            (None, [row]) => row.reason().into_owned(),
             (None, _) => String::new(),
         },
     }

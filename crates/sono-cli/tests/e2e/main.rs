@@ -123,7 +123,11 @@ fn an_image_that_cannot_be_pulled_ends_at_the_time_limit_and_is_named_before() {
     let run = Run::start("no-image", &["no-image"], &["--timeout", "15", "--wait"]);
     let said = run.output();
     assert!(said.contains("127.0.0.1:9/there-is-no-such-image:dev"), "{said}");
-    assert_eq!(text(&run.results("no-image"), "/status"), "failed");
+    let tree = run.results("no-image");
+    assert_eq!(text(&tree, "/status"), "failed");
+    let why = text(&tree, "/items/0/name");
+    assert!(why.contains(" At the end: pod sonobuoy-no-image-job-"), "{why}");
+    assert!(why.contains("image 127.0.0.1:9/there-is-no-such-image:dev: "), "{why}");
 }
 
 #[test]

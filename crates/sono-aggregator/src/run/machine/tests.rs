@@ -144,6 +144,23 @@ fn time_limits_count_from_the_plugins_own_launch() {
     assert!(run.timed_out());
 }
 
+#[test]
+fn what_a_result_waited_for_is_in_its_time_limits_error() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
+    run.handle(at(0), Event::Start);
+    let seen = vec![(key("p", "n1"), "pod p on node n1 was still running".to_owned())];
+    assert_eq!(run.handle(at(9), Event::LastSeen(seen)), []);
+    assert_eq!(
+        run.handle(at(10), Event::Tick).first(),
+        Some(&Effect::RecordError {
+            key: key("p", "n1"),
+            failure: Failure::new(format!(
+                "{TIMEOUT_MESSAGE} At the end: pod p on node n1 was still running."
+            ))
+        })
+    );
+}
+
 /// W-7: on every node, at once.
 #[test]
 fn a_launch_failure_reaches_every_expected_result() {
