@@ -702,7 +702,7 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, desk: &Desk) {
 #[derive(Default)]
 struct Tasks {
     monitors: BTreeMap<PluginName, JoinHandle<()>>,
-    writes: JoinSet<Result<(), sono_bundle::StoreError>>,
+    writes: JoinSet<()>,
     finish: Option<JoinHandle<finish::Ended>>,
 }
 
@@ -717,21 +717,40 @@ impl Tasks {
         tracing::warn!(plugin_name = %key.plugin, node = %key.target, error = failure.message, "recording an error in place of a result");
         let mut fields: Map<String, Value> = failure.details.into_iter().collect();
         fields.insert("error".to_owned(), failure.message.into());
-        self.writes.spawn_blocking(move || {
-            let bytes = Value::Object(fields).to_string();
-            sono_bundle::write_durably(&directory.join(constants::ERROR_FILE), bytes.as_bytes())
-        });
+        let path = directory.join(constants::ERROR_FILE);
+        self.writes.spawn(write_patiently(path, Value::Object(fields).to_string()));
     }
 
     /// Waits until all errors are on disk.
     async fn written(&mut self) {
         while let Some(written) = self.writes.join_next().await {
-            match written {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(error = chain(&error), "recording an error"),
-                Err(error) => tracing::error!(%error, "recording an error"),
+            if let Err(error) = written {
+                tracing::error!(%error, "recording an error");
             }
         }
+    }
+}
+
+/// How long the first new try to write an error waits, and the last one; each waits twice as long as the one before.
+const WRITE_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(16));
+
+/// Writes a file, and tries again for half a minute: what made a result fail, a full disk for one, may be in the way of
+/// saying so, too.
+async fn write_patiently(path: PathBuf, text: String) {
+    let (mut pause, last) = WRITE_PAUSES;
+    loop {
+        let (to, bytes) = (path.clone(), text.clone());
+        let written = tokio::task::spawn_blocking(move || sono_bundle::write_durably(&to, bytes.as_bytes())).await;
+        match written {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) if pause <= last => {
+                tracing::warn!(error = chain(&error), ?pause, "recording an error, trying again");
+            }
+            Ok(Err(error)) => return tracing::error!(error = chain(&error), "an error could not be recorded"),
+            Err(error) => return tracing::error!(%error, "recording an error"),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 

@@ -70,3 +70,20 @@ fn a_known_result_that_cannot_be_recorded_is_not_spoken_of() {
     (later.unwrap().give)(Err("no space left".to_owned()));
     assert_eq!(answered.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
 }
+
+/// What made the result fail may be in the way of its error, too: a disk that is full for a while.
+#[tokio::test(start_paused = true)]
+async fn an_error_is_recorded_once_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("errors");
+    fs_err::write(&place, "in the way").unwrap();
+    let mut tasks = Tasks::default();
+    tasks.record(place.clone(), &key(), Failure::new("no room"));
+    let away = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        fs_err::remove_file(&place).unwrap();
+    };
+    tokio::join!(tasks.written(), away);
+    let text = fs_err::read_to_string(place.join(constants::ERROR_FILE)).unwrap();
+    assert_eq!(text, r#"{"error":"no room"}"#);
+}
