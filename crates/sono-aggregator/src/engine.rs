@@ -718,7 +718,8 @@ impl Tasks {
         let mut fields: Map<String, Value> = failure.details.into_iter().collect();
         fields.insert("error".to_owned(), failure.message.into());
         let path = directory.join(constants::ERROR_FILE);
-        self.writes.spawn(write_patiently(path, Value::Object(fields).to_string()));
+        self.writes
+            .spawn(write_patiently(path, Value::Object(fields).to_string()));
     }
 
     /// Waits until all errors are on disk.

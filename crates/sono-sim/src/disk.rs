@@ -15,6 +15,9 @@ const SIZE: u64 = 1 << 30;
 /// Nothing is written out because time passes: only what is synced counts.
 const OPTIONS: &str = "loop,commit=600";
 
+/// Options of a volume that is soon full: room for some hundred results.
+const SMALL: &str = "size=256m,mode=755";
+
 /// A mounted disk.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -66,6 +69,35 @@ impl Disk {
 }
 
 impl Drop for Disk {
+    fn drop(&mut self) {
+        // A mount that stays is seen by whoever removes the directory.
+        std::process::Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.volume)
+            .status()
+            .ok();
+    }
+}
+
+/// A volume in memory that is soon full.
+#[derive(Debug)]
+pub(crate) struct SmallVolume {
+    volume: PathBuf,
+}
+
+impl SmallVolume {
+    /// Mounts it on `volume`.
+    pub(crate) async fn new(volume: &Path) -> anyhow::Result<Self> {
+        let source = ["-t", "tmpfs", "-o", SMALL, "none"].map(Path::new);
+        let arguments: Vec<&Path> = source.into_iter().chain([volume]).collect();
+        run("mount", &arguments).await?;
+        Ok(Self {
+            volume: volume.to_path_buf(),
+        })
+    }
+}
+
+impl Drop for SmallVolume {
     fn drop(&mut self) {
         // A mount that stays is seen by whoever removes the directory.
         std::process::Command::new("umount")

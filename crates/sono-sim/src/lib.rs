@@ -12,6 +12,7 @@ mod disk;
 mod hostile;
 mod intruder;
 mod keeper;
+mod machine;
 mod program;
 mod random;
 pub mod schedule;
@@ -20,5 +21,6 @@ mod status;
 mod worker;
 mod world;
 
+pub use machine::can_set_clocks;
 pub use program::program;
 pub use simulate::{Options, Outcome, simulate};

@@ -1,7 +1,13 @@
 //! The command line: started by `cargo xtask sim` and `cargo xtask bench`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
@@ -43,6 +49,12 @@ struct Sim {
     /// How many seeds, one after the other
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     seeds: u64,
+    /// Go on with further seeds for so long, whatever --seeds says
+    #[arg(long, value_name = "MINUTES", conflicts_with = "seeds")]
+    minutes: Option<u64>,
+    /// Leave out full disks, which need root, and clocks that are set, which need Debian's package faketime
+    #[arg(long)]
+    no_machine_faults: bool,
     /// Workers, that is expected results
     #[arg(long, value_name = "COUNT", default_value_t = 40)]
     workers: usize,
@@ -87,8 +99,13 @@ async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
         workers: sim.workers,
         rounds: sim.rounds,
     };
+    let without = sim.no_machine_faults;
+    let scheduled = move |seed| {
+        let schedule = Schedule::new(seed, shape);
+        if without { schedule.without_machine() } else { schedule }
+    };
     if sim.show {
-        println!("{}", serde_json::to_string_pretty(&Schedule::new(sim.seed, shape))?);
+        println!("{}", serde_json::to_string_pretty(&scheduled(sim.seed))?);
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options {
@@ -99,10 +116,14 @@ async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
     let reference = simulate(&Schedule::undisturbed(sim.seed, shape), &options, None).await?;
     report("undisturbed", &reference);
     let (options, reference) = (Arc::new(options), Arc::new(reference));
-    let simulations = (sim.seed..sim.seed.saturating_add(sim.seeds)).map(|seed| {
-        let (options, reference) = (Arc::clone(&options), Arc::clone(&reference));
-        tokio::spawn(async move { simulate(&Schedule::new(seed, shape), &options, Some(&reference)).await })
-    });
+    let until = sim.minutes.map(|minutes| Instant::now() + Duration::from_mins(minutes));
+    let seeds = if until.is_some() { u64::MAX } else { sim.seeds };
+    let simulations = (sim.seed..sim.seed.saturating_add(seeds))
+        .take_while(|_| until.is_none_or(|until| Instant::now() < until))
+        .map(|seed| {
+            let (options, reference) = (Arc::clone(&options), Arc::clone(&reference));
+            tokio::spawn(async move { simulate(&scheduled(seed), &options, Some(&reference)).await })
+        });
     let mut outcomes = vec![Outcome::clone(&reference)];
     let mut simulations = futures::stream::iter(simulations).buffered(sim.jobs);
     while let Some(outcome) = simulations.next().await {
@@ -111,12 +132,13 @@ async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
         let broken = !outcome.violations.is_empty();
         if broken {
             let seed = outcome.seed;
-            eprintln!("  schedule: {}", serde_json::to_string(&Schedule::new(seed, shape))?);
+            eprintln!("  schedule: {}", serde_json::to_string(&scheduled(seed))?);
             eprintln!(
-                "  again: cargo xtask sim --seed {seed} --workers {} --rounds {}{}",
+                "  again: cargo xtask sim --seed {seed} --workers {} --rounds {}{}{}",
                 shape.workers,
                 shape.rounds,
-                if sim.power_loss { " --power-loss" } else { "" }
+                if sim.power_loss { " --power-loss" } else { "" },
+                if without { " --no-machine-faults" } else { "" }
             );
         }
         outcomes.push(outcome);
@@ -170,7 +192,7 @@ fn summary(sim: &Sim, outcomes: &[Outcome], broken: &[u64]) -> serde_json::Value
         |percent: usize| recoveries.get((recoveries.len() * percent / 100).min(recoveries.len().saturating_sub(1)));
     json!({
         "seed": sim.seed,
-        "seeds": sim.seeds,
+        "seeds": outcomes.len() - 1,
         "workers": sim.workers,
         "rounds": sim.rounds,
         "power_loss": sim.power_loss,

@@ -1,5 +1,8 @@
 //! What goes wrong, when, and what the workers do: a pure function of the seed.
 
+mod machine;
+
+pub use machine::{MachineFault, MachineTrouble};
 use serde::Serialize;
 
 use crate::{hostile::Hostile, random::Random};
@@ -25,6 +28,8 @@ pub struct Schedule {
     pub kills: Vec<Kill>,
     /// Faults of the API server, in the order in which they come.
     pub api: Vec<ApiFault>,
+    /// Faults of the machine, in the order in which they come.
+    pub machine: Vec<MachineFault>,
     /// Clients that are no workers.
     pub intruders: Vec<Intruder>,
 }
@@ -144,8 +149,15 @@ impl Schedule {
             workers,
             kills: kills(seed, shape),
             api: api(seed, shape),
+            machine: machine::machine(seed, shape),
             intruders,
         }
+    }
+
+    /// Without what needs more than an ordinary account and an ordinary machine.
+    pub fn without_machine(mut self) -> Self {
+        self.machine.clear();
+        self
     }
 
     /// The same results without any fault.
@@ -155,6 +167,7 @@ impl Schedule {
             workers: vec![WorkerPlan::default(); shape.workers],
             kills: Vec::new(),
             api: Vec::new(),
+            machine: Vec::new(),
             intruders: Vec::new(),
         }
     }
@@ -298,7 +311,7 @@ mod tests {
     #[test]
     fn every_fault_comes_up_and_kills_come_in_their_order() {
         let mut text = String::new();
-        for seed in 0..20 {
+        for seed in 0..40 {
             let schedule = Schedule::new(seed, SHAPE);
             assert_eq!(schedule.kills.len(), SHAPE.rounds);
             let answered = schedule.kills.iter().filter_map(|kill| match kill.at {
@@ -326,6 +339,8 @@ mod tests {
             "Cut",
             "Gone",
             "Away",
+            "DiskFull",
+            "Clock",
             "UnknownNode",
             "OtherPlugin",
             "OddPath",

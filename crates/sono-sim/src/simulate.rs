@@ -22,6 +22,7 @@ use crate::{
     content::{self, CLUSTER, LAST, NODES},
     hostile, intruder,
     keeper::{self, Kept, PATIENCE, Signs},
+    machine,
     random::Random,
     schedule::{ApiFault, ApiTrouble, Schedule},
     status,
@@ -109,6 +110,7 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
     if options.power_loss {
         world.use_disk().await.context("making a disk to lose")?;
     }
+    machine::prepare(&schedule.machine, &world).await?;
     let before = check::around(&world)?;
     let ran = timeout(PATIENCE * 2, run(schedule, options, &world)).await;
     let ran = ran
@@ -225,12 +227,13 @@ async fn run(schedule: &Schedule, options: &Options, world: &World) -> anyhow::R
     let keep = keeper::keep(&options.aggregator, world, &schedule.kills, &signs, ready.subscribe());
     let control = world.control(&environments);
     let trouble = api_troubles(&schedule.api, world, answered.subscribe());
+    let machine = machine::troubles(&schedule.machine, world, answered.subscribe());
     let work = async {
         let reports = workers(schedule, world, &environments, &answered, &last).await;
         ready.send_replace(true);
         reports
     };
-    let (kept, (), (), reports) = tokio::try_join!(keep, control, trouble, work)?;
+    let (kept, (), (), (), reports) = tokio::try_join!(keep, control, trouble, machine, work)?;
     Ok((kept, reports))
 }
 
@@ -244,12 +247,14 @@ async fn workers(
 ) -> anyhow::Result<Vec<Report>> {
     let seed = schedule.seed;
     let count = schedule.workers.len();
+    let may_be_full = machine::fills_the_disk(&schedule.machine);
     let start = async |number: usize| {
         let worker = Worker {
             key: content::key(number, count),
             plan: schedule.workers[number].clone(),
             fate: content::fate(seed, number, count)?,
             random: Random::new(seed, number as u64 | 1 << 41),
+            may_be_full,
         };
         let name = worker.key.plugin.to_string();
         let mut known = environments.subscribe();

@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     pub(crate) plan: WorkerPlan,
     pub(crate) fate: Fate,
     pub(crate) random: Random,
+    /// Whether it may be told that there is no room, and has to try again.
+    pub(crate) may_be_full: bool,
 }
 
 /// How it went: what was answered, and what must not have been.
@@ -61,6 +63,7 @@ struct At<'a> {
     report: Report,
     /// An earlier try may have been taken although no answer was seen.
     unknown: bool,
+    may_be_full: bool,
 }
 
 impl Worker {
@@ -82,6 +85,7 @@ impl Worker {
             key: &self.key,
             report: Report::default(),
             unknown: false,
+            may_be_full: self.may_be_full,
         };
         let progress = format!("{base}{}", routes::progress_path(&self.key.plugin, &self.key.target));
         let good = match &self.fate {
@@ -150,6 +154,7 @@ impl At<'_> {
                 }
                 // It may have been put in place before the aggregator was told to end.
                 Answer::Status(503, _) => self.unknown = true,
+                Answer::Status(500 | 507, _) if self.may_be_full => self.unknown = true,
                 Answer::Status(status, text) => {
                     self.violation("its result was refused", status, &text);
                     return;
@@ -211,6 +216,7 @@ impl At<'_> {
             Answer::Status(409, text) if !self.unknown => self.violation("known before it was sent", 409, text),
             Answer::Status(409, _) => {}
             Answer::Status(500 | 503, _) => self.unknown = true,
+            Answer::Status(507, _) if self.may_be_full => self.unknown = true,
             Answer::Status(status, text) => self.violation("its result was refused", *status, text),
             Answer::None => self.unknown = true,
         }
@@ -277,6 +283,7 @@ impl At<'_> {
                 Answer::Status(400, _) => return Ok(()),
                 Answer::Status(409, _) if settled => return Ok(()),
                 Answer::Status(500 | 503, _) | Answer::None => {}
+                Answer::Status(507, _) if self.may_be_full => {}
                 Answer::Status(status, text) => {
                     self.violation(&format!("{hostile:?} was answered"), status, &text);
                     return Ok(());

@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,9 +22,12 @@ use tokio::{
     time::sleep,
 };
 
-use crate::disk::Disk;
+use crate::disk::{Disk, SmallVolume};
 
 pub(crate) const NAMESPACE: &str = constants::DEFAULT_NAMESPACE;
+
+/// The file that says how far off the aggregator's clock is.
+const CLOCK: &str = "clock";
 
 /// A plugin that is run.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +55,9 @@ pub(crate) struct World {
     pub(crate) api: FakeApi,
     /// Before the folder that it is mounted in, so that it is gone when that is removed.
     disk: Mutex<Option<Disk>>,
+    small: Mutex<Option<SmallVolume>>,
+    /// The library through which the aggregator sees a time of its own.
+    faketime: OnceLock<PathBuf>,
     folder: tempfile::TempDir,
     pub(crate) address: Ipv4Addr,
     plan: Plan,
@@ -79,6 +88,8 @@ impl World {
         let world = Self {
             api,
             disk: Mutex::default(),
+            small: Mutex::default(),
+            faketime: OnceLock::new(),
             folder,
             address,
             plan,
@@ -147,12 +158,46 @@ impl World {
         }
     }
 
+    /// From now on the volume is one that can be filled.
+    pub(crate) async fn use_small_volume(&self) -> anyhow::Result<()> {
+        // A disk that can lose its power has a size already.
+        if self.disk.lock().await.is_none() {
+            *self.small.lock().await = Some(SmallVolume::new(&self.volume()).await?);
+        }
+        Ok(())
+    }
+
+    /// Every aggregator that is started later sees the time that [`World::set_clock`] says.
+    pub(crate) fn use_faketime(&self, library: PathBuf) {
+        self.faketime.get_or_init(|| library);
+    }
+
+    /// Sets the aggregator's clock that many seconds off.
+    pub(crate) fn set_clock(&self, seconds: i64) -> anyhow::Result<()> {
+        let new = self.path().join("clock.new");
+        fs_err::write(&new, format!("{seconds:+}s\n"))?;
+        // In one step: it is read all the time.
+        Ok(fs_err::rename(new, self.path().join(CLOCK))?)
+    }
+
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let config = self.path().join("config.json").display().to_string();
-        vec![
+        let mut variables = vec![
             (env::SONOBUOY_CONFIG, config),
             (env::SONOBUOY_ADVERTISE_IP, self.address.to_string()),
-        ]
+        ];
+        if let Some(library) = self.faketime.get() {
+            let on = || "1".to_owned();
+            variables.extend([
+                ("LD_PRELOAD", library.display().to_string()),
+                ("FAKETIME_TIMESTAMP_FILE", self.path().join(CLOCK).display().to_string()),
+                ("FAKETIME_NO_CACHE", on()),
+                ("FAKETIME_DONT_FAKE_MONOTONIC", on()),
+                ("FAKETIME_DISABLE_SHM", on()),
+                ("NO_FAKE_STAT", on()),
+            ]);
+        }
+        variables
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use sono_sim::{
-    Options,
-    schedule::{Schedule, Shape},
+    Options, can_set_clocks,
+    schedule::{Kill, MachineFault, MachineTrouble, Moment, Schedule, Shape},
     simulate,
 };
 
@@ -53,35 +53,133 @@ fn has_mount_namespaces() -> bool {
     own.is_ok_and(|status| status.success()) || mapped().is_ok_and(|status| status.success())
 }
 
-/// W-1, W-3, W-4, W-5, W-40, W-44: killed at random, cut off, stalled, lied to and left without an API server, the
-/// aggregator keeps every result once, with its bytes, or a stated error, and its archive is that of an undisturbed run.
-#[test]
-fn nothing_is_lost_under_these_seeds() {
+fn options() -> Options {
+    Options {
+        aggregator: aggregator(),
+        max_memory: 128 << 20,
+        power_loss: false,
+    }
+}
+
+/// Runs these schedules, which all have that many workers, after an undisturbed run to compare with.
+fn nothing_is_broken(workers: usize, schedules: impl IntoIterator<Item = Schedule>) {
     if !has_mount_namespaces() {
         eprintln!("not run: this system gives no mount namespace (`unshare --mount`)");
         return;
     }
     sono_tls::install_provider();
-    let shape = Shape { workers: 16, rounds: 3 };
-    let options = Options {
-        aggregator: aggregator(),
-        max_memory: 128 << 20,
-        power_loss: false,
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
+    let options = options();
     runtime.block_on(async {
+        let shape = Shape { workers, rounds: 0 };
         let reference = simulate(&Schedule::undisturbed(1, shape), &options, None)
             .await
             .unwrap();
         assert_eq!(reference.violations, Vec::<String>::new());
-        for seed in [1, 2, 3] {
-            let schedule = Schedule::new(seed, shape);
+        for schedule in schedules {
             let outcome = simulate(&schedule, &options, Some(&reference)).await.unwrap();
-            assert_eq!(outcome.violations, Vec::<String>::new(), "seed {seed}: {schedule:?}");
-            assert_eq!(outcome.kills, shape.rounds);
+            assert_eq!(outcome.violations, Vec::<String>::new(), "{schedule:?}");
+            assert_eq!(outcome.kills, schedule.kills.len());
         }
     });
+}
+
+/// W-1, W-3, W-4, W-5, W-40, W-44: killed at random, cut off, stalled, lied to and left without an API server, the
+/// aggregator keeps every result once, with its bytes, or a stated error, and its archive is that of an undisturbed run.
+#[test]
+fn nothing_is_lost_under_these_seeds() {
+    let shape = Shape { workers: 16, rounds: 3 };
+    nothing_is_broken(16, [1, 2, 3].map(|seed| Schedule::new(seed, shape).without_machine()));
+}
+
+const WORKERS: usize = 16;
+
+fn kill(workers: usize) -> Kill {
+    Kill {
+        at: Moment::Answered { workers, then_us: 500 },
+        gently: false,
+    }
+}
+
+/// What workers and strangers do is decided by the seed, what the machine does is not.
+fn with(seed: u64, kills: Vec<Kill>, machine: &[(usize, MachineTrouble)]) -> Schedule {
+    let shape = Shape {
+        workers: WORKERS,
+        rounds: 0,
+    };
+    let faults = machine.iter().map(|(answered, what)| MachineFault {
+        answered: *answered,
+        what: *what,
+    });
+    Schedule {
+        kills,
+        machine: faults.collect(),
+        ..Schedule::new(seed, shape)
+    }
+}
+
+/// A volume of one's own takes root; where there are user namespaces everybody is root in one. True in there: the test
+/// is then done outside.
+fn runs_as_root_instead(test: &str) -> bool {
+    const INSIDE: &str = "SONO_SIM_INSIDE";
+    if rustix::process::getuid().is_root() || std::env::var_os(INSIDE).is_some() {
+        return false;
+    }
+    if has_mount_namespaces() {
+        let again = Command::new("unshare")
+            .args(["--mount", "--map-root-user"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(INSIDE, "1")
+            .status();
+        assert!(again.unwrap().success());
+    } else {
+        eprintln!("not run: this system gives no mount namespace (`unshare --mount`)");
+    }
+    true
+}
+
+/// Issue 6: a full disk is no crash: senders are told that there is no room, and once there is, everything is taken.
+#[test]
+fn a_full_disk_is_survived() {
+    if runs_as_root_instead("a_full_disk_is_survived") {
+        return;
+    }
+    let full = |ms| MachineTrouble::DiskFull { ms };
+    nothing_is_broken(
+        WORKERS,
+        [
+            with(1, Vec::new(), &[(2, full(900)), (9, full(300))]),
+            with(2, vec![kill(5), kill(10)], &[(1, full(700)), (8, full(400))]),
+        ],
+    );
+}
+
+/// Issue 6: the clock of the aggregator's machine is set, by hours between two of its processes and by weeks while one
+/// runs.
+#[test]
+fn clocks_that_are_set_are_survived() {
+    if !can_set_clocks() {
+        eprintln!("not run: Debian's package faketime is not installed");
+        return;
+    }
+    let clock = |hours: i64| MachineTrouble::Clock { seconds: hours * 3600 };
+    nothing_is_broken(
+        WORKERS,
+        [
+            with(
+                3,
+                vec![kill(6), kill(9)],
+                &[(1, clock(2)), (5, clock(-2)), (8, clock(2))],
+            ),
+            with(
+                4,
+                vec![kill(7)],
+                &[(1, clock(24 * 20)), (4, clock(1)), (9, clock(24 * 20))],
+            ),
+        ],
+    );
 }
