@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,8 +22,9 @@ use crate::{
     journal::{Journal, JournalError, Opened},
     local::View,
     progress_file,
-    run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run},
-    small,
+    run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run, SmallBody},
+    shortage::Shortage,
+    small::{self, NotRestored},
 };
 
 /// Version of the journal that this program writes and reads.
@@ -44,6 +48,8 @@ pub(crate) struct Start {
     pub(crate) reconcile: bool,
     pub(crate) view: View,
     pub(crate) limits: UploadLimits,
+    /// Whoever takes up a run on a full volume waits.
+    pub(crate) shortage: Shortage,
 }
 
 /// A run that goes on from here.
@@ -99,12 +105,13 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         reconcile,
         view,
         limits,
+        shortage,
     } = start;
     constants::ARCHIVE_VERSION.clone_into(&mut config.version);
-    prepare(&root)?;
+    prepare(&root, &shortage).await?;
     let path = root.join(lasting_name("journal", &config.uuid));
     let progress = root.join(lasting_name("progress", &config.uuid));
-    let Opened { journal, records } = open(path, site.outlives_the_process()).await?;
+    let Opened { journal, records } = open(path, site.outlives_the_process(), &shortage).await?;
     let earlier = match records.first() {
         None => None,
         Some(Record::Begun(begun)) if begun.version == JOURNAL_VERSION => Some(begun.clone()),
@@ -151,15 +158,18 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         // Bodies that were on their way come again.
         fs_err::remove_dir_all(&incoming).ok();
     }
-    prepare(&directory.join("meta"))?;
-    prepare(&incoming)?;
-    log.attach(&directory.join(layout::RUN_LOG))
-        .map_err(|source| RunError::Prepare {
-            path: directory.clone(),
+    prepare(&directory.join("meta"), &shortage).await?;
+    prepare(&incoming, &shortage).await?;
+    let (path, text) = (directory.clone(), config.to_json());
+    let first_files = move || {
+        let attached = log.attach(&path.join(layout::RUN_LOG));
+        attached.map_err(|source| RunError::Prepare {
+            path: path.clone(),
             source,
         })?;
-    sono_bundle::write_durably(&directory.join(layout::CONFIG), config.to_json().as_bytes())
-        .map_err(RunError::Write)?;
+        sono_bundle::write_durably(&path.join(layout::CONFIG), text.as_bytes()).map_err(RunError::Write)
+    };
+    shortage.outlast("taking up the run", first_files).await?;
     view.collect_in(&directory);
 
     let policy = Policy {
@@ -181,7 +191,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         let (begun, authority) = identity(&config, &drivers, site.as_ref(), now).await?;
         // Nothing may be created before it is known who created it.
         let first = vec![Record::Begun(begun.clone())];
-        journal.commit(first).await.map_err(RunError::Record)?;
+        journal.commit_patiently(first).await.map_err(RunError::Record)?;
         (begun, authority)
     };
     view.metrics().syncs_of(journal.syncs());
@@ -195,7 +205,7 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
         let effects = run.handle(now, Event::Start);
         (run, effects, 0)
     } else {
-        restore(&directory, &incoming, &records, limits).await?;
+        restore(&directory, &incoming, &records, limits, &shortage).await?;
         let mut records = records;
         let missed = placed(&directory, &plans, &records);
         if !missed.is_empty() {
@@ -246,12 +256,12 @@ async fn remove_unfinished(archive: &Path, progress: &Path, directory: &Path) ->
 }
 
 /// Opens the journal. A pod that takes another's place may start before that one has ended, and waits for it.
-async fn open(path: PathBuf, waits: bool) -> Result<Opened, RunError> {
+async fn open(path: PathBuf, waits: bool, shortage: &Shortage) -> Result<Opened, RunError> {
     let mut said = false;
     loop {
-        let path = path.clone();
-        let opened = tokio::task::spawn_blocking(move || Journal::open(&path)).await;
-        match opened.map_err(|error| RunError::Record(error.to_string()))? {
+        let (path, own) = (path.clone(), shortage.clone());
+        let opened = shortage.outlast("opening the journal", move || Journal::open(&path, &own));
+        match opened.await {
             Err(error @ JournalError::Held(_)) if waits => {
                 if !said {
                     tracing::warn!(%error, "waiting until it ends");
@@ -298,11 +308,15 @@ async fn identity(
     Ok((begun, authority))
 }
 
-fn prepare(path: &Path) -> Result<(), RunError> {
-    fs_err::create_dir_all(path).map_err(|source| RunError::Prepare {
-        path: path.to_path_buf(),
-        source,
-    })
+async fn prepare(path: &Path, shortage: &Shortage) -> Result<(), RunError> {
+    let path = path.to_path_buf();
+    let make = move || {
+        fs_err::create_dir_all(&path).map_err(|source| RunError::Prepare {
+            path: path.clone(),
+            source,
+        })
+    };
+    shortage.outlast("taking up the run", make).await
 }
 
 fn plan(planned: &Planned) -> Plan {
@@ -338,9 +352,16 @@ fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
         .collect()
 }
 
-/// Puts the results in place of which only the journal is known to be on disk.
-async fn restore(directory: &Path, incoming: &Path, records: &[Record], limits: UploadLimits) -> Result<(), RunError> {
-    let kept: Vec<_> = records
+/// Puts the results in place of which only the journal is known to be on disk. Where there is no room for them that is waited
+/// for: nothing else may be collected before, because what the journal holds was acknowledged.
+async fn restore(
+    directory: &Path,
+    incoming: &Path,
+    records: &[Record],
+    limits: UploadLimits,
+    shortage: &Shortage,
+) -> Result<(), RunError> {
+    let kept: Vec<(PathBuf, SmallBody)> = records
         .iter()
         .filter_map(|record| match record {
             Record::Kept { key, body } => Some((directory.join(layout::results_dir(key)), body.clone())),
@@ -348,15 +369,17 @@ async fn restore(directory: &Path, incoming: &Path, records: &[Record], limits: 
         })
         .collect();
     let incoming = incoming.to_path_buf();
-    let restored = tokio::task::spawn_blocking(move || {
-        for (destination, body) in kept {
-            small::restore(&body, &incoming, &destination, &limits)
-                .map_err(|reason| format!("putting {} in place again: {reason}", destination.display()))?;
+    // A new try goes on where there was no room.
+    let next = AtomicUsize::new(0);
+    let restore = move || {
+        while let Some((destination, body)) = kept.get(next.load(Ordering::Relaxed)) {
+            small::restore(body, &incoming, destination, &limits)?;
+            next.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(())
-    });
-    let outcome: Result<(), String> = restored.await.unwrap_or_else(|error| Err(error.to_string()));
-    outcome.map_err(RunError::Record)
+        Ok::<_, NotRestored>(())
+    };
+    let restored = shortage.outlast("putting results in place that the journal holds", restore);
+    restored.await.map_err(|error| RunError::Record(error.to_string()))
 }
 
 /// What cannot be read counts for nothing: it is only for the bound on the whole.

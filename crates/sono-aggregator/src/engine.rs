@@ -43,6 +43,7 @@ use crate::{
     publish,
     run::{Claim, Effect, Event, Failure, Record, Refusal, Run, SmallBody},
     run_log::RunLog,
+    shortage::Shortage,
     snapshots::{Board, Snapshots, tell},
     story::Story,
     teller,
@@ -217,6 +218,15 @@ async fn collect(
         reconcile,
         view,
     } = setup;
+    let shortage = {
+        // What waits for room must not keep the teller from its end.
+        let (notes, clock) = (board.notes.downgrade(), Arc::clone(&clock));
+        Shortage::new(move |why| {
+            if let Some(notes) = notes.upgrade() {
+                notes.send(Story::no_room(&clock().to_string(), why)).ok();
+            }
+        })
+    };
     let begin = begin::begin(Start {
         config,
         definitions,
@@ -228,6 +238,7 @@ async fn collect(
         reconcile,
         view: view.clone(),
         limits: limits.clone(),
+        shortage: shortage.clone(),
     });
     let found = tokio::select! {
         found = begin => found?,
@@ -269,6 +280,7 @@ async fn collect(
             &connections,
             Arc::clone(&landing),
         )
+        .waiting_in(&shortage)
         .counted_in(view.metrics()),
         limits: Arc::clone(&limits),
         clock: Arc::clone(&clock),
@@ -289,7 +301,7 @@ async fn collect(
         clock: Arc::clone(&clock),
         start,
     };
-    let mut tasks = Tasks::default();
+    let mut tasks = Tasks::new(&shortage);
     let mut snapshots = Snapshots::new(board);
     let mut progress = ProgressFile::new(progress_path.clone());
     let mut reply = None;
@@ -309,16 +321,16 @@ async fn collect(
                 Effect::StopMonitor(plugin) => tasks.stop(&plugin),
                 Effect::RecordError { key, failure } => {
                     board.tell(story.failed(&key, &failure));
-                    tasks.record(directory.join(layout::errors_dir(&key)), &key, failure);
+                    tasks.record(&directory.join(layout::errors_dir(&key)), &key, failure);
                 }
                 Effect::Record(record) => records.push(record),
                 Effect::Progressed => progress.mark(),
                 Effect::Publish => snapshots.mark(),
                 Effect::Finish => {
                     board.tell(story.collected());
-                    tasks.written().await;
                     let finish = Finish {
                         directory: directory.clone(),
+                        incoming: incoming.clone(),
                         archive: root.join(layout::archive_name(start, &config.uuid)),
                         stored: run.stored(),
                         expected: run.expected().cloned().collect(),
@@ -330,6 +342,8 @@ async fn collect(
                         log: log.clone(),
                         desk: desk.clone(),
                         landing: Arc::clone(&landing),
+                        shortage: shortage.clone(),
+                        errors: std::mem::take(&mut tasks.writes),
                     };
                     tasks.finish = Some(tokio::spawn(finish::finish(finish)));
                 }
@@ -390,14 +404,21 @@ async fn collect(
         Ok(sealed) => sealed,
         Err(reason) => {
             // After what was to be told before.
-            journal.commit(Vec::new()).await.ok();
+            tokio::select! {
+                _ = journal.commit_patiently(Vec::new()) => {}
+                () = &mut shutdown => return Err(RunError::Stopped),
+            }
             board.show(status);
             return Err(RunError::Pack { directory, reason });
         }
     };
     // Before anybody is told: a process that does not know of it would pack again, and that archive is another one.
     let sealed = Record::Sealed { status: status.clone() };
-    let committed = journal.commit(vec![sealed]).await;
+    let committed = tokio::select! {
+        committed = journal.commit_patiently(vec![sealed]) => committed,
+        // Nobody has been told: the next process packs again.
+        () = &mut shutdown => return Err(RunError::Stopped),
+    };
     view.seal(&root.join(&tarball.name), &tarball);
     board.show(status.clone());
     board.tell([Story::complete(&status)]);
@@ -699,56 +720,56 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, desk: &Desk) {
 }
 
 /// Tasks of the engine; all end with it.
-#[derive(Default)]
 struct Tasks {
     monitors: BTreeMap<PluginName, JoinHandle<()>>,
+    /// Errors on their way to the disk.
     writes: JoinSet<()>,
+    shortage: Shortage,
     finish: Option<JoinHandle<finish::Ended>>,
 }
 
 impl Tasks {
+    fn new(shortage: &Shortage) -> Self {
+        Self {
+            monitors: BTreeMap::new(),
+            writes: JoinSet::new(),
+            shortage: shortage.clone(),
+            finish: None,
+        }
+    }
+
     fn stop(&mut self, plugin: &PluginName) {
         if let Some(monitor) = self.monitors.remove(plugin) {
             monitor.abort();
         }
     }
 
-    fn record(&mut self, directory: PathBuf, key: &ResultKey, failure: Failure) {
+    fn record(&mut self, directory: &Path, key: &ResultKey, failure: Failure) {
         tracing::warn!(plugin_name = %key.plugin, node = %key.target, error = failure.message, "recording an error in place of a result");
         let mut fields: Map<String, Value> = failure.details.into_iter().collect();
         fields.insert("error".to_owned(), failure.message.into());
         let path = directory.join(constants::ERROR_FILE);
+        let shortage = self.shortage.clone();
         self.writes
-            .spawn(write_patiently(path, Value::Object(fields).to_string()));
-    }
-
-    /// Waits until all errors are on disk.
-    async fn written(&mut self) {
-        while let Some(written) = self.writes.join_next().await {
-            if let Err(error) = written {
-                tracing::error!(%error, "recording an error");
-            }
-        }
+            .spawn(write_patiently(path, Value::Object(fields).to_string(), shortage));
     }
 }
 
 /// How long the first new try to write an error waits, and the last one; each waits twice as long as the one before.
 const WRITE_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(16));
 
-/// Writes a file, and tries again for half a minute: what made a result fail, a full disk for one, may be in the way of
-/// saying so, too.
-async fn write_patiently(path: PathBuf, text: String) {
+/// Writes a file: as soon as there is room for it, and should anything else be in the way, within half a minute.
+async fn write_patiently(path: PathBuf, text: String, shortage: Shortage) {
     let (mut pause, last) = WRITE_PAUSES;
     loop {
         let (to, bytes) = (path.clone(), text.clone());
-        let written = tokio::task::spawn_blocking(move || sono_bundle::write_durably(&to, bytes.as_bytes())).await;
-        match written {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) if pause <= last => {
+        let write = move || sono_bundle::write_durably(&to, bytes.as_bytes());
+        match shortage.outlast("the record of an error", write).await {
+            Ok(()) => return,
+            Err(error) if pause <= last => {
                 tracing::warn!(error = chain(&error), ?pause, "recording an error, trying again");
             }
-            Ok(Err(error)) => return tracing::error!(error = chain(&error), "an error could not be recorded"),
-            Err(error) => return tracing::error!(%error, "recording an error"),
+            Err(error) => return tracing::error!(error = chain(&error), "an error could not be recorded"),
         }
         tokio::time::sleep(pause).await;
         pause *= 2;

@@ -12,6 +12,7 @@ use serde_json::json;
 use sono_bundle::DirectoryFiles;
 use sono_results::{Compatibility, PluginInput};
 use sono_types::{Config, Item, PluginName, ResultKey, TarInfo, Target, item, layout};
+use tokio::task::JoinSet;
 
 use crate::{
     Clock,
@@ -19,6 +20,7 @@ use crate::{
     driver::{Driver, Site},
     run::{Event, Processed},
     run_log::RunLog,
+    shortage::{MayBeFull, Shortage},
     upload::chain,
 };
 
@@ -28,6 +30,8 @@ const CLEAN_UP: Duration = Duration::from_secs(30);
 /// What the last part of a run needs.
 pub(crate) struct Finish {
     pub(crate) directory: PathBuf,
+    /// Beside the archive's content, and gone after the run.
+    pub(crate) incoming: PathBuf,
     pub(crate) archive: PathBuf,
     pub(crate) stored: Vec<ResultKey>,
     pub(crate) expected: Vec<ResultKey>,
@@ -41,17 +45,25 @@ pub(crate) struct Finish {
     pub(crate) desk: Desk,
     /// Held by results on the way to their place.
     pub(crate) landing: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) shortage: Shortage,
+    /// Errors on their way to the disk.
+    pub(crate) errors: JoinSet<()>,
 }
 
 /// The archive and the number of problems on the way, or why there is no archive.
 pub(crate) type Ended = Result<(TarInfo, usize), String>;
 
-pub(crate) async fn finish(finish: Finish) -> Ended {
+pub(crate) async fn finish(mut finish: Finish) -> Ended {
     let mut problems = 0;
     let mut say = |what: &str, problem: String| {
         problems += 1;
         tracing::error!(problem, "{what}");
     };
+    while let Some(written) = finish.errors.join_next().await {
+        if let Err(error) = written {
+            say("recording an error", error.to_string());
+        }
+    }
     drop(finish.landing.write().await);
     for key in &finish.stored {
         let place = finish.directory.join(layout::results_dir(key));
@@ -68,7 +80,8 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
         }
     }
     let started = (finish.clock)();
-    for problem in finish.site.query(&finish.directory).await {
+    let site = finish.site.as_ref();
+    for problem in query(site, &finish.directory, &finish.incoming, &finish.shortage).await {
         say("querying", problem);
     }
     tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
@@ -116,16 +129,15 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
     }
     // Only the end of the run closes the desk, and it reads everything first.
     finish.desk.tell(Event::Processed(processed)).await.ok();
-    if let Err(problem) = describe(&finish, &cleaned) {
+    if let Err(problem) = describe(&finish, &cleaned).await {
         say("describing the run", problem);
     }
     tracing::info!("Log lines after this point will not appear in the downloaded tarball.");
     finish.log.detach();
     let (directory, archive) = (finish.directory.clone(), finish.archive.clone());
-    let sealed = tokio::task::spawn_blocking(move || sono_bundle::seal(&directory, &archive))
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| chain(&error))?;
+    let seal = move || sono_bundle::seal(&directory, &archive);
+    let sealed = finish.shortage.outlast("packing the archive", seal).await;
+    let sealed = sealed.map_err(|error| chain(&error))?;
     let name = finish
         .archive
         .file_name()
@@ -139,6 +151,42 @@ pub(crate) async fn finish(finish: Finish) -> Ended {
         size: sealed.size,
     };
     Ok((tarball, problems))
+}
+
+/// How often all queries are made once more because there was no room for what they found.
+const QUERY_TRIES: usize = 3;
+/// Room that is waited for before that: less is soon gone.
+const QUERY_ROOM: usize = 1 << 20;
+
+/// What is found and cannot be written is looked for once more when there is room, but not for ever: it may be that which takes
+/// all of it.
+async fn query(site: &dyn Site, directory: &Path, incoming: &Path, shortage: &Shortage) -> Vec<String> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let problems = site.query(directory).await;
+        let full = problems.iter().any(|problem| tells_of_no_room(problem));
+        if !full || tries == QUERY_TRIES {
+            return problems;
+        }
+        let probe = incoming.join("probe");
+        let try_room = move || {
+            let written = fs_err::write(&probe, vec![0; QUERY_ROOM]);
+            // Nothing is left of it, whether it worked or not.
+            fs_err::remove_file(&probe).ok();
+            written
+        };
+        if let Err(error) = shortage.outlast("what is found in the cluster", try_room).await {
+            tracing::warn!(error = chain(&error), "looking whether there is room again");
+            return problems;
+        }
+    }
+}
+
+/// Queries tell what went wrong in sentences, and where the disk was full the system's own words for that are in them.
+fn tells_of_no_room(problem: &str) -> bool {
+    const NO_ROOM: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+    NO_ROOM.iter().any(|words| problem.contains(words))
 }
 
 /// Removes what the plugins' drivers created, all at once, unless a plugin asks to keep it. Returns the plugins whose
@@ -181,23 +229,42 @@ async fn process(finish: &Finish, driver: &dyn Driver) -> Result<(Item, Vec<sono
             compatibility,
         };
         let root = directory.join(layout::plugin_dir(&name));
-        fs_err::create_dir_all(&root).map_err(|error| error.to_string())?;
+        fs_err::create_dir_all(&root).map_err(NoTree::Directory)?;
         let (tree, problems) = sono_results::process_plugin(&input, &DirectoryFiles::new(root));
         let text = sono_results::to_yaml(&tree);
         sono_bundle::write_durably(&directory.join(layout::results_file(&name)), text.as_bytes())
-            .map_err(|error| chain(&error))?;
+            .map_err(NoTree::File)?;
         Ok((tree, problems))
     };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| error.to_string())?
+    let made = finish.shortage.outlast("a plugin's tree of results", work).await;
+    made.map_err(|error: NoTree| chain(&error))
+}
+
+/// Why a plugin's tree of results is not on disk.
+#[derive(Debug, thiserror::Error)]
+enum NoTree {
+    #[error("making the plugin's directory")]
+    Directory(#[source] std::io::Error),
+    #[error(transparent)]
+    File(sono_bundle::StoreError),
+}
+
+impl MayBeFull for NoTree {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Directory(error) => error.is_full(),
+            Self::File(error) => error.is_full(),
+        }
+    }
 }
 
 /// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
-fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), String> {
-    let write = |name: &str, value: &serde_json::Value| {
-        sono_bundle::write_durably(&finish.directory.join(name), value.to_string().as_bytes())
-            .map_err(|error| chain(&error))
+async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), String> {
+    let write = async |name: &str, value: &serde_json::Value| {
+        let (path, text) = (finish.directory.join(name), value.to_string());
+        let write = move || sono_bundle::write_durably(&path, text.as_bytes());
+        let written = finish.shortage.outlast("the description of the run", write).await;
+        written.map_err(|error| chain(&error))
     };
     for (name, driver) in finish.drivers.iter() {
         let annotations = (!finish.config.custom_annotations.is_empty()).then_some(&finish.config.custom_annotations);
@@ -211,7 +278,7 @@ fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), Strin
             "ImagePullSecrets": finish.config.image_pull_secrets,
             "CustomAnnotations": annotations,
         });
-        write(&layout::definition_file(name), &definition)?;
+        write(&layout::definition_file(name), &definition).await?;
     }
     let names: Vec<&PluginName> = finish.drivers.keys().collect();
     let info = if names.is_empty() {
@@ -219,19 +286,81 @@ fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), Strin
     } else {
         json!({ "plugins": names })
     };
-    write(layout::INFO, &info)?;
+    write(layout::INFO, &info).await?;
     if !finish.joined.is_empty() {
         let mut joined: BTreeMap<&PluginName, Vec<String>> = BTreeMap::new();
         for key in &finish.joined {
             joined.entry(&key.plugin).or_default().push(key.target.to_string());
         }
-        write(layout::JOINED, &json!(joined))?;
+        write(layout::JOINED, &json!(joined)).await?;
     }
     let health = health(&finish.directory)?;
-    write(layout::CLUSTER_HEALTH, &health)
+    write(layout::CLUSTER_HEALTH, &health).await
 }
 
 fn health(directory: &Path) -> Result<serde_json::Value, String> {
     let health = sono_results::cluster_health(&DirectoryFiles::new(directory.to_path_buf()));
     serde_json::to_value(health).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::future::BoxFuture;
+    use sono_manifest::{Definition, NodeFacts};
+    use sono_types::{RunStatus, SessionId};
+
+    use super::*;
+
+    /// Answers with what it was given, then with nothing.
+    struct Asked(Mutex<Vec<Vec<String>>>);
+
+    impl Site for Asked {
+        fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn driver(&self, _: Definition, _: SessionId) -> Box<dyn Driver> {
+            unreachable!("nothing is started here")
+        }
+
+        fn publish<'a>(&'a self, _: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
+            let answer = self.0.lock().unwrap().pop();
+            Box::pin(async { answer.unwrap_or_default() })
+        }
+    }
+
+    /// What was found, and how many of the answers were not asked for.
+    async fn queried(answers: &[&str]) -> (Vec<String>, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let answers = answers.iter().rev().map(|answer| vec![(*answer).to_owned()]);
+        let site = Asked(Mutex::new(answers.collect()));
+        let problems = query(&site, folder.path(), folder.path(), &Shortage::default()).await;
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+        let left = site.0.lock().unwrap().len();
+        (problems, left)
+    }
+
+    /// What found no room is looked for once more, but not for ever; any other problem costs its line.
+    #[tokio::test]
+    async fn queries_are_made_again_when_the_volume_was_full() {
+        let full = "writing pods: No space left on device (os error 28)".to_owned();
+        assert_eq!(queried(&[&full]).await, (Vec::new(), 0));
+        assert_eq!(queried(&["pods: forbidden", &full]).await.1, 1);
+        assert_eq!(queried(&[&full, &full, &full, &full]).await, (vec![full.clone()], 1));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_systems_words_for_no_room_are_known() {
+        for (code, full) in [(28, true), (122, true), (5, false)] {
+            let error = std::io::Error::from_raw_os_error(code);
+            assert_eq!((tells_of_no_room(&error.to_string()), error.is_full()), (full, full));
+        }
+    }
 }

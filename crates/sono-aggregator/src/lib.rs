@@ -25,6 +25,7 @@ pub mod run;
 mod run_id;
 mod run_log;
 mod settings;
+mod shortage;
 mod small;
 mod snapshots;
 mod spool;

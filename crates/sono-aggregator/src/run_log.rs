@@ -18,9 +18,24 @@ use crate::{Clock, run_id::RunId};
 /// A layer of the log that writes to the run's directory while there is one.
 #[derive(Clone)]
 pub struct RunLog {
-    file: Arc<Mutex<Option<fs_err::File>>>,
+    file: Arc<Mutex<Option<LogFile>>>,
     clock: Clock,
     run: RunId,
+}
+
+struct LogFile {
+    file: fs_err::File,
+    /// The last line may be half there: a full disk.
+    is_torn: bool,
+}
+
+impl LogFile {
+    fn write(&mut self, line: &str) {
+        // One write a line: formatting into the file would make one of each of its words.
+        let line = format!("{}{line}\n", if self.is_torn { "\n" } else { "" });
+        // A log that cannot be written must not stop the run, and there is nowhere to say so.
+        self.is_torn = self.file.write_all(line.as_bytes()).is_err();
+    }
 }
 
 impl std::fmt::Debug for RunLog {
@@ -52,7 +67,7 @@ impl RunLog {
     /// Writes to `path` from now on.
     pub(crate) fn attach(&self, path: &Path) -> std::io::Result<()> {
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(LogFile { file, is_torn: false });
         Ok(())
     }
 
@@ -77,10 +92,7 @@ impl<S: Subscriber> Layer<S> for RunLog {
         if let Some(run) = self.run.get() {
             fields.0.insert("run".to_owned(), run.into());
         }
-        // One write a line: formatting into the file would make one of each of its words.
-        let line = format!("{}\n", Value::Object(fields.0));
-        // A log that cannot be written must not stop the run, and there is nowhere to say so.
-        file.write_all(line.as_bytes()).ok();
+        file.write(&Value::Object(fields.0).to_string());
     }
 }
 

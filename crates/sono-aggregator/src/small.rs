@@ -1,7 +1,7 @@
 //! Bodies that are complete, on their way to their place: small ones in memory, to be kept in the journal, and large ones in
 //! a temporary file. Either is checked and unpacked beside its place first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sono_bundle::{ArchiveError, PlaceError, Staged, UnpackError};
@@ -81,18 +81,42 @@ fn not_staged(error: &PlaceError) -> NotStaged {
     }
 }
 
-/// Puts a result in place from the journal. What is there may be half of it.
+/// Why a result that the journal holds is not in its place.
+#[derive(Debug, thiserror::Error)]
+#[error("putting {} in place again: {reason}", destination.display())]
+pub(crate) struct NotRestored {
+    destination: PathBuf,
+    reason: String,
+    /// There is no room for it.
+    pub(crate) full: bool,
+}
+
+/// Puts a result in place from the journal. What is there may be half of it, and where there is no room it makes way first.
+/// Blocking.
 pub(crate) fn restore(
     body: &SmallBody,
     incoming: &Path,
     destination: &Path,
     limits: &UploadLimits,
-) -> Result<(), String> {
-    let bytes = body.bytes().map_err(|error| error.to_string())?;
+) -> Result<(), NotRestored> {
+    let failed = |reason, full| NotRestored {
+        destination: destination.to_path_buf(),
+        reason,
+        full,
+    };
+    let bytes = body.bytes().map_err(|error| failed(error.to_string(), false))?;
     let content = Content::Memory(bytes.into());
-    let staged = stage(&content, incoming, &body.file_name, &body.content_type, limits);
-    let (staged, _) = staged.map_err(|error| match error {
-        NotStaged::Content { reason, .. } | NotStaged::Storage { reason, .. } => reason,
-    })?;
-    staged.appear(destination).map_err(|error| chain(&error))
+    let put = || {
+        let staged = stage(&content, incoming, &body.file_name, &body.content_type, limits);
+        let (staged, _) = staged.map_err(|error| match error {
+            NotStaged::Content { reason, .. } => failed(reason, false),
+            NotStaged::Storage { reason, full } => failed(reason, full),
+        })?;
+        let put = staged.appear(destination);
+        put.map_err(|error| failed(chain(&error), error.is_full()))
+    };
+    match put() {
+        Err(error) if error.full && fs_err::remove_dir_all(destination).is_ok() => put(),
+        done => done,
+    }
 }

@@ -38,12 +38,16 @@ impl Board {
     }
 }
 
-/// Does something with the status of now, once all that it tells is on disk: what somebody has seen must not be undone by a
-/// loss of power. Where the journal cannot be written that is done all the same: a run that stands still for whoever looks
-/// would be worse, and the journal's own error is in the log.
+/// Does something with the status of now, if all that it tells is on disk: what somebody has seen must not be undone by a
+/// loss of power. Where it cannot be put there nothing is done.
 pub(crate) fn tell(journal: &Journal, run: &Run, what: impl FnOnce(RunStatus) + Send + 'static) {
     let status = run.status();
-    journal.append(Vec::new(), Some(Box::new(move |_| what(status))));
+    let done = move |on_disk: Result<(), String>| {
+        if on_disk.is_ok() {
+            what(status);
+        }
+    };
+    journal.append(Vec::new(), Some(Box::new(done)));
 }
 
 /// Takes the status when it changed, but not for every result of thousands that come in within a second.
@@ -73,7 +77,10 @@ impl<'a> Snapshots<'a> {
         let now = tokio::time::Instant::now();
         if self.changed && now >= self.next {
             let board = self.board.clone();
-            tell(journal, run, move |status| board.show(status));
+            let status = run.status();
+            // On a full volume it stands still. Where anything else is in the way it is shown all the same: a run that stands still
+            // for whoever looks would be worse, and the journal's own error is in the log.
+            journal.when_synced(Box::new(move |_| board.show(status)));
             self.changed = false;
             self.next = now + SNAPSHOT_PAUSE;
         }
@@ -94,7 +101,10 @@ mod tests {
     use sono_types::{PluginName, ResultKey, Target, status::plugin_status};
 
     use super::*;
-    use crate::run::{Effect, Event, Failure, Plan, Policy};
+    use crate::{
+        run::{Effect, Event, Failure, Plan, Policy},
+        shortage::Shortage,
+    };
 
     fn rows(status: &RunStatus) -> Vec<&str> {
         status.rows().iter().map(|row| row.status.as_str()).collect()
@@ -105,7 +115,9 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_shown_that_a_loss_of_power_would_undo() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(&folder.path().join("journal")).unwrap().journal;
+        let journal = Journal::open(&folder.path().join("journal"), &Shortage::default())
+            .unwrap()
+            .journal;
         let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
         let plan = Plan {
             plugin: key.plugin.clone(),

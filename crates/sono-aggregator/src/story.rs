@@ -113,6 +113,11 @@ impl Story {
         }
     }
 
+    /// Something that has to be written waits, since `at`.
+    pub(crate) fn no_room(at: &str, why: &str) -> Note {
+        Note::warning("VolumeFull", at, why)
+    }
+
     /// There will be no archive.
     pub(crate) fn broken(why: &str) -> Note {
         Note::warning("RunFailed", why, format!("the run failed: {why}"))

@@ -9,7 +9,7 @@ use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use sono_bundle::{Staged, StoreError};
 use sono_types::{ResultKey, UploadLimits, layout};
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
 
 use crate::{
     desk::{Closed, Desk, Held, Kept},
@@ -17,6 +17,7 @@ use crate::{
     metrics::{Metrics, Refused},
     room::{Reserved, Room, Seat},
     run::{Claim, Outcome, Refusal, SmallBody},
+    shortage::Shortage,
     small::{self, Content, NotStaged},
     spool::Writers,
 };
@@ -109,6 +110,7 @@ pub(crate) struct Uploads {
     placing: Arc<Semaphore>,
     placing_small: Arc<Semaphore>,
     landing: Arc<RwLock<()>>,
+    shortage: Shortage,
     metrics: Arc<Metrics>,
 }
 
@@ -187,8 +189,15 @@ impl Uploads {
             placing: Arc::new(Semaphore::new(PLACING)),
             placing_small: Arc::new(Semaphore::new(PLACING_SMALL)),
             landing,
+            shortage: Shortage::default(),
             metrics: Arc::default(),
         }
+    }
+
+    /// Results that are in and find no room at their place wait there.
+    pub(crate) fn waiting_in(self, shortage: &Shortage) -> Self {
+        let shortage = shortage.clone();
+        Self { shortage, ..self }
     }
 
     /// Counts what happens there.
@@ -282,8 +291,8 @@ impl Uploads {
         staged: Staged,
         body: SmallBody,
     ) -> Result<(), UploadError> {
-        let _landing = self.landing.read().await;
-        let finished = held.finish(Outcome::Stored, Kept::InJournal(body)).await?;
+        let landing = Arc::clone(&self.landing).read_owned().await;
+        let finished = held.finish(Outcome::Stored, Kept::InJournal(body.clone())).await?;
         if !finished.is_in {
             return Err(Refusal::AlreadyReceived(key.clone()).into());
         }
@@ -293,15 +302,36 @@ impl Uploads {
         }
         let destination = self.root.join(layout::results_dir(key));
         let _permit = self.placing_small.acquire().await;
+        let place = destination.clone();
         let placed = blocking(move || {
             let placed = if durably {
-                staged.appear_durably(&destination)
+                staged.appear_durably(&place)
             } else {
-                staged.appear(&destination)
+                staged.appear(&place)
             };
             placed.map_err(|error| unstored(&error))
         });
-        placed.await.map_err(|error| error.end(key).1)
+        match placed.await {
+            Err(full @ Receive::Full(_)) => {
+                self.place_later(body, destination, landing);
+                // Whoever sent it has to hear that it is in where the journal has it, and to ask again where nobody has it yet: then
+                // it is on disk once the journal is.
+                if durably { Err(full.end(key).1) } else { Ok(()) }
+            }
+            placed => placed.map_err(|error| error.end(key).1),
+        }
+    }
+
+    /// The run counts the result as in, so that nobody will send it again: the end of the run waits until there is room for it.
+    fn place_later(&self, body: SmallBody, destination: PathBuf, landing: OwnedRwLockReadGuard<()>) {
+        let (shortage, limits, incoming) = (self.shortage.clone(), Arc::clone(&self.limits), self.incoming.clone());
+        tokio::spawn(async move {
+            let place = move || small::restore(&body, &incoming, &destination, &limits);
+            if let Err(error) = shortage.outlast("a result that is in", place).await {
+                tracing::error!(error = chain(&error), "a result could not be put in its place");
+            }
+            drop(landing);
+        });
     }
 
     async fn store(

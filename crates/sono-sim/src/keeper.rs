@@ -8,7 +8,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use sono_types::constants;
-use tokio::{net::TcpStream, sync::watch, time::sleep};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::watch,
+    time::sleep,
+};
 
 use crate::{
     aggregator::Aggregator,
@@ -40,9 +45,10 @@ pub(crate) struct Kept {
     pub(crate) own_ends: usize,
     /// The most memory of any process, in bytes.
     pub(crate) memory: u64,
-    /// From a kill to the next process' first accepted connection.
+    /// From a kill to the first connection that the next process deals with.
     pub(crate) recoveries: Vec<Duration>,
-    /// From the last kill's end, or the start, to the end of the run.
+    /// How often a process said that it waits for room on its volume.
+    pub(crate) shortages: usize,
     pub(crate) violations: Vec<String>,
     pub(crate) sockets: usize,
 }
@@ -100,7 +106,7 @@ pub(crate) async fn keep(
             ),
             Ok(Ok(acted)) => acted?,
             Err(status) => {
-                complain_of_panics(&process, &mut kept);
+                read_log(&process, &mut kept);
                 kept.violations.push(format!(
                     "it ended by itself with {status}, see {}",
                     process.log.display()
@@ -124,7 +130,7 @@ pub(crate) async fn keep(
                     .push(format!("the last process ended with {status} at SIGTERM"));
             }
             kept.memory = kept.memory.max(process.memory);
-            complain_of_panics(&process, &mut kept);
+            read_log(&process, &mut kept);
             return Ok(kept);
         };
         down = Instant::now();
@@ -136,7 +142,7 @@ pub(crate) async fn keep(
             world.fail_power().await?;
         }
         kept.memory = kept.memory.max(process.memory);
-        complain_of_panics(&process, &mut kept);
+        read_log(&process, &mut kept);
         kept.kills += 1;
         next = kills.next();
     }
@@ -175,15 +181,23 @@ async fn sealed(world: &World) -> anyhow::Result<()> {
     }
 }
 
-/// Resolves when somebody takes connections.
+/// Resolves when somebody deals with connections: the system takes them as soon as there is a socket, an answer to what is no
+/// TLS comes from the process itself.
 async fn listens(address: Ipv4Addr) {
-    while TcpStream::connect((address, constants::AGGREGATOR_PORT)).await.is_err() {
+    let ask = async || {
+        let mut stream = TcpStream::connect((address, constants::AGGREGATOR_PORT)).await?;
+        stream.write_all(b"is anybody there?").await?;
+        let mut answer = [0];
+        stream.read(&mut answer).await
+    };
+    while ask().await.is_err() {
         sleep(Duration::from_millis(5)).await;
     }
 }
 
-fn complain_of_panics(process: &Aggregator, kept: &mut Kept) {
+fn read_log(process: &Aggregator, kept: &mut Kept) {
     let log = fs_err::read_to_string(&process.log).unwrap_or_default();
+    kept.shortages += log.matches("the volume has no room left:").count();
     for line in log.lines().filter(|line| line.contains("panicked at")) {
         kept.violations.push(format!("{}: {line}", process.log.display()));
     }

@@ -197,6 +197,7 @@ fn summary(sim: &Sim, outcomes: &[Outcome], broken: &[u64]) -> serde_json::Value
         "rounds": sim.rounds,
         "power_loss": sim.power_loss,
         "kills": sum(|outcome| outcome.kills),
+        "shortages": sum(|outcome| outcome.shortages),
         "own_ends": sum(|outcome| outcome.own_ends),
         "tries": sum(|outcome| outcome.tries),
         "acknowledged": sum(|outcome| outcome.acknowledged),

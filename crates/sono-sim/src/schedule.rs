@@ -155,6 +155,7 @@ impl Schedule {
     }
 
     /// Without what needs more than an ordinary account and an ordinary machine.
+    #[must_use]
     pub fn without_machine(mut self) -> Self {
         self.machine.clear();
         self

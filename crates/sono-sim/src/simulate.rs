@@ -64,7 +64,9 @@ pub struct Outcome {
     pub memory: u64,
     /// Sockets that it held after the run.
     pub sockets: usize,
-    /// From each kill to the next accepted connection, in milliseconds.
+    /// How often a process had to wait for room on the volume.
+    pub shortages: usize,
+    /// From each kill to the first connection that the next process deals with, in milliseconds.
     pub recoveries_ms: Vec<u64>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
@@ -87,6 +89,8 @@ pub(crate) fn limits() -> UploadLimits {
         idle_timeout: Duration::from_secs(2),
         handshake_timeout: Duration::from_secs(2),
         connection_idle: Duration::from_secs(10),
+        // A volume that is full for a while costs no result here, however quickly workers come again.
+        max_store_tries: 10_000,
         ..UploadLimits::default()
     }
 }
@@ -127,6 +131,7 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
         statuses: 0,
         memory: 0,
         sockets: 0,
+        shortages: 0,
         recoveries_ms: Vec::new(),
         took_ms: 0,
         files: None,
@@ -154,6 +159,7 @@ impl Outcome {
         self.own_ends = kept.own_ends;
         self.memory = kept.memory;
         self.sockets = kept.sockets;
+        self.shortages = kept.shortages;
         self.recoveries_ms = kept.recoveries.iter().copied().map(milliseconds).collect();
         self.violations.extend(kept.violations);
         for report in reports {

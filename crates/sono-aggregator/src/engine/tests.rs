@@ -9,7 +9,9 @@ fn key() -> ResultKey {
 
 fn journal() -> (tempfile::TempDir, Journal) {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Journal::open(&folder.path().join("journal")).unwrap().journal;
+    let journal = Journal::open(&folder.path().join("journal"), &Shortage::default())
+        .unwrap()
+        .journal;
     (folder, journal)
 }
 
@@ -77,13 +79,13 @@ async fn an_error_is_recorded_once_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("errors");
     fs_err::write(&place, "in the way").unwrap();
-    let mut tasks = Tasks::default();
-    tasks.record(place.clone(), &key(), Failure::new("no room"));
+    let mut tasks = Tasks::new(&Shortage::default());
+    tasks.record(&place, &key(), Failure::new("no room"));
     let away = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         fs_err::remove_file(&place).unwrap();
     };
-    tokio::join!(tasks.written(), away);
+    tokio::join!(std::mem::take(&mut tasks.writes).join_all(), away);
     let text = fs_err::read_to_string(place.join(constants::ERROR_FILE)).unwrap();
     assert_eq!(text, r#"{"error":"no room"}"#);
 }

@@ -2,6 +2,7 @@
 //! acknowledged.
 
 mod codec;
+mod file;
 mod writer;
 
 pub use writer::JournalError;

@@ -1,22 +1,17 @@
-//! The journal's file: one thread appends and syncs, and one sync serves everybody who waits for it.
+//! An open journal: whoever has records hands them over here, to the one thread that writes them.
 
 use std::{
-    collections::BTreeMap,
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Arc, atomic::AtomicU64, mpsc},
     thread::JoinHandle,
 };
 
-use super::codec::{self, Damage};
-use crate::run::Record;
-
-/// Records that are written before a sync, at most.
-const BATCH: usize = 4096;
+use super::{
+    codec::{self, Damage},
+    file::{Append, Done, JournalFile, Order, Wait, sync_directory},
+};
+use crate::{run::Record, shortage::Shortage};
 
 /// Why there is no journal.
 #[derive(Debug, thiserror::Error)]
@@ -45,18 +40,6 @@ pub enum JournalError {
     },
 }
 
-/// What is called when records are on disk, or could not be put there.
-type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
-
-enum Order {
-    Append {
-        records: Vec<Record>,
-        names: Option<PathBuf>,
-        done: Option<Done>,
-    },
-    Close,
-}
-
 /// An open journal.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -74,7 +57,7 @@ pub(crate) struct Opened {
 
 impl Journal {
     /// Opens the file at `path`, or makes it. It holds a key: only its owner may read it. Blocking.
-    pub(crate) fn open(path: &Path) -> Result<Opened, JournalError> {
+    pub(crate) fn open(path: &Path, shortage: &Shortage) -> Result<Opened, JournalError> {
         let failed = |step| {
             move |source| JournalError::File {
                 step,
@@ -83,7 +66,7 @@ impl Journal {
             }
         };
         let mut options = fs_err::OpenOptions::new();
-        options.read(true).append(true).create(true);
+        options.read(true).write(true).create(true);
         #[cfg(unix)]
         fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(failed("open"))?;
@@ -93,15 +76,15 @@ impl Journal {
                 return match io::Error::from(error) {
                     error if error.kind() == io::ErrorKind::WouldBlock => Err(JournalError::Held(path.to_path_buf())),
                     // File systems without locks: then the Lease of the run is what keeps two apart.
-                    error if error.kind() == io::ErrorKind::Unsupported => Self::take(file, path),
+                    error if error.kind() == io::ErrorKind::Unsupported => Self::take(file, path, shortage),
                     error => Err(failed("lock")(error)),
                 };
             }
         }
-        Self::take(file, path)
+        Self::take(file, path, shortage)
     }
 
-    fn take(file: fs_err::File, path: &Path) -> Result<Opened, JournalError> {
+    fn take(file: fs_err::File, path: &Path, shortage: &Shortage) -> Result<Opened, JournalError> {
         let failed = |step| {
             move |source| JournalError::File {
                 step,
@@ -122,13 +105,7 @@ impl Journal {
         }
         let (orders, received) = mpsc::channel();
         let syncs = Arc::<AtomicU64>::default();
-        let mut file = JournalFile {
-            file,
-            length: decoded.length,
-            synced: decoded.length,
-            broken: false,
-            syncs: Arc::clone(&syncs),
-        };
+        let mut file = JournalFile::new(file, decoded.length, &syncs, shortage);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || file.serve(&received))
@@ -144,12 +121,12 @@ impl Journal {
     }
 
     /// Appends records; `done` is called on the journal's thread once they, and everything that was appended before, are
-    /// synced. Without `done` they are synced with the next that has one.
+    /// synced, or could not be. Without `done` they are synced with the next that has one.
     pub(crate) fn append(&self, records: Vec<Record>, done: Option<Done>) {
-        self.order(Order::Append {
+        self.order(Append {
             records,
-            names: None,
-            done,
+            wait: done.map(Wait::Now),
+            ..Append::default()
         });
     }
 
@@ -157,16 +134,27 @@ impl Journal {
     /// not be. One sync of a directory serves everybody who waits for it, too. Should it fail, `done` learns so and the
     /// records are written all the same: the run has gone on.
     pub(crate) fn append_after_names(&self, names: PathBuf, records: Vec<Record>, done: Done) {
-        self.order(Order::Append {
+        self.order(Append {
             records,
             names: Some(names),
-            done: Some(done),
+            wait: Some(Wait::Now(done)),
         });
     }
 
-    fn order(&self, order: Order) {
-        if let Err(mpsc::SendError(Order::Append { done: Some(done), .. })) = self.orders.send(order) {
-            done(Err("the journal's thread has ended".to_owned()));
+    /// Calls `done` once everything that was appended is synced, which on a full volume may be long from now, or when
+    /// anything but a lack of room is in the way. It takes the place of one that still waits: that is not called any more.
+    pub(crate) fn when_synced(&self, done: Done) {
+        self.order(Append {
+            wait: Some(Wait::Newest(done)),
+            ..Append::default()
+        });
+    }
+
+    fn order(&self, append: Append) {
+        if let Err(mpsc::SendError(Order::Append(Append { wait: Some(wait), .. }))) =
+            self.orders.send(Order::Append(append))
+        {
+            wait.done()(Err("the journal's thread has ended".to_owned()));
         }
     }
 
@@ -175,14 +163,22 @@ impl Journal {
         Arc::clone(&self.syncs)
     }
 
-    /// Appends records and waits until they are synced.
-    pub(crate) async fn commit(&self, records: Vec<Record>) -> Result<(), String> {
+    /// Appends records and waits until they are synced, as long as it takes until there is room for them.
+    pub(crate) async fn commit_patiently(&self, records: Vec<Record>) -> Result<(), String> {
+        self.commit(records, Wait::Patiently).await
+    }
+
+    async fn commit(&self, records: Vec<Record>, wait: impl FnOnce(Done) -> Wait) -> Result<(), String> {
         let (reply, answer) = tokio::sync::oneshot::channel();
         let done = Box::new(move |outcome| {
             // Who asked may have gone.
             reply.send(outcome).ok();
         });
-        self.append(records, Some(done));
+        self.order(Append {
+            records,
+            wait: Some(wait(done)),
+            ..Append::default()
+        });
         answer.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 }
@@ -197,125 +193,38 @@ impl Drop for Journal {
     }
 }
 
-struct JournalFile {
-    file: fs_err::File,
-    length: u64,
-    synced: u64,
-    /// Something that must not stand there stands at the end: nothing may follow it.
-    broken: bool,
-    syncs: Arc<AtomicU64>,
-}
-
-impl JournalFile {
-    fn serve(&mut self, orders: &mpsc::Receiver<Order>) {
-        let mut open = true;
-        while open {
-            let Ok(first) = orders.recv() else { return };
-            let (mut batch, mut count) = (Vec::new(), 0);
-            let mut next = Some(first);
-            while let Some(order) = next {
-                match order {
-                    Order::Append { records, names, done } => {
-                        count += records.len();
-                        batch.push((records, names, done));
-                    }
-                    Order::Close => open = false,
-                }
-                next = (open && count < BATCH).then(|| orders.try_recv().ok()).flatten();
-            }
-            self.take_in(batch, !open);
-        }
-    }
-
-    /// Writes what was ordered, and tells those who wait for it.
-    fn take_in(&mut self, batch: Vec<(Vec<Record>, Option<PathBuf>, Option<Done>)>, last: bool) {
-        // Only now: a name that was given while a directory was being synced may have been too late for that.
-        let mut directories: BTreeMap<PathBuf, Result<(), String>> = BTreeMap::new();
-        for directory in batch.iter().filter_map(|(_, names, _)| names.as_ref()) {
-            if !directories.contains_key(directory) {
-                let synced = sync_directory(directory).map_err(|error| error.to_string());
-                directories.insert(directory.clone(), synced);
-            }
-        }
-        let (mut bytes, mut waiting) = (Vec::new(), Vec::new());
-        for (records, names, done) in batch {
-            let named = names
-                .and_then(|names| directories.get(&names).cloned())
-                .unwrap_or(Ok(()));
-            for record in &records {
-                codec::encode(record, self.synced, &mut bytes);
-            }
-            waiting.extend(done.map(|done| (done, named)));
-        }
-        let outcome = self.write(&bytes, !waiting.is_empty() || last);
-        if let Err(error) = &outcome {
-            tracing::error!(error, "writing the journal");
-        }
-        for (done, named) in waiting {
-            done(named.and_then(|()| outcome.clone()));
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8], sync: bool) -> Result<(), String> {
-        if self.broken {
-            return Err("an earlier write could not be taken back".to_owned());
-        }
-        if let Err(error) = self.file.write_all(bytes) {
-            // What was written of it would make the journal look damaged once more follows.
-            self.broken = self.file.set_len(self.length).is_err();
-            return Err(error.to_string());
-        }
-        self.length += bytes.len() as u64;
-        if sync && self.synced < self.length {
-            self.syncs.fetch_add(1, Ordering::Relaxed);
-            self.file.sync_data().map_err(|error| error.to_string())?;
-            self.synced = self.length;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    fs_err::File::open(directory)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
-    // Directories cannot be opened there.
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[tokio::test]
     async fn what_was_committed_is_there_again_and_a_torn_end_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let opened = Journal::open(&path).unwrap();
+        let opened = Journal::open(&path, &Shortage::default()).unwrap();
         assert_eq!(opened.records, []);
-        assert!(matches!(Journal::open(&path), Err(JournalError::Held(held)) if held == path));
+        assert!(matches!(Journal::open(&path, &Shortage::default()), Err(JournalError::Held(held)) if held == path));
         opened.journal.append(vec![Record::Finishing], None);
-        opened.journal.commit(vec![Record::Finishing]).await.unwrap();
+        opened.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
         let length = fs_err::metadata(&path).unwrap().len();
         drop(opened);
         let mut file = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"torn").unwrap();
-        let again = Journal::open(&path).unwrap();
+        let again = Journal::open(&path, &Shortage::default()).unwrap();
         assert_eq!(again.records, [Record::Finishing, Record::Finishing]);
         assert_eq!(fs_err::metadata(&path).unwrap().len(), length);
-        again.journal.commit(vec![Record::Finishing]).await.unwrap();
+        again.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
         drop(again);
-        assert_eq!(Journal::open(&path).unwrap().records.len(), 3);
+        assert_eq!(Journal::open(&path, &Shortage::default()).unwrap().records.len(), 3);
     }
 
     #[tokio::test]
     async fn many_wait_for_few_syncs() {
         let folder = tempfile::tempdir().unwrap();
-        let opened = Journal::open(&folder.path().join("journal")).unwrap();
-        let commits = (0..500).map(|_| opened.journal.commit(vec![Record::Finishing]));
+        let opened = Journal::open(&folder.path().join("journal"), &Shortage::default()).unwrap();
+        let commits = (0..500).map(|_| opened.journal.commit_patiently(vec![Record::Finishing]));
         let outcomes = futures::future::join_all(commits).await;
         assert!(outcomes.iter().all(Result::is_ok));
     }
@@ -325,7 +234,7 @@ mod tests {
     async fn a_name_that_is_not_synced_is_told_to_whom_it_concerns() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let opened = Journal::open(&path).unwrap();
+        let opened = Journal::open(&path, &Shortage::default()).unwrap();
         let told = |names: PathBuf| {
             let (reply, answer) = tokio::sync::oneshot::channel();
             let done = Box::new(move |outcome| drop(reply.send(outcome)));
@@ -336,7 +245,7 @@ mod tests {
         assert!(missing.await.unwrap().is_err());
         assert_eq!(there.await.unwrap(), Ok(()));
         drop(opened);
-        assert_eq!(Journal::open(&path).unwrap().records.len(), 2);
+        assert_eq!(Journal::open(&path, &Shortage::default()).unwrap().records.len(), 2);
     }
 
     #[test]
@@ -349,7 +258,7 @@ mod tests {
         codec::encode(&Record::Finishing, first as u64, &mut bytes);
         bytes[3] = b'x';
         fs_err::write(&path, &bytes).unwrap();
-        let error = Journal::open(&path).unwrap_err().to_string();
+        let error = Journal::open(&path, &Shortage::default()).unwrap_err().to_string();
         assert_eq!(
             error,
             format!(

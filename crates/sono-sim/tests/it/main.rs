@@ -1,15 +1,20 @@
 //! A short simulation with fixed seeds. Longer ones: `cargo xtask sim --seeds 200`.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests, which say what was not run"
+)]
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
+use futures::StreamExt as _;
 use sono_sim::{
-    Options, can_set_clocks,
+    Options, Outcome, can_set_clocks,
     schedule::{Kill, MachineFault, MachineTrouble, Moment, Schedule, Shape},
     simulate,
 };
@@ -62,10 +67,10 @@ fn options() -> Options {
 }
 
 /// Runs these schedules, which all have that many workers, after an undisturbed run to compare with.
-fn nothing_is_broken(workers: usize, schedules: impl IntoIterator<Item = Schedule>) {
+fn nothing_is_broken(workers: usize, schedules: impl IntoIterator<Item = Schedule>) -> Vec<Outcome> {
     if !has_mount_namespaces() {
         eprintln!("not run: this system gives no mount namespace (`unshare --mount`)");
-        return;
+        return Vec::new();
     }
     sono_tls::install_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -79,12 +84,15 @@ fn nothing_is_broken(workers: usize, schedules: impl IntoIterator<Item = Schedul
             .await
             .unwrap();
         assert_eq!(reference.violations, Vec::<String>::new());
-        for schedule in schedules {
+        let simulated = schedules.into_iter().map(async |schedule| {
             let outcome = simulate(&schedule, &options, Some(&reference)).await.unwrap();
             assert_eq!(outcome.violations, Vec::<String>::new(), "{schedule:?}");
             assert_eq!(outcome.kills, schedule.kills.len());
-        }
-    });
+            outcome
+        });
+        // Most of a simulation is waiting.
+        futures::stream::iter(simulated).buffered(3).collect().await
+    })
 }
 
 /// W-1, W-3, W-4, W-5, W-40, W-44: killed at random, cut off, stalled, lied to and left without an API server, the
@@ -102,6 +110,18 @@ fn kill(workers: usize) -> Kill {
         at: Moment::Answered { workers, then_us: 500 },
         gently: false,
     }
+}
+
+/// While the process takes up the run.
+fn soon(gently: bool) -> Kill {
+    let at = Moment::Started { after_ms: 300 };
+    Kill { at, gently }
+}
+
+/// After the last result was sent, while the archive is made.
+fn at_the_end(after_us: u64) -> Kill {
+    let at = Moment::Last { after_us };
+    Kill { at, gently: false }
 }
 
 /// What workers and strangers do is decided by the seed, what the machine does is not.
@@ -149,13 +169,18 @@ fn a_full_disk_is_survived() {
         return;
     }
     let full = |ms| MachineTrouble::DiskFull { ms };
-    nothing_is_broken(
+    let outcomes = nothing_is_broken(
         WORKERS,
         [
             with(1, Vec::new(), &[(2, full(900)), (9, full(300))]),
             with(2, vec![kill(5), kill(10)], &[(1, full(700)), (8, full(400))]),
+            with(3, vec![kill(4), soon(true), soon(false)], &[(4, full(2500))]),
+            with(4, vec![kill(11), soon(true)], &[(3, full(200)), (11, full(1500))]),
+            with(5, vec![at_the_end(2_000), soon(true)], &[(14, full(2000))]),
         ],
     );
+    let waited = outcomes.iter().filter(|outcome| outcome.shortages > 0).count();
+    assert!(waited >= 3 || outcomes.is_empty(), "only {waited} had to wait for room");
 }
 
 /// Issue 6: the clock of the aggregator's machine is set, by hours between two of its processes and by weeks while one
