@@ -356,9 +356,12 @@ fn latest_event(uid: &str, reasons: &[&str], events: &[Value], now: Timestamp) -
         .max_by_key(|(time, _)| *time)?;
     Some((
         text(last, "/reason")?,
-        sentence(&text(last, "/message").unwrap_or_default()),
+        sentence(text(last, "/message").unwrap_or_default().trim_start_matches(COMBINED)),
     ))
 }
+
+/// What the recorder of events puts in front of one that stands for many.
+const COMBINED: &str = "(combined from similar events): ";
 
 /// Init containers, then the others.
 pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = (&ContainerStatus, bool)> {

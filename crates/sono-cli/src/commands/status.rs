@@ -1,6 +1,7 @@
 //! `sono status`.
 
-use sono_kube::{Cluster, Kind, Pod, stuck};
+use serde_json::Value;
+use sono_kube::{Cluster, Kind, Pod, judge, stuck};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count, yaml};
 use tokio::io::AsyncReadExt as _;
 
@@ -138,6 +139,7 @@ async fn obstacles(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
         .list(Kind::Pod, Some(namespace), "sonobuoy-component=plugin")
         .await
         .unwrap_or_default();
+    let refused = refused(cluster, namespace).await;
     pods.into_iter()
         .filter_map(|pod| serde_json::from_value::<Pod>(pod).ok())
         .filter_map(|pod| {
@@ -148,7 +150,38 @@ async fn obstacles(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
                 why: stuck::explain(&pod, now())?,
             })
         })
+        .chain(refused)
         .collect()
+}
+
+/// Plugins whose pods cannot even be created, by quota, pod security or a webhook. Only events tell why.
+async fn refused(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
+    let sets = cluster
+        .list(Kind::DaemonSet, Some(namespace), "sonobuoy-component=plugin")
+        .await
+        .unwrap_or_default();
+    let number = |set: &Value, key: &str| set["status"][key].as_u64().unwrap_or_default();
+    let lacking = |set: &Value| number(set, "currentNumberScheduled") < number(set, "desiredNumberScheduled");
+    let sets: Vec<Value> = sets.into_iter().filter(lacking).collect();
+    if sets.is_empty() {
+        return Vec::new();
+    }
+    let fields = format!("reason={}", judge::CREATE_EVENT);
+    let events = cluster
+        .list_fields(Kind::Event, Some(namespace), &fields)
+        .await
+        .unwrap_or_default();
+    let obstacle = |set: &Value| {
+        let plugin = set["metadata"]["labels"][constants::PLUGIN_LABEL].as_str()?;
+        let why = judge::uncreated(set, &events, now())?;
+        Some(Obstacle {
+            plugin: plugin.to_owned(),
+            node: None,
+            pending: true,
+            why: format!("no pod can be created: {why}"),
+        })
+    };
+    sets.iter().filter_map(obstacle).collect()
 }
 
 /// Every row, from the aggregator itself: the one on its pod has a limit in size.

@@ -21,6 +21,7 @@ const NONE: &str = "-";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Obstacle {
     pub(crate) plugin: String,
+    /// Where that is known.
     pub(crate) node: Option<String>,
     /// Its containers have not been started.
     pub(crate) pending: bool,
@@ -95,10 +96,9 @@ fn obstacle_of<'a>(row: &PluginStatus, obstacles: &'a [Obstacle]) -> Option<&'a 
     if row.status != plugin_status::RUNNING {
         return None;
     }
-    obstacles.iter().find(|obstacle| {
-        let here = row.node == GLOBAL || obstacle.node.as_deref() == Some(&row.node);
-        obstacle.plugin == row.plugin && here
-    })
+    let of_plugin = || obstacles.iter().filter(|obstacle| obstacle.plugin == row.plugin);
+    let here = of_plugin().find(|obstacle| row.node == GLOBAL || obstacle.node.as_deref() == Some(&row.node));
+    here.or_else(|| of_plugin().find(|obstacle| obstacle.node.is_none()))
 }
 
 /// One line for rows of the same kind; there is one at least.

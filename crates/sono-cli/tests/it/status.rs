@@ -38,6 +38,30 @@ fn running(rows: &[Value]) -> Value {
         "tar-info": {"name": "", "created": "0001-01-01T00:00:00Z", "sha256": "", "size": 0}})
 }
 
+/// A quota, a webhook or a pod security level refuses a DaemonSet's pods: no pod shows it.
+#[test]
+fn pods_that_cannot_be_created_are_explained() {
+    let status = running(&[row("p", "n1", "running", ""), row("p", "n2", "running", "")]);
+    let api = with([aggregator(Some(&status), "Running", json!({}))]);
+    api.put(json!({"apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": "p-set", "namespace": "sonobuoy", "uid": "u",
+            "labels": {"sonobuoy-component": "plugin", "sonobuoy-plugin": "p"}},
+        "status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 0}}));
+    api.put(
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "sonobuoy"},
+        "involvedObject": {"uid": "u"}, "reason": "FailedCreate", "lastTimestamp": "2999-01-01T00:00:00Z",
+        "message": "(combined from similar events): Error creating: pods \"x\" is forbidden: exceeded quota: none"}),
+    );
+    let said = with_cluster(&api, &["status"]);
+    assert_eq!(said.code, 0);
+    assert_eq!(
+        said.stderr,
+        "p: no pod can be created: Error creating: pods \"x\" is forbidden: exceeded quota: none\n"
+    );
+    let said = with_cluster(&api, &["status", "-o", "table"]);
+    assert!(said.stdout.contains("exceeded quota: none"), "{}", said.stdout);
+}
+
 const PENDING: &str = "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n";
 
 /// BUG 27: a pod whose containers say nothing yet is no crash, every container counts, and what keeps the pod from
