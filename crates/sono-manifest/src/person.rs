@@ -14,7 +14,7 @@ pub fn person_permissions() -> &'static [Permission] {
     &PERMISSIONS
 }
 
-const PERMISSIONS: [Permission; 8] = [
+const PERMISSIONS: [Permission; 9] = [
     in_namespace(
         "",
         &["configmaps"],
@@ -47,8 +47,15 @@ const PERMISSIONS: [Permission; 8] = [
         "apps",
         &["daemonsets"],
         "",
-        &["deletecollection"],
-        "`delete` takes those of plugins that still run",
+        &["list", "deletecollection"],
+        "`status` looks whether they have their pods; `delete` takes those of plugins that still run",
+    ),
+    in_namespace(
+        "",
+        &["events"],
+        "",
+        &["list"],
+        "`status` says why a plugin's pods cannot be created; without it it says nothing of that",
     ),
     in_namespace("", &["pods/log"], "", &["get"], "`logs`"),
     in_namespace(
