@@ -94,15 +94,20 @@ pub struct PluginStatus {
 }
 
 impl PluginStatus {
-    /// [`PluginStatus::error`] for people: a time limit in two words, with what the result waited for.
+    /// [`PluginStatus::error`] for people; see [`reason`].
     pub fn reason(&self) -> Cow<'_, str> {
-        match self.error.strip_prefix(constants::TIMEOUT_MESSAGE) {
-            None => Cow::Borrowed(&self.error),
-            Some(rest) => match rest.strip_prefix(constants::LAST_SEEN) {
-                Some(seen) => Cow::Owned(format!("its time was up: {}", seen.trim_end_matches('.'))),
-                None => Cow::Borrowed("its time was up"),
-            },
-        }
+        reason(&self.error)
+    }
+}
+
+/// The text of an error for people: a time limit in a few words, with what the result waited for.
+pub fn reason(error: &str) -> Cow<'_, str> {
+    match error.strip_prefix(constants::TIMEOUT_MESSAGE) {
+        None => Cow::Borrowed(error),
+        Some(rest) => match rest.strip_prefix(constants::LAST_SEEN) {
+            Some(seen) => Cow::Owned(format!("its time was up: {}", seen.trim_end_matches('.'))),
+            None => Cow::Borrowed("its time was up"),
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 mod markdown;
 
 use sono_results::{Failure, Health, Summary};
-use sono_types::item;
+use sono_types::{item, status::reason};
 
 use super::words::grouped;
 use crate::output::Tone;
@@ -191,7 +191,7 @@ fn mark(status: &str) -> String {
 }
 
 fn failure(failure: &Failure) -> Vec<String> {
-    let mut lines = vec![format!("  {} {}", Tone::Bad.paint("✗"), failure.name)];
+    let mut lines = vec![format!("  {} {}", Tone::Bad.paint("✗"), reason(&failure.name))];
     lines.extend(failure.message_first_lines.iter().map(|line| format!("      {line}")));
     lines
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use sono_types::constants;
 
 use super::*;
 
@@ -79,6 +80,26 @@ cluster        healthy   3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
 "
         );
     });
+}
+
+/// The text that archives have for a time limit is long, and what matters stands at its end.
+#[test]
+fn a_time_limit_is_told_in_few_words() {
+    let named = |name: String| {
+        let told = failure(&Failure {
+            name,
+            path: Vec::new(),
+            file: None,
+            message_first_lines: Vec::new(),
+        });
+        plain(&told.join("\n"))
+    };
+    let limit = format!(
+        "{}{}pod p on node n was still running.",
+        constants::TIMEOUT_MESSAGE,
+        constants::LAST_SEEN
+    );
+    assert_eq!(named(limit), "  ✗ its time was up: pod p on node n was still running");
 }
 
 #[test]
