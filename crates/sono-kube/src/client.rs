@@ -15,17 +15,20 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{Kind, KubeError, connect::Names, error::Cause};
+use crate::{Kind, KubeError, bounded::bounded, connect::Names, error::Cause};
 
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
-/// How long one answer may take.
-const LIMIT: Duration = Duration::from_mins(1);
+/// How long one answer may take, and how long the begin of one that goes on.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long nothing may come of one that goes on: servers end a watch after 290 s, since they are asked to.
+const SILENCE: Duration = Duration::from_secs(330);
 
 /// A cluster's API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    watching: Client,
     config: Arc<Config>,
     plain: Arc<OnceLock<Client>>,
     server: Arc<str>,
@@ -53,6 +56,7 @@ pub enum Deleted {
 impl Cluster {
     pub(crate) fn new(client: Client, config: Config, server: String, names: Names) -> Self {
         Self {
+            watching: bounded(client.clone(), LIMIT, SILENCE),
             client,
             config: Arc::new(config),
             plain: Arc::default(),
@@ -78,6 +82,11 @@ impl Cluster {
 
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// A client for answers that go on: not even a server that takes a request and never answers keeps it for ever.
+    pub(crate) fn watching_client(&self) -> Client {
+        self.watching.clone()
     }
 
     /// A client that hands on the first answer, whatever it is: the usual one tries again for minutes and says nothing.

@@ -3,6 +3,7 @@
 //! [`Cluster`] holds the verbs; kinds are known beforehand, so that nothing is discovered at run time. [`judge`] and
 //! [`stuck`] are pure: they read a pod and a time. It does not know what the objects mean to a run.
 
+mod bounded;
 mod client;
 mod collection;
 mod connect;

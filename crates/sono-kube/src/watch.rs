@@ -75,7 +75,7 @@ impl Cluster {
         labels: &str,
     ) -> impl Stream<Item = Result<WatchEvent<Pod>, KubeError>> + Send + use<> {
         self.events(
-            Api::<Pod>::namespaced(self.client(), namespace),
+            Api::<Pod>::namespaced(self.watching_client(), namespace),
             Selected::Labels(labels),
             "pods",
         )
@@ -89,8 +89,8 @@ impl Cluster {
     ) -> impl Stream<Item = Result<WatchEvent<Value>, KubeError>> + Send + use<> {
         let resource = kind.resource();
         let api: Api<DynamicObject> = match namespace.filter(|_| kind.is_namespaced()) {
-            Some(namespace) => Api::namespaced_with(self.client(), namespace, &resource),
-            None => Api::all_with(self.client(), &resource),
+            Some(namespace) => Api::namespaced_with(self.watching_client(), namespace, &resource),
+            None => Api::all_with(self.watching_client(), &resource),
         };
         self.events(api, selected, kind.plural()).map(move |event| {
             let value = |object| to_value(kind, &object);

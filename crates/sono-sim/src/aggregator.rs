@@ -1,6 +1,8 @@
 //! The aggregator's process: started with the world's volume as its directory, looked at, killed.
 
 use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -118,16 +120,38 @@ impl Aggregator {
         }
     }
 
-    /// Sockets that it holds.
-    pub(crate) fn sockets(&self) -> usize {
-        let Some(id) = self.child.id() else { return 0 };
-        let files = fs_err::read_dir(format!("/proc/{id}/fd"));
-        let links = files.into_iter().flatten().flatten();
-        links
+    /// Connections that it holds of those who came to `address`. Those to the API server are the client's affair: it keeps as
+    /// many for a while as it needed at a time.
+    pub(crate) fn connections(&self, address: Ipv4Addr) -> anyhow::Result<usize> {
+        let Some(id) = self.child.id() else { return Ok(0) };
+        let held: BTreeSet<String> = fs_err::read_dir(format!("/proc/{id}/fd"))?
+            .flatten()
             .filter_map(|entry| fs_err::read_link(entry.path()).ok())
-            .filter(|target| target.to_string_lossy().starts_with("socket:"))
-            .count()
+            .filter_map(|target| {
+                let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+                Some(inode.to_owned())
+            })
+            .collect();
+        let table = fs_err::read_to_string(format!("/proc/{id}/net/tcp"))?;
+        Ok(connections(&table, address, &held))
     }
+}
+
+/// The rows of the system's table that are neither listening nor another process'.
+fn connections(table: &str, address: Ipv4Addr, held: &BTreeSet<String>) -> usize {
+    const LISTENS: &str = "0A";
+    let local = format!(
+        "{:08X}:{:04X}",
+        u32::from_le_bytes(address.octets()),
+        constants::AGGREGATOR_PORT
+    );
+    let is_one = |row: &&str| {
+        let fields: Vec<&str> = row.split_ascii_whitespace().collect();
+        fields.get(1) == Some(&local.as_str())
+            && fields.get(3) != Some(&LISTENS)
+            && fields.get(9).is_some_and(|inode| held.contains(*inode))
+    };
+    table.lines().filter(is_one).count()
 }
 
 /// `VmHWM` of a process, in bytes.
@@ -145,4 +169,20 @@ fn status_bytes(process: u32, field: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kilobytes << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_told_from_listeners_and_from_those_of_others() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+               0: 0901007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0\n\
+               1: 0901007F:1F90 0100007F:A1B2 01 00000000:00000000 00:00000000 00000000     0        0 12 1 0\n\
+               2: 0901007F:1F90 0100007F:A1B3 06 00000000:00000000 00:00000000 00000000     0        0 0 1 0\n\
+               3: 0901007F:1F91 0100007F:A1B4 01 00000000:00000000 00:00000000 00000000     0        0 13 1 0\n";
+        let held = ["11", "12", "13"].map(str::to_owned).into();
+        assert_eq!(connections(table, Ipv4Addr::new(127, 0, 1, 9), &held), 1);
+    }
 }

@@ -50,7 +50,8 @@ pub(crate) struct Kept {
     /// How often a process said that it waits for room on its volume.
     pub(crate) shortages: usize,
     pub(crate) violations: Vec<String>,
-    pub(crate) sockets: usize,
+    /// Connections of workers that the last process held at the end.
+    pub(crate) connections: usize,
 }
 
 /// Runs the aggregator until the schedule is over and the run complete.
@@ -123,7 +124,7 @@ pub(crate) async fn keep(
             process.is_blocking().await?;
             // Whoever was connected is let go within a second.
             sleep(Duration::from_millis(1500)).await;
-            kept.sockets = process.sockets();
+            kept.connections = process.connections(world.address)?;
             let status = process.stop().await?;
             if !status.success() {
                 kept.violations

@@ -106,6 +106,8 @@ pub enum ApiTrouble {
     Gone { times: usize },
     /// Nobody is there for a while.
     Away { ms: u64 },
+    /// The next requests are never answered.
+    Hang { times: usize },
 }
 
 /// A client that is no honest worker.
@@ -273,6 +275,7 @@ fn api(seed: u64, shape: Shape) -> Vec<ApiFault> {
             ApiFault { answered, what }
         })
         .collect();
+    faults.extend(machine::hanging(seed, shape));
     faults.sort_by_key(|fault| fault.answered);
     faults
 }
@@ -340,6 +343,7 @@ mod tests {
             "Cut",
             "Gone",
             "Away",
+            "Hang",
             "DiskFull",
             "Clock",
             "UnknownNode",

@@ -62,8 +62,8 @@ pub struct Outcome {
     pub statuses: usize,
     /// The most memory of any process of the aggregator, in bytes.
     pub memory: u64,
-    /// Sockets that it held after the run.
-    pub sockets: usize,
+    /// Connections of workers that it held after the run.
+    pub connections: usize,
     /// How often a process had to wait for room on the volume.
     pub shortages: usize,
     /// From each kill to the first connection that the next process deals with, in milliseconds.
@@ -75,9 +75,6 @@ pub struct Outcome {
     #[serde(skip)]
     pub(crate) collected: Collected,
 }
-
-/// Sockets of a run that is over: its API server, its loopback listener, its log.
-const FEW_SOCKETS: usize = 16;
 
 /// What results may be, so that what is too large is quickly made, and who stalls is quickly given up.
 pub(crate) fn limits() -> UploadLimits {
@@ -130,7 +127,7 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
         acknowledged: 0,
         statuses: 0,
         memory: 0,
-        sockets: 0,
+        connections: 0,
         shortages: 0,
         recoveries_ms: Vec::new(),
         took_ms: 0,
@@ -158,7 +155,7 @@ impl Outcome {
         self.kills = kept.kills;
         self.own_ends = kept.own_ends;
         self.memory = kept.memory;
-        self.sockets = kept.sockets;
+        self.connections = kept.connections;
         self.shortages = kept.shortages;
         self.recoveries_ms = kept.recoveries.iter().copied().map(milliseconds).collect();
         self.violations.extend(kept.violations);
@@ -175,9 +172,9 @@ impl Outcome {
                 options.max_memory >> 20
             ));
         }
-        if self.sockets > FEW_SOCKETS {
+        if self.connections > 0 {
             self.violations
-                .push(format!("{} sockets are left after the run", self.sockets));
+                .push(format!("{} connections are left after the run", self.connections));
         }
     }
 
@@ -317,6 +314,7 @@ async fn api_troubles(faults: &[ApiFault], world: &World, mut answered: watch::R
             ApiTrouble::Refuse { code, times } => world.api.trouble(Trouble::Answer(refusal(code)), times),
             ApiTrouble::Delay { ms, times } => world.api.trouble(Trouble::Delay(Duration::from_millis(ms)), times),
             ApiTrouble::Cut { times } => world.api.trouble(Trouble::Cut, times),
+            ApiTrouble::Hang { times } => world.api.trouble(Trouble::Hang, times),
             ApiTrouble::Gone { times } => world.api.end_watches(times),
             ApiTrouble::Away { ms } => {
                 world.api.go_away();

@@ -7,9 +7,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::upload::chain;
 
-/// The pause before the second try; it doubles up to [`MAX_PAUSE`].
+/// The pause before the second try; it doubles up to the longest.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
-const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// Nobody collects results meanwhile when it is a new process that asks: it is back soon after the server is.
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 /// How long it may be away.
 const PATIENCE: Duration = Duration::from_mins(10);
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Shape, before_the_last};
+use super::{ApiFault, ApiTrouble, Shape, before_the_last};
 use crate::random::Random;
 
 /// A fault of the machine.
@@ -52,4 +52,13 @@ pub(super) fn machine(seed: u64, shape: Shape) -> Vec<MachineFault> {
     }
     faults.sort_by_key(|fault| fault.answered);
     faults
+}
+
+/// A request that is never answered. One, and seldom: whoever asked waits for half a minute.
+pub(super) fn hanging(seed: u64, shape: Shape) -> Option<ApiFault> {
+    let mut random = Random::new(seed, 5 << 32);
+    random.chance(8).then(|| ApiFault {
+        answered: answered(&mut random, shape),
+        what: ApiTrouble::Hang { times: 1 },
+    })
 }

@@ -15,7 +15,7 @@ use std::{
 use futures::StreamExt as _;
 use sono_sim::{
     Options, Outcome, can_set_clocks,
-    schedule::{Kill, MachineFault, MachineTrouble, Moment, Schedule, Shape},
+    schedule::{ApiFault, ApiTrouble, Kill, MachineFault, MachineTrouble, Moment, Schedule, Shape},
     simulate,
 };
 
@@ -206,5 +206,26 @@ fn clocks_that_are_set_are_survived() {
                 &[(1, clock(24 * 20)), (4, clock(1)), (9, clock(24 * 20))],
             ),
         ],
+    );
+}
+
+/// Issue 6: an API server that takes requests and never answers holds nothing up for longer than the half minute after which
+/// it is asked again, be it a request or a watch.
+#[test]
+fn an_api_server_that_never_answers_is_survived() {
+    let hang = |answered, times| ApiFault {
+        answered,
+        what: ApiTrouble::Hang { times },
+    };
+    let watches_end = ApiFault {
+        answered: 6,
+        what: ApiTrouble::Gone { times: 1 },
+    };
+    nothing_is_broken(
+        WORKERS,
+        [Schedule {
+            api: vec![hang(3, 1), watches_end, hang(6, 2)],
+            ..with(6, Vec::new(), &[])
+        }],
     );
 }
