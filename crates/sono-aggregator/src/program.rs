@@ -28,6 +28,7 @@ mod inside;
 #[derive(Debug, Parser)]
 #[command(
     name = "sonobuoy",
+    version,
     about = "The aggregator of sono, and what else the aggregator's image does"
 )]
 struct Arguments {

@@ -5,7 +5,7 @@ use oci_client::RegistryOperation;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::{ImageError, Registry, copy::Root, layout::written};
+use crate::{ImageError, Registry, layout::written, root::Root};
 
 /// The annotation that names a layer's file (OCI image specification, "Pre-Defined Annotation Keys").
 const TITLE: &str = "org.opencontainers.image.title";

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use oci_client::errors::OciDistributionError;
+use oci_client::errors::{OciDistributionError, OciErrorCode};
 
 /// A step that failed; the cause is its source.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,19 @@ pub enum ImageError {
     Index { path: PathBuf, source: serde_json::Error },
     #[error("{image} is not in {}", .layout.display())]
     NotStored { image: String, layout: PathBuf },
+    #[error("cannot read the archive {}", .path.display())]
+    Archive { path: PathBuf, source: io::Error },
+    #[error("{} holds no image", .path.display())]
+    NoImages { path: PathBuf },
+    #[error("there are two different images {image} for {platform}: {digests}")]
+    TwoOfOnePlatform {
+        image: String,
+        platform: String,
+        /// Both.
+        digests: String,
+    },
+    #[error("the image {image} ({digest}) does not say which platform it is for")]
+    NoPlatformSaid { image: String, digest: String },
     #[error("cannot read the logins in {}", .path.display())]
     Credentials { path: PathBuf, source: io::Error },
     #[error("{} does not parse", .path.display())]
@@ -103,6 +116,25 @@ impl ImageError {
             | Self::PushManifest { source, .. }
             | Self::Login { source, .. } => transient(source),
             Self::Digest { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the registry has nothing under that name.
+    pub fn is_not_found(&self) -> bool {
+        let Self::PullManifest { source, .. } = self else {
+            return false;
+        };
+        match source {
+            OciDistributionError::ImageManifestNotFoundError(_) => true,
+            OciDistributionError::ServerError { code, .. } => *code == 404,
+            OciDistributionError::RegistryError { envelope, .. } => envelope.errors.iter().any(|error| {
+                let code = &error.code;
+                matches!(
+                    code,
+                    OciErrorCode::ManifestUnknown | OciErrorCode::NameUnknown | OciErrorCode::NotFound
+                )
+            }),
             _ => false,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use oci_client::RegistryOperation;
 use serde_json::Value;
 
-use crate::{ImageError, Platform, Registry, copy::Root, layout::blobs};
+use crate::{ImageError, Platform, Registry, layout::blobs, root::Root};
 
 /// An image as the registry has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -77,19 +77,7 @@ impl Layout {
 
     /// The images in it, by name.
     pub fn stored(&self) -> Result<Vec<Stored>, ImageError> {
-        let mut stored: Vec<_> = self
-            .index()?
-            .manifests
-            .into_iter()
-            .filter_map(|named| {
-                Some(Stored {
-                    image: named.annotations.get(NAME)?.clone(),
-                    descriptor: named.descriptor,
-                })
-            })
-            .collect();
-        stored.sort_by(|one, other| one.image.cmp(&other.image));
-        Ok(stored)
+        Ok(by_name(self.index()?))
     }
 
     /// What `image` stands for.
@@ -277,6 +265,26 @@ impl Layout {
         }
         Ok(())
     }
+}
+
+/// The images that the text of an `index.json` names.
+pub(crate) fn named_images(index: &[u8]) -> Result<Vec<Stored>, serde_json::Error> {
+    Ok(by_name(serde_json::from_slice(index)?))
+}
+
+fn by_name(index: Index) -> Vec<Stored> {
+    let mut stored: Vec<_> = index
+        .manifests
+        .into_iter()
+        .filter_map(|named| {
+            Some(Stored {
+                image: named.annotations.get(NAME)?.clone(),
+                descriptor: named.descriptor,
+            })
+        })
+        .collect();
+    stored.sort_by(|one, other| one.image.cmp(&other.image));
+    stored
 }
 
 fn named(image: &str, descriptor: Descriptor) -> Named {

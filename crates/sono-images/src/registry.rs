@@ -1,6 +1,12 @@
 //! One client for all registries.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use fs_err as fs;
 use oci_client::{
@@ -15,13 +21,50 @@ use crate::{Credentials, ImageError};
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub credentials: Credentials,
-    /// Registries (`host[:port]`) that speak plain HTTP. Those on the loopback interface need not be named.
+    /// Registries (`host[:port]`) that speak plain HTTP.
     pub plain_http: BTreeSet<String>,
     /// A PEM file of authorities to trust beside the system's.
     pub authorities: Option<PathBuf>,
     /// `NAME=value` of the usual proxy variables.
     pub https_proxy: Option<String>,
     pub no_proxy: Option<String>,
+}
+
+impl Options {
+    /// This user's logins and proxies, from the variables of the environment. Registries in `plain` speak plain HTTP, and so do those
+    /// of `images` on this machine, as container engines take it; where `authorities` are named, those are asked by TLS.
+    pub fn usual<'name>(
+        variable: impl Fn(&str) -> Option<OsString>,
+        plain: &[String],
+        authorities: Option<&Path>,
+        images: impl IntoIterator<Item = &'name str>,
+    ) -> Result<Self, ImageError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let credentials = match Credentials::usual_path(|name| set(name).map(PathBuf::from)) {
+            Some(path) => Credentials::read(&path)?,
+            None => Credentials::default(),
+        };
+        let hosts = images.into_iter().filter_map(|image| image.split('/').next());
+        let loopback = hosts.filter(|host| authorities.is_none() && is_on_loopback(host));
+        let text = |names: [&str; 2]| names.into_iter().find_map(|name| set(name)?.into_string().ok());
+        Ok(Self {
+            credentials,
+            plain_http: plain.iter().cloned().chain(loopback.map(ToOwned::to_owned)).collect(),
+            authorities: authorities.map(Path::to_owned),
+            https_proxy: text(["HTTPS_PROXY", "https_proxy"]),
+            no_proxy: text(["NO_PROXY", "no_proxy"]),
+        })
+    }
+}
+
+/// Whether a registry (`host[:port]`) is on this machine.
+fn is_on_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost"
+        || name
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// A client for registries.
@@ -112,4 +155,47 @@ fn read_authorities(path: PathBuf) -> Result<Vec<Certificate>, ImageError> {
         return Err(ImageError::NoAuthority { path });
     }
     Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_on_this_machine_speak_plain_http_unless_an_authority_is_named() {
+        let images = [
+            "127.0.0.1:5000/a/b:1",
+            "localhost/b",
+            "[::1]:5000/c",
+            "a.example/d",
+            "e",
+        ];
+        let options = |authorities: Option<&Path>| {
+            let plain = ["a.example:80".to_owned()];
+            Options::usual(|_| None, &plain, authorities, images)
+                .unwrap()
+                .plain_http
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(
+            options(None),
+            names(&["127.0.0.1:5000", "localhost", "[::1]:5000", "a.example:80"])
+        );
+        assert_eq!(options(Some(Path::new("ca.pem"))), names(&["a.example:80"]));
+    }
+
+    #[test]
+    fn proxies_are_those_of_the_environment() {
+        let variable = |name: &str| match name {
+            "HTTPS_PROXY" => Some(OsString::new()),
+            "https_proxy" => Some("http://proxy.example".into()),
+            "NO_PROXY" => Some("a.example".into()),
+            _ => None,
+        };
+        let Options {
+            https_proxy, no_proxy, ..
+        } = Options::usual(variable, &[], None, []).unwrap();
+        assert_eq!(https_proxy.as_deref(), Some("http://proxy.example"));
+        assert_eq!(no_proxy.as_deref(), Some("a.example"));
+    }
 }

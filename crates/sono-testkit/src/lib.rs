@@ -1,11 +1,17 @@
 //! What only tests use: a small Kubernetes API and a small image registry in memory, served over plain HTTP on loopback.
 //!
+//! For tests that `cargo xtask e2e` runs there is also a real registry, and a proxy that cuts connections.
+//!
 //! The API:
 //! It stores what it is given, keeps the order of changes, serves watches, and refuses on demand. It knows no kubelet,
 //! scheduler or controller: a test plays those with [`FakeApi::put`].
 
 mod api;
+mod cutter;
 mod registry;
+mod server;
 
 pub use api::{FakeApi, Trouble, forbidden};
+pub use cutter::Cutter;
 pub use registry::{Contents, FakeRegistry, digest};
+pub use server::{REGISTRY_PROGRAM, RegistryServer, ServerOptions};

@@ -4,6 +4,7 @@ mod archive;
 mod conformance;
 mod load;
 mod product;
+mod publish;
 mod reference;
 mod root;
 mod stand_ins;
@@ -43,6 +44,8 @@ pub(crate) struct Arguments {
     /// Build the real Kubernetes suite and the images it uses instead, of the test cluster's version (minutes when cold, needs Go)
     #[arg(long, conflicts_with = "only")]
     conformance: bool,
+    #[command(flatten)]
+    publish: publish::Arguments,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -66,6 +69,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .clone()
         .unwrap_or_else(|| repository::root().join("target/images"));
     fs::create_dir_all(&out)?;
+    if publish::run(&arguments.publish, &out)? {
+        return Ok(ExitCode::SUCCESS);
+    }
     let archives = build(arguments, &out)?;
     for archive in &archives {
         say::data(format_args!(

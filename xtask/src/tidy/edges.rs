@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-tls", &[TYPES]),
     ("sono-host", &[TYPES]),
     ("sono-images", &[]),
+    ("sono-publish", &[&["sono-images"]]),
     ("sono-aggregator", &[PURE, ADAPTERS]),
     ("sono-worker", &[PURE, ADAPTERS]),
     ("sono-local", &[PURE, ADAPTERS, &["sono-aggregator", "sono-worker"]]),

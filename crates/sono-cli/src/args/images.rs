@@ -62,7 +62,8 @@ pub struct ImagesRenamed {
 /// How registries are reached.
 #[derive(Debug, Clone, Args)]
 pub struct ImagesAccess {
-    /// A registry (host or host:port) that speaks plain HTTP; may be given more than once. Those on this machine do anyway
+    /// A registry (host or host:port) that speaks plain HTTP; may be given more than once. Those on this machine do anyway,
+    /// unless --ca-file is given
     #[arg(long, value_name = "HOST")]
     pub insecure_registry: Vec<String>,
     /// PEM file with certificate authorities to trust beside the system's

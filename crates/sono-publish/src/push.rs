@@ -1,0 +1,158 @@
+//! Everything is written, read back and tried before the first name stands for any of it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use sono_images::{Layout, Options, Platforms, Progress, Registry};
+
+use crate::{INDEX, say, start};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Folder in which `index` has put the images together
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// An image of a release (may be repeated)
+    #[arg(long, value_name = "NAME", required = true)]
+    image: Vec<String>,
+    /// Registry and path that the images go to
+    #[arg(long, value_name = "PREFIX")]
+    to: String,
+    /// The release; the tag is `v` and this
+    #[arg(long, value_name = "VERSION")]
+    release: String,
+    /// PEM file with certificate authorities to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// A registry (host or host:port) that speaks plain HTTP (may be repeated)
+    #[arg(long, value_name = "HOST")]
+    insecure_registry: Vec<String>,
+}
+
+/// An image on its way.
+struct Image {
+    /// In the layout.
+    name: String,
+    /// In the registry, with its tag.
+    target: String,
+    /// Of the index.
+    digest: String,
+}
+
+impl Image {
+    /// In the registry, by what it is.
+    fn by_digest(&self) -> String {
+        let repository = self
+            .target
+            .rsplit_once(':')
+            .map_or(self.target.as_str(), |(name, _)| name);
+        format!("{repository}@{}", self.digest)
+    }
+
+    /// The last part of its name, by which `start` knows it.
+    fn short_name(&self) -> &str {
+        short_name(&self.name)
+    }
+}
+
+/// `sono` of `sono.local/sono:dev`.
+fn short_name(name: &str) -> &str {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.split_once(':').map_or(last, |(name, _)| name)
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(push(arguments))
+}
+
+async fn push(arguments: &Arguments) -> anyhow::Result<()> {
+    let Arguments {
+        out,
+        image,
+        to,
+        release,
+        ca_file,
+        insecure_registry,
+    } = arguments;
+    let layout = Layout::at(out.join(INDEX));
+    let images = images(&layout, image, to, release)?;
+    let variable = |name: &str| std::env::var_os(name);
+    let options = Options::usual(variable, insecure_registry, ca_file.as_deref(), [to.as_str()])?;
+    let registry = Registry::new(options)?;
+    for image in &images {
+        refuse_another(&registry, image).await?;
+    }
+    for image in &images {
+        let copied = sono_images::stage(&registry, &layout, &image.name, &image.target, &progress).await?;
+        say::progress(format_args!(
+            "written: {} ({} blobs, {} were there)",
+            image.by_digest(),
+            copied.blobs_moved + copied.blobs_there,
+            copied.blobs_there
+        ));
+    }
+    let folder = tempfile::tempdir().context("make a temporary folder")?;
+    let back = Layout::at(folder.path().join("back"));
+    for image in &images {
+        let name = image.by_digest();
+        // Into an empty folder: nothing is taken for granted.
+        let pulled = sono_images::pull(&registry, &back, &name, &Platforms::All, &progress).await?;
+        ensure!(pulled.digest == image.digest, "{name} reads back as {}", pulled.digest);
+        say::progress(format_args!("read back: {name}"));
+    }
+    for image in &images {
+        let root = folder.path().join(image.short_name());
+        start::check(&back, &image.by_digest(), image.short_name(), release, &root)?;
+    }
+    for image in &images {
+        sono_images::tag(&registry, &layout, &image.name, &image.target, &progress).await?;
+    }
+    for image in &images {
+        say::data(format_args!("{} {}", image.target, image.digest));
+    }
+    Ok(())
+}
+
+fn images(layout: &Layout, names: &[String], to: &str, release: &str) -> anyhow::Result<Vec<Image>> {
+    let prefix = to.trim_end_matches('/');
+    let mut images = Vec::new();
+    for stored in layout.stored()? {
+        if names.contains(&stored.image) {
+            images.push(Image {
+                target: format!("{prefix}/{}:v{release}", short_name(&stored.image)),
+                digest: stored.descriptor.digest,
+                name: stored.image,
+            });
+        }
+    }
+    for needed in start::NEEDED {
+        if !images.iter().any(|image| image.short_name() == needed) {
+            bail!(
+                "{} holds no image `{needed}`; `cargo xtask images --index` puts images together",
+                layout.directory().display()
+            );
+        }
+    }
+    Ok(images)
+}
+
+/// A name that was published keeps its meaning.
+async fn refuse_another(registry: &Registry, image: &Image) -> anyhow::Result<()> {
+    let Image { target, digest, .. } = image;
+    match sono_images::tagged(registry, target, &progress).await? {
+        Some(found) if found != *digest => {
+            bail!("{target} is published already, as {found} and not as {digest}: release the next version")
+        }
+        Some(_) => say::progress(format_args!("there already: {target}")),
+        None => {}
+    }
+    Ok(())
+}
+
+fn progress(progress: Progress<'_>) {
+    if let Progress::Again { image, error } = progress {
+        say::progress(format_args!("{image}: trying again: {error}"));
+    }
+}
