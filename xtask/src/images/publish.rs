@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     /// With --index: fail if one of a release's images is missing, or is there for some of its architectures only
     #[arg(long, requires = "index")]
     all: bool,
-    /// Build nothing: write what --index put together to REF/<name>:v<version>. Everything is read back and started before the first
+    /// Build nothing: write what --index put together to REF/NAME:vVERSION. Everything is read back and started before the first
     /// tag is written; a tag that stands for something else already is refused. Logins are those of the Docker configuration
     #[arg(long, value_name = "REF", conflicts_with = "index", conflicts_with_all = BUILDING)]
     push: Option<String>,
