@@ -79,6 +79,17 @@ impl Drop for Disk {
     }
 }
 
+/// Whether power can fail here: it takes root and loop devices.
+pub async fn can_lose_power() -> bool {
+    let mounted = async {
+        let folder = tempfile::tempdir()?;
+        let volume = folder.path().join("volume");
+        fs_err::create_dir(&volume)?;
+        Disk::new(folder.path(), &volume).await.map(drop)
+    };
+    mounted.await.is_ok()
+}
+
 /// A volume in memory that is soon full.
 #[derive(Debug)]
 pub(crate) struct SmallVolume {

@@ -21,6 +21,7 @@ mod status;
 mod worker;
 mod world;
 
+pub use disk::can_lose_power;
 pub use machine::can_set_clocks;
 pub use program::program;
 pub use simulate::{Options, Outcome, simulate};
