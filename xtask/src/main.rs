@@ -90,3 +90,16 @@ fn main() -> ExitCode {
         ExitCode::FAILURE
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Arguments;
+
+    /// clap finds what contradicts itself when a subcommand is first asked for; here all of them are.
+    #[test]
+    fn the_arguments_of_all_tasks_are_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "only")]
     conformance: bool,
     #[command(flatten)]
-    publish: publish::Arguments,
+    publish: publish::Publishing,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

@@ -23,7 +23,7 @@ const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 const BUILDING: [&str; 4] = ["load", "profile", "only", "conformance"];
 
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub(crate) struct Publishing {
     /// Build nothing: put the archives in --out (or in folders in it, one for each architecture) together to one image index each,
     /// in its folder `index`, and say which architectures are there and which not
     #[arg(long, conflicts_with_all = BUILDING)]
@@ -44,8 +44,8 @@ pub(crate) struct Arguments {
 }
 
 /// Whether that was asked for, and is done.
-pub(super) fn run(arguments: &Arguments, out: &Path) -> anyhow::Result<bool> {
-    let Arguments {
+pub(super) fn run(arguments: &Publishing, out: &Path) -> anyhow::Result<bool> {
+    let Publishing {
         index,
         all,
         push,
