@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// Nodes of the cluster, where this starts it
     #[arg(long, default_value_t = 2)]
     nodes: u8,
+    /// Version of Kubernetes of the cluster, where this starts it; a cluster of another one is thrown away
+    #[arg(long, value_name = "VERSION")]
+    kubernetes: Option<String>,
     /// Also what takes long
     #[arg(long)]
     long: bool,
@@ -54,6 +57,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let mut up = vec!["cluster", "up", "--nodes", &nodes];
         if arguments.scale {
             up = SCALE.to_vec();
+        }
+        if let Some(version) = &arguments.kubernetes {
+            up.extend(["--recreate", "--kubernetes", version]);
         }
         own(&up)
     })?;

@@ -18,6 +18,7 @@ mod plugins;
 mod program;
 mod registries;
 mod settings;
+mod signals;
 mod view;
 
 pub use program::main;

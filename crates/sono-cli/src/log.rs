@@ -22,7 +22,8 @@ pub(crate) fn start(level: &str, is_terminal: bool) -> RunLog {
     let (libraries, run) = match level {
         LevelFilter::TRACE => (LevelFilter::DEBUG, LevelFilter::TRACE),
         LevelFilter::DEBUG => (LevelFilter::OFF, LevelFilter::DEBUG),
-        _ => (LevelFilter::OFF, LevelFilter::ERROR),
+        // What it has to say stands in the run's story, in its results, and in the archive's log.
+        _ => (LevelFilter::OFF, LevelFilter::OFF),
     };
     let shown = Targets::new()
         .with_default(libraries)

@@ -234,6 +234,9 @@ impl Driver for LocalDriver {
                     .await
                     .ok();
             };
+            // What else may happen is reported when it does.
+            let seen = vec![(self.key(), "it was still running".to_owned())];
+            reports.send(Report::LastSeen(seen)).await.ok();
             let watch_programs = async {
                 let mut exits: FuturesUnordered<_> = programs
                     .into_iter()

@@ -19,3 +19,7 @@ pub const TIMED_OUT: u8 = 6;
 pub const NOT_COMPLETE: u8 = 7;
 /// Ended by Ctrl-C (128 + SIGINT).
 pub const INTERRUPTED: u8 = 130;
+/// Ended by SIGTERM (128 + SIGTERM).
+pub const TERMINATED: u8 = 143;
+/// Ended because its terminal was closed (128 + SIGHUP).
+pub const HUNG_UP: u8 = 129;

@@ -50,6 +50,11 @@ pub(crate) struct Arguments {
 enum Command {
     /// Build what is missing and start the cluster; says so and ends when it runs already
     Up(settings::UpArguments),
+    /// Only build what is missing of a version, beside whatever runs
+    Build {
+        #[arg(default_value = settings::DEFAULT_KUBERNETES)]
+        version: settings::KubernetesVersion,
+    },
     /// Stop the cluster and remove everything it left on this machine
     Down,
     /// Versions, nodes and processes
@@ -68,6 +73,9 @@ enum Command {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Up(arguments) => up::run(&arguments)?,
+        Command::Build { version } => {
+            programs::ensure(&version)?;
+        }
         Command::Down => down::run()?,
         Command::Status => status::run()?,
         Command::Kubeconfig => say::data(kubeconfig_path().display()),

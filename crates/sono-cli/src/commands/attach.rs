@@ -22,7 +22,8 @@ use crate::{
     judgement,
     output::{Printer, Tone},
     settings::again,
-    view::{counts, screen::Screen, story::Story},
+    signals::asked_to_stop,
+    view::{counts, screen::Screen, story::Story, words::visible_status},
 };
 
 /// How long there may be no aggregator where another pod takes its place.
@@ -43,6 +44,8 @@ pub(super) struct Attach<'a> {
     pub(super) fetches: bool,
     /// When the command began.
     pub(super) started: Instant,
+    /// The command began the run, too.
+    pub(super) begins: bool,
 }
 
 impl Attach<'_> {
@@ -79,22 +82,24 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
                 "failed" => Tone::Bad,
                 _ => Tone::Plain,
             };
-            printer.note(&format!(
-                "run {} in {}",
-                tone.paint(&verdict),
-                elapsed(attach.started.elapsed())
-            ));
+            // Whoever attached later knows how long they waited, which says nothing of the run.
+            let took = if attach.begins {
+                format!(" in {}", elapsed(attach.started.elapsed()))
+            } else {
+                String::new()
+            };
+            printer.note(&format!("run {}{took}", tone.paint(&verdict)));
             if !attach.fetches {
                 printer.note(&format!("results: {}", attach.again("retrieve")));
             }
             Ok(attach.code(judgement::of_run(&status), exit::SUCCESS))
         }
-        End::Detached => {
+        End::Detached(code) => {
             printer.note(&format!(
                 "detached: the run goes on; {} attaches again",
                 attach.again("wait")
             ));
-            Ok(exit::INTERRUPTED)
+            Ok(code)
         }
     }
 }
@@ -102,7 +107,8 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
 #[derive(Debug)]
 enum End {
     Complete(RunStatus),
-    Detached,
+    /// With this exit code.
+    Detached(u8),
 }
 
 async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliError> {
@@ -110,7 +116,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
     let mut events = std::pin::pin!(attach.cluster.watch_pods(attach.namespace, &labels));
     let deadline = tokio::time::sleep(attach.limit);
     let mut deadline = std::pin::pin!(deadline);
-    let interrupt = tokio::signal::ctrl_c();
+    let interrupt = asked_to_stop();
     let mut interrupt = std::pin::pin!(interrupt);
     // Time alone makes a difference to what is said about a pod that does not start.
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
@@ -136,8 +142,8 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
             }
             interrupted = &mut interrupt => {
                 return match interrupted {
-                    Ok(()) => Ok(End::Detached),
-                    Err(error) => Err(CliError::new("cannot wait for Ctrl-C").caused_by(&error)),
+                    Ok(code) => Ok(End::Detached(code)),
+                    Err(error) => Err(CliError::new("cannot wait for signals").caused_by(&error)),
                 };
             }
         }
@@ -226,7 +232,8 @@ impl Followed {
 
     /// The status as of now; a text that is none counts as none.
     fn status(&self) -> Option<RunStatus> {
-        status_of(self.aggregator()?)?.ok()
+        let status = status_of(self.aggregator()?)?.ok()?;
+        Some(visible_status(&status))
     }
 
     fn milestones(&mut self, started: Instant) {

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use crate::{
     judgement,
     output::{Printer, Tone},
     settings::Plan,
+    signals::asked_to_stop,
     view::{checks, counts, screen::Screen, story::Story},
 };
 
@@ -60,10 +61,11 @@ pub(super) async fn run(
         }
     };
     let is_late = AtomicBool::new(false);
+    let stopped_by = AtomicU8::new(exit::INTERRUPTED);
     let interrupted = async {
         tokio::select! {
             // Without the signal there is only no gentle end.
-            Ok(()) = tokio::signal::ctrl_c() => {}
+            Ok(code) = asked_to_stop() => stopped_by.store(code, Ordering::Relaxed),
             () = too_late => is_late.store(true, Ordering::Relaxed),
         }
     };
@@ -94,7 +96,7 @@ pub(super) async fn run(
             return Err(error);
         }
         printer.note("stopped; what was started has been ended, and there is no archive");
-        return Ok(exit::INTERRUPTED);
+        return Ok(stopped_by.load(Ordering::Relaxed));
     }
     let Finished {
         archive,

@@ -124,9 +124,11 @@ pub(super) async fn run(
         exit_code,
         fetches: rm,
         started,
+        begins: true,
     };
     let code = attach::attach(attach).await?;
-    if rm && code != exit::INTERRUPTED {
+    let detached = [exit::INTERRUPTED, exit::TERMINATED, exit::HUNG_UP].contains(&code);
+    if rm && !detached {
         let place = args::Place {
             namespace,
             cluster: cluster_arguments,

@@ -15,7 +15,7 @@ use crate::{
     settings::{again, connect},
     view::{
         overview::{self, Obstacle},
-        table,
+        table, words,
     },
 };
 
@@ -62,6 +62,7 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
             )),
         }
     }
+    let shown = words::visible_status(&status);
     let obstacles = if status.status == OverallStatus::Running {
         obstacles(&cluster, &namespace).await
     } else {
@@ -70,11 +71,11 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     match form {
         Form::Text => {
             printer.line(&if show_all {
-                table::all(&status)
+                table::all(&shown)
             } else {
-                table::summary(&status)
+                table::summary(&shown)
             })?;
-            for reason in overview::reasons(&status) {
+            for reason in overview::reasons(&shown) {
                 printer.note(&reason);
             }
             for Obstacle { plugin, node, why, .. } in &obstacles {
@@ -92,11 +93,11 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
             printer.line(text.trim_end())?;
         }
         Form::Output(StatusOutput::Markdown) => {
-            let lines = overview::lines(&status, &obstacles, show_all);
-            printer.data(overview::markdown(&status, &lines).as_bytes())?;
+            let lines = overview::lines(&shown, &obstacles, show_all);
+            printer.data(overview::markdown(&shown, &lines).as_bytes())?;
         }
         Form::Output(StatusOutput::Table) => {
-            let lines = overview::lines(&status, &obstacles, show_all);
+            let lines = overview::lines(&shown, &obstacles, show_all);
             printer.styled(&(overview::table(&lines) + "\n"))?;
             printer.note(&next(&status, &obstacles, &again));
         }

@@ -39,6 +39,7 @@ pub(super) async fn wait(arguments: args::Wait, given: &Given, printer: &Printer
         exit_code,
         fetches: false,
         started,
+        begins: false,
     })
     .await
 }

@@ -5,7 +5,7 @@ mod markdown;
 use sono_results::{Failure, Health, Summary};
 use sono_types::{item, status::reason};
 
-use super::words::grouped;
+use super::words::{grouped, visible};
 use crate::output::Tone;
 
 pub(crate) use markdown::{SHOWN as SHOWN_IN_MARKDOWN, markdown, quoted};
@@ -162,7 +162,11 @@ pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> String {
         format!("{name:<width$}   {}{gap}   {text}", tone(word).paint(word))
     };
     for PluginOverview { name, summary, listed } in &overview.plugins {
-        lines.push(row(name, &summary.status, &counts(summary, &number)));
+        lines.push(row(
+            &visible(name),
+            &visible(&summary.status),
+            &visible(&counts(summary, &number)),
+        ));
         if listed.is_empty() {
             lines.extend(summary.failures.iter().take(SHOWN).flat_map(failure));
             if let Some(more) = summary.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
@@ -172,7 +176,7 @@ pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> String {
             lines.extend(
                 listed
                     .iter()
-                    .map(|(status, name)| format!("  {} {}   {status}", mark(status), name.trim())),
+                    .map(|(status, name)| format!("  {} {}   {}", mark(status), visible(name.trim()), visible(status))),
             );
         }
     }
@@ -191,8 +195,17 @@ fn mark(status: &str) -> String {
 }
 
 fn failure(failure: &Failure) -> Vec<String> {
-    let mut lines = vec![format!("  {} {}", Tone::Bad.paint("✗"), reason(&failure.name))];
-    lines.extend(failure.message_first_lines.iter().map(|line| format!("      {line}")));
+    let mut lines = vec![format!(
+        "  {} {}",
+        Tone::Bad.paint("✗"),
+        visible(&reason(&failure.name))
+    )];
+    lines.extend(
+        failure
+            .message_first_lines
+            .iter()
+            .map(|line| format!("      {}", visible(line))),
+    );
     lines
 }
 

@@ -1,8 +1,10 @@
 //! A plugin's results as a table of checks, for people. Pure.
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets::NOTHING};
+use comfy_table::{Cell, Color};
 use sono_results::summarize;
-use sono_types::{Item, item};
+use sono_types::{Item, item, status::reason};
+
+use super::words::{fitting_table, visible};
 
 /// Leaves up to which all are shown; beyond that only what failed.
 const ALL: usize = 60;
@@ -20,10 +22,7 @@ pub(crate) fn report(root: &Item) -> String {
     if shown.is_empty() {
         return verdict;
     }
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = fitting_table();
     table.set_header(["", "check", "status", "detail"]);
     let mut group = "";
     for row in shown {
@@ -67,12 +66,13 @@ fn rows(root: &Item) -> Vec<Row> {
 
 fn collect(item: &Item, group: &str, rows: &mut Vec<Row>) {
     if item.items.is_empty() {
-        let (name, status) = (item.name.clone(), item.status.clone());
+        // An error without a plugin's result is called what it says.
+        let detail = Some(detail(item)).filter(|detail| *detail != item.name);
         rows.push(Row {
-            group: group.to_owned(),
-            name,
-            status,
-            detail: detail(item),
+            group: visible(group).into_owned(),
+            name: visible(&reason(&item.name)).into_owned(),
+            status: visible(&item.status).into_owned(),
+            detail: visible(&detail.unwrap_or_default()).into_owned(),
         });
         return;
     }
@@ -111,7 +111,8 @@ mod tests {
             {"name": "group", "status": "failed", "items": [
                 {"name": "one", "status": "passed", "details": {"observed": "6.1"}},
                 {"name": "two", "status": "failed", "details": {"observed": "1 %", "why": "too little\nmore"}}]},
-            {"name": "alone", "status": "skipped"}]}));
+            {"name": "alone", "status": "skipped"},
+            {"name": "it broke", "status": "failed", "details": {"error": "it broke"}}]}));
         let text = report(&root);
         let lines: Vec<String> = text
             .lines()
@@ -125,11 +126,12 @@ mod tests {
         assert_eq!(
             words,
             [
-                "p: failed (1 passed, 1 failed, 1 skipped)",
+                "p: failed (1 passed, 2 failed, 1 skipped)",
                 "check status detail",
                 "group one passed 6.1",
                 "two failed too little",
-                "alone skipped"
+                "alone skipped",
+                "it broke failed"
             ]
         );
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets::NOTHING};
+use comfy_table::{Cell, Color, ColumnConstraint};
 use sono_types::{
     PluginStatus, RunStatus,
     constants::GLOBAL,
@@ -10,7 +10,7 @@ use sono_types::{
     status::{folded_count, plugin_status},
 };
 
-use super::words::{cell, grouped};
+use super::words::{cell, fitting_table, grouped};
 
 /// Failed targets of one plugin that have a line of their own.
 const OWN_LINES: usize = 10;
@@ -174,10 +174,7 @@ fn progress(rows: &[&PluginStatus]) -> String {
 
 /// The lines as a table that fits the terminal.
 pub(crate) fn table(lines: &[Line]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = fitting_table();
     table.set_header(HEADER);
     for line in lines {
         let colour = match (line.result.as_str(), line.state.as_str()) {
@@ -193,6 +190,10 @@ pub(crate) fn table(lines: &[Line]) -> String {
             Cell::new(&line.progress),
             Cell::new(&line.detail),
         ]);
+    }
+    // Names are looked for as a whole; details are read.
+    for column in table.column_iter_mut().take(HEADER.len() - 2) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
     // Its cells have a blank on each side.
     let lines: Vec<String> = table

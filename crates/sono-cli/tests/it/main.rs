@@ -23,6 +23,8 @@ mod preflight;
 mod query;
 #[cfg(unix)]
 mod scripts;
+#[cfg(target_os = "linux")]
+mod signals;
 mod status;
 mod step_summary;
 mod suite;

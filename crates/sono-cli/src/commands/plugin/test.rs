@@ -1,6 +1,10 @@
 //! `sono plugin test`: a plugin on this machine, held to the contract of plugins.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use sono_local::{Finished, LocalError, Observer, Options, ProgramExit, ProgressPost, RunError, RunLog, system_clock};
@@ -17,6 +21,7 @@ use crate::{
     error::CliError,
     output::{Printer, Tone},
     plugins::{self, Found, fetch::Access},
+    signals::asked_to_stop,
 };
 
 /// In this time a program that has written its done file ends by itself, if it means to. A cluster's worker may take
@@ -151,10 +156,12 @@ async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> 
             done_delay: DONE_DELAY,
         }),
     };
+    let stopped_by = AtomicU8::new(exit::INTERRUPTED);
     let interrupted = async {
-        // Without the signal there is only no gentle end.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        match asked_to_stop().await {
+            Ok(code) => stopped_by.store(code, Ordering::Relaxed),
+            // Without the signal there is only no gentle end.
+            Err(_) => std::future::pending::<()>().await,
         }
     };
     let Finished { archive, status, .. } = match sono_local::run(options, interrupted).await {
@@ -165,7 +172,9 @@ async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> 
             return Ok(());
         }
         Err(LocalError::Run(RunError::Stopped)) => {
-            return Err(CliError::new("stopped; what was started has been ended").exit_with(exit::INTERRUPTED));
+            return Err(
+                CliError::new("stopped; what was started has been ended").exit_with(stopped_by.load(Ordering::Relaxed))
+            );
         }
         Err(error) => return Err(failed(&error)),
     };
