@@ -1,10 +1,10 @@
 //! `cargo xtask test`: all tests that need no cluster.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::{command, repository, step::long_step};
+use crate::{command, repository, say, step::long_step};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -18,5 +18,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let mut test = command::new(command::cargo(), ["test", "--workspace", "--locked"]);
         command::run_visibly(test.current_dir(repository::root()).args(&arguments.arguments))
     })?;
+    if !vectors().is_dir() {
+        // Tests cannot say that they did not run, and somebody should.
+        say::progress(format_args!(
+            "NOT tested: what is compared with real data and golden files, for they are not at {}",
+            vectors().display()
+        ));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the tests look for real data: no part of the repository.
+fn vectors() -> PathBuf {
+    env::var_os("SONO_VECTORS").map_or_else(|| repository::root().join("../shared/vectors"), PathBuf::from)
 }

@@ -77,6 +77,10 @@ pub struct Bundle {
     is_directory: bool,
 }
 
+/// Where POSIX tar (ustar, pax and GNU alike) says what it is.
+const TAR_MAGIC: std::ops::Range<usize> = 257..TAR_MAGIC_END;
+const TAR_MAGIC_END: usize = 262;
+
 impl Bundle {
     /// Looks whether there is something to read. A file must at least begin like a gzip file.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
@@ -94,11 +98,12 @@ impl Bundle {
         if !is_directory {
             let mut start = Vec::new();
             fs::File::open(path)
-                .and_then(|file| file.take(2).read_to_end(&mut start))
+                .and_then(|file| file.take(TAR_MAGIC_END as u64).read_to_end(&mut start))
                 .map_err(failed)?;
             let wrong = match start.as_slice() {
                 [] => Some(ArchiveError::Empty),
-                [0x1f, 0x8b] => None,
+                [0x1f, 0x8b, ..] => None,
+                _ if start.get(TAR_MAGIC).is_some_and(|magic| magic == b"ustar") => Some(ArchiveError::PlainTar),
                 _ => Some(ArchiveError::NotGzip),
             };
             if let Some(source) = wrong {

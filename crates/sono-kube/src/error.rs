@@ -175,6 +175,11 @@ impl KubeError {
         matches!(self, Self::NotFound { .. })
     }
 
+    /// The server does not have objects of that kind.
+    pub fn is_not_served(&self) -> bool {
+        self.is_not_found() || matches!(self, Self::Refused { code: 404, .. })
+    }
+
     /// There is such an object already.
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Self::AlreadyExists { .. })
@@ -193,6 +198,11 @@ impl KubeError {
     pub fn is_passing(&self) -> bool {
         let busy = matches!(self, Self::Refused { code, .. } if matches!(code, 409 | 410 | 429) || *code >= 500);
         busy || self.is_unreachable()
+    }
+
+    /// The server does not have the versions any more that a watch wants to go on from. It begins anew, and nothing is lost.
+    pub fn is_expired(&self) -> bool {
+        matches!(self, Self::Refused { code: 410, .. })
     }
 
     pub(crate) fn from_kube(error: kube::Error, server: &str, request: &str) -> Self {
@@ -252,24 +262,39 @@ impl KubeError {
             let namespace = between(&status.message, "in namespace ", " because").unwrap_or_default();
             return Self::NamespaceTerminating(namespace);
         }
+        let said = page(&status.message);
         match status.code {
-            401 => Self::Unauthorized {
-                server,
-                message: status.message.clone(),
-            },
-            403 => forbidden(&status.message).unwrap_or_else(|| Self::Refused {
+            401 => Self::Unauthorized { server, message: said },
+            403 => forbidden(&status.message).unwrap_or(Self::Refused {
                 request,
                 code: status.code,
-                message: status.message.clone(),
+                message: said,
             }),
             404 if status.is_not_found() && !name.is_empty() => Self::NotFound { kind, name },
             409 if status.is_already_exists() => Self::AlreadyExists { kind, name },
             code => Self::Refused {
                 request,
                 code,
-                message: status.message.clone(),
+                message: said,
             },
         }
+    }
+}
+
+/// Of a web page its title: proxies and load balancers answer with one in the API server's place.
+fn page(message: &str) -> String {
+    if !message.trim_start().starts_with('<') {
+        return message.to_owned();
+    }
+    let lower = message.to_ascii_lowercase();
+    let title = between(&lower, "<title", "</title>").and_then(|found| {
+        let start = lower.find(&found)? + found.find('>')? + 1;
+        let end = lower[start..].find('<')? + start;
+        Some(message[start..end].split_whitespace().collect::<Vec<_>>().join(" "))
+    });
+    match title.filter(|title| !title.is_empty()) {
+        Some(title) => format!("a web page, as a proxy sends: {title}"),
+        None => "a web page, as a proxy sends".to_owned(),
     }
 }
 
@@ -306,6 +331,20 @@ mod tests {
     fn said(status: Value) -> String {
         let status: Status = serde_json::from_value(status).unwrap();
         KubeError::from_status(&status, "https://s".to_owned(), "creating pod x".to_owned()).to_string()
+    }
+
+    /// Whatever stands between may answer.
+    #[test]
+    fn a_web_page_is_told_by_its_title() {
+        let page = "<!DOCTYPE HTML>\n<html><head>\n<title>502 Bad\n Gateway</title></head><body>nginx</body></html>";
+        assert_eq!(
+            said(json!({"code": 502, "reason": "", "message": page})),
+            "creating pod x was refused (502): a web page, as a proxy sends: 502 Bad Gateway"
+        );
+        assert_eq!(
+            said(json!({"code": 503, "reason": "", "message": "<html>oops</html>"})),
+            "creating pod x was refused (503): a web page, as a proxy sends"
+        );
     }
 
     #[test]

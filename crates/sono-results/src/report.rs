@@ -21,6 +21,12 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// How many leaves were counted.
+    pub fn total(&self) -> usize {
+        let counts = self.counts.values().copied();
+        usize::try_from(counts.sum::<i64>()).unwrap_or_default()
+    }
+
     /// Counts a leaf.
     pub fn add(&mut self, leaf: &Item) {
         match self.counts.get_mut(&leaf.status) {

@@ -27,6 +27,9 @@ pub enum ArchiveError {
     /// The content does not begin as gzip does.
     #[error("not a gzip file")]
     NotGzip,
+    /// A tar archive as it is.
+    #[error("not a gzip file: a tar archive that is not compressed; gzip makes one of it")]
+    PlainTar,
     /// The gzip stream is broken: wrong checksum, invalid data, or garbage after its end.
     #[error("damaged gzip stream")]
     Damaged(#[source] io::Error),

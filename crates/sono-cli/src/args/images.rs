@@ -44,6 +44,9 @@ pub struct ImagesWanted {
     /// Version of Kubernetes that the images are for; otherwise the cluster's
     #[arg(long, value_name = "VERSION")]
     pub kubernetes_version: Option<String>,
+    /// What `e2e.test --list-images` printed, for versions whose tests' images are not known here; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub images_file: Option<PathBuf>,
     #[command(flatten)]
     pub cluster: Cluster,
 }

@@ -127,6 +127,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => run.apply(event),
+                Some(Err(error)) if error.is_expired() => continue,
                 Some(Err(error)) if error.is_passing() => {
                     screen.tell(&[format!("connection troubled, trying again: {error}")], now());
                     continue;

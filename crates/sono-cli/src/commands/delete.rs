@@ -303,8 +303,13 @@ impl Job<'_> {
         let mut lines = Vec::new();
         let list = async |kind: Kind, namespace: Option<&str>, labels: &str| {
             let found = self.cluster.list(kind, namespace, labels).await;
-            let found =
-                found.map_err(|error| CliError::of_cluster(format!("cannot list {}", kind.plural()), &error))?;
+            let found = match found {
+                // A server without RBAC, or without Deployments, has none of them.
+                Err(error) if error.is_not_served() => Vec::new(),
+                found => {
+                    found.map_err(|error| CliError::of_cluster(format!("cannot list {}", kind.plural()), &error))?
+                }
+            };
             let line = |object: &Value| format!("{}/{}", kind.name().to_lowercase(), text(object, "/metadata/name"));
             Ok::<_, CliError>(found.iter().map(line).collect::<Vec<_>>())
         };

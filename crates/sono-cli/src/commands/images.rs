@@ -71,6 +71,7 @@ async fn find(wanted: &args::ImagesWanted, renaming: &Renaming, printer: &Printe
     let args::ImagesWanted {
         plugins,
         kubernetes_version,
+        images_file,
         cluster,
     } = wanted;
     let definitions = plugins::load(plugins, &sono_manifest::Images::default(), printer).await?;
@@ -81,7 +82,8 @@ async fn find(wanted: &args::ImagesWanted, renaming: &Renaming, printer: &Printe
         Some(version) => version.to_owned(),
         None => released(&server_version(cluster).await?),
     };
-    let suite = if definitions.iter().any(runs_suite) {
+    let listed = images_file.as_deref().map(listed).transpose()?.unwrap_or_default();
+    let suite = if images_file.is_none() && definitions.iter().any(runs_suite) {
         let suite = sono_images::suite_images(&version).ok_or_else(|| no_list(&version))?;
         if suite.version != version.trim_start_matches('v') {
             printer.note(&format!(
@@ -94,9 +96,35 @@ async fn find(wanted: &args::ImagesWanted, renaming: &Renaming, printer: &Printe
         None
     };
     Ok(Found {
-        images: images(&definitions, &version, suite.as_ref(), renaming),
+        images: images(&definitions, &version, suite.as_ref(), &listed, renaming),
         version,
     })
+}
+
+/// The images that a file names, one in a line.
+fn listed(file: &Path) -> Result<Vec<String>, CliError> {
+    let cannot_read = |error: &std::io::Error| {
+        CliError::new(format!("cannot read the list of images `{}`", file.display())).caused_by(error)
+    };
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        fs_err::read_to_string(file)
+    };
+    let text = text.map_err(|error| cannot_read(&error))?;
+    let lines = text.lines().map(str::trim).enumerate();
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(number, line)| {
+            if line.contains(char::is_whitespace) || line.ends_with(':') {
+                return Err(
+                    CliError::new(format!("{}:{}: `{line}` is no image", file.display(), number + 1))
+                        .hint("one name a line, as e2e.test --list-images prints them"),
+                );
+            }
+            Ok(line.to_owned())
+        })
+        .collect()
 }
 
 async fn server_version(cluster: &args::Cluster) -> Result<String, CliError> {
@@ -115,7 +143,7 @@ fn no_list(version: &str) -> CliError {
     ))
     .details([format!("known: {}", sono_images::suite_versions().join(", "))])
     .hint(format!(
-        "ask the tests themselves: e2e.test --list-images in registry.k8s.io/conformance:{version}"
+        "ask the tests themselves, e2e.test --list-images in registry.k8s.io/conformance:{version}, and give what they print with --images-file"
     ))
 }
 

@@ -13,6 +13,7 @@ use regex::Regex;
 use sono_bundle::Bundle;
 use sono_results::{Health, Selection, health_report};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
+use tempfile::NamedTempFile;
 
 use self::gather::{Asked, Gathered, Part, PartKind, Piece, gather};
 use super::step_summary;
@@ -51,6 +52,8 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         statuses: status.clone(),
         skip_passed: *skip_passed,
     };
+    let copy = copy_of_pipe(archive)?;
+    let archive = copy.as_ref().map_or(archive.as_path(), |copy| copy.path());
     let bundle = Bundle::open(archive).map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
     let gathered = gather(
         &bundle,
@@ -88,10 +91,49 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         });
         return Err(last);
     }
+    let is_selected = name.is_some() || !status.is_empty();
+    if is_selected && gathered.matches() == Some(0) {
+        let wanted: Vec<String> = status.iter().map(|status| format!("--status {status}")).collect();
+        let named = name.iter().map(|name| format!("--name '{name}'"));
+        printer.note(&format!(
+            "note: no result matches {}",
+            named.chain(wanted).collect::<Vec<_>>().join(" and ")
+        ));
+    }
     if !exit_code {
         return Ok(exit::SUCCESS);
     }
+    if plugin.as_deref() == Some(HEALTH_PLUGIN) {
+        return Ok(match health(&gathered)? {
+            None => exit::RESULTS_UNKNOWN,
+            Some(health) if is_healthy(&health) => exit::SUCCESS,
+            Some(_) => exit::RESULTS_FAILED,
+        });
+    }
     Ok(judgement::of_results(statuses(&gathered)))
+}
+
+fn is_healthy(health: &Health) -> bool {
+    [&health.node_health, &health.pod_health]
+        .iter()
+        .all(|part| part.healthy_nodes == part.total_nodes)
+}
+
+/// An archive is read more than once; one that comes through a pipe, or `-` for standard input, is kept in a file meanwhile.
+fn copy_of_pipe(archive: &Path) -> Result<Option<NamedTempFile>, CliError> {
+    let failed = |error: &io::Error| {
+        CliError::new(format!("cannot keep what comes from `{}`", archive.display())).caused_by(error)
+    };
+    let mut input: Box<dyn Read> = if archive.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else if fs_err::metadata(archive).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
+        Box::new(fs_err::File::open(archive).map_err(|error| failed(&error))?)
+    } else {
+        return Ok(None);
+    };
+    let mut copy = NamedTempFile::new().map_err(|error| failed(&error))?;
+    io::copy(&mut input, &mut copy).map_err(|error| failed(&error))?;
+    Ok(Some(copy))
 }
 
 fn expression(text: &str) -> Result<Regex, CliError> {

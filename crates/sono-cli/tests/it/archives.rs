@@ -189,6 +189,84 @@ fn made(directory: &Path) -> [PathBuf; 3] {
     [run, sorted, unsorted]
 }
 
+/// An archive through a pipe is one too; a tar that is not compressed is called so.
+#[test]
+fn an_archive_may_come_through_a_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let [run, archive, _] = made(directory.path());
+    let ways = [
+        "cat run.tar.gz | $SONO results -",
+        "cat run.tar.gz | $SONO results /dev/stdin",
+    ];
+    let from_file = sono(directory.path(), &["results", archive.to_str().unwrap()]);
+    for way in ways {
+        let program = command(directory.path()).get_program().to_owned();
+        let output = std::process::Command::new("sh")
+            .current_dir(directory.path())
+            .env("SONO", program)
+            .args(["-c", way])
+            .output()
+            .unwrap();
+        assert_eq!(crate::said(&output), from_file, "{way}");
+    }
+    let plain = directory.path().join("plain.tar");
+    let status = std::process::Command::new("tar")
+        .arg("-C")
+        .arg(&run)
+        .arg("-cf")
+        .arg(&plain)
+        .arg(".")
+        .status();
+    assert!(status.unwrap().success());
+    let said = sono(directory.path(), &["results", "plain.tar"]);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.stderr.contains("a tar archive that is not compressed"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// A slip in a word that is looked for looks like a run without failures otherwise.
+#[test]
+fn what_matches_nothing_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let [_, archive, _] = made(directory.path());
+    let archive = archive.to_str().unwrap();
+    let note = |arguments: &[&str]| sono(directory.path(), &[&["results", archive], arguments].concat()).stderr;
+    assert_eq!(
+        note(&["--status", "fialed"]),
+        "note: no result matches --status fialed\n"
+    );
+    assert_eq!(
+        note(&["--name", "^nothing$", "--status", "failed"]),
+        "note: no result matches --name '^nothing$' and --status failed\n"
+    );
+    assert_eq!(note(&["--status", "failed"]), "");
+    assert_eq!(
+        note(&["--status", "fialed", "-o", "json"]),
+        "note: no result matches --status fialed\n"
+    );
+}
+
+/// The cluster's health has an outcome too.
+#[test]
+fn the_exit_code_of_the_clusters_health() {
+    let directory = tempfile::tempdir().unwrap();
+    let [run, _, _] = made(directory.path());
+    let code = || {
+        let arguments = ["results", "run", "-p", "sonobuoy", "--exit-code"];
+        sono(directory.path(), &arguments).code
+    };
+    assert_eq!(code(), 0);
+    let health = run.join("meta/clusterhealth.json");
+    let text = fs_err::read_to_string(&health).unwrap();
+    fs_err::write(&health, text.replace(r#""healthy_nodes":1"#, r#""healthy_nodes":0"#)).unwrap();
+    assert_eq!(code(), 3);
+    fs_err::remove_file(&health).unwrap();
+    assert_ne!(code(), 0);
+}
+
 /// The same output for directory and tarballs.
 fn check(arguments: &[&str], expected: &str) {
     let directory = tempfile::tempdir().unwrap();

@@ -49,7 +49,42 @@ fn a_version_without_a_list_is_an_error() {
         sono(directory.path(), &["images", "pull", "--kubernetes-version", "v1.2.3"]),
         failure(
             "error: which images the Kubernetes tests of v1.2.3 use is not known\n  known: 1.37\n  \
-             hint:  ask the tests themselves: e2e.test --list-images in registry.k8s.io/conformance:v1.2.3\n"
+             hint:  ask the tests themselves, e2e.test --list-images in registry.k8s.io/conformance:v1.2.3, and give what they \
+             print with --images-file\n"
+        )
+    );
+}
+
+/// B-19: a version whose images nobody here knows is served by what its tests say themselves.
+#[test]
+fn images_that_the_tests_list_themselves() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("list.txt");
+    fs_err::write(
+        &list,
+        "# v1.2.3\nregistry.example/e2e/agnhost:1\n\nregistry.example/e2e/nginx:2\n",
+    )
+    .unwrap();
+    let arguments = [
+        "images",
+        "list",
+        "-p",
+        "e2e",
+        "--kubernetes-version",
+        "v1.2.3",
+        "--images-file",
+        "list.txt",
+    ];
+    assert_eq!(
+        sono(directory.path(), &arguments).stdout,
+        "registry.example/e2e/agnhost:1\nregistry.example/e2e/nginx:2\nregistry.k8s.io/conformance:v1.2.3\n\
+         sono.local/sono-worker:dev\nsono.local/sono:dev\n"
+    );
+    fs_err::write(&list, "registry.example/e2e/agnhost:1\nUsage of e2e.test:\n").unwrap();
+    assert_eq!(
+        sono(directory.path(), &arguments),
+        failure(
+            "error: list.txt:2: `Usage of e2e.test:` is no image\n  hint:  one name a line, as e2e.test --list-images prints them\n"
         )
     );
 }

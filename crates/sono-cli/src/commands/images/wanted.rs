@@ -31,11 +31,12 @@ pub(super) enum Renaming {
 }
 
 /// All images of `definitions` and of the run itself. `version` is that of Kubernetes, as `v1.37.2`; `suite` is wanted where
-/// a definition runs the Kubernetes suite.
+/// a definition runs the Kubernetes suite, unless somebody has `listed` what it uses.
 pub(super) fn images(
     definitions: &[Definition],
     version: &str,
     suite: Option<&SuiteImages>,
+    listed: &[String],
     renaming: &Renaming,
 ) -> Images {
     let placeholder = format!("${}", env::SONOBUOY_K8S_VERSION);
@@ -44,6 +45,7 @@ pub(super) fn images(
     let mut images: Images = of_plugins
         .map(|image| image.replace(&placeholder, version))
         .chain(ours)
+        .chain(listed.iter().cloned())
         .map(|image| {
             let target = renaming.target(&image, None);
             (image, target)
@@ -142,7 +144,7 @@ mod tests {
     fn listed(renaming: &Renaming) -> Vec<(String, Target)> {
         let definition = definition(PLUGIN);
         assert!(runs_suite(&definition));
-        images(&[definition], "v1.37.2", Some(&suite()), renaming)
+        images(&[definition], "v1.37.2", Some(&suite()), &[], renaming)
             .into_iter()
             .collect()
     }

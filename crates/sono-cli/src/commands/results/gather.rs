@@ -71,6 +71,12 @@ impl Gathered {
         }
     }
 
+    /// How many leaves were wanted of all plugins that can be read; `None` where nobody counted.
+    pub(super) fn matches(&self) -> Option<usize> {
+        let plugins = self.plugins.values().filter_map(|plugin| plugin.as_ref().ok());
+        plugins.map(|plugin| plugin.part.leaves()).sum()
+    }
+
     pub(super) fn missing(&self, file: &str) -> CliError {
         CliError::new(format!("cannot read `{}`", self.archive.display()))
             .details([format!("failed to find file \"{file}\" in archive")])
@@ -132,6 +138,16 @@ impl Part {
             }
             PartKind::Leaves => Self::Leaves(BTreeMap::new(), Vec::new()),
             PartKind::Junit => Self::Junit(JunitSuite::default()),
+        }
+    }
+
+    fn leaves(&self) -> Option<usize> {
+        match self {
+            Self::Text(_) | Self::Junit(_) => None,
+            Self::Tally(tally) => Some(tally.total()),
+            Self::Pieces(pieces) => Some(pieces.len()),
+            Self::Summary(_, listed) => listed.as_ref().map(Vec::len),
+            Self::Leaves(_, leaves) => Some(leaves.len()),
         }
     }
 
