@@ -23,6 +23,8 @@ use crate::{
 
 /// Records that are written before a sync, at most.
 const BATCH: usize = 4096;
+/// Memory for records that is kept between batches.
+const USUAL: usize = 64 << 10;
 /// How long what could not be written waits for its next try, unless more comes before.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -232,8 +234,10 @@ impl<S: Storage> JournalFile<S> {
                 return Err(Unwritten::new(&error));
             }
             self.synced += self.written as u64;
-            self.unsynced.clear();
             self.written = 0;
+            self.unsynced.clear();
+            // A batch of thousands may have been large.
+            self.unsynced.shrink_to(USUAL);
         }
         Ok(())
     }
