@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -26,7 +26,7 @@ use crate::{
     random::Random,
     schedule::{ApiFault, ApiTrouble, Schedule},
     status,
-    worker::{Report, Worker},
+    worker::{Complaints, Report, Worker},
     world::{Environments, Plan, Plugin, World},
 };
 
@@ -113,7 +113,8 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
     }
     machine::prepare(&schedule.machine, &world).await?;
     let before = check::around(&world)?;
-    let ran = timeout(PATIENCE * 2, run(schedule, options, &world)).await;
+    let complaints = Complaints::default();
+    let ran = timeout(PATIENCE * 2, run(schedule, options, &world, &complaints)).await;
     let ran = ran
         .map_err(|_| anyhow::anyhow!("it did not end within {:?}", PATIENCE * 2))
         .flatten();
@@ -134,6 +135,7 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
         files: None,
         collected: Collected::default(),
     };
+    outcome.violations = std::mem::take(&mut complaints.lock().unwrap_or_else(PoisonError::into_inner));
     match ran {
         Err(error) => outcome.violations.push(format!("{error:#}")),
         Ok((kept, reports)) => {
@@ -163,7 +165,6 @@ impl Outcome {
             self.tries += report.tries;
             self.failed += report.failed;
             self.acknowledged += usize::from(report.acknowledged);
-            self.violations.extend_from_slice(&report.violations);
         }
         if self.memory > options.max_memory {
             self.violations.push(format!(
@@ -218,7 +219,12 @@ impl Outcome {
 }
 
 /// Everything that goes on at the same time.
-async fn run(schedule: &Schedule, options: &Options, world: &World) -> anyhow::Result<(Kept, Vec<Report>)> {
+async fn run(
+    schedule: &Schedule,
+    options: &Options,
+    world: &World,
+    complaints: &Complaints,
+) -> anyhow::Result<(Kept, Vec<Report>)> {
     let environments = watch::Sender::new(Environments::new());
     let answered = Arc::new(watch::Sender::new(0_usize));
     let last = watch::Sender::new(false);
@@ -232,7 +238,7 @@ async fn run(schedule: &Schedule, options: &Options, world: &World) -> anyhow::R
     let trouble = api_troubles(&schedule.api, world, answered.subscribe());
     let machine = machine::troubles(&schedule.machine, world, answered.subscribe());
     let work = async {
-        let reports = workers(schedule, world, &environments, &answered, &last).await;
+        let reports = workers(schedule, world, &environments, &answered, &last, complaints).await;
         ready.send_replace(true);
         reports
     };
@@ -247,6 +253,7 @@ async fn workers(
     environments: &watch::Sender<Environments>,
     answered: &Arc<watch::Sender<usize>>,
     last: &watch::Sender<bool>,
+    complaints: &Complaints,
 ) -> anyhow::Result<Vec<Report>> {
     let seed = schedule.seed;
     let count = schedule.workers.len();
@@ -258,6 +265,7 @@ async fn workers(
             fate: content::fate(seed, number, count)?,
             random: Random::new(seed, number as u64 | 1 << 41),
             may_be_full,
+            complaints: Arc::clone(complaints),
         };
         let name = worker.key.plugin.to_string();
         let mut known = environments.subscribe();
@@ -295,11 +303,10 @@ async fn workers(
         report = final_worker => reports.push(report?),
         over = over => over?,
     }
-    let mut report = Report::default();
     while let Some(found) = intruders.join_next().await {
-        report.violations.extend(found??);
+        let found = found??;
+        complaints.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
     }
-    reports.push(report);
     Ok(reports)
 }
 

@@ -1,6 +1,10 @@
 //! One simulated worker: what its plan says, then its result, again and again until it has an answer for good.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -32,7 +36,12 @@ pub(crate) struct Worker {
     pub(crate) random: Random,
     /// Whether it may be told that there is no room, and has to try again.
     pub(crate) may_be_full: bool,
+    /// Where it says at once what broke a promise: the simulation may come to a stand because of it.
+    pub(crate) complaints: Complaints,
 }
+
+/// What broke a promise, of all workers.
+pub(crate) type Complaints = Arc<Mutex<Vec<String>>>;
 
 /// How it went: what was answered, and what must not have been.
 #[derive(Debug, Default)]
@@ -43,8 +52,6 @@ pub(crate) struct Report {
     pub(crate) failed: usize,
     /// Whether a 200 was seen for the result.
     pub(crate) acknowledged: bool,
-    /// What broke a promise.
-    pub(crate) violations: Vec<String>,
 }
 
 /// How one request ended.
@@ -64,6 +71,7 @@ struct At<'a> {
     /// An earlier try may have been taken although no answer was seen.
     unknown: bool,
     may_be_full: bool,
+    complaints: Complaints,
 }
 
 impl Worker {
@@ -86,6 +94,7 @@ impl Worker {
             report: Report::default(),
             unknown: false,
             may_be_full: self.may_be_full,
+            complaints: Arc::clone(&self.complaints),
         };
         let progress = format!("{base}{}", routes::progress_path(&self.key.plugin, &self.key.target));
         let good = match &self.fate {
@@ -107,13 +116,15 @@ impl Worker {
                 (Step::Hostile(hostile), Some(_)) => at.hostile(hostile, &mut self.random).await?,
             }
         }
-        match &self.fate {
-            Fate::Good(upload) => at.until_settled(upload, 200, &mut self.random).await,
-            Fate::Reported(upload) => at.until_settled(upload, 200, &mut self.random).await,
-            Fate::Hostile(hostile) => at.hostile(*hostile, &mut self.random).await?,
-        }
+        let settled = match &self.fate {
+            Fate::Good(upload) | Fate::Reported(upload) => at.until_settled(upload, &mut self.random).await,
+            Fate::Hostile(hostile) => {
+                at.hostile(*hostile, &mut self.random).await?;
+                false
+            }
+        };
         answered();
-        if good.is_some() {
+        if settled && good.is_some() {
             for ms in std::mem::take(&mut self.plan.again_after_ms) {
                 sleep(Duration::from_millis(ms)).await;
                 at.again().await;
@@ -129,35 +140,36 @@ impl At<'_> {
     }
 
     fn violation(&mut self, what: &str, status: u16, text: &str) {
-        let key = self.key;
-        self.report
-            .violations
-            .push(format!("{key}: {what}: {status} {}", text.trim()));
+        let complaint = format!("{}: {what}: {status} {}", self.key, text.trim());
+        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        complaints.push(complaint);
     }
 
-    /// Sends it as it should until it has an answer for good.
-    async fn until_settled(&mut self, upload: &Upload, wanted: u16, random: &mut Random) {
+    /// Sends it as it should until it has an answer for good. False when that is none that it may get.
+    async fn until_settled(&mut self, upload: &Upload, random: &mut Random) -> bool {
         let mut pause = 20;
         loop {
             self.report.tries += 1;
             let length = upload.body.len() as u64;
             match self.put(upload, upload.body.clone().into(), Some(length)).await {
-                Answer::Status(status, _) if status == wanted => {
+                Answer::Status(200, _) => {
                     self.report.acknowledged = true;
-                    return;
+                    return true;
                 }
                 Answer::Status(409, text) => {
                     if !self.unknown {
                         self.violation("known before it was sent", 409, &text);
                     }
-                    return;
+                    return true;
                 }
                 // It may have been put in place before the aggregator was told to end.
                 Answer::Status(503, _) => self.unknown = true,
                 Answer::Status(500 | 507, _) if self.may_be_full => self.unknown = true,
+                // A machine under load brings a body too slowly, and a worker comes again then.
+                Answer::Status(500, text) if was_too_slow(&text) => self.unknown = true,
                 Answer::Status(status, text) => {
                     self.violation("its result was refused", status, &text);
-                    return;
+                    return false;
                 }
                 Answer::None => self.unknown = true,
             }
@@ -319,6 +331,17 @@ impl At<'_> {
             }
         }
     }
+}
+
+/// The aggregator's words for a body that it did not wait for.
+fn was_too_slow(text: &str) -> bool {
+    [
+        "the body sent nothing for",
+        "the body took longer than",
+        "the body broke off after",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 async fn put(client: &Client, url: &str, upload: &Upload, body: Body, length: Option<u64>) -> Answer {
