@@ -50,9 +50,16 @@ impl PluginName {
     }
 }
 
-/// RFC 1123 subdomain: labels of lower-case alphanumerics and inner dashes, joined by dots.
-fn is_subdomain(name: &str) -> bool {
+/// RFC 1123 label, which names of namespaces are: lower-case alphanumerics and inner dashes, at most 63.
+pub fn is_label(name: &str) -> bool {
+    name.len() <= 63 && !name.contains('.') && is_subdomain(name)
+}
+
+/// RFC 1123 subdomain, which most names in Kubernetes are: labels of lower-case alphanumerics and inner dashes, joined by
+/// dots, at most 253 characters.
+pub fn is_subdomain(name: &str) -> bool {
     !name.is_empty()
+        && name.len() <= 253
         && name.split('.').all(|label| {
             let bytes = label.as_bytes();
             let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

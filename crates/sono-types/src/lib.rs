@@ -11,6 +11,7 @@ pub mod exit;
 pub mod files;
 pub mod fold;
 pub mod go_duration;
+pub mod go_regex;
 pub mod ids;
 pub mod item;
 pub mod layout;

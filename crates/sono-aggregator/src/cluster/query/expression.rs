@@ -1,10 +1,11 @@
 //! Regular expressions as Go reads them (RE2), for names of Kubernetes: not anchored, classes mean ASCII.
 
 use regex::bytes::{Regex, RegexBuilder};
+use sono_types::go_regex;
 
 /// The expression, or why it is none.
 pub(super) fn compile(go: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&translate(go))
+    RegexBuilder::new(&go_regex::translate(go))
         .unicode(false)
         .build()
         .map_err(|error| one_line(&error.to_string()))
@@ -14,81 +15,6 @@ pub(super) fn compile(go: &str) -> Result<Regex, String> {
 fn one_line(text: &str) -> String {
     let last = text.lines().last().unwrap_or(text).trim();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
-}
-
-/// Where the two languages differ: `\Q…\E`, brackets and doubled signs inside of classes, braces that count nothing.
-fn translate(go: &str) -> String {
-    let mut out = String::new();
-    let mut rest = go;
-    let mut class = false;
-    while let Some(first) = rest.chars().next() {
-        let after = &rest[first.len_utf8()..];
-        if let Some(quoted) = rest.strip_prefix("\\Q") {
-            let (text, after) = quoted.split_once("\\E").unwrap_or((quoted, ""));
-            out.push_str(&regex::escape(text));
-            rest = after;
-            continue;
-        }
-        if first == '\\' {
-            let escaped = after.chars().next();
-            out.push('\\');
-            out.extend(escaped);
-            rest = &after[escaped.map_or(0, char::len_utf8)..];
-            continue;
-        }
-        match first {
-            '[' if class && !after.starts_with(':') => out.push_str("\\["),
-            '[' if class => {
-                // `[:alpha:]` goes through as a whole.
-                let end = after.find(":]").map_or(after.len(), |end| end + 2);
-                out.push('[');
-                out.push_str(&after[..end]);
-                rest = &after[end..];
-                continue;
-            }
-            '[' => {
-                class = true;
-                out.push('[');
-                let mut content = after;
-                if let Some(negated) = content.strip_prefix('^') {
-                    out.push('^');
-                    content = negated;
-                }
-                // A bracket that comes first stands for itself.
-                if let Some(bracket) = content.strip_prefix(']') {
-                    out.push_str("\\]");
-                    content = bracket;
-                }
-                rest = content;
-                continue;
-            }
-            ']' if class => {
-                class = false;
-                out.push(']');
-            }
-            '&' | '~' if class => {
-                out.push('\\');
-                out.push(first);
-            }
-            '-' if class && after.starts_with('-') => out.push_str("\\-"),
-            '{' if !class && !counts(after) => out.push_str("\\{"),
-            _ => out.push(first),
-        }
-        rest = after;
-    }
-    out
-}
-
-/// `2}`, `2,}`, `2,3}`.
-fn counts(after: &str) -> bool {
-    let Some((inside, _)) = after.split_once('}') else {
-        return false;
-    };
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match inside.split_once(',') {
-        None => digits(inside),
-        Some((least, most)) => digits(least) && (most.is_empty() || digits(most)),
-    }
 }
 
 #[cfg(test)]
