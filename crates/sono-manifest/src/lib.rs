@@ -49,4 +49,4 @@ pub use run_objects::{CREATED_BY, RunObjects, run_objects, to_manifest};
 pub use schema::schema;
 pub use secrets::{DOCKER_CONFIG_SECRET, docker_config_secret, ssh_key_secret};
 pub use suggest::closest;
-pub use transform::{Preparation, prepare, reconcile_results_dir};
+pub use transform::{AUTOMATIC_VARIABLES, Preparation, prepare, reconcile_results_dir};

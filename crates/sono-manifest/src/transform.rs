@@ -5,6 +5,16 @@ use sono_types::{Config, constants, env};
 
 use crate::{Definition, config_map, containers, pod_spec};
 
+/// Variables that every plugin of a run gets, whatever its definition or a flag says of them.
+pub const AUTOMATIC_VARIABLES: [&str; 6] = [
+    env::SONOBUOY,
+    env::SONOBUOY_K8S_VERSION,
+    env::SONOBUOY_RESULTS_DIR,
+    env::RESULTS_DIR,
+    env::SONOBUOY_PROGRESS_PORT,
+    env::SONOBUOY_CONFIG_DIR,
+];
+
 /// What a run adds to its plugins.
 #[derive(Debug, Clone, Copy)]
 pub struct Preparation<'a> {
@@ -33,14 +43,15 @@ pub fn prepare(mut definitions: Vec<Definition>, preparation: &Preparation<'_>) 
             let marker = format!("${}", env::SONOBUOY_K8S_VERSION);
             definition.spec["image"] = json!(image.replace(&marker, kubernetes_version));
         }
-        let variables = [
-            (env::SONOBUOY, "true"),
-            (env::SONOBUOY_K8S_VERSION, kubernetes_version),
-            (env::SONOBUOY_RESULTS_DIR, config.results_dir.as_str()),
-            (env::RESULTS_DIR, config.results_dir.as_str()),
-            (env::SONOBUOY_PROGRESS_PORT, port.as_str()),
-            (env::SONOBUOY_CONFIG_DIR, constants::PLUGIN_CONFIG_DIR),
+        let values = [
+            "true",
+            kubernetes_version,
+            config.results_dir.as_str(),
+            config.results_dir.as_str(),
+            port.as_str(),
+            constants::PLUGIN_CONFIG_DIR,
         ];
+        let variables: Vec<(&str, &str)> = AUTOMATIC_VARIABLES.into_iter().zip(values).collect();
         for container in all_containers(definition) {
             containers::mount_results(container, &config.results_dir);
             containers::set_variables(container, &variables);
