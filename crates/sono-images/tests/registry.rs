@@ -139,6 +139,7 @@ async fn a_cut_connection_goes_on_where_it_stopped() {
     }
 }
 
+/// BUG 25: what fails for a moment is tried again.
 #[tokio::test]
 async fn a_busy_registry_is_asked_again() {
     let (source, image) = served(Contents { busy: 2, ..filled() }).await;

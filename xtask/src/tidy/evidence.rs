@@ -1,29 +1,53 @@
-//! What a page says a test shows: the test must be there. `crate::test` in backticks names it.
+//! What a page says a test shows: the test must be there. `crate::test` in backticks names it. Where the page says that
+//! tests name their numbers, one of each row's must.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::violation::Violation;
 
 /// The pages whose claims are tests.
 pub(super) const PAGES: &[&str] = &["docs/weaknesses.md", "docs/fixed.md"];
 
-/// The names of all functions of a member's sources.
-pub(super) fn functions<'text>(sources: impl IntoIterator<Item = &'text str>) -> BTreeSet<String> {
-    sources.into_iter().flat_map(functions_of).collect()
+/// The page whose rows are numbers that their tests name: `BUG 7`, or `B-07`.
+const NUMBERED: &str = "docs/fixed.md";
+
+/// The functions of a member's sources by their names, each with the comment above it.
+pub(super) type Functions = BTreeMap<String, String>;
+
+/// Those of all these sources.
+pub(super) fn functions<'text>(sources: impl IntoIterator<Item = &'text str>) -> Functions {
+    let mut functions = Functions::new();
+    for text in sources {
+        let mut above = "";
+        for rest in text.split_inclusive("fn ") {
+            let end = rest
+                .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                .unwrap_or(rest.len());
+            if end > 0 && !above.is_empty() {
+                functions
+                    .entry(rest[..end].to_owned())
+                    .or_default()
+                    .push_str(&comment(above));
+            }
+            above = rest;
+        }
+    }
+    functions
 }
 
-fn functions_of(text: &str) -> impl Iterator<Item = String> {
-    text.split("fn ").skip(1).filter_map(|rest| {
-        let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_')?;
-        (end > 0).then(|| rest[..end].to_owned())
-    })
+/// The last lines of a text that are a comment or an attribute.
+fn comment(text: &str) -> String {
+    let lines = text.lines().rev().skip(1).map(str::trim);
+    let lines = lines.take_while(|line| line.starts_with("///") || line.starts_with("#["));
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// `members`: the functions of each, by its name.
-pub(super) fn check(path: &str, page: &str, members: &BTreeMap<&str, BTreeSet<String>>) -> Vec<Violation> {
+pub(super) fn check(path: &str, page: &str, members: &BTreeMap<&str, Functions>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (index, line) in page.lines().enumerate() {
         let mut named = false;
+        let mut comments = String::new();
         for span in line.split('`').skip(1).step_by(2) {
             let Some((member, function)) = span.split_once("::") else {
                 continue;
@@ -32,10 +56,19 @@ pub(super) fn check(path: &str, page: &str, members: &BTreeMap<&str, BTreeSet<St
                 continue;
             };
             named = true;
-            if !functions.contains(function) {
-                let message = format!("`{span}` names a test that is not there");
-                violations.push(Violation::at(path, index + 1, message));
+            match functions.get(function) {
+                Some(comment) => comments.push_str(comment),
+                None => {
+                    let message = format!("`{span}` names a test that is not there");
+                    violations.push(Violation::at(path, index + 1, message));
+                }
             }
+        }
+        if let (true, true, Some(number)) = (path == NUMBERED, named, number(line))
+            && !names(&comments, number)
+        {
+            let message = format!("none of the tests names `BUG {number}` in the comment above it");
+            violations.push(Violation::at(path, index + 1, message));
         }
         // A row of the table begins with the number of what it is about.
         if is_row(line) && !named && !line.contains("stays:") {
@@ -44,6 +77,20 @@ pub(super) fn check(path: &str, page: &str, members: &BTreeMap<&str, BTreeSet<St
         }
     }
     violations
+}
+
+fn number(line: &str) -> Option<u32> {
+    line.strip_prefix("| ")?.split(' ').next()?.parse().ok()
+}
+
+/// Whether comments say `BUG 7` or `B-07`, and not only `BUG 70`.
+fn names(comments: &str, number: u32) -> bool {
+    ["BUG ", "B-"].into_iter().any(|word| {
+        comments.split(word).skip(1).any(|rest| {
+            let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse() == Ok(number)
+        })
+    })
 }
 
 fn is_row(line: &str) -> bool {
@@ -55,6 +102,22 @@ fn is_row(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_names_its_number() {
+        let sources =
+            ["/// Text. BUG 7: why.\n#[test]\nfn seven() {}\n/// B-08: why.\n    async fn eight() {}\nfn none() {}\n"];
+        let members = BTreeMap::from([("sono-a", functions(sources))]);
+        let page = "| 7 | `sono-a::none`, `sono-a::seven` |\n| 8 | `sono-a::eight` |\n| 70 | `sono-a::seven` |\n";
+        assert_eq!(
+            check(NUMBERED, page, &members),
+            [Violation::at(
+                NUMBERED,
+                3,
+                "none of the tests names `BUG 70` in the comment above it"
+            )]
+        );
+    }
 
     #[test]
     fn a_row_names_a_test_or_says_why_not() {

@@ -28,6 +28,7 @@ impl FromStr for WaitTime {
 mod tests {
     use super::*;
 
+    /// BUG 20: durations have units, and a number is minutes.
     #[test]
     fn minutes_or_units() {
         let parsed = |text: &str| text.parse::<WaitTime>().map(|time| time.0.as_secs());

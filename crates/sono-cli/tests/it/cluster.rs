@@ -163,6 +163,7 @@ fn an_aggregator_that_cannot_start_is_explained() {
     );
 }
 
+/// BUG 1: without a limit it waits; with one it ends.
 #[test]
 fn waiting_has_an_end() {
     let api = with_aggregator(Some(&running()), "Running");
@@ -274,6 +275,7 @@ fn deleting_leaves_nothing_of_ours_behind() {
     );
 }
 
+/// BUG 16: only what the run created goes.
 #[test]
 fn a_namespace_of_someone_else_stays() {
     let api = healthy();
@@ -306,6 +308,7 @@ fn a_namespace_of_someone_else_stays() {
     assert!(api.get("namespaces", None, "mine").is_some());
 }
 
+/// BUG 9: nothing in these plugins depends on the cluster's version.
 #[test]
 fn gen_needs_no_cluster() {
     let directory = tempfile::tempdir().unwrap();

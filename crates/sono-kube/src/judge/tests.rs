@@ -72,6 +72,7 @@ fn an_autoscaler_gets_its_time() {
     assert_eq!(judged("2026-11-22T10:05:00Z"), format!("failing: {why}"));
 }
 
+/// BUG 47: no plugin waits for its time limit because an image is not there.
 #[test]
 fn an_image_that_cannot_be_pulled_fails_with_the_registrys_reason() {
     let status = || {

@@ -54,7 +54,7 @@ async fn next(events: &mut (impl Stream<Item = Result<WatchEvent<Value>, KubeErr
     }
 }
 
-/// Kinds that this crate does not know are asked for, and only those.
+/// BUG 41: kinds that this crate does not know are asked for, and only those.
 #[tokio::test]
 async fn any_kind_that_the_server_has_is_created_and_deleted() {
     let (api, cluster) = fake().await;

@@ -424,7 +424,7 @@ async fn many_namespaces_are_listed_in_one() {
     assert_eq!(bench.api.requests().len() - before, 5);
 }
 
-/// W-17: an aggregated API that discovery still names, and whose server is gone, is one line for all its resources, and
+/// W-17, BUG 46: an aggregated API that discovery still names, and whose server is gone, is one line for all its resources, and
 /// not asked over and over.
 #[tokio::test]
 async fn an_api_without_its_server_is_one_line() {
