@@ -17,6 +17,7 @@ mod get;
 mod given;
 mod host_check;
 mod images;
+mod kubernetes_name;
 mod logs;
 mod modes;
 pub(crate) mod of_run;
@@ -34,6 +35,7 @@ mod wait_time;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use aggregator::EFFECTS;
 pub use aggregator::{Aggregator, Toleration};
 pub use changes::{Changes, Pair, Variable};
 pub use cluster::{Cluster, Place};
@@ -70,7 +72,12 @@ pub use wait_time::WaitTime;
 /// Runs diagnostic and conformance plugins on a Kubernetes cluster, or on this machine, and brings home one archive of
 /// results.
 #[derive(Debug, Parser)]
-#[command(name = "sono", disable_version_flag = true, arg_required_else_help = true)]
+#[command(
+    name = "sono",
+    disable_version_flag = true,
+    args_override_self = true,
+    arg_required_else_help = true
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -122,4 +129,57 @@ pub enum Command {
     /// Be the built-in plugin that checks a host.
     #[command(hide = true, disable_help_flag = true)]
     HostCheck(HostCheck),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, ArgAction, Command, CommandFactory as _};
+
+    use super::*;
+
+    /// Commands with the words that lead to them.
+    fn all<'a>(path: &[&'a str], command: &'a Command, found: &mut Vec<(Vec<&'a str>, &'a Command)>) {
+        for within in command.get_subcommands() {
+            let path = [path, &[within.get_name()]].concat();
+            all(&path, within, found);
+            found.push((path, within));
+        }
+    }
+
+    fn typed(flag: &Arg) -> Option<String> {
+        let long = flag.get_long()?;
+        let value = flag.get_possible_values();
+        let value = value.first().map_or("1", |value| value.get_name());
+        match flag.get_action() {
+            ArgAction::Set => Some(format!("--{long}={value}")),
+            ArgAction::SetTrue => Some(format!("--{long}")),
+            _ => None,
+        }
+    }
+
+    /// As with Sonobuoy, the last one counts: giving a flag twice is no other error than giving it once.
+    #[test]
+    fn every_flag_may_be_given_again() {
+        let mut program = of_run::tolerated(Arguments::command());
+        program.build();
+        let mut commands = Vec::new();
+        all(&[], &program, &mut commands);
+        let mut tried = 0;
+        for (path, command) in commands {
+            for flag in command.get_arguments().filter_map(typed) {
+                let outcome = |times: usize| {
+                    let words = std::iter::once("sono").chain(path.iter().copied());
+                    let words = words.chain(std::iter::repeat_n(flag.as_str(), times));
+                    program
+                        .clone()
+                        .try_get_matches_from(words)
+                        .map_err(|error| error.kind())
+                        .err()
+                };
+                assert_eq!(outcome(1), outcome(2), "{path:?} {flag}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 500, "{tried}");
+    }
 }

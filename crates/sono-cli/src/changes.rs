@@ -9,13 +9,20 @@ use std::{
 use serde_json::Value;
 use sono_bundle::Bundle;
 use sono_manifest::{
-    Changes, DOCKER_CONFIG_SECRET, Definition, E2E, Mode, any_of, change_variables, docker_config_secret,
-    ssh_key_secret,
+    AUTOMATIC_VARIABLES, Changes, DOCKER_CONFIG_SECRET, Definition, E2E, Mode, any_of, change_variables,
+    docker_config_secret, ssh_key_secret,
 };
 use sono_results::from_yaml;
 use sono_types::{Config, Item, PluginName, constants, layout};
 
-use crate::{aggregator::text, args, error::CliError, output::Printer, settings::numbers};
+use crate::{
+    aggregator::text,
+    args::{self, Given},
+    error::CliError,
+    go_regex,
+    output::Printer,
+    settings::numbers,
+};
 
 const SYSTEMD_LOGS: &str = "systemd-logs";
 /// File with the registries of the tests' images, where one registry is for all of them.
@@ -23,12 +30,32 @@ const REGISTRIES: &str = "registries.yaml";
 /// Under this name flags mean the aggregator's own container.
 const AGGREGATOR: &str = "sonobuoy";
 
+/// Flags that mean one plugin without naming it.
+const MEANT: [(&str, &str); 12] = [
+    ("mode", E2E),
+    ("e2e-focus", E2E),
+    ("e2e-skip", E2E),
+    ("e2e-parallel", E2E),
+    ("rerun-failed", E2E),
+    ("e2e-repo", E2E),
+    ("e2e-repo-config", E2E),
+    ("e2e-docker-config-file", E2E),
+    ("ssh-key", E2E),
+    ("ssh-user", E2E),
+    ("kube-conformance-image", E2E),
+    ("systemd-logs-image", SYSTEMD_LOGS),
+];
+
 /// What flags change.
 #[derive(Clone, Default)]
 pub(crate) struct Resolved {
     plugins: Changes,
     /// Variables of the aggregator; `None` removes one.
     aggregator: BTreeMap<String, Option<String>>,
+    /// Plugins that flags name.
+    named: BTreeSet<String>,
+    /// Flags that were given and mean a plugin without naming it.
+    meant: Vec<(&'static str, &'static str)>,
     /// Key with which the tests log in to nodes.
     ssh_key: Option<Vec<u8>>,
     /// Credentials with which the tests pull images.
@@ -49,7 +76,12 @@ impl fmt::Debug for Resolved {
 impl Resolved {
     /// Reads the flags, and the files that they name. What the configuration says of credentials counts too, and gets the
     /// name of their Secret.
-    pub(crate) fn new(flags: args::Changes, config: &mut Config, printer: &Printer) -> Result<Self, CliError> {
+    pub(crate) fn new(
+        flags: args::Changes,
+        given: &Given,
+        config: &mut Config,
+        printer: &Printer,
+    ) -> Result<Self, CliError> {
         let args::Changes {
             mode,
             e2e_focus,
@@ -80,7 +112,8 @@ impl Resolved {
             ("--e2e-skip", "E2E_SKIP", e2e_skip),
         ] {
             if let Some(expression) = expression {
-                check_expression(flag, &expression)?;
+                // The tests read it with Go's syntax; what cannot be read here cannot be read there.
+                go_regex::compile(flag, &expression)?;
                 plugins.set(E2E, variable, Some(expression));
             }
         }
@@ -130,6 +163,7 @@ impl Resolved {
         let ssh_key = ssh_key.as_deref().map(read_secret).transpose()?;
         plugins.ssh_key = ssh_key.is_some();
         let mut aggregator = BTreeMap::new();
+        let mut named: BTreeSet<String> = plugin_image.iter().map(|image| image.name.clone()).collect();
         for args::Pair { name, value } in plugin_env {
             let (variable, value) = match value.split_once('=') {
                 Some((variable, value)) => (variable, Some(value.to_owned()).filter(|value| !value.is_empty())),
@@ -138,6 +172,12 @@ impl Resolved {
             if name == AGGREGATOR {
                 aggregator.insert(variable.to_owned(), value);
             } else {
+                if AUTOMATIC_VARIABLES.contains(&variable) {
+                    printer.note(&format!(
+                        "warning: --plugin-env {name}.{variable} has no effect: a run sets {variable} itself for every plugin"
+                    ));
+                }
+                named.insert(name.clone());
                 plugins.set(&name, variable, value);
             }
         }
@@ -151,6 +191,8 @@ impl Resolved {
         Ok(Self {
             plugins,
             aggregator,
+            named,
+            meant: MEANT.into_iter().filter(|(flag, _)| given.has(flag)).collect(),
             ssh_key,
             docker_config,
         })
@@ -164,11 +206,26 @@ impl Resolved {
         files.insert(REGISTRIES.to_owned(), groups);
     }
 
-    /// Changes the definitions. Flags that mean the Kubernetes tests change nothing where those are not run.
-    pub(crate) fn apply(&self, definitions: &mut [Definition]) -> Result<(), CliError> {
-        self.plugins
-            .apply(definitions, &[E2E, SYSTEMD_LOGS])
-            .map_err(|error| CliError::new("a flag means a plugin that does not run").caused_by(&error))
+    /// Changes the definitions. Whoever names a plugin that does not run made a slip; flags that mean the Kubernetes tests
+    /// stand in scripts whatever is run, so they are only named.
+    pub(crate) fn apply(&self, definitions: &mut [Definition], printer: &Printer) -> Result<(), CliError> {
+        let may_be_absent: Vec<&str> = [E2E, SYSTEMD_LOGS]
+            .into_iter()
+            .filter(|name| !self.named.contains(*name))
+            .collect();
+        self.plugins.apply(definitions, &may_be_absent).map_err(|error| {
+            CliError::new("a flag means a plugin that does not run")
+                .caused_by(&error)
+                .hint(format!("run it too: -p {}; or leave the flag out", error.plugin))
+        })?;
+        for (flag, plugin) in &self.meant {
+            if !definitions.iter().any(|definition| definition.name.as_str() == *plugin) {
+                printer.note(&format!(
+                    "warning: --{flag} has no effect: plugin {plugin} is not part of this run"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -201,7 +258,8 @@ impl Resolved {
         match numbers(version) {
             Some(numbers) if self.docker_config.is_some() && numbers < (1, 27, 0) => Err(CliError::new(format!(
                 "e2e-docker-config-file is only supported for Kubernetes 1.27 or later, not for {version}"
-            ))),
+            ))
+            .hint("leave the flag out: before, only the nodes' own credentials count")),
             _ => Ok(()),
         }
     }
@@ -219,16 +277,8 @@ fn find_mode(name: &str) -> Result<Mode, CliError> {
     })
 }
 
-/// The tests read it with Go's syntax, which is nearly ours; what cannot be read here cannot be read there.
-fn check_expression(flag: &str, expression: &str) -> Result<(), CliError> {
-    match regex::Regex::new(expression) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(CliError::new(format!("{flag} is no regular expression")).caused_by(&error)),
-    }
-}
-
 pub(crate) fn read(file: &Path) -> Result<(String, String), CliError> {
-    let what = || CliError::new(format!("cannot use `{}`", file.display()));
+    let what = || CliError::new(format!("cannot use `{}`", file.display())).hint("the flag takes the name of a file");
     let text = fs_err::read_to_string(file).map_err(|error| what().caused_by(&error))?;
     let name = file.file_name().ok_or_else(what)?.to_string_lossy().into_owned();
     Ok((name, text))
@@ -237,7 +287,11 @@ pub(crate) fn read(file: &Path) -> Result<(String, String), CliError> {
 /// The bytes of a file that is not shown to anybody.
 fn read_secret(file: &Path) -> Result<Vec<u8>, CliError> {
     let content = fs_err::read(file);
-    content.map_err(|error| CliError::new(format!("cannot use `{}`", file.display())).caused_by(&error))
+    content.map_err(|error| {
+        CliError::new(format!("cannot use `{}`", file.display()))
+            .caused_by(&error)
+            .hint("the flag takes the name of a file")
+    })
 }
 
 /// As much as a line can bear.
@@ -250,7 +304,10 @@ fn shortened(expression: &str) -> String {
 
 /// The names of an archive's failed tests, as one expression.
 fn failed_tests(archive: &Path) -> Result<String, CliError> {
-    let what = || CliError::new(format!("cannot run the failed tests of `{}` again", archive.display()));
+    let what = || {
+        CliError::new(format!("cannot run the failed tests of `{}` again", archive.display()))
+            .hint("it takes the archive of a run in which tests of e2e failed: sono results ARCHIVE shows them")
+    };
     let bundle = Bundle::open(archive).map_err(|error| what().caused_by(&error))?;
     let name = layout::results_file(&e2e());
     let text = bundle.read(&name).map_err(|error| what().caused_by(&error))?;
@@ -259,7 +316,7 @@ fn failed_tests(archive: &Path) -> Result<String, CliError> {
     let mut names = BTreeSet::new();
     collect_failed(&tree, &mut names);
     if names.is_empty() {
-        return Err(what().details(["no test failed in it".to_owned()]));
+        return Err(what().details([format!("no test of the plugin {E2E} failed in it")]));
     }
     Ok(any_of(names.iter().map(String::as_str)))
 }

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt::Write as _};
 
+use sono_bundle::{ArchiveError, ReadError};
 use sono_kube::KubeError;
 use sono_types::exit;
 
@@ -80,6 +81,23 @@ impl CliError {
             _ => None,
         }
         .map(str::to_owned);
+        made
+    }
+
+    /// `what` failed because of an archive; the hint says how to get one that can be read.
+    pub(crate) fn of_archive(what: impl Into<String>, error: &ReadError) -> Self {
+        let mut made = Self::new(what).caused_by(error);
+        made.hint = Some(
+            match error {
+                ReadError::Missing(_) => "sono retrieve fetches the archive of a run and prints its name",
+                ReadError::Archive {
+                    source: ArchiveError::Truncated | ArchiveError::Damaged(_) | ArchiveError::DamagedTar(_),
+                    ..
+                } => "it is damaged: fetch it again with sono retrieve",
+                _ => "it takes what sono retrieve fetches, or a directory with what is in one",
+            }
+            .to_owned(),
+        );
         made
     }
 

@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 mod completion;
 mod error;
+mod go_regex;
 mod judgement;
 mod log;
 mod manifest;
@@ -19,6 +20,7 @@ mod program;
 mod registries;
 mod settings;
 mod signals;
+mod usage;
 mod view;
 
 pub use program::main;

@@ -127,15 +127,11 @@ impl Printer {
         self.note(&painted.join("\n"));
     }
 
-    /// Help and wrong usage, as clap words them.
+    /// Help, which clap takes for an error.
     #[expect(clippy::unused_self, reason = "who prints needs a printer")]
-    pub(crate) fn usage(&self, error: &clap::Error) -> ExitCode {
-        // Help goes to standard output, where a reader may have left.
-        drop(error.print());
-        ExitCode::from(if error.use_stderr() {
-            exit::FAILURE
-        } else {
-            exit::SUCCESS
-        })
+    pub(crate) fn help(&self, help: &clap::Error) -> ExitCode {
+        // It goes to standard output, where a reader may have left.
+        drop(help.print());
+        ExitCode::from(exit::SUCCESS)
     }
 }

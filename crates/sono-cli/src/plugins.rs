@@ -71,7 +71,7 @@ pub(crate) async fn find(text: &str, access: Access<'_>) -> Result<Found, CliErr
                 .as_ref()
                 .is_some_and(|directory| directory.find(name).is_some())
     };
-    let Source { place, rename } = Source::parse(text, is_there);
+    let Source { place, rename } = Source::parse(text, &is_there);
     let one = |document| Found::Documents {
         documents: vec![document],
         rename: rename.clone(),
@@ -80,11 +80,11 @@ pub(crate) async fn find(text: &str, access: Access<'_>) -> Result<Found, CliErr
         Place::Input => fetch::input().map(one),
         Place::Url(address) => fetch::url(&address).await.map(one),
         Place::Artifact(name) => fetch::artifact(&name, access).await.map(one),
-        Place::Foreign(scheme) => Err(
-            CliError::new(format!("cannot fetch the plugin `{text}`")).details([format!(
+        Place::Foreign(scheme) => Err(CliError::new(format!("cannot fetch the plugin `{text}`"))
+            .details([format!(
                 "`{scheme}` is not understood; addresses begin with https, http or oci"
-            )]),
-        ),
+            )])
+            .hint("fetch it by other means, and name the file")),
         Place::Name(name) => {
             if let Some(path) = installed.as_ref().and_then(|directory| directory.find(&name)) {
                 return fetch::file(&path).map(one);
@@ -96,7 +96,7 @@ pub(crate) async fn find(text: &str, access: Access<'_>) -> Result<Found, CliErr
                         .hint("only plugins from a file, an address or a registry can")),
                 };
             }
-            let files = fetch::files(&name)?.ok_or_else(|| not_there(&name, installed.as_ref()))?;
+            let files = fetch::files(&name)?.ok_or_else(|| not_there(&name, installed.as_ref(), &is_there))?;
             if rename.is_some() && std::path::Path::new(&name).is_dir() {
                 return Err(CliError::new(format!(
                     "`{name}` is a directory, whose plugins have no one new name"
@@ -116,7 +116,14 @@ pub(crate) fn renamed(mut definition: Definition, rename: Option<&PluginName>) -
     definition
 }
 
-fn not_there(name: &str, installed: Option<&Directory>) -> CliError {
+fn not_there(name: &str, installed: Option<&Directory>, is_there: impl Fn(&str) -> bool) -> CliError {
+    if let Some((place, rename)) = name.rsplit_once('@').filter(|(place, _)| is_there(place))
+        && let Err(error) = PluginName::parse(rename)
+    {
+        return CliError::new(format!("`{place}` cannot be renamed `{rename}`"))
+            .caused_by(&error)
+            .hint("behind @ stands a name such as my-plugin");
+    }
     let mut hint = format!("built-in plugins: {}", BUILTIN_NAMES.join(", "));
     let names = installed.map(Directory::names).unwrap_or_default();
     if !names.is_empty() {

@@ -9,6 +9,7 @@ use crate::{
     args::{Arguments, Given, booleans, environment, flags_first, of_run},
     commands, completion, log,
     output::Printer,
+    usage,
 };
 
 /// The programs of the images, which read their arguments themselves: what runs in a cluster as `/sonobuoy aggregator`
@@ -44,7 +45,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     command = environment::with_variables(command);
     let arguments = booleans::plain(arguments, &command);
-    let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| {
+    let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
         let given = Given::new(&command, &matches);
         Ok((Arguments::from_arg_matches(&matches)?, given))
     });
@@ -55,14 +56,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let shown = printer.data(error.render().to_string().as_bytes());
             return ExitCode::from(shown.map_or_else(|error| error.code(), |()| exit::SUCCESS));
         }
+        Err(error) if !error.use_stderr() => return printer.help(&error),
         Err(error) => {
-            let code = printer.usage(&error);
+            let refused = usage::error(&error, &command, &arguments);
+            printer.error(&refused);
             if let Some((flag, variable)) = environment::blamed(&error) {
                 printer.note(&format!(
                     "note: --{flag} may have its value from the variable {variable}"
                 ));
             }
-            return code;
+            return ExitCode::from(refused.code());
         }
     };
     if common.debug {

@@ -1,11 +1,12 @@
 //! What the arguments come to: defaults, then the configuration file, then flags.
 
+mod checked;
 pub(crate) mod configuration;
 mod latest;
 mod private;
 mod version;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection};
@@ -15,7 +16,13 @@ use sono_manifest::{
 };
 use sono_types::{Config, constants, env};
 
-use crate::{args, changes::Resolved, error::CliError, output::Printer, plugins};
+use crate::{
+    args::{self, Given},
+    changes::Resolved,
+    error::CliError,
+    output::Printer,
+    plugins,
+};
 
 pub(crate) use latest::latest;
 use private::Private;
@@ -61,6 +68,8 @@ pub(crate) struct Plan {
     pub(crate) changes: Resolved,
     /// The aggregator's log level.
     level: String,
+    /// Where the configuration is from.
+    file: Option<PathBuf>,
 }
 
 /// Whether roles are created.
@@ -73,7 +82,7 @@ pub(crate) enum Rbac {
 }
 
 impl Plan {
-    pub(crate) fn new(plan: args::Plan, level: &str, printer: &Printer) -> Result<Self, CliError> {
+    pub(crate) fn new(plan: args::Plan, given: &Given, level: &str, printer: &Printer) -> Result<Self, CliError> {
         let args::Plan {
             plugins,
             namespace,
@@ -120,6 +129,9 @@ impl Plan {
             .transpose()?;
         let mut config = config.unwrap_or_default();
         let registry = registry.as_deref().map(Private::new);
+        // A variable that a script fills in may be empty.
+        let [sonobuoy_image, aggregator_image, worker_image] =
+            [sonobuoy_image, aggregator_image, worker_image].map(|image| image.filter(|image| !image.is_empty()));
         let home = |image: &str| {
             registry
                 .as_ref()
@@ -134,7 +146,8 @@ impl Plan {
         set(&mut config.worker_image, worker_image.or(sonobuoy_image));
         set(&mut config.namespace, namespace);
         set(&mut config.server.timeout_seconds, timeout);
-        set(&mut config.image_pull_policy, image_pull_policy.as_deref().map(spelled));
+        set(&mut config.image_pull_policy, image_pull_policy);
+        config.image_pull_policy = spelled(&config.image_pull_policy);
         set(&mut config.image_pull_secrets, image_pull_secrets);
         set(&mut config.service_account_name, service_account_name);
         set(&mut config.namespace_psa_enforce_level, namespace_psa_enforce_level);
@@ -147,11 +160,14 @@ impl Plan {
         config.aggregator_tolerations.extend(tolerations);
         let annotations = annotation.into_iter().map(|args::Pair { name, value }| (name, value));
         config.custom_annotations.extend(annotations);
+        if let Some(file) = &file {
+            configuration::refused(file, &checked::problems(&config))?;
+        }
         if changes.kube_conformance_image.is_some() && kubernetes_version.is_some() {
             printer
                 .note("warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does");
         }
-        let mut changes = Resolved::new(changes, &mut config, printer)?;
+        let mut changes = Resolved::new(changes, given, &mut config, printer)?;
         if let Some(registry) = &registry {
             changes.take_test_images_from(registry.groups());
         }
@@ -189,6 +205,7 @@ impl Plan {
             show_default_podspec,
             changes,
             level: level.to_owned(),
+            file,
         })
     }
 }
@@ -205,7 +222,14 @@ impl Plan {
     /// The plugins as flags want them.
     pub(crate) async fn definitions(&self, names: &[String], printer: &Printer) -> Result<Vec<Definition>, CliError> {
         let mut definitions = plugins::load(names, &self.images, printer).await?;
-        self.changes.apply(&mut definitions)?;
+        if let (Some(selected), Some(file)) = (&self.config.plugins, &self.file) {
+            let there: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
+            configuration::check_selection(file, selected, &there)?;
+        }
+        self.changes.apply(&mut definitions, printer)?;
+        if self.config.skip_plugins {
+            definitions.clear();
+        }
         if self.show_default_podspec {
             for definition in &mut definitions {
                 let usual = || default_pod_spec(definition.driver, &self.config.service_account_name);
@@ -213,6 +237,13 @@ impl Plan {
             }
         }
         Ok(definitions)
+    }
+
+    /// Whether this is the built-in plugin that runs Kubernetes' tests.
+    pub(crate) fn is_suite(&self, definition: &Definition) -> bool {
+        let built_in = sono_manifest::builtin(sono_manifest::E2E, &self.images);
+        definition.name.as_str() == sono_manifest::E2E
+            && built_in.is_some_and(|built_in| built_in.spec.get("image") == definition.spec.get("image"))
     }
 
     /// The run makes its namespace.

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use clap::Args;
 
-use super::Pair;
+use super::{Pair, kubernetes_name};
 
 /// What is only there in a cluster: accounts, roles, security settings, and the aggregator's node.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Aggregator {
     /// Service account of the aggregator [default: sonobuoy-serviceaccount]
-    #[arg(long, value_name = "NAME", help_heading = "Aggregator and its rights")]
+    #[arg(long, value_name = "NAME", value_parser = kubernetes_name::object, help_heading = "Aggregator and its rights")]
     pub service_account_name: Option<String>,
     /// The service account is there already
     #[arg(long, help_heading = "Aggregator and its rights")]
@@ -55,6 +55,9 @@ pub struct Aggregator {
     pub force_image_pull_policy: bool,
 }
 
+/// What a taint does.
+pub(crate) const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
 /// A toleration, as `kubectl taint` writes taints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toleration(pub BTreeMap<String, String>);
@@ -83,8 +86,7 @@ impl FromStr for Toleration {
         if key.is_empty() {
             return Err(NoToleration::NoKey);
         }
-        if let Some(effect) = effect.filter(|effect| !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(effect))
-        {
+        if let Some(effect) = effect.filter(|effect| !EFFECTS.contains(effect)) {
             return Err(NoToleration::Effect(effect.to_owned()));
         }
         let operator = if value.is_some() { "Equal" } else { "Exists" };

@@ -9,7 +9,7 @@ pub(crate) fn plain(arguments: Vec<OsString>, program: &Command) -> Vec<OsString
     let mut command = program;
     let mut is_flags = true;
     let mut names_end = false;
-    let mut plain = Vec::with_capacity(arguments.len());
+    let mut plain: Vec<OsString> = Vec::with_capacity(arguments.len());
     for (index, argument) in arguments.into_iter().enumerate() {
         let text = argument.to_str().unwrap_or_default();
         if index > 0 && !names_end {
@@ -21,7 +21,8 @@ pub(crate) fn plain(arguments: Vec<OsString>, program: &Command) -> Vec<OsString
         is_flags &= text != "--";
         match value(text, command, program).filter(|_| is_flags) {
             Some((flag, true)) => plain.push(flag.into()),
-            Some((_, false)) => {}
+            // The last one counts.
+            Some((flag, false)) => plain.retain(|before| *before != *flag),
             None => plain.push(argument),
         }
     }
@@ -63,6 +64,8 @@ mod tests {
     fn truth_may_be_written_out() {
         check("sono status --json=true -n x", "sono status --json -n x");
         check("sono status --json=F", "sono status");
+        check("sono status --json --json=false", "sono status");
+        check("sono status --json=false --json", "sono status --json");
         check("sono status --json=maybe", "sono status --json=maybe");
         check("sono run --wait=1 --rbac=true", "sono run --wait=1 --rbac=true");
         check("sono status -- --json=true", "sono status -- --json=true");

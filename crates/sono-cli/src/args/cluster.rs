@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use sono_types::constants;
 
+use super::kubernetes_name;
+
 /// Which cluster.
 #[derive(Debug, Clone, Args)]
 pub struct Cluster {
@@ -20,7 +22,7 @@ pub struct Cluster {
 #[derive(Debug, Clone, Args)]
 pub struct Place {
     /// Namespace of the run
-    #[arg(short, long, default_value = constants::DEFAULT_NAMESPACE)]
+    #[arg(short, long, default_value = constants::DEFAULT_NAMESPACE, value_parser = kubernetes_name::namespace)]
     pub namespace: String,
     #[command(flatten)]
     pub cluster: Cluster,

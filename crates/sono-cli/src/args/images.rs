@@ -16,6 +16,9 @@ pub struct Images {
     pub action: Option<ImagesAction>,
     #[command(flatten)]
     pub list: ImagesList,
+    /// Has no effect: nothing is run to list images
+    #[arg(long, hide = true, value_name = "PLUGIN.NAME=VALUE")]
+    pub plugin_env: Vec<String>,
 }
 
 /// What to do with images.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Aggregator, Changes};
+use super::{Aggregator, Changes, kubernetes_name};
 
 /// What to run, and how.
 #[derive(Debug, Clone, Args)]
@@ -15,10 +15,10 @@ pub struct Plan {
     #[arg(short, long = "plugin", value_name = "PLUGIN")]
     pub plugins: Vec<String>,
     /// Namespace of the run [default: sonobuoy]
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = kubernetes_name::namespace)]
     pub namespace: Option<String>,
     /// Seconds that each plugin may take; 0 means no limit [default: 21600]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub timeout: Option<u64>,
     /// Registry, or repository in one, that images come from unless they are named: ours, those of the built-in plugins and
     /// those of the tests, under the last part of their names, as `images push --custom-registry` puts them
@@ -56,4 +56,8 @@ pub struct Plan {
     pub aggregator: Aggregator,
     #[command(flatten)]
     pub changes: Changes,
+}
+
+fn seconds(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "seconds from 0, which means no limit, on")
 }

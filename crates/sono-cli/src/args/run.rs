@@ -18,7 +18,7 @@ pub struct Run {
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub preflight: Preflight,
-    /// Wait until the run is complete; minutes, or a duration such as 30m [bare: 1440]
+    /// Wait until the run is complete; minutes, or a duration such as 30m; 0 does not wait [bare: 1440]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440", help_heading = "Waiting")]
     pub wait: Option<WaitTime>,
     /// What is shown while waiting

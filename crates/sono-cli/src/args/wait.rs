@@ -9,7 +9,7 @@ use super::{Place, WaitTime};
 pub struct Wait {
     #[command(flatten)]
     pub place: Place,
-    /// How long; minutes, or a duration such as 30m
+    /// How long; minutes, or a duration such as 30m; 0 means no limit
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_value = "1440", default_missing_value = "1440")]
     pub wait: WaitTime,
     /// What is shown while waiting

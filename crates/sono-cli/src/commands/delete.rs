@@ -70,6 +70,8 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
         job.preview().await?;
         return Ok(exit::SUCCESS);
     }
+    // As with Sonobuoy, whose default it is.
+    let wait = wait.filter(|limit| !limit.0.is_zero());
     let work = job.delete(wait.is_some());
     match wait {
         None => work.await?,

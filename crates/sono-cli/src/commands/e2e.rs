@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use regex::Regex;
 use sono_bundle::{ArchiveError, Bundle, ReadError, gunzip};
 use sono_results::{Compatibility, from_yaml, read_result_file, visit_leaves};
 use sono_types::{Item, ResultFormat, exit, layout};
@@ -18,6 +17,7 @@ use crate::{
     aggregator::text,
     args::{self, E2eMode},
     error::CliError,
+    go_regex,
     output::Printer,
     settings::connect,
 };
@@ -41,11 +41,9 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
         url,
     } = arguments;
     let expression = |text: Option<String>, what: &str| {
-        let compiled = text
-            .filter(|text| !text.is_empty())
-            .map(|text| Regex::new(&text))
-            .transpose();
-        compiled.map_err(|error| CliError::new(format!("--{what} is no regular expression")).caused_by(&error))
+        text.filter(|text| !text.is_empty())
+            .map(|text| go_regex::compile(&format!("--{what}"), &text))
+            .transpose()
     };
     let (focus, skip) = (expression(focus, "focus")?, expression(skip, "skip")?);
     let found = match (input.as_deref(), url) {

@@ -88,7 +88,7 @@ fn resolve(
     for flag in OF_RUN.into_iter().filter(|flag| given.has(flag)) {
         printer.note(&format!("warning: --{flag} has no effect on gen"));
     }
-    Ok((Plan::new(plan, level, printer)?, cluster))
+    Ok((Plan::new(plan, given, level, printer)?, cluster))
 }
 
 fn configuration(flags: args::GenFlags, given: &Given, level: &str, printer: &Printer) -> Result<u8, CliError> {

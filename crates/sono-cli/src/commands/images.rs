@@ -28,7 +28,14 @@ use crate::{
 const AT_ONCE: usize = 4;
 
 pub(super) async fn images_command(arguments: args::Images, printer: &Printer) -> Result<u8, CliError> {
-    let args::Images { action, list } = arguments;
+    let args::Images {
+        action,
+        list,
+        plugin_env,
+    } = arguments;
+    if !plugin_env.is_empty() {
+        printer.note("warning: --plugin-env has no effect on images: nothing is run to list them");
+    }
     match action.unwrap_or(ImagesAction::List(list)) {
         ImagesAction::List(args::ImagesList { wanted, dry_run: _ }) => {
             for image in find(&wanted, &Renaming::None, printer).await?.images.keys() {

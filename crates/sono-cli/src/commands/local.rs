@@ -136,7 +136,7 @@ pub(super) async fn run(
 }
 
 /// Flags that mean nothing without a cluster.
-const CLUSTER_ONLY: [&str; 29] = [
+const CLUSTER_ONLY: [&str; 41] = [
     "aggregator-image",
     "aggregator-node-selector",
     "aggregator-permissions",
@@ -146,6 +146,11 @@ const CLUSTER_ONLY: [&str; 29] = [
     "dns-namespace",
     "dns-pod-labels",
     "e2e-docker-config-file",
+    "e2e-focus",
+    "e2e-parallel",
+    "e2e-repo",
+    "e2e-repo-config",
+    "e2e-skip",
     "existing-service-account",
     "file",
     "force-image-pull-policy",
@@ -153,10 +158,17 @@ const CLUSTER_ONLY: [&str; 29] = [
     "image-pull-secrets",
     "kube-conformance-image",
     "kubeconfig",
+    "kubernetes-version",
+    "mode",
+    "namespace",
     "namespace-psa-enforce-level",
     "plugin-image",
     "rbac",
+    "registry",
     "rerun-failed",
+    "results-volume",
+    "results-volume-claim",
+    "results-volume-class",
     "security-context-mode",
     "service-account-name",
     "show-default-podspec",
@@ -167,13 +179,29 @@ const CLUSTER_ONLY: [&str; 29] = [
     "systemd-logs-image",
     "worker-image",
 ];
+/// All others of `run`.
+#[cfg(test)]
+const HERE_TOO: [&str; 11] = [
+    "config",
+    "exit-code",
+    "keep",
+    "local",
+    "plugin",
+    "plugin-env",
+    "rm",
+    "stop-on-failure",
+    "timeout",
+    "wait",
+    "wait-output",
+];
 
 /// Refuses what was asked for and cannot be had.
 pub(super) fn check_flags(given: &Given) -> Result<(), CliError> {
     match given.first_of(&CLUSTER_ONLY) {
         Some(flag) => Err(CliError::new(format!(
             "--{flag} means something in a cluster only, and --local runs without one"
-        ))),
+        ))
+        .hint("leave it out; or, with a cluster, leave --local out")),
         None => Ok(()),
     }
 }
@@ -189,6 +217,17 @@ async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, 
     }
     let names = plan.named(&[HOST_CHECK]);
     let mut definitions = plan.definitions(&names, printer).await?;
+    if definitions.is_empty() {
+        return Err(
+            CliError::new("no plugin is to run, and without a cluster there is nothing else to do")
+                .hint("take SkipPlugins out of the configuration"),
+        );
+    }
+    if definitions.iter().any(|definition| plan.is_suite(definition)) {
+        return Err(of_the_cluster(&[
+            "plugin e2e cannot run on this machine: it tests a cluster".to_owned(),
+        ]));
+    }
     for definition in &mut definitions {
         let is_built_in = names.iter().any(|name| name == HOST_CHECK);
         if is_built_in && definition.name.as_str() == HOST_CHECK {
@@ -200,11 +239,15 @@ async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, 
 
 fn refused(error: &LocalError) -> CliError {
     match error {
-        LocalError::Unsupported(problems) => CliError::new("these plugins do not run without a cluster")
-            .details(problems.iter().cloned())
-            .hint("with a cluster: sono run, without --local"),
+        LocalError::Unsupported(problems) => of_the_cluster(problems),
         error => CliError::new("the local run failed").caused_by(error),
     }
+}
+
+fn of_the_cluster(problems: &[String]) -> CliError {
+    CliError::new("these plugins do not run without a cluster")
+        .details(problems.iter().cloned())
+        .hint("with a cluster: sono run, without --local")
 }
 
 /// What each plugin found, on standard error.
@@ -221,4 +264,28 @@ fn report(archive: &Path, names: &[PluginName], printer: &Printer) -> Result<(),
         printer.note(&checks::report(&item));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::args::Arguments;
+
+    /// Whoever adds a flag to `run` says whether it means something here.
+    #[test]
+    fn every_flag_of_run_is_refused_or_means_something() {
+        let program = Arguments::command();
+        let run = program.find_subcommand("run").unwrap();
+        let flags = run.get_arguments().filter(|flag| !flag.is_hide_set());
+        let mut places: BTreeMap<&str, usize> = flags.filter_map(|flag| Some((flag.get_long()?, 0))).collect();
+        for flag in CLUSTER_ONLY.into_iter().chain(HERE_TOO) {
+            *places.entry(flag).or_insert(usize::MAX / 2) += 1;
+        }
+        let wrong: Vec<_> = places.into_iter().filter(|(_, places)| *places != 1).collect();
+        assert_eq!(wrong, Vec::new());
+    }
 }

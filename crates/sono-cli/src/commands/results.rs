@@ -9,7 +9,6 @@ use std::{
     path::Path,
 };
 
-use regex::Regex;
 use sono_bundle::Bundle;
 use sono_results::{Health, Selection, health_report};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
@@ -20,7 +19,7 @@ use super::step_summary;
 use crate::{
     args::{self, ResultsMode, ResultsOutput},
     error::CliError,
-    judgement,
+    go_regex, judgement,
     output::Printer,
     view::archive::quoted,
 };
@@ -48,13 +47,16 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         (None, None) => Form::Text(ResultsMode::Report),
     };
     let selection = Selection {
-        name: name.as_deref().map(expression).transpose()?,
+        name: name
+            .as_deref()
+            .map(|text| go_regex::compile("--name", text))
+            .transpose()?,
         statuses: status.clone(),
         skip_passed: *skip_passed,
     };
     let copy = copy_of_pipe(archive)?;
     let archive = copy.as_ref().map_or(archive.as_path(), |copy| copy.path());
-    let bundle = Bundle::open(archive).map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
+    let bundle = Bundle::open(archive).map_err(|error| CliError::of_archive(error.to_string(), &error))?;
     let gathered = gather(
         &bundle,
         &Asked {
@@ -134,10 +136,6 @@ fn copy_of_pipe(archive: &Path) -> Result<Option<NamedTempFile>, CliError> {
     let mut copy = NamedTempFile::new().map_err(|error| failed(&error))?;
     io::copy(&mut input, &mut copy).map_err(|error| failed(&error))?;
     Ok(Some(copy))
-}
-
-fn expression(text: &str) -> Result<Regex, CliError> {
-    Regex::new(text).map_err(|error| CliError::new(format!("`{text}` is no regular expression")).caused_by(&error))
 }
 
 /// The statuses of the plugins that can be read.

@@ -70,19 +70,32 @@ pub(super) async fn run(
         local: is_local,
     } = arguments;
     let started = Instant::now();
+    // As if it were not given, which is its default with Sonobuoy.
+    let wait = wait.filter(|limit| !limit.0.is_zero());
+    if rm && wait.is_none() {
+        return Err(CliError::new("--rm waits until the run is complete, and --wait=0 does not").hint("--wait"));
+    }
     if exit_code && wait.is_none() && !is_local {
         return Err(CliError::new("--exit-code tells how a run ended, which nobody waits for").hint("add --wait"));
     }
     if is_local {
         local::check_flags(given)?;
-        let plan = Plan::new(plan, level, printer)?;
+        let plan = Plan::new(plan, given, level, printer)?;
         let limit = wait.map(|limit| limit.0);
         return Box::pin(local::run(plan, limit, wait_output, exit_code, log, printer)).await;
     }
     let checks = Checks::new(preflight)?;
     let (cluster, run) = match file {
         Some(file) => from_manifest(&file, given, &checks, &cluster_arguments, printer).await?,
-        None => from_plan(Plan::new(plan, level, printer)?, &checks, &cluster_arguments, printer).await?,
+        None => {
+            from_plan(
+                Plan::new(plan, given, level, printer)?,
+                &checks,
+                &cluster_arguments,
+                printer,
+            )
+            .await?
+        }
     };
     let Run {
         objects,

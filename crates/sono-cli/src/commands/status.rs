@@ -44,8 +44,14 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
             (true, _) => exit::RUN_FAILED,
         });
     };
-    let mut status =
-        status.map_err(|error| CliError::new("the status on the aggregator's pod cannot be read").caused_by(&error))?;
+    let mut status = status.map_err(|error| {
+        CliError::new("the status on the aggregator's pod cannot be read")
+            .caused_by(&error)
+            .hint(format!(
+                "the aggregator writes it anew while it runs: try again; {} says more",
+                again("logs -p sonobuoy")
+            ))
+    })?;
     let form = match (output, json) {
         (Some(output), _) => Form::Output(output),
         (None, true) => Form::Output(StatusOutput::Json),

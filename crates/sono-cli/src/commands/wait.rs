@@ -1,6 +1,6 @@
 //! `sono wait`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::attach::{self, Attach};
 use crate::{
@@ -33,7 +33,7 @@ pub(super) async fn wait(arguments: args::Wait, given: &Given, printer: &Printer
         cluster: &cluster,
         namespace: &namespace,
         arguments: &cluster_arguments,
-        limit: wait.0,
+        limit: if wait.0.is_zero() { Duration::MAX } else { wait.0 },
         output: wait_output,
         printer,
         exit_code,

@@ -89,10 +89,11 @@ pub(crate) async fn url(address: &str) -> Result<Document, CliError> {
     let file = without_login(&url);
     let what = format!("cannot fetch the plugin `{file}`");
     let failed = |error: reqwest::Error| {
+        let failed = CliError::new(&what).hint("without a way there, fetch it by other means, and name the file");
         if error.is_timeout() {
-            return CliError::new(&what).details([format!("no answer within {} seconds", TIMEOUT.as_secs())]);
+            return failed.details([format!("no answer within {} seconds", TIMEOUT.as_secs())]);
         }
-        CliError::new(&what).caused_by(root(&error))
+        failed.caused_by(root(&error))
     };
     let client = Client::builder()
         .timeout(TIMEOUT)
@@ -103,7 +104,9 @@ pub(crate) async fn url(address: &str) -> Result<Document, CliError> {
     let mut answer = client.get(url).send().await.map_err(failed)?;
     let status = answer.status();
     if status.is_client_error() || status.is_server_error() {
-        return Err(CliError::new(what).details([format!("unexpected HTTP response code {status}")]));
+        return Err(CliError::new(what)
+            .details([format!("unexpected HTTP response code {status}")])
+            .hint("look whether the address is right; a file that is here is named by its path"));
     }
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(failed)? {
@@ -153,7 +156,11 @@ fn read_text(reader: impl Read, what: &str) -> Result<String, CliError> {
 }
 
 fn utf8(bytes: Vec<u8>, what: &str) -> Result<String, CliError> {
-    String::from_utf8(bytes).map_err(|_| CliError::new(what).details(["it is no UTF-8 text".to_owned()]))
+    String::from_utf8(bytes).map_err(|_| {
+        CliError::new(what)
+            .details(["it is no UTF-8 text".to_owned()])
+            .hint("a definition is YAML: sono gen plugin writes one")
+    })
 }
 
 fn too_large(what: &str) -> CliError {

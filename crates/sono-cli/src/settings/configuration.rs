@@ -3,16 +3,26 @@
 use std::path::Path;
 
 use sono_manifest::closest;
-use sono_types::Config;
+use sono_types::{
+    Config,
+    config::{ConfigError, PluginSelection},
+};
 
 use crate::{error::CliError, output::Printer};
 
 /// Reads it over the defaults. Keys that mean nothing, as files for older versions have, are named.
 pub(crate) fn read(path: &Path, printer: &Printer) -> Result<Config, CliError> {
     let file = path.display();
-    let what = format!("cannot use the configuration file `{file}`");
-    let text = fs_err::read_to_string(path).map_err(|error| CliError::new(&what).caused_by(&error))?;
-    let config = Config::from_json(&text).map_err(|error| CliError::new(&what).caused_by(&error))?;
+    let text = fs_err::read_to_string(path).map_err(|error| {
+        CliError::new(format!("cannot read the configuration file `{file}`"))
+            .caused_by(&error)
+            .hint("sono gen config prints one to begin with")
+    })?;
+    let config = Config::from_json(&text).map_err(|error| {
+        CliError::new(format!("cannot use the configuration file `{file}`"))
+            .details([format!("{file}{}", wrong(&text, &error))])
+            .hint("sono gen config prints one that is right")
+    })?;
     for (key, known) in Config::unknown_keys(&text) {
         let (above, name) = key
             .rsplit_once('.')
@@ -24,4 +34,46 @@ pub(crate) fn read(path: &Path, printer: &Printer) -> Result<Config, CliError> {
         printer.note(&format!("warning: {file}: unknown key `{key}` has no effect{nearest}"));
     }
     Ok(config)
+}
+
+/// What is wrong with the text, behind where that is.
+fn wrong(text: &str, error: &ConfigError) -> String {
+    let ConfigError::Json(error) = error else {
+        return format!(": {error}");
+    };
+    // A value of the wrong type is found in the merged configuration, which has no lines; in the text it is found where its
+    // key is spelled as usual.
+    let of_text = serde_json::from_str::<Config>(text).err();
+    let error = of_text.as_ref().unwrap_or(error);
+    let (line, column) = (error.line(), error.column());
+    let message = error.to_string();
+    let end = format!(" at line {line} column {column}");
+    match message.strip_suffix(&end) {
+        Some(message) if line > 0 => format!(":{line}:{column}: {message}"),
+        _ => format!(": {message}"),
+    }
+}
+
+/// Refuses a file with problems, all of them at once.
+pub(super) fn refused(file: &Path, problems: &[String]) -> Result<(), CliError> {
+    let number = match problems {
+        [] => return Ok(()),
+        [_] => "a problem".to_owned(),
+        problems => format!("{} problems", problems.len()),
+    };
+    let file = file.display();
+    Err(CliError::new(format!("the configuration file `{file}` has {number}"))
+        .details(problems.iter().map(|problem| format!("{file}: {problem}")))
+        .hint("sono gen config prints one that is right; flags count over the file"))
+}
+
+/// The aggregator would fail over a plugin that is chosen and not loaded.
+pub(super) fn check_selection(file: &Path, selected: &[PluginSelection], there: &[&str]) -> Result<(), CliError> {
+    let absent = selected.iter().filter(|plugin| !there.contains(&plugin.name.as_str()));
+    let problems: Vec<String> = absent
+        .map(|PluginSelection { name }| {
+            format!("Plugins: there is no plugin `{name}`; there are: {}", there.join(", "))
+        })
+        .collect();
+    refused(file, &problems)
 }

@@ -116,7 +116,9 @@ fn what_is_no_archive_is_named() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         sono(directory.path(), &["results", "none.tar.gz"]),
-        failure("error: no such file or directory: none.tar.gz\n")
+        failure(
+            "error: no such file or directory: none.tar.gz\n  hint:  sono retrieve fetches the archive of a run and prints its name\n"
+        )
     );
     fs_err::create_dir(directory.path().join("empty")).unwrap();
     assert_eq!(

@@ -189,7 +189,9 @@ fn what_is_no_manifest_is_refused() {
     );
     assert_eq!(
         said(&["run", "--local", "-f", "list.yaml"]),
-        failure("error: --file means something in a cluster only, and --local runs without one\n")
+        failure(
+            "error: --file means something in a cluster only, and --local runs without one\n  hint:  leave it out; or, with a cluster, leave --local out\n"
+        )
     );
 }
 

@@ -76,7 +76,9 @@ fn a_local_run_refuses_what_only_clusters_have() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         sono(directory.path(), &["run", "--local", "--rbac=Enable"]),
-        failure("error: --rbac means something in a cluster only, and --local runs without one\n")
+        failure(
+            "error: --rbac means something in a cluster only, and --local runs without one\n  hint:  leave it out; or, with a cluster, leave --local out\n"
+        )
     );
 }
 
@@ -182,7 +184,7 @@ fn a_key_reaches_the_tests() {
     assert_eq!(
         with_files(&["--ssh-key", "nowhere"]),
         failure(
-            "error: cannot use `nowhere`\n  cause: failed to open file `nowhere`: No such file or directory (os error 2)\n"
+            "error: cannot use `nowhere`\n  cause: failed to open file `nowhere`: No such file or directory (os error 2)\n  hint:  the flag takes the name of a file\n"
         )
     );
 }
@@ -254,7 +256,9 @@ fn credentials_need_a_version_that_takes_them() {
     let code = |version: &str| with_files(&["--e2e-docker-config-file=docker.json", "--kubernetes-version", version]);
     assert_eq!(
         code("v1.26.9"),
-        failure("error: e2e-docker-config-file is only supported for Kubernetes 1.27 or later, not for v1.26.9\n")
+        failure(
+            "error: e2e-docker-config-file is only supported for Kubernetes 1.27 or later, not for v1.26.9\n  hint:  leave the flag out: before, only the nodes' own credentials count\n"
+        )
     );
     assert_eq!(code("v2.1.0").code, 0);
     assert_eq!(code("ignore").code, 0);

@@ -173,7 +173,7 @@ fn an_unknown_action_is_an_error() {
     assert_eq!((said.code, said.stdout.as_str()), (1, ""));
     assert_eq!(
         said.stderr,
-        "error: unrecognized subcommand 'bogus'\n\nUsage: sono plugin [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.\n"
+        "error: unrecognized subcommand 'bogus'\n  usage: sono plugin [OPTIONS] <COMMAND>\n  hint:  sono plugin --help lists the commands\n"
     );
 }
 

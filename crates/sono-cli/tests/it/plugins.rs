@@ -77,7 +77,7 @@ fn an_address_that_has_no_plugin_says_why() {
     };
     check(
         "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
-        "error: cannot fetch the plugin `URL`\n  unexpected HTTP response code 404 Not Found\n",
+        "error: cannot fetch the plugin `URL`\n  unexpected HTTP response code 404 Not Found\n  hint:  look whether the address is right; a file that is here is named by its path\n",
     );
     check(
         ok("<!DOCTYPE html><html></html>"),
@@ -95,13 +95,13 @@ fn an_address_that_has_no_plugin_says_why() {
     assert_eq!(
         names(directory.path(), &[&format!("http://{nobody}/p.yaml")]).unwrap_err(),
         failure(&format!(
-            "error: cannot fetch the plugin `http://{nobody}/p.yaml`\n  cause: Connection refused (os error 111)\n"
+            "error: cannot fetch the plugin `http://{nobody}/p.yaml`\n  cause: Connection refused (os error 111)\n  hint:  without a way there, fetch it by other means, and name the file\n"
         ))
     );
     assert_eq!(
         names(directory.path(), &["ftp://host/p.yaml"]).unwrap_err(),
         failure(
-            "error: cannot fetch the plugin `ftp://host/p.yaml`\n  `ftp` is not understood; addresses begin with https, http or oci\n"
+            "error: cannot fetch the plugin `ftp://host/p.yaml`\n  `ftp` is not understood; addresses begin with https, http or oci\n  hint:  fetch it by other means, and name the file\n"
         )
     );
 }

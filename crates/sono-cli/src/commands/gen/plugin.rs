@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::{Map, Value, json};
-use sono_manifest::{Definition, DriverKind, Severity, default_pod_spec, load};
+use sono_manifest::{Definition, DriverKind, Severity, default_pod_spec, lint};
 use sono_types::{PluginName, constants, exit};
 
 use super::{resolve, version};
@@ -109,7 +109,7 @@ fn definition(arguments: args::GenPlugin, printer: &Printer) -> Result<Definitio
         pod_spec,
         config_map: files(&configmap)?,
     };
-    let (_, problems) = load(&name, &definition.to_yaml());
+    let (_, problems) = lint(&name, &definition.to_yaml());
     let (errors, warnings): (Vec<_>, Vec<_>) = problems
         .into_iter()
         .partition(|problem| problem.severity == Severity::Error);

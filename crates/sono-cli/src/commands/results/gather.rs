@@ -227,8 +227,19 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
     found.names = match info {
         Some(names) if !names.is_empty() => names,
         // Archives of the first versions do not say which plugins were run.
-        _ => folders.into_iter().collect(),
+        _ => folders.iter().cloned().collect(),
     };
+    if let Some(plugin) = asked
+        .plugin
+        .filter(|plugin| !folders.contains(*plugin) && *plugin != HEALTH_PLUGIN)
+    {
+        let missing = found.missing(&layout::results_file_named(plugin));
+        let there: Vec<&str> = folders.iter().map(String::as_str).collect();
+        return Err(match there.as_slice() {
+            [] => missing,
+            there => missing.hint(format!("the plugins in it: {}", there.join(", "))),
+        });
+    }
     if found.names.is_empty() {
         return Err(CliError::new(format!("`{}` has no results of plugins", bundle.path().display())).hint(
             "it should have come from sono retrieve or sonobuoy retrieve; a plugin's own results are shown by other programs",
@@ -246,7 +257,7 @@ fn unreadable(bundle: &Bundle, error: &ReadError) -> CliError {
         ReadError::Archive { .. } => format!("cannot read `{}`", bundle.path().display()),
         error => error.to_string(),
     };
-    CliError::new(what).caused_by(error)
+    CliError::of_archive(what, error)
 }
 
 struct Pass<'a> {

@@ -1,0 +1,93 @@
+//! Values of the configuration file, looked at as those of flags are. Pure.
+
+use sono_types::{
+    Config,
+    ids::{is_label, is_subdomain},
+};
+
+use crate::{args::EFFECTS, go_regex};
+
+const PERMISSIONS: [&str; 4] = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"];
+const POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
+const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
+const SECURITY: [&str; 2] = ["nonroot", "none"];
+const OPERATORS: [&str; 2] = ["Equal", "Exists"];
+const TOLERATION: [&str; 4] = ["key", "operator", "value", "effect"];
+
+/// What is wrong with it, each with its key. Flags that count over the file are in it already.
+pub(super) fn problems(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    let permissions = config.aggregator_permissions.as_str();
+    if !PERMISSIONS.contains(&permissions) {
+        let known = PERMISSIONS.join(", ");
+        problems.push(format!(
+            "AggregatorPermissions: unknown aggregator permission: {permissions}; one of {known}"
+        ));
+    }
+    // Where one of these is empty, Kubernetes decides.
+    for (key, value, known) in [
+        ("ImagePullPolicy", &config.image_pull_policy, &POLICIES[..]),
+        ("NamespacePSAEnforceLevel", &config.namespace_psa_enforce_level, &LEVELS),
+        ("SecurityContextMode", &config.security_context_mode, &SECURITY),
+    ] {
+        if !value.is_empty() && !known.contains(&value.as_str()) {
+            problems.push(format!("{key}: `{value}` is none of {}", known.join(", ")));
+        }
+    }
+    if !is_label(&config.namespace) {
+        problems.push(format!("Namespace: `{}` cannot be the name of one", config.namespace));
+    }
+    if !is_subdomain(&config.service_account_name) {
+        problems.push(format!(
+            "ServiceAccountName: `{}` cannot be the name of one",
+            config.service_account_name
+        ));
+    }
+    for (number, toleration) in config.aggregator_tolerations.iter().enumerate() {
+        let mut found = |text: String| problems.push(format!("AggregatorTolerations[{number}]: {text}"));
+        for (key, value) in toleration {
+            match key.as_str() {
+                "effect" if !value.is_empty() && !EFFECTS.contains(&value.as_str()) => {
+                    found(format!("Invalid effect: {value}; one of {}", EFFECTS.join(", ")));
+                }
+                "operator" if !value.is_empty() && !OPERATORS.contains(&value.as_str()) => {
+                    found(format!("Invalid operator: {value}; one of {}", OPERATORS.join(", ")));
+                }
+                key if !TOLERATION.contains(&key) => {
+                    found(format!("`{key}` is none of {}", TOLERATION.join(", ")));
+                }
+                _ => {}
+            }
+        }
+    }
+    let port = config.progress_updates_port.as_str();
+    if !port.is_empty() && !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        problems.push(format!(
+            "ProgressUpdatesPort: `{port}` is no port: a number from 1 to 65535"
+        ));
+    }
+    for (key, expression) in [
+        ("Filters.Namespaces", &config.filters.namespaces),
+        ("Limits.PodLogs.Namespaces", &config.limits.pod_logs.namespaces),
+    ] {
+        if let Err(reason) = go_regex::read(expression) {
+            problems.push(format!("{key}: `{expression}` is no regular expression: {reason}"));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_starts_from_is_right() {
+        assert_eq!(problems(&Config::default()), Vec::<String>::new());
+        let none = Config::from_json(
+            r#"{"ImagePullPolicy": "", "NamespacePSAEnforceLevel": "", "ProgressUpdatesPort": "",
+                "AggregatorTolerations": [{"key": "a", "operator": "Exists", "effect": ""}, {"operator": "Exists"}]}"#,
+        );
+        assert_eq!(problems(&none.unwrap()), Vec::<String>::new());
+    }
+}

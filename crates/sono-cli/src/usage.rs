@@ -1,0 +1,92 @@
+//! Wrong usage in the form of all other errors: what is wrong, how the command is typed, and what was meant most likely.
+//! Clap's own words recommend commands and flags that are hidden.
+
+use std::ffi::OsString;
+
+use clap::{
+    Arg, Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use sono_manifest::closest;
+
+use crate::error::CliError;
+
+/// The error for people. `arguments` are those that were refused, the program's name first.
+pub(crate) fn error(error: &clap::Error, program: &Command, arguments: &[OsString]) -> CliError {
+    let (path, command) = meant(program, arguments);
+    let rendered = error.render().to_string();
+    let first = rendered.split("\n\n").next().unwrap_or_default();
+    let mut lines = first.lines().map(str::trim);
+    let what = lines.next().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    // Clap shows how the command is typed with what was given, hidden flags too.
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").lines().map(str::trim);
+    let usage = usage.map(|usage| format!("usage: {usage}"));
+    let is_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
+    let details: Vec<String> = lines.map(str::to_owned).chain(usage.filter(|_| !is_value)).collect();
+    CliError::new(what)
+        .details(details)
+        .hint(hint(error, program, command, &path))
+}
+
+/// The command that the arguments name, with the words that lead to it.
+fn meant<'a>(program: &'a Command, arguments: &[OsString]) -> (String, &'a Command) {
+    let mut command = program;
+    let mut path = program.get_bin_name().unwrap_or_else(|| program.get_name()).to_owned();
+    for argument in arguments.iter().skip(1) {
+        let Some(next) = argument.to_str().and_then(|name| command.find_subcommand(name)) else {
+            break;
+        };
+        command = next;
+        path = format!("{path} {}", next.get_name());
+    }
+    (path, command)
+}
+
+fn hint(error: &clap::Error, program: &Command, command: &Command, path: &str) -> String {
+    let help = format!("{path} --help");
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let names: Vec<&str> = command
+                .get_subcommands()
+                .filter(|known| !known.is_hide_set())
+                .flat_map(|known| std::iter::once(known.get_name()).chain(known.get_visible_aliases()))
+                .collect();
+            let given = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            match closest(given, &names) {
+                Some(nearest) => format!("did you mean {nearest}? {help} lists the commands"),
+                None => format!("{help} lists the commands"),
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            let given = text(error, ContextKind::InvalidArg).unwrap_or_default();
+            if given == "--version" {
+                return format!("{} version prints it", program.get_bin_name().unwrap_or("sono"));
+            }
+            let Some(flag) = given.strip_prefix("--") else {
+                return format!("{help} lists what it takes");
+            };
+            let known = command.get_arguments().chain(program.get_arguments());
+            let flags: Vec<&str> = known
+                .filter(|known| !known.is_hide_set())
+                .filter_map(Arg::get_long)
+                .collect();
+            match closest(flag, &flags) {
+                Some(nearest) => format!("did you mean --{nearest}? {help} lists the flags"),
+                None => format!("{help} lists the flags"),
+            }
+        }
+        _ => match text(error, ContextKind::SuggestedValue) {
+            Some(value) => format!("did you mean {value}? {help} says more"),
+            None => format!("{help} says what it takes"),
+        },
+    }
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! The configuration file.
+
+use crate::{Said, failure, sono};
+
+fn with_file(text: &str, arguments: &[&str]) -> Said {
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(directory.path().join("c.json"), text).unwrap();
+    sono(directory.path(), &[&["gen", "--config", "c.json"], arguments].concat())
+}
+
+/// Values in the file are looked at as those of flags are, all of them at once.
+#[test]
+fn values_of_the_file_are_those_of_flags() {
+    let text = r#"{"AggregatorPermissions": "bogus", "ImagePullPolicy": "alwayz", "SecurityContextMode": "root",
+        "NamespacePSAEnforceLevel": "low", "ProgressUpdatesPort": "abc", "Namespace": "A b", "ServiceAccountName": "a_b",
+        "AggregatorTolerations": [{"key": "a", "effect": "Never", "operator": "Is"}, {"tolerationSeconds": "3"}],
+        "Filters": {"Namespaces": "("}, "Limits": {"PodLogs": {"Namespaces": "("}}}"#;
+    let problems = [
+        "AggregatorPermissions: unknown aggregator permission: bogus; one of clusterAdmin, clusterRead, namespaceAdmin, minimal",
+        "ImagePullPolicy: `alwayz` is none of Always, IfNotPresent, Never",
+        "NamespacePSAEnforceLevel: `low` is none of privileged, baseline, restricted",
+        "SecurityContextMode: `root` is none of nonroot, none",
+        "Namespace: `A b` cannot be the name of one",
+        "ServiceAccountName: `a_b` cannot be the name of one",
+        "AggregatorTolerations[0]: Invalid effect: Never; one of NoSchedule, PreferNoSchedule, NoExecute",
+        "AggregatorTolerations[0]: Invalid operator: Is; one of Equal, Exists",
+        "AggregatorTolerations[1]: `tolerationSeconds` is none of key, operator, value, effect",
+        "ProgressUpdatesPort: `abc` is no port: a number from 1 to 65535",
+        "Filters.Namespaces: `(` is no regular expression: unclosed group",
+        "Limits.PodLogs.Namespaces: `(` is no regular expression: unclosed group",
+    ]
+    .map(|problem| format!("  c.json: {problem}\n"));
+    let expected = format!(
+        "error: the configuration file `c.json` has 12 problems\n{}  hint:  sono gen config prints one that is right; flags count over the file\n",
+        problems.concat()
+    );
+    for command in [&["config"][..], &["-p", "host-check"]] {
+        assert_eq!(with_file(text, command), failure(&expected));
+    }
+    // What a flag says counts.
+    let said = with_file(
+        r#"{"AggregatorPermissions": "bogus", "ImagePullPolicy": "always"}"#,
+        &["config", "--aggregator-permissions", "clusterRead"],
+    );
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert!(said.stdout.contains(r#""ImagePullPolicy":"Always""#), "{}", said.stdout);
+}
+
+/// The aggregator would fail over it.
+#[test]
+fn a_plugin_that_is_chosen_must_be_there() {
+    assert_eq!(
+        with_file(r#"{"Plugins": [{"name": "nope"}]}"#, &["-p", "host-check"]),
+        failure(
+            "error: the configuration file `c.json` has a problem\n  c.json: Plugins: there is no plugin `nope`; there are: host-check\n  hint:  sono gen config prints one that is right; flags count over the file\n"
+        )
+    );
+    assert_eq!(
+        with_file(r#"{"Plugins": [{"name": "host-check"}]}"#, &["-p", "host-check"]).code,
+        0
+    );
+}
+
+/// cli spec §4.1: all plugins are dropped before a version is asked for.
+#[test]
+fn plugins_can_be_skipped() {
+    let said = with_file(r#"{"SkipPlugins": true}"#, &[]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let documents: Vec<serde_json::Value> = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let plugins = documents
+        .iter()
+        .find(|document| document["metadata"]["name"] == "sonobuoy-plugins-cm");
+    let stored = plugins.map_or(0, |plugins| plugins["data"].as_object().map_or(0, serde_json::Map::len));
+    assert_eq!(stored, 0);
+}
+
+/// Where it is wrong is said in the words of the file.
+#[test]
+fn a_file_that_is_none_says_where() {
+    let hint = "\n  hint:  sono gen config prints one that is right\n";
+    for (text, expected) in [
+        ("{\n  \"Namespace\": }", "c.json:2:16: expected value"),
+        (
+            "{\n  \"UUID\": 5\n}",
+            "c.json:2:11: invalid type: integer `5`, expected a string",
+        ),
+        ("{\"uuid\": 5}", "c.json: invalid type: integer `5`, expected a string"),
+    ] {
+        assert_eq!(
+            with_file(text, &[]),
+            failure(&format!(
+                "error: cannot use the configuration file `c.json`\n  {expected}{hint}"
+            )),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,255 @@
+//! How flags are given, and what is said of those that cannot be.
+
+use crate::{Said, failure, sono};
+
+fn here(arguments: &[&str]) -> Said {
+    let directory = tempfile::tempdir().unwrap();
+    let mut said = sono(directory.path(), arguments);
+    said.stderr = said.stderr.replace(directory.path().to_str().unwrap(), "HOME");
+    said
+}
+
+/// Scripts put their own flag behind that of others; the last one counts.
+#[test]
+fn the_last_of_a_flag_counts() {
+    let Said { code, stdout, stderr } = here(&[
+        "-n=first",
+        "gen",
+        "config",
+        "--timeout",
+        "1",
+        "-n",
+        "second",
+        "--timeout=2",
+        "--v",
+        "3",
+        "-v",
+        "4",
+        "--level=info",
+        "--level=debug",
+        "--existing-service-account",
+        "--existing-service-account",
+        "--mode=quick",
+        "--mode",
+        "conformance-lite",
+    ]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let config: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (
+            &config["Namespace"],
+            &config["Server"]["timeoutseconds"],
+            &config["ExistingServiceAccount"]
+        ),
+        (&"second".into(), &2.into(), &true.into())
+    );
+}
+
+/// What was most likely meant, and nothing that is hidden.
+#[test]
+fn wrong_usage_is_said_like_all_else() {
+    for (arguments, expected) in [
+        (
+            &["statsu"][..],
+            "error: unrecognized subcommand 'statsu'\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  did you mean status? sono --help lists the commands\n",
+        ),
+        (
+            &["bogus"],
+            "error: unrecognized subcommand 'bogus'\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  sono --help lists the commands\n",
+        ),
+        (
+            &["--version"],
+            "error: unexpected argument '--version' found\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  sono version prints it\n",
+        ),
+        (
+            &["gen", "config", "--namspace", "x"],
+            "error: unexpected argument '--namspace' found\n  usage: sono gen config [OPTIONS]\n  hint:  did you mean --namespace? sono gen config --help lists the flags\n",
+        ),
+        (
+            &["status", "more"],
+            "error: unexpected argument 'more' found\n  usage: sono status [OPTIONS]\n  hint:  sono status --help lists what it takes\n",
+        ),
+        (
+            &["status", "-o", "jsno"],
+            "error: invalid value 'jsno' for '--output <OUTPUT>'\n  [possible values: table, json, yaml, markdown]\n  hint:  did you mean json? sono status --help says more\n",
+        ),
+        (
+            &["gen", "--timeout", "-5"],
+            "error: invalid value '-5' for '--timeout <SECONDS>': seconds from 0, which means no limit, on\n  hint:  sono gen --help says what it takes\n",
+        ),
+        (
+            &["plugin", "show"],
+            "error: the following required arguments were not provided:\n  <PLUGIN>\n  usage: sono plugin show [OPTIONS] <PLUGIN>\n  hint:  sono plugin show --help says what it takes\n",
+        ),
+        (
+            &["gen", "-n", "Mine"],
+            "error: invalid value 'Mine' for '--namespace <NAMESPACE>': a namespace is called by lower-case letters, digits and inner dashes, at most 63\n  hint:  sono gen --help says what it takes\n",
+        ),
+        (
+            &["gen", "--service-account-name=a_b"],
+            "error: invalid value 'a_b' for '--service-account-name <NAME>': it is called by lower-case letters, digits, and inner dashes and dots, at most 253\n  hint:  sono gen --help says what it takes\n",
+        ),
+    ] {
+        assert_eq!(here(arguments), failure(expected), "{arguments:?}");
+    }
+}
+
+/// A script's variable may be empty.
+#[test]
+fn an_empty_image_is_none() {
+    let with = here(&["gen", "-p", "host-check", "--sonobuoy-image", "", "--worker-image="]);
+    assert_eq!((with.code, with.stderr.as_str()), (0, ""));
+    assert_eq!(with.stdout, here(&["gen", "-p", "host-check"]).stdout);
+}
+
+/// Each names what helps.
+#[test]
+fn errors_on_the_way_have_hints() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, bytes).unwrap();
+    };
+    file("text", b"no archive");
+    file("latin.yaml", b"name: \xe9");
+    file(
+        "ok.yaml",
+        b"sonobuoy-config: {driver: Job, plugin-name: mine}\nspec: {image: i, name: c}\n",
+    );
+    file("run/plugins/a/sonobuoy_results.yaml", b"name: a\nstatus: passed\n");
+    file("run/plugins/e2e/sonobuoy_results.yaml", b"name: e2e\nstatus: passed\n");
+    file("run/meta/info.json", br#"{"plugins":["a","e2e"]}"#);
+    let archive = fs_err::File::create(directory.path().join("run.tar.gz")).unwrap();
+    sono_bundle::pack_directory(&directory.path().join("run"), archive, &[], 6).unwrap();
+    let whole = fs_err::read(directory.path().join("run.tar.gz")).unwrap();
+    file("short.tar.gz", &whole[..whole.len() / 2]);
+    let rerun = "it takes the archive of a run in which tests of e2e failed: sono results ARCHIVE shows them";
+    let takes = "it takes what sono retrieve fetches, or a directory with what is in one";
+    for (arguments, hint) in [
+        (
+            &["results", "nofile"][..],
+            "sono retrieve fetches the archive of a run and prints its name",
+        ),
+        (&["results", "text"], takes),
+        (
+            &["results", "short.tar.gz"],
+            "it is damaged: fetch it again with sono retrieve",
+        ),
+        (&["results", "run.tar.gz", "-p", "nope"], "the plugins in it: a, e2e"),
+        (&["gen", "--rerun-failed", "text"], rerun),
+        (&["gen", "--rerun-failed", "run"], rerun),
+        (&["gen", "--ssh-key", "nofile"], "the flag takes the name of a file"),
+        (
+            &["gen", "--config", "nofile"],
+            "sono gen config prints one to begin with",
+        ),
+        (
+            &["gen", "-p", "ftp://h/p.yaml"],
+            "fetch it by other means, and name the file",
+        ),
+        (
+            &["gen", "-p", "latin.yaml"],
+            "a definition is YAML: sono gen plugin writes one",
+        ),
+        (
+            &[
+                "gen",
+                "--e2e-docker-config-file",
+                "text",
+                "--kubernetes-version",
+                "v1.26.0",
+            ],
+            "leave the flag out: before, only the nodes' own credentials count",
+        ),
+        (
+            &["gen", "--e2e-focus", "("],
+            "a text that is meant as it stands goes between \\Q and \\E",
+        ),
+        (
+            &["gen", "-p", "host-check", "--plugin-env", "e2e.A=b"],
+            "run it too: -p e2e; or leave the flag out",
+        ),
+        (
+            &["gen", "-p", "ok.yaml@Bad Name"],
+            "behind @ stands a name such as my-plugin",
+        ),
+    ] {
+        let said = sono(directory.path(), arguments);
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{arguments:?}");
+        let last = said.stderr.lines().last();
+        assert_eq!(last, Some(format!("  hint:  {hint}").as_str()), "{arguments:?}");
+    }
+    let renamed = sono(directory.path(), &["gen", "-p", "ok.yaml@Bad Name"]);
+    assert!(
+        renamed
+            .stderr
+            .starts_with("error: `ok.yaml` cannot be renamed `Bad Name`\n"),
+        "{}",
+        renamed.stderr
+    );
+}
+
+/// The suite tests a cluster, and a flag about one means nothing without it.
+#[test]
+fn a_local_run_refuses_what_it_cannot_do() {
+    assert_eq!(
+        here(&["run", "--local", "-p", "e2e"]),
+        failure(
+            "error: these plugins do not run without a cluster\n  plugin e2e cannot run on this machine: it tests a cluster\n  hint:  with a cluster: sono run, without --local\n"
+        )
+    );
+    for flag in [
+        "--results-volume=1Gi",
+        "--registry=r",
+        "--namespace=x",
+        "--mode=quick",
+        "--e2e-focus=x",
+        "--e2e-repo=x",
+    ] {
+        let said = here(&["run", "--local", flag]);
+        let name = flag.split('=').next().unwrap();
+        assert_eq!(
+            said,
+            failure(&format!(
+                "error: {name} means something in a cluster only, and --local runs without one\n  hint:  leave it out; or, with a cluster, leave --local out\n"
+            ))
+        );
+    }
+}
+
+/// cli spec §15.1: scripts give it to `images`, where it would change what the tests print of their images.
+#[test]
+fn images_take_variables_and_say_that_they_mean_nothing() {
+    let plain = here(&["images", "--kubernetes-version", "v1.37.2"]);
+    let said = here(&["images", "--kubernetes-version", "v1.37.2", "--plugin-env", "e2e.A=b"]);
+    assert_eq!(
+        said,
+        Said {
+            stderr: "warning: --plugin-env has no effect on images: nothing is run to list them\n".to_owned(),
+            ..plain
+        }
+    );
+}
+
+/// What `plugin lint` says of a definition is said when it is made.
+#[test]
+fn a_definition_that_lint_minds_is_minded_when_it_is_made() {
+    let said = here(&["gen", "plugin", "-n", "p", "-i", "i", "-f", "jnuit"]);
+    assert_eq!(said.code, 0);
+    assert!(
+        said.stderr.starts_with("warning: ") && said.stderr.contains("jnuit"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// `run --wait=0` does not wait, as with Sonobuoy; nothing is fetched and deleted then.
+#[test]
+fn no_time_is_no_waiting() {
+    let said = here(&["run", "--rm", "--wait=0"]);
+    assert_eq!(
+        said,
+        failure("error: --rm waits until the run is complete, and --wait=0 does not\n  hint:  --wait\n")
+    );
+}
