@@ -71,7 +71,7 @@ pub(crate) async fn find(text: &str, access: Access<'_>) -> Result<Found, CliErr
                 .as_ref()
                 .is_some_and(|directory| directory.find(name).is_some())
     };
-    let Source { place, rename } = Source::parse(text, &is_there);
+    let Source { place, rename } = Source::parse(text, is_there);
     let one = |document| Found::Documents {
         documents: vec![document],
         rename: rename.clone(),
@@ -96,7 +96,7 @@ pub(crate) async fn find(text: &str, access: Access<'_>) -> Result<Found, CliErr
                         .hint("only plugins from a file, an address or a registry can")),
                 };
             }
-            let files = fetch::files(&name)?.ok_or_else(|| not_there(&name, installed.as_ref(), &is_there))?;
+            let files = fetch::files(&name)?.ok_or_else(|| not_there(&name, installed.as_ref(), is_there))?;
             if rename.is_some() && std::path::Path::new(&name).is_dir() {
                 return Err(CliError::new(format!(
                     "`{name}` is a directory, whose plugins have no one new name"

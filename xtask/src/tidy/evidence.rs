@@ -56,12 +56,11 @@ pub(super) fn check(path: &str, page: &str, members: &BTreeMap<&str, Functions>)
                 continue;
             };
             named = true;
-            match functions.get(function) {
-                Some(comment) => comments.push_str(comment),
-                None => {
-                    let message = format!("`{span}` names a test that is not there");
-                    violations.push(Violation::at(path, index + 1, message));
-                }
+            if let Some(comment) = functions.get(function) {
+                comments.push_str(comment);
+            } else {
+                let message = format!("`{span}` names a test that is not there");
+                violations.push(Violation::at(path, index + 1, message));
             }
         }
         if let (true, true, Some(number)) = (path == NUMBERED, named, number(line))
