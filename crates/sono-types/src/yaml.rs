@@ -58,7 +58,7 @@ fn failure(error: &serde_saphyr::Error) -> YamlError {
             line: location.line(),
             column: location.column(),
         });
-    let mut message = error.without_snippet().to_string();
+    let mut message = refusal(error).unwrap_or_else(|| error.without_snippet().to_string());
     if let Some(place) = place {
         // The crate ends its messages with the position, which callers put in front.
         for suffix in [
@@ -72,6 +72,21 @@ fn failure(error: &serde_saphyr::Error) -> YamlError {
         message: message.trim().trim_end_matches(':').to_owned(),
         place,
     }
+}
+
+/// Why a text is refused that has the form of YAML, where the crate speaks of its own inside.
+fn refusal(error: &serde_saphyr::Error) -> Option<String> {
+    use serde_saphyr::{Error, budget::BudgetBreach};
+    Some(match error {
+        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => return refusal(error),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands within what it repeats".to_owned(),
+        Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => format!("lists and maps are nested more than {MAX_DEPTH} deep"),
+        Error::Budget { .. } => "it repeats too much by aliases, or is too large".to_owned(),
+        _ => return None,
+    })
 }
 
 /// Reads the first document of `text`; later ones are not looked at (core spec §1.2). An empty text reads as null.
@@ -227,6 +242,26 @@ mod tests {
                 "{written}"
             );
             assert!(written.contains('"') || written.contains('\''), "{written}");
+        }
+    }
+
+    /// Nothing of the reader's own inside.
+    #[test]
+    fn what_is_refused_is_said_in_plain_words() {
+        let nested = format!("{}{}", "[".repeat(49), "]".repeat(49));
+        let mut laughs = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        laughs.extend((1..9).map(|level| {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            format!("- &a{level} [{aliases}]\n")
+        }));
+        for (text, message) in [
+            ("a: &a [*a]\n", "an alias stands within what it repeats"),
+            (&nested, "lists and maps are nested more than 48 deep"),
+            (&laughs, "it repeats too much by aliases, or is too large"),
+        ] {
+            let error = first_document::<Value>(text).unwrap_err();
+            assert_eq!(error.message, message);
+            assert!(error.place.is_some(), "{message}");
         }
     }
 

@@ -212,3 +212,31 @@ fn lint_says_everything() {
         })
     );
 }
+
+/// A file that cannot be read hides nothing that is wrong with the others.
+#[test]
+fn lint_goes_on_after_a_file_that_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    fs_err::create_dir(here.join("plugins")).unwrap();
+    fs_err::write(here.join("plugins/a.yaml"), b"\xff").unwrap();
+    fs_err::write(here.join("plugins/b.yaml"), PLUGIN.replace("Job", "Jobb")).unwrap();
+    assert_eq!(
+        sono(here, &["plugin", "lint", "plugins", "none.yaml"]),
+        Said {
+            code: 1,
+            stdout: "error: plugins/a.yaml   cannot read the plugin `plugins/a.yaml`: it is no UTF-8 text\n\
+                     error: plugins/b.yaml:3:11   unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)\n\
+                     error: none.yaml   there is no plugin `none.yaml`: no such file or directory\n"
+                .to_owned(),
+            stderr: "1 definition: 3 errors, 0 warnings\n".to_owned(),
+        }
+    );
+    let alone = sono(here, &["plugin", "lint", "none.yaml"]);
+    assert_eq!((alone.code, alone.stdout.as_str()), (1, ""));
+    assert!(
+        alone.stderr.starts_with("error: there is no plugin `none.yaml`"),
+        "{}",
+        alone.stderr
+    );
+}

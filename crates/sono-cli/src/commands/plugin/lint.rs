@@ -1,5 +1,7 @@
 //! `sono plugin lint`.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use sono_manifest::{Definition, Problem, Severity};
 use sono_types::exit;
@@ -8,7 +10,10 @@ use crate::{
     args::{self, PluginOutput},
     error::CliError,
     output::{Printer, Tone},
-    plugins::{self, Found, fetch::Access},
+    plugins::{
+        self, Found,
+        fetch::{self, Access},
+    },
 };
 
 pub(super) async fn lint(arguments: args::PluginLint, printer: &Printer) -> Result<u8, CliError> {
@@ -16,12 +21,25 @@ pub(super) async fn lint(arguments: args::PluginLint, printer: &Printer) -> Resu
     let mut problems: Vec<Problem> = Vec::new();
     let mut definitions: Vec<(String, Definition)> = Vec::new();
     let mut looked_at = 0;
-    for name in &files {
-        let (documents, rename) = match plugins::find(name, Access::default()).await? {
-            Found::Documents { documents, rename } => (documents, rename),
-            Found::BuiltIn(name) => {
+    let names = single(files)?;
+    for name in &names {
+        let (documents, rename) = match plugins::find(name, Access::default()).await {
+            Ok(Found::Documents { documents, rename }) => (documents, rename),
+            Ok(Found::BuiltIn(name)) => {
                 return Err(CliError::new(format!("`{name}` is a built-in plugin, not a file"))
                     .hint(format!("a file of that name: ./{name}")));
+            }
+            Err(error) if names.len() == 1 => return Err(error),
+            // The others are looked at all the same.
+            Err(error) => {
+                problems.push(Problem {
+                    file: name.clone(),
+                    place: None,
+                    field: None,
+                    message: error.lines().join(": "),
+                    severity: Severity::Error,
+                });
+                continue;
             }
         };
         for document in documents {
@@ -52,6 +70,21 @@ pub(super) async fn lint(arguments: args::PluginLint, printer: &Printer) -> Resu
         }
     }
     Ok(if errors > 0 { exit::FAILURE } else { exit::SUCCESS })
+}
+
+/// The names, with the definitions of a directory in its place.
+fn single(names: Vec<String>) -> Result<Vec<String>, CliError> {
+    let mut single = Vec::with_capacity(names.len());
+    for name in names {
+        match fetch::files(&name) {
+            Ok(Some(files)) if Path::new(&name).is_dir() => {
+                single.extend(files.iter().map(|file| file.display().to_string()));
+            }
+            Err(error) => return Err(error),
+            _ => single.push(name),
+        }
+    }
+    Ok(single)
 }
 
 fn word(severity: Severity) -> &'static str {
