@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Instead: the test of a thousand nodes, on a cluster of its own whose controllers have their usual client limits
     #[arg(long, conflicts_with = "long")]
     scale: bool,
+    /// Instead: the tests that run the real Kubernetes suite, whose images are built first
+    #[arg(long, conflicts_with_all = ["long", "scale"])]
+    conformance: bool,
     /// Stop the cluster afterwards
     #[arg(long)]
     down: bool,
@@ -64,7 +67,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         own(&up)
     })?;
     long_step("building and loading images", "the images are loaded", || {
-        own(&["images", "--load", "--profile", &arguments.profile])
+        own(&["images", "--load", "--profile", &arguments.profile])?;
+        if arguments.conformance {
+            own(&["images", "--load", "--conformance"])?;
+        }
+        Ok(())
     })?;
     let kubeconfig = cluster::kubeconfig_path();
     let kubectl = cluster::kubectl()?;
@@ -86,6 +93,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let tested = long_step("testing", "the tests ran", || {
         if arguments.scale {
             return test(&["--include-ignored", "scale::"]);
+        }
+        if arguments.conformance {
+            return test(&["--include-ignored", "--test-threads=1", "suite::"]);
         }
         if !arguments.tests.is_empty() {
             return test(&["--test-threads=1"]);

@@ -7,6 +7,7 @@ mod deploy;
 mod harness;
 mod namespaces;
 mod scale;
+mod suite;
 mod survival;
 mod trouble;
 

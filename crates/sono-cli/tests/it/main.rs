@@ -13,6 +13,7 @@ mod deletion;
 mod documents;
 mod environment;
 mod flags;
+mod goldens;
 mod images;
 mod logs;
 mod manifests;

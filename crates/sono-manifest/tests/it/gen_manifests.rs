@@ -276,6 +276,14 @@ fn built_in_plugins() {
         &with_logs,
     );
     check("manual-e2e.golden", bare(&["e2e"]), version, false, &default);
+    let mut changed = bare(&["e2e"]);
+    let variables = changed[0].spec["env"].as_array_mut().unwrap();
+    variables.retain(|variable| variable["name"] != "E2E_SKIP");
+    variables.extend([
+        json!({ "name": "E2E_SKIP", "value": "override" }),
+        json!({ "name": "E2E_DRYRUN", "value": "true" }),
+    ]);
+    check("envoverrides.golden", changed, version, false, &default);
     check("imagePullSecrets.golden", bare(&["e2e"]), version, false, &default);
     check(
         "aggregatorpermissions-noncluster-admin.golden",

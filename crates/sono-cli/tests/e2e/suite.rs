@@ -1,0 +1,137 @@
+//! The real Kubernetes suite through the built-in plugin `e2e`, with flags alone.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::harness::{Run, sono};
+
+/// Volumes of ConfigMaps, Secrets and the like: short tests that need nothing but the node. The suite has 45 of them.
+const VOLUMES: &str = "(Secrets|ConfigMap|Downward API volume|EmptyDir volumes|Projected configMap|Projected secret) should (be consumable from pods in volume|provide|set mode|support \\(root|set DefaultMode).*\\[NodeConformance\\]";
+
+/// How many leaves have which status, by `results`.
+fn counted(run: &Run) -> BTreeMap<String, usize> {
+    let text = sono(&["results", run.archive(), "-p", "e2e", "-o", "json"]).success();
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let plugin = &document["plugins"][0];
+    assert_eq!(plugin["name"], "e2e");
+    let mut counts = BTreeMap::new();
+    for leaf in plugin["items"].as_array().expect("leaves") {
+        let status = leaf["status"].as_str().expect("a status");
+        *counts.entry(status.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+/// The same by the suite's own JUnit file.
+fn reported(run: &Run) -> BTreeMap<String, usize> {
+    let junit = run.file("plugins/e2e/results/global/junit_01.xml");
+    let mut counts = BTreeMap::new();
+    for case in junit.split("<testcase ").skip(1) {
+        let head = case.split('>').next().unwrap_or_default();
+        let status = [
+            "passed",
+            "failed",
+            "skipped",
+            "timedout",
+            "panicked",
+            "interrupted",
+            "aborted",
+        ]
+        .into_iter()
+        .find(|status| head.contains(&format!("status=\"{status}\"")))
+        .unwrap_or_else(|| panic!("no status that is known: {head}"));
+        let status = if matches!(status, "passed" | "skipped") {
+            status
+        } else {
+            "failed"
+        };
+        *counts.entry(status.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+/// Names of the tests that passed.
+fn passed(run: &Run) -> Vec<String> {
+    let text = sono(&[
+        "results",
+        run.archive(),
+        "-p",
+        "e2e",
+        "-o",
+        "json",
+        "--status",
+        "passed",
+        "--name",
+        "\\[It\\]",
+    ])
+    .success();
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let leaves = document["plugins"][0]["items"].as_array().cloned().unwrap_or_default();
+    let name = |leaf: &Value| leaf["name"].as_str().expect("a name").to_owned();
+    leaves.iter().map(name).collect()
+}
+
+#[test]
+#[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
+fn the_quick_mode_passes() {
+    let run = Run::start("quick", &[], &["--mode", "quick", "--wait"]);
+    assert!(run.output().contains("run passed in"), "{}", run.output());
+    assert_eq!(counted(&run), reported(&run));
+    assert_eq!(passed(&run).len(), 1, "{:?}", passed(&run));
+}
+
+/// The suite posts no progress by itself, and none at all from more than one process.
+#[test]
+#[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
+fn forty_five_tests_show_how_far_they_are() {
+    let flags = [
+        "--e2e-focus",
+        VOLUMES,
+        "--e2e-skip",
+        "",
+        "--plugin-env",
+        "e2e.E2E_EXTRA_GINKGO_ARGS=--procs=8",
+        "--wait=10",
+    ];
+    let run = Run::start("focus", &["builtin:e2e"], &flags);
+    let said = run.output();
+    assert!(said.contains("run passed in"), "{said}");
+    let steps = said
+        .lines()
+        .filter(|line| line.contains(" e2e has passed ") && line.ends_with(" of 45 tests"));
+    assert!(steps.count() >= 3, "{said}");
+    assert_eq!(counted(&run), reported(&run));
+    assert_eq!(passed(&run).len(), 45);
+}
+
+/// Of an archive in which three tests failed just those are run again.
+#[test]
+#[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
+fn failed_tests_are_run_again() {
+    const FAILED: [&str; 3] = [
+        "[It] [sig-node] ConfigMap should run through a ConfigMap lifecycle [Conformance]",
+        "[It] [sig-node] Lease lease API should be available [Conformance]",
+        "[It] [sig-node] Secrets should patch a secret [Conformance]",
+    ];
+    let directory = tempfile::tempdir().expect("a directory");
+    let leaf = |name: &str| format!("- name: '{name}'\n  status: failed\n");
+    let tree = format!(
+        "name: e2e\nstatus: failed\nmeta:\n  type: summary\nitems:\n{}",
+        FAILED.map(leaf).concat()
+    );
+    for (file, text) in [
+        ("meta/info.json", r#"{"plugins":["e2e"]}"#),
+        ("plugins/e2e/sonobuoy_results.yaml", &tree),
+    ] {
+        let path = directory.path().join(file);
+        fs_err::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs_err::write(path, text).expect("a file");
+    }
+    let archive = directory.path().display().to_string();
+    let run = Run::start("again", &["builtin:e2e"], &["--rerun-failed", &archive, "--wait"]);
+    assert_eq!(counted(&run), reported(&run));
+    let mut names = passed(&run);
+    names.sort();
+    assert_eq!(names, FAILED);
+}

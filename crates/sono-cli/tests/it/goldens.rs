@@ -1,0 +1,93 @@
+//! What `gen` and `modes` print, beside what Sonobuoy printed; whole manifests are compared in `sono-manifest`. Not compared:
+//! `manual-custom-plugin` and `plugin-configmaps`, whose plugins have no driver and are no plugins here.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use sono_types::yaml;
+
+use crate::sono;
+
+fn golden(name: &str) -> Option<String> {
+    let root = std::env::var_os("SONO_VECTORS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors")),
+        PathBuf::from,
+    );
+    // `cargo xtask test` says so where they are not.
+    fs_err::read_to_string(root.join("gen").join(format!("{name}.golden"))).ok()
+}
+
+fn printed(arguments: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let said = sono(directory.path(), arguments);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    said.stdout
+}
+
+/// The configuration's keys and values: others are the image, the version, and the rate at which the API is asked.
+#[test]
+fn the_configuration_is_the_one_that_scripts_know() {
+    let Some(golden) = golden("gen-config-no-uuid") else {
+        return;
+    };
+    let mut expected: Value = serde_json::from_str(&golden).unwrap();
+    let mut ours: Value = serde_json::from_str(&printed(&["gen", "config"])).unwrap();
+    for key in ["Version", "WorkerImage", "QPS", "Burst", "UUID"] {
+        assert!(expected.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+        assert!(ours.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+    }
+    assert_eq!(ours, expected);
+}
+
+#[test]
+fn the_plugin_e2e_is_the_one_that_scripts_know() {
+    let Some(golden) = golden("gen-plugin-e2e") else { return };
+    let expected: Value = yaml::first_document(&golden).unwrap();
+    let version = ["--kubernetes-version", "v123.456.789"];
+    let text = printed(&[&["gen", "plugin", "e2e"], &version[..]].concat());
+    let mut ours: Value = yaml::first_document(&text).unwrap();
+    // Control planes of today have another taint.
+    let control_plane =
+        json!({"effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane", "operator": "Exists"});
+    let tolerations = ours["podSpec"]["tolerations"].as_array_mut().unwrap();
+    let before = tolerations.len();
+    tolerations.retain(|toleration| *toleration != control_plane);
+    assert_eq!(tolerations.len(), before - 1);
+    // Variables keep the order that their author gave them.
+    let variables = ours["spec"]["env"].as_array_mut().unwrap();
+    variables.sort_by_key(|variable| variable["name"].as_str().unwrap().to_lowercase());
+    assert_eq!(ours, expected);
+}
+
+/// The names of the modes and which tests they run; the sentences that describe them are ours.
+#[test]
+fn the_modes_are_those_that_scripts_know() {
+    let Some(golden) = golden("modes") else { return };
+    let facts = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with("Description: "));
+        lines.map(|line| line.trim_end().to_owned()).collect()
+    };
+    assert_eq!(facts(&printed(&["modes"])), facts(&golden));
+}
+
+#[test]
+fn the_aggregators_node_is_chosen_by_labels() {
+    let Some(golden) = golden("single-node-selector") else {
+        return;
+    };
+    let selector = |manifest: &str| {
+        let objects: Vec<Value> = yaml::all_documents(manifest).unwrap();
+        let pod = objects.into_iter().find(|object| object["kind"] == "Pod").unwrap();
+        pod["spec"]["nodeSelector"].clone()
+    };
+    let ours = printed(&[
+        "gen",
+        "-p",
+        "host-check",
+        "--aggregator-node-selector",
+        "foo:bar",
+        "--kubernetes-version",
+        "v1.37.2",
+    ]);
+    assert_eq!(selector(&ours), selector(&golden));
+}
