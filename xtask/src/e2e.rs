@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return test(&["--test-threads=1"]);
         }
         // Some change what all others use.
-        test(&["--skip", ALONE, "--skip", "scale::"])?;
+        test(&["--skip", ALONE, "--skip", "scale::", "--skip", "suite::"])?;
         test(&["--test-threads=1", ALONE])
     });
     if arguments.down {

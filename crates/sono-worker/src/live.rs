@@ -5,7 +5,6 @@ use std::{
     io::SeekFrom,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use serde_json::{Map, Value, json};
@@ -14,8 +13,6 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::ginkgo::{Counts, Output};
 
-/// How often the output is looked at.
-const LOOK: Duration = Duration::from_secs(1);
 /// How much of it is read at once.
 const PIECE: usize = 16 << 10;
 
@@ -84,16 +81,11 @@ impl Reader {
         }
     }
 
-    /// The next update that is worth posting.
-    pub(crate) async fn next(&mut self, live: &Live) -> Vec<u8> {
-        loop {
-            // Nothing but a convenience: what cannot be read is looked at again.
-            self.read_on().await.ok();
-            if let Some(update) = live.learn(self.output.counts()) {
-                return update;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+    /// What was written since the last look, if it is worth an update.
+    pub(crate) async fn look(&mut self, live: &Live) -> Option<Vec<u8>> {
+        // Nothing but a convenience: what cannot be read is looked at again.
+        self.read_on().await.ok();
+        live.learn(self.output.counts())
     }
 
     /// Takes in what was written since.

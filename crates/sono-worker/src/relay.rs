@@ -21,7 +21,12 @@ use axum::{
 use bytes::Bytes;
 use reqwest::Client;
 use sono_types::{UploadLimits, WorkerConfig, routes};
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time,
+};
 
 use crate::{
     live::{Live, Reader},
@@ -48,6 +53,8 @@ pub struct ProgressPost {
     pub status: u16,
 }
 
+/// How often the output of a suite is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often a port that is taken is tried again.
 const REBIND: Duration = Duration::from_secs(5);
 /// How long reading a plugin's request may take.
@@ -64,13 +71,14 @@ struct Relay {
 }
 
 /// Serves until it is dropped, and tells what the output of a suite in `results` says. It never ends by itself and no error
-/// ends it.
+/// ends it. Whoever asks by `last` is told when all that the output says now has been passed on.
 pub(crate) async fn relay(
     config: &WorkerConfig,
     client: Client,
     listener: RelayListener,
     posts: Option<mpsc::UnboundedSender<ProgressPost>>,
     results: &Path,
+    mut last: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
     let path = routes::progress_path(&config.plugin, &config.target);
     let urls: Vec<String> = config
@@ -119,8 +127,19 @@ pub(crate) async fn relay(
     let telling = async {
         let mut reader = Reader::new(results);
         loop {
-            let update = reader.next(&relay.live).await;
-            pass_on(&relay, &update.into()).await;
+            if let Some(update) = reader.look(&relay.live).await {
+                pass_on(&relay, &update.into()).await;
+            }
+            tokio::select! {
+                () = time::sleep(LOOK) => {}
+                Some(told) = last.recv() => {
+                    if let Some(update) = reader.look(&relay.live).await {
+                        pass_on(&relay, &update.into()).await;
+                    }
+                    // Whoever asked waits only so long.
+                    told.send(()).ok();
+                }
+            }
         }
     };
     let ((), ()) = tokio::join!(serving, telling);

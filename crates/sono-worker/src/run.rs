@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use reqwest::Client;
 use sono_types::{WorkerConfig, constants, routes};
 use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep, sleep_until},
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use crate::{
@@ -27,6 +27,8 @@ use crate::{
 
 /// How often the done file is looked at where no event comes.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a result waits until the last progress is told.
+const LAST_PROGRESS: Duration = Duration::from_secs(2);
 
 /// What a worker does once its result is with the aggregator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,9 +126,10 @@ pub async fn run(
         clock,
     };
     let mut shutdown = Shutdown::new(shutdown, grace);
+    let (tell, last) = mpsc::channel(1);
     tokio::select! {
-        outcome = worker.work(others, sleep, &mut shutdown) => outcome,
-        () = relay(config, client, listener, posts, &worker.results) => Err(WorkerError::Interrupted),
+        outcome = worker.work(others, sleep, &tell, &mut shutdown) => outcome,
+        () = relay(config, client, listener, posts, &worker.results, last) => Err(WorkerError::Interrupted),
     }
 }
 
@@ -142,6 +145,7 @@ impl Worker<'_> {
         &self,
         others: watch::Receiver<ContainersState>,
         sleep: Sleep,
+        tell: &mpsc::Sender<oneshot::Sender<()>>,
         shutdown: &mut Shutdown<impl Future<Output = ()>>,
     ) -> Result<Outcome, WorkerError> {
         let Some(found) = self.wait(others, shutdown).await? else {
@@ -149,7 +153,7 @@ impl Worker<'_> {
             return Ok(Outcome::NoResults);
         };
         let outcome = tokio::select! {
-            outcome = self.deliver(found) => outcome?,
+            outcome = async { tell_the_last(tell).await; self.deliver(found).await } => outcome?,
             () = shutdown.grace_over() => return Err(WorkerError::Interrupted),
         };
         self.rest(sleep, shutdown).await;
@@ -264,6 +268,15 @@ impl Worker<'_> {
             () = pause(time) => {}
             _ = shutdown.requested() => {}
         }
+    }
+}
+
+/// Has the last verdicts of a suite told before its result: after that nobody takes progress any more.
+async fn tell_the_last(tell: &mpsc::Sender<oneshot::Sender<()>>) {
+    let (told, is_told) = oneshot::channel();
+    if tell.send(told).await.is_ok() {
+        // A convenience, which may not hold up a result.
+        timeout(LAST_PROGRESS, is_told).await.ok();
     }
 }
 

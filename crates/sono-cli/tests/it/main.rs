@@ -14,6 +14,7 @@ mod documents;
 mod environment;
 mod flags;
 mod goldens;
+mod help;
 mod images;
 mod logs;
 mod manifests;

@@ -148,3 +148,27 @@ async fn a_suites_output_is_progress() {
     let update = |msg| json!({"msg": msg, "total": 3, "completed": 1, "failures": ["[sig] T a"]});
     assert_eq!(bodies, [update(""), update("Test Suite completed")]);
 }
+
+/// What a suite wrote just before it ended is told before its result is: later progress is refused.
+#[tokio::test]
+async fn the_last_verdicts_are_told() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    plugin.write("e2e.log", "Will run 2 of 7 specs\n••\n");
+    plugin.finish("a.json", "{}");
+    plugin.run().await.unwrap();
+    let progress = r#"{"completed":2,"failures":[],"msg":"","total":2}"#;
+    let received: Vec<(String, String)> = aggregator
+        .received()
+        .into_iter()
+        .map(|received| (received.line, received.start))
+        .collect();
+    let expected = [
+        ("POST /api/v1/progress/global/cis-1.8 HTTP/1.1", progress),
+        ("PUT /api/v1/results/global/cis-1.8 HTTP/1.1", "{}"),
+    ];
+    assert_eq!(
+        received,
+        expected.map(|(line, body)| (line.to_owned(), body.to_owned()))
+    );
+}
