@@ -31,7 +31,10 @@ fn check(directory: &Path, path: &[&str], seen: &mut Vec<String>) {
         let mut paragraphs = text.split("\n\n");
         let about = paragraphs.next().unwrap_or_default();
         assert!(!about.is_empty() && !about.starts_with("Usage:"), "{name}: {text}");
-        assert!(text.contains(&format!("\nUsage: {}", name.trim_end())), "{name}: {text}");
+        assert!(
+            text.contains(&format!("\nUsage: {}", name.trim_end())),
+            "{name}: {text}"
+        );
         let untidy: Vec<&str> = text
             .lines()
             .filter(|line| line.chars().count() > 120 || line.ends_with(' ') && !line.trim().is_empty())
