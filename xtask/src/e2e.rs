@@ -3,13 +3,14 @@
 use std::{
     env,
     ffi::OsString,
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
 use anyhow::Context;
 use clap::Args;
 
-use crate::{cluster, command, repository, say, step::long_step};
+use crate::{cluster, command, images, repository, say, step::long_step};
 
 /// The module of the tests that no other may run beside.
 const ALONE: &str = "::alone::";
@@ -43,6 +44,9 @@ pub(crate) struct Arguments {
     /// Instead: the tests that run the real Kubernetes suite, whose images are built first
     #[arg(long, conflicts_with_all = ["long", "scale"])]
     conformance: bool,
+    /// Instead: the tests of images with a real registry, which need no cluster; they are part of the others otherwise
+    #[arg(long, conflicts_with_all = ["long", "scale", "conformance", "down"])]
+    registry: bool,
     /// Stop the cluster afterwards
     #[arg(long)]
     down: bool,
@@ -55,6 +59,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.registry {
+        registry_tests(arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let whole = !arguments.scale && !arguments.conformance && arguments.tests.is_empty();
+    if whole {
+        registry_tests(arguments)?;
+    }
     let nodes = arguments.nodes.to_string();
     long_step("starting a cluster", "the cluster is there", || {
         let mut up = vec!["cluster", "up", "--nodes", &nodes];
@@ -75,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })?;
     let kubeconfig = cluster::kubeconfig_path();
     let kubectl = cluster::kubectl()?;
+    let registry = Registry::built()?;
     let test = |more: &[&str]| {
         let mut test = command::new(
             command::cargo(),
@@ -83,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         test.current_dir(repository::root())
             .env("KUBECONFIG", &kubeconfig)
             .env("SONO_KUBECTL", &kubectl)
+            .envs(registry.variables())
             .args(more)
             .args(&arguments.tests);
         if arguments.long {
@@ -113,6 +127,51 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     tested?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What tests of images are given: the registry's program, this one, and where it puts archives.
+struct Registry {
+    program: PathBuf,
+    xtask: PathBuf,
+}
+
+impl Registry {
+    fn built() -> anyhow::Result<Self> {
+        Ok(Self {
+            program: cluster::registry()?,
+            xtask: env::current_exe().context("find this program")?,
+        })
+    }
+
+    fn variables(&self) -> [(&'static str, PathBuf); 3] {
+        [
+            ("SONO_TEST_REGISTRY", self.program.clone()),
+            ("SONO_TEST_XTASK", self.xtask.clone()),
+            ("SONO_TEST_IMAGES", images::usual_directory()),
+        ]
+    }
+}
+
+/// They need the images of a release, and no cluster.
+fn registry_tests(arguments: &Arguments) -> anyhow::Result<()> {
+    let registry = Registry::built()?;
+    long_step("building a release's images", "the images are built", || {
+        own(&[
+            &["images", "--profile", &arguments.profile][..],
+            &images::ONLY_A_RELEASES,
+        ]
+        .concat())
+    })?;
+    long_step("testing with a registry", "the tests with a registry ran", || {
+        let mut test = command::new(
+            command::cargo(),
+            ["test", "--locked", "--package", "sono-cli", "--test", "registry", "--"],
+        );
+        test.current_dir(repository::root())
+            .envs(registry.variables())
+            .args(&arguments.tests);
+        command::run_visibly(&mut test)
+    })
 }
 
 /// One of our own tasks, as a person would start it.

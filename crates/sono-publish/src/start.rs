@@ -1,7 +1,7 @@
 //! Whether the programs of an image start, in nothing but what the registry sent.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -118,23 +118,21 @@ fn unpack(layout: &Layout, name: &str, platform: &Platform, root: &Path) -> anyh
     Ok(())
 }
 
-/// Runs it with `root` as its root; that needs root itself, or a user namespace in which one is.
+/// Runs it with `root` as its root and a `/proc` of its own, as a container has them. Whoever is not root becomes it in a user
+/// namespace.
 fn output(root: &Path, command: &[&str]) -> anyhow::Result<String> {
-    let root = PathBuf::from(root);
-    let mut chroot = if rustix::process::geteuid().is_root() {
-        let mut chroot = Command::new("chroot");
-        chroot.arg(&root);
-        chroot
-    } else {
-        let mut unshare = Command::new("unshare");
-        unshare.arg("--map-root-user").arg("--root").arg(&root);
-        unshare
-    };
-    chroot
+    fs::create_dir_all(root.join("proc"))?;
+    let mut unshare = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    unshare
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "--root"])
+        .arg(root)
         .args(command)
         .env_clear()
-        .env("PATH", "/:/bin:/usr/bin:/usr/sbin:/sbin");
-    let output = chroot.stdin(Stdio::null()).output().context("start it")?;
+        .env("PATH", "/usr/bin:/bin");
+    let output = unshare.stdin(Stdio::null()).output().context("start it")?;
     let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         said.push_str(&String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! The CNCF registry server as a process on loopback. `cargo xtask e2e` builds it and names it in `SONO_REGISTRY`.
+//! The CNCF registry server as a process on loopback. `cargo xtask e2e` builds it and names it in `SONO_TEST_REGISTRY`.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -13,7 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsage
 use serde_json::{Value, json};
 
 /// The variable that names the program.
-pub const REGISTRY_PROGRAM: &str = "SONO_REGISTRY";
+pub const REGISTRY_PROGRAM: &str = "SONO_TEST_REGISTRY";
 
 /// `user:secret`, as `htpasswd -B` writes it; the server takes bcrypt alone.
 const PASSWORDS: &str = "user:$2b$04$MMFT1JRJ0nZT/pQfBodgZOrO4J7uUqXXxY2.KoiofdLGxWe685EPa\n";
@@ -41,7 +41,7 @@ impl RegistryServer {
     /// Starts one with an empty store, and waits until it listens.
     pub fn start(options: ServerOptions) -> Self {
         let ServerOptions { tls, password } = options;
-        let program = std::env::var_os(REGISTRY_PROGRAM).expect("SONO_REGISTRY is set; run `cargo xtask e2e`");
+        let program = std::env::var_os(REGISTRY_PROGRAM).expect("SONO_TEST_REGISTRY is set; run `cargo xtask e2e`");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut http = json!({ "addr": "127.0.0.1:0", "secret": "of this test" });
         if tls {

@@ -34,7 +34,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use clap::{Args, Subcommand};
 
 pub(crate) use kubectl::program as kubectl;
-pub(crate) use programs::{of_kubernetes, suite};
+pub(crate) use programs::{of_kubernetes, registry, suite};
 pub(crate) use runtime::{Runtime, load_images};
 pub(crate) use settings::KubernetesVersion;
 

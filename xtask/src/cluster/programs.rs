@@ -18,6 +18,9 @@ const CONTAINERD: &str = "2.4.2";
 /// In step with `deploy/testbed/coredns/go.mod`.
 const COREDNS: &str = "1.15.0";
 
+/// In step with `deploy/testbed/registry/go.mod`.
+const REGISTRY: &str = "3.0.0";
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Programs {
     pub(crate) kubernetes: PathBuf,
@@ -56,6 +59,19 @@ fn containerd() -> Build {
         tags: "no_btrfs no_devmapper no_zfs",
         linker_flags: format!("-X github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}"),
     }
+}
+
+/// The registry server for the tests of images.
+pub(crate) fn registry() -> anyhow::Result<PathBuf> {
+    let build = Build {
+        name: format!("registry-{REGISTRY}"),
+        module: repository::root().join("deploy/testbed/registry"),
+        packages: vec!["github.com/distribution/distribution/v3/cmd/registry".to_owned()],
+        tests: Vec::new(),
+        tags: "",
+        linker_flags: String::new(),
+    };
+    Ok(build.ensure()?.join("registry"))
 }
 
 fn coredns() -> Build {

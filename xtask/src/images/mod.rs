@@ -63,11 +63,25 @@ enum Name {
 /// The images that users get.
 const PRODUCT: [Name; 3] = [Name::Worker, Name::Aggregator, Name::SystemdLogs];
 
+/// The arguments that build nothing but what a release has.
+pub(crate) const ONLY_A_RELEASES: [&str; 8] = [
+    "--only",
+    "aggregator",
+    "--only",
+    "worker",
+    "--only",
+    "systemd-logs",
+    "--only",
+    "cli",
+];
+
+/// Where archives go unless somebody says otherwise.
+pub(crate) fn usual_directory() -> PathBuf {
+    repository::root().join("target/images")
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let out = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| repository::root().join("target/images"));
+    let out = arguments.out.clone().unwrap_or_else(usual_directory);
     fs::create_dir_all(&out)?;
     if publish::run(&arguments.publish, &out)? {
         return Ok(ExitCode::SUCCESS);

@@ -6,6 +6,7 @@ mod definitions;
 mod deploy;
 mod harness;
 mod namespaces;
+mod registry;
 mod scale;
 mod suite;
 mod survival;
@@ -84,6 +85,40 @@ fn the_built_in_host_check_needs_no_foreign_image() {
         statuses.is_subset(&["passed", "skipped", "failed"].map(str::to_owned).into()),
         "{statuses:?}"
     );
+}
+
+/// The image is ours. A node without a journal has its files of `/var/log` instead, and says so first.
+#[test]
+fn the_built_in_systemd_logs_needs_no_foreign_image() {
+    let run = Run::to_the_end("systemd-logs", &["builtin:systemd-logs"]);
+    let nodes = kubernetes::node_names();
+    let tree = run.results("systemd-logs");
+    let items = tree["items"].as_array().cloned().unwrap_or_default();
+    let mut reported: Vec<String> = items.iter().map(|item| text(item, "/name")).collect();
+    reported.sort();
+    assert_eq!(reported, nodes);
+    assert_eq!(leaves(&tree), pairs(&[("systemd_logs", "passed")]));
+    for node in nodes {
+        let logs = run.file(&format!("plugins/systemd-logs/results/{node}/systemd_logs"));
+        let lines: Vec<Value> = logs
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+            .collect();
+        let is_of_a_journal = |line: &Value| line.get("__REALTIME_TIMESTAMP").is_some();
+        if lines.first().is_some_and(is_of_a_journal) {
+            continue;
+        }
+        let (why, files) = lines.split_first().expect("a line that says why there is no journal");
+        assert_eq!(
+            (text(why, "/_HOSTNAME"), text(why, "/SYSLOG_IDENTIFIER")),
+            (node.clone(), "sono-systemd-logs".to_owned())
+        );
+        let message = text(why, "/MESSAGE");
+        assert!(message.ends_with("; the files of /var/log follow"), "{message}");
+        let is_of_a_file =
+            |line: &Value| text(line, "/FILE").starts_with("/var/log/") && text(line, "/_HOSTNAME") == node;
+        assert!(files.iter().any(is_of_a_file), "{message}, and no line of a file");
+    }
 }
 
 #[test]

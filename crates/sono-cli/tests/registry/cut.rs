@@ -1,0 +1,79 @@
+//! Connections that break half-way.
+
+use sono_testkit::{Cutter, RegistryServer, ServerOptions};
+
+use super::{images, put_together, tag, tags};
+
+#[test]
+fn a_push_that_is_cut_off_leaves_no_name_and_the_next_one_succeeds() {
+    let folder = put_together();
+    let server = RegistryServer::start(ServerOptions::default());
+    let cutter = Cutter::before(server.address());
+    let push = |prefix: &str| {
+        images(
+            folder.path(),
+            &["--push", &format!("{}/{prefix}", cutter.address())],
+            None,
+        )
+    };
+    let whole = push("whole");
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+    let bytes = cutter.passed();
+    assert!(bytes > 1024 * 1024, "{bytes} bytes are no images");
+    for percent in [0, 5, 40, 75, 95] {
+        let prefix = format!("cut{percent}");
+        cutter.cut_after(bytes * percent / 100);
+        let failed = push(&prefix);
+        assert_eq!(
+            (failed.code, failed.stdout.as_str()),
+            (1, ""),
+            "{percent} %: {}",
+            failed.stderr
+        );
+        let error = failed
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("error: "))
+            .unwrap_or_default();
+        let names_it = error.contains(&format!("{}/{prefix}/", cutter.address()));
+        assert!(
+            error.starts_with("error: cannot ") && names_it,
+            "{percent} %: {}",
+            failed.stderr
+        );
+        assert!(failed.stderr.contains("trying again"), "{percent} %: {}", failed.stderr);
+        assert_eq!(tags(&server, &prefix), [[""; 0]; 4], "{percent} %");
+
+        cutter.cut_after(u64::MAX);
+        let mended = push(&prefix);
+        assert_eq!(mended.code, 0, "{percent} %: {}", mended.stderr);
+        assert_eq!(
+            tags(&server, &prefix),
+            [[tag()], [tag()], [tag()], [tag()]],
+            "{percent} %"
+        );
+    }
+}
+
+#[test]
+fn one_broken_connection_is_no_failure() {
+    let folder = put_together();
+    let server = RegistryServer::start(ServerOptions::default());
+    let cutter = std::sync::Arc::new(Cutter::before(server.address()));
+    cutter.cut_after(1024 * 1024);
+    let mender = std::sync::Arc::clone(&cutter);
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let mending = std::thread::spawn(move || {
+        // Whole again as soon as it broke, or at the test's end.
+        while mender.passed() < 1024 * 1024 && receiver.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+            std::thread::yield_now();
+        }
+        mender.cut_after(u64::MAX);
+    });
+    let said = images(folder.path(), &["--push", &format!("{}/team", cutter.address())], None);
+    drop(sender);
+    mending.join().unwrap();
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("trying again"), "{}", said.stderr);
+    assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
+}

@@ -1,0 +1,194 @@
+//! `cargo xtask images --index` and `--push`.
+
+use fs_err as fs;
+use sono_images::{Layout, Options, Registry};
+use sono_testkit::{RegistryServer, ServerOptions};
+
+use super::{IMAGES, archives, digests, images, put_together, tag, tags};
+
+const HERE: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    "amd64"
+};
+const ELSEWHERE: &str = if cfg!(target_arch = "aarch64") {
+    "amd64"
+} else {
+    "arm64"
+};
+
+#[test]
+fn what_is_there_and_what_is_not_is_said() {
+    let folder = archives();
+    // As the workflow has them: a folder for each architecture.
+    let of_one = folder.path().join("images-here");
+    fs::create_dir(&of_one).unwrap();
+    fs::rename(folder.path().join("sono.oci.tar"), of_one.join("sono.oci.tar")).unwrap();
+    let said = images(folder.path(), &["--index"], None);
+    let digests = digests(folder.path());
+    let line = |image: &str| format!("sono.local/{image}:dev {} linux/{HERE}\n", digests[image]);
+    let order = ["sono", "sono-worker", "sono-systemd-logs", "sono-cli"];
+    assert_eq!(said.stdout, order.map(line).concat());
+    let missing = |image: &str| format!("not there: sono.local/{image}:dev for linux/{ELSEWHERE}\n");
+    assert_eq!((said.code, said.stderr), (0, order.map(missing).concat()));
+
+    // The same bytes again.
+    let again = images(folder.path(), &["--index"], None);
+    assert_eq!(again.stdout, said.stdout);
+
+    // A release wants all, and leaves nothing that could be pushed.
+    let all = images(folder.path(), &["--index", "--all"], None);
+    assert_eq!(all.code, 1);
+    assert!(
+        all.stderr.contains("error: a release has all of them: 4 missing\n"),
+        "{}",
+        all.stderr
+    );
+    let pushed = images(folder.path(), &["--push", "127.0.0.1:9/team"], None);
+    assert!(
+        pushed
+            .stderr
+            .contains("`cargo xtask images --index` puts images together"),
+        "{}",
+        pushed.stderr
+    );
+}
+
+#[test]
+fn two_different_images_of_one_architecture_are_refused() {
+    let folder = archives();
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    // The archive of one image under the name of the other.
+    let layout = Layout::at(folder.path().join("layout"));
+    let stored = sono_images::import(&layout, &folder.path().join("sono-systemd-logs.oci.tar")).unwrap();
+    layout
+        .name("sono.local/sono:dev", stored[0].descriptor.clone())
+        .unwrap();
+    let archive = fs::File::create(other.join("sono.oci.tar")).unwrap();
+    layout.archive(&["sono.local/sono:dev".to_owned()], archive).unwrap();
+    let said = images(folder.path(), &["--index"], None);
+    assert_eq!(said.code, 1);
+    let expected = format!("error: there are two different images sono.local/sono:dev for linux/{HERE}: sha256:");
+    assert!(said.stderr.contains(&expected), "{}", said.stderr);
+}
+
+#[test]
+fn images_are_written_tried_and_then_named() {
+    let folder = put_together();
+    let digests = digests(folder.path());
+    let server = RegistryServer::start(ServerOptions::default());
+    let to = format!("{}/team", server.address());
+    let said = images(folder.path(), &["--push", &to], None);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let line = |image: &str| format!("{to}/{image}:{} {}\n", tag(), digests[image]);
+    assert_eq!(said.stdout, IMAGES.map(line).concat());
+    assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
+    let started: Vec<&str> = said
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("starts: "))
+        .collect();
+    let start = |command: &str, image: &str| format!("{command} of {to}/{image}@{} (linux/{HERE})", digests[image]);
+    assert_eq!(
+        started,
+        [
+            start("/sono version --short", "sono-cli"),
+            start("/sonobuoy --version", "sono-worker"),
+            start("/sonobuoy worker --help", "sono-worker"),
+            start("/sonobuoy --version", "sono"),
+            start("/sonobuoy aggregator --help", "sono"),
+            start("/sonobuoy worker --help", "sono"),
+        ]
+    );
+
+    // Again: nothing is sent twice, and the outcome is the same.
+    let again = images(folder.path(), &["--push", &to], None);
+    assert_eq!((again.code, &again.stdout), (0, &said.stdout), "{}", again.stderr);
+    let there = |line: &&str| line.starts_with("written: ") && line.ends_with("(2 blobs, 2 were there)");
+    assert_eq!(
+        again.stderr.lines().filter(there).count(),
+        IMAGES.len(),
+        "{}",
+        again.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_published_keeps_its_meaning() {
+    let folder = put_together();
+    let server = RegistryServer::start(ServerOptions::default());
+    let to = format!("{}/team", server.address());
+    let taken = format!("{to}/sono-worker:{}", tag());
+    let layout = Layout::at(folder.path().join("index"));
+    let options = Options::usual(|_| None, &[], None, [to.as_str()]).unwrap();
+    let registry = Registry::new(options).unwrap();
+    sono_images::push(&registry, &layout, "sono.local/sono:dev", &taken, &|_| {})
+        .await
+        .unwrap();
+    let digests = digests(folder.path());
+    let said = images(folder.path(), &["--push", &to], None);
+    assert_eq!(said.code, 1);
+    let expected = format!(
+        "error: {taken} is published already, as {} and not as {}: release the next version\n",
+        digests["sono"], digests["sono-worker"]
+    );
+    assert!(said.stderr.contains(&expected), "{}", said.stderr);
+    assert_eq!(tags(&server, "team"), [vec![], vec![], vec![tag()], vec![]]);
+}
+
+#[test]
+fn a_registry_with_a_certificate_wants_its_authority() {
+    let folder = put_together();
+    let server = RegistryServer::start(ServerOptions {
+        tls: true,
+        ..ServerOptions::default()
+    });
+    let to = format!("{}/team", server.address());
+    let authority = server.authority().display().to_string();
+    // Plain HTTP is what a registry on this machine is asked by otherwise.
+    let plain = images(folder.path(), &["--push", &to], None);
+    assert_eq!(plain.code, 1);
+    assert!(
+        plain.stderr.contains("error: cannot read the manifest of "),
+        "{}",
+        plain.stderr
+    );
+    // The authority of somebody else.
+    let other = RegistryServer::start(ServerOptions {
+        tls: true,
+        ..ServerOptions::default()
+    });
+    let stranger = other.authority().display().to_string();
+    let distrusted = images(folder.path(), &["--push", &to, "--ca-file", &stranger], None);
+    assert_eq!(distrusted.code, 1);
+    assert!(distrusted.stderr.contains("certificate"), "{}", distrusted.stderr);
+    assert_eq!(tags(&server, "team"), [[""; 0]; 4]);
+
+    let said = images(folder.path(), &["--push", &to, "--ca-file", &authority], None);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
+}
+
+#[test]
+fn a_registry_with_a_login_takes_that_of_the_docker_configuration() {
+    let folder = put_together();
+    let server = RegistryServer::start(ServerOptions {
+        password: true,
+        ..ServerOptions::default()
+    });
+    let to = format!("{}/team", server.address());
+    let stranger = images(folder.path(), &["--push", &to], None);
+    assert_eq!(stranger.code, 1);
+    assert!(
+        stranger.stderr.contains("Not authorized") || stranger.stderr.contains("UNAUTHORIZED"),
+        "{}",
+        stranger.stderr
+    );
+    assert_eq!(tags(&server, "team"), [[""; 0]; 4]);
+
+    let docker = server.docker_config(server.address());
+    let said = images(folder.path(), &["--push", &to], Some(&docker));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
+}
