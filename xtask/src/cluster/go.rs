@@ -19,6 +19,8 @@ pub(crate) struct Build {
     pub(crate) tests: Vec<String>,
     pub(crate) tags: &'static str,
     pub(crate) linker_flags: String,
+    /// What somebody without Go can do instead of installing it; comes behind "install it".
+    pub(crate) without_go: &'static str,
 }
 
 impl Build {
@@ -39,10 +41,7 @@ impl Build {
             .filter(|(_, name)| !directory.join(name).exists())
             .collect();
         if !missing.is_empty() && command::find_program("go").is_none() {
-            bail!(
-                "Go is needed to build {}; install it, or set KUBECONFIG to use a cluster of your own",
-                self.name
-            );
+            bail!("Go is needed to build {}; install it{}", self.name, self.without_go);
         }
         for (package, name) in missing {
             long_step(

@@ -17,9 +17,10 @@ use crate::{command, repository};
 const CONTAINERD: &str = "2.4.2";
 /// In step with `deploy/testbed/coredns/go.mod`.
 const COREDNS: &str = "1.15.0";
-
 /// In step with `deploy/testbed/registry/go.mod`.
 const REGISTRY: &str = "3.0.0";
+
+const OWN_CLUSTER: &str = ", or set KUBECONFIG to use a cluster of your own";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Programs {
@@ -58,6 +59,7 @@ fn containerd() -> Build {
         // Those snapshotters need C libraries or are of no use here.
         tags: "no_btrfs no_devmapper no_zfs",
         linker_flags: format!("-X github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}"),
+        without_go: OWN_CLUSTER,
     }
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn registry() -> anyhow::Result<PathBuf> {
         tests: Vec::new(),
         tags: "",
         linker_flags: String::new(),
+        without_go: " (the tests of images need a real registry server)",
     };
     Ok(build.ensure()?.join("registry"))
 }
@@ -82,6 +85,7 @@ fn coredns() -> Build {
         tests: Vec::new(),
         tags: "",
         linker_flags: String::new(),
+        without_go: OWN_CLUSTER,
     }
 }
 
@@ -93,6 +97,7 @@ fn kubernetes(version: &KubernetesVersion) -> anyhow::Result<Build> {
         tests: Vec::new(),
         tags: "",
         linker_flags: version_stamps(version),
+        without_go: OWN_CLUSTER,
     })
 }
 
@@ -116,6 +121,7 @@ pub(crate) fn suite(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
         tests: vec![pin::SUITE.to_owned()],
         tags: "",
         linker_flags: version_stamps(version),
+        without_go: "",
     };
     build.ensure()
 }
