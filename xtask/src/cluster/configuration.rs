@@ -113,6 +113,8 @@ pub(crate) fn kubelet(node: Node) -> Value {
         "eventRecordQPS": 0,
         "registryPullQPS": 0,
         "serializeImagePulls": false,
+        // An image that a test has pulled under one name is not verified by pulling it again under the name it was loaded by.
+        "featureGates": { "KubeletEnsureSecretPulledImages": false },
         // Images come from archives and cannot be pulled again, so a full disk must not cost them or the pods.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {
