@@ -106,6 +106,7 @@ mod tests {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
+    /// BUG 57: one name for all architectures.
     #[test]
     fn images_of_one_name_become_one_index() {
         let directory = tempfile::tempdir().unwrap();
