@@ -135,6 +135,33 @@ impl Cluster {
         }
     }
 
+    /// Puts `object` in place of the one whose version `metadata.resourceVersion` names. Where that is not the current one
+    /// any more, or the object is gone, nothing happens and the answer is `None`.
+    pub async fn replace(&self, object: &Value) -> Result<Option<Value>, KubeError> {
+        let kind = Kind::of(object)?;
+        let field = |name: &str| object.pointer(&format!("/metadata/{name}")).and_then(Value::as_str);
+        let name = field("name").unwrap_or_default();
+        let missing = [
+            ("name", name),
+            ("resourceVersion", field("resourceVersion").unwrap_or_default()),
+        ];
+        if let Some((missing, _)) = missing.into_iter().find(|(_, value)| value.is_empty()) {
+            return Err(KubeError::Incomplete {
+                kind: kind.name(),
+                name: name.to_owned(),
+                missing,
+            });
+        }
+        let body = object.to_string().into_bytes();
+        let made = Request::new(kind.path(field("namespace"))).replace(name, &PostParams::default(), body);
+        match self.json(made, &format!("replacing {} `{name}`", kind.name())).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(KubeError::Refused { code: 409, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads one object; none is an answer.
     pub async fn get(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>, KubeError> {
         let made = Request::new(kind.path(namespace)).get(name, &GetParams::default());

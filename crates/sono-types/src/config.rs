@@ -84,6 +84,10 @@ pub struct Config {
     pub progress_updates_port: String,
     /// `nonroot` or `none`.
     pub security_context_mode: String,
+    /// [`constants::WORKLOAD_DEPLOYMENT`]: the run outlives the aggregator's pod. [`constants::WORKLOAD_POD`] or nothing:
+    /// it does not. sono's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub aggregator_workload: String,
     /// Once a plugin ended without a result, plugins that have not been started are not started at all; those that run
     /// go on. sono's own, off by default: Sonobuoy always goes on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -245,6 +249,7 @@ impl Default for Config {
             namespace_psa_enforce_level: "privileged".to_owned(),
             progress_updates_port: constants::PROGRESS_PORT.to_owned(),
             security_context_mode: "nonroot".to_owned(),
+            aggregator_workload: String::new(),
             stop_on_failure: false,
             upload_limits: UploadLimits::default(),
         }
@@ -296,6 +301,7 @@ const KEYS: &[&str] = &[
     "NamespacePSAEnforceLevel",
     "ProgressUpdatesPort",
     "SecurityContextMode",
+    "AggregatorWorkload",
     "StopOnFailure",
     "UploadLimits",
 ];

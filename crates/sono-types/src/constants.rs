@@ -16,6 +16,14 @@ pub const CONFIG_MAP: &str = "sonobuoy-config-cm";
 pub const CONFIG_MAP_KEY: &str = "config.json";
 /// ConfigMap that holds the plugin definitions, one key `plugin-<n>.yaml` each.
 pub const PLUGINS_CONFIG_MAP: &str = "sonobuoy-plugins-cm";
+/// Secret in which a run keeps what must outlive the aggregator's pod; see [`WORKLOAD_DEPLOYMENT`]. sono's own.
+pub const RUN_SECRET: &str = "sonobuoy-run";
+/// Key of that in [`RUN_SECRET`]: gzipped JSON.
+pub const RUN_SECRET_KEY: &str = "run.json.gz";
+/// `AggregatorWorkload`: the aggregator is a Deployment, whose pod is replaced when it goes, and the run goes on.
+pub const WORKLOAD_DEPLOYMENT: &str = "deployment";
+/// `AggregatorWorkload`: the aggregator is a single pod, as with Sonobuoy; the run goes with it.
+pub const WORKLOAD_POD: &str = "pod";
 /// Service account of the aggregator and of plugins without a podSpec of their own.
 pub const SERVICE_ACCOUNT: &str = "sonobuoy-serviceaccount";
 /// Name of the sidecar's container in every plugin pod.

@@ -17,6 +17,13 @@ pub const RELAY: &str = "/progress";
 /// counts, workers send `1`. sono's own: Sonobuoy's workers send such bodies as if they were results (weakness W-6).
 pub const ERROR_HEADER: &str = "x-sono-error";
 
+/// Header of the aggregator's answers to a result (`PUT`, 200 and 409; `HEAD`, 200 and 202): the worker shall keep the
+/// result, ask with `HEAD` for it after about so many seconds, and again and again, since this aggregator may go and take
+/// it along. `HEAD` is answered with 200 while the result is here, 202 where an error stands in its place, 404 where it
+/// shall be sent (again), and 410 once nobody needs it any more. sono's own: workers of Sonobuoy do not know the header,
+/// and its aggregator does not send it.
+pub const KEEP_HEADER: &str = "x-sono-keep";
+
 /// Loopback listener ([`crate::constants::LOCAL_PORT`], plain HTTP on 127.0.0.1; reached by port-forward), `GET`: the
 /// whole status as JSON ([`crate::RunStatus`]), every row of it, which the annotation cannot hold for large clusters.
 pub const LOCAL_STATUS: &str = "/api/v1/status";

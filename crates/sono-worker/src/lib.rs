@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod gather;
 mod ginkgo;
+mod keep;
 mod live;
 mod own_pod;
 mod program;

@@ -21,8 +21,9 @@ use crate::{
     done::{self, Decision, DoneFile, Found},
     events::DoneEvents,
     gather,
+    keep::{self, Held},
     relay::relay,
-    submit::{self, Accepted, SubmitError, Upload},
+    submit::{self, Accepted, How, SubmitError, Upload},
 };
 
 /// How often the done file is looked at where no event comes.
@@ -133,6 +134,15 @@ pub async fn run(
     }
 }
 
+/// What the aggregator has.
+struct Delivered {
+    outcome: Outcome,
+    /// What was sent.
+    upload: Upload,
+    /// It shall be kept, and asked for after so long.
+    keep: Option<Duration>,
+}
+
 struct Worker<'a> {
     config: &'a WorkerConfig,
     client: Client,
@@ -152,12 +162,59 @@ impl Worker<'_> {
             tracing::info!("Did not receive plugin results in time. Shutting down worker.");
             return Ok(Outcome::NoResults);
         };
-        let outcome = tokio::select! {
-            outcome = async { tell_the_last(tell).await; self.deliver(found).await } => outcome?,
+        let delivered = tokio::select! {
+            delivered = async { tell_the_last(tell).await; self.deliver(found).await } => delivered?,
             () = shutdown.grace_over() => return Err(WorkerError::Interrupted),
         };
+        let Delivered { outcome, upload, keep } = delivered;
+        if let Some(first) = keep {
+            tokio::select! {
+                kept = self.keep(&upload, first) => kept?,
+                _ = shutdown.requested() => return Ok(outcome),
+            }
+        }
         self.rest(sleep, shutdown).await;
         Ok(outcome)
+    }
+
+    /// Stays with the result until nobody can need it any more, and sends it to whoever does not have it: an aggregator
+    /// that took another's place.
+    async fn keep(&self, upload: &Upload, first: Duration) -> Result<(), WorkerError> {
+        tracing::info!(
+            seconds = first.as_secs(),
+            "keeping the result until the run's archive is made"
+        );
+        let urls = self.urls();
+        let mut first = first;
+        let mut pauses = keep::pauses(first);
+        let mut unknown = false;
+        loop {
+            keep::rest(&mut pauses).await;
+            let held = keep::ask(&self.client, &urls).await;
+            if unknown != (held == Held::Unknown) {
+                unknown = !unknown;
+                // Whoever takes its place wants results soon.
+                pauses = keep::pauses(first);
+            }
+            match (held, upload) {
+                (Held::Over, _) => return Ok(()),
+                (Held::Result | Held::Unknown, _) | (Held::Error, Upload::Error(_)) => {}
+                (Held::Missing | Held::Error, _) => {
+                    tracing::info!("the aggregator does not have the result any more, sending it again");
+                    match self.submit_within(upload, constants::PLUGIN_TIMEOUT).await {
+                        Ok(accepted) => {
+                            said(accepted);
+                            // One that asks for nothing more will not lose it.
+                            let Some(again) = accepted.keep else { return Ok(()) };
+                            first = again;
+                            pauses = keep::pauses(first);
+                        }
+                        Err(SubmitError::Worker(error)) => return Err(error),
+                        Err(SubmitError::Unreadable(last)) => return Err(WorkerError::GaveUp { tries: 1, last }),
+                    }
+                }
+            }
+        }
     }
 
     /// Waits for something to upload; `None` when the worker has to end before.
@@ -204,7 +261,7 @@ impl Worker<'_> {
     }
 
     /// Uploads what was found; what cannot be uploaded is reported instead.
-    async fn deliver(&self, found: Found) -> Result<Outcome, WorkerError> {
+    async fn deliver(&self, found: Found) -> Result<Delivered, WorkerError> {
         let collected = match found {
             Found::File(path) => Ok(path),
             Found::Directory(path) => pack(path, gather::directory).await,
@@ -217,10 +274,15 @@ impl Worker<'_> {
         let reason = match collected {
             Ok(path) => {
                 tracing::info!(resultFile = %path.display(), "Detected done file, transmitting result file");
-                match self.submit(&Upload::File(path)).await {
+                let upload = Upload::File(path);
+                match self.submit(&upload).await {
                     Ok(accepted) => {
                         said(accepted);
-                        return Ok(Outcome::Transmitted);
+                        return Ok(Delivered {
+                            outcome: Outcome::Transmitted,
+                            upload,
+                            keep: accepted.keep,
+                        });
                     }
                     Err(SubmitError::Worker(error)) => return Err(error),
                     Err(SubmitError::Unreadable(reason)) => reason,
@@ -229,27 +291,37 @@ impl Worker<'_> {
             Err(reason) => reason,
         };
         tracing::error!(reason, "no result to transmit, reporting that instead");
-        match self.submit(&Upload::Error(reason.clone())).await {
-            Ok(accepted) => said(accepted),
-            Err(SubmitError::Worker(error)) => return Err(error),
-            Err(SubmitError::Unreadable(last)) => return Err(WorkerError::GaveUp { tries: 1, last }),
+        let upload = Upload::Error(reason.clone());
+        match self.submit(&upload).await {
+            Ok(accepted) => {
+                said(accepted);
+                Ok(Delivered {
+                    outcome: Outcome::Reported(reason),
+                    upload,
+                    keep: accepted.keep,
+                })
+            }
+            Err(SubmitError::Worker(error)) => Err(error),
+            Err(SubmitError::Unreadable(last)) => Err(WorkerError::GaveUp { tries: 1, last }),
         }
-        Ok(Outcome::Reported(reason))
+    }
+
+    fn urls(&self) -> Vec<String> {
+        let path = routes::result_path(&self.config.plugin, &self.config.target);
+        let urls = self.config.aggregator_urls.iter();
+        urls.map(|url| format!("{url}{path}")).collect()
     }
 
     async fn submit(&self, upload: &Upload) -> Result<Accepted, SubmitError> {
-        let path = routes::result_path(&self.config.plugin, &self.config.target);
-        let urls: Vec<String> = self
-            .config
-            .aggregator_urls
-            .iter()
-            .map(|url| format!("{url}{path}"))
-            .collect();
         // Without a deadline, as long as a plugin has by default.
         let within = self.config.deadline.map_or(constants::PLUGIN_TIMEOUT, |deadline| {
             Duration::try_from(deadline.duration_since((self.clock)())).unwrap_or_default()
         });
-        submit::submit(&self.client, &urls, upload, within).await
+        self.submit_within(upload, within).await
+    }
+
+    async fn submit_within(&self, upload: &Upload, within: Duration) -> Result<Accepted, SubmitError> {
+        submit::submit(&self.client, &self.urls(), upload, within).await
     }
 
     async fn rest(&self, sleep: Sleep, shutdown: &mut Shutdown<impl Future<Output = ()>>) {
@@ -281,9 +353,9 @@ async fn tell_the_last(tell: &mpsc::Sender<oneshot::Sender<()>>) {
 }
 
 fn said(accepted: Accepted) {
-    match accepted {
-        Accepted::Stored => tracing::info!("Results transmitted to aggregator."),
-        Accepted::Before => tracing::info!("the aggregator has these results already"),
+    match accepted.how {
+        How::Stored => tracing::info!("Results transmitted to aggregator."),
+        How::Before => tracing::info!("the aggregator has these results already"),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{WorkerError, content};
+use crate::{WorkerError, content, keep};
 
 /// Size of the pieces in which a file is sent.
 const CHUNK: usize = 64 << 10;
@@ -34,7 +34,14 @@ const MAX_DELAY: Duration = Duration::from_secs(30);
 
 /// How an upload ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Accepted {
+pub(crate) struct Accepted {
+    pub(crate) how: How,
+    /// The result shall be kept, and asked for after so long.
+    pub(crate) keep: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
     Stored,
     /// The aggregator has this result from an earlier try.
     Before,
@@ -175,11 +182,15 @@ async fn send(client: &Client, url: &str, upload: &Upload) -> Result<Accepted, T
         }
     })?;
     let status = response.status();
+    let accepted = |how| Accepted {
+        how,
+        keep: keep::wanted(response.headers()),
+    };
     if status.is_success() {
-        return Ok(Accepted::Stored);
+        return Ok(accepted(How::Stored));
     }
     if status == StatusCode::CONFLICT {
-        return Ok(Accepted::Before);
+        return Ok(accepted(How::Before));
     }
     let message = message(response).await;
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {

@@ -38,6 +38,7 @@ pub(super) fn answer(
             ("GET", Some(pod), Some("log")) => log(&store, place, pod, query),
             ("GET", None, None) => list(&mut store, place, query),
             ("POST", None, None) => create(&mut store, place, body),
+            ("PUT", Some(name), None) => replace(&mut store, place, name, body),
             ("PATCH", Some(name), None) => patch(&mut store, place, name, body),
             ("DELETE", Some(name), None) => found(
                 place,
@@ -201,6 +202,28 @@ fn create(store: &mut Store, place: &Place, body: &[u8]) -> Response {
         object["status"] = json!({"phase": "Active"});
     }
     json_answer(201, &store.put(object))
+}
+
+/// As the real one: who names a version that is not the current one is refused.
+fn replace(store: &mut Store, place: &Place, name: &str, body: &[u8]) -> Response {
+    let Some(before) = store.get(&place.plural, place.namespace.as_deref(), name).cloned() else {
+        return not_found(&place.plural, name);
+    };
+    let Ok(mut object) = serde_json::from_slice::<Value>(body) else {
+        return status(&failure(400, "BadRequest", "the body is no JSON"));
+    };
+    let given = object.pointer("/metadata/resourceVersion").cloned();
+    if given.is_some_and(|given| given != before["metadata"]["resourceVersion"]) {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to the latest version and try again",
+            place.plural
+        );
+        return status(&about(failure(409, "Conflict", &message), &place.plural, name));
+    }
+    for field in ["uid", "creationTimestamp"] {
+        object["metadata"][field] = before["metadata"][field].clone();
+    }
+    json_answer(200, &store.put(object))
 }
 
 fn patch(store: &mut Store, place: &Place, name: &str, body: &[u8]) -> Response {

@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::StatusCode,
-    response::IntoResponse,
+    response::{AppendHeaders, IntoResponse},
 };
 use axum_server::{
     Handle,
@@ -20,6 +20,7 @@ use axum_server::{
 };
 use futures::StreamExt as _;
 use sono_tls::Authority;
+use sono_types::routes;
 use tokio::{net::TcpSocket, sync::watch};
 
 use crate::LIMIT;
@@ -40,6 +41,8 @@ pub(crate) struct Received {
 #[derive(Debug, Default)]
 struct Script {
     answers: VecDeque<(u16, String)>,
+    /// Seconds after which workers shall ask for their result.
+    keep: Option<u64>,
     received: Vec<Received>,
 }
 
@@ -113,6 +116,11 @@ impl Aggregator {
         self.desk.script.lock().unwrap().answers.extend(answers);
     }
 
+    /// Workers shall keep their result, and ask for it after so many seconds.
+    pub(crate) fn keeps(&self, seconds: u64) {
+        self.desk.script.lock().unwrap().keep = Some(seconds);
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.desk.script.lock().unwrap().received.clone()
     }
@@ -154,7 +162,8 @@ async fn receive(
     script.received.push(received);
     let (status, text) = script.answers.pop_front().unwrap_or((200, String::new()));
     desk.count.send_modify(|count| *count += 1);
-    (StatusCode::from_u16(status).unwrap(), text)
+    let keep = script.keep.map(|seconds| [(routes::KEEP_HEADER, seconds.to_string())]);
+    (StatusCode::from_u16(status).unwrap(), keep.map(AppendHeaders), text)
 }
 
 async fn drain(body: Body) -> (usize, String) {

@@ -21,6 +21,7 @@
 
 mod aggregator;
 mod collect;
+mod keep;
 mod program;
 mod relay;
 mod shutdown;
