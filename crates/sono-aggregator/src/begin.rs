@@ -37,6 +37,7 @@ const HELD_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) type Drivers = Arc<BTreeMap<PluginName, Box<dyn Driver>>>;
 
 /// What is needed to begin.
+#[derive(Clone)]
 pub(crate) struct Start {
     pub(crate) config: Config,
     pub(crate) definitions: Vec<Definition>,
@@ -74,14 +75,25 @@ pub(crate) struct Beginning {
     pub(crate) present: u64,
     /// An earlier process began it.
     pub(crate) taken_up: bool,
+    /// What keeps for another aggregator what must outlive this one's pod, where that is wanted.
+    pub(crate) keeper: Option<Keeper>,
 }
 
 /// What was found.
 pub(crate) enum Found {
     Beginning(Box<Beginning>),
     /// An earlier process brought it to its end.
-    Over(RunStatus),
+    Over {
+        status: RunStatus,
+        /// Those whose objects it may have left.
+        left: Option<Drivers>,
+        /// Why there is no archive all the same.
+        broken: Option<String>,
+    },
 }
+
+/// What is said when the archive went with its pod.
+pub(crate) const ARCHIVE_GONE: &str = "the archive was made, and went together with the aggregator's pod before it was fetched; run again, with --wait --rm, which fetches it at once, or with --results-volume";
 
 /// Name of a file that outlives the run's process. Without an identity in the configuration there is one run a directory.
 fn lasting_name(what: &str, uuid: &str) -> String {
@@ -92,8 +104,19 @@ fn lasting_name(what: &str, uuid: &str) -> String {
     }
 }
 
-/// Opens the journal and begins, or goes on with what it holds.
+/// Opens the journal and begins, or goes on with what it holds, or with what the run keeps outside of its volume.
 pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
+    loop {
+        if let Some(found) = once(start.clone()).await? {
+            return Ok(found);
+        }
+        tracing::info!("another aggregator took the run over in the same moment, looking again");
+        tokio::time::sleep(HELD_PAUSE).await;
+    }
+}
+
+/// `None` when another process was quicker.
+async fn once(start: Start) -> Result<Option<Found>, RunError> {
     let Start {
         mut config,
         definitions,

@@ -1,5 +1,7 @@
 //! What starts a plugin and watches over it: one trait for Jobs, DaemonSets and local processes.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sono_manifest::{Definition, NodeFacts};
@@ -26,6 +28,9 @@ pub struct Launch {
     pub expected: Vec<ResultKey>,
     /// There may be more: nobody could say where it will run.
     pub learns: bool,
+    /// Until when a worker that still runs is waited for, whatever has become of its plugin: it may have to send a result
+    /// again that an aggregator had which has gone.
+    pub patient_until: Option<Timestamp>,
 }
 
 /// What a driver finds out about a plugin that runs.
@@ -87,6 +92,29 @@ pub trait Driver: Send + Sync {
     fn cleanup(&self) -> BoxFuture<'_, Result<(), String>>;
 }
 
+/// Why a [`Vault`] was not read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// Somebody else has written since this process last read or wrote.
+    #[error("somebody else has written")]
+    Changed,
+    /// It is not allowed, and will not be.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// It did not work this time, or nobody knows whether it did.
+    #[error("failed: {0}")]
+    Failed(String),
+}
+
+/// A place outside of this process' volume, for one process at a time.
+pub trait Vault: Send + Sync {
+    /// What is in it.
+    fn read(&self) -> BoxFuture<'_, Result<Option<Vec<u8>>, VaultError>>;
+
+    /// Puts this in the place of what this process has last read or written there.
+    fn write<'a>(&'a self, content: &'a [u8]) -> BoxFuture<'a, Result<(), VaultError>>;
+}
+
 /// Where a run happens: a cluster, or this machine.
 pub trait Site: Send + Sync {
     /// The nodes there are now; `None` where they may not be seen.
@@ -107,6 +135,11 @@ pub trait Site: Send + Sync {
     /// ending removes none of them.
     fn outlives_the_process(&self) -> bool {
         false
+    }
+
+    /// Where the run keeps what must outlive its volume, if it shall.
+    fn vault(&self) -> Option<Arc<dyn Vault>> {
+        None
     }
 
     /// Queries the surroundings and writes what it finds below `directory`, in the archive's layout. Returns what could

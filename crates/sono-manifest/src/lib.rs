@@ -40,7 +40,7 @@ pub use lint::lint;
 pub use load::{check_set, load};
 pub use permissions::{Permission, Scope, permissions};
 pub use person::{network_policies, person_permissions, person_role};
-pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, secret, secret_name};
+pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, run_secret, secret, secret_name};
 pub use pod_security::restricted_violations;
 pub use pod_spec::default_pod_spec;
 pub use problem::{Problem, Severity};

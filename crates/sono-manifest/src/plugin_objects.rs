@@ -95,6 +95,22 @@ pub fn secret(launch: &PluginLaunch<'_>) -> Value {
     })
 }
 
+/// What a run keeps for the aggregator that takes the place of one whose pod went.
+pub fn run_secret(owner: &Owner, namespace: &str, content: &[u8]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": constants::RUN_SECRET,
+            "namespace": namespace,
+            "labels": { constants::COMPONENT.0: constants::COMPONENT.1 },
+            "ownerReferences": owners(owner),
+        },
+        "type": "Opaque",
+        "data": { constants::RUN_SECRET_KEY: ByteString(content.to_vec()) },
+    })
+}
+
 /// The pod of a plugin with driver Job. Where there is room it keeps off the aggregator's node: what it does to a node
 /// should not end the run.
 pub fn pod(launch: &PluginLaunch<'_>) -> Value {

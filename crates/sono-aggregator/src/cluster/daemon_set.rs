@@ -43,7 +43,7 @@ impl Driver for DaemonSet {
             let policy = Policy::daemon_set();
             let mut pod_events = std::pin::pin!(shared.cluster.watch_pods(namespace, &selector));
             let mut set_events = std::pin::pin!(shared.cluster.watch(Kind::DaemonSet, namespace, &selector));
-            let mut pods = Pods::default();
+            let mut pods = Pods::patient_until(launch.patient_until);
             let mut set = None;
             let mut look_again = None;
             let (mut of_pods, mut of_set) = (Events::default(), Events::default());
@@ -78,7 +78,8 @@ impl Driver for DaemonSet {
                         Some(Ok(WatchEvent::Restarted(mut found))) => {
                             let before = set.take();
                             set = found.pop();
-                            if before.is_some() && set.is_none() {
+                            // One that another process created and that is not there has gone with its pods.
+                            if set.is_none() && (before.is_some() || launch.patient_until.is_some()) {
                                 return places.deleted(&self.0.definition.name).await;
                             }
                         }
@@ -321,6 +322,7 @@ mod tests {
             deadline: None,
             expected: expected(nodes),
             learns,
+            patient_until: None,
         };
         let (reports, received) = mpsc::channel(16);
         (Places::new(&launch, reports), received)

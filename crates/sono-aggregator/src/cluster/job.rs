@@ -39,7 +39,7 @@ impl Driver for Job {
             let key = ResultKey::new(self.0.definition.name.clone(), Target::Global);
             let policy = Policy::job();
             let mut events = std::pin::pin!(shared.cluster.watch_pods(&shared.config.namespace, &self.0.selector()));
-            let mut pods = Pods::default();
+            let mut pods = Pods::patient_until(launch.patient_until);
             let mut look_again = None;
             let mut events_of_pods = Events::default();
             let mut last_look = last_look(launch.deadline, (shared.clock)());

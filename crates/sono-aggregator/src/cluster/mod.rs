@@ -8,6 +8,7 @@ mod note;
 mod objects;
 mod patience;
 pub(crate) mod query;
+mod vault;
 mod watching;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -19,7 +20,7 @@ use sono_types::{Config, RunStatus, SessionId, constants};
 
 use crate::{
     Addresses, Clock,
-    driver::{Driver, Site},
+    driver::{Driver, Site, Vault},
     story::Note,
     teller::Untold,
     upload::chain,
@@ -115,7 +116,12 @@ impl ClusterSite {
         let own = |pod: &&serde_json::Value| {
             advertise_ip.is_some() && pod.pointer("/status/podIP").and_then(serde_json::Value::as_str) == advertise_ip
         };
-        let pod = pods.iter().find(own).or_else(|| pods.first());
+        // Where its address is not known yet it is the newest: one that was replaced may still be there.
+        let newest = |pod: &&serde_json::Value| {
+            let going = pod.pointer("/metadata/deletionTimestamp").is_some();
+            (!going, text(pod, "/metadata/creationTimestamp"))
+        };
+        let pod = pods.iter().find(own).or_else(|| pods.iter().max_by_key(newest));
         let pod = pod
             .and_then(|pod| text(pod, "/metadata/name"))
             .ok_or_else(|| SiteError::NoPod(namespace.to_owned()))?;
@@ -252,6 +258,11 @@ impl Site for ClusterSite {
 
     fn outlives_the_process(&self) -> bool {
         true
+    }
+
+    fn vault(&self) -> Option<Arc<dyn Vault>> {
+        let keeps = self.shared.config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT;
+        keeps.then(|| Arc::new(vault::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn Vault>)
     }
 
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {

@@ -8,6 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sono_kube::judge::{self, Pod, Policy, Verdict};
+use sono_types::constants;
 
 use crate::run::Failure;
 
@@ -15,6 +16,8 @@ use crate::run::Failure;
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     pods: BTreeMap<String, Pod>,
+    /// Until when a pod whose worker runs is not given up.
+    patient_until: Option<Timestamp>,
 }
 
 /// A pod that will not bring a result.
@@ -27,6 +30,13 @@ pub(super) struct Finding {
 }
 
 impl Pods {
+    pub(super) fn patient_until(patient_until: Option<Timestamp>) -> Self {
+        Self {
+            patient_until,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn restart(&mut self, pods: Vec<Pod>) {
         self.pods = pods.into_iter().map(|pod| (name(&pod), pod)).collect();
     }
@@ -47,6 +57,9 @@ impl Pods {
             match judge::judge(pod, now, policy) {
                 Verdict::Fine => {}
                 Verdict::Wait { until, .. } => next = Some(next.map_or(until, |next| next.min(until))),
+                Verdict::Failing { .. } if worker_runs(pod) && self.patient_until.is_some_and(|until| now < until) => {
+                    next = next.into_iter().chain(self.patient_until).min();
+                }
                 Verdict::Failing { message } => {
                     findings.push(Finding {
                         node: node_of(pod),
@@ -114,6 +127,17 @@ pub(super) fn last_look(deadline: Option<Timestamp>, now: Timestamp) -> Option<T
     let deadline = deadline?;
     let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
     deadline.checked_sub(LAST_LOOK.min(left / 4)).ok()
+}
+
+/// It may still send what it has.
+fn worker_runs(pod: &Pod) -> bool {
+    let statuses = pod
+        .status
+        .iter()
+        .flat_map(|status| status.container_statuses.iter().flatten());
+    let mut workers = statuses.filter(|container| container.name == constants::WORKER_CONTAINER);
+    let runs = workers.any(|worker| worker.state.as_ref().is_some_and(|state| state.running.is_some()));
+    runs && pod.metadata.deletion_timestamp.is_none()
 }
 
 fn name(pod: &Pod) -> String {
@@ -186,6 +210,29 @@ mod tests {
             node_of(&pod(json!({"metadata": {"name": "p"}, "spec": {"containers": []}}))),
             None
         );
+    }
+
+    /// A plugin that ended with an error long ago may have sent its result to an aggregator that has gone since.
+    #[test]
+    fn a_worker_that_runs_is_given_time_to_send_its_result_again() {
+        let time = |minute: u8| format!("2026-11-23T10:{minute:02}:00Z").parse::<Timestamp>().unwrap();
+        let ended = json!({"name": "p", "state": {"terminated": {"exitCode": 1, "finishedAt": time(0).to_string()}}});
+        let with_worker = |state: Value| {
+            let worker = json!({"name": constants::WORKER_CONTAINER, "state": state});
+            pod(json!({"metadata": {"name": "p"}, "spec": {"containers": []},
+                "status": {"phase": "Running", "containerStatuses": [ended, worker]}}))
+        };
+        let judge = |patient_until, worker: Value, now| {
+            let mut pods = Pods::patient_until(patient_until);
+            pods.restart(vec![with_worker(worker)]);
+            let (findings, next) = pods.judge(now, &Policy::job());
+            (findings.len(), next)
+        };
+        let (runs, gone) = (json!({"running": {}}), json!({"terminated": {"exitCode": 0}}));
+        assert_eq!(judge(Some(time(30)), runs.clone(), time(29)), (0, Some(time(30))));
+        assert_eq!(judge(Some(time(30)), runs.clone(), time(30)), (1, None));
+        assert_eq!(judge(Some(time(30)), gone, time(29)), (1, None));
+        assert_eq!(judge(None, runs, time(29)), (1, None));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use sono_types::{
 use super::{
     event::{Effect, Event, Failure, Plan, Policy},
     ledger::{Claim, Ledger, Outcome, Refusal, State, Ticket},
+    memory::Adoption,
     record::Record,
 };
 
@@ -37,6 +38,17 @@ impl Deadline {
     pub(super) fn due(&self) -> Timestamp {
         self.due
     }
+}
+
+/// What there is of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// It is in, or will not be taken any more.
+    Result,
+    /// An error, which a result would replace.
+    Error,
+    /// Nothing.
+    Missing,
 }
 
 /// One run.
@@ -72,6 +84,8 @@ pub struct Run {
     timed_out: bool,
     pub(super) overall: OverallStatus,
     pub(super) archive: TarInfo,
+    /// Another process launched plugins and had results that are gone.
+    pub(super) adoption: Option<Adoption>,
 }
 
 impl Run {
@@ -106,6 +120,7 @@ impl Run {
             timed_out: false,
             overall: OverallStatus::Running,
             archive: TarInfo::default(),
+            adoption: None,
         };
         run.recount();
         run
@@ -283,6 +298,18 @@ impl Run {
         self.plans.iter().flat_map(|plan| &plan.expected)
     }
 
+    /// What a worker is told that asks for its result.
+    pub fn holding(&self, key: &ResultKey) -> Option<Holding> {
+        let state = self.ledger.state(key)?;
+        Some(match state {
+            State::Stored => Holding::Result,
+            // The archive is being made of what is there.
+            _ if self.finishing() => Holding::Result,
+            State::Failed => Holding::Error,
+            State::Waiting => Holding::Missing,
+        })
+    }
+
     /// Whether this result is in.
     pub fn is_stored(&self, key: &ResultKey) -> bool {
         self.ledger.state(key) == Some(&State::Stored)
@@ -334,6 +361,7 @@ impl Run {
     fn fail(&mut self, key: &ResultKey, failure: Failure, effects: &mut Vec<Effect>) {
         if !self.finishing() && self.ledger.fail(key) {
             self.count_down(key);
+            let failure = self.explain(&key.plugin, failure);
             self.note_error(key, failure, effects);
         }
     }

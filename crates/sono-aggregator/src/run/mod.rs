@@ -4,6 +4,7 @@
 mod event;
 mod ledger;
 mod machine;
+mod memory;
 mod places;
 mod record;
 mod recover;
@@ -11,5 +12,6 @@ mod status;
 
 pub use event::{Effect, Event, Failure, Plan, Policy, Processed};
 pub use ledger::{Claim, Outcome, Refusal, Ticket};
-pub use machine::Run;
+pub use machine::{Holding, Run};
+pub use memory::{Change, Memory, MemoryError, Phase};
 pub use record::{Begun, Planned, Record, SmallBody};

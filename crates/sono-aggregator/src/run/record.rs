@@ -1,6 +1,8 @@
 //! What of a run must survive its process: the entries of the journal. Replaying them gives the run back, but for
 //! progress, which is kept beside it: updates come all the time and each replaces the one before.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,21 @@ pub enum Record {
         key: ResultKey,
         /// Why there is none.
         failure: Failure,
+    },
+    /// Another process of this run had its results and has gone with them: they are collected again. Until further records
+    /// say so, none is in.
+    Adopted {
+        /// When.
+        at: Timestamp,
+        /// Plugins of which nothing was waited for any more.
+        ended: BTreeSet<PluginName>,
+    },
+    /// The run is about to be, or has been, taken over by whoever writes this; see [`Memory`](super::Memory).
+    Owned {
+        /// Its number among those that had the run.
+        epoch: u64,
+        /// Its name.
+        holder: String,
     },
     /// All results are in or failed; no more are taken.
     Finishing,

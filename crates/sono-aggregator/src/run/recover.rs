@@ -1,16 +1,21 @@
 //! Taking up a run that another process began.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-use sono_types::{OverallStatus, ProgressUpdate, ResultKey};
+use jiff::{SignedDuration, Timestamp};
+use sono_types::{OverallStatus, PluginName, ProgressUpdate, ResultKey};
 
 use super::{
-    event::{Effect, Plan, Policy},
+    event::{Effect, Failure, Plan, Policy},
     ledger::State,
     machine::{Deadline, Run},
+    memory::Adoption,
     record::Record,
 };
+
+/// How long workers that kept their result have to send it to an aggregator that took another's place: they ask every
+/// minute at the latest, and it may take a while until the new address is known everywhere.
+const COLLECT_AGAIN: SignedDuration = SignedDuration::from_mins(3);
 
 impl Run {
     /// The run as the records leave it, in the order in which they were written. [`Run::resume`] then goes on.
@@ -63,6 +68,9 @@ impl Run {
                 self.failures.insert(key.clone(), failure.clone());
                 self.ledger.restore(key, State::Failed);
             }
+            Record::Adopted { at, ended } => self.adopt(*at, ended),
+            // Who may act is not for the run itself to know.
+            Record::Owned { .. } => {}
             Record::Finishing => {
                 self.started = true;
                 self.overall = OverallStatus::PostProcessing;
@@ -72,6 +80,57 @@ impl Run {
                 self.archive = status.tarball.clone();
             }
         }
+    }
+
+    /// Results come again from workers that kept them, which takes a moment; for those whose time was up meanwhile too.
+    fn adopt(&mut self, at: Timestamp, ended: &BTreeSet<PluginName>) {
+        let until = at.checked_add(COLLECT_AGAIN).unwrap_or(at);
+        for plugin in &self.launched {
+            let deadline = self.deadlines.get(plugin).map(Deadline::due);
+            if ended.contains(plugin) || deadline.is_some_and(|deadline| deadline < until) {
+                self.deadlines.insert(plugin.clone(), Deadline::new(until));
+            }
+        }
+        self.adoption = Some(Adoption {
+            at,
+            ended: ended.clone(),
+            launched: self.launched.clone(),
+        });
+    }
+
+    /// Until when a worker of this plugin that still runs is waited for whatever has become of its plugin: it may have to
+    /// send a result that it sent before.
+    pub fn patient_until(&self, plugin: &PluginName) -> Option<Timestamp> {
+        let adoption = self
+            .adoption
+            .as_ref()
+            .filter(|adoption| adoption.launched.contains(plugin))?;
+        adoption.at.checked_add(COLLECT_AGAIN).ok()
+    }
+
+    /// A failure of a plugin that another process launched may be that of a result which that one had.
+    pub(super) fn explain(&self, plugin: &PluginName, failure: Failure) -> Failure {
+        let Some(adoption) = self
+            .adoption
+            .as_ref()
+            .filter(|adoption| adoption.launched.contains(plugin))
+        else {
+            return failure;
+        };
+        let Failure { message, details } = failure;
+        let message = if adoption.ended.contains(plugin) {
+            format!(
+                "its result had come and went together with the aggregator's pod, and it did not come again: {message}"
+            )
+        } else {
+            format!("{message} (the aggregator's pod was replaced meanwhile: a result that came before went with it)")
+        };
+        Failure { message, details }
+    }
+
+    /// Plugins that were launched and of which nothing is waited for.
+    pub fn ended(&self) -> impl Iterator<Item = &PluginName> {
+        self.launched.iter().filter(|plugin| self.is_done(plugin))
     }
 
     /// What is to be done after [`Run::recover`]: plugins that were being started are started again (which finds what is

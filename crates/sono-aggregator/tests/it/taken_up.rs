@@ -217,6 +217,7 @@ async fn what_is_there_already_is_taken_up() {
             deadline: None,
             expected: Vec::new(),
             learns: false,
+            patient_until: None,
         };
         (site.driver(definition, SessionId::from_random([9; 8])), launch)
     };

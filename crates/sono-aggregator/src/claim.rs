@@ -1,0 +1,207 @@
+//! Whose a run is, and what it goes on from, where it keeps a memory outside of its volume.
+//!
+//! A journal that is there wins: it knows more. Where there is none, what is kept outside takes its place; results are then
+//! collected again. The journal of a pod that another one has replaced meanwhile is worth nothing any more.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sono_types::{OverallStatus, RunStatus, TarInfo, status::plugin_status};
+
+use crate::{
+    begin::ARCHIVE_GONE,
+    driver::{Site, Vault, VaultError},
+    engine::RunError,
+    journal::Journal,
+    keeper::{self, Keeper},
+    run::{Begun, Memory, Phase, Plan, Policy, Record, Run},
+};
+
+/// One process' claim to a run.
+pub(crate) struct Claim {
+    vault: Arc<dyn Vault>,
+    /// A text that no other process has.
+    holder: String,
+    /// The last epoch of whatever is kept there.
+    epoch: u64,
+    /// What is kept there of this run; then what this process keeps.
+    memory: Option<Memory>,
+}
+
+/// How far a claim got.
+pub(crate) enum Taken {
+    /// The run is this process' own, and the records say what it goes on from.
+    Done,
+    /// There is none yet.
+    Nothing,
+    /// Somebody else was quicker.
+    Missed,
+    /// It is over, and its archive is gone.
+    Sealed(RunStatus),
+}
+
+fn unusable(reason: impl std::fmt::Display) -> RunError {
+    RunError::Record(format!("what the run keeps outside of its volume: {reason}"))
+}
+
+impl Claim {
+    /// What is kept of the run; `None` where nothing shall be, or may be.
+    pub(crate) async fn look(site: &dyn Site, uuid: &str) -> Result<Option<Self>, RunError> {
+        let Some(vault) = site.vault() else { return Ok(None) };
+        let found = match vault.read().await {
+            Ok(found) => found,
+            Err(VaultError::Refused(reason)) => {
+                tracing::warn!(reason, "nothing outlives this pod: the run goes with it");
+                return Ok(None);
+            }
+            Err(error) => return Err(unusable(error)),
+        };
+        let found = found.map(|bytes| Memory::decode(&bytes)).transpose();
+        let found = found.map_err(|error| unusable(crate::upload::chain(&error)))?;
+        let epoch = found.as_ref().map_or(0, |memory| memory.epoch);
+        Ok(Some(Self {
+            vault,
+            holder: uuid::Uuid::new_v4().to_string(),
+            epoch,
+            memory: found.filter(|memory| uuid.is_empty() || memory.begun.uuid == uuid),
+        }))
+    }
+
+    /// Takes the run over: with the journal, or where it is empty with what is kept, which then is in the journal too.
+    pub(crate) async fn take_up(
+        &mut self,
+        journal: &Journal,
+        records: &mut Vec<Record>,
+        now: Timestamp,
+    ) -> Result<Taken, RunError> {
+        match records.first() {
+            Some(Record::Begun(begun)) => {
+                let begun = begun.clone();
+                self.go_on(journal, records, begun).await?;
+                Ok(Taken::Done)
+            }
+            Some(_) => Ok(Taken::Nothing),
+            None => self.adopt(journal, records, now).await,
+        }
+    }
+
+    fn owned(&self) -> Record {
+        Record::Owned {
+            epoch: self.epoch,
+            holder: self.holder.clone(),
+        }
+    }
+
+    /// As the next of those that had the run.
+    fn next(&mut self, mut memory: Memory) -> Memory {
+        self.epoch += 1;
+        (memory.epoch, memory.holder) = (self.epoch, self.holder.clone());
+        memory
+    }
+
+    async fn write(&self, memory: &Memory) -> Result<bool, RunError> {
+        keeper::claim(self.vault.as_ref(), memory).await.map_err(unusable)
+    }
+
+    async fn go_on(&mut self, journal: &Journal, records: &mut Vec<Record>, begun: Begun) -> Result<(), RunError> {
+        if let Some(Memory { epoch, holder, .. }) = &self.memory {
+            let (epoch, holder) = (*epoch, holder.clone());
+            let last = Record::Owned { epoch, holder };
+            if !records.contains(&last) {
+                return Err(RunError::Superseded(
+                    "another aggregator has taken the run over since this pod had it".to_owned(),
+                ));
+            }
+        }
+        let memory = match self.memory.take() {
+            Some(memory) => memory,
+            None => Memory::new(begun, self.epoch, String::new()),
+        };
+        let mut memory = self.next(memory);
+        for record in records.iter() {
+            memory.note(record);
+        }
+        // Before it is so: a process that is killed between the two must know itself again.
+        let owned = self.owned();
+        journal.commit(vec![owned.clone()]).await.map_err(RunError::Record)?;
+        records.push(owned);
+        if !self.write(&memory).await? {
+            return Err(RunError::Superseded(
+                "another aggregator took the run over in this moment".to_owned(),
+            ));
+        }
+        self.memory = Some(memory);
+        Ok(())
+    }
+
+    async fn adopt(
+        &mut self,
+        journal: &Journal,
+        records: &mut Vec<Record>,
+        now: Timestamp,
+    ) -> Result<Taken, RunError> {
+        let Some(memory) = self.memory.take() else {
+            return Ok(Taken::Nothing);
+        };
+        if matches!(memory.phase, Phase::Sealed(_)) {
+            return Ok(Taken::Sealed(archive_gone(&memory)));
+        }
+        let mut memory = self.next(memory);
+        let mut adopted = memory.records(now);
+        memory.phase = Phase::Running;
+        if !self.write(&memory).await? {
+            return Ok(Taken::Missed);
+        }
+        tracing::warn!(
+            epoch = self.epoch,
+            "the aggregator before this one went with its results: collecting them again"
+        );
+        adopted.push(self.owned());
+        journal.commit(adopted.clone()).await.map_err(RunError::Record)?;
+        *records = adopted;
+        self.memory = Some(memory);
+        Ok(Taken::Done)
+    }
+
+    /// Makes the run that begins this process' own; `None` when somebody else was quicker.
+    pub(crate) async fn begin(&mut self, begun: &Begun) -> Result<Option<Record>, RunError> {
+        let memory = Memory::new(begun.clone(), self.epoch, String::new());
+        let memory = self.next(memory);
+        if !self.write(&memory).await? {
+            return Ok(None);
+        }
+        self.memory = Some(memory);
+        Ok(Some(self.owned()))
+    }
+
+    /// What keeps it from now on.
+    pub(crate) fn keeper(self, run: &Run) -> Option<Keeper> {
+        let mut memory = self.memory?;
+        for plugin in run.ended() {
+            memory.end(plugin);
+        }
+        Some(Keeper::start(self.vault, memory))
+    }
+}
+
+/// Every result was in, or failed, and all of that is gone.
+fn archive_gone(memory: &Memory) -> RunStatus {
+    let plan = |planned: &crate::run::Planned| Plan {
+        plugin: planned.plugin.clone(),
+        order: planned.order,
+        expected: planned.expected(),
+        timeout: None,
+        learns: false,
+    };
+    let plans = memory.begun.plugins.iter().map(plan).collect();
+    let mut status = Run::new(plans, Policy::default()).status();
+    for row in status.plugins.iter_mut().flatten() {
+        plugin_status::FAILED.clone_into(&mut row.status);
+        ARCHIVE_GONE.clone_into(&mut row.error);
+    }
+    RunStatus {
+        status: OverallStatus::Failed,
+        tarball: TarInfo::default(),
+        ..status
+    }
+}

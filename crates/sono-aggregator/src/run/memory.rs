@@ -1,0 +1,387 @@
+//! What of a run outlives the volume of its aggregator: enough to take its plugins up again and to collect their results
+//! anew, small enough for a Secret whatever the number of nodes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read as _, Write as _},
+    sync::Arc,
+};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sono_types::{PluginName, ResultKey, SessionId, TarInfo, Target};
+
+use super::record::{Begun, Planned, Record};
+
+/// Version of the text.
+const VERSION: u32 = 1;
+/// Failed results that are remembered: more are found again, or end at their time limit.
+const MOST_FAILURES: usize = 256;
+/// Bytes of the sentence that says why.
+const REASON_BYTES: usize = 300;
+/// What a memory may be unpacked to: far more than 10,000 nodes and 100 plugins take.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// How far the run is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Results are waited for.
+    Running,
+    /// None is any more.
+    Finishing,
+    /// The archive is made, and the plugins are being removed.
+    Sealed(TarInfo),
+}
+
+/// What has become of one plugin.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Fate {
+    launched: bool,
+    deadline: Option<Timestamp>,
+    created: bool,
+    ended: bool,
+    counted: bool,
+    joined: Vec<Target>,
+    failed: BTreeMap<Target, String>,
+}
+
+/// What is remembered of a run, and by whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Memory {
+    /// Counts the aggregators that the run has had.
+    pub epoch: u64,
+    /// Whose the run is now: a text that no other process has.
+    pub holder: String,
+    /// Who the run is and what it waits for.
+    pub begun: Arc<Begun>,
+    /// How far it is.
+    pub phase: Phase,
+    fates: BTreeMap<PluginName, Fate>,
+}
+
+/// How soon a change has to be remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// There is none.
+    None,
+    /// With the next one that is wanted soon.
+    Later,
+    /// At once.
+    Soon,
+}
+
+/// Why a text is no memory.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// It cannot be unpacked.
+    #[error("it is no gzip")]
+    Packed(#[source] std::io::Error),
+    /// It is not what this program writes.
+    #[error("it is not understood")]
+    Text(#[source] serde_json::Error),
+    /// Another program wrote it.
+    #[error("it has version {0}, this program knows {VERSION}")]
+    Version(u32),
+}
+
+impl Memory {
+    /// Of a run that begins.
+    pub fn new(begun: Begun, epoch: u64, holder: String) -> Self {
+        Self {
+            epoch,
+            holder,
+            begun: Arc::new(begun),
+            phase: Phase::Running,
+            fates: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one record in.
+    pub fn note(&mut self, record: &Record) -> Change {
+        match record {
+            Record::Launching { plugin, deadline } => {
+                let fate = self.fate(plugin);
+                (fate.launched, fate.deadline) = (true, *deadline);
+                Change::Soon
+            }
+            Record::Launched { plugin } => {
+                self.fate(plugin).created = true;
+                Change::Soon
+            }
+            Record::Expected { key } => {
+                let joined = &mut self.fate(&key.plugin).joined;
+                if joined.contains(&key.target) {
+                    return Change::None;
+                }
+                joined.push(key.target.clone());
+                Change::Later
+            }
+            Record::Counted { plugin } => {
+                self.fate(plugin).counted = true;
+                Change::Later
+            }
+            Record::Failed { key, failure } => {
+                let known: usize = self.fates.values().map(|fate| fate.failed.len()).sum();
+                if known >= MOST_FAILURES {
+                    return Change::None;
+                }
+                let end = failure.message.floor_char_boundary(REASON_BYTES);
+                let reason = failure.message[..end].to_owned();
+                self.fate(&key.plugin).failed.insert(key.target.clone(), reason);
+                Change::Later
+            }
+            Record::Stored { key } | Record::Kept { key, .. } => {
+                let fate = self.fates.get_mut(&key.plugin);
+                let superseded = fate.is_some_and(|fate| fate.failed.remove(&key.target).is_some());
+                if superseded { Change::Later } else { Change::None }
+            }
+            Record::Finishing => {
+                self.phase = Phase::Finishing;
+                Change::Soon
+            }
+            Record::Sealed { status } => {
+                self.phase = Phase::Sealed(status.tarball.clone());
+                Change::Soon
+            }
+            Record::Adopted { ended, .. } => {
+                for plugin in ended {
+                    self.fate(plugin).ended = true;
+                }
+                self.phase = Phase::Running;
+                Change::None
+            }
+            Record::Begun(_) | Record::Owned { .. } => Change::None,
+        }
+    }
+
+    /// Nothing more is waited for of this plugin.
+    pub fn end(&mut self, plugin: &PluginName) -> Change {
+        let ended = &mut self.fate(plugin).ended;
+        if std::mem::replace(ended, true) {
+            Change::None
+        } else {
+            Change::Soon
+        }
+    }
+
+    fn fate(&mut self, plugin: &PluginName) -> &mut Fate {
+        self.fates.entry(plugin.clone()).or_default()
+    }
+
+    /// The records of a process that has them from here alone: no result is in any more.
+    pub fn records(&self, now: Timestamp) -> Vec<Record> {
+        let mut records = vec![Record::Begun(Begun::clone(&self.begun))];
+        for (plugin, fate) in &self.fates {
+            let plugin = || plugin.clone();
+            let key = |target: &Target| ResultKey::new(plugin(), target.clone());
+            if fate.launched {
+                let deadline = fate.deadline;
+                records.push(Record::Launching {
+                    plugin: plugin(),
+                    deadline,
+                });
+            }
+            if fate.created {
+                records.push(Record::Launched { plugin: plugin() });
+            }
+            records.extend(fate.joined.iter().map(|target| Record::Expected { key: key(target) }));
+            if fate.counted {
+                records.push(Record::Counted { plugin: plugin() });
+            }
+            records.extend(fate.failed.iter().map(|(target, reason)| Record::Failed {
+                key: key(target),
+                failure: super::Failure::new(reason.as_str()),
+            }));
+        }
+        let ended = self.fates.iter().filter(|(_, fate)| fate.ended);
+        records.push(Record::Adopted {
+            at: now,
+            ended: ended.map(|(plugin, _)| plugin.clone()).collect(),
+        });
+        records
+    }
+
+    /// The text, packed.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let text = serde_json::to_vec(&self.text()).expect("it has no maps whose keys are no text");
+        encoder.write_all(&text).expect("writing to memory succeeds");
+        encoder.finish().expect("writing to memory succeeds")
+    }
+
+    /// What [`Memory::encode`] made.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MemoryError> {
+        let mut text = Vec::new();
+        let mut unpacked = GzDecoder::new(bytes).take(MOST_BYTES);
+        unpacked.read_to_end(&mut text).map_err(MemoryError::Packed)?;
+        let text: Text = serde_json::from_slice(&text).map_err(MemoryError::Text)?;
+        if text.version != VERSION {
+            return Err(MemoryError::Version(text.version));
+        }
+        Ok(text.into_memory())
+    }
+
+    fn text(&self) -> Text {
+        let mut targets = Targets::default();
+        let empty = Fate::default();
+        let plugins = self.begun.plugins.iter().map(|planned| {
+            let fate = self.fates.get(&planned.plugin).unwrap_or(&empty);
+            PluginText {
+                plugin: planned.plugin.clone(),
+                session: planned.session.clone(),
+                order: planned.order,
+                timeout: planned.timeout,
+                learns: planned.learns,
+                targets: targets.spans(planned.targets.iter().map(String::as_str)),
+                launched: fate.launched,
+                deadline: fate.deadline,
+                created: fate.created,
+                ended: fate.ended,
+                counted: fate.counted,
+                joined: targets.spans(fate.joined.iter().map(Target::as_str)),
+                failed: fate
+                    .failed
+                    .iter()
+                    .map(|(target, reason)| (target.to_string(), reason.clone()))
+                    .collect(),
+            }
+        });
+        let plugins = plugins.collect();
+        Text {
+            version: VERSION,
+            epoch: self.epoch,
+            holder: self.holder.clone(),
+            journal: self.begun.version,
+            uuid: self.begun.uuid.clone(),
+            start: self.begun.start,
+            ca_certificate: self.begun.ca_certificate.clone(),
+            ca_key: self.begun.ca_key.clone(),
+            phase: self.phase.clone(),
+            plugins,
+            targets: targets.names,
+        }
+    }
+}
+
+/// The text. Nodes are named once, however many plugins run on them.
+#[derive(Serialize, Deserialize)]
+struct Text {
+    version: u32,
+    epoch: u64,
+    holder: String,
+    journal: u32,
+    uuid: String,
+    start: Timestamp,
+    ca_certificate: String,
+    ca_key: String,
+    phase: Phase,
+    plugins: Vec<PluginText>,
+    targets: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PluginText {
+    plugin: PluginName,
+    session: SessionId,
+    order: i64,
+    timeout: Option<u64>,
+    learns: bool,
+    targets: Vec<Span>,
+    launched: bool,
+    deadline: Option<Timestamp>,
+    created: bool,
+    ended: bool,
+    counted: bool,
+    joined: Vec<Span>,
+    failed: BTreeMap<String, String>,
+}
+
+/// So many names, from this one on.
+type Span = (usize, usize);
+
+#[derive(Default)]
+struct Targets {
+    names: Vec<String>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Targets {
+    fn spans<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        for name in names {
+            let place = *self.places.entry(name.to_owned()).or_insert_with(|| {
+                self.names.push(name.to_owned());
+                self.names.len() - 1
+            });
+            match spans.last_mut() {
+                Some((first, count)) if *first + *count == place => *count += 1,
+                _ => spans.push((place, 1)),
+            }
+        }
+        spans
+    }
+}
+
+impl Text {
+    fn into_memory(self) -> Memory {
+        let named = |spans: &[Span]| -> Vec<String> {
+            let within = |(first, count): &Span| self.targets.iter().skip(*first).take(*count).cloned();
+            spans.iter().flat_map(within).collect()
+        };
+        let planned = |text: &PluginText| Planned {
+            plugin: text.plugin.clone(),
+            session: text.session.clone(),
+            order: text.order,
+            timeout: text.timeout,
+            targets: named(&text.targets),
+            learns: text.learns,
+        };
+        let begun = Begun {
+            version: self.journal,
+            uuid: self.uuid.clone(),
+            start: self.start,
+            ca_certificate: self.ca_certificate.clone(),
+            ca_key: self.ca_key.clone(),
+            plugins: self.plugins.iter().map(planned).collect(),
+        };
+        let fate = |text: &PluginText| Fate {
+            launched: text.launched,
+            deadline: text.deadline,
+            created: text.created,
+            ended: text.ended,
+            counted: text.counted,
+            joined: named(&text.joined)
+                .iter()
+                .filter_map(|name| Target::parse(name).ok())
+                .collect(),
+            failed: text
+                .failed
+                .iter()
+                .filter_map(|(target, reason)| Some((Target::parse(target).ok()?, reason.clone())))
+                .collect(),
+        };
+        let fates = self.plugins.iter().map(|text| (text.plugin.clone(), fate(text)));
+        let fates = fates.filter(|(_, fate)| *fate != Fate::default()).collect();
+        Memory {
+            epoch: self.epoch,
+            holder: self.holder.clone(),
+            begun: Arc::new(begun),
+            phase: self.phase.clone(),
+            fates,
+        }
+    }
+}
+
+/// Plugins that had ended before the run was adopted, and when that was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Adoption {
+    pub(super) at: Timestamp,
+    pub(super) ended: BTreeSet<PluginName>,
+    /// Those that were launched before.
+    pub(super) launched: BTreeSet<PluginName>,
+}
+
+#[cfg(test)]
+mod tests;
