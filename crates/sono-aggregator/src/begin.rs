@@ -17,9 +17,11 @@ use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constan
 
 use crate::{
     Clock, RunLog,
+    claim::{Claim, Taken},
     driver::{Driver, Site},
     engine::RunError,
     journal::{Journal, JournalError, Opened},
+    keeper::Keeper,
     local::View,
     progress_file,
     run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run, SmallBody},
@@ -134,7 +136,21 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
     prepare(&root, &shortage).await?;
     let path = root.join(lasting_name("journal", &config.uuid));
     let progress = root.join(lasting_name("progress", &config.uuid));
-    let Opened { journal, records } = open(path, site.outlives_the_process(), &shortage).await?;
+    let Opened { journal, mut records } = open(path, site.outlives_the_process(), &shortage).await?;
+    let mut claim = Claim::look(site.as_ref(), &config.uuid).await?;
+    if let Some(claim) = &mut claim {
+        match claim.take_up(&journal, &mut records, clock()).await? {
+            Taken::Done | Taken::Nothing => {}
+            Taken::Missed => return Ok(None),
+            Taken::Sealed(status) => {
+                return Ok(Some(Found::Over {
+                    status,
+                    left: None,
+                    broken: Some(ARCHIVE_GONE.to_owned()),
+                }));
+            }
+        }
+    }
     let earlier = match records.first() {
         None => None,
         Some(Record::Begun(begun)) if begun.version == JOURNAL_VERSION => Some(begun.clone()),
@@ -168,14 +184,29 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         )
         .await?;
     }
-    if let Some(Record::Sealed { status }) = records.last() {
+    let sessions: BTreeMap<PluginName, SessionId> = earlier
+        .iter()
+        .flat_map(|begun| &begun.plugins)
+        .map(|planned| (planned.plugin.clone(), planned.session.clone()))
+        .collect();
+    let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(new_session);
+    let drivers = drivers(definitions, &config, site.as_ref(), session, reconcile);
+    let sealed = records.iter().rev().find_map(|record| match record {
+        Record::Sealed { status } => Some(status),
+        _ => None,
+    });
+    if let Some(status) = sealed {
         let archive = root.join(&status.tarball.name);
         // What is packed is not needed any more; it may be gone already.
         fs_err::remove_dir_all(&directory).ok();
         fs_err::remove_dir_all(&incoming).ok();
         fs_err::remove_file(&progress).ok();
         view.seal(&archive, &status.tarball);
-        return Ok(Found::Over(status.clone()));
+        return Ok(Some(Found::Over {
+            status: status.clone(),
+            left: claim.map(|_| drivers),
+            broken: None,
+        }));
     }
     if earlier.is_some() {
         // Bodies that were on their way come again.
@@ -199,13 +230,6 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         stop_on_failure: config.stop_on_failure,
         store_tries: config.upload_limits.max_store_tries,
     };
-    let sessions: BTreeMap<PluginName, SessionId> = earlier
-        .iter()
-        .flat_map(|begun| &begun.plugins)
-        .map(|planned| (planned.plugin.clone(), planned.session.clone()))
-        .collect();
-    let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(new_session);
-    let drivers = drivers(definitions, &config, site.as_ref(), session, reconcile);
     let now = clock();
     let (begun, authority) = if let Some(begun) = earlier {
         let authority = Authority::from_pem(&begun.ca_certificate, &begun.ca_key).map_err(RunError::Certificates)?;
@@ -213,7 +237,13 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
     } else {
         let (begun, authority) = identity(&config, &drivers, site.as_ref(), now).await?;
         // Nothing may be created before it is known who created it.
-        let first = vec![Record::Begun(begun.clone())];
+        let mut first = vec![Record::Begun(begun.clone())];
+        if let Some(claim) = &mut claim {
+            let Some(owned) = claim.begin(&begun).await? else {
+                return Ok(None);
+            };
+            first.push(owned);
+        }
         journal.commit_patiently(first).await.map_err(RunError::Record)?;
         (begun, authority)
     };
@@ -247,7 +277,8 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         let effects = run.resume(now);
         (run, effects, bytes_below(&directory.join("plugins")))
     };
-    Ok(Found::Beginning(Box::new(Beginning {
+    let keeper = claim.and_then(|claim| claim.keeper(&run));
+    Ok(Some(Found::Beginning(Box::new(Beginning {
         config,
         start: begun.start,
         directory,
@@ -260,7 +291,8 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         effects,
         present,
         taken_up,
-    })))
+        keeper,
+    }))))
 }
 
 /// What an earlier process was writing when it was killed: it takes room, and would be in the archive. Results appear as

@@ -123,7 +123,10 @@ impl Claim {
         }
         // Before it is so: a process that is killed between the two must know itself again.
         let owned = self.owned();
-        journal.commit(vec![owned.clone()]).await.map_err(RunError::Record)?;
+        journal
+            .commit_patiently(vec![owned.clone()])
+            .await
+            .map_err(RunError::Record)?;
         records.push(owned);
         if !self.write(&memory).await? {
             return Err(RunError::Superseded(
@@ -134,12 +137,7 @@ impl Claim {
         Ok(())
     }
 
-    async fn adopt(
-        &mut self,
-        journal: &Journal,
-        records: &mut Vec<Record>,
-        now: Timestamp,
-    ) -> Result<Taken, RunError> {
+    async fn adopt(&mut self, journal: &Journal, records: &mut Vec<Record>, now: Timestamp) -> Result<Taken, RunError> {
         let Some(memory) = self.memory.take() else {
             return Ok(Taken::Nothing);
         };
@@ -157,7 +155,10 @@ impl Claim {
             "the aggregator before this one went with its results: collecting them again"
         );
         adopted.push(self.owned());
-        journal.commit(adopted.clone()).await.map_err(RunError::Record)?;
+        journal
+            .commit_patiently(adopted.clone())
+            .await
+            .map_err(RunError::Record)?;
         *records = adopted;
         self.memory = Some(memory);
         Ok(Taken::Done)

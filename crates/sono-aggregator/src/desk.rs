@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sono_types::{ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::run::{Claim, Event, Outcome, Refusal, SmallBody, Ticket};
+use crate::run::{Claim, Event, Holding, Outcome, Refusal, SmallBody, Ticket};
 
 /// Everything that can wake the owner of the run.
 #[derive(Debug)]
@@ -29,6 +29,11 @@ pub(crate) enum Message {
         key: ResultKey,
         update: ProgressUpdate,
         reply: oneshot::Sender<bool>,
+    },
+    /// What there is of a result.
+    Holding {
+        key: ResultKey,
+        reply: oneshot::Sender<Option<Holding>>,
     },
     /// The whole status, as it is now.
     Status {
@@ -90,6 +95,11 @@ impl Desk {
     /// False when no result is expected under that key.
     pub(crate) async fn progress(&self, key: ResultKey, update: ProgressUpdate) -> Result<bool, Closed> {
         self.ask(|reply| Message::Progress { key, update, reply }).await
+    }
+
+    /// What there is of a result, if one is expected under that key.
+    pub(crate) async fn holding(&self, key: ResultKey) -> Result<Option<Holding>, Closed> {
+        self.ask(|reply| Message::Holding { key, reply }).await
     }
 
     pub(crate) async fn status(&self) -> Result<RunStatus, Closed> {

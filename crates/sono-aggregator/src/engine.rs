@@ -7,7 +7,10 @@ use std::{
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -31,12 +34,13 @@ use tokio::{
 
 use crate::{
     Clock,
-    begin::{self, Beginning, Drivers, Found, Start},
+    begin::{self, Beginning, Drivers, Found},
     desk::{Desk, Finished as Returned, Kept, Message},
     driver::{Driver, Launch, Report, Site},
     finish::{self, Finish},
     http::{self, Interface},
     journal::{Journal, JournalError},
+    keeper::{Gate, Keeper, Lost},
     limit::{Connections, LimitedListener, WorkerAddress},
     local::View,
     progress_file::ProgressFile,
@@ -146,6 +150,9 @@ pub enum RunError {
     /// The journal's content, or writing it.
     #[error("the run's journal: {0}")]
     Record(String),
+    /// Another process has the run now. This one does nothing more to it.
+    #[error("this aggregator does nothing more: {0}")]
+    Superseded(String),
     /// Told to stop before the end.
     #[error("stopped before the run was complete")]
     Stopped,
@@ -165,6 +172,11 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
     };
     let mut shutdown = std::pin::pin!(shutdown);
     let outcome = collect(setup, &board, shutdown.as_mut()).await;
+    if matches!(outcome, Err(RunError::Superseded(_))) {
+        // What is shown now is another's.
+        publisher.abort();
+        return outcome;
+    }
     if matches!(outcome, Err(RunError::Stopped)) {
         publisher.abort();
         if site.outlives_the_process() {
@@ -227,7 +239,7 @@ async fn collect(
             }
         })
     };
-    let begin = begin::begin(Start {
+    let begin = begin::begin(begin::Start {
         config,
         definitions,
         site: Arc::clone(&site),
@@ -257,13 +269,22 @@ async fn collect(
         mut effects,
         present,
         taken_up,
+        keeper,
     } = match found {
         Found::Beginning(beginning) => *beginning,
-        Found::Over(status) => {
+        Found::Over { status, left, broken } => {
+            if let Some(drivers) = left {
+                clean_up_after(&drivers).await;
+            }
+            if let Some(reason) = broken {
+                tracing::error!(reason, "there is no archive");
+                board.tell([Story::broken(&reason)]);
+            }
             board.show(status.clone());
             return Ok(finished(&root, status, 0));
         }
     };
+    let over = Arc::<AtomicBool>::default();
     let limits = Arc::new(limits);
     let landing = Arc::<tokio::sync::RwLock<()>>::default();
     let connections = Connections::new(&limits);
@@ -284,6 +305,8 @@ async fn collect(
         .counted_in(view.metrics()),
         limits: Arc::clone(&limits),
         clock: Arc::clone(&clock),
+        keep: keeper.is_some().then(|| ask_again(run.expected().count())),
+        over: Arc::clone(&over),
     };
     // The earlier of the two: workers have clocks of their own, and one of these starts may have been told a wrong time.
     let since = start.min(clock());
@@ -291,7 +314,11 @@ async fn collect(
         let listener = LimitedListener::new(listener, connections, &limits).map_err(RunError::Serve)?;
         serve(listener, &authority, since, &addresses.names, &limits, interface)?
     };
-    let mut server = Server { task: server, handle };
+    let mut server = Server {
+        task: server,
+        handle,
+        stays: false,
+    };
 
     let launcher = Launcher {
         drivers,
@@ -310,14 +337,20 @@ async fn collect(
     board.tell([Story::begun(&config.uuid, run.expected().count(), resumed.as_deref())]);
     let ended = loop {
         let mut records = Vec::new();
+        if let Some(keeper) = &keeper {
+            remember(keeper, &effects);
+        }
+        let gate = || keeper.as_ref().map(Keeper::gate);
         for effect in effects.drain(..) {
             match effect {
                 Effect::Launch { plugin, deadline } => {
-                    launcher.launch(&run, &plugin, deadline, false, &mut tasks);
+                    launcher.launch(&run, &plugin, deadline, Start::Create(gate()), &mut tasks);
                     let results = run.expected().filter(|key| key.plugin == plugin).count();
                     board.tell(story.started(&plugin, results));
                 }
-                Effect::Adopt { plugin, deadline } => launcher.launch(&run, &plugin, deadline, true, &mut tasks),
+                Effect::Adopt { plugin, deadline } => {
+                    launcher.launch(&run, &plugin, deadline, Start::Watch, &mut tasks);
+                }
                 Effect::StopMonitor(plugin) => tasks.stop(&plugin),
                 Effect::RecordError { key, failure } => {
                     board.tell(story.failed(&key, &failure));
@@ -342,10 +375,15 @@ async fn collect(
                         log: log.clone(),
                         desk: desk.clone(),
                         landing: Arc::clone(&landing),
+                        plugins_go_first: keeper.is_none(),
                         shortage: shortage.clone(),
                         errors: std::mem::take(&mut tasks.writes),
                     };
-                    tasks.finish = Some(tokio::spawn(finish::finish(finish)));
+                    let gate = gate();
+                    tasks.finish = Some(tokio::spawn(async move {
+                        pass(gate).await;
+                        finish::finish(finish).await
+                    }));
                 }
             }
         }
@@ -368,6 +406,7 @@ async fn collect(
             () = snapshots.due() => Vec::new(),
             () = progress.due() => Vec::new(),
             outcome = finished => break outcome.unwrap_or_else(|error| Err(error.to_string())),
+            lost = lost(keeper.as_ref()) => return Err(RunError::Superseded(lost.to_string())),
             ended = &mut server.task => {
                 let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 return Err(RunError::Serve(ended.err().unwrap_or_else(|| std::io::Error::other("the server ended"))));
@@ -390,7 +429,9 @@ async fn collect(
     }
     // Whoever still uploads is told that it is over, rather than cut off.
     drop(messages);
-    server.handle.graceful_shutdown(Some(Duration::from_secs(1)));
+    if keeper.is_none() {
+        server.handle.graceful_shutdown(Some(Duration::from_secs(1)));
+    }
     match &ended {
         Ok((tarball, _)) => run.handle(clock(), Event::Sealed(tarball.clone())),
         Err(_) => run.handle(clock(), Event::Broken),
@@ -400,7 +441,7 @@ async fn collect(
     fs_err::remove_dir_all(&incoming).ok();
     progress.close(&run).await;
     fs_err::remove_file(&progress_path).ok();
-    let (tarball, problems): (TarInfo, usize) = match ended {
+    let (tarball, mut problems): (TarInfo, usize) = match ended {
         Ok(sealed) => sealed,
         Err(reason) => {
             // After what was to be told before.
@@ -415,10 +456,22 @@ async fn collect(
     // Before anybody is told: a process that does not know of it would pack again, and that archive is another one.
     let sealed = Record::Sealed { status: status.clone() };
     let committed = tokio::select! {
-        committed = journal.commit_patiently(vec![sealed]) => committed,
+        committed = journal.commit_patiently(vec![sealed.clone()]) => committed,
         // Nobody has been told: the next process packs again.
         () = &mut shutdown => return Err(RunError::Stopped),
     };
+    if let Some(keeper) = &keeper {
+        keeper.note(&sealed);
+        tokio::select! {
+            () = keeper.gate().open() => {}
+            lost = keeper.lost() => return Err(RunError::Superseded(lost.to_string())),
+            () = &mut shutdown => return Err(RunError::Stopped),
+        }
+        // Now nobody needs what workers have kept.
+        over.store(true, Ordering::Relaxed);
+        server.stays = true;
+        problems += clean_up_after(&launcher.drivers).await;
+    }
     view.seal(&root.join(&tarball.name), &tarball);
     board.show(status.clone());
     board.tell([Story::complete(&status)]);
@@ -438,6 +491,46 @@ async fn collect(
         tracing::error!("Timeout occurred when running plugins. Inspect logs further for details.");
     }
     Ok(finished(&root, status, problems))
+}
+
+/// Removes the plugins' objects after the archive was made; says what went wrong, and how often.
+async fn clean_up_after(drivers: &Drivers) -> usize {
+    let (_, problems) = finish::clean_up(drivers).await;
+    for problem in &problems {
+        tracing::error!(problem, "cleaning up");
+    }
+    problems.len()
+}
+
+/// How long workers wait before they ask for their result: so long that all of them together ask some fifty times a second
+/// at most, until there are a thousand; then it is more often, but not more than 20 s apart.
+fn ask_again(results: usize) -> Duration {
+    Duration::from_secs((results as u64 / 50).clamp(2, 20))
+}
+
+/// Passes on what must outlive this process' volume.
+fn remember(keeper: &Keeper, effects: &[Effect]) {
+    for effect in effects {
+        match effect {
+            Effect::Record(record) => keeper.note(record),
+            Effect::StopMonitor(plugin) => keeper.end(plugin),
+            _ => {}
+        }
+    }
+}
+
+/// Whoever is not the run's owner waits for ever.
+async fn pass(gate: Option<Gate>) {
+    if let Some(gate) = gate {
+        gate.open().await;
+    }
+}
+
+async fn lost(keeper: Option<&Keeper>) -> Lost {
+    match keeper {
+        Some(keeper) => keeper.lost().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn finished(root: &Path, status: RunStatus, problems: usize) -> Finished {
@@ -479,11 +572,25 @@ fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
 struct Server {
     task: JoinHandle<std::io::Result<()>>,
     handle: Handle<WorkerAddress>,
+    /// Workers of plugins that are not removed still have to be told that the run is over.
+    stays: bool,
 }
+
+/// How long they have to ask: longer than the longest time between two questions.
+const FAREWELL: Duration = Duration::from_mins(5);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if !self.task.is_finished() {
+        if self.task.is_finished() {
+            return;
+        }
+        if let (true, Ok(runtime)) = (self.stays, tokio::runtime::Handle::try_current()) {
+            let handle = self.handle.clone();
+            runtime.spawn(async move {
+                tokio::time::sleep(FAREWELL).await;
+                handle.graceful_shutdown(Some(Duration::from_secs(1)));
+            });
+        } else {
             self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
         }
     }
@@ -564,6 +671,10 @@ fn answer(run: &mut Run, journal: &Journal, at: Timestamp, message: Message) -> 
             });
             (effects, Some(Reply { give, names }))
         }
+        Message::Holding { key, reply } => {
+            reply.send(run.holding(&key)).ok();
+            (Vec::new(), None)
+        }
         Message::Progress { key, update, reply } => {
             let expected = run.expects(&key);
             reply.send(expected).ok();
@@ -615,6 +726,14 @@ pub(crate) async fn until(deadline: Option<Timestamp>, clock: &Clock) {
     }
 }
 
+/// How a plugin comes into this process' hands.
+enum Start {
+    /// It is created, once the run is this process' own beyond doubt.
+    Create(Option<Gate>),
+    /// It is there: an earlier process created it.
+    Watch,
+}
+
 /// Starts plugins.
 struct Launcher {
     drivers: Drivers,
@@ -627,9 +746,12 @@ struct Launcher {
 
 impl Launcher {
     /// Starts the plugin, or only watches it where an earlier process started it.
-    fn launch(&self, run: &Run, plugin: &PluginName, deadline: Option<Timestamp>, is_there: bool, tasks: &mut Tasks) {
+    fn launch(&self, run: &Run, plugin: &PluginName, deadline: Option<Timestamp>, start: Start, tasks: &mut Tasks) {
         let order = self.drivers.get(plugin).map_or(0, |driver| driver.definition().order);
-        let what = if is_there { "Watching plugin" } else { "Running plugin" };
+        let what = match &start {
+            Start::Watch => "Watching plugin",
+            Start::Create(_) => "Running plugin",
+        };
         tracing::info!(plugin_name = %plugin, order, "{what}");
         let expected = run.expected().filter(|key| key.plugin == *plugin).cloned().collect();
         let identity = self.authority.client((self.clock)(), plugin);
@@ -641,6 +763,7 @@ impl Launcher {
             deadline,
             expected,
             learns: run.learns(plugin),
+            patient_until: run.patient_until(plugin),
         };
         let launch = identity.map(launch);
         let (drivers, desk, name) = (Arc::clone(&self.drivers), self.desk.clone(), plugin.clone());
@@ -652,7 +775,14 @@ impl Launcher {
                 let work = async {
                     match (launch, drivers.get(&name)) {
                         (Ok(launch), Some(driver)) => {
-                            match if is_there { Ok(()) } else { driver.run(&launch).await } {
+                            let started = match start {
+                                Start::Watch => Ok(()),
+                                Start::Create(gate) => {
+                                    pass(gate).await;
+                                    driver.run(&launch).await
+                                }
+                            };
+                            match started {
                                 Ok(()) => {
                                     let plugin = name.clone();
                                     // Nobody hearing it means that the run is over.

@@ -45,6 +45,8 @@ pub(crate) struct Finish {
     pub(crate) desk: Desk,
     /// Held by results on the way to their place.
     pub(crate) landing: Arc<tokio::sync::RwLock<()>>,
+    /// Their objects are removed before the archive is made; otherwise workers keep results until it is.
+    pub(crate) plugins_go_first: bool,
     pub(crate) shortage: Shortage,
     /// Errors on their way to the disk.
     pub(crate) errors: JoinSet<()>,
@@ -85,7 +87,11 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
         say("querying", problem);
     }
     tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
-    let (cleaned, complaints) = clean_up(&finish.drivers).await;
+    let (cleaned, complaints) = if finish.plugins_go_first {
+        clean_up(&finish.drivers).await
+    } else {
+        (BTreeSet::new(), Vec::new())
+    };
     for problem in complaints {
         say("cleaning up", problem);
     }

@@ -1,6 +1,12 @@
 //! The HTTPS interface for workers (core spec §2.4): who may send what, and with which words it is refused.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Extension, Router,
@@ -18,7 +24,7 @@ use crate::{
     Clock,
     desk::Desk,
     disposition,
-    run::Refusal,
+    run::{Holding, Refusal},
     upload::{Head, UploadError, Uploads},
 };
 
@@ -29,13 +35,17 @@ pub(crate) struct Interface {
     pub(crate) uploads: Uploads,
     pub(crate) limits: Arc<UploadLimits>,
     pub(crate) clock: Clock,
+    /// Workers shall keep what they sent and ask for it after so long, since this pod may go and take it along.
+    pub(crate) keep: Option<Duration>,
+    /// The archive is made, and results are not needed any more.
+    pub(crate) over: Arc<AtomicBool>,
 }
 
 /// The routes of the workers' interface.
 pub(crate) fn router(interface: Interface) -> Router {
     Router::new()
-        .route(routes::RESULTS_GLOBAL, routing::put(put_global))
-        .route(routes::RESULTS_BY_NODE, routing::put(put_node))
+        .route(routes::RESULTS_GLOBAL, routing::put(put_global).head(head_global))
+        .route(routes::RESULTS_BY_NODE, routing::put(put_node).head(head_node))
         .route(routes::PROGRESS_GLOBAL, routing::post(post_global))
         .route(routes::PROGRESS_BY_NODE, routing::post(post_node))
         .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
@@ -96,6 +106,18 @@ async fn put_node(
     put(interface, &peer, &plugin, Some(&node), &headers, body).await
 }
 
+async fn head_global(State(interface): State<Interface>, peer: Peer, Path(plugin): Path<String>) -> Response {
+    head(interface, &peer, &plugin, None).await
+}
+
+async fn head_node(
+    State(interface): State<Interface>,
+    peer: Peer,
+    Path((node, plugin)): Path<(String, String)>,
+) -> Response {
+    head(interface, &peer, &plugin, Some(&node)).await
+}
+
 async fn post_global(
     State(interface): State<Interface>,
     peer: Peer,
@@ -152,16 +174,18 @@ async fn put(
         client_cert = plugin,
         "received request"
     );
+    let keep = interface.keep;
     // A task of its own: an upload whose last byte has arrived is finished even when its client has gone.
     let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body).await });
     let error = match upload.await {
-        Ok(Ok(())) => return StatusCode::OK.into_response(),
+        Ok(Ok(())) => return kept(StatusCode::OK.into_response(), keep),
         Ok(Err(error)) => error,
         // This process is ending; the next one takes the result.
         Err(error) if error.is_cancelled() => UploadError::Closed,
         // The ledger has its ticket back: the task held it.
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     };
+    let is_known = matches!(error, UploadError::Refused(Refusal::AlreadyReceived(_)));
     let status = match &error {
         UploadError::Refused(refusal) => status_of(refusal),
         UploadError::Content { .. } => StatusCode::BAD_REQUEST,
@@ -171,7 +195,39 @@ async fn put(
         UploadError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
         UploadError::Broken { .. } | UploadError::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    text(status, &error.to_string())
+    kept(text(status, &error.to_string()), keep.filter(|_| is_known))
+}
+
+/// What a worker that keeps its result asks for; see [`routes::KEEP_HEADER`].
+async fn head(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&str>) -> Response {
+    let Some(keep) = interface.keep else {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    };
+    let key = match key(peer, plugin, node, "result") {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
+    let status = match interface.desk.holding(key).await {
+        Ok(Some(Holding::Result)) => StatusCode::OK,
+        Ok(Some(Holding::Error)) => StatusCode::ACCEPTED,
+        Ok(Some(Holding::Missing)) => StatusCode::NOT_FOUND,
+        Ok(None) => StatusCode::FORBIDDEN,
+        Err(_) if interface.over.load(Ordering::Relaxed) => StatusCode::GONE,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, keeping(keep)).into_response()
+}
+
+fn keeping(keep: Duration) -> [(&'static str, String); 1] {
+    [(routes::KEEP_HEADER, keep.as_secs().to_string())]
+}
+
+/// The answer to a result that is here.
+fn kept(answer: Response, keep: Option<Duration>) -> Response {
+    match keep {
+        Some(keep) => (keeping(keep), answer).into_response(),
+        None => answer,
+    }
 }
 
 async fn post(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&str>, body: Body) -> Response {

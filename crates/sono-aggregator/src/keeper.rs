@@ -197,9 +197,10 @@ impl Keeper {
     /// Ends when the run is somebody else's.
     pub(crate) async fn lost(&self) -> Lost {
         let mut written = self.written.clone();
-        match written.wait_for(|written| written.lost.is_some()).await {
-            Ok(written) => written.lost.clone().unwrap_or(Lost::Removed),
-            Err(_) => std::future::pending().await,
+        let lost = written.wait_for(|written| written.lost.is_some()).await;
+        match lost.ok().and_then(|written| written.lost.clone()) {
+            Some(lost) => lost,
+            None => std::future::pending().await,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! looks (`sono-manifest`), and it does not start workers: they come to it.
 
 mod begin;
+mod claim;
 mod clock;
 mod cluster;
 mod desk;

@@ -272,6 +272,11 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
             tracing::warn!("stopped before the run was complete");
             return Ok(ExitCode::from(exit::FAILURE));
         }
+        // Not another start: that would take the run from whoever has it now.
+        Err(error @ crate::RunError::Superseded(_)) => {
+            tracing::error!("{error}");
+            1
+        }
         Err(error) => {
             tracing::error!(error = crate::upload::chain(error), "the run failed");
             1

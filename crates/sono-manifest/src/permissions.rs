@@ -67,7 +67,7 @@ const fn in_cluster(
     }
 }
 
-const PERMISSIONS: [Permission; 11] = [
+const PERMISSIONS: [Permission; 12] = [
     in_namespace(
         "",
         &["configmaps"],
@@ -102,6 +102,13 @@ const PERMISSIONS: [Permission; 11] = [
         "",
         &["create", "delete"],
         "the certificates of plugins",
+    ),
+    in_namespace(
+        "",
+        &["secrets"],
+        constants::RUN_SECRET,
+        &["get", "update"],
+        "what a run keeps that outlives the aggregator's pod (`--aggregator-workload deployment`); without it the run goes with that pod",
     ),
     in_namespace(
         "",

@@ -1,4 +1,4 @@
-//! A volume for the run's results, and the aggregator as a workload that is replaced when its pod or node goes.
+//! The aggregator as a workload that is replaced when its pod or node goes, with or without a volume for the run's results.
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants};
@@ -55,50 +55,50 @@ impl ResultsVolume {
             Self::New { .. } => CLAIM,
         }
     }
+}
 
-    /// The aggregator's pod as a Deployment with results on this volume. Not a StatefulSet: that one is not replaced
-    /// while its node does not answer.
-    pub(crate) fn workload(&self, mut pod: Value) -> Value {
-        let mut metadata = pod["metadata"].take();
-        let mut spec = pod["spec"].take();
-        spec["restartPolicy"] = json!("Always");
-        if let Some(volumes) = spec["volumes"].as_array_mut() {
-            volumes.retain(|volume| volume["name"] != "output-volume");
-            let claim = json!({ "claimName": self.claim_name() });
-            volumes.push(json!({ "name": "output-volume", "persistentVolumeClaim": claim }));
-        }
-        if let Some(tolerations) = spec["tolerations"].as_array_mut() {
-            tolerations.extend(["not-ready", "unreachable"].map(|state| {
-                json!({
-                    "key": format!("node.kubernetes.io/{state}"),
-                    "operator": "Exists",
-                    "effect": "NoExecute",
-                    "tolerationSeconds": NODE_PATIENCE,
-                })
-            }));
-        }
-        let labels = metadata["labels"].clone();
-        let annotations = metadata["annotations"].take();
-        json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {
-                "name": metadata["name"].take(),
-                "namespace": metadata["namespace"].take(),
-                "labels": labels,
-            },
-            "spec": {
-                "replicas": 1,
-                // Two of them would want one volume.
-                "strategy": { "type": "Recreate" },
-                "selector": { "matchLabels": { constants::COMPONENT_LABEL: "aggregator" } },
-                "template": {
-                    "metadata": { "labels": metadata["labels"].take(), "annotations": annotations },
-                    "spec": spec,
-                },
-            },
-        })
+/// The aggregator's pod as a Deployment, with results on that volume if there is one. Not a StatefulSet: that one is not
+/// replaced while its node does not answer.
+pub(crate) fn workload(mut pod: Value, volume: Option<&ResultsVolume>) -> Value {
+    let mut metadata = pod["metadata"].take();
+    let mut spec = pod["spec"].take();
+    spec["restartPolicy"] = json!("Always");
+    if let (Some(volumes), Some(volume)) = (spec["volumes"].as_array_mut(), volume) {
+        volumes.retain(|volume| volume["name"] != "output-volume");
+        let claim = json!({ "claimName": volume.claim_name() });
+        volumes.push(json!({ "name": "output-volume", "persistentVolumeClaim": claim }));
     }
+    if let Some(tolerations) = spec["tolerations"].as_array_mut() {
+        tolerations.extend(["not-ready", "unreachable"].map(|state| {
+            json!({
+                "key": format!("node.kubernetes.io/{state}"),
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": NODE_PATIENCE,
+            })
+        }));
+    }
+    let labels = metadata["labels"].clone();
+    let annotations = metadata["annotations"].take();
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": metadata["name"].take(),
+            "namespace": metadata["namespace"].take(),
+            "labels": labels,
+        },
+        "spec": {
+            "replicas": 1,
+            // Two of them would want one volume, or one run.
+            "strategy": { "type": "Recreate" },
+            "selector": { "matchLabels": { constants::COMPONENT_LABEL: "aggregator" } },
+            "template": {
+                "metadata": { "labels": metadata["labels"].take(), "annotations": annotations },
+                "spec": spec,
+            },
+        },
+    })
 }
 
 /// The pod spec of the aggregator, where `object` is its pod or its Deployment.
@@ -117,8 +117,16 @@ mod tests {
     use crate::{RunObjects, run_objects};
 
     fn objects(volume: Option<&ResultsVolume>) -> Vec<Value> {
+        objects_of("", volume)
+    }
+
+    fn objects_of(workload: &str, volume: Option<&ResultsVolume>) -> Vec<Value> {
+        let config = Config {
+            aggregator_workload: workload.to_owned(),
+            ..Config::default()
+        };
         run_objects(&RunObjects {
-            config: &Config::default(),
+            config: &config,
             definitions: &[],
             aggregator_image: "sono:1",
             rbac: true,
@@ -162,6 +170,26 @@ mod tests {
                     "storageClassName": "fast",
                 },
             })]
+        );
+    }
+
+    /// Without a volume its files go with the pod, and the pod is replaced all the same.
+    #[test]
+    fn a_deployment_needs_no_volume() {
+        let single = objects_of(constants::WORKLOAD_POD, None);
+        assert_eq!(of_kind(&single, "Deployment"), Vec::<&Value>::new());
+        let replaced = objects_of(constants::WORKLOAD_DEPLOYMENT, None);
+        assert_eq!(of_kind(&replaced, "Pod"), Vec::<&Value>::new());
+        assert_eq!(of_kind(&replaced, "PersistentVolumeClaim"), Vec::<&Value>::new());
+        let (pod, deployment) = (of_kind(&single, "Pod")[0], of_kind(&replaced, "Deployment")[0]);
+        let spec = &deployment["spec"]["template"]["spec"];
+        assert_eq!(spec["volumes"], pod["spec"]["volumes"]);
+        assert_eq!(spec["containers"], pod["spec"]["containers"]);
+        let patience: Vec<&Value> = spec["tolerations"].as_array().unwrap().iter().rev().take(2).collect();
+        assert!(
+            patience
+                .iter()
+                .all(|toleration| toleration["tolerationSeconds"] == NODE_PATIENCE)
         );
     }
 

@@ -8,7 +8,7 @@ use sono_types::{Config, constants, env, yaml};
 use crate::{
     Definition, config_map,
     rbac::{self, Permissions},
-    results_volume::ResultsVolume,
+    results_volume::{ResultsVolume, workload},
     security,
 };
 
@@ -34,7 +34,7 @@ pub struct RunObjects<'a> {
     pub rbac: bool,
     /// Log level of the aggregator: `error`, `warn`, `info`, `debug`, `trace`.
     pub log_level: &'a str,
-    /// Where results are kept; otherwise they are in the aggregator's pod and go with it.
+    /// Where results are kept; otherwise they are in the aggregator's pod and go with it, whatever takes its place.
     pub results_volume: Option<&'a ResultsVolume>,
 }
 
@@ -69,12 +69,12 @@ pub fn run_objects(run: &RunObjects<'_>) -> Vec<Value> {
             .filter_map(|definition| config_map::object(definition, &config.namespace)),
     );
     let pod = aggregator(run);
-    match run.results_volume {
-        None => objects.push(pod),
-        Some(volume) => {
-            objects.extend(volume.claim(config));
-            objects.push(volume.workload(pod));
-        }
+    let volume = run.results_volume;
+    objects.extend(volume.and_then(|volume| volume.claim(config)));
+    if volume.is_some() || config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT {
+        objects.push(workload(pod, volume));
+    } else {
+        objects.push(pod);
     }
     objects.push(service(config));
     objects

@@ -118,13 +118,13 @@ impl Run {
             return failure;
         };
         let Failure { message, details } = failure;
-        let message = if adoption.ended.contains(plugin) {
-            format!(
-                "its result had come and went together with the aggregator's pod, and it did not come again: {message}"
-            )
+        // At the end: whoever reads archives knows some failures by how their text begins.
+        let came = if adoption.ended.contains(plugin) {
+            "its result had come before, and went together with the aggregator's pod"
         } else {
-            format!("{message} (the aggregator's pod was replaced meanwhile: a result that came before went with it)")
+            "a result that came before the aggregator's pod was replaced went together with it"
         };
+        let message = format!("{message} ({came})");
         Failure { message, details }
     }
 

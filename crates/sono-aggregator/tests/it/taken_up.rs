@@ -70,6 +70,17 @@ pub(crate) async fn aggregator_of(definition: Definition, api: &FakeApi, root: &
 }
 
 pub(crate) async fn aggregator_with(definition: Definition, config: Config, api: &FakeApi, root: &Path) -> Aggregator {
+    let session = || SessionId::from_random([9; 8]);
+    aggregator_of_all(vec![definition], session, config, api, root).await
+}
+
+pub(crate) async fn aggregator_of_all(
+    definitions: Vec<Definition>,
+    new_session: fn() -> SessionId,
+    config: Config,
+    api: &FakeApi,
+    root: &Path,
+) -> Aggregator {
     sono_tls::install_provider();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -78,14 +89,14 @@ pub(crate) async fn aggregator_with(definition: Definition, config: Config, api:
     let (site, addresses) = found.unwrap();
     let setup = Setup {
         config,
-        definitions: vec![definition],
+        definitions,
         site: Arc::new(site),
         root: root.join("results"),
         listener,
         addresses,
         limits: UploadLimits::default(),
         clock,
-        new_session: || SessionId::from_random([9; 8]),
+        new_session,
         log: RunLog::new(system_clock()),
         reconcile: true,
         view: View::default(),
@@ -106,7 +117,12 @@ fn worker(api: &FakeApi) -> reqwest::Client {
 
 /// What the worker of a pod like this would know of its run.
 pub(crate) fn worker_of(api: &FakeApi, spec: &Value) -> reqwest::Client {
-    let secret = api.get("secrets", Some(NAMESPACE), SECRET).unwrap();
+    worker_with(api, spec, SECRET)
+}
+
+/// The same, with the certificate in that secret.
+pub(crate) fn worker_with(api: &FakeApi, spec: &Value, secret: &str) -> reqwest::Client {
+    let secret = api.get("secrets", Some(NAMESPACE), secret).unwrap();
     let containers = spec["containers"].as_array().unwrap();
     let sidecar = containers
         .iter()

@@ -1,0 +1,389 @@
+//! An aggregator whose pod goes with all its files, and another one that takes its place: the API server and the workers
+//! are all that is left (W-1).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::Path,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use sono_aggregator::{Finished, RunError};
+use sono_manifest::{Definition, DriverKind};
+use sono_testkit::FakeApi;
+use sono_types::{Config, OverallStatus, SessionId, UploadLimits, constants, routes, status::plugin_status};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{
+    site::{plugin, within},
+    taken_up::{self, Aggregator, NAMESPACE, aggregator_of_all, api, status, worker_with},
+    tree,
+};
+
+/// Where the Service leads at the moment.
+type Service = watch::Sender<Option<SocketAddr>>;
+
+fn config() -> Config {
+    Config {
+        aggregator_workload: constants::WORKLOAD_DEPLOYMENT.to_owned(),
+        ..taken_up::config()
+    }
+}
+
+const NODES: [&str; 3] = ["n1", "n2", "n3"];
+
+fn api_with_nodes() -> FakeApi {
+    let api = api();
+    for node in NODES {
+        api.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": {}}, "spec": {}}));
+    }
+    api
+}
+
+/// One on each node, one beside it, and one after both.
+fn definitions() -> Vec<Definition> {
+    let later = Definition {
+        order: 1,
+        ..plugin("later", DriverKind::Job)
+    };
+    vec![
+        plugin("each", DriverKind::DaemonSet),
+        plugin("one", DriverKind::Job),
+        later,
+    ]
+}
+
+async fn aggregator(config: Config, api: &FakeApi, root: &Path) -> Aggregator {
+    // As in a real run, objects of different plugins are told apart by them.
+    let session = || SessionId::from_random(uuid::Uuid::new_v4().as_u64_pair().0.to_be_bytes());
+    aggregator_of_all(definitions(), session, config, api, root).await
+}
+
+/// The plugin's own object of this kind.
+fn object(api: &FakeApi, plural: &str, definition: &Definition) -> Option<Value> {
+    let mut objects = api.all(plural).into_iter();
+    objects.find(|object| object["metadata"]["labels"][constants::PLUGIN_LABEL] == definition.name.as_str())
+}
+
+fn plural(definition: &Definition) -> &'static str {
+    match definition.driver {
+        DriverKind::Job => "pods",
+        DriverKind::DaemonSet => "daemonsets",
+    }
+}
+
+async fn start(api: &FakeApi, root: &Path, service: &Service) -> Aggregator {
+    let aggregator = aggregator(config(), api, root).await;
+    service.send_replace(Some(aggregator.address));
+    aggregator
+}
+
+/// As when the pod goes: no word of farewell, and nothing is left of its files.
+async fn lose(aggregator: Aggregator, service: &Service) {
+    service.send_replace(None);
+    aggregator.outcome.abort();
+    assert!(aggregator.outcome.await.unwrap_err().is_cancelled());
+}
+
+/// The plugin's objects, once they are there.
+async fn client(api: &FakeApi, definition: &Definition) -> reqwest::Client {
+    let there = async {
+        loop {
+            match object(api, plural(definition), definition) {
+                Some(object) => return object,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    let object = within(there).await;
+    let spec = object.pointer("/spec/template/spec").unwrap_or(&object["spec"]);
+    let secret = self::object(api, "secrets", definition).unwrap();
+    worker_with(api, spec, secret["metadata"]["name"].as_str().unwrap())
+}
+
+/// What a worker does: it sends its result until it is taken, keeps it, and sends it again to whoever does not have it.
+/// Returns how often it was taken.
+async fn work(client: reqwest::Client, service: Service, path: String, body: String) -> usize {
+    let mut service = service.subscribe();
+    let mut taken = 0;
+    loop {
+        let address = service.wait_for(Option::is_some).await.unwrap().unwrap();
+        let url = format!("https://{address}{path}");
+        let is_held = match client.head(&url).send().await.map(|answer| answer.status().as_u16()) {
+            Ok(200) => true,
+            Ok(410) => return taken,
+            Ok(404 | 202) => false,
+            // It is being replaced, or not there yet.
+            Ok(_) | Err(_) => true,
+        };
+        if !is_held && let Ok(answer) = client.put(&url).body(body.clone()).send().await {
+            let keeps = answer.headers().contains_key(routes::KEEP_HEADER);
+            let status = answer.status().as_u16();
+            assert_eq!(keeps, matches!(status, 200 | 409), "{status}");
+            taken += usize::from(status == 200);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Workers of a plugin, which has ended with its result.
+async fn workers(api: &FakeApi, definition: &Definition, service: &Service) -> JoinSet<usize> {
+    let client = client(api, definition).await;
+    let name = &definition.name;
+    let paths: Vec<String> = match definition.driver {
+        DriverKind::Job => vec![format!("/api/v1/results/global/{name}")],
+        DriverKind::DaemonSet => NODES
+            .map(|node| format!("/api/v1/results/by-node/{node}/{name}"))
+            .to_vec(),
+    };
+    let mut tasks = JoinSet::new();
+    for path in paths {
+        let body = format!("result of {path}");
+        tasks.spawn(work(client.clone(), service.clone(), path, body));
+    }
+    tasks
+}
+
+async fn until_complete(api: &FakeApi, wanted: usize) {
+    let complete = |pod: Option<&Value>| {
+        let annotations = pod.map(|pod| &pod["metadata"]["annotations"]);
+        let text = annotations.and_then(|annotations| annotations[constants::STATUS_ANNOTATION].as_str());
+        text.is_some_and(|text| text.matches(r#""status":"complete""#).count() >= wanted)
+    };
+    let limit = Duration::from_secs(30);
+    api.wait_for("pods", Some(NAMESPACE), constants::AGGREGATOR_POD, limit, complete)
+        .await
+        .unwrap();
+}
+
+/// Results, errors and item trees of an archive.
+fn contents(finished: &Finished) -> BTreeMap<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = fs_err::File::open(&finished.archive).unwrap();
+    sono_bundle::unpack_tar_gz(archive, folder.path(), &UploadLimits::default()).unwrap();
+    let mut files = tree(&folder.path().join("plugins"));
+    files.retain(|name, _| !name.ends_with("definition.json"));
+    files
+}
+
+async fn collected(tasks: impl IntoIterator<Item = JoinSet<usize>>) -> Vec<usize> {
+    let mut taken = Vec::new();
+    for mut tasks in tasks {
+        while let Some(done) = within(tasks.join_next()).await {
+            taken.push(done.unwrap());
+        }
+    }
+    taken
+}
+
+async fn done(outcome: JoinHandle<Result<Finished, RunError>>) -> Result<Finished, RunError> {
+    within(outcome).await.unwrap()
+}
+
+/// An undisturbed run's archive.
+async fn undisturbed() -> BTreeMap<String, String> {
+    let (api, folder) = (api_with_nodes(), tempfile::tempdir().unwrap());
+    let service = Service::default();
+    let run = start(&api, folder.path(), &service).await;
+    let mut tasks = Vec::new();
+    for definition in definitions() {
+        tasks.push(workers(&api, &definition, &service).await);
+    }
+    let finished = done(run.outcome).await.unwrap();
+    assert_eq!(collected(tasks).await, [1, 1, 1, 1, 1]);
+    contents(&finished)
+}
+
+/// W-1: lost in each part of the run, with its files; each time another one takes its place. No plugin is started twice,
+/// every result comes again, and the archive is that of an undisturbed run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_outlives_pod_and_volume_of_its_aggregator() {
+    let api = api_with_nodes();
+    let folders: Vec<tempfile::TempDir> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let service = Service::default();
+    let definitions = definitions();
+    let [each, one, later] = &definitions[..] else { panic!() };
+
+    // With some results.
+    let run = start(&api, folders[0].path(), &service).await;
+    let first = workers(&api, each, &service).await;
+    until_complete(&api, NODES.len()).await;
+    lose(run, &service).await;
+
+    // With all of a group, when the next one is started.
+    let run = start(&api, folders[1].path(), &service).await;
+    let second = workers(&api, one, &service).await;
+    client(&api, later).await;
+    lose(run, &service).await;
+
+    // Before anything came again.
+    let run = start(&api, folders[2].path(), &service).await;
+    lose(run, &service).await;
+
+    let run = start(&api, folders[3].path(), &service).await;
+    let third = workers(&api, later, &service).await;
+    let finished = done(run.outcome).await.unwrap();
+    assert_eq!(finished.status.status, OverallStatus::Complete);
+    assert_eq!(finished.errors, 0, "{:?}", finished.status);
+    let taken = collected([first, second, third]).await;
+    assert!(taken[..3].iter().all(|taken| *taken >= 2), "{taken:?}");
+    for definition in &definitions {
+        assert_eq!(object(&api, plural(definition), definition), None, "it is removed");
+    }
+    // The aggregator's own pod is the third.
+    assert_eq!((api.made("pods"), api.made("daemonsets")), (3, 1), "started twice");
+    assert_eq!(contents(&finished), undisturbed().await);
+}
+
+/// W-1: one that has lost the run ends, removes nothing, and says why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_aggregator_that_lost_the_run_ends_itself() {
+    let api = api_with_nodes();
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = Service::default();
+    let first = start(&api, one.path(), &service).await;
+    let mut tasks = vec![workers(&api, &definitions()[0], &service).await];
+    until_complete(&api, NODES.len()).await;
+    // Both are there, as when a node does not answer: workers reach the old one alone.
+    let second = aggregator(config(), &api, other.path()).await;
+    tasks.push(workers(&api, &definitions()[1], &service).await);
+    let outcome = done(first.outcome).await;
+    let Err(RunError::Superseded(reason)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(reason.starts_with("another aggregator, "), "{reason}");
+    assert!(
+        reason.ends_with(" (the run's number 2), has taken the run over"),
+        "{reason}"
+    );
+    // Started once more on its files, it knows that.
+    let again = aggregator(config(), &api, one.path()).await;
+    assert!(matches!(done(again.outcome).await, Err(RunError::Superseded(_))));
+
+    service.send_replace(Some(second.address));
+    tasks.push(workers(&api, &definitions()[2], &service).await);
+    let finished = done(second.outcome).await.unwrap();
+    assert_eq!(finished.errors, 0);
+    collected(tasks).await;
+    assert_eq!((api.made("pods"), api.made("daemonsets")), (3, 1), "started twice");
+}
+
+/// After the archive is made it is as safe as its pod: a new one runs nothing again, and says what has happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_went_with_its_pod_is_said_to_be_gone() {
+    let api = api_with_nodes();
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = Service::default();
+    let run = start(&api, one.path(), &service).await;
+    let mut tasks = Vec::new();
+    let mut labels = Value::Null;
+    for definition in definitions() {
+        tasks.push(workers(&api, &definition, &service).await);
+        if let Some(pod) = object(&api, "pods", &definition) {
+            labels = pod["metadata"]["labels"].clone();
+        }
+    }
+    let finished = done(run.outcome).await.unwrap();
+    collected(tasks).await;
+    // On its own files it is still there, and what a killed process did not remove is removed now.
+    let left = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "left", "namespace": NAMESPACE,
+        "labels": labels}, "spec": {"containers": []}});
+    api.put(left);
+    let again = aggregator(config(), &api, one.path()).await;
+    assert_eq!(done(again.outcome).await.unwrap().status, finished.status);
+    assert_eq!(api.get("pods", Some(NAMESPACE), "left"), None);
+
+    let requests = api.requests().len();
+    let new = aggregator(config(), &api, other.path()).await;
+    let gone = done(new.outcome).await.unwrap();
+    assert_eq!(gone.status.status, OverallStatus::Failed);
+    assert_eq!(status(&api).status, OverallStatus::Failed);
+    let reasons: Vec<&str> = gone.status.rows().iter().map(|row| row.error.as_str()).collect();
+    assert_eq!(reasons.len(), 5);
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| reason.starts_with("the archive was made, and went together"))
+    );
+    let pods = format!("POST /api/v1/namespaces/{NAMESPACE}/pods");
+    assert!(!api.requests()[requests..].contains(&pods), "nothing is started");
+}
+
+/// A plugin whose objects went too is not started again: its result is an error that says what became of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_went_with_the_aggregator_is_an_error() {
+    let api = api_with_nodes();
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let service = Service::default();
+    let run = start(&api, one.path(), &service).await;
+    let mut lost = workers(&api, &definitions()[1], &service).await;
+    let mut tasks = vec![workers(&api, &definitions()[0], &service).await];
+    // The next group has started, so that all of these are in.
+    client(&api, &definitions()[2]).await;
+    lose(run, &service).await;
+    lost.abort_all();
+    let pod = object(&api, "pods", &definitions()[1]).unwrap();
+    let name = pod["metadata"]["name"].as_str().unwrap();
+    api.remove("pods", Some(NAMESPACE), name).unwrap();
+
+    let run = start(&api, other.path(), &service).await;
+    tasks.push(workers(&api, &definitions()[2], &service).await);
+    let finished = done(run.outcome).await.unwrap();
+    collected(tasks).await;
+    let rows = finished.status.rows();
+    let failed: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.status == plugin_status::FAILED)
+        .map(|row| row.error.as_str())
+        .collect();
+    let expected = "the plugin's pod was deleted before it sent a result; see the namespace's events for who did it, and run again (its result had come before, and went together with the aggregator's pod)";
+    assert_eq!(failed, [expected]);
+    assert_eq!(api.made("pods"), 3, "started twice");
+}
+
+/// What workers are told that ask, and that nobody is told anything where nothing is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_may_ask_for_their_result() {
+    let (api, folder) = (api_with_nodes(), tempfile::tempdir().unwrap());
+    let service = Service::default();
+    let run = start(&api, folder.path(), &service).await;
+    let each = client(&api, &definitions()[0]).await;
+    let url = |path: &str| format!("https://{}/api/v1/results/{path}", run.address);
+    let ask = async |path: &str| {
+        let answer = within(each.head(url(path)).send()).await.unwrap();
+        let keep = answer
+            .headers()
+            .get(routes::KEEP_HEADER)
+            .map(|keep| keep.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), keep)
+    };
+    let keep = || Some("2".to_owned());
+    assert_eq!(ask("by-node/n1/each").await, (404, keep()));
+    let put = |path: &str| each.put(url(path)).body("result").send();
+    assert_eq!(within(put("by-node/n1/each")).await.unwrap().status(), 200);
+    assert_eq!(ask("by-node/n1/each").await, (200, keep()));
+    let error = each.put(url("by-node/n2/each")).header(routes::ERROR_HEADER, "1");
+    assert_eq!(
+        within(error.body(r#"{"error":"no"}"#).send()).await.unwrap().status(),
+        200
+    );
+    assert_eq!(ask("by-node/n2/each").await, (202, keep()));
+    assert_eq!(ask("by-node/n9/each").await, (403, keep()));
+    assert_eq!(ask("global/one").await, (403, None));
+    lose(run, &service).await;
+
+    let (api, folder) = (api_with_nodes(), tempfile::tempdir().unwrap());
+    let run = aggregator(taken_up::config(), &api, folder.path()).await;
+    let each = client(&api, &definitions()[0]).await;
+    let url = format!("https://{}/api/v1/results/by-node/n1/each", run.address);
+    let answer = within(each.put(&url).body("result").send()).await.unwrap();
+    assert_eq!(answer.headers().get(routes::KEEP_HEADER), None);
+    assert_eq!(within(each.head(&url).send()).await.unwrap().status(), 405);
+    assert_eq!(api.get("secrets", Some(NAMESPACE), constants::RUN_SECRET), None);
+    drop(run.stop);
+    run.outcome.abort();
+}
