@@ -110,6 +110,7 @@ impl Plan {
             aggregator_toleration,
             annotation,
             image_pull_secrets,
+            aggregator_workload,
             results_volume,
             results_volume_class,
             results_volume_claim,
@@ -153,6 +154,8 @@ impl Plan {
         set(&mut config.namespace_psa_enforce_level, namespace_psa_enforce_level);
         set(&mut config.security_context_mode, security_context_mode);
         set(&mut config.aggregator_permissions, aggregator_permissions);
+        set(&mut config.aggregator_workload, aggregator_workload);
+        config.aggregator_workload = workload(&config.aggregator_workload, results_volume.is_some())?;
         config.existing_service_account |= existing_service_account;
         config.force_image_pull_policy |= force_image_pull_policy;
         config.stop_on_failure |= stop_on_failure;
@@ -323,6 +326,23 @@ fn spelled(policy: &str) -> String {
     let known = ["Always", "IfNotPresent", "Never"];
     let found = known.into_iter().find(|known| known.eq_ignore_ascii_case(policy));
     found.unwrap_or(policy).to_owned()
+}
+
+/// What the aggregator is. One with a volume is a Deployment, and keeps everything on that.
+fn workload(wanted: &str, has_volume: bool) -> Result<String, CliError> {
+    let known = ["", constants::WORKLOAD_POD, constants::WORKLOAD_DEPLOYMENT];
+    if !known.contains(&wanted) {
+        let what = format!("the aggregator cannot be a `{wanted}` (AggregatorWorkload)");
+        return Err(CliError::new(what).hint("it is a deployment or a pod"));
+    }
+    match (wanted, has_volume) {
+        (constants::WORKLOAD_POD, true) => {
+            let what = "an aggregator with a results volume is a deployment, not a pod";
+            Err(CliError::new(what).hint("leave out --aggregator-workload (AggregatorWorkload), or the volume"))
+        }
+        (_, true) => Ok(String::new()),
+        (wanted, false) => Ok(wanted.to_owned()),
+    }
 }
 
 fn set<T>(target: &mut T, given: Option<T>) {

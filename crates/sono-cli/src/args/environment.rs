@@ -7,9 +7,10 @@ use clap::{
 
 /// Flags with the variables that may stand for them, wherever a command has the flag. All take a value, and none of them
 /// excludes another.
-pub(crate) const VARIABLES: [(&str, &str); 27] = [
+pub(crate) const VARIABLES: [(&str, &str); 28] = [
     ("aggregator-image", "SONO_AGGREGATOR_IMAGE"),
     ("aggregator-permissions", "SONO_AGGREGATOR_PERMISSIONS"),
+    ("aggregator-workload", "SONO_AGGREGATOR_WORKLOAD"),
     ("config", "SONO_CONFIG"),
     ("context", "SONO_CONTEXT"),
     ("dns-namespace", "SONO_DNS_NAMESPACE"),
