@@ -328,7 +328,8 @@ fn spelled(policy: &str) -> String {
     found.unwrap_or(policy).to_owned()
 }
 
-/// What the aggregator is. One with a volume is a Deployment, and keeps everything on that.
+/// What the aggregator is. One with a volume is a Deployment anyway, and keeps everything on that; where it is wanted by name the
+/// run has an epoch too.
 fn workload(wanted: &str, has_volume: bool) -> Result<String, CliError> {
     let known = ["", constants::WORKLOAD_POD, constants::WORKLOAD_DEPLOYMENT];
     if !known.contains(&wanted) {
@@ -340,8 +341,7 @@ fn workload(wanted: &str, has_volume: bool) -> Result<String, CliError> {
             let what = "an aggregator with a results volume is a deployment, not a pod";
             Err(CliError::new(what).hint("leave out --aggregator-workload (AggregatorWorkload), or the volume"))
         }
-        (_, true) => Ok(String::new()),
-        (wanted, false) => Ok(wanted.to_owned()),
+        (wanted, _) => Ok(wanted.to_owned()),
     }
 }
 

@@ -387,3 +387,25 @@ async fn workers_may_ask_for_their_result() {
     drop(run.stop);
     run.outcome.abort();
 }
+
+/// A journal that is there wins, on a volume or in the same pod: nothing is collected again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_is_there_wins() {
+    let (api, folder) = (api_with_nodes(), tempfile::tempdir().unwrap());
+    let service = Service::default();
+    let mut tasks = Vec::new();
+    for definition in definitions() {
+        let run = start(&api, folder.path(), &service).await;
+        tasks.push(workers(&api, &definition, &service).await);
+        let so_far = tasks.iter().map(JoinSet::len).sum();
+        if so_far == NODES.len() + 2 {
+            let finished = done(run.outcome).await.unwrap();
+            assert_eq!(finished.errors, 0);
+            break;
+        }
+        until_complete(&api, so_far).await;
+        lose(run, &service).await;
+    }
+    assert_eq!(collected(tasks).await, [1, 1, 1, 1, 1]);
+    assert_eq!((api.made("pods"), api.made("daemonsets")), (3, 1), "started twice");
+}

@@ -145,3 +145,35 @@ fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
     let second = pods(&run, AGGREGATOR).remove(0);
     assert_ne!(text(&second, "/metadata/uid"), text(&first, "/metadata/uid"));
 }
+
+/// W-1: without a volume the pod's files go with it, and another one collects again what workers have kept; the plugin that
+/// still runs is not touched.
+#[test]
+fn a_deleted_aggregator_pod_without_a_volume_is_replaced_and_goes_on() {
+    let flags = ["--aggregator-workload", "deployment"];
+    let mut run = Run::detached("adopted", &["job-junit", "survivor"], &flags);
+    run.wait_for_result("job-junit");
+    let survivor = pods(&run, SLOW).remove(0);
+    let first = pods(&run, AGGREGATOR).remove(0);
+    let name = text(&first, "/metadata/name");
+    kubectl(&[
+        "-n",
+        run.namespace(),
+        "delete",
+        "pod",
+        &name,
+        "--force",
+        "--grace-period=0",
+    ]);
+    went_on(&mut run, &survivor);
+    let second = pods(&run, AGGREGATOR).remove(0);
+    assert_ne!(text(&second, "/metadata/uid"), text(&first, "/metadata/uid"));
+    // Also what workers had kept until the archive was made is gone.
+    let now = pods(&run, "sonobuoy-component=plugin");
+    let left: Vec<String> = now
+        .iter()
+        .filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none())
+        .map(|pod| text(pod, "/metadata/name"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
