@@ -1,12 +1,7 @@
 //! An aggregator whose pod goes with all its files, and another one that takes its place: the API server and the workers
 //! are all that is left (W-1).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use sono_aggregator::{Finished, RunError};
