@@ -3,11 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read as _, Write as _},
+    io::Write as _,
     sync::Arc,
 };
 
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sono_types::{PluginName, ResultKey, SessionId, TarInfo, Target};
@@ -77,7 +77,7 @@ pub enum Change {
 pub enum MemoryError {
     /// It cannot be unpacked.
     #[error("it is no gzip")]
-    Packed(#[source] std::io::Error),
+    Packed(#[source] sono_bundle::ArchiveError),
     /// It is not what this program writes.
     #[error("it is not understood")]
     Text(#[source] serde_json::Error),
@@ -213,9 +213,7 @@ impl Memory {
 
     /// What [`Memory::encode`] made.
     pub fn decode(bytes: &[u8]) -> Result<Self, MemoryError> {
-        let mut text = Vec::new();
-        let mut unpacked = GzDecoder::new(bytes).take(MOST_BYTES);
-        unpacked.read_to_end(&mut text).map_err(MemoryError::Packed)?;
+        let text = sono_bundle::gunzip(bytes, MOST_BYTES).map_err(MemoryError::Packed)?;
         let text: Text = serde_json::from_slice(&text).map_err(MemoryError::Text)?;
         if text.version != VERSION {
             return Err(MemoryError::Version(text.version));
