@@ -171,7 +171,8 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
         view: setup.view.clone(),
     };
     let mut shutdown = std::pin::pin!(shutdown);
-    let outcome = collect(setup, &board, shutdown.as_mut()).await;
+    // Boxed, and so small for whoever holds it: all of a run is in it.
+    let outcome = Box::pin(collect(setup, &board, shutdown.as_mut())).await;
     if matches!(outcome, Err(RunError::Superseded(_))) {
         // What is shown now is another's.
         publisher.abort();

@@ -169,7 +169,7 @@ impl Worker<'_> {
         let Delivered { outcome, upload, keep } = delivered;
         if let Some(first) = keep {
             tokio::select! {
-                kept = self.keep(&upload, first) => kept?,
+                kept = Box::pin(self.keep(&upload, first)) => kept?,
                 _ = shutdown.requested() => return Ok(outcome),
             }
         }
