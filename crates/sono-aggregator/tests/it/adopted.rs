@@ -95,7 +95,7 @@ async fn client(api: &FakeApi, definition: &Definition) -> reqwest::Client {
         }
     };
     let object = within(there).await;
-    let spec = object.pointer("/spec/template/spec").unwrap_or(&object["spec"]);
+    let spec = object.pointer("/spec/template/spec").unwrap_or_else(|| &object["spec"]);
     let secret = self::object(api, "secrets", definition).unwrap();
     worker_with(api, spec, secret["metadata"]["name"].as_str().unwrap())
 }
