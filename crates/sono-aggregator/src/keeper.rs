@@ -280,9 +280,7 @@ mod tests {
             let version = content.as_ref().map_or(0, |(version, _)| *version);
             let mut seen = self.seen.lock().unwrap();
             let mut unanswered = self.unanswered.lock().unwrap();
-            let outcome = if *seen != version {
-                Err(VaultError::Changed)
-            } else {
+            let outcome = if *seen == version {
                 *content = Some((version + 1, bytes.to_vec()));
                 if *unanswered > 0 {
                     *unanswered -= 1;
@@ -291,6 +289,8 @@ mod tests {
                     *seen = version + 1;
                     Ok(())
                 }
+            } else {
+                Err(VaultError::Changed)
             };
             Box::pin(async { outcome })
         }
