@@ -136,11 +136,12 @@ pub(super) async fn run(
 }
 
 /// Flags that mean nothing without a cluster.
-const CLUSTER_ONLY: [&str; 41] = [
+const CLUSTER_ONLY: [&str; 42] = [
     "aggregator-image",
     "aggregator-node-selector",
     "aggregator-permissions",
     "aggregator-toleration",
+    "aggregator-workload",
     "annotation",
     "context",
     "dns-namespace",
