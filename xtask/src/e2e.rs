@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
     /// Instead: the tests that run the real Kubernetes suite, whose images are built first
     #[arg(long, conflicts_with_all = ["long", "scale"])]
     conformance: bool,
+    /// Instead: twenty aggregators that are lost in the middle of a run, on three nodes
+    #[arg(long, conflicts_with_all = ["long", "scale", "conformance", "registry"])]
+    kills: bool,
     /// Instead: the tests of images with a real registry, which need no cluster; they are part of the others otherwise
     #[arg(long, conflicts_with_all = ["long", "scale", "conformance", "down"])]
     registry: bool,
@@ -63,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         registry_tests(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let whole = !arguments.scale && !arguments.conformance && arguments.tests.is_empty();
+    let whole = !arguments.scale && !arguments.conformance && !arguments.kills && arguments.tests.is_empty();
     if whole {
         registry_tests(arguments)?;
     }
@@ -72,6 +75,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let mut up = vec!["cluster", "up", "--nodes", &nodes];
         if arguments.scale {
             up = SCALE.to_vec();
+        }
+        if arguments.kills {
+            up = vec!["cluster", "up", "--recreate", "--nodes", "3"];
         }
         if let Some(version) = &arguments.kubernetes {
             up.extend(["--recreate", "--kubernetes", version]);
@@ -111,11 +117,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if arguments.conformance {
             return test(&["--include-ignored", "--test-threads=1", "suite::"]);
         }
+        if arguments.kills {
+            return test(&["--include-ignored", "--nocapture", "kills::"]);
+        }
         if !arguments.tests.is_empty() {
             return test(&["--test-threads=1"]);
         }
         // Some change what all others use.
-        test(&["--skip", ALONE, "--skip", "scale::", "--skip", "suite::"])?;
+        test(&[
+            "--skip", ALONE, "--skip", "scale::", "--skip", "suite::", "--skip", "kills::",
+        ])?;
         test(&["--test-threads=1", ALONE])
     });
     if arguments.down {

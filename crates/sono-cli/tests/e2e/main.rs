@@ -5,6 +5,7 @@ mod cut;
 mod definitions;
 mod deploy;
 mod harness;
+mod kills;
 mod namespaces;
 mod registry;
 mod scale;

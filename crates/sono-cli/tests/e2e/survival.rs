@@ -9,17 +9,17 @@ use serde_json::Value;
 
 use crate::harness::{Run, kubectl, text};
 
-fn pods(run: &Run, selector: &str) -> Vec<Value> {
+pub(crate) fn pods(run: &Run, selector: &str) -> Vec<Value> {
     let shown = kubectl(&["-n", run.namespace(), "get", "pod", "-l", selector, "-o", "json"]);
     let list: Value = serde_json::from_str(&shown).expect("JSON");
     list["items"].as_array().cloned().unwrap_or_default()
 }
 
-const AGGREGATOR: &str = "sonobuoy-component=aggregator";
-const SLOW: &str = "sonobuoy-plugin=survivor";
+pub(crate) const AGGREGATOR: &str = "sonobuoy-component=aggregator";
+pub(crate) const SLOW: &str = "sonobuoy-plugin=survivor";
 
 /// Processes of a pod whose program has that name. The nodes of the test cluster are on this machine.
-fn processes(uid: &str, name: &str) -> Vec<PathBuf> {
+pub(crate) fn processes(uid: &str, name: &str) -> Vec<PathBuf> {
     let in_pod = |process: &Path| {
         let cgroup = fs_err::read_to_string(process.join("cgroup")).unwrap_or_default();
         cgroup.contains(uid) || cgroup.contains(&uid.replace('-', "_"))
