@@ -1,5 +1,7 @@
 //! The shell around [`Run`]: the one task that owns it, carries out its effects and answers the desk.
 
+mod server;
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -14,10 +16,6 @@ use std::{
     time::Duration,
 };
 
-use axum_server::{
-    Handle,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -32,16 +30,18 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use server::Server;
+
 use crate::{
     Clock,
     begin::{self, Beginning, Drivers, Found},
     desk::{Desk, Finished as Returned, Kept, Message},
     driver::{Driver, Launch, Report, Site},
     finish::{self, Finish},
-    http::{self, Interface},
+    http::Interface,
     journal::{Journal, JournalError},
     keeper::{Gate, Keeper, Lost},
-    limit::{Connections, LimitedListener, WorkerAddress},
+    limit::{Connections, LimitedListener},
     local::View,
     progress_file::ProgressFile,
     publish,
@@ -311,15 +311,8 @@ async fn collect(
     };
     // The earlier of the two: workers have clocks of their own, and one of these starts may have been told a wrong time.
     let since = start.min(clock());
-    let (server, handle) = {
-        let listener = LimitedListener::new(listener, connections, &limits).map_err(RunError::Serve)?;
-        serve(listener, &authority, since, &addresses.names, &limits, interface)?
-    };
-    let mut server = Server {
-        task: server,
-        handle,
-        stays: false,
-    };
+    let listener = LimitedListener::new(listener, connections, &limits).map_err(RunError::Serve)?;
+    let mut server = Server::start(listener, &authority, since, &addresses.names, &limits, interface)?;
 
     let launcher = Launcher {
         drivers,
@@ -567,70 +560,6 @@ fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
         None if records.is_empty() => {}
         None => journal.append(records, Some(Box::new(|_| {}))),
     }
-}
-
-/// Ends the server's task when the run ends, however it ends.
-struct Server {
-    task: JoinHandle<std::io::Result<()>>,
-    handle: Handle<WorkerAddress>,
-    /// Workers of plugins that are not removed still have to be told that the run is over.
-    stays: bool,
-}
-
-/// How long they have to ask: longer than the longest time between two questions.
-const FAREWELL: Duration = Duration::from_mins(5);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.task.is_finished() {
-            return;
-        }
-        if let (true, Ok(runtime)) = (self.stays, tokio::runtime::Handle::try_current()) {
-            let handle = self.handle.clone();
-            runtime.spawn(async move {
-                tokio::time::sleep(FAREWELL).await;
-                handle.graceful_shutdown(Some(Duration::from_secs(1)));
-            });
-        } else {
-            self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
-        }
-    }
-}
-
-/// What one connection may hold of what it reads: bodies go to disk as they come, and TLS hands out 16 KiB at most.
-const READ_BUFFER: usize = 16 << 10;
-/// What a client may send over HTTP/2 before it is read.
-const WINDOW: u32 = 64 << 10;
-
-fn serve(
-    listener: LimitedListener,
-    authority: &Authority,
-    since: Timestamp,
-    names: &[String],
-    limits: &UploadLimits,
-    interface: Interface,
-) -> Result<(JoinHandle<std::io::Result<()>>, Handle<WorkerAddress>), RunError> {
-    let identity = authority.server(since, names).map_err(RunError::Certificates)?;
-    let config = sono_tls::server_config(&identity, authority.certificate_pem()).map_err(RunError::Certificates)?;
-    let acceptor =
-        RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config))).handshake_timeout(limits.handshake_timeout);
-    let handle = Handle::new();
-    let mut server = axum_server::Server::from_listener(listener)
-        .acceptor(acceptor)
-        .handle(handle.clone())
-        .first_request_timeout(limits.handshake_timeout);
-    server
-        .http_builder()
-        .http1()
-        .header_read_timeout(limits.handshake_timeout)
-        // A connection that only waits for its next request would keep others from their first.
-        .keep_alive(false)
-        .max_buf_size(READ_BUFFER)
-        .http2()
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW);
-    let app = http::router(interface).into_make_service();
-    Ok((tokio::spawn(server.serve(app)), handle))
 }
 
 fn answer(run: &mut Run, journal: &Journal, at: Timestamp, message: Message) -> (Vec<Effect>, Option<Reply>) {
