@@ -24,6 +24,7 @@ use crate::{
     Clock,
     desk::Desk,
     disposition,
+    partial::Part,
     run::{Holding, Refusal},
     upload::{Head, UploadError, Uploads},
 };
@@ -106,16 +107,22 @@ async fn put_node(
     put(interface, &peer, &plugin, Some(&node), &headers, body).await
 }
 
-async fn head_global(State(interface): State<Interface>, peer: Peer, Path(plugin): Path<String>) -> Response {
-    head(interface, &peer, &plugin, None).await
+async fn head_global(
+    State(interface): State<Interface>,
+    peer: Peer,
+    Path(plugin): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    head(interface, &peer, &plugin, None, &headers).await
 }
 
 async fn head_node(
     State(interface): State<Interface>,
     peer: Peer,
     Path((node, plugin)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Response {
-    head(interface, &peer, &plugin, Some(&node)).await
+    head(interface, &peer, &plugin, Some(&node), &headers).await
 }
 
 async fn post_global(
@@ -155,16 +162,13 @@ async fn put(
             return refused;
         }
     };
-    let value = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &header::HeaderValue| value.to_str().ok())
-    };
+    let value = |name: &str| header_text(headers, name);
     let head = Head {
-        file_name: disposition::file_name(value(header::CONTENT_DISPOSITION)),
-        content_type: value(header::CONTENT_TYPE).unwrap_or_default().to_owned(),
-        length: value(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+        file_name: disposition::file_name(value(header::CONTENT_DISPOSITION.as_str())),
+        content_type: value(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_owned(),
+        length: value(header::CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()),
         is_error: headers.contains_key(routes::ERROR_HEADER),
+        part: Part::parse(value(routes::UPLOAD_HEADER), value(header::CONTENT_RANGE.as_str())),
         waits,
     };
     tracing::info!(
@@ -189,6 +193,7 @@ async fn put(
     let status = match &error {
         UploadError::Refused(refusal) => status_of(refusal),
         UploadError::Content { .. } => StatusCode::BAD_REQUEST,
+        UploadError::Gap { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
         UploadError::Busy(_) | UploadError::Crowded(_) | UploadError::GaveWay { .. } | UploadError::Closed => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -198,14 +203,20 @@ async fn put(
     kept(text(status, &error.to_string()), keep.filter(|_| is_known))
 }
 
-/// What a worker that keeps its result asks for; see [`routes::KEEP_HEADER`].
-async fn head(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&str>) -> Response {
-    let Some(keep) = interface.keep else {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
-    };
+/// What a worker asks for whose body broke off ([`routes::UPLOAD_HEADER`]), or that keeps its result ([`routes::KEEP_HEADER`]).
+async fn head(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&str>, headers: &HeaderMap) -> Response {
     let key = match key(peer, plugin, node, "result") {
         Ok(key) => key,
         Err(refused) => return refused,
+    };
+    if let Some(name) = header_text(headers, routes::UPLOAD_HEADER) {
+        return match interface.uploads.received(&key, name) {
+            Some(bytes) => [(routes::RECEIVED_HEADER, bytes.to_string())].into_response(),
+            None => StatusCode::NOT_FOUND.into_response(),
+        };
+    }
+    let Some(keep) = interface.keep else {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
     };
     let status = match interface.desk.holding(key).await {
         Ok(Some(Holding::Result)) => StatusCode::OK,
@@ -216,6 +227,10 @@ async fn head(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, keeping(keep)).into_response()
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 fn keeping(keep: Duration) -> [(&'static str, String); 1] {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::Semaphore;
 
 use crate::{run::SmallBody, small::Content};
@@ -31,7 +32,7 @@ pub(crate) struct Spool {
     /// Where temporary files are made.
     directory: PathBuf,
     writers: Writers,
-    file: Option<tempfile::NamedTempFile>,
+    file: Option<NamedTempFile>,
     /// What is not written yet.
     pending: Vec<u8>,
 }
@@ -49,6 +50,26 @@ impl Spool {
         }
     }
 
+    /// One that goes on behind what is in the file.
+    pub(crate) fn behind(file: TempPath, directory: PathBuf, writers: &Writers) -> io::Result<Self> {
+        let opened = fs_err::OpenOptions::new().append(true).open(&file)?.into_file();
+        Ok(Self {
+            directory,
+            writers: writers.clone(),
+            file: Some(NamedTempFile::from_parts(opened, file)),
+            pending: Vec::with_capacity(PIECE),
+        })
+    }
+
+    /// What came so far, as a file.
+    pub(crate) async fn so_far(mut self) -> io::Result<TempPath> {
+        if !self.pending.is_empty() {
+            self.flush().await?;
+        }
+        let file = self.file.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        Ok(file.into_temp_path())
+    }
+
     pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(PIECE - self.pending.len()));
@@ -62,15 +83,11 @@ impl Spool {
     }
 
     /// The whole body.
-    pub(crate) async fn finish(mut self) -> io::Result<Content> {
+    pub(crate) async fn finish(self) -> io::Result<Content> {
         if self.file.is_none() && self.pending.len() as u64 <= SmallBody::MOST_BYTES {
             return Ok(Content::Memory(Bytes::from(self.pending)));
         }
-        if !self.pending.is_empty() {
-            self.flush().await?;
-        }
-        let file = self.file.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
-        Ok(Content::File(file.into_temp_path()))
+        self.so_far().await.map(Content::File)
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -81,7 +98,7 @@ impl Spool {
             let _permit = permit;
             let mut file = match file {
                 Some(file) => file,
-                None => tempfile::NamedTempFile::new_in(directory)?,
+                None => NamedTempFile::new_in(directory)?,
             };
             file.write_all(&pending)?;
             pending.clear();
@@ -119,5 +136,22 @@ mod tests {
             }
         }
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+    }
+
+    #[tokio::test]
+    async fn a_body_goes_on_behind_what_came_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let writers = Writers::default();
+        let body: Vec<u8> = (0..3 * PIECE).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let (first, second) = body.split_at(PIECE + 7);
+        let mut spool = Spool::new(folder.path().to_path_buf(), &writers, None);
+        spool.write(first).await.unwrap();
+        let file = spool.so_far().await.unwrap();
+        let mut spool = Spool::behind(file, folder.path().to_path_buf(), &writers).unwrap();
+        spool.write(second).await.unwrap();
+        let Content::File(path) = spool.finish().await.unwrap() else {
+            panic!("it is small");
+        };
+        assert!(fs_err::read(&path).unwrap() == body);
     }
 }

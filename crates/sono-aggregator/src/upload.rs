@@ -15,6 +15,7 @@ use crate::{
     desk::{Closed, Desk, Held, Kept},
     limit::Connections,
     metrics::{Metrics, Refused},
+    partial::{Part, Partials},
     room::{Reserved, Room, Seat},
     run::{Claim, Outcome, Refusal, SmallBody},
     shortage::Shortage,
@@ -39,6 +40,8 @@ pub(crate) struct Head {
     pub(crate) length: Option<u64>,
     /// The worker says that the body is an error report.
     pub(crate) is_error: bool,
+    /// Which part of a body it is, where the sender knows of parts.
+    pub(crate) part: Option<Part>,
     /// The client sends the body only when it is asked to: a refusal need not read it.
     pub(crate) waits: bool,
 }
@@ -57,6 +60,9 @@ pub(crate) enum UploadError {
     /// 503: too many requests at once, for this result or this plugin.
     #[error("{0}, try again")]
     Crowded(String),
+    /// 416: what it should go on behind is not here.
+    #[error("error handling result {key}: {reason}")]
+    Gap { key: ResultKey, reason: String },
     /// 500: the body broke off, stalled or took too long; sending it again may help.
     #[error("error handling result {key}: {reason}")]
     Broken { key: ResultKey, reason: String },
@@ -82,7 +88,7 @@ impl UploadError {
             Self::Refused(Refusal::AlreadyReceived(_)) => Refused::AlreadyReceived,
             Self::Content { .. } => Refused::Content,
             Self::Busy(_) | Self::Crowded(_) | Self::GaveWay { .. } => Refused::Busy,
-            Self::Broken { .. } => Refused::Broken,
+            Self::Broken { .. } | Self::Gap { .. } => Refused::Broken,
             Self::Storage { .. } => Refused::Storage,
             Self::Full { .. } => Refused::NoRoom,
             Self::Closed => Refused::Ending,
@@ -107,6 +113,7 @@ pub(crate) struct Uploads {
     limits: Arc<UploadLimits>,
     room: Arc<Room>,
     writers: Writers,
+    partials: Partials,
     placing: Arc<Semaphore>,
     placing_small: Arc<Semaphore>,
     landing: Arc<RwLock<()>>,
@@ -120,6 +127,8 @@ enum Receive {
     Content(String),
     /// The client, or the way to it: nothing is known about the content.
     Broken(String),
+    /// What it should go on behind is not here.
+    Gap(String),
     /// It brought next to nothing while others waited.
     GaveWay(String),
     /// Our disk.
@@ -137,6 +146,7 @@ impl Receive {
         match self {
             Self::Content(reason) => (Outcome::Refused(reason.clone()), UploadError::Content { key, reason }),
             Self::Broken(reason) => (Outcome::Aborted, UploadError::Broken { key, reason }),
+            Self::Gap(reason) => (Outcome::Aborted, UploadError::Gap { key, reason }),
             Self::GaveWay(reason) => (Outcome::Aborted, UploadError::GaveWay { key, reason }),
             Self::Storage(reason) => (Outcome::Unstored(reason.clone()), UploadError::Storage { key, reason }),
             Self::Full(reason) => (Outcome::Unstored(reason.clone()), UploadError::Full { key, reason }),
@@ -186,6 +196,7 @@ impl Uploads {
             room: Arc::new(Room::new(&limits, present, connections)),
             limits,
             writers: Writers::default(),
+            partials: Partials::default(),
             placing: Arc::new(Semaphore::new(PLACING)),
             placing_small: Arc::new(Semaphore::new(PLACING_SMALL)),
             landing,
@@ -203,6 +214,11 @@ impl Uploads {
     /// Counts what happens there.
     pub(crate) fn counted_in(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// How many bytes there are of a body that broke off.
+    pub(crate) fn received(&self, key: &ResultKey, name: &str) -> Option<u64> {
+        self.partials.received(key, name)
     }
 
     /// A result whose sender may not send it.
@@ -342,7 +358,10 @@ impl Uploads {
         stream: &mut BodyDataStream,
         seat: &mut Seat,
     ) -> Result<Stored, (Outcome, UploadError)> {
-        let received = self.collect(head, stream, seat).await.map_err(|error| error.end(key))?;
+        let received = self
+            .collect(key, head, stream, seat)
+            .await
+            .map_err(|error| error.end(key))?;
         let Received { content, reserved } = received;
         let (content, reported) = report::reported_error(head, content)
             .await

@@ -24,6 +24,14 @@ pub const ERROR_HEADER: &str = "x-sono-error";
 /// and its aggregator does not send it.
 pub const KEEP_HEADER: &str = "x-sono-keep";
 
+/// Header of a large result (`PUT`): a name for exactly these bytes. Of a body that breaks off the aggregator keeps what came, for a
+/// while and in one process. `HEAD` with this header is answered with 200 and [`RECEIVED_HEADER`], or 404 where nothing is kept
+/// under that name; `PUT` with it and `Content-Range: bytes FROM-LAST/LENGTH` then brings the rest, and gets 416 where that does not
+/// follow what is there: the next try begins at zero. sono's own: Sonobuoy's aggregator has no `HEAD` and its workers begin anew.
+pub const UPLOAD_HEADER: &str = "x-sono-upload";
+/// Header of the answer to `HEAD` with [`UPLOAD_HEADER`]: how many bytes are there.
+pub const RECEIVED_HEADER: &str = "x-sono-received";
+
 /// Loopback listener ([`crate::constants::LOCAL_PORT`], plain HTTP on 127.0.0.1; reached by port-forward), `GET`: the
 /// whole status as JSON ([`crate::RunStatus`]), every row of it, which the annotation cannot hold for large clusters.
 pub const LOCAL_STATUS: &str = "/api/v1/status";

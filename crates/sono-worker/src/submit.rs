@@ -1,6 +1,7 @@
 //! Uploads with retries: the body is read from disk anew at every try and never held in memory.
 
 use std::{
+    io::SeekFrom,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -11,7 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Body, Client, StatusCode, header};
 use sono_types::{WorkerConfig, constants, routes};
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::io::ReaderStream;
@@ -26,6 +27,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_mins(1);
 /// How long the answer may take after the last byte was sent: the aggregator unpacks and syncs the result first.
 const ANSWER: Duration = Duration::from_mins(5);
+/// Of a file from this size on the aggregator is asked how much of it is there already, after a try that failed.
+const RESUMABLE: u64 = 4 << 20;
+/// How long that answer may take.
+const ASK: Duration = Duration::from_secs(10);
 /// How much of an answer's text is kept.
 const MAX_MESSAGE: usize = 4 << 10;
 /// The wait after the first failed try; it doubles, with some jitter, up to [`MAX_DELAY`].
@@ -98,7 +103,7 @@ pub(crate) async fn submit(
         tries += 1;
         // After a failure the next address has its turn: the one that failed may lead nowhere.
         let first = tries - 1;
-        let last = match send_to_any(client, urls, first, upload).await {
+        let last = match send_to_any(client, urls, first, upload, tries > 1).await {
             Ok(accepted) => return Ok(accepted),
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Again(reason)) => reason,
@@ -119,11 +124,17 @@ enum Failure {
 }
 
 /// One try: the next address is used where the one before cannot be connected to.
-async fn send_to_any(client: &Client, urls: &[String], first: usize, upload: &Upload) -> Result<Accepted, Failure> {
+async fn send_to_any(
+    client: &Client,
+    urls: &[String],
+    first: usize,
+    upload: &Upload,
+    again: bool,
+) -> Result<Accepted, Failure> {
     let mut reasons = Vec::new();
     for turn in 0..urls.len() {
         let url = &urls[(first + turn) % urls.len()];
-        match send(client, url, upload).await {
+        match send(client, url, upload, again).await {
             Err(Try::Connect(reason)) => reasons.push(reason),
             Err(Try::Again(reason)) => return Err(Failure::Again(reason)),
             Err(Try::Final(error)) => return Err(Failure::Final(error)),
@@ -139,7 +150,8 @@ enum Try {
     Final(SubmitError),
 }
 
-async fn send(client: &Client, url: &str, upload: &Upload) -> Result<Accepted, Try> {
+/// `again`: some of it may have arrived before.
+async fn send(client: &Client, url: &str, upload: &Upload, again: bool) -> Result<Accepted, Try> {
     let moved = Moved::new();
     let request = client.put(url);
     let request = match upload {
@@ -152,12 +164,35 @@ async fn send(client: &Client, url: &str, upload: &Upload) -> Result<Accepted, T
                 .body(serde_json::json!({ "error": message }).to_string())
         }
         Upload::File(path) => {
-            let file = open(path).await.map_err(|error| Try::Final(unreadable(path, &error)))?;
+            let unreadable = |error: std::io::Error| Try::Final(unreadable(path, &error));
+            let OpenFile {
+                mut file,
+                length,
+                name,
+                content_type,
+                disposition,
+            } = open(path).await.map_err(unreadable)?;
+            let mut request = request
+                .header(header::CONTENT_TYPE, content_type)
+                .header(header::CONTENT_DISPOSITION, disposition);
+            let mut from = 0;
+            if length >= RESUMABLE {
+                if again {
+                    from = received(client, url, &name)
+                        .await
+                        .filter(|from| *from < length)
+                        .unwrap_or(0);
+                }
+                request = request.header(routes::UPLOAD_HEADER, name);
+            }
+            if from > 0 {
+                tracing::info!(from, length, "going on where the upload broke off");
+                file.seek(SeekFrom::Start(from)).await.map_err(unreadable)?;
+                request = request.header(header::CONTENT_RANGE, format!("bytes {from}-{}/{length}", length - 1));
+            }
             request
-                .header(header::CONTENT_TYPE, file.content_type)
-                .header(header::CONTENT_DISPOSITION, file.disposition)
-                .header(header::CONTENT_LENGTH, file.length)
-                .body(body(file.file, file.length, &moved))
+                .header(header::CONTENT_LENGTH, length - from)
+                .body(body(file, length - from, &moved))
         }
     };
     let answered = tokio::select! {
@@ -193,7 +228,9 @@ async fn send(client: &Client, url: &str, upload: &Upload) -> Result<Accepted, T
         return Ok(accepted(How::Before));
     }
     let message = message(response).await;
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+    // What it should go on behind is gone: the next try asks, and begins anew.
+    let gap = status == StatusCode::RANGE_NOT_SATISFIABLE;
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || gap {
         return Err(Try::Again(format!("{url} answered {status}: {message}")));
     }
     Err(Try::Final(SubmitError::Worker(WorkerError::Refused {
@@ -203,9 +240,19 @@ async fn send(client: &Client, url: &str, upload: &Upload) -> Result<Accepted, T
     })))
 }
 
+/// How many bytes of the upload of that name are there; none where nobody says so.
+async fn received(client: &Client, url: &str, name: &str) -> Option<u64> {
+    let asked = client.head(url).header(routes::UPLOAD_HEADER, name).send();
+    let answer = timeout(ASK, asked).await.ok()?.ok()?;
+    let bytes = answer.headers().get(routes::RECEIVED_HEADER)?.to_str().ok()?;
+    answer.status().is_success().then(|| bytes.parse().ok())?
+}
+
 struct OpenFile {
     file: tokio::fs::File,
     length: u64,
+    /// Another one for other content: a file that was written anew begins anew.
+    name: String,
     content_type: &'static str,
     disposition: String,
 }
@@ -215,19 +262,23 @@ async fn open(path: &Path) -> std::io::Result<OpenFile> {
         path.to_path_buf(),
         path.file_name().map(|name| name.to_string_lossy().into_owned()),
     );
-    let (file, length, content_type) = tokio::task::spawn_blocking(move || {
+    let (file, metadata, content_type) = tokio::task::spawn_blocking(move || {
         let content_type = content::content_type(&path)?;
         let file = fs_err::File::open(&path)?;
-        let length = file.metadata()?.len();
-        Ok::<_, std::io::Error>((file.into_file(), length, content_type))
+        let metadata = file.metadata()?;
+        Ok::<_, std::io::Error>((file.into_file(), metadata, content_type))
     })
     .await??;
+    let length = metadata.len();
+    let changed = metadata.modified().ok();
+    let changed = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     let mut file = tokio::fs::File::from_std(file);
     // Its own buffer would otherwise grow to 2 MiB.
     file.set_max_buf_size(CHUNK);
     Ok(OpenFile {
         file,
         length,
+        name: format!("{length:x}-{:x}", changed.unwrap_or_default().as_nanos()),
         content_type,
         disposition: content::disposition(&name.unwrap_or_default()),
     })

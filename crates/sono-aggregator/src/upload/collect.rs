@@ -4,47 +4,110 @@ use std::{io, sync::Arc};
 
 use axum::body::BodyDataStream;
 use futures::StreamExt as _;
+use sono_types::ResultKey;
 use tokio::time::Instant;
 
 use super::{Head, Receive, Received, Uploads, no_room};
 use crate::{
+    partial::{Part, Partial, Partials},
     room::{PATIENCE_WHILE_OTHERS_WAIT, Reserved, Seat},
     spool::Spool,
 };
 
+/// A body on its way in.
+struct Coming {
+    spool: Spool,
+    size: u64,
+    reserved: Reserved,
+}
+
 impl Uploads {
-    /// Takes the body in, a large one into a temporary file.
+    /// Takes the body in, a large one into a temporary file; of one that breaks off what came is kept, where its sender may come
+    /// again with the rest.
     pub(super) async fn collect(
         &self,
+        key: &ResultKey,
         head: &Head,
         stream: &mut BodyDataStream,
         seat: &mut Seat,
     ) -> Result<Received, Receive> {
         let limit = self.limits.max_body_bytes;
-        let too_large = || Receive::Content(format!("the body is larger than the limit of {limit} bytes"));
-        if head.length.is_some_and(|length| length > limit) {
-            return Err(too_large());
+        let from = head.part.as_ref().map_or(0, |part| part.from);
+        let whole = head.length.map(|length| from.saturating_add(length));
+        if whole.is_some_and(|whole| whole > limit) {
+            return Err(too_large(limit));
         }
-        let mut spool = Spool::new(self.incoming.clone(), &self.writers, head.length);
-        let mut reserved = Reserved::new(Arc::clone(&self.room));
-        let until = Instant::now() + self.limits.max_body_time;
-        let mut size = 0_u64;
-        while let Some(chunk) = self.next_chunk(stream, seat, until, size).await? {
-            size += chunk.len() as u64;
-            self.metrics.received(chunk.len() as u64);
-            if size > limit {
-                return Err(too_large());
+        let mut coming = self.coming(key, head, whole)?;
+        if let Err(error) = self.take_in(&mut coming, stream, seat).await {
+            match (&error, &head.part) {
+                (Receive::Broken(_) | Receive::GaveWay(_), Some(part)) if Partials::is_worth(coming.size) => {
+                    self.keep_beginning(key, part, coming).await;
+                }
+                // What others have begun is worth less than room.
+                (Receive::Full(_), _) => self.partials.forget_all(),
+                _ => {}
             }
-            reserved.grow(chunk.len() as u64).map_err(Receive::Full)?;
-            spool.write(&chunk).await.map_err(|error| not_spooled(&error))?;
+            return Err(error);
         }
-        if let Some(length) = head.length.filter(|length| *length != size) {
+        let Coming { spool, size, reserved } = coming;
+        if let Some(whole) = whole.filter(|whole| *whole != size) {
             return Err(Receive::Broken(format!(
-                "the body broke off after {size} of {length} bytes"
+                "the body broke off after {size} of {whole} bytes"
             )));
         }
         let content = spool.finish().await.map_err(|error| not_spooled(&error))?;
         Ok(Received { content, reserved })
+    }
+
+    /// What there is of the body already: nothing, or what came of it before.
+    fn coming(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<Coming, Receive> {
+        let begun = head.part.as_ref().filter(|part| part.from > 0);
+        let Some(part) = begun else {
+            self.partials.forget(key);
+            return Ok(Coming {
+                spool: Spool::new(self.incoming.clone(), &self.writers, head.length),
+                size: 0,
+                reserved: Reserved::new(Arc::clone(&self.room)),
+            });
+        };
+        let follows = part.whole.is_none() || part.whole == whole;
+        let partial = self.partials.take(key, part).filter(|_| follows);
+        let Some(Partial { file, size, reserved }) = partial else {
+            let from = part.from;
+            return Err(Receive::Gap(format!(
+                "the first {from} bytes of the body are not here; send it from its beginning"
+            )));
+        };
+        tracing::info!(plugin_name = %key.plugin, node = %key.target, size, "the rest of a result that broke off");
+        let spool = Spool::behind(file, self.incoming.clone(), &self.writers).map_err(|error| not_spooled(&error))?;
+        Ok(Coming { spool, size, reserved })
+    }
+
+    async fn take_in(&self, coming: &mut Coming, stream: &mut BodyDataStream, seat: &mut Seat) -> Result<(), Receive> {
+        let limit = self.limits.max_body_bytes;
+        let until = Instant::now() + self.limits.max_body_time;
+        while let Some(chunk) = self.next_chunk(stream, seat, until, coming.size).await? {
+            let length = chunk.len() as u64;
+            self.metrics.received(length);
+            if coming.size + length > limit {
+                return Err(too_large(limit));
+            }
+            coming.reserved.grow(length).map_err(Receive::Full)?;
+            coming.spool.write(&chunk).await.map_err(|error| not_spooled(&error))?;
+            coming.size += length;
+        }
+        Ok(())
+    }
+
+    async fn keep_beginning(&self, key: &ResultKey, part: &Part, coming: Coming) {
+        let Coming { spool, size, reserved } = coming;
+        match spool.so_far().await {
+            Ok(file) => self
+                .partials
+                .keep(key, part.name.clone(), Partial { file, size, reserved }),
+            // It is only sent again from its beginning.
+            Err(error) => tracing::debug!(%error, "what came of a result cannot be kept"),
+        }
     }
 
     /// The next piece of a body of which `size` bytes have come and which may take until `until`; none at its end.
@@ -92,6 +155,10 @@ impl Uploads {
             .transpose()
             .map_err(|error| Receive::Broken(format!("the body broke off after {size} bytes: {error}")))
     }
+}
+
+fn too_large(limit: u64) -> Receive {
+    Receive::Content(format!("the body is larger than the limit of {limit} bytes"))
 }
 
 fn brought(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {

@@ -6,6 +6,7 @@ mod adopted;
 mod killed;
 mod local;
 mod nodes;
+mod partial;
 mod query;
 mod raw;
 mod refusals;

@@ -43,6 +43,8 @@ struct Script {
     answers: VecDeque<(u16, String)>,
     /// Seconds after which workers shall ask for their result.
     keep: Option<u64>,
+    /// How many bytes of an upload that broke off are here.
+    before: Option<u64>,
     received: Vec<Received>,
 }
 
@@ -61,12 +63,14 @@ pub(crate) struct Aggregator {
     handle: Handle<SocketAddr>,
 }
 
-const HEADERS: [&str; 5] = [
+const HEADERS: [&str; 7] = [
     "content-type",
     "content-disposition",
     "content-length",
     "transfer-encoding",
+    "content-range",
     "x-sono-error",
+    routes::UPLOAD_HEADER,
 ];
 
 impl Aggregator {
@@ -121,6 +125,11 @@ impl Aggregator {
         self.desk.script.lock().unwrap().keep = Some(seconds);
     }
 
+    /// Of an upload that breaks off so many bytes are here.
+    pub(crate) fn has(&self, bytes: u64) {
+        self.desk.script.lock().unwrap().before = Some(bytes);
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.desk.script.lock().unwrap().received.clone()
     }
@@ -147,6 +156,7 @@ async fn receive(
     request: Request,
 ) -> impl IntoResponse {
     let (parts, body) = request.into_parts();
+    let asks = parts.method == "HEAD" && parts.headers.contains_key(routes::UPLOAD_HEADER);
     let (length, start) = drain(body).await;
     let received = Received {
         line: format!("{} {} {:?}", parts.method, parts.uri.path(), parts.version),
@@ -163,7 +173,14 @@ async fn receive(
     let (status, text) = script.answers.pop_front().unwrap_or((200, String::new()));
     desk.count.send_modify(|count| *count += 1);
     let keep = script.keep.map(|seconds| [(routes::KEEP_HEADER, seconds.to_string())]);
-    (StatusCode::from_u16(status).unwrap(), keep.map(AppendHeaders), text)
+    let before = script.before.filter(|_| asks);
+    let before = before.map(|bytes| [(routes::RECEIVED_HEADER, bytes.to_string())]);
+    (
+        StatusCode::from_u16(status).unwrap(),
+        keep.map(AppendHeaders),
+        before.map(AppendHeaders),
+        text,
+    )
 }
 
 async fn drain(body: Body) -> (usize, String) {

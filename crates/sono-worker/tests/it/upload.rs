@@ -166,11 +166,93 @@ async fn a_large_file_is_sent_whole_at_every_try() {
     file.set_len(SIZE).unwrap();
     plugin.write("done", "large.bin");
     assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
-    let lengths: Vec<_> = aggregator
-        .received()
-        .iter()
+    let received = aggregator.received();
+    let puts = received.iter().filter(|received| received.line.starts_with("PUT"));
+    let lengths: Vec<_> = puts
         .map(|received| (received.length, received.headers[2].clone()))
         .collect();
     let one = (usize::try_from(SIZE).unwrap(), ("content-length", SIZE.to_string()));
     assert_eq!(lengths, [one.clone(), one]);
+}
+
+const LARGE: usize = 5 << 20;
+
+/// Lengths, ranges and first letters of what was sent; all of it under one name.
+fn parts(aggregator: &Aggregator) -> Vec<(String, usize, String, String)> {
+    let mut names = std::collections::BTreeSet::new();
+    let received = aggregator.received().into_iter().map(|request| {
+        let header = |name: &str| {
+            let found = request.headers.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        names.insert(header("x-sono-upload"));
+        let (method, _) = request.line.split_once(' ').unwrap();
+        let start: String = request.start.chars().take(1).collect();
+        (method.to_owned(), request.length, header("content-range"), start)
+    });
+    let received = received.collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    received
+}
+
+fn part(method: &str, length: usize, range: &str, start: &str) -> (String, usize, String, String) {
+    (method.to_owned(), length, range.to_owned(), start.to_owned())
+}
+
+/// `a` in its first four MiB, and then `b`.
+fn large(plugin: &Plugin) {
+    let mut content = vec![b'a'; 4 << 20];
+    content.resize(LARGE, b'b');
+    plugin.finish("large", content);
+}
+
+#[tokio::test]
+async fn a_large_result_goes_on_where_it_broke_off() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    aggregator.has(4 << 20);
+    aggregator.answer(&[(500, "the body broke off")]);
+    large(&plugin);
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    let range = format!("bytes {}-{}/{LARGE}", 4 << 20, LARGE - 1);
+    let expected = [
+        part("PUT", LARGE, "", "a"),
+        part("HEAD", 0, "", ""),
+        part("PUT", 1 << 20, &range, "b"),
+    ];
+    assert_eq!(parts(&aggregator), expected);
+}
+
+/// Sonobuoy's aggregator has no answer to the question, one that was started anew has another, and neither stops the result.
+#[tokio::test]
+async fn a_large_result_begins_anew_where_it_must() {
+    for (asked, again) in [(405, 200), (404, 200), (200, 416)] {
+        let aggregator = Aggregator::up();
+        let plugin = Plugin::of(&aggregator);
+        let has = if asked == 200 { 4 << 20 } else { 0 };
+        if has > 0 {
+            aggregator.has(has);
+        }
+        aggregator.answer(&[(500, "the body broke off"), (asked, ""), (again, ""), (404, "")]);
+        large(&plugin);
+        assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+        let mut expected = vec![part("PUT", LARGE, "", "a"), part("HEAD", 0, "", "")];
+        if again == 416 {
+            let range = format!("bytes {}-{}/{LARGE}", 4 << 20, LARGE - 1);
+            expected.extend([part("PUT", 1 << 20, &range, "b"), part("HEAD", 0, "", "")]);
+        }
+        expected.push(part("PUT", LARGE, "", "a"));
+        assert_eq!(parts(&aggregator), expected, "{asked} {again}");
+    }
+}
+
+/// A small one is sent again in less time than it takes to ask.
+#[tokio::test]
+async fn a_small_result_is_sent_again() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    aggregator.answer(&[(500, "the body broke off")]);
+    plugin.finish("small", "a");
+    assert_eq!(plugin.run().await.unwrap(), Outcome::Transmitted);
+    assert_eq!(parts(&aggregator), [part("PUT", 1, "", "a"), part("PUT", 1, "", "a")]);
 }
