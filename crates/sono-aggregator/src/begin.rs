@@ -142,10 +142,12 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         match claim.take_up(&journal, &mut records, clock()).await? {
             Taken::Done | Taken::Nothing => {}
             Taken::Missed => return Ok(None),
-            Taken::Sealed(status) => {
+            Taken::Sealed { status, sessions } => {
+                let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(&new_session);
+                let left = drivers(definitions, &config, site.as_ref(), session, reconcile);
                 return Ok(Some(Found::Over {
                     status,
-                    left: None,
+                    left: Some(left),
                     broken: Some(ARCHIVE_GONE.to_owned()),
                 }));
             }

@@ -3,10 +3,10 @@
 //! A journal that is there wins: it knows more. Where there is none, what is kept outside takes its place; results are then
 //! collected again. The journal of a pod that another one has replaced meanwhile is worth nothing any more.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use sono_types::{OverallStatus, RunStatus, TarInfo, status::plugin_status};
+use sono_types::{OverallStatus, PluginName, RunStatus, SessionId, TarInfo, status::plugin_status};
 
 use crate::{
     begin::ARCHIVE_GONE,
@@ -37,7 +37,11 @@ pub(crate) enum Taken {
     /// Somebody else was quicker.
     Missed,
     /// It is over, and its archive is gone.
-    Sealed(RunStatus),
+    Sealed {
+        status: RunStatus,
+        /// The names under which its plugins' objects may still be there.
+        sessions: BTreeMap<PluginName, SessionId>,
+    },
 }
 
 fn unusable(reason: impl std::fmt::Display) -> RunError {
@@ -45,14 +49,16 @@ fn unusable(reason: impl std::fmt::Display) -> RunError {
 }
 
 impl Claim {
-    /// What is kept of the run; `None` where nothing shall be, or may be.
+    /// What is kept of the run; `None` where nothing shall be.
     pub(crate) async fn look(site: &dyn Site, uuid: &str) -> Result<Option<Self>, RunError> {
         let Some(vault) = site.vault() else { return Ok(None) };
         let found = match vault.read().await {
             Ok(found) => found,
+            // Whoever began without it would begin once more in the next pod, beside the plugins that are there.
             Err(VaultError::Refused(reason)) => {
-                tracing::warn!(reason, "nothing outlives this pod: the run goes with it");
-                return Ok(None);
+                return Err(unusable(format!(
+                    "{reason}; --aggregator-workload deployment needs get, create and update on Secrets in the run's namespace"
+                )));
             }
             Err(error) => return Err(unusable(error)),
         };
@@ -142,7 +148,13 @@ impl Claim {
             return Ok(Taken::Nothing);
         };
         if matches!(memory.phase, Phase::Sealed(_)) {
-            return Ok(Taken::Sealed(archive_gone(&memory)));
+            let plugins = memory.begun.plugins.iter();
+            return Ok(Taken::Sealed {
+                status: archive_gone(&memory),
+                sessions: plugins
+                    .map(|planned| (planned.plugin.clone(), planned.session.clone()))
+                    .collect(),
+            });
         }
         let mut memory = self.next(memory);
         let mut adopted = memory.records(now);

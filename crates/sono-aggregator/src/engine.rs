@@ -306,7 +306,7 @@ async fn collect(
         .counted_in(view.metrics()),
         limits: Arc::clone(&limits),
         clock: Arc::clone(&clock),
-        keep: keeper.is_some().then(|| ask_again(run.expected().count())),
+        keep: keeper.is_some().then(|| ask_again(&run)),
         over: Arc::clone(&over),
     };
     // The earlier of the two: workers have clocks of their own, and one of these starts may have been told a wrong time.
@@ -400,7 +400,7 @@ async fn collect(
             () = snapshots.due() => Vec::new(),
             () = progress.due() => Vec::new(),
             outcome = finished => break outcome.unwrap_or_else(|error| Err(error.to_string())),
-            lost = lost(keeper.as_ref()) => return Err(RunError::Superseded(lost.to_string())),
+            lost = lost(keeper.as_ref()) => return Err(ended_by(&lost)),
             ended = &mut server.task => {
                 let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 return Err(RunError::Serve(ended.err().unwrap_or_else(|| std::io::Error::other("the server ended"))));
@@ -458,7 +458,7 @@ async fn collect(
         keeper.note(&sealed);
         tokio::select! {
             () = keeper.gate().open() => {}
-            lost = keeper.lost() => return Err(RunError::Superseded(lost.to_string())),
+            lost = keeper.lost() => return Err(ended_by(&lost)),
             () = &mut shutdown => return Err(RunError::Stopped),
         }
         // Now nobody needs what workers have kept.
@@ -497,9 +497,12 @@ async fn clean_up_after(drivers: &Drivers) -> usize {
 }
 
 /// How long workers wait before they ask for their result: so long that all of them together ask some fifty times a second
-/// at most, until there are a thousand; then it is more often, but not more than 20 s apart.
-fn ask_again(results: usize) -> Duration {
-    Duration::from_secs((results as u64 / 50).clamp(2, 20))
+/// at most, until there are a thousand; then it is more often, but not more than 20 s apart. As rarely where it is not known yet how
+/// many there will be.
+fn ask_again(run: &Run) -> Duration {
+    let (expected, unknown) = (run.expected().count() as u64, run.learns_any());
+    let most = 20;
+    Duration::from_secs(if unknown { most } else { (expected / 50).clamp(2, most) })
 }
 
 /// Passes on what must outlive this process' volume.
@@ -518,6 +521,16 @@ async fn pass(gate: Option<Gate>) {
     if let Some(gate) = gate {
         gate.open().await;
     }
+}
+
+/// Where another aggregator has the run this one does nothing more. Otherwise the next process in this place takes it up, or says why
+/// it cannot.
+fn ended_by(lost: &Lost) -> RunError {
+    if matches!(lost, Lost::Overtaken { .. }) {
+        return RunError::Superseded(lost.to_string());
+    }
+    tracing::error!(reason = %lost, "starting anew");
+    RunError::Stopped
 }
 
 async fn lost(keeper: Option<&Keeper>) -> Lost {

@@ -10,7 +10,7 @@ use sono_types::PluginName;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Between two tries of a write; it doubles.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// How long a write may be refused.
+const REFUSED_AT_MOST: Duration = Duration::from_mins(3);
 /// What a Secret may hold, with room for what else is in it.
 const MOST_BYTES: usize = 1_000_000;
 
@@ -35,17 +37,22 @@ pub(crate) enum Lost {
     Removed,
     #[error("what the run keeps cannot be read any more: {0}")]
     Unreadable(String),
+    #[error("what the run keeps cannot be written any more: {0}")]
+    Refused(String),
 }
 
 /// Writes it, however long the API server is away, unless it is somebody else's.
 async fn write(vault: &dyn Vault, memory: &Memory) -> Result<(), Lost> {
     let content = memory.encode();
     let mut pause = MIN_PAUSE;
+    let until = Instant::now() + REFUSED_AT_MOST;
     loop {
         match vault.write(&content).await {
             Ok(()) => return Ok(()),
             // Also what a write of our own makes of the next, when its answer was lost.
             Err(VaultError::Changed) => {}
+            // Rights may be on their way; a run that waits for them for ever would stand still and say nothing.
+            Err(VaultError::Refused(reason)) if Instant::now() >= until => return Err(Lost::Refused(reason)),
             Err(error) => tracing::warn!(%error, "keeping what must outlive this pod, trying again"),
         }
         sleep(pause).await;
@@ -96,13 +103,13 @@ pub(crate) async fn claim(vault: &dyn Vault, memory: &Memory) -> Result<bool, St
         // An answer may have been lost.
         match vault.read().await {
             Ok(there) => {
-                let holder = there
-                    .and_then(|bytes| Memory::decode(&bytes).ok())
-                    .map(|there| there.holder);
-                if holder.as_ref() == Some(&memory.holder) {
+                let there = there.and_then(|bytes| Memory::decode(&bytes).ok());
+                if there.as_ref().is_some_and(|there| there.holder == memory.holder) {
                     return Ok(true);
                 }
-                if matches!(answered, Err(VaultError::Changed)) {
+                // Reading has made its version the one that the next write replaces.
+                let overtaken = there.is_some_and(|there| there.epoch >= memory.epoch);
+                if overtaken || matches!(answered, Err(VaultError::Changed)) {
                     return Ok(false);
                 }
             }
@@ -257,6 +264,10 @@ mod tests {
         seen: Mutex<u64>,
         /// Writes that are done and answered as if they had not been.
         unanswered: Mutex<usize>,
+        /// Writes that fail because somebody else's comes first.
+        preceded: Mutex<Option<Vec<u8>>>,
+        /// Writes are refused.
+        refuses: Mutex<bool>,
     }
 
     impl Shelf {
@@ -278,6 +289,13 @@ mod tests {
         fn write<'a>(&'a self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), VaultError>> {
             let mut content = self.content.lock().unwrap();
             let version = content.as_ref().map_or(0, |(version, _)| *version);
+            if *self.refuses.lock().unwrap() {
+                return Box::pin(async { Err(VaultError::Refused("no".to_owned())) });
+            }
+            if let Some(other) = self.preceded.lock().unwrap().take() {
+                *content = Some((version + 1, other));
+                return Box::pin(async { Err(VaultError::Failed("late".to_owned())) });
+            }
             let mut seen = self.seen.lock().unwrap();
             let mut unanswered = self.unanswered.lock().unwrap();
             let outcome = if *seen == version {
@@ -374,6 +392,29 @@ mod tests {
         assert_eq!(claim(one.as_ref(), &memory(1, "one")).await, Ok(true));
         assert_eq!(claim(other.as_ref(), &memory(1, "other")).await, Ok(false));
         assert_eq!(kept(&content).holder, "one");
+    }
+
+    /// A claim that failed on its way is not made over one that came meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_failed_takes_nothing_from_another() {
+        let content = Content::default();
+        let shelf = Shelf::of(&content);
+        *shelf.preceded.lock().unwrap() = Some(memory(1, "other").encode());
+        assert_eq!(claim(shelf.as_ref(), &memory(1, "me")).await, Ok(false));
+        assert_eq!(kept(&content), memory(1, "other"));
+    }
+
+    /// Who may not write any more says so before long.
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_are_refused_end_the_waiting() {
+        let content = Content::default();
+        let shelf = Shelf::of(&content);
+        claim(shelf.as_ref(), &memory(1, "me")).await.unwrap();
+        let keeper = Keeper::start(Arc::<Shelf>::clone(&shelf), memory(1, "me"));
+        *shelf.refuses.lock().unwrap() = true;
+        keeper.note(&launching());
+        let lost = timeout(REFUSED_AT_MOST * 2, keeper.lost()).await.unwrap();
+        assert_eq!(lost, Lost::Refused("no".to_owned()));
     }
 
     /// A write whose answer was lost is no other aggregator's.

@@ -108,7 +108,7 @@ const PERMISSIONS: [Permission; 12] = [
         &["secrets"],
         constants::RUN_SECRET,
         &["get", "update"],
-        "what a run keeps that outlives the aggregator's pod (`--aggregator-workload deployment`); without it the run goes with that pod",
+        "what a run keeps that outlives the aggregator's pod (`--aggregator-workload deployment`); without it such a run does not begin",
     ),
     in_namespace(
         "",

@@ -70,7 +70,8 @@ pub(crate) async fn ask(client: &Client, urls: &[String]) -> Held {
             StatusCode::OK => return Held::Result,
             StatusCode::ACCEPTED => return Held::Error,
             StatusCode::NOT_FOUND => return Held::Missing,
-            StatusCode::GONE => return Held::Over,
+            // Who answers with these keeps nothing, or does not expect it.
+            StatusCode::GONE | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => return Held::Over,
             _ => {}
         }
     }

@@ -188,9 +188,18 @@ impl Worker<'_> {
         let mut first = first;
         let mut pauses = keep::pauses(first);
         let mut unknown = false;
+        let mut answered = Instant::now();
         loop {
             keep::rest(&mut pauses).await;
             let held = keep::ask(&self.client, &urls).await;
+            if held != Held::Unknown {
+                answered = Instant::now();
+            } else if answered.elapsed() >= constants::PLUGIN_TIMEOUT {
+                tracing::warn!(
+                    "no aggregator has answered for longer than a plugin may take; the result is not kept any more"
+                );
+                return Ok(());
+            }
             if unknown != (held == Held::Unknown) {
                 unknown = !unknown;
                 // Whoever takes its place wants results soon.

@@ -178,6 +178,7 @@ impl Run {
         if waited {
             self.count_down(key);
         }
+        self.collect_on(at, &key.plugin);
         let mut effects = Vec::new();
         match outcome {
             Outcome::Stored => effects.push(Effect::Record(Record::Stored { key: key.clone() })),

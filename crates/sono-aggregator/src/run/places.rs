@@ -35,6 +35,11 @@ impl Run {
         joins
     }
 
+    /// Whether more results of any plugin may turn out to be expected.
+    pub fn learns_any(&self) -> bool {
+        !self.uncounted.is_empty()
+    }
+
     /// Whether more results of this plugin may turn out to be expected.
     pub fn learns(&self, plugin: &PluginName) -> bool {
         self.uncounted.contains(plugin)

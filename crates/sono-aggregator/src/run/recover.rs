@@ -13,9 +13,11 @@ use super::{
     record::Record,
 };
 
-/// How long workers that kept their result have to send it to an aggregator that took another's place: they ask every
-/// minute at the latest, and it may take a while until the new address is known everywhere.
-const COLLECT_AGAIN: SignedDuration = SignedDuration::from_mins(3);
+/// How long workers that kept their result have to begin to send it to an aggregator that took another's place, and then each from the
+/// one before on: they ask every minute at the latest, and it may take a while until the new address is known everywhere.
+const COLLECT_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// How long a worker that still runs is waited for whatever has become of its plugin.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 
 impl Run {
     /// The run as the records leave it, in the order in which they were written. [`Run::resume`] then goes on.
@@ -98,6 +100,18 @@ impl Run {
         });
     }
 
+    /// Results of plugins whose time is up, or that had ended, come for as long as any do.
+    pub(super) fn collect_on(&mut self, at: Timestamp, plugin: &PluginName) {
+        let Some(adoption) = &self.adoption else { return };
+        let until = at.checked_add(COLLECT_AGAIN).unwrap_or(at);
+        let waits = adoption.launched.contains(plugin) && !self.is_done(plugin);
+        if let Some(deadline) = self.deadlines.get_mut(plugin).filter(|_| waits)
+            && deadline.due() < until
+        {
+            *deadline = Deadline::new(until);
+        }
+    }
+
     /// Until when a worker of this plugin that still runs is waited for whatever has become of its plugin: it may have to
     /// send a result that it sent before.
     pub fn patient_until(&self, plugin: &PluginName) -> Option<Timestamp> {
@@ -105,7 +119,7 @@ impl Run {
             .adoption
             .as_ref()
             .filter(|adoption| adoption.launched.contains(plugin))?;
-        adoption.at.checked_add(COLLECT_AGAIN).ok()
+        adoption.at.checked_add(PATIENCE).ok()
     }
 
     /// A failure of a plugin that another process launched may be that of a result which that one had.
@@ -144,6 +158,10 @@ impl Run {
         if self.finishing() {
             effects.extend([Effect::Publish, Effect::Finish]);
             return effects;
+        }
+        // A process that comes late has what is left of that time before it, not behind it.
+        for plugin in self.launched.clone() {
+            self.collect_on(at, &plugin);
         }
         for plan in &self.plans {
             let plugin = &plan.plugin;

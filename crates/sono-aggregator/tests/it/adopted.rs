@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 use serde_json::{Value, json};
 use sono_aggregator::{Finished, RunError};
 use sono_manifest::{Definition, DriverKind};
-use sono_testkit::FakeApi;
+use sono_testkit::{FakeApi, forbidden};
 use sono_types::{Config, OverallStatus, SessionId, UploadLimits, constants, routes, status::plugin_status};
 use tokio::{
     sync::watch,
@@ -287,14 +287,16 @@ async fn an_archive_that_went_with_its_pod_is_said_to_be_gone() {
     // On its own files it is still there, and what a killed process did not remove is removed now.
     let left = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "left", "namespace": NAMESPACE,
         "labels": labels}, "spec": {"containers": []}});
-    api.put(left);
+    api.put(left.clone());
     let again = aggregator(config(), &api, one.path()).await;
     assert_eq!(done(again.outcome).await.unwrap().status, finished.status);
     assert_eq!(api.get("pods", Some(NAMESPACE), "left"), None);
 
     let requests = api.requests().len();
+    api.put(left);
     let new = aggregator(config(), &api, other.path()).await;
     let gone = done(new.outcome).await.unwrap();
+    assert_eq!(api.get("pods", Some(NAMESPACE), "left"), None);
     assert_eq!(gone.status.status, OverallStatus::Failed);
     assert_eq!(status(&api).status, OverallStatus::Failed);
     let reasons: Vec<&str> = gone.status.rows().iter().map(|row| row.error.as_str()).collect();
@@ -306,6 +308,22 @@ async fn an_archive_that_went_with_its_pod_is_said_to_be_gone() {
     );
     let pods = format!("POST /api/v1/namespaces/{NAMESPACE}/pods");
     assert!(!api.requests()[requests..].contains(&pods), "nothing is started");
+}
+
+/// Whoever may not see what an earlier aggregator left would start its plugins once more, beside those that are there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_to_read_it_nothing_begins() {
+    let api = api_with_nodes();
+    let secret = format!("/api/v1/namespaces/{NAMESPACE}/secrets/{}", constants::RUN_SECRET);
+    api.fail("GET", &secret, forbidden("a", "get", "secrets", Some(NAMESPACE)));
+    let root = tempfile::tempdir().unwrap();
+    let run = aggregator(config(), &api, root.path()).await;
+    let error = done(run.outcome).await.unwrap_err().to_string();
+    let hint = "--aggregator-workload deployment needs get, create and update on Secrets in the run's namespace";
+    assert!(error.ends_with(hint), "{error}");
+    // The aggregator's own pod alone.
+    assert_eq!((api.made("pods"), api.made("daemonsets")), (1, 0));
+    assert_eq!(status(&api).status, OverallStatus::Failed);
 }
 
 /// A plugin whose objects went too is not started again: its result is an error that says what became of it.

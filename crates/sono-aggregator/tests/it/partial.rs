@@ -21,7 +21,8 @@ const NAME: &str = "5-1";
 
 /// Larger than what is not worth keeping, and no piece of it like another.
 fn content() -> Vec<u8> {
-    (0..5_u32 << 20).map(|at| (at / 251) as u8 ^ (at % 251) as u8).collect()
+    let byte = |at: u32| u8::try_from(((at / 251) ^ at) % 251).unwrap();
+    (0..5 << 20).map(byte).collect()
 }
 
 /// Sends the first `bytes` of the content, and then the connection breaks.
