@@ -10,6 +10,7 @@ use std::{
 use futures::future::join_all;
 use serde_json::json;
 use sono_bundle::DirectoryFiles;
+use sono_kube::redact::{Redactions, redact_as};
 use sono_results::{Compatibility, PluginInput};
 use sono_types::{Config, Item, PluginName, ResultKey, TarInfo, Target, item, layout};
 use tokio::task::JoinSet;
@@ -265,6 +266,19 @@ impl MayBeFull for NoTree {
 }
 
 /// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
+/// What definitions are called where redactions are counted.
+const DEFINITION: &str = "PluginDefinition";
+
+/// What the queries counted, and these.
+fn with_redactions(known: &serde_json::Value, redactions: &Redactions) -> serde_json::Value {
+    let mut rows = known["redactions"].as_array().cloned().unwrap_or_default();
+    // An earlier process may have got as far as this.
+    rows.retain(|row| row["kind"] != DEFINITION);
+    rows.extend(redactions.rows().iter().map(|row| json!(row)));
+    let total: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
+    json!({ "total": total, "redactions": rows })
+}
+
 async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), String> {
     let write = async |name: &str, value: &serde_json::Value| {
         let (path, text) = (finish.directory.join(name), value.to_string());
@@ -272,9 +286,10 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
         let written = finish.shortage.outlast("the description of the run", write).await;
         written.map_err(|error| chain(&error))
     };
+    let mut redactions = Redactions::default();
     for (name, driver) in finish.drivers.iter() {
         let annotations = (!finish.config.custom_annotations.is_empty()).then_some(&finish.config.custom_annotations);
-        let definition = json!({
+        let mut definition = json!({
             "Definition": driver.definition().to_json(),
             "SessionID": driver.session(),
             "Namespace": finish.config.namespace,
@@ -284,7 +299,19 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
             "ImagePullSecrets": finish.config.image_pull_secrets,
             "CustomAnnotations": annotations,
         });
+        redact_as(DEFINITION, &mut definition, &mut redactions);
         write(&layout::definition_file(name), &definition).await?;
+    }
+    if redactions.total() > 0 {
+        let path = finish.directory.join(layout::REDACTIONS);
+        let known = fs_err::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        write(
+            layout::REDACTIONS,
+            &with_redactions(&known.unwrap_or_default(), &redactions),
+        )
+        .await?;
     }
     let names: Vec<&PluginName> = finish.drivers.keys().collect();
     let info = if names.is_empty() {

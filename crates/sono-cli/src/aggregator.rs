@@ -8,9 +8,6 @@ use sono_types::{RunStatus, constants};
 
 use crate::error::CliError;
 
-/// Label selectors that find it, the current one first (cli spec §8.1).
-const SELECTORS: [&str; 2] = ["sonobuoy-component=aggregator", "run=sonobuoy-master"];
-
 /// Between two looks over a connection that broke off.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -32,7 +29,7 @@ async fn list(cluster: &Cluster, namespace: &str, selector: &str, tries: u32) ->
 /// Finds the aggregator's pod.
 async fn find_trying(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Option<Pod>, CliError> {
     let what = || format!("cannot look for a run in namespace `{namespace}`");
-    for selector in SELECTORS {
+    for selector in constants::AGGREGATOR_SELECTORS {
         let pods = list(cluster, namespace, selector, tries).await;
         let pods = pods.map_err(|error| CliError::of_cluster(what(), &error))?;
         let pods: Result<Vec<Pod>, _> = pods.into_iter().map(serde_json::from_value).collect();

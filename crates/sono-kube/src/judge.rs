@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
 pub use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::Value;
+use sono_types::constants;
 
 use crate::{elapsed, image::pull_reason};
 
@@ -23,12 +24,18 @@ pub struct Policy {
     pub image_pull: Duration,
     /// A container cannot be made as it is described: a ConfigMap or Secret may be about to come.
     pub container: Duration,
-    /// A container ended with an error: the worker may still upload what there is.
+    /// The last container ended, one of them with an error: what there is may be on its way.
     pub settle: Duration,
+    /// A container ended with an error, and the worker runs: it may be packing, sending, or waiting for its next try.
+    pub worker: Duration,
+    /// A container ended with an error, and others than the worker run: one of them may still name a result.
+    pub others: Duration,
     /// Its containers are not being made: a volume may be on its way, or a large image.
     pub mount: Duration,
-    /// The node does not answer, or the pod was evicted and should be replaced.
+    /// The pod's node is lost, or it was evicted and should be replaced.
     pub lost: Duration,
+    /// The node does not answer: it may be starting anew.
+    pub unready: Duration,
     /// Restarts of one container that are still let pass.
     pub restarts: i32,
     /// Containers that end are started again, and pods that go are replaced: DaemonSets.
@@ -43,9 +50,13 @@ impl Policy {
             image_pull: Duration::from_mins(5),
             container: Duration::from_secs(30),
             settle: Duration::from_secs(10),
+            worker: Duration::from_mins(1),
+            others: Duration::from_mins(5),
             // The kubelet itself gives each try two minutes.
             mount: Duration::from_mins(3),
             lost: Duration::from_mins(1),
+            // After which the control plane takes other pods off such a node.
+            unready: Duration::from_mins(5),
             restarts: 2,
             replaced: false,
         }
@@ -112,10 +123,8 @@ fn troubles(pod: &Pod, now: Timestamp, policy: &Policy) -> Vec<Trouble> {
         troubles.extend(of_container(pod, container, is_init, now, policy, &place));
     }
     if !policy.replaced && phase(pod) == "Succeeded" {
-        let since =
-            containers(pod).filter_map(|(container, _)| ended(container)?.finished_at.as_ref().map(|time| time.0));
         troubles.push(Trouble {
-            since: since.max().unwrap_or(now),
+            since: last_end(pod).unwrap_or(now),
             limit: policy.settle,
             message: format!(
                 "all containers of {place} ended without an error, but no result arrived; the plugin must write its done file before it ends"
@@ -217,11 +226,12 @@ fn of_container(
         let why = last
             .map(|last| format!(", the last time with {}", ending(last)))
             .unwrap_or_default();
+        let advice = advice(last);
         return Some(Trouble {
             since: now,
             limit: Duration::ZERO,
             message: format!(
-                "container {name} of {place} was restarted {}{why}; its log says more",
+                "container {name} of {place} was restarted {}{why}; {advice}",
                 times(container.restart_count)
             ),
         });
@@ -278,19 +288,62 @@ fn of_container(
         return None;
     }
     let role = if is_init { "init container" } else { "container" };
-    let advice = if ended.reason.as_deref() == Some("OOMKilled") {
-        "raise its memory limit"
-    } else {
-        "its log says more"
+    let advice = advice(Some(ended));
+    let runs = |is_worker: bool| {
+        containers(pod).any(|(other, _)| {
+            let runs = other.state.as_ref().is_some_and(|state| state.running.is_some());
+            runs && (other.name == constants::WORKER_CONTAINER) == is_worker
+        })
+    };
+    // The others' end begins the worker's time.
+    let (since, limit) = match (runs(false), runs(true)) {
+        (true, _) => (finished(ended), policy.others),
+        (false, true) => (last_end(pod), policy.worker),
+        (false, false) => (last_end(pod), policy.settle),
     };
     Some(Trouble {
-        since: ended.finished_at.as_ref().map_or(now, |time| time.0),
-        limit: policy.settle,
+        since: since.unwrap_or(now),
+        limit,
         message: format!(
             "{role} {name} of {place} ended with {} and no result arrived; {advice}",
             ending(ended)
         ),
     })
+}
+
+fn advice(ended: Option<&ContainerStateTerminated>) -> &'static str {
+    match ended.and_then(|ended| ended.reason.as_deref()) {
+        Some("OOMKilled") => "raise its memory limit",
+        _ => "its log says more",
+    }
+}
+
+/// Since when the pod is not ready although its containers run, as far as anybody knows: so the control plane marks the pods of a
+/// node that does not answer. Those of a DaemonSet are not taken off it.
+pub fn unready(pod: &Pod) -> Option<Timestamp> {
+    let condition = condition(pod, "Ready").filter(|condition| condition.status == "False")?;
+    let runs = |(container, _): (&ContainerStatus, bool)| {
+        container.state.as_ref().is_some_and(|state| state.running.is_some())
+    };
+    let since = condition.last_transition_time.as_ref().map(|time| time.0);
+    since.filter(|_| pod.metadata.deletion_timestamp.is_none() && containers(pod).any(runs))
+}
+
+/// What is wrong with a pod whose `node` (as the API server has it) does not answer, and from when on that counts; `None` where it
+/// does.
+pub fn unanswering(pod: &Pod, node: &Value, policy: &Policy) -> Option<(Timestamp, String)> {
+    let conditions = node.pointer("/status/conditions")?.as_array()?;
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
+    if ready["status"] == "True" {
+        return None;
+    }
+    let since: Timestamp = ready["lastTransitionTime"].as_str()?.parse().ok()?;
+    let due = since.checked_add(policy.unready).unwrap_or(Timestamp::MAX);
+    let message = format!(
+        "the node under {} has not answered since {since}; bring the node back, or run again without it",
+        place(pod)
+    );
+    Some((due, message))
 }
 
 /// Since when the pod has a node and no container of it was made; `None` where one was.
@@ -380,6 +433,17 @@ pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = (&ContainerStatus, b
 
 fn ended(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     container.state.as_ref()?.terminated.as_ref()
+}
+
+fn finished(ended: &ContainerStateTerminated) -> Option<Timestamp> {
+    ended.finished_at.as_ref().map(|time| time.0)
+}
+
+/// When the last of its containers ended.
+fn last_end(pod: &Pod) -> Option<Timestamp> {
+    containers(pod)
+        .filter_map(|(container, _)| finished(ended(container)?))
+        .max()
 }
 
 /// `exit code 3 (Error: message)`.

@@ -10,7 +10,7 @@ mod name;
 mod text;
 
 use serde_json::{Map, Value};
-use sono_types::{constants, env};
+use sono_types::{constants, env, yaml};
 
 pub use count::{Reason, Redaction, Redactions};
 
@@ -88,6 +88,7 @@ impl Walk<'_> {
         for (key, value) in fields {
             self.below(key, |walk| match (texts, value) {
                 (Texts::UserData, Value::String(text)) if key == LAST_APPLIED => walk.applied(text),
+                (Texts::UserData, Value::String(text)) if is_definition(key, text) => walk.definition(text),
                 (Texts::UserData, Value::String(text)) if is_secret(key) && can_be_secret(text) => {
                     walk.replace(text, Reason::Name);
                 }
@@ -175,6 +176,20 @@ impl Walk<'_> {
         }
     }
 
+    /// A plugin's definition in the ConfigMap of a run: YAML, whose containers have variables as those of pods do.
+    fn definition(&mut self, text: &mut String) {
+        let Ok(mut definition) = yaml::first_document::<Value>(text) else {
+            return self.text(text, Texts::UserData);
+        };
+        let before = self.redactions.total();
+        self.value(&mut definition, Texts::Fields);
+        if self.redactions.total() > before
+            && let Ok(written) = yaml::to_string(&definition)
+        {
+            *text = written;
+        }
+    }
+
     fn all(&mut self, value: &mut Value) {
         if let Value::Object(fields) = value {
             for (key, value) in fields {
@@ -210,6 +225,13 @@ fn is_own(object: &Value) -> bool {
         .pointer("/metadata/labels")
         .and_then(|labels| labels.get(label)?.as_str())
         == Some(value)
+}
+
+fn is_definition(key: &str, text: &str) -> bool {
+    let is_yaml = std::path::Path::new(key)
+        .extension()
+        .is_some_and(|extension| extension == "yaml");
+    is_yaml && text.contains("sonobuoy-config")
 }
 
 fn text_at<'a>(object: &'a Value, pointer: &str) -> &'a str {

@@ -26,5 +26,7 @@ pub fn host_check(program: &Path) -> Definition {
         extra_volumes: Vec::new(),
         pod_spec: None,
         config_map: BTreeMap::new(),
+        others: serde_json::Map::new(),
+        other_settings: serde_json::Map::new(),
     }
 }

@@ -65,6 +65,8 @@ fn definition(name: &str, driver: DriverKind, result_format: &str, spec: Value, 
         extra_volumes: Vec::new(),
         pod_spec: Some(pod_spec),
         config_map: BTreeMap::new(),
+        others: serde_json::Map::new(),
+        other_settings: serde_json::Map::new(),
     }
 }
 

@@ -71,6 +71,10 @@ pub struct Definition {
     pub pod_spec: Option<Value>,
     /// Files that the command line makes a ConfigMap of, mounted in the plugin's containers.
     pub config_map: BTreeMap<String, String>,
+    /// Keys beside `sonobuoy-config` and `spec` that nobody here knows.
+    pub others: Map<String, Value>,
+    /// The same within `sonobuoy-config`.
+    pub other_settings: Map<String, Value>,
 }
 
 impl Definition {
@@ -82,7 +86,7 @@ impl Definition {
     /// The definition as a JSON object, the shape of `Definition` in `definition.json`: empty settings are left out,
     /// and what must be there always is.
     pub fn to_json(&self) -> Value {
-        let mut settings = Map::new();
+        let mut settings = self.other_settings.clone();
         settings.insert("driver".to_owned(), json!(self.driver_text));
         settings.insert("plugin-name".to_owned(), json!(self.name));
         let mut set = |key: &str, is_set: bool, value: Value| {
@@ -101,7 +105,7 @@ impl Definition {
         set("source-url", !self.source_url.is_empty(), json!(self.source_url));
         set("order", self.order != 0, json!(self.order));
 
-        let mut manifest = Map::new();
+        let mut manifest = self.others.clone();
         manifest.insert("sonobuoy-config".to_owned(), Value::Object(settings));
         manifest.insert("spec".to_owned(), self.spec.clone());
         if !self.extra_volumes.is_empty() {
@@ -197,6 +201,19 @@ spec:
         assert_eq!(definition.to_yaml(), ALL);
         assert_eq!(definition.format(), ResultFormat::Junit);
         assert_eq!(definition.driver, DriverKind::DaemonSet);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_kept() {
+        let text = "future:\n  a: 1\nsonobuoy-config:\n  colour: red\n  driver: Job\n  plugin-name: one\n  source_url: u\nspec:\n  name: c\n";
+        let (definition, problems) = load("one.yaml", text);
+        assert_eq!(definition.unwrap().to_yaml(), text);
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let expected = [
+            "one.yaml:2:3   unknown key `future` has no effect",
+            "one.yaml:4:11   unknown key `sonobuoy-config.colour` has no effect",
+        ];
+        assert_eq!(problems, expected);
     }
 
     #[test]

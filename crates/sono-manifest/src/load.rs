@@ -188,6 +188,7 @@ impl Reader<'_> {
             extra_volumes,
             pod_spec,
             config_map,
+            others: unknown(document, TOP_LEVEL),
             ..settings
         })
     }
@@ -258,6 +259,8 @@ impl Reader<'_> {
             extra_volumes: Vec::new(),
             pod_spec: None,
             config_map: BTreeMap::new(),
+            others: Map::new(),
+            other_settings: unknown(settings.clone(), SETTINGS),
         };
         Some(definition)
     }
@@ -400,6 +403,12 @@ impl Reader<'_> {
             self.problem(Severity::Error, &path, wrong.message(&path_text(&path)));
         }
     }
+}
+
+/// What is not among the known keys.
+fn unknown(mut fields: Map<String, Value>, known: &[&str]) -> Map<String, Value> {
+    fields.retain(|key, _| !known.contains(&key.as_str()));
+    fields
 }
 
 #[cfg(test)]

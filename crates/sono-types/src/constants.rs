@@ -92,6 +92,9 @@ pub const DRIVER_ANNOTATION: &str = "sonobuoy-driver";
 pub const PLUGIN_LABEL: &str = "sonobuoy-plugin";
 /// Label of everything that belongs to one plugin of one run: the session id.
 pub const RUN_LABEL: &str = "sonobuoy-run";
+/// Label selectors that find the aggregator's pod, the current one first (cli spec §8.1, core spec §2.10).
+pub const AGGREGATOR_SELECTORS: [&str; 2] = ["sonobuoy-component=aggregator", "run=sonobuoy-master"];
+
 /// Label that tells `aggregator` from `plugin`.
 pub const COMPONENT_LABEL: &str = "sonobuoy-component";
 /// Labels that all objects carry: `component: sonobuoy`.

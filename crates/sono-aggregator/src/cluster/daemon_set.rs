@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use sono_kube::{Kind, WatchEvent, judge::Policy};
+use sono_kube::{
+    Kind, WatchEvent,
+    judge::{self, Pod, Policy},
+};
 use sono_manifest::{Definition, NodeFacts};
 use sono_types::{NodeName, PluginName, ResultKey, SessionId, Target};
 use tokio::sync::mpsc;
@@ -12,7 +16,7 @@ use tokio::sync::mpsc;
 use super::{
     events::Events,
     objects::PluginObjects,
-    watching::{Finding, Pods, last_look},
+    watching::{Finding, Pods, failure, last_look, node_of},
 };
 use crate::{
     driver::{Driver, Launch, Report},
@@ -20,6 +24,9 @@ use crate::{
     run::Failure,
     upload::chain,
 };
+
+/// Between two looks at the nodes of pods that are not ready.
+const LOOK_AT_NODES: SignedDuration = SignedDuration::from_mins(1);
 
 pub(super) struct DaemonSet(pub(super) PluginObjects);
 
@@ -95,7 +102,9 @@ impl Driver for DaemonSet {
                 let (mut findings, next) = pods.judge(now, &policy);
                 let (unmounted, ask_again) = of_pods.judge(shared, &pods, now, &policy).await;
                 findings.extend(unmounted);
-                look_again = next.into_iter().chain(ask_again).min();
+                let (lost, ask_nodes) = self.lost(&pods, now, &policy).await;
+                findings.extend(lost);
+                look_again = next.into_iter().chain(ask_again).chain(ask_nodes).min();
                 match (account, &set) {
                     (Some(desired), _) => {
                         findings.extend(self.missing(places.missing(&pods), desired, &places).await);
@@ -129,6 +138,36 @@ impl DaemonSet {
             node: Some(node),
         };
         missing.into_iter().map(finding).collect()
+    }
+
+    /// Pods whose node has not answered for too long, and when to look again. Nodes are asked for only where a pod gives reason to.
+    async fn lost(&self, pods: &Pods, now: Timestamp, policy: &Policy) -> (Vec<Finding>, Option<Timestamp>) {
+        let (overdue, next) = pods.unready(now, policy);
+        if overdue.is_empty() {
+            return (Vec::new(), next);
+        }
+        let again = now.checked_add(LOOK_AT_NODES).ok();
+        let nodes = match self.0.shared.cluster.list(Kind::Node, None, "").await {
+            Ok(nodes) => nodes,
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "cannot see whether nodes answer");
+                return (Vec::new(), again);
+            }
+        };
+        let nodes: BTreeMap<&str, &Value> = nodes
+            .iter()
+            .filter_map(|node| Some((node.pointer("/metadata/name")?.as_str()?, node)))
+            .collect();
+        let finding = |pod: &Pod| {
+            let node = node_of(pod)?;
+            let (_, message) =
+                judge::unanswering(pod, nodes.get(node.as_str())?, policy).filter(|(due, _)| *due <= now)?;
+            Some(Finding {
+                failure: failure(message, pod),
+                node: Some(node),
+            })
+        };
+        (overdue.into_iter().filter_map(finding).collect(), again)
     }
 
     /// Why nodes that should have a pod have none, by the controller's own account.

@@ -73,6 +73,18 @@ pub enum SiteError {
     NoAddress(String),
 }
 
+/// The aggregator's pods, by the label that manifests of today give them or that of old ones.
+async fn own_pods(cluster: &Cluster, namespace: &str) -> Result<Vec<serde_json::Value>, sono_kube::KubeError> {
+    let mut pods = Vec::new();
+    for selector in constants::AGGREGATOR_SELECTORS {
+        pods = cluster.list(Kind::Pod, Some(namespace), selector).await?;
+        if !pods.is_empty() {
+            break;
+        }
+    }
+    Ok(pods)
+}
+
 impl ClusterSite {
     /// Finds the run's own objects, and how workers reach this process.
     pub async fn find(
@@ -82,7 +94,6 @@ impl ClusterSite {
         clock: Clock,
     ) -> Result<(Self, Addresses), SiteError> {
         let namespace = config.namespace.as_str();
-        let labels = format!("{}=aggregator", constants::COMPONENT_LABEL);
         let ask = || async {
             tokio::try_join!(
                 cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP),
@@ -95,7 +106,7 @@ impl ClusterSite {
                         answered => answered,
                     }
                 },
-                cluster.list(Kind::Pod, Some(namespace), &labels),
+                own_pods(&cluster, namespace),
             )
         };
         let (owner, service, pods) = patience::patiently("reading the run's own objects", ask).await?;

@@ -7,7 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sono_kube::judge::{self, Pod, Policy, Verdict};
+use sono_kube::{
+    judge::{self, Pod, Policy, Verdict},
+    redact::{Redactions, redact_as},
+};
 use sono_types::constants;
 
 use crate::run::Failure;
@@ -77,6 +80,20 @@ impl Pods {
         for pod in self.pods.values() {
             let due = judge::without_containers(pod).and_then(|since| since.checked_add(policy.mount).ok());
             match due {
+                Some(due) if due <= now => overdue.push(pod),
+                Some(due) => next = next.into_iter().chain([due]).min(),
+                None => {}
+            }
+        }
+        (overdue, next)
+    }
+
+    /// Pods that are not ready although their containers run, for so long that their nodes should be looked at, and when the next one is
+    /// due.
+    pub(super) fn unready(&self, now: Timestamp, policy: &Policy) -> (Vec<&Pod>, Option<Timestamp>) {
+        let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
+        for pod in self.pods.values() {
+            match judge::unready(pod).and_then(|since| since.checked_add(policy.unready).ok()) {
                 Some(due) if due <= now => overdue.push(pod),
                 Some(due) => next = next.into_iter().chain([due]).min(),
                 None => {}
@@ -164,10 +181,11 @@ pub(super) fn node_of(pod: &Pod) -> Option<String> {
 /// The failure with the pod as it was, values of its environment taken out: they may be secrets.
 pub(super) fn failure(message: String, pod: &Pod) -> Failure {
     let mut pod = serde_json::to_value(pod).unwrap_or_else(|error| json!({ "error": error.to_string() }));
+    redact_as("Pod", &mut pod, &mut Redactions::default());
     if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
-    for list in ["containers", "initContainers"] {
+    for list in ["containers", "initContainers", "ephemeralContainers"] {
         let containers = pod.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             for variable in container
@@ -247,12 +265,17 @@ mod tests {
     #[test]
     fn a_failure_keeps_the_pod_and_drops_its_secrets() {
         let failing = pod(json!({"metadata": {"name": "p", "managedFields": [{"manager": "m"}]},
-            "spec": {"containers": [{"name": "c", "env": [{"name": "CLIENT_KEY", "value": "secret"}]}]}}));
+            "spec": {"containers": [{"name": "c", "env": [{"name": "CLIENT_KEY", "value": "secret"}],
+                "args": ["--password=hunter2", "x"]}]}}));
         let failure = failure("why".to_owned(), &failing);
         assert_eq!(failure.message, "why");
         assert_eq!(
             failure.details["pod"].pointer("/spec/containers/0/env/0"),
             Some(&json!({"name": "CLIENT_KEY", "value": "removed"}))
+        );
+        assert_eq!(
+            failure.details["pod"].pointer("/spec/containers/0/args"),
+            Some(&json!(["--password=[redacted]", "x"]))
         );
         assert_eq!(failure.details["pod"].pointer("/metadata"), Some(&json!({"name": "p"})));
     }

@@ -320,3 +320,49 @@ async fn small_results_come_back_from_the_journal() {
     assert_eq!(journal.matches("\"Kept\"").count(), 2);
     assert_eq!(journal.matches("\"Stored\"").count(), 1);
 }
+
+/// W-8: the pods of a DaemonSet stay on a node that is switched off, and the control plane only marks them as not ready.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_switched_off_is_a_stated_result() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    for name in ["n1", "n2"] {
+        node(&api, name);
+    }
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    for name in ["n1", "n2"] {
+        pod(&api, &set, name);
+    }
+    settle(&api, 2);
+    assert_eq!(upload(&api, &run, &set, "n1").await, 200);
+    let since = sono_aggregator::system_clock()() - jiff::SignedDuration::from_mins(10);
+    let ready = |status: &str| json!([{"type": "Ready", "status": status, "lastTransitionTime": since.to_string()}]);
+    let mut off = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n2"}});
+    off["status"]["conditions"] = ready("Unknown");
+    api.put(off);
+    let mut left = api.get("pods", Some(NAMESPACE), "p-n2").unwrap();
+    left["status"]["conditions"] = ready("False");
+    left["status"]["containerStatuses"] = json!([{"name": "plugin", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"running": {}}}]);
+    api.put(left);
+    let (_, bundle) = ended(run).await;
+    let expected = format!(
+        "the node under pod p-n2 on node n2 has not answered since {since}; bring the node back, or run again without it"
+    );
+    assert_eq!(error_of(&bundle, "n2"), expected);
+}
+
+/// Manifests of old Sonobuoys label the aggregator's pod in another way (core spec §2.10).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pod_of_an_old_manifest_is_found() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    let mut old = api.get("pods", Some(NAMESPACE), constants::AGGREGATOR_POD).unwrap();
+    old["metadata"]["labels"] = json!({"run": "sonobuoy-master"});
+    api.put(old);
+    node(&api, "n1");
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    pod(&api, &set, "n1");
+    settle(&api, 1);
+    assert_eq!(upload(&api, &run, &set, "n1").await, 200);
+    ended(run).await;
+}

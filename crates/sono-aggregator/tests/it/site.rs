@@ -117,6 +117,8 @@ pub(crate) fn plugin(name: &str, driver: DriverKind) -> Definition {
         extra_volumes: Vec::new(),
         pod_spec: None,
         config_map: BTreeMap::new(),
+        others: serde_json::Map::new(),
+        other_settings: serde_json::Map::new(),
     }
 }
 

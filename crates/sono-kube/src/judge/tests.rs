@@ -125,6 +125,31 @@ fn an_error_exit_leaves_the_worker_time_to_upload() {
     );
 }
 
+/// W-35: whoever may still bring a result is waited for; as long as Sonobuoy does where it is a container of the plugin's.
+#[test]
+fn an_error_exit_is_judged_by_who_still_runs() {
+    let other = |name: &str, state: Value| {
+        let mut other = container(&state);
+        other["name"] = name.into();
+        other
+    };
+    let (runs, ended) = (
+        json!({"running": {}}),
+        json!({"terminated": {"exitCode": 0, "finishedAt": "2026-11-22T10:12:00Z"}}),
+    );
+    let until = |side_car: &Value, worker: &Value| {
+        let mut status = terminated(1, "Error");
+        let statuses = status["containerStatuses"].as_array_mut().unwrap();
+        statuses.push(other("side-car", side_car.clone()));
+        statuses.push(other("sonobuoy-worker", worker.clone()));
+        job(NOW, &status).split(": ").next().unwrap().to_owned()
+    };
+    assert_eq!(until(&runs, &runs), "wait until 2026-11-22T10:15:00Z");
+    // From the end of the last that could have named a result.
+    assert_eq!(until(&ended, &runs), "wait until 2026-11-22T10:13:00Z");
+    assert_eq!(until(&ended, &ended), "wait until 2026-11-22T10:12:10Z");
+}
+
 #[test]
 fn a_helper_that_ends_well_is_fine_however_long_ago() {
     assert_eq!(job("2026-11-22T11:00:00Z", &terminated(0, "Completed")), "fine");
@@ -142,6 +167,34 @@ fn containers_of_a_daemon_set_are_started_again() {
         daemon_set(NOW, &status),
         "failing: container c of pod p on node n was restarted 3 times, the last time with exit code 1; its log says more"
     );
+    status["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+    assert_eq!(
+        daemon_set(NOW, &status),
+        "failing: container c of pod p on node n was restarted 3 times, the last time with exit code 137 (OOMKilled); raise its memory limit"
+    );
+}
+
+/// W-8: a node that is switched off leaves its DaemonSets' pods as they were, but not ready.
+#[test]
+fn a_node_that_does_not_answer_is_seen_on_itself() {
+    let status = |ready: &str| {
+        json!({"phase": "Running", "containerStatuses": [container(&json!({"running": {}}))],
+            "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": NOW}]})
+    };
+    let read = |status: Value| -> Pod { serde_json::from_value(pod(&status)).unwrap() };
+    let now: Timestamp = NOW.parse().unwrap();
+    assert_eq!(unready(&read(status("False"))), Some(now));
+    assert_eq!(unready(&read(status("True"))), None);
+    let ended = json!({"conditions": status("False")["conditions"], "containerStatuses": terminated(0, "")["containerStatuses"]});
+    assert_eq!(unready(&read(ended)), None);
+    let node = |ready: &str| json!({"status": {"conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": NOW}]}});
+    let judged = |ready: &str| unanswering(&read(status("False")), &node(ready), &Policy::daemon_set());
+    assert_eq!(judged("True"), None);
+    let due = "2026-11-22T10:15:00Z".parse().unwrap();
+    let why = "the node under pod p on node n has not answered since 2026-11-22T10:10:00Z; bring the node back, or run again without it";
+    for ready in ["Unknown", "False"] {
+        assert_eq!(judged(ready), Some((due, why.to_owned())));
+    }
 }
 
 #[test]

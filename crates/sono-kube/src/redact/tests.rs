@@ -180,3 +180,19 @@ fn other_objects_are_judged_by_plain_names_and_shapes() {
         assert_eq!(value, before);
     }
 }
+
+/// The ConfigMap with a run's plugins holds what their containers are given.
+#[test]
+fn definitions_in_a_config_map_lose_what_pods_lose() {
+    let map = |value: &str| {
+        let definition = format!(
+            "sonobuoy-config:\n  driver: Job\n  plugin-name: p\nspec:\n  env:\n  - name: API_TOKEN\n    value: {value}\n  - name: MODE\n    value: fast\n  name: c\n"
+        );
+        json!({"kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"plugin-0.yaml": definition, "other.yaml": "a: 1 # kept\n"}})
+    };
+    check(
+        map("hunter2"),
+        map("\"[redacted]\""),
+        &[("ConfigMap", "data.plugin-0.yaml.spec.env[].value", Reason::Name, 1)],
+    );
+}

@@ -101,6 +101,28 @@ async fn plugins_report_in_every_way_they_can() {
     );
 }
 
+/// What a plugin was given is in the archive as it would be in the pod's dump: without secrets.
+#[tokio::test]
+async fn the_archive_does_not_tell_a_plugins_secrets() {
+    let mut definition = plugin("p", "raw", "printf %s $API_TOKEN > $RESULTS_DIR/done-with.txt");
+    definition.spec["env"] = json!([{"name": "API_TOKEN", "value": "hunter2"}, {"name": "MODE", "value": "fast"}]);
+    let (outcome, _output) = run_plugins(vec![definition]).await;
+    let finished = outcome.unwrap();
+    let described: Value = serde_json::from_str(&file(&finished, "plugins/p/definition.json").unwrap()).unwrap();
+    assert_eq!(
+        described["Definition"]["spec"]["env"],
+        json!([{"name": "API_TOKEN", "value": "[redacted]"}, {"name": "MODE", "value": "fast"}])
+    );
+    let counted: Value = serde_json::from_str(&file(&finished, "meta/redactions.json").unwrap()).unwrap();
+    let row = json!({"kind": "PluginDefinition", "path": "Definition.spec.env[].value", "reason": "name", "count": 1});
+    assert!(counted["redactions"].as_array().unwrap().contains(&row), "{counted}");
+    // What the plugin itself was given, and hands over, is its own affair.
+    assert_eq!(
+        file(&finished, "plugins/p/results/global/done-with.txt").as_deref(),
+        Some("hunter2")
+    );
+}
+
 #[tokio::test]
 async fn a_side_car_takes_the_done_file() {
     let mut definition = plugin(

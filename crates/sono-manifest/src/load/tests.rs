@@ -191,6 +191,8 @@ sonobuoy-config: {driver: Other}
             extra_volumes: vec![serde_json::json!({ "name": "v", "configMap": { "defaultMode": 420 } })],
             pod_spec: None,
             config_map: BTreeMap::new(),
+            others: serde_json::Map::new(),
+            other_settings: serde_json::Map::new(),
         })
     );
 }

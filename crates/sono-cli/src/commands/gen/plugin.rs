@@ -108,6 +108,8 @@ fn definition(arguments: args::GenPlugin, printer: &Printer) -> Result<Definitio
         extra_volumes: Vec::new(),
         pod_spec,
         config_map: files(&configmap)?,
+        others: Map::new(),
+        other_settings: Map::new(),
     };
     let (_, problems) = lint(&name, &definition.to_yaml());
     let (errors, warnings): (Vec<_>, Vec<_>) = problems
