@@ -205,6 +205,37 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// From the last plain update on everything is summed up, however it was cut into updates.
+        #[test]
+        fn updates_are_sums_since_the_last_plain_one(
+            updates in proptest::collection::vec((0..4_i64, 0..5_i64, 0..3_usize, proptest::bool::ANY), 0..20)
+        ) {
+            let names = |count: usize| -> Vec<String> { (0..count).map(|number| format!("t{number}")).collect() };
+            let (mut folded, mut model) = (None, (0, 0, 0));
+            for (kind, completed, failing, totals) in updates {
+                let update = if kind == 0 {
+                    model = (completed + 10, completed, failing);
+                    ProgressUpdate { total: completed + 10, completed, failures: names(failing), ..ProgressUpdate::default() }
+                } else if completed > 0 || failing > 0 {
+                    let added = completed + i64::try_from(failing).unwrap();
+                    model = (model.0 + if totals { added } else { 0 }, model.1 + completed, model.2 + failing);
+                    ProgressUpdate {
+                        append_totals: totals,
+                        append_completed: completed,
+                        append_failing: names(failing),
+                        ..ProgressUpdate::default()
+                    }
+                } else {
+                    continue;
+                };
+                folded = Some(ProgressUpdate::fold(folded.take(), update));
+                let now = folded.as_ref().unwrap();
+                proptest::prop_assert_eq!((now.total, now.completed, now.failures.len()), model);
+            }
+        }
+    }
+
     #[test]
     fn what_is_kept_is_bounded() {
         let next = || ProgressUpdate {

@@ -192,7 +192,10 @@ sonobuoy-config: {driver: Other}
             pod_spec: None,
             config_map: BTreeMap::new(),
             others: serde_json::Map::new(),
-            other_settings: serde_json::Map::new(),
+            other_settings: serde_json::from_value(
+                serde_json::json!({"result-type": "old", "source_url": "https://example.org"})
+            )
+            .unwrap(),
         })
     );
 }

@@ -1,6 +1,8 @@
 //! Sonobuoy's own plugins and those of its example repository.
 
-use sono_manifest::{Definition, load};
+use serde_json::Value;
+use sono_manifest::{Definition, DriverKind, Owner, PluginLaunch, Preparation, daemon_set, load, pod, prepare};
+use sono_types::{Config, SessionId, constants};
 
 use crate::{vectors, yaml_files};
 
@@ -30,4 +32,115 @@ fn without_empty_resources(mut definition: Definition) -> Definition {
         fields.retain(|key, value| key != "resources" || *value != serde_json::json!({}));
     }
     definition
+}
+
+/// Its pod, or its DaemonSet.
+fn rendered(definition: &Definition) -> Value {
+    let owner = Owner {
+        name: "sonobuoy-config-cm".to_owned(),
+        uid: "u-1".to_owned(),
+    };
+    let launch = PluginLaunch {
+        definition,
+        config: &Config::default(),
+        session: &SessionId::from_random([0; 8]),
+        namespace: "ns",
+        owner: &owner,
+        aggregator_url: "https://10.0.0.1:8080",
+        fallback_url: None,
+        ca_cert: "ca",
+        client_cert: "cert",
+        client_key: "key",
+        deadline: None,
+    };
+    match definition.driver {
+        DriverKind::Job => pod(&launch),
+        DriverKind::DaemonSet => daemon_set(&launch),
+    }
+}
+
+/// Where `whole` lacks something of `part`: a map has at least its fields, a list of named things at least its elements, by their
+/// names, and any other list all of them in order.
+fn lacks(part: &Value, whole: &Value, path: &str, missing: &mut Vec<String>) {
+    match (part, whole) {
+        (Value::Object(part), Value::Object(whole)) => {
+            for (key, value) in part.iter().filter(|(_, value)| !value.is_null()) {
+                match whole.get(key) {
+                    Some(found) => lacks(value, found, &format!("{path}.{key}"), missing),
+                    None => missing.push(format!("{path}.{key}")),
+                }
+            }
+        }
+        (Value::Array(part), Value::Array(whole)) if part.iter().all(|element| element.get("name").is_some()) => {
+            for element in part {
+                let same =
+                    |other: &&Value| other["name"] == element["name"] && other["mountPath"] == element["mountPath"];
+                let path = format!("{path}[{}]", element["name"]);
+                match whole.iter().find(same) {
+                    Some(found) => lacks(element, found, &path, missing),
+                    None => missing.push(path),
+                }
+            }
+        }
+        (part, whole) if part == whole => {}
+        _ => missing.push(path.to_owned()),
+    }
+}
+
+/// What its author wrote is in the pod, whatever it is, beside the worker and the results' volume.
+#[test]
+fn real_plugins_become_pods_with_all_that_their_authors_wrote() {
+    let Some(folder) = vectors("plugins") else { return };
+    for (file, text) in yaml_files(&folder) {
+        let preparation = Preparation {
+            config: &Config::default(),
+            kubernetes_version: "v1.37.2",
+        };
+        let definition = prepare(vec![load(&file, &text).0.unwrap()], &preparation).remove(0);
+        let object = rendered(&definition);
+        let spec = match definition.driver {
+            DriverKind::Job => &object["spec"],
+            DriverKind::DaemonSet => &object["spec"]["template"]["spec"],
+        };
+        let mut missing = Vec::new();
+        let own = serde_json::json!({ "containers": [definition.spec], "volumes": definition.extra_volumes });
+        lacks(&own, spec, "", &mut missing);
+        if let Some(own) = &definition.pod_spec {
+            lacks(own, spec, "podSpec", &mut missing);
+        }
+        assert_eq!(missing, Vec::<String>::new(), "{file}");
+        let names = |list: &str| -> Vec<&str> {
+            let elements = spec[list].as_array().into_iter().flatten();
+            elements.filter_map(|element| element["name"].as_str()).collect()
+        };
+        let containers = names("containers");
+        assert_eq!(containers.last(), Some(&constants::WORKER_CONTAINER), "{file}");
+        assert_eq!(
+            containers
+                .iter()
+                .filter(|name| **name == definition.spec["name"])
+                .count(),
+            1,
+            "{file}"
+        );
+        assert_eq!(
+            names("volumes").iter().filter(|name| **name == "results").count(),
+            1,
+            "{file}"
+        );
+        for container in spec["containers"].as_array().unwrap() {
+            let mounts = container["volumeMounts"].as_array().cloned().unwrap_or_default();
+            assert!(
+                mounts.iter().any(|mount| mount["name"] == "results"),
+                "{file}: {}",
+                container["name"]
+            );
+        }
+        assert_eq!(
+            object["metadata"]["labels"][constants::PLUGIN_LABEL],
+            definition.name.as_str(),
+            "{file}"
+        );
+        assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], "u-1", "{file}");
+    }
 }
