@@ -30,6 +30,9 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// Bytes of a program's output that an error quotes.
 const TAIL: usize = 2000;
 
+/// What the error of a plugin says whose program is not there.
+pub const NOT_STARTED: &str = "starting ";
+
 /// One plugin on this machine.
 pub(crate) struct LocalDriver {
     definition: Definition,
@@ -158,7 +161,7 @@ impl LocalDriver {
                 self.end();
                 let command = program.command.first().map_or("", String::as_str);
                 Failure::new(format!(
-                    "starting {command:?} of plugin {}: {error}",
+                    "{NOT_STARTED}{command:?} of plugin {}: {error}",
                     self.definition.name
                 ))
             })?;

@@ -12,6 +12,7 @@ mod run;
 mod translate;
 
 pub use builtin::host_check;
+pub use driver::NOT_STARTED;
 pub use observer::{Observer, ProgramExit};
 pub use run::{LocalError, Options, run};
 pub use sono_aggregator::{Finished, RunError, RunLog, program as aggregator_program, query_cluster, system_clock};

@@ -9,7 +9,7 @@ use super::Place;
 pub struct Status {
     #[command(flatten)]
     pub place: Place,
-    /// As JSON, the same as --output json
+    /// As JSON, the same as --output json once there is a status
     #[arg(long, conflicts_with = "output")]
     pub json: bool,
     /// One row for each plugin and node

@@ -1,6 +1,6 @@
 //! `sono status`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sono_kube::{Cluster, Kind, Pod, judge, stuck};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count, yaml};
 use tokio::io::AsyncReadExt as _;
@@ -37,7 +37,10 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     let pod = aggregator::expect(&cluster, &namespace).await?;
     let again = |command: &str| again(command, &namespace, &cluster_arguments);
     let Some(status) = status_of(&pod).filter(|_| phase(&pod) == "Running") else {
-        let code = without_status(&pod, &again("logs -p sonobuoy"), printer)?;
+        let code = match output {
+            Some(output) if output != StatusOutput::Table => pending(&pod, output, printer)?,
+            _ => without_status(&pod, &again, printer)?,
+        };
         return Ok(match (exit_code, code) {
             (false, code) => code,
             (true, exit::SUCCESS) if phase(&pod) != "Succeeded" => exit::NOT_COMPLETE,
@@ -213,9 +216,47 @@ async fn whole_status(cluster: &Cluster, namespace: &str, pod: &Pod) -> Result<R
     serde_json::from_slice(&text).map_err(|error| CliError::new("its answer cannot be read").caused_by(&error))
 }
 
-/// The pod is there and its status is not: sentences that scripts know, on standard output, and why on standard error.
-fn without_status(pod: &Pod, logs: &str, printer: &Printer) -> Result<u8, CliError> {
+/// The pod is there and its status is not, as a document: `status` is the pod's phase.
+fn pending(pod: &Pod, output: StatusOutput, printer: &Printer) -> Result<u8, CliError> {
+    let state = phase(pod).to_ascii_lowercase();
     let why = stuck::explain(pod, now());
+    let document = json!({ "status": state, "plugins": [], "reason": why });
+    match output {
+        StatusOutput::Json => printer.line(&document.to_string())?,
+        StatusOutput::Yaml => {
+            let text = yaml::to_string(&document)
+                .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
+            printer.line(text.trim_end())?;
+        }
+        StatusOutput::Markdown | StatusOutput::Table => {
+            printer.line(format!("## Run {state}\n\n{}", why.unwrap_or_default()).trim_end())?;
+        }
+    }
+    let failed = matches!(phase(pod), "Failed" | "Unknown") || pull_message(pod).is_some();
+    Ok(if failed { exit::FAILURE } else { exit::SUCCESS })
+}
+
+/// The same for people, and for scripts: to these the sentences that they know, on standard output, and why on standard error.
+fn without_status(pod: &Pod, again: &dyn Fn(&str) -> String, printer: &Printer) -> Result<u8, CliError> {
+    let why = stuck::explain(pod, now());
+    if printer.is_screen()
+        && let Some(why) = &why
+    {
+        printer.line(&format!("aggregator {}: {why}", phase(pod).to_ascii_lowercase()))?;
+        let logs = again("logs -p sonobuoy");
+        let hint = match phase(pod) {
+            "Pending" if pull_message(pod).is_some() => format!(
+                "--sonobuoy-image or --registry names another image; {} gives the run up",
+                again("delete")
+            ),
+            "Pending" => format!("{} attaches to it; {} gives the run up", again("wait"), again("delete")),
+            _ => logs,
+        };
+        printer.note(&format!("hint: {hint}"));
+        let failed = matches!(phase(pod), "Failed" | "Unknown") || pull_message(pod).is_some();
+        return Ok(if failed { exit::FAILURE } else { exit::SUCCESS });
+    }
+    let logs = again("logs -p sonobuoy");
     let code = match phase(pod) {
         "Running" => {
             printer.line("The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further.")?;

@@ -174,36 +174,88 @@ fn progress(rows: &[&PluginStatus]) -> String {
 
 /// The lines as a table that fits the terminal.
 pub(crate) fn table(lines: &[Line]) -> String {
+    table_within(lines, fitting_table().width().map(usize::from))
+}
+
+/// Columns that are shown whole, or not at all but for a target's middle.
+const WHOLE: usize = 5;
+/// What a column of details needs to be read.
+const READABLE: usize = 30;
+/// What is left of a long target at least.
+const SHORTEST: usize = 12;
+
+fn cells(line: &Line) -> [&str; WHOLE] {
+    [&line.plugin, &line.target, &line.state, &line.result, &line.progress]
+}
+
+/// Where there is no room for a column of details they stand below their lines.
+fn table_within(lines: &[Line], width: Option<usize>) -> String {
+    let length = |text: &str| text.chars().count();
+    let widest = |column: usize| {
+        let texts = lines.iter().map(|line| length(cells(line)[column]));
+        texts.chain([length(HEADER[column])]).max().unwrap_or_default()
+    };
+    // With a blank on each side of every cell.
+    let needed = (0..WHOLE).map(|column| widest(column) + 2).sum::<usize>();
+    let width = width.unwrap_or(usize::MAX);
+    let target = widest(1).saturating_sub(needed.saturating_sub(width)).max(SHORTEST);
+    let below = lines.iter().any(|line| !line.detail.is_empty()) && width < needed + READABLE;
+    let has_column = !below && lines.iter().any(|line| !line.detail.is_empty());
     let mut table = fitting_table();
-    table.set_header(HEADER);
+    if has_column {
+        table.set_header(HEADER);
+    } else {
+        table.set_header(&HEADER[..WHOLE]);
+    }
     for line in lines {
         let colour = match (line.result.as_str(), line.state.as_str()) {
             (item::status::FAILED | item::status::TIMEOUT, _) | (_, plugin_status::FAILED) => Color::Red,
             (item::status::PASSED, _) => Color::Green,
             _ => Color::Reset,
         };
-        table.add_row([
+        let mut row = vec![
             Cell::new(&line.plugin),
-            Cell::new(&line.target),
+            Cell::new(shortened(&line.target, target)),
             Cell::new(&line.state),
             Cell::new(&line.result).fg(colour),
             Cell::new(&line.progress),
-            Cell::new(&line.detail),
-        ]);
+        ];
+        if has_column {
+            row.push(Cell::new(&line.detail));
+        }
+        table.add_row(row);
     }
-    // Names are looked for as a whole; details are read.
-    for column in table.column_iter_mut().take(HEADER.len() - 2) {
+    // Names and numbers are looked for as a whole; details are read.
+    for column in table.column_iter_mut().take(WHOLE) {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
+    let mut shown = Vec::new();
     // Its cells have a blank on each side.
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| {
-            let line = line.trim_end();
-            line.strip_prefix(' ').unwrap_or(line).to_owned()
-        })
-        .collect();
-    lines.join("\n")
+    for (index, row) in table.lines().enumerate() {
+        let row = row.trim_end();
+        shown.push(row.strip_prefix(' ').unwrap_or(row).to_owned());
+        let line = index
+            .checked_sub(1)
+            .and_then(|index| lines.get(index))
+            .filter(|_| below);
+        if let Some(line) = line.filter(|line| !line.detail.is_empty()) {
+            shown.push(format!("  {}", line.detail));
+        }
+    }
+    shown.join("\n")
+}
+
+/// A long name without its middle: nodes differ at their ends.
+fn shortened(text: &str, length: usize) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= length {
+        return text.to_owned();
+    }
+    let kept = length - 1;
+    let (head, tail) = (kept.div_ceil(2), kept / 2);
+    let head: String = characters[..head].iter().collect();
+    let tail: String = characters[characters.len() - tail..].iter().collect();
+    format!("{head}…{tail}")
 }
 
 const HEADER: [&str; 6] = ["PLUGIN", "TARGET", "STATE", "RESULT", "PROGRESS", "DETAIL"];
@@ -297,6 +349,39 @@ mod tests {
         let told = reasons(&many);
         assert_eq!((told.len(), told[9].as_str()), (11, "p on n9: gone"));
         assert_eq!(told[10], "2 more have no result: sono status --show-all -o table");
+    }
+
+    /// Names of cloud providers' nodes are long, and terminals are not.
+    #[test]
+    fn tables_fit_where_names_are_long() {
+        let line = |target: &str, detail: &str| Line {
+            plugin: "systemd-logs".to_owned(),
+            target: target.to_owned(),
+            state: "running".to_owned(),
+            result: "-".to_owned(),
+            progress: "231/414, 2 failed".to_owned(),
+            detail: detail.to_owned(),
+        };
+        let long = "ip-172-31-32-222.eu-central-1.compute.internal";
+        let lines = [line(long, ""), line("n1", "pod b on n1 was evicted")];
+        assert_eq!(
+            table_within(&lines, Some(80)),
+            [
+                "PLUGIN        TARGET                        STATE    RESULT  PROGRESS",
+                "systemd-logs  ip-172-31-32-2…pute.internal  running  -       231/414, 2 failed",
+                "systemd-logs  n1                            running  -       231/414, 2 failed",
+                "  pod b on n1 was evicted",
+            ]
+            .join("\n")
+        );
+        assert_eq!(
+            table_within(&lines[1..], Some(120)),
+            [
+                "PLUGIN        TARGET  STATE    RESULT  PROGRESS           DETAIL",
+                "systemd-logs  n1      running  -       231/414, 2 failed  pod b on n1 was evicted",
+            ]
+            .join("\n")
+        );
     }
 
     #[test]

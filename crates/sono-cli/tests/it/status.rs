@@ -107,6 +107,30 @@ fn a_pod_that_does_not_start_is_explained() {
     }
 }
 
+/// Whoever asks for a document gets one, whatever the run's state.
+#[test]
+fn a_pod_that_does_not_start_has_documents() {
+    let waiting = json!({"containerStatuses": [{"name": "kube-sonobuoy", "image": "", "imageID": "", "ready": false,
+        "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff", "message": "i: not found"}}}]});
+    let api = with([aggregator(None, "Pending", waiting)]);
+    let reason = "image i: not found (ImagePullBackOff)";
+    for (form, expected) in [
+        (
+            "json",
+            format!("{}\n", json!({"status": "pending", "plugins": [], "reason": reason})),
+        ),
+        ("yaml", format!("plugins: []\nreason: \"{reason}\"\nstatus: pending\n")),
+        ("markdown", format!("## Run pending\n\n{reason}\n")),
+    ] {
+        let expected = Said {
+            code: 1,
+            stdout: expected,
+            stderr: String::new(),
+        };
+        assert_eq!(with_cluster(&api, &["status", "-o", form]), expected, "{form}");
+    }
+}
+
 /// BUG 58: a run that ended without an archive is `failed`, in the status, its sentence and the exit code; one whose
 /// plugins timed out says so with `--exit-code`.
 #[test]

@@ -71,7 +71,7 @@ pub(super) struct Done {
 #[derive(Debug)]
 pub(super) struct Evidence<'a> {
     pub(super) definition: &'a Definition,
-    /// Names of all programs, and the codes of those that ended; a signal is `None`.
+    /// Names of all programs, and the codes of those that ended; a signal is `None`. Empty where none could be started.
     pub(super) programs: Vec<(String, Option<Exit>)>,
     pub(super) posts: Vec<ProgressPost>,
     pub(super) done: Option<Done>,
@@ -254,6 +254,9 @@ fn progress(posts: &[ProgressPost]) -> Point {
 }
 
 fn exit(evidence: &Evidence<'_>) -> Point {
+    if evidence.programs.is_empty() {
+        return Point::new("exit", Outcome::Doubtful, "not looked at: nothing has started");
+    }
     let is_daemon_set = evidence.definition.driver == DriverKind::DaemonSet;
     let mut worst = Outcome::Good;
     let mut details = Vec::new();

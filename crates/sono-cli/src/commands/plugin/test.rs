@@ -193,7 +193,16 @@ async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> 
             *slot = Some(exit);
         }
     }
-    report.points.push(start(&definition));
+    let not_started = failure
+        .as_deref()
+        .and_then(|text| text.split_once(sono_local::NOT_STARTED));
+    let not_started = not_started.filter(|_| programs.iter().all(|(_, exit)| exit.is_none()));
+    if not_started.is_some() {
+        programs.clear();
+    }
+    report
+        .points
+        .push(start(&definition, not_started.map(|(_, what)| what)));
     report.findings = tree.as_ref().filter(|_| failure.is_none()).map(contract::findings);
     report.said = programs.iter().filter_map(|(name, _)| last_words(&own, name)).collect();
     let evidence = Evidence {
@@ -230,7 +239,10 @@ fn programs(definition: &Definition) -> Vec<String> {
     containers(definition).map(name).collect()
 }
 
-fn start(definition: &Definition) -> Point {
+fn start(definition: &Definition, failure: Option<&str>) -> Point {
+    if let Some(failure) = failure {
+        return Point::new("start", Outcome::Bad, failure.to_owned());
+    }
     let images: Vec<&str> = containers(definition)
         .filter_map(|container| container.get("image")?.as_str())
         .collect();
