@@ -85,12 +85,17 @@ async fn find(wanted: &args::ImagesWanted, renaming: &Renaming, printer: &Printe
     let given = kubernetes_version
         .as_deref()
         .filter(|version| !["", "auto"].contains(version));
+    let wants_suite = images_file.is_none() && definitions.iter().any(runs_suite);
+    let marker = format!("${}", sono_types::env::SONOBUOY_K8S_VERSION);
+    let names_version = |definition: &sono_manifest::Definition| definition.to_yaml().contains(&marker);
     let version = match given {
         Some(version) => version.to_owned(),
-        None => released(&server_version(cluster).await?),
+        None if wants_suite || definitions.iter().any(names_version) => released(&server_version(cluster).await?),
+        // No image depends on it.
+        None => String::new(),
     };
     let listed = images_file.as_deref().map(listed).transpose()?.unwrap_or_default();
-    let suite = if images_file.is_none() && definitions.iter().any(runs_suite) {
+    let suite = if wants_suite {
         let suite = sono_images::suite_images(&version).ok_or_else(|| no_list(&version))?;
         if suite.version != version.trim_start_matches('v') {
             printer.note(&format!(
@@ -336,7 +341,10 @@ async fn download(arguments: args::ImagesDownload, printer: &Printer) -> Result<
     } = arguments;
     let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
     let names = found.names(printer);
-    let file = format!("kubernetes_e2e_images_{}.tar", found.version);
+    let file = match found.version.as_str() {
+        "" => "plugin_images.tar".to_owned(),
+        version => format!("kubernetes_e2e_images_{version}.tar"),
+    };
     if dry_run {
         printer.note("Saving images");
         return Ok(exit::SUCCESS);

@@ -139,3 +139,29 @@ async fn from_one_registry_to_another_and_into_a_file() {
     let deleted = run(here, &images("delete", &["--store", "store"])).await;
     assert_eq!(deleted.stderr, "1 images removed, 666.02 KiB freed\n");
 }
+
+/// No cluster is asked for a version that no image depends on.
+#[test]
+fn a_version_is_asked_for_only_where_it_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let plugin = |image: &str| {
+        format!("sonobuoy-config: {{driver: Job, plugin-name: p}}\nspec: {{name: c, image: '{image}'}}\n")
+    };
+    fs_err::write(here.join("plain.yaml"), plugin("example.org/a:1")).unwrap();
+    fs_err::write(
+        here.join("versioned.yaml"),
+        plugin("example.org/a:$SONOBUOY_K8S_VERSION"),
+    )
+    .unwrap();
+    let plain = sono(here, &["images", "list", "-p", "plain.yaml"]);
+    assert_eq!((plain.code, plain.stderr.as_str()), (0, ""));
+    assert!(plain.stdout.contains("example.org/a:1\n"), "{}", plain.stdout);
+    let versioned = sono(here, &["images", "list", "-p", "versioned.yaml"]);
+    assert_eq!(versioned.code, 1);
+    assert!(
+        versioned.stderr.contains("--kubernetes-version v1.37.2"),
+        "{}",
+        versioned.stderr
+    );
+}
