@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 use crate::{
-    bench::{Ingest, ingest},
+    bench::{Ingest, Queries, ingest, queries},
     schedule::{Schedule, Shape},
     simulate::{Options, Outcome, simulate},
 };
@@ -36,6 +36,8 @@ enum Command {
     Sim(Sim),
     /// How much comes in how quickly, and what it takes
     Ingest(Box<Ingest>),
+    /// What the queries of a cluster with many pods cost
+    Queries(Queries),
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +89,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<
         Command::Sim(sim) => runtime.block_on(run(sim)),
         Command::Ingest(arguments) => {
             runtime.block_on(ingest(*arguments))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Queries(arguments) => {
+            runtime.block_on(queries(arguments))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -4,6 +4,7 @@ mod cell;
 mod facts;
 mod load;
 mod plain;
+mod queries;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+pub(crate) use self::queries::{Queries, queries};
 use self::{
     cell::{cell, status_cell},
     load::Measured,

@@ -213,7 +213,7 @@ impl Row {
 }
 
 /// The middle one, of an even number the lower of the two.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied()
 }
@@ -222,7 +222,7 @@ fn seconds(time: Option<f64>) -> String {
     time.map_or_else(String::new, |time| format!("{time:.2}"))
 }
 
-fn table(columns: &[&str]) -> Table {
+pub(super) fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(columns);
     table

@@ -119,6 +119,51 @@ fn seeded(seed: u64) -> Schedule {
     schedule
 }
 
+/// Issue 6: `cargo xtask bench queries`, on a cluster that is small enough to be asked here: who asks finds all there is, with
+/// as many requests as a plain loop, and keeps about as much.
+#[test]
+fn the_bench_of_queries_measures_what_is_asked_for() {
+    let output = Command::new(env!("CARGO_BIN_EXE_sono-sim"))
+        .args(["queries", "--pods", "50", "--turns", "1", "--json", "--aggregator"])
+        .arg(aggregator())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows: Vec<String> = report["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let fields = ["server", "pods", "asked", "client", "turns", "requests", "incomplete"];
+            fields.map(|field| row[field].to_string()).join(" ").replace('"', "")
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "fake API 50 pods sono 1 4 0",
+            "fake API 50 pods plain loop 1 4 null",
+            "fake API 50 pods-and-logs sono 1 76 0",
+            "fake API 50 pods-and-logs plain loop 1 76 null",
+            "fake API 50 everything sono 1 213 0",
+            "fake API 50 everything plain loop 1 213 null",
+        ]
+    );
+    for row in report["rows"].as_array().unwrap() {
+        let number = |field: &str| row[field].as_u64();
+        // Each pod is some kilobytes.
+        assert!(
+            number("answer_bytes") > Some(150_000) && number("kept_bytes") > Some(100_000),
+            "{row}"
+        );
+        assert!(row["seconds"].as_f64() > Some(0.0), "{row}");
+        assert_eq!(number("memory_kib").is_some(), row["client"] == "sono", "{row}");
+        assert!(number("memory_kib").is_none_or(|kibibytes| kibibytes > 1_000), "{row}");
+    }
+}
+
 /// W-1, W-3, W-4, W-5, W-40, W-44: killed at random, cut off, stalled, lied to and left without an API server, the
 /// aggregator keeps every result once, with its bytes, or a stated error, and its archive is that of an undisturbed run.
 #[test]
