@@ -230,9 +230,11 @@ async fn a_volume_that_cannot_be_mounted_is_named() {
 async fn pods_that_cannot_be_created_are_named() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     node(&api, "n1");
+    let now = sono_aggregator::system_clock()();
+    // Events are asked for twice a minute at most: not before the one that matters is there.
+    api.create_at(now);
     let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
     let mut set = daemon_set(&api).await;
-    let now = sono_aggregator::system_clock()();
     api.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": NAMESPACE},
         "involvedObject": {"kind": "DaemonSet", "uid": "uid-set"}, "reason": "FailedCreate",
         "message": "Error creating: pods \"p-\" is forbidden: exceeded quota: pods.", "lastTimestamp": now.to_string()}));

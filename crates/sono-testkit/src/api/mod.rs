@@ -171,6 +171,11 @@ impl FakeApi {
         self.shared.store().put_log(namespace, pod, container, text);
     }
 
+    /// When everything is created from now on that does not say it itself; long ago if this is never called.
+    pub fn create_at(&self, time: jiff::Timestamp) {
+        self.shared.store().created = time;
+    }
+
     /// Namespaces that are deleted stay in phase `Terminating` with what is in them.
     pub fn hold_namespaces(&self) {
         self.shared.store().hold_namespaces = true;

@@ -16,7 +16,7 @@ pub(super) struct Change {
     pub(super) object: Value,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Store {
     objects: BTreeMap<Key, Value>,
     logs: BTreeMap<(String, String, String), String>,
@@ -24,11 +24,22 @@ pub(super) struct Store {
     pub(super) hold_namespaces: bool,
     /// How many more requests for a further page are refused.
     pub(super) expired_pages: usize,
+    /// Creation time of what has none.
+    pub(super) created: Timestamp,
 }
 
-/// Creation time of everything: outputs stay the same from run to run.
-fn created() -> Timestamp {
-    Timestamp::from_second(1_790_000_000).expect("it is in range")
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            history: Vec::new(),
+            hold_namespaces: false,
+            expired_pages: 0,
+            // Outputs stay the same from run to run.
+            created: Timestamp::from_second(1_790_000_000).expect("it is in range"),
+        }
+    }
 }
 
 fn key(plural: &str, namespace: Option<&str>, name: &str) -> Key {
@@ -117,15 +128,14 @@ impl Store {
             |before| text(before, "/metadata/uid").to_owned(),
         );
         let kind = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        let created = self.created.to_string();
         let metadata = object
             .get_mut("metadata")
             .and_then(Value::as_object_mut)
             .expect("an object has metadata");
         metadata.insert("resourceVersion".to_owned(), version.to_string().into());
         metadata.entry("uid").or_insert_with(|| uid.into());
-        metadata
-            .entry("creationTimestamp")
-            .or_insert_with(|| created().to_string().into());
+        metadata.entry("creationTimestamp").or_insert_with(|| created.into());
         self.objects.insert(key, object.clone());
         self.history.push(Change {
             kind,
@@ -152,7 +162,7 @@ impl Store {
         let object = self.get(plural, namespace, name)?.clone();
         if plural == "namespaces" {
             let mut terminating = object;
-            terminating["metadata"]["deletionTimestamp"] = created().to_string().into();
+            terminating["metadata"]["deletionTimestamp"] = self.created.to_string().into();
             terminating["status"] = json!({"phase": "Terminating"});
             let terminating = self.put(terminating);
             if self.hold_namespaces {
