@@ -232,8 +232,7 @@ fn pending(pod: &Pod, output: StatusOutput, printer: &Printer) -> Result<u8, Cli
             printer.line(format!("## Run {state}\n\n{}", why.unwrap_or_default()).trim_end())?;
         }
     }
-    let failed = matches!(phase(pod), "Failed" | "Unknown") || pull_message(pod).is_some();
-    Ok(if failed { exit::FAILURE } else { exit::SUCCESS })
+    Ok(code_of(pod))
 }
 
 /// The same for people, and for scripts: to these the sentences that they know, on standard output, and why on standard error.
@@ -253,46 +252,33 @@ fn without_status(pod: &Pod, again: &dyn Fn(&str) -> String, printer: &Printer) 
             _ => logs,
         };
         printer.note(&format!("hint: {hint}"));
-        let failed = matches!(phase(pod), "Failed" | "Unknown") || pull_message(pod).is_some();
-        return Ok(if failed { exit::FAILURE } else { exit::SUCCESS });
+        return Ok(code_of(pod));
     }
-    let logs = again("logs -p sonobuoy");
-    let code = match phase(pod) {
-        "Running" => {
-            printer.line("The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further.")?;
-            exit::SUCCESS
-        }
-        "Pending" => {
-            if let Some(message) = pull_message(pod) {
-                printer.line(&format!("The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: {message}"))?;
-                exit::FAILURE
-            } else {
-                printer.line("The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.")?;
-                exit::SUCCESS
-            }
-        }
-        "Succeeded" => {
-            printer.line("The Sonobuoy aggregator ran successfully but has stopped. If you didn't intend for this to happen, submit a bug to github.com/vmware-tanzu/sonobuoy/issues.")?;
-            exit::SUCCESS
-        }
-        state @ ("Failed" | "Unknown") => {
-            printer.line(&format!(
-                "The Sonobuoy aggregator is in the '{state}' state. Use kubectl to debug further."
-            ))?;
-            exit::FAILURE
-        }
-        other => {
-            printer.line(&format!("The Sonobuoy aggregator is in the '{other}' state."))?;
-            exit::SUCCESS
-        }
+    let sentence = match (phase(pod), pull_message(pod)) {
+        ("Running", _) => "The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further.".to_owned(),
+        ("Pending", Some(message)) => format!("The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: {message}"),
+        ("Pending", None) => "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.".to_owned(),
+        ("Succeeded", _) => "The Sonobuoy aggregator ran successfully but has stopped. If you didn't intend for this to happen, submit a bug to github.com/vmware-tanzu/sonobuoy/issues.".to_owned(),
+        (state @ ("Failed" | "Unknown"), _) => format!("The Sonobuoy aggregator is in the '{state}' state. Use kubectl to debug further."),
+        (other, _) => format!("The Sonobuoy aggregator is in the '{other}' state."),
     };
+    printer.line(&sentence)?;
     if let Some(why) = why {
         printer.note(&format!("aggregator: {why}"));
     }
-    if code == exit::FAILURE && pull_message(pod).is_none() {
-        printer.note(&format!("hint: {logs}"));
+    if code_of(pod) == exit::FAILURE && pull_message(pod).is_none() {
+        printer.note(&format!("hint: {}", again("logs -p sonobuoy")));
     }
-    Ok(code)
+    Ok(code_of(pod))
+}
+
+/// The exit code of a run whose aggregator has not said anything yet.
+fn code_of(pod: &Pod) -> u8 {
+    if matches!(phase(pod), "Failed" | "Unknown") || pull_message(pod).is_some() {
+        exit::FAILURE
+    } else {
+        exit::SUCCESS
+    }
 }
 
 /// What is said about an image of the pod that does not come, whichever of its containers needs it.
