@@ -39,12 +39,7 @@ pub async fn pull(
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Copied, ImageError> {
     let reference = Registry::reference(image)?;
-    let mut moving = Moving {
-        registry,
-        layout,
-        trying: Trying { image, progress },
-        copied: Copied::default(),
-    };
+    let mut moving = Moving::new(registry, layout, image, progress);
     let root = moving.trying.again(|| Root::pull(registry, &reference)).await?;
     let log_in = || registry.log_in(&reference, RegistryOperation::Pull);
     moving.trying.again(log_in).await?;
@@ -68,15 +63,7 @@ pub async fn push(
 ) -> Result<Copied, ImageError> {
     let descriptor = layout.find(image)?;
     let reference = Registry::reference(target)?;
-    let mut moving = Moving {
-        registry,
-        layout,
-        trying: Trying {
-            image: target,
-            progress,
-        },
-        copied: Copied::default(),
-    };
+    let mut moving = Moving::new(registry, layout, target, progress);
     moving.push_all(&reference, &descriptor).await?;
     moving.name(&reference, &descriptor).await?;
     moving.copied.digest = descriptor.digest;
@@ -84,13 +71,27 @@ pub async fn push(
 }
 
 pub(crate) struct Moving<'copy> {
-    pub(crate) registry: &'copy Registry,
-    pub(crate) layout: &'copy Layout,
-    pub(crate) trying: Trying<'copy>,
+    registry: &'copy Registry,
+    layout: &'copy Layout,
+    trying: Trying<'copy>,
     pub(crate) copied: Copied,
 }
 
-impl Moving<'_> {
+impl<'copy> Moving<'copy> {
+    pub(crate) fn new(
+        registry: &'copy Registry,
+        layout: &'copy Layout,
+        image: &'copy str,
+        progress: &'copy (dyn Fn(Progress<'_>) + Sync),
+    ) -> Self {
+        Self {
+            registry,
+            layout,
+            trying: Trying { image, progress },
+            copied: Copied::default(),
+        }
+    }
+
     async fn pull_index(
         &mut self,
         reference: &Reference,

@@ -12,7 +12,7 @@ pub async fn stage(
 ) -> Result<Copied, ImageError> {
     let descriptor = layout.find(image)?;
     let reference = Registry::reference(target)?;
-    let mut moving = moving(registry, layout, target, progress);
+    let mut moving = Moving::new(registry, layout, target, progress);
     moving.push_all(&reference, &descriptor).await?;
     moving.copied.digest = descriptor.digest;
     Ok(moving.copied)
@@ -28,7 +28,7 @@ pub async fn tag(
 ) -> Result<(), ImageError> {
     let descriptor = layout.find(image)?;
     let reference = Registry::reference(target)?;
-    let moving = moving(registry, layout, target, progress);
+    let moving = Moving::new(registry, layout, target, progress);
     moving.name(&reference, &descriptor).await
 }
 
@@ -47,22 +47,5 @@ pub async fn tagged(
         Ok(root) => Ok(Some(root.digest)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-fn moving<'copy>(
-    registry: &'copy Registry,
-    layout: &'copy Layout,
-    target: &'copy str,
-    progress: &'copy (dyn Fn(Progress<'_>) + Sync),
-) -> Moving<'copy> {
-    Moving {
-        registry,
-        layout,
-        trying: Trying {
-            image: target,
-            progress,
-        },
-        copied: Copied::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Nodes that come and go while a DaemonSet plugin runs, nodes that nobody may list, volumes that cannot be mounted:
 //! against a fake API, with the test as controller and kubelet.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use sono_aggregator::{Finished, RunError};
@@ -65,6 +65,20 @@ async fn rows(api: &FakeApi, wanted: &[(&str, &str)]) {
     assert!(waited.is_some(), "{wanted:?} is not {:?}", status(api).rows());
 }
 
+/// A DaemonSet plugin on `n1` and `n2`, with all its pods.
+async fn on_two_nodes(api: &FakeApi, folder: &Path) -> (Aggregator, Value) {
+    for name in ["n1", "n2"] {
+        node(api, name);
+    }
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), api, folder).await;
+    let set = daemon_set(api).await;
+    for name in ["n1", "n2"] {
+        pod(api, &set, name);
+    }
+    settle(api, 2);
+    (run, set)
+}
+
 async fn upload(api: &FakeApi, aggregator: &Aggregator, set: &Value, node: &str) -> u16 {
     let worker = worker_of(api, &set["spec"]["template"]["spec"]);
     let url = format!("https://{}/api/v1/results/by-node/{node}/p", aggregator.address);
@@ -124,15 +138,7 @@ async fn a_time_limit_says_what_was_last_seen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_come_and_go_during_a_run() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
-    for name in ["n1", "n2"] {
-        node(&api, name);
-    }
-    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
-    let set = daemon_set(&api).await;
-    for name in ["n1", "n2"] {
-        pod(&api, &set, name);
-    }
-    settle(&api, 2);
+    let (run, set) = on_two_nodes(&api, folder.path()).await;
     rows(&api, &[("n1", "running"), ("n2", "running")]).await;
 
     node(&api, "n3");
@@ -327,15 +333,7 @@ async fn small_results_come_back_from_the_journal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_switched_off_is_a_stated_result() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
-    for name in ["n1", "n2"] {
-        node(&api, name);
-    }
-    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
-    let set = daemon_set(&api).await;
-    for name in ["n1", "n2"] {
-        pod(&api, &set, name);
-    }
-    settle(&api, 2);
+    let (run, set) = on_two_nodes(&api, folder.path()).await;
     assert_eq!(upload(&api, &run, &set, "n1").await, 200);
     let since = sono_aggregator::system_clock()() - jiff::SignedDuration::from_mins(10);
     let ready = |status: &str| json!([{"type": "Ready", "status": status, "lastTransitionTime": since.to_string()}]);

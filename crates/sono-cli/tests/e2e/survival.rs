@@ -121,15 +121,9 @@ impl Drop for Volume {
     }
 }
 
-/// W-1, BUG 49: with a results volume the pod is replaced, on another node if need be, and the run goes on.
-#[test]
-fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
-    let volume = Volume::new("e2e-replaced");
-    let flags = ["--results-volume", "1Gi", "--results-volume-class", volume.name];
-    let mut run = Run::detached("replaced", &["job-junit", "survivor"], &flags);
-    run.wait_for_result("job-junit");
-    let survivor = pods(&run, SLOW).remove(0);
-    let first = pods(&run, AGGREGATOR).remove(0);
+/// Takes the aggregator's pod away; another one ends the run.
+fn replaced(run: &mut Run, survivor: &Value) {
+    let first = pods(run, AGGREGATOR).remove(0);
     let name = text(&first, "/metadata/name");
     // As when its node is lost: nobody waits for its end.
     kubectl(&[
@@ -141,9 +135,20 @@ fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
         "--force",
         "--grace-period=0",
     ]);
-    went_on(&mut run, &survivor);
-    let second = pods(&run, AGGREGATOR).remove(0);
+    went_on(run, survivor);
+    let second = pods(run, AGGREGATOR).remove(0);
     assert_ne!(text(&second, "/metadata/uid"), text(&first, "/metadata/uid"));
+}
+
+/// W-1, BUG 49: with a results volume the pod is replaced, on another node if need be, and the run goes on.
+#[test]
+fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
+    let volume = Volume::new("e2e-replaced");
+    let flags = ["--results-volume", "1Gi", "--results-volume-class", volume.name];
+    let mut run = Run::detached("replaced", &["job-junit", "survivor"], &flags);
+    run.wait_for_result("job-junit");
+    let survivor = pods(&run, SLOW).remove(0);
+    replaced(&mut run, &survivor);
 }
 
 /// W-1: without a volume the pod's files go with it, and another one collects again what workers have kept; the plugin that
@@ -154,20 +159,7 @@ fn a_deleted_aggregator_pod_without_a_volume_is_replaced_and_goes_on() {
     let mut run = Run::detached("adopted", &["job-junit", "survivor"], &flags);
     run.wait_for_result("job-junit");
     let survivor = pods(&run, SLOW).remove(0);
-    let first = pods(&run, AGGREGATOR).remove(0);
-    let name = text(&first, "/metadata/name");
-    kubectl(&[
-        "-n",
-        run.namespace(),
-        "delete",
-        "pod",
-        &name,
-        "--force",
-        "--grace-period=0",
-    ]);
-    went_on(&mut run, &survivor);
-    let second = pods(&run, AGGREGATOR).remove(0);
-    assert_ne!(text(&second, "/metadata/uid"), text(&first, "/metadata/uid"));
+    replaced(&mut run, &survivor);
     // Also what workers had kept until the archive was made is gone.
     let now = pods(&run, "sonobuoy-component=plugin");
     let left: Vec<String> = now
