@@ -26,8 +26,7 @@ async fn list(cluster: &Cluster, namespace: &str, selector: &str, tries: u32) ->
     }
 }
 
-/// Finds the aggregator's pod.
-async fn find_trying(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Option<Pod>, CliError> {
+async fn pod_trying(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Option<Pod>, CliError> {
     let what = || format!("cannot look for a run in namespace `{namespace}`");
     for selector in constants::AGGREGATOR_SELECTORS {
         let pods = list(cluster, namespace, selector, tries).await;
@@ -41,6 +40,37 @@ async fn find_trying(cluster: &Cluster, namespace: &str, tries: u32) -> Result<O
     Ok(None)
 }
 
+/// What there is of a run's aggregator.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Pod(Box<Pod>),
+    /// What makes its pod has none, not yet or not any more; and why, where something is in the way.
+    Coming(Option<String>),
+}
+
+/// What there is of the aggregator, or that there is no run.
+pub(crate) async fn find(cluster: &Cluster, namespace: &str) -> Result<Found, CliError> {
+    find_trying(cluster, namespace, 1).await
+}
+
+async fn find_trying(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Found, CliError> {
+    if let Some(pod) = pod_trying(cluster, namespace, tries).await? {
+        return Ok(Found::Pod(Box::new(pod)));
+    }
+    let selector = constants::AGGREGATOR_SELECTORS[0];
+    match cluster.list(Kind::Deployment, Some(namespace), selector).await {
+        Ok(makers) => {
+            if let Some(maker) = makers.iter().find(|maker| makes_pods(maker)) {
+                return Ok(Found::Coming(uncreated(maker)));
+            }
+        }
+        // Who may not see it may still see its pod, in a moment.
+        Err(error) => tracing::debug!(%error, "cannot see what makes the aggregator's pod"),
+    }
+    let there = cluster.get(Kind::Namespace, None, namespace).await;
+    Err(absent(namespace, there.is_ok_and(|namespace| namespace.is_none())))
+}
+
 /// The aggregator's pod, or why there is none.
 pub(crate) async fn expect(cluster: &Cluster, namespace: &str) -> Result<Pod, CliError> {
     expect_trying(cluster, namespace, 1).await
@@ -48,11 +78,31 @@ pub(crate) async fn expect(cluster: &Cluster, namespace: &str) -> Result<Pod, Cl
 
 /// As [`expect`], over a connection that may break off so many times, less one.
 pub(crate) async fn expect_trying(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Pod, CliError> {
-    if let Some(pod) = find_trying(cluster, namespace, tries).await? {
-        return Ok(pod);
+    match find_trying(cluster, namespace, tries).await? {
+        Found::Pod(pod) => Ok(*pod),
+        Found::Coming(why) => {
+            let error = CliError::new(format!(
+                "the aggregator in namespace `{namespace}` has no pod at the moment"
+            ));
+            Err(error
+                .details(why)
+                .hint("sono wait waits for it; kubectl describe deployment sonobuoy says more"))
+        }
     }
-    let there = cluster.get(Kind::Namespace, None, namespace).await;
-    Err(absent(namespace, there.is_ok_and(|namespace| namespace.is_none())))
+}
+
+/// Whether a Deployment is one that stays.
+pub(crate) fn makes_pods(maker: &Value) -> bool {
+    text(maker, "/metadata/deletionTimestamp").is_empty()
+}
+
+/// What a Deployment says of pods that it cannot create: a quota, a pod security level or a webhook refuses them.
+pub(crate) fn uncreated(maker: &Value) -> Option<String> {
+    let conditions = maker.pointer("/status/conditions")?.as_array()?;
+    let failing =
+        |condition: &&Value| text(condition, "/type") == "ReplicaFailure" && text(condition, "/status") == "True";
+    let message = text(conditions.iter().find(failing)?, "/message").trim_end_matches('.');
+    Some(format!("no pod can be created: {message}"))
 }
 
 /// There is no run to speak of.

@@ -46,7 +46,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     command = environment::with_variables(command);
     let arguments = booleans::plain(arguments, &command);
     let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
-        let given = Given::new(&command, &matches);
+        let given = Given::new(arguments.first().map(OsString::as_os_str), &command, &matches);
         Ok((Arguments::from_arg_matches(&matches)?, given))
     });
     let (Arguments { command, common }, given) = match parsed {

@@ -62,6 +62,8 @@ pub(crate) struct Plan {
     node_selector: BTreeMap<String, String>,
     /// Where results are kept, if not in the aggregator's pod.
     results_volume: Option<ResultsVolume>,
+    /// What the aggregator is in a cluster, if the configuration says nothing of it.
+    usual_workload: &'static str,
     /// Definitions without a podSpec get the driver's.
     show_default_podspec: bool,
     /// What flags change in plugins.
@@ -155,7 +157,11 @@ impl Plan {
         set(&mut config.security_context_mode, security_context_mode);
         set(&mut config.aggregator_permissions, aggregator_permissions);
         set(&mut config.aggregator_workload, aggregator_workload);
-        config.aggregator_workload = workload(&config.aggregator_workload, results_volume.is_some())?;
+        let usual_workload = usual_workload(
+            &config.aggregator_workload,
+            results_volume.is_some(),
+            given.as_sonobuoy(),
+        )?;
         config.existing_service_account |= existing_service_account;
         config.force_image_pull_policy |= force_image_pull_policy;
         config.stop_on_failure |= stop_on_failure;
@@ -205,6 +211,7 @@ impl Plan {
                 .map(|args::Pair { name, value }| (name, value))
                 .collect(),
             results_volume,
+            usual_workload,
             show_default_podspec,
             changes,
             level: level.to_owned(),
@@ -299,8 +306,12 @@ impl Plan {
         rbac: bool,
     ) -> Result<Vec<Value>, CliError> {
         let definitions = self.prepared(definitions, version)?;
+        let mut config = self.config.clone();
+        if config.aggregator_workload.is_empty() {
+            self.usual_workload.clone_into(&mut config.aggregator_workload);
+        }
         let mut objects = run_objects(&RunObjects {
-            config: &self.config,
+            config: &config,
             definitions: &definitions,
             aggregator_image: &self.aggregator_image,
             rbac,
@@ -328,20 +339,20 @@ fn spelled(policy: &str) -> String {
     found.unwrap_or(policy).to_owned()
 }
 
-/// What the aggregator is. One with a volume is a Deployment anyway, and keeps everything on that; where it is wanted by name the
-/// run has an epoch too.
-fn workload(wanted: &str, has_volume: bool) -> Result<String, CliError> {
-    let known = ["", constants::WORKLOAD_POD, constants::WORKLOAD_DEPLOYMENT];
-    if !known.contains(&wanted) {
-        let what = format!("the aggregator cannot be a `{wanted}` (AggregatorWorkload)");
-        return Err(CliError::new(what).hint("it is a deployment or a pod"));
-    }
+/// What the aggregator is where nothing says it: a Deployment, but for scripts that know it as a pod of a certain name. One with a
+/// volume is never a pod.
+fn usual_workload(wanted: &str, has_volume: bool, as_sonobuoy: bool) -> Result<&'static str, CliError> {
     match (wanted, has_volume) {
         (constants::WORKLOAD_POD, true) => {
             let what = "an aggregator with a results volume is a deployment, not a pod";
             Err(CliError::new(what).hint("leave out --aggregator-workload (AggregatorWorkload), or the volume"))
         }
-        (wanted, _) => Ok(wanted.to_owned()),
+        ("", false) if as_sonobuoy => Ok(constants::WORKLOAD_POD),
+        ("" | constants::WORKLOAD_POD | constants::WORKLOAD_DEPLOYMENT, _) => Ok(constants::WORKLOAD_DEPLOYMENT),
+        (wanted, _) => {
+            let what = format!("the aggregator cannot be a `{wanted}` (AggregatorWorkload)");
+            Err(CliError::new(what).hint("it is a deployment or a pod"))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! `minimal` role is made and which `docs/permissions.md` repeats.
 
 use serde_json::{Value, json};
-use sono_types::constants;
+use sono_types::{Config, constants};
 
 /// Where a right is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ const PERMISSIONS: [Permission; 12] = [
         &["secrets"],
         constants::RUN_SECRET,
         &["get", "update"],
-        "what a run keeps that outlives the aggregator's pod (`--aggregator-workload deployment`); without it such a run does not begin",
+        "what a run keeps that outlives the aggregator's pod; not needed with `--aggregator-workload pod`, otherwise a run does not begin without it",
     ),
     in_namespace(
         "",
@@ -138,13 +138,15 @@ const PERMISSIONS: [Permission; 12] = [
     ),
 ];
 
-/// The rules of a role that grants just what the aggregator uses there.
-pub(crate) fn rules(scope: Scope) -> Value {
-    rules_of(&PERMISSIONS, scope)
+/// The rules of a role that grants just what the aggregator of such a run uses there.
+pub(crate) fn rules(config: &Config, scope: Scope) -> Value {
+    let outlives = config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT;
+    let is_used = |permission: &&Permission| outlives || permission.name != constants::RUN_SECRET;
+    rules_of(PERMISSIONS.iter().filter(is_used), scope)
 }
 
 /// The rules of a role that grants those of the rights that are needed there.
-pub(crate) fn rules_of(permissions: &[Permission], scope: Scope) -> Value {
+pub(crate) fn rules_of<'a>(permissions: impl IntoIterator<Item = &'a Permission>, scope: Scope) -> Value {
     let rule = |permission: &Permission| {
         let mut rule = json!({
             "apiGroups": [permission.group],
@@ -156,7 +158,7 @@ pub(crate) fn rules_of(permissions: &[Permission], scope: Scope) -> Value {
         }
         rule
     };
-    let wanted = permissions.iter().filter(|permission| permission.scope == scope);
+    let wanted = permissions.into_iter().filter(|permission| permission.scope == scope);
     wanted.map(rule).collect()
 }
 

@@ -14,7 +14,7 @@ pub fn person_permissions() -> &'static [Permission] {
     &PERMISSIONS
 }
 
-const PERMISSIONS: [Permission; 9] = [
+const PERMISSIONS: [Permission; 10] = [
     in_namespace(
         "",
         &["configmaps"],
@@ -28,6 +28,13 @@ const PERMISSIONS: [Permission; 9] = [
         "",
         &["get", "list", "watch", "create", "delete", "deletecollection"],
         "`run` starts the aggregator; all that look at a run find it by its pod; `delete` takes all pods of the run",
+    ),
+    in_namespace(
+        "apps",
+        &["deployments"],
+        "",
+        &["list", "watch", "create", "delete", "deletecollection"],
+        "`run` makes the aggregator one, so that its pod is replaced; while it has none, `status` and `wait` say why; `delete`; not needed with `--aggregator-workload pod`",
     ),
     in_namespace(
         "",

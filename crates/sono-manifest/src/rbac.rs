@@ -47,9 +47,9 @@ pub(crate) fn objects(config: &Config) -> Vec<Value> {
         Permissions::ClusterRead => [cluster_role(config, &all(&reading)), whole_namespace(config)].concat(),
         Permissions::NamespaceAdmin => whole_namespace(config),
         Permissions::Minimal => [
-            cluster_role(config, &permissions::rules(Scope::Cluster)),
+            cluster_role(config, &permissions::rules(config, Scope::Cluster)),
             vec![viewer(config)],
-            namespace_role(config, &permissions::rules(Scope::Namespace)),
+            namespace_role(config, &permissions::rules(config, Scope::Namespace)),
         ]
         .concat(),
     }

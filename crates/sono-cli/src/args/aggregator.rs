@@ -40,7 +40,8 @@ pub struct Aggregator {
     /// Secret in the run's namespace with which all its images are pulled
     #[arg(long, value_name = "NAME", alias = "image-pull-secret", help_heading = "Images")]
     pub image_pull_secrets: Option<String>,
-    /// What the aggregator is: with deployment the run outlives its pod, which is replaced when it or its node goes [default: pod]
+    /// What the aggregator is: a deployment outlives its pod, which is replaced when it or its node goes; a single pod, as with
+    /// Sonobuoy, takes the run along [default: deployment; pod where sono is called as sonobuoy]
     #[arg(long, value_name = "KIND", value_parser = ["deployment", "pod"], help_heading = "Aggregator and its rights")]
     pub aggregator_workload: Option<String>,
     /// Keep results on a volume of this size (such as 5Gi), which the run claims: the aggregator is then replaced when its

@@ -1,6 +1,11 @@
 //! Which flags were given, and where: on the command line, or by a variable.
 
+use std::{ffi::OsStr, path::Path};
+
 use clap::{ArgMatches, Command, parser::ValueSource};
+
+/// The name of the program that ours takes the place of.
+const SONOBUOY: &str = "sonobuoy";
 
 /// The long names of flags on the command line, in the order of the help. Hidden ones have no effect, so they do not
 /// count.
@@ -9,11 +14,13 @@ pub(crate) struct Given {
     flags: Vec<String>,
     /// The hidden ones, with what their help says.
     hidden: Vec<(String, String)>,
+    as_sonobuoy: bool,
 }
 
 impl Given {
-    /// `command` has parsed the `matches`.
-    pub(crate) fn new(command: &Command, matches: &ArgMatches) -> Self {
+    /// `command` has parsed the `matches`; the program was called as `program`.
+    pub(crate) fn new(program: Option<&OsStr>, command: &Command, matches: &ArgMatches) -> Self {
+        let name = program.and_then(|program| Path::new(program).file_stem());
         let (mut command, mut matches) = (command, matches);
         while let Some((name, within)) = matches.subcommand() {
             let Some(next) = command.find_subcommand(name) else {
@@ -37,7 +44,17 @@ impl Given {
         let hidden = hidden
             .filter_map(|known| Some((known.get_long()?.to_owned(), help(known))))
             .collect();
-        Self { flags, hidden }
+        Self {
+            flags,
+            hidden,
+            as_sonobuoy: name.is_some_and(|name| name == SONOBUOY),
+        }
+    }
+
+    /// Whether the program goes by the name of the one whose place it takes: whoever calls it so may know objects of a run by
+    /// the names that they have there.
+    pub(crate) fn as_sonobuoy(&self) -> bool {
+        self.as_sonobuoy
     }
 
     /// Those that are none of `known`.

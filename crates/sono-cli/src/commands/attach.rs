@@ -7,8 +7,9 @@ use std::{
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use serde_json::Value;
 use sono_kube::{
-    Cluster, KubeError, Pod, WatchEvent, elapsed,
+    Cluster, Kind, KubeError, Pod, WatchEvent, elapsed,
     judge::{self, Policy, Verdict},
 };
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::plugin_status};
@@ -114,6 +115,8 @@ enum End {
 async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliError> {
     let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
     let mut events = std::pin::pin!(attach.cluster.watch_pods(attach.namespace, &labels));
+    let aggregators = constants::AGGREGATOR_SELECTORS[0];
+    let mut makers = std::pin::pin!(attach.cluster.watch(Kind::Deployment, attach.namespace, aggregators));
     let deadline = tokio::time::sleep(attach.limit);
     let mut deadline = std::pin::pin!(deadline);
     let interrupt = asked_to_stop();
@@ -135,6 +138,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
                 Some(Err(error)) => return Err(cannot_watch(attach, &error)),
                 None => return Err(CliError::new("the watch on the run's pods ended")),
             },
+            event = makers.next(), if !matches!(run.maker, Maker::Hidden) => run.apply_maker(event),
             _ = seconds.tick() => {}
             () = &mut deadline => {
                 return Err(CliError::new(format!("the run is not complete after {}; it goes on", elapsed(attach.limit)))
@@ -156,6 +160,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
         let status = run.status();
         let lines = story.pods(run.pods.values(), time);
         screen.tell(&lines, time);
+        screen.tell(&story.uncreated(run.uncreated(), time), time);
         if let Some(status) = &status {
             screen.tell(&story.status(status), time);
             let since = time.duration_since(begun).unsigned_abs();
@@ -182,11 +187,34 @@ struct Followed {
     seen: bool,
     /// Another pod takes its place.
     replaced: bool,
+    maker: Maker,
     /// Since when there is none.
     absent_since: Option<Timestamp>,
     /// It has said something of the run, so it did start.
     reported: bool,
     passed: Milestones,
+}
+
+/// What makes the aggregator's pod, and makes it again when it goes.
+#[derive(Debug, Default)]
+enum Maker {
+    #[default]
+    Unknown,
+    /// It may not be seen.
+    Hidden,
+    /// There is none: the pod stands alone, or the run goes.
+    None,
+    There(Value),
+}
+
+/// Why there is no aggregator.
+#[derive(Debug, PartialEq, Eq)]
+enum Gone {
+    /// Its pod cannot be created.
+    Refused(String),
+    Deleted,
+    /// There never was one.
+    Absent,
 }
 
 /// Points in time that the log shows.
@@ -221,6 +249,32 @@ impl Followed {
         {
             (self.seen, self.replaced) = (true, replaced);
             self.reported |= reported;
+        }
+    }
+
+    fn apply_maker(&mut self, event: Option<Result<WatchEvent<Value>, KubeError>>) {
+        let there = |maker: Option<Value>| {
+            let maker = maker.filter(aggregator::makes_pods);
+            maker.map_or(Maker::None, Maker::There)
+        };
+        match event {
+            Some(Ok(WatchEvent::Restarted(found))) => self.maker = there(found.into_iter().next()),
+            Some(Ok(WatchEvent::Applied(maker))) => self.maker = there(Some(maker)),
+            Some(Ok(WatchEvent::Deleted(_))) => self.maker = Maker::None,
+            Some(Err(error)) if error.is_expired() || error.is_passing() => {}
+            Some(Err(error)) => {
+                tracing::debug!(%error, "cannot see what makes the aggregator's pod");
+                self.maker = Maker::Hidden;
+            }
+            None => self.maker = Maker::Hidden,
+        }
+    }
+
+    /// Why the aggregator has no pod, where something is in the way.
+    fn uncreated(&self) -> Option<String> {
+        match &self.maker {
+            Maker::There(maker) if self.aggregator().is_none() => aggregator::uncreated(maker),
+            _ => None,
         }
     }
 
@@ -271,6 +325,18 @@ impl Followed {
         }
     }
 
+    /// What it means that there has been no aggregator for this long; nothing as long as one may come.
+    fn gone(&self, begins: bool, gone_for: Duration) -> Option<Gone> {
+        let is_soon = gone_for < REPLACED_WITHIN;
+        match (&self.maker, self.uncreated()) {
+            (Maker::Unknown, _) => None,
+            (Maker::There(_), why) => why.filter(|_| !is_soon).map(Gone::Refused),
+            (Maker::Hidden, _) if is_soon && (self.replaced || begins) => None,
+            (Maker::Hidden | Maker::None, _) if self.seen => Some(Gone::Deleted),
+            (Maker::Hidden | Maker::None, _) => Some(Gone::Absent),
+        }
+    }
+
     fn end(&mut self, attach: &Attach<'_>, time: Timestamp) -> Option<Result<End, CliError>> {
         let absent_since = match self.aggregator() {
             Some(_) => None,
@@ -279,14 +345,20 @@ impl Followed {
         self.absent_since = absent_since;
         let Some(pod) = self.aggregator() else {
             let gone_for = absent_since.map_or(Duration::ZERO, |since| time.duration_since(since).unsigned_abs());
-            if self.replaced && gone_for < REPLACED_WITHIN {
-                return None;
-            }
-            return Some(Err(if self.seen {
-                CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone")
-            } else {
-                aggregator::absent(attach.namespace, false)
-            }));
+            let error = match self.gone(attach.begins, gone_for)? {
+                Gone::Refused(why) => CliError::new("the aggregator does not run")
+                    .details([why])
+                    .hint(format!(
+                        "{} goes on when that is out of the way; {} removes the run",
+                        attach.again("wait"),
+                        attach.again("delete")
+                    )),
+                Gone::Deleted => {
+                    CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone")
+                }
+                Gone::Absent => aggregator::absent(attach.namespace, false),
+            };
+            return Some(Err(error));
         };
         let status = self.status();
         match status.as_ref().map(|status| &status.status) {
@@ -333,4 +405,58 @@ impl Followed {
 fn starts_again(pod: &Pod) -> bool {
     let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
     policy != Some("Never")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Without an aggregator a run goes on as long as somebody will make it one.
+    #[test]
+    fn an_aggregator_may_be_away_for_a_while() {
+        let (soon, late) = (Duration::from_secs(59), REPLACED_WITHIN);
+        let makes = Maker::There(json!({"metadata": {"name": "sonobuoy"}}));
+        let refused = Maker::There(json!({"metadata": {}, "status": {"conditions": [
+            {"type": "Available", "status": "False", "message": "m"},
+            {"type": "ReplicaFailure", "status": "True", "message": "pods \"x\" is forbidden: exceeded quota."}]}}));
+        let why = || {
+            Some(Gone::Refused(
+                "no pod can be created: pods \"x\" is forbidden: exceeded quota".to_owned(),
+            ))
+        };
+        let gone = |maker: Maker, seen, replaced, begins| {
+            let run = Followed {
+                seen,
+                replaced,
+                maker,
+                ..Followed::default()
+            };
+            [soon, late].map(|gone_for| run.gone(begins, gone_for))
+        };
+        assert_eq!(gone(Maker::Unknown, false, false, false), [None, None]);
+        assert_eq!(gone(makes, true, true, false), [None, None]);
+        assert_eq!(gone(refused, false, false, true), [None, why()]);
+        let none = |seen| gone(Maker::None, seen, true, true);
+        assert_eq!(none(true), [Some(Gone::Deleted), Some(Gone::Deleted)]);
+        assert_eq!(none(false), [Some(Gone::Absent), Some(Gone::Absent)]);
+        // Who may not see what makes it can but wait.
+        assert_eq!(gone(Maker::Hidden, false, false, true), [None, Some(Gone::Absent)]);
+        assert_eq!(gone(Maker::Hidden, true, true, false), [None, Some(Gone::Deleted)]);
+        assert_eq!(
+            gone(Maker::Hidden, true, false, false),
+            [Some(Gone::Deleted), Some(Gone::Deleted)]
+        );
+    }
+
+    #[test]
+    fn a_deployment_that_goes_makes_no_pods() {
+        let mut run = Followed::default();
+        let going = json!({"metadata": {"deletionTimestamp": "2026-11-23T10:00:00Z"}});
+        run.apply_maker(Some(Ok(WatchEvent::Applied(json!({"metadata": {}})))));
+        assert!(matches!(run.maker, Maker::There(_)));
+        run.apply_maker(Some(Ok(WatchEvent::Applied(going))));
+        assert!(matches!(run.maker, Maker::None));
+    }
 }

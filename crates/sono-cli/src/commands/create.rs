@@ -62,13 +62,18 @@ impl Object {
         self.collection == kind.into()
     }
 
-    /// The order: what others live in, what the pod needs, the pod.
+    /// The order: what others live in, what the aggregator needs, the aggregator.
     fn wave(&self) -> u8 {
         match self {
             object if object.is(Kind::Namespace) => 0,
-            object if object.is(Kind::Pod) => 2,
+            object if object.is_aggregator() => 2,
             _ => 1,
         }
+    }
+
+    /// The aggregator itself, in either form.
+    fn is_aggregator(&self) -> bool {
+        self.is(Kind::Pod) || self.is(Kind::Deployment)
     }
 
     /// Nothing else speaks as plainly for a run that is there.
@@ -78,8 +83,8 @@ impl Object {
 }
 
 impl Creation<'_> {
-    /// Creates the objects: the namespace, then everything that the aggregator's pod needs at the same time, then the
-    /// pod.
+    /// Creates the objects: the namespace, then everything that the aggregator needs at the same time, then the
+    /// aggregator.
     pub(super) async fn create(&self, objects: Vec<Value>) -> Result<(), CliError> {
         let objects = try_join_all(objects.into_iter().map(|value| Object::new(self, value))).await?;
         let makes_namespace = objects.iter().any(|object| object.is(Kind::Namespace));
@@ -155,7 +160,7 @@ impl Creation<'_> {
         match error {
             KubeError::NamespaceTerminating(_) => terminating(namespace),
             KubeError::AlreadyExists { .. } if is_namespace => self.occupied().await,
-            KubeError::AlreadyExists { .. } if object.is_configuration() || object.is(Kind::Pod) => {
+            KubeError::AlreadyExists { .. } if object.is_configuration() || object.is_aggregator() => {
                 holds_a_run(namespace, arguments)
             }
             KubeError::AlreadyExists { .. } if object.is(Kind::ServiceAccount) => CliError::of_cluster(what, error)
@@ -170,6 +175,8 @@ impl Creation<'_> {
                         .hint("ask for less: --aggregator-permissions namespaceAdmin, in a namespace that exists"),
                 }
             }
+            KubeError::Forbidden { .. } if object.is(Kind::Deployment) => CliError::of_cluster(what, error)
+                .hint("a single pod needs less: --aggregator-workload pod; a run goes with it when it goes"),
             error => CliError::of_cluster(what, error),
         }
     }

@@ -40,14 +40,14 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
         ..LogOptions::default()
     };
     if follow {
-        aggregator::expect(&cluster, &namespace).await?;
+        aggregator::find(&cluster, &namespace).await?;
         let following = Following {
             cluster,
             namespace,
             selector,
             options,
         };
-        return follow::follow(following, printer).await;
+        return Box::pin(follow::follow(following, printer)).await;
     }
     let pods = cluster.list(Kind::Pod, Some(&namespace), &selector).await;
     let pods =
@@ -60,7 +60,10 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
         return Err(match &plugin {
             Some(plugin) => CliError::new(format!("plugin `{plugin}` has no pods in namespace `{namespace}`"))
                 .hint("the pods of a plugin go when it has reported; their logs are in the archive"),
-            None => aggregator::absent(&namespace, false),
+            None => match aggregator::expect(&cluster, &namespace).await {
+                Err(error) => error,
+                Ok(_) => aggregator::absent(&namespace, false),
+            },
         });
     }
     let sources = if failed {

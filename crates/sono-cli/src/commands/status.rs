@@ -6,7 +6,7 @@ use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
-    aggregator::{self, phase, plugin_of, status_of},
+    aggregator::{self, Found, phase, plugin_of, status_of},
     args::{self, StatusOutput},
     clock::now,
     error::CliError,
@@ -34,18 +34,25 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
         exit_code,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
-    let pod = aggregator::expect(&cluster, &namespace).await?;
+    let found = aggregator::find(&cluster, &namespace).await?;
     let again = |command: &str| again(command, &namespace, &cluster_arguments);
-    let Some(status) = status_of(&pod).filter(|_| phase(&pod) == "Running") else {
-        let code = match output {
-            Some(output) if output != StatusOutput::Table => pending(&pod, output, printer)?,
-            _ => without_status(&pod, &again, printer)?,
-        };
-        return Ok(match (exit_code, code) {
+    let silent = |silent: &Silent<'_>| {
+        match output {
+            Some(output) if output != StatusOutput::Table => silent.document(output, printer)?,
+            _ => silent.prose(&again, printer)?,
+        }
+        Ok(match (exit_code, silent.code()) {
             (false, code) => code,
-            (true, exit::SUCCESS) if phase(&pod) != "Succeeded" => exit::NOT_COMPLETE,
+            (true, exit::SUCCESS) if silent.phase != "Succeeded" => exit::NOT_COMPLETE,
             (true, _) => exit::RUN_FAILED,
-        });
+        })
+    };
+    let pod = match found {
+        Found::Pod(pod) => *pod,
+        Found::Coming(why) => return silent(&Silent::coming(why)),
+    };
+    let Some(status) = status_of(&pod).filter(|_| phase(&pod) == "Running") else {
+        return silent(&Silent::of(&pod));
     };
     let mut status = status.map_err(|error| {
         CliError::new("the status on the aggregator's pod cannot be read")
@@ -216,68 +223,91 @@ async fn whole_status(cluster: &Cluster, namespace: &str, pod: &Pod) -> Result<R
     serde_json::from_slice(&text).map_err(|error| CliError::new("its answer cannot be read").caused_by(&error))
 }
 
-/// The pod is there and its status is not, as a document: `status` is the pod's phase.
-fn pending(pod: &Pod, output: StatusOutput, printer: &Printer) -> Result<u8, CliError> {
-    let state = phase(pod).to_ascii_lowercase();
-    let why = stuck::explain(pod, now());
-    let document = json!({ "status": state, "plugins": [], "reason": why });
-    match output {
-        StatusOutput::Json => printer.line(&document.to_string())?,
-        StatusOutput::Yaml => {
-            let text = yaml::to_string(&document)
-                .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
-            printer.line(text.trim_end())?;
-        }
-        StatusOutput::Markdown | StatusOutput::Table => {
-            printer.line(format!("## Run {state}\n\n{}", why.unwrap_or_default()).trim_end())?;
-        }
-    }
-    Ok(code_of(pod))
+/// An aggregator that has not said anything of its run yet.
+struct Silent<'a> {
+    /// Of its pod; `Pending` where that has not been created.
+    phase: &'a str,
+    /// What is said about an image that does not come.
+    pull: Option<&'a str>,
+    /// What it waits for.
+    why: Option<String>,
 }
 
-/// The same for people, and for scripts: to these the sentences that they know, on standard output, and why on standard error.
-fn without_status(pod: &Pod, again: &dyn Fn(&str) -> String, printer: &Printer) -> Result<u8, CliError> {
-    let why = stuck::explain(pod, now());
-    if printer.is_screen()
-        && let Some(why) = &why
-    {
-        printer.line(&format!("aggregator {}: {why}", phase(pod).to_ascii_lowercase()))?;
-        let logs = again("logs -p sonobuoy");
-        let hint = match phase(pod) {
-            "Pending" if pull_message(pod).is_some() => format!(
-                "--sonobuoy-image or --registry names another image; {} gives the run up",
-                again("delete")
-            ),
-            "Pending" => format!("{} attaches to it; {} gives the run up", again("wait"), again("delete")),
-            _ => logs,
+impl<'a> Silent<'a> {
+    fn of(pod: &'a Pod) -> Self {
+        Self {
+            phase: phase(pod),
+            pull: pull_message(pod),
+            why: stuck::explain(pod, now()),
+        }
+    }
+
+    fn coming(why: Option<String>) -> Self {
+        Self {
+            phase: "Pending",
+            pull: None,
+            why,
+        }
+    }
+
+    /// `status` is the pod's phase.
+    fn document(&self, output: StatusOutput, printer: &Printer) -> Result<(), CliError> {
+        let state = self.phase.to_ascii_lowercase();
+        let document = json!({ "status": state, "plugins": [], "reason": self.why });
+        match output {
+            StatusOutput::Json => printer.line(&document.to_string()),
+            StatusOutput::Yaml => {
+                let text = yaml::to_string(&document)
+                    .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
+                printer.line(text.trim_end())
+            }
+            StatusOutput::Markdown | StatusOutput::Table => {
+                printer.line(format!("## Run {state}\n\n{}", self.why.as_deref().unwrap_or_default()).trim_end())
+            }
+        }
+    }
+
+    /// For people, and for scripts: to these the sentences that they know, on standard output, and why on standard error.
+    fn prose(&self, again: &dyn Fn(&str) -> String, printer: &Printer) -> Result<(), CliError> {
+        if printer.is_screen()
+            && let Some(why) = &self.why
+        {
+            printer.line(&format!("aggregator {}: {why}", self.phase.to_ascii_lowercase()))?;
+            let hint = match (self.phase, self.pull) {
+                ("Pending", Some(_)) => format!(
+                    "--sonobuoy-image or --registry names another image; {} gives the run up",
+                    again("delete")
+                ),
+                ("Pending", None) => format!("{} attaches to it; {} gives the run up", again("wait"), again("delete")),
+                _ => again("logs -p sonobuoy"),
+            };
+            printer.note(&format!("hint: {hint}"));
+            return Ok(());
+        }
+        let sentence = match (self.phase, self.pull) {
+            ("Running", _) => "The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further.".to_owned(),
+            ("Pending", Some(message)) => format!("The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: {message}"),
+            ("Pending", None) => "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.".to_owned(),
+            ("Succeeded", _) => "The Sonobuoy aggregator ran successfully but has stopped. If you didn't intend for this to happen, submit a bug to github.com/vmware-tanzu/sonobuoy/issues.".to_owned(),
+            (state @ ("Failed" | "Unknown"), _) => format!("The Sonobuoy aggregator is in the '{state}' state. Use kubectl to debug further."),
+            (other, _) => format!("The Sonobuoy aggregator is in the '{other}' state."),
         };
-        printer.note(&format!("hint: {hint}"));
-        return Ok(code_of(pod));
+        printer.line(&sentence)?;
+        if let Some(why) = &self.why {
+            printer.note(&format!("aggregator: {why}"));
+        }
+        if self.code() == exit::FAILURE && self.pull.is_none() {
+            printer.note(&format!("hint: {}", again("logs -p sonobuoy")));
+        }
+        Ok(())
     }
-    let sentence = match (phase(pod), pull_message(pod)) {
-        ("Running", _) => "The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further.".to_owned(),
-        ("Pending", Some(message)) => format!("The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: {message}"),
-        ("Pending", None) => "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.".to_owned(),
-        ("Succeeded", _) => "The Sonobuoy aggregator ran successfully but has stopped. If you didn't intend for this to happen, submit a bug to github.com/vmware-tanzu/sonobuoy/issues.".to_owned(),
-        (state @ ("Failed" | "Unknown"), _) => format!("The Sonobuoy aggregator is in the '{state}' state. Use kubectl to debug further."),
-        (other, _) => format!("The Sonobuoy aggregator is in the '{other}' state."),
-    };
-    printer.line(&sentence)?;
-    if let Some(why) = why {
-        printer.note(&format!("aggregator: {why}"));
-    }
-    if code_of(pod) == exit::FAILURE && pull_message(pod).is_none() {
-        printer.note(&format!("hint: {}", again("logs -p sonobuoy")));
-    }
-    Ok(code_of(pod))
-}
 
-/// The exit code of a run whose aggregator has not said anything yet.
-fn code_of(pod: &Pod) -> u8 {
-    if matches!(phase(pod), "Failed" | "Unknown") || pull_message(pod).is_some() {
-        exit::FAILURE
-    } else {
-        exit::SUCCESS
+    fn code(&self) -> u8 {
+        if matches!(self.phase, "Failed" | "Unknown") || self.pull.is_some() {
+            exit::FAILURE
+        } else {
+            exit::SUCCESS
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn wait(arguments: args::Wait, given: &Given, printer: &Printer
     } = arguments;
     let started = Instant::now();
     let cluster = connect(&cluster_arguments).await?;
-    aggregator::expect(&cluster, &namespace).await?;
+    aggregator::find(&cluster, &namespace).await?;
     attach::attach(Attach {
         cluster: &cluster,
         namespace: &namespace,

@@ -25,6 +25,8 @@ pub(crate) struct Story {
     /// What is in the way of which pod, and since when it has been.
     obstacles: BTreeMap<String, (String, Timestamp)>,
     told: BTreeSet<String>,
+    /// Since when the aggregator's pod cannot be created.
+    uncreated_since: Option<Timestamp>,
 }
 
 impl Story {
@@ -36,6 +38,7 @@ impl Story {
             waiting_told: false,
             obstacles: BTreeMap::new(),
             told: BTreeSet::new(),
+            uncreated_since: None,
         }
     }
 
@@ -88,6 +91,21 @@ impl Story {
             }
         }
         lines
+    }
+
+    /// The line for an aggregator whose pod cannot be created, if that lasts.
+    pub(crate) fn uncreated(&mut self, why: Option<String>, now: Timestamp) -> Vec<String> {
+        let Some(why) = why else {
+            self.uncreated_since = None;
+            return Vec::new();
+        };
+        let since = *self.uncreated_since.get_or_insert(now);
+        let lasts = now.duration_since(since).unsigned_abs() >= PATIENCE;
+        if lasts && self.told.insert(format!("aggregator {why}")) {
+            vec![format!("aggregator waits: {why}")]
+        } else {
+            Vec::new()
+        }
     }
 
     /// What is in the way of a plugin's pods, for a screen that has room for it.

@@ -155,8 +155,7 @@ fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
 /// still runs is not touched.
 #[test]
 fn a_deleted_aggregator_pod_without_a_volume_is_replaced_and_goes_on() {
-    let flags = ["--aggregator-workload", "deployment"];
-    let mut run = Run::detached("adopted", &["job-junit", "survivor"], &flags);
+    let mut run = Run::detached("adopted", &["job-junit", "survivor"], &[]);
     run.wait_for_result("job-junit");
     let survivor = pods(&run, SLOW).remove(0);
     replaced(&mut run, &survivor);

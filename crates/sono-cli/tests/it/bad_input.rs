@@ -130,6 +130,29 @@ fn no_permission_for_roles_takes_the_namespace_away_again() {
     assert_eq!(api.all("clusterrolebindings"), Vec::<serde_json::Value>::new());
 }
 
+/// Whoever was allowed what Sonobuoy creates, and nothing else, learns which form of a run needs no more.
+#[test]
+fn no_permission_for_deployments() {
+    let api = healthy();
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    api.fail(
+        "POST",
+        path,
+        forbidden("ci", "create", "deployments.apps", Some("default")),
+    );
+    let flags = ["run", "-n", "default", "--aggregator-permissions=namespaceAdmin"];
+    assert_eq!(
+        with_cluster(&api, &flags),
+        failure(
+            "what had been created for this run is removed again\nerror: cannot create Deployment `sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"deployments.apps\" in namespace \"default\"\n  hint:  a single pod needs less: --aggregator-workload pod; a run goes with it when it goes\n"
+        )
+    );
+    assert_eq!(
+        with_cluster(&api, &[&flags[..], &["--aggregator-workload=pod"]].concat()).code,
+        0
+    );
+}
+
 #[test]
 fn a_namespace_that_is_there() {
     let api = healthy();

@@ -100,11 +100,14 @@ fn images_and_variables() {
         said.stderr,
         "warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does\n"
     );
-    let pod = documents(&said.stdout)
+    let aggregator = documents(&said.stdout)
         .into_iter()
-        .find(|document| document["kind"] == "Pod")
+        .find(|document| document["kind"] == "Deployment")
         .unwrap();
-    let variables = pod["spec"]["containers"][0]["env"].as_array().unwrap().clone();
+    let variables = aggregator["spec"]["template"]["spec"]["containers"][0]["env"]
+        .as_array()
+        .unwrap()
+        .clone();
     assert_eq!(variables.last(), Some(&json!({"name": "LOUD", "value": "yes"})));
 }
 

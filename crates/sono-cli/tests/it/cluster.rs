@@ -73,7 +73,7 @@ fn a_run_is_created_and_waited_for() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    wait_for(&api, "pods", "sonobuoy", |pod| pod.is_some());
+    wait_for(&api, "deployments", "sonobuoy", |made| made.is_some());
     for status in [None, Some(running()), Some(complete())] {
         api.put(aggregator(status.as_ref(), "Running"));
     }
@@ -93,7 +93,7 @@ fn a_run_is_created_and_waited_for() {
     assert_eq!(created.first().map(String::as_str), Some("POST /api/v1/namespaces"));
     assert_eq!(
         created.last().map(String::as_str),
-        Some("POST /api/v1/namespaces/sonobuoy/pods")
+        Some("POST /apis/apps/v1/namespaces/sonobuoy/deployments")
     );
     assert_eq!(created.len(), 8, "{created:?}");
 }
@@ -328,7 +328,7 @@ fn gen_needs_no_cluster() {
             "ClusterRole",
             "ConfigMap",
             "ConfigMap",
-            "Pod",
+            "Deployment",
             "Service"
         ]
     );

@@ -64,7 +64,7 @@ fn variables_reach_commands_and_stay_out_of_the_way() {
         said(&command.args(arguments).output().unwrap())
     };
     assert_eq!(run(&["run"]).code, 0);
-    assert!(api.get("pods", Some("mine"), "sonobuoy").is_some());
+    assert!(api.get("deployments", Some("mine"), "sonobuoy").is_some());
     assert_eq!(api.all("clusterroles"), Vec::<Value>::new());
     assert_eq!(
         run(&["delete"]).stderr,

@@ -86,6 +86,7 @@ fn the_aggregators_node_is_chosen_by_labels() {
         "host-check",
         "--aggregator-node-selector",
         "foo:bar",
+        "--aggregator-workload=pod",
         "--kubernetes-version",
         "v1.37.2",
     ]);

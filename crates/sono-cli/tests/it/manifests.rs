@@ -39,7 +39,7 @@ fn fed(api: &FakeApi, input: &str, arguments: &[&str]) -> Said {
 }
 
 fn names(api: &FakeApi, namespace: &str) -> Vec<String> {
-    let kinds = ["configmaps", "pods", "secrets", "serviceaccounts", "services"];
+    let kinds = ["configmaps", "deployments", "secrets", "serviceaccounts", "services"];
     let objects = kinds.into_iter().flat_map(|kind| api.all(kind));
     let own = objects.filter(|object| object["metadata"]["namespace"] == namespace);
     own.map(|object| object["metadata"]["name"].as_str().unwrap().to_owned())
@@ -65,9 +65,13 @@ fn a_manifest_on_standard_input_is_created_and_waited_for() {
         .build()
         .unwrap();
     let limit = Duration::from_mins(1);
-    let there = api.wait_for("pods", Some("piped"), "sonobuoy", limit, |pod| pod.is_some());
-    runtime.block_on(there).expect("the pod did not come");
-    let mut pod = api.get("pods", Some("piped"), "sonobuoy").unwrap();
+    let there = api.wait_for("deployments", Some("piped"), "sonobuoy", limit, |made| made.is_some());
+    runtime.block_on(there).expect("the aggregator did not come");
+    let made = api.get("deployments", Some("piped"), "sonobuoy").unwrap();
+    let mut pod = made["spec"]["template"].clone();
+    (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
+    pod["metadata"]["name"] = json!("sonobuoy-1");
+    pod["metadata"]["namespace"] = json!("piped");
     let status = json!({"plugins": [{"plugin": "host-check", "node": "n", "status": "complete", "result-status": "passed",
         "result-counts": {"passed": 1}}], "status": "complete",
         "tar-info": {"name": "a.tar.gz", "created": "2026-01-01T00:00:00Z", "sha256": "ab", "size": 1}});
@@ -140,7 +144,7 @@ fn flags_without_effect_are_named() {
     let expected = ["plugin", "namespace", "timeout"]
         .map(|flag| format!("--{flag} has no effect with --file: the manifest says what is created"));
     assert_eq!((code, warnings), (0, expected.iter().map(String::as_str).collect()));
-    assert!(api.get("pods", Some("sonobuoy"), "sonobuoy").is_some());
+    assert!(api.get("deployments", Some("sonobuoy"), "sonobuoy").is_some());
 }
 
 /// BUG 4: manifests of older versions have a Secret without a namespace. And any kind that the server has may be added.
@@ -222,7 +226,7 @@ fn a_manifest_creates_what_run_does() {
     // As with kubectl, which knows no version to tell plugins.
     assert_eq!(fed(&theirs, &text, &["run", "-f", "-"]).code, 0);
     let pod = |api: &FakeApi| {
-        api.get("pods", Some("sonobuoy"), "sonobuoy")
+        api.get("deployments", Some("sonobuoy"), "sonobuoy")
             .map(|pod| pod["spec"].clone())
     };
     assert_eq!(pod(&ours), pod(&theirs));

@@ -73,7 +73,7 @@ fn a_namespace_that_is_there_is_used_when_asked_for() {
         (code, stderr.lines().next()),
         (0, Some("run … in namespace default, created in …"))
     );
-    assert!(api.get("pods", Some("default"), "sonobuoy").is_some());
+    assert!(api.get("deployments", Some("default"), "sonobuoy").is_some());
     // Still, it is one run at a time.
     let again = with_cluster(&api, &["run", "-n", "default", "--skip-preflight"]);
     let first = again.stderr.lines().next().unwrap();
@@ -81,7 +81,7 @@ fn a_namespace_that_is_there_is_used_when_asked_for() {
         (again.code, first),
         (1, "error: namespace `default` already holds a run")
     );
-    assert!(api.get("pods", Some("default"), "sonobuoy").is_some());
+    assert!(api.get("deployments", Some("default"), "sonobuoy").is_some());
 }
 
 /// BUG 23: with fewer rights the namespace must be there, and no check need be left out.

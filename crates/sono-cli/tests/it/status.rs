@@ -227,3 +227,45 @@ fn a_folded_status_is_better_than_none() {
     // The short table needs no more than the short form.
     assert_eq!(with_cluster(&api, &["status"]).stderr, "");
 }
+
+/// Between `run` and the aggregator's first pod, and between two of them, there is a run all the same.
+#[test]
+fn an_aggregator_without_a_pod_is_pending() {
+    let deployment = |status: Value| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}}, "status": status})
+    };
+    let pending = "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n";
+    let api = with([deployment(json!({}))]);
+    let said = with_cluster(&api, &["status"]);
+    assert_eq!(
+        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (0, pending, "")
+    );
+    assert_eq!(
+        with_cluster(&api, &["status", "--exit-code"]).code,
+        i32::from(sono_types::exit::NOT_COMPLETE)
+    );
+
+    api.put(deployment(json!({"conditions": [
+        {"type": "ReplicaFailure", "status": "True", "message": "pods \"sonobuoy-1-\" is forbidden: exceeded quota: few"}]})));
+    let why = "no pod can be created: pods \"sonobuoy-1-\" is forbidden: exceeded quota: few";
+    let said = with_cluster(&api, &["status"]);
+    assert_eq!((said.code, said.stdout.as_str()), (0, pending));
+    assert_eq!(said.stderr, format!("aggregator: {why}\n"));
+    let said = with_cluster(&api, &["status", "-o", "json"]);
+    let document: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(document, json!({"status": "pending", "plugins": [], "reason": why}));
+    for command in ["retrieve", "logs"] {
+        let said = with_cluster(&api, &[command]);
+        assert_eq!(
+            (said.code, said.stderr),
+            (
+                1,
+                format!(
+                    "error: the aggregator in namespace `sonobuoy` has no pod at the moment\n  {why}\n  hint:  sono wait waits for it; kubectl describe deployment sonobuoy says more\n"
+                )
+            )
+        );
+    }
+}

@@ -261,14 +261,21 @@ fn a_manifest_is_documents_followed_by_dashes() {
 }
 
 /// Least privilege: the roles of `minimal` grant no verb on everything, and no reading of Secrets but
-/// the run's own.
+/// the run's own, where it has one.
 #[test]
 fn the_minimal_roles_grant_what_is_used() {
     let config = Config {
         aggregator_permissions: "minimal".to_owned(),
+        aggregator_workload: constants::WORKLOAD_DEPLOYMENT.to_owned(),
         ..Config::default()
     };
     let objects = render(&config, true, "info");
+    let pod = Config {
+        aggregator_workload: constants::WORKLOAD_POD.to_owned(),
+        ..config.clone()
+    };
+    let text = serde_json::to_string(&render(&pod, true, "info")).unwrap();
+    assert!(!text.contains(&format!("\"resourceNames\":[\"{}\"]", constants::RUN_SECRET)));
     let rules: Vec<&Value> = objects
         .iter()
         .filter_map(|object| object.get("rules")?.as_array())

@@ -15,7 +15,11 @@ use super::{
     line::{self, Line},
     sources::{self, Source},
 };
-use crate::{aggregator::status_of, error::CliError, output::Printer};
+use crate::{
+    aggregator::{self, status_of},
+    error::CliError,
+    output::Printer,
+};
 
 /// Lines that wait to be printed.
 const QUEUE: usize = 1024;
@@ -73,9 +77,11 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
                 None => return Ok(exit::SUCCESS),
             },
             event = aggregators.next() => match event {
-                Some(Ok(WatchEvent::Restarted(found))) => complete = found.is_empty() || found.iter().any(is_over),
+                Some(Ok(WatchEvent::Restarted(found))) if !found.is_empty() => complete = found.iter().any(is_over),
                 Some(Ok(WatchEvent::Applied(pod))) => complete |= is_over(&pod),
-                Some(Ok(WatchEvent::Deleted(_))) | None => complete = true,
+                // Another pod may take its place.
+                Some(Ok(WatchEvent::Restarted(_) | WatchEvent::Deleted(_))) => complete |= is_gone(&streams.following).await,
+                None => complete = true,
                 Some(Err(error)) => tolerate(error, printer)?,
             },
             () = tokio::time::sleep(QUIET), if complete => return Ok(exit::SUCCESS),
@@ -89,6 +95,11 @@ fn tolerate(error: KubeError, printer: &Printer) -> Result<(), CliError> {
     }
     printer.note(&format!("connection lost, trying again: {error}"));
     Ok(())
+}
+
+async fn is_gone(following: &Following) -> bool {
+    let found = aggregator::find(&following.cluster, &following.namespace).await;
+    found.is_err()
 }
 
 fn is_over(pod: &Pod) -> bool {
