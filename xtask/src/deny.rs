@@ -1,13 +1,10 @@
 //! `cargo xtask deny`: licences, duplicates, unwanted packages and sources of all dependencies (deny.toml), by cargo-deny.
 
-use std::{
-    path::PathBuf,
-    process::{Command, ExitCode},
-};
+use std::process::{Command, ExitCode};
 
 use clap::Args;
 
-use crate::{cache, command, repository, say, step::long_step};
+use crate::{command, repository, say, tool};
 
 /// Another version may judge differently.
 const VERSION: &str = "0.20.2";
@@ -20,8 +17,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let program = program()?;
-    let mut check = Command::new(program);
+    let mut check = Command::new(tool::program("cargo-deny", VERSION)?);
     check
         .args(["--workspace", "--locked", "check", "--hide-inclusion-graph"])
         .args(["licenses", "bans", "sources"])
@@ -34,30 +30,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         say::progress("known weaknesses were not asked for: their database is on the network (--advisories)");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Built once into the cache. An interrupted build leaves nothing: cargo puts the program in place at its end.
-fn program() -> anyhow::Result<PathBuf> {
-    let folder = cache::directory(&format!("cargo-deny-{VERSION}"))?;
-    let program = folder
-        .join("bin/cargo-deny")
-        .with_extension(std::env::consts::EXE_EXTENSION);
-    if !program.is_file() {
-        let package = format!("cargo-deny@{VERSION}");
-        long_step(
-            &format!("building {package} (about three minutes)"),
-            &format!("built {package}"),
-            || {
-                let mut install =
-                    command::new(command::cargo(), ["install", "--quiet", "--locked", &package, "--root"]);
-                install.arg(&folder).current_dir(repository::root());
-                // Nothing of what this repository is built with is wanted there.
-                install.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
-                command::run_visibly(&mut install)
-            },
-        )?;
-    }
-    Ok(program)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod archive;
 mod build;
 mod compare;
+mod debian;
 mod documents;
 mod notices;
 mod packages;
@@ -177,7 +178,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The archive and the bill of materials, by their names.
+    /// The archive, the bill of materials and where there is one the system's package, by their names.
     fn target(&self, tree: &Path, target: &Target) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
         let Self {
             source,
@@ -189,8 +190,8 @@ impl Job<'_> {
         let version = packages.version.to_string();
         let program = build::program(tree, target, source, machine, &packages, settings)?;
         let name = target.archive(&version);
+        let mut files = Files::default();
         let packed = step(&format!("packed {name}"), || {
-            let mut files = Files::default();
             files.add_program(target.program(), fs::read(&program)?);
             for file in ["LICENSE", "README.md", "CHANGELOG.md"] {
                 files.add(file, fs::read(tree.join(file))?);
@@ -202,10 +203,13 @@ impl Job<'_> {
         })?;
         let bill = sbom::document(&packages, source, target.triple);
         let bill = format!("{}\n", serde_json::to_string_pretty(&bill)?).into_bytes();
-        Ok(vec![
-            (name, packed),
-            (format!("{}.cdx.json", target.stem(&version)), bill),
-        ])
+        let mut delivered = vec![(name, packed), (format!("{}.cdx.json", target.stem(&version)), bill)];
+        if let Some(package) = debian::package(&files, target, &version, source)? {
+            let name = format!("{}.deb", target.stem(&version));
+            say::progress(format_args!("packed {name}"));
+            delivered.push((name, package));
+        }
+        Ok(delivered)
     }
 }
 

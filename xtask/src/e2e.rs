@@ -66,8 +66,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         registry_tests(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let whole = !arguments.scale && !arguments.conformance && !arguments.kills && arguments.tests.is_empty();
-    if whole {
+    let instead = arguments.scale || arguments.conformance || arguments.kills;
+    if !instead && arguments.tests.is_empty() {
         registry_tests(arguments)?;
     }
     let nodes = arguments.nodes.to_string();
@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })?;
     let kubeconfig = cluster::kubeconfig_path();
     let kubectl = cluster::kubectl()?;
-    let registry = Registry::built()?;
+    let registry = if instead { None } else { Some(Registry::built()?) };
     let test = |more: &[&str]| {
         let mut test = command::new(
             command::cargo(),
@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         test.current_dir(repository::root())
             .env("KUBECONFIG", &kubeconfig)
             .env("SONO_KUBECTL", &kubectl)
-            .envs(registry.variables())
+            .envs(registry.iter().flat_map(Registry::variables))
             .args(more)
             .args(&arguments.tests);
         if arguments.long {

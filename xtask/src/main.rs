@@ -19,6 +19,7 @@ mod sim;
 mod step;
 mod test;
 mod tidy;
+mod tool;
 mod wait;
 
 use std::process::ExitCode;

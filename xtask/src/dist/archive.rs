@@ -40,6 +40,13 @@ impl Files {
         self.0.insert(path, File { bytes, is_program });
     }
 
+    /// Paths, contents and modes, in the order of the paths.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8], u32)> {
+        self.0
+            .iter()
+            .map(|(path, file)| (path.as_str(), file.bytes.as_slice(), file.mode()))
+    }
+
     /// `time`: seconds since 1970.
     pub(super) fn packed(&self, packing: Packing, time: u64) -> anyhow::Result<Vec<u8>> {
         match packing {

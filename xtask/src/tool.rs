@@ -1,0 +1,31 @@
+//! Tools that are packages of the registry, built once into the cache.
+
+use std::path::PathBuf;
+
+use crate::{cache, command, repository, step::long_step};
+
+/// The program `name` of the package `name` in this version. An interrupted build leaves nothing: cargo puts the program in place at
+/// its end.
+pub(crate) fn program(name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    let folder = cache::directory(&format!("{name}-{version}"))?;
+    let program = folder
+        .join("bin")
+        .join(name)
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    if !program.is_file() {
+        let package = format!("{name}@{version}");
+        long_step(
+            &format!("building {package} (minutes)"),
+            &format!("built {package}"),
+            || {
+                let mut install =
+                    command::new(command::cargo(), ["install", "--quiet", "--locked", &package, "--root"]);
+                install.arg(&folder).current_dir(repository::root());
+                // Nothing of what this repository is built with is wanted there.
+                install.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
+                command::run_visibly(&mut install)
+            },
+        )?;
+    }
+    Ok(program)
+}
