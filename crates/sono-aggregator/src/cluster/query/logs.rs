@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     io,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -167,8 +168,10 @@ pub(super) async fn logs(
         let index = rows.len();
         let failure = match pods {
             Ok(pods) => {
-                for pod in pods.into_iter().filter(|pod| seen.insert(pod.uid.clone())) {
-                    wanted.extend(pod.logs.iter().map(|log| (index, pod.clone(), log.clone())));
+                for mut pod in pods {
+                    if seen.insert(std::mem::take(&mut pod.uid)) {
+                        wanted.push((index, Arc::new(pod)));
+                    }
                 }
                 None
             }
@@ -185,10 +188,17 @@ pub(super) async fn logs(
         };
         rows.push((row, began, Vec::new()));
     }
+    drop(seen);
     let options = &logs.options;
+    // A large cluster has tens of thousands: one after the other.
+    let wanted = wanted.into_iter().flat_map(|(index, pod)| {
+        let count = pod.logs.len();
+        (0..count).map(move |log| (index, Arc::clone(&pod), log))
+    });
     let mut fetched = stream::iter(wanted)
         .map(|(index, pod, log)| async move {
-            let outcome = tokio::time::timeout(LIMIT, fetch(reader, options, directory, &pod, &log)).await;
+            let log = &pod.logs[log];
+            let outcome = tokio::time::timeout(LIMIT, fetch(reader, options, directory, &pod, log)).await;
             let late = || Err(format!("it is not complete after {} s", LIMIT.as_secs()));
             let part = format!("{}/{} {}", pod.namespace, pod.name, log.container);
             let part = if log.previous {
