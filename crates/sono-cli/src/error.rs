@@ -101,6 +101,16 @@ impl CliError {
         made
     }
 
+    /// The same with another name for what was read.
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        let texts = [&mut self.what]
+            .into_iter()
+            .chain(&mut self.details)
+            .chain(&mut self.causes);
+        texts.for_each(|text| *text = text.replace(from, to));
+        self
+    }
+
     /// What failed and why, a line each, to stand below another error.
     pub(crate) fn lines(self) -> Vec<String> {
         let causes = self.causes.into_iter();

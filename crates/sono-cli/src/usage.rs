@@ -18,7 +18,19 @@ pub(crate) fn error(error: &clap::Error, program: &Command, arguments: &[OsStrin
     let first = rendered.split("\n\n").next().unwrap_or_default();
     let mut lines = first.lines().map(str::trim);
     let what = lines.next().unwrap_or_default();
-    let what = what.strip_prefix("error: ").unwrap_or(what);
+    let what = what.strip_prefix("error: ").unwrap_or(what).to_owned();
+    // Nothing but a flag that is there or not takes no value at all.
+    let of_truth = match (
+        error.kind(),
+        text(error, ContextKind::InvalidValue),
+        text(error, ContextKind::InvalidArg),
+    ) {
+        (ErrorKind::TooManyValues, Some(value), Some(flag)) => Some(format!(
+            "invalid value '{value}' for '{flag}': true or false, or nothing"
+        )),
+        _ => None,
+    };
+    let what = of_truth.unwrap_or(what);
     // Clap shows how the command is typed with what was given, hidden flags too.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").lines().map(str::trim);

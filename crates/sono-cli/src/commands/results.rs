@@ -28,8 +28,23 @@ use crate::{
 const PIECE: usize = 64 << 10;
 
 pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
+    let archive = arguments.archive.as_path();
+    let Some(copy) = copy_of_pipe(archive)? else {
+        return of_archive(archive, arguments, printer);
+    };
+    // The copy's name says nothing to anybody.
+    let place = if archive.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        archive.display().to_string()
+    };
+    let hidden = copy.path().display().to_string();
+    of_archive(copy.path(), arguments, printer).map_err(|error| error.renamed(&hidden, &place))
+}
+
+fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
     let args::Results {
-        archive,
+        archive: _,
         plugin,
         mode,
         node,
@@ -54,8 +69,6 @@ pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8
         statuses: status.clone(),
         skip_passed: *skip_passed,
     };
-    let copy = copy_of_pipe(archive)?;
-    let archive = copy.as_ref().map_or(archive.as_path(), |copy| copy.path());
     let bundle = Bundle::open(archive).map_err(|error| CliError::of_archive(error.to_string(), &error))?;
     let gathered = gather(
         &bundle,

@@ -1,6 +1,6 @@
 //! How flags are given, and what is said of those that cannot be.
 
-use crate::{Said, failure, sono};
+use crate::{Said, command, failure, sono};
 
 fn here(arguments: &[&str]) -> Said {
     let directory = tempfile::tempdir().unwrap();
@@ -66,6 +66,10 @@ fn wrong_usage_is_said_like_all_else() {
             "error: unexpected argument '--namspace' found\n  usage: sono gen config [OPTIONS]\n  hint:  did you mean --namespace? sono gen config --help lists the flags\n",
         ),
         (
+            &["gen", "--existing-service-account=maybe"],
+            "error: invalid value 'maybe' for '--existing-service-account': true or false, or nothing\n  usage: sono gen [OPTIONS] [COMMAND]\n  hint:  sono gen --help says what it takes\n",
+        ),
+        (
             &["status", "more"],
             "error: unexpected argument 'more' found\n  usage: sono status [OPTIONS]\n  hint:  sono status --help lists what it takes\n",
         ),
@@ -124,6 +128,26 @@ fn errors_on_the_way_have_hints() {
     sono_bundle::pack_directory(&directory.path().join("run"), archive, &[], 6).unwrap();
     let whole = fs_err::read(directory.path().join("run.tar.gz")).unwrap();
     file("short.tar.gz", &whole[..whole.len() / 2]);
+    let said = |arguments: &[&str]| sono(directory.path(), arguments);
+    assert_eq!(
+        said(&["results", "short.tar.gz"]),
+        failure(
+            "error: cannot read short.tar.gz\n  cause: truncated archive\n  hint:  it is damaged: fetch it again with sono retrieve\n"
+        )
+    );
+    let mut piped = command(directory.path());
+    piped.args(["results", "-"]).stdin(
+        fs_err::File::open(directory.path().join("short.tar.gz"))
+            .unwrap()
+            .into_parts()
+            .0,
+    );
+    assert_eq!(
+        crate::said(&piped.output().unwrap()),
+        failure(
+            "error: cannot read standard input\n  cause: truncated archive\n  hint:  it is damaged: fetch it again with sono retrieve\n"
+        )
+    );
     let rerun = "it takes the archive of a run in which tests of e2e failed: sono results ARCHIVE shows them";
     let takes = "it takes what sono retrieve fetches, or a directory with what is in one";
     for (arguments, hint) in [

@@ -211,10 +211,10 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
     };
     bundle
         .visit(&mut |name, content| pass.file(name, content))
-        .map_err(|error| unreadable(bundle, &error))?;
+        .map_err(|error| unreadable(&error))?;
     for name in std::mem::take(&mut pass.again) {
         let text = bundle.read(&layout::results_file_named(&name));
-        let text = text.map_err(|error| unreadable(bundle, &error))?.unwrap_or_default();
+        let text = text.map_err(|error| unreadable(&error))?.unwrap_or_default();
         let plugin = pass.whole(&name, &String::from_utf8_lossy(&text));
         pass.found.plugins.insert(name, plugin);
     }
@@ -251,13 +251,8 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
     Ok(found)
 }
 
-fn unreadable(bundle: &Bundle, error: &ReadError) -> CliError {
-    let what = match error {
-        // The error behind it says what is wrong with it.
-        ReadError::Archive { .. } => format!("cannot read `{}`", bundle.path().display()),
-        error => error.to_string(),
-    };
-    CliError::of_archive(what, error)
+fn unreadable(error: &ReadError) -> CliError {
+    CliError::of_archive(error.to_string(), error)
 }
 
 struct Pass<'a> {
