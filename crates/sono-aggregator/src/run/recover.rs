@@ -136,7 +136,7 @@ impl Run {
         let came = if adoption.ended.contains(plugin) {
             "its result had come before, and went together with the aggregator's pod"
         } else {
-            "a result that came before the aggregator's pod was replaced went together with it"
+            "if its result had come before the aggregator's pod was replaced, it went together with that"
         };
         let message = format!("{message} ({came})");
         Failure { message, details }
