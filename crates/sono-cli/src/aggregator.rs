@@ -84,9 +84,9 @@ pub(crate) async fn expect_trying(cluster: &Cluster, namespace: &str, tries: u32
             let error = CliError::new(format!(
                 "the aggregator in namespace `{namespace}` has no pod at the moment"
             ));
-            Err(error
-                .details(why)
-                .hint("sono wait waits for it; kubectl describe deployment sonobuoy says more"))
+            Err(error.details(why).hint(format!(
+                "sono wait -n {namespace} waits for it; kubectl -n {namespace} describe deployment sonobuoy says more"
+            )))
         }
     }
 }

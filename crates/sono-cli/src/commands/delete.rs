@@ -166,16 +166,24 @@ impl Job<'_> {
     async fn pods(&self, wait: bool) -> Result<(), CliError> {
         let (cluster, namespace) = (self.cluster, Some(self.namespace));
         let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
+        let mut forbidden = None;
         for kind in [Kind::DaemonSet, Kind::Deployment] {
             match cluster.delete_all(kind, namespace, &labels, None).await {
                 Ok(()) => {}
-                // Who may not touch Deployments has made none.
-                Err(KubeError::Forbidden { .. }) if kind == Kind::Deployment => {}
+                Err(error @ KubeError::Forbidden { .. }) if kind == Kind::Deployment => forbidden = Some(error),
                 Err(error) => return Err(self.refused(kind.plural(), &error)),
             }
         }
         let pods = cluster.list(Kind::Pod, namespace, &labels).await;
         let pods = pods.map_err(|error| self.refused("the pods", &error))?;
+        // Who may not touch Deployments has made none, most likely. Where somebody did, pods would come again.
+        let comes_again = |pod: &Value| {
+            text(pod, &format!("/metadata/labels/{}", constants::COMPONENT_LABEL)) == "aggregator"
+                && pod.pointer("/metadata/ownerReferences/0").is_some()
+        };
+        if let Some(error) = forbidden.filter(|_| pods.iter().any(comes_again)) {
+            return Err(self.refused(Kind::Deployment.plural(), &error));
+        }
         // A kubelet that pulls an image lets go of a pod only when it is done with that, which may take minutes.
         let unstarted = pods
             .iter()

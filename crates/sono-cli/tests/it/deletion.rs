@@ -6,9 +6,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sono_testkit::FakeApi;
+use sono_testkit::{FakeApi, forbidden};
 
-use crate::{Said, healthy, with_cluster};
+use crate::{Said, failure, healthy, with_cluster};
 
 fn success(stdout: &str, stderr: &str) -> Said {
     Said {
@@ -151,4 +151,33 @@ fn wait_takes_the_flags_of_run() {
         .filter_map(|line| line.strip_prefix("warning: --")?.split(' ').next())
         .collect();
     assert_eq!(warned, ["plugin", "sonobuoy-image", "mode", "skip-preflight"]);
+}
+
+/// Whoever may not touch Deployments can delete a run that has none, and learns it where there is one: its pod would come again.
+#[test]
+fn a_deployment_that_may_not_be_deleted_is_said() {
+    let api = healthy();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}));
+    let path = "/apis/apps/v1/namespaces/mine/deployments";
+    api.fail(
+        "DELETE",
+        path,
+        forbidden("ci", "deletecollection", "deployments.apps", Some("mine")),
+    );
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "sonobuoy", "namespace": "mine",
+        "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}}});
+    api.put(pod.clone());
+    let delete = || with_cluster(&api, &["delete", "-n", "mine"]);
+    assert_eq!(delete().code, 0);
+    assert_eq!(api.get("pods", Some("mine"), "sonobuoy"), None);
+
+    pod["metadata"]["ownerReferences"] = json!([{"kind": "ReplicaSet", "name": "sonobuoy-1", "controller": true}]);
+    api.put(pod);
+    assert_eq!(
+        delete(),
+        failure(
+            "error: cannot delete deployments of the run in namespace `mine`\n  cause: forbidden: user \"ci\" cannot deletecollection resource \"deployments.apps\" in namespace \"mine\"\n"
+        )
+    );
+    assert!(api.get("pods", Some("mine"), "sonobuoy").is_some());
 }
