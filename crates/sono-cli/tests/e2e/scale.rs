@@ -69,7 +69,7 @@ fn states(namespace: &str) -> (usize, usize, BTreeSet<String>) {
         "-n",
         namespace,
         "exec",
-        "sonobuoy",
+        "deployment/sonobuoy",
         "-c",
         "kube-sonobuoy",
         "--",
@@ -133,9 +133,10 @@ fn a_thousand_nodes_report() {
             &namespace,
             &[
                 "pod",
-                "sonobuoy",
+                "-l",
+                "sonobuoy-component=aggregator",
                 "-o",
-                r"jsonpath={.metadata.annotations.sonobuoy\.hept\.io/status}",
+                r"jsonpath={.items[*].metadata.annotations.sonobuoy\.hept\.io/status}",
             ],
         );
         assert!(annotation.len() <= 64 * 1024, "{} bytes", annotation.len());
