@@ -41,7 +41,6 @@ use crate::{
     http::Interface,
     journal::{Journal, JournalError},
     keeper::{Gate, Keeper, Lost},
-    limit::{Connections, LimitedListener},
     local::View,
     progress_file::ProgressFile,
     publish,
@@ -288,7 +287,6 @@ async fn collect(
     let over = Arc::<AtomicBool>::default();
     let limits = Arc::new(limits);
     let landing = Arc::<tokio::sync::RwLock<()>>::default();
-    let connections = Connections::new(&limits);
     let (desk, mut messages) = Desk::new();
     view.ask(&desk);
     let interface = Interface {
@@ -299,7 +297,6 @@ async fn collect(
             incoming.clone(),
             Arc::clone(&limits),
             present,
-            &connections,
             Arc::clone(&landing),
         )
         .waiting_in(&shortage)
@@ -311,8 +308,10 @@ async fn collect(
     };
     // The earlier of the two: workers have clocks of their own, and one of these starts may have been told a wrong time.
     let since = start.min(clock());
-    let listener = LimitedListener::new(listener, connections, &limits).map_err(RunError::Serve)?;
-    let mut server = Server::start(listener, &authority, since, &addresses.names, &limits, interface)?;
+    let identity = authority
+        .server(since, &addresses.names)
+        .map_err(RunError::Certificates)?;
+    let mut server = Server::start(listener, &identity, &authority, &limits, interface, view.metrics())?;
 
     let launcher = Launcher {
         drivers,
@@ -402,8 +401,8 @@ async fn collect(
             outcome = finished => break outcome.unwrap_or_else(|error| Err(error.to_string())),
             lost = lost(keeper.as_ref()) => return Err(ended_by(&lost)),
             ended = &mut server.task => {
-                let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-                return Err(RunError::Serve(ended.err().unwrap_or_else(|| std::io::Error::other("the server ended"))));
+                let error = ended.map_or_else(std::io::Error::other, |()| std::io::Error::other("the server ended"));
+                return Err(RunError::Serve(error));
             }
             () = &mut shutdown => {
                 log.detach();
@@ -424,7 +423,7 @@ async fn collect(
     // Whoever still uploads is told that it is over, rather than cut off.
     drop(messages);
     if keeper.is_none() {
-        server.handle.graceful_shutdown(Some(Duration::from_secs(1)));
+        server.stop.cancel();
     }
     match &ended {
         Ok((tarball, _)) => run.handle(clock(), Event::Sealed(tarball.clone())),

@@ -12,16 +12,16 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::{Path, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
     routing,
 };
-use axum_server::tls::TlsInfo;
-use futures::StreamExt as _;
 use sono_types::{NodeName, PluginName, ProgressUpdate, ResultKey, Target, UploadLimits, constants, routes};
 
 use crate::{
     Clock,
+    connections::{Peer, Seat, Slot},
     desk::Desk,
     disposition,
     partial::Part,
@@ -42,6 +42,9 @@ pub(crate) struct Interface {
     pub(crate) over: Arc<AtomicBool>,
 }
 
+/// How long a request may take that brings no result: it is small.
+const LONGEST_SMALL_REQUEST: Duration = Duration::from_secs(10);
+
 /// The routes of the workers' interface.
 pub(crate) fn router(interface: Interface) -> Router {
     Router::new()
@@ -50,8 +53,23 @@ pub(crate) fn router(interface: Interface) -> Router {
         .route(routes::PROGRESS_GLOBAL, routing::post(post_global))
         .route(routes::PROGRESS_BY_NODE, routing::post(post_node))
         .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
+        .layer(axum::middleware::from_fn(limit_small_requests))
         .layer(axum::middleware::map_request(only_clean_paths))
         .with_state(interface)
+}
+
+/// Results have limits of their own.
+async fn limit_small_requests(request: Request, next: Next) -> Response {
+    if request.method() == Method::PUT {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(LONGEST_SMALL_REQUEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => text(
+            StatusCode::REQUEST_TIMEOUT,
+            &format!("the request took longer than {} s", LONGEST_SMALL_REQUEST.as_secs()),
+        ),
+    }
 }
 
 /// Paths with empty, `.` or `..` segments are sent on to their clean form, as Go's routers do.
@@ -85,31 +103,31 @@ fn clean(path: &str) -> Option<String> {
     (clean != path).then_some(clean)
 }
 
-type Peer = Extension<Arc<TlsInfo>>;
-
 async fn put_global(
     State(interface): State<Interface>,
-    peer: Peer,
+    Extension(peer): Extension<Arc<Peer>>,
+    Extension(slot): Extension<Arc<Slot>>,
     Path(plugin): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    put(interface, &peer, &plugin, None, &headers, body).await
+    put(interface, &peer, slot, &plugin, None, &headers, body).await
 }
 
 async fn put_node(
     State(interface): State<Interface>,
-    peer: Peer,
+    Extension(peer): Extension<Arc<Peer>>,
+    Extension(slot): Extension<Arc<Slot>>,
     Path((node, plugin)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    put(interface, &peer, &plugin, Some(&node), &headers, body).await
+    put(interface, &peer, slot, &plugin, Some(&node), &headers, body).await
 }
 
 async fn head_global(
     State(interface): State<Interface>,
-    peer: Peer,
+    Extension(peer): Extension<Arc<Peer>>,
     Path(plugin): Path<String>,
     headers: HeaderMap,
 ) -> Response {
@@ -118,7 +136,7 @@ async fn head_global(
 
 async fn head_node(
     State(interface): State<Interface>,
-    peer: Peer,
+    Extension(peer): Extension<Arc<Peer>>,
     Path((node, plugin)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
@@ -127,7 +145,7 @@ async fn head_node(
 
 async fn post_global(
     State(interface): State<Interface>,
-    peer: Peer,
+    Extension(peer): Extension<Arc<Peer>>,
     Path(plugin): Path<String>,
     body: Body,
 ) -> Response {
@@ -136,7 +154,7 @@ async fn post_global(
 
 async fn post_node(
     State(interface): State<Interface>,
-    peer: Peer,
+    Extension(peer): Extension<Arc<Peer>>,
     Path((node, plugin)): Path<(String, String)>,
     body: Body,
 ) -> Response {
@@ -145,7 +163,8 @@ async fn post_node(
 
 async fn put(
     interface: Interface,
-    peer: &TlsInfo,
+    peer: &Peer,
+    slot: Arc<Slot>,
     plugin: &str,
     node: Option<&str>,
     headers: &HeaderMap,
@@ -180,7 +199,7 @@ async fn put(
     );
     let keep = interface.keep;
     // A task of its own: an upload whose last byte has arrived is finished even when its client has gone.
-    let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body).await });
+    let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body, Seat::new(slot)).await });
     let error = match upload.await {
         Ok(Ok(())) => return kept(StatusCode::OK.into_response(), keep),
         Ok(Err(error)) => error,
@@ -204,7 +223,7 @@ async fn put(
 }
 
 /// What a worker asks for whose body broke off ([`routes::UPLOAD_HEADER`]), or that keeps its result ([`routes::KEEP_HEADER`]).
-async fn head(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&str>, headers: &HeaderMap) -> Response {
+async fn head(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str>, headers: &HeaderMap) -> Response {
     let key = match key(peer, plugin, node, "result") {
         Ok(key) => key,
         Err(refused) => return refused,
@@ -245,12 +264,13 @@ fn kept(answer: Response, keep: Option<Duration>) -> Response {
     }
 }
 
-async fn post(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&str>, body: Body) -> Response {
+async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str>, body: Body) -> Response {
     let key = match key(peer, plugin, node, "progress update for") {
         Ok(key) => key,
         Err(refused) => return refused,
     };
-    let Some(bytes) = read_all(body, &interface.limits).await else {
+    let most = usize::try_from(interface.limits.max_progress_bytes).unwrap_or(usize::MAX);
+    let Ok(bytes) = axum::body::to_bytes(body, most).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let Ok(update) = ProgressUpdate::from_body(&bytes, &key, (interface.clock)()) else {
@@ -263,26 +283,10 @@ async fn post(interface: Interface, peer: &TlsInfo, plugin: &str, node: Option<&
     }
 }
 
-/// A small body, within the limits.
-async fn read_all(body: Body, limits: &UploadLimits) -> Option<Vec<u8>> {
-    let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
-    loop {
-        match tokio::time::timeout(limits.idle_timeout, stream.next()).await {
-            Ok(None) => return Some(bytes),
-            Ok(Some(Ok(chunk))) => bytes.extend_from_slice(&chunk),
-            Ok(Some(Err(_))) | Err(_) => return None,
-        }
-        if bytes.len() as u64 > limits.max_progress_bytes {
-            return None;
-        }
-    }
-}
-
 /// The key that the path names, if the client's certificate is that plugin's (weakness W-11). Names that cannot be
 /// expected are answered as unexpected.
 #[expect(clippy::result_large_err, reason = "the error is the response itself")]
-fn key(peer: &TlsInfo, plugin: &str, node: Option<&str>, what: &str) -> Result<ResultKey, Response> {
+fn key(peer: &Peer, plugin: &str, node: Option<&str>, what: &str) -> Result<ResultKey, Response> {
     let target = node.map_or(constants::GLOBAL, |node| node);
     let unexpected = || text(StatusCode::FORBIDDEN, &format!("{what} {plugin}/{target} unexpected"));
     let name = PluginName::parse(plugin).map_err(|_| unexpected())?;
@@ -290,14 +294,9 @@ fn key(peer: &TlsInfo, plugin: &str, node: Option<&str>, what: &str) -> Result<R
         None => Target::Global,
         Some(node) => Target::Node(NodeName::parse(node).map_err(|_| unexpected())?),
     };
-    let names = peer
-        .peer_certificates
-        .first()
-        .map(|der| sono_tls::certificate_names(der))
-        .unwrap_or_default();
     // Exact: `cis-1.8` is a valid plugin's name and no valid DNS name.
-    if !names.iter().any(|own| own == plugin) {
-        let own = names.join(", ");
+    if !peer.names.iter().any(|own| own == plugin) {
+        let own = peer.names.join(", ");
         tracing::warn!(
             client_cert = own,
             plugin_name = plugin,
@@ -329,6 +328,24 @@ fn text(status: StatusCode, message: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn small_request_that_takes_long_is_ended() {
+        use tower::ServiceExt as _;
+        let never = || async { std::future::pending::<()>().await };
+        let app = Router::new()
+            .route("/", routing::any(never))
+            .layer(axum::middleware::from_fn(limit_small_requests));
+        let ask = async |method| {
+            let request = Request::builder().method(method).body(Body::empty()).unwrap();
+            let answer = tokio::time::timeout(Duration::from_mins(1), app.clone().oneshot(request)).await;
+            answer.ok().map(|answer| answer.unwrap().status())
+        };
+        for method in [Method::POST, Method::HEAD, Method::GET] {
+            assert_eq!(ask(method).await, Some(StatusCode::REQUEST_TIMEOUT));
+        }
+        assert_eq!(ask(Method::PUT).await, None);
+    }
 
     #[test]
     fn paths_are_cleaned_as_gos_routers_do() {

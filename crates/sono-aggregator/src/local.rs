@@ -11,8 +11,9 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing,
 };
@@ -26,6 +27,7 @@ use tokio::{
 use tokio_util::io::ReaderStream;
 
 use crate::{
+    connections,
     desk::Desk,
     metrics::{self, Metrics},
 };
@@ -102,31 +104,68 @@ impl View {
 }
 
 /// Serves `view` until the task is dropped or the process ends.
-pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle<io::Result<()>>> {
+pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle<()>> {
     let app = Router::new()
         .route(routes::LOCAL_STATUS, routing::get(status))
         .route(routes::LOCAL_ARCHIVE, routing::get(archive))
         .route(routes::LOCAL_PARTIAL, routing::get(partial))
         .route(routes::METRICS, routing::get(numbers));
-    serve(listener, app, view)
-}
-
-/// Serves the counts of `view` and nothing else, for a scraper outside of the pod.
-pub fn serve_metrics(listener: TcpListener, view: View) -> io::Result<JoinHandle<io::Result<()>>> {
     serve(
         listener,
-        Router::new().route(routes::METRICS, routing::get(numbers)),
-        view,
+        complete(app, view).layer(middleware::from_fn(only_local_programs)),
     )
 }
 
-fn serve(listener: TcpListener, app: Router<View>, view: View) -> io::Result<JoinHandle<io::Result<()>>> {
+/// Answers programs that mean this host, and no web page: one of a name that leads here (DNS rebinding) sends its own `Host`, and
+/// one of another site its `Origin`.
+async fn only_local_programs(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if !host.is_some_and(is_this_host) {
+        return text(
+            StatusCode::MISDIRECTED_REQUEST,
+            "only localhost, 127.0.0.1 and [::1] are served here",
+        );
+    }
+    if headers.contains_key(header::ORIGIN) {
+        return text(StatusCode::FORBIDDEN, "web pages are not served here");
+    }
+    next.run(request).await
+}
+
+/// Whether a `Host` names this host, with whatever port: port-forward may have any.
+fn is_this_host(host: &str) -> bool {
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
+        let port = host
+            .get(..name.len())
+            .filter(|start| start.eq_ignore_ascii_case(name))
+            .and_then(|_| host.get(name.len()..));
+        port.is_some_and(|port| {
+            port.is_empty()
+                || port
+                    .strip_prefix(':')
+                    .is_some_and(|digits| digits.parse::<u16>().is_ok())
+        })
+    })
+}
+
+/// Serves the counts of `view` and nothing else, for a scraper outside of the pod.
+pub fn serve_metrics(listener: TcpListener, view: View) -> io::Result<JoinHandle<()>> {
+    serve(
+        listener,
+        complete(Router::new().route(routes::METRICS, routing::get(numbers)), view),
+    )
+}
+
+fn complete(app: Router<View>, view: View) -> Router {
+    app.fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
+        .with_state(view)
+}
+
+fn serve(listener: TcpListener, app: Router) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    let app = app
-        .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
-        .with_state(view);
-    let server = axum_server::from_tcp(listener)?;
-    Ok(tokio::spawn(server.serve(app.into_make_service())))
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    Ok(tokio::spawn(connections::serve_without_certificates(listener, app)))
 }
 
 async fn numbers(State(view): State<View>) -> Response {
@@ -295,6 +334,40 @@ fn text(status: StatusCode, message: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn host_of_this_machine_is_told_from_others() {
+        for host in [
+            "localhost",
+            "LocalHost:8081",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "[::1]",
+            "[::1]:65535",
+        ] {
+            assert!(is_this_host(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "localhost:",
+            "localhost:x",
+            "localhost:99999",
+            "localhost@evil",
+            "127.0.0.1.nip.io",
+            "127.0.0.10",
+            "127.1",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::2]",
+            "0.0.0.0",
+            "a localhost",
+        ] {
+            assert!(!is_this_host(host), "{host}");
+        }
+    }
 
     #[test]
     fn ranges_are_read_as_the_standard_says() {

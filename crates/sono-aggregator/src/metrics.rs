@@ -64,6 +64,7 @@ pub(crate) struct Metrics {
     run: OnceLock<String>,
     accepted: AtomicU64,
     refused: [AtomicU64; Refused::ALL.len()],
+    dropped: AtomicU64,
     bytes: AtomicU64,
     /// How many accepted uploads took at most that long, each in one bucket; the last is for those beyond.
     took: [AtomicU64; BOUNDS.len() + 1],
@@ -94,6 +95,11 @@ impl Metrics {
         if let Some(count) = self.refused.get(why as usize) {
             count.fetch_add(1, Relaxed);
         }
+    }
+
+    /// A connection was closed before its request because there were too many.
+    pub(crate) fn connection_dropped(&self) {
+        self.dropped.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn received(&self, bytes: u64) {

@@ -120,7 +120,7 @@ mod tests {
     use sono_types::{PluginName, Target, UploadLimits};
 
     use super::*;
-    use crate::{limit::Connections, room::Room};
+    use crate::room::Room;
 
     #[test]
     fn ranges_are_those_of_a_rest() {
@@ -151,7 +151,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_beginning_is_there_for_its_own_rest_and_not_for_ever() {
         let limits = UploadLimits::DEFAULT;
-        let room = Arc::new(Room::new(&limits, 0, &Connections::new(&limits)));
+        let room = Arc::new(Room::new(&limits, 0));
         let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
         let beginning = || Partial {
             file: tempfile::NamedTempFile::new().unwrap().into_temp_path(),

@@ -19,8 +19,8 @@ use sono_types::{Config, SessionId, constants, exit};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    ClusterSite, RunLog, Setup, View, clock::system_clock, cluster, run_id::WithRun, run_to_the_end, serve_locally,
-    serve_metrics, settings::Settings,
+    ClusterSite, RunLog, Setup, View, clock::system_clock, cluster, connections::raise_descriptor_limit,
+    run_id::WithRun, run_to_the_end, serve_locally, serve_metrics, settings::Settings,
 };
 
 mod inside;
@@ -219,6 +219,7 @@ where
 async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     // Shared: it is waited for here and there, also after it came.
     let shutdown = terminated()?.shared();
+    raise_descriptor_limit();
     let variables: BTreeMap<String, String> = std::env::vars().collect();
     let settings = Settings::load(&variables, Path::new("")).context("error loading sonobuoy configuration")?;
     for warning in &settings.warnings {
@@ -295,7 +296,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
 }
 
 /// Best effort as well: nobody's results depend on whether they are counted.
-fn metrics_listener(address: &str, view: &View) -> Option<tokio::task::JoinHandle<std::io::Result<()>>> {
+fn metrics_listener(address: &str, view: &View) -> Option<tokio::task::JoinHandle<()>> {
     if address.is_empty() {
         return None;
     }

@@ -12,11 +12,11 @@ use sono_types::{ResultKey, UploadLimits, layout};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
 
 use crate::{
+    connections::Seat,
     desk::{Closed, Desk, Held, Kept},
-    limit::Connections,
     metrics::{Metrics, Refused},
     partial::{Part, Partials},
-    room::{Reserved, Room, Seat},
+    room::{Reserved, Room},
     run::{Claim, Outcome, Refusal, SmallBody},
     shortage::Shortage,
     small::{self, Content, NotStaged},
@@ -57,7 +57,7 @@ pub(crate) enum UploadError {
     /// 503: the same result is being put in place for another request.
     #[error("result {0} is being stored for another request, try again")]
     Busy(ResultKey),
-    /// 503: too many requests at once, for this result or this plugin.
+    /// 503: too many requests at once for this result.
     #[error("{0}, try again")]
     Crowded(String),
     /// 416: what it should go on behind is not here.
@@ -186,14 +186,13 @@ impl Uploads {
         incoming: PathBuf,
         limits: Arc<UploadLimits>,
         present: u64,
-        connections: &Connections,
         landing: Arc<RwLock<()>>,
     ) -> Self {
         Self {
             desk,
             root,
             incoming,
-            room: Arc::new(Room::new(&limits, present, connections)),
+            room: Arc::new(Room::new(&limits, present)),
             limits,
             writers: Writers::default(),
             partials: Partials::default(),
@@ -228,10 +227,16 @@ impl Uploads {
 
     /// Receives one result. Runs in a task of its own: when the client goes away after its last byte, the result is
     /// still put in place and the ledger told.
-    pub(crate) async fn receive(&self, key: ResultKey, head: Head, body: Body) -> Result<(), UploadError> {
+    pub(crate) async fn receive(
+        &self,
+        key: ResultKey,
+        head: Head,
+        body: Body,
+        mut seat: Seat,
+    ) -> Result<(), UploadError> {
         let began = tokio::time::Instant::now();
         let mut stream = body.into_data_stream();
-        let received = self.receive_stream(&key, &head, &mut stream).await;
+        let received = self.receive_stream(&key, &head, &mut stream, &mut seat).await;
         match &received {
             Ok(()) => {
                 self.metrics.uploaded(began.elapsed());
@@ -255,16 +260,11 @@ impl Uploads {
         key: &ResultKey,
         head: &Head,
         stream: &mut BodyDataStream,
+        seat: &mut Seat,
     ) -> Result<(), UploadError> {
         let mut held = self.desk.begin(key).await??;
         let _turn = self.room.enter(key).map_err(UploadError::Crowded)?;
-        let patience = self.limits.idle_timeout;
-        let mut seat = self
-            .room
-            .seat(&key.plugin, patience)
-            .await
-            .map_err(UploadError::Crowded)?;
-        match self.store(&mut held, key, head, stream, &mut seat).await {
+        match self.store(&mut held, key, head, stream, seat).await {
             Ok(Stored::Small { staged, body }) => self.finish_small(held, key, staged, body).await,
             Ok(Stored::InPlace) => self.finish_in_place(held, key).await,
             Ok(Stored::Settled(outcome)) => {

@@ -30,18 +30,18 @@ pub struct UploadLimits {
     /// How long one body may take from its first byte to its last.
     #[serde(rename = "MaxBodySeconds", with = "seconds")]
     pub max_body_time: Duration,
-    /// How long a TLS handshake or the head of a request may take.
+    /// How long a TLS handshake may take, and the head of a request; 3 s of silence end either before the request.
     #[serde(rename = "HandshakeTimeoutSeconds", with = "seconds")]
     pub handshake_timeout: Duration,
     /// How long a connection may move no byte in either direction before it is closed, whatever it waits for.
     #[serde(rename = "ConnectionIdleSeconds", with = "seconds")]
     pub connection_idle: Duration,
-    /// Connections held at the same time; further ones wait to be accepted. Each costs the aggregator memory while its body
-    /// is on its way, some 150 KiB.
+    /// Requests served at the same time, each on a connection of its own; further ones wait, with nothing but their TLS session in
+    /// memory. Each costs the aggregator memory while its body is on its way, some 150 KiB.
     pub max_connections: usize,
     /// Bodies received at the same time for one result: retries of a worker whose connection was cut.
     pub max_uploads_per_result: usize,
-    /// Bodies received at the same time for one plugin, that is with one certificate; further ones wait.
+    /// Requests served at the same time for one plugin, that is with one certificate; further ones wait.
     pub max_uploads_per_plugin: usize,
     /// Bytes of all results of the run on disk, those on their way included.
     pub max_total_bytes: u64,

@@ -1,26 +1,23 @@
 //! The HTTPS server for workers, for as long as the run takes.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use axum_server::{
-    Handle,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
-use jiff::Timestamp;
-use sono_tls::Authority;
+use sono_tls::{Authority, Identity};
 use sono_types::UploadLimits;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::RunError;
 use crate::{
+    connections::WorkerServer,
     http::{self, Interface},
-    limit::{LimitedListener, WorkerAddress},
+    metrics::Metrics,
 };
 
 /// Ends the server's task when the run ends, however it ends.
 pub(super) struct Server {
-    pub(super) task: JoinHandle<std::io::Result<()>>,
-    pub(super) handle: Handle<WorkerAddress>,
+    pub(super) task: JoinHandle<()>,
+    pub(super) stop: CancellationToken,
     /// Workers of plugins that are not removed still have to be told that the run is over.
     pub(super) stays: bool,
 }
@@ -34,55 +31,40 @@ impl Drop for Server {
             return;
         }
         if let (true, Ok(runtime)) = (self.stays, tokio::runtime::Handle::try_current()) {
-            let handle = self.handle.clone();
+            let stop = self.stop.clone();
             runtime.spawn(async move {
                 tokio::time::sleep(FAREWELL).await;
-                handle.graceful_shutdown(Some(Duration::from_secs(1)));
+                stop.cancel();
             });
         } else {
-            self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
+            self.stop.cancel();
         }
     }
 }
 
-/// What one connection may hold of what it reads: bodies go to disk as they come, and TLS hands out 16 KiB at most.
-const READ_BUFFER: usize = 16 << 10;
-/// What a client may send over HTTP/2 before it is read.
-const WINDOW: u32 = 64 << 10;
-
 impl Server {
     /// Begins to listen.
     pub(super) fn start(
-        listener: LimitedListener,
+        listener: TcpListener,
+        identity: &Identity,
         authority: &Authority,
-        since: Timestamp,
-        names: &[String],
-        limits: &UploadLimits,
+        limits: &Arc<UploadLimits>,
         interface: Interface,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, RunError> {
-        let identity = authority.server(since, names).map_err(RunError::Certificates)?;
-        let config = sono_tls::server_config(&identity, authority.certificate_pem()).map_err(RunError::Certificates)?;
-        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)))
-            .handshake_timeout(limits.handshake_timeout);
-        let handle = Handle::new();
-        let mut server = axum_server::Server::from_listener(listener)
-            .acceptor(acceptor)
-            .handle(handle.clone())
-            .first_request_timeout(limits.handshake_timeout);
-        server
-            .http_builder()
-            .http1()
-            .header_read_timeout(limits.handshake_timeout)
-            // A connection that only waits for its next request would keep others from their first.
-            .keep_alive(false)
-            .max_buf_size(READ_BUFFER)
-            .http2()
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW);
-        let app = http::router(interface).into_make_service();
+        let config = sono_tls::server_config(identity, authority.certificate_pem()).map_err(RunError::Certificates)?;
+        listener.set_nonblocking(true).map_err(RunError::Serve)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(RunError::Serve)?;
+        let server = WorkerServer {
+            tls: Arc::new(config).into(),
+            app: http::router(interface),
+            limits: Arc::clone(limits),
+            metrics,
+        };
+        let stop = CancellationToken::new();
         Ok(Self {
-            task: tokio::spawn(server.serve(app)),
-            handle,
+            task: tokio::spawn(server.serve(listener, stop.clone())),
+            stop,
             stays: false,
         })
     }

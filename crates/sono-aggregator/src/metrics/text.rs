@@ -82,6 +82,13 @@ fn write(metrics: &Metrics, status: &RunStatus, out: &mut String) -> fmt::Result
     }
     head(
         out,
+        "sono_connections_dropped_total",
+        "counter",
+        "Connections that were closed before their request because there were too many.",
+    )?;
+    row(out, "sono_connections_dropped_total", &[], load(&metrics.dropped))?;
+    head(
+        out,
         "sono_upload_bytes_total",
         "counter",
         "Bytes of bodies that were received.",
@@ -219,6 +226,7 @@ mod tests {
                 r#"sono_uploads_refused_total{reason="storage"} 0"#,
                 r#"sono_uploads_refused_total{reason="no-room"} 0"#,
                 r#"sono_uploads_refused_total{reason="ending"} 2"#,
+                "sono_connections_dropped_total 0",
                 "sono_upload_bytes_total 1000",
                 r#"sono_upload_duration_seconds_bucket{le="0.005"} 1"#,
                 r#"sono_upload_duration_seconds_bucket{le="0.01"} 1"#,

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::{Head, Receive, Received, Uploads, no_room};
 use crate::{
+    connections::{LONGEST_STALL, Seat},
     partial::{Part, Partial, Partials},
-    room::{PATIENCE_WHILE_OTHERS_WAIT, Reserved, Seat},
+    room::Reserved,
     spool::Spool,
 };
 
@@ -122,7 +123,7 @@ impl Uploads {
         let idle = began + self.limits.idle_timeout;
         let mut looked = began;
         let chunk = loop {
-            let look = looked + PATIENCE_WHILE_OTHERS_WAIT;
+            let look = looked + LONGEST_STALL;
             let chunk = tokio::time::timeout_at(idle.min(until).min(look), stream.next()).await;
             let (now, brought) = (
                 Instant::now(),

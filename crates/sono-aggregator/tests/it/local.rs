@@ -161,3 +161,27 @@ async fn one_file_is_written_from_any_byte_on() {
     assert_eq!(splat(&["--file", ".."]).await, refused);
     assert_eq!(splat(&["--offset", "1"]).await, refused);
 }
+
+#[tokio::test]
+async fn requests_of_web_pages_are_refused() {
+    let run = TestRun::begin(Options::default()).await;
+    for (headers, status) in [
+        (vec![], 200),
+        (vec![("Host", "localhost:8081")], 200),
+        (vec![("Host", "[::1]:1")], 200),
+        (vec![("Host", "evil.example")], 421),
+        (vec![("Host", "evil.example"), ("Origin", "http://evil.example")], 421),
+        (vec![("Origin", "http://evil.example")], 403),
+        (vec![("Origin", "null")], 403),
+    ] {
+        for path in [routes::LOCAL_STATUS, routes::LOCAL_PARTIAL, routes::METRICS] {
+            assert_eq!(
+                get(&run.local, path, &headers).await.status(),
+                status,
+                "{path} {headers:?}"
+            );
+        }
+        let unknown = get(&run.local, "/unknown", &headers).await.status().as_u16();
+        assert_eq!(unknown, if status == 200 { 404 } else { status }, "{headers:?}");
+    }
+}

@@ -246,6 +246,7 @@ async fn stalled_uploads_give_way_to_others() {
         nodes: 3,
         limits: UploadLimits {
             max_connections: 2,
+            max_uploads_per_plugin: 2,
             ..UploadLimits::DEFAULT
         },
         ..Options::default()

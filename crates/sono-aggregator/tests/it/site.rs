@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -129,6 +129,8 @@ pub(crate) struct Options {
     /// There are nodes `n1` to `n<nodes>`.
     pub(crate) nodes: usize,
     pub(crate) config: Config,
+    /// The address that the server binds.
+    pub(crate) bind: IpAddr,
     /// Where the run's directory is made.
     pub(crate) place: PathBuf,
 }
@@ -140,6 +142,7 @@ impl Default for Options {
             limits: UploadLimits::default(),
             nodes: 2,
             config: Config::default(),
+            bind: Ipv4Addr::LOCALHOST.into(),
             place: std::env::temp_dir(),
         }
     }
@@ -163,11 +166,12 @@ impl TestRun {
             limits,
             nodes,
             config,
+            bind,
             place,
         } = options;
         sono_tls::install_provider();
         let root = tempfile::tempdir_in(place).unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let listener = TcpListener::bind((bind, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let view = View::default();
         let (statuses, seen) = watch::channel(RunStatus::default());
@@ -196,7 +200,7 @@ impl TestRun {
             addresses: Addresses {
                 url: format!("https://{address}"),
                 fallback_url: None,
-                names: vec!["127.0.0.1".to_owned()],
+                names: vec!["127.0.0.1".to_owned(), "::1".to_owned()],
             },
             limits,
             clock: system_clock(),
