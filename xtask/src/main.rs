@@ -1,5 +1,6 @@
 //! Build, test and release tasks of this repository. Wires the command line to one module per task; knows no product crate.
 
+mod attack;
 mod bench;
 mod cache;
 mod ci;
@@ -54,6 +55,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Kill, cut, stall and lie, then look whether anything was lost
     Sim(sim::Arguments),
+    /// Attackers against the real programs: whether a bystander loses anything
+    Attack(attack::Arguments),
     /// What the product does how quickly
     Bench(bench::Arguments),
     /// Tests on a real cluster
@@ -77,6 +80,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Docs(arguments) => docs::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Sim(arguments) => sim::run(&arguments),
+        Task::Attack(arguments) => attack::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),

@@ -1,10 +1,12 @@
 //! Simulated workers over real mutual TLS against the real aggregator program, with a fake API server: what is lost when
-//! it is killed, cut off, lied to and flooded (`sim`), and how much it takes in how quickly (`bench`).
+//! it is killed, cut off, lied to and flooded (`sim`), who can stop the results of others (`attack`), and how much it takes in how
+//! quickly (`bench`).
 //!
 //! [`schedule`] decides everything from a seed; the rest does it and looks at what came of it. It knows the aggregator as
 //! a program, by its protocol and its archive.
 
 mod aggregator;
+mod attack;
 mod bench;
 mod check;
 mod content;

@@ -15,6 +15,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 use crate::{
+    attack::{self, AttackArguments, AttackerArguments, SceneArguments},
     bench::{Ingest, Queries, ingest, queries},
     schedule::{Schedule, Shape},
     simulate::{Options, Outcome, simulate},
@@ -34,6 +35,14 @@ struct Arguments {
 enum Command {
     /// Kill, cut, stall and lie, then look whether anything was lost
     Sim(Sim),
+    /// Attack, then look whether a bystander lost anything
+    Attack(AttackArguments),
+    /// One scenario of `attack`, in this process
+    #[command(hide = true)]
+    Scene(SceneArguments),
+    /// One attacker of a scenario
+    #[command(hide = true)]
+    Attacker(AttackerArguments),
     /// How much comes in how quickly, and what it takes
     Ingest(Box<Ingest>),
     /// What the queries of a cluster with many pods cost
@@ -87,6 +96,9 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.command {
         Command::Sim(sim) => runtime.block_on(run(sim)),
+        Command::Attack(arguments) => runtime.block_on(attack::run(arguments)),
+        Command::Scene(arguments) => runtime.block_on(attack::scene(arguments)),
+        Command::Attacker(arguments) => runtime.block_on(attack::attacker(arguments)),
         Command::Ingest(arguments) => {
             runtime.block_on(ingest(*arguments))?;
             Ok(ExitCode::SUCCESS)

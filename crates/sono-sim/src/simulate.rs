@@ -96,7 +96,12 @@ pub(crate) fn limits() -> UploadLimits {
 pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<&Outcome>) -> anyhow::Result<Outcome> {
     let began = Instant::now();
     let workers = schedule.workers.len();
-    let plugin = |name, driver, order| Plugin { name, driver, order };
+    let plugin = |name, driver, order| Plugin {
+        name,
+        driver,
+        order,
+        result_format: "raw",
+    };
     let plan = Plan {
         nodes: (0..content::nodes(workers)).map(content::node).collect(),
         plugins: vec![

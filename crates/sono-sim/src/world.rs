@@ -35,6 +35,7 @@ pub(crate) struct Plugin {
     pub(crate) name: &'static str,
     pub(crate) driver: &'static str,
     pub(crate) order: i32,
+    pub(crate) result_format: &'static str,
 }
 
 /// What a world is made of.
@@ -65,8 +66,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(plan: Plan) -> anyhow::Result<Self> {
+        Self::at(plan, free_address()?)
+    }
+
+    /// A world whose aggregator listens at `address`, where nobody else may.
+    pub(crate) fn at(plan: Plan, address: Ipv4Addr) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("sono-sim-").tempdir()?;
-        let address = free_address()?;
         let api = FakeApi::start();
         let named = |name: &str| json!({"name": name, "namespace": NAMESPACE, "uid": "1-2-3"});
         api.put(
@@ -103,11 +108,17 @@ impl World {
         let plugins = self.path().join("plugins.d");
         fs_err::create_dir_all(&plugins)?;
         fs_err::create_dir_all(self.volume())?;
-        for Plugin { name, driver, order } in &self.plan.plugins {
+        for Plugin {
+            name,
+            driver,
+            order,
+            result_format,
+        } in &self.plan.plugins
+        {
             fs_err::write(
                 plugins.join(format!("{name}.yaml")),
                 format!(
-                    "sonobuoy-config:\n  driver: {driver}\n  plugin-name: {name}\n  order: {order}\nspec:\n  image: none\n  name: plugin\n"
+                    "sonobuoy-config:\n  driver: {driver}\n  plugin-name: {name}\n  order: {order}\n  result-format: {result_format}\nspec:\n  image: none\n  name: plugin\n"
                 ),
             )?;
         }
@@ -341,4 +352,18 @@ fn free_address() -> anyhow::Result<Ipv4Addr> {
         }
     }
     anyhow::bail!("no loopback address has port {} free", constants::AGGREGATOR_PORT)
+}
+
+/// Thousands of connections at both ends.
+pub(crate) fn raise_open_files() -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )
+    .context("raising the limit of open files")
 }

@@ -176,6 +176,7 @@ impl Running {
                 name: PLUGIN,
                 driver: "DaemonSet",
                 order: 0,
+                result_format: "raw",
             }],
             limits: UploadLimits::default(),
             pods: false,

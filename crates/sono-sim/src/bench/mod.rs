@@ -137,7 +137,7 @@ impl Ingest {
 }
 
 pub(crate) async fn ingest(arguments: Ingest) -> anyhow::Result<()> {
-    raise_open_files()?;
+    world::raise_open_files()?;
     let mut servers = Vec::new();
     let program = |name: &str, path: &Path| anyhow::Ok(Server::Program(name.to_owned(), path.canonicalize()?));
     if let Some(path) = &arguments.aggregator {
@@ -205,18 +205,4 @@ fn there(arguments: &Ingest) -> anyhow::Result<Option<There>> {
         client: world::client_with(tls)?,
         plugin: arguments.plugin.clone(),
     }))
-}
-
-/// Thousands of connections at both ends.
-fn raise_open_files() -> anyhow::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )
-    .context("raising the limit of open files")
 }
