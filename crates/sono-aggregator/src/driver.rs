@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sono_manifest::{Definition, NodeFacts};
 use sono_tls::Identity;
-use sono_types::{PluginName, ResultFormat, ResultKey, RunStatus, SessionId};
+use sono_types::{ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId};
 use tokio::sync::mpsc;
 
 use crate::{run::Failure, story::Note, teller::Untold};
@@ -122,6 +122,11 @@ pub trait Site: Send + Sync {
 
     /// The driver of one plugin.
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver>;
+
+    /// What the containers beside a worker are up to, as last seen: a worker asks that may not look itself.
+    fn containers(&self, _: &ResultKey) -> ContainersState {
+        ContainersState::Unknown
+    }
 
     /// Shows the status to whoever asks for it.
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>>;

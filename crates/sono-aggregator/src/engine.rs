@@ -305,6 +305,7 @@ async fn collect(
         clock: Arc::clone(&clock),
         keep: keeper.is_some().then(|| ask_again(&run)),
         over: Arc::clone(&over),
+        site: Arc::clone(&site),
     };
     // The earlier of the two: workers have clocks of their own, and one of these starts may have been told a wrong time.
     let since = start.min(clock());

@@ -24,6 +24,7 @@ use crate::{
     connections::{Peer, Seat, Slot},
     desk::Desk,
     disposition,
+    driver::Site,
     partial::Part,
     run::{Holding, Refusal},
     upload::{Head, UploadError, Uploads},
@@ -40,6 +41,8 @@ pub(crate) struct Interface {
     pub(crate) keep: Option<Duration>,
     /// The archive is made, and results are not needed any more.
     pub(crate) over: Arc<AtomicBool>,
+    /// What is known of a plugin's containers.
+    pub(crate) site: Arc<dyn Site>,
 }
 
 /// How long a request may take that brings no result: it is small.
@@ -222,7 +225,8 @@ async fn put(
     kept(text(status, &error.to_string()), keep.filter(|_| is_known))
 }
 
-/// What a worker asks for whose body broke off ([`routes::UPLOAD_HEADER`]), or that keeps its result ([`routes::KEEP_HEADER`]).
+/// What a worker asks for whose body broke off ([`routes::UPLOAD_HEADER`]), that cannot see its own pod
+/// ([`routes::CONTAINERS_HEADER`]), or that keeps its result ([`routes::KEEP_HEADER`]).
 async fn head(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str>, headers: &HeaderMap) -> Response {
     let key = match key(peer, plugin, node, "result") {
         Ok(key) => key,
@@ -233,6 +237,10 @@ async fn head(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
             Some(bytes) => [(routes::RECEIVED_HEADER, bytes.to_string())].into_response(),
             None => StatusCode::NOT_FOUND.into_response(),
         };
+    }
+    if headers.contains_key(routes::CONTAINERS_HEADER) {
+        let state = interface.site.containers(&key);
+        return (StatusCode::NO_CONTENT, [(routes::CONTAINERS_HEADER, state.as_str())]).into_response();
     }
     let Some(keep) = interface.keep else {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();

@@ -3,6 +3,7 @@
 mod checked;
 pub(crate) mod configuration;
 mod latest;
+mod plugin_account;
 mod private;
 mod version;
 
@@ -11,10 +12,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection};
 use sono_manifest::{
-    Definition, Images, Preparation, ResultsVolume, RunObjects, aggregator_spec_mut, default_pod_spec, prepare,
-    run_objects,
+    Definition, Images, Preparation, ResultsVolume, RunObjects, Sizes, aggregator_spec_mut, default_pod_spec,
+    is_on_its_hosts_network, prepare, run_objects,
 };
-use sono_types::{Config, constants, env};
+use sono_types::{Config, UploadLimits, constants, env};
 
 use crate::{
     args::{self, Given},
@@ -64,6 +65,12 @@ pub(crate) struct Plan {
     results_volume: Option<ResultsVolume>,
     /// What the aggregator is in a cluster, if the configuration says nothing of it.
     usual_workload: &'static str,
+    /// Which account plugins have in a cluster.
+    usual_plugin_account: &'static str,
+    /// How much the aggregator may take of its node.
+    sizes: Sizes,
+    /// Only plugins reach the aggregator.
+    network_policy: bool,
     /// Definitions without a podSpec get the driver's.
     show_default_podspec: bool,
     /// What flags change in plugins.
@@ -105,6 +112,10 @@ impl Plan {
         let args::Aggregator {
             service_account_name,
             existing_service_account,
+            plugin_account,
+            plugin_service_account,
+            network_policy,
+            aggregator_memory,
             rbac,
             namespace_psa_enforce_level,
             security_context_mode,
@@ -116,6 +127,7 @@ impl Plan {
             results_volume,
             results_volume_class,
             results_volume_claim,
+            results_size_limit,
             force_image_pull_policy,
         } = aggregator;
         let results_volume = match (results_volume, results_volume_claim) {
@@ -163,6 +175,14 @@ impl Plan {
             given.as_sonobuoy(),
         )?;
         config.existing_service_account |= existing_service_account;
+        set(
+            &mut config.plugin_account,
+            plugin_account.map(|account| account.to_lowercase()),
+        );
+        set(&mut config.plugin_service_account_name, plugin_service_account);
+        let mut sizes = Sizes::default();
+        set(&mut sizes.memory, aggregator_memory);
+        set(&mut sizes.results, results_size_limit);
         config.force_image_pull_policy |= force_image_pull_policy;
         config.stop_on_failure |= stop_on_failure;
         let tolerations = aggregator_toleration.into_iter().map(|args::Toleration(fields)| fields);
@@ -172,6 +192,7 @@ impl Plan {
         if let Some(file) = &file {
             configuration::refused(file, &checked::problems(&config))?;
         }
+        let usual_plugin_account = plugin_account::usual(&config, printer)?;
         if changes.kube_conformance_image.is_some() && kubernetes_version.is_some() {
             printer
                 .note("warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does");
@@ -212,6 +233,9 @@ impl Plan {
                 .collect(),
             results_volume,
             usual_workload,
+            usual_plugin_account,
+            sizes,
+            network_policy,
             show_default_podspec,
             changes,
             level: level.to_owned(),
@@ -310,6 +334,11 @@ impl Plan {
         if config.aggregator_workload.is_empty() {
             self.usual_workload.clone_into(&mut config.aggregator_workload);
         }
+        self.usual_plugin_account.clone_into(&mut config.plugin_account);
+        self.bound_results(&mut config.upload_limits);
+        if self.network_policy {
+            refuse_host_network(&definitions)?;
+        }
         let mut objects = run_objects(&RunObjects {
             config: &config,
             definitions: &definitions,
@@ -317,6 +346,8 @@ impl Plan {
             rbac,
             log_level: &self.level,
             results_volume: self.results_volume.as_ref(),
+            sizes: &self.sizes,
+            network_policy: self.network_policy,
         });
         self.changes.add_secrets(&self.config, &mut objects);
         self.changes.apply_to_aggregator(&mut objects);
@@ -326,6 +357,40 @@ impl Plan {
             }
         }
         Ok(objects)
+    }
+}
+
+impl Plan {
+    /// Results may take nine tenths of where they are, unless the configuration says how much. The size of a volume that
+    /// exists is not known here.
+    fn bound_results(&self, limits: &mut UploadLimits) {
+        let size = match &self.results_volume {
+            None => Some(self.sizes.results.clone()),
+            Some(ResultsVolume::New { size, .. }) => size.parse().ok(),
+            Some(ResultsVolume::Existing { .. }) => None,
+        };
+        if let Some(size) = size.filter(|size| !size.is_zero())
+            && limits.max_total_bytes == UploadLimits::DEFAULT.max_total_bytes
+        {
+            limits.max_total_bytes = (size.bytes() / 10 * 9).max(1);
+        }
+    }
+}
+
+/// Policies select pods by their labels, and a pod in its host's network has the host's address.
+fn refuse_host_network(definitions: &[Definition]) -> Result<(), CliError> {
+    match definitions
+        .iter()
+        .find(|definition| is_on_its_hosts_network(definition))
+    {
+        None => Ok(()),
+        Some(definition) => {
+            let what = format!(
+                "cannot create a network policy for plugin `{}`: its pods are in their hosts' network, which no policy selects, so their results would be refused",
+                definition.name
+            );
+            Err(CliError::new(what).hint("leave out --network-policy, or name other plugins with --plugin"))
+        }
     }
 }
 

@@ -38,13 +38,15 @@ pub enum Kind {
     ClusterRole,
     /// Cluster role bindings.
     ClusterRoleBinding,
+    /// Network policies.
+    NetworkPolicy,
 }
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Namespace,
         Self::Node,
         Self::Pod,
@@ -60,6 +62,7 @@ impl Kind {
         Self::RoleBinding,
         Self::ClusterRole,
         Self::ClusterRoleBinding,
+        Self::NetworkPolicy,
     ];
 
     /// Kind, API group, plural, and whether it lives in a namespace.
@@ -80,6 +83,7 @@ impl Kind {
             Self::RoleBinding => ("RoleBinding", RBAC, "rolebindings", true),
             Self::ClusterRole => ("ClusterRole", RBAC, "clusterroles", false),
             Self::ClusterRoleBinding => ("ClusterRoleBinding", RBAC, "clusterrolebindings", false),
+            Self::NetworkPolicy => ("NetworkPolicy", "networking.k8s.io", "networkpolicies", true),
         }
     }
 

@@ -18,6 +18,7 @@ pub fn host_check(program: &Path) -> Definition {
         description: "Kernel, memory, disks, time, limits and DNS of this machine".to_owned(),
         source_url: String::new(),
         order: 0,
+        account: None,
         spec: json!({
             "name": "host-check",
             "command": [program.to_string_lossy(), "host-check"],

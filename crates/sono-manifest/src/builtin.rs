@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sono_types::{PluginName, constants, env};
 
-use crate::{Definition, DriverKind, Mode, Selection, pod_spec::default_pod_spec};
+use crate::{Definition, DriverKind, Mode, PluginAccount, Selection, pod_spec::default_pod_spec};
 
 /// Names that [`builtin`] knows.
 pub const BUILTIN_NAMES: [&str; 3] = ["e2e", "host-check", "systemd-logs"];
@@ -61,6 +61,7 @@ fn definition(name: &str, driver: DriverKind, result_format: &str, spec: Value, 
         description: String::new(),
         source_url: String::new(),
         order: 0,
+        account: None,
         spec,
         extra_volumes: Vec::new(),
         pod_spec: Some(pod_spec),
@@ -122,7 +123,10 @@ fn systemd_logs(images: &Images) -> Definition {
     let mut pod_spec = default_pod_spec(DriverKind::DaemonSet, &images.service_account);
     pod_spec["nodeSelector"] = json!({ "kubernetes.io/os": "linux" });
     let spec = container("systemd-logs", &images.systemd_logs, images, spec);
-    definition("systemd-logs", DriverKind::DaemonSet, "raw", spec, pod_spec)
+    Definition {
+        account: Some(PluginAccount::NoRights),
+        ..definition("systemd-logs", DriverKind::DaemonSet, "raw", spec, pod_spec)
+    }
 }
 
 /// Kernel, memory, disks, time, limits and DNS of every node. It reads the node's files as root without any
@@ -162,6 +166,7 @@ fn host_check(images: &Images) -> Definition {
         pod_spec,
     );
     "Kernel, memory, disks, time, limits and DNS of every node".clone_into(&mut definition.description);
+    definition.account = Some(PluginAccount::NoRights);
     definition
 }
 

@@ -36,6 +36,35 @@ impl DriverKind {
     }
 }
 
+/// The account that a definition asks for, which is less than the run's plugins may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PluginAccount {
+    /// The plugins' own, where the others share the aggregator's.
+    Own,
+    /// One without rights, and without a token.
+    NoRights,
+}
+
+impl PluginAccount {
+    /// Names of all of them.
+    pub(crate) const NAMES: [&str; 2] = ["own", "none"];
+
+    /// The account of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Own, Self::NoRights]
+            .into_iter()
+            .find(|account| account.as_str() == name)
+    }
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::NoRights => "none",
+        }
+    }
+}
+
 impl fmt::Display for DriverKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(self.as_str())
@@ -63,6 +92,8 @@ pub struct Definition {
     pub source_url: String,
     /// Plugins start in groups of ascending order.
     pub order: i64,
+    /// The account that its pods run as, where that is less than the run gives. sono's own.
+    pub account: Option<PluginAccount>,
     /// The main container.
     pub spec: Value,
     /// Volumes added to the pod's.
@@ -104,6 +135,8 @@ impl Definition {
         set("description", !self.description.is_empty(), json!(self.description));
         set("source-url", !self.source_url.is_empty(), json!(self.source_url));
         set("order", self.order != 0, json!(self.order));
+        let account = self.account.map(PluginAccount::as_str);
+        set("plugin-account", account.is_some(), json!(account));
 
         let mut manifest = self.others.clone();
         manifest.insert("sonobuoy-config".to_owned(), Value::Object(settings));
@@ -176,6 +209,7 @@ sonobuoy-config:
   description: words
   driver: dAEMONset
   order: -2
+  plugin-account: none
   plugin-name: full
   result-files:
   - a.xml

@@ -5,6 +5,7 @@
 //! heard of reach the cluster unchanged. The crate knows no files, cluster or clock; `DEVIATIONS.md` lists where its
 //! objects differ from Sonobuoy's on purpose.
 
+mod account;
 mod builtin;
 mod change;
 mod config_map;
@@ -26,6 +27,7 @@ mod run_objects;
 mod schema;
 mod secrets;
 mod security;
+mod sizes;
 mod suggest;
 mod transform;
 mod types;
@@ -33,7 +35,7 @@ mod unknown;
 
 pub use builtin::{BUILTIN_NAMES, Images, builtin};
 pub use change::{Changes, E2E, NoSuchPlugin, change_variables};
-pub use definition::{Definition, DriverKind};
+pub use definition::{Definition, DriverKind, PluginAccount};
 pub use e2e::{Mode, Selection, any_of};
 pub use expected::{NodeFacts, expected_results};
 pub use lint::lint;
@@ -42,11 +44,12 @@ pub use permissions::{Permission, Scope, permissions};
 pub use person::{network_policies, person_permissions, person_role};
 pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, run_secret, secret, secret_name};
 pub use pod_security::restricted_violations;
-pub use pod_spec::default_pod_spec;
+pub use pod_spec::{default_pod_spec, is_on_its_hosts_network};
 pub use problem::{Problem, Severity};
 pub use results_volume::{ResultsVolume, aggregator_spec_mut};
 pub use run_objects::{CREATED_BY, RunObjects, run_objects, to_manifest};
 pub use schema::schema;
 pub use secrets::{DOCKER_CONFIG_SECRET, docker_config_secret, ssh_key_secret};
+pub use sizes::{NotAQuantity, Quantity, Sizes};
 pub use suggest::closest;
 pub use transform::{AUTOMATIC_VARIABLES, Preparation, prepare, reconcile_results_dir};

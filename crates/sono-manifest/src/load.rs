@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sono_types::{PluginName, constants, yaml};
 
 use crate::{
-    Definition, DriverKind, Problem, Severity,
+    Definition, DriverKind, PluginAccount, Problem, Severity,
     containers::{each, name},
     suggest,
     types::{must_be, path_text, wrong_types},
@@ -32,6 +32,7 @@ pub(crate) const SETTINGS: &[&str] = &[
     "description",
     "source-url",
     "order",
+    "plugin-account",
 ];
 /// Keys that definitions in the wild have and that never had, or no longer have, a meaning.
 const OLD_SETTINGS: &[&str] = &["result-type", "source_url"];
@@ -252,6 +253,7 @@ impl Reader<'_> {
             result_format: self.setting(settings, "result-format").unwrap_or_default(),
             description: self.setting(settings, "description").unwrap_or_default(),
             source_url: self.setting(settings, "source-url").unwrap_or_default(),
+            account: self.account(settings),
             name: plugin_name?,
             driver: driver.as_ref()?.0,
             driver_text: driver?.1,
@@ -294,6 +296,23 @@ impl Reader<'_> {
             self.error(&field, format!("unknown driver `{text}`; one of {names}{hint}"));
         }
         kind.map(|kind| (kind, text))
+    }
+
+    /// A name that is not known is an error: what was meant gives fewer rights.
+    fn account(&mut self, settings: &Map<String, Value>) -> Option<PluginAccount> {
+        let text = self
+            .setting(settings, "plugin-account")
+            .filter(|text| !text.is_empty())?;
+        let account = PluginAccount::from_name(&text);
+        if account.is_none() {
+            let (names, hint) = (
+                PluginAccount::NAMES.join(", "),
+                suggest::hint(&text, &PluginAccount::NAMES),
+            );
+            let message = format!("unknown plugin-account `{text}`; one of {names}{hint}");
+            self.error(&["sonobuoy-config", "plugin-account"], message);
+        }
+        account
     }
 
     fn setting(&mut self, settings: &Map<String, Value>, key: &str) -> Option<String> {

@@ -67,7 +67,7 @@ const fn in_cluster(
     }
 }
 
-const PERMISSIONS: [Permission; 12] = [
+const PERMISSIONS: [Permission; 11] = [
     in_namespace(
         "",
         &["configmaps"],
@@ -87,7 +87,7 @@ const PERMISSIONS: [Permission; 12] = [
         &["pods"],
         "",
         &["get", "list", "watch", "create", "patch", "delete", "deletecollection"],
-        "finding itself, the status annotation, Job plugins, what happens to plugins, clean-up; workers look at their own pod",
+        "finding itself, the status annotation, Job plugins, what happens to plugins, clean-up",
     ),
     in_namespace(
         "apps",
@@ -130,7 +130,6 @@ const PERMISSIONS: [Permission; 12] = [
         &["list"],
         "which nodes a DaemonSet plugin reports from, and whether one has left; without it that is learnt from the plugin's pods",
     ),
-    in_cluster(&["nodes/proxy"], &["get"], "`configz` and `healthz` of kubelets"),
     in_cluster(
         &["pods/log"],
         &["get"],
@@ -143,6 +142,36 @@ pub(crate) fn rules(config: &Config, scope: Scope) -> Value {
     let outlives = config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT;
     let is_used = |permission: &&Permission| outlives || permission.name != constants::RUN_SECRET;
     rules_of(PERMISSIONS.iter().filter(is_used), scope)
+}
+
+/// What plugins may read of the cluster in the modes that read it, besides what the role `view` has: group and kinds.
+/// Secrets, `nodes/proxy`, `pods/exec` and the API server's own logs are not among them.
+pub(crate) const PLUGIN_READS: [(&str, &[&str]); 13] = [
+    ("", &["nodes", "persistentvolumes", "componentstatuses"]),
+    ("admissionregistration.k8s.io", &["*"]),
+    ("apiextensions.k8s.io", &["*"]),
+    ("apiregistration.k8s.io", &["*"]),
+    ("coordination.k8s.io", &["*"]),
+    ("flowcontrol.apiserver.k8s.io", &["*"]),
+    ("metrics.k8s.io", &["*"]),
+    ("networking.k8s.io", &["*"]),
+    ("node.k8s.io", &["*"]),
+    (RBAC, &["*"]),
+    ("resource.k8s.io", &["*"]),
+    ("scheduling.k8s.io", &["*"]),
+    ("storage.k8s.io", &["*"]),
+];
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// The rules of the plugins' role in the cluster.
+pub(crate) fn plugin_reads() -> Value {
+    let reading = ["get", "list", "watch"];
+    let mut rules: Vec<Value> = PLUGIN_READS
+        .iter()
+        .map(|(group, resources)| json!({ "apiGroups": [group], "resources": resources, "verbs": reading }))
+        .collect();
+    rules.push(json!({ "nonResourceURLs": ["/metrics"], "verbs": ["get"] }));
+    rules.into()
 }
 
 /// The rules of a role that grants those of the rights that are needed there.
@@ -206,5 +235,37 @@ pub(crate) mod tests {
     fn the_documented_table_is_the_one_in_code() {
         let (wanted, found) = rows_on_the_page(permissions(), "its namespace");
         assert_eq!(found, wanted);
+    }
+
+    /// The page names what plugins read.
+    #[test]
+    fn documented_reads_of_plugins_are_those_in_code() {
+        let page = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md")).unwrap();
+        let head = "| group | kinds that plugins read in the cluster besides those of `view` |\n|---|---|\n";
+        let (_, table) = page.split_once(head).unwrap();
+        let found: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+        let row = |(group, resources): (&str, &[&str])| {
+            let group = if group.is_empty() { "core" } else { group };
+            format!("| {group} | {} |", resources.join(", "))
+        };
+        assert_eq!(found, PLUGIN_READS.map(row));
+    }
+
+    /// S6: no rule of theirs reads Secrets, runs commands or writes.
+    #[test]
+    fn plugins_only_read_and_no_secrets() {
+        for (group, resources) in PLUGIN_READS {
+            let dangerous = |resource: &&str| resource.contains('/') || *resource == "secrets" || *resource == "*";
+            assert!(
+                !group.is_empty() || !resources.iter().any(|resource| dangerous(resource)),
+                "{resources:?}"
+            );
+            assert_ne!(group, "*");
+        }
+        for rule in plugin_reads().as_array().unwrap() {
+            for verb in rule["verbs"].as_array().unwrap() {
+                assert!(["get", "list", "watch"].contains(&verb.as_str().unwrap()), "{rule}");
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! each reason, from which the role is made and which `docs/permissions.md` repeats.
 
 use serde_json::{Value, json};
-use sono_types::constants;
+use sono_types::{Config, constants};
 
 use crate::permissions::{Permission, Scope, in_namespace, rules_of};
 
@@ -91,6 +91,33 @@ pub fn person_role(namespace: &str) -> Value {
     })
 }
 
+/// The policy of one run: of its pods only those of plugins reach the workers' port, and nothing else of the aggregator is
+/// reached but the address of its counts, where the configuration opens one. Kubelets' probes and forwarded ports are not
+/// subject to policies.
+pub(crate) fn aggregator_policy(config: &Config) -> Value {
+    let port = |port: u16| json!([{ "port": port, "protocol": "TCP" }]);
+    let plugins = json!({ "matchExpressions": [{ "key": constants::PLUGIN_LABEL, "operator": "Exists" }] });
+    let mut ingress = vec![json!({ "from": [{ "podSelector": plugins }], "ports": port(config.server.bind_port) })];
+    let counts = config.server.metrics_address.rsplit_once(':');
+    if let Some(counts) = counts.and_then(|(_, port)| port.parse().ok()) {
+        ingress.push(json!({ "ports": port(counts) }));
+    }
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": constants::AGGREGATOR_SERVICE,
+            "namespace": config.namespace,
+            "labels": { constants::COMPONENT.0: constants::COMPONENT.1 },
+        },
+        "spec": {
+            "podSelector": { "matchLabels": { constants::COMPONENT_LABEL: "aggregator" } },
+            "policyTypes": ["Ingress"],
+            "ingress": ingress,
+        },
+    })
+}
+
 /// What pods of a run may reach and be reached by; everything else is denied. Pods in the host's network are outside of
 /// all this.
 pub fn network_policies(namespace: &str) -> Vec<Value> {
@@ -160,6 +187,8 @@ mod tests {
             aggregator_image: "i",
             rbac: true,
             log_level: "info",
+            sizes: &crate::Sizes::default(),
+            network_policy: false,
             results_volume: None,
         });
         let found = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sono_types::{Config, PluginName, SessionId, constants, env};
 
 use crate::{
-    Definition, DriverKind, containers,
+    Definition, DriverKind, account, containers,
     pod_spec::{self, default_pod_spec},
     security,
 };
@@ -211,6 +211,7 @@ fn complete_pod_spec(launch: &PluginLaunch<'_>) -> Value {
         .pod_spec
         .clone()
         .unwrap_or_else(|| default_pod_spec(definition.driver, &config.service_account_name));
+    account::apply(config, definition, &mut spec);
     let worker = worker(launch, &spec);
     if let Some(containers) = containers::list_mut(&mut spec, "containers") {
         containers.push(definition.spec.clone());

@@ -51,6 +51,14 @@ pub(crate) fn is_on_host_network(pod_spec: &Value) -> bool {
     pod_spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or_default()
 }
 
+/// Whether the plugin's pods share their nodes' network. A plugin without a podSpec has its driver's.
+pub fn is_on_its_hosts_network(definition: &Definition) -> bool {
+    match &definition.pod_spec {
+        Some(pod_spec) => is_on_host_network(pod_spec),
+        None => is_on_host_network(&default_pod_spec(definition.driver, "")),
+    }
+}
+
 /// The user that the plugin's files belong to, where the definition says so.
 pub(crate) fn user(definition: &Definition) -> Option<i64> {
     let user = |value: Option<&Value>| value?.pointer("/securityContext/runAsUser")?.as_i64();

@@ -3,9 +3,14 @@
 use serde_json::{Value, json};
 use sono_types::{Config, constants};
 
-use crate::permissions::{self, Scope};
+use crate::{
+    account::NewAccount,
+    permissions::{self, Scope},
+};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
+/// Kubernetes' own role of those who may look at a namespace: no Secrets, no exec, no writing.
+const VIEW: &str = "view";
 
 /// What the aggregator may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,36 @@ pub(crate) fn objects(config: &Config) -> Vec<Value> {
     }
 }
 
+/// What a plugin's account may read: [`Permissions::Minimal`] has none that may.
+pub(crate) fn plugin_objects(config: &Config, account: NewAccount) -> Vec<Value> {
+    if !account.reads {
+        return Vec::new();
+    }
+    let name = account.name;
+    let cluster = format!("{name}-{}", config.namespace);
+    match Permissions::of(config) {
+        Permissions::ClusterAdmin | Permissions::ClusterRead => {
+            let viewer = json!({ "name": format!("{cluster}-view"), "labels": labels(config) });
+            let metadata = json!({ "name": cluster, "labels": labels(config) });
+            let rules = permissions::plugin_reads();
+            let mut objects = vec![binding(config, "Cluster", &viewer, VIEW, name)];
+            objects.extend(pair(config, "Cluster", &metadata, &rules, name));
+            objects
+        }
+        Permissions::NamespaceAdmin => {
+            let metadata = json!({
+                "name": format!("{name}-view"),
+                "namespace": config.namespace,
+                "labels": labels(config),
+            });
+            let mut binding = binding(config, "", &metadata, VIEW, name);
+            binding["roleRef"]["kind"] = json!("ClusterRole");
+            vec![binding]
+        }
+        Permissions::Minimal => Vec::new(),
+    }
+}
+
 fn all(verbs: &[&str]) -> Value {
     json!([
         { "apiGroups": ["*"], "resources": ["*"], "verbs": verbs },
@@ -65,7 +100,7 @@ fn all(verbs: &[&str]) -> Value {
 /// Queries read what the cluster lets everybody read who may look: Kubernetes' own role, which leaves Secrets out.
 fn viewer(config: &Config) -> Value {
     let metadata = json!({ "name": format!("{}-view", cluster_name(config)), "labels": labels(config) });
-    binding(config, "Cluster", &metadata, "view")
+    binding(config, "Cluster", &metadata, VIEW, &config.service_account_name)
 }
 
 fn cluster_name(config: &Config) -> String {
@@ -74,7 +109,7 @@ fn cluster_name(config: &Config) -> String {
 
 fn cluster_role(config: &Config, rules: &Value) -> Vec<Value> {
     let metadata = json!({ "name": cluster_name(config), "labels": labels(config) });
-    pair(config, "Cluster", &metadata, rules)
+    pair(config, "Cluster", &metadata, rules, &config.service_account_name)
 }
 
 fn whole_namespace(config: &Config) -> Vec<Value> {
@@ -88,13 +123,13 @@ fn namespace_role(config: &Config, rules: &Value) -> Vec<Value> {
         "namespace": config.namespace,
         "labels": labels(config),
     });
-    pair(config, "", &metadata, rules)
+    pair(config, "", &metadata, rules, &config.service_account_name)
 }
 
-fn pair(config: &Config, scope: &str, metadata: &Value, rules: &Value) -> Vec<Value> {
+fn pair(config: &Config, scope: &str, metadata: &Value, rules: &Value, account: &str) -> Vec<Value> {
     let name = metadata["name"].as_str().unwrap_or_default();
     vec![
-        binding(config, scope, metadata, name),
+        binding(config, scope, metadata, name, account),
         json!({
             "apiVersion": format!("{GROUP}/v1"),
             "kind": format!("{scope}Role"),
@@ -104,7 +139,7 @@ fn pair(config: &Config, scope: &str, metadata: &Value, rules: &Value) -> Vec<Va
     ]
 }
 
-fn binding(config: &Config, scope: &str, metadata: &Value, role: &str) -> Value {
+fn binding(config: &Config, scope: &str, metadata: &Value, role: &str, account: &str) -> Value {
     json!({
         "apiVersion": format!("{GROUP}/v1"),
         "kind": format!("{scope}RoleBinding"),
@@ -112,7 +147,7 @@ fn binding(config: &Config, scope: &str, metadata: &Value, role: &str) -> Value 
         "roleRef": { "apiGroup": GROUP, "kind": format!("{scope}Role"), "name": role },
         "subjects": [{
             "kind": "ServiceAccount",
-            "name": config.service_account_name,
+            "name": account,
             "namespace": config.namespace,
         }],
     })

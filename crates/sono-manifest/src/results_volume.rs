@@ -131,6 +131,8 @@ mod tests {
             aggregator_image: "sono:1",
             rbac: true,
             log_level: "info",
+            sizes: &crate::Sizes::default(),
+            network_policy: false,
             results_volume: volume,
         })
     }

@@ -6,10 +6,12 @@ use serde_json::{Map, Value, json};
 use sono_types::{Config, constants, env, yaml};
 
 use crate::{
-    Definition, config_map,
+    Definition, account, config_map,
+    person::aggregator_policy,
     rbac::{self, Permissions},
     results_volume::{ResultsVolume, workload},
     security,
+    sizes::Sizes,
 };
 
 /// Label of a namespace that was made for a run, and may go with it: `delete` removes no other.
@@ -36,6 +38,11 @@ pub struct RunObjects<'a> {
     pub log_level: &'a str,
     /// Where results are kept; otherwise they are in the aggregator's pod and go with it, whatever takes its place.
     pub results_volume: Option<&'a ResultsVolume>,
+    /// How much memory and disk the aggregator may take.
+    pub sizes: &'a Sizes,
+    /// Only plugins' pods reach the workers' port, where the cluster enforces policies. Pods in their hosts' network are
+    /// not selected by any, so no plugin may have such.
+    pub network_policy: bool,
 }
 
 /// The objects in the order in which they are created.
@@ -46,10 +53,23 @@ pub fn run_objects(run: &RunObjects<'_>) -> Vec<Value> {
         objects.push(namespace(config));
     }
     if !config.existing_service_account {
-        objects.push(service_account(config));
+        objects.push(service_account(config, &config.service_account_name));
     }
+    let of_plugins = account::created(config, run.definitions);
+    objects.extend(of_plugins.iter().map(|account| {
+        let mut object = service_account(config, account.name);
+        if !account.reads {
+            object["automountServiceAccountToken"] = json!(false);
+        }
+        object
+    }));
     if run.rbac {
         objects.extend(rbac::objects(config));
+        objects.extend(
+            of_plugins
+                .iter()
+                .flat_map(|account| rbac::plugin_objects(config, *account)),
+        );
     }
     let settings = BTreeMap::from([(constants::CONFIG_MAP_KEY.to_owned(), config.to_json())]);
     objects.push(stored(config, constants::CONFIG_MAP, &settings));
@@ -77,6 +97,9 @@ pub fn run_objects(run: &RunObjects<'_>) -> Vec<Value> {
         objects.push(pod);
     }
     objects.push(service(config));
+    if run.network_policy {
+        objects.push(aggregator_policy(config));
+    }
     objects
 }
 
@@ -104,12 +127,12 @@ fn namespace(config: &Config) -> Value {
     })
 }
 
-fn service_account(config: &Config) -> Value {
+fn service_account(config: &Config, name: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {
-            "name": config.service_account_name,
+            "name": name,
             "namespace": config.namespace,
             "labels": { constants::COMPONENT.0: constants::COMPONENT.1 },
         },
@@ -148,7 +171,7 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
         "volumes": [
             { "name": "sonobuoy-config-volume", "configMap": { "name": constants::CONFIG_MAP } },
             { "name": "sonobuoy-plugins-volume", "configMap": { "name": constants::PLUGINS_CONFIG_MAP } },
-            { "name": "output-volume", "emptyDir": {} },
+            { "name": "output-volume", "emptyDir": run.sizes.volume() },
         ],
     });
     if !config.image_pull_secrets.is_empty() {
@@ -213,7 +236,7 @@ fn aggregator_container(run: &RunObjects<'_>) -> Value {
             "periodSeconds": 1,
             "failureThreshold": 3,
         },
-        "resources": { "requests": { "cpu": "50m", "memory": "64Mi" } },
+        "resources": run.sizes.resources(),
         "volumeMounts": [
             { "name": "sonobuoy-config-volume", "mountPath": "/etc/sonobuoy" },
             { "name": "sonobuoy-plugins-volume", "mountPath": constants::PLUGINS_DIR },

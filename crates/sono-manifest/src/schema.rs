@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{DriverKind, lint::RESULT_FORMATS};
+use crate::{DriverKind, PluginAccount, lint::RESULT_FORMATS};
 
 /// The schema (JSON Schema, draft 2020-12).
 pub fn schema() -> Value {
@@ -39,6 +39,10 @@ pub fn schema() -> Value {
         "description": text("What it does, for people."),
         "source-url": text("Where it comes from, for people."),
         "order": { "type": "integer", "description": "Plugins start in groups of ascending order." },
+        "plugin-account": {
+            "description": "own: the service account of plugins, which may read. none: one without rights. Otherwise the run decides.",
+            "enum": PluginAccount::NAMES.iter().map(|name| json!(name)).chain([json!(""), json!(null)]).collect::<Vec<_>>(),
+        },
     });
     let container = json!({
         "type": "object",

@@ -73,6 +73,14 @@ pub struct Config {
     /// The service account is there already.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub existing_service_account: bool,
+    /// [`constants::PLUGIN_ACCOUNT_OWN`]: plugins have an account of their own. [`constants::PLUGIN_ACCOUNT_SHARED`]: they
+    /// have the aggregator's. Nothing, in configurations of programs that know no other: the same, and no further account
+    /// exists. sono's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub plugin_account: String,
+    /// With [`Config::existing_service_account`]: the account of plugins, which exists too. sono's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub plugin_service_account_name: String,
     /// Docker credentials of the e2e plugin.
     #[serde(rename = "E2EDockerConfigFile", skip_serializing_if = "String::is_empty")]
     pub e2e_docker_config_file: String,
@@ -245,6 +253,8 @@ impl Default for Config {
             aggregator_tolerations: Vec::new(),
             service_account_name: constants::SERVICE_ACCOUNT.to_owned(),
             existing_service_account: false,
+            plugin_account: String::new(),
+            plugin_service_account_name: String::new(),
             e2e_docker_config_file: String::new(),
             namespace_psa_enforce_level: "privileged".to_owned(),
             progress_updates_port: constants::PROGRESS_PORT.to_owned(),
@@ -297,6 +307,8 @@ const KEYS: &[&str] = &[
     "AggregatorTolerations",
     "ServiceAccountName",
     "ExistingServiceAccount",
+    "PluginAccount",
+    "PluginServiceAccountName",
     "E2EDockerConfigFile",
     "NamespacePSAEnforceLevel",
     "ProgressUpdatesPort",

@@ -24,8 +24,16 @@ pub const RUN_SECRET_KEY: &str = "run.json.gz";
 pub const WORKLOAD_DEPLOYMENT: &str = "deployment";
 /// `AggregatorWorkload`: the aggregator is a single pod, as with Sonobuoy; the run goes with it.
 pub const WORKLOAD_POD: &str = "pod";
-/// Service account of the aggregator and of plugins without a podSpec of their own.
+/// Service account of the aggregator, and of plugins where they share it.
 pub const SERVICE_ACCOUNT: &str = "sonobuoy-serviceaccount";
+/// Service account of plugins that may read. sono's own.
+pub const PLUGINS_SERVICE_ACCOUNT: &str = "sonobuoy-plugins";
+/// Service account of plugins that ask nothing of the API server. sono's own.
+pub const NO_RIGHTS_SERVICE_ACCOUNT: &str = "sonobuoy-no-rights";
+/// `PluginAccount`: plugins have an account of their own.
+pub const PLUGIN_ACCOUNT_OWN: &str = "own";
+/// `PluginAccount`: plugins have the aggregator's account, as with Sonobuoy.
+pub const PLUGIN_ACCOUNT_SHARED: &str = "shared";
 /// Name of the sidecar's container in every plugin pod.
 pub const WORKER_CONTAINER: &str = "sonobuoy-worker";
 /// Name of the volume that a plugin's containers and the worker share.

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod constants;
+pub mod containers;
 pub mod env;
 pub mod exit;
 pub mod files;
@@ -23,6 +24,7 @@ pub mod worker;
 pub mod yaml;
 
 pub use config::Config;
+pub use containers::ContainersState;
 pub use files::ResultFiles;
 pub use fold::fold as fold_status;
 pub use ids::{NodeName, PluginName, ResultKey, SessionId, Target};

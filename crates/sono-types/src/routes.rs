@@ -32,6 +32,11 @@ pub const UPLOAD_HEADER: &str = "x-sono-upload";
 /// Header of the answer to `HEAD` with [`UPLOAD_HEADER`]: how many bytes are there.
 pub const RECEIVED_HEADER: &str = "x-sono-received";
 
+/// Header of a question about the containers in a worker's pod (`HEAD` of a result, any value), and of the answer, which is
+/// 204 and a name of [`crate::ContainersState`]. Workers ask whose pod has no token, or none that may read pods. sono's own:
+/// other aggregators answer without the header.
+pub const CONTAINERS_HEADER: &str = "x-sono-containers";
+
 /// Loopback listener ([`crate::constants::LOCAL_PORT`], plain HTTP on 127.0.0.1; reached by port-forward), `GET`: the
 /// whole status as JSON ([`crate::RunStatus`]), every row of it, which the annotation cannot hold for large clusters.
 pub const LOCAL_STATUS: &str = "/api/v1/status";

@@ -3,20 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-
-/// The containers of the pod other than the worker's, taken together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ContainersState {
-    /// Nothing is known about them: a result is one only when the done file says so.
-    #[default]
-    Unknown,
-    /// At least one may still write results.
-    Running,
-    /// All have ended with exit code 0: what they left behind is the result.
-    Succeeded,
-    /// All have ended, not all of them well. The aggregator reports that; a result can no longer appear.
-    Failed,
-}
+use sono_types::containers::{ContainerEnds, ContainersState};
 
 /// The part of a pod that is looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -69,9 +56,7 @@ struct Terminated {
 }
 
 impl Pod {
-    /// Judges all containers but `worker`. A container that was restarted counts by how it ended before: in a DaemonSet
-    /// a plugin that exits 0 is started again and again. A container that the kubelet has not reported yet is running,
-    /// and a pod without any other container is never done (weakness W-50).
+    /// Judges all containers but `worker` ([`ContainersState::of`]).
     pub(crate) fn others(&self, worker: &str) -> ContainersState {
         let statuses = self.status.container_statuses.as_deref().unwrap_or_default();
         let names: BTreeSet<&str> = self
@@ -82,23 +67,16 @@ impl Pod {
             .chain(statuses.iter().map(|status| status.name.as_str()))
             .filter(|name| *name != worker)
             .collect();
-        if names.is_empty() {
-            return ContainersState::Unknown;
-        }
-        let status = |name: &str| statuses.iter().find(|status| status.name == name);
-        let succeeded = |name: &&str| {
-            status(name)
-                .and_then(|status| status.state.terminated.or(status.last_state.terminated))
-                .is_some_and(|terminated| terminated.exit_code == 0)
+        let ends = |name: &str| {
+            let status = statuses.iter().find(|status| status.name == name);
+            let code = |state: fn(&ContainerStatus) -> &State| Some(state(status?).terminated?.exit_code);
+            ContainerEnds {
+                now: code(|status| &status.state),
+                before: code(|status| &status.last_state),
+            }
         };
-        let over = |name: &&str| status(name).is_some_and(|status| status.state.terminated.is_some());
-        if names.iter().all(succeeded) {
-            ContainersState::Succeeded
-        } else if names.iter().all(over) {
-            ContainersState::Failed
-        } else {
-            ContainersState::Running
-        }
+        let others: Vec<ContainerEnds> = names.into_iter().map(ends).collect();
+        ContainersState::of(&others)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sidecar that watches a plugin's results directory and uploads what the plugin names as its result (core spec §3,
 //! §4).
 //!
-//! It knows the aggregator only as addresses and routes, and Kubernetes only as one watch on its own pod. [`run`] has no
+//! It knows the aggregator only as addresses and routes, and Kubernetes only as one watch on its own pod, where that may look at itself. [`run`] has no
 //! globals and handles no signals, so that a run without a cluster can hold many workers in one process; the program
 //! around it is [`main_with_args`].
 
@@ -18,11 +18,12 @@ mod own_pod;
 mod program;
 mod relay;
 mod run;
+mod siblings;
 mod submit;
 
-pub use containers::ContainersState;
 pub use error::WorkerError;
-pub use own_pod::watch_own_pod;
+pub use own_pod::watch_containers;
 pub use program::main_with_args;
 pub use relay::{ProgressPost, RelayListener};
 pub use run::{Options, Outcome, Sleep, run, system_clock};
+pub use sono_types::ContainersState;

@@ -1,5 +1,5 @@
 //! The watch on the worker's own pod: the only thing that it asks the API server, with plain HTTP and the service
-//! account that the pod has anyway.
+//! account that the pod has anyway. A pod without such an account asks the aggregator ([`crate::siblings`]).
 
 use std::{
     env, io,
@@ -10,10 +10,14 @@ use std::{
 use futures::StreamExt as _;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use serde::Deserialize;
-use sono_types::worker::OwnPod;
+use sono_types::{ContainersState, WorkerConfig, worker::OwnPod};
 use tokio::{sync::watch, time};
 
-use crate::{ContainersState, containers::Pod, submit::chain};
+use crate::{
+    containers::Pod,
+    siblings,
+    submit::{self, chain},
+};
 
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const CA: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
@@ -39,13 +43,8 @@ pub(crate) struct Server {
 
 impl Server {
     /// As every pod finds it.
-    fn in_cluster() -> Result<Self, WatchError> {
-        let variable = |name: &'static str| {
-            env::var(name)
-                .ok()
-                .filter(|value| !value.is_empty())
-                .ok_or(WatchError::Variable(name))
-        };
+    fn in_cluster() -> Result<Self, &'static str> {
+        let variable = |name: &'static str| env::var(name).ok().filter(|value| !value.is_empty()).ok_or(name);
         let host = variable("KUBERNETES_SERVICE_HOST")?;
         let port = variable("KUBERNETES_SERVICE_PORT")?;
         let host = if host.contains(':') { format!("[{host}]") } else { host };
@@ -94,31 +93,58 @@ impl WatchError {
     }
 }
 
-/// Follows what the other containers of `pod` are up to and tells `state`. Ends when that can never be known, and when
-/// nobody listens any more.
-pub async fn watch_own_pod(pod: OwnPod, state: watch::Sender<ContainersState>) {
-    let server = Server::in_cluster();
+/// Follows what the other containers of `pod` are up to and passes it on to `state`: by the API server where the pod's
+/// account may look at the pod, otherwise by the aggregator. Ends when neither can ever say, and when `state` has no
+/// receiver any more.
+pub async fn watch_containers(config: &WorkerConfig, pod: OwnPod, state: watch::Sender<ContainersState>) {
     tokio::select! {
-        () = async {
-            match server {
-                Ok(server) => follow(&server, &pod, &state).await,
-                Err(error) => off(&error),
-            }
-        } => {}
+        () = watch_each(config, &pod, &state) => {}
         () = state.closed() => {}
     }
 }
 
-fn off(error: &WatchError) {
+async fn watch_each(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<ContainersState>) {
+    let client = match submit::client(config) {
+        Ok(client) => client,
+        Err(error) => return off(&chain(&error)),
+    };
+    let urls = submit::urls(config);
+    let server = Server::in_cluster();
+    let mut delay = MIN_DELAY;
+    let mut said = false;
+    loop {
+        let error = match &server {
+            Ok(server) => follow(server, pod, state).await,
+            Err(name) => WatchError::Variable(name),
+        };
+        tracing::debug!(
+            reason = chain(&error),
+            "asking the aggregator for the other containers of this pod"
+        );
+        siblings::follow(&client, &urls, &config.target, state).await;
+        if !said {
+            off(&chain(&error));
+            said = true;
+        }
+        if error.is_final() {
+            return;
+        }
+        // Rights may be granted while the pod runs.
+        time::sleep(delay).await;
+        delay = (delay * 2).min(MAX_DELAY);
+    }
+}
+
+fn off(reason: &str) {
     tracing::warn!(
-        reason = chain(error),
+        reason,
         "cannot see the other containers of this pod: results are taken only when the done file names them"
     );
 }
 
-async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersState>) {
+/// Ends when the account may not look at the pod, or does not exist.
+async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersState>) -> WatchError {
     let mut delay = MIN_DELAY;
-    let mut said = false;
     let mut may_watch = true;
     loop {
         let ended = if may_watch {
@@ -136,21 +162,15 @@ async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersS
             }
             Err(error) => error,
         };
-        if error.is_final() {
-            off(&error);
-            return;
-        }
         if error.is_refusal() && may_watch {
             // Sonobuoy reads the pod again and again, so an account may be allowed that alone.
             may_watch = false;
             continue;
         }
-        if error.is_refusal() && !said {
-            off(&error);
-            said = true;
-        } else {
-            tracing::debug!(reason = chain(&error), "lost sight of this pod");
+        if error.is_final() || error.is_refusal() {
+            return error;
         }
+        tracing::debug!(reason = chain(&error), "lost sight of this pod");
         may_watch = true;
         time::sleep(delay).await;
         delay = (delay * 2).min(MAX_DELAY);

@@ -10,7 +10,7 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
 };
 
-use crate::{ContainersState, Options, Outcome, Sleep, WorkerError, run, submit::chain, watch_own_pod};
+use crate::{ContainersState, Options, Outcome, Sleep, WorkerError, run, submit::chain, watch_containers};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -182,7 +182,7 @@ async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<Outcome, Worke
         return worker.await;
     };
     let watching = async {
-        watch_own_pod(pod, state).await;
+        watch_containers(config, pod, state).await;
         std::future::pending().await
     };
     tokio::select! {

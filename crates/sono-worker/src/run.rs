@@ -10,7 +10,7 @@ use std::{
 use fs_err as fs;
 use jiff::Timestamp;
 use reqwest::Client;
-use sono_types::{WorkerConfig, constants, routes};
+use sono_types::{WorkerConfig, constants};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep, sleep_until, timeout},
@@ -316,9 +316,7 @@ impl Worker<'_> {
     }
 
     fn urls(&self) -> Vec<String> {
-        let path = routes::result_path(&self.config.plugin, &self.config.target);
-        let urls = self.config.aggregator_urls.iter();
-        urls.map(|url| format!("{url}{path}")).collect()
+        submit::urls(self.config)
     }
 
     async fn submit(&self, upload: &Upload) -> Result<Accepted, SubmitError> {

@@ -82,6 +82,13 @@ pub(crate) fn client(config: &WorkerConfig) -> Result<Client, WorkerError> {
         .map_err(WorkerError::Client)
 }
 
+/// Where the result is uploaded to, by one address of the aggregator or the other.
+pub(crate) fn urls(config: &WorkerConfig) -> Vec<String> {
+    let path = routes::result_path(&config.plugin, &config.target);
+    let urls = config.aggregator_urls.iter();
+    urls.map(|url| format!("{url}{path}")).collect()
+}
+
 /// Sends `upload` to the first of `urls` that can be reached, and tries again until it was taken, refused for good, or
 /// `within` is over. One try is always made.
 pub(crate) async fn submit(

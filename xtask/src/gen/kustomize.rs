@@ -62,15 +62,23 @@ pub(super) fn files(program: &dyn Fn(&[&str]) -> anyhow::Result<String>) -> anyh
         resources(KUSTOMIZATION, &["namespace.yaml", "service-account.yaml"], &[]),
     );
     add("base/namespace.yaml", NAMESPACE.to_owned());
-    add("base/service-account.yaml", generated("minimal", &["ServiceAccount"])?);
+    let accounts = generated("minimal", &["ServiceAccount"])?;
+    let (aggregators, _) = by_owner(&accounts);
+    add("base/service-account.yaml", aggregators);
     for (folder, mode, what) in MODES {
         let roles = generated(mode, &ROLES).context(mode)?;
         add(
             &format!("components/permissions-{folder}/kustomization.yaml"),
             format!(
-                "# The aggregator's account gets {what}.\n{}",
-                resources(COMPONENT, &["roles.yaml"], &[])
+                "# The aggregator's account gets {what}. Plugins get {}.\n{}",
+                of_plugins(mode),
+                resources(COMPONENT, &["roles.yaml", "service-accounts.yaml"], &[])
             ),
+        );
+        let (_, of_plugins) = by_owner(&generated(mode, &["ServiceAccount"])?);
+        add(
+            &format!("components/permissions-{folder}/service-accounts.yaml"),
+            of_plugins,
         );
         add(&format!("components/permissions-{folder}/roles.yaml"), roles);
     }
@@ -167,6 +175,25 @@ fn documents(manifest: &str, kinds: &[&str]) -> String {
     };
     let wanted: Vec<String> = manifest.split("---\n").filter(is_wanted).map(without_labels).collect();
     wanted.join("---\n")
+}
+
+/// What plugins get where `--plugin-service-account` names the mode's account.
+fn of_plugins(mode: &str) -> &'static str {
+    match mode {
+        "clusterRead" => "reading the cluster without Secrets, with --plugin-service-account sonobuoy-plugins",
+        "namespaceAdmin" => "reading the namespace without Secrets, with --plugin-service-account sonobuoy-plugins",
+        "minimal" => "nothing, with --plugin-service-account sonobuoy-no-rights",
+        _ => {
+            "the same; those that ask for no rights get none, with --plugin-account shared --plugin-service-account sonobuoy-no-rights"
+        }
+    }
+}
+
+/// The aggregator's account, and those of plugins.
+fn by_owner(accounts: &str) -> (String, String) {
+    let is_aggregators = |document: &&str| document.contains("\n  name: sonobuoy-serviceaccount\n");
+    let (aggregators, of_plugins): (Vec<&str>, Vec<&str>) = accounts.split("---\n").partition(is_aggregators);
+    (aggregators.join("---\n"), of_plugins.join("---\n"))
 }
 
 fn without_labels(document: &str) -> String {
@@ -345,6 +372,7 @@ spec:
             - --rm
             - --keep=14
             - --plugin=host-check
+            - --plugin-service-account=sonobuoy-plugins
             workingDir: /archives
             env: *environment
             securityContext: *security

@@ -96,6 +96,7 @@ impl Driver for DaemonSet {
                         None => return,
                     },
                 }
+                shared.siblings.set(&self.0.definition.name, pods.siblings());
                 let now = (shared.clock)();
                 let account = account(&pods, set.as_ref());
                 places.joined(&self.0.definition.name, &pods, account.is_some()).await;

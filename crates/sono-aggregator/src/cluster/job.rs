@@ -78,6 +78,7 @@ impl Driver for Job {
                         None => return,
                     },
                 };
+                shared.siblings.set(&key.plugin, pods.siblings());
                 let now = (shared.clock)();
                 let (mut findings, next) = pods.judge(now, &policy);
                 let (unmounted, ask_again) = events_of_pods.judge(shared, &pods, now, &policy).await;

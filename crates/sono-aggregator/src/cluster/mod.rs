@@ -8,15 +8,17 @@ mod note;
 mod objects;
 mod patience;
 pub(crate) mod query;
+mod siblings;
 mod vault;
 mod watching;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use futures::future::BoxFuture;
+use siblings::Siblings;
 use sono_kube::{Cluster, Kind, KubeError};
 use sono_manifest::{Definition, DriverKind, NodeFacts, Owner};
-use sono_types::{Config, RunStatus, SessionId, constants};
+use sono_types::{Config, ContainersState, ResultKey, RunStatus, SessionId, constants};
 
 use crate::{
     Addresses, Clock,
@@ -49,6 +51,7 @@ struct Shared {
     /// The aggregator's own pod, whose annotation is the status.
     pod: String,
     clock: Clock,
+    siblings: Siblings,
 }
 
 /// Why the aggregator cannot find its place in the cluster.
@@ -149,6 +152,7 @@ impl ClusterSite {
             owner,
             pod,
             clock,
+            siblings: Siblings::default(),
         };
         Ok((
             Self {
@@ -225,6 +229,10 @@ impl Site for ClusterSite {
                 Err(error) => Err(chain(&error)),
             }
         })
+    }
+
+    fn containers(&self, key: &ResultKey) -> ContainersState {
+        self.shared.siblings.of(key)
     }
 
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver> {

@@ -11,7 +11,10 @@ use sono_kube::{
     judge::{self, Pod, Policy, Verdict},
     redact::{Redactions, redact_as},
 };
-use sono_types::constants;
+use sono_types::{
+    constants,
+    containers::{ContainerEnds, ContainersState},
+};
 
 use crate::run::Failure;
 
@@ -131,6 +134,16 @@ impl Pods {
         self.pods.values().filter_map(node_of).collect()
     }
 
+    /// What the containers beside each worker are up to, by node. Of two pods of a node the one counts that stays.
+    pub(super) fn siblings(&self) -> BTreeMap<Option<String>, ContainersState> {
+        let (going, staying): (Vec<&Pod>, Vec<&Pod>) = self
+            .pods
+            .values()
+            .partition(|pod| pod.metadata.deletion_timestamp.is_some());
+        let state = |pod: &Pod| (node_of(pod), siblings(pod));
+        going.into_iter().chain(staying).map(state).collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.pods.len()
     }
@@ -155,6 +168,32 @@ fn worker_runs(pod: &Pod) -> bool {
     let mut workers = statuses.filter(|container| container.name == constants::WORKER_CONTAINER);
     let runs = workers.any(|worker| worker.state.as_ref().is_some_and(|state| state.running.is_some()));
     runs && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// Judges the containers beside the worker's.
+fn siblings(pod: &Pod) -> ContainersState {
+    let statuses = || {
+        pod.status
+            .iter()
+            .flat_map(|status| status.container_statuses.iter().flatten())
+    };
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let names: BTreeSet<&str> = containers
+        .map(|container| container.name.as_str())
+        .chain(statuses().map(|status| status.name.as_str()))
+        .filter(|name| *name != constants::WORKER_CONTAINER)
+        .collect();
+    let ends = |name: &str| {
+        let status = statuses().find(|status| status.name == name);
+        let now = status.and_then(|status| status.state.as_ref()?.terminated.as_ref());
+        let before = status.and_then(|status| status.last_state.as_ref()?.terminated.as_ref());
+        ContainerEnds {
+            now: now.map(|ended| i64::from(ended.exit_code)),
+            before: before.map(|ended| i64::from(ended.exit_code)),
+        }
+    };
+    let others: Vec<ContainerEnds> = names.into_iter().map(ends).collect();
+    ContainersState::of(&others)
 }
 
 fn name(pod: &Pod) -> String {
@@ -251,6 +290,50 @@ mod tests {
         assert_eq!(judge(Some(time(30)), runs.clone(), time(30)), (1, None));
         assert_eq!(judge(Some(time(30)), gone, time(29)), (1, None));
         assert_eq!(judge(None, runs, time(29)), (1, None));
+    }
+
+    #[test]
+    fn siblings_are_judged_by_node_without_the_worker() {
+        let ended = |code: i64| json!({"terminated": {"exitCode": code}});
+        let of = |name: &str, node: Option<&str>, state: Value, last: Value, going: bool| {
+            let mut found = json!({"metadata": {"name": name},
+            "spec": {"containers": [{"name": "main"}, {"name": constants::WORKER_CONTAINER}], "nodeName": node},
+            "status": {"containerStatuses": [
+                {"name": "main", "state": state, "lastState": last, "image": "", "imageID": "", "ready": false, "restartCount": 0},
+                {"name": constants::WORKER_CONTAINER, "state": {"running": {}}, "image": "", "imageID": "", "ready": true,
+                    "restartCount": 0},
+            ]}});
+            if going {
+                found["metadata"]["deletionTimestamp"] = json!("2026-11-23T10:00:00Z");
+            }
+            pod(found)
+        };
+        let mut pods = Pods::default();
+        let (runs, none) = (json!({"running": {}}), json!({}));
+        pods.restart(vec![
+            of("a", None, ended(0), none.clone(), false),
+            of("b", Some("n1"), runs.clone(), none.clone(), false),
+            of("c", Some("n2"), ended(2), none.clone(), false),
+            of("d", Some("n3"), json!({"waiting": {}}), ended(0), false),
+            of("z", Some("n1"), ended(0), none.clone(), true),
+            pod(json!({"metadata": {"name": "e"}, "spec": {"containers": [{"name": "main"}], "nodeName": "n4"}})),
+            pod(
+                json!({"metadata": {"name": "f"}, "spec": {"containers": [{"name": constants::WORKER_CONTAINER}],
+                "nodeName": "n5"}}),
+            ),
+        ]);
+        let node = |name: &str| Some(name.to_owned());
+        assert_eq!(
+            pods.siblings(),
+            BTreeMap::from([
+                (None, ContainersState::Succeeded),
+                (node("n1"), ContainersState::Running),
+                (node("n2"), ContainersState::Failed),
+                (node("n3"), ContainersState::Succeeded),
+                (node("n4"), ContainersState::Running),
+                (node("n5"), ContainersState::Unknown),
+            ])
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use sono_aggregator::{
     serve_locally, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
-use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits};
+use sono_types::{Config, ContainersState, PluginName, ResultKey, RunStatus, SessionId, UploadLimits};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -41,6 +41,13 @@ struct TestDriver {
 impl Site for TestSite {
     fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
         Box::pin(async { Ok(Some(self.nodes.clone())) })
+    }
+
+    fn containers(&self, key: &ResultKey) -> ContainersState {
+        match (key.plugin.as_str(), key.target.to_string().as_str()) {
+            ("p", "global") => ContainersState::Succeeded,
+            _ => ContainersState::Unknown,
+        }
     }
 
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver> {
@@ -113,6 +120,7 @@ pub(crate) fn plugin(name: &str, driver: DriverKind) -> Definition {
         description: String::new(),
         source_url: String::new(),
         order: 0,
+        account: None,
         spec: json!({"name": "c"}),
         extra_volumes: Vec::new(),
         pod_spec: None,

@@ -9,10 +9,10 @@ use rustls::{
 };
 use serde_json::{Value, json};
 use sono_manifest::DriverKind;
-use sono_types::{RunStatus, UploadLimits, status::plugin_status};
+use sono_types::{RunStatus, UploadLimits, routes, status::plugin_status};
 
 use crate::{
-    archive, put,
+    GLOBAL, archive, put,
     raw::{Answer, connect, exchange},
     site::{Options, TestRun, plugin, within},
     tree,
@@ -352,4 +352,36 @@ async fn hundreds_report_at_once_while_the_status_is_read() {
     assert_eq!(last.rows().len(), NODES);
     assert!(last.rows().iter().all(|row| row.status == plugin_status::COMPLETE));
     assert_eq!(run.finished().await.0.unwrap().status, last);
+}
+
+/// A worker whose pod has no token asks for the containers beside it: of its own plugin alone.
+#[tokio::test]
+async fn questions_about_containers_are_answered_for_the_plugin_of_the_certificate() {
+    let run = TestRun::start(
+        vec![plugin("p", DriverKind::Job), plugin("q", DriverKind::Job)],
+        UploadLimits::default(),
+    )
+    .await;
+    let ask = async |client: &str, path: &str, asks: bool| {
+        let mut request = run.client(client).head(run.url(path));
+        if asks {
+            request = request.header(routes::CONTAINERS_HEADER, "?");
+        }
+        let answer = within(request.send()).await.unwrap();
+        let said = answer.headers().get(routes::CONTAINERS_HEADER).cloned();
+        (
+            answer.status().as_u16(),
+            said.map(|said| said.to_str().unwrap().to_owned()),
+        )
+    };
+    let said = |state: &str| Some(state.to_owned());
+    assert_eq!(ask("p", GLOBAL, true).await, (204, said("succeeded")));
+    assert_eq!(
+        ask("p", "/api/v1/results/by-node/n1/p", true).await,
+        (204, said("unknown"))
+    );
+    assert_eq!(ask("q", "/api/v1/results/global/q", true).await, (204, said("unknown")));
+    assert_eq!(ask("q", GLOBAL, true).await, (403, None));
+    // As before, for workers that do not ask.
+    assert_eq!(ask("p", GLOBAL, false).await, (405, None));
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use clap::Args;
+use sono_manifest::Quantity;
 
 use super::{Pair, kubernetes_name};
 
@@ -15,6 +16,19 @@ pub struct Aggregator {
     /// The service account is there already
     #[arg(long, help_heading = "Aggregator and its rights")]
     pub existing_service_account: bool,
+    /// Service account of plugins: own has fewer rights than the aggregator's, shared is the same [default: shared with clusterAdmin, own
+    /// otherwise]
+    #[arg(long, value_name = "ACCOUNT", value_parser = ["own", "shared"], ignore_case = true, help_heading = "Aggregator and its rights")]
+    pub plugin_account: Option<String>,
+    /// Service account of plugins with --existing-service-account; it must exist
+    #[arg(long, value_name = "NAME", value_parser = kubernetes_name::object, help_heading = "Aggregator and its rights")]
+    pub plugin_service_account: Option<String>,
+    /// Create a network policy by which only plugins reach the aggregator; not for plugins in their hosts' network
+    #[arg(long, help_heading = "Aggregator and its rights")]
+    pub network_policy: bool,
+    /// Memory limit of the aggregator; 0 means none [default: 1Gi]
+    #[arg(long, value_name = "SIZE", help_heading = "Aggregator and its rights")]
+    pub aggregator_memory: Option<Quantity>,
     /// Whether roles are created; Detect asks the cluster whether it has them [default: Detect with run, else Enable]
     #[arg(long, value_name = "MODE", value_parser = ["Enable", "Disable", "Detect"], ignore_case = true, help_heading = "Aggregator and its rights")]
     pub rbac: Option<String>,
@@ -54,6 +68,9 @@ pub struct Aggregator {
     /// Keep results on a volume that is claimed already, in the run's namespace
     #[arg(long, value_name = "NAME", conflicts_with = "results_volume")]
     pub results_volume_claim: Option<String>,
+    /// Size limit of the results in the aggregator's pod, without a volume for them; 0 means none [default: 20Gi]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["results_volume", "results_volume_claim"])]
+    pub results_size_limit: Option<Quantity>,
     /// Puts the pull policy on the plugins' containers too
     #[arg(long, help_heading = "Images")]
     pub force_image_pull_policy: bool,

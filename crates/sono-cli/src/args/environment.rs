@@ -7,8 +7,9 @@ use clap::{
 
 /// Flags with the variables that may stand for them, wherever a command has the flag. All take a value, and none of them
 /// excludes another.
-pub(crate) const VARIABLES: [(&str, &str); 28] = [
+pub(crate) const VARIABLES: [(&str, &str); 31] = [
     ("aggregator-image", "SONO_AGGREGATOR_IMAGE"),
+    ("aggregator-memory", "SONO_AGGREGATOR_MEMORY"),
     ("aggregator-permissions", "SONO_AGGREGATOR_PERMISSIONS"),
     ("aggregator-workload", "SONO_AGGREGATOR_WORKLOAD"),
     ("config", "SONO_CONFIG"),
@@ -24,6 +25,8 @@ pub(crate) const VARIABLES: [(&str, &str); 28] = [
     ("level", "SONO_LEVEL"),
     ("namespace", "SONO_NAMESPACE"),
     ("namespace-psa-enforce-level", "SONO_NAMESPACE_PSA_ENFORCE_LEVEL"),
+    ("plugin-account", "SONO_PLUGIN_ACCOUNT"),
+    ("plugin-service-account", "SONO_PLUGIN_SERVICE_ACCOUNT"),
     ("rbac", "SONO_RBAC"),
     ("registry", "SONO_REGISTRY"),
     ("security-context-mode", "SONO_SECURITY_CONTEXT_MODE"),

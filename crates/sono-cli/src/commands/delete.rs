@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Labels that the e2e tests' namespaces have.
 const E2E_NAMESPACES: &str = "e2e-framework,e2e-run";
 /// What a run leaves in a namespace that is not its own.
-const LEFT_BEHIND: [Kind; 7] = [
+const LEFT_BEHIND: [Kind; 8] = [
+    Kind::NetworkPolicy,
     Kind::PersistentVolumeClaim,
     Kind::Service,
     Kind::ConfigMap,
@@ -242,7 +243,11 @@ impl Job<'_> {
                     Err(KubeError::Forbidden { .. })
                         if matches!(
                             kind,
-                            Kind::Role | Kind::RoleBinding | Kind::ServiceAccount | Kind::PersistentVolumeClaim
+                            Kind::Role
+                                | Kind::RoleBinding
+                                | Kind::ServiceAccount
+                                | Kind::PersistentVolumeClaim
+                                | Kind::NetworkPolicy
                         ) =>
                     {
                         Ok(())

@@ -136,8 +136,9 @@ pub(super) async fn run(
 }
 
 /// Flags that mean nothing without a cluster.
-const CLUSTER_ONLY: [&str; 42] = [
+const CLUSTER_ONLY: [&str; 47] = [
     "aggregator-image",
+    "aggregator-memory",
     "aggregator-node-selector",
     "aggregator-permissions",
     "aggregator-toleration",
@@ -163,10 +164,14 @@ const CLUSTER_ONLY: [&str; 42] = [
     "mode",
     "namespace",
     "namespace-psa-enforce-level",
+    "network-policy",
+    "plugin-account",
     "plugin-image",
+    "plugin-service-account",
     "rbac",
     "registry",
     "rerun-failed",
+    "results-size-limit",
     "results-volume",
     "results-volume-claim",
     "results-volume-class",

@@ -1,7 +1,7 @@
 //! Values of the configuration file, looked at as those of flags are. Pure.
 
 use sono_types::{
-    Config,
+    Config, constants,
     ids::{is_label, is_subdomain},
 };
 
@@ -11,6 +11,7 @@ const PERMISSIONS: [&str; 4] = ["clusterAdmin", "clusterRead", "namespaceAdmin",
 const POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
 const SECURITY: [&str; 2] = ["nonroot", "none"];
+const PLUGIN_ACCOUNTS: [&str; 2] = [constants::PLUGIN_ACCOUNT_OWN, constants::PLUGIN_ACCOUNT_SHARED];
 const OPERATORS: [&str; 2] = ["Equal", "Exists"];
 const TOLERATION: [&str; 4] = ["key", "operator", "value", "effect"];
 
@@ -29,6 +30,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         ("ImagePullPolicy", &config.image_pull_policy, &POLICIES[..]),
         ("NamespacePSAEnforceLevel", &config.namespace_psa_enforce_level, &LEVELS),
         ("SecurityContextMode", &config.security_context_mode, &SECURITY),
+        ("PluginAccount", &config.plugin_account, &PLUGIN_ACCOUNTS),
     ] {
         if !value.is_empty() && !known.contains(&value.as_str()) {
             problems.push(format!("{key}: `{value}` is none of {}", known.join(", ")));
@@ -41,6 +43,12 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         problems.push(format!(
             "ServiceAccountName: `{}` cannot be the name of one",
             config.service_account_name
+        ));
+    }
+    let of_plugins = config.plugin_service_account_name.as_str();
+    if !of_plugins.is_empty() && !is_subdomain(of_plugins) {
+        problems.push(format!(
+            "PluginServiceAccountName: `{of_plugins}` cannot be the name of one"
         ));
     }
     for (number, toleration) in config.aggregator_tolerations.iter().enumerate() {

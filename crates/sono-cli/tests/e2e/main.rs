@@ -8,6 +8,7 @@ mod harness;
 mod kills;
 mod namespaces;
 mod registry;
+mod rights;
 mod scale;
 mod suite;
 mod survival;

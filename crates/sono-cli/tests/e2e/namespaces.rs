@@ -8,19 +8,19 @@ use std::{
 use crate::harness::{kubectl, kubectl_program, kubernetes, plugin, sono};
 
 /// A namespace that is there before the run, deleted at the end of the test.
-struct Namespace(&'static str);
+pub(crate) struct Namespace(String);
 
 impl Namespace {
-    fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         kubectl(&["delete", "namespace", name, "--ignore-not-found", "--wait"]);
         kubectl(&["create", "namespace", name]);
-        Self(name)
+        Self(name.to_owned())
     }
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        kubectl(&["delete", "namespace", self.0, "--ignore-not-found", "--wait=false"]);
+        kubectl(&["delete", "namespace", &self.0, "--ignore-not-found", "--wait=false"]);
     }
 }
 
@@ -28,7 +28,7 @@ impl Drop for Namespace {
 #[test]
 fn a_namespace_that_was_there_stays() {
     let namespace = Namespace::new("e2e-was-there");
-    let before = objects(namespace.0);
+    let before = objects(&namespace.0);
     let file = plugin("job-junit");
     let flags = [
         "--aggregator-permissions",
@@ -37,17 +37,17 @@ fn a_namespace_that_was_there_stays() {
         "-p",
         &file,
         "-n",
-        namespace.0,
+        &namespace.0,
     ];
     sono(&[&["run"], &flags[..]].concat()).success();
     let directory = tempfile::tempdir().expect("a directory");
     let to = directory.path().display().to_string();
-    let archive = sono(&["retrieve", &to, "-n", namespace.0]).success();
+    let archive = sono(&["retrieve", &to, "-n", &namespace.0]).success();
     let report = sono(&["results", archive.trim(), "--plugin", "job-junit"]).success();
     assert!(report.starts_with("Plugin: job-junit\nStatus: passed\n"), "{report}");
-    sono(&["delete", "-n", namespace.0, "--wait"]).success();
-    assert_eq!(objects(namespace.0), before);
-    assert_eq!(kubernetes::leftovers(namespace.0), ["namespace e2e-was-there"]);
+    sono(&["delete", "-n", &namespace.0, "--wait"]).success();
+    assert_eq!(objects(&namespace.0), before);
+    assert_eq!(kubernetes::leftovers(&namespace.0), ["namespace e2e-was-there"]);
 }
 
 fn objects(namespace: &str) -> String {

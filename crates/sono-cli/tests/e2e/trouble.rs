@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Run, kubectl, kubernetes, sono, text};
 
 /// Waits for the plugin's pod to run. Returns its name.
-fn running_pod(run: &Run, plugin: &str) -> String {
+pub(crate) fn running_pod(run: &Run, plugin: &str) -> String {
     let selector = format!("sonobuoy-plugin={plugin}");
     let namespace = run.namespace();
     kubectl(&[

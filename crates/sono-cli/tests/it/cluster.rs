@@ -95,7 +95,7 @@ fn a_run_is_created_and_waited_for() {
         created.last().map(String::as_str),
         Some("POST /apis/apps/v1/namespaces/sonobuoy/deployments")
     );
-    assert_eq!(created.len(), 8, "{created:?}");
+    assert_eq!(created.len(), 9, "{created:?}");
 }
 
 #[test]
@@ -323,6 +323,7 @@ fn gen_needs_no_cluster() {
         kinds,
         [
             "Namespace",
+            "ServiceAccount",
             "ServiceAccount",
             "ClusterRoleBinding",
             "ClusterRole",

@@ -13,6 +13,7 @@ fn with_file(text: &str, arguments: &[&str]) -> Said {
 fn values_of_the_file_are_those_of_flags() {
     let text = r#"{"AggregatorPermissions": "bogus", "ImagePullPolicy": "alwayz", "SecurityContextMode": "root",
         "NamespacePSAEnforceLevel": "low", "ProgressUpdatesPort": "abc", "Namespace": "A b", "ServiceAccountName": "a_b",
+        "PluginAccount": "root", "PluginServiceAccountName": "c_d",
         "AggregatorTolerations": [{"key": "a", "effect": "Never", "operator": "Is"}, {"tolerationSeconds": "3"}],
         "Filters": {"Namespaces": "("}, "Limits": {"PodLogs": {"Namespaces": "("}}}"#;
     let problems = [
@@ -20,8 +21,10 @@ fn values_of_the_file_are_those_of_flags() {
         "ImagePullPolicy: `alwayz` is none of Always, IfNotPresent, Never",
         "NamespacePSAEnforceLevel: `low` is none of privileged, baseline, restricted",
         "SecurityContextMode: `root` is none of nonroot, none",
+        "PluginAccount: `root` is none of own, shared",
         "Namespace: `A b` cannot be the name of one",
         "ServiceAccountName: `a_b` cannot be the name of one",
+        "PluginServiceAccountName: `c_d` cannot be the name of one",
         "AggregatorTolerations[0]: Invalid effect: Never; one of NoSchedule, PreferNoSchedule, NoExecute",
         "AggregatorTolerations[0]: Invalid operator: Is; one of Equal, Exists",
         "AggregatorTolerations[1]: `tolerationSeconds` is none of key, operator, value, effect",
@@ -31,7 +34,7 @@ fn values_of_the_file_are_those_of_flags() {
     ]
     .map(|problem| format!("  c.json: {problem}\n"));
     let expected = format!(
-        "error: the configuration file `c.json` has 12 problems\n{}  hint:  sono gen config prints one that is right; flags count over the file\n",
+        "error: the configuration file `c.json` has 14 problems\n{}  hint:  sono gen config prints one that is right; flags count over the file\n",
         problems.concat()
     );
     for command in [&["config"][..], &["-p", "host-check"]] {

@@ -181,3 +181,52 @@ fn a_deployment_that_may_not_be_deleted_is_said() {
     );
     assert!(api.get("pods", Some("mine"), "sonobuoy").is_some());
 }
+
+/// Accounts and roles of plugins, and the network policy, go like the rest in a namespace that stays.
+#[test]
+fn what_plugins_were_given_is_removed_with_the_run() {
+    for (mode, account) in [
+        ("clusterRead", "sonobuoy-plugins"),
+        ("namespaceAdmin", "sonobuoy-plugins"),
+        ("minimal", "sonobuoy-no-rights"),
+    ] {
+        let api = healthy();
+        api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}));
+        let directory = tempfile::tempdir().unwrap();
+        let plugin = directory.path().join("p.yaml");
+        fs_err::write(
+            &plugin,
+            "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: c, image: i}\n",
+        )
+        .unwrap();
+        let plugin = plugin.to_str().unwrap();
+        let flags = [
+            "--aggregator-permissions",
+            mode,
+            "--network-policy",
+            "-n",
+            "mine",
+            "-p",
+            plugin,
+        ];
+        let said = with_cluster(&api, &[&["run"][..], &flags].concat());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        assert!(api.get("serviceaccounts", Some("mine"), account).is_some(), "{mode}");
+        assert!(
+            api.get("networkpolicies", Some("mine"), "sonobuoy-aggregator")
+                .is_some(),
+            "{mode}"
+        );
+        assert_eq!(with_cluster(&api, &["delete", "-n", "mine"]).code, 0);
+        for kind in [
+            "serviceaccounts",
+            "networkpolicies",
+            "roles",
+            "rolebindings",
+            "clusterroles",
+            "clusterrolebindings",
+        ] {
+            assert_eq!(api.all(kind), Vec::<Value>::new(), "{mode} {kind}");
+        }
+    }
+}

@@ -115,6 +115,7 @@ fn the_namespace_is_the_manifests() {
             "sonobuoy-config-cm",
             "sonobuoy-plugins-cm",
             "sonobuoy",
+            "sonobuoy-no-rights",
             "sonobuoy-serviceaccount",
             "sonobuoy-aggregator"
         ]

@@ -187,6 +187,7 @@ sonobuoy-config: {driver: Other}
             description: String::new(),
             source_url: String::new(),
             order: 8,
+            account: None,
             spec: serde_json::json!({ "name": "c", "stdin": true, "future": { "field": [1] } }),
             extra_volumes: vec![serde_json::json!({ "name": "v", "configMap": { "defaultMode": 420 } })],
             pod_spec: None,

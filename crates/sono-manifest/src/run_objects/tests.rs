@@ -11,6 +11,8 @@ fn render(config: &Config, rbac: bool, log_level: &str) -> Vec<Value> {
         rbac,
         log_level,
         results_volume: None,
+        sizes: &Sizes::default(),
+        network_policy: false,
     })
 }
 
@@ -154,7 +156,10 @@ fn the_aggregator_has_all_it_needs() {
                         "periodSeconds": 1,
                         "failureThreshold": 3,
                     },
-                    "resources": { "requests": { "cpu": "50m", "memory": "64Mi" } },
+                    "resources": {
+                        "requests": { "cpu": "50m", "memory": "64Mi", "ephemeral-storage": "1Gi" },
+                        "limits": { "memory": "1Gi" },
+                    },
                     "securityContext": {
                         "allowPrivilegeEscalation": false,
                         "capabilities": { "drop": ["ALL"] },
@@ -182,7 +187,7 @@ fn the_aggregator_has_all_it_needs() {
                 "volumes": [
                     { "name": "sonobuoy-config-volume", "configMap": { "name": "sonobuoy-config-cm" } },
                     { "name": "sonobuoy-plugins-volume", "configMap": { "name": "sonobuoy-plugins-cm" } },
-                    { "name": "output-volume", "emptyDir": {} },
+                    { "name": "output-volume", "emptyDir": { "sizeLimit": "20Gi" } },
                 ],
             },
         })
@@ -240,6 +245,8 @@ fn what_is_stored_can_be_read_again() {
         rbac: false,
         log_level: "info",
         results_volume: None,
+        sizes: &Sizes::default(),
+        network_policy: false,
     });
     let plugins = none
         .iter()
@@ -295,4 +302,182 @@ fn the_minimal_roles_grant_what_is_used() {
         .find(|object| object["roleRef"]["name"] == "view")
         .unwrap();
     assert_eq!(viewer["roleRef"]["kind"], "ClusterRole");
+}
+
+/// S6: plugins have accounts of their own, which only read. Whatever is created has the labels by which `delete` finds it.
+#[test]
+fn accounts_of_plugins_only_read() {
+    let subjects = |objects: &[Value], account: &str| -> Vec<String> {
+        let bound = objects.iter().filter(|object| {
+            object["subjects"] == json!([{ "kind": "ServiceAccount", "name": account, "namespace": "ns" }])
+        });
+        bound
+            .map(|binding| {
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                let role = &binding["roleRef"];
+                format!(
+                    "{} {} to {}",
+                    text(&binding["kind"]),
+                    text(&binding["metadata"]["name"]),
+                    text(&role["name"])
+                )
+            })
+            .collect()
+    };
+    let in_cluster = [
+        "ClusterRoleBinding sonobuoy-plugins-ns-view to view",
+        "ClusterRoleBinding sonobuoy-plugins-ns to sonobuoy-plugins-ns",
+    ];
+    for (mode, flag, accounts, bound) in [
+        ("clusterAdmin", "shared", vec!["sonobuoy-serviceaccount"], vec![]),
+        (
+            "clusterAdmin",
+            "own",
+            vec!["sonobuoy-serviceaccount", "sonobuoy-plugins"],
+            in_cluster.to_vec(),
+        ),
+        (
+            "clusterRead",
+            "own",
+            vec!["sonobuoy-serviceaccount", "sonobuoy-plugins"],
+            in_cluster.to_vec(),
+        ),
+        (
+            "namespaceAdmin",
+            "own",
+            vec!["sonobuoy-serviceaccount", "sonobuoy-plugins"],
+            vec!["RoleBinding sonobuoy-plugins-view to view"],
+        ),
+        (
+            "minimal",
+            "own",
+            vec!["sonobuoy-serviceaccount", "sonobuoy-no-rights"],
+            vec![],
+        ),
+        ("minimal", "shared", vec!["sonobuoy-serviceaccount"], vec![]),
+    ] {
+        let config = Config {
+            namespace: "ns".to_owned(),
+            aggregator_permissions: mode.to_owned(),
+            plugin_account: flag.to_owned(),
+            ..Config::default()
+        };
+        let objects = render(&config, true, "info");
+        let created: Vec<&Value> = objects
+            .iter()
+            .filter(|object| object["kind"] == "ServiceAccount")
+            .collect();
+        let names: Vec<&str> = created
+            .iter()
+            .map(|account| account["metadata"]["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, accounts, "{mode} {flag}");
+        for account in created {
+            let without = account["metadata"]["name"] == "sonobuoy-no-rights";
+            let token = without.then(|| json!(false));
+            assert_eq!(account.get("automountServiceAccountToken"), token.as_ref());
+        }
+        assert_eq!(subjects(&objects, "sonobuoy-plugins"), bound, "{mode} {flag}");
+        assert_eq!(subjects(&objects, "sonobuoy-no-rights"), Vec::<String>::new());
+        // The ConfigMap of a plugin is found by the plugin's name, and a namespace is the run's own.
+        let labelled = |object: &&Value| object["kind"] != "Namespace" && object["metadata"]["name"] != "plugin-p-cm";
+        for object in objects.iter().filter(labelled) {
+            assert_eq!(object["metadata"]["labels"]["component"], "sonobuoy", "{object}");
+        }
+        let without_roles = render(&config, false, "info");
+        assert_eq!(subjects(&without_roles, "sonobuoy-plugins"), Vec::<String>::new());
+        let cluster_role = objects
+            .iter()
+            .find(|object| object["kind"] == "ClusterRole" && object["metadata"]["name"] == "sonobuoy-plugins-ns");
+        for rule in cluster_role.iter().flat_map(|role| role["rules"].as_array().unwrap()) {
+            assert!(
+                rule.get("nonResourceURLs").is_some() || rule["verbs"] == json!(["get", "list", "watch"]),
+                "{rule}"
+            );
+        }
+        let view = objects.iter().filter(|object| object["roleRef"]["name"] == "view");
+        assert!(
+            view.into_iter()
+                .all(|binding| binding["roleRef"]["kind"] == "ClusterRole")
+        );
+    }
+}
+
+#[test]
+fn limits_of_the_aggregator_are_those_that_are_given() {
+    let config = Config::default();
+    let quantity = |text: &str| text.parse::<crate::Quantity>().unwrap();
+    for (memory, results, limits, volume) in [
+        (
+            "2Gi",
+            "50Gi",
+            Some(json!({ "memory": "2Gi" })),
+            json!({ "sizeLimit": "50Gi" }),
+        ),
+        ("0", "0", None, json!({})),
+    ] {
+        let objects = run_objects(&RunObjects {
+            config: &config,
+            definitions: &[],
+            aggregator_image: "i",
+            rbac: false,
+            log_level: "info",
+            results_volume: None,
+            sizes: &Sizes {
+                memory: quantity(memory),
+                results: quantity(results),
+            },
+            network_policy: false,
+        });
+        let pod = objects.iter().find(|object| object["kind"] == "Pod").unwrap();
+        assert_eq!(pod["spec"]["containers"][0]["resources"].get("limits"), limits.as_ref());
+        assert_eq!(
+            pod["spec"]["volumes"][2],
+            json!({ "name": "output-volume", "emptyDir": volume })
+        );
+    }
+}
+
+#[test]
+fn the_network_policy_opens_the_workers_port_to_plugins_and_the_counts_to_all() {
+    let mut config = Config {
+        namespace: "ns".to_owned(),
+        ..Config::default()
+    };
+    config.server.bind_port = 9443;
+    "0.0.0.0:9090".clone_into(&mut config.server.metrics_address);
+    let render = |network_policy: bool| {
+        let objects = run_objects(&RunObjects {
+            config: &config,
+            definitions: &[],
+            aggregator_image: "i",
+            rbac: false,
+            log_level: "info",
+            results_volume: None,
+            sizes: &Sizes::default(),
+            network_policy,
+        });
+        let policies = objects.into_iter().filter(|object| object["kind"] == "NetworkPolicy");
+        policies.collect::<Vec<Value>>()
+    };
+    assert_eq!(render(false), Vec::<Value>::new());
+    assert_eq!(
+        render(true),
+        [json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": { "name": "sonobuoy-aggregator", "namespace": "ns", "labels": { "component": "sonobuoy" } },
+            "spec": {
+                "podSelector": { "matchLabels": { "sonobuoy-component": "aggregator" } },
+                "policyTypes": ["Ingress"],
+                "ingress": [
+                    {
+                        "from": [{ "podSelector": { "matchExpressions": [{ "key": "sonobuoy-plugin", "operator": "Exists" }] } }],
+                        "ports": [{ "port": 9443, "protocol": "TCP" }],
+                    },
+                    { "ports": [{ "port": 9090, "protocol": "TCP" }] },
+                ],
+            },
+        })]
+    );
 }

@@ -1,7 +1,9 @@
 //! Manifests that `sonobuoy gen` printed. Ours are the same objects but for the deviations listed here.
 
 use serde_json::{Value, json};
-use sono_manifest::{Definition, Images, Preparation, RunObjects, builtin, load, prepare, run_objects, to_manifest};
+use sono_manifest::{
+    Definition, Images, Preparation, RunObjects, Sizes, builtin, load, prepare, run_objects, to_manifest,
+};
 use sono_types::{Config, yaml};
 
 use crate::vectors;
@@ -53,8 +55,17 @@ const DEVIATIONS: &[Deviation] = &[
         removes(objects, "Pod", "/spec/containers/0", "readinessProbe", &probe)
     }),
     ("the aggregator asks for what it needs", |objects| {
-        let resources = json!({ "requests": { "cpu": "50m", "memory": "64Mi" } });
+        let resources = json!({
+            "requests": { "cpu": "50m", "memory": "64Mi", "ephemeral-storage": "1Gi" },
+            "limits": { "memory": "1Gi" },
+        });
         removes(objects, "Pod", "/spec/containers/0", "resources", &resources)
+    }),
+    ("the volume of results has a size limit", |objects| {
+        let volume = object(objects, "Pod").pointer_mut("/spec/volumes/2/emptyDir").unwrap();
+        let ours = *volume == json!({ "sizeLimit": "20Gi" });
+        *volume = json!({});
+        ours
     }),
     ("the aggregator knows its node", |objects| {
         let variable = json!({ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } });
@@ -106,14 +117,15 @@ const RESTRICTED: Deviation = ("the aggregator needs no privilege", |objects| {
 });
 
 /// Where systemd-logs is among the plugins.
-const OWN_LOGS_IMAGE: Deviation = ("the image of systemd-logs is ours", |objects| {
+const OWN_LOGS_IMAGE: Deviation = ("the image of systemd-logs is ours, and it needs no rights", |objects| {
     plugins(objects).any(|plugin| {
         let image = &mut plugin["spec"]["image"];
         let ours = *image == json!("sono.local/sono-systemd-logs:dev");
         if ours {
             *image = json!("sonobuoy/systemd-logs:v0.4");
         }
-        ours
+        let settings = plugin["sonobuoy-config"].as_object_mut().unwrap();
+        ours && settings.remove("plugin-account") == Some(json!("none"))
     })
 });
 
@@ -188,6 +200,8 @@ fn check(golden: &str, definitions: Vec<Definition>, version: &str, rbac: bool, 
         rbac,
         log_level: "info",
         results_volume: None,
+        sizes: &Sizes::default(),
+        network_policy: false,
     });
     let manifest = to_manifest(&objects);
     assert!(

@@ -59,6 +59,8 @@ fn plural_of(object: &Value) -> String {
     let kind = text(object, "/kind").to_lowercase();
     if kind.ends_with('s') {
         format!("{kind}es")
+    } else if let Some(policy) = kind.strip_suffix("cy") {
+        format!("{policy}cies")
     } else {
         format!("{kind}s")
     }

@@ -89,7 +89,7 @@ async fn check(answers: Vec<Answer>, states: &[ContainersState]) -> Vec<(String,
         }
     };
     tokio::select! {
-        () = follow(&server, &pod, &state) => panic!("gave up"),
+        error = follow(&server, &pod, &state) => panic!("gave up: {error}"),
         waited = time::timeout(LIMIT, waiting) => waited.expect("the state never came"),
     }
     serving.abort();
@@ -181,6 +181,7 @@ async fn without_an_account_there_is_nothing_to_follow() {
         container: "sonobuoy-worker".to_owned(),
     };
     let (state, seen) = watch::channel(ContainersState::Unknown);
-    time::timeout(LIMIT, follow(&server, &pod, &state)).await.unwrap();
+    let error = time::timeout(LIMIT, follow(&server, &pod, &state)).await.unwrap();
+    assert!(error.is_final(), "{error}");
     assert_eq!(*seen.borrow(), ContainersState::Unknown);
 }

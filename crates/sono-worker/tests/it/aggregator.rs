@@ -45,6 +45,8 @@ struct Script {
     keep: Option<u64>,
     /// How many bytes of an upload that broke off are here.
     before: Option<u64>,
+    /// What is said of a pod's containers, a name for each question.
+    containers: VecDeque<&'static str>,
     received: Vec<Received>,
 }
 
@@ -130,6 +132,11 @@ impl Aggregator {
         self.desk.script.lock().unwrap().before = Some(bytes);
     }
 
+    /// What the next questions about containers are answered with.
+    pub(crate) fn says_of_containers(&self, names: &[&'static str]) {
+        self.desk.script.lock().unwrap().containers.extend(names);
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.desk.script.lock().unwrap().received.clone()
     }
@@ -157,6 +164,7 @@ async fn receive(
 ) -> impl IntoResponse {
     let (parts, body) = request.into_parts();
     let asks = parts.method == "HEAD" && parts.headers.contains_key(routes::UPLOAD_HEADER);
+    let asks_of_containers = parts.method == "HEAD" && parts.headers.contains_key(routes::CONTAINERS_HEADER);
     let (length, start) = drain(body).await;
     let received = Received {
         line: format!("{} {} {:?}", parts.method, parts.uri.path(), parts.version),
@@ -175,10 +183,17 @@ async fn receive(
     let keep = script.keep.map(|seconds| [(routes::KEEP_HEADER, seconds.to_string())]);
     let before = script.before.filter(|_| asks);
     let before = before.map(|bytes| [(routes::RECEIVED_HEADER, bytes.to_string())]);
+    let containers = if asks_of_containers {
+        script.containers.pop_front()
+    } else {
+        None
+    };
+    let containers = containers.map(|name| [(routes::CONTAINERS_HEADER, name)]);
     (
         StatusCode::from_u16(status).unwrap(),
         keep.map(AppendHeaders),
         before.map(AppendHeaders),
+        containers.map(AppendHeaders),
         text,
     )
 }

@@ -10,7 +10,7 @@
 //! | 3.2 done file, delay, side-car | `collect::{a_side_car_may_take_the_done_file_away, a_done_file_that_comes_later_is_seen_by_its_event}` |
 //! | 3.2 what it names: nothing, file, directory, the results directory | `collect::{a_done_file_that_names_nothing_is_reported, a_directory_is_sent_as_an_archive, the_results_directory_itself_is_sent_whole}` |
 //! | 3.2 content types | `collect::compressed_text_is_not_sent_as_an_archive`, `content.rs` of the worker |
-//! | 3.2 auto-done, exit codes of the others | `collect::everything_is_sent_when_all_others_have_ended`, `containers.rs` and `own_pod.rs` of the worker |
+//! | 3.2 auto-done, exit codes of the others | `collect::everything_is_sent_when_all_others_have_ended`, `siblings`, `containers.rs` and `own_pod.rs` of the worker |
 //! | 3.2 SIGTERM | `shutdown`, `program::results_written_after_sigterm_are_sent` |
 //! | 3.3 what is sent, no proxy | `upload::a_result_arrives_…`, `program` (every one has `HTTPS_PROXY` set) |
 //! | 3.3 tries, memory | `upload::{answers_that_may_change_are_asked_for_again, a_large_file_is_sent_whole_at_every_try}`, `program::a_large_result_needs_no_more_memory_than_a_small_one` |
@@ -25,6 +25,7 @@ mod keep;
 mod program;
 mod relay;
 mod shutdown;
+mod siblings;
 mod upload;
 
 use std::{path::Path, time::Duration};

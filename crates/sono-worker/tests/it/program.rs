@@ -7,7 +7,7 @@ use std::{
 
 use crate::{Plugin, aggregator::Aggregator};
 
-fn program(plugin: &Plugin, args: &str) -> Command {
+pub(crate) fn program(plugin: &Plugin, args: &str) -> Command {
     let config = &plugin.config;
     let mut command = Command::new(env!("CARGO_BIN_EXE_sono-worker"));
     command
@@ -30,7 +30,7 @@ fn program(plugin: &Plugin, args: &str) -> Command {
 }
 
 /// Reads the log up to a line that holds `text`.
-fn log_until(log: &mut impl Iterator<Item = std::io::Result<String>>, text: &str) -> String {
+pub(crate) fn log_until(log: &mut impl Iterator<Item = std::io::Result<String>>, text: &str) -> String {
     let mut before = String::new();
     for line in log {
         let line = line.unwrap();

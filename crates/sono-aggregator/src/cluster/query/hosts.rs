@@ -12,7 +12,7 @@ use sono_types::layout;
 
 use super::{
     file::{Names, write_json},
-    row::Failure,
+    row::{Cause, Failure},
 };
 use crate::upload::chain;
 
@@ -34,6 +34,11 @@ pub(super) async fn hosts(reader: &Reader, directory: &Path) -> (u64, Redactions
         Ok((nodes, _)) => nodes.0,
         Err(error) => return (0, Redactions::default(), Some(super::failure(&error))),
     };
+    if let Some(first) = nodes.first()
+        && let Some(failure) = forbidden(reader, first).await
+    {
+        return (0, Redactions::default(), Some(failure));
+    }
     let answers = stream::iter(nodes).map(|node| async move {
         let (config, health) = tokio::join!(configz(reader, directory, &node), healthz(reader, directory, &node));
         let config = config.map_err(|error| (format!("{node} configz"), error));
@@ -58,6 +63,19 @@ pub(super) async fn hosts(reader: &Reader, directory: &Path) -> (u64, Redactions
         }
     }
     (files, redactions, Failure::parts(missing))
+}
+
+/// What the API server says where this account may not reach kubelets through it. That is one line and not two for each
+/// node. Kubelets are not asked directly: who may, may do more.
+async fn forbidden(reader: &Reader, node: &str) -> Option<Failure> {
+    let (status, body) = ask(reader, node, "configz").await.ok()?;
+    let answer: Value = serde_json::from_slice(&body).ok()?;
+    // A kubelet that refuses the API server sends no `Status`.
+    let is_refusal = status == 403 && answer.get("reason").and_then(Value::as_str) == Some("Forbidden");
+    is_refusal.then(|| Failure::Whole {
+        message: format!("configz and healthz of kubelets need the right to get nodes/proxy, which lets its holder run commands in every pod: {}", shown(&body)),
+        cause: Cause::Forbidden,
+    })
 }
 
 async fn configz(reader: &Reader, directory: &Path, node: &str) -> Result<Redactions, String> {

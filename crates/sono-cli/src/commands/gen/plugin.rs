@@ -104,6 +104,7 @@ fn definition(arguments: args::GenPlugin, printer: &Printer) -> Result<Definitio
         description: description.unwrap_or_default(),
         source_url: url.unwrap_or_default(),
         order: 0,
+        account: None,
         spec,
         extra_volumes: Vec::new(),
         pod_spec,
