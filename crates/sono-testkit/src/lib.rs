@@ -7,6 +7,7 @@
 //! scheduler or controller: a test plays those with [`FakeApi::put`].
 
 mod api;
+pub mod corpus;
 mod cutter;
 mod registry;
 mod server;

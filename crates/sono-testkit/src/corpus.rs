@@ -1,0 +1,74 @@
+//! A second, independent reader of result files: small and strict, to be compared with the readers of `sono-results`.
+//!
+//! It shares no code with them, counts only, and refuses what is not well-formed. The corpus in `corpus/` of this crate
+//! has files of many producers and the outcome of each, written from the rules of `docs/results.md`.
+
+mod go;
+mod junit;
+mod manual;
+mod table;
+mod text;
+
+use std::collections::BTreeMap;
+
+pub use table::{Expected, expected};
+
+/// How many items have each status word.
+pub type Counts = BTreeMap<String, u64>;
+
+/// Form of a result file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Junit,
+    Go,
+    Manual,
+}
+
+impl Form {
+    /// By the extension that the form's files usually have.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        match extension {
+            "xml" => Some(Self::Junit),
+            "json" => Some(Self::Go),
+            "yaml" | "yml" => Some(Self::Manual),
+            _ => None,
+        }
+    }
+}
+
+/// Verdict and counts of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub verdict: String,
+    pub counts: Counts,
+}
+
+/// Reads a file. The error says why it is not well-formed; such a file must never count as passed.
+pub fn read(form: Form, bytes: &[u8]) -> Result<Outcome, String> {
+    let text = text::decode(bytes, form == Form::Junit)?;
+    let (counts, failed_above) = match form {
+        Form::Junit => (junit::counts(&text)?, false),
+        Form::Go => (go::counts(&text), false),
+        Form::Manual => manual::counts(&text)?,
+    };
+    let verdict = verdict(&counts, failed_above);
+    Ok(Outcome { verdict, counts })
+}
+
+fn verdict(counts: &Counts, failed_above: bool) -> String {
+    let has = |word: &str| counts.get(word).is_some_and(|count| *count > 0);
+    if failed_above || has("failed") || has("timeout") {
+        "failed".to_owned()
+    } else if counts.is_empty() || has("unknown") {
+        "unknown".to_owned()
+    } else if counts.keys().all(|word| matches!(word.as_str(), "passed" | "skipped")) {
+        "passed".to_owned()
+    } else {
+        let words: Vec<String> = counts.iter().map(|(word, count)| format!("{word}: {count}")).collect();
+        words.join(", ")
+    }
+}
+
+fn add(counts: &mut Counts, word: &str) {
+    *counts.entry(word.to_owned()).or_default() += 1;
+}
