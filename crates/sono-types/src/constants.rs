@@ -129,3 +129,7 @@ pub const SYSTEMD_LOGS_IMAGE: &str = match option_env!("SONO_BUILD_SYSTEMD_LOGS_
 /// Annotation by which the cluster autoscaler leaves a pod's node alone while the pod is there
 /// (Kubernetes autoscaler FAQ, "What types of pods can prevent CA from removing a node?").
 pub const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+
+/// Value of `ResultsCompatibility` with which words of plugins are counted as Sonobuoy counts them, and nothing else
+/// changes: that of runs which are started under Sonobuoy's name.
+pub const COMPATIBLE_COUNTS: &str = "sonobuoy-counts";

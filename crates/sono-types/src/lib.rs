@@ -20,6 +20,7 @@ pub mod limits;
 pub mod progress;
 pub mod routes;
 pub mod status;
+pub mod text;
 pub mod worker;
 pub mod yaml;
 

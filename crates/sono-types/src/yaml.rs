@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_saphyr::{DuplicateKeyPolicy, Options, SerializerOptions, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options, SerializerOptions, Spanned};
 
 /// Text that is no YAML, or not of the shape that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,8 @@ fn options() -> Options {
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         ignore_binary_tag_for_string: true,
         with_snippet: false,
+        // `.nan` and `.inf`, which JSON lacks.
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         budget: serde_saphyr::budget! {
             max_events: 20_000_000,
             max_nodes: 10_000_000,
@@ -97,6 +99,19 @@ pub fn first_document<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
         Some(document) => document.map_err(|error| failure(&error)),
         None => serde_saphyr::from_str_with_options("null", options()).map_err(|error| failure(&error)),
     }
+}
+
+/// Reads the documents of `text` up to the first that cannot be read, and why that one cannot.
+pub fn each_document<T: DeserializeOwned>(text: &str) -> (Vec<T>, Option<YamlError>) {
+    let mut reader = text.as_bytes();
+    let mut read = Vec::new();
+    for document in serde_saphyr::read_with_options::<_, T>(&mut reader, options()) {
+        match document {
+            Ok(document) => read.push(document),
+            Err(error) => return (read, Some(failure(&error))),
+        }
+    }
+    (read, None)
 }
 
 /// Reads every document of `text`, empty ones left out.

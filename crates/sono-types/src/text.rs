@@ -1,0 +1,212 @@
+//! Bytes of a text file to text: the one function for everything that people and plugins write.
+//!
+//! Definitions, configuration, lists, done files, kubeconfig, JUnit and manual results are decoded here. A byte order
+//! mark counts before everything else, then the two first bytes of UTF-16, then the `encoding` of an XML declaration;
+//! without any of them the text is UTF-8. XML 1.0, appendix F, has the order.
+
+use std::{borrow::Cow, fmt};
+
+use encoding_rs::{DecoderResult, Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
+
+/// Bytes that are no text in the encoding of the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct TextError {
+    /// Name of the encoding.
+    pub encoding: String,
+    /// Offset of the first such byte, counted from zero, the byte order mark included.
+    pub position: usize,
+    /// Its line, counted from one.
+    pub line: usize,
+    /// The bytes that fit nothing, at most four; none where the encoding itself is unknown.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Display for TextError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            encoding,
+            position,
+            line,
+            bytes,
+        } = self;
+        if bytes.is_empty() {
+            return write!(formatter, "unknown encoding `{encoding}`");
+        }
+        write!(formatter, "byte {position} (line {line}) is not {encoding}:")?;
+        bytes.iter().try_for_each(|byte| write!(formatter, " {byte:#04x}"))
+    }
+}
+
+/// Text with U+FFFD for bytes that are not text, and where the first of them is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded<'a> {
+    /// Without its byte order mark.
+    pub text: Cow<'a, str>,
+    /// Why the text is not exactly what the file holds.
+    pub error: Option<TextError>,
+}
+
+/// Decodes a text file. Fails at the first byte that is not text.
+pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, TextError> {
+    let Decoded { text, error } = decode_with_replacement(bytes);
+    error.map_or(Ok(text), Err)
+}
+
+/// Decodes a text file, for readers that show as much of a damaged file as they can: they must report the error.
+pub fn decode_with_replacement(bytes: &[u8]) -> Decoded<'_> {
+    let (encoding, mark) = match encoding_of(bytes) {
+        Ok(found) => found,
+        // Whatever it is called: what is UTF-8 is read.
+        Err(label) => {
+            return match std::str::from_utf8(bytes) {
+                Ok(text) => Decoded {
+                    text: text.into(),
+                    error: None,
+                },
+                Err(error) => Decoded {
+                    text: String::from_utf8_lossy(bytes),
+                    error: Some(TextError {
+                        encoding: label,
+                        position: error.valid_up_to(),
+                        line: 1,
+                        bytes: Vec::new(),
+                    }),
+                },
+            };
+        }
+    };
+    let content = &bytes[mark..];
+    if let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(content) {
+        return Decoded { text, error: None };
+    }
+    Decoded {
+        text: encoding.decode_without_bom_handling(content).0,
+        error: Some(first_error(encoding, bytes, mark)),
+    }
+}
+
+/// The encoding and the length of the byte order mark; the declared label where it names no encoding.
+fn encoding_of(bytes: &[u8]) -> Result<(&'static Encoding, usize), String> {
+    let zero = |at: usize| bytes.get(at).map(|byte| *byte == 0);
+    match [zero(0), zero(1), zero(2), zero(3)] {
+        [Some(false), Some(true), Some(true), Some(true)] | [Some(true), Some(true), Some(true), Some(false)] => {
+            return Err("UTF-32".to_owned());
+        }
+        _ if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") => {
+            return Err("UTF-32".to_owned());
+        }
+        [Some(false), Some(true), ..] => return Ok((UTF_16LE, 0)),
+        [Some(true), Some(false), ..] => return Ok((UTF_16BE, 0)),
+        _ => {}
+    }
+    match (Encoding::for_bom(bytes), declared(bytes)) {
+        (Some(found), _) => Ok(found),
+        (None, None) => Ok((UTF_8, 0)),
+        (None, Some(label)) => by_label(&label).map(|encoding| (encoding, 0)).ok_or(label),
+    }
+}
+
+/// The `encoding` of an XML declaration that is written in single bytes.
+fn declared(bytes: &[u8]) -> Option<String> {
+    let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    let declaration = bytes[start..].strip_prefix(b"<?xml")?;
+    let declaration = &declaration[..declaration.len().min(LONGEST_DECLARATION)];
+    let end = declaration.windows(2).position(|pair| pair == b"?>")?;
+    let declaration = String::from_utf8_lossy(&declaration[..end]);
+    let (_, value) = declaration.split_once("encoding")?;
+    let value = value.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let (label, _) = value[1..].split_once(quote)?;
+    Some(label.trim().to_owned())
+}
+
+/// Bytes of an XML declaration that are looked at.
+const LONGEST_DECLARATION: usize = 512;
+
+/// Names of Java, Python, Windows and .NET next to those of the Encoding Standard.
+fn by_label(label: &str) -> Option<&'static Encoding> {
+    let lower = label.to_ascii_lowercase().replace('_', "-");
+    let plain = lower.trim_start_matches("x-");
+    // What is declared as UTF-16 in single bytes was converted after it was written (.NET's string writers); ASCII is
+    // taken at its word, while the Encoding Standard has it for windows-1252.
+    if plain.starts_with("utf-16") || plain.starts_with("utf16") || plain.starts_with("ucs-2") || is_ascii(plain) {
+        return Some(UTF_8);
+    }
+    let digits = |prefix: &str| {
+        let rest = plain.strip_prefix(prefix)?.trim_start_matches('-');
+        rest.bytes().all(|byte| byte.is_ascii_digit()).then_some(rest)
+    };
+    let page = ["cp", "ms", "windows", "ibm", "code-page"].into_iter().find_map(digits);
+    let other = match page {
+        Some("65001") => "utf-8".to_owned(),
+        Some("932" | "943") => "shift_jis".to_owned(),
+        Some("936" | "1386") => "gbk".to_owned(),
+        Some("54936") => "gb18030".to_owned(),
+        Some("949") => "euc-kr".to_owned(),
+        Some("950") => "big5".to_owned(),
+        Some("874") => "windows-874".to_owned(),
+        Some("28591" | "819") => "iso-8859-1".to_owned(),
+        Some("20866" | "878") => "koi8-r".to_owned(),
+        Some("20932" | "51932") => "euc-jp".to_owned(),
+        Some(page) if page.starts_with("125") => format!("windows-{page}"),
+        _ => match plain {
+            "utf-8-sig" | "utf-8-bom" | "utf8-bom" => "utf-8".to_owned(),
+            "latin-1" => "iso-8859-1".to_owned(),
+            "latin-9" | "latin9" => "iso-8859-15".to_owned(),
+            "eucjp" | "eucjis" => "euc-jp".to_owned(),
+            "euckr" => "euc-kr".to_owned(),
+            "gb-18030" => "gb18030".to_owned(),
+            "koi8r" => "koi8-r".to_owned(),
+            "koi8u" => "koi8-u".to_owned(),
+            plain => {
+                let rest = plain.strip_prefix("iso8859").or_else(|| plain.strip_prefix("iso-8859"));
+                rest.map_or_else(
+                    || plain.to_owned(),
+                    |part| format!("iso-8859-{}", part.trim_start_matches('-')),
+                )
+            }
+        },
+    };
+    [label, &lower, &other]
+        .into_iter()
+        .find_map(|label| Encoding::for_label(label.as_bytes()))
+        .filter(|encoding| *encoding != REPLACEMENT)
+}
+
+fn is_ascii(label: &str) -> bool {
+    matches!(
+        label,
+        "ascii" | "us-ascii" | "ansi-x3.4-1968" | "ansi-x3.4-1986" | "iso646-us" | "iso-646.irv:1991" | "646" | "us"
+    )
+}
+
+/// Where decoding stops.
+fn first_error(encoding: &'static Encoding, bytes: &[u8], mark: usize) -> TextError {
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let mut read = mark;
+    let mut text = String::with_capacity(4096);
+    let mut line = 1;
+    let (length, after) = loop {
+        text.clear();
+        let (result, more) = decoder.decode_to_string_without_replacement(&bytes[read..], &mut text, true);
+        read += more;
+        line += text.bytes().filter(|byte| *byte == b'\n').count();
+        match result {
+            DecoderResult::Malformed(length, after) => break (usize::from(length), usize::from(after)),
+            DecoderResult::OutputFull => {}
+            // Not reached: the caller has seen the error.
+            DecoderResult::InputEmpty => break (0, 0),
+        }
+    };
+    let end = read.saturating_sub(after);
+    let position = end.saturating_sub(length);
+    TextError {
+        encoding: encoding.name().to_owned(),
+        position,
+        line,
+        bytes: bytes[position..end.max(position + 1).min(bytes.len())].to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
