@@ -19,11 +19,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 8] = [
+pub static TARGETS: [Target; 9] = [
     plugin::PLUGIN,
     results::JUNIT,
     results::GOJSON,
     results::MANUAL,
+    results::TEXT,
     archive::TAR,
     headers::DISPOSITION,
     headers::PROGRESS,

@@ -1,5 +1,7 @@
 //! Where Sonobuoy's trees of results say less than what is known.
 
+use sono_types::constants;
+
 /// What to make of results in the same way as Sonobuoy does, although something truer can be said. The default is the
 /// truth in all respects; each field takes one of them back.
 ///
@@ -13,6 +15,11 @@ pub struct Compatibility {
     /// tests that ended (weakness W-16). The truth: what cannot be read is an `unknown` item, and so is a test that
     /// began and did not end.
     pub broken_streams_pass: bool,
+    /// A JUnit case with a `skipped` element is skipped whatever else it has. The truth: a failure counts more.
+    pub skipped_wins: bool,
+    /// The status of an item with others below it is that of the leaves alone. The truth: an item of a manual result that
+    /// says itself that it failed has failed, in whatever case it writes so.
+    pub leaves_decide: bool,
     /// One status of a plugin's own anywhere makes every item with children a list of counts (weakness W-43). The truth:
     /// what has a failure below it is `failed`, and only items with such statuses below them are counts.
     pub counts_everywhere: bool,
@@ -28,17 +35,31 @@ impl Compatibility {
     pub const SONOBUOY: Self = Self {
         empty_passes: true,
         broken_streams_pass: true,
+        skipped_wins: true,
+        leaves_decide: true,
         counts_everywhere: true,
         printed_details: true,
         timeout_by_word: true,
     };
 
+    /// Words of plugins counted as Sonobuoy counts them, and the truth in all other respects: it hides no failure.
+    pub const COUNTS: Self = Self {
+        empty_passes: false,
+        broken_streams_pass: false,
+        skipped_wins: false,
+        leaves_decide: false,
+        counts_everywhere: true,
+        printed_details: false,
+        timeout_by_word: false,
+    };
+
     /// What the configuration's `ResultsCompatibility` names: nothing is the truth, `sonobuoy` is
-    /// [`Compatibility::SONOBUOY`]; any other name is none.
+    /// [`Compatibility::SONOBUOY`], `sonobuoy-counts` is [`Compatibility::COUNTS`]; any other name is none.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "" => Some(Self::default()),
             "sonobuoy" => Some(Self::SONOBUOY),
+            constants::COMPATIBLE_COUNTS => Some(Self::COUNTS),
             _ => None,
         }
     }
@@ -52,6 +73,12 @@ mod tests {
     fn the_default_is_the_truth() {
         assert_eq!(Compatibility::from_name(""), Some(Compatibility::default()));
         assert_eq!(Compatibility::from_name("sonobuoy"), Some(Compatibility::SONOBUOY));
+        assert_eq!(Compatibility::from_name("sonobuoy-counts"), Some(Compatibility::COUNTS));
+        let counts = Compatibility {
+            counts_everywhere: true,
+            ..Compatibility::default()
+        };
+        assert_eq!(Compatibility::COUNTS, counts);
         assert_eq!(Compatibility::from_name("Sonobuoy 1"), None);
     }
 }

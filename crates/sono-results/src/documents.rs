@@ -61,6 +61,14 @@ pub fn from_any_yaml(text: &str) -> Result<Item, ItemError> {
         .map_err(ItemError::Yaml)
 }
 
+/// Reads every document of `text`, empty ones left out, as [`from_yaml`] reads the first. Where one cannot be read, those
+/// before it and the reason.
+pub(crate) fn items_from_yaml(text: &str) -> (Vec<Item>, Option<ItemError>) {
+    let (documents, error) = yaml::each_document::<Option<Document>>(text);
+    let items = documents.into_iter().flatten().map(Into::into).collect();
+    (items, error.map(ItemError::Yaml))
+}
+
 /// An item as lenient as plugins need it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

@@ -2,10 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use serde_json::Value;
 use sono_types::{Item, item::status};
 
-use crate::{report::GINKGO_PREFIX, select::Leaf};
+use crate::{report::GINKGO_PREFIX, select::Leaf, summary::said};
 
 /// One plugin's cases, added as they come.
 ///
@@ -87,10 +86,8 @@ fn case(text: &mut String, leaf: Leaf<'_>, outcome: Outcome) -> fmt::Result {
         Escaped(&class),
         Escaped(name)
     )?;
-    let said = ["failure", "error", "output"]
-        .iter()
-        .find_map(|key| item.details.get(*key).and_then(Value::as_str))
-        .unwrap_or_default();
+    let said = said(item);
+    let said = said.as_str();
     let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let status = Escaped(&item.status);
     match outcome {

@@ -173,14 +173,15 @@ pub fn read_result_file(
             formats::Outcome::passed()
         }
         ResultFormat::Junit => formats::junit::read(content, compatibility),
-        ResultFormat::GoJson => formats::gojson::read(content, compatibility),
-        ResultFormat::Manual => formats::manual::read(content),
+        ResultFormat::GoJson => formats::gojson::read(content, base(name), compatibility),
+        ResultFormat::Manual => formats::manual::read(content, compatibility),
     };
     item.status = outcome.status;
     item.items = outcome.items;
     item.details = outcome.details;
-    // A manual file's error is in the log alone, as readers of such trees know it.
-    if let Some(message) = outcome.error.as_ref().filter(|_| format != ResultFormat::Manual) {
+    // Sonobuoy has a manual file's error in its log alone.
+    let is_shown = format != ResultFormat::Manual || !compatibility.leaves_decide;
+    if let Some(message) = outcome.error.as_ref().filter(|_| is_shown) {
         item.meta.insert(meta::ERROR.to_owned(), message.clone());
     }
     (item, outcome.error)

@@ -85,19 +85,31 @@ impl Summary {
     }
 }
 
-/// What the plugin says about a leaf, wherever the formats put it.
+/// What is known about a leaf that failed, wherever the formats put it: failures and errors, else its output, else why it
+/// could not be read.
+pub(crate) fn said(item: &Item) -> String {
+    complaints(item).join("\n")
+}
+
+fn complaints(item: &Item) -> Vec<&str> {
+    let detail = |key: &str| item.details.get(key).and_then(Value::as_str);
+    let mut said: Vec<&str> = ["failure", "error"].into_iter().filter_map(detail).collect();
+    if said.is_empty() {
+        let other = detail("output").or_else(|| item.meta.get(meta::ERROR).map(String::as_str));
+        said.extend(other);
+    }
+    said
+}
+
+/// The first lines of each complaint.
 fn first_lines(item: &Item) -> Vec<String> {
-    let detail = ["failure", "error", "output"]
-        .iter()
-        .find_map(|key| item.details.get(*key).and_then(Value::as_str));
-    detail
-        .or_else(|| item.meta.get(meta::ERROR).map(String::as_str))
+    complaints(item)
+        .into_iter()
         .filter(|message| *message != item.name)
-        .unwrap_or_default()
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .take(MESSAGE_LINES)
+        .flat_map(|message| {
+            let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.take(MESSAGE_LINES)
+        })
         .map(|line| match line.char_indices().nth(LINE_CHARACTERS) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line.to_owned(),

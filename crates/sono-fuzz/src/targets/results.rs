@@ -3,7 +3,10 @@
 use std::io::{self, Read};
 
 use sono_results::{PluginInput, from_yaml, process_plugin, to_yaml};
-use sono_types::{PluginName, ResultFiles, ResultFormat};
+use sono_types::{
+    PluginName, ResultFiles, ResultFormat,
+    text::{Decoded, decode, decode_with_replacement},
+};
 
 use super::Target;
 
@@ -14,6 +17,7 @@ pub(super) const JUNIT: Target = Target {
         texts(&[
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites><testsuite name=\"a\" tests=\"3\" failures=\"1\"><properties><property name=\"p\" value=\"v\"/></properties><testcase name=\"one\" classname=\"c\" time=\"1.5\"/><testcase name=\"two\"><failure type=\"F\" message=\"m\">text &amp; more</failure><system-out><![CDATA[out]]></system-out></testcase><testcase name=\"three\"><skipped/></testcase></testsuite></testsuites>",
             "<testsuite><testsuite><testcase name=\"deep\"><error>x</error></testcase></testsuite></testsuite>",
+            "<report><testsuites errors=\"1\"><testsuite result=\"failed\"><error/><testcase status=\"notrun\" failure=\"&#55357;&#56832;\"><step><failure/></step></testcase></testsuite></testsuites></report><testcase/>&e; after",
         ])
     },
     dictionary: &[
@@ -32,6 +36,42 @@ pub(super) const JUNIT: Target = Target {
         "&#0;",
         "&#xffffffff;",
         "<?xml encoding=\"UTF-16\"?>",
+    ],
+};
+
+/// What people and plugins write, in any encoding.
+pub(super) const TEXT: Target = Target {
+    name: "text",
+    run: |input| {
+        let Decoded { text, error } = decode_with_replacement(input);
+        match error {
+            None => assert_eq!(decode(input).as_deref(), Ok(&*text)),
+            Some(error) => {
+                assert!(error.position < input.len() && error.line > 0, "{error:?}");
+                assert!(decode(input).is_err());
+            }
+        }
+    },
+    seeds: || {
+        let utf16 = "\u{feff}<a>ä 😀</a>"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let mut seeds = texts(&["\u{feff}name: ä\n", "<?xml version=\"1.0\" encoding=\"gbk\"?><a/>"]);
+        seeds.push(utf16);
+        seeds
+    },
+    dictionary: &[
+        "encoding=\"",
+        "shift_jis",
+        "iso-2022-jp",
+        "euc-kr",
+        "utf-16",
+        "cp437",
+        "\u{1b}$B",
+        "?>",
+        "\0",
+        "\u{feff}",
     ],
 };
 

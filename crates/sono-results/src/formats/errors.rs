@@ -1,9 +1,7 @@
 //! `error.json`: why there is no result.
 
 use serde_json::{Map, Value};
-use sono_types::{Item, constants, item::status};
-
-use super::text::decode;
+use sono_types::{Item, constants, item::status, text::decode_with_replacement};
 
 use crate::{Compatibility, go_print::sprint};
 
@@ -13,7 +11,7 @@ const OLD_TIMEOUT_MESSAGE: &str = "timeout waiting for results";
 /// An item that is named by the error and has every key of the file as a detail.
 pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Result<Item, String> {
     let fields: Map<String, Value> =
-        serde_json::from_slice(decode(content).as_bytes()).map_err(|error| error.to_string())?;
+        serde_json::from_str(&decode_with_replacement(content).text).map_err(|error| error.to_string())?;
     let error = fields.get(ERROR).unwrap_or(&Value::Null);
     let is_timeout = if compatibility.timeout_by_word {
         fields.contains_key(ERROR) && sprint(error).contains("timeout")

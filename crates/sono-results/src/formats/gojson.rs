@@ -1,9 +1,9 @@
 //! The `gojson` format: the stream of `go test -json`.
 //!
-//! Deviations from Sonobuoy: lines of plain text are passed over instead of ending the file; what cannot be read stays
-//! visible as an item of its own, so that the roll-up does not make it `passed`, and so does a test that began and did
-//! not end (weakness W-16); a package that failed although none of its tests did is an item too; a stream without any
-//! test is `unknown` (weakness W-42); the output of what did not pass is kept.
+//! Deviations from Sonobuoy: lines of plain text and objects without a known action are passed over instead of ending the
+//! file; a broken event stays visible as an item of its own, so that the roll-up does not make it `passed`, and so do a
+//! test and a package that began and did not end (weakness W-16); a package that failed although none of its tests did is
+//! an item too; a stream without any test is `unknown` (weakness W-42); the output of what did not pass is kept.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,9 +11,9 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use sono_types::{Item, item::status};
+use sono_types::{Item, item::status, text::decode_with_replacement};
 
-use super::{Outcome, text::decode};
+use super::Outcome;
 use crate::{Compatibility, tree::meta};
 
 /// Bytes of a test's output that are kept, from its end: what a test says last is why it failed.
@@ -22,9 +22,11 @@ const MAX_OUTPUT: usize = 64 << 10;
 /// Key of the details that has a test's output.
 const OUTPUT: &str = "output";
 
-/// Reads the events, one item for each test that ended, in their order.
-pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
-    let text = decode(content);
+/// Reads the events, one item for each test that ended, in their order. `file` is the file's name, for events that name
+/// no package.
+pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> Outcome {
+    let decoded = decode_with_replacement(content);
+    let text = decoded.text;
     let mut stream = Stream::default();
     let (mut at, mut line) = (0, 1);
     while at < text.len() {
@@ -43,8 +45,11 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
                     stream.event(event);
                 }
                 Err(message) => {
-                    stream.unreadable(line, &message);
                     end = line_end(rest);
+                    // Anything else in braces is text of the tests.
+                    if rest[..end].to_ascii_lowercase().contains("\"action\"") {
+                        stream.unreadable(line, &message);
+                    }
                 }
             }
         } else {
@@ -53,7 +58,10 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
         line += rest[..end].bytes().filter(|byte| *byte == b'\n').count();
         at += end;
     }
-    stream.finish(compatibility)
+    if let Some(error) = decoded.error {
+        stream.error.get_or_insert_with(|| error.to_string());
+    }
+    stream.finish(file, compatibility)
 }
 
 fn line_end(text: &str) -> usize {
@@ -78,9 +86,14 @@ struct Event {
 }
 
 impl Event {
-    /// Keys in any case, as Go reads them.
+    /// Keys in any case, as Go reads them. An object without a known action is not an event but text of the tests, and
+    /// reads as one without any action.
     fn from_fields(fields: &Map<String, Value>) -> Result<Self, String> {
         let mut event = Self::default();
+        let action = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("action"));
+        if action.is_none_or(|(_, action)| !is_action(action)) {
+            return Ok(event);
+        }
         for (name, value) in fields {
             let field = match name.to_ascii_lowercase().as_str() {
                 "action" => &mut event.action,
@@ -101,6 +114,27 @@ impl Event {
     }
 }
 
+/// Whether a value is an action of `go test -json`. A value of another type is one that was damaged.
+fn is_action(value: &Value) -> bool {
+    value.as_str().is_none_or(|action| ACTIONS.contains(&action)) && !value.is_null()
+}
+
+const ACTIONS: &[&str] = &[
+    "start",
+    "run",
+    "pause",
+    "cont",
+    "bench",
+    "output",
+    "pass",
+    "fail",
+    "skip",
+    "attr",
+    "artifacts",
+    "build-output",
+    "build-fail",
+];
+
 /// A package and a test in it; without a test, the package itself.
 type Key = (String, String);
 
@@ -114,6 +148,10 @@ struct Stream {
     /// Packages that failed, with the build that is to blame.
     failed_packages: BTreeMap<String, String>,
     passed_packages: BTreeSet<String>,
+    /// Packages that began and have not ended.
+    open_packages: BTreeSet<String>,
+    ended_packages: BTreeSet<String>,
+    failed_builds: BTreeSet<String>,
     packages_with_failed_tests: BTreeSet<String>,
     /// What could not be read, as items.
     broken: Vec<(usize, Item)>,
@@ -123,6 +161,15 @@ struct Stream {
 impl Stream {
     fn event(&mut self, event: Event) {
         let key = (event.package, event.test);
+        let begins = matches!(event.action.as_str(), "start" | "run");
+        match event.action.as_str() {
+            "" => return,
+            "build-output" | "build-fail" => {}
+            _ if begins || !self.ended_packages.contains(&key.0) => {
+                self.open_packages.insert(key.0.clone());
+            }
+            _ => {}
+        }
         let status = match event.action.as_str() {
             "output" => {
                 self.output(key, &event.output);
@@ -142,16 +189,21 @@ impl Stream {
                 self.running.remove(&key);
                 return;
             }
-            "start" | "pause" | "cont" | "attr" | "artifacts" | "build-fail" => return,
+            "build-fail" => {
+                self.failed_builds.insert(event.import_path);
+                return;
+            }
             "pass" => status::PASSED,
             "fail" => status::FAILED,
             "skip" => status::SKIPPED,
-            _ => status::UNKNOWN,
+            _ => return,
         };
         self.running.remove(&key);
         let output = self.outputs.remove(&key).unwrap_or_default();
         let (package, test) = key;
         if test.is_empty() {
+            self.open_packages.remove(&package);
+            self.ended_packages.insert(package.clone());
             match status {
                 status::FAILED => {
                     self.outputs.insert((package.clone(), test), output);
@@ -167,7 +219,7 @@ impl Stream {
         if status == status::FAILED {
             self.packages_with_failed_tests.insert(package);
         }
-        let is_wanted = matches!(status, status::FAILED | status::UNKNOWN);
+        let is_wanted = status == status::FAILED;
         self.items
             .push(item(&test, status, if is_wanted { &output } else { "" }));
     }
@@ -188,17 +240,40 @@ impl Stream {
         self.error.get_or_insert(error);
     }
 
-    fn finish(mut self, compatibility: Compatibility) -> Outcome {
+    fn finish(mut self, file: &str, compatibility: Compatibility) -> Outcome {
+        let name_of = |package: &str| {
+            if package.is_empty() {
+                file.to_owned()
+            } else {
+                package.to_owned()
+            }
+        };
+        let blamed: BTreeSet<String> = self.failed_packages.values().cloned().collect();
         for (package, build) in mem::take(&mut self.failed_packages) {
+            // A package may be known by its build alone.
+            self.failed_builds.remove(&package);
             if !self.packages_with_failed_tests.contains(&package) {
                 let mut output = self.outputs.remove(&(build, String::new())).unwrap_or_default();
                 let own = self.outputs.remove(&(package.clone(), String::new()));
                 output.push_str(&own.unwrap_or_default());
-                self.items.push(item(&package, status::FAILED, &output));
+                self.items.push(item(&name_of(&package), status::FAILED, &output));
             }
         }
+        for build in mem::take(&mut self.failed_builds).difference(&blamed) {
+            let output = self.outputs.remove(&(build.clone(), String::new())).unwrap_or_default();
+            self.items.push(item(&name_of(build), status::FAILED, &output));
+        }
+        self.benchmarks();
         if !compatibility.broken_streams_pass {
             self.unfinished();
+            for package in mem::take(&mut self.open_packages) {
+                let output = self
+                    .outputs
+                    .remove(&(package.clone(), String::new()))
+                    .unwrap_or_default();
+                self.items
+                    .push(without_end(&name_of(&package), "the package did not end", &output));
+            }
             // From the back, so that earlier positions stay what they are.
             for (position, item) in mem::take(&mut self.broken).into_iter().rev() {
                 self.items.insert(position, item);
@@ -230,12 +305,51 @@ impl Stream {
                 continue;
             }
             let output = self.outputs.remove(&key).unwrap_or_default();
-            let mut item = item(&key.1, status::UNKNOWN, &output);
-            item.meta
-                .insert(meta::ERROR.to_owned(), "the test did not end".to_owned());
-            self.items.push(item);
+            self.items.push(without_end(&key.1, "the test did not end", &output));
         }
     }
+
+    /// A benchmark that printed its result has ended: there is no event for it.
+    fn benchmarks(&mut self) {
+        let measured: Vec<(Key, usize)> = self
+            .running
+            .iter()
+            .filter(|(key, _)| {
+                key.1.starts_with("Benchmark") && self.outputs.get(*key).is_some_and(|said| has_measure(said))
+            })
+            .map(|(key, order)| (key.clone(), *order))
+            .collect();
+        let mut names: Vec<(usize, String)> = Vec::new();
+        for (key, order) in measured {
+            self.running.remove(&key);
+            // The benchmarks around it print no results of their own.
+            for (at, _) in key.1.match_indices('/') {
+                self.running.remove(&(key.0.clone(), key.1[..at].to_owned()));
+            }
+            names.push((order, key.1));
+        }
+        names.sort();
+        self.items
+            .extend(names.iter().map(|(_, name)| item(name, status::PASSED, "")));
+    }
+}
+
+/// Whether a line has a result: how often it ran, a number and its unit.
+fn has_measure(output: &str) -> bool {
+    output.lines().any(|line| {
+        let words: Vec<&str> = line
+            .split_whitespace()
+            .skip_while(|word| word.starts_with("Benchmark"))
+            .collect();
+        matches!(words.as_slice(), [runs, value, unit, ..]
+            if runs.parse::<u64>().is_ok() && value.parse::<f64>().is_ok() && unit.parse::<f64>().is_err())
+    })
+}
+
+fn without_end(name: &str, error: &str, output: &str) -> Item {
+    let mut item = item(name, status::UNKNOWN, output);
+    item.meta.insert(meta::ERROR.to_owned(), error.to_owned());
+    item
 }
 
 fn item(name: &str, status: &str, output: &str) -> Item {

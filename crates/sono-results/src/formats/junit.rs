@@ -1,20 +1,21 @@
 //! The `junit` format: JUnit XML of any dialect (core spec §6.3).
 //!
-//! Deviations from Sonobuoy: suites within suites are read (weakness W-15), so are test cases right below
-//! `testsuites`; numbers in attributes are not looked at, so that `time="1,234.5"` does no harm; encodings other than
-//! UTF-8 are read. A file that ends too early is `unknown` as a whole, and so is one without any test (weakness W-42).
+//! Deviations from Sonobuoy: suites within suites are read (weakness W-15), and so is every other root and element that
+//! can hold a test case; outcomes in attributes and failures of suites count; a damaged file has an `unknown` item next to what
+//! was read of it; a file without any test is `unknown` (weakness W-42). `docs/results.md` has the table.
 
-use std::{borrow::Cow, collections::BTreeMap};
+mod attributes;
+mod frame;
+mod words;
 
-use quick_xml::{
-    Reader,
-    escape::{resolve_predefined_entity, unescape},
-    events::{BytesRef, BytesStart, Event},
+use quick_xml::{Reader, events::Event};
+use sono_types::{Item, item::status, text::decode_with_replacement};
+
+use self::{
+    attributes::{Attributes, is_known},
+    frame::{Frame, Kind},
 };
-use serde_json::Value;
-use sono_types::{Item, item::status};
-
-use super::{Outcome, text::decode};
+use super::Outcome;
 use crate::{Compatibility, tree::meta};
 
 /// How deep suites may stand in each other.
@@ -22,26 +23,65 @@ const MAX_DEPTH: usize = 100;
 
 /// Reads the suites and their cases.
 pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
-    let mut items = match parse(&decode(content)) {
-        Ok(items) => items,
-        Err(message) => return Outcome::unreadable(message),
-    };
-    if compatibility.empty_passes {
-        judge_empty(&mut items, status::PASSED, true);
-    } else if has_case(&items) {
-        judge_empty(&mut items, status::SKIPPED, false);
-    } else {
-        judge_empty(&mut items, status::UNKNOWN, false);
+    let decoded = decode_with_replacement(content);
+    let undecoded = decoded.error.map(|error| error.to_string());
+    let mut found = parse(&decoded.text, compatibility);
+    let has_replaced_name = undecoded.is_some() && has_replacement(&found.items);
+    if has_replaced_name {
+        found.problem.clone_from(&undecoded);
+    }
+    if !has_case(&found.items) && !compatibility.empty_passes {
+        judge_empty(&mut found.items, status::UNKNOWN, false);
+        let (items, message) = match undecoded.or(found.problem) {
+            // Nothing is known of a suite that was cut.
+            Some(problem) => (Vec::new(), problem),
+            None => (found.items, found.other_root.unwrap_or_else(|| NO_CASES.to_owned())),
+        };
         return Outcome {
             items,
-            ..Outcome::unreadable("the file has no test cases")
+            ..Outcome::unreadable(message)
         };
     }
+    judge_empty(
+        &mut found.items,
+        if compatibility.empty_passes {
+            status::PASSED
+        } else {
+            status::SKIPPED
+        },
+        compatibility.empty_passes,
+    );
+    if let Some(message) = found
+        .problem
+        .as_ref()
+        .or_else(|| found.other_root.as_ref().filter(|_| found.items.is_empty()))
+    {
+        if found.items.is_empty() {
+            return Outcome::unreadable(message);
+        }
+        let name = message.split_once(':').map_or("the file", |(line, _)| line);
+        found.items.push(Item {
+            name: name.to_owned(),
+            status: status::UNKNOWN.to_owned(),
+            meta: [(meta::ERROR.to_owned(), message.clone())].into(),
+            ..Item::default()
+        });
+    }
     Outcome {
-        status: roll_up(&items).to_owned(),
-        items,
+        status: roll_up(&found.items).to_owned(),
+        items: found.items,
+        error: found.problem.or(undecoded),
         ..Outcome::default()
     }
+}
+
+const NO_CASES: &str = "the file has no test cases";
+
+/// Names that were damaged may be equal to others.
+fn has_replacement(items: &[Item]) -> bool {
+    items
+        .iter()
+        .any(|item| item.name.contains('\u{fffd}') || has_replacement(&item.items))
 }
 
 /// Suites without anything in them have no status until the whole file is known.
@@ -84,252 +124,155 @@ fn roll_up(items: &[Item]) -> &'static str {
     }
 }
 
-/// An element that is open.
-enum Frame {
-    /// `testsuites`, or the file around a root that is a suite.
-    Suites(Children),
-    Suite(String, Children),
-    Case(Case),
-    /// A part of a case, with its `message` attribute and its text.
-    Part(Part, String, String),
-    /// Anything else; its content is passed over.
-    Other,
-}
-
+/// What a text holds.
 #[derive(Default)]
-struct Children {
+struct Found {
     items: Vec<Item>,
-    suites: usize,
-    /// How many tests were run, by a suite's own account.
-    claimed: u64,
+    /// The first thing that could not be read, with its line.
+    problem: Option<String>,
+    /// The first root, where it is not one of JUnit.
+    other_root: Option<String>,
 }
 
-#[derive(Default)]
-struct Case {
-    name: String,
-    is_skipped: bool,
-    is_failed: bool,
-    details: BTreeMap<String, Value>,
-}
-
-#[derive(Clone, Copy)]
-enum Part {
-    Skipped,
-    Failure,
-    Error,
-    SystemOut,
-    SystemErr,
-}
-
-impl Part {
-    fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "skipped" => Self::Skipped,
-            "failure" => Self::Failure,
-            "error" => Self::Error,
-            "system-out" => Self::SystemOut,
-            "system-err" => Self::SystemErr,
-            _ => return None,
-        })
+impl Found {
+    fn problem(&mut self, text: &str, position: u64, message: impl AsRef<str>) {
+        if self.problem.is_none() {
+            let end = usize::try_from(position).unwrap_or(text.len()).min(text.len());
+            let line = text.as_bytes()[..end].split(|byte| *byte == b'\n').count();
+            self.problem = Some(format!("line {line}: {}", message.as_ref()));
+        }
     }
 }
 
-fn parse(text: &str) -> Result<Vec<Item>, String> {
+fn parse(text: &str, compatibility: Compatibility) -> Found {
     let mut reader = Reader::from_str(text);
     let config = reader.config_mut();
     config.expand_empty_elements = true;
-    let at_line = |position: u64, message: String| {
-        let end = usize::try_from(position).unwrap_or(text.len()).min(text.len());
-        let line = text.as_bytes()[..end].split(|byte| *byte == b'\n').count();
-        format!("line {line}: {message}")
-    };
-    let mut stack: Vec<Frame> = Vec::new();
+    config.allow_dangling_amp = true;
+    let mut found = Found::default();
+    // The file itself, around all roots.
+    let mut stack = vec![Frame::new(Kind::Container, "the file", Attributes::default(), None)];
+    let mut roots = 0;
     loop {
         let event = match reader.read_event() {
             Ok(event) => event,
-            Err(error) => return Err(at_line(reader.error_position(), error.to_string())),
+            Err(error) => {
+                found.problem(text, reader.error_position(), error.to_string());
+                break;
+            }
         };
+        let position = reader.buffer_position();
         match event {
             Event::Start(element) => {
-                let frame = match open(&mut stack, &element) {
-                    Ok(frame) => frame,
-                    // A root of another kind needs no line to be found.
-                    Err(message) if stack.is_empty() => return Err(message),
-                    Err(message) => return Err(at_line(reader.buffer_position(), message)),
-                };
                 if stack.len() > MAX_DEPTH {
-                    return Err(at_line(
-                        reader.buffer_position(),
-                        format!("elements are nested more than {MAX_DEPTH} deep"),
-                    ));
+                    let message = format!("elements are nested more than {MAX_DEPTH} deep");
+                    found.problem(text, position, message);
+                    break;
                 }
+                let local_name = element.local_name();
+                let name: &str = local_name.as_ref();
+                let attributes = match Attributes::of(&element) {
+                    Ok(attributes) => attributes,
+                    Err(message) => {
+                        found.problem(text, position, message);
+                        Attributes::default()
+                    }
+                };
+                if stack.len() == 1 {
+                    roots += 1;
+                    let is_known = ["testsuites", "testsuite", "testcase"]
+                        .iter()
+                        .any(|known| name.eq_ignore_ascii_case(known));
+                    if roots == 1 && !is_known {
+                        found.other_root = Some(format!("expected element type <testsuite> but have <{name}>"));
+                    }
+                }
+                let kind = frame::kind(&name.to_ascii_lowercase(), &stack);
+                let frame = Frame::new(kind, name, attributes, stack.last_mut());
                 stack.push(frame);
             }
-            Event::End(_) => {
-                let Some(frame) = stack.pop() else { continue };
-                if let Some(items) = close(frame, stack.last_mut()) {
-                    return Ok(items);
+            Event::End(_) => end(&mut stack, compatibility),
+            Event::Text(content) => text_of(&mut stack, &content.xml10_content(), roots, &mut |message| {
+                found.problem(text, position, message);
+            }),
+            Event::CData(content) => {
+                if let Some(part) = part(&mut stack) {
+                    part.push_text(&content.xml10_content());
                 }
             }
-            Event::Text(content) => append(&mut stack, &content.xml10_content()),
-            Event::CData(content) => append(&mut stack, &content.xml10_content()),
-            Event::GeneralRef(reference) => append(&mut stack, &resolve(&reference)),
-            Event::Eof if stack.is_empty() => return Err("EOF".to_owned()),
+            Event::GeneralRef(reference) => {
+                let name: &str = &reference;
+                let is_ignored = stack.last().is_some_and(|frame| frame.kind == Kind::Ignored);
+                match part(&mut stack) {
+                    Some(part) => part.push_reference(name),
+                    None if is_ignored || is_known(name) => {}
+                    // It may stand for a whole report.
+                    None => found.problem(text, position, format!("the entity `{name}` is not read")),
+                }
+            }
             Event::Eof => {
-                return Err(at_line(
-                    reader.buffer_position(),
-                    "the file ends before its root element does".to_owned(),
-                ));
+                if stack.len() > 1 {
+                    found.problem(text, position, "the file ends before its root element does");
+                } else if roots == 0 && found.problem.is_none() {
+                    found.problem = Some("EOF".to_owned());
+                }
+                break;
             }
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
-}
-
-fn open(stack: &mut [Frame], element: &BytesStart<'_>) -> Result<Frame, String> {
-    let local_name = element.local_name();
-    let name: &str = local_name.as_ref();
-    Ok(match (stack.last_mut(), name) {
-        (None, "testsuites") => Frame::Suites(Children::default()),
-        (None, "testsuite") => suite(element, 1)?,
-        (None, other) => return Err(format!("expected element type <testsuite> but have <{other}>")),
-        (Some(Frame::Suites(children) | Frame::Suite(_, children)), "testsuite") => {
-            children.suites += 1;
-            suite(element, children.suites)?
-        }
-        (Some(Frame::Suites(_) | Frame::Suite(..)), "testcase") => Frame::Case(Case {
-            name: attribute(element, "name")?.unwrap_or_default(),
-            ..Case::default()
-        }),
-        (Some(Frame::Case(_)), name) => match Part::from_name(name) {
-            Some(part) => Frame::Part(part, attribute(element, "message")?.unwrap_or_default(), String::new()),
-            None => Frame::Other,
-        },
-        (Some(_), _) => Frame::Other,
-    })
-}
-
-fn suite(element: &BytesStart<'_>, position: usize) -> Result<Frame, String> {
-    let name = attribute(element, "name")?.filter(|name| !name.is_empty());
-    Ok(Frame::Suite(
-        name.unwrap_or_else(|| format!("testsuite-{position:03}")),
-        Children {
-            claimed: number(element, "tests")?
-                .saturating_sub(number(element, "skipped")?)
-                .saturating_sub(number(element, "disabled")?),
-            ..Children::default()
-        },
-    ))
-}
-
-/// Hands a finished element to the one around it. The root's children are the result.
-fn close(frame: Frame, parent: Option<&mut Frame>) -> Option<Vec<Item>> {
-    let item = match (frame, parent) {
-        (Frame::Suites(children), _) => return Some(children.items),
-        (Frame::Suite(name, children), parent) => {
-            let mut item = Item {
-                name,
-                items: children.items,
-                ..Item::default()
-            };
-            if item.items.is_empty() && children.claimed > 0 {
-                let error = format!("the suite has no test cases and claims to have {}", children.claimed);
-                item.meta.insert(meta::ERROR.to_owned(), error);
-            }
-            match parent {
-                None => return Some(vec![item]),
-                Some(parent) => (parent, item),
-            }
-        }
-        (Frame::Case(case), Some(parent)) => (parent, case.finish()),
-        (Frame::Part(part, message, text), Some(Frame::Case(case))) => {
-            case.add(part, &message, text);
-            return None;
-        }
-        (Frame::Case(_) | Frame::Part(..) | Frame::Other, _) => return None,
-    };
-    if let (Frame::Suites(children) | Frame::Suite(_, children), item) = item {
-        children.items.push(item);
-    }
-    None
-}
-
-impl Case {
-    fn add(&mut self, part: Part, message: &str, text: String) {
-        let complaint = || format!("{message} {text}").trim().to_owned();
-        let (key, value) = match part {
-            Part::Skipped => {
-                self.is_skipped = true;
-                return;
-            }
-            Part::Failure => {
-                self.is_failed = true;
-                ("failure", complaint())
-            }
-            Part::Error => {
-                self.is_failed = true;
-                ("error", complaint())
-            }
-            Part::SystemOut => ("system-out", text),
-            Part::SystemErr => ("system-err", text),
-        };
-        if !value.is_empty() {
-            self.details.insert(key.to_owned(), Value::String(value));
+    cut(&mut stack, compatibility);
+    if let Some(file) = stack.pop() {
+        let was_read = found.problem.is_some();
+        found.items = file.container(compatibility).0;
+        // Outcomes of a cut file are those of its cases alone.
+        if was_read && !has_case(&found.items) {
+            found.items.clear();
         }
     }
+    found
+}
 
-    fn finish(self) -> Item {
-        let status = if self.is_skipped {
-            status::SKIPPED
-        } else if self.is_failed {
-            status::FAILED
+/// Ends the innermost element.
+fn end(stack: &mut Vec<Frame>, compatibility: Compatibility) {
+    if stack.len() < 2 {
+        return;
+    }
+    if let (Some(ended), Some(around)) = (stack.pop(), stack.last_mut()) {
+        around.take(ended, compatibility);
+    }
+}
+
+/// Ends all elements of a file that breaks off. A case that has not failed so far is left out: its outcome is not known.
+fn cut(stack: &mut Vec<Frame>, compatibility: Compatibility) {
+    while stack.len() > 1 {
+        if let Some(ended) = stack.pop_if(|frame| frame.kind == Kind::Case && !frame.is_failed()) {
+            if let Some(around) = stack.last_mut() {
+                around.items.extend(ended.items);
+            }
         } else {
-            status::PASSED
-        };
-        Item {
-            name: self.name,
-            status: status.to_owned(),
-            details: self.details,
-            ..Item::default()
+            end(stack, compatibility);
         }
     }
 }
 
-/// A number that counts only where it is one.
-fn number(element: &BytesStart<'_>, name: &str) -> Result<u64, String> {
-    let text = attribute(element, name)?.unwrap_or_default();
-    Ok(text.trim().parse().unwrap_or(0))
+/// The part of a case or suite that text belongs to.
+fn part(stack: &mut [Frame]) -> Option<&mut Frame> {
+    stack
+        .last_mut()
+        .filter(|frame| matches!(frame.kind, Kind::Part(_) | Kind::Nested))
 }
 
-fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {
-    let found = element.try_get_attribute(name).map_err(|error| error.to_string())?;
-    Ok(found.map(|attribute| {
-        // Line ends stay line ends (XML would make them spaces): messages of several lines are common.
-        let value = attribute.value.replace("\r\n", "\n");
-        // An entity that nobody declared stays as it is written.
-        unescape(&value).map_or_else(|_| value.clone(), Cow::into_owned)
-    }))
-}
-
-/// Text counts only right inside the part of a case.
-fn append(stack: &mut [Frame], content: &str) {
-    if let Some(Frame::Part(_, _, text)) = stack.last_mut() {
-        text.push_str(content);
-    }
-}
-
-fn resolve(reference: &BytesRef<'_>) -> String {
-    match reference.resolve_char_ref() {
-        Ok(Some(character)) => return character.into(),
-        Ok(None) => {
-            if let Some(text) = resolve_predefined_entity(reference) {
-                return text.to_owned();
-            }
+/// Text counts in parts; after a root it says that the file is more than a report.
+fn text_of(stack: &mut [Frame], content: &str, roots: usize, problem: &mut dyn FnMut(&str)) {
+    if let Some(part) = part(stack) {
+        part.push_text(content);
+    } else if stack.len() == 1 && roots > 0 {
+        let is_blank = |character: char| character.is_whitespace() || matches!(character, '\0' | '\u{1a}' | '\u{feff}');
+        if !content.chars().all(is_blank) {
+            problem("there is more after the root element");
         }
-        Err(_) => {}
     }
-    let name: &str = reference;
-    format!("&{name};")
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ pub(crate) mod errors;
 pub(crate) mod gojson;
 pub(crate) mod junit;
 pub(crate) mod manual;
-mod text;
 
 use std::collections::BTreeMap;
 

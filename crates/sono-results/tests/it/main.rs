@@ -5,6 +5,7 @@
     reason = "tests fail by panicking, and say when they are skipped"
 )]
 
+mod corpus;
 mod files;
 mod health;
 mod process;

@@ -163,11 +163,16 @@ fn files_that_cannot_be_read_are_unknown_and_said() {
         })
     };
     let cut = "line 3: the file ends before its root element does";
+    let mut cut_file = unknown("cut.xml", cut);
+    cut_file["items"] = json!([
+        {"name": "testsuite-001", "status": "passed", "items": [{"name": "c", "status": "passed"}]},
+        {"name": "line 3", "status": "unknown", "meta": {"error": cut}},
+    ]);
     assert_eq!(
         tree,
         json!({
             "name": "p", "status": "unknown", "meta": {"type": "summary"},
-            "items": [unknown("cut.xml", cut), unknown("disk.xml", "input/output error"), unknown("empty.xml", "EOF")],
+            "items": [cut_file, unknown("disk.xml", "input/output error"), unknown("empty.xml", "EOF")],
         })
     );
     assert_eq!(
@@ -221,7 +226,8 @@ fn a_manual_file_keeps_its_own_statuses() {
         json!({
             "name": "p", "status": "complete: 1, passed: 1, unknown: 1", "meta": {"type": "summary"},
             "items": [
-                {"name": "broken.yml", "status": "unknown", "meta": {"file": "results/global/broken.yml", "type": "file"}},
+                {"name": "broken.yml", "status": "unknown", "meta":
+                    {"file": "results/global/broken.yml", "type": "file", "error": "1:8: expected sequence start"}},
                 {
                     "name": "r.yaml", "status": "complete: 1, passed: 1",
                     "meta": {"file": "results/global/r.yaml", "type": "file"}, "details": {"k": [1]},

@@ -23,6 +23,7 @@ const ACTIONS: &[&str] = &[
 #[derive(Default)]
 struct Package {
     ended: bool,
+    passed: bool,
     failed_test: bool,
     /// Tests that started and have not ended.
     running: BTreeSet<String>,
@@ -35,6 +36,9 @@ pub(super) fn counts(text: &str) -> Counts {
     let (mut build_failed, mut package_failed) = (false, false);
     for line in text.lines() {
         let Ok(Value::Object(event)) = serde_json::from_str(line) else {
+            if line.starts_with('{') && line.contains("\"Action\"") {
+                add(&mut counts, "unknown");
+            }
             continue;
         };
         let field = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -68,6 +72,7 @@ pub(super) fn counts(text: &str) -> Counts {
         };
         if test.is_empty() {
             package.ended = true;
+            package.passed = action == "pass";
             package_failed |= action == "fail";
             if action == "fail" && !package.failed_test {
                 add(&mut counts, word);
@@ -83,14 +88,11 @@ pub(super) fn counts(text: &str) -> Counts {
     }
     for package in packages.values() {
         for test in &package.running {
-            add(
-                &mut counts,
-                if package.measured.contains(test) {
-                    "passed"
-                } else {
-                    "unknown"
-                },
-            );
+            if package.measured.contains(test) {
+                add(&mut counts, "passed");
+            } else if !package.passed {
+                add(&mut counts, "unknown");
+            }
         }
         if !package.ended {
             add(&mut counts, "unknown");

@@ -99,7 +99,7 @@ fn case(node: &Node<'_, '_>) -> &'static str {
     let below: Vec<&str> = node
         .descendants()
         .skip(1)
-        .filter(|inner| inner.is_element())
+        .filter(Node::is_element)
         .filter(|inner| {
             !inner
                 .ancestors()
@@ -108,11 +108,11 @@ fn case(node: &Node<'_, '_>) -> &'static str {
         .map(|inner| name(&inner))
         .collect();
     let has = |names: &[&str]| below.iter().any(|inner| names.contains(inner));
-    if has(&["skipped", "ignored", "disabled"]) {
-        return "skipped";
-    }
     if has(&["error", "failure"]) || node.attribute("failure").is_some() || node.attribute("error").is_some() {
         return "failed";
+    }
+    if has(&["skipped", "ignored", "disabled"]) {
+        return "skipped";
     }
     let words: Vec<String> = ["status", "result"]
         .iter()

@@ -2,21 +2,19 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 use super::{Counts, add};
 
-/// With whether an item with others below it says itself that it failed.
-pub(super) fn counts(text: &str) -> Result<(Counts, bool), String> {
+pub(super) fn counts(text: &str) -> Result<Counts, String> {
     let documents = YamlLoader::load_from_str(text).map_err(|error| error.to_string())?;
     let mut counts = Counts::new();
-    let mut failed_above = false;
     for document in documents
         .iter()
         .filter(|document| !matches!(document, Yaml::Null | Yaml::BadValue))
     {
-        item(document, &mut counts, &mut failed_above)?;
+        item(document, &mut counts)?;
     }
-    Ok((counts, failed_above))
+    Ok(counts)
 }
 
-fn item(item_: &Yaml, counts: &mut Counts, failed_above: &mut bool) -> Result<(), String> {
+fn item(item_: &Yaml, counts: &mut Counts) -> Result<(), String> {
     let Yaml::Hash(fields) = item_ else {
         return Err("an item is not a mapping".to_owned());
     };
@@ -33,8 +31,13 @@ fn item(item_: &Yaml, counts: &mut Counts, failed_above: &mut bool) -> Result<()
     let word = if known { lower } else { word };
     match field("items") {
         Some(Yaml::Array(items)) if !items.is_empty() => {
-            *failed_above |= word == "failed" || word == "timeout";
-            items.iter().try_for_each(|below| item(below, counts, failed_above))
+            let failures = |counts: &Counts| ["failed", "timeout"].map(|word| counts.get(word).copied());
+            let before = failures(counts);
+            items.iter().try_for_each(|below| item(below, counts))?;
+            if (word == "failed" || word == "timeout") && failures(counts) == before {
+                add(counts, &word);
+            }
+            Ok(())
         }
         None | Some(Yaml::Null | Yaml::Array(_)) => {
             add(counts, if word.is_empty() { "unknown" } else { &word });

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn check(content: &str, expected: &[(&str, &str)], error: Option<&str>) {
-    let outcome = read(content.as_bytes(), Compatibility::default());
+    let outcome = read(content.as_bytes(), "f.json", Compatibility::default());
     let items: Vec<(&str, &str)> = outcome
         .items
         .iter()
@@ -26,16 +26,12 @@ fn tests_that_ended_are_items() {
 {"action":"skip","PACKAGE":"p","test":"B"}
 {"Action":"fail","Package":"p","Test":"C"}
 {"Action":"explode","Package":"p","Test":"D"}
+{"level":"info","Package":"r","Test":7}
+{"no":"json}
 {"Action":null}
 {"Action":"fail","Package":"p","Elapsed":1}
 "#,
-        &[
-            ("A/sub", "passed"),
-            ("A", "passed"),
-            ("B", "skipped"),
-            ("C", "failed"),
-            ("D", "unknown"),
-        ],
+        &[("A/sub", "passed"), ("A", "passed"), ("B", "skipped"), ("C", "failed")],
         None,
     );
 }
@@ -43,7 +39,7 @@ fn tests_that_ended_are_items() {
 #[test]
 fn plain_text_between_events_is_passed_over() {
     check(
-        "go: downloading x v1\n{\"Action\":\"pass\",\"Test\":\"A\"}{\"Action\":\"fail\",\"Test\":\"B\"}\npanic: no\n{\"Action\":\n\"pass\",\n\"Test\":\"C\"\n}  trailing",
+        "go: downloading x v1\n{\"Action\":\"pass\",\"Test\":\"A\"}{\"Action\":\"fail\",\"Test\":\"B\"}\npanic: no\n{\"Action\":\n\"pass\",\n\"Test\":\"C\"\n}  trailing\n{\"Action\":\"fail\"}",
         &[("A", "passed"), ("B", "failed"), ("C", "passed")],
         None,
     );
@@ -54,7 +50,7 @@ fn plain_text_between_events_is_passed_over() {
 fn broken_events_stay_visible() {
     check(
         "{\"Action\":\"pass\",\"Test\":\"A\"}\n{\"Action\":\"pa",
-        &[("A", "passed"), ("line 2", "unknown")],
+        &[("A", "passed"), ("line 2", "unknown"), ("f.json", "unknown")],
         Some("line 2: EOF while parsing a string"),
     );
     check(
@@ -69,14 +65,16 @@ fn a_package_that_fails_by_itself_is_an_item() {
     check(
         r#"{"Action":"build-fail","ImportPath":"p"}
 {"Action":"fail","Package":"p"}
-{"Action":"pass","Package":"q"}"#,
-        &[("p", "failed")],
+{"Action":"pass","Package":"q"}
+{"Action":"build-fail","ImportPath":"r [r.test]"}
+{"Action":"fail"}"#,
+        &[("f.json", "failed"), ("p", "failed"), ("r [r.test]", "failed")],
         None,
     );
 }
 
 fn compatible(content: &str) -> (String, Vec<(String, String)>, Option<String>) {
-    let outcome = read(content.as_bytes(), Compatibility::SONOBUOY);
+    let outcome = read(content.as_bytes(), "f.json", Compatibility::SONOBUOY);
     let items = outcome.items.into_iter().map(|item| (item.name, item.status)).collect();
     (outcome.status, items, outcome.error)
 }
@@ -90,7 +88,7 @@ fn compatibility_masks_what_is_broken() {
         ("passed".to_owned(), vec![owned("A", "passed")], broken)
     );
     assert_eq!(
-        compatible("{"),
+        compatible("{\"Action\""),
         (
             "unknown".to_owned(),
             vec![],
@@ -105,7 +103,7 @@ fn compatibility_masks_what_is_broken() {
 fn no_tests_are_unknown() {
     for content in ["", "PASS\n", "{\"Action\":\"pass\",\"Package\":\"p\"}\n"] {
         assert_eq!(
-            read(content.as_bytes(), Compatibility::default()),
+            read(content.as_bytes(), "f.json", Compatibility::default()),
             Outcome::unreadable("the file has no tests that ended"),
             "{content:?}"
         );
@@ -124,6 +122,7 @@ fn tests_that_never_ended_stay_visible() {
 {"Action":"run","Package":"q","Test":"BenchmarkOld"}
 {"Action":"pass","Package":"q"}
 "#,
+        "f.json",
         Compatibility::default(),
     );
     assert_eq!(
@@ -131,7 +130,57 @@ fn tests_that_never_ended_stay_visible() {
         json!([
             {"name": "Z", "status": "unknown", "meta": {"error": "the test did not end"}},
             {"name": "A", "status": "unknown", "meta": {"error": "the test did not end"}, "details": {"output": "waiting\n"}},
+            {"name": "p", "status": "unknown", "meta": {"error": "the package did not end"}},
         ])
+    );
+}
+
+/// Case 05: in both kinds of output, with and without a start event.
+#[test]
+fn package_without_an_end_is_unknown() {
+    let test = "{\"Action\":\"run\",\"Test\":\"A\"}\n{\"Action\":\"pass\",\"Test\":\"A\"}\n";
+    check(test, &[("A", "passed"), ("f.json", "unknown")], None);
+    check(
+        &format!("{{\"Action\":\"start\"}}\n{test}"),
+        &[("A", "passed"), ("f.json", "unknown")],
+        None,
+    );
+    check(
+        &format!("{test}{{\"Action\":\"pass\"}}\n{{\"Action\":\"output\",\"Output\":\"x\"}}"),
+        &[("A", "passed")],
+        None,
+    );
+    check(
+        &format!("{test}{{\"Action\":\"pass\"}}\n{{\"Action\":\"start\"}}"),
+        &[("A", "passed"), ("f.json", "unknown")],
+        None,
+    );
+    check(
+        &format!("{test}{{\"Action\":\"pass\"}}\n{{\"Action\":\"start\",\"Package\":\"q\"}}"),
+        &[("A", "passed"), ("q", "unknown")],
+        None,
+    );
+    assert_eq!(compatible(test).1.len(), 1);
+}
+
+/// Case 21: a benchmark has no event for its end.
+#[test]
+fn benchmark_with_a_result_has_ended() {
+    check(
+        r#"{"Action":"run","Package":"p","Test":"BenchmarkA"}
+{"Action":"output","Package":"p","Test":"BenchmarkA","Output":"BenchmarkA\n"}
+{"Action":"run","Package":"p","Test":"BenchmarkA/x"}
+{"Action":"output","Package":"p","Test":"BenchmarkA/x","Output":"BenchmarkA/x-8 \t"}
+{"Action":"output","Package":"p","Test":"BenchmarkA/x","Output":" 100\t 12.5 MB/s\n"}
+{"Action":"run","Package":"p","Test":"BenchmarkStuck"}
+{"Action":"output","Package":"p","Test":"BenchmarkStuck","Output":"100 of 200\n"}
+{"Action":"fail","Package":"p"}"#,
+        &[
+            ("p", "failed"),
+            ("BenchmarkA/x", "passed"),
+            ("BenchmarkStuck", "unknown"),
+        ],
+        None,
     );
 }
 
@@ -150,13 +199,13 @@ fn the_output_of_what_failed_is_kept() {
 {"Action":"output","Package":"q","Output":"FAIL q [build failed]\n"}
 {"Action":"fail","Package":"q","FailedBuild":"q [q.test]"}
 "#,
+        "f.json",
         Compatibility::default(),
     );
-    // An action is no action in another case: what ends a test is not known then.
+    // An action in another case is not one.
     let expected = json!([
-        {"name": "A", "status": "unknown", "details": {"output": "a is "}},
         {"name": "B", "status": "passed"},
-        {"name": "A", "status": "failed", "details": {"output": "wrong\n"}},
+        {"name": "A", "status": "failed", "details": {"output": "a is wrong\n"}},
         {"name": "q", "status": "failed", "details": {"output": "undefined: x\nFAIL q [build failed]\n"}},
     ]);
     assert_eq!(json!(outcome.items), expected);
