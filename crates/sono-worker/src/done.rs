@@ -7,19 +7,21 @@ use std::{
 };
 
 use fs_err as fs;
-use sono_types::constants;
+use sono_types::{constants, text::decode};
 
 use crate::ContainersState;
 
 /// How long a done file of which nothing else is known has to stand unchanged. Without the event that tells that its
 /// writer has closed it, it could be half written.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How long a done file that names nothing has to stand: whoever wrote it may be about to make what it names.
-const MISSING_GRACE: Duration = Duration::from_secs(5);
+/// How long a done file that names a missing file has to stand: its writer may be about to create that file.
+const MISSING_GRACE: Duration = Duration::from_secs(1);
 /// A done file that is written again and again is taken after this many delays all the same.
 const MOST_RESTARTS: u32 = 12;
 /// Longest path that a done file may hold, in bytes.
 const MAX_PATH: u64 = 4096;
+/// Bytes of a done file that holds no path that are quoted.
+const QUOTED: usize = 100;
 
 /// A look at the done file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(crate) enum Target {
     Directory,
     /// Neither, with the reason.
     Missing(String),
+    /// Nothing that could become a result, however long it stands, with the reason and what the file holds.
+    Refused(String),
 }
 
 /// What there is to do.
@@ -124,7 +128,7 @@ impl DoneFile {
             // Nobody is left who could take the file away or finish writing.
             _ if over => Duration::ZERO,
             Target::Missing(_) => self.delay.max(MISSING_GRACE),
-            Target::File | Target::Directory => self.delay.max(settle),
+            Target::File | Target::Directory | Target::Refused(_) => self.delay.max(settle),
         };
         let due = (standing.since + wait).min(standing.first + wait * MOST_RESTARTS);
         self.standing = Some(standing);
@@ -137,6 +141,7 @@ impl DoneFile {
             Target::Missing(reason) => {
                 Found::Nothing(format!("failed to stat result file {}: {reason}", path.display()))
             }
+            Target::Refused(reason) => Found::Nothing(reason),
         })
     }
 }
@@ -149,15 +154,46 @@ pub(crate) fn look(directory: &Path) -> Seen {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Seen::Absent,
         Err(error) => return Seen::Unreadable(error.to_string()),
     };
-    let Ok(content) = String::from_utf8(content) else {
-        return Seen::Unreadable("it does not hold UTF-8 text".to_owned());
+    let refused = |reason: String| Seen::Named {
+        path: file.clone(),
+        target: Target::Refused(reason),
+        modified,
     };
-    let name = content.trim();
+    let quoted = || {
+        let more = if content.len() > QUOTED { "…" } else { "" };
+        format!("`{}`{more}", content[..content.len().min(QUOTED)].escape_ascii())
+    };
+    if content.len() as u64 > MAX_PATH {
+        return refused(format!("the done file is longer than {MAX_PATH} bytes: {}", quoted()));
+    }
+    let text = match decode(&content) {
+        Ok(text) => text,
+        Err(error) => return refused(format!("the done file holds no path: {error}: {}", quoted())),
+    };
+    let name = text.trim();
     if name.is_empty() {
         return Seen::Absent;
     }
+    if name.contains('\0') {
+        return refused(format!("the done file holds no path: {}", quoted()));
+    }
     let (path, target) = resolve(directory, name);
-    Seen::Named { path, target, modified }
+    match never_a_result(directory, &path) {
+        Some(what) => refused(format!("the done file names {what}: `{name}`")),
+        None => Seen::Named { path, target, modified },
+    }
+}
+
+/// What a path is that is not a result of the plugin, although it exists.
+fn never_a_result(directory: &Path, path: &Path) -> Option<&'static str> {
+    let (results, real) = (fs::canonicalize(directory).ok()?, fs::canonicalize(path).ok()?);
+    if real == results.join(constants::DONE_FILE) {
+        Some("itself")
+    } else if results != real && results.starts_with(&real) {
+        Some("a directory above the results directory")
+    } else {
+        None
+    }
 }
 
 fn read(file: &Path) -> io::Result<(Vec<u8>, Option<SystemTime>)> {
@@ -168,9 +204,6 @@ fn read(file: &Path) -> io::Result<(Vec<u8>, Option<SystemTime>)> {
     let modified = file.metadata()?.modified().ok();
     let mut content = Vec::new();
     file.take(MAX_PATH + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_PATH {
-        return Err(io::Error::other(format!("it is longer than {MAX_PATH} bytes")));
-    }
     Ok((content, modified))
 }
 

@@ -134,14 +134,14 @@ fn what_is_missing_gets_time_to_appear() {
     let mut done = DoneFile::new(Duration::ZERO);
     assert_eq!(
         done.decide(millis(0), missing(), true, RUNNING),
-        Decision::WaitUntil(millis(5000))
+        Decision::WaitUntil(millis(1000))
     );
-    assert_eq!(done.decide(millis(1000), file(), true, RUNNING), submit());
+    assert_eq!(done.decide(millis(900), file(), true, RUNNING), submit());
 
     let mut done = DoneFile::new(Duration::ZERO);
     done.decide(millis(0), missing(), true, RUNNING);
     assert_eq!(
-        done.decide(millis(5000), missing(), false, RUNNING),
+        done.decide(millis(1000), missing(), false, RUNNING),
         Decision::Collect(Found::Nothing("failed to stat result file /r/a.xml: gone".to_owned()))
     );
 }
@@ -206,13 +206,61 @@ fn an_empty_file_is_none() {
 
 #[test]
 fn nonsense_is_not_taken_for_a_path() {
-    assert_eq!(
-        look_at(&"a".repeat(4097)).1,
-        Seen::Unreadable("it is longer than 4096 bytes".to_owned())
-    );
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("done")).unwrap();
     assert_eq!(look(directory.path()), Seen::Unreadable("is a directory".to_owned()));
+}
+
+/// What a done file with these bytes is refused for, as soon as it has settled and although its plugin runs on.
+fn refusal(content: &[u8]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("done"), content).unwrap();
+    let seen = look(directory.path());
+    let mut done = DoneFile::new(Duration::ZERO);
+    match done.decide(millis(0), seen, true, RUNNING) {
+        Decision::Collect(Found::Nothing(reason)) => reason,
+        other => panic!("{content:?} gives {other:?}"),
+    }
+}
+
+/// Case 14.
+#[test]
+fn done_file_without_a_possible_result_is_refused_at_once() {
+    for (content, expected) in [
+        (&b"done"[..], "the done file names itself: `done`"),
+        (b"./done\n", "the done file names itself: `./done`"),
+        (b"/tmp/results/done", "the done file names itself: `/tmp/results/done`"),
+        (b"/", "the done file names a directory above the results directory: `/`"),
+        (
+            b"..",
+            "the done file names a directory above the results directory: `..`",
+        ),
+        (b"ab\0c", "the done file holds no path: `ab\\x00c`"),
+        (
+            b"caf\xe9",
+            "the done file holds no path: byte 3 (line 1) is not UTF-8: 0xe9: `caf\\xe9`",
+        ),
+    ] {
+        assert_eq!(refusal(content), expected);
+    }
+    let long = format!("the done file is longer than 4096 bytes: `{}`…", "a".repeat(100));
+    assert_eq!(refusal("a".repeat(5000).as_bytes()), long);
+}
+
+/// Case 15: as PowerShell writes them.
+#[test]
+fn done_file_in_other_encodings_is_read() {
+    let utf16: Vec<u8> = "\u{feff}a.xml\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = "a.xml".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for content in [b"\xef\xbb\xbfa.xml\r\n".to_vec(), utf16, big] {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.xml"), "x").unwrap();
+        fs::write(directory.path().join("done"), &content).unwrap();
+        let Seen::Named { path, target, .. } = look(directory.path()) else {
+            panic!("{content:?}");
+        };
+        assert_eq!((path, target), (directory.path().join("a.xml"), Target::File));
+    }
 }
 
 /// Plugins of old, and those for Windows, name paths below `/tmp/results` whatever the results directory is.
