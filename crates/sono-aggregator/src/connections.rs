@@ -149,7 +149,7 @@ async fn begin(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<(TlsStream<Qu
     Ok((stream, Peer { names }))
 }
 
-/// Serves `app` without certificates until the task is dropped: a few connections at a time, of which the oldest ends when there
+/// Serves `app` without certificates, for as long as the process lives: a few connections at a time, of which the oldest ends when there
 /// are too many.
 pub(crate) async fn serve_without_certificates(listener: TcpListener, app: Router) {
     let newcomers = Newcomers::new(MOST_WITHOUT_CERTIFICATES, Arc::default());

@@ -233,6 +233,7 @@ mod tests {
     use std::pin::{Pin, pin};
 
     use futures::{FutureExt as _, poll};
+    use proptest::{collection::vec, prelude::any, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
 
@@ -352,5 +353,38 @@ mod tests {
         let _guaranteed = take(&admission, "b", GUARANTEED);
         let _waiting = queued(&admission, "b").await;
         assert!(!a.may_stay(LONGEST_STALL, 0), "another certificate waits");
+    }
+
+    proptest! {
+        /// Whatever is asked for, given back and given up: the books are right, and nobody waits who may start.
+        #[test]
+        fn slots_are_not_lost_and_nobody_waits_in_vain(steps in vec((0..4_usize, 0..3_usize, any::<usize>()), 1..150)) {
+            let admission = admission(12, 10, 20);
+            let (mut held, mut waiting) = (Vec::new(), Vec::new());
+            for (step, certificate, index) in steps {
+                let certificate = ["a", "b", "c"][certificate];
+                match step {
+                    0 if !held.is_empty() => drop::<Slot>(held.swap_remove(index % held.len())),
+                    1 if !waiting.is_empty() => drop(waiting.swap_remove(index % waiting.len())),
+                    _ => waiting.push(Box::pin(admission.admit(certificate))),
+                }
+                waiting.retain_mut(|one| match one.as_mut().now_or_never() {
+                    Some(slot) => {
+                        held.extend(slot);
+                        false
+                    }
+                    None => true,
+                });
+                let queue = admission.lock();
+                prop_assert_eq!(queue.held, held.len());
+                prop_assert!(queue.waiting() <= queue.most_waiting);
+                for (name, certificate) in &queue.certificates {
+                    let own = held.iter().filter(|slot| slot.certificate == *name).count();
+                    prop_assert_eq!(certificate.held, own);
+                    let waits = certificate.waiting.iter().any(|sender| !sender.is_closed());
+                    prop_assert!(!waits || !queue.may_start(name), "{} waits: {:?}", name, queue);
+                }
+            }
+        }
     }
 }

@@ -12,7 +12,8 @@ use crate::metrics::Metrics;
 
 /// How many there may be.
 pub(super) const MOST: usize = 1024;
-/// How many of one address may be there while the pool is full: those beyond are the first to be dropped.
+/// How many of one address may be there while the pool is full, or its even share where that is less: those beyond are the first to be
+/// dropped. More than its share alone would let a few attackers drop the workers of a cluster that share an address (SNAT).
 const MOST_OF_ADDRESS: usize = 128;
 
 /// The pool. A connection always enters it; when it is full another one has to leave.
@@ -75,11 +76,8 @@ impl Pool {
 
     /// The oldest of an address that has more than its share, or else the oldest.
     fn victim(&self) -> Option<u64> {
-        let is_beyond = |address: &IpAddr| {
-            self.addresses
-                .get(address)
-                .is_some_and(|count| *count > MOST_OF_ADDRESS)
-        };
+        let share = MOST_OF_ADDRESS.min(self.most / self.addresses.len().max(1));
+        let is_beyond = |address: &IpAddr| self.addresses.get(address).is_some_and(|count| *count > share);
         let crowded = self.addresses.keys().any(is_beyond);
         let mut oldest_first = self.connections.iter();
         let found = oldest_first.find(|(_, (address, _))| !crowded || is_beyond(address));
@@ -155,7 +153,9 @@ mod tests {
     fn newcomer_too_many_oldest_leaves() {
         let address = |last: u8| IpAddr::from([10, 0, 0, last]);
         check(2, [1, 2].map(address), &[]);
-        check(2, [1, 2, 3, 1].map(address), &[0, 1]);
+        check(2, [1, 2, 3, 4].map(address), &[0, 1]);
+        // One host of two has more than half.
+        check(3, [1, 2, 2, 2].map(address), &[1]);
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
         // The first connection is the oldest, but the crowd has more than its share.
         check(most, [few].into_iter().chain(crowd(MOST_OF_ADDRESS + 3)), &[1, 2]);
         // Without a crowd age decides.
-        check(MOST_OF_ADDRESS, [few].into_iter().chain(crowd(MOST_OF_ADDRESS)), &[0]);
+        check(MOST_OF_ADDRESS, crowd(MOST_OF_ADDRESS + 1), &[0]);
     }
 
     #[test]

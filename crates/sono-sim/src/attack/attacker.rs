@@ -57,6 +57,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 struct Target {
     address: SocketAddr,
+    name: ServerName<'static>,
     config: Arc<WorkerConfig>,
     tls: TlsConnector,
 }
@@ -66,11 +67,13 @@ pub(super) async fn attack(arguments: AttackerArguments) -> anyhow::Result<()> {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let config = world::worker_config(&environment, Some(&content::node(0)))?;
     let url = reqwest::Url::parse(config.aggregator_urls.first().context("there is an address")?)?;
+    let host = url.host_str().context("the address has a host")?;
     let addresses = url.socket_addrs(|| None)?;
     let mut tls = sono_tls::client_config(&config.ca_cert, &config.client_cert, &config.client_key)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     tls.resumption = rustls::client::Resumption::disabled();
     let target = Target {
+        name: ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?,
         address: *addresses.first().context("the aggregator has an address")?,
         config: Arc::new(config),
         tls: TlsConnector::from(Arc::new(tls)),
@@ -209,7 +212,7 @@ impl Target {
 
     async fn connect(&self, tls: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
-        tls.connect(ServerName::from(self.address.ip()), stream).await
+        tls.connect(self.name.clone(), stream).await
     }
 }
 

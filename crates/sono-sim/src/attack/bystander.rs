@@ -27,12 +27,13 @@ impl Went {
     }
 }
 
-/// One worker for each of `urls`, one every `pace`; those that have no answer when `within` is over have lost.
+/// One worker for each of `urls`, one every `pace`, with attempts of at most `attempt`; those that have no answer when `within` is over have lost.
 pub(super) async fn work(
     client: &reqwest::Client,
     urls: impl IntoIterator<Item = String>,
     body: &'static str,
     pace: Duration,
+    attempt: Duration,
     within: Duration,
 ) -> Went {
     let end = tokio::time::Instant::now() + within;
@@ -45,7 +46,7 @@ pub(super) async fn work(
                     sleep(Duration::from_secs(1)).await;
                 }
                 attempts += 1;
-                let sent = client.put(&url).body(body).send().await;
+                let sent = client.put(&url).timeout(attempt).body(body).send().await;
                 if let Ok(answer) = sent
                     && matches!(answer.status().as_u16(), 200 | 409)
                 {

@@ -20,6 +20,8 @@ use super::{
 };
 
 const NAMESPACE: &str = "attack";
+/// Attackers are not in the run's namespace, whose pods may be restricted.
+const ATTACKERS: &str = "default";
 /// Jobs of the bystander; each is a worker with three minutes to get its result in.
 const JOBS: usize = 5;
 const WITHIN: Duration = Duration::from_mins(3);
@@ -30,6 +32,7 @@ const IMAGE: &str = "sono.local/testplugin:dev";
 pub(super) async fn run(sono: &Path, scenario: Scenario) -> anyhow::Result<Outcome> {
     let (kind, count, attackers) = scenario.attackers().context("the scenario has attackers")?;
     let folder = tempfile::tempdir()?;
+    end_attackers().await?;
     let delete = ["delete", "-n", NAMESPACE, "--wait"];
     said(Command::new(sono).args(delete)).await?;
     let mut start = Command::new(sono);
@@ -75,22 +78,24 @@ pub(super) async fn run(sono: &Path, scenario: Scenario) -> anyhow::Result<Outco
         outcome.successes = rows.iter().filter(is_in).count();
     }
     outcome.p99_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    kubectl(
-        &[
-            "-n",
-            NAMESPACE,
-            "delete",
-            "pod",
-            "-l",
-            "sono-attack=true",
-            "--grace-period=0",
-            "--force",
-        ],
-        None,
-    )
-    .await?;
+    end_attackers().await?;
     said(Command::new(sono).args(delete)).await?;
     Ok(outcome)
+}
+
+async fn end_attackers() -> anyhow::Result<()> {
+    let delete = [
+        "-n",
+        ATTACKERS,
+        "delete",
+        "pod",
+        "-l",
+        "sono-attack=true",
+        "--grace-period=0",
+        "--force",
+    ];
+    kubectl(&delete, None).await?;
+    Ok(())
 }
 
 fn kind_name(kind: super::attacker::Kind) -> anyhow::Result<String> {
@@ -158,7 +163,7 @@ async fn attack(number: usize, kind: String, count: usize, environment: &[Value]
     );
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": format!("attacker-{number}"), "namespace": NAMESPACE, "labels": {"sono-attack": "true"}},
+        "metadata": {"name": format!("attacker-{number}"), "namespace": ATTACKERS, "labels": {"sono-attack": "true"}},
         "spec": {
             "restartPolicy": "Never",
             "containers": [{
@@ -173,7 +178,7 @@ async fn attack(number: usize, kind: String, count: usize, environment: &[Value]
     kubectl(
         &[
             "-n",
-            NAMESPACE,
+            ATTACKERS,
             "wait",
             &name,
             "--for=jsonpath={.status.phase}=Running",
