@@ -106,6 +106,11 @@ fn lasting_name(what: &str, uuid: &str) -> String {
     }
 }
 
+/// Whether the journal here is one of commit baf4e4a or earlier, whose name did not say of which run it is.
+fn has_nameless_journal(root: &Path, identity: &str) -> bool {
+    !root.join(lasting_name("journal", identity)).exists() && root.join(lasting_name("journal", "")).exists()
+}
+
 /// Opens the journal and begins, or goes on with what it holds, or with what the run keeps outside of its volume.
 pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
     loop {
@@ -134,10 +139,18 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
     } = start;
     constants::ARCHIVE_VERSION.clone_into(&mut config.version);
     prepare(&root, &shortage).await?;
+    let mut claim = Claim::look(site.as_ref(), &config.uuid).await?;
+    if config.uuid.is_empty()
+        && let Some(identity) = site.identity()
+    {
+        let continues = claim.as_ref().is_some_and(Claim::has_checkpoint);
+        if !(continues && has_nameless_journal(&root, &identity)) {
+            config.uuid = identity;
+        }
+    }
     let path = root.join(lasting_name("journal", &config.uuid));
     let progress = root.join(lasting_name("progress", &config.uuid));
     let Opened { journal, mut records } = open(path, site.outlives_the_process(), &shortage).await?;
-    let mut claim = Claim::look(site.as_ref(), &config.uuid).await?;
     if let Some(claim) = &mut claim {
         match claim.take_up(&journal, &mut records, clock()).await? {
             Taken::Done | Taken::Nothing => {}

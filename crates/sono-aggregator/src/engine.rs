@@ -516,7 +516,7 @@ fn remember(keeper: &Keeper, effects: &[Effect]) {
     }
 }
 
-/// Whoever is not the run's owner waits for ever.
+/// Pending until this process owns the run; never resolves after ownership is lost.
 async fn pass(gate: Option<Gate>) {
     if let Some(gate) = gate {
         gate.open().await;

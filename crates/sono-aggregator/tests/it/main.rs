@@ -7,6 +7,7 @@ mod connections;
 mod killed;
 mod local;
 mod nodes;
+mod owned;
 mod partial;
 mod query;
 mod raw;
