@@ -46,6 +46,7 @@ impl Shelf {
         Memory::decode(&self.now().unwrap().content.unwrap()).unwrap()
     }
 
+    #[expect(clippy::unwrap_in_result, reason = "a test whose lock is poisoned has failed")]
     fn replace(&self, bytes: &[u8], over: Option<&Version>) -> Result<Version, VaultError> {
         if *self.refuses.lock().unwrap() {
             return Err(VaultError::Refused("no".to_owned()));

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod adopted;
+mod broken;
 mod connections;
 mod killed;
+mod late;
 mod local;
 mod nodes;
 mod owned;
