@@ -15,6 +15,7 @@ mod query;
 mod raw;
 mod refusals;
 mod site;
+mod skew;
 mod taken_up;
 mod throughput;
 mod watching;
