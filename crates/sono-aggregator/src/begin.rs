@@ -32,6 +32,9 @@ use crate::{
 /// Version of the journal that this program writes and reads.
 const JOURNAL_VERSION: u32 = 1;
 
+/// How long a journal that is given up is waited for.
+const CLOSE: Duration = Duration::from_secs(2);
+
 /// Between two looks at a journal that another process holds.
 const HELD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -106,6 +109,11 @@ fn lasting_name(what: &str, uuid: &str) -> String {
     }
 }
 
+/// Whether the journal here is one of commit baf4e4a or earlier, whose name did not say of which run it is.
+fn has_nameless_journal(root: &Path, identity: &str) -> bool {
+    !root.join(lasting_name("journal", identity)).exists() && root.join(lasting_name("journal", "")).exists()
+}
+
 /// Opens the journal and begins, or goes on with what it holds, or with what the run keeps outside of its volume.
 pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
     loop {
@@ -134,14 +142,25 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
     } = start;
     constants::ARCHIVE_VERSION.clone_into(&mut config.version);
     prepare(&root, &shortage).await?;
+    let mut claim = Claim::look(site.as_ref(), &config.uuid).await?;
+    if config.uuid.is_empty()
+        && let Some(identity) = site.identity()
+    {
+        let continues = claim.as_ref().is_some_and(Claim::has_checkpoint);
+        if !(continues && has_nameless_journal(&root, &identity)) {
+            config.uuid = identity;
+        }
+    }
     let path = root.join(lasting_name("journal", &config.uuid));
     let progress = root.join(lasting_name("progress", &config.uuid));
     let Opened { journal, mut records } = open(path, site.outlives_the_process(), &shortage).await?;
-    let mut claim = Claim::look(site.as_ref(), &config.uuid).await?;
     if let Some(claim) = &mut claim {
         match claim.take_up(&journal, &mut records, clock()).await? {
             Taken::Done | Taken::Nothing => {}
-            Taken::Missed => return Ok(None),
+            Taken::Missed => {
+                journal.close(CLOSE).await;
+                return Ok(None);
+            }
             Taken::Sealed { status, sessions } => {
                 let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(&new_session);
                 let left = drivers(definitions, &config, site.as_ref(), session, reconcile);
@@ -216,6 +235,7 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
     }
     prepare(&directory.join("meta"), &shortage).await?;
     prepare(&incoming, &shortage).await?;
+    sync_names(&root, &directory, &shortage).await?;
     let (path, text) = (directory.clone(), config.to_json());
     let first_files = move || {
         let attached = log.attach(&path.join(layout::RUN_LOG));
@@ -242,6 +262,7 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         let mut first = vec![Record::Begun(begun.clone())];
         if let Some(claim) = &mut claim {
             let Some(owned) = claim.begin(&begun).await? else {
+                journal.close(CLOSE).await;
                 return Ok(None);
             };
             first.push(owned);
@@ -367,13 +388,35 @@ async fn identity(
 
 async fn prepare(path: &Path, shortage: &Shortage) -> Result<(), RunError> {
     let path = path.to_path_buf();
-    let make = move || {
-        fs_err::create_dir_all(&path).map_err(|source| RunError::Prepare {
-            path: path.clone(),
-            source,
-        })
-    };
+    let make = move || sono_bundle::create_directories(&path).map_err(RunError::Write);
     shortage.outlast("taking up the run", make).await
+}
+
+/// Syncs the names of all directories on the way to results, which an earlier process may have created and not synced: results in
+/// them are about to be acknowledged, or have been found in their place.
+async fn sync_names(root: &Path, directory: &Path, shortage: &Shortage) -> Result<(), RunError> {
+    let (root, directory) = (root.to_path_buf(), directory.to_path_buf());
+    let sync = move || {
+        for name in ways_to_results(&root, &directory) {
+            sono_bundle::sync_directory(&name).map_err(RunError::Write)?;
+        }
+        Ok(())
+    };
+    shortage.outlast("taking up the run", sync).await
+}
+
+/// The directories whose names lead to results: `plugins`, a plugin's, and its results and errors.
+fn ways_to_results(root: &Path, directory: &Path) -> Vec<PathBuf> {
+    let mut ways = vec![root.to_path_buf(), directory.to_path_buf()];
+    let mut level = vec![directory.join("plugins")];
+    for _ in 0..3 {
+        level.retain(|path| path.is_dir());
+        ways.extend(level.iter().cloned());
+        let below = |path: PathBuf| fs_err::read_dir(path).into_iter().flatten().flatten();
+        level = level.into_iter().flat_map(below).map(|entry| entry.path()).collect();
+    }
+    ways.sort();
+    ways
 }
 
 fn plan(planned: &Planned) -> Plan {
@@ -475,6 +518,34 @@ fn drivers(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// S17: each directory whose entry leads to a result, and nothing below a result.
+    #[test]
+    fn ways_to_results_are_all_directories_above_them() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("run");
+        sono_bundle::create_directories(&directory.join("plugins/p/results/n1/deep")).unwrap();
+        sono_bundle::create_directories(&directory.join("plugins/p/errors/n2")).unwrap();
+        sono_bundle::create_directories(&directory.join("meta")).unwrap();
+        fs_err::write(directory.join("plugins/p/results/n1/file"), "").unwrap();
+        let ways = ways_to_results(root.path(), &directory);
+        let names = [
+            "",
+            "run",
+            "run/plugins",
+            "run/plugins/p",
+            "run/plugins/p/errors",
+            "run/plugins/p/results",
+        ];
+        assert_eq!(
+            ways,
+            names.map(|name| if name.is_empty() {
+                root.path().to_path_buf()
+            } else {
+                root.path().join(name)
+            })
+        );
+    }
 
     #[test]
     fn runs_of_one_volume_have_journals_of_their_own() {

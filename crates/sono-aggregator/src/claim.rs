@@ -6,11 +6,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use sono_types::{OverallStatus, PluginName, RunStatus, SessionId, TarInfo, status::plugin_status};
+use sono_types::{OverallStatus, PluginName, RunStatus, SessionId, TarInfo, constants, status::plugin_status};
 
 use crate::{
     begin::ARCHIVE_GONE,
-    driver::{Site, Vault, VaultError},
+    driver::{Site, Vault, VaultError, Version},
     engine::RunError,
     journal::Journal,
     keeper::{self, Keeper},
@@ -24,6 +24,8 @@ pub(crate) struct Claim {
     holder: String,
     /// The last epoch of whatever is kept there.
     epoch: u64,
+    /// What is kept there, on which it is decided what to do; then what this process wrote.
+    version: Option<Version>,
     /// What is kept there of this run; then what this process keeps.
     memory: Option<Memory>,
 }
@@ -62,15 +64,31 @@ impl Claim {
             }
             Err(error) => return Err(unusable(error)),
         };
-        let found = found.map(|bytes| Memory::decode(&bytes)).transpose();
+        let version = found.as_ref().map(|found| found.version.clone());
+        if found.as_ref().is_some_and(|found| found.content.is_none()) {
+            tracing::warn!(
+                secret = constants::RUN_SECRET,
+                "this Secret does not belong to the run's ConfigMap: replacing it instead of continuing another run"
+            );
+        }
+        let found = found
+            .and_then(|found| found.content)
+            .map(|bytes| Memory::decode(&bytes))
+            .transpose();
         let found = found.map_err(|error| unusable(crate::upload::chain(&error)))?;
         let epoch = found.as_ref().map_or(0, |memory| memory.epoch);
         Ok(Some(Self {
             vault,
             holder: uuid::Uuid::new_v4().to_string(),
             epoch,
+            version,
             memory: found.filter(|memory| uuid.is_empty() || memory.begun.uuid == uuid),
         }))
+    }
+
+    /// Whether a checkpoint of this run exists.
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.memory.is_some()
     }
 
     /// Takes the run over: with the journal, or where it is empty with what is kept, which then is in the journal too.
@@ -83,8 +101,7 @@ impl Claim {
         match records.first() {
             Some(Record::Begun(begun)) => {
                 let begun = begun.clone();
-                self.go_on(journal, records, begun).await?;
-                Ok(Taken::Done)
+                self.go_on(journal, records, begun).await
             }
             Some(_) => Ok(Taken::Nothing),
             None => self.adopt(journal, records, now).await,
@@ -105,11 +122,17 @@ impl Claim {
         memory
     }
 
-    async fn write(&self, memory: &Memory) -> Result<bool, RunError> {
-        keeper::claim(self.vault.as_ref(), memory).await.map_err(unusable)
+    /// False when anything was written since this process looked.
+    async fn write(&mut self, memory: &Memory) -> Result<bool, RunError> {
+        let written = keeper::claim(self.vault.as_ref(), memory, self.version.as_ref()).await;
+        let Some(version) = written.map_err(unusable)? else {
+            return Ok(false);
+        };
+        self.version = Some(version);
+        Ok(true)
     }
 
-    async fn go_on(&mut self, journal: &Journal, records: &mut Vec<Record>, begun: Begun) -> Result<(), RunError> {
+    async fn go_on(&mut self, journal: &Journal, records: &mut Vec<Record>, begun: Begun) -> Result<Taken, RunError> {
         if let Some(Memory { epoch, holder, .. }) = &self.memory {
             let (epoch, holder) = (*epoch, holder.clone());
             let last = Record::Owned { epoch, holder };
@@ -135,12 +158,11 @@ impl Claim {
             .map_err(RunError::Record)?;
         records.push(owned);
         if !self.write(&memory).await? {
-            return Err(RunError::Superseded(
-                "another aggregator took the run over in this moment".to_owned(),
-            ));
+            // The next look says whether it was another aggregator.
+            return Ok(Taken::Missed);
         }
         self.memory = Some(memory);
-        Ok(())
+        Ok(Taken::Done)
     }
 
     async fn adopt(&mut self, journal: &Journal, records: &mut Vec<Record>, now: Timestamp) -> Result<Taken, RunError> {
@@ -189,11 +211,11 @@ impl Claim {
 
     /// What keeps it from now on.
     pub(crate) fn keeper(self, run: &Run) -> Option<Keeper> {
-        let mut memory = self.memory?;
+        let (mut memory, version) = (self.memory?, self.version?);
         for plugin in run.ended() {
             memory.end(plugin);
         }
-        Some(Keeper::start(self.vault, memory))
+        Some(Keeper::start(self.vault, memory, version))
     }
 }
 

@@ -95,8 +95,8 @@ pub trait Driver: Send + Sync {
 /// Why a [`Vault`] was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
-    /// Somebody else has written since this process last read or wrote.
-    #[error("somebody else has written")]
+    /// Another version is there than the one to be replaced.
+    #[error("another version has been written")]
     Changed,
     /// It is not allowed, and will not be.
     #[error("refused: {0}")]
@@ -106,13 +106,26 @@ pub enum VaultError {
     Failed(String),
 }
 
-/// A place outside of this process' volume, for one process at a time.
-pub trait Vault: Send + Sync {
-    /// What is in it.
-    fn read(&self) -> BoxFuture<'_, Result<Option<Vec<u8>>, VaultError>>;
+/// A version of a checkpoint: each write makes another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(pub String);
 
-    /// Puts this in the place of what this process has last read or written there.
-    fn write<'a>(&'a self, content: &'a [u8]) -> BoxFuture<'a, Result<(), VaultError>>;
+/// What a checkpoint store holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The version of exactly this content.
+    pub version: Version,
+    /// The content; `None` where it belongs to another run, which is never adopted.
+    pub content: Option<Vec<u8>>,
+}
+
+/// A checkpoint store outside of this process' volume, for one process at a time.
+pub trait Vault: Send + Sync {
+    /// Reads the checkpoint.
+    fn read(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, VaultError>>;
+
+    /// Writes in place of exactly the version `over`, or where there is none. Returns the new version.
+    fn write<'a>(&'a self, content: &'a [u8], over: Option<&'a Version>) -> BoxFuture<'a, Result<Version, VaultError>>;
 }
 
 /// Where a run happens: a cluster, or this machine.
@@ -140,6 +153,11 @@ pub trait Site: Send + Sync {
     /// ending removes none of them.
     fn outlives_the_process(&self) -> bool {
         false
+    }
+
+    /// The run's identity where its configuration names none, if the site knows it.
+    fn identity(&self) -> Option<String> {
+        None
     }
 
     /// Where the run keeps what must outlive its volume, if it shall.

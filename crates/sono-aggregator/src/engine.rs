@@ -10,13 +10,16 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use futures::FutureExt as _;
+use futures::{
+    FutureExt as _,
+    future::{self, FusedFuture as _},
+};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sono_manifest::Definition;
@@ -152,6 +155,14 @@ pub enum RunError {
     /// Another process has the run now. This one does nothing more to it.
     #[error("this aggregator does nothing more: {0}")]
     Superseded(String),
+    /// A task that others depend on ended.
+    #[error("{task} ended, a defect of this program: {reason}")]
+    Task {
+        /// What it does.
+        task: &'static str,
+        /// How it ended.
+        reason: String,
+    },
     /// Told to stop before the end.
     #[error("stopped before the run was complete")]
     Stopped,
@@ -162,58 +173,89 @@ pub enum RunError {
 /// an earlier process began in the same directory is taken up where that one ended, however it ended.
 pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Finished, RunError> {
     let site = Arc::clone(&setup.site);
-    let (statuses, mut publisher) = publish::start(Arc::clone(&site), setup.view.metrics());
+    let (statuses, publisher) = publish::start(Arc::clone(&site), setup.view.metrics());
     let (notes, teller) = teller::start(Arc::clone(&site));
+    let stop_publisher = publisher.abort_handle();
+    let (mut publisher, mut teller) = (publisher.fuse(), teller.fuse());
+    let view = setup.view.clone();
     let board = Board {
         statuses,
         notes,
         view: setup.view.clone(),
     };
     let mut shutdown = std::pin::pin!(shutdown);
-    // Boxed, and so small for whoever holds it: all of a run is in it.
-    let outcome = Box::pin(collect(setup, &board, shutdown.as_mut())).await;
+    let journal = OnceLock::new();
+    // Boxed, and so small for its caller: all of a run is in it.
+    let outcome = tokio::select! {
+        outcome = Box::pin(collect(setup, &board, &journal, shutdown.as_mut())) => outcome,
+        reason = broken(&mut publisher) => Err(RunError::Task { task: "the status publisher", reason }),
+        reason = broken(&mut teller) => Err(RunError::Task { task: "the event recorder", reason }),
+        task = view.broken() => Err(RunError::Task { task, reason: "its task broke".to_owned() }),
+    };
+    if let Some(journal) = journal.into_inner() {
+        journal.close(LAST_WORDS).await;
+    }
     if matches!(outcome, Err(RunError::Superseded(_))) {
         // What is shown now is another's.
-        publisher.abort();
+        stop_publisher.abort();
         return outcome;
     }
     if matches!(outcome, Err(RunError::Stopped)) {
-        publisher.abort();
+        stop_publisher.abort();
         if site.outlives_the_process() {
             return outcome;
         }
-        // One try: everything that lets us write may be going too.
-        let status = board.fail();
-        if !matches!(
-            tokio::time::timeout(LAST_WORDS, site.publish(&status)).await,
-            Ok(Ok(()))
-        ) {
-            tracing::warn!("the status could not be set to failed");
-        }
+        show_once(&site, board.fail()).await;
         return outcome;
     }
     if let Err(error) = &outcome {
         // Whoever waits must learn that there is nothing to wait for.
-        board.fail();
+        let status = board.fail();
         board.tell([Story::broken(&chain(error))]);
+        if publisher.is_terminated() {
+            show_once(&site, status).await;
+        }
     }
     drop(board);
+    if publisher.is_terminated() {
+        return outcome;
+    }
     tokio::select! {
         published = &mut publisher => {
             if let Err(error) = published {
                 tracing::error!(%error, "publishing the status");
             }
         }
-        () = shutdown => publisher.abort(),
+        () = shutdown => stop_publisher.abort(),
     }
-    // What is told is told within moments, or not at all.
-    tokio::time::timeout(LAST_WORDS, teller).await.ok();
+    if !teller.is_terminated() {
+        // What is told is told within moments, or not at all.
+        tokio::time::timeout(LAST_WORDS, teller).await.ok();
+    }
     outcome
+}
+
+/// Resolves when the task ended by a defect, and says how; one that ended as it should is not waited for any more.
+async fn broken(task: &mut future::Fuse<JoinHandle<()>>) -> String {
+    match task.await {
+        Err(error) => error.to_string(),
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+/// Shows the status itself, in one try: what lets us write may be going, or may be what ended.
+async fn show_once(site: &Arc<dyn Site>, status: RunStatus) {
+    let site = Arc::clone(site);
+    let shown = tokio::spawn(async move { site.publish(&status).await });
+    if !matches!(tokio::time::timeout(LAST_WORDS, shown).await, Ok(Ok(Ok(())))) {
+        tracing::warn!("the status could not be set to failed");
+    }
 }
 
 async fn collect(
     setup: Setup,
     board: &Board,
+    journals: &OnceLock<Journal>,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Finished, RunError> {
     let Setup {
@@ -284,6 +326,7 @@ async fn collect(
             return Ok(finished(&root, status, 0));
         }
     };
+    let journal = journals.get_or_init(|| journal);
     let over = Arc::<AtomicBool>::default();
     let limits = Arc::new(limits);
     let landing = Arc::<tokio::sync::RwLock<()>>::default();
@@ -300,6 +343,7 @@ async fn collect(
             Arc::clone(&landing),
         )
         .waiting_in(&shortage)
+        .counting_log(log.bytes())
         .counted_in(view.metrics()),
         limits: Arc::clone(&limits),
         clock: Arc::clone(&clock),
@@ -381,8 +425,8 @@ async fn collect(
                 }
             }
         }
-        write(&journal, records, reply.take());
-        snapshots.show_if_due(&run, &journal);
+        write(journal, records, reply.take());
+        snapshots.show_if_due(&run, journal);
         progress.write_if_due(&run);
         let finished = async {
             match tasks.finish.as_mut() {
@@ -392,7 +436,7 @@ async fn collect(
         };
         effects = tokio::select! {
             Some(message) = messages.recv() => {
-                let (effects, later) = answer(&mut run, &journal, clock(), message);
+                let (effects, later) = answer(&mut run, journal, clock(), message);
                 reply = later;
                 effects
             }
@@ -401,6 +445,7 @@ async fn collect(
             () = progress.due() => Vec::new(),
             outcome = finished => break outcome.unwrap_or_else(|error| Err(error.to_string())),
             lost = lost(keeper.as_ref()) => return Err(ended_by(&lost)),
+            () = journal.ended() => return Err(journal_ended()),
             ended = &mut server.task => {
                 let error = ended.map_or_else(std::io::Error::other, |()| std::io::Error::other("the server ended"));
                 return Err(RunError::Serve(error));
@@ -418,8 +463,8 @@ async fn collect(
     };
     // What was said before the end still counts.
     while let Ok(message) = messages.try_recv() {
-        let (_, reply) = answer(&mut run, &journal, clock(), message);
-        write(&journal, Vec::new(), reply);
+        let (_, reply) = answer(&mut run, journal, clock(), message);
+        write(journal, Vec::new(), reply);
     }
     // Whoever still uploads is told that it is over, rather than cut off.
     drop(messages);
@@ -516,7 +561,7 @@ fn remember(keeper: &Keeper, effects: &[Effect]) {
     }
 }
 
-/// Whoever is not the run's owner waits for ever.
+/// Pending until this process owns the run; never resolves after ownership is lost.
 async fn pass(gate: Option<Gate>) {
     if let Some(gate) = gate {
         gate.open().await;
@@ -526,11 +571,24 @@ async fn pass(gate: Option<Gate>) {
 /// Where another aggregator has the run this one does nothing more. Otherwise the next process in this place takes it up, or says why
 /// it cannot.
 fn ended_by(lost: &Lost) -> RunError {
-    if matches!(lost, Lost::Overtaken { .. }) {
-        return RunError::Superseded(lost.to_string());
+    match lost {
+        Lost::Overtaken { .. } => RunError::Superseded(lost.to_string()),
+        Lost::Ended => RunError::Task {
+            task: "the checkpoint's writer",
+            reason: lost.to_string(),
+        },
+        Lost::Removed | Lost::Unreadable(_) | Lost::Refused(_) => {
+            tracing::error!(reason = %lost, "starting anew");
+            RunError::Stopped
+        }
     }
-    tracing::error!(reason = %lost, "starting anew");
-    RunError::Stopped
+}
+
+fn journal_ended() -> RunError {
+    RunError::Task {
+        task: "the journal's writer",
+        reason: "nothing can be recorded any more".to_owned(),
+    }
 }
 
 async fn lost(keeper: Option<&Keeper>) -> Lost {
@@ -579,14 +637,18 @@ fn answer(run: &mut Run, journal: &Journal, at: Timestamp, message: Message) -> 
     match message {
         // An asker that has gone needs no answer.
         Message::Begin { key, reply } => match run.begin(&key) {
-            Err(known @ Refusal::AlreadyReceived(_)) => (Vec::new(), Some(once_on_disk(reply, Err(known)))),
+            Err(known @ (Refusal::AlreadyReceived(_) | Refusal::TooLate(_))) => {
+                (Vec::new(), Some(once_on_disk(reply, Err(known))))
+            }
             begun => {
                 reply.send(begun).ok();
                 (Vec::new(), None)
             }
         },
         Message::Claim { ticket, reply } => match run.claim(&ticket) {
-            claim @ Claim::AlreadyReceived => (Vec::new(), Some(once_on_disk(reply, (ticket, claim)))),
+            claim @ (Claim::AlreadyReceived | Claim::TooLate) => {
+                (Vec::new(), Some(once_on_disk(reply, (ticket, claim))))
+            }
             claim => {
                 reply.send((ticket, claim)).ok();
                 (Vec::new(), None)
@@ -632,7 +694,8 @@ fn answer(run: &mut Run, journal: &Journal, at: Timestamp, message: Message) -> 
     }
 }
 
-/// Whoever is told that its result is known already does not send it again: it must be on disk by then, just as for a 200.
+/// A worker that hears that its result is known already, or too late, does not send it again: that must be on disk by then, just as
+/// for a 200.
 /// Where the journal cannot say so the asker is left without an answer, which it takes for a process that ends, and tries
 /// again.
 fn once_on_disk<T: Send + 'static>(reply: oneshot::Sender<T>, answer: T) -> Reply {
@@ -818,10 +881,14 @@ impl Tasks {
     }
 
     fn record(&mut self, directory: &Path, key: &ResultKey, failure: Failure) {
+        let path = directory.join(constants::ERROR_FILE);
+        if failure.is_cut() && path.exists() {
+            // An earlier process wrote the whole of it; the journal has only its beginning.
+            return;
+        }
         tracing::warn!(plugin_name = %key.plugin, node = %key.target, error = failure.message, "recording an error in place of a result");
         let mut fields: Map<String, Value> = failure.details.into_iter().collect();
         fields.insert("error".to_owned(), failure.message.into());
-        let path = directory.join(constants::ERROR_FILE);
         let shortage = self.shortage.clone();
         self.writes
             .spawn(write_patiently(path, Value::Object(fields).to_string(), shortage));

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -291,6 +291,14 @@ async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
     }
 }
 
+/// How many requests were refused since this process began because of whose they are.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the refusal of this number is logged: the first ones, then fewer and fewer, for they can be had at any rate.
+fn is_worth_a_line(count: u64) -> bool {
+    count <= 20 || count.is_power_of_two()
+}
+
 /// The key that the path names, if the client's certificate is that plugin's (weakness W-11). Names that cannot be
 /// expected are answered as unexpected.
 #[expect(clippy::result_large_err, reason = "the error is the response itself")]
@@ -305,11 +313,15 @@ fn key(peer: &Peer, plugin: &str, node: Option<&str>, what: &str) -> Result<Resu
     // Exact: `cis-1.8` is a valid plugin's name and no valid DNS name.
     if !peer.names.iter().any(|own| own == plugin) {
         let own = peer.names.join(", ");
-        tracing::warn!(
-            client_cert = own,
-            plugin_name = plugin,
-            "refused: certificate of another plugin"
-        );
+        let count = REFUSED.fetch_add(1, Ordering::Relaxed) + 1;
+        if is_worth_a_line(count) {
+            tracing::warn!(
+                client_cert = own,
+                plugin_name = plugin,
+                count,
+                "refused: certificate of another plugin"
+            );
+        }
         return Err(text(
             StatusCode::FORBIDDEN,
             &format!("{what} {name}/{target} refused: the client certificate belongs to {own:?}"),
@@ -322,6 +334,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Unexpected(_) => StatusCode::FORBIDDEN,
         Refusal::AlreadyReceived(_) => StatusCode::CONFLICT,
+        // Not 5xx: Sonobuoy's workers try those again, and end at any 4xx.
+        Refusal::TooLate(_) => StatusCode::GONE,
     }
 }
 
@@ -353,6 +367,13 @@ mod tests {
             assert_eq!(ask(method).await, Some(StatusCode::REQUEST_TIMEOUT));
         }
         assert_eq!(ask(Method::PUT).await, None);
+    }
+
+    /// S18: a plugin that asks for what is another's fills no log.
+    #[test]
+    fn refusals_are_logged_less_and_less() {
+        let lines = (1..=1_000_000).filter(|count| is_worth_a_line(*count)).count();
+        assert_eq!(lines, 20 + 15);
     }
 
     #[test]

@@ -39,7 +39,7 @@ mod upload;
 pub use clock::{Clock, system_clock};
 pub use cluster::{ClusterSite, SiteError, query::query as query_cluster};
 pub use disposition::file_name as disposition_file_name;
-pub use driver::{Driver, Launch, Report, Site, Vault, VaultError};
+pub use driver::{Checkpoint, Driver, Launch, Report, Site, Vault, VaultError, Version};
 pub use engine::{Addresses, Finished, RunError, Setup, run as run_to_the_end};
 pub use journal::JournalError;
 pub use local::{View, serve_locally, serve_metrics};

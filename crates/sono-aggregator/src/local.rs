@@ -21,7 +21,7 @@ use futures::Stream;
 use sono_types::{RunStatus, TarInfo, routes};
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 use tokio_util::io::ReaderStream;
@@ -42,6 +42,8 @@ const CHUNK: usize = 256 << 10;
 pub struct View {
     seen: Arc<Mutex<Seen>>,
     metrics: Arc<Metrics>,
+    /// Which server has ended.
+    ended: Arc<watch::Sender<Option<&'static str>>>,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +100,16 @@ impl View {
         self.lock().archive.clone()
     }
 
+    /// Resolves when a server of this view has ended, with what it is.
+    pub(crate) async fn broken(&self) -> &'static str {
+        let mut ended = self.ended.subscribe();
+        match ended.wait_for(Option::is_some).await.map(|ended| *ended) {
+            Ok(Some(ended)) => ended,
+            // The sender is this view's own.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,10 +122,9 @@ pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle
         .route(routes::LOCAL_ARCHIVE, routing::get(archive))
         .route(routes::LOCAL_PARTIAL, routing::get(partial))
         .route(routes::METRICS, routing::get(numbers));
-    serve(
-        listener,
-        complete(app, view).layer(middleware::from_fn(only_local_programs)),
-    )
+    let end = End(Arc::clone(&view.ended), "the server on the loopback address");
+    let app = complete(app, view).layer(middleware::from_fn(only_local_programs));
+    serve(listener, app, end)
 }
 
 /// Answers programs that mean this host, and no web page: one of a name that leads here (DNS rebinding) sends its own `Host`, and
@@ -151,10 +162,9 @@ fn is_this_host(host: &str) -> bool {
 
 /// Serves the counts of `view` and nothing else, for a scraper outside of the pod.
 pub fn serve_metrics(listener: TcpListener, view: View) -> io::Result<JoinHandle<()>> {
-    serve(
-        listener,
-        complete(Router::new().route(routes::METRICS, routing::get(numbers)), view),
-    )
+    let end = End(Arc::clone(&view.ended), "the server of metrics");
+    let app = Router::new().route(routes::METRICS, routing::get(numbers));
+    serve(listener, complete(app, view), end)
 }
 
 fn complete(app: Router<View>, view: View) -> Router {
@@ -162,10 +172,22 @@ fn complete(app: Router<View>, view: View) -> Router {
         .with_state(view)
 }
 
-fn serve(listener: TcpListener, app: Router) -> io::Result<JoinHandle<()>> {
+fn serve(listener: TcpListener, app: Router, end: End) -> io::Result<JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    Ok(tokio::spawn(connections::serve_without_certificates(listener, app)))
+    Ok(tokio::spawn(async move {
+        let _end = end;
+        connections::serve_without_certificates(listener, app).await;
+    }))
+}
+
+/// Says that a server has ended, however that was.
+struct End(Arc<watch::Sender<Option<&'static str>>>, &'static str);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.send_replace(Some(self.1));
+    }
 }
 
 async fn numbers(State(view): State<View>) -> Response {

@@ -22,6 +22,7 @@ pub(crate) enum Refused {
     Identity,
     Unexpected,
     AlreadyReceived,
+    TooLate,
     Content,
     Busy,
     Broken,
@@ -31,10 +32,11 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Identity,
         Self::Unexpected,
         Self::AlreadyReceived,
+        Self::TooLate,
         Self::Content,
         Self::Busy,
         Self::Broken,
@@ -48,6 +50,7 @@ impl Refused {
             Self::Identity => "identity",
             Self::Unexpected => "unexpected",
             Self::AlreadyReceived => "already-received",
+            Self::TooLate => "too-late",
             Self::Content => "content",
             Self::Busy => "busy",
             Self::Broken => "broken",

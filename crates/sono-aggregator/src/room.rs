@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -17,6 +17,8 @@ pub(crate) struct Room {
     max_bytes: u64,
     results: Mutex<BTreeMap<ResultKey, usize>>,
     bytes: AtomicU64,
+    /// Bytes of the run's log, which lies on the same disk.
+    log: OnceLock<Arc<AtomicU64>>,
 }
 
 impl Room {
@@ -27,7 +29,19 @@ impl Room {
             max_bytes: limits.max_total_bytes,
             results: Mutex::default(),
             bytes: AtomicU64::new(present),
+            log: OnceLock::new(),
         }
+    }
+
+    /// Counts these bytes of the run's log with those of results.
+    pub(crate) fn count_log(&self, log: Arc<AtomicU64>) {
+        self.log.get_or_init(|| log);
+    }
+
+    /// What results may take.
+    fn max_bytes(&self) -> u64 {
+        let log = self.log.get().map_or(0, |log| log.load(Ordering::Relaxed));
+        self.max_bytes.saturating_sub(log)
     }
 
     /// One more request for this result, until the value is dropped; or why not.
@@ -80,7 +94,8 @@ impl Reserved {
 
     /// Takes more, or says why not.
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), String> {
-        let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= self.room.max_bytes);
+        let most = self.room.max_bytes();
+        let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= most);
         let taken = self.room.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         if taken.is_err() {
             return Err(self.limit());
@@ -100,7 +115,7 @@ impl Reserved {
     /// Bytes that nobody has taken.
     pub(crate) fn left(&self) -> u64 {
         self.room
-            .max_bytes
+            .max_bytes()
             .saturating_sub(self.room.bytes.load(Ordering::Relaxed))
     }
 
@@ -156,5 +171,24 @@ mod tests {
         kept.keep(2);
         drop(kept);
         assert_eq!(Reserved::new(Arc::clone(&room)).left(), 5);
+    }
+
+    /// S18: the run's log grows with each request, on the same disk.
+    #[test]
+    fn log_is_counted_with_the_results() {
+        let limits = UploadLimits {
+            max_total_bytes: 10,
+            ..UploadLimits::DEFAULT
+        };
+        let log = Arc::new(AtomicU64::new(4));
+        let room = Room::new(&limits, 3);
+        room.count_log(Arc::clone(&log));
+        let mut reserved = Reserved::new(Arc::new(room));
+        assert_eq!(reserved.left(), 3);
+        assert!(reserved.grow(4).is_err());
+        reserved.grow(2).unwrap();
+        log.store(20, Ordering::Relaxed);
+        assert_eq!(reserved.left(), 0);
+        assert!(reserved.grow(1).is_err());
     }
 }

@@ -3,7 +3,10 @@
 mod collect;
 mod report;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
@@ -86,6 +89,7 @@ impl UploadError {
         match self {
             Self::Refused(Refusal::Unexpected(_)) => Refused::Unexpected,
             Self::Refused(Refusal::AlreadyReceived(_)) => Refused::AlreadyReceived,
+            Self::Refused(Refusal::TooLate(_)) => Refused::TooLate,
             Self::Content { .. } => Refused::Content,
             Self::Busy(_) | Self::Crowded(_) | Self::GaveWay { .. } => Refused::Busy,
             Self::Broken { .. } | Self::Gap { .. } => Refused::Broken,
@@ -204,6 +208,12 @@ impl Uploads {
         }
     }
 
+    /// Counts these bytes of the run's log with those of results.
+    pub(crate) fn counting_log(self, log: Arc<AtomicU64>) -> Self {
+        self.room.count_log(log);
+        self
+    }
+
     /// Results that are in and find no room at their place wait there.
     pub(crate) fn waiting_in(self, shortage: &Shortage) -> Self {
         let shortage = shortage.clone();
@@ -287,7 +297,7 @@ impl Uploads {
             .await?;
         if !finished.is_in {
             // The archive is being made without it.
-            return Err(Refusal::AlreadyReceived(key.clone()).into());
+            return Err(Refusal::TooLate(key.clone()).into());
         }
         let Some(reason) = finished.unrecorded else {
             return Ok(());
@@ -310,7 +320,7 @@ impl Uploads {
         let landing = Arc::clone(&self.landing).read_owned().await;
         let finished = held.finish(Outcome::Stored, Kept::InJournal(body.clone())).await?;
         if !finished.is_in {
-            return Err(Refusal::AlreadyReceived(key.clone()).into());
+            return Err(Refusal::TooLate(key.clone()).into());
         }
         let durably = finished.unrecorded.is_some();
         if let Some(reason) = &finished.unrecorded {
@@ -376,6 +386,7 @@ impl Uploads {
             Claim::AlreadyReceived => {
                 return Err((Outcome::Aborted, Refusal::AlreadyReceived(key.clone()).into()));
             }
+            Claim::TooLate => return Err((Outcome::Aborted, Refusal::TooLate(key.clone()).into())),
         }
         let received = Received { content, reserved };
         match self.make(key, head, received).await.map_err(|error| error.end(key))? {

@@ -20,7 +20,7 @@ pub use files::DirectoryFiles;
 pub use read::{Bundle, FileTaker, FileVisitor, ReadError};
 pub use splat::{SplatFileError, splat, splat_file};
 pub use store::{
-    FileNameError, PlaceError, SealError, Sealed, Staged, StoreError, place_archive, place_file, remove_unfinished,
-    remove_unfinished_below, safe_file_name, seal, stage_archive, stage_bytes, stage_file, sync_directory,
-    write_durably,
+    FileNameError, PlaceError, SealError, Sealed, Staged, StoreError, create_directories, place_archive, place_file,
+    remove_unfinished, remove_unfinished_below, safe_file_name, seal, stage_archive, stage_bytes, stage_file,
+    sync_directory, write_durably,
 };

@@ -21,9 +21,9 @@ mod stage;
 mod sync;
 
 pub use stage::{Staged, stage_archive, stage_bytes, stage_file};
-pub use sync::sync_directory;
+pub use sync::{create_directories, sync_directory};
 
-use sync::{create_directories, sync_file, sync_tree};
+use sync::{sync_file, sync_tree};
 
 /// gzip's own default.
 const COMPRESSION: u32 = 6;

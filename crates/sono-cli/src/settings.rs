@@ -322,6 +322,23 @@ impl Plan {
         Ok(prepare(definitions, &preparation))
     }
 
+    /// What the aggregator is.
+    fn workload(&self) -> &str {
+        let configured = self.config.aggregator_workload.as_str();
+        if configured.is_empty() {
+            self.usual_workload
+        } else {
+            configured
+        }
+    }
+
+    /// Names the run where that outlives the aggregator's pod: another run in the same place must not be taken for it.
+    pub(crate) fn name_what_outlives_its_pod(&mut self) {
+        if self.config.uuid.is_empty() && self.workload() == constants::WORKLOAD_DEPLOYMENT {
+            self.config.uuid = uuid::Uuid::new_v4().to_string();
+        }
+    }
+
     /// All objects of the run.
     pub(crate) fn objects(
         &self,
@@ -331,9 +348,7 @@ impl Plan {
     ) -> Result<Vec<Value>, CliError> {
         let definitions = self.prepared(definitions, version)?;
         let mut config = self.config.clone();
-        if config.aggregator_workload.is_empty() {
-            self.usual_workload.clone_into(&mut config.aggregator_workload);
-        }
+        self.workload().clone_into(&mut config.aggregator_workload);
         self.usual_plugin_account.clone_into(&mut config.plugin_account);
         self.bound_results(&mut config.upload_limits);
         if self.network_policy {

@@ -156,9 +156,10 @@ impl At<'_> {
                     self.report.acknowledged = true;
                     return true;
                 }
-                Answer::Status(409, text) => {
+                // 410: another error took its place, and the archive is being made.
+                Answer::Status(status @ (409 | 410), text) => {
                     if !self.unknown {
-                        self.violation("known before it was sent", 409, &text);
+                        self.violation("known before it was sent", status, &text);
                     }
                     return true;
                 }
@@ -225,8 +226,10 @@ impl At<'_> {
                 self.report.acknowledged = true;
                 self.unknown = true;
             }
-            Answer::Status(409, text) if !self.unknown => self.violation("known before it was sent", 409, text),
-            Answer::Status(409, _) => {}
+            Answer::Status(status @ (409 | 410), text) if !self.unknown => {
+                self.violation("known before it was sent", *status, text);
+            }
+            Answer::Status(409 | 410, _) => {}
             Answer::Status(500 | 503, _) => self.unknown = true,
             Answer::Status(507, _) if self.may_be_full => self.unknown = true,
             Answer::Status(status, text) => self.violation("its result was refused", *status, text),
@@ -293,7 +296,7 @@ impl At<'_> {
             let body = Body::wrap_stream(pieces(upload.body.clone()).map(Ok::<_, std::io::Error>));
             match self.put(&upload, body, length).await {
                 Answer::Status(400, _) => return Ok(()),
-                Answer::Status(409, _) if settled => return Ok(()),
+                Answer::Status(409 | 410, _) if settled => return Ok(()),
                 Answer::Status(500 | 503, _) | Answer::None => {}
                 Answer::Status(507, _) if self.may_be_full => {}
                 Answer::Status(status, text) => {

@@ -20,7 +20,7 @@ pub const ERROR_HEADER: &str = "x-sono-error";
 /// Header of the aggregator's answers to a result (`PUT`, 200 and 409; `HEAD`, 200 and 202): the worker shall keep the
 /// result, ask with `HEAD` for it after about so many seconds, and again and again, since this aggregator may go and take
 /// it along. `HEAD` is answered with 200 while the result is here, 202 where an error stands in its place, 404 where it
-/// shall be sent (again), and 410 once nobody needs it any more. sono's own: workers of Sonobuoy do not know the header,
+/// shall be sent (again), and 410 once nobody needs it any more (which a `PUT` is answered with, too, where the result is not in). sono's own: workers of Sonobuoy do not know the header,
 /// and its aggregator does not send it.
 pub const KEEP_HEADER: &str = "x-sono-keep";
 

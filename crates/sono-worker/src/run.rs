@@ -100,6 +100,8 @@ pub enum Outcome {
     Transmitted,
     /// There was something wrong with the result, and the aggregator has been told this.
     Reported(String),
+    /// There was a result, and the run takes no more: the archive is made without it.
+    TooLate,
     /// It was told to end, and there was no result in the time that was left.
     NoResults,
 }
@@ -173,7 +175,7 @@ impl Worker<'_> {
                 _ = shutdown.requested() => return Ok(outcome),
             }
         }
-        self.rest(sleep, shutdown).await;
+        self.rest(sleep, &outcome, shutdown).await;
         Ok(outcome)
     }
 
@@ -288,7 +290,7 @@ impl Worker<'_> {
                     Ok(accepted) => {
                         said(accepted);
                         return Ok(Delivered {
-                            outcome: Outcome::Transmitted,
+                            outcome: accepted.outcome(Outcome::Transmitted),
                             upload,
                             keep: accepted.keep,
                         });
@@ -305,7 +307,7 @@ impl Worker<'_> {
             Ok(accepted) => {
                 said(accepted);
                 Ok(Delivered {
-                    outcome: Outcome::Reported(reason),
+                    outcome: accepted.outcome(Outcome::Reported(reason)),
                     upload,
                     keep: accepted.keep,
                 })
@@ -331,15 +333,20 @@ impl Worker<'_> {
         submit::submit(&self.client, &self.urls(), upload, within).await
     }
 
-    async fn rest(&self, sleep: Sleep, shutdown: &mut Shutdown<impl Future<Output = ()>>) {
+    /// Also after a result that came too late: a worker of a DaemonSet that ended would be started again, and again be too late.
+    async fn rest(&self, sleep: Sleep, outcome: &Outcome, shutdown: &mut Shutdown<impl Future<Output = ()>>) {
+        let what = match outcome {
+            Outcome::TooLate => "The result was not taken.",
+            _ => "Results transmitted to aggregator.",
+        };
         let time = match sleep {
             Sleep::Forever => {
-                tracing::info!("Results transmitted to aggregator.  Sleeping forever.");
+                tracing::info!("{what}  Sleeping forever.");
                 None
             }
             Sleep::For(Duration::ZERO) => return,
             Sleep::For(time) => {
-                tracing::info!(?time, "Results transmitted to aggregator.  Sleeping.");
+                tracing::info!(?time, "{what}  Sleeping.");
                 Some(time)
             }
         };
@@ -363,6 +370,19 @@ fn said(accepted: Accepted) {
     match accepted.how {
         How::Stored => tracing::info!("Results transmitted to aggregator."),
         How::Before => tracing::info!("the aggregator has these results already"),
+        How::TooLate => tracing::error!(
+            "this result came too late: the run takes no more results, and its archive is made without this one"
+        ),
+    }
+}
+
+impl Accepted {
+    /// What the worker ends with, where `taken` is that of a result that was taken.
+    fn outcome(self, taken: Outcome) -> Outcome {
+        match self.how {
+            How::Stored | How::Before => taken,
+            How::TooLate => Outcome::TooLate,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ const MAX_MESSAGE: usize = 4 << 10;
 const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(30);
 
-/// How an upload ended well.
+/// How an upload ended, so that nothing is left to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accepted {
     pub(crate) how: How,
@@ -50,6 +50,8 @@ pub(crate) enum How {
     Stored,
     /// The aggregator has this result from an earlier try.
     Before,
+    /// The run takes no more results, and does not have this one.
+    TooLate,
 }
 
 /// What is uploaded.
@@ -233,6 +235,9 @@ async fn send(client: &Client, url: &str, upload: &Upload, again: bool) -> Resul
     }
     if status == StatusCode::CONFLICT {
         return Ok(accepted(How::Before));
+    }
+    if status == StatusCode::GONE {
+        return Ok(accepted(How::TooLate));
     }
     let message = message(response).await;
     // What it should go on behind is gone: the next try asks, and begins anew.

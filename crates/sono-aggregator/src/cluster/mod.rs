@@ -89,6 +89,10 @@ async fn own_pods(cluster: &Cluster, namespace: &str) -> Result<Vec<serde_json::
 }
 
 impl ClusterSite {
+    fn keeps_a_checkpoint(&self) -> bool {
+        self.shared.config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT
+    }
+
     /// Finds the run's own objects, and how workers reach this process.
     pub async fn find(
         cluster: Cluster,
@@ -279,9 +283,14 @@ impl Site for ClusterSite {
         true
     }
 
+    fn identity(&self) -> Option<String> {
+        // Without a checkpoint there is one run a directory, whatever its name.
+        self.keeps_a_checkpoint().then(|| self.shared.owner.uid.clone())
+    }
+
     fn vault(&self) -> Option<Arc<dyn Vault>> {
-        let keeps = self.shared.config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT;
-        keeps.then(|| Arc::new(vault::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn Vault>)
+        self.keeps_a_checkpoint()
+            .then(|| Arc::new(vault::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn Vault>)
     }
 
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {

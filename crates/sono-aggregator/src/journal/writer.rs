@@ -4,12 +4,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64, mpsc},
-    thread::JoinHandle,
+    time::Duration,
 };
+
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     codec::{self, Damage},
-    file::{Append, Done, JournalFile, Order, Wait, sync_directory},
+    file::{Append, Done, JournalFile, Order, Storage, Wait, sync_directory},
 };
 use crate::{run::Record, shortage::Shortage};
 
@@ -44,7 +46,8 @@ pub enum JournalError {
 #[derive(Debug)]
 pub(crate) struct Journal {
     orders: mpsc::Sender<Order>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed once the thread has ended.
+    alive: watch::Receiver<()>,
     syncs: Arc<AtomicU64>,
 }
 
@@ -103,21 +106,43 @@ impl Journal {
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             sync_directory(directory).map_err(failed("sync the directory of"))?;
         }
-        let (orders, received) = mpsc::channel();
-        let syncs = Arc::<AtomicU64>::default();
-        let mut file = JournalFile::new(file, decoded.length, &syncs, shortage);
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || file.serve(&received))
-            .map_err(failed("start the writer of"))?;
         Ok(Opened {
-            journal: Self {
-                orders,
-                thread: Some(thread),
-                syncs,
-            },
+            journal: Self::start(file, decoded.length, shortage).map_err(failed("start the writer of"))?,
             records: decoded.records,
         })
+    }
+
+    /// Starts the thread that writes behind the first `length` bytes.
+    fn start<S: Storage + Send + 'static>(file: S, length: u64, shortage: &Shortage) -> io::Result<Self> {
+        let (orders, received) = mpsc::channel();
+        let (lives, alive) = watch::channel(());
+        let syncs = Arc::<AtomicU64>::default();
+        let file = JournalFile::new(file, length, &syncs, shortage);
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            // In this order: it is dropped after the file, whose lock is free then.
+            let _lives = lives;
+            let mut file = file;
+            file.serve(&received);
+        })?;
+        Ok(Self { orders, alive, syncs })
+    }
+
+    /// Resolves when the thread has ended, which without [`Journal::close`] is a defect.
+    pub(crate) async fn ended(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
+    }
+
+    /// Ends the thread, after it has written what it was given. Waits for that, but not longer than `limit`: a disk that does not answer
+    /// must not hold up a process that was told to end.
+    pub(crate) async fn close(self, limit: Duration) {
+        self.orders.send(Order::Close).ok();
+        if timeout(limit, self.ended()).await.is_err() {
+            tracing::warn!(
+                ?limit,
+                "the disk does not answer: not waiting for the journal any longer"
+            );
+        }
     }
 
     /// Appends records; `done` is called on the journal's thread once they, and everything that was appended before, are
@@ -185,11 +210,8 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // Fails only when the thread has ended already.
+        // Fails only when the thread has ended already. It is not waited for: see `close`.
         self.orders.send(Order::Close).ok();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
     }
 }
 
@@ -198,6 +220,68 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A disk that does not answer until it is told to.
+    struct Hanging(mpsc::Receiver<()>);
+
+    impl Storage for Hanging {
+        fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            // The test is over at the latest when the other end is dropped.
+            self.0.recv().ok();
+            Ok(())
+        }
+    }
+
+    /// Review 5.6: SIGTERM while the disk hangs.
+    #[tokio::test]
+    async fn journal_on_a_hanging_disk_is_dropped_and_closed_without_waiting_for_it() {
+        let begun = || {
+            let (answer, answers) = mpsc::channel();
+            let journal = Journal::start(Hanging(answers), 0, &Shortage::default()).unwrap();
+            journal.append(vec![Record::Finishing], Some(Box::new(|_| {})));
+            (answer, journal)
+        };
+        let (_answer, journal) = begun();
+        let (dropped, is_dropped) = mpsc::channel();
+        std::thread::spawn(move || {
+            drop(journal);
+            dropped.send(()).unwrap();
+        });
+        assert_eq!(is_dropped.recv_timeout(LIMIT), Ok(()));
+
+        let (_answer, journal) = begun();
+        timeout(LIMIT, journal.close(Duration::from_millis(50))).await.unwrap();
+
+        let (answer, journal) = begun();
+        answer.send(()).unwrap();
+        let alive = journal.alive.clone();
+        journal.close(LIMIT).await;
+        assert!(alive.has_changed().is_err(), "closed before it ended");
+    }
+
+    /// Review 5.7: a thread that has ended by a defect is noticed, not only by those who wait for a record.
+    #[tokio::test]
+    async fn end_of_the_thread_is_noticed() {
+        struct Broken;
+        impl Storage for Broken {
+            fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+                panic!("a defect")
+            }
+
+            fn sync(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let journal = Journal::start(Broken, 0, &Shortage::default()).unwrap();
+        assert!(journal.commit_patiently(vec![Record::Finishing]).await.is_err());
+        timeout(LIMIT, journal.ended()).await.unwrap();
+    }
 
     #[tokio::test]
     async fn what_was_committed_is_there_again_and_a_torn_end_goes() {
@@ -209,14 +293,14 @@ mod tests {
         opened.journal.append(vec![Record::Finishing], None);
         opened.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
         let length = fs_err::metadata(&path).unwrap().len();
-        drop(opened);
+        opened.journal.close(LIMIT).await;
         let mut file = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"torn").unwrap();
         let again = Journal::open(&path, &Shortage::default()).unwrap();
         assert_eq!(again.records, [Record::Finishing, Record::Finishing]);
         assert_eq!(fs_err::metadata(&path).unwrap().len(), length);
         again.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
-        drop(again);
+        again.journal.close(LIMIT).await;
         assert_eq!(Journal::open(&path, &Shortage::default()).unwrap().records.len(), 3);
     }
 
@@ -244,7 +328,7 @@ mod tests {
         let (missing, there) = (told(folder.path().join("missing")), told(folder.path().to_path_buf()));
         assert!(missing.await.unwrap().is_err());
         assert_eq!(there.await.unwrap(), Ok(()));
-        drop(opened);
+        opened.journal.close(LIMIT).await;
         assert_eq!(Journal::open(&path, &Shortage::default()).unwrap().records.len(), 2);
     }
 

@@ -220,6 +220,7 @@ mod tests {
                 r#"sono_uploads_refused_total{reason="identity"} 1"#,
                 r#"sono_uploads_refused_total{reason="unexpected"} 0"#,
                 r#"sono_uploads_refused_total{reason="already-received"} 0"#,
+                r#"sono_uploads_refused_total{reason="too-late"} 0"#,
                 r#"sono_uploads_refused_total{reason="content"} 0"#,
                 r#"sono_uploads_refused_total{reason="busy"} 0"#,
                 r#"sono_uploads_refused_total{reason="broken"} 0"#,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sono_types::{PluginName, ProgressUpdate, ResultKey, TarInfo, UploadLimits};
 
 use super::record::Record;
@@ -62,6 +62,38 @@ impl Failure {
         }
     }
 
+    /// The failure as the journal has it: of message and details at most 8 KiB each. A worker may have sent any text, and a pod may be
+    /// large; the whole of it is in the archive's error file. What was cut is named in the details, with its size in bytes.
+    pub(crate) fn for_record(&self) -> Self {
+        let end = self.message.floor_char_boundary(RECORD_BYTES);
+        let mut left_out = Map::new();
+        if end < self.message.len() {
+            left_out.insert("error".to_owned(), (self.message.len() - end).into());
+        }
+        let (mut details, mut taken) = (BTreeMap::new(), 0);
+        for (name, detail) in &self.details {
+            let bytes = name.len() + detail.to_string().len();
+            if taken + bytes > RECORD_BYTES {
+                left_out.insert(name.clone(), bytes.into());
+            } else {
+                taken += bytes;
+                details.insert(name.clone(), detail.clone());
+            }
+        }
+        if !left_out.is_empty() {
+            details.insert(LEFT_OUT.to_owned(), left_out.into());
+        }
+        Self {
+            message: self.message[..end].to_owned(),
+            details,
+        }
+    }
+
+    /// Whether it comes from a record and was longer before.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.details.contains_key(LEFT_OUT)
+    }
+
     /// The message as the status has it: bounded, for a worker may have sent any text.
     pub(crate) fn reason(&self) -> String {
         let end = self.message.floor_char_boundary(REASON_BYTES);
@@ -71,6 +103,10 @@ impl Failure {
 
 /// More than any sentence of ours.
 const REASON_BYTES: usize = 1024;
+/// Bytes of a message, and of all details, in the journal.
+const RECORD_BYTES: usize = 8 << 10;
+/// The detail that names what was cut.
+const LEFT_OUT: &str = "leftOut";
 
 /// Everything that can move the run on, apart from uploads ([`begin`](super::Run::begin),
 /// [`claim`](super::Run::claim), [`finish`](super::Run::finish)).
@@ -172,4 +208,40 @@ pub enum Effect {
     Publish,
     /// All results are in: query, post-process, pack.
     Finish,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// S18: 2,000 nodes that each fail with 64 KiB of text made a journal of 130 MB.
+    #[test]
+    fn failure_in_a_record_is_bounded_and_says_what_is_left_out() {
+        let failure = |message: &str, details: &[(&str, Value)]| Failure {
+            message: message.to_owned(),
+            details: details
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+        };
+        let (small, large) = (json!({"kind": "Pod"}), json!("x".repeat(RECORD_BYTES)));
+        let whole = failure(&"m".repeat(RECORD_BYTES), &[("pod", small.clone())]);
+        assert_eq!(whole.for_record(), whole);
+        assert!(!whole.is_cut());
+
+        let long = "é".repeat(RECORD_BYTES);
+        let cut = failure(&format!("x{long}"), &[("a", small.clone()), ("pod", large)]).for_record();
+        let left = json!({"error": RECORD_BYTES + 2, "pod": RECORD_BYTES + 5});
+        assert_eq!(
+            cut,
+            failure(
+                &format!("x{}", "é".repeat(RECORD_BYTES / 2 - 1)),
+                &[("a", small), (LEFT_OUT, left)]
+            )
+        );
+        assert!(cut.is_cut());
+        assert_eq!(cut.for_record(), cut);
+    }
 }

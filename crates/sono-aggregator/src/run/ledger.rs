@@ -29,6 +29,9 @@ pub enum Refusal {
     /// It is here already (409).
     #[error("result {0} already received")]
     AlreadyReceived(ResultKey),
+    /// The run takes no more results, and this one is not among those it has (410). sono's own: Sonobuoy answers 409.
+    #[error("result {0} came too late: the run takes no more results, and its archive is made without this one")]
+    TooLate(ResultKey),
 }
 
 /// Whether a complete body may be put in place now.
@@ -40,6 +43,8 @@ pub enum Claim {
     Busy,
     /// It is here already.
     AlreadyReceived,
+    /// The run takes no more results, and this one is not here.
+    TooLate,
 }
 
 /// How a ticket ended.

@@ -128,19 +128,18 @@ impl Run {
 
     /// Phase one of an upload: may this result be sent?
     pub fn begin(&mut self, key: &ResultKey) -> Result<Ticket, Refusal> {
-        if self.finishing() && self.ledger.state(key).is_some() {
+        match self.ledger.state(key) {
             // The archive is being made of what is there; what comes now would be lost without a word.
-            return Err(Refusal::AlreadyReceived(key.clone()));
+            Some(State::Waiting | State::Failed) if self.finishing() => Err(Refusal::TooLate(key.clone())),
+            _ => self.ledger.begin(key),
         }
-        self.ledger.begin(key)
     }
 
     /// Phase two: the body is complete; may it be put in place now?
     pub fn claim(&mut self, ticket: &Ticket) -> Claim {
-        if self.finishing() {
-            Claim::AlreadyReceived
-        } else {
-            self.ledger.claim(ticket)
+        match self.ledger.state(ticket.key()) {
+            Some(State::Waiting | State::Failed) if self.finishing() => Claim::TooLate,
+            _ => self.ledger.claim(ticket),
         }
     }
 
@@ -371,7 +370,7 @@ impl Run {
         self.reasons.insert(key.clone(), failure.reason());
         effects.push(Effect::Record(Record::Failed {
             key: key.clone(),
-            failure: failure.clone(),
+            failure: failure.for_record(),
         }));
         effects.push(Effect::RecordError {
             key: key.clone(),

@@ -93,7 +93,7 @@ pub struct SmallBody {
 
 impl SmallBody {
     /// Bodies up to this size are kept in the journal: one sync serves a batch of them. A journal of 10,000 results stays
-    /// below 60 MB.
+    /// below 60 MB, one of 10,000 errors, of whose text it holds at most 8 KiB each, below 90 MB.
     pub const MOST_BYTES: u64 = 4 << 10;
 
     /// Wraps a body.

@@ -3,15 +3,19 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod adopted;
+mod broken;
 mod connections;
 mod killed;
+mod late;
 mod local;
 mod nodes;
+mod owned;
 mod partial;
 mod query;
 mod raw;
 mod refusals;
 mod site;
+mod skew;
 mod taken_up;
 mod throughput;
 mod watching;

@@ -11,8 +11,8 @@ use std::{
 use futures::future::BoxFuture;
 use serde_json::json;
 use sono_aggregator::{
-    Addresses, Driver, Finished, Launch, Report, RunError, RunLog, Setup, Site, View, run::Failure, run_to_the_end,
-    serve_locally, system_clock,
+    Addresses, Driver, Finished, Launch, Note, Report, RunError, RunLog, Setup, Site, Untold, View, run::Failure,
+    run_to_the_end, serve_locally, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_types::{Config, ContainersState, PluginName, ResultKey, RunStatus, SessionId, UploadLimits};
@@ -29,6 +29,16 @@ struct TestSite {
     launches: Launches,
     launched: watch::Sender<usize>,
     statuses: watch::Sender<RunStatus>,
+    trouble: Trouble,
+}
+
+/// What a test does to the site of its run.
+#[derive(Clone, Default)]
+pub(crate) struct Trouble {
+    /// Queries wait while it is so.
+    pub(crate) holds_queries: Arc<watch::Sender<bool>>,
+    /// What breaks with its next call.
+    pub(crate) breaks: Arc<Mutex<&'static str>>,
 }
 
 struct TestDriver {
@@ -36,6 +46,13 @@ struct TestDriver {
     session: SessionId,
     launches: Launches,
     launched: watch::Sender<usize>,
+}
+
+impl Trouble {
+    fn come(&self, what: &str) {
+        let breaks = *self.breaks.lock().unwrap();
+        assert_ne!(breaks, what, "a defect");
+    }
 }
 
 impl Site for TestSite {
@@ -61,12 +78,22 @@ impl Site for TestSite {
     }
 
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+        self.trouble.come("publish");
         self.statuses.send_replace(status.clone());
         Box::pin(async { Ok(()) })
     }
 
+    fn tell<'a>(&'a self, _: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
+        self.trouble.come("tell");
+        Box::pin(async { Ok(()) })
+    }
+
     fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
-        Box::pin(async { Vec::new() })
+        let mut held = self.trouble.holds_queries.subscribe();
+        Box::pin(async move {
+            held.wait_for(|held| !held).await.unwrap();
+            Vec::new()
+        })
     }
 }
 
@@ -104,6 +131,9 @@ pub(crate) struct TestRun {
     pub(crate) local: SocketAddr,
     pub(crate) root: tempfile::TempDir,
     pub(crate) statuses: watch::Receiver<RunStatus>,
+    pub(crate) trouble: Trouble,
+    /// The loopback server.
+    pub(crate) local_server: JoinHandle<()>,
     launches: Launches,
     outcome: JoinHandle<Result<Finished, RunError>>,
     _shutdown: oneshot::Sender<()>,
@@ -184,7 +214,7 @@ impl TestRun {
         let view = View::default();
         let (statuses, seen) = watch::channel(RunStatus::default());
         let (launched, mut count) = watch::channel(0);
-        let launches = Launches::default();
+        let (launches, trouble) = (Launches::default(), Trouble::default());
         let expected = definitions.len();
         let node = |number| NodeFacts {
             name: format!("n{number}"),
@@ -195,6 +225,7 @@ impl TestRun {
             launches: Arc::clone(&launches),
             launched,
             statuses,
+            trouble: trouble.clone(),
         };
         let setup = Setup {
             config: Config {
@@ -219,7 +250,7 @@ impl TestRun {
         };
         let local_listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let local = local_listener.local_addr().unwrap();
-        serve_locally(local_listener, view.clone()).unwrap();
+        let local_server = serve_locally(local_listener, view.clone()).unwrap();
         let (shutdown, told) = oneshot::channel();
         let outcome = tokio::spawn(run_to_the_end(setup, async {
             told.await.ok();
@@ -230,6 +261,8 @@ impl TestRun {
             local,
             root,
             statuses: seen,
+            trouble,
+            local_server,
             launches,
             outcome,
             _shutdown: shutdown,

@@ -1,6 +1,10 @@
 //! Getting names and bytes onto the disk.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use fs_err as fs;
 
@@ -20,6 +24,8 @@ pub(super) fn sync_file(path: &Path) -> Result<(), StoreError> {
 
 /// Syncs the names in a directory. Windows has no way to do so and needs none.
 pub fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    #[cfg(test)]
+    tests::SYNCED.with_borrow_mut(|synced| synced.push(path.to_path_buf()));
     if cfg!(unix) { sync_file(path) } else { Ok(()) }
 }
 
@@ -43,19 +49,75 @@ pub(super) fn sync_tree(root: &Path) -> Result<(), StoreError> {
     sync_directory(root)
 }
 
-/// Creates a directory with its parents, each of them synced into the one above.
-pub(super) fn create_directories(path: &Path) -> Result<(), StoreError> {
+/// Held while directories are created: a directory exists before its name is synced, and whoever finds it relies on that name.
+static CREATING: Mutex<()> = Mutex::new(());
+
+/// Creates a directory with its parents, each of them synced into the one above. When it returns, those that another thread is
+/// creating are synced, too; those that an earlier process created and did not sync are the caller's.
+pub fn create_directories(path: &Path) -> Result<(), StoreError> {
+    let _one_at_a_time = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+    create(path)
+}
+
+fn create(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
         return Ok(());
     }
     let parent = super::parent(path);
     if parent != path {
-        create_directories(parent)?;
+        create(parent)?;
     }
     match fs::create_dir(path) {
         Ok(()) => sync_directory(parent),
-        // Somebody else was quicker.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        // Another process was quicker, and may not have synced it yet.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => sync_directory(parent),
         Err(error) => Err(StoreError::at("make the directory", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, path::PathBuf, sync::mpsc, time::Duration};
+
+    use super::*;
+
+    thread_local! {
+        /// Directories that this thread has synced.
+        pub(super) static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+    }
+
+    #[test]
+    fn new_directory_is_synced_into_each_one_above() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/plugins/p");
+        create_directories(&path).unwrap();
+        let synced = SYNCED.take();
+        let expected = [
+            folder.path().to_path_buf(),
+            folder.path().join("run"),
+            folder.path().join("run/plugins"),
+        ];
+        assert_eq!(synced, expected);
+        create_directories(&path).unwrap();
+        assert_eq!(SYNCED.take(), [] as [PathBuf; 0]);
+    }
+
+    /// S17: of two results of a new plugin the second must not be acknowledged while the first one's directory is not synced.
+    #[test]
+    fn directory_that_another_thread_creates_is_synced_before_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins");
+        let (used, is_used) = mpsc::channel();
+        let creating = CREATING.lock().unwrap();
+        fs::create_dir(&path).unwrap();
+        let second = path.clone();
+        std::thread::spawn(move || used.send(create_directories(&second)).unwrap());
+        assert!(
+            is_used.recv_timeout(Duration::from_millis(200)).is_err(),
+            "used before it was synced"
+        );
+        sync_directory(folder.path()).unwrap();
+        drop(creating);
+        is_used.recv_timeout(Duration::from_secs(30)).unwrap().unwrap();
     }
 }

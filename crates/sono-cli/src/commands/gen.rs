@@ -52,7 +52,8 @@ async fn objects(flags: args::GenFlags, given: &Given, level: &str, printer: &Pr
         printer.data(text.as_bytes())?;
         return Ok(exit::SUCCESS);
     }
-    let (plan, cluster) = resolve(flags, given, level, printer)?;
+    let (mut plan, cluster) = resolve(flags, given, level, printer)?;
+    plan.name_what_outlives_its_pod();
     let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
     let version = version(&plan, &definitions, &cluster, printer).await?;
     let rbac = if plan.detects_rbac() {

@@ -278,3 +278,30 @@ fn failed_tests_run_again() {
     assert!(focus.starts_with(r"\[sig-"), "{focus}");
     assert_eq!(variable(&e2e, "E2E_SKIP"), None);
 }
+
+/// S11: a run that outlives its pod is told from others by its identity, which an aggregator cannot make up then.
+#[test]
+fn gen_names_the_run_where_the_aggregator_is_a_deployment() {
+    let directory = tempfile::tempdir().unwrap();
+    let uuid = |flags: &[&str]| {
+        let said = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let documents = documents(&said.stdout);
+        let is_config = |document: &&Value| document["metadata"]["name"] == "sonobuoy-config-cm";
+        let text = documents.iter().find(is_config).unwrap()["data"]["config.json"].clone();
+        let config: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        config["UUID"].as_str().unwrap().to_owned()
+    };
+    for flags in [
+        &["--aggregator-workload", "deployment"][..],
+        &["--results-volume", "1Gi"],
+        &[],
+    ] {
+        let (one, other) = (uuid(flags), uuid(flags));
+        assert_eq!((one.len(), other.len()), (36, 36), "{flags:?}");
+        assert_ne!(one, other, "{flags:?}");
+    }
+    assert_eq!(uuid(&["--aggregator-workload", "pod"]), "");
+    fs_err::write(directory.path().join("c.json"), r#"{"UUID": "mine"}"#).unwrap();
+    assert_eq!(uuid(&["--config", "c.json"]), "mine");
+}

@@ -70,6 +70,17 @@ async fn a_result_that_is_there_already_is_no_error() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
+/// Review 5.9: neither known nor an error that a DaemonSet's worker would be started again for.
+#[tokio::test]
+async fn result_after_the_end_of_collecting_is_too_late_and_sent_once() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    aggregator.answer(&[(410, "result cis-1.8/global came too late")]);
+    plugin.finish("a.json", "{}");
+    assert_eq!(plugin.run().await.unwrap(), Outcome::TooLate);
+    assert_eq!(aggregator.received().len(), 1);
+}
+
 #[tokio::test]
 async fn a_refusal_is_final_and_says_why() {
     for status in [400, 403, 404] {

@@ -178,7 +178,12 @@ proptest! {
                         let stored = said.states.get(key) == Some(&"stored") || said.finished > 0;
                         match run.begin(key) {
                             Ok(ticket) => { prop_assert!(!stored); tickets.push((ticket, false)); }
-                            Err(refusal) => { prop_assert!(stored); prop_assert_eq!(refusal, Refusal::AlreadyReceived(key.clone())); }
+                            Err(refusal) => {
+                                prop_assert!(stored);
+                                let is_in = said.states.get(key) == Some(&"stored");
+                                let expected = if is_in { Refusal::AlreadyReceived(key.clone()) } else { Refusal::TooLate(key.clone()) };
+                                prop_assert_eq!(refusal, expected);
+                            }
                         }
                     }
                     Vec::new()

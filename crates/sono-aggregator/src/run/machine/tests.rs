@@ -270,12 +270,25 @@ fn nothing_is_taken_once_the_archive_is_being_made() {
     run.handle(at(0), Event::Start);
     let late = run.begin(&key("p", "n1")).unwrap();
     run.handle(at(10), Event::Tick);
-    assert_eq!(run.claim(&late), Claim::AlreadyReceived);
+    assert_eq!(run.claim(&late), Claim::TooLate);
+    assert_eq!(run.begin(&key("p", "n1")), Err(Refusal::TooLate(key("p", "n1"))));
+    assert_eq!(run.begin(&key("q", "n1")), Err(Refusal::Unexpected("q/n1".to_owned())));
+}
+
+#[test]
+fn result_that_is_in_is_known_also_while_the_archive_is_made() {
+    let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
+    run.handle(at(0), Event::Start);
+    let (stored, second) = (run.begin(&key("p", "n1")).unwrap(), run.begin(&key("p", "n1")).unwrap());
+    assert_eq!(run.claim(&stored), Claim::Granted);
+    run.finish(at(1), &stored, Outcome::Stored);
+    run.handle(at(10), Event::Tick);
+    assert_eq!(run.claim(&second), Claim::AlreadyReceived);
     assert_eq!(
         run.begin(&key("p", "n1")),
         Err(Refusal::AlreadyReceived(key("p", "n1")))
     );
-    assert_eq!(run.begin(&key("q", "n1")), Err(Refusal::Unexpected("q/n1".to_owned())));
+    assert_eq!(run.begin(&key("p", "n2")), Err(Refusal::TooLate(key("p", "n2"))));
 }
 
 /// A disk that hangs while a result is put in place: the plugin's time limit still ends the wait.
@@ -527,4 +540,20 @@ fn a_plugin_that_never_learns_its_nodes_is_given_up() {
     );
     assert_eq!(rows(&run), [row("global", "failed"), row("global", "failed")]);
     assert_eq!(run.status().status, OverallStatus::PostProcessing);
+}
+
+#[test]
+fn long_error_is_recorded_in_part_and_written_whole() {
+    let mut run = Run::new(vec![plan("p", 0, &["n1", "n2"])], Policy::default());
+    run.handle(at(0), Event::Start);
+    let ticket = run.begin(&key("p", "n1")).unwrap();
+    let failure = Failure::new("x".repeat(64 << 10));
+    let effects = run.finish(at(1), &ticket, Outcome::Reported(failure.message.clone()));
+    let (key, in_record) = (key("p", "n1"), failure.for_record());
+    assert!(in_record.message.len() <= 8 << 10);
+    assert!(effects.contains(&Effect::Record(Record::Failed {
+        key: key.clone(),
+        failure: in_record
+    })));
+    assert!(effects.contains(&Effect::RecordError { key, failure }));
 }

@@ -1,0 +1,232 @@
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use sono_types::SessionId;
+
+use super::*;
+use crate::run::{Begun, Planned};
+
+mod third_writer;
+
+/// A store that several processes share. Versions are never used twice.
+#[derive(Default)]
+struct Shelf {
+    content: Mutex<Option<(u64, Vec<u8>)>>,
+    last: Mutex<u64>,
+    /// Writes that are done and answered as if they had not been.
+    unanswered: Mutex<usize>,
+    /// Writes that fail because somebody else's comes first.
+    preceded: Mutex<Option<Vec<u8>>>,
+    /// Writes are refused.
+    refuses: Mutex<bool>,
+    /// The next write does not come back: a defect.
+    breaks: Mutex<bool>,
+}
+
+impl Shelf {
+    fn put(&self, bytes: Vec<u8>) -> Version {
+        let mut last = self.last.lock().unwrap();
+        *last += 1;
+        *self.content.lock().unwrap() = Some((*last, bytes));
+        Version(last.to_string())
+    }
+
+    fn now(&self) -> Option<Checkpoint> {
+        let content = self.content.lock().unwrap().clone();
+        content.map(|(version, bytes)| Checkpoint {
+            version: Version(version.to_string()),
+            content: Some(bytes),
+        })
+    }
+
+    fn version(&self) -> Option<Version> {
+        self.now().map(|checkpoint| checkpoint.version)
+    }
+
+    fn kept(&self) -> Memory {
+        Memory::decode(&self.now().unwrap().content.unwrap()).unwrap()
+    }
+
+    #[expect(clippy::unwrap_in_result, reason = "a test whose lock is poisoned has failed")]
+    fn replace(&self, bytes: &[u8], over: Option<&Version>) -> Result<Version, VaultError> {
+        if *self.refuses.lock().unwrap() {
+            return Err(VaultError::Refused("no".to_owned()));
+        }
+        assert!(!*self.breaks.lock().unwrap(), "a defect");
+        if let Some(other) = self.preceded.lock().unwrap().take() {
+            self.put(other);
+            return Err(VaultError::Failed("late".to_owned()));
+        }
+        if self.version().as_ref() != over {
+            return Err(VaultError::Changed);
+        }
+        let version = self.put(bytes.to_vec());
+        let mut unanswered = self.unanswered.lock().unwrap();
+        if *unanswered > 0 {
+            *unanswered -= 1;
+            return Err(VaultError::Failed("cut off".to_owned()));
+        }
+        Ok(version)
+    }
+}
+
+impl Vault for Shelf {
+    fn read(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, VaultError>> {
+        let found = self.now();
+        Box::pin(async { Ok(found) })
+    }
+
+    fn write<'a>(&'a self, bytes: &'a [u8], over: Option<&'a Version>) -> BoxFuture<'a, Result<Version, VaultError>> {
+        Box::pin(async move { self.replace(bytes, over) })
+    }
+}
+
+/// Takes the run over from what is there now.
+async fn take(shelf: &Arc<Shelf>, memory: &Memory) -> Version {
+    let over = shelf.version();
+    claim(shelf.as_ref(), memory, over.as_ref()).await.unwrap().unwrap()
+}
+
+async fn keeper(shelf: &Arc<Shelf>, memory: Memory) -> Keeper {
+    let version = take(shelf, &memory).await;
+    Keeper::start(Arc::<Shelf>::clone(shelf), memory, version)
+}
+
+fn memory(epoch: u64, holder: &str) -> Memory {
+    let planned = Planned {
+        plugin: PluginName::parse("p").unwrap(),
+        session: SessionId::from_random([1; 8]),
+        order: 0,
+        timeout: None,
+        targets: vec!["global".to_owned()],
+        learns: false,
+    };
+    let begun = Begun {
+        version: 1,
+        uuid: "run".to_owned(),
+        start: Timestamp::UNIX_EPOCH,
+        ca_certificate: String::new(),
+        ca_key: String::new(),
+        plugins: vec![planned],
+    };
+    Memory::new(begun, epoch, holder.to_owned())
+}
+
+fn launching() -> Record {
+    let plugin = PluginName::parse("p").unwrap();
+    Record::Launching { plugin, deadline: None }
+}
+
+/// W-1: an aggregator that has lost the run learns so with its next write, and nothing that waits for that write happens.
+#[tokio::test(start_paused = true)]
+async fn two_aggregators_never_both_act() {
+    let shelf = Arc::<Shelf>::default();
+    let first = keeper(&shelf, memory(1, "old")).await;
+    first.note(&launching());
+    first.gate().open().await;
+    assert_eq!(shelf.kept().records(Timestamp::MIN)[1], launching());
+
+    take(&shelf, &memory(2, "new")).await;
+    first.note(&Record::Finishing);
+    let acted = timeout(LOOK * 10, first.gate().open()).await;
+    assert!(acted.is_err(), "it acted");
+    let lost = Lost::Overtaken {
+        holder: "new".to_owned(),
+        epoch: 2,
+    };
+    assert_eq!(first.lost().await, lost);
+    assert_eq!(shelf.kept(), memory(2, "new"));
+}
+
+/// One that does nothing learns it as well, before long.
+#[tokio::test(start_paused = true)]
+async fn an_idle_aggregator_learns_that_it_lost() {
+    let shelf = Arc::<Shelf>::default();
+    let first = keeper(&shelf, memory(1, "old")).await;
+    let second = keeper(&shelf, memory(2, "new")).await;
+    let lost = timeout(LOOK * 2, first.lost()).await.unwrap();
+    assert!(matches!(lost, Lost::Overtaken { epoch: 2, .. }), "{lost}");
+    // And when it is removed.
+    *shelf.content.lock().unwrap() = None;
+    assert_eq!(timeout(LOOK * 2, second.lost()).await, Ok(Lost::Removed));
+}
+
+/// Of two that take a run over at the same time one gets it.
+#[tokio::test(start_paused = true)]
+async fn one_of_two_gets_the_run() {
+    let shelf = Arc::<Shelf>::default();
+    let taken = claim(shelf.as_ref(), &memory(1, "one"), None).await;
+    assert_eq!(taken, Ok(shelf.version()));
+    assert_eq!(claim(shelf.as_ref(), &memory(1, "other"), None).await, Ok(None));
+    assert_eq!(shelf.kept().holder, "one");
+}
+
+/// A claim that failed on its way does not replace one that was made meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_failed_takes_nothing_from_another() {
+    let shelf = Arc::<Shelf>::default();
+    *shelf.preceded.lock().unwrap() = Some(memory(1, "other").encode());
+    assert_eq!(claim(shelf.as_ref(), &memory(1, "me"), None).await, Ok(None));
+    assert_eq!(shelf.kept(), memory(1, "other"));
+}
+
+/// S10: the first write of a takeover is lost on its way, and the old aggregator, of a lower epoch, writes meanwhile.
+#[tokio::test(start_paused = true)]
+async fn takeover_after_lost_write_keeps_what_the_old_aggregator_wrote_meanwhile() {
+    let shelf = Arc::<Shelf>::default();
+    let decided = take(&shelf, &memory(1, "old")).await;
+    let mut newer = memory(1, "old");
+    newer.note(&launching());
+    newer.note(&Record::Finishing);
+    *shelf.preceded.lock().unwrap() = Some(newer.encode());
+    let taken = claim(shelf.as_ref(), &memory(2, "new"), Some(&decided)).await;
+    assert_eq!(taken, Ok(None));
+    assert_eq!(shelf.kept(), newer);
+}
+
+/// A process that may not write any more says so before long.
+#[tokio::test(start_paused = true)]
+async fn writes_that_are_refused_end_the_waiting() {
+    let shelf = Arc::<Shelf>::default();
+    let keeper = keeper(&shelf, memory(1, "me")).await;
+    *shelf.refuses.lock().unwrap() = true;
+    keeper.note(&launching());
+    let lost = timeout(REFUSED_AT_MOST * 2, keeper.lost()).await.unwrap();
+    assert_eq!(lost, Lost::Refused("no".to_owned()));
+}
+
+/// Review 5.7: nothing acts any more, and the run learns so.
+#[tokio::test(start_paused = true)]
+async fn panic_of_the_task_is_ownership_lost() {
+    let shelf = Arc::<Shelf>::default();
+    let keeper = keeper(&shelf, memory(1, "me")).await;
+    *shelf.breaks.lock().unwrap() = true;
+    keeper.note(&launching());
+    assert_eq!(timeout(LOOK * 2, keeper.lost()).await, Ok(Lost::Ended));
+    let acted = timeout(LOOK * 10, keeper.gate().open()).await;
+    assert!(acted.is_err(), "it acted");
+}
+
+/// A write whose answer was lost is not another aggregator's.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_lost_loses_nothing() {
+    let shelf = Arc::<Shelf>::default();
+    *shelf.unanswered.lock().unwrap() = 1;
+    let keeper = keeper(&shelf, memory(1, "me")).await;
+    *shelf.unanswered.lock().unwrap() = 2;
+    keeper.note(&launching());
+    keeper.gate().open().await;
+    assert_eq!(shelf.kept().records(Timestamp::MIN)[1], launching());
+}
+
+/// What can wait is written with the rest, or after a while.
+#[tokio::test(start_paused = true)]
+async fn what_can_wait_does() {
+    let shelf = Arc::<Shelf>::default();
+    let keeper = keeper(&shelf, memory(1, "me")).await;
+    let begun = tokio::time::Instant::now();
+    keeper.note(&Record::Counted {
+        plugin: PluginName::parse("p").unwrap(),
+    });
+    keeper.gate().open().await;
+    assert_eq!(begun.elapsed().as_secs(), LOOK.as_secs());
+}

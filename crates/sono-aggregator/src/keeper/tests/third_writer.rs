@@ -1,0 +1,191 @@
+//! S10: a takeover with a third writer between any two of its steps, and any of its requests or answers lost.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+use sono_types::Target;
+
+use super::*;
+
+/// What somebody else does before a request arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Third {
+    Nothing,
+    /// The aggregator that had the run first writes a fact, unless it lost the run.
+    OldWrites,
+    /// One more takes the run over.
+    AnotherTakesOver,
+    /// The run is deleted.
+    Deletes,
+    /// An aggregator begins the run where there is none.
+    Begins,
+}
+
+/// What becomes of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    RequestLost,
+    AnswerLost,
+}
+
+struct Race {
+    shelf: Shelf,
+    steps: Mutex<VecDeque<(Third, Fate)>>,
+    /// What the takeover was decided on.
+    decided: Mutex<Option<Vec<u8>>>,
+    /// Writes of the takeover that replaced anything else.
+    violations: Mutex<Vec<String>>,
+    others: Mutex<u64>,
+    facts: Mutex<u16>,
+}
+
+fn fact(number: u16) -> Record {
+    let key = sono_types::ResultKey::new(
+        PluginName::parse("p").unwrap(),
+        Target::parse(&format!("n{number}")).unwrap(),
+    );
+    Record::Expected { key }
+}
+
+/// The facts that a checkpoint holds.
+fn facts(bytes: &[u8]) -> usize {
+    let records = Memory::decode(bytes).unwrap().records(Timestamp::MIN);
+    let is_fact = |record: &&Record| matches!(record, Record::Expected { .. });
+    records.iter().filter(is_fact).count()
+}
+
+impl Race {
+    fn step(&self) -> Fate {
+        let (third, fate) = self
+            .steps
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or((Third::Nothing, Fate::Answered));
+        let there = self.shelf.now().and_then(|checkpoint| checkpoint.content);
+        let there = there.map(|bytes| Memory::decode(&bytes).unwrap());
+        match (third, there) {
+            (Third::OldWrites, Some(mut there)) if there.holder == "old" => {
+                let mut number = self.facts.lock().unwrap();
+                *number += 1;
+                there.note(&fact(*number));
+                self.shelf.put(there.encode());
+            }
+            (Third::AnotherTakesOver, Some(mut there)) => {
+                let mut others = self.others.lock().unwrap();
+                *others += 1;
+                (there.epoch, there.holder) = (there.epoch + 1, format!("other{others}"));
+                self.shelf.put(there.encode());
+            }
+            (Third::Deletes, Some(_)) => *self.shelf.content.lock().unwrap() = None,
+            (Third::Begins, None) => drop(self.shelf.put(memory(1, "old").encode())),
+            _ => {}
+        }
+        fate
+    }
+}
+
+impl Vault for Race {
+    fn read(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, VaultError>> {
+        let fate = self.step();
+        let found = self.shelf.now();
+        Box::pin(async move {
+            match fate {
+                Fate::Answered => Ok(found),
+                Fate::RequestLost | Fate::AnswerLost => Err(VaultError::Failed("lost".to_owned())),
+            }
+        })
+    }
+
+    fn write<'a>(&'a self, bytes: &'a [u8], over: Option<&'a Version>) -> BoxFuture<'a, Result<Version, VaultError>> {
+        let fate = self.step();
+        let lost = || Err(VaultError::Failed("lost".to_owned()));
+        let answer = if fate == Fate::RequestLost {
+            lost()
+        } else {
+            let before = self.shelf.now().and_then(|checkpoint| checkpoint.content);
+            let answer = self.shelf.replace(bytes, over);
+            if answer.is_ok() && before != *self.decided.lock().unwrap() {
+                let complaint = format!("replaced {before:?}");
+                self.violations.lock().unwrap().push(complaint);
+            }
+            if fate == Fate::AnswerLost { lost() } else { answer }
+        };
+        Box::pin(async { answer })
+    }
+}
+
+/// Looks and takes over until it has the run, as the aggregator does.
+async fn take_over(race: &Race) -> Memory {
+    for number in 0.. {
+        let found = loop {
+            match race.read().await {
+                Ok(found) => break found,
+                Err(_) => sleep(MIN_PAUSE).await,
+            }
+        };
+        let content = found.as_ref().and_then(|found| found.content.clone());
+        let mut mine = match &content {
+            Some(bytes) => Memory::decode(bytes).unwrap(),
+            None => memory(0, ""),
+        };
+        (mine.epoch, mine.holder) = (mine.epoch + 1, format!("me{number}"));
+        *race.decided.lock().unwrap() = content;
+        let over = found.map(|found| found.version);
+        if claim(race, &mine, over.as_ref()).await.unwrap().is_some() {
+            return mine;
+        }
+    }
+    unreachable!("steps end, and then nobody is in the way")
+}
+
+fn step() -> impl Strategy<Value = (Third, Fate)> {
+    let third = prop_oneof![
+        3 => Just(Third::Nothing),
+        4 => Just(Third::OldWrites),
+        1 => Just(Third::AnotherTakesOver),
+        1 => Just(Third::Deletes),
+        1 => Just(Third::Begins),
+    ];
+    let fate = prop_oneof![
+        3 => Just(Fate::Answered),
+        3 => Just(Fate::RequestLost),
+        2 => Just(Fate::AnswerLost),
+    ];
+    (third, fate)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// It replaces byte for byte what it was decided on, and so loses no fact of anybody.
+    #[test]
+    fn takeover_replaces_only_what_it_was_decided_on(
+        begins_with in prop::option::of(0_u16..3),
+        steps in prop::collection::vec(step(), 0..24),
+    ) {
+        let race = Race {
+            shelf: Shelf::default(),
+            steps: Mutex::new(steps.into()),
+            decided: Mutex::default(),
+            violations: Mutex::default(),
+            others: Mutex::default(),
+            facts: Mutex::new(100),
+        };
+        if let Some(count) = begins_with {
+            let mut old = memory(1, "old");
+            for number in 0..count {
+                old.note(&fact(number));
+            }
+            race.shelf.put(old.encode());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let mine = runtime.block_on(take_over(&race));
+        prop_assert_eq!(race.violations.lock().unwrap().clone(), Vec::<String>::new());
+        if let Some(there) = race.shelf.now().and_then(|checkpoint| checkpoint.content) {
+            // Whoever took it over after this one has all that it knew.
+            prop_assert!(facts(&there) >= facts(&mine.encode()) || Memory::decode(&there).unwrap().epoch == 1);
+        }
+    }
+}
