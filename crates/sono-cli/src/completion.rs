@@ -90,7 +90,7 @@ fn to_script(shell: &str, arguments: &[OsString], is_plain: bool, printer: &Prin
         .write_complete(&mut command, words, directory.as_deref(), &mut text)
         .is_ok()
     {
-        printer.data(&text)?;
+        printer.verbatim(&text)?;
     }
     Ok(())
 }
@@ -122,5 +122,5 @@ fn to_kubectl(words: &[OsString], is_plain: bool, printer: &Printer) -> Result<(
         }
         text.push('\n');
     }
-    printer.data(format!("{text}:{directive}\n").as_bytes())
+    printer.verbatim(format!("{text}:{directive}\n").as_bytes())
 }

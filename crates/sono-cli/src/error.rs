@@ -1,6 +1,6 @@
 //! The one error at the edge: what failed, why, what helps, and with which code the program ends.
 
-use std::{error::Error, fmt::Write as _};
+use std::error::Error;
 
 use sono_bundle::{ArchiveError, ReadError};
 use sono_kube::KubeError;
@@ -14,6 +14,29 @@ pub(crate) struct CliError {
     causes: Vec<String>,
     hint: Option<String>,
     code: u8,
+}
+
+/// What a line of an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Label {
+    What,
+    Detail,
+    Cause,
+    Hint,
+    /// The line before goes on, so many blanks further to the right.
+    More(usize),
+}
+
+impl Label {
+    fn text(self) -> String {
+        match self {
+            Self::What => "error: ".to_owned(),
+            Self::Detail => "  ".to_owned(),
+            Self::Cause => "  cause: ".to_owned(),
+            Self::Hint => "  hint:  ".to_owned(),
+            Self::More(indent) => " ".repeat(indent),
+        }
+    }
 }
 
 impl CliError {
@@ -117,19 +140,38 @@ impl CliError {
         std::iter::once(self.what).chain(self.details).chain(causes).collect()
     }
 
-    /// The text, without colours.
+    /// Its lines without their labels. A foreign text of several lines stays below its first: none of them looks like
+    /// a cause or a hint.
+    pub(crate) fn labelled(&self) -> Vec<(Label, &str)> {
+        let texts = [(Label::What, &self.what)]
+            .into_iter()
+            .chain(self.details.iter().map(|detail| (Label::Detail, detail)))
+            .chain(self.causes.iter().map(|cause| (Label::Cause, cause)))
+            .chain(self.hint.iter().map(|hint| (Label::Hint, hint)));
+        texts
+            .flat_map(|(label, text)| {
+                let more = match label {
+                    // Not as far as a detail of its own.
+                    Label::Detail => Label::More(4),
+                    label => Label::More(label.text().len()),
+                };
+                let mut lines = text.lines();
+                let first = lines.next().unwrap_or_default();
+                std::iter::once((label, first)).chain(lines.map(move |line| (more, line)))
+            })
+            .collect()
+    }
+
+    /// Its lines as one text.
+    #[cfg(test)]
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("error: {}\n", self.what);
-        for detail in &self.details {
-            writeln!(text, "  {detail}").expect("writing to a string cannot fail");
-        }
-        for cause in &self.causes {
-            writeln!(text, "  cause: {cause}").expect("writing to a string cannot fail");
-        }
-        if let Some(hint) = &self.hint {
-            writeln!(text, "  hint:  {hint}").expect("writing to a string cannot fail");
-        }
-        text
+        self.text_lines().join("\n") + "\n"
+    }
+
+    /// Its lines, as they are.
+    pub(crate) fn text_lines(&self) -> Vec<String> {
+        let lines = self.labelled().into_iter();
+        lines.map(|(label, line)| format!("{}{line}", label.text())).collect()
     }
 }
 
@@ -148,14 +190,34 @@ mod tests {
     struct Outer(#[source] std::io::Error);
 
     #[test]
+    fn error_with_foreign_lines_has_no_further_hint() {
+        let error = CliError::new("cannot do it").details(["said\n  hint:  x".to_owned()]);
+        let error = error.caused_by(&std::io::Error::other("a\n  hint:  y"));
+        assert_eq!(
+            error.text_lines(),
+            [
+                "error: cannot do it",
+                "  said",
+                "      hint:  x",
+                "  cause: a",
+                "           hint:  y"
+            ]
+        );
+    }
+
+    #[test]
     fn each_cause_is_said_once() {
         let inner = std::io::Error::other("inner");
         let error = CliError::new("cannot do it: outer")
             .caused_by(&Outer(inner))
             .hint("do something else");
         assert_eq!(
-            error.text(),
-            "error: cannot do it: outer\n  cause: inner\n  hint:  do something else\n"
+            error.text_lines(),
+            [
+                "error: cannot do it: outer",
+                "  cause: inner",
+                "  hint:  do something else"
+            ]
         );
     }
 }

@@ -4,6 +4,8 @@ use sono_local::RunLog;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+use crate::output::Records;
+
 /// The parts of a local run.
 const RUN: [&str; 3] = ["sono_local", "sono_aggregator", "sono_worker"];
 
@@ -31,7 +33,7 @@ pub(crate) fn start(level: &str, is_terminal: bool) -> RunLog {
         .with_targets(RUN.map(|part| (part, run)));
     let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(Records { colours })
         .with_ansi(colours)
         .with_target(false)
         .with_timer(fmt::time::uptime())

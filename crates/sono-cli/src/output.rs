@@ -1,7 +1,20 @@
 //! The only place that prints: data to standard output, all else to standard error.
+//!
+//! It is a gate too. What is printed is [`Text`] or [`Markdown`], which escape every string that gets into them; a document
+//! in a [`Format`], which on a terminal is escaped as that format does it; or bytes of others ([`Printer::verbatim`],
+//! [`Printer::log`]), which reach pipes as they are and terminals without what a terminal obeys. There is no other way.
+#![expect(clippy::disallowed_methods, reason = "only this module prints")]
+
+mod bars;
+mod document;
+mod foreign;
+mod grid;
+mod markdown;
+mod text;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
+    path::Path,
     process::ExitCode,
     sync::{
         Arc,
@@ -11,30 +24,23 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use sono_types::exit;
+use tracing_subscriber::fmt::MakeWriter;
 
-use crate::error::CliError;
+use self::foreign::Colours;
+pub(crate) use self::{
+    bars::{Bar, Stack},
+    document::Format,
+    foreign::{is_hidden, visible},
+    grid::Grid,
+    markdown::{Markdown, markdown},
+    text::{Text, Tone, text},
+};
+use crate::error::{CliError, Label};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
-
-/// A colour that goes with a word; the word says the same without it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
-    Good,
-    Bad,
-    Plain,
-}
-
-impl Tone {
-    pub(crate) fn paint(self, text: &str) -> String {
-        let style = match self {
-            Self::Good => Style::new().fg_color(Some(AnsiColor::Green.into())),
-            Self::Bad => Style::new().fg_color(Some(AnsiColor::Red.into())),
-            Self::Plain => return text.to_owned(),
-        };
-        format!("{style}{text}{style:#}")
-    }
-}
+/// Bytes of an unfinished line that wait for its end.
+const PENDING: usize = 256 << 10;
 
 /// Prints. Clones share their state.
 #[derive(Debug, Clone)]
@@ -66,21 +72,12 @@ impl Printer {
         self.screen
     }
 
-    /// Writes data that may be styled. Styles are taken out where they are not wanted.
-    pub(crate) fn styled(&self, text: &str) -> Result<(), CliError> {
-        if anstream::AutoStream::choice(&io::stdout()) == anstream::ColorChoice::Never {
-            return self.data(anstream::adapter::strip_str(text).to_string().as_bytes());
-        }
-        self.data(text.as_bytes())
-    }
-
     /// Nobody reads standard output any more. That is success: `sono results … | head`.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Writes data as it is.
-    pub(crate) fn data(&self, bytes: &[u8]) -> Result<(), CliError> {
+    fn write(&self, bytes: &[u8]) -> Result<(), CliError> {
         if self.is_broken() {
             return Ok(());
         }
@@ -95,43 +92,224 @@ impl Printer {
         }
     }
 
-    /// Writes a line of data.
-    pub(crate) fn line(&self, text: &str) -> Result<(), CliError> {
-        self.data(format!("{text}\n").as_bytes())
+    fn put(&self, text: &Text) -> Result<(), CliError> {
+        if has_colours(&io::stdout()) {
+            self.write(text.styled().as_bytes())
+        } else {
+            self.write(text.plain().as_bytes())
+        }
+    }
+
+    /// Writes a text. Styles are taken out where they are not wanted.
+    pub(crate) fn print<T: ?Sized>(&self, text: &T) -> Result<(), CliError>
+    where
+        for<'a> Text: From<&'a T>,
+    {
+        self.put(&Text::from(text))
+    }
+
+    /// Writes a text and ends the line.
+    pub(crate) fn line<T: ?Sized>(&self, text: &T) -> Result<(), CliError>
+    where
+        for<'a> Text: From<&'a T>,
+    {
+        let mut text = Text::from(text);
+        text.push(Text::own("\n"));
+        self.put(&text)
+    }
+
+    /// Writes Markdown.
+    pub(crate) fn markdown(&self, markdown: &Markdown) -> Result<(), CliError> {
+        self.write(markdown.as_str().as_bytes())
+    }
+
+    /// Writes a document for programs: byte for byte into a pipe, the same data with the format's escapes on a terminal.
+    pub(crate) fn document(&self, format: Format, text: &str) -> Result<(), CliError> {
+        if self.screen {
+            self.write(document::for_terminal(format, text).as_bytes())
+        } else {
+            self.write(text.as_bytes())
+        }
+    }
+
+    /// Writes whole lines of others: byte for byte into a pipe, without what a terminal obeys on one.
+    pub(crate) fn verbatim(&self, bytes: &[u8]) -> Result<(), CliError> {
+        if self.screen {
+            self.write(foreign::visible_lines(bytes, Colours::Removed).as_bytes())
+        } else {
+            self.write(bytes)
+        }
+    }
+
+    /// The same for a text that comes in pieces; [`Verbatim::end`] writes the rest.
+    pub(crate) fn pieces(&self) -> Verbatim<'_> {
+        Verbatim {
+            printer: self,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Writes whole lines of a log: byte for byte into a pipe; on a terminal colours pass and nothing else.
+    pub(crate) fn log(&self, bytes: &[u8]) -> Result<(), CliError> {
+        if self.screen {
+            let colours = if has_colours(&io::stdout()) {
+                Colours::Kept
+            } else {
+                Colours::Removed
+            };
+            self.write(foreign::visible_lines(bytes, colours).as_bytes())
+        } else {
+            self.write(bytes)
+        }
+    }
+
+    /// Writes a part of a line: byte for byte into a pipe, as a text on a terminal.
+    pub(crate) fn part(&self, bytes: &[u8]) -> Result<(), CliError> {
+        if self.screen {
+            self.put(&Text::of_bytes(bytes))
+        } else {
+            self.write(bytes)
+        }
+    }
+
+    /// Writes the name of a file on a line, for scripts as it is.
+    pub(crate) fn path(&self, path: &Path) -> Result<(), CliError> {
+        self.part(path.as_os_str().as_encoded_bytes())?;
+        self.write(b"\n")
     }
 
     /// Says something beside the data. Styles are taken out where they are not wanted.
     #[expect(clippy::unused_self, reason = "who prints needs a printer")]
-    pub(crate) fn note(&self, text: &str) {
+    pub(crate) fn note<T: ?Sized>(&self, text: &T)
+    where
+        for<'a> Text: From<&'a T>,
+    {
         // Nowhere to say that it could not be said.
-        drop(writeln!(anstream::stderr(), "{text}"));
+        drop(writeln!(anstream::stderr(), "{}", Text::from(text).styled()));
     }
 
     pub(crate) fn error(&self, error: &CliError) {
-        let text = error.text();
-        let painted: Vec<String> = text
-            .lines()
-            .map(|line| {
+        let lines = error.labelled().into_iter().map(|(label, line)| match label {
+            Label::What => {
                 let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
-                if let Some(rest) = line.strip_prefix("error:") {
-                    format!("{red}error:{red:#}{BOLD}{rest}{BOLD:#}")
-                } else if let Some(rest) = line.strip_prefix("  cause:") {
-                    format!("{DIM}  cause:{DIM:#}{rest}")
-                } else if let Some(rest) = line.strip_prefix("  hint:") {
-                    format!("{DIM}  hint:{DIM:#}{rest}")
-                } else {
-                    line.to_owned()
-                }
-            })
-            .collect();
-        self.note(&painted.join("\n"));
+                text![Text::own("error:").with(red), Text::from(format!(" {line}")).with(BOLD)]
+            }
+            Label::Cause => text![Text::own("  cause:").with(DIM), " ", line],
+            Label::Hint => text![Text::own("  hint:").with(DIM), "  ", line],
+            Label::Detail => text!["  ", line],
+            Label::More(indent) => text![" ".repeat(indent), line],
+        });
+        let lines: Vec<Text> = lines.collect();
+        self.note(&Text::lines(lines));
     }
 
     /// Help, which clap takes for an error.
-    #[expect(clippy::unused_self, reason = "who prints needs a printer")]
-    pub(crate) fn help(&self, help: &clap::Error) -> ExitCode {
-        // It goes to standard output, where a reader may have left.
-        drop(help.print());
-        ExitCode::from(exit::SUCCESS)
+    pub(crate) fn help(&self, help: &clap::Error) -> Result<(), CliError> {
+        self.put(&Text::of_clap(&help.render()))
+    }
+}
+
+/// A text of others that comes in pieces.
+#[derive(Debug)]
+pub(crate) struct Verbatim<'a> {
+    printer: &'a Printer,
+    /// The begun line, on a terminal.
+    pending: Vec<u8>,
+}
+
+impl Verbatim<'_> {
+    /// Writes the whole lines that there are now.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        if !self.printer.screen {
+            return self.printer.write(bytes);
+        }
+        self.pending.extend_from_slice(bytes);
+        let whole = self.pending.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
+        // A line without an end is not waited for.
+        let whole = whole.or_else(|| (self.pending.len() > PENDING).then(|| whole_characters(&self.pending)));
+        let Some(whole) = whole else { return Ok(()) };
+        let rest = self.pending.split_off(whole);
+        let lines = std::mem::replace(&mut self.pending, rest);
+        self.printer.verbatim(&lines)
+    }
+
+    /// Writes the rest.
+    pub(crate) fn end(self) -> Result<(), CliError> {
+        self.printer.verbatim(&self.pending)
+    }
+}
+
+/// The length without a character that is not whole.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let start = bytes.len().saturating_sub(3);
+    let lead = bytes[start..]
+        .iter()
+        .rposition(|byte| *byte >= 0xc0)
+        .map(|at| start + at);
+    lead.filter(|at| str::from_utf8(&bytes[*at..]).is_err())
+        .unwrap_or(bytes.len())
+}
+
+fn has_colours(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
+}
+
+/// The text as bars show it on standard error.
+fn on_stderr(text: &Text) -> String {
+    if has_colours(&io::stderr()) {
+        text.styled().to_owned()
+    } else {
+        text.plain().into_owned()
+    }
+}
+
+/// Standard error for records, one at a time: what others wrote into them is escaped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Records {
+    /// The records' own colours pass.
+    pub(crate) colours: bool,
+}
+
+impl io::Write for Records {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let colours = if self.colours { Colours::Kept } else { Colours::Removed };
+        io::stderr().write_all(foreign::visible_record(record, colours).as_bytes())?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl MakeWriter<'_> for Records {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}
+
+/// What `main` returns for help that was asked for.
+pub(crate) fn shown(result: &Result<(), CliError>) -> ExitCode {
+    ExitCode::from(result.as_ref().map_or_else(CliError::code, |()| exit::SUCCESS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_characters_end_before_a_broken_one() {
+        for (bytes, length) in [
+            ("aé".as_bytes(), 3),
+            (&"aé".as_bytes()[..2], 1),
+            ("a✓".as_bytes(), 4),
+            (b"a", 1),
+            (b"", 0),
+        ] {
+            assert_eq!(whole_characters(bytes), length, "{bytes:?}");
+        }
+        assert_eq!(whole_characters(&"a✓".as_bytes()[..3]), 1);
     }
 }

@@ -2,15 +2,13 @@
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
-use sono_types::exit;
-
 use crate::{
     args::{Arguments, Given, booleans, environment, flags_first, of_run},
     commands, completion, log,
-    output::Printer,
+    output::{Printer, shown},
     usage,
 };
+use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 
 /// The programs of the images, which read their arguments themselves: what runs in a cluster as `/sonobuoy aggregator`
 /// can be run by hand too.
@@ -53,10 +51,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => parsed,
         // Whoever says nothing wants to know what can be said.
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let shown = printer.data(error.render().to_string().as_bytes());
-            return ExitCode::from(shown.map_or_else(|error| error.code(), |()| exit::SUCCESS));
+            return shown(&printer.help(&error));
         }
-        Err(error) if !error.use_stderr() => return printer.help(&error),
+        Err(error) if !error.use_stderr() => return shown(&printer.help(&error)),
         Err(error) => {
             let refused = usage::error(&error, &command, &arguments);
             printer.error(&refused);

@@ -1,7 +1,7 @@
 //! Wrong usage in the form of all other errors: what is wrong, how the command is typed, and what was meant most likely.
 //! Clap's own words recommend commands and flags that are hidden.
 
-use std::ffi::OsString;
+use std::{borrow::Cow, ffi::OsString, slice};
 
 use clap::{
     Arg, Command,
@@ -9,12 +9,12 @@ use clap::{
 };
 use sono_manifest::closest;
 
-use crate::error::CliError;
+use crate::{error::CliError, output::visible};
 
 /// The error for people. `arguments` are those that were refused, the program's name first.
 pub(crate) fn error(error: &clap::Error, program: &Command, arguments: &[OsString]) -> CliError {
     let (path, command) = meant(program, arguments);
-    let rendered = error.render().to_string();
+    let rendered = rendered(error);
     let first = rendered.split("\n\n").next().unwrap_or_default();
     let mut lines = first.lines().map(str::trim);
     let what = lines.next().unwrap_or_default();
@@ -40,6 +40,24 @@ pub(crate) fn error(error: &clap::Error, program: &Command, arguments: &[OsStrin
     CliError::new(what)
         .details(details)
         .hint(hint(error, program, command, &path))
+}
+
+/// Clap's words, in which a line end of the user's text is no line end.
+fn rendered(error: &clap::Error) -> String {
+    let mut text = error.render().ansi().to_string();
+    for (_, value) in error.context() {
+        let given = match value {
+            ContextValue::String(given) => slice::from_ref(given),
+            ContextValue::Strings(given) => given,
+            _ => &[],
+        };
+        for given in given {
+            if let Cow::Owned(shown) = visible(given) {
+                text = text.replace(given, &shown);
+            }
+        }
+    }
+    anstream::adapter::strip_str(&text).to_string()
 }
 
 /// The command that the arguments name, with the words that lead to it.

@@ -16,7 +16,7 @@ use crate::process::{Problem, base};
 
 mod text;
 
-pub use text::health_report;
+pub use text::{health_lines, health_report};
 
 /// Health of nodes and pods, and how many lines of which log complain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

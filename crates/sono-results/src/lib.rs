@@ -21,7 +21,7 @@ pub use aggregate::aggregate;
 pub use compatibility::Compatibility;
 pub use detailed::{DetailedLine, detailed_line, detailed_lines};
 pub use documents::{ItemError, from_any_yaml, from_yaml, stream_leaves, to_yaml};
-pub use health::{ComponentHealth, Health, HealthDetail, cluster_health, health_report, read_health};
+pub use health::{ComponentHealth, Health, HealthDetail, cluster_health, health_lines, health_report, read_health};
 pub use junit_report::{JunitSuite, junit_report};
 pub use process::{PluginInput, Problem, process_plugin, read_error_file, read_result_file};
 pub use report::{Tally, report};

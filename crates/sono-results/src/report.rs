@@ -1,6 +1,6 @@
 //! The report of one plugin (cli spec §12).
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use sono_types::{Item, item::status};
 
@@ -41,29 +41,30 @@ impl Tally {
 
     /// The text of [`report`]; name and status are those of `item`.
     pub fn report(&self, item: &Item) -> String {
+        self.lines(item).join("\n") + "\n"
+    }
+
+    /// The lines of [`report`], without their ends; a name may have line ends in it.
+    pub fn lines(&self, item: &Item) -> Vec<String> {
         let count = |status: &str| self.counts.get(status).copied().unwrap_or(0);
-        let mut text = format!(
-            "Plugin: {}\nStatus: {}\nTotal: {}\nPassed: {}\nFailed: {}\nSkipped: {}\n",
-            item.name,
-            item.status,
-            self.counts.values().sum::<i64>(),
-            count(status::PASSED),
-            count(status::FAILED) + count(status::TIMEOUT),
-            count(status::SKIPPED),
-        );
+        let mut lines = vec![
+            format!("Plugin: {}", item.name),
+            format!("Status: {}", item.status),
+            format!("Total: {}", self.counts.values().sum::<i64>()),
+            format!("Passed: {}", count(status::PASSED)),
+            format!("Failed: {}", count(status::FAILED) + count(status::TIMEOUT)),
+            format!("Skipped: {}", count(status::SKIPPED)),
+        ];
         for (name, number) in &self.counts {
             if ![status::PASSED, status::FAILED, status::TIMEOUT, status::SKIPPED].contains(&name.as_str()) {
-                writeln!(text, "{name}: {number}").expect("writing to a string cannot fail");
+                lines.push(format!("{name}: {number}"));
             }
         }
         if !self.failed.is_empty() {
-            text.push_str("\nFailed tests:\n");
-            for name in &self.failed {
-                text.push_str(name);
-                text.push('\n');
-            }
+            lines.extend([String::new(), "Failed tests:".to_owned()]);
+            lines.extend(self.failed.iter().cloned());
         }
-        text
+        lines
     }
 }
 

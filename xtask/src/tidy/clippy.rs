@@ -1,4 +1,4 @@
-//! A crate's own `.clippy.toml` replaces the root's, it is not merged: so the pure crates' stricter ones repeat it.
+//! A crate's own `.clippy.toml` replaces the root's, it is not merged: so the stricter ones of some crates repeat it.
 
 /// The root's lines that the copy lacks, apart from brackets, blank lines and comments.
 pub(super) fn missing<'a>(root: &'a str, copy: &str) -> Vec<&'a str> {

@@ -56,6 +56,8 @@ fn check(workspace: &Workspace) -> Vec<Violation> {
         violations.extend(check_sources(files));
         if edges::PURE.contains(&files.member.name.as_str()) {
             violations.extend(check_pure(files, workspace));
+        } else if files.clippy.is_some() {
+            violations.extend(check_clippy(files, workspace));
         }
     }
     violations.extend(check_pages(workspace));
@@ -97,9 +99,12 @@ fn check_pure(files: &MemberFiles, workspace: &Workspace) -> Vec<Violation> {
     let brought = graph::check(&workspace.graph, &files.id, &files.member.name)
         .into_iter()
         .map(|message| Violation::at(&files.member.path, None, message));
+    brought.chain(check_clippy(files, workspace)).collect()
+}
+
+fn check_clippy(files: &MemberFiles, workspace: &Workspace) -> Vec<Violation> {
     let copy = format!("{}/.clippy.toml", files.directory);
-    let missing = clippy::missing(&workspace.clippy, files.clippy.as_deref().unwrap_or_default())
-        .into_iter()
-        .map(|line| Violation::at(&copy, None, format!("lacks a line of the root's: {line}")));
-    brought.chain(missing).collect()
+    let missing = clippy::missing(&workspace.clippy, files.clippy.as_deref().unwrap_or_default());
+    let violation = |line| Violation::at(&copy, None, format!("lacks a line of the root's: {line}"));
+    missing.into_iter().map(violation).collect()
 }

@@ -21,10 +21,10 @@ use crate::{
     clock::now,
     error::CliError,
     judgement,
-    output::{Printer, Tone},
+    output::{Printer, Tone, text},
     settings::again,
     signals::asked_to_stop,
-    view::{counts, screen::Screen, story::Story, words::visible_status},
+    view::{counts, screen::Screen, story::Story},
 };
 
 /// How long there may be no aggregator where another pod takes its place.
@@ -89,7 +89,7 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
             } else {
                 String::new()
             };
-            printer.note(&format!("run {}{took}", tone.paint(&verdict)));
+            printer.note(&text!["run ", tone.paint(verdict), took]);
             if !attach.fetches {
                 printer.note(&format!("results: {}", attach.again("retrieve")));
             }
@@ -287,8 +287,7 @@ impl Followed {
 
     /// The status as of now; a text that is none counts as none.
     fn status(&self) -> Option<RunStatus> {
-        let status = status_of(self.aggregator()?)?.ok()?;
-        Some(visible_status(&status))
+        status_of(self.aggregator()?)?.ok()
     }
 
     fn milestones(&mut self, started: Instant) {

@@ -21,7 +21,7 @@ use crate::{
     aggregator::text,
     args,
     error::CliError,
-    output::Printer,
+    output::{Printer, Text, text},
     settings::{again, connect},
 };
 
@@ -406,8 +406,8 @@ impl Job<'_> {
         let why = stays::why(left);
         if self.tells && !why.is_empty() && *self.said.borrow() != why {
             self.said.borrow_mut().clone_from(&why);
-            self.printer
-                .note(&format!("still there: {}", why.join("\n             ")));
+            let why = Text::joined(&why, "\n             ");
+            self.printer.note(&text!["still there: ", why]);
         }
         *self.held.borrow_mut() = why;
     }

@@ -7,7 +7,7 @@ use sono_types::{constants::DEFAULT_NAMESPACE as NAMESPACE, exit};
 use crate::{
     args::{self, Arguments, DocumentKind, environment},
     error::CliError,
-    output::Printer,
+    output::{Format, Printer},
     view::reference,
 };
 
@@ -16,9 +16,11 @@ pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<
     match (what, out) {
         (DocumentKind::Reference, _) => {
             let text = reference::markdown(Arguments::command(), &environment::VARIABLES);
-            printer.data(text.as_bytes())?;
+            printer.verbatim(text.as_bytes())?;
         }
-        (DocumentKind::PluginSchema, _) => printer.line(&format!("{:#}", sono_manifest::schema()))?,
+        (DocumentKind::PluginSchema, _) => {
+            printer.document(Format::Json, &format!("{:#}\n", sono_manifest::schema()))?;
+        }
         (DocumentKind::PersonRole, _) => objects(&[sono_manifest::person_role(NAMESPACE)], printer)?,
         (DocumentKind::NetworkPolicies, _) => objects(&sono_manifest::network_policies(NAMESPACE), printer)?,
         (DocumentKind::Man, Some(directory)) => {
@@ -34,5 +36,5 @@ pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<
 }
 
 fn objects(objects: &[Value], printer: &Printer) -> Result<(), CliError> {
-    printer.data(sono_manifest::to_manifest(objects).as_bytes())
+    printer.document(Format::Yaml, &sono_manifest::to_manifest(objects))
 }

@@ -18,7 +18,7 @@ use crate::{
     args::{self, E2eMode},
     error::CliError,
     go_regex,
-    output::Printer,
+    output::{Printer, Text},
     settings::connect,
 };
 
@@ -81,14 +81,11 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
         printer.note(&format!("none of {} tests fits", all.len()));
     }
     let shown = match mode {
-        E2eMode::Tests => chosen.join("\n"),
-        E2eMode::Tags => names::tags(&chosen).into_keys().collect::<Vec<_>>().join("\n"),
+        E2eMode::Tests => Text::lines(chosen),
+        E2eMode::Tags => Text::lines(names::tags(&chosen).into_keys()),
         E2eMode::TagCounts => {
             let counts = names::tags(&chosen).into_iter();
-            counts
-                .map(|(tag, count)| format!("{tag}:{count}"))
-                .collect::<Vec<_>>()
-                .join("\n")
+            Text::lines(counts.map(|(tag, count)| format!("{tag}:{count}")))
         }
     };
     printer.line(&shown)?;

@@ -15,7 +15,7 @@ use crate::{
     args::{self, Given},
     error::CliError,
     manifest,
-    output::Printer,
+    output::{Format, Printer},
     settings::{IN_CLUSTER, NO_VERSION, Plan, Version, connect, latest},
 };
 
@@ -49,7 +49,7 @@ async fn objects(flags: args::GenFlags, given: &Given, level: &str, printer: &Pr
     if let Some(file) = &flags.file {
         let text = manifest::read(file)?;
         warn_of_ignored(given, printer);
-        printer.data(text.as_bytes())?;
+        printer.document(Format::Yaml, &text)?;
         return Ok(exit::SUCCESS);
     }
     let (mut plan, cluster) = resolve(flags, given, level, printer)?;
@@ -67,7 +67,7 @@ async fn objects(flags: args::GenFlags, given: &Given, level: &str, printer: &Pr
         plan.rbac()
     };
     let objects = plan.objects(definitions, &version, rbac)?;
-    printer.data(to_manifest(&objects).as_bytes())?;
+    printer.document(Format::Yaml, &to_manifest(&objects))?;
     Ok(exit::SUCCESS)
 }
 
@@ -97,7 +97,7 @@ fn configuration(flags: args::GenFlags, given: &Given, level: &str, printer: &Pr
         printer.note("warning: --file has no effect on gen config");
     }
     let (plan, _) = resolve(flags, given, level, printer)?;
-    printer.line(&plan.config.to_json())?;
+    printer.document(Format::Json, &(plan.config.to_json() + "\n"))?;
     Ok(exit::SUCCESS)
 }
 
@@ -173,6 +173,6 @@ fn default_image_config(flags: &args::GenDefaultImageConfig, printer: &Printer) 
         .iter()
         .map(|(group, registry)| format!("{group}: {registry}\n"))
         .collect();
-    printer.line(&lines.concat())?;
+    printer.document(Format::Yaml, &(lines.concat() + "\n"))?;
     Ok(exit::SUCCESS)
 }

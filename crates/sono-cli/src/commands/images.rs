@@ -19,7 +19,7 @@ use crate::{
     aggregator::text,
     args::{self, ImagesAction},
     error::CliError,
-    output::Printer,
+    output::{Format, Printer},
     plugins, registries,
     settings::connect,
 };
@@ -209,7 +209,7 @@ async fn inspect(arguments: args::ImagesInspect, printer: &Printer) -> Result<u8
     }
     if output == args::ImagesOutput::Json {
         let text = serde_json::to_string_pretty(&values).expect("JSON values are JSON");
-        printer.line(&text)?;
+        printer.document(Format::Json, &(text + "\n"))?;
     }
     conclude(failures, names.len(), "are not there for this cluster")
 }

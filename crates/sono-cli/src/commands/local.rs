@@ -20,7 +20,7 @@ use crate::{
     clock::now,
     error::CliError,
     judgement,
-    output::{Printer, Tone},
+    output::{Printer, Tone, text},
     settings::Plan,
     signals::asked_to_stop,
     view::{checks, counts, screen::Screen, story::Story},
@@ -124,10 +124,10 @@ pub(super) async fn run(
         printer.note(&format!("{number} on the way: see {} of the archive", layout::RUN_LOG));
     }
     let took = elapsed(now().duration_since(begun).unsigned_abs());
-    printer.note(&format!("run {} in {took}", tone.paint(&verdict)));
-    let path = archive.strip_prefix(".").unwrap_or(&archive).display().to_string();
-    printer.note(&format!("next: sono results {path}"));
-    printer.line(&path)?;
+    printer.note(&text!["run ", tone.paint(verdict), format!(" in {took}")]);
+    let path = archive.strip_prefix(".").unwrap_or(&archive);
+    printer.note(&format!("next: sono results {}", path.display()));
+    printer.path(path)?;
     Ok(if exit_code {
         judgement::of_run(&status)
     } else {

@@ -146,7 +146,7 @@ async fn print_one(
         }
         let ended = !matches!(read, Ok(1..));
         if lines.len() >= PIECE || ended {
-            printer.data(&lines)?;
+            printer.log(&lines)?;
             lines.clear();
         }
         if ended || printer.is_broken() {

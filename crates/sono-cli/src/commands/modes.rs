@@ -3,18 +3,22 @@
 use sono_manifest::{Mode, Selection};
 use sono_types::exit;
 
-use crate::{args, error::CliError, output::Printer};
+use crate::{
+    args,
+    error::CliError,
+    output::{Printer, Text, text},
+};
 
 /// Bytes that a line shows unless all is asked for.
 const SHOWN: usize = 200;
 
 pub(super) fn modes(arguments: &args::Modes, printer: &Printer) -> Result<u8, CliError> {
     let blocks = Mode::ALL.map(|mode| block(mode, arguments.verbose));
-    printer.data(blocks.join("\n").as_bytes())?;
+    printer.print(&Text::lines(blocks))?;
     Ok(exit::SUCCESS)
 }
 
-fn block(mode: Mode, whole: bool) -> String {
+fn block(mode: Mode, whole: bool) -> Text {
     let Selection { focus, skip, parallel } = mode.selection();
     let lines = [
         ("Mode", mode.name()),
@@ -26,9 +30,9 @@ fn block(mode: Mode, whole: bool) -> String {
     let line = |(name, value): (&str, &str)| {
         let line = format!("{name}: {value}");
         match line.get(..SHOWN) {
-            Some(start) if !whole && line.len() > SHOWN => format!("{start}... (truncated) ...\n"),
-            _ => format!("{line}\n"),
+            Some(start) if !whole && line.len() > SHOWN => format!("{start}... (truncated) ..."),
+            _ => line,
         }
     };
-    lines.map(line).concat()
+    text![Text::lines(lines.map(line)), Text::own("\n")]
 }

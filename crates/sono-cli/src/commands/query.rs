@@ -76,7 +76,7 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
     for problem in &problems {
         printer.note(&format!("not complete: {problem}"));
     }
-    printer.line(&output.display().to_string())?;
+    printer.path(&output)?;
     // What could not be had is in `meta/query-time.json`; the rest is there.
     Ok(exit::SUCCESS)
 }

@@ -4,13 +4,14 @@ mod documents;
 mod gather;
 
 use std::{
+    borrow::Cow,
     io::{self, Read},
     ops::ControlFlow,
     path::Path,
 };
 
 use sono_bundle::Bundle;
-use sono_results::{Health, Selection, health_report};
+use sono_results::{Health, Selection, health_lines};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
 use tempfile::NamedTempFile;
 
@@ -20,8 +21,7 @@ use crate::{
     args::{self, ResultsMode, ResultsOutput},
     error::CliError,
     go_regex, judgement,
-    output::Printer,
-    view::archive::quoted,
+    output::{Format, Markdown, Printer, Text as Printed, markdown},
 };
 
 /// Bytes of a file that are on their way at once.
@@ -191,7 +191,7 @@ pub(super) struct InMarkdown {
     /// The run's UUID.
     pub(super) run: Option<String>,
     /// The long form first, then shorter ones.
-    pub(super) forms: Vec<String>,
+    pub(super) forms: Vec<Markdown>,
 }
 
 /// What a CI job's summary says about an archive.
@@ -212,7 +212,8 @@ pub(super) fn in_markdown(archive: &Path) -> Result<InMarkdown, CliError> {
     for form in &mut forms {
         for error in &failures {
             let lines = error.clone().lines();
-            *form = format!("{form}\n{}\n", quoted(&lines, "").join("\n"));
+            let quoted = Markdown::quoted(lines.iter().map(String::as_str), "");
+            form.push(markdown!["\n", Markdown::lines(quoted), "\n"]);
         }
     }
     Ok(InMarkdown {
@@ -254,7 +255,7 @@ impl Text<'_> {
                 Ok(shown) => {
                     pieces.extend(shown);
                     if index + 1 < names.len() {
-                        pieces.push(Shown::Data(b"\n".as_slice().into()));
+                        pieces.push(Shown::Text(Printed::own("\n")));
                     }
                 }
                 Err(error) => failures.push(error),
@@ -271,15 +272,19 @@ impl Text<'_> {
         } else {
             self.bundle.read_in_order(&paths, &mut |number, content| {
                 let printed = (|| {
-                    while let Some(Shown::Data(data)) = &current {
-                        self.printer.data(data)?;
+                    loop {
+                        match (current.take(), content.is_some()) {
+                            (Some(Shown::File(prefix)), true) => self.printer.part(prefix.as_bytes())?,
+                            (Some(Shown::File(_)), false) | (None, _) => {}
+                            (Some(shown), _) => {
+                                self.show(shown)?;
+                                current = waiting.next();
+                                continue;
+                            }
+                        }
                         current = waiting.next();
+                        return Ok(());
                     }
-                    if let (Some(Shown::File(prefix)), true) = (&current, content.is_some()) {
-                        self.printer.data(prefix.as_bytes())?;
-                    }
-                    current = waiting.next();
-                    Ok(())
                 })();
                 let printed = printed.map_err(|error| failed = Some(error));
                 match content {
@@ -298,13 +303,22 @@ impl Text<'_> {
         if let Some(failed) = failed {
             return Err(failed);
         }
-        for shown in current.into_iter().chain(waiting) {
-            if let Shown::Data(data) = shown {
-                self.printer.data(&data)?;
-            }
-        }
+        current
+            .into_iter()
+            .chain(waiting)
+            .try_for_each(|shown| self.show(shown))?;
         absent.extend(failures);
         Ok(absent)
+    }
+
+    /// Prints what is no file.
+    fn show(&self, shown: Shown<'_>) -> Result<(), CliError> {
+        match shown {
+            Shown::Text(text) => self.printer.print(&text),
+            Shown::Document(format, text) => self.printer.document(format, &text),
+            Shown::Data(data) => self.printer.verbatim(&data),
+            Shown::File(_) => Ok(()),
+        }
     }
 
     /// The files that stand for items, in the order in which they are shown.
@@ -335,11 +349,11 @@ impl Text<'_> {
                 )]
             }
             Part::Text(text) => vec![Shown::Data(text.as_slice().into())],
-            Part::Tally(tally) => vec![Shown::Data(tally.report(&plugin.root).into_bytes().into())],
+            Part::Tally(tally) => vec![lines(tally.lines(&plugin.root))],
             Part::Pieces(pieces) => pieces
                 .iter()
                 .map(|piece| match piece {
-                    Piece::Data(text) => Shown::Data(text.as_bytes().into()),
+                    Piece::Data(text) => Shown::Document(Format::Json, text.into()),
                     Piece::File { .. } if self.skip_prefix => Shown::File(""),
                     Piece::File { prefix, .. } => Shown::File(prefix),
                 })
@@ -355,35 +369,47 @@ impl Text<'_> {
             return Ok(vec![Shown::Data(text.into())]);
         }
         let health = health(self.gathered)?.unwrap_or_default();
-        let text = if self.mode == ResultsMode::Report {
-            health_report(&health)
-        } else {
-            yaml::to_string(&health).map_err(|error| {
-                CliError::new("the cluster's health in the archive cannot be written").details([error.to_string()])
-            })?
-        };
-        Ok(vec![Shown::Data(text.into_bytes().into())])
+        if self.mode == ResultsMode::Report {
+            return Ok(vec![lines(health_lines(&health))]);
+        }
+        let text = yaml::to_string(&health).map_err(|error| {
+            CliError::new("the cluster's health in the archive cannot be written").details([error.to_string()])
+        })?;
+        Ok(vec![Shown::Document(Format::Yaml, text.into())])
     }
 }
 
-/// What is printed: data, or the file whose turn it is behind its prefix.
+/// What is printed.
 enum Shown<'a> {
-    Data(std::borrow::Cow<'a, [u8]>),
+    Text(Printed),
+    Document(Format, Cow<'a, str>),
+    /// Bytes of the archive.
+    Data(Cow<'a, [u8]>),
+    /// The file whose turn it is, behind its prefix.
     File(&'a str),
+}
+
+/// Each line ended.
+fn lines<'a>(lines: Vec<String>) -> Shown<'a> {
+    let mut text = Printed::lines(lines);
+    text.push(Printed::own("\n"));
+    Shown::Text(text)
 }
 
 fn copy(content: &mut dyn Read, printer: &Printer, failed: &mut Option<CliError>) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
-    loop {
+    let mut output = printer.pieces();
+    let written = loop {
         let length = content.read(&mut piece)?;
         if length == 0 || printer.is_broken() {
-            return Ok(());
+            break output.end();
         }
-        if let Err(error) = printer.data(&piece[..length]) {
-            *failed = Some(error);
-            return Ok(());
+        if let Err(error) = output.write(&piece[..length]) {
+            break Err(error);
         }
-    }
+    };
+    *failed = written.err();
+    Ok(())
 }
 
 /// Line breaks and tabs as such.

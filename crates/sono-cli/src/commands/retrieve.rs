@@ -270,7 +270,7 @@ impl Job<'_> {
             .map_or_else(|| own_name.to_owned(), |name| numbered(name, index));
         let target = self.directory.join(name);
         fs_err::rename(archive, &target).map_err(|error| failed("cannot put the archive into its place", &error))?;
-        self.printer.line(&shown(&target))?;
+        self.printer.path(shown(&target))?;
         self.placed.borrow_mut().push(target);
         Ok(())
     }
@@ -319,8 +319,8 @@ fn numbered(name: &Path, index: usize) -> PathBuf {
 }
 
 /// Without the `./` in front that the default directory would give.
-fn shown(path: &Path) -> String {
-    path.strip_prefix(".").unwrap_or(path).display().to_string()
+fn shown(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 /// The files that came, the run's own archive compared with what its status says.
@@ -393,7 +393,7 @@ fn unpack_into(archive: &Path, directory: &Path) -> Result<(), CliError> {
         if target.exists() {
             return Err(CliError::new(format!(
                 "error retrieving results: `{}` is there already",
-                shown(&target)
+                shown(&target).display()
             ))
             .hint("choose an empty directory: sono retrieve -x DIRECTORY")
             .exit_with(exit::RETRIEVE_FAILURE));

@@ -1,5 +1,6 @@
 //! `sono status`.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Kind, Pod, judge, stuck};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count, yaml};
@@ -11,11 +12,11 @@ use crate::{
     clock::now,
     error::CliError,
     judgement,
-    output::Printer,
+    output::{Format, Markdown, Printer, Text, markdown, text},
     settings::{again, connect},
     view::{
         overview::{self, Obstacle},
-        table, words,
+        table,
     },
 };
 
@@ -78,7 +79,6 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
             )),
         }
     }
-    let shown = words::visible_status(&status);
     let obstacles = if status.status == OverallStatus::Running {
         obstacles(&cluster, &namespace).await
     } else {
@@ -87,11 +87,11 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     match form {
         Form::Text => {
             printer.line(&if show_all {
-                table::all(&shown)
+                table::all(&status)
             } else {
-                table::summary(&shown)
+                table::summary(&status)
             })?;
-            for reason in overview::reasons(&shown) {
+            for reason in overview::reasons(&status) {
                 printer.note(&reason);
             }
             for Obstacle { plugin, node, why, .. } in &obstacles {
@@ -101,20 +101,19 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
         }
         Form::Output(StatusOutput::Json) => {
             let text = serde_json::to_string(&status);
-            printer.line(&text.map_err(|error| CliError::new("cannot write the status as JSON").caused_by(&error))?)?;
+            let text = text.map_err(|error| CliError::new("cannot write the status as JSON").caused_by(&error))?;
+            printer.document(Format::Json, &(text + "\n"))?;
         }
         Form::Output(StatusOutput::Yaml) => {
-            let text = yaml::to_string(&status)
-                .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
-            printer.line(text.trim_end())?;
+            printer.document(Format::Yaml, &as_yaml(&status)?)?;
         }
         Form::Output(StatusOutput::Markdown) => {
-            let lines = overview::lines(&shown, &obstacles, show_all);
-            printer.data(overview::markdown(&shown, &lines).as_bytes())?;
+            let lines = overview::lines(&status, &obstacles, show_all);
+            printer.markdown(&overview::markdown(&status, &lines))?;
         }
         Form::Output(StatusOutput::Table) => {
-            let lines = overview::lines(&shown, &obstacles, show_all);
-            printer.styled(&(overview::table(&lines) + "\n"))?;
+            let lines = overview::lines(&status, &obstacles, show_all);
+            printer.line(&overview::table(&lines))?;
             printer.note(&next(&status, &obstacles, &again));
         }
     }
@@ -126,6 +125,13 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     } else {
         exit::SUCCESS
     })
+}
+
+/// A document, its last line ended.
+fn as_yaml(document: &impl Serialize) -> Result<String, CliError> {
+    let text = yaml::to_string(document)
+        .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
+    Ok(format!("{}\n", text.trim_end()))
 }
 
 enum Form {
@@ -255,14 +261,19 @@ impl<'a> Silent<'a> {
         let state = self.phase.to_ascii_lowercase();
         let document = json!({ "status": state, "plugins": [], "reason": self.why });
         match output {
-            StatusOutput::Json => printer.line(&document.to_string()),
-            StatusOutput::Yaml => {
-                let text = yaml::to_string(&document)
-                    .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
-                printer.line(text.trim_end())
-            }
+            StatusOutput::Json => printer.document(Format::Json, &format!("{document}\n")),
+            StatusOutput::Yaml => printer.document(Format::Yaml, &as_yaml(&document)?),
             StatusOutput::Markdown | StatusOutput::Table => {
-                printer.line(format!("## Run {state}\n\n{}", self.why.as_deref().unwrap_or_default()).trim_end())
+                let why = self
+                    .why
+                    .as_deref()
+                    .map(|why| markdown!["\n", Markdown::text(why), "\n"]);
+                printer.markdown(&markdown![
+                    "## Run ",
+                    Markdown::text(&state),
+                    "\n",
+                    why.unwrap_or_default()
+                ])
             }
         }
     }
@@ -285,12 +296,12 @@ impl<'a> Silent<'a> {
             return Ok(());
         }
         let sentence = match (self.phase, self.pull) {
-            ("Running", _) => "The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further.".to_owned(),
-            ("Pending", Some(message)) => format!("The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: {message}"),
-            ("Pending", None) => "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.".to_owned(),
-            ("Succeeded", _) => "The Sonobuoy aggregator ran successfully but has stopped. If you didn't intend for this to happen, submit a bug to github.com/vmware-tanzu/sonobuoy/issues.".to_owned(),
-            (state @ ("Failed" | "Unknown"), _) => format!("The Sonobuoy aggregator is in the '{state}' state. Use kubectl to debug further."),
-            (other, _) => format!("The Sonobuoy aggregator is in the '{other}' state."),
+            ("Running", _) => Text::own("The Sonobuoy aggregator is running but is unable to obtain the plugin status information.\n\nIf this state persists, use kubectl to debug further."),
+            ("Pending", Some(message)) => text![Text::own("The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: "), message],
+            ("Pending", None) => "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.".into(),
+            ("Succeeded", _) => "The Sonobuoy aggregator ran successfully but has stopped. If you didn't intend for this to happen, submit a bug to github.com/vmware-tanzu/sonobuoy/issues.".into(),
+            (state @ ("Failed" | "Unknown"), _) => format!("The Sonobuoy aggregator is in the '{state}' state. Use kubectl to debug further.").into(),
+            (other, _) => format!("The Sonobuoy aggregator is in the '{other}' state.").into(),
         };
         printer.line(&sentence)?;
         if let Some(why) = &self.why {

@@ -10,7 +10,7 @@ use sono_types::{RunStatus, item};
 use super::results;
 use crate::{
     error::CliError,
-    output::Printer,
+    output::{Markdown, Printer, markdown},
     view::{
         archive::{self, Overview, PluginOverview},
         counts::{self, PluginView},
@@ -33,7 +33,7 @@ fn file() -> Option<PathBuf> {
 }
 
 /// An overview in Markdown, the long form first.
-pub(super) fn forms(overview: &Overview<'_>) -> Vec<String> {
+pub(super) fn forms(overview: &Overview<'_>) -> Vec<Markdown> {
     let numbers = [archive::SHOWN_IN_MARKDOWN].into_iter().chain(FEWER);
     numbers.map(|shown| archive::markdown(overview, shown)).collect()
 }
@@ -80,15 +80,10 @@ pub(super) fn of_status(status: &RunStatus, namespace: &str, printer: &Printer) 
 /// Why there is no result.
 pub(super) fn of_error(error: &CliError, namespace: &str, printer: &Printer) {
     let Some(file) = file() else { return };
-    let text = format!(
-        "## No result\n\n{}\n",
-        archive::quoted(&text_lines(error), "").join("\n")
-    );
+    let lines = error.text_lines();
+    let quoted = Markdown::quoted(lines.iter().map(String::as_str), "");
+    let text = markdown!["## No result\n\n", Markdown::lines(quoted), "\n"];
     write(&file, &[namespace], &[text], printer);
-}
-
-fn text_lines(error: &CliError) -> Vec<String> {
-    error.text().lines().map(ToOwned::to_owned).collect()
 }
 
 /// `<when>_sonobuoy_<uuid>.tar.gz`
@@ -141,7 +136,7 @@ fn summary(view: &PluginView, status: &RunStatus) -> Summary {
     }
 }
 
-fn write(file: &Path, about: &[&str], forms: &[String], printer: &Printer) {
+fn write(file: &Path, about: &[&str], forms: &[Markdown], printer: &Printer) {
     let before = match fs_err::read_to_string(file) {
         Ok(before) => before,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

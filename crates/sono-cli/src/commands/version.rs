@@ -7,7 +7,7 @@ use crate::{
     aggregator::text,
     args::{self, VersionOutput},
     error::CliError,
-    output::Printer,
+    output::{Format, Printer},
     settings::connect,
 };
 
@@ -59,7 +59,8 @@ pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8
     match output {
         Some(VersionOutput::Json) => {
             let text = serde_json::to_string(&versions);
-            printer.line(&text.map_err(|error| CliError::new("cannot write the version").caused_by(&error))?)?;
+            let text = text.map_err(|error| CliError::new("cannot write the version").caused_by(&error))?;
+            printer.document(Format::Json, &(text + "\n"))?;
         }
         None => {
             let Versions {
@@ -74,15 +75,18 @@ pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8
             } else {
                 "not asked; name a cluster with --kubeconfig or --context"
             });
-            let commit = commit
-                .map(|commit| format!("Commit:          {commit}\n"))
-                .unwrap_or_default();
-            printer.data(
-                format!(
-                    "sono version:    {version}\n{commit}Archive format:  {archive_format}\nPlatform:        {platform}\nAPI version:     {server}\n"
-                )
-                .as_bytes(),
-            )?;
+            let lines = [
+                ("sono version:", Some(version)),
+                ("Commit:", commit),
+                ("Archive format:", Some(archive_format)),
+                ("Platform:", Some(platform)),
+                ("API version:", Some(server)),
+            ];
+            for (word, value) in lines {
+                if let Some(value) = value {
+                    printer.line(&format!("{word:<15}  {value}"))?;
+                }
+            }
         }
     }
     if let Some(failure) = failure {

@@ -12,7 +12,10 @@ use clap_complete::{
 };
 
 use super::candidates;
-use crate::args::{self, Arguments, environment::VARIABLES};
+use crate::{
+    args::{self, Arguments, environment::VARIABLES},
+    output::{is_hidden, visible},
+};
 
 /// The command for these words; without texts where only values are wanted.
 pub(super) fn command(words: &[OsString], is_plain: bool) -> Command {
@@ -111,10 +114,13 @@ fn with_value(argument: Arg, cluster: &args::Cluster) -> Arg {
 
 fn fitting(start: &OsStr, values: Vec<(String, String)>) -> Vec<CompletionCandidate> {
     let Some(start) = start.to_str() else { return Vec::new() };
-    let fitting = values.into_iter().filter(|(value, _)| value.starts_with(start));
+    // A shell prints them, and a line end would begin another one.
+    let fitting = values
+        .into_iter()
+        .filter(|(value, _)| value.starts_with(start) && !value.chars().any(is_hidden));
     fitting
         .map(|(value, help)| {
-            let help = (!help.is_empty()).then(|| help.into());
+            let help = (!help.is_empty()).then(|| visible(&help).into_owned().into());
             CompletionCandidate::new(value).help(help)
         })
         .collect()

@@ -5,10 +5,10 @@ mod markdown;
 use sono_results::{Failure, Health, Summary};
 use sono_types::{item, status::reason};
 
-use super::words::{grouped, visible};
-use crate::output::Tone;
+use super::words::grouped;
+use crate::output::{Text, Tone, text};
 
-pub(crate) use markdown::{SHOWN as SHOWN_IN_MARKDOWN, markdown, quoted};
+pub(crate) use markdown::{SHOWN as SHOWN_IN_MARKDOWN, markdown};
 
 /// Failures of one plugin that are shown with their reasons; of the others only how many there are.
 const SHOWN: usize = 200;
@@ -131,81 +131,73 @@ fn tone(status: &str) -> Tone {
 }
 
 /// The screen of `sono results`. `for_people`: with separators in large numbers.
-pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> String {
+pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> Text {
     let number = |count: u64| {
         if for_people { grouped(count) } else { count.to_string() }
     };
     let run = overview
         .run
         .map_or_else(|| "run".to_owned(), |run| format!("run {run}"));
-    let mut first = format!("{run}   {}", tone(overview.status).paint(overview.status));
+    let mut first = text![run, "   ", tone(overview.status).paint(overview.status)];
     let cluster = overview.cluster();
     if !cluster.is_empty() {
-        first = format!("{first}   {cluster}");
+        first.push(format!("   {cluster}"));
     }
-    let mut lines = vec![first, String::new()];
+    let mut lines = vec![first, Text::default()];
     let health = overview.health.and_then(cluster_line);
     let names = overview
         .plugins
         .iter()
-        .map(|plugin| plugin.name.chars().count())
+        .map(|plugin| Text::from(plugin.name).width())
         .chain(["cluster".len()]);
     let width = names.max().unwrap_or_default();
     let words = overview
         .plugins
         .iter()
-        .map(|plugin| plugin.summary.status.chars().count());
+        .map(|plugin| Text::from(&plugin.summary.status).width());
     let words = words.chain(health.iter().map(|(word, _)| word.len()));
     let word_width = words.max().unwrap_or_default();
-    let row = |name: &str, word: &str, text: &str| {
-        let gap = " ".repeat(word_width.saturating_sub(word.chars().count()));
-        format!("{name:<width$}   {}{gap}   {text}", tone(word).paint(word))
+    let row = |name: &str, word: &str, about: &str| {
+        text![
+            Text::from(name).padded(width),
+            "   ",
+            tone(word).paint(word).padded(word_width),
+            "   ",
+            about
+        ]
     };
     for PluginOverview { name, summary, listed } in &overview.plugins {
-        lines.push(row(
-            &visible(name),
-            &visible(&summary.status),
-            &visible(&counts(summary, &number)),
-        ));
+        lines.push(row(name, &summary.status, &counts(summary, &number)));
         if listed.is_empty() {
             lines.extend(summary.failures.iter().take(SHOWN).flat_map(failure));
             if let Some(more) = summary.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-                lines.push(format!("  … and {} more", number(more as u64)));
+                lines.push(format!("  … and {} more", number(more as u64)).into());
             }
         } else {
             lines.extend(
                 listed
                     .iter()
-                    .map(|(status, name)| format!("  {} {}   {}", mark(status), visible(name.trim()), visible(status))),
+                    .map(|(status, name)| text!["  ", mark(status), " ", name.trim(), "   ", status]),
             );
         }
     }
     if let Some((word, text)) = health {
         lines.push(row("cluster", word, &text));
     }
-    lines.join("\n") + "\n"
+    Text::lines(lines)
 }
 
-fn mark(status: &str) -> String {
+fn mark(status: &str) -> Text {
     match status {
         item::status::PASSED => Tone::Good.paint("✓"),
         item::status::FAILED | item::status::TIMEOUT => Tone::Bad.paint("✗"),
-        _ => "-".to_owned(),
+        _ => "-".into(),
     }
 }
 
-fn failure(failure: &Failure) -> Vec<String> {
-    let mut lines = vec![format!(
-        "  {} {}",
-        Tone::Bad.paint("✗"),
-        visible(&reason(&failure.name))
-    )];
-    lines.extend(
-        failure
-            .message_first_lines
-            .iter()
-            .map(|line| format!("      {}", visible(line))),
-    );
+fn failure(failure: &Failure) -> Vec<Text> {
+    let mut lines = vec![text!["  ", Tone::Bad.paint("✗"), " ", reason(&failure.name)]];
+    lines.extend(failure.message_first_lines.iter().map(|line| text!["      ", line]));
     lines
 }
 

@@ -1,16 +1,15 @@
 //! A plugin's results as a table of checks, for people. Pure.
 
-use comfy_table::{Cell, Color};
 use sono_results::summarize;
 use sono_types::{Item, item, status::reason};
 
-use super::words::{fitting_table, visible};
+use crate::output::{Grid, Text, Tone};
 
 /// Leaves up to which all are shown; beyond that only what failed.
 const ALL: usize = 60;
 
 /// The plugin, its verdict, and a row for each check.
-pub(crate) fn report(root: &Item) -> String {
+pub(crate) fn report(root: &Item) -> Text {
     let summary = summarize(root);
     let leaves = rows(root);
     let verdict = format!(
@@ -20,27 +19,26 @@ pub(crate) fn report(root: &Item) -> String {
     let few = leaves.len() <= ALL;
     let shown: Vec<&Row> = leaves.iter().filter(|row| few || row.is_failure()).collect();
     if shown.is_empty() {
-        return verdict;
+        return verdict.into();
     }
-    let mut table = fitting_table();
-    table.set_header(["", "check", "status", "detail"]);
+    let mut table = Grid::new(&["", "check", "status", "detail"]);
     let mut group = "";
     for row in shown {
         let first = if row.group == group { "" } else { row.group.as_str() };
         group = &row.group;
-        let colour = match row.status.as_str() {
-            item::status::PASSED => Color::Green,
-            item::status::FAILED | item::status::TIMEOUT => Color::Red,
-            _ => Color::Yellow,
+        let tone = match row.status.as_str() {
+            item::status::PASSED => Tone::Good,
+            item::status::FAILED | item::status::TIMEOUT => Tone::Bad,
+            _ => Tone::Unsure,
         };
-        table.add_row([
-            Cell::new(first),
-            Cell::new(&row.name),
-            Cell::new(&row.status).fg(colour),
-            Cell::new(&row.detail),
+        table.row([
+            (first, Tone::Plain),
+            (&row.name, Tone::Plain),
+            (&row.status, tone),
+            (&row.detail, Tone::Plain),
         ]);
     }
-    format!("{verdict}\n{table}")
+    Text::lines([verdict.into(), table.text()])
 }
 
 struct Row {
@@ -69,10 +67,10 @@ fn collect(item: &Item, group: &str, rows: &mut Vec<Row>) {
         // An error without a plugin's result is called what it says.
         let detail = Some(detail(item)).filter(|detail| *detail != item.name);
         rows.push(Row {
-            group: visible(group).into_owned(),
-            name: visible(&reason(&item.name)).into_owned(),
-            status: visible(&item.status).into_owned(),
-            detail: visible(&detail.unwrap_or_default()).into_owned(),
+            group: group.to_owned(),
+            name: reason(&item.name).into_owned(),
+            status: item.status.clone(),
+            detail: detail.unwrap_or_default(),
         });
         return;
     }
@@ -115,6 +113,7 @@ mod tests {
             {"name": "it broke", "status": "failed", "details": {"error": "it broke"}}]}));
         let text = report(&root);
         let lines: Vec<String> = text
+            .plain()
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
@@ -142,6 +141,6 @@ mod tests {
             .map(|number| json!({"name": format!("t{number}"), "status": "passed"}))
             .collect();
         let root = tree(json!({"name": "p", "status": "passed", "items": many}));
-        assert_eq!(report(&root), "p: passed (100 passed, 0 failed, 0 skipped)");
+        assert_eq!(report(&root).plain(), "p: passed (100 passed, 0 failed, 0 skipped)");
     }
 }

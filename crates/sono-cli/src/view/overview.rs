@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{Cell, Color, ColumnConstraint};
 use sono_types::{
     PluginStatus, RunStatus,
     constants::GLOBAL,
@@ -10,7 +9,8 @@ use sono_types::{
     status::{folded_count, plugin_status},
 };
 
-use super::words::{cell, fitting_table, grouped};
+use super::words::grouped;
+use crate::output::{Grid, Markdown, Text, Tone, markdown};
 
 /// Failed targets of one plugin that have a line of their own.
 const OWN_LINES: usize = 10;
@@ -173,8 +173,8 @@ fn progress(rows: &[&PluginStatus]) -> String {
 }
 
 /// The lines as a table that fits the terminal.
-pub(crate) fn table(lines: &[Line]) -> String {
-    table_within(lines, fitting_table().width().map(usize::from))
+pub(crate) fn table(lines: &[Line]) -> Text {
+    table_within(lines, Grid::new(&[]).width())
 }
 
 /// Columns that are shown whole, or not at all but for a target's middle.
@@ -184,16 +184,15 @@ const READABLE: usize = 30;
 /// What is left of a long target at least.
 const SHORTEST: usize = 12;
 
-fn cells(line: &Line) -> [&str; WHOLE] {
-    [&line.plugin, &line.target, &line.state, &line.result, &line.progress]
+fn cells(line: &Line) -> [Text; WHOLE] {
+    [&line.plugin, &line.target, &line.state, &line.result, &line.progress].map(Text::from)
 }
 
 /// Where there is no room for a column of details they stand below their lines.
-fn table_within(lines: &[Line], width: Option<usize>) -> String {
-    let length = |text: &str| text.chars().count();
+fn table_within(lines: &[Line], width: Option<usize>) -> Text {
     let widest = |column: usize| {
-        let texts = lines.iter().map(|line| length(cells(line)[column]));
-        texts.chain([length(HEADER[column])]).max().unwrap_or_default()
+        let texts = lines.iter().map(|line| cells(line)[column].width());
+        texts.chain([HEADER[column].len()]).max().unwrap_or_default()
     };
     // With a blank on each side of every cell.
     let needed = (0..WHOLE).map(|column| widest(column) + 2).sum::<usize>();
@@ -201,48 +200,40 @@ fn table_within(lines: &[Line], width: Option<usize>) -> String {
     let target = widest(1).saturating_sub(needed.saturating_sub(width)).max(SHORTEST);
     let below = lines.iter().any(|line| !line.detail.is_empty()) && width < needed + READABLE;
     let has_column = !below && lines.iter().any(|line| !line.detail.is_empty());
-    let mut table = fitting_table();
-    if has_column {
-        table.set_header(HEADER);
-    } else {
-        table.set_header(&HEADER[..WHOLE]);
-    }
+    let mut table = Grid::new(if has_column { &HEADER } else { &HEADER[..WHOLE] });
     for line in lines {
-        let colour = match (line.result.as_str(), line.state.as_str()) {
-            (item::status::FAILED | item::status::TIMEOUT, _) | (_, plugin_status::FAILED) => Color::Red,
-            (item::status::PASSED, _) => Color::Green,
-            _ => Color::Reset,
+        let tone = match (line.result.as_str(), line.state.as_str()) {
+            (item::status::FAILED | item::status::TIMEOUT, _) | (_, plugin_status::FAILED) => Tone::Bad,
+            (item::status::PASSED, _) => Tone::Good,
+            _ => Tone::Plain,
         };
+        let [plugin, long_target, state, result, progress] = cells(line);
         let mut row = vec![
-            Cell::new(&line.plugin),
-            Cell::new(shortened(&line.target, target)),
-            Cell::new(&line.state),
-            Cell::new(&line.result).fg(colour),
-            Cell::new(&line.progress),
+            (plugin, Tone::Plain),
+            (shortened(&long_target.plain(), target).into(), Tone::Plain),
+            (state, Tone::Plain),
+            (result, tone),
+            (progress, Tone::Plain),
         ];
         if has_column {
-            row.push(Cell::new(&line.detail));
+            row.push((Text::from(&line.detail), Tone::Plain));
         }
-        table.add_row(row);
+        table.row(row);
     }
     // Names and numbers are looked for as a whole; details are read.
-    for column in table.column_iter_mut().take(WHOLE) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
-    }
+    table.keep_whole(WHOLE);
     let mut shown = Vec::new();
-    // Its cells have a blank on each side.
-    for (index, row) in table.lines().enumerate() {
-        let row = row.trim_end();
-        shown.push(row.strip_prefix(' ').unwrap_or(row).to_owned());
+    for (index, row) in table.lines().into_iter().enumerate() {
+        shown.push(row);
         let line = index
             .checked_sub(1)
             .and_then(|index| lines.get(index))
             .filter(|_| below);
         if let Some(line) = line.filter(|line| !line.detail.is_empty()) {
-            shown.push(format!("  {}", line.detail));
+            shown.push(format!("  {}", line.detail).into());
         }
     }
-    shown.join("\n")
+    Text::lines(shown)
 }
 
 /// A long name without its middle: nodes differ at their ends.
@@ -261,10 +252,13 @@ fn shortened(text: &str, length: usize) -> String {
 const HEADER: [&str; 6] = ["PLUGIN", "TARGET", "STATE", "RESULT", "PROGRESS", "DETAIL"];
 
 /// The lines as Markdown, below what the run is.
-pub(crate) fn markdown(status: &RunStatus, lines: &[Line]) -> String {
-    let mut text = vec![format!("## Run {}", status.status), String::new()];
-    text.push("| plugin | target | state | result | progress | detail |".to_owned());
-    text.push("| --- | --- | --- | --- | --- | --- |".to_owned());
+pub(crate) fn markdown(status: &RunStatus, lines: &[Line]) -> Markdown {
+    let mut text = vec![
+        markdown!["## Run ", Markdown::text(&status.status.to_string())],
+        Markdown::default(),
+        "| plugin | target | state | result | progress | detail |".into(),
+        "| --- | --- | --- | --- | --- | --- |".into(),
+    ];
     for line in lines {
         let Line {
             plugin,
@@ -274,10 +268,10 @@ pub(crate) fn markdown(status: &RunStatus, lines: &[Line]) -> String {
             progress,
             detail,
         } = line;
-        let cells = [plugin, target, state, result, progress, detail].map(|text| cell(text));
-        text.push(format!("| {} |", cells.join(" | ")));
+        let cells = [plugin, target, state, result, progress, detail].map(|text| Markdown::text(text));
+        text.push(markdown!["| ", Markdown::joined(cells, " | "), " |"]);
     }
-    text.join("\n") + "\n"
+    markdown![Markdown::lines(text), "\n"]
 }
 
 #[cfg(test)]
@@ -365,7 +359,7 @@ mod tests {
         let long = "ip-172-31-32-222.eu-central-1.compute.internal";
         let lines = [line(long, ""), line("n1", "pod b on n1 was evicted")];
         assert_eq!(
-            table_within(&lines, Some(80)),
+            table_within(&lines, Some(80)).plain(),
             [
                 "PLUGIN        TARGET                        STATE    RESULT  PROGRESS",
                 "systemd-logs  ip-172-31-32-2…pute.internal  running  -       231/414, 2 failed",
@@ -375,7 +369,7 @@ mod tests {
             .join("\n")
         );
         assert_eq!(
-            table_within(&lines[1..], Some(120)),
+            table_within(&lines[1..], Some(120)).plain(),
             [
                 "PLUGIN        TARGET  STATE    RESULT  PROGRESS           DETAIL",
                 "systemd-logs  n1      running  -       231/414, 2 failed  pod b on n1 was evicted",
@@ -388,9 +382,9 @@ mod tests {
     fn tables_have_a_row_for_each_line() {
         let lines = lines(&status(), &obstacles(), false);
         let text = table(&lines);
-        assert_eq!(text.lines().count(), 6, "{text}");
+        assert_eq!(text.plain().lines().count(), 6, "{text:?}");
         assert_eq!(
-            markdown(&status(), &lines).lines().nth(6),
+            markdown(&status(), &lines).as_str().lines().nth(6),
             Some("| bench | n3 | pending | - | - | image i: not found (ErrImagePull, 1m10s) |")
         );
     }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{Timestamp, tz::TimeZone};
 use sono_kube::elapsed;
 use sono_types::RunStatus;
@@ -10,11 +9,8 @@ use sono_types::RunStatus;
 use super::counts::{PluginView, plugins};
 use crate::{
     args::WaitOutput,
-    output::{Printer, Tone},
+    output::{Bar, Printer, Stack, Text, Tone, text},
 };
-
-/// Characters of a bar.
-pub(super) const BAR: &str = "━╸─";
 
 /// A place to show a run.
 #[derive(Debug)]
@@ -30,11 +26,11 @@ pub(crate) enum Screen {
 #[derive(Debug)]
 pub(crate) struct Bars {
     printer: Printer,
-    all: MultiProgress,
-    plugins: BTreeMap<String, ProgressBar>,
+    all: Stack,
+    plugins: BTreeMap<String, Bar>,
     /// When each plugin's progress was first seen, and how far it was.
     starts: BTreeMap<String, (Duration, u64)>,
-    waiting: Option<ProgressBar>,
+    waiting: Option<Bar>,
 }
 
 impl Screen {
@@ -42,9 +38,8 @@ impl Screen {
         match output {
             WaitOutput::Silent => Self::Silent,
             WaitOutput::Spinner | WaitOutput::Progress if printer.is_terminal() => {
-                let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-                let waiting = all.add(ProgressBar::new_spinner());
-                waiting.enable_steady_tick(Duration::from_millis(120));
+                let all = Stack::new();
+                let waiting = all.add_spinner();
                 waiting.set_message("waiting for the aggregator");
                 Self::Bars(Bars {
                     printer: printer.clone(),
@@ -93,15 +88,13 @@ impl Bars {
             // Starting and counting is what the bars show by themselves.
             let shown = ["failed test:", "sends no result", " waits", "connection"];
             if shown.iter().any(|part| line.contains(part)) {
-                let text = if line.contains("failed test:") {
-                    Tone::Bad.paint(&format!("✗ {line}"))
+                self.all.line(&if line.contains("failed test:") {
+                    Tone::Bad.paint(format!("✗ {line}"))
                 } else {
-                    line.clone()
-                };
-                // A terminal that goes away is found out by the next write.
-                drop(self.all.println(text));
+                    Text::from(line)
+                });
             } else if let Some(waiting) = &self.waiting {
-                waiting.set_message(line.clone());
+                waiting.set_message(line);
             }
         }
     }
@@ -112,23 +105,19 @@ impl Bars {
             return;
         }
         if let Some(waiting) = self.waiting.take() {
-            waiting.finish_and_clear();
+            waiting.clear();
         }
         let width = views
             .iter()
-            .map(|view| view.name.chars().count())
+            .map(|view| Text::from(&view.name).width())
             .max()
             .unwrap_or_default();
         for view in &views {
-            let bar = self.plugins.entry(view.name.clone()).or_insert_with(|| {
-                let bar = self.all.add(ProgressBar::no_length());
-                let style = ProgressStyle::with_template("{prefix}  {bar:20}  {pos:>5}/{len:5}  {wide_msg}")
-                    .expect("the template is a constant")
-                    .progress_chars(BAR);
-                bar.set_style(style);
-                bar
-            });
-            bar.set_prefix(format!("{:width$}  {:8}", view.name, view.target()));
+            let bar = self
+                .plugins
+                .entry(view.name.clone())
+                .or_insert_with(|| self.all.add("{prefix}  {bar:20}  {pos:>5}/{len:5}  {wide_msg}"));
+            bar.set_prefix(subject(view, width));
             let (length, position) = extent(view);
             bar.set_length(length);
             bar.set_position(position);
@@ -144,27 +133,28 @@ impl Bars {
 
     fn end(&mut self, status: Option<&RunStatus>) {
         if let Some(waiting) = self.waiting.take() {
-            waiting.finish_and_clear();
+            waiting.clear();
         }
         for bar in std::mem::take(&mut self.plugins).into_values() {
-            bar.finish_and_clear();
+            bar.clear();
         }
         let views = status.map(plugins).unwrap_or_default();
         let width = views
             .iter()
-            .map(|view| view.name.chars().count())
+            .map(|view| Text::from(&view.name).width())
             .max()
             .unwrap_or_default();
         for view in &views {
             let verdict = view.verdict().unwrap_or_else(|| "no result".to_owned());
-            self.printer.note(&format!(
-                "{:width$}  {:8}  {}",
-                view.name,
-                view.target(),
-                view.tone().paint(&verdict)
-            ));
+            self.printer
+                .note(&text![subject(view, width), "  ", view.tone().paint(verdict)]);
         }
     }
+}
+
+/// The plugin and its targets.
+fn subject(view: &PluginView, width: usize) -> Text {
+    text![Text::from(&view.name).padded(width), format!("  {:8}", view.target())]
 }
 
 /// Tests of a plugin for the whole cluster that counts them, targets otherwise.
@@ -183,24 +173,24 @@ fn time_left(taken: Duration, done: u64, left: u64) -> Option<Duration> {
     is_known.then(|| taken.saturating_mul(left) / done)
 }
 
-fn message(view: &PluginView, since: Duration, left: Option<Duration>, obstacle: Option<String>) -> String {
+fn message(view: &PluginView, since: Duration, left: Option<Duration>, obstacle: Option<String>) -> Text {
     if let Some(verdict) = view.verdict() {
-        return view.tone().paint(&verdict);
+        return view.tone().paint(verdict);
     }
     if view.done == view.targets {
-        return "results are in".to_owned();
+        return "results are in".into();
     }
     let failed = view.progress.map_or(0, |(_, _, failed)| failed);
-    let mut parts = Vec::new();
+    let mut parts: Vec<Text> = Vec::new();
     if failed > 0 {
-        parts.push(Tone::Bad.paint(&format!("{failed} failed")));
+        parts.push(Tone::Bad.paint(format!("{failed} failed")));
     }
     match (obstacle, left) {
-        (Some(obstacle), _) => parts.push(obstacle),
-        (None, None) => parts.push(elapsed(since)),
-        (None, Some(left)) => parts.extend([elapsed(since), format!("about {} left", elapsed(left))]),
+        (Some(obstacle), _) => parts.push(obstacle.into()),
+        (None, None) => parts.push(elapsed(since).into()),
+        (None, Some(left)) => parts.extend([elapsed(since).into(), format!("about {} left", elapsed(left)).into()]),
     }
-    parts.join("  ")
+    Text::joined(parts, "  ")
 }
 
 #[cfg(test)]
@@ -225,8 +215,9 @@ mod tests {
             ..PluginView::default()
         };
         let at = Duration::from_mins(1);
-        assert_eq!(message(&view, at, None, None), "1m");
-        assert_eq!(message(&view, at, Some(at), None), "1m  about 1m left");
-        assert_eq!(message(&view, at, Some(at), Some("image i".to_owned())), "image i");
+        let message = |left, obstacle| message(&view, at, left, obstacle).plain().into_owned();
+        assert_eq!(message(None, None), "1m");
+        assert_eq!(message(Some(at), None), "1m  about 1m left");
+        assert_eq!(message(Some(at), Some("image\u{7} i".to_owned())), "image\\u{7} i");
     }
 }

@@ -1,6 +1,8 @@
 //! A CI job's summary: Markdown in a file that several commands write to, with a section for each run. Pure.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
+
+use crate::output::{Markdown, visible};
 
 /// A section, and what it is about.
 #[derive(Debug)]
@@ -8,7 +10,7 @@ pub(crate) struct Section<'a> {
     /// Earlier sections about one of these give way to this one: first the run's identity, where it is known.
     pub(crate) about: &'a [&'a str],
     /// The long form first, then shorter ones.
-    pub(crate) forms: &'a [String],
+    pub(crate) forms: &'a [Markdown],
 }
 
 /// The text with the section in it, in the longest form with which all of it has at most `limit` bytes. `None` where no
@@ -27,6 +29,7 @@ pub(crate) fn with_section(before: &str, section: &Section<'_>, limit: usize) ->
         "\n"
     };
     let texts = section.forms.iter().map(|form| {
+        let form = form.as_str();
         let line = if form.ends_with('\n') { "" } else { "\n" };
         format!("{kept}{gap}{}\n{form}{line}{}\n", begin(subject), end(subject))
     });
@@ -43,22 +46,31 @@ fn end(subject: &str) -> String {
 
 /// Nothing that ends a comment.
 fn safe(subject: &str) -> String {
-    subject.replace("--", "- -").replace(['<', '>', '\n'], " ")
+    visible(subject).replace("--", "- -").replace(['<', '>'], " ")
 }
 
 /// The text without the section about it, if there is one.
 fn without(text: &str, subject: &str) -> Option<String> {
-    let (before, rest) = text.split_once(&format!("{}\n", begin(subject)))?;
-    let (_, after) = rest.split_once(&format!("{}\n", end(subject)))?;
-    Some(format!("{before}{after}"))
+    let first = whole_line(text, &begin(subject))?;
+    let (before, rest) = (&text[..first.start], &text[first.end..]);
+    let last = whole_line(rest, &end(subject))?;
+    Some(format!("{before}{}", &rest[last.end..]))
+}
+
+/// Where a line stands that has nothing else on it; foreign text in a section is never at the start of a line.
+fn whole_line(text: &str, line: &str) -> Option<Range<usize>> {
+    let found = text.match_indices(line).map(|(at, _)| at);
+    let mut whole =
+        found.filter(|at| (*at == 0 || text[..*at].ends_with('\n')) && text[at + line.len()..].starts_with('\n'));
+    whole.next().map(|at| at..at + line.len() + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn with(before: &str, about: &[&str], forms: &[&str], limit: usize) -> Option<String> {
-        let forms: Vec<String> = forms.iter().map(ToString::to_string).collect();
+    fn with(before: &str, about: &[&str], forms: &[&'static str], limit: usize) -> Option<String> {
+        let forms: Vec<Markdown> = forms.iter().map(|form| Markdown::from(*form)).collect();
         with_section(before, &Section { about, forms: &forms }, limit)
     }
 
@@ -82,6 +94,16 @@ mod tests {
         assert_eq!(with("", &["r"], &forms, 10), None);
         // What gives way makes room.
         assert_eq!(with(&long, &["r"], &forms, long.len()), Some(long.clone()));
+    }
+
+    #[test]
+    fn section_with_a_foreign_end_in_it_is_replaced_as_a_whole() {
+        let hostile = "  ```text\n  <!-- sono: end of r -->\n  # x\n  ```\n";
+        let text = with("a\n", &["r"], &[hostile], 1000).unwrap();
+        assert_eq!(
+            with(&text, &["r"], &["y\n"], 1000).unwrap(),
+            "a\n<!-- sono: r -->\ny\n<!-- sono: end of r -->\n"
+        );
     }
 
     #[test]

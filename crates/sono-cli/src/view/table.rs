@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use sono_types::{OverallStatus, PluginStatus, ProgressUpdate, RunStatus, status::folded_count};
 
+use crate::output::Text;
+
 /// One row for each plugin, status and result; below it what that means.
-pub(crate) fn summary(status: &RunStatus) -> String {
+pub(crate) fn summary(status: &RunStatus) -> Text {
     let mut groups: BTreeMap<(&str, &str, &str), Vec<&PluginStatus>> = BTreeMap::new();
     let mut entries: BTreeMap<&str, usize> = BTreeMap::new();
     for row in status.rows() {
@@ -29,13 +31,16 @@ pub(crate) fn summary(status: &RunStatus) -> String {
             progress(shown),
         ]
     });
-    table(["PLUGIN", "STATUS", "RESULT", "COUNT", "PROGRESS"], rows.collect())
-        + "\n"
-        + sentence(&status.status).as_str()
+    let table = table(["PLUGIN", "STATUS", "RESULT", "COUNT", "PROGRESS"], rows);
+    Text::lines(
+        table
+            .into_iter()
+            .chain([Text::default(), sentence(&status.status).into()]),
+    )
 }
 
 /// One row for each expected result; below it what that means.
-pub(crate) fn all(status: &RunStatus) -> String {
+pub(crate) fn all(status: &RunStatus) -> Text {
     let rows = status.rows().iter().map(|row| {
         [
             row.plugin.clone(),
@@ -45,7 +50,12 @@ pub(crate) fn all(status: &RunStatus) -> String {
             progress(row.progress.as_ref()),
         ]
     });
-    table(["PLUGIN", "NODE", "STATUS", "RESULT", "PROGRESS"], rows.collect()) + "\n" + sentence(&status.status).as_str()
+    let table = table(["PLUGIN", "NODE", "STATUS", "RESULT", "PROGRESS"], rows);
+    Text::lines(
+        table
+            .into_iter()
+            .chain([Text::default(), sentence(&status.status).into()]),
+    )
 }
 
 fn progress(progress: Option<&ProgressUpdate>) -> String {
@@ -61,24 +71,20 @@ fn progress(progress: Option<&ProgressUpdate>) -> String {
 }
 
 /// Cells to the right, three spaces between columns, no trimming at the end.
-fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: Vec<[String; COLUMNS]>) -> String {
-    let mut lines = vec![header.map(str::to_owned)];
-    lines.extend(rows);
+fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: impl Iterator<Item = [String; COLUMNS]>) -> Vec<Text> {
+    let mut lines = vec![header.map(Text::from)];
+    lines.extend(rows.map(|row| row.map(Text::from)));
     let mut widths = [0; COLUMNS];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count() + 3);
+            *width = (*width).max(cell.width() + 3);
         }
     }
-    let line = |cells: &[String; COLUMNS]| -> String {
-        let cells: Vec<String> = cells
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:>width$}"))
-            .collect();
-        cells.concat() + "\n"
+    let line = |cells: &[Text; COLUMNS]| {
+        let cells = cells.iter().zip(widths);
+        Text::joined(cells.map(|(cell, width)| format!("{:>width$}", cell.plain())), "")
     };
-    lines.iter().map(line).collect::<Vec<String>>().concat()
+    lines.iter().map(line).collect()
 }
 
 fn sentence(status: &OverallStatus) -> String {
@@ -131,7 +137,7 @@ mod tests {
     #[test]
     fn the_summary_is_the_known_text() {
         assert_eq!(
-            summary(&status()),
+            summary(&status()).plain(),
             "         PLUGIN     STATUS   RESULT   COUNT                                PROGRESS
             e2e   complete   failed       1   Passed:  1, Failed:  1, Remaining:  0
    systemd_logs   complete   failed       1                                        \n   systemd_logs    running                2                                        \n\nSonobuoy is still running. Runs can take 60 minutes or more depending on cluster and plugin configuration."
@@ -148,10 +154,11 @@ mod tests {
             row("p", "(9900 nodes)", "complete", "passed", None),
         ];
         let text = |rows: Vec<PluginStatus>| {
-            summary(&RunStatus {
+            let summary = summary(&RunStatus {
                 plugins: Some(rows),
                 ..RunStatus::default()
-            })
+            });
+            summary.plain().into_owned()
         };
         let expected = "   PLUGIN     STATUS                 RESULT   COUNT   PROGRESS
         p   complete   my-own: 2, passed: 1       1           \n        p   complete                 passed    9901           \n";
@@ -164,7 +171,7 @@ mod tests {
     #[test]
     fn the_full_table_is_the_known_text() {
         assert_eq!(
-            all(&RunStatus { status: OverallStatus::Complete, ..status() }),
+            all(&RunStatus { status: OverallStatus::Complete, ..status() }).plain(),
             "         PLUGIN     NODE     STATUS   RESULT                                PROGRESS
             e2e   global   complete   failed   Passed:  1, Failed:  1, Remaining:  0
    systemd_logs   node01    running                                                 \n   systemd_logs   node02   complete   failed   Passed:  1, Failed:  1, Remaining:  1

@@ -32,6 +32,8 @@ mod signals;
 mod status;
 mod step_summary;
 mod suite;
+#[cfg(target_os = "linux")]
+mod terminal;
 
 use std::{
     path::Path,

@@ -11,7 +11,7 @@ use crate::{
     args::{self, Given},
     changes::read,
     error::CliError,
-    output::Printer,
+    output::{Format, Printer},
     settings::IN_CLUSTER,
 };
 
@@ -30,7 +30,7 @@ pub(super) async fn generate(
         Some(args::GenBuiltIn::SystemdLogs(flags)) => built_in("systemd-logs", *flags, given, level, printer).await,
         None => {
             let definition = definition(arguments, printer)?;
-            printer.line(&definition.to_yaml())?;
+            printer.document(Format::Yaml, &(definition.to_yaml() + "\n"))?;
             Ok(exit::SUCCESS)
         }
     }
@@ -59,7 +59,7 @@ async fn built_in(
     definition.config_map.extend(files(&configmap)?);
     let version = version(&plan, &definitions, &cluster, printer).await?;
     for definition in plan.prepared(definitions, &version)? {
-        printer.data(definition.to_yaml().as_bytes())?;
+        printer.document(Format::Yaml, &definition.to_yaml())?;
     }
     Ok(exit::SUCCESS)
 }

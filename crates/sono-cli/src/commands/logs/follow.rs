@@ -59,7 +59,7 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
             // What is there is printed before it is asked whether that was all.
             biased;
             Some(line) = streams.lines.recv() => {
-                printer.data(&line)?;
+                printer.log(&line)?;
                 if printer.is_broken() {
                     return Ok(exit::SUCCESS);
                 }

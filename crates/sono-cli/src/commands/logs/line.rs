@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::sources::Source;
+use crate::output::visible;
 
 /// A line and when it was written.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) fn split(line: &[u8]) -> Line<'_> {
 
 /// The whole line as it is printed, ended.
 pub(super) fn with_prefix(source: &Source, text: &[u8]) -> Vec<u8> {
-    let mut line = format!("{source}: ").into_bytes();
+    let mut line = format!("{}: ", visible(&source.to_string())).into_bytes();
     line.extend_from_slice(text);
     if line.last() != Some(&b'\n') {
         line.push(b'\n');

@@ -9,7 +9,7 @@ use sono_types::exit;
 use crate::{
     args::{self, PluginOutput},
     error::CliError,
-    output::{Printer, Tone},
+    output::{Format, Printer, Tone},
     plugins::{
         self, Found,
         fetch::{self, Access},
@@ -62,11 +62,11 @@ pub(super) async fn lint(arguments: args::PluginLint, printer: &Printer) -> Resu
             }
             let summary = summary(looked_at, errors, problems.len() - errors);
             let tone = if errors > 0 { Tone::Bad } else { Tone::Good };
-            printer.note(&tone.paint(&summary));
+            printer.note(&tone.paint(summary));
         }
         PluginOutput::Json => {
             let values: Vec<Value> = problems.iter().map(value).collect();
-            printer.line(&format!("{:#}", Value::Array(values)))?;
+            printer.document(Format::Json, &format!("{:#}\n", Value::Array(values)))?;
         }
     }
     Ok(if errors > 0 { exit::FAILURE } else { exit::SUCCESS })

@@ -7,7 +7,7 @@ use sono_types::exit;
 use crate::{
     args::{self, PluginOutput},
     error::CliError,
-    output::Printer,
+    output::{Format, Printer, Text, text},
     plugins::{self, fetch},
 };
 
@@ -41,24 +41,28 @@ pub(super) fn list(arguments: &args::PluginList, printer: &Printer) -> Result<u8
     }
     match output {
         PluginOutput::Text => {
-            let blocks: Vec<String> = installed.iter().map(block).collect();
-            printer.data(blocks.join("---\n").as_bytes())?;
+            printer.print(&Text::joined(installed.iter().map(block), "---\n"))?;
         }
         PluginOutput::Json => {
             let values: Vec<Value> = installed.iter().map(value).collect();
-            printer.line(&format!("{:#}", Value::Array(values)))?;
+            printer.document(Format::Json, &format!("{:#}\n", Value::Array(values)))?;
         }
     }
     Ok(exit::SUCCESS)
 }
 
 /// The words are what scripts look for.
-fn block(installed: &Installed) -> String {
+fn block(installed: &Installed) -> Text {
     let Installed { name, file, definition } = installed;
-    format!(
-        "Run as: {name}\nFilename: {file}\nPlugin name (in aggregator): {}\nSource URL: {}\nDescription: {}\n",
-        definition.name, definition.source_url, definition.description
-    )
+    let lines = [
+        ("Run as", name.as_str()),
+        ("Filename", file),
+        ("Plugin name (in aggregator)", definition.name.as_str()),
+        ("Source URL", &definition.source_url),
+        ("Description", &definition.description),
+    ];
+    let lines = lines.map(|(word, value)| format!("{word}: {value}"));
+    text![Text::lines(lines), Text::own("\n")]
 }
 
 fn value(installed: &Installed) -> Value {
@@ -88,7 +92,7 @@ pub(super) fn show(arguments: &args::PluginShow, printer: &Printer) -> Result<u8
         }
         None => sono_manifest::builtin(name, &Images::default()).ok_or_else(|| missing(name, &directory))?,
     };
-    printer.line(&definition.to_yaml())?;
+    printer.document(Format::Yaml, &(definition.to_yaml() + "\n"))?;
     Ok(exit::SUCCESS)
 }
 

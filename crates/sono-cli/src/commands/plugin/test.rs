@@ -19,7 +19,7 @@ use super::{
 use crate::{
     args::{self, PluginOutput},
     error::CliError,
-    output::{Printer, Tone},
+    output::{Format, Printer, Text, Tone, text},
     plugins::{self, Found, fetch::Access},
     signals::asked_to_stop,
 };
@@ -106,7 +106,7 @@ impl Report {
             let value = json!({
                 "plugin": plugin, "verdict": verdict, "points": points, "problems": problems, "results": findings,
             });
-            return printer.line(&format!("{value:#}"));
+            return printer.document(Format::Json, &format!("{value:#}\n"));
         }
         for problem in problems {
             printer.note(&problem.to_string());
@@ -115,19 +115,23 @@ impl Report {
             printer.line(&format!("{:<5} {name:<12} {detail}", outcome.word()))?;
         }
         if verdict == "failed" {
-            for (program, text) in said {
-                printer.note(&format!("\n{program} said last:\n{text}"));
+            for (program, said) in said {
+                printer.note(&text![
+                    Text::own("\n"),
+                    program,
+                    Text::own(" said last:\n"),
+                    Text::block(said)
+                ]);
             }
         }
         let tone = if verdict == "failed" { Tone::Bad } else { Tone::Good };
         let found = findings
             .as_ref()
             .map(|findings| format!("; its own results: {findings}"));
-        printer.note(&format!(
-            "{}{}",
-            tone.paint(&format!("plugin {plugin} {verdict} the test")),
+        printer.note(&text![
+            tone.paint(format!("plugin {plugin} {verdict} the test")),
             found.unwrap_or_default()
-        ));
+        ]);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     args::ResultsOutput,
     error::CliError,
     judgement,
-    output::Printer,
+    output::{Format, Printer},
     view::archive::{self, Overview, PluginOverview},
 };
 
@@ -89,9 +89,9 @@ pub(super) fn print(
             let name = file_name(bundle.path());
             let overview = shown.overview(name.as_deref());
             if output == ResultsOutput::Markdown {
-                printer.data(archive::markdown(&overview, archive::SHOWN_IN_MARKDOWN).as_bytes())?;
+                printer.markdown(&archive::markdown(&overview, archive::SHOWN_IN_MARKDOWN))?;
             } else {
-                printer.styled(&archive::table(&overview, printer.is_screen()))?;
+                printer.line(&archive::table(&overview, printer.is_screen()))?;
                 if printer.is_screen() && overview.has_failures() {
                     let path = bundle.path().display();
                     printer.note(&format!(
@@ -105,7 +105,7 @@ pub(super) fn print(
                 Part::Junit(suite) => Some((*name, suite)),
                 _ => None,
             });
-            printer.data(junit_report(suites).as_bytes())?;
+            printer.document(Format::Xml, &junit_report(suites))?;
         }
         ResultsOutput::Json | ResultsOutput::Yaml => {
             let plugins = plugins.iter().filter_map(|(name, plugin)| match &plugin.part {
@@ -125,15 +125,22 @@ pub(super) fn print(
                 health: health.as_ref(),
             };
             let unwritable = |error: String| CliError::new("the results cannot be written").details([error]);
-            let mut text = if output == ResultsOutput::Json {
-                serde_json::to_string(&document).map_err(|error| unwritable(error.to_string()))?
+            let (format, written) = if output == ResultsOutput::Json {
+                (
+                    Format::Json,
+                    serde_json::to_string(&document).map_err(|error| error.to_string()),
+                )
             } else {
-                yaml::to_string(&document).map_err(|error| unwritable(error.to_string()))?
+                (
+                    Format::Yaml,
+                    yaml::to_string(&document).map_err(|error| error.to_string()),
+                )
             };
+            let mut text = written.map_err(unwritable)?;
             if !text.ends_with('\n') {
                 text.push('\n');
             }
-            printer.data(text.as_bytes())?;
+            printer.document(format, &text)?;
         }
     }
     Ok(failures)

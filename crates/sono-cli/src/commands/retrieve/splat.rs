@@ -45,7 +45,7 @@ pub(super) async fn fetch(reach: Reach<'_>, incoming: &Path) -> Result<bool, Cli
             Transfer::Nothing => return Ok(false),
             Transfer::Cut(error) if tries == TRIES => return Err(error),
             Transfer::Cut(error) => {
-                tracing::warn!(error = %error.text().trim(), "trying again from the start");
+                tracing::warn!(error = error.clone().lines().join(": "), "trying again from the start");
                 tries += 1;
                 super::empty(incoming)?;
                 tokio::time::sleep(PAUSE).await;

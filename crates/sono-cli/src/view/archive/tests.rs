@@ -59,8 +59,8 @@ fn with_overview(check: impl Fn(Overview<'_>)) {
     });
 }
 
-fn plain(text: &str) -> String {
-    anstream::adapter::strip_str(text).to_string()
+fn plain(text: &Text) -> String {
+    text.plain().into_owned()
 }
 
 #[test]
@@ -76,8 +76,7 @@ e2e            failed    414 run: 412 passed, 2 failed   (2,799 skipped)
       proxy.go:271
   ✗ [sig-node] Secrets
 systemd-logs   passed    4 run: 3 passed, 1 a|b
-cluster        healthy   3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
-"
+cluster        healthy   3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs"
         );
     });
 }
@@ -92,7 +91,7 @@ fn a_time_limit_is_told_in_few_words() {
             file: None,
             message_first_lines: Vec::new(),
         });
-        plain(&told.join("\n"))
+        plain(&Text::lines(told))
     };
     let limit = format!(
         "{}{}pod p on node n was still running.",
@@ -122,7 +121,7 @@ fn what_was_asked_for_is_listed() {
     };
     assert_eq!(
         plain(&table(&overview, false)),
-        "run   failed\n\ne2e       failed   414 run: 412 passed, 2 failed   (2799 skipped)\n  - [It] one   skipped\n  ✗ two   failed\n"
+        "run   failed\n\ne2e       failed   414 run: 412 passed, 2 failed   (2799 skipped)\n  - [It] one   skipped\n  ✗ two   failed"
     );
 }
 
@@ -130,7 +129,7 @@ fn what_was_asked_for_is_listed() {
 fn markdown_is_safe_whatever_is_in_it() {
     with_overview(|overview| {
         assert_eq!(
-            markdown(&overview, 2),
+            markdown(&overview, 2).as_str(),
             "## Run failed
 
 run `4f2a`, v1.37.2, 3 nodes, archive `a.tar.gz`
@@ -159,6 +158,9 @@ Cluster healthy: 3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
 fn a_short_form_says_how_much_it_leaves_out() {
     with_overview(|overview| {
         let text = markdown(&overview, 0);
-        assert_eq!(text.split_once("### Failures\n").unwrap().1, "\n- and 2 more\n");
+        assert_eq!(
+            text.as_str().split_once("### Failures\n").unwrap().1,
+            "\n- and 2 more\n"
+        );
     });
 }

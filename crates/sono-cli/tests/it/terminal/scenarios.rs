@@ -1,0 +1,295 @@
+//! What is run: a new command, or a new form of output, has its line here.
+
+use super::world::{LINE, NAME, TEXT};
+
+/// What the output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// For people: nothing hidden, on a terminal and in a pipe.
+    Text,
+    /// The same, and Markdown.
+    Markdown,
+    /// For programs: the same data everywhere, in a pipe byte for byte.
+    Json,
+    Yaml,
+    Xml,
+    /// Bytes of others: as they are in a pipe, nothing hidden on a terminal.
+    Verbatim,
+    /// As they are in a pipe, with colours on a terminal.
+    Log,
+}
+
+/// How the cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cluster {
+    /// A run goes on.
+    Running,
+    Complete,
+    /// Its status has a word that nobody knows.
+    Odd,
+    /// The aggregator does not start.
+    Pending,
+    /// It refuses requests.
+    Broken,
+    /// There is no run.
+    Empty,
+    /// Namespaces do not go.
+    Held,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Scenario {
+    /// Its path, without the program's name.
+    pub(super) command: &'static str,
+    pub(super) arguments: Vec<&'static str>,
+    pub(super) kind: Kind,
+    pub(super) cluster: Cluster,
+    /// It shows foreign text.
+    pub(super) shows: bool,
+    /// It shows lines of others as lines, below a line of its own.
+    pub(super) quotes: bool,
+    /// It changes what it is run on.
+    pub(super) changes: bool,
+}
+
+impl Scenario {
+    pub(super) fn new(command: &'static str, arguments: &[&'static str]) -> Self {
+        Self {
+            command,
+            arguments: arguments.to_vec(),
+            kind: Kind::Text,
+            cluster: Cluster::Running,
+            shows: true,
+            quotes: false,
+            changes: false,
+        }
+    }
+
+    fn of(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    fn on(mut self, cluster: Cluster) -> Self {
+        self.cluster = cluster;
+        self
+    }
+
+    /// It has nothing of others to show.
+    fn without_foreign_text(mut self) -> Self {
+        self.shows = false;
+        self
+    }
+
+    fn that_quotes(mut self) -> Self {
+        self.quotes = true;
+        self
+    }
+
+    fn that_changes(mut self) -> Self {
+        self.changes = true;
+        self
+    }
+}
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let mut all = results();
+    all.extend(runs());
+    all.extend(definitions());
+    all.extend(others());
+    all
+}
+
+fn results() -> Vec<Scenario> {
+    let archive: &'static str = String::leak(format!("{NAME}.tar.gz"));
+    let form = |flag, value, kind| Scenario::new("results", &["run", flag, value]).of(kind);
+    vec![
+        Scenario::new("results", &["run"]),
+        Scenario::new("results", &[archive]),
+        Scenario::new("results", &[archive, "-p", LINE]),
+        Scenario::new("results", &["run", "-p", "sonobuoy"]),
+        Scenario::new("results", &["run", "-p", "p", "-n", TEXT, "-m", "report"]),
+        Scenario::new(
+            "results",
+            &["run", "--name", "EVIL", "--status", "failed", "--output", "table"],
+        ),
+        form("--mode", "report", Kind::Text),
+        form("--mode", "detailed", Kind::Verbatim),
+        form("--mode", "readable", Kind::Verbatim),
+        form("--mode", "dump", Kind::Verbatim),
+        form("--output", "table", Kind::Text),
+        form("--output", "markdown", Kind::Markdown),
+        form("--output", "json", Kind::Json),
+        form("--output", "yaml", Kind::Yaml),
+        form("--output", "junit", Kind::Xml),
+        Scenario::new("results", &["none-EVIL\u{9b}\u{1b}]0;t\u{7}"]),
+    ]
+}
+
+fn runs() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for cluster in [
+        Cluster::Running,
+        Cluster::Complete,
+        Cluster::Odd,
+        Cluster::Pending,
+        Cluster::Broken,
+    ] {
+        let broken = cluster == Cluster::Broken;
+        let form = |value, kind| {
+            let kind = if broken { Kind::Text } else { kind };
+            Scenario::new("status", &["--output", value]).of(kind).on(cluster)
+        };
+        all.extend([
+            Scenario::new("status", &[]).on(cluster),
+            Scenario::new("status", &["--show-all"]).on(cluster),
+            form("table", Kind::Text),
+            form("markdown", Kind::Markdown),
+            form("json", Kind::Json),
+            form("yaml", Kind::Yaml),
+        ]);
+    }
+    for wait_output in ["silent", "spinner", "progress"] {
+        let wait = |cluster| Scenario::new("wait", &["--wait", "3s", "--wait-output", wait_output]).on(cluster);
+        let mut silent = wait(Cluster::Running);
+        silent.shows = wait_output != "silent";
+        all.extend([
+            silent,
+            wait(Cluster::Broken),
+            wait(Cluster::Pending),
+            wait(Cluster::Complete).without_foreign_text(),
+        ]);
+        let delete = |cluster| {
+            Scenario::new("delete", &["--all", "--wait", "3s", "--wait-output", wait_output])
+                .on(cluster)
+                .that_changes()
+        };
+        all.extend([delete(Cluster::Held), delete(Cluster::Broken)]);
+        all.push(
+            Scenario::new(
+                "run",
+                &[
+                    "-p",
+                    "good.yaml",
+                    "--wait",
+                    "2s",
+                    "--skip-preflight",
+                    "--wait-output",
+                    wait_output,
+                ],
+            )
+            .on(Cluster::Empty)
+            .without_foreign_text()
+            .that_changes(),
+        );
+        for command in ["gen", "gen config", "gen plugin e2e", "gen plugin systemd-logs"] {
+            all.push(
+                Scenario::new(command, &["--plugin-env", "other.EVIL=x", "--wait-output", wait_output])
+                    .without_foreign_text(),
+            );
+        }
+    }
+    all.extend([
+        Scenario::new("logs", &[]).of(Kind::Log),
+        Scenario::new("logs", &["--failed"]).of(Kind::Log),
+        Scenario::new("logs", &["-p", TEXT]).on(Cluster::Broken),
+        Scenario::new("run", &["-p", "bad.yaml"]),
+        Scenario::new("run", &["-p", "good.yaml"]).on(Cluster::Broken),
+        Scenario::new("run", &["-p", "good.yaml", "-n", "mine", "--config", "config.json"])
+            .on(Cluster::Empty)
+            .that_changes(),
+        Scenario::new("run", &["--local", "-p", "here.yaml"]).that_changes(),
+        Scenario::new("run", &["--local", "-p", "fails.yaml", "--level", "debug"]).that_changes(),
+        Scenario::new("retrieve", &[]).on(Cluster::Broken),
+        Scenario::new("retrieve", &[])
+            .on(Cluster::Complete)
+            .without_foreign_text(),
+        Scenario::new("get pod", &[]),
+        Scenario::new("delete", &["--all", "--dry-run"]),
+        Scenario::new("query", &["-o", NAME]).of(Kind::Verbatim).that_changes(),
+    ]);
+    all
+}
+
+fn definitions() -> Vec<Scenario> {
+    let images: [&'static str; 4] = ["-p", "good.yaml", "--kubernetes-version", "v1.37.2"];
+    let with = |more: &[&'static str]| [&images[..], more].concat();
+    vec![
+        Scenario::new("gen", &["-p", "good.yaml"])
+            .of(Kind::Verbatim)
+            .without_foreign_text(),
+        Scenario::new("gen", &["-p", "bad.yaml"]),
+        Scenario::new("gen config", &["--config", "config.json"]).of(Kind::Json),
+        Scenario::new("gen default-image-config", &[]).without_foreign_text(),
+        Scenario::new(
+            "gen plugin",
+            &[
+                "--name",
+                "mine",
+                "--image",
+                LINE,
+                "--env",
+                String::leak(format!("E={TEXT}")),
+                "--description",
+                TEXT,
+            ],
+        )
+        .of(Kind::Yaml),
+        Scenario::new(
+            "gen plugin e2e",
+            &["--plugin-env", String::leak(format!("e2e.X={TEXT}"))],
+        )
+        .of(Kind::Yaml),
+        Scenario::new(
+            "gen plugin systemd-logs",
+            &["--plugin-env", String::leak(format!("systemd-logs.X={TEXT}"))],
+        )
+        .of(Kind::Yaml),
+        Scenario::new("images", &images),
+        Scenario::new("images list", &images),
+        Scenario::new(
+            "images list",
+            &["--images-file", "images.txt", "--kubernetes-version", "v1.37.2"],
+        ),
+        Scenario::new("images inspect", &with(&["--output", "table"])),
+        Scenario::new("images inspect", &with(&["--output", "json"])).of(Kind::Json),
+        Scenario::new("images pull", &with(&["--dry-run"])),
+        Scenario::new("images push", &with(&["--dry-run", "--custom-registry", "r.example"])),
+        Scenario::new("images download", &with(&["--store", "EVIL\u{9b}\u{202e}"])),
+        Scenario::new("images delete", &with(&["--store", "images.txt"])).without_foreign_text(),
+        Scenario::new("plugin list", &["--output", "text"]),
+        Scenario::new("plugin list", &["--output", "json"]).of(Kind::Json),
+        Scenario::new("plugin show", &["evil"]).of(Kind::Yaml),
+        Scenario::new("plugin show", &[LINE]),
+        Scenario::new("plugin install", &["new", NAME]).that_changes(),
+        Scenario::new("plugin install", &["new", "bad.yaml"]),
+        Scenario::new("plugin install", &["new", "good.yaml"])
+            .without_foreign_text()
+            .that_changes(),
+        Scenario::new("plugin uninstall", &[NAME]).that_changes(),
+        Scenario::new("plugin uninstall", &["none"]),
+        Scenario::new("plugin lint", &["bad.yaml", "--output", "text"]),
+        Scenario::new("plugin lint", &["bad.yaml", "--output", "json"]).of(Kind::Json),
+        Scenario::new("plugin test", &["fails.yaml", "--output", "text"]).that_quotes(),
+        Scenario::new("plugin test", &["bad.yaml", "--output", "json"]).of(Kind::Json),
+    ]
+}
+
+fn others() -> Vec<Scenario> {
+    vec![
+        Scenario::new("e2e", &["-i", "tests.txt", "-m", "tests"]),
+        Scenario::new("e2e", &["-i", "tests.txt", "-m", "tags"]),
+        Scenario::new("e2e", &["-i", "tests.txt", "-m", "tagCounts"]),
+        Scenario::new("e2e", &["-i", "run", "-p", "p"]),
+        Scenario::new("e2e", &["-i", "run", "-p", LINE]),
+        Scenario::new("version", &["--kubeconfig", "kubeconfig"]),
+        Scenario::new("version", &["--kubeconfig", "kubeconfig", "--output", "json"]).of(Kind::Json),
+        Scenario::new("version", &["--kubeconfig", "EVIL\u{9b}\u{202e}"]),
+        Scenario::new("modes", &["--verbose"]).without_foreign_text(),
+        Scenario::new("completion", &["bash"]).without_foreign_text(),
+        Scenario::new("completion", &["zsh"]).without_foreign_text(),
+        Scenario::new("__document", &["reference"]).without_foreign_text(),
+        Scenario::new("__document", &["person-role"]).without_foreign_text(),
+        Scenario::new("host-check", &["--help"]).without_foreign_text(),
+    ]
+}
