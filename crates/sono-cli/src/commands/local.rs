@@ -182,7 +182,8 @@ const CLUSTER_ONLY: [&str; 42] = [
 ];
 /// All others of `run`.
 #[cfg(test)]
-const HERE_TOO: [&str; 11] = [
+const HERE_TOO: [&str; 13] = [
+    "allow-http",
     "config",
     "exit-code",
     "keep",
@@ -190,6 +191,7 @@ const HERE_TOO: [&str; 11] = [
     "plugin",
     "plugin-env",
     "rm",
+    "sha256",
     "stop-on-failure",
     "timeout",
     "wait",
