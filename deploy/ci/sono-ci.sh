@@ -31,6 +31,28 @@ verify() { # SUMS FILE
     expected=$(awk -v name="$2" '{ sub(/^\*/, "", $2) } $2 == name { print $1 }' "$1")
     [ -n "$expected" ] || fail "SHA256SUMS has no line for $2"
     [ "$expected" = "${found%% *}" ] || fail "$2 is not what SHA256SUMS says: expected $expected, got ${found%% *}"
+    # The sums come from where the file comes from. These two do not.
+    if [ -n "${SONO_SHA256:-}" ]; then
+        pinned=
+        for digest in $SONO_SHA256; do
+            [ "${digest#sha256:}" != "$expected" ] || pinned=true
+        done
+        [ -n "$pinned" ] || fail "$2 has the SHA-256 $expected, which SONO_SHA256 does not name"
+    elif [ -n "${SONO_ATTESTATION_REPO:-}" ]; then
+        attested "$2"
+    fi
+}
+
+# Whether the release's workflow has made the file, which GitHub attests.
+attested() { # FILE
+    if ! command -v gh >/dev/null; then
+        echo "sono-ci: the attestation of $1 is not verified: gh is not installed" >&2
+    elif ! gh attestation verify --help >/dev/null 2>&1; then
+        echo "sono-ci: the attestation of $1 is not verified: gh is too old" >&2
+    else
+        gh attestation verify "$1" --repo "$SONO_ATTESTATION_REPO" >&2 ||
+            fail "$1 has no valid attestation of $SONO_ATTESTATION_REPO; SONO_SHA256 takes a file by its digest instead"
+    fi
 }
 
 install() {

@@ -23,6 +23,7 @@ use crate::{
     journal::{Journal, JournalError, Opened},
     keeper::Keeper,
     local::View,
+    names::{archive_path, check_id},
     progress_file,
     run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run, SmallBody},
     shortage::Shortage,
@@ -141,6 +142,7 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         shortage,
     } = start;
     constants::ARCHIVE_VERSION.clone_into(&mut config.version);
+    check_id(&config.uuid)?;
     prepare(&root, &shortage).await?;
     let mut claim = Claim::look(site.as_ref(), &config.uuid).await?;
     if config.uuid.is_empty()
@@ -185,6 +187,7 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
     };
     if let Some(begun) = &earlier {
         config.uuid.clone_from(&begun.uuid);
+        check_id(&config.uuid)?;
         tracing::info!(
             uuid = begun.uuid,
             records = records.len(),
@@ -217,7 +220,7 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         _ => None,
     });
     if let Some(status) = sealed {
-        let archive = root.join(&status.tarball.name);
+        let archive = archive_path(&root, &status.tarball.name)?;
         // What is packed is not needed any more; it may be gone already.
         fs_err::remove_dir_all(&directory).ok();
         fs_err::remove_dir_all(&incoming).ok();

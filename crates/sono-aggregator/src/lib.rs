@@ -19,6 +19,7 @@ mod journal;
 mod keeper;
 mod local;
 mod metrics;
+mod names;
 mod partial;
 mod program;
 mod progress_file;

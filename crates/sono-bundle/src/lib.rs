@@ -14,10 +14,11 @@ mod walk;
 pub use codec::{
     gzip::{ArchiveError, gunzip},
     pack::{PackError, Packed, pack_directory},
-    unpack::{UnpackError, Unpacked, unpack_tar_gz},
+    private::create_private_directories,
+    unpack::{UnpackError, Unpacked, unpack_private, unpack_tar_gz},
 };
 pub use files::DirectoryFiles;
-pub use read::{Bundle, FileTaker, FileVisitor, ReadError};
+pub use read::{Bundle, FileTaker, FileVisitor, Memory, ReadError, ReadLimits, usable_space};
 pub use splat::{SplatFileError, splat, splat_file};
 pub use store::{
     FileNameError, PlaceError, SealError, Sealed, Staged, StoreError, create_directories, place_archive, place_file,

@@ -1,8 +1,10 @@
 //! One reader over an extracted directory or a tarball.
 
 mod in_order;
+mod limits;
 
 pub use in_order::FileTaker;
+pub use limits::{ReadLimits, usable_space};
 
 use std::{
     collections::BTreeMap,
@@ -20,9 +22,6 @@ use crate::{
     },
     walk::{resolve, walk},
 };
-
-/// Bytes of one file that [`Bundle::read`] takes into memory.
-const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Why results cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +65,22 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Whether one of [`ReadLimits`] is exceeded.
+    pub fn is_limit(&self) -> bool {
+        match self {
+            Self::Archive { source, .. } => {
+                matches!(
+                    source,
+                    ArchiveError::TooLarge { .. } | ArchiveError::TooManyEntries { .. }
+                )
+            }
+            Self::File { source, .. } => source.kind() == io::ErrorKind::FileTooLarge,
+            Self::Missing(_) | Self::Open { .. } | Self::List { .. } => false,
+        }
+    }
+}
+
 /// Looks at one file, its name and its content, and says whether to go on.
 pub type FileVisitor<'a> = dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>> + 'a;
 
@@ -75,6 +90,7 @@ pub type FileVisitor<'a> = dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlF
 pub struct Bundle {
     path: PathBuf,
     is_directory: bool,
+    limits: ReadLimits,
 }
 
 /// Where POSIX tar (ustar, pax and GNU alike) says what it is.
@@ -82,7 +98,7 @@ const TAR_MAGIC: std::ops::Range<usize> = 257..TAR_MAGIC_END;
 const TAR_MAGIC_END: usize = 262;
 
 impl Bundle {
-    /// Looks whether there is something to read. A file must at least begin like a gzip file.
+    /// Looks whether there is something to read, within [`ReadLimits::DEFAULT`]. A file must at least begin like a gzip file.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let failed = |source: io::Error| {
             if source.kind() == io::ErrorKind::NotFound {
@@ -116,7 +132,19 @@ impl Bundle {
         Ok(Self {
             path: path.to_path_buf(),
             is_directory,
+            limits: ReadLimits::DEFAULT,
         })
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: ReadLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The limits on what is read of it.
+    pub fn limits(&self) -> &ReadLimits {
+        &self.limits
     }
 
     /// Where it is.
@@ -134,10 +162,13 @@ impl Bundle {
     /// they were given.
     pub fn read_many(&self, names: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, ReadError> {
         let mut found = BTreeMap::new();
+        let mut memory = Memory::new(&self.limits);
         if self.is_directory {
             for name in names {
                 let content = match resolve(&self.path, name) {
-                    Ok(Some(path)) if path.is_file() => fs::File::open(path).and_then(|mut file| limited(&mut file)),
+                    Ok(Some(path)) if path.is_file() => {
+                        fs::File::open(path).and_then(|mut file| memory.read(name, &mut file))
+                    }
                     Ok(_) => continue,
                     Err(error) => Err(error),
                 };
@@ -155,7 +186,7 @@ impl Bundle {
         }
         self.visit(&mut |name, content| {
             if let Some(given) = wanted.get(name) {
-                found.insert((*given).to_owned(), limited(content)?);
+                found.insert((*given).to_owned(), memory.read(name, content)?);
             }
             Ok(if found.len() == wanted.len() {
                 ControlFlow::Break(())
@@ -203,7 +234,13 @@ impl Bundle {
             path: self.path.clone(),
             source,
         })?;
-        walk_entries(file, Bounds::NONE, &mut |head, content| {
+        let bounds = Bounds {
+            max_bytes: self.limits.max_unpacked_bytes,
+            max_announced: self.limits.max_unpacked_bytes,
+            max_entries: self.limits.max_entries,
+            ..Bounds::NONE
+        };
+        walk_entries(file, bounds, &mut |head, content| {
             if head.kind != Kind::File {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -230,11 +267,66 @@ impl Bundle {
     }
 }
 
-fn limited(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other(format!("file has more than {MAX_FILE_BYTES} bytes")));
+/// Counts what is read into memory.
+#[derive(Debug)]
+pub struct Memory {
+    limits: ReadLimits,
+    left: u64,
+}
+
+impl Memory {
+    /// Nothing has been read.
+    pub fn new(limits: &ReadLimits) -> Self {
+        Self {
+            limits: *limits,
+            left: limits.max_parsed_bytes,
+        }
     }
-    Ok(content)
+
+    /// The whole content of the file `name`.
+    pub fn read(&mut self, name: &str, content: &mut dyn Read) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.reader(name, content).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The content of the file `name`, which fails where it becomes more than may be in memory.
+    pub fn reader<'a>(&'a mut self, name: &str, content: &'a mut dyn Read) -> impl Read + 'a {
+        Counted {
+            limit: self.limits.max_bytes_of(name),
+            left: self.limits.max_bytes_of(name),
+            memory: self,
+            content,
+        }
+    }
+}
+
+struct Counted<'a> {
+    memory: &'a mut Memory,
+    content: &'a mut dyn Read,
+    limit: u64,
+    left: u64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.content.read(buffer)?;
+        let left = |left: u64| left.checked_sub(count as u64);
+        match (left(self.left), left(self.memory.left)) {
+            (Some(own), Some(all)) => {
+                self.left = own;
+                self.memory.left = all;
+                Ok(count)
+            }
+            (None, _) => Err(beyond(format!("the file has more than {} bytes", self.limit))),
+            (_, None) => {
+                let limit = self.memory.limits.max_parsed_bytes;
+                Err(beyond(format!("the files to be parsed have more than {limit} bytes")))
+            }
+        }
+    }
+}
+
+fn beyond(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, message)
 }

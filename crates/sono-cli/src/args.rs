@@ -1,5 +1,6 @@
 //! Arguments, as clap reads them. Nothing is done here: one file for each command, and for flags that commands share.
 
+mod addresses;
 mod aggregator;
 pub(crate) mod booleans;
 mod changes;
@@ -35,6 +36,7 @@ mod wait_time;
 
 use clap::{Parser, Subcommand};
 
+pub use addresses::Addresses;
 pub(crate) use aggregator::EFFECTS;
 pub use aggregator::{Aggregator, Toleration};
 pub use changes::{Changes, Pair, Variable};

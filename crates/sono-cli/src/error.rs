@@ -112,6 +112,7 @@ impl CliError {
         let mut made = Self::new(what).caused_by(error);
         made.hint = Some(
             match error {
+                _ if error.is_limit() => "--no-limits reads it all the same",
                 ReadError::Missing(_) => "sono retrieve fetches the archive of a run and prints its name",
                 ReadError::Archive {
                     source: ArchiveError::Truncated | ArchiveError::Damaged(_) | ArchiveError::DamagedTar(_),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use sono_types::{constants, yaml};
+use sono_types::{constants, ids::is_label, yaml};
 
 use crate::{aggregator::text, error::CliError};
 
@@ -62,6 +62,10 @@ impl Manifest {
             .map(|object| self::text(object, "/metadata/name"));
         let namespace = namespaced.chain(made).find(|namespace| !namespace.is_empty());
         let namespace = namespace.unwrap_or(constants::DEFAULT_NAMESPACE).to_owned();
+        // It becomes a part of commands that are worth typing next.
+        if !is_label(&namespace) {
+            return Err(what().details([format!("{namespace:?} is not the name of a namespace")]));
+        }
         let uuid = objects.iter().find_map(uuid);
         Ok(Self {
             objects,

@@ -16,11 +16,24 @@ use self::{
 use crate::{error::CliError, output::Printer};
 
 /// Loads all plugins. Every problem of every file is in the one error.
-pub(crate) async fn load(names: &[String], images: &Images, printer: &Printer) -> Result<Vec<Definition>, CliError> {
+pub(crate) async fn load(
+    names: &[String],
+    images: &Images,
+    access: Access<'_>,
+    printer: &Printer,
+) -> Result<Vec<Definition>, CliError> {
+    let is_fetched = |name: &String| {
+        ["http://", "https://", "oci://"]
+            .iter()
+            .any(|start| name.starts_with(start))
+    };
+    if !access.digests.is_empty() && !names.iter().any(is_fetched) {
+        return Err(CliError::new("--sha256 requires a plugin from an address").hint("name one: --plugin https://…"));
+    }
     let mut definitions: Vec<(String, Definition)> = Vec::new();
     let mut problems = Vec::new();
     for name in names {
-        let (documents, rename) = match find(name, Access::default()).await? {
+        let (documents, rename) = match find(name, access, printer).await? {
             Found::BuiltIn(name) => {
                 definitions.extend(sono_manifest::builtin(&name, images).map(|definition| (name, definition)));
                 continue;
@@ -63,7 +76,7 @@ pub(crate) enum Found {
 }
 
 /// Finds what `text` means and reads it.
-pub(crate) async fn find(text: &str, access: Access<'_>) -> Result<Found, CliError> {
+pub(crate) async fn find(text: &str, access: Access<'_>, printer: &Printer) -> Result<Found, CliError> {
     let installed = Directory::looked_into();
     let is_there = |name: &str| {
         std::path::Path::new(name).exists()
@@ -78,8 +91,8 @@ pub(crate) async fn find(text: &str, access: Access<'_>) -> Result<Found, CliErr
     };
     match place {
         Place::Input => fetch::input().map(one),
-        Place::Url(address) => fetch::url(&address).await.map(one),
-        Place::Artifact(name) => fetch::artifact(&name, access).await.map(one),
+        Place::Url(address) => access.check(one(fetch::url(&address, access, printer).await?)),
+        Place::Artifact(name) => access.check(one(fetch::artifact(&name, access).await?)),
         Place::Foreign(scheme) => Err(CliError::new(format!("cannot fetch the plugin `{text}`"))
             .details([format!(
                 "`{scheme}` is not understood; addresses begin with https, http or oci"

@@ -22,7 +22,7 @@ use crate::{
     changes::Resolved,
     error::CliError,
     output::Printer,
-    plugins,
+    plugins::{self, fetch::Access},
 };
 
 pub(crate) use latest::latest;
@@ -79,6 +79,10 @@ pub(crate) struct Plan {
     level: String,
     /// Where the configuration is from.
     file: Option<PathBuf>,
+    /// Which definitions from addresses are taken.
+    addresses: args::Addresses,
+    /// Whether the program goes by the name of Sonobuoy.
+    as_sonobuoy: bool,
 }
 
 /// Whether roles are created.
@@ -106,6 +110,7 @@ impl Plan {
             kubernetes_version,
             show_default_podspec,
             stop_on_failure,
+            addresses,
             aggregator,
             changes,
         } = plan;
@@ -240,6 +245,8 @@ impl Plan {
             changes,
             level: level.to_owned(),
             file,
+            addresses,
+            as_sonobuoy: given.as_sonobuoy(),
         })
     }
 }
@@ -255,7 +262,8 @@ impl Plan {
 
     /// The plugins as flags want them.
     pub(crate) async fn definitions(&self, names: &[String], printer: &Printer) -> Result<Vec<Definition>, CliError> {
-        let mut definitions = plugins::load(names, &self.images, printer).await?;
+        let access = Access::new(&self.addresses, self.as_sonobuoy);
+        let mut definitions = plugins::load(names, &self.images, access, printer).await?;
         if let (Some(selected), Some(file)) = (&self.config.plugins, &self.file) {
             let there: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
             configuration::check_selection(file, selected, &there)?;

@@ -10,8 +10,9 @@ use std::{
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sono_aggregator::{Driver, Launch, Report, run::Failure};
+use sono_bundle::safe_file_name;
 use sono_manifest::{Definition, DriverKind};
-use sono_types::{NodeName, ResultKey, SessionId, Target, WorkerConfig, constants};
+use sono_types::{NodeName, ResultKey, SessionId, Target, UploadLimits, WorkerConfig, constants};
 use sono_worker::{ContainersState, RelayListener};
 use tokio::{
     process::Child,
@@ -90,7 +91,8 @@ impl LocalDriver {
         };
         let (results, config, logs) = (folder("results")?, folder("config")?, folder("logs")?);
         for (name, content) in &self.definition.config_map {
-            fs_err::write(config.join(name), content)
+            let file = plain(name)?;
+            fs_err::write(config.join(file), content)
                 .map_err(|error| step("writing the plugin's config map", &error))?;
         }
         let (relay, port) = loopback().map_err(|error| step("listening for progress", &error))?;
@@ -155,7 +157,7 @@ impl LocalDriver {
 
     fn start_programs(&self, programs: &[Program], logs: &Path) -> Result<(), Failure> {
         for program in programs {
-            let log = logs.join(format!("{}.txt", program.name));
+            let log = logs.join(plain(&format!("{}.txt", program.name))?);
             let child = process::start(program, &log).map_err(|error| {
                 // What has been started already is of no use alone.
                 self.end();
@@ -359,4 +361,9 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+/// A name of the definition (a key of its ConfigMap, a container) as a file in the plugin's directory.
+fn plain(name: &str) -> Result<String, Failure> {
+    safe_file_name(name, &UploadLimits::DEFAULT)
+        .map_err(|error| Failure::new(format!("preparing the plugin's directory: {error}")))
 }

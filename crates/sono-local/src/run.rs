@@ -9,6 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use sono_aggregator::{Addresses, Clock, Driver, Finished, RunError, RunLog, Setup, Site, View, run_to_the_end};
+use sono_bundle::create_private_directories;
 use sono_manifest::{Definition, NodeFacts};
 use sono_types::{Config, NodeName, RunStatus, SessionId, UploadLimits, layout};
 use tokio::sync::watch;
@@ -167,7 +168,9 @@ fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or_else(|| Path::new("."));
-    fs_err::create_dir_all(folder)?;
+    create_private_directories(folder)?;
+    #[cfg(unix)]
+    fs_err::set_permissions(from, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     if fs_err::rename(from, to).is_ok() {
         return Ok(());
     }

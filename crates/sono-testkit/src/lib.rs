@@ -12,7 +12,7 @@ mod cutter;
 mod registry;
 mod server;
 
-pub use api::{FakeApi, Trouble, forbidden};
+pub use api::{Executed, FakeApi, Trouble, forbidden};
 pub use cutter::Cutter;
 pub use registry::{Contents, FakeRegistry, digest};
 pub use server::{REGISTRY_PROGRAM, RegistryServer, ServerOptions};

@@ -18,6 +18,11 @@ pub enum NameError {
     /// `sonobuoy` is how command lines address the aggregator itself.
     #[error("plugin name \"sonobuoy\" is a reserved value")]
     Reserved,
+    /// The run's identity could not be a part of file names.
+    #[error(
+        "invalid identity of a run {0:?}; it has 1 to 200 of 0-9, A-Z, a-z, '.', '_' and '-', and starts with none of the last three"
+    )]
+    Run(String),
     /// The node's name could not be a file name.
     #[error("invalid node name {0:?}")]
     Node(String),
@@ -86,6 +91,27 @@ impl NodeName {
     }
 
     /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A run's identity, a UUID as a rule. It is a part of the names of its directory, journal and archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunId(String);
+
+impl RunId {
+    /// Checks the identity: 1 to 200 of `0-9 A-Z a-z . _ -`, the first one a letter or digit.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let starts_well = text.starts_with(|first: char| first.is_ascii_alphanumeric());
+        if !starts_well || text.len() > 200 || !text.bytes().all(is_plain) {
+            return Err(NameError::Run(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The identity as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -247,6 +273,19 @@ mod tests {
         }
         for bad in ["", ".", "..", "a/b", "a\\b", ".hidden", "a b", "a\0"] {
             assert_eq!(NodeName::parse(bad), Err(NameError::Node(bad.to_owned())));
+        }
+    }
+
+    #[test]
+    fn run_id_part_of_a_file_name_parses() {
+        for good in ["12345678-90ab-4cde-8f01-234567890abc", "u", "run-1", "A.b_c"] {
+            assert_eq!(RunId::parse(good).map(|id| id.as_str().to_owned()), Ok(good.to_owned()));
+        }
+        let long = "a".repeat(201);
+        for bad in [
+            "", ".", "..", "../a", "a/b", "/etc", ".a", "-a", "_a", "a b", "a\n", "ä", &long,
+        ] {
+            assert_eq!(RunId::parse(bad), Err(NameError::Run(bad.to_owned())), "{bad:?}");
         }
     }
 

@@ -24,6 +24,17 @@ pub const SERVER_VERSION: &str = "serverversion.json";
 /// API groups of the server.
 pub const SERVER_GROUPS: &str = "servergroups.json";
 
+/// Directories and files in the root of an archive.
+pub const TOP_LEVEL: [&str; 7] = [
+    "hosts",
+    "meta",
+    "plugins",
+    "podlogs",
+    "resources",
+    SERVER_GROUPS,
+    SERVER_VERSION,
+];
+
 /// Folder of one plugin.
 pub fn plugin_dir(plugin: &PluginName) -> String {
     plugin_dir_named(plugin.as_str())

@@ -4,6 +4,7 @@
 //! It knows no I/O: no files, sockets, environment or clock. Whatever two crates must agree on stands here once.
 #![warn(missing_docs)]
 
+pub mod archive_name;
 pub mod config;
 pub mod constants;
 pub mod containers;
@@ -24,11 +25,12 @@ pub mod text;
 pub mod worker;
 pub mod yaml;
 
+pub use archive_name::{ArchiveName, ArchiveNameError};
 pub use config::Config;
 pub use containers::ContainersState;
 pub use files::ResultFiles;
 pub use fold::fold as fold_status;
-pub use ids::{NodeName, PluginName, ResultKey, SessionId, Target};
+pub use ids::{NodeName, PluginName, ResultKey, RunId, SessionId, Target};
 pub use item::{Item, ResultFormat};
 pub use limits::UploadLimits;
 pub use progress::ProgressUpdate;

@@ -54,6 +54,12 @@ pub enum ArchiveError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The archive has too many entries.
+    #[error("archive has more than {limit} entries")]
+    TooManyEntries {
+        /// The limit.
+        limit: u64,
+    },
     /// It is compressed so well that it must be a bomb.
     #[error("archive unpacks to more than {limit} times its size")]
     Ratio {
@@ -72,7 +78,11 @@ impl ArchiveError {
 /// How much an archive may unpack to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
+    /// Bytes that come out of the decompressor.
     pub(crate) max_bytes: u64,
+    /// Bytes that the headers of all entries announce: a sparse file has more of these.
+    pub(crate) max_announced: u64,
+    pub(crate) max_entries: u64,
     pub(crate) max_ratio: u64,
     pub(crate) ratio_floor: u64,
 }
@@ -80,6 +90,8 @@ pub(crate) struct Bounds {
 impl Bounds {
     pub(crate) const NONE: Self = Self {
         max_bytes: u64::MAX,
+        max_announced: u64::MAX,
+        max_entries: u64::MAX,
         max_ratio: u64::MAX,
         ratio_floor: u64::MAX,
     };
@@ -169,6 +181,7 @@ pub(crate) fn walk_entries<E>(
             mode: entry.header().mode().unwrap_or(0o644),
         };
         meter.begin_content();
+        meter.count_entry(head.size).map_err(WalkError::Archive)?;
         let mut content = Exactly {
             left: head.size,
             inner: &mut entry,
@@ -231,6 +244,9 @@ struct Meter {
     header_left: Cell<Option<u64>>,
     /// Whether there was one good header at least.
     has_entries: Cell<bool>,
+    entries: Cell<u64>,
+    /// Bytes of all entries as their headers say.
+    announced: Cell<u64>,
     failure: RefCell<Option<ArchiveError>>,
 }
 
@@ -242,6 +258,8 @@ impl Meter {
             plain: Cell::new(0),
             header_left: Cell::new(None),
             has_entries: Cell::new(false),
+            entries: Cell::new(0),
+            announced: Cell::new(0),
             failure: RefCell::new(None),
         }
     }
@@ -277,6 +295,22 @@ impl Meter {
             // The tar reader's own words are about numbers in a header that is none.
             ArchiveError::NotTar
         }
+    }
+
+    fn count_entry(&self, size: u64) -> Result<(), ArchiveError> {
+        self.entries.set(self.entries.get() + 1);
+        self.announced.set(self.announced.get().saturating_add(size));
+        if self.entries.get() > self.bounds.max_entries {
+            return Err(ArchiveError::TooManyEntries {
+                limit: self.bounds.max_entries,
+            });
+        }
+        if self.announced.get() > self.bounds.max_announced {
+            return Err(ArchiveError::TooLarge {
+                limit: self.bounds.max_announced,
+            });
+        }
+        Ok(())
     }
 
     fn count_plain(&self, bytes: u64) -> io::Result<()> {

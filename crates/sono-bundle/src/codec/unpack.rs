@@ -12,7 +12,9 @@ use sono_types::UploadLimits;
 use super::{
     gzip::{ArchiveError, Bounds, Head, Kind, WalkError, walk_entries},
     name::{NameFault, normalize},
+    private::{create_private_directories, create_private_file},
 };
+use crate::read::ReadLimits;
 
 /// What came out of an archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,6 +64,14 @@ pub enum UnpackError {
 }
 
 impl UnpackError {
+    /// Whether a limit on the whole archive is exceeded.
+    pub fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManyEntries { .. } | Self::Archive(ArchiveError::TooLarge { .. } | ArchiveError::Ratio { .. })
+        )
+    }
+
     /// Whether the archive is at fault: sending it again does not help. Otherwise it is our own disk.
     pub fn is_content(&self) -> bool {
         match self {
@@ -77,18 +87,36 @@ impl UnpackError {
 /// `/`; names that lead out of the directory end it with an error, as does any limit that is exceeded. What was written
 /// until then stays in `directory`.
 pub fn unpack_tar_gz(reader: impl Read, directory: &Path, limits: &UploadLimits) -> Result<Unpacked, UnpackError> {
+    unpack(reader, directory, limits, false)
+}
+
+/// As [`unpack_tar_gz`], for this user alone: files have the mode 0600, directories 0700.
+pub fn unpack_private(reader: impl Read, directory: &Path, limits: &ReadLimits) -> Result<Unpacked, UnpackError> {
+    unpack(reader, directory, &limits.unpacking(), true)
+}
+
+fn unpack(
+    reader: impl Read,
+    directory: &Path,
+    limits: &UploadLimits,
+    is_private: bool,
+) -> Result<Unpacked, UnpackError> {
     let bounds = Bounds {
         // Headers count too; each entry has one or, with a long name, a few.
         max_bytes: limits
             .max_unpacked_bytes
             .saturating_add(limits.max_entries.saturating_mul(4096))
             .saturating_add(1 << 20),
+        // Both are counted entry by entry below.
+        max_announced: u64::MAX,
+        max_entries: u64::MAX,
         max_ratio: limits.max_ratio,
         ratio_floor: limits.ratio_floor_bytes,
     };
     let mut unpacker = Unpacker {
         directory,
         limits,
+        is_private,
         done: Unpacked::default(),
     };
     walk_entries(reader, bounds, &mut |head, content| {
@@ -107,6 +135,7 @@ pub fn unpack_tar_gz(reader: impl Read, directory: &Path, limits: &UploadLimits)
 struct Unpacker<'a> {
     directory: &'a Path,
     limits: &'a UploadLimits,
+    is_private: bool,
     done: Unpacked,
 }
 
@@ -151,7 +180,12 @@ impl Unpacker<'_> {
 
     fn make_directory(&self, name: &str) -> Result<(), UnpackError> {
         let path = self.directory.join(name);
-        fs::create_dir_all(&path).map_err(|source| self.failed(name, Kind::Directory, source))
+        let created = if self.is_private {
+            create_private_directories(&path)
+        } else {
+            fs::create_dir_all(&path)
+        };
+        created.map_err(|source| self.failed(name, Kind::Directory, source))
     }
 
     fn make_file(&mut self, name: &str, head: &Head, content: &mut dyn Read) -> Result<(), UnpackError> {
@@ -166,12 +200,20 @@ impl Unpacker<'_> {
             return Err(too_large());
         }
         let path = self.directory.join(name);
-        let mut file = fs::File::create(&path).map_err(|source| self.failed(name, Kind::File, source))?;
+        let created = if self.is_private {
+            create_private_file(&path)
+        } else {
+            fs::File::create(&path)
+        };
+        let mut file = created.map_err(|source| self.failed(name, Kind::File, source))?;
         let written = io::copy(content, &mut file).map_err(|source| UnpackError::Write {
             name: name.to_owned(),
             source,
         })?;
         self.done.bytes += written;
+        if self.is_private {
+            return Ok(());
+        }
         set_mode(&file, head.mode).map_err(|source| UnpackError::Write {
             name: name.to_owned(),
             source,

@@ -8,7 +8,7 @@ use std::{
 
 use fs_err as fs;
 
-use super::{Bundle, ReadError};
+use super::{Bundle, ReadError, ReadLimits, usable_space};
 use crate::{codec::name::normalize, walk::resolve};
 
 /// Takes a file by its number in the list that was asked for; there is no reader where there is no such file.
@@ -21,7 +21,7 @@ impl Bundle {
         if self.is_directory {
             return self.take_from_directory(names, take);
         }
-        let mut queue = Queue::new(names);
+        let mut queue = Queue::new(names, &self.limits);
         if !queue.is_done() {
             self.visit(&mut |name, content| {
                 let places = queue.places.remove(name).unwrap_or_default();
@@ -71,10 +71,12 @@ struct Queue {
     /// Where those that came too early stand in the store: start and length.
     waiting: BTreeMap<usize, (u64, u64)>,
     store: Option<fs::File>,
+    /// Bytes that may still be put into the store.
+    usable: u64,
 }
 
 impl Queue {
-    fn new(names: &[&str]) -> Self {
+    fn new(names: &[&str], limits: &ReadLimits) -> Self {
         let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (number, name) in names.iter().enumerate() {
             // A name that no archive can have is one that is not there.
@@ -89,6 +91,7 @@ impl Queue {
             places,
             waiting: BTreeMap::new(),
             store: None,
+            usable: limits.max_unpacked_bytes,
         }
     }
 
@@ -100,14 +103,21 @@ impl Queue {
         if places == [self.next] {
             self.hand_over(Some(content), take)?;
         } else {
-            let store = match &mut self.store {
-                Some(store) => store,
-                None => self
-                    .store
-                    .insert(fs::File::from_parts(tempfile::tempfile()?, "a temporary file")),
+            let store = if let Some(store) = &mut self.store {
+                store
+            } else {
+                self.usable = self.usable.min(usable_space(&std::env::temp_dir()).unwrap_or(u64::MAX));
+                let file = fs::File::from_parts(tempfile::tempfile()?, "a temporary file");
+                self.store.insert(file)
             };
             let start = store.seek(SeekFrom::End(0))?;
-            let length = io::copy(content, store)?;
+            let length = io::copy(&mut content.take(self.usable.saturating_add(1)), store)?;
+            self.usable = self.usable.checked_sub(length).ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    "files that wait for their turn fill the disk of temporary files",
+                )
+            })?;
             self.waiting
                 .extend(places.iter().map(|place| (*place, (start, length))));
         }

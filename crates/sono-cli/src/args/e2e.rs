@@ -31,6 +31,9 @@ pub struct E2e {
     /// Fetch the list from this place, where it is called VERSION.gz
     #[arg(long, value_name = "ADDRESS")]
     pub url: Option<String>,
+    /// Read archives of any size, even where that takes all memory
+    #[arg(long)]
+    pub no_limits: bool,
 }
 
 /// What `e2e` prints.

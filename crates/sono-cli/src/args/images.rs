@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use sono_images::Platform;
 
-use super::Cluster;
+use super::{Addresses, Cluster};
 
 /// `sono images`
 #[derive(Debug, Args)]
@@ -50,6 +50,8 @@ pub struct ImagesWanted {
     /// What `e2e.test --list-images` printed, for versions whose tests' images are not known here; - reads standard input
     #[arg(long, value_name = "FILE")]
     pub images_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub addresses: Addresses,
     #[command(flatten)]
     pub cluster: Cluster,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Aggregator, Changes, kubernetes_name};
+use super::{Addresses, Aggregator, Changes, kubernetes_name};
 
 /// What to run, and how.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +52,8 @@ pub struct Plan {
     /// Start no further plugins once one ended without a result
     #[arg(long)]
     pub stop_on_failure: bool,
+    #[command(flatten)]
+    pub addresses: Addresses,
     #[command(flatten)]
     pub aggregator: Aggregator,
     #[command(flatten)]

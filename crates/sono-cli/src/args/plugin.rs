@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::ImagesAccess;
+use super::{Addresses, ImagesAccess};
 
 /// `sono plugin`
 #[derive(Debug, Args)]
@@ -70,6 +70,8 @@ pub struct PluginInstall {
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
+    pub addresses: Addresses,
+    #[command(flatten)]
     pub access: ImagesAccess,
 }
 
@@ -87,6 +89,8 @@ pub struct PluginLint {
     /// Files, directories of files, addresses, OCI artifacts, or - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
+    #[command(flatten)]
+    pub addresses: Addresses,
     /// As what
     #[arg(short, long, value_enum, default_value_t = PluginOutput::Text)]
     pub output: PluginOutput,
@@ -98,6 +102,8 @@ pub struct PluginTest {
     /// A file, an address, an OCI artifact, an installed plugin, or - for standard input
     #[arg(value_name = "FILE")]
     pub file: String,
+    #[command(flatten)]
+    pub addresses: Addresses,
     /// How long the plugin may take, as 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,

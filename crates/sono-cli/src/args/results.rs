@@ -36,6 +36,9 @@ pub struct Results {
     /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed
     #[arg(long)]
     pub exit_code: bool,
+    /// Read archives of any size, even where that takes all memory
+    #[arg(long)]
+    pub no_limits: bool,
 }
 
 /// How much `results` shows.

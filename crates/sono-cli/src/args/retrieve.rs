@@ -15,10 +15,13 @@ pub struct Retrieve {
     pub path: PathBuf,
     #[command(flatten)]
     pub place: Place,
-    /// Another name for the file, relative to the directory
+    /// Another name for the file, relative to the directory. Replaces an empty file or an archive of a run of that name
     #[arg(short, long, value_name = "NAME")]
     pub filename: Option<PathBuf>,
-    /// Extract it into the directory instead of keeping it
+    /// Replace whatever file is called --filename
+    #[arg(long, requires = "filename")]
+    pub force: bool,
+    /// Extract it into the directory instead of keeping it. Files of the same names are replaced, others stay
     #[arg(short = 'x', long)]
     pub extract: bool,
     /// Where the aggregator keeps archives
@@ -31,6 +34,9 @@ pub struct Retrieve {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),
         conflicts_with_all = ["extract", "filename", "partial"])]
     pub keep: Option<u32>,
+    /// Write as much as the cluster sends, even where that fills the disk
+    #[arg(long)]
+    pub no_limits: bool,
 }
 
 impl Retrieve {
@@ -40,10 +46,12 @@ impl Retrieve {
             path: PathBuf::from("."),
             place,
             filename: None,
+            force: false,
             extract: false,
             retrieve_path: constants::AGGREGATOR_DIR.to_owned(),
             partial: false,
             keep,
+            no_limits: false,
         }
     }
 }

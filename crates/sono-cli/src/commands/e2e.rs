@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use sono_bundle::{ArchiveError, Bundle, ReadError, gunzip};
+use sono_bundle::{ArchiveError, Bundle, ReadError, ReadLimits, gunzip};
 use sono_results::{Compatibility, from_yaml, read_result_file, visit_leaves};
 use sono_types::{Item, ResultFormat, exit, layout};
 
@@ -39,6 +39,7 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
         plugin,
         version,
         url,
+        no_limits,
     } = arguments;
     let expression = |text: Option<String>, what: &str| {
         text.filter(|text| !text.is_empty())
@@ -66,7 +67,7 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
             read.map_err(|error| CliError::new("cannot read standard input").caused_by(&error))?;
             lines(&text)
         }
-        (Some(path), None) => read(Path::new(path), &plugin)?,
+        (Some(path), None) => read(Path::new(path), &plugin, no_limits)?,
     };
     let all = names::clean(found);
     if all.is_empty() {
@@ -106,7 +107,7 @@ fn leaves(tree: &Item) -> Vec<String> {
 }
 
 /// Whatever kind of file it is.
-fn read(path: &Path, plugin: &str) -> Result<Vec<String>, CliError> {
+fn read(path: &Path, plugin: &str, no_limits: bool) -> Result<Vec<String>, CliError> {
     let what = format!("cannot read `{}`", path.display());
     let failed = |error: &(dyn std::error::Error + 'static)| CliError::new(&what).caused_by(error);
     let open = || fs_err::File::open(path).map_err(|error| failed(&error));
@@ -129,7 +130,10 @@ fn read(path: &Path, plugin: &str) -> Result<Vec<String>, CliError> {
             };
         }
     }
-    let bundle = Bundle::open(path).map_err(|error| failed(&error))?;
+    let mut bundle = Bundle::open(path).map_err(|error| failed(&error))?;
+    if no_limits {
+        bundle = bundle.with_limits(ReadLimits::NONE);
+    }
     let file = layout::results_file_named(plugin);
     let found = match bundle.read(&file) {
         Err(ReadError::Archive {
@@ -165,7 +169,14 @@ async fn fetch(url: &str, version: Option<String>, cluster: &args::Cluster) -> R
             let server = connect(cluster).await?.server_version().await?;
             let full = text(&server, "/gitVersion");
             // Vendors put words of their own behind it.
-            full[..full.find(['-', '+']).unwrap_or(full.len())].to_owned()
+            let version = &full[..full.find(['-', '+']).unwrap_or(full.len())];
+            // The server's text becomes a part of an address.
+            if !version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
+                return Err(
+                    CliError::new(format!("the cluster has the odd version {full:?}")).hint("name one with --version")
+                );
+            }
+            version.to_owned()
         }
     };
     let address = format!("{}/{version}.gz", url.trim_end_matches('/'));

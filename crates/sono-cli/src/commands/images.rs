@@ -17,37 +17,43 @@ use sono_types::{exit, yaml};
 use self::wanted::{Images, Renaming, Target, groups, images, released, runs_suite};
 use crate::{
     aggregator::text,
-    args::{self, ImagesAction},
+    args::{self, Given, ImagesAction},
     error::CliError,
     output::{Format, Printer},
-    plugins, registries,
+    plugins::{self, fetch::Access},
+    registries,
     settings::connect,
 };
 
 /// How many images are on their way at once.
 const AT_ONCE: usize = 4;
 
-pub(super) async fn images_command(arguments: args::Images, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn images_command(arguments: args::Images, given: &Given, printer: &Printer) -> Result<u8, CliError> {
     let args::Images {
         action,
         list,
         plugin_env,
     } = arguments;
+    let as_sonobuoy = given.as_sonobuoy();
     if !plugin_env.is_empty() {
         printer.note("warning: --plugin-env has no effect on images: nothing is run to list them");
     }
     match action.unwrap_or(ImagesAction::List(list)) {
         ImagesAction::List(args::ImagesList { wanted, dry_run: _ }) => {
-            for image in find(&wanted, &Renaming::None, printer).await?.images.keys() {
+            for image in find(&wanted, as_sonobuoy, &Renaming::None, printer)
+                .await?
+                .images
+                .keys()
+            {
                 printer.line(image)?;
             }
             Ok(exit::SUCCESS)
         }
-        ImagesAction::Inspect(arguments) => inspect(arguments, printer).await,
-        ImagesAction::Pull(arguments) => pull(arguments, printer).await,
-        ImagesAction::Push(arguments) => push(arguments, printer).await,
-        ImagesAction::Download(arguments) => download(arguments, printer).await,
-        ImagesAction::Delete(arguments) => delete(arguments, printer).await,
+        ImagesAction::Inspect(arguments) => inspect(arguments, as_sonobuoy, printer).await,
+        ImagesAction::Pull(arguments) => pull(arguments, as_sonobuoy, printer).await,
+        ImagesAction::Push(arguments) => push(arguments, as_sonobuoy, printer).await,
+        ImagesAction::Download(arguments) => download(arguments, as_sonobuoy, printer).await,
+        ImagesAction::Delete(arguments) => delete(arguments, as_sonobuoy, printer).await,
     }
 }
 
@@ -74,14 +80,26 @@ impl Found {
     }
 }
 
-async fn find(wanted: &args::ImagesWanted, renaming: &Renaming, printer: &Printer) -> Result<Found, CliError> {
+async fn find(
+    wanted: &args::ImagesWanted,
+    as_sonobuoy: bool,
+    renaming: &Renaming,
+    printer: &Printer,
+) -> Result<Found, CliError> {
     let args::ImagesWanted {
         plugins,
         kubernetes_version,
         images_file,
+        addresses,
         cluster,
     } = wanted;
-    let definitions = plugins::load(plugins, &sono_manifest::Images::default(), printer).await?;
+    let definitions = plugins::load(
+        plugins,
+        &sono_manifest::Images::default(),
+        Access::new(addresses, as_sonobuoy),
+        printer,
+    )
+    .await?;
     let given = kubernetes_version
         .as_deref()
         .filter(|version| !["", "auto"].contains(version));
@@ -159,7 +177,7 @@ fn no_list(version: &str) -> CliError {
     ))
 }
 
-async fn inspect(arguments: args::ImagesInspect, printer: &Printer) -> Result<u8, CliError> {
+async fn inspect(arguments: args::ImagesInspect, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesInspect {
         wanted,
         renamed,
@@ -167,7 +185,7 @@ async fn inspect(arguments: args::ImagesInspect, printer: &Printer) -> Result<u8
         output,
         dry_run: _,
     } = arguments;
-    let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
+    let found = find(&wanted, as_sonobuoy, &renaming(&renamed, None)?, printer).await?;
     let names = found.names(printer);
     let nodes = node_platforms(&wanted.cluster).await;
     let registry = &registry(&access, &names)?;
@@ -214,7 +232,7 @@ async fn inspect(arguments: args::ImagesInspect, printer: &Printer) -> Result<u8
     conclude(failures, names.len(), "are not there for this cluster")
 }
 
-async fn pull(arguments: args::ImagesPull, printer: &Printer) -> Result<u8, CliError> {
+async fn pull(arguments: args::ImagesPull, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesPull {
         wanted,
         renamed,
@@ -223,7 +241,7 @@ async fn pull(arguments: args::ImagesPull, printer: &Printer) -> Result<u8, CliE
         store,
         dry_run,
     } = arguments;
-    let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
+    let found = find(&wanted, as_sonobuoy, &renaming(&renamed, None)?, printer).await?;
     let names = found.names(printer);
     if dry_run {
         for name in &names {
@@ -259,7 +277,7 @@ async fn pull_all(
     .await
 }
 
-async fn push(arguments: args::ImagesPush, printer: &Printer) -> Result<u8, CliError> {
+async fn push(arguments: args::ImagesPush, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesPush {
         wanted,
         renamed,
@@ -274,7 +292,7 @@ async fn push(arguments: args::ImagesPush, printer: &Printer) -> Result<u8, CliE
         return Err(CliError::new("where the images go is not said")
             .hint("one of --custom-registry, --e2e-repo-config and --e2e-repo"));
     }
-    let found = find(&wanted, &renaming, printer).await?;
+    let found = find(&wanted, as_sonobuoy, &renaming, printer).await?;
     let mut moves = Vec::new();
     for (image, target) in &found.images {
         match target {
@@ -330,7 +348,7 @@ async fn push(arguments: args::ImagesPush, printer: &Printer) -> Result<u8, CliE
     conclude(failures, number, "could not be pushed")
 }
 
-async fn download(arguments: args::ImagesDownload, printer: &Printer) -> Result<u8, CliError> {
+async fn download(arguments: args::ImagesDownload, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesDownload {
         wanted,
         renamed,
@@ -339,7 +357,7 @@ async fn download(arguments: args::ImagesDownload, printer: &Printer) -> Result<
         store,
         dry_run,
     } = arguments;
-    let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
+    let found = find(&wanted, as_sonobuoy, &renaming(&renamed, None)?, printer).await?;
     let names = found.names(printer);
     let file = match found.version.as_str() {
         "" => "plugin_images.tar".to_owned(),
@@ -369,14 +387,14 @@ async fn download(arguments: args::ImagesDownload, printer: &Printer) -> Result<
     Ok(exit::SUCCESS)
 }
 
-async fn delete(arguments: args::ImagesDelete, printer: &Printer) -> Result<u8, CliError> {
+async fn delete(arguments: args::ImagesDelete, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesDelete {
         wanted,
         renamed,
         store,
         dry_run,
     } = arguments;
-    let found = find(&wanted, &renaming(&renamed, None)?, printer).await?;
+    let found = find(&wanted, as_sonobuoy, &renaming(&renamed, None)?, printer).await?;
     let layout = layout(&store)?;
     let there = stored(&layout)?;
     let names = found.images.iter().flat_map(|(image, target)| match target {

@@ -187,7 +187,8 @@ const CLUSTER_ONLY: [&str; 47] = [
 ];
 /// All others of `run`.
 #[cfg(test)]
-const HERE_TOO: [&str; 11] = [
+const HERE_TOO: [&str; 13] = [
+    "allow-http",
     "config",
     "exit-code",
     "keep",
@@ -195,6 +196,7 @@ const HERE_TOO: [&str; 11] = [
     "plugin",
     "plugin-env",
     "rm",
+    "sha256",
     "stop-on-failure",
     "timeout",
     "wait",

@@ -9,21 +9,22 @@ mod name;
 mod test;
 
 use crate::{
-    args::{self, PluginAction},
+    args::{self, Given, PluginAction},
     error::CliError,
     output::Printer,
     plugins::directory::Directory,
 };
 
-pub(super) async fn plugin(arguments: args::Plugin, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn plugin(arguments: args::Plugin, given: &Given, printer: &Printer) -> Result<u8, CliError> {
     let args::Plugin { action } = arguments;
+    let as_sonobuoy = given.as_sonobuoy();
     match action {
         PluginAction::List(arguments) => list::list(&arguments, printer),
         PluginAction::Show(arguments) => list::show(&arguments, printer),
-        PluginAction::Install(arguments) => install::install(arguments, printer).await,
+        PluginAction::Install(arguments) => install::install(arguments, as_sonobuoy, printer).await,
         PluginAction::Uninstall(arguments) => install::uninstall(&arguments, printer),
-        PluginAction::Lint(arguments) => lint::lint(arguments, printer).await,
-        PluginAction::Test(arguments) => test::test(arguments, printer).await,
+        PluginAction::Lint(arguments) => lint::lint(arguments, as_sonobuoy, printer).await,
+        PluginAction::Test(arguments) => test::test(arguments, as_sonobuoy, printer).await,
     }
 }
 

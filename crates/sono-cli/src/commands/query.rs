@@ -40,6 +40,9 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
     wanted.namespace = namespace.unwrap_or(wanted.namespace);
     wanted.filters.namespaces = namespaces.unwrap_or(wanted.filters.namespaces);
     wanted.filters.label_selector = selector.unwrap_or(wanted.filters.label_selector);
+    #[cfg(unix)]
+    // Everything from here on is what the cluster says: for this user alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cluster = connect(&cluster).await?;
     if printer.is_terminal() {
         printer.note(&format!("asking {}; this takes a while", cluster.server_url()));

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use sono_bundle::Bundle;
+use sono_bundle::{Bundle, ReadLimits, usable_space};
 use sono_results::{Health, Selection, health_lines};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
 use tempfile::NamedTempFile;
@@ -29,7 +29,7 @@ const PIECE: usize = 64 << 10;
 
 pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
     let archive = arguments.archive.as_path();
-    let Some(copy) = copy_of_pipe(archive)? else {
+    let Some(copy) = copy_of_pipe(archive, arguments.no_limits)? else {
         return of_archive(archive, arguments, printer);
     };
     // The copy's name says nothing to anybody.
@@ -54,6 +54,7 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
         status,
         skip_passed,
         exit_code,
+        no_limits,
     } = arguments;
     let form = match (mode, output) {
         (Some(mode), _) => Form::Text(*mode),
@@ -70,6 +71,11 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
         skip_passed: *skip_passed,
     };
     let bundle = Bundle::open(archive).map_err(|error| CliError::of_archive(error.to_string(), &error))?;
+    let bundle = bundle.with_limits(if *no_limits {
+        ReadLimits::NONE
+    } else {
+        ReadLimits::DEFAULT
+    });
     let gathered = gather(
         &bundle,
         &Asked {
@@ -135,11 +141,11 @@ fn is_healthy(health: &Health) -> bool {
 }
 
 /// An archive is read more than once; one that comes through a pipe, or `-` for standard input, is kept in a file meanwhile.
-fn copy_of_pipe(archive: &Path) -> Result<Option<NamedTempFile>, CliError> {
+fn copy_of_pipe(archive: &Path, no_limits: bool) -> Result<Option<NamedTempFile>, CliError> {
     let failed = |error: &io::Error| {
         CliError::new(format!("cannot keep what comes from `{}`", archive.display())).caused_by(error)
     };
-    let mut input: Box<dyn Read> = if archive.as_os_str() == "-" {
+    let input: Box<dyn Read> = if archive.as_os_str() == "-" {
         Box::new(io::stdin().lock())
     } else if fs_err::metadata(archive).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
         Box::new(fs_err::File::open(archive).map_err(|error| failed(&error))?)
@@ -147,7 +153,19 @@ fn copy_of_pipe(archive: &Path) -> Result<Option<NamedTempFile>, CliError> {
         return Ok(None);
     };
     let mut copy = NamedTempFile::new().map_err(|error| failed(&error))?;
-    io::copy(&mut input, &mut copy).map_err(|error| failed(&error))?;
+    let limit = match usable_space(copy.path()) {
+        Ok(usable) if !no_limits => usable,
+        _ => u64::MAX,
+    };
+    let length = io::copy(&mut input.take(limit.saturating_add(1)), &mut copy).map_err(|error| failed(&error))?;
+    if length > limit {
+        let cause = format!("cause: it has more than {limit} bytes: what is free there less 10 %");
+        return Err(
+            CliError::new(format!("cannot keep what comes from `{}`", archive.display()))
+                .details([cause])
+                .hint("--no-limits keeps it all the same; TMPDIR names another directory"),
+        );
+    }
     Ok(Some(copy))
 }
 
@@ -299,7 +317,7 @@ impl Text<'_> {
                 })
             })
         };
-        walked.map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
+        walked.map_err(|error| CliError::of_archive(error.to_string(), &error))?;
         if let Some(failed) = failed {
             return Err(failed);
         }

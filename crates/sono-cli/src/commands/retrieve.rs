@@ -1,23 +1,28 @@
 //! `sono retrieve`: the archive, checked, under its final name only when it is whole.
 
+mod announced;
 mod download;
+mod extract;
 mod keep;
 mod part;
 mod reach;
 mod splat;
+mod target;
 
 use std::{
     cell::RefCell,
     path::{Path, PathBuf},
 };
 
-use sono_bundle::unpack_tar_gz;
-use sono_types::{TarInfo, UploadLimits, exit, routes};
+use sono_bundle::{ReadLimits, create_private_directories, usable_space};
+use sono_types::{ArchiveName, exit, routes};
 
 use self::{
+    announced::{Announced, archive_name},
     download::{Cut, Flow as _, fill},
     part::{Part, digest},
     reach::{Reach, Turns, chain},
+    target::Target,
 };
 use crate::{
     aggregator::{self, status_of},
@@ -47,17 +52,19 @@ pub(super) async fn fetch(arguments: args::Retrieve, printer: &Printer) -> Resul
             cluster: cluster_arguments,
         },
         filename,
+        force,
         extract,
         retrieve_path,
         partial,
         keep,
+        no_limits,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
     let pod = aggregator::expect_trying(&cluster, &namespace, FIND_TRIES).await?;
     // A pod without our status may still have an archive: an older aggregator is asked, not told.
     let status = status_of(&pod);
     let expected = match &status {
-        Some(Ok(status)) => status.archive().cloned(),
+        Some(Ok(status)) => status.archive().map(Announced::parse).transpose()?,
         _ => None,
     };
     let not_ready = || {
@@ -72,7 +79,8 @@ pub(super) async fn fetch(arguments: args::Retrieve, printer: &Printer) -> Resul
     }
     let pod = pod.metadata.name.unwrap_or_default();
     let (directory, name) = destination(&path, filename.as_deref());
-    fs_err::create_dir_all(&directory).map_err(|error| failed("cannot make the directory", &error))?;
+    create_private_directories(&directory)
+        .map_err(|error| failed(&format!("cannot make the directory `{}`", directory.display()), &error))?;
     let job = Job {
         reach: Reach {
             cluster: &cluster,
@@ -82,7 +90,10 @@ pub(super) async fn fetch(arguments: args::Retrieve, printer: &Printer) -> Resul
         },
         directory: &directory,
         name: name.as_deref(),
+        force,
         extract,
+        is_used: extract && extract::has_content(&directory)?,
+        no_limits,
         again: &again("retrieve", &namespace, &cluster_arguments),
         printer,
         placed: RefCell::default(),
@@ -114,7 +125,12 @@ struct Job<'a> {
     directory: &'a Path,
     /// Instead of the archive's own name.
     name: Option<&'a Path>,
+    /// Any file of that name is replaced.
+    force: bool,
     extract: bool,
+    /// Whether the directory had content before.
+    is_used: bool,
+    no_limits: bool,
     /// The command, to be typed again.
     again: &'a str,
     printer: &'a Printer,
@@ -125,10 +141,19 @@ struct Job<'a> {
 impl Job<'_> {
     /// The archive that the status names, from wherever an earlier attempt stopped. `false` where the aggregator cannot
     /// send a part of it.
-    async fn one(&self, archive: &TarInfo) -> Result<bool, CliError> {
+    async fn one(&self, archive: &Announced) -> Result<bool, CliError> {
+        if !self.extract {
+            self.target(&archive.name, 0).check()?;
+        }
         let unwritable =
             |error: &std::io::Error| failed(&format!("cannot write into `{}`", self.directory.display()), error);
         let mut part = Part::open(self.directory, archive).map_err(|error| unwritable(&error))?;
+        if let Err(error) = self.fits(archive, part.have) {
+            if part.have == 0 {
+                fs_err::remove_file(&part.path).map_err(|error| unwritable(&error))?;
+            }
+            return Err(error);
+        }
         let mut again = false;
         loop {
             if part.have > 0 && part.have < archive.size {
@@ -138,7 +163,7 @@ impl Job<'_> {
                 ));
             }
             let resumed = part.have > 0;
-            let meter = Meter::new(self.printer, &archive.name, Some(archive.size));
+            let meter = Meter::new(self.printer, archive.name.as_str(), Some(archive.size));
             let mut turns = Turns::default();
             let open = async |offset| self.reach.part(archive, offset, &mut turns).await;
             let filled = fill(&mut part.file, part.have, archive.size, open, |have| meter.set(have)).await;
@@ -175,22 +200,66 @@ impl Job<'_> {
         part.file.sync_all().map_err(|error| unwritable(&error))?;
         let path = part.path.clone();
         drop(part);
-        self.place(&path, Path::new(&archive.name), 0)?;
+        self.place(&path, &archive.name, 0)?;
         Ok(true)
     }
 
+    /// Limits on what is written into the directory.
+    fn limits(&self) -> ReadLimits {
+        if self.no_limits {
+            return ReadLimits::NONE;
+        }
+        match usable_space(self.directory) {
+            Ok(usable) => ReadLimits {
+                max_unpacked_bytes: usable,
+                ..ReadLimits::DEFAULT
+            },
+            Err(error) => {
+                tracing::debug!(%error, "the free space is not known");
+                ReadLimits::DEFAULT
+            }
+        }
+    }
+
+    /// Whether the rest of the archive fits on the disk.
+    fn fits(&self, archive: &Announced, have: u64) -> Result<(), CliError> {
+        let usable = self.limits().max_unpacked_bytes;
+        let needed = archive.size.saturating_sub(have);
+        if needed <= usable {
+            return Ok(());
+        }
+        let cause = format!(
+            "it has {needed} bytes to come, and {usable} may be written to `{}`: what is free there less 10 %",
+            shown(self.directory)
+        );
+        Err(refused(&format!("`{}` does not fit on the disk", archive.name), &cause)
+            .hint("choose another directory; --no-limits fetches it all the same"))
+    }
+
+    fn target(&self, own_name: &ArchiveName, index: usize) -> Target {
+        match self.name {
+            Some(name) => Target::of_user(self.directory, name, index, self.force),
+            None => Target::of_cluster(self.directory, own_name),
+        }
+    }
+
     /// All archives that the aggregator has. `false` where it has none.
-    async fn all(&self, expected: Option<&TarInfo>) -> Result<bool, CliError> {
+    async fn all(&self, expected: Option<&Announced>) -> Result<bool, CliError> {
         let incoming = tempfile::Builder::new()
             .prefix(".sono-")
             .tempdir_in(self.directory)
             .map_err(|error| failed(&format!("cannot write into `{}`", self.directory.display()), &error))?;
-        if !splat::fetch(self.reach, incoming.path()).await? {
+        if !splat::fetch(self.reach, incoming.path(), self.limits()).await? {
             return Ok(false);
         }
-        for (index, archive) in check(incoming.path(), expected)?.iter().enumerate() {
-            let own_name = archive.file_name().map(PathBuf::from).unwrap_or_default();
-            self.place(archive, &own_name, index)?;
+        let names = check(incoming.path(), expected)?;
+        if !self.extract {
+            for (index, name) in names.iter().enumerate() {
+                self.target(name, index).check()?;
+            }
+        }
+        for (index, name) in names.iter().enumerate() {
+            self.place(&incoming.path().join(name), name, index)?;
         }
         Ok(true)
     }
@@ -238,40 +307,52 @@ impl Job<'_> {
         let name = answer
             .headers
             .get(http::header::CONTENT_DISPOSITION)
-            .and_then(|value| value.to_str().ok()?.split('"').nth(1))
-            .and_then(|name| Path::new(name).file_name())
-            .map_or_else(|| PathBuf::from("partial.tar.gz"), PathBuf::from);
+            .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let name = match &name {
+            Some(value) => value.split('"').nth(1).unwrap_or_default(),
+            None => "partial.tar.gz",
+        };
+        let name = archive_name(name).map_err(Partial::Failed)?;
+        if !self.extract {
+            self.target(&name, 0).check().map_err(Partial::Failed)?;
+        }
+        let usable = self.limits().max_unpacked_bytes;
         let cannot_write = |error: &std::io::Error| Partial::Failed(failed("cannot write the archive", error));
         let mut file = tempfile::Builder::new()
             .prefix(".sono-")
             .tempfile_in(self.directory)
             .map_err(|error| cannot_write(&error))?;
-        let meter = Meter::new(self.printer, &name.display().to_string(), None);
+        let meter = Meter::new(self.printer, name.as_str(), None);
         let mut have = 0;
         let mut flow = reach::Bytestream::Forwarded(Box::new(answer));
         while let Some(piece) = flow.next().await.map_err(Partial::Cut)? {
             std::io::Write::write_all(&mut file, &piece).map_err(|error| cannot_write(&error))?;
             have += piece.len() as u64;
+            if have > usable {
+                let cause = format!("it has more than {usable} bytes: what is free there less 10 %");
+                let refused = refused("the archive does not fit on the disk", &cause);
+                return Err(Partial::Failed(refused.hint("--no-limits fetches it all the same")));
+            }
             meter.set(have);
         }
         drop(meter);
-        let (_, path) = file.keep().map_err(|error| cannot_write(&error.error))?;
-        self.place(&path, &name, 0).map_err(Partial::Failed)
+        let path = file.into_temp_path();
+        self.place(&path, &name, 0).map_err(Partial::Failed)?;
+        // It has another name now, or is removed.
+        path.keep().map(drop).map_err(|error| cannot_write(&error.error))
     }
 
-    /// Puts a whole archive where it belongs.
-    fn place(&self, archive: &Path, own_name: &Path, index: usize) -> Result<(), CliError> {
+    /// Puts a whole archive where it belongs. One that is extracted is removed, also after an error.
+    fn place(&self, archive: &Path, own_name: &ArchiveName, index: usize) -> Result<(), CliError> {
         if self.extract {
-            unpack_into(archive, self.directory)?;
-            return fs_err::remove_file(archive).map_err(|error| failed("cannot remove the archive", &error));
+            let extracted = extract::extract(archive, self.directory, self.is_used, &self.limits());
+            let removed = fs_err::remove_file(archive).map_err(|error| failed("cannot remove the archive", &error));
+            return extracted.and(removed);
         }
-        let name = self
-            .name
-            .map_or_else(|| own_name.to_owned(), |name| numbered(name, index));
-        let target = self.directory.join(name);
-        fs_err::rename(archive, &target).map_err(|error| failed("cannot put the archive into its place", &error))?;
-        self.printer.path(shown(&target))?;
-        self.placed.borrow_mut().push(target);
+        let target = self.target(own_name, index);
+        target.put(archive)?;
+        self.printer.path(shown(&target.path))?;
+        self.placed.borrow_mut().push(target.path);
         Ok(())
     }
 }
@@ -307,43 +388,33 @@ fn destination(path: &Path, filename: Option<&Path>) -> (PathBuf, Option<PathBuf
     }
 }
 
-/// `r.tar.gz`, `r-01.tar.gz`, …
-fn numbered(name: &Path, index: usize) -> PathBuf {
-    if index == 0 {
-        return name.to_owned();
-    }
-    let text = name.to_string_lossy();
-    let split = text.strip_suffix(".tar.gz").map(|stem| (stem, ".tar.gz"));
-    let (stem, extension) = split.unwrap_or((&text, ""));
-    PathBuf::from(format!("{stem}-{index:02}{extension}"))
-}
-
 /// Without the `./` in front that the default directory would give.
 fn shown(path: &Path) -> &Path {
     path.strip_prefix(".").unwrap_or(path)
 }
 
-/// The files that came, the run's own archive compared with what its status says.
-fn check(incoming: &Path, expected: Option<&TarInfo>) -> Result<Vec<PathBuf>, CliError> {
+/// The names of the archives that came, the run's own compared with what its status says.
+fn check(incoming: &Path, expected: Option<&Announced>) -> Result<Vec<ArchiveName>, CliError> {
     let mut archives = Vec::new();
     for entry in fs_err::read_dir(incoming).map_err(|error| failed("cannot list what came", &error))? {
-        let path = entry.map_err(|error| failed("cannot list what came", &error))?.path();
-        if path.is_file() {
-            archives.push(path);
+        let entry = entry.map_err(|error| failed("cannot list what came", &error))?;
+        archives.push(archive_name(&entry.file_name().to_string_lossy())?);
+        let kind = entry.file_type();
+        if !kind.map_err(|error| failed("cannot list what came", &error))?.is_file() {
+            let cause = format!("`{}` is a directory", entry.file_name().display());
+            return Err(refused("the aggregator sent something else than archives", &cause));
         }
     }
     archives.sort();
     let Some(expected) = expected else { return Ok(archives) };
-    let own = archives
-        .iter()
-        .find(|path| path.file_name().is_some_and(|name| name == expected.name.as_str()));
-    let Some(own) = own else {
+    if !archives.contains(&expected.name) {
         return Err(CliError::new(format!(
             "error retrieving results: the aggregator did not send `{}`",
             expected.name
         ))
         .exit_with(exit::RETRIEVE_FAILURE));
-    };
+    }
+    let own = incoming.join(&expected.name);
     let mut file = fs_err::File::open(own).map_err(|error| failed("cannot read what came", &error))?;
     let (size, sha256) = digest(&mut file).map_err(|error| failed("cannot read what came", &error))?;
     if (size, &sha256) != (expected.size, &expected.sha256) {
@@ -354,7 +425,7 @@ fn check(incoming: &Path, expected: Option<&TarInfo>) -> Result<Vec<PathBuf>, Cl
     Ok(archives)
 }
 
-fn not_the_packed_one(expected: &TarInfo, size: u64, sha256: &str) -> CliError {
+fn not_the_packed_one(expected: &Announced, size: u64, sha256: &str) -> CliError {
     CliError::new("error retrieving results: what came is not what the aggregator packed")
         .details([
             format!("expected {} bytes, SHA-256 {}", expected.size, expected.sha256),
@@ -368,38 +439,13 @@ fn not_the_packed_one(expected: &TarInfo, size: u64, sha256: &str) -> CliError {
 fn empty(directory: &Path) -> Result<(), CliError> {
     let unremovable = |error: std::io::Error| failed("cannot remove what came", &error);
     for entry in fs_err::read_dir(directory).map_err(unremovable)? {
-        fs_err::remove_file(entry.map_err(unremovable)?.path()).map_err(unremovable)?;
-    }
-    Ok(())
-}
-
-/// Extracts beside the target first, so that a broken archive leaves nothing half done.
-fn unpack_into(archive: &Path, directory: &Path) -> Result<(), CliError> {
-    let staging = tempfile::Builder::new()
-        .prefix(".sono-")
-        .tempdir_in(directory)
-        .map_err(|error| failed("cannot make a directory", &error))?;
-    let file = fs_err::File::open(archive).map_err(|error| failed("cannot read what came", &error))?;
-    let limits = UploadLimits {
-        max_unpacked_bytes: 1 << 50,
-        max_entries: 100_000_000,
-        max_ratio: u64::MAX,
-        ..UploadLimits::default()
-    };
-    unpack_tar_gz(file, staging.path(), &limits).map_err(|error| failed("the archive cannot be extracted", &error))?;
-    for entry in fs_err::read_dir(staging.path()).map_err(|error| failed("cannot list the archive", &error))? {
-        let entry = entry.map_err(|error| failed("cannot list the archive", &error))?;
-        let target = directory.join(entry.file_name());
-        if target.exists() {
-            return Err(CliError::new(format!(
-                "error retrieving results: `{}` is there already",
-                shown(&target).display()
-            ))
-            .hint("choose an empty directory: sono retrieve -x DIRECTORY")
-            .exit_with(exit::RETRIEVE_FAILURE));
-        }
-        fs_err::rename(entry.path(), &target)
-            .map_err(|error| failed("cannot put the files into their place", &error))?;
+        let path = entry.map_err(unremovable)?.path();
+        let removed = if path.is_dir() {
+            fs_err::remove_dir_all(path)
+        } else {
+            fs_err::remove_file(path)
+        };
+        removed.map_err(unremovable)?;
     }
     Ok(())
 }
@@ -408,24 +454,14 @@ fn unpack_into(archive: &Path, directory: &Path) -> Result<(), CliError> {
 mod tests {
     use super::*;
 
-    /// BUG 33: `r-01.tar.gz` can still be opened by whoever looks at the extension.
-    #[test]
-    fn names_are_numbered_in_front_of_the_extension() {
-        let name = |text: &str, index| numbered(Path::new(text), index).display().to_string();
-        assert_eq!(name("r.tar.gz", 0), "r.tar.gz");
-        assert_eq!(name("r.tar.gz", 2), "r-02.tar.gz");
-        assert_eq!(name("r", 1), "r-01");
-    }
-
     #[test]
     fn an_archive_that_is_not_the_packed_one_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         fs_err::write(directory.path().join("a.tar.gz"), "abc").unwrap();
-        let info = |size, sha256: &str| TarInfo {
-            name: "a.tar.gz".to_owned(),
+        let info = |size, sha256: &str| Announced {
+            name: ArchiveName::parse("a.tar.gz").unwrap(),
             size,
             sha256: sha256.to_owned(),
-            ..TarInfo::default()
         };
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(check(directory.path(), Some(&info(3, digest))).unwrap().len(), 1);
@@ -435,8 +471,8 @@ mod tests {
                 "error: error retrieving results: what came is not what the aggregator packed\n  expected 4 bytes, SHA-256 {digest}\n  received 3 bytes, SHA-256 {digest}\n  hint:  try again\n"
             )
         );
-        let other = TarInfo {
-            name: "b.tar.gz".to_owned(),
+        let other = Announced {
+            name: ArchiveName::parse("b.tar.gz").unwrap(),
             ..info(3, digest)
         };
         assert_eq!(

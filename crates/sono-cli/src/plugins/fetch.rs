@@ -3,13 +3,16 @@
 use std::{
     error::Error,
     io::{self, Read},
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use reqwest::{Client, Url, redirect::Policy};
+use sha2::{Digest as _, Sha256};
 
-use crate::{error::CliError, registries};
+use super::Found;
+use crate::{args, error::CliError, output::Printer, registries};
 
 /// How long an address may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,13 +30,94 @@ pub(crate) struct Document {
     pub(crate) text: String,
 }
 
-/// How registries are reached.
+impl Document {
+    /// SHA-256 of its bytes in lower-case hexadecimal digits.
+    pub(crate) fn sha256(&self) -> String {
+        let digest = Sha256::digest(self.text.as_bytes());
+        let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat()
+    }
+}
+
+/// How addresses and registries are reached, and what is taken from there.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Access<'a> {
+    /// Plain HTTP is used beyond this machine too.
+    pub(crate) allow_http: bool,
+    /// SHA-256 of the definitions that are taken; all where there is none.
+    pub(crate) digests: &'a [String],
     /// Those that speak plain HTTP.
     pub(crate) insecure: &'a [String],
     /// A file of certificate authorities.
     pub(crate) authorities: Option<&'a Path>,
+}
+
+impl<'a> Access<'a> {
+    /// As the flags say. Sonobuoy takes plain HTTP without a flag.
+    pub(crate) fn new(addresses: &'a args::Addresses, as_sonobuoy: bool) -> Self {
+        let args::Addresses { allow_http, sha256 } = addresses;
+        Self {
+            allow_http: *allow_http || as_sonobuoy,
+            digests: sha256,
+            ..Self::default()
+        }
+    }
+
+    /// Refuses documents that have none of the digests.
+    pub(crate) fn check(&self, found: Found) -> Result<Found, CliError> {
+        if self.digests.is_empty() {
+            return Ok(found);
+        }
+        let documents = match &found {
+            Found::Documents { documents, rename: _ } => documents.as_slice(),
+            Found::BuiltIn(_) => &[],
+        };
+        for document in documents {
+            let digest = document.sha256();
+            if !self.digests.contains(&digest) {
+                let found = format!("found    {digest}");
+                let expected = self.digests.iter().map(|digest| format!("expected {digest}"));
+                return Err(CliError::new(format!(
+                    "the plugin `{}` does not have the SHA-256 of --sha256",
+                    document.file
+                ))
+                .details(expected.chain([found]))
+                .hint("read the definition before you trust another digest"));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Why a redirection is not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error("more than {REDIRECTS} redirections")]
+    TooMany,
+    #[error("redirected from https to http, where everybody on the way can change the plugin")]
+    Downgrade,
+    #[error("redirected to another machine by plain http, which requires --allow-http")]
+    PlainHttp,
+}
+
+/// Whether a redirection from the `previous` addresses, the first of them first, to `next` is refused.
+fn refusal(previous: &[Url], next: &Url, allow_http: bool) -> Option<Refusal> {
+    if previous.len() > REDIRECTS {
+        Some(Refusal::TooMany)
+    } else if next.scheme() == "https" {
+        None
+    } else if previous.iter().any(|url| url.scheme() == "https") {
+        Some(Refusal::Downgrade)
+    } else {
+        (!allow_http && !is_loopback(next)).then_some(Refusal::PlainHttp)
+    }
+}
+
+/// Whether the address is on this machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// What is on standard input.
@@ -83,7 +167,7 @@ pub(crate) fn files(name: &str) -> Result<Option<Vec<PathBuf>>, CliError> {
 }
 
 /// What is behind an address.
-pub(crate) async fn url(address: &str) -> Result<Document, CliError> {
+pub(crate) async fn url(address: &str, access: Access<'_>, printer: &Printer) -> Result<Document, CliError> {
     let url =
         Url::parse(address).map_err(|error| CliError::new(format!("`{address}` is no address")).caused_by(&error))?;
     let file = without_login(&url);
@@ -95,9 +179,26 @@ pub(crate) async fn url(address: &str) -> Result<Document, CliError> {
         }
         failed.caused_by(root(&error))
     };
+    if url.scheme() == "http" && !is_loopback(&url) {
+        if !access.allow_http {
+            return Err(CliError::new(what)
+                .details(["everybody on the way can change what comes by plain http".to_owned()])
+                .hint("take an https address; --allow-http fetches it all the same"));
+        }
+        printer.note(&format!(
+            "warning: `{file}` is fetched by plain http: everybody on the way can change it"
+        ));
+    }
+    let allow_http = access.allow_http;
+    let redirects = Policy::custom(
+        move |attempt| match refusal(attempt.previous(), attempt.url(), allow_http) {
+            Some(refusal) => attempt.error(refusal),
+            None => attempt.follow(),
+        },
+    );
     let client = Client::builder()
         .timeout(TIMEOUT)
-        .redirect(Policy::limited(REDIRECTS))
+        .redirect(redirects)
         .user_agent(concat!("sono/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(failed)?;
@@ -135,7 +236,9 @@ fn root(error: &reqwest::Error) -> &(dyn Error + 'static) {
 
 /// A file of an OCI artifact.
 pub(crate) async fn artifact(name: &str, access: Access<'_>) -> Result<Document, CliError> {
-    let Access { insecure, authorities } = access;
+    let Access {
+        insecure, authorities, ..
+    } = access;
     let client = registries::client(insecure, authorities, &[name.to_owned()])?;
     let file = format!("oci://{name}");
     let what = format!("cannot fetch the plugin `{file}`");
@@ -188,6 +291,43 @@ fn is_web_page(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redirection_is_refused_where_it_becomes_less_safe() {
+        let check = |addresses: &[&str], allow_http, expected| {
+            let urls: Vec<Url> = addresses.iter().map(|address| Url::parse(address).unwrap()).collect();
+            let (next, previous) = urls.split_last().unwrap();
+            assert_eq!(refusal(previous, next, allow_http), expected, "{addresses:?}");
+        };
+        for allow_http in [false, true] {
+            check(&["https://a/", "https://b/"], allow_http, None);
+            check(&["http://127.0.0.1:1/", "http://localhost/"], allow_http, None);
+            check(&["http://127.0.0.1/", "http://[::1]/"], allow_http, None);
+            check(&["http://a/", "https://b/"], allow_http, None);
+            check(&["https://a/", "http://a/"], allow_http, Some(Refusal::Downgrade));
+            check(
+                &["https://a/", "http://127.0.0.1/"],
+                allow_http,
+                Some(Refusal::Downgrade),
+            );
+            check(
+                &["http://a/", "https://b/", "http://a/"],
+                allow_http,
+                Some(Refusal::Downgrade),
+            );
+            let many = ["https://a/"; REDIRECTS + 2];
+            check(&many, allow_http, Some(Refusal::TooMany));
+        }
+        for next in [
+            "http://a/",
+            "http://127.0.0.1.nip.io/",
+            "http://localhost.a/",
+            "http://10.0.0.1/",
+        ] {
+            check(&["http://localhost/", next], false, Some(Refusal::PlainHttp));
+            check(&["http://localhost/", next], true, None);
+        }
+    }
 
     #[test]
     fn messages_hold_no_login() {

@@ -376,3 +376,50 @@ fn an_archive_that_names_no_plugins() {
         "a bad expression is an error"
     );
 }
+
+/// S12: a small archive must not take all memory.
+#[test]
+fn results_of_more_than_the_limits_are_refused_without_a_flag() {
+    let directory = tempfile::tempdir().unwrap();
+    let pack = |name: &str, files: &[(&str, &[u8])]| {
+        let archive = fs_err::File::create(directory.path().join(name)).unwrap();
+        let gzip = flate2::write::GzEncoder::new(archive, flate2::Compression::fast());
+        let mut tar = tar::Builder::new(gzip);
+        for (name, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, *content).unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap();
+    };
+    let info = ("meta/info.json", br#"{"plugins":["p"]}"#.as_slice());
+    let file = "plugins/p/sonobuoy_results.yaml";
+    let health = vec![b' '; (64 << 20) + 1];
+    pack("health.tar.gz", &[("meta/clusterhealth.json", &health), info]);
+    let items = format!(
+        "name: p\nstatus: passed\nitems:\n{}",
+        "- name: a\n  status: passed\n".repeat(1_000_001)
+    );
+    pack("items.tar.gz", &[info, (file, items.as_bytes())]);
+    let comment = ["#".repeat(1 << 20).as_str(), "\n"].concat().repeat(256);
+    let long = format!("{comment}name: p\nstatus: passed\nitems: []\n");
+    pack("long.tar.gz", &[info, (file, long.as_bytes())]);
+    for (archive, what, cause) in [
+        (
+            "health.tar.gz",
+            "meta/clusterhealth.json",
+            "the file has more than 67108864 bytes",
+        ),
+        ("items.tar.gz", file, "the archive has more than 1000000 result items"),
+        ("long.tar.gz", file, "the file has more than 268435456 bytes"),
+    ] {
+        let refused = format!(
+            "error: cannot read \"{what}\" in {archive}\n  cause: {cause}\n  hint:  --no-limits reads it all the same\n"
+        );
+        assert_eq!(sono(directory.path(), &["results", archive]), failure(&refused));
+    }
+    let read = sono(directory.path(), &["results", "items.tar.gz", "--no-limits"]);
+    assert_eq!((read.code, read.stderr.as_str()), (0, ""));
+    assert!(read.stdout.contains("Total: 1000001\n"), "{}", read.stdout);
+}

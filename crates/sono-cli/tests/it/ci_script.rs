@@ -239,6 +239,132 @@ fn what_is_not_the_release_is_not_installed() {
     }
 }
 
+/// S20: sums from the same place as the file say nothing of its origin.
+#[test]
+fn install_takes_only_a_pinned_or_an_attested_archive() {
+    let sums = |job: &Job| {
+        let sums = job.read("release/SHA256SUMS");
+        let line = sums.lines().find(|line| line.ends_with(&archive())).unwrap();
+        line.split_once(' ').unwrap().0.to_owned()
+    };
+    // What `gh` answers: to `attestation verify --help`, to `attestation verify FILE …`.
+    let cases = [
+        (Some((0, 0)), None, 0, "verified\n".to_owned()),
+        (
+            Some((0, 1)),
+            None,
+            1,
+            format!(
+                "verified\nsono-ci: {} has no valid attestation of o/r; SONO_SHA256 takes a file by its digest instead\n",
+                archive()
+            ),
+        ),
+        (
+            Some((1, 0)),
+            None,
+            0,
+            format!(
+                "sono-ci: the attestation of {} is not verified: gh is too old\n",
+                archive()
+            ),
+        ),
+        (
+            None,
+            None,
+            0,
+            format!(
+                "sono-ci: the attestation of {} is not verified: gh is not installed\n",
+                archive()
+            ),
+        ),
+        (Some((0, 1)), Some(true), 0, String::new()),
+        (
+            Some((0, 0)),
+            Some(false),
+            1,
+            format!(
+                "sono-ci: {} has the SHA-256 SUM, which SONO_SHA256 does not name\n",
+                archive()
+            ),
+        ),
+    ];
+    for (gh, pinned, code, stderr) in cases {
+        let job = Job::new();
+        fs_err::create_dir(job.path("bin")).unwrap();
+        // Only what the script needs, and no `gh` of this machine.
+        for tool in [
+            "awk",
+            "basename",
+            "chmod",
+            "cp",
+            "gzip",
+            "mkdir",
+            "mktemp",
+            "mv",
+            "rm",
+            "sha256sum",
+            "tar",
+            "uname",
+            "wc",
+            "sh",
+        ] {
+            let found = ["/usr/bin", "/bin"].map(|place| Path::new(place).join(tool));
+            let found = found.iter().find(|path| path.exists()).unwrap();
+            std::os::unix::fs::symlink(found, job.path("bin").join(tool)).unwrap();
+        }
+        if let Some((help, verify)) = gh {
+            let script = format!(
+                "#!/bin/sh\ncase \"$*\" in\n*--help) exit {help} ;;\n\"attestation verify {} --repo o/r\") echo verified; exit {verify} ;;\nesac\nexit 9\n",
+                archive()
+            );
+            fs_err::write(job.path("bin/gh"), script).unwrap();
+            fs_err::set_permissions(job.path("bin/gh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let sum = sums(&job);
+        let digests = match pinned {
+            None => String::new(),
+            Some(true) => format!("{} sha256:{sum}", "0".repeat(64)),
+            Some(false) => "0".repeat(64),
+        };
+        let path = job.path("bin").display().to_string();
+        let variables = [
+            ("SONO_SHA256", digests.as_str()),
+            ("SONO_ATTESTATION_REPO", "o/r"),
+            ("SONO_BIN", "installed"),
+            ("PATH", &path),
+        ];
+        let installed = job.script("install", &variables);
+        let found = (installed.code, installed.stderr.replace(&sum, "SUM"));
+        assert_eq!(found, (code, stderr), "gh {gh:?}, pinned {pinned:?}");
+        assert_eq!(job.path("installed/sono").exists(), code == 0);
+    }
+}
+
+/// S20: a build script of any dependency could use the rights of the job that it runs in.
+#[test]
+fn a_job_with_rights_compiles_nothing() {
+    let text = fs_err::read_to_string(repository().join(".github/workflows/release.yml")).unwrap();
+    let workflow: Value = sono_types::yaml::first_document(&text).unwrap();
+    assert_eq!(workflow["permissions"], serde_json::json!({"contents": "read"}));
+    let mut with_rights = Vec::new();
+    for (name, job) in workflow["jobs"].as_object().unwrap() {
+        let permissions = job["permissions"].as_object().into_iter().flatten();
+        let may_write = permissions.into_iter().any(|(_, right)| right == "write");
+        if !may_write {
+            assert!(job["environment"].is_null(), "{name} has the secrets of an environment");
+            continue;
+        }
+        with_rights.push(name.as_str());
+        for step in job["steps"].as_array().unwrap() {
+            let run = step["run"].as_str().unwrap_or_default();
+            for builder in ["cargo", "rustc", "make", "npm", "pip", "go "] {
+                assert!(!run.contains(builder), "{name}: {run}");
+            }
+        }
+    }
+    assert_eq!(with_rights, ["publish"]);
+}
+
 /// What a reader copies out of the page.
 #[test]
 fn the_lines_of_the_page_work() {

@@ -25,6 +25,7 @@ mod plugin_test;
 mod plugins;
 mod preflight;
 mod query;
+mod retrieve;
 #[cfg(unix)]
 mod scripts;
 #[cfg(target_os = "linux")]

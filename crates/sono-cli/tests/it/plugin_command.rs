@@ -16,6 +16,12 @@ fn success(stdout: &str, stderr: &str) -> Said {
     }
 }
 
+/// What `plugin install` says of [`PLUGIN`].
+static DIGEST: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+    let digest = sono_testkit::digest(PLUGIN.as_bytes());
+    format!("SHA-256 of the source: {}\n", digest.trim_start_matches("sha256:"))
+});
+
 /// BUG 52: nothing is overwritten silently, the message has the plugin's name, and comments stay.
 #[test]
 fn a_plugin_comes_is_listed_shown_and_goes() {
@@ -28,7 +34,7 @@ fn a_plugin_comes_is_listed_shown_and_goes() {
         sono(here, &["plugin", "install", "sub/foo", "p.yaml"]),
         success(
             &format!("Installed plugin mine into file {home}/.sonobuoy/sub/foo.yaml from source p.yaml\n"),
-            ""
+            &DIGEST
         )
     );
     let text = fs_err::read_to_string(here.join(".sonobuoy/sub/foo.yaml")).unwrap();
@@ -132,7 +138,7 @@ fn a_plugin_is_installed_from_an_address() {
         said(&installed),
         success(
             &format!("Installed plugin mine into file plugins/foo.yaml from source {address}\n"),
-            ""
+            &DIGEST
         )
     );
     let text = fs_err::read_to_string(directory.path().join("plugins/foo.yaml")).unwrap();

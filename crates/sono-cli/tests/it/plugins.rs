@@ -181,3 +181,127 @@ fn renaming_takes_the_last_at_and_says_what_it_cannot_rename() {
         failure("error: `./me@home` is a directory, whose plugins have no one new name\n")
     );
 }
+
+/// S19: a definition becomes code in the cluster.
+#[test]
+fn plugin_from_plain_http_beyond_this_machine_requires_a_flag() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = "http://plugins.invalid/p.yaml";
+    let refused = format!(
+        "error: cannot fetch the plugin `{address}`\n  everybody on the way can change what comes by plain http\n  hint:  take an https address; --allow-http fetches it all the same\n"
+    );
+    let warning = format!("warning: `{address}` is fetched by plain http: everybody on the way can change it\n");
+    let version = "--kubernetes-version=v1.37.2";
+    let commands: [&[&str]; 5] = [
+        &["gen", version, "-p", address],
+        &["run", "--local", "-p", address],
+        &["plugin", "install", "mine", address],
+        &["plugin", "lint", address],
+        &["images", "list", version, "-p", address],
+    ];
+    let old = directory.path().join("sonobuoy");
+    fs_err::os::unix::fs::symlink(assert_cmd::cargo::cargo_bin!("sono"), &old).unwrap();
+    for arguments in commands {
+        assert_eq!(sono(directory.path(), arguments), failure(&refused), "{arguments:?}");
+        let allowed = sono(directory.path(), &[arguments, &["--allow-http"]].concat());
+        let as_sonobuoy = std::process::Command::new(&old)
+            .current_dir(directory.path())
+            .env_clear()
+            .env("HOME", directory.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        for said in [allowed, said(&as_sonobuoy)] {
+            assert!(said.stderr.starts_with(&warning), "{arguments:?}: {}", said.stderr);
+            // There is no such host.
+            assert_eq!(said.code, 1, "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn plugin_redirected_to_plain_http_elsewhere_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let moved = "HTTP/1.1 302 Found\r\nlocation: http://plugins.invalid/p.yaml\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let address = format!("{}p.yaml", serve(vec![moved.to_owned()]));
+    assert_eq!(
+        names(directory.path(), &[&address]).unwrap_err(),
+        failure(&format!(
+            "error: cannot fetch the plugin `{address}`\n  cause: redirected to another machine by plain http, which requires --allow-http\n  hint:  without a way there, fetch it by other means, and name the file\n"
+        ))
+    );
+}
+
+#[test]
+fn plugin_with_another_digest_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    fs_err::write(here.join("p.yaml"), PLUGIN).unwrap();
+    let right = sono_testkit::digest(PLUGIN.as_bytes());
+    let wrong = "0".repeat(64);
+    let fetched = |arguments: &[&str]| {
+        let address = format!("{}p.yaml", serve(vec![ok(PLUGIN)]));
+        let arguments: Vec<String> = arguments.iter().map(|word| word.replace("URL", &address)).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let said = sono(here, &arguments);
+        (said.code, said.stderr.replace(&address, "URL"))
+    };
+    let digits = right.trim_start_matches("sha256:");
+    let refused = |file: &str| {
+        format!(
+            "error: the plugin `{file}` does not have the SHA-256 of --sha256\n  expected {wrong}\n  found    {digits}\n  hint:  read the definition before you trust another digest\n"
+        )
+    };
+    let version = "--kubernetes-version=v1.37.2";
+    for digest in [right.as_str(), digits, &digits.to_uppercase()] {
+        assert_eq!(
+            fetched(&["gen", version, "-p", "URL", "--sha256", digest]),
+            (0, String::new())
+        );
+    }
+    assert_eq!(
+        fetched(&["gen", version, "-p", "URL", "--sha256", &wrong, "--sha256", digits]),
+        (0, String::new())
+    );
+    assert_eq!(
+        fetched(&["gen", version, "-p", "URL", "--sha256", &wrong]),
+        (1, refused("URL"))
+    );
+    let installed = |source: &str| fetched(&["plugin", "install", "mine", source, "--sha256", &wrong]);
+    assert_eq!(installed("URL"), (1, refused("URL")));
+    assert_eq!(installed("p.yaml"), (1, refused("p.yaml")));
+    assert!(!here.join(".sonobuoy").exists());
+    assert_eq!(
+        fetched(&["gen", version, "-p", "e2e", "--sha256", &wrong]),
+        (
+            1,
+            "error: --sha256 requires a plugin from an address\n  hint:  name one: --plugin https://…\n".to_owned()
+        )
+    );
+    assert_eq!(fetched(&["gen", "-p", "URL", "--sha256", "abc"]).0, 1);
+}
+
+/// Names of a definition become files of a local run.
+#[test]
+fn plugin_with_a_path_as_a_name_writes_nothing_in_a_local_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let outside = here.join("owned").display().to_string();
+    let plugin = |config_map: &str, container: &str| {
+        format!(
+            "sonobuoy-config: {{driver: Job, plugin-name: p}}\nconfig-map: {{{config_map}}}\nspec: {{name: '{container}', image: i, command: ['true']}}\n"
+        )
+    };
+    for text in [plugin(&format!("'{outside}': x"), "c"), plugin("", &outside)] {
+        fs_err::write(here.join("p.yaml"), text).unwrap();
+        let said = sono(
+            here,
+            &["run", "--local", "--exit-code", "--timeout", "20", "-p", "p.yaml"],
+        );
+        assert_ne!(said.code, 0, "{said:?}");
+        assert!(
+            !here.join("owned").exists() && !here.join("owned.txt").exists(),
+            "{said:?}"
+        );
+    }
+}

@@ -149,3 +149,29 @@ fn names_of_pods_in_any_namespace() {
     );
     assert!(bogus.stderr.lines().count() < 8, "{}", bogus.stderr);
 }
+
+/// What the cluster says is for this user alone.
+#[cfg(unix)]
+#[test]
+fn query_creates_private_files_and_directories() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (api, directory) = (api(), tempfile::tempdir().unwrap());
+    for output in ["found", "found.tar.gz"] {
+        let said = query(&api, directory.path(), &["--output", output]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+    }
+    let mut waiting = vec![directory.path().join("found"), directory.path().join("found.tar.gz")];
+    let mut files = 0;
+    while let Some(path) = waiting.pop() {
+        let found = fs_err::metadata(&path).unwrap();
+        let expected = if found.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(found.permissions().mode() & 0o777, expected, "{}", path.display());
+        if found.is_dir() {
+            waiting.extend(fs_err::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            files += 1;
+        }
+    }
+    assert!(files > 3);
+}

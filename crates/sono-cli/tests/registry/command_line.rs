@@ -227,7 +227,10 @@ async fn a_plugin_is_installed_from_an_artifact() {
             code: 0,
             stdout: format!("Installed plugin tool into file .sonobuoy/mine.yaml from source {source}\n")
                 .replace(".sonobuoy", &here.join(".sonobuoy").display().to_string()),
-            stderr: String::new(),
+            stderr: format!(
+                "SHA-256 of the source: {}\n",
+                sono_testkit::digest(definition.as_bytes()).trim_start_matches("sha256:")
+            ),
         }
     );
     assert_eq!(

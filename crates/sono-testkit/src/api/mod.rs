@@ -2,6 +2,7 @@
 
 mod answer;
 mod discovery;
+mod inside;
 mod path;
 mod store;
 mod trouble;
@@ -23,8 +24,8 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch as channel};
 
-pub use self::trouble::Trouble;
-use self::{discovery::Offers, path::Place, store::Store, trouble::Troubles};
+use self::{discovery::Offers, inside::Inside, path::Place, store::Store, trouble::Troubles};
+pub use self::{inside::Executed, trouble::Trouble};
 
 /// A fault: requests of this method and path get this answer.
 #[derive(Debug, Clone)]
@@ -45,6 +46,7 @@ struct Shared {
     texts: Mutex<BTreeMap<String, (u16, String)>>,
     offers: Mutex<Offers>,
     troubles: Troubles,
+    inside: Inside,
     /// The last change's number, for whoever watches.
     changes: channel::Sender<u64>,
 }
@@ -88,6 +90,7 @@ impl FakeApi {
             texts: Mutex::default(),
             offers: Mutex::default(),
             troubles: Troubles::default(),
+            inside: Inside::default(),
             changes: channel::Sender::new(0),
         });
         let (stop, stopped) = oneshot::channel();
@@ -169,6 +172,17 @@ impl FakeApi {
     /// second of 2026-01-01, half past it; the last of them just now.
     pub fn put_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
         self.shared.store().put_log(namespace, pod, container, text);
+    }
+
+    /// What commands in that pod's containers do: `run` is given the command with its arguments.
+    pub fn put_exec(&self, namespace: &str, pod: &str, run: impl Fn(&[String]) -> Executed + Send + Sync + 'static) {
+        self.shared.inside.put_exec(namespace, pod, Box::new(run));
+    }
+
+    /// What a port of that pod answers, whichever it is: `answer` is given the head of a request and returns a whole
+    /// HTTP/1.1 answer.
+    pub fn put_port(&self, namespace: &str, pod: &str, answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) {
+        self.shared.inside.put_port(namespace, pod, Box::new(answer));
     }
 
     /// When everything is created from now on that does not say it itself; long ago if this is never called.
@@ -343,7 +357,12 @@ pub fn forbidden(user: &str, verb: &str, resource: &str, namespace: Option<&str>
 }
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Some(answer) = shared.inside.answer(&mut parts) {
+        let mut requests = shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.push(format!("{} {}", parts.method, parts.uri));
+        return answer;
+    }
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     shared
         .requests

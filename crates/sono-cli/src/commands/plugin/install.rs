@@ -19,11 +19,16 @@ use crate::{
     },
 };
 
-pub(super) async fn install(arguments: args::PluginInstall, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn install(
+    arguments: args::PluginInstall,
+    as_sonobuoy: bool,
+    printer: &Printer,
+) -> Result<u8, CliError> {
     let args::PluginInstall {
         name,
         source,
         force,
+        addresses,
         access,
     } = arguments;
     let args::ImagesAccess {
@@ -42,8 +47,9 @@ pub(super) async fn install(arguments: args::PluginInstall, printer: &Printer) -
     let access = Access {
         insecure: &insecure_registry,
         authorities: ca_file.as_deref(),
+        ..Access::new(&addresses, as_sonobuoy)
     };
-    let (documents, rename) = match plugins::find(&source, access).await? {
+    let (documents, rename) = match access.check(plugins::find(&source, access, printer).await?)? {
         Found::Documents { documents, rename } => (documents, rename),
         Found::BuiltIn(_) => {
             return Err(CliError::new(format!(
@@ -51,12 +57,13 @@ pub(super) async fn install(arguments: args::PluginInstall, printer: &Printer) -
             )));
         }
     };
-    let [Document { file, text }] = documents.as_slice() else {
+    let [document] = documents.as_slice() else {
         let found = documents.len();
         return Err(CliError::new(format!(
             "may only install one plugin at a time, found {found}"
         )));
     };
+    let Document { file, text } = document;
     let (definition, problems) = sono_manifest::load(file, text);
     let (errors, warnings): (Vec<Problem>, Vec<Problem>) = problems
         .into_iter()
@@ -83,6 +90,7 @@ pub(super) async fn install(arguments: args::PluginInstall, printer: &Printer) -
         definition.name,
         path.display()
     ))?;
+    printer.note(&format!("SHA-256 of the source: {}", document.sha256()));
     Ok(exit::SUCCESS)
 }
 

@@ -16,14 +16,22 @@ use crate::{
     },
 };
 
-pub(super) async fn lint(arguments: args::PluginLint, printer: &Printer) -> Result<u8, CliError> {
-    let args::PluginLint { files, output } = arguments;
+pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
+    let args::PluginLint {
+        files,
+        addresses,
+        output,
+    } = arguments;
+    let access = Access::new(&addresses, as_sonobuoy);
     let mut problems: Vec<Problem> = Vec::new();
     let mut definitions: Vec<(String, Definition)> = Vec::new();
     let mut looked_at = 0;
     let names = single(files)?;
     for name in &names {
-        let (documents, rename) = match plugins::find(name, Access::default()).await {
+        let (documents, rename) = match plugins::find(name, access, printer)
+            .await
+            .and_then(|found| access.check(found))
+        {
             Ok(Found::Documents { documents, rename }) => (documents, rename),
             Ok(Found::BuiltIn(name)) => {
                 return Err(CliError::new(format!("`{name}` is a built-in plugin, not a file"))

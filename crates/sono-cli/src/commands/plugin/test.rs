@@ -30,9 +30,15 @@ const DONE_DELAY: Duration = Duration::from_secs(1);
 /// Lines that a program said last, where something is wrong.
 const LAST_LINES: usize = 10;
 
-pub(super) async fn test(arguments: args::PluginTest, printer: &Printer) -> Result<u8, CliError> {
-    let args::PluginTest { file, timeout, output } = arguments;
-    let (documents, rename) = match plugins::find(&file, Access::default()).await? {
+pub(super) async fn test(arguments: args::PluginTest, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
+    let args::PluginTest {
+        file,
+        addresses,
+        timeout,
+        output,
+    } = arguments;
+    let access = Access::new(&addresses, as_sonobuoy);
+    let (documents, rename) = match access.check(plugins::find(&file, access, printer).await?)? {
         Found::Documents { documents, rename } => (documents, rename),
         Found::BuiltIn(name) => {
             return Err(CliError::new(format!(

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sono_bundle::{Bundle, ReadError};
+use sono_bundle::{Bundle, Memory, ReadError};
 use sono_results::{
     DetailedLine, JunitSuite, Leaf, Selection, Summary, Tally, detailed_line, from_yaml, stream_leaves, visit_leaves,
 };
@@ -18,8 +18,6 @@ use sono_types::{Item, constants::HEALTH_PLUGIN, layout};
 
 use crate::error::CliError;
 
-/// Bytes of one file that are held in memory.
-const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Bytes that are read at once.
 const PIECE: usize = 32 << 10;
 
@@ -206,6 +204,9 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
         info: asked.plugin.map(|plugin| vec![plugin.to_owned()]),
         folders: BTreeSet::new(),
         again: Vec::new(),
+        memory: Memory::new(bundle.limits()),
+        max_items: bundle.limits().max_items,
+        items: 0,
         saw_meta: false,
         left_meta: false,
     };
@@ -264,6 +265,10 @@ struct Pass<'a> {
     folders: BTreeSet<String>,
     /// Those whose results have to be read by the general reader.
     again: Vec<String>,
+    memory: Memory,
+    max_items: u64,
+    /// Result items so far.
+    items: u64,
     saw_meta: bool,
     left_meta: bool,
 }
@@ -274,11 +279,11 @@ impl Pass<'_> {
         self.saw_meta |= in_meta;
         self.left_meta |= self.saw_meta && !in_meta;
         if name == layout::INFO && self.info.is_none() {
-            self.info = Some(info(&limited(content)?));
+            self.info = Some(info(&self.memory.read(name, content)?));
         } else if name == layout::CLUSTER_HEALTH && self.wants_health() {
-            self.found.health = Some(limited(content)?);
+            self.found.health = Some(self.memory.read(name, content)?);
         } else if name == layout::CONFIG && self.asked.run {
-            self.found.run = uuid(&limited(content)?);
+            self.found.run = uuid(&self.memory.read(name, content)?);
         } else if let Some(plugin) = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/')) {
             self.plugin_file(plugin.0, name, content)?;
         }
@@ -297,7 +302,7 @@ impl Pass<'_> {
         if !asked || self.found.plugins.contains_key(plugin) || name != layout::results_file_named(plugin) {
             return Ok(());
         }
-        let mut content = content.take(MAX_FILE_BYTES);
+        let mut content = self.memory.reader(name, content);
         if self.asked.part == PartKind::Text {
             let mut text = Vec::new();
             content.read_to_end(&mut text)?;
@@ -308,16 +313,21 @@ impl Pass<'_> {
             self.found.plugins.insert(plugin.to_owned(), Ok(plugin_found));
             return Ok(());
         }
-        let mut part = Part::new(self.asked);
+        let (mut part, items, max_items) = (Part::new(self.asked), &mut self.items, self.max_items);
         // Whether an item has the wanted name is known only when it is reached, and all below it is wanted then.
         let streamed = match self.asked.node {
             Some(_) => None,
             None => stream_leaves(&mut BufReader::with_capacity(PIECE, content), &mut |leaf| {
-                if self.asked.selection.wants(leaf.item) {
+                *items += 1;
+                if *items <= max_items && self.asked.selection.wants(leaf.item) {
                     part.add(plugin, leaf);
                 }
             })?,
         };
+        if *items > max_items {
+            let message = format!("the archive has more than {max_items} result items");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
         match streamed {
             Some(root) => {
                 self.found
@@ -405,12 +415,6 @@ fn uuid(text: &[u8]) -> Option<String> {
     let config: Value = serde_json::from_slice(text).ok()?;
     let uuid = config.get("UUID")?.as_str()?;
     (!uuid.is_empty()).then(|| uuid.to_owned())
-}
-
-fn limited(content: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    content.take(MAX_FILE_BYTES).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 fn children(root: &Item) -> String {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use sono_types::TarInfo;
+use sono_types::ArchiveName;
 
-use super::reach::PIECE;
+use super::{announced::Announced, reach::PIECE};
 
 /// `.NAME.part` in the directory that the archive goes to.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Part {
 impl Part {
     /// Opens what an earlier download left, or begins. Nobody else writes into it meanwhile: a second download at the
     /// same time gets a file of its own.
-    pub(super) fn open(directory: &Path, archive: &TarInfo) -> std::io::Result<Self> {
-        let name = format!(".{}.part", archive.name);
+    pub(super) fn open(directory: &Path, archive: &Announced) -> std::io::Result<Self> {
+        let name = name(archive);
         let mut path = directory.join(&name);
         let mut file = writable(&path)?;
         match file.try_lock() {
@@ -60,14 +60,40 @@ impl Part {
     }
 }
 
-fn writable(path: &Path) -> std::io::Result<fs_err::File> {
-    fs_err::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+/// `.NAME.part`; of a name that leaves no space for it as much as fits.
+fn name(archive: &Announced) -> String {
+    let name = archive.name.as_str();
+    let end = name.len().min(ArchiveName::MAX_BYTES - 30);
+    format!(".{}.part", &name[..end])
 }
+
+/// Opens a regular file for this user alone; no symbolic link is followed.
+fn writable(path: &Path) -> std::io::Result<fs_err::File> {
+    if fs_err::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(std::io::Error::other(format!(
+            "`{}` is not a regular file",
+            path.display()
+        )));
+    }
+    let mut options = fs_err::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use fs_err::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(NO_FOLLOW);
+    }
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // An older version left it readable by others.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+#[cfg(unix)]
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Size and SHA-256, in lower-case hexadecimal digits, of a file to its end.
 pub(super) fn digest(file: &mut fs_err::File) -> std::io::Result<(u64, String)> {
@@ -93,10 +119,10 @@ mod tests {
     #[test]
     fn what_an_earlier_download_left_is_kept_and_two_do_not_share_a_file() {
         let directory = tempfile::tempdir().unwrap();
-        let archive = TarInfo {
-            name: "a.tar.gz".to_owned(),
+        let archive = Announced {
+            name: ArchiveName::parse("a.tar.gz").unwrap(),
             size: 3,
-            ..TarInfo::default()
+            sha256: "ab".repeat(32),
         };
         let mut first = Part::open(directory.path(), &archive).unwrap();
         first.file.write_all(b"ab").unwrap();

@@ -3,10 +3,13 @@
 use bytes::{Bytes, BytesMut};
 use http::header;
 use sono_kube::{Cluster, ExecStream, Forwarded, KubeError};
-use sono_types::{TarInfo, constants, routes};
+use sono_types::{constants, routes};
 use tokio::io::AsyncReadExt as _;
 
-use super::download::{Closed, Flow};
+use super::{
+    announced::Announced,
+    download::{Closed, Flow},
+};
 
 /// Bytes of one piece on its way from the connection to the disk.
 pub(super) const PIECE: usize = 256 << 10;
@@ -64,7 +67,7 @@ pub(super) struct Turns {
 
 impl Reach<'_> {
     /// The archive from `offset` on.
-    pub(super) async fn part(&self, archive: &TarInfo, offset: u64, turns: &mut Turns) -> Result<Bytestream, Closed> {
+    pub(super) async fn part(&self, archive: &Announced, offset: u64, turns: &mut Turns) -> Result<Bytestream, Closed> {
         let by_forward = turns.forward;
         turns.forward = !by_forward;
         let opened = if by_forward {
@@ -90,14 +93,14 @@ impl Reach<'_> {
         }
     }
 
-    async fn by_command(&self, archive: &TarInfo, offset: u64) -> Result<Bytestream, Closed> {
+    async fn by_command(&self, archive: &Announced, offset: u64) -> Result<Bytestream, Closed> {
         let from = offset.to_string();
         let command = [
             "/sonobuoy",
             "splat",
             self.directory,
             "--file",
-            &archive.name,
+            archive.name.as_str(),
             "--offset",
             &from,
         ];
@@ -119,7 +122,7 @@ impl Reach<'_> {
         }
     }
 
-    async fn forwarded(&self, archive: &TarInfo, offset: u64) -> Result<Bytestream, Closed> {
+    async fn forwarded(&self, archive: &Announced, offset: u64) -> Result<Bytestream, Closed> {
         let headers = [
             (header::RANGE, format!("bytes={offset}-")),
             (header::IF_RANGE, format!("\"{}\"", archive.sha256)),

@@ -8,9 +8,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use sono_bundle::unpack_tar_gz;
+use sono_bundle::{ReadLimits, unpack_private};
 use sono_kube::ExecStream;
-use sono_types::{UploadLimits, exit};
+use sono_types::exit;
 use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
 use super::{
@@ -37,10 +37,10 @@ enum Transfer {
 
 /// Fetches the aggregator's archives into `incoming`, which is empty. `false` where the aggregator has none, or says that
 /// it failed.
-pub(super) async fn fetch(reach: Reach<'_>, incoming: &Path) -> Result<bool, CliError> {
+pub(super) async fn fetch(reach: Reach<'_>, incoming: &Path, limits: ReadLimits) -> Result<bool, CliError> {
     let mut tries = 1;
     loop {
-        match attempt(reach, incoming).await? {
+        match attempt(reach, incoming, limits).await? {
             Transfer::Whole => return Ok(true),
             Transfer::Nothing => return Ok(false),
             Transfer::Cut(error) if tries == TRIES => return Err(error),
@@ -54,7 +54,7 @@ pub(super) async fn fetch(reach: Reach<'_>, incoming: &Path) -> Result<bool, Cli
     }
 }
 
-async fn attempt(reach: Reach<'_>, incoming: &Path) -> Result<Transfer, CliError> {
+async fn attempt(reach: Reach<'_>, incoming: &Path, limits: ReadLimits) -> Result<Transfer, CliError> {
     let stream = match reach.exec(&["/sonobuoy", "splat", reach.directory]).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -70,17 +70,11 @@ async fn attempt(reach: Reach<'_>, incoming: &Path) -> Result<Transfer, CliError
     let (sender, receiver) = mpsc::channel(QUEUE);
     let directory = incoming.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
-        let limits = UploadLimits {
-            max_unpacked_bytes: 1 << 50,
-            max_entries: 10_000,
-            max_ratio: u64::MAX,
-            ..UploadLimits::default()
-        };
         let mut pieces = Pieces {
             receiver,
             rest: Bytes::new(),
         };
-        let unpacked = unpack_tar_gz(&mut pieces, &directory, &limits);
+        let unpacked = unpack_private(&mut pieces, &directory, &limits);
         // To the end: what is not read would hold up the command.
         while pieces.receiver.blocking_recv().is_some() {}
         unpacked
@@ -98,6 +92,10 @@ async fn attempt(reach: Reach<'_>, incoming: &Path) -> Result<Transfer, CliError
     }
     let unpacked = match (transferred, unpacked) {
         (_, Ok(unpacked)) => unpacked,
+        (_, Err(error)) if error.is_limit() => {
+            let what = "the archives do not fit on the disk";
+            return Err(failed(what, &error).hint("choose another directory; --no-limits fetches them all the same"));
+        }
         (Err(error), _) => return Ok(Transfer::Cut(failed("the transfer was not complete", &error))),
         (_, Err(error)) => return Ok(Transfer::Cut(failed("the transfer cannot be read", &error))),
     };

@@ -1,0 +1,67 @@
+//! Limits on archives that a person reads: whoever packed them may want to fill a disk or the memory.
+
+use std::{io, path::Path};
+
+use sono_types::UploadLimits;
+
+/// Limits on one archive. A good compression ratio alone is not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// Bytes of all entries, as their headers announce them and as they unpack.
+    pub max_unpacked_bytes: u64,
+    /// Entries.
+    pub max_entries: u64,
+    /// Bytes of one file below `meta/` that is parsed.
+    pub max_meta_bytes: u64,
+    /// Bytes of all files that are parsed in memory.
+    pub max_parsed_bytes: u64,
+    /// Result items of all plugins that are looked at.
+    pub max_items: u64,
+}
+
+impl ReadLimits {
+    /// Limits where nothing is written to the disk. An aggregator keeps 256 GiB of results unless told otherwise.
+    pub const DEFAULT: Self = Self {
+        max_unpacked_bytes: 256 << 30,
+        max_entries: 2_000_000,
+        max_meta_bytes: 64 << 20,
+        max_parsed_bytes: 256 << 20,
+        max_items: 1_000_000,
+    };
+
+    /// No limits.
+    pub const NONE: Self = Self {
+        max_unpacked_bytes: u64::MAX,
+        max_entries: u64::MAX,
+        max_meta_bytes: u64::MAX,
+        max_parsed_bytes: u64::MAX,
+        max_items: u64::MAX,
+    };
+
+    /// Bytes of the file `name` that may be read into memory.
+    pub fn max_bytes_of(&self, name: &str) -> u64 {
+        if name.starts_with("meta/") {
+            self.max_meta_bytes.min(self.max_parsed_bytes)
+        } else {
+            self.max_parsed_bytes
+        }
+    }
+
+    /// The same as limits on unpacking.
+    pub(crate) fn unpacking(&self) -> UploadLimits {
+        UploadLimits {
+            max_unpacked_bytes: self.max_unpacked_bytes,
+            max_entries: self.max_entries,
+            // A result's own names have up to 1024 bytes, and a plugin's and a node's name stand in front.
+            max_name_bytes: 4096,
+            max_ratio: u64::MAX,
+            ..UploadLimits::DEFAULT
+        }
+    }
+}
+
+/// Bytes that may be written to the file system of `path`: what is free there, less 10 %.
+pub fn usable_space(path: &Path) -> io::Result<u64> {
+    let free = fs4::available_space(path)?;
+    Ok(free - free / 10)
+}

@@ -1,0 +1,480 @@
+//! `sono retrieve` against a cluster that chooses names, sizes and contents itself.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Value, json};
+use sono_testkit::{Executed, FakeApi};
+
+use crate::{Said, command, said};
+
+const OWN: &str = "202601010000_sonobuoy_u.tar.gz";
+
+/// A `.tar.gz` of files by name.
+fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o777);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        tar.append(&header, *content).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+fn run(verdict: &str) -> Vec<u8> {
+    packed(&[
+        ("meta/config.json", b"{}"),
+        ("plugins/p/sonobuoy_results.yaml", verdict.as_bytes()),
+    ])
+}
+
+/// A run that is complete, whose status announces an archive of that name and content.
+fn complete(name: &str, archive: &[u8]) -> FakeApi {
+    let sha256 = sono_testkit::digest(archive);
+    announcing(json!({"name": name, "created": "2026-01-01T00:00:00Z",
+        "sha256": sha256.trim_start_matches("sha256:"), "size": archive.len()}))
+}
+
+fn announcing(archive: Value) -> FakeApi {
+    let api = FakeApi::start();
+    let status = json!({"plugins": [], "status": "complete", "tar-info": archive});
+    put_aggregator(&api, Some(&status));
+    api
+}
+
+fn put_aggregator(api: &FakeApi, status: Option<&Value>) {
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
+    let annotations: BTreeMap<&str, String> = status
+        .map(|status| ("sonobuoy.hept.io/status", status.to_string()))
+        .into_iter()
+        .collect();
+    api.put(json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "sonobuoy", "namespace": "sonobuoy", "annotations": annotations,
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}},
+        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
+        "status": {"phase": "Running"}}));
+}
+
+/// Sends a part of `archive` whatever its name is.
+fn send_file(api: &FakeApi, archive: Vec<u8>) {
+    api.put_exec("sonobuoy", "sonobuoy", move |command| {
+        let offset = command.iter().skip_while(|word| *word != "--offset").nth(1);
+        let offset: usize = offset.map_or(0, |offset| offset.parse().unwrap());
+        Executed {
+            stdout: archive[offset..].to_vec(),
+            ..Executed::default()
+        }
+    });
+}
+
+/// Sends archives as aggregators do that know of no parts.
+fn send_all(api: &FakeApi, archives: &[(&str, &[u8])]) {
+    let stream = packed(archives);
+    api.put_exec("sonobuoy", "sonobuoy", move |command| {
+        if command.iter().any(|word| word == "--file") {
+            return Executed {
+                stderr: "unknown flag: --file".to_owned(),
+                code: 1,
+                ..Executed::default()
+            };
+        }
+        Executed {
+            stdout: stream.clone(),
+            ..Executed::default()
+        }
+    });
+}
+
+/// A directory `inner` in a directory that is watched too.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs_err::create_dir(place.inner()).unwrap();
+        place
+    }
+
+    fn inner(&self) -> std::path::PathBuf {
+        self.0.path().join("inner")
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        let path = self.inner().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, content).unwrap();
+    }
+
+    fn sono(&self, api: &FakeApi, arguments: &[&str]) -> Said {
+        let directory = tempfile::tempdir().unwrap();
+        let kubeconfig = api.write_kubeconfig(directory.path());
+        let mut command = command(&self.inner());
+        command.env("KUBECONFIG", kubeconfig).args(arguments);
+        let said = said(&command.output().unwrap());
+        Said {
+            stderr: said.stderr.replace(api.url(), "URL"),
+            ..said
+        }
+    }
+
+    /// Every file by its name, `inner/` left out; directories and links with their kind.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        collect(self.0.path(), self.0.path(), &mut found);
+        found
+            .into_iter()
+            .map(|(name, content)| (name.strip_prefix("inner/").unwrap_or(&name).to_owned(), content))
+            .collect()
+    }
+}
+
+fn collect(root: &Path, directory: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs_err::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        let kind = fs_err::symlink_metadata(&path).unwrap();
+        if kind.is_symlink() {
+            found.insert(
+                format!("{name} -> {}", fs_err::read_link(path).unwrap().display()),
+                Vec::new(),
+            );
+        } else if kind.is_dir() {
+            collect(root, &path, found);
+        } else {
+            found.insert(name, fs_err::read(path).unwrap());
+        }
+    }
+}
+
+fn files(named: &[(&str, &[u8])]) -> BTreeMap<String, Vec<u8>> {
+    named
+        .iter()
+        .map(|(name, content)| ((*name).to_owned(), content.to_vec()))
+        .collect()
+}
+
+const HOSTILE: [&str; 8] = [
+    "../outside.tar.gz",
+    "/../../../../tmp/outside.tar.gz",
+    "sub/a.tar.gz",
+    ".bashrc",
+    ".hidden.tar.gz",
+    "Makefile",
+    "-x.tar.gz",
+    "a\u{1b}[2J.tar.gz",
+];
+
+/// S1: the status of a run is text of an annotation.
+#[test]
+fn retrieve_hostile_name_in_the_status_writes_nothing() {
+    for name in HOSTILE {
+        let api = complete(name, &run("passed"));
+        send_file(&api, run("passed"));
+        let place = Place::new();
+        place.write("Makefile", b"all:");
+        let said = place.sono(&api, &["retrieve"]);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{name}: {}", said.stderr);
+        assert!(
+            said.stderr.starts_with(
+                "error: error retrieving results: the cluster gives its archive a name that is not one of an archive\n"
+            ),
+            "{name}: {}",
+            said.stderr
+        );
+        assert!(!said.stderr.contains('\u{1b}'));
+        assert_eq!(place.files(), files(&[("Makefile", b"all:")]), "{name}");
+        assert!(
+            !api.requests().iter().any(|request| request.contains("/exec")),
+            "{name}"
+        );
+    }
+}
+
+/// S1: names in the stream of all archives.
+#[test]
+fn retrieve_hostile_name_in_the_stream_writes_nothing() {
+    for name in HOSTILE {
+        let api = FakeApi::start();
+        put_aggregator(&api, None);
+        send_all(&api, &[(OWN, &run("passed")), (name, &run("passed"))]);
+        let place = Place::new();
+        place.write("Makefile", b"all:");
+        let said = place.sono(&api, &["retrieve"]);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{name}: {}", said.stderr);
+        assert!(!said.stderr.contains('\u{1b}'));
+        assert_eq!(
+            place.files(),
+            files(&[("Makefile", b"all:")]),
+            "{name}: {}",
+            said.stderr
+        );
+    }
+}
+
+/// S1: names in headers of the aggregator's own listener.
+#[test]
+fn retrieve_partial_hostile_name_in_a_header_writes_nothing() {
+    let partial = run("running");
+    let answered = |disposition: String| {
+        let api = FakeApi::start();
+        let running = json!({"plugins": [], "status": "running",
+            "tar-info": {"name": "", "created": "0001-01-01T00:00:00Z", "sha256": "", "size": 0}});
+        put_aggregator(&api, Some(&running));
+        let partial = partial.clone();
+        api.put_port("sonobuoy", "sonobuoy", move |_| {
+            let length = partial.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{disposition}connection: close\r\n\r\n");
+            [head.into_bytes(), partial.clone()].concat()
+        });
+        let place = Place::new();
+        place.write("Makefile", b"all:");
+        let said = place.sono(&api, &["retrieve", "--partial"]);
+        (said, place.files())
+    };
+    let named = |name: &str| format!("content-disposition: attachment; filename=\"{name}\"\r\n");
+    let (said, found) = answered(named("partial_u.tar.gz"));
+    assert_eq!(
+        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (0, "partial_u.tar.gz\n", "")
+    );
+    assert_eq!(found, files(&[("Makefile", b"all:"), ("partial_u.tar.gz", &partial)]));
+    let (said, _) = answered(String::new());
+    assert_eq!(said.stdout, "partial.tar.gz\n");
+    for name in ["../a.tar.gz", "Makefile", ".bashrc", "a/b.tar.gz", ""] {
+        let (said, found) = answered(named(name));
+        assert_eq!(said.code, 2, "{name}");
+        assert_eq!(found, files(&[("Makefile", b"all:")]), "{name}: {}", said.stderr);
+    }
+}
+
+/// S1: a name that the cluster chose replaces an archive of a run and nothing else.
+#[test]
+fn retrieve_over_an_existing_file_replaces_only_archives() {
+    let (old, new) = (run("failed"), run("passed"));
+    let backup = packed(&[("home/me/notes", b"mine")]);
+    for (content, is_replaced) in [
+        (&old, true),
+        (&backup, false),
+        (&b"text".to_vec(), false),
+        (&Vec::new(), false),
+    ] {
+        for by_file in [true, false] {
+            let api = complete(OWN, &new);
+            if by_file {
+                send_file(&api, new.clone());
+            } else {
+                send_all(&api, &[(OWN, &new)]);
+            }
+            let place = Place::new();
+            place.write(OWN, content);
+            let said = place.sono(&api, &["retrieve"]);
+            let expected = if is_replaced { &new } else { content };
+            assert_eq!(place.files(), files(&[(OWN, expected)]), "{}", said.stderr);
+            let error = format!(
+                "error: error retrieving results: cannot write `{OWN}`\n  cause: a file that is not an archive of a run has that name\n  hint:  choose another name with --filename, or another directory\n"
+            );
+            let said = (said.code, said.stdout, said.stderr);
+            let whole = match is_replaced {
+                true => (0, format!("{OWN}\n"), String::new()),
+                false => (2, String::new(), error),
+            };
+            assert_eq!(said, whole);
+        }
+    }
+}
+
+#[test]
+fn retrieve_filename_replaces_other_files_with_force_only() {
+    let (old, new) = (run("failed"), run("passed"));
+    let cases: [(&[u8], bool, bool); 5] = [
+        (b"", false, true),
+        (&old, false, true),
+        (b"text", false, false),
+        (b"text", true, true),
+        (b"", true, true),
+    ];
+    for (content, force, is_replaced) in cases {
+        let api = complete(OWN, &new);
+        send_file(&api, new.clone());
+        let place = Place::new();
+        place.write("mine.txt", content);
+        let mut arguments = vec!["retrieve", "--filename", "mine.txt"];
+        arguments.extend(force.then_some("--force"));
+        let said = place.sono(&api, &arguments);
+        let expected = if is_replaced { new.as_slice() } else { content };
+        assert_eq!(place.files(), files(&[("mine.txt", expected)]), "{}", said.stderr);
+        if !is_replaced {
+            assert_eq!(
+                said.stderr,
+                "error: error retrieving results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  --force replaces it\n"
+            );
+        }
+    }
+}
+
+/// S12: what cannot fit is not fetched.
+#[test]
+fn retrieve_announced_size_beyond_the_disk_is_refused_before_the_download() {
+    let api = announcing(
+        json!({"name": OWN, "created": "2026-01-01T00:00:00Z", "sha256": "0a".repeat(32),
+        "size": 1_u64 << 60}),
+    );
+    send_file(&api, run("passed"));
+    let place = Place::new();
+    let said = place.sono(&api, &["retrieve"]);
+    let first = said.stderr.lines().next().unwrap_or_default();
+    assert_eq!(
+        first,
+        format!("error: error retrieving results: `{OWN}` does not fit on the disk")
+    );
+    assert_eq!((said.code, place.files()), (2, BTreeMap::new()));
+    assert!(!api.requests().iter().any(|request| request.contains("/exec")));
+}
+
+/// S12: an entry that claims more than the disk has is refused before it is written.
+#[test]
+fn retrieve_extract_of_more_than_the_disk_has_leaves_nothing() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("meta/run.log").unwrap();
+    header.set_size(1 << 60);
+    header.set_cksum();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, header.as_bytes()).unwrap();
+    let archive = encoder.finish().unwrap();
+    let api = complete(OWN, &archive);
+    send_file(&api, archive);
+    let place = Place::new();
+    let said = place.sono(&api, &["retrieve", "-x"]);
+    assert_eq!((said.code, place.files()), (2, BTreeMap::new()), "{}", said.stderr);
+    assert!(
+        said.stderr.ends_with("  hint:  --no-limits extracts it all the same\n"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// An archive that compresses well is no reason to refuse it.
+#[test]
+fn retrieve_extract_of_well_compressed_files_works() {
+    let zeros = vec![0; 200 << 20];
+    let archive = packed(&[("meta/config.json", b"{}"), ("plugins/p/results/global/core", &zeros)]);
+    let api = complete(OWN, &archive);
+    send_file(&api, archive);
+    let place = Place::new();
+    let said = place.sono(&api, &["retrieve", "-x"]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert_eq!(place.files()["plugins/p/results/global/core"].len(), zeros.len());
+}
+
+/// Case 13: scripts extract again and again.
+#[test]
+fn retrieve_extract_into_a_used_directory_replaces_files_of_the_archive_only() {
+    let place = Place::new();
+    place.write("notes.txt", b"mine");
+    place.write("plugins/mine.yaml", b"mine");
+    place.write("podlogs/old/log.txt", b"old");
+    for verdict in ["failed", "passed", "passed"] {
+        let archive = run(verdict);
+        let api = complete(OWN, &archive);
+        send_file(&api, archive);
+        let said = place.sono(&api, &["retrieve", "-x"]);
+        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, "", ""));
+        let expected = files(&[
+            ("meta/config.json", b"{}"),
+            ("notes.txt", b"mine"),
+            ("plugins/mine.yaml", b"mine"),
+            ("plugins/p/sonobuoy_results.yaml", verdict.as_bytes()),
+            ("podlogs/old/log.txt", b"old"),
+        ]);
+        assert_eq!(place.files(), expected);
+    }
+}
+
+#[test]
+fn retrieve_extract_of_other_names_into_a_used_directory_changes_nothing() {
+    for name in [
+        ".bashrc",
+        ".git/config",
+        "Makefile",
+        "notes.txt",
+        "meta",
+        "plugins/p",
+        "metadata/x",
+    ] {
+        let archive = packed(&[("meta/config.json", b"{}"), (name, b"evil"), ("resources/x", b"{}")]);
+        let api = complete(OWN, &archive);
+        send_file(&api, archive);
+        let place = Place::new();
+        place.write("notes.txt", b"mine");
+        place.write("plugins/p/mine", b"mine");
+        let before = place.files();
+        let said = place.sono(&api, &["retrieve", "-x"]);
+        assert_eq!((said.code, place.files()), (2, before), "{name}: {}", said.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn retrieve_extract_over_symbolic_links_changes_nothing() {
+    let archive = run("passed");
+    for link in ["plugins", "plugins/p", "plugins/p/sonobuoy_results.yaml", "meta"] {
+        let api = complete(OWN, &archive);
+        send_file(&api, archive.clone());
+        let place = Place::new();
+        let outside = place.0.path().join("outside");
+        fs_err::create_dir(&outside).unwrap();
+        fs_err::write(outside.join("sonobuoy_results.yaml"), "mine").unwrap();
+        let path = place.inner().join(link);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&outside, &path).unwrap();
+        let before = place.files();
+        let said = place.sono(&api, &["retrieve", "-x"]);
+        assert_eq!((said.code, place.files()), (2, before), "{link}");
+        assert!(
+            said.stderr.contains(&format!("`{link}` is a symbolic link")),
+            "{}",
+            said.stderr
+        );
+    }
+}
+
+/// What comes from a cluster is for this user alone.
+#[cfg(unix)]
+#[test]
+fn retrieve_creates_private_files_and_directories() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
+    let archive = run("passed");
+    for by_file in [true, false] {
+        let api = complete(OWN, &archive);
+        if by_file {
+            send_file(&api, archive.clone());
+        } else {
+            send_all(&api, &[(OWN, &archive)]);
+        }
+        let place = Place::new();
+        assert_eq!(place.sono(&api, &["retrieve", "new/place"]).code, 0);
+        assert_eq!(place.sono(&api, &["retrieve", "-x", "tree"]).code, 0);
+        let at = |name: &str| mode(&place.inner().join(name));
+        let archive = format!("new/place/{OWN}");
+        for directory in [
+            "new",
+            "new/place",
+            "tree",
+            "tree/plugins",
+            "tree/plugins/p",
+            "tree/meta",
+        ] {
+            assert_eq!(at(directory), 0o700, "{directory}");
+        }
+        for file in [
+            &archive,
+            "tree/meta/config.json",
+            "tree/plugins/p/sonobuoy_results.yaml",
+        ] {
+            assert_eq!(at(file), 0o600, "{file}");
+        }
+    }
+}
