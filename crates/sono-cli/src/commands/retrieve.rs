@@ -230,7 +230,7 @@ impl Job<'_> {
         }
         let cause = format!(
             "it has {needed} bytes to come, and {usable} may be written to `{}`: what is free there less 10 %",
-            shown(self.directory)
+            shown(self.directory).display()
         );
         Err(refused(&format!("`{}` does not fit on the disk", archive.name), &cause)
             .hint("choose another directory; --no-limits fetches it all the same"))

@@ -95,7 +95,7 @@ fn plan(fresh: &Path, directory: &Path, is_used: bool) -> Result<Vec<Move>, CliE
                 } else {
                     "not a directory"
                 };
-                let cause = format!("`{}` is {kind}", shown(&target));
+                let cause = format!("`{}` is {kind}", shown(&target).display());
                 return Err(refused("the archive cannot be extracted here", &cause).hint("choose an empty directory"));
             }
         }

@@ -70,7 +70,7 @@ impl Target {
         if is_allowed {
             return Ok(true);
         }
-        let what = format!("cannot write `{}`", shown(&self.path));
+        let what = format!("cannot write `{}`", shown(&self.path).display());
         let cause = match self.replaces {
             _ if found.is_dir() => "a directory has that name",
             _ if found.is_symlink() => "a symbolic link has that name",
