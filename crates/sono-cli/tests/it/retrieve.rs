@@ -33,11 +33,11 @@ fn run(verdict: &str) -> Vec<u8> {
 /// A run that is complete, whose status announces an archive of that name and content.
 fn complete(name: &str, archive: &[u8]) -> FakeApi {
     let sha256 = sono_testkit::digest(archive);
-    announcing(json!({"name": name, "created": "2026-01-01T00:00:00Z",
+    announcing(&json!({"name": name, "created": "2026-01-01T00:00:00Z",
         "sha256": sha256.trim_start_matches("sha256:"), "size": archive.len()}))
 }
 
-fn announcing(archive: Value) -> FakeApi {
+fn announcing(archive: &Value) -> FakeApi {
     let api = FakeApi::start();
     let status = json!({"plugins": [], "status": "complete", "tar-info": archive});
     put_aggregator(&api, Some(&status));
@@ -276,9 +276,10 @@ fn retrieve_over_an_existing_file_replaces_only_archives() {
                 "error: error retrieving results: cannot write `{OWN}`\n  cause: a file that is not an archive of a run has that name\n  hint:  choose another name with --filename, or another directory\n"
             );
             let said = (said.code, said.stdout, said.stderr);
-            let whole = match is_replaced {
-                true => (0, format!("{OWN}\n"), String::new()),
-                false => (2, String::new(), error),
+            let whole = if is_replaced {
+                (0, format!("{OWN}\n"), String::new())
+            } else {
+                (2, String::new(), error)
             };
             assert_eq!(said, whole);
         }
@@ -318,7 +319,7 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
 #[test]
 fn retrieve_announced_size_beyond_the_disk_is_refused_before_the_download() {
     let api = announcing(
-        json!({"name": OWN, "created": "2026-01-01T00:00:00Z", "sha256": "0a".repeat(32),
+        &json!({"name": OWN, "created": "2026-01-01T00:00:00Z", "sha256": "0a".repeat(32),
         "size": 1_u64 << 60}),
     );
     send_file(&api, run("passed"));
