@@ -12,11 +12,13 @@ fn folder() -> std::path::PathBuf {
 }
 
 fn table() -> Vec<Expected> {
-    expected(&fs_err::read_to_string(folder().join("outcomes.tsv")).unwrap()).unwrap()
+    let text = fs_err::read_to_string(folder().join("outcomes.tsv")).expect("the table is in the repository");
+    expected(&text).expect("every row of the table can be read")
 }
 
 fn form(file: &str) -> Form {
-    Form::of_extension(file.rsplit('.').next().unwrap()).unwrap()
+    let extension = file.rsplit('.').next().expect("a split has at least one part");
+    Form::of_extension(extension).expect("every file of the corpus has an extension of a form")
 }
 
 #[test]
