@@ -9,7 +9,7 @@ use std::{
 
 use reqwest::{Client, Url, redirect::Policy};
 
-use crate::{error::CliError, registries};
+use crate::{error::CliError, registries, text_file};
 
 /// How long an address may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,7 +115,7 @@ pub(crate) async fn url(address: &str) -> Result<Document, CliError> {
             return Err(too_large(&what));
         }
     }
-    let text = utf8(bytes, &what)?;
+    let text = decoded(&bytes, &what)?;
     if is_web_page(&text) {
         return Err(CliError::new(what)
             .details(["the address gives a web page, not a file".to_owned()])
@@ -141,7 +141,7 @@ pub(crate) async fn artifact(name: &str, access: Access<'_>) -> Result<Document,
     let what = format!("cannot fetch the plugin `{file}`");
     let found = sono_images::artifact_file(&client, name, &ENDINGS, MOST).await;
     let found = found.map_err(|error| CliError::new(&what).caused_by(&error))?;
-    let text = utf8(found.bytes, &what)?;
+    let text = decoded(&found.bytes, &what)?;
     Ok(Document { file, text })
 }
 
@@ -152,13 +152,13 @@ fn read_text(reader: impl Read, what: &str) -> Result<String, CliError> {
     if bytes.len() as u64 > MOST {
         return Err(too_large(what));
     }
-    utf8(bytes, what)
+    decoded(&bytes, what)
 }
 
-fn utf8(bytes: Vec<u8>, what: &str) -> Result<String, CliError> {
-    String::from_utf8(bytes).map_err(|_| {
+fn decoded(bytes: &[u8], what: &str) -> Result<String, CliError> {
+    text_file::text(bytes).map_err(|error| {
         CliError::new(what)
-            .details(["it is no UTF-8 text".to_owned()])
+            .details([format!("it is not text: {error}")])
             .hint("a definition is YAML: sono gen plugin writes one")
     })
 }
