@@ -6,6 +6,7 @@ mod cache;
 mod ci;
 mod cluster;
 mod command;
+mod corpus;
 mod deny;
 mod dist;
 mod docs;
@@ -51,6 +52,8 @@ enum Task {
     Gen(r#gen::Arguments),
     /// The pages: their commands, their links, their index
     Docs(docs::Arguments),
+    /// Result files of a folder, read by our readers and by an independent one
+    Corpus(corpus::Arguments),
     /// Damaged input for everything that reads bytes from outside
     Fuzz(fuzz::Arguments),
     /// Kill, cut, stall and lie, then look whether anything was lost
@@ -78,6 +81,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy::run(),
         Task::Gen(arguments) => r#gen::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
+        Task::Corpus(arguments) => corpus::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Sim(arguments) => sim::run(&arguments),
         Task::Attack(arguments) => attack::run(&arguments),

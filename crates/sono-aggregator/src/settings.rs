@@ -8,7 +8,7 @@ use std::{
 
 use sono_manifest::{Definition, Severity};
 use sono_results::Compatibility;
-use sono_types::{Config, config::ConfigError, constants, env};
+use sono_types::{Config, config::ConfigError, constants, env, text::decode};
 
 use crate::cluster::query;
 
@@ -86,7 +86,7 @@ impl Settings {
         let mut warnings: Vec<String> = query::complaints(&config).iter().map(ToString::to_string).collect();
         if Compatibility::from_name(&config.results_compatibility).is_none() {
             warnings.push(format!(
-                "ResultsCompatibility: {:?} is not known, and results are read truthfully; only \"sonobuoy\" means something",
+                "ResultsCompatibility: {:?} is not known, and results are read truthfully; only \"sonobuoy\" and \"sonobuoy-counts\" mean something",
                 config.results_compatibility
             ));
         }
@@ -105,6 +105,13 @@ impl Settings {
     }
 }
 
+/// A file that people wrote, whatever its encoding.
+fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = fs_err::read(path)?;
+    let text = decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(text.into_owned())
+}
+
 fn read_config(named: Option<&String>, directory: &Path) -> Result<Config, SettingsError> {
     let candidates = match named {
         Some(named) => vec![directory.join(named)],
@@ -114,7 +121,7 @@ fn read_config(named: Option<&String>, directory: &Path) -> Result<Config, Setti
         ],
     };
     for path in candidates {
-        match fs_err::read_to_string(&path) {
+        match read_text(&path) {
             Ok(text) => return Config::from_json(&text).map_err(|source| SettingsError::Config { path, source }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(SettingsError::Open(error)),
@@ -162,7 +169,7 @@ fn load_plugins(
     }
     let (mut loaded, mut problems) = (Vec::new(), Vec::new());
     for path in files {
-        let text = fs_err::read_to_string(&path).map_err(|source| SettingsError::Read {
+        let text = read_text(&path).map_err(|source| SettingsError::Read {
             path: path.clone(),
             source,
         })?;
@@ -292,10 +299,11 @@ mod tests {
             load(&folder(&config, &[]), &[]).unwrap().warnings
         };
         assert_eq!(warnings("sonobuoy"), Vec::<String>::new());
+        assert_eq!(warnings("sonobuoy-counts"), Vec::<String>::new());
         assert_eq!(
             warnings("old"),
             [
-                "ResultsCompatibility: \"old\" is not known, and results are read truthfully; only \"sonobuoy\" means something"
+                "ResultsCompatibility: \"old\" is not known, and results are read truthfully; only \"sonobuoy\" and \"sonobuoy-counts\" mean something"
             ]
         );
     }

@@ -22,6 +22,7 @@ use crate::{
     go_regex,
     output::Printer,
     settings::numbers,
+    text_file,
 };
 
 const SYSTEMD_LOGS: &str = "systemd-logs";
@@ -279,7 +280,7 @@ fn find_mode(name: &str) -> Result<Mode, CliError> {
 
 pub(crate) fn read(file: &Path) -> Result<(String, String), CliError> {
     let what = || CliError::new(format!("cannot use `{}`", file.display())).hint("the flag takes the name of a file");
-    let text = fs_err::read_to_string(file).map_err(|error| what().caused_by(&error))?;
+    let text = text_file::read(file).map_err(|error| what().caused_by(&error))?;
     let name = file.file_name().ok_or_else(what)?.to_string_lossy().into_owned();
     Ok((name, text))
 }

@@ -20,6 +20,7 @@ mod program;
 mod registries;
 mod settings;
 mod signals;
+mod text_file;
 mod usage;
 mod view;
 

@@ -1,14 +1,11 @@
 //! Manifests that were written before: by `gen`, by an older Sonobuoy, by hand.
 
-use std::{
-    io::{IsTerminal as _, Read as _},
-    path::Path,
-};
+use std::{io::IsTerminal as _, path::Path};
 
 use serde_json::Value;
 use sono_types::{constants, ids::is_label, yaml};
 
-use crate::{aggregator::text, error::CliError};
+use crate::{aggregator::text, error::CliError, text_file};
 
 /// The objects of a manifest, and what they say of the run.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,17 +21,14 @@ pub(crate) struct Manifest {
 pub(crate) fn read(file: &Path) -> Result<String, CliError> {
     let what = || CliError::new(format!("cannot read the manifest `{}`", file.display()));
     if file.as_os_str() != "-" {
-        return fs_err::read_to_string(file).map_err(|error| what().caused_by(&error));
+        return text_file::read(file).map_err(|error| what().caused_by(&error));
     }
-    let mut stdin = std::io::stdin();
+    let stdin = std::io::stdin();
     if stdin.is_terminal() {
         return Err(CliError::new("nothing on standard input to read").hint("sono gen | sono run -f -"));
     }
-    let mut text = String::new();
-    stdin
-        .read_to_string(&mut text)
-        .map_err(|error| CliError::new("cannot read the manifest on standard input").caused_by(&error))?;
-    Ok(text)
+    text_file::read_from(stdin, u64::MAX)
+        .map_err(|error| CliError::new("cannot read the manifest on standard input").caused_by(&error))
 }
 
 impl Manifest {

@@ -194,6 +194,10 @@ impl Plan {
         config.aggregator_tolerations.extend(tolerations);
         let annotations = annotation.into_iter().map(|args::Pair { name, value }| (name, value));
         config.custom_annotations.extend(annotations);
+        // Scripts that were written for Sonobuoy look for its counts. Nothing that hides a failure follows from the name.
+        if given.as_sonobuoy() && config.results_compatibility.is_empty() {
+            constants::COMPATIBLE_COUNTS.clone_into(&mut config.results_compatibility);
+        }
         if let Some(file) = &file {
             configuration::refused(file, &checked::problems(&config))?;
         }

@@ -20,6 +20,7 @@ use crate::{
     go_regex,
     output::{Printer, Text},
     settings::connect,
+    text_file,
 };
 
 /// Bytes of a list.
@@ -62,10 +63,8 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
             .hint(HINT));
         }
         (Some("-"), None) => {
-            let mut text = String::new();
-            let read = stdin().lock().take(MOST).read_to_string(&mut text);
-            read.map_err(|error| CliError::new("cannot read standard input").caused_by(&error))?;
-            lines(&text)
+            let read = text_file::read_from(stdin().lock(), MOST);
+            lines(&read.map_err(|error| CliError::new("cannot read standard input").caused_by(&error))?)
         }
         (Some(path), None) => read(Path::new(path), &plugin, no_limits)?,
     };
@@ -118,13 +117,14 @@ fn read(path: &Path, plugin: &str, no_limits: bool) -> Result<Vec<String>, CliEr
             .read_to_end(&mut start)
             .map_err(|error| failed(&error))?;
         if start.first() != Some(&0x1f) {
-            let mut text = String::new();
+            let mut bytes = Vec::new();
             open()?
                 .take(MOST)
-                .read_to_string(&mut text)
+                .read_to_end(&mut bytes)
                 .map_err(|error| failed(&error))?;
+            let text = text_file::text(&bytes).map_err(|error| failed(&error))?;
             return if text.trim_start().starts_with('<') {
-                junit(&text).map_err(|reason| CliError::new(&what).details([reason]))
+                junit(&bytes).map_err(|reason| CliError::new(&what).details([reason]))
             } else {
                 Ok(lines(&text))
             };
@@ -156,8 +156,8 @@ fn unpacked(reader: impl std::io::Read) -> Result<Vec<String>, ArchiveError> {
     Ok(lines(&String::from_utf8_lossy(&bytes)))
 }
 
-fn junit(text: &str) -> Result<Vec<String>, String> {
-    let (tree, problem) = read_result_file(ResultFormat::Junit, "", text.as_bytes(), Compatibility::default());
+fn junit(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let (tree, problem) = read_result_file(ResultFormat::Junit, "", bytes, Compatibility::default());
     problem.map_or_else(|| Ok(leaves(&tree)), Err)
 }
 

@@ -23,6 +23,7 @@ use crate::{
     plugins::{self, fetch::Access},
     registries,
     settings::connect,
+    text_file,
 };
 
 /// How many images are on their way at once.
@@ -137,9 +138,9 @@ fn listed(file: &Path) -> Result<Vec<String>, CliError> {
         CliError::new(format!("cannot read the list of images `{}`", file.display())).caused_by(error)
     };
     let text = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
+        text_file::read_from(std::io::stdin(), u64::MAX)
     } else {
-        fs_err::read_to_string(file)
+        text_file::read(file)
     };
     let text = text.map_err(|error| cannot_read(&error))?;
     let lines = text.lines().map(str::trim).enumerate();
@@ -478,7 +479,7 @@ fn renaming(renamed: &args::ImagesRenamed, custom: Option<String>) -> Result<Ren
 
 fn read_registries(file: &Path) -> Result<Registries, CliError> {
     let what = format!("cannot use the registries in `{}`", file.display());
-    let text = fs_err::read_to_string(file).map_err(|error| CliError::new(&what).caused_by(&error))?;
+    let text = text_file::read(file).map_err(|error| CliError::new(&what).caused_by(&error))?;
     yaml::first_document(&text).map_err(|error| CliError::new(&what).caused_by(&error))
 }
 

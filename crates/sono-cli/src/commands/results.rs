@@ -260,11 +260,16 @@ struct Text<'a> {
 impl Text<'_> {
     /// Returns what could not be shown.
     fn print(&self) -> Result<Vec<CliError>, CliError> {
-        let names = &self.gathered.names;
+        let mut names: Vec<&String> = self.gathered.names.iter().collect();
+        // A run without a cluster has no health to report.
+        let is_unknown = || health(self.gathered).is_ok_and(|found| found.unwrap_or_default() == Health::default());
+        if self.mode == ResultsMode::Report && names.len() > 1 && is_unknown() {
+            names.retain(|name| *name != HEALTH_PLUGIN);
+        }
         let mut failures = Vec::new();
         let mut pieces = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            let shown = if name == HEALTH_PLUGIN {
+            let shown = if *name == HEALTH_PLUGIN {
                 self.health()
             } else {
                 self.plugin(name)

@@ -12,7 +12,7 @@ use sono_kube::Kind;
 use sono_manifest::{BUILTIN_NAMES, Mode};
 use sono_types::{constants, yaml};
 
-use crate::{aggregator::text, args, plugins::directory::Directory, settings::connect};
+use crate::{aggregator::text, args, plugins::directory::Directory, settings::connect, text_file};
 
 /// How long a cluster may take to name its namespaces.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ pub(super) fn modes() -> Vec<(String, String)> {
 pub(super) fn contexts(kubeconfig: Option<&Path>) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for file in kubeconfigs(kubeconfig) {
-        let Ok(content) = fs_err::read_to_string(file) else {
+        let Ok(content) = text_file::read(&file) else {
             continue;
         };
         let Ok(config) = yaml::first_document::<Value>(&content) else {

@@ -12,7 +12,7 @@ use reqwest::{Client, Url, redirect::Policy};
 use sha2::{Digest as _, Sha256};
 
 use super::Found;
-use crate::{args, error::CliError, output::Printer, registries};
+use crate::{args, error::CliError, output::Printer, registries, text_file};
 
 /// How long an address may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -216,7 +216,7 @@ pub(crate) async fn url(address: &str, access: Access<'_>, printer: &Printer) ->
             return Err(too_large(&what));
         }
     }
-    let text = utf8(bytes, &what)?;
+    let text = decoded(&bytes, &what)?;
     if is_web_page(&text) {
         return Err(CliError::new(what)
             .details(["the address gives a web page, not a file".to_owned()])
@@ -244,7 +244,7 @@ pub(crate) async fn artifact(name: &str, access: Access<'_>) -> Result<Document,
     let what = format!("cannot fetch the plugin `{file}`");
     let found = sono_images::artifact_file(&client, name, &ENDINGS, MOST).await;
     let found = found.map_err(|error| CliError::new(&what).caused_by(&error))?;
-    let text = utf8(found.bytes, &what)?;
+    let text = decoded(&found.bytes, &what)?;
     Ok(Document { file, text })
 }
 
@@ -255,13 +255,13 @@ fn read_text(reader: impl Read, what: &str) -> Result<String, CliError> {
     if bytes.len() as u64 > MOST {
         return Err(too_large(what));
     }
-    utf8(bytes, what)
+    decoded(&bytes, what)
 }
 
-fn utf8(bytes: Vec<u8>, what: &str) -> Result<String, CliError> {
-    String::from_utf8(bytes).map_err(|_| {
+fn decoded(bytes: &[u8], what: &str) -> Result<String, CliError> {
+    text_file::text(bytes).map_err(|error| {
         CliError::new(what)
-            .details(["it is no UTF-8 text".to_owned()])
+            .details([format!("it is not text: {error}")])
             .hint("a definition is YAML: sono gen plugin writes one")
     })
 }

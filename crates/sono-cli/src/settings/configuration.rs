@@ -8,12 +8,12 @@ use sono_types::{
     config::{ConfigError, PluginSelection},
 };
 
-use crate::{error::CliError, output::Printer};
+use crate::{error::CliError, output::Printer, text_file};
 
 /// Reads it over the defaults. Keys that mean nothing, as files for older versions have, are named.
 pub(crate) fn read(path: &Path, printer: &Printer) -> Result<Config, CliError> {
     let file = path.display();
-    let text = fs_err::read_to_string(path).map_err(|error| {
+    let text = text_file::read(path).map_err(|error| {
         CliError::new(format!("cannot read the configuration file `{file}`"))
             .caused_by(&error)
             .hint("sono gen config prints one to begin with")

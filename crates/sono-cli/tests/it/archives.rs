@@ -366,7 +366,7 @@ fn an_archive_that_names_no_plugins() {
         (said.code, said.stdout.as_str(), said.stderr.as_str()),
         (
             0,
-            "Plugin: systemd_logs\nStatus: passed\nTotal: 1\nPassed: 1\nFailed: 0\nSkipped: 0\n\nRun Details:\nAPI Server version: \nNode health: 0/0\n",
+            "Plugin: systemd_logs\nStatus: passed\nTotal: 1\nPassed: 1\nFailed: 0\nSkipped: 0\n",
             ""
         )
     );

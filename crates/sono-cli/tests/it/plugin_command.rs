@@ -231,7 +231,7 @@ fn lint_goes_on_after_a_file_that_cannot_be_read() {
         sono(here, &["plugin", "lint", "plugins", "none.yaml"]),
         Said {
             code: 1,
-            stdout: "error: plugins/a.yaml   cannot read the plugin `plugins/a.yaml`: it is no UTF-8 text\n\
+            stdout: "error: plugins/a.yaml   cannot read the plugin `plugins/a.yaml`: it is not text: byte 0 (line 1) is not UTF-8: 0xff\n\
                      error: plugins/b.yaml:3:11   unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)\n\
                      error: none.yaml   there is no plugin `none.yaml`: no such file or directory\n"
                 .to_owned(),

@@ -7,7 +7,9 @@ use std::{
 };
 
 use sono_bundle::{Bundle, unpack_tar_gz};
-use sono_types::{Item, PluginName, ResultKey, RunStatus, Target, UploadLimits, constants, layout};
+use sono_types::{
+    Item, PluginName, ResultKey, RunStatus, Target, UploadLimits, constants, layout, text::decode_with_replacement,
+};
 
 use super::contract::Done;
 use crate::error::CliError;
@@ -33,13 +35,14 @@ pub(super) fn done(results: &Path, limits: &UploadLimits) -> io::Result<Option<D
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    let text = decode_with_replacement(&bytes).text.trim().to_owned();
     if text.is_empty() {
         return Ok(None);
     }
     let written = fs_err::metadata(&file)?.modified().ok();
-    let named = PathBuf::from(&text);
     let real_results = fs_err::canonicalize(results)?;
+    // As the worker does: a relative name is one in the results directory.
+    let named = real_results.join(&text);
     let real = fs_err::canonicalize(&named).ok();
     let is_inside = real.as_ref().is_some_and(|real| real.starts_with(&real_results));
     let below = real.as_ref().and_then(|real| real.strip_prefix(&real_results).ok());
