@@ -256,10 +256,7 @@ pub(crate) mod tests {
     fn plugins_only_read_and_no_secrets() {
         for (group, resources) in PLUGIN_READS {
             let dangerous = |resource: &&str| resource.contains('/') || *resource == "secrets" || *resource == "*";
-            assert!(
-                !group.is_empty() || !resources.iter().any(|resource| dangerous(resource)),
-                "{resources:?}"
-            );
+            assert!(!group.is_empty() || !resources.iter().any(dangerous), "{resources:?}");
             assert_ne!(group, "*");
         }
         for rule in plugin_reads().as_array().unwrap() {

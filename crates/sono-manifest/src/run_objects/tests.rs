@@ -374,7 +374,7 @@ fn accounts_of_plugins_only_read() {
         assert_eq!(names, accounts, "{mode} {flag}");
         for account in created {
             let without = account["metadata"]["name"] == "sonobuoy-no-rights";
-            let token = without.then(|| json!(false));
+            let token = without.then_some(json!(false));
             assert_eq!(account.get("automountServiceAccountToken"), token.as_ref());
         }
         assert_eq!(subjects(&objects, "sonobuoy-plugins"), bound, "{mode} {flag}");
