@@ -14,7 +14,8 @@ use crate::submit::chain;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How much longer each pause is than the one before: a plugin's end is noticed after a sixth of the time it took, at most.
+/// How much longer each pause is than the one before: a plugin's end is noticed after a fifth of the time that it took, or with
+/// the most of jitter two fifths.
 const GROWTH: f32 = 1.2;
 
 /// The first and the longest pause between two questions. Of DaemonSets there is a worker on every node, and they leave a
@@ -104,11 +105,11 @@ mod tests {
         let pauses: Vec<Duration> = pauses(&Target::Global).take(40).collect();
         assert!(pauses[0] < Duration::from_secs(3), "{pauses:?}");
         assert_eq!(pauses.last(), Some(&Duration::from_mins(1)));
-        // Of the time that has passed a pause is at most a sixth, and what two jitters add.
+        // Jitter adds to a pause as much as the pause itself, at most.
         let mut passed = Duration::ZERO;
         for pause in pauses {
             assert!(
-                pause <= passed / 5 + Duration::from_secs(3),
+                pause <= passed * 2 / 5 + Duration::from_secs(2),
                 "{pause:?} after {passed:?}"
             );
             passed += pause;

@@ -27,6 +27,7 @@ mod preflight;
 mod query;
 mod retrieve;
 #[cfg(unix)]
+mod rights;
 mod scripts;
 #[cfg(target_os = "linux")]
 mod signals;
