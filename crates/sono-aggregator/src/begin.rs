@@ -299,7 +299,7 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
             records.splice(end..end, missed);
         }
         let mut run = Run::recover(plans, policy, &records);
-        run.restore_progress(progress_file::read(&progress));
+        progress_file::read(&progress, &mut |key, update| run.restore_progress(key, update));
         let effects = run.resume(now);
         (run, effects, bytes_below(&directory.join("plugins")))
     };

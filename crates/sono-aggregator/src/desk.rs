@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sono_types::{ProgressUpdate, ResultKey, RunStatus};
+use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::run::{Claim, Event, Holding, Outcome, Refusal, SmallBody, Ticket};
@@ -38,6 +38,12 @@ pub(crate) enum Message {
     /// The whole status, as it is now.
     Status {
         reply: oneshot::Sender<RunStatus>,
+    },
+    /// A plugin's results are about to be read.
+    Processing {
+        plugin: PluginName,
+        /// Answered when the journal says so.
+        reply: oneshot::Sender<()>,
     },
     Event(Event),
 }
@@ -104,6 +110,18 @@ impl Desk {
 
     pub(crate) async fn status(&self) -> Result<RunStatus, Closed> {
         self.ask(|reply| Message::Status { reply }).await
+    }
+
+    /// Returns when the journal says that the plugin's results are being read.
+    pub(crate) async fn processing(&self, plugin: &PluginName) -> Result<(), Closed> {
+        let plugin = plugin.clone();
+        self.ask(|reply| Message::Processing { plugin, reply }).await
+    }
+
+    /// The plugin's results are read.
+    pub(crate) async fn processed(&self, plugin: &PluginName) -> Result<(), Closed> {
+        let plugins = [plugin.clone()].into();
+        self.tell(Event::Read { plugins }).await
     }
 
     pub(crate) async fn tell(&self, event: Event) -> Result<(), Closed> {
@@ -174,7 +192,7 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
-    use sono_types::{PluginName, Target};
+    use sono_types::Target;
 
     use super::*;
     use crate::run::{Plan, Policy, Run};

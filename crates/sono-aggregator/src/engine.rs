@@ -415,6 +415,7 @@ async fn collect(
                         landing: Arc::clone(&landing),
                         plugins_go_first: keeper.is_none(),
                         shortage: shortage.clone(),
+                        unprocessed: run.unprocessed().clone(),
                         errors: std::mem::take(&mut tasks.writes),
                     };
                     let gate = gate();
@@ -453,6 +454,11 @@ async fn collect(
             () = &mut shutdown => {
                 log.detach();
                 tokio::time::timeout(LAST_WORDS, progress.close(&run)).await.ok();
+                if tasks.finish.is_some() {
+                    let plugins = finish::stopped_in_order(launcher.drivers.keys(), run.unprocessed());
+                    let stopped = journal.commit_patiently(vec![Record::Processed { plugins }]);
+                    tokio::time::timeout(LAST_WORDS, stopped).await.ok();
+                }
                 if !site.outlives_the_process() {
                     // Nothing could take these plugins up again.
                     tokio::time::timeout(LAST_WORDS, finish::clean_up(&launcher.drivers)).await.ok();
@@ -689,6 +695,15 @@ fn answer(run: &mut Run, journal: &Journal, at: Timestamp, message: Message) -> 
         Message::Status { reply } => {
             tell(journal, run, move |status| drop(reply.send(status)));
             (Vec::new(), None)
+        }
+        Message::Processing { plugin, reply } => {
+            let give = Box::new(move |recorded: Result<(), String>| {
+                if recorded.is_ok() {
+                    reply.send(()).ok();
+                }
+            });
+            let effects = vec![Effect::Record(Record::Processing { plugin })];
+            (effects, Some(Reply { give, names: None }))
         }
         Message::Event(event) => (run.handle(at, event), None),
     }

@@ -11,19 +11,22 @@ use futures::future::join_all;
 use serde_json::json;
 use sono_bundle::DirectoryFiles;
 use sono_kube::redact::{Redactions, redact_as};
-use sono_results::{Compatibility, PluginInput};
-use sono_types::{Config, Item, PluginName, ResultKey, TarInfo, Target, item, layout};
+use sono_types::{Config, PluginName, ResultKey, TarInfo, layout};
 use tokio::task::JoinSet;
 
 use crate::{
     Clock,
     desk::Desk,
     driver::{Driver, Site},
-    run::{Event, Processed},
+    run::Event,
     run_log::RunLog,
-    shortage::{MayBeFull, Shortage},
+    shortage::Shortage,
     upload::chain,
 };
+
+mod trees;
+
+pub(crate) use trees::stopped_in_order;
 
 /// How long the removal of one plugin's objects may take: results are waiting to be packed.
 const CLEAN_UP: Duration = Duration::from_secs(30);
@@ -49,6 +52,8 @@ pub(crate) struct Finish {
     /// Their objects are removed before the archive is made; otherwise workers keep results until it is.
     pub(crate) plugins_go_first: bool,
     pub(crate) shortage: Shortage,
+    /// Plugins whose results ended an earlier process while it read them.
+    pub(crate) unprocessed: BTreeSet<PluginName>,
     /// Errors on their way to the disk.
     pub(crate) errors: JoinSet<()>,
 }
@@ -96,43 +101,9 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
     for problem in complaints {
         say("cleaning up", problem);
     }
-    let mut trees = BTreeMap::new();
-    for (name, driver) in finish.drivers.iter() {
-        match process(&finish, driver.as_ref()).await {
-            Ok((tree, found)) => {
-                for problem in found {
-                    say(
-                        "post-processing",
-                        format!("plugin {name}, {}: {}", problem.file, problem.message),
-                    );
-                }
-                trees.insert(name.clone(), tree);
-            }
-            Err(problem) => say("post-processing", problem),
-        }
-    }
-    // Looked up once, not searched anew for each of thousands of nodes.
-    let nodes: BTreeMap<&PluginName, BTreeMap<&str, &Item>> = trees
-        .iter()
-        .map(|(name, tree)| (name, sono_results::node_items(tree)))
-        .collect();
-    let mut processed = Vec::new();
-    for key in &finish.expected {
-        let part = match &key.target {
-            Target::Global => trees.get(&key.plugin),
-            Target::Node(node) => nodes
-                .get(&key.plugin)
-                .and_then(|nodes| nodes.get(node.as_str()).copied()),
-        };
-        let (status, counts) = part.map_or_else(
-            || (item::status::UNKNOWN.to_owned(), BTreeMap::new()),
-            |part| (part.status.clone(), part.status_counts()),
-        );
-        processed.push(Processed {
-            key: key.clone(),
-            status,
-            counts,
-        });
+    let (processed, complaints) = trees::make(&finish).await;
+    for problem in complaints {
+        say("post-processing", problem);
     }
     // Only the end of the run closes the desk, and it reads everything first.
     finish.desk.tell(Event::Processed(processed)).await.ok();
@@ -219,52 +190,6 @@ pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) ->
     (gone, problems)
 }
 
-/// Reads one plugin's files into its tree of results and writes that.
-async fn process(finish: &Finish, driver: &dyn Driver) -> Result<(Item, Vec<sono_results::Problem>), String> {
-    let name = driver.name().clone();
-    let (format, files) = (driver.result_format(), driver.result_files().to_vec());
-    let per_node = driver.definition().driver == sono_manifest::DriverKind::DaemonSet;
-    let directory = finish.directory.clone();
-    // An unknown name is a warning of the settings.
-    let compatibility = Compatibility::from_name(&finish.config.results_compatibility).unwrap_or_default();
-    let work = move || {
-        let input = PluginInput {
-            name: &name,
-            format,
-            result_files: &files,
-            per_node,
-            compatibility,
-        };
-        let root = directory.join(layout::plugin_dir(&name));
-        fs_err::create_dir_all(&root).map_err(NoTree::Directory)?;
-        let (tree, problems) = sono_results::process_plugin(&input, &DirectoryFiles::new(root));
-        let text = sono_results::to_yaml(&tree);
-        sono_bundle::write_durably(&directory.join(layout::results_file(&name)), text.as_bytes())
-            .map_err(NoTree::File)?;
-        Ok((tree, problems))
-    };
-    let made = finish.shortage.outlast("a plugin's tree of results", work).await;
-    made.map_err(|error: NoTree| chain(&error))
-}
-
-/// Why a plugin's tree of results is not on disk.
-#[derive(Debug, thiserror::Error)]
-enum NoTree {
-    #[error("making the plugin's directory")]
-    Directory(#[source] std::io::Error),
-    #[error(transparent)]
-    File(sono_bundle::StoreError),
-}
-
-impl MayBeFull for NoTree {
-    fn is_full(&self) -> bool {
-        match self {
-            Self::Directory(error) => error.is_full(),
-            Self::File(error) => error.is_full(),
-        }
-    }
-}
-
 /// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
 /// What definitions are called where redactions are counted.
 const DEFINITION: &str = "PluginDefinition";
@@ -345,6 +270,7 @@ mod tests {
     use sono_types::{RunStatus, SessionId};
 
     use super::*;
+    use crate::shortage::MayBeFull as _;
 
     /// Answers with what it was given, then with nothing.
     struct Asked(Mutex<Vec<Vec<String>>>);

@@ -17,7 +17,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing,
 };
+use futures::StreamExt as _;
 use sono_types::{NodeName, PluginName, ProgressUpdate, ResultKey, Target, UploadLimits, constants, routes};
+use tokio::sync::Semaphore;
 
 use crate::{
     Clock,
@@ -278,7 +280,7 @@ async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
         Err(refused) => return refused,
     };
     let most = usize::try_from(interface.limits.max_progress_bytes).unwrap_or(usize::MAX);
-    let Ok(bytes) = axum::body::to_bytes(body, most).await else {
+    let Some(bytes) = read_update(body, most).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let Ok(update) = ProgressUpdate::from_body(&bytes, &key, (interface.clock)()) else {
@@ -297,6 +299,28 @@ static REFUSED: AtomicU64 = AtomicU64::new(0);
 /// Whether the refusal of this number is logged: the first ones, then fewer and fewer, for they can be had at any rate.
 fn is_worth_a_line(count: u64) -> bool {
     count <= 20 || count.is_power_of_two()
+}
+
+/// Bytes of a progress update that is read at any time.
+const SMALL_UPDATE: usize = 64 << 10;
+/// Larger ones are read one at a time: a suite of thousands of tests may name each that failed.
+static LARGE_UPDATE: Semaphore = Semaphore::const_new(1);
+
+/// A body of at most `most` bytes. The request as a whole has a time limit.
+async fn read_update(body: Body, most: usize) -> Option<Vec<u8>> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut turn = None;
+    while let Some(piece) = stream.next().await {
+        bytes.extend_from_slice(&piece.ok()?);
+        if bytes.len() > most {
+            return None;
+        }
+        if bytes.len() > SMALL_UPDATE && turn.is_none() {
+            turn = LARGE_UPDATE.acquire().await.ok();
+        }
+    }
+    Some(bytes)
 }
 
 /// The key that the path names, if the client's certificate is that plugin's (weakness W-11). Names that cannot be

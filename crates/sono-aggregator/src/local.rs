@@ -78,8 +78,8 @@ impl View {
         Arc::clone(&self.metrics)
     }
 
-    pub(crate) fn show(&self, status: RunStatus) {
-        self.lock().status = Arc::new(status);
+    pub(crate) fn show(&self, status: Arc<RunStatus>) {
+        self.lock().status = status;
     }
 
     pub(crate) fn collect_in(&self, directory: &Path) {

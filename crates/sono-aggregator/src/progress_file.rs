@@ -2,18 +2,26 @@
 //! What is lost with the process is a few seconds of it, and the next update makes up for that.
 
 use std::{
-    collections::BTreeMap,
+    fmt,
+    io::{self, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use sono_bundle::{StagedFile, StoreError};
 use sono_types::{ProgressUpdate, ResultKey};
 use tokio::{task::JoinHandle, time::Instant};
 
-use crate::{run::Run, upload::chain};
+use crate::{
+    run::{Progress, Run},
+    upload::chain,
+};
 
 /// Between two writes.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Bytes of a file that are read. What a run holds takes some 40 MB; a text of control characters alone is six times as long.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// The file, and when it is due.
 #[derive(Debug)]
@@ -24,15 +32,40 @@ pub(crate) struct ProgressFile {
     writing: Option<JoinHandle<()>>,
 }
 
-/// What the file holds. One that cannot be read holds nothing: only the status shows it.
-pub(crate) fn read(path: &Path) -> BTreeMap<ResultKey, ProgressUpdate> {
-    let Ok(bytes) = fs_err::read(path) else {
-        return BTreeMap::new();
-    };
-    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        tracing::warn!(%error, path = %path.display(), "reading what plugins last said of their progress");
-        BTreeMap::new()
-    })
+/// Passes on what the file holds, one update at a time. Where it cannot be read, what precedes is passed on: only the status
+/// shows it.
+pub(crate) fn read(path: &Path, take: &mut dyn FnMut(ResultKey, ProgressUpdate)) {
+    let Ok(file) = fs_err::File::open(path) else { return };
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(file.take(MAX_BYTES)));
+    if let Err(error) = Updates(take).deserialize(&mut json) {
+        tracing::warn!(%error, path = %path.display(), "cannot read what plugins last said of their progress");
+    }
+}
+
+/// Passes the entries of a map on.
+struct Updates<'a>(&'a mut dyn FnMut(ResultKey, ProgressUpdate));
+
+impl<'de> DeserializeSeed<'de> for Updates<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Updates<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("updates by result")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, update)) = map.next_entry()? {
+            (self.0)(key, update);
+        }
+        Ok(())
+    }
 }
 
 impl ProgressFile {
@@ -84,22 +117,57 @@ impl ProgressFile {
     }
 }
 
+/// Updates are shared with the run: nothing of them is copied, and none is serialized here.
 fn write(path: &Path, run: &Run) -> JoinHandle<()> {
-    let path = path.to_path_buf();
-    let bytes = serde_json::to_vec(run.progress()).expect("progress holds only text keys");
+    let (path, progress) = (path.to_path_buf(), run.progress().clone());
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = sono_bundle::write_durably(&path, &bytes) {
-            tracing::warn!(error = chain(&error), "keeping what plugins say of their progress");
+        if let Err(error) = write_updates(&path, &progress) {
+            tracing::warn!(error = chain(&error), "cannot keep what plugins say of their progress");
         }
     })
 }
 
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot write the updates")]
+    Write(#[from] io::Error),
+}
+
+fn write_updates(path: &Path, progress: &Progress) -> Result<(), WriteError> {
+    let mut file = StagedFile::create(path)?;
+    let mut next = b'{';
+    for (key, update) in progress.updates() {
+        file.write_all(&[next])?;
+        serde_json::to_writer(&mut file, key).map_err(io::Error::from)?;
+        file.write_all(b":")?;
+        serde_json::to_writer(&mut file, update.as_ref()).map_err(io::Error::from)?;
+        next = b',';
+    }
+    file.write_all(if next == b'{' { b"{}" } else { b"}" })?;
+    Ok(file.commit()?)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use sono_types::{PluginName, Target};
 
     use super::*;
     use crate::run::{Event, Plan, Policy};
+
+    /// What the file has, and what the run has.
+    fn both(path: &Path, run: &Run) -> [BTreeMap<ResultKey, ProgressUpdate>; 2] {
+        let mut found = BTreeMap::new();
+        read(path, &mut |key, update| {
+            found.insert(key, update);
+        });
+        let updates = run.progress().updates().iter();
+        let said = updates.map(|(key, update)| (key.clone(), ProgressUpdate::clone(update)));
+        [found, said.collect()]
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_said_is_read_again_and_written_now_and_then() {
@@ -135,14 +203,28 @@ mod tests {
             if let Some(writing) = file.writing.as_mut().filter(|writing| !writing.is_finished()) {
                 writing.await.unwrap();
                 assert_eq!(completed % 10, 0);
-                assert_eq!(read(&path), *run.progress());
+                let [found, said] = both(&path, &run);
+                assert_eq!(found, said);
             }
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         file.writing = None;
         file.close(&run).await;
-        assert_eq!(read(&path), *run.progress());
-        fs_err::write(&path, "{").unwrap();
-        assert_eq!(read(&path), BTreeMap::new());
+        let [found, said] = both(&path, &run);
+        assert_eq!(found, said);
+        // As an earlier version wrote it, which serialized it as a whole.
+        fs_err::write(&path, serde_json::to_vec(&said).unwrap()).unwrap();
+        assert_eq!(both(&path, &run)[0], said);
+        let whole = fs_err::read_to_string(&path).unwrap();
+        for (broken, kept) in [
+            ("{", 0),
+            ("", 0),
+            ("[]", 0),
+            (whole.trim_end_matches('}'), 0),
+            (&(whole.replace("}}", "},") + "x"), 1),
+        ] {
+            fs_err::write(&path, broken).unwrap();
+            assert_eq!(both(&path, &run)[0].len(), kept, "{broken}");
+        }
     }
 }

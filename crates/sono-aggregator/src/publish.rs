@@ -16,18 +16,18 @@ const LAST_TRIES: u32 = 3600;
 
 /// Statuses go into the sender. Dropping it ends the task, after the last status is shown. Nothing is shown before the
 /// first: a process that takes up a run knows less than the status says until it has read its journal.
-pub(crate) fn start(site: Arc<dyn Site>, metrics: Arc<Metrics>) -> (watch::Sender<RunStatus>, JoinHandle<()>) {
-    let (sender, receiver) = watch::channel(RunStatus::default());
+pub(crate) fn start(site: Arc<dyn Site>, metrics: Arc<Metrics>) -> (watch::Sender<Arc<RunStatus>>, JoinHandle<()>) {
+    let (sender, receiver) = watch::channel(Arc::default());
     (sender, tokio::spawn(publish(site, receiver, metrics)))
 }
 
-async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>, metrics: Arc<Metrics>) {
+async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<Arc<RunStatus>>, metrics: Arc<Metrics>) {
     // What nobody sent need not be shown.
-    let mut shown = Some(RunStatus::default());
+    let mut shown = Some(Arc::<RunStatus>::default());
     loop {
         // A value that nobody has seen yet counts as changed even when the sender is gone.
         let closed = statuses.changed().await.is_err() || statuses.has_changed().is_err();
-        let status = statuses.borrow_and_update().clone();
+        let status = Arc::clone(&statuses.borrow_and_update());
         let mut pause = PAUSE;
         if shown.as_ref() != Some(&status) {
             match show(site.as_ref(), &status, closed, &metrics).await {
@@ -53,7 +53,7 @@ async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<RunStatus>, 
 }
 
 /// Resolves when the sender is gone.
-async fn ended(statuses: &watch::Receiver<RunStatus>) {
+async fn ended(statuses: &watch::Receiver<Arc<RunStatus>>) {
     let mut own = statuses.clone();
     while own.changed().await.is_ok() {}
 }
@@ -135,7 +135,7 @@ mod tests {
             ..Board::default()
         });
         let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
-        statuses.send_replace(status(OverallStatus::Complete));
+        statuses.send_replace(status(OverallStatus::Complete).into());
         drop(statuses);
         let begun = Instant::now();
         publisher.await.unwrap();
@@ -150,7 +150,7 @@ mod tests {
         let board = Arc::new(Board::default());
         let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
         for number in 0..100 {
-            statuses.send_replace(status(OverallStatus::Other(number.to_string())));
+            statuses.send_replace(status(OverallStatus::Other(number.to_string())).into());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         drop(statuses);
@@ -180,7 +180,7 @@ mod tests {
             ..Board::default()
         });
         let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
-        statuses.send_replace(status(OverallStatus::PostProcessing));
+        statuses.send_replace(status(OverallStatus::PostProcessing).into());
         tokio::time::sleep(PAUSE_AFTER_ERROR * 3).await;
         assert_eq!(*board.shown.lock().unwrap(), [OverallStatus::PostProcessing]);
         drop(statuses);

@@ -1,6 +1,6 @@
 //! Statuses on their way to whoever looks: not each of thousands within a second, and none that tells what is not on disk.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sono_types::{OverallStatus, RunStatus};
 use tokio::sync::{mpsc, watch};
@@ -10,14 +10,15 @@ use crate::{journal::Journal, local::View, run::Run, story::Note};
 /// Where statuses and notes go: to the publisher and the teller, and to whoever looks.
 #[derive(Clone)]
 pub(crate) struct Board {
-    pub(crate) statuses: watch::Sender<RunStatus>,
+    pub(crate) statuses: watch::Sender<Arc<RunStatus>>,
     pub(crate) notes: mpsc::UnboundedSender<Note>,
     pub(crate) view: View,
 }
 
 impl Board {
-    pub(crate) fn show(&self, status: RunStatus) {
-        self.view.show(status.clone());
+    pub(crate) fn show(&self, status: impl Into<Arc<RunStatus>>) {
+        let status = status.into();
+        self.view.show(Arc::clone(&status));
         self.statuses.send_replace(status);
     }
 
@@ -31,7 +32,7 @@ impl Board {
     pub(crate) fn fail(&self) -> RunStatus {
         let status = RunStatus {
             status: OverallStatus::Failed,
-            ..self.statuses.borrow().clone()
+            ..RunStatus::clone(&self.statuses.borrow())
         };
         self.show(status.clone());
         status
@@ -127,7 +128,7 @@ mod tests {
             learns: true,
         };
         let mut run = Run::new(vec![plan], Policy::default());
-        let (statuses, mut shown) = watch::channel(RunStatus::default());
+        let (statuses, mut shown) = watch::channel(Arc::<RunStatus>::default());
         let board = Board {
             statuses,
             notes: mpsc::unbounded_channel().0,

@@ -7,6 +7,7 @@
 mod codec;
 mod files;
 mod read;
+mod regular;
 mod splat;
 mod store;
 mod walk;
@@ -19,9 +20,10 @@ pub use codec::{
 };
 pub use files::DirectoryFiles;
 pub use read::{Bundle, FileTaker, FileVisitor, Memory, ReadError, ReadLimits, usable_space};
+pub use regular::{Links, open_regular};
 pub use splat::{SplatFileError, splat, splat_file};
 pub use store::{
-    FileNameError, PlaceError, SealError, Sealed, Staged, StoreError, create_directories, place_archive, place_file,
-    remove_unfinished, remove_unfinished_below, safe_file_name, seal, stage_archive, stage_bytes, stage_file,
-    sync_directory, write_durably,
+    FileNameError, PlaceError, SealError, Sealed, Staged, StagedFile, StoreError, create_directories, place_archive,
+    place_file, remove_unfinished, remove_unfinished_below, safe_file_name, seal, stage_archive, stage_bytes,
+    stage_file, sync_directory, write_durably,
 };

@@ -20,7 +20,7 @@ use crate::codec::{
 mod stage;
 mod sync;
 
-pub use stage::{Staged, stage_archive, stage_bytes, stage_file};
+pub use stage::{Staged, StagedFile, stage_archive, stage_bytes, stage_file};
 pub use sync::{create_directories, sync_directory};
 
 use sync::{sync_file, sync_tree};

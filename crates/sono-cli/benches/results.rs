@@ -60,11 +60,17 @@ fn archive(directory: &Path) -> String {
     let run = directory.join("run");
     let lines = (0..60_000).map(|number| format!("I1122 {number} e2e.go:{}] waiting", number * 7919 % 997));
     let noise = lines.collect::<Vec<_>>().join("\n");
+    let yaml = sono_results::to_yaml(&tree());
+    let digest = sono_results::YamlDigest::of(&mut yaml.as_bytes()).unwrap();
+    let digest = serde_json::to_string(&digest).unwrap();
+    let json = serde_json::to_string(&tree()).unwrap();
+    let json = format!(r#"{{"format":1,"tree":{json},"yaml":{digest}}}"#);
     let files = [
         ("meta/info.json", r#"{"plugins":["e2e"]}"#.to_owned()),
         ("meta/clusterhealth.json", "{}".to_owned()),
         ("plugins/e2e/results/global/e2e.log", noise.clone()),
-        ("plugins/e2e/sonobuoy_results.yaml", sono_results::to_yaml(&tree())),
+        ("plugins/e2e/sonobuoy_results.json", json),
+        ("plugins/e2e/sonobuoy_results.yaml", yaml),
         ("podlogs/kube-system/etcd/logs/etcd.txt", noise),
     ];
     for (name, text) in files {

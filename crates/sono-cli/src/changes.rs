@@ -12,7 +12,6 @@ use sono_manifest::{
     AUTOMATIC_VARIABLES, Changes, DOCKER_CONFIG_SECRET, Definition, E2E, Mode, any_of, change_variables,
     docker_config_secret, ssh_key_secret,
 };
-use sono_results::from_yaml;
 use sono_types::{Config, Item, PluginName, constants, layout};
 
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
     go_regex,
     output::Printer,
     settings::numbers,
-    text_file,
+    text_file, trees,
 };
 
 const SYSTEMD_LOGS: &str = "systemd-logs";
@@ -311,9 +310,9 @@ fn failed_tests(archive: &Path) -> Result<String, CliError> {
     };
     let bundle = Bundle::open(archive).map_err(|error| what().caused_by(&error))?;
     let name = layout::results_file(&e2e());
-    let text = bundle.read(&name).map_err(|error| what().caused_by(&error))?;
-    let text = text.ok_or_else(|| what().details([format!("it holds no results of the plugin {E2E}: no {name}")]))?;
-    let tree = from_yaml(&String::from_utf8_lossy(&text)).map_err(|error| what().caused_by(&error))?;
+    let files = trees::of_plugin(&bundle, E2E).map_err(|error| what().caused_by(&error))?;
+    let files = files.ok_or_else(|| what().details([format!("it holds no results of the plugin {E2E}: no {name}")]))?;
+    let tree = files.tree().map_err(|error| what().caused_by(&error))?;
     let mut names = BTreeSet::new();
     collect_failed(&tree, &mut names);
     if names.is_empty() {

@@ -21,6 +21,7 @@ mod registries;
 mod settings;
 mod signals;
 mod text_file;
+mod trees;
 mod usage;
 mod view;
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::{Mutex, PoisonError},
@@ -10,7 +11,7 @@ use std::{
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sono_aggregator::{Driver, Launch, Report, run::Failure};
-use sono_bundle::safe_file_name;
+use sono_bundle::{Links, open_regular, safe_file_name};
 use sono_manifest::{Definition, DriverKind};
 use sono_types::{NodeName, ResultKey, SessionId, Target, UploadLimits, WorkerConfig, constants};
 use sono_worker::{ContainersState, RelayListener};
@@ -29,7 +30,7 @@ use crate::{
 const SETTLE: Duration = Duration::from_secs(10);
 
 /// Bytes of a program's output that an error quotes.
-const TAIL: usize = 2000;
+const TAIL: u64 = 2000;
 
 /// What the error of a plugin says whose program is not there.
 pub const NOT_STARTED: &str = "starting ";
@@ -197,15 +198,15 @@ impl LocalDriver {
     /// Whether the done file names a result.
     fn has_result(&self) -> bool {
         let done = self.directory.join("results").join(constants::DONE_FILE);
-        fs_err::metadata(done).is_ok_and(|done| done.len() > 0)
+        fs_err::metadata(done).is_ok_and(|done| done.is_file() && done.len() > 0)
     }
 
     /// What a program that failed said last.
     fn tail(&self, program: &str) -> String {
         let log = self.directory.join("logs").join(format!("{program}.txt"));
-        let bytes = fs_err::read(log).unwrap_or_default();
-        let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
-        String::from_utf8_lossy(tail).trim().to_owned()
+        // Best effort: it only explains a failure.
+        let tail = last_bytes(&log, TAIL).unwrap_or_default();
+        String::from_utf8_lossy(&tail).trim().to_owned()
     }
 }
 
@@ -345,6 +346,16 @@ impl Drop for LocalDriver {
     }
 }
 
+/// The end of a file, however long it is: at most so many bytes.
+fn last_bytes(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = open_regular(path, Links::Refused)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// A listener for progress updates and its port.
 fn loopback() -> std::io::Result<(std::net::TcpListener, u16)> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
@@ -366,4 +377,23 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn plain(name: &str) -> Result<String, Failure> {
     safe_file_name(name, &UploadLimits::DEFAULT)
         .map_err(|error| Failure::new(format!("preparing the plugin's directory: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn end_of_a_log_is_read_whatever_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log.txt");
+        for (content, expected) in [("", ""), ("short", "short"), ("a long one", "long one")] {
+            fs_err::write(&log, content).unwrap();
+            assert_eq!(last_bytes(&log, 8).unwrap(), expected.as_bytes());
+        }
+        // Terabytes that are not read: the size is all there is.
+        fs_err::File::create(&log).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(last_bytes(&log, 8).unwrap(), [0; 8]);
+        assert!(last_bytes(folder.path(), 8).is_err());
+    }
 }

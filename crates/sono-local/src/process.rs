@@ -8,7 +8,10 @@ use crate::translate::Program;
 
 /// Starts a program in a process group of its own; both its outputs go to `log`.
 pub(crate) fn start(program: &Program, log: &Path) -> std::io::Result<Child> {
-    let file = fs_err::File::create(log)?.into_parts().0;
+    // A program that was started before may have put something else there.
+    fs_err::remove_file(log).ok();
+    let log = fs_err::OpenOptions::new().write(true).create_new(true).open(log)?;
+    let file = log.into_parts().0;
     let mut words = program.command.iter();
     let name = words
         .next()

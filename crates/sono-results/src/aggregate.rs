@@ -14,16 +14,12 @@ use crate::Compatibility;
 ///
 /// With [`Compatibility::counts_everywhere`], one status of a plugin's own makes counts of every item with children.
 pub fn aggregate(item: &mut Item, compatibility: Compatibility) {
-    let rule = match (compatibility.counts_everywhere, has_custom_leaf(item)) {
-        (false, _) => Rule::Truth,
-        (true, false) => Rule::Verdicts,
-        (true, true) => Rule::Counts,
-    };
-    roll_up(item, rule);
+    roll_up(item, Rule::new(compatibility, has_custom_leaf(item)));
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rule {
+/// How statuses are rolled up. All items of a tree have the same rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
     /// Failures first, then counts, then a verdict.
     Truth,
     /// No item is counts.
@@ -32,14 +28,25 @@ enum Rule {
     Counts,
 }
 
-fn is_known(name: &str) -> bool {
+impl Rule {
+    /// The rule of a tree that has a leaf with a status of a plugin's own, or has none.
+    pub(crate) fn new(compatibility: Compatibility, has_custom_leaf: bool) -> Self {
+        match (compatibility.counts_everywhere, has_custom_leaf) {
+            (false, _) => Self::Truth,
+            (true, false) => Self::Verdicts,
+            (true, true) => Self::Counts,
+        }
+    }
+}
+
+pub(crate) fn is_known(name: &str) -> bool {
     matches!(
         name,
         "" | status::PASSED | status::FAILED | status::SKIPPED | status::UNKNOWN | status::TIMEOUT
     )
 }
 
-fn has_custom_leaf(item: &Item) -> bool {
+pub(crate) fn has_custom_leaf(item: &Item) -> bool {
     if item.items.is_empty() {
         !is_known(&item.status)
     } else {
@@ -48,22 +55,39 @@ fn has_custom_leaf(item: &Item) -> bool {
 }
 
 /// How many leaves have each status.
-type Counts = BTreeMap<String, u64>;
+pub(crate) type Counts = BTreeMap<String, u64>;
 
-fn roll_up(item: &mut Item, rule: Rule) -> Counts {
+/// As [`aggregate`], by the rule of the tree that the item is a part of.
+pub(crate) fn roll_up(item: &mut Item, rule: Rule) -> Counts {
     if item.items.is_empty() {
         if item.status.is_empty() {
             status::UNKNOWN.clone_into(&mut item.status);
         }
-        return parse(&item.status).unwrap_or_else(|| Counts::from([(item.status.clone(), 1)]));
+        return leaf_counts(&item.status);
     }
     let mut counts = Counts::new();
     for child in &mut item.items {
-        for (name, number) in roll_up(child, rule) {
-            let sum = counts.entry(name).or_insert(0);
-            *sum = u64::saturating_add(*sum, number);
-        }
+        add(&mut counts, roll_up(child, rule));
     }
+    item.status = status_of(&counts, rule);
+    counts
+}
+
+/// What a leaf counts as: itself, unless its plugin has counted already.
+pub(crate) fn leaf_counts(status: &str) -> Counts {
+    parse(status).unwrap_or_else(|| Counts::from([(status.to_owned(), 1)]))
+}
+
+/// Adds the counts of a child to those of its parent.
+pub(crate) fn add(counts: &mut Counts, of_child: Counts) {
+    for (name, number) in of_child {
+        let sum = counts.entry(name).or_insert(0);
+        *sum = u64::saturating_add(*sum, number);
+    }
+}
+
+/// The status of an item whose leaves have these statuses.
+pub(crate) fn status_of(counts: &Counts, rule: Rule) -> String {
     let has = |name: &str| counts.get(name).is_some_and(|number| *number > 0);
     let verdict = if has(status::FAILED) || has(status::TIMEOUT) {
         status::FAILED
@@ -77,8 +101,7 @@ fn roll_up(item: &mut Item, rule: Rule) -> Counts {
         Rule::Verdicts => false,
         Rule::Truth => verdict != status::FAILED && !counts.keys().all(|name| is_known(name)),
     };
-    item.status = if is_counts { render(&counts) } else { verdict.to_owned() };
-    counts
+    if is_counts { render(counts) } else { verdict.to_owned() }
 }
 
 fn render(counts: &Counts) -> String {

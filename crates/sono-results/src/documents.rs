@@ -1,9 +1,5 @@
 //! Item trees as YAML documents: `sonobuoy_results.yaml`, and what `manual` plugins write (core spec §6.1, §6.3).
 
-mod direct;
-mod scalars;
-mod stream;
-
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -13,7 +9,7 @@ use sono_types::{
     yaml::{self, YamlError},
 };
 
-pub use stream::stream_leaves;
+use crate::limits;
 
 /// Text that is no item tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,18 +36,7 @@ pub fn to_yaml(item: &Item) -> String {
 
 /// Reads the first document of `text`. Scalars are taken by their text for names, statuses and meta values (`1.50`,
 /// `true`), null is the same as nothing, unknown keys are ignored.
-///
-/// Trees as Sonobuoy and we write them are read by a reader of just that shape, some ten times as fast as the general
-/// one, which reads everything else.
 pub fn from_yaml(text: &str) -> Result<Item, ItemError> {
-    match direct::read(text) {
-        Some(item) => Ok(item),
-        None => from_any_yaml(text),
-    }
-}
-
-/// What [`from_yaml`] does, by the general YAML reader alone: what the other one is measured against.
-pub fn from_any_yaml(text: &str) -> Result<Item, ItemError> {
     let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(is_blank) {
         return Err(ItemError::Empty);
@@ -61,13 +46,19 @@ pub fn from_any_yaml(text: &str) -> Result<Item, ItemError> {
         .map_err(ItemError::Yaml)
 }
 
-/// Reads every document of `text`, empty ones left out, as [`from_yaml`] reads the first. Where one cannot be read, those
-/// before it and the reason.
+/// Reads every document of a plugin's own `text`, empty ones left out, as [`from_yaml`] reads the first. Where one cannot be
+/// read, or where all take far more memory than their bytes, those before it and the reason.
 pub(crate) fn items_from_yaml(text: &str) -> (Vec<Item>, Option<ItemError>) {
-    let (documents, error) = yaml::each_document::<Option<Document>>(text);
+    let nodes = limits::FILE_ITEMS * NODES_PER_ITEM;
+    let weigh = |document: &Option<Document>| document.as_ref().map_or(1, Document::nodes);
+    let (documents, error) =
+        yaml::each_document_within::<Option<Document>>(text, nodes, limits::FILE_SCALAR_BYTES, weigh);
     let items = documents.into_iter().flatten().map(Into::into).collect();
     (items, error.map(ItemError::Yaml))
 }
+
+/// YAML values that an item may have on average: itself, name and status with their keys, and a few more.
+const NODES_PER_ITEM: usize = 8;
 
 /// An item as lenient as plugins need it.
 #[derive(Debug, Default, Deserialize)]
@@ -78,6 +69,25 @@ struct Document {
     meta: Option<BTreeMap<String, Option<String>>>,
     details: Option<BTreeMap<String, Value>>,
     items: Option<Vec<Option<Self>>>,
+}
+
+impl Document {
+    /// Values in it, about.
+    fn nodes(&self) -> usize {
+        let details = self.details.iter().flatten();
+        let items = self.items.iter().flatten();
+        3 + 2 * self.meta.iter().flatten().count()
+            + details.map(|(_, value)| 1 + value_nodes(value)).sum::<usize>()
+            + items.map(|item| item.as_ref().map_or(1, Self::nodes)).sum::<usize>()
+    }
+}
+
+fn value_nodes(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(value_nodes).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(|value| 1 + value_nodes(value)).sum::<usize>(),
+        _ => 1,
+    }
 }
 
 impl From<Document> for Item {
@@ -101,9 +111,6 @@ impl From<Document> for Item {
         }
     }
 }
-
-#[cfg(test)]
-mod equality;
 
 #[cfg(test)]
 mod tests {

@@ -1,19 +1,15 @@
 //! A plugin's result files to its tree of results (core spec §6.2, §6.3).
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use sono_types::{Item, PluginName, ResultFiles, ResultFormat, constants, item::status};
 
 use crate::{
-    Compatibility,
-    aggregate::aggregate,
-    formats,
+    Compatibility, TreeLimits, formats, limits,
+    measure::{Leaves, measure},
     tree::{kind, meta},
+    tree_files::{Collected, Node},
 };
-
-/// Bytes of a result file that is read; a larger one is an item of its own that says so. The largest JUnit files of
-/// conformance runs have some ten million bytes.
-const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Something that could not be read. It ends nothing, and what it means for the results is in the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,35 +33,59 @@ pub struct PluginInput<'a> {
     pub per_node: bool,
     /// What is read as Sonobuoy reads it.
     pub compatibility: Compatibility,
+    /// What its tree may hold.
+    pub limits: TreeLimits,
 }
 
-/// Reads the files of one plugin, `files` being rooted at `plugins/<name>`, into a tree with rolled-up statuses.
-pub fn process_plugin(input: &PluginInput<'_>, files: &dyn ResultFiles) -> (Item, Vec<Problem>) {
+/// Reads the files of one plugin, `files` being rooted at `plugins/<name>`, and writes the item of each to `spool`, a line of
+/// JSON each: memory for one file, whatever their number. [`Collected::write`] makes the tree of it.
+///
+/// # Errors
+/// Those of `spool`. What is wrong with a file is a [`Problem`].
+pub fn process_plugin(
+    input: &PluginInput<'_>,
+    files: &dyn ResultFiles,
+    spool: &mut dyn Write,
+) -> io::Result<Collected> {
     let mut reader = Reader {
         input,
         files,
-        problems: Vec::new(),
+        spool,
+        collected: Collected::new(input),
+        used: TreeLimits { items: 0, bytes: 0 },
+        more_problems: 0,
     };
-    let mut items = reader.folder("results", Reader::result);
-    items.extend(reader.folder("errors", Reader::error));
-    let mut root = Item {
-        name: input.name.to_string(),
-        meta: [(meta::TYPE.to_owned(), kind::SUMMARY.to_owned())].into(),
-        items,
-        ..Item::default()
-    };
-    aggregate(&mut root, input.compatibility);
-    (root, reader.problems)
+    reader.folder("results", Reader::result)?;
+    reader.folder("errors", Reader::error)?;
+    let mut collected = reader.collected;
+    if reader.more_problems > 0 {
+        collected.problems.push(Problem {
+            file: "results".to_owned(),
+            message: format!("{} further problems are not listed", reader.more_problems),
+        });
+    }
+    collected.used = reader.used;
+    Ok(collected)
 }
 
 struct Reader<'a> {
     input: &'a PluginInput<'a>,
     files: &'a dyn ResultFiles,
-    problems: Vec<Problem>,
+    spool: &'a mut dyn Write,
+    collected: Collected,
+    used: TreeLimits,
+    more_problems: usize,
+}
+
+/// Whether the limits leave space for another file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Space {
+    Left,
+    Used,
 }
 
 impl Reader<'_> {
-    fn folder(&mut self, folder: &str, read: impl Fn(&mut Self, &str) -> Option<Item> + Copy) -> Vec<Item> {
+    fn folder(&mut self, folder: &str, read: impl Fn(&mut Self, &str) -> Option<Item> + Copy) -> io::Result<()> {
         if !self.input.per_node {
             return self.walk(folder, read);
         }
@@ -74,27 +94,81 @@ impl Reader<'_> {
             Vec::new()
         });
         nodes.sort();
-        nodes
-            .into_iter()
-            .map(|node| Item {
-                items: self.walk(&format!("{folder}/{node}"), read),
-                name: node,
-                meta: [(meta::TYPE.to_owned(), kind::NODE.to_owned())].into(),
-                ..Item::default()
-            })
-            .collect()
+        for node in nodes {
+            let place = format!("{folder}/{node}");
+            self.collected.nodes.push(Node::new(node));
+            self.walk(&place, read)?;
+        }
+        Ok(())
     }
 
-    fn walk(&mut self, folder: &str, read: impl Fn(&mut Self, &str) -> Option<Item>) -> Vec<Item> {
+    fn walk(&mut self, folder: &str, read: impl Fn(&mut Self, &str) -> Option<Item>) -> io::Result<()> {
         let names = self.files.list(folder).unwrap_or_else(|error| {
             self.problem(folder, &error);
             Vec::new()
         });
-        names.iter().filter_map(|name| read(self, name)).collect()
+        for (position, name) in names.iter().enumerate() {
+            let Some(item) = read(self, name) else { continue };
+            if self.keep(name, item, names.len() - position - 1)? == Space::Used {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the item of a file, or one that says which limit it is beyond. `further` files follow it in its folder.
+    fn keep(&mut self, name: &str, mut item: Item, further: usize) -> io::Result<Space> {
+        let measured = match measure(&item) {
+            Ok(measured) => measured,
+            Err(reason) => {
+                item = self.cut(name, &reason);
+                measure(&item).map_err(io::Error::other)?
+            }
+        };
+        let mut line = serde_json::to_vec(&item)?;
+        let used = TreeLimits {
+            items: self.used.items.saturating_add(measured.items),
+            bytes: self.used.bytes.saturating_add(line.len() as u64),
+        };
+        let limits = self.input.limits;
+        if used.items <= limits.items && used.bytes <= limits.bytes {
+            self.used = used;
+            self.line(line, &measured.leaves)?;
+            return Ok(Space::Left);
+        }
+        let mut reason = if used.items > limits.items {
+            format!("the plugin has more than {} items", limits.items)
+        } else {
+            format!("the plugin's items have more than {} bytes", limits.bytes)
+        };
+        if further > 0 {
+            reason = format!("{reason}; {further} further files are not read either");
+        }
+        item = self.cut(name, &reason);
+        line = serde_json::to_vec(&item)?;
+        self.line(line, &Leaves::one(&item.status))?;
+        Ok(Space::Used)
+    }
+
+    /// The item of a file that is beyond a limit.
+    fn cut(&mut self, name: &str, reason: &str) -> Item {
+        self.problem(name, &reason);
+        unreadable(name, reason)
+    }
+
+    fn line(&mut self, mut line: Vec<u8>, leaves: &Leaves) -> io::Result<()> {
+        line.push(b'\n');
+        self.spool.write_all(&line)?;
+        self.collected.add(leaves);
+        Ok(())
     }
 
     fn problem(&mut self, file: &str, message: &impl ToString) {
-        self.problems.push(Problem {
+        if self.collected.problems.len() >= limits::PROBLEMS {
+            self.more_problems += 1;
+            return;
+        }
+        self.collected.problems.push(Problem {
             file: file.to_owned(),
             message: message.to_string(),
         });
@@ -114,8 +188,8 @@ impl Reader<'_> {
         }
     }
 
-    fn content(&mut self, name: &str) -> Result<Vec<u8>, String> {
-        read_limited(self.files, name, MAX_FILE_BYTES).map_err(|error| {
+    fn content(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, String> {
+        read_limited(self.files, name, limit).map_err(|error| {
             self.problem(name, &error);
             error.to_string()
         })
@@ -128,14 +202,9 @@ impl Reader<'_> {
         if self.input.format == ResultFormat::Raw {
             return Some(read_result_file(self.input.format, name, &[], self.input.compatibility).0);
         }
-        let content = match self.content(name) {
+        let content = match self.content(name, limits::FILE_BYTES) {
             Ok(content) => content,
-            Err(message) => {
-                let mut item = file_item(name);
-                status::UNKNOWN.clone_into(&mut item.status);
-                item.meta.insert(meta::ERROR.to_owned(), message);
-                return Some(item);
-            }
+            Err(message) => return Some(unreadable(name, &message)),
         };
         let (item, error) = read_result_file(self.input.format, name, &content, self.input.compatibility);
         if let Some(message) = error {
@@ -149,7 +218,7 @@ impl Reader<'_> {
             return None;
         }
         // What cannot be opened is known as a problem already.
-        let content = self.content(name).ok();
+        let content = self.content(name, limits::ERROR_BYTES).ok();
         let (item, error) = read_error_file(name, content.as_deref().unwrap_or_default(), self.input.compatibility);
         if let Some(message) = error.filter(|_| content.is_some()) {
             self.problem(name, &message);
@@ -196,6 +265,14 @@ pub fn read_error_file(name: &str, content: &[u8], compatibility: Compatibility)
     };
     item.meta.insert(meta::FILE.to_owned(), name.to_owned());
     (item, error)
+}
+
+/// A file that is not read, and why.
+fn unreadable(name: &str, reason: &str) -> Item {
+    let mut item = file_item(name);
+    status::UNKNOWN.clone_into(&mut item.status);
+    item.meta.insert(meta::ERROR.to_owned(), reason.to_owned());
+    item
 }
 
 fn file_item(name: &str) -> Item {

@@ -82,6 +82,7 @@ pub(crate) fn limits() -> UploadLimits {
         max_body_bytes: hostile::MAX_BODY,
         max_unpacked_bytes: hostile::MAX_UNPACKED,
         max_entries: hostile::MAX_ENTRIES,
+        max_ratio: 1000,
         ratio_floor_bytes: 8 << 20,
         idle_timeout: Duration::from_secs(2),
         handshake_timeout: Duration::from_secs(2),

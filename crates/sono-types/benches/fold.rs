@@ -1,6 +1,6 @@
 //! The status of 10,000 nodes on its way into an annotation: `cargo bench -p sono-types --bench fold`.
 
-use std::{collections::BTreeMap, hint::black_box};
+use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sono_types::{PluginStatus, ProgressUpdate, RunStatus, fold_status, status::plugin_status};
@@ -30,13 +30,13 @@ fn fold(criterion: &mut Criterion) {
         ..row
     });
     let progressing = status(|_, row| PluginStatus {
-        progress: Some(ProgressUpdate {
+        progress: Some(Arc::new(ProgressUpdate {
             msg: "checking".to_owned(),
             total: 100,
             completed: 50,
             failures: vec!["one".to_owned(), "two".to_owned()],
             ..ProgressUpdate::default()
-        }),
+        })),
         ..row
     });
     let mut group = criterion.benchmark_group("status of 10,000 nodes");

@@ -1,6 +1,6 @@
 //! The status in few bytes: rows that say the same become one, exceptions stay while they fit.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     PluginStatus, ProgressUpdate, RunStatus, item,
@@ -149,8 +149,7 @@ impl Group {
                 });
                 sum.timestamp = sum.timestamp.max(next.timestamp);
                 // Names of failed tests stay with their nodes, so the tests themselves must not look as if they remained.
-                let failed = i64::try_from(next.failures.len()).unwrap_or(i64::MAX);
-                sum.total = sum.total.saturating_add(next.total.saturating_sub(failed));
+                sum.total = sum.total.saturating_add(next.total.saturating_sub(next.failed()));
                 sum.completed = sum.completed.saturating_add(next.completed);
             }
         }
@@ -160,7 +159,7 @@ impl Group {
             status: first.status.clone(),
             result_status: first.result_status.clone(),
             result_counts: counts,
-            progress,
+            progress: progress.map(Arc::new),
             error: String::new(),
         }
     }
@@ -170,7 +169,7 @@ impl Group {
 fn bare(row: &PluginStatus) -> PluginStatus {
     let mut row = row.clone();
     row.error.clear();
-    if let Some(progress) = &mut row.progress {
+    if let Some(progress) = row.progress.as_mut().map(Arc::make_mut) {
         progress.failures.iter_mut().for_each(String::clear);
         progress.errors.clear();
         progress.msg.clear();
@@ -182,7 +181,7 @@ fn bare(row: &PluginStatus) -> PluginStatus {
 /// them counts right.
 fn slim(row: &PluginStatus) -> PluginStatus {
     let mut row = row.clone();
-    if let Some(progress) = &mut row.progress {
+    if let Some(progress) = row.progress.as_mut().map(Arc::make_mut) {
         progress.failures.iter_mut().skip(NAMES).for_each(String::clear);
         progress.errors.truncate(NAMES);
     }
@@ -270,12 +269,12 @@ mod tests {
     #[test]
     fn names_of_failed_tests_go_first_and_still_count() {
         let mut one = row("e2e", 0, "running", "");
-        one.progress = Some(ProgressUpdate {
+        one.progress = Some(Arc::new(ProgressUpdate {
             total: 7_000,
             completed: 100,
             failures: vec!["[sig-apps] a long name of a test".repeat(3); 2_000],
             ..ProgressUpdate::default()
-        });
+        }));
         let before = status(vec![one]);
         let folded = fold(&before, LIMIT);
         let progress = |status: &RunStatus| status.rows()[0].progress.clone().unwrap();

@@ -65,6 +65,16 @@ pub fn results_file_named(plugin: &str) -> String {
     format!("plugins/{plugin}/sonobuoy_results.yaml")
 }
 
+/// The plugin's tree of results as JSON, next to the YAML of [`results_file`] and made with it.
+pub fn results_json_file(plugin: &PluginName) -> String {
+    results_json_file_named(plugin.as_str())
+}
+
+/// The plugin's tree of results as JSON, in an archive of any version; older ones have none.
+pub fn results_json_file_named(plugin: &str) -> String {
+    format!("plugins/{plugin}/sonobuoy_results.json")
+}
+
 /// The plugin's definition as it was run.
 pub fn definition_file(plugin: &PluginName) -> String {
     format!("plugins/{plugin}/definition.json")
@@ -133,6 +143,7 @@ mod tests {
         assert_eq!(results_dir(&key), "plugins/e2e/results/global");
         assert_eq!(errors_dir(&node), "plugins/e2e/errors/n1");
         assert_eq!(results_file(&plugin), "plugins/e2e/sonobuoy_results.yaml");
+        assert_eq!(results_json_file(&plugin), "plugins/e2e/sonobuoy_results.json");
         assert_eq!(
             cluster_resource("", "v1", "nodes"),
             "resources/cluster/core_v1_nodes.json"

@@ -118,8 +118,9 @@ impl UploadLimits {
         max_unpacked_bytes: 32 << 30,
         max_entries: 200_000,
         max_name_bytes: 1024,
-        max_ratio: 1000,
-        ratio_floor_bytes: 64 << 20,
+        // More than deflate can: a file of zeros is a result too, and its size unpacked has a limit of its own.
+        max_ratio: 1_100,
+        ratio_floor_bytes: 4 << 30,
         max_progress_bytes: 4 << 20,
         idle_timeout: Duration::from_mins(1),
         max_body_time: Duration::from_hours(2),

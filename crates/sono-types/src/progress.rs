@@ -1,8 +1,12 @@
 //! Progress updates: `POST /api/v1/progress/…` and `progress` in the status (core spec §2.4).
 
+use std::fmt;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 
 use crate::ids::ResultKey;
 
@@ -11,6 +15,10 @@ use crate::ids::ResultKey;
 pub const MAX_NAMES: usize = 10_000;
 /// How many bytes of each of them, and of the message, are kept.
 pub const MAX_NAME_BYTES: usize = 1024;
+/// Bytes that the progress of one result may take in memory. The names of all tests of the largest suite are a quarter of it.
+pub const MAX_BYTES: usize = 4 << 20;
+/// Bytes that a text takes in memory besides its own.
+const TEXT_OVERHEAD: usize = 48;
 
 fn cut(text: &mut String) {
     text.truncate(text.floor_char_boundary(MAX_NAME_BYTES));
@@ -40,6 +48,9 @@ pub struct ProgressUpdate {
     /// Names of the tests that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
+    /// Failed tests whose names are not kept, because progress has a bound in memory. sono's own; a plugin cannot set it.
+    #[serde(rename = "more-failures", default, skip_serializing_if = "is_zero")]
+    pub more_failures: i64,
     /// Adds the appended counts to `total` too.
     #[serde(rename = "appendtotals", default, skip_serializing_if = "std::ops::Not::not")]
     pub append_totals: bool,
@@ -49,6 +60,50 @@ pub struct ProgressUpdate {
     /// Adds to `failures`.
     #[serde(rename = "appendfailing", default, skip_serializing_if = "Vec::is_empty")]
     pub append_failing: Vec<String>,
+}
+
+/// An update as a plugin posts it. What is not known is passed over, whatever its size.
+struct Posted(ProgressUpdate);
+
+impl<'de> Deserialize<'de> for Posted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Posted;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a progress update")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Posted, A::Error> {
+                let mut update = ProgressUpdate::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    match name.to_ascii_lowercase().as_str() {
+                        "msg" => set(&mut update.msg, map.next_value()?),
+                        "total" => set(&mut update.total, map.next_value()?),
+                        "completed" => set(&mut update.completed, map.next_value()?),
+                        "errors" => set(&mut update.errors, map.next_value()?),
+                        "failures" => set(&mut update.failures, map.next_value()?),
+                        "appendtotals" => set(&mut update.append_totals, map.next_value()?),
+                        "appendcompleted" => set(&mut update.append_completed, map.next_value()?),
+                        "appendfailing" => set(&mut update.append_failing, map.next_value()?),
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Posted(update))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// Null is the same as nothing.
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
@@ -65,20 +120,17 @@ impl ProgressUpdate {
     /// Reads a request's body: the first JSON value counts, keys in any case, unknown keys and trailing data are
     /// ignored. Name, node and time come from the aggregator, never from the body.
     pub fn from_body(body: &[u8], key: &ResultKey, at: Timestamp) -> Result<Self, ProgressError> {
-        let mut documents = serde_json::Deserializer::from_slice(body).into_iter::<Map<String, Value>>();
-        let fields = match documents.next() {
+        let mut documents = serde_json::Deserializer::from_slice(body).into_iter::<Posted>();
+        let Posted(update) = match documents.next() {
             Some(first) => first.map_err(ProgressError)?,
             None => serde_json::from_str("").map_err(ProgressError)?,
         };
-        let mut known: Map<String, Value> = fields
-            .into_iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .filter(|(_, value)| !value.is_null())
-            .collect();
-        known.insert("name".to_owned(), key.plugin.to_string().into());
-        known.insert("node".to_owned(), key.target.to_string().into());
-        known.insert("timestamp".to_owned(), at.to_string().into());
-        serde_json::from_value(Value::Object(known)).map_err(ProgressError)
+        Ok(Self {
+            name: key.plugin.to_string(),
+            node: key.target.to_string(),
+            timestamp: at,
+            ..update
+        })
     }
 
     fn is_appending(&self) -> bool {
@@ -88,11 +140,57 @@ impl ProgressUpdate {
     /// Cuts lists and texts to [`MAX_NAMES`] entries of [`MAX_NAME_BYTES`] bytes each: an update that appends again and
     /// again must not fill the aggregator's memory.
     fn bound(&mut self) {
+        self.keep_names(MAX_NAMES);
         for list in [&mut self.errors, &mut self.failures] {
-            list.truncate(MAX_NAMES);
             list.iter_mut().for_each(cut);
         }
         cut(&mut self.msg);
+        self.shrink(MAX_BYTES);
+    }
+
+    /// Keeps so many names of failed tests, and errors. Failed tests beyond are counted.
+    fn keep_names(&mut self, most: usize) {
+        let beyond = self.failures.len().saturating_sub(most);
+        self.more_failures = self
+            .more_failures
+            .saturating_add(i64::try_from(beyond).unwrap_or(i64::MAX));
+        self.failures.truncate(most);
+        self.errors.truncate(most);
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        let list = |list: &[String]| -> usize { list.iter().map(|text| text.len() + TEXT_OVERHEAD).sum() };
+        size_of::<Self>() + self.msg.len() + list(&self.errors) + list(&self.failures)
+    }
+
+    /// Drops names from the ends of its lists, and then its message, until it takes no more than `most` bytes. What is not in
+    /// lists and texts stays.
+    pub fn shrink(&mut self, most: usize) {
+        let mut bytes = self.bytes();
+        while bytes > most
+            && let Some(error) = self.errors.pop()
+        {
+            bytes -= error.len() + TEXT_OVERHEAD;
+        }
+        while bytes > most
+            && let Some(name) = self.failures.pop()
+        {
+            bytes -= name.len() + TEXT_OVERHEAD;
+            self.more_failures = self.more_failures.saturating_add(1);
+        }
+        self.errors.shrink_to_fit();
+        self.failures.shrink_to_fit();
+        if bytes > most {
+            self.msg = String::new();
+        }
+    }
+
+    /// How many tests failed.
+    pub fn failed(&self) -> i64 {
+        i64::try_from(self.failures.len())
+            .unwrap_or(i64::MAX)
+            .saturating_add(self.more_failures)
     }
 
     /// What is kept when `next` arrives after `stored`: a plain update replaces it, an appending one adds to it.
@@ -126,6 +224,7 @@ impl ProgressUpdate {
             completed: stored.completed.saturating_add(next.append_completed),
             errors: stored.errors,
             failures,
+            more_failures: stored.more_failures,
             append_totals: false,
             append_completed: 0,
             append_failing: Vec::new(),
@@ -134,8 +233,7 @@ impl ProgressUpdate {
 
     /// Tests that neither passed nor failed yet; `None` where the plugin's numbers make no sense.
     pub fn remaining(&self) -> Option<i64> {
-        let failed = i64::try_from(self.failures.len()).unwrap_or(i64::MAX);
-        let remaining = self.total.saturating_sub(self.completed).saturating_sub(failed);
+        let remaining = self.total.saturating_sub(self.completed).saturating_sub(self.failed());
         (remaining >= 0).then_some(remaining)
     }
 }
@@ -246,14 +344,45 @@ mod tests {
         };
         let once = ProgressUpdate::fold(None, next());
         let twice = ProgressUpdate::fold(Some(once), next());
-        assert_eq!(twice.failures, vec!["é".repeat(MAX_NAME_BYTES / 2); MAX_NAMES]);
+        let fit = (MAX_BYTES - size_of::<ProgressUpdate>() - MAX_NAME_BYTES) / (MAX_NAME_BYTES + TEXT_OVERHEAD);
+        assert_eq!(twice.failures, vec!["é".repeat(MAX_NAME_BYTES / 2); fit]);
         assert_eq!(twice.msg, "ä".repeat(MAX_NAME_BYTES / 2));
-        assert_eq!(twice.completed, 2);
+        assert_eq!((twice.completed, twice.failed()), (2, 2 * (MAX_NAMES as i64 / 2 + 1)));
         let plain = ProgressUpdate {
             errors: vec![String::new(); MAX_NAMES + 1],
             ..ProgressUpdate::default()
         };
         assert_eq!(ProgressUpdate::fold(None, plain).errors.len(), MAX_NAMES);
+    }
+
+    #[test]
+    fn names_beyond_the_bound_are_counted() {
+        let mut next = ProgressUpdate {
+            msg: "m".to_owned(),
+            total: 10,
+            errors: vec!["error".to_owned()],
+            failures: ["one", "two", "three"].map(str::to_owned).into(),
+            ..ProgressUpdate::default()
+        };
+        let all = next.bytes();
+        next.shrink(all);
+        assert_eq!((next.bytes(), next.failures.len()), (all, 3));
+        next.shrink(all - 1);
+        assert_eq!((next.errors.len(), next.failures.len(), next.failed()), (0, 3, 3));
+        next.shrink(next.bytes() - 1);
+        assert_eq!((next.failures.join(" "), next.failed()), ("one two".to_owned(), 3));
+        next.shrink(0);
+        assert_eq!((next.failures.len(), next.failed(), next.msg.as_str()), (0, 3, ""));
+        let appended = ProgressUpdate {
+            append_completed: 2,
+            append_failing: vec!["four".to_owned()],
+            ..ProgressUpdate::default()
+        };
+        let folded = ProgressUpdate::fold(Some(next), appended);
+        assert_eq!((folded.failures.join(" "), folded.failed()), ("four".to_owned(), 4));
+        assert_eq!(folded.remaining(), Some(4));
+        // The aggregator alone says what it left out.
+        assert_eq!(update(r#"{"failures":["a"],"more-failures":7}"#).failed(), 1);
     }
 
     #[test]

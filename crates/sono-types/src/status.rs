@@ -1,7 +1,7 @@
 //! The status of a run: JSON in the annotation [`crate::constants::STATUS_ANNOTATION`] of the aggregator's pod
 //! (core spec §2.10).
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -85,12 +85,35 @@ pub struct PluginStatus {
     #[serde(rename = "result-counts", default)]
     pub result_counts: Option<BTreeMap<String, i64>>,
     /// The last progress update, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<ProgressUpdate>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
+    pub progress: Option<Arc<ProgressUpdate>>,
     /// Why there is no result, in one sentence, where the status is `failed`. sono's own; in a folded status shortened, or
     /// left out.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
+}
+
+/// Progress is shared by the statuses that are taken of a run: each is as if it were a copy.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::progress::ProgressUpdate;
+
+    #[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+    pub(super) fn serialize<S: Serializer>(
+        progress: &Option<Arc<ProgressUpdate>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        progress.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<ProgressUpdate>>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map(Arc::new))
+    }
 }
 
 impl PluginStatus {

@@ -1,9 +1,12 @@
 //! The only place that names the YAML crate. Kubernetes reads YAML 1.1 (through Go's yaml.v2), so these options read
 //! `0644` as octal and write `yes`, `on` and `12:30` quoted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Read};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, DeserializeSeed},
+};
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options, SerializerOptions, Spanned};
 
 /// Text that is no YAML, or not of the shape that was asked for.
@@ -32,9 +35,17 @@ impl std::fmt::Display for Place {
 }
 
 /// How deep lists and maps may nest. Kubernetes' own objects stay far below, and a reader's stack must hold it.
-const MAX_DEPTH: usize = 48;
+pub const MAX_DEPTH: usize = 48;
+/// Values in one document that is read into memory.
+const MAX_NODES: usize = 10_000_000;
+/// Bytes of all scalars of one document that is read into memory, repeated ones counted again.
+const MAX_SCALAR_BYTES: usize = 1 << 30;
 
 fn options() -> Options {
+    options_within(MAX_NODES, MAX_SCALAR_BYTES)
+}
+
+fn options_within(nodes: usize, scalar_bytes: usize) -> Options {
     serde_saphyr::options! {
         legacy_octal_numbers: true,
         duplicate_keys: DuplicateKeyPolicy::LastWins,
@@ -43,9 +54,9 @@ fn options() -> Options {
         // `.nan` and `.inf`, which JSON lacks.
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         budget: serde_saphyr::budget! {
-            max_events: 20_000_000,
-            max_nodes: 10_000_000,
-            max_total_scalar_bytes: 1 << 30,
+            max_events: nodes.saturating_mul(2),
+            max_nodes: nodes,
+            max_total_scalar_bytes: scalar_bytes,
             // Found by `cargo xtask fuzz`: 200 levels overflow the 2 MiB stack of a thread.
             max_depth: MAX_DEPTH,
         },
@@ -76,6 +87,9 @@ fn failure(error: &serde_saphyr::Error) -> YamlError {
     }
 }
 
+/// What is said of a document that takes more memory than it may.
+const TOO_LARGE: &str = "it repeats too much by aliases, or is too large";
+
 /// Why a text is refused that has the form of YAML, where the crate speaks of its own inside.
 fn refusal(error: &serde_saphyr::Error) -> Option<String> {
     use serde_saphyr::{Error, budget::BudgetBreach};
@@ -86,7 +100,7 @@ fn refusal(error: &serde_saphyr::Error) -> Option<String> {
             breach: BudgetBreach::Depth { .. },
             ..
         } => format!("lists and maps are nested more than {MAX_DEPTH} deep"),
-        Error::Budget { .. } => "it repeats too much by aliases, or is too large".to_owned(),
+        Error::Budget { .. } => TOO_LARGE.to_owned(),
         _ => return None,
     })
 }
@@ -101,17 +115,43 @@ pub fn first_document<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
     }
 }
 
-/// Reads the documents of `text` up to the first that cannot be read, and why that one cannot.
-pub fn each_document<T: DeserializeOwned>(text: &str) -> (Vec<T>, Option<YamlError>) {
+/// Reads the documents of `text` up to the first that cannot be read, and why that one cannot. All of them together weigh at most
+/// `nodes`, of which one document has at most as many values; and each has at most `scalar_bytes` of scalars.
+pub fn each_document_within<T: DeserializeOwned>(
+    text: &str,
+    nodes: usize,
+    scalar_bytes: usize,
+    weigh: impl Fn(&T) -> usize,
+) -> (Vec<T>, Option<YamlError>) {
     let mut reader = text.as_bytes();
     let mut read = Vec::new();
-    for document in serde_saphyr::read_with_options::<_, T>(&mut reader, options()) {
-        match document {
-            Ok(document) => read.push(document),
-            Err(error) => return (read, Some(failure(&error))),
-        }
+    let mut weight = 0_usize;
+    for document in serde_saphyr::read_with_options::<_, T>(&mut reader, options_within(nodes, scalar_bytes)) {
+        let error = match document {
+            Ok(document) => {
+                weight = weight.saturating_add(weigh(&document));
+                if weight <= nodes {
+                    read.push(document);
+                    continue;
+                }
+                YamlError {
+                    message: TOO_LARGE.to_owned(),
+                    place: None,
+                }
+            }
+            Err(error) => failure(&error),
+        };
+        return (read, Some(error));
     }
     (read, None)
+}
+
+/// Reads the only document of `reader` as it arrives, without holding its text. The seed decides what is held, so that the
+/// number of values has no limit.
+pub fn stream<T>(reader: impl Read, seed: impl for<'de> DeserializeSeed<'de, Value = T>) -> Result<T, YamlError> {
+    let options = options_within(usize::MAX, usize::MAX);
+    serde_saphyr::with_deserializer_from_reader_with_options(reader, options, |document| seed.deserialize(document))
+        .map_err(|error| failure(&error))
 }
 
 /// Reads every document of `text`, empty ones left out.

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use fs_err as fs;
+use sono_bundle::{Links, open_regular};
 use sono_types::constants;
 
 /// `Content-Disposition` for a file of this name. Characters that cannot stand in a header become `_`.
@@ -46,7 +46,7 @@ pub(crate) fn content_type(path: &Path) -> io::Result<&'static str> {
         .extension()
         .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     Ok(match extension.as_deref() {
-        Some("gz" | "tgz") if is_tar_gz(BufReader::new(fs::File::open(path)?))? => constants::GZIP_MIME,
+        Some("gz" | "tgz") if is_tar_gz(BufReader::new(open_regular(path, Links::Followed)?))? => constants::GZIP_MIME,
         Some("json") => "application/json",
         Some("xml") => "text/xml; charset=utf-8",
         Some("yaml" | "yml") => "application/yaml",
@@ -75,6 +75,7 @@ mod tests {
     use std::io::Write as _;
 
     use flate2::{Compression, write::GzEncoder};
+    use fs_err as fs;
 
     use super::*;
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use fs_err as fs;
+use sono_bundle::{Links, open_regular};
 use sono_types::{constants, text::decode};
 
 use crate::ContainersState;
@@ -197,10 +198,13 @@ fn never_a_result(directory: &Path, path: &Path) -> Option<&'static str> {
 }
 
 fn read(file: &Path) -> io::Result<(Vec<u8>, Option<SystemTime>)> {
-    if file.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    let file = fs::File::open(file)?;
+    let file = open_regular(file, Links::Followed).map_err(|error| {
+        let is_link = || fs::symlink_metadata(file).is_ok_and(|found| found.is_symlink());
+        if error.kind() == io::ErrorKind::NotFound && is_link() {
+            return io::Error::other("it is a link to nothing");
+        }
+        error
+    })?;
     let modified = file.metadata()?.modified().ok();
     let mut content = Vec::new();
     file.take(MAX_PATH + 1).read_to_end(&mut content)?;

@@ -1,7 +1,7 @@
 //! Several files become one archive.
 
 use std::{
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -15,6 +15,8 @@ const DIRECTORY_ARCHIVE: &str = "results.tar.gz";
 const WHOLE_ARCHIVE: &str = "out.tar.gz";
 /// gzip's own default: twice as much work saves a few percent.
 const COMPRESSION: u32 = 6;
+/// Files that are named in the log because they are packed not at all or otherwise than expected.
+const MOST_LINES: usize = 20;
 
 /// Why there is no archive.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +38,24 @@ pub(crate) fn everything(results: &Path) -> Result<PathBuf, GatherError> {
     let archive = pack(results, WHOLE_ARCHIVE)?;
     let done = results.join(constants::DONE_FILE);
     let partial = results.join(".done.partial");
-    fs::write(&partial, archive.to_string_lossy().as_bytes())
-        .and_then(|()| fs::rename(&partial, &done))
-        .map_err(|error| GatherError::Write(done, error))?;
+    let named = create(&partial)
+        .and_then(|mut file| file.write_all(archive.to_string_lossy().as_bytes()))
+        .and_then(|()| fs::rename(&partial, &done));
+    if let Err(error) = named {
+        // The result is whole without it: another worker would only pack once more.
+        tracing::warn!(%error, "cannot name the archive in the done file");
+        fs::remove_file(&partial).ok();
+    }
     Ok(archive)
+}
+
+/// A new file, whatever the plugin has put in its place: a FIFO would wait for a reader, a link would lead elsewhere.
+fn create(path: &Path) -> io::Result<fs::File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::OpenOptions::new().write(true).create_new(true).open(path)
 }
 
 /// The archive appears under its name only when it is whole. Neither it nor the done file is part of it (Sonobuoy packs
@@ -47,7 +63,7 @@ pub(crate) fn everything(results: &Path) -> Result<PathBuf, GatherError> {
 fn pack(directory: &Path, name: &str) -> Result<PathBuf, GatherError> {
     let archive = directory.join(name);
     let partial = directory.join(format!(".{name}.partial"));
-    let file = fs::File::create(&partial).map_err(|error| GatherError::Write(partial.clone(), error))?;
+    let file = create(&partial).map_err(|error| GatherError::Write(partial.clone(), error))?;
     let exclude = [
         archive.clone(),
         partial.clone(),
@@ -69,11 +85,14 @@ fn report(archive: &Path, packed: &Packed) {
         skipped,
     } = packed;
     tracing::info!(archive = %archive.display(), entries, bytes, "packed results");
-    for name in changed {
+    for name in changed.iter().take(MOST_LINES) {
         tracing::warn!(name, "file changed while it was packed");
     }
-    for (name, reason) in skipped {
-        tracing::warn!(name, reason, "file could not be packed");
+    for (name, reason) in skipped.iter().take(MOST_LINES) {
+        tracing::warn!(name, reason, "not packed");
+    }
+    if let Some(more) = skipped.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
+        tracing::warn!(more, "further files are not packed");
     }
 }
 
@@ -155,5 +174,29 @@ mod tests {
             directory(Path::new("/no/such/directory")),
             Err(GatherError::Write(..))
         ));
+    }
+    /// What a plugin has put where the worker writes: nothing of it is waited for, followed, or in the way.
+    #[cfg(unix)]
+    #[test]
+    fn special_files_in_the_results_directory_are_neither_packed_nor_waited_for() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let results = plugin_directory();
+        let path = |name: &str| results.path().join(name);
+        for name in ["fifo", ".out.tar.gz.partial", ".done.partial", "out.tar.gz"] {
+            mkfifoat(CWD, path(name), Mode::RWXU).unwrap();
+        }
+        let archive = everything(results.path()).unwrap();
+        assert_eq!(entries(&archive), expected());
+        assert_eq!(fs::read_to_string(path("done")).unwrap(), archive.to_string_lossy());
+
+        // A directory cannot be replaced by a file: the result is there all the same.
+        fs::remove_file(path("done")).unwrap();
+        fs::create_dir(path("done")).unwrap();
+        assert_eq!(entries(&everything(results.path()).unwrap()), expected());
+
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        std::os::unix::fs::symlink(outside.path(), path(".out.tar.gz.partial")).unwrap();
+        everything(results.path()).unwrap();
+        assert_eq!(fs::read(outside.path()).unwrap(), b"");
     }
 }

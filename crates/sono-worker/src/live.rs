@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
+use sono_bundle::{Links, open_regular};
 use sono_types::constants;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
@@ -90,7 +91,9 @@ impl Reader {
 
     /// Takes in what was written since.
     async fn read_on(&mut self) -> std::io::Result<()> {
-        let mut file = tokio::fs::File::open(&self.path).await?;
+        let path = self.path.clone();
+        let file = tokio::task::spawn_blocking(move || open_regular(&path, Links::Followed)).await??;
+        let mut file = tokio::fs::File::from_std(file.into_file());
         if file.metadata().await?.len() < self.read {
             // Another run of the suite, in the same file.
             self.output = Output::default();

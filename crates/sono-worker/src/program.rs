@@ -164,9 +164,10 @@ fn work(role: &Role, variables: &BTreeMap<String, String>) -> Result<Outcome, St
         .enable_all()
         .build()
         .map_err(|error| format!("start the runtime: {error}"))?;
-    runtime
-        .block_on(supervise(&config, sleep))
-        .map_err(|error| chain(&error))
+    let outcome = runtime.block_on(supervise(&config, sleep));
+    // A thread that a volume holds up does not hold up the end.
+    runtime.shutdown_background();
+    outcome.map_err(|error| chain(&error))
 }
 
 async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<Outcome, WorkerError> {

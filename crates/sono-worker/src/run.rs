@@ -28,6 +28,8 @@ use crate::{
 
 /// How often the done file is looked at where no event comes.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the done file may take to be looked at when the waiting is over.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How long a result waits until the last progress is told.
 const LAST_PROGRESS: Duration = Duration::from_secs(2);
 
@@ -248,7 +250,12 @@ impl Worker<'_> {
             // In this order: what happens after the look is told by the next event.
             let state = *others.borrow_and_update();
             let closed = events.closed();
-            let seen = look(&self.results).await;
+            let over = state == ContainersState::Failed;
+            // A volume that does not answer does not hold up the end.
+            let seen = tokio::select! {
+                seen = look(&self.results) => seen,
+                () = async { shutdown.end(over).await; sleep(LAST_LOOK).await } => return Ok(None),
+            };
             if let done::Seen::Unreadable(reason) = &seen
                 && complaint.as_ref() != Some(reason)
             {
@@ -260,13 +267,11 @@ impl Worker<'_> {
                 Decision::WaitUntil(until) => until.min(start.elapsed() + LOOK),
                 Decision::Collect(found) => return Ok(Some(found)),
             };
-            let over = state == ContainersState::Failed;
             tokio::select! {
                 () = sleep_until(start + until) => {}
                 () = events.next() => {}
                 () = changed(&mut others) => {}
-                // Where nobody is left who could still write a result there is nothing to wait for.
-                () = async { if over { shutdown.requested().await; } else { shutdown.grace_over().await } } => return Ok(None),
+                () = shutdown.end(over) => return Ok(None),
             }
         }
     }
@@ -441,6 +446,16 @@ impl<F: Future<Output = ()>> Shutdown<F> {
         self.request.as_mut().await;
         tracing::info!("told to end");
         *self.over.insert(Instant::now() + self.grace)
+    }
+
+    /// Ends when nothing is waited for any more. Where no container is left that could still write a result, the grace period
+    /// is of no use.
+    async fn end(&mut self, all_failed: bool) {
+        if all_failed {
+            self.requested().await;
+        } else {
+            self.grace_over().await;
+        }
     }
 
     /// Ends when the grace period is over.

@@ -10,6 +10,7 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Body, Client, StatusCode, header};
+use sono_bundle::{Links, open_regular};
 use sono_types::{WorkerConfig, constants, routes};
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _},
@@ -276,7 +277,7 @@ async fn open(path: &Path) -> std::io::Result<OpenFile> {
     );
     let (file, metadata, content_type) = tokio::task::spawn_blocking(move || {
         let content_type = content::content_type(&path)?;
-        let file = fs_err::File::open(&path)?;
+        let file = open_regular(&path, Links::Followed)?;
         let metadata = file.metadata()?;
         Ok::<_, std::io::Error>((file.into_file(), metadata, content_type))
     })

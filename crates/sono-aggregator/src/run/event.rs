@@ -1,6 +1,9 @@
 //! What goes into a run and what comes out.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -155,6 +158,11 @@ pub enum Event {
     },
     /// Time passed; see [`Run::next_deadline`](super::Run::next_deadline).
     Tick,
+    /// Reading the results of these plugins is over.
+    Read {
+        /// The plugins.
+        plugins: BTreeSet<PluginName>,
+    },
     /// Post-processing is done, for all these results at once.
     Processed(Vec<Processed>),
     /// The archive is sealed; the run is complete.

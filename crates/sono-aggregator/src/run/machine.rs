@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sono_types::{
-    OverallStatus, PluginName, ProgressUpdate, ResultKey, TarInfo,
+    OverallStatus, PluginName, ResultKey, TarInfo,
     constants::{LAST_SEEN, TIMEOUT_MESSAGE},
 };
 
@@ -12,6 +12,7 @@ use super::{
     event::{Effect, Event, Failure, Plan, Policy},
     ledger::{Claim, Ledger, Outcome, Refusal, State, Ticket},
     memory::Adoption,
+    progress::Progress,
     record::Record,
 };
 
@@ -63,7 +64,7 @@ pub struct Run {
     pub(super) uncounted: BTreeSet<PluginName>,
     /// Results that turned out to be expected.
     pub(super) joined: Vec<ResultKey>,
-    pub(super) progress: BTreeMap<ResultKey, ProgressUpdate>,
+    pub(super) progress: Progress,
     pub(super) processed: BTreeMap<ResultKey, (String, BTreeMap<String, i64>)>,
     /// Findings about results whose body is on its way: the body goes first.
     deferred: BTreeMap<ResultKey, Failure>,
@@ -84,6 +85,8 @@ pub struct Run {
     timed_out: bool,
     pub(super) overall: OverallStatus,
     pub(super) archive: TarInfo,
+    /// Plugins whose results an earlier process was reading when it ended.
+    pub(super) unprocessed: BTreeSet<PluginName>,
     /// Another process launched plugins and had results that are gone.
     pub(super) adoption: Option<Adoption>,
 }
@@ -105,7 +108,7 @@ impl Run {
             open: BTreeMap::new(),
             uncounted,
             joined: Vec::new(),
-            progress: BTreeMap::new(),
+            progress: Progress::default(),
             processed: BTreeMap::new(),
             deferred: BTreeMap::new(),
             last_seen: BTreeMap::new(),
@@ -120,6 +123,7 @@ impl Run {
             timed_out: false,
             overall: OverallStatus::Running,
             archive: TarInfo::default(),
+            unprocessed: BTreeSet::new(),
             adoption: None,
         };
         run.recount();
@@ -229,8 +233,7 @@ impl Run {
                 return effects;
             }
             Event::Progress { key, update } => {
-                let folded = ProgressUpdate::fold(self.progress.remove(&key), update);
-                self.progress.insert(key, folded);
+                self.progress.fold(key, update);
                 effects.push(Effect::Progressed);
             }
             Event::Tick => {
@@ -239,6 +242,7 @@ impl Run {
                     return effects;
                 }
             }
+            Event::Read { plugins } => return vec![Effect::Record(Record::Processed { plugins })],
             Event::Processed(results) => {
                 let results = results.into_iter();
                 self.processed

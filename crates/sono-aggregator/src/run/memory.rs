@@ -152,7 +152,10 @@ impl Memory {
                 self.phase = Phase::Running;
                 Change::None
             }
-            Record::Begun(_) | Record::Owned { .. } => Change::None,
+            // What ended one aggregator may not be there for another, which collects results again.
+            Record::Begun(_) | Record::Owned { .. } | Record::Processing { .. } | Record::Processed { .. } => {
+                Change::None
+            }
         }
     }
 

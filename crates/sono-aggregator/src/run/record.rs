@@ -73,6 +73,16 @@ pub enum Record {
     },
     /// All results are in or failed; no more are taken.
     Finishing,
+    /// The plugin's results are being read. Without [`Record::Processed`] after it, reading them ended the process.
+    Processing {
+        /// The plugin.
+        plugin: PluginName,
+    },
+    /// Reading the results of these plugins is over, or was stopped in good order.
+    Processed {
+        /// The plugins.
+        plugins: BTreeSet<PluginName>,
+    },
     /// The archive is on disk and this is the last status.
     Sealed {
         /// The last status.

@@ -1,6 +1,6 @@
 //! Taking up a run that another process began.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use sono_types::{OverallStatus, PluginName, ProgressUpdate, ResultKey};
@@ -10,6 +10,7 @@ use super::{
     ledger::State,
     machine::{Deadline, Run},
     memory::Adoption,
+    progress::Progress,
     record::Record,
 };
 
@@ -31,14 +32,15 @@ impl Run {
     }
 
     /// What plugins last said of their progress.
-    pub fn progress(&self) -> &BTreeMap<ResultKey, ProgressUpdate> {
+    pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Takes up what plugins last said; of results that nobody expects nothing is kept.
-    pub fn restore_progress(&mut self, progress: BTreeMap<ResultKey, ProgressUpdate>) {
-        let expected = progress.into_iter().filter(|(key, _)| self.ledger.state(key).is_some());
-        self.progress = expected.collect();
+    /// Takes up what a plugin last said to an earlier process; of a result that is not expected nothing is kept.
+    pub fn restore_progress(&mut self, key: ResultKey, update: ProgressUpdate) {
+        if self.ledger.state(&key).is_some() {
+            self.progress.restore(key, update);
+        }
     }
 
     fn replay(&mut self, record: &Record) {
@@ -77,6 +79,10 @@ impl Run {
                 self.started = true;
                 self.overall = OverallStatus::PostProcessing;
             }
+            Record::Processing { plugin } => {
+                self.unprocessed.insert(plugin.clone());
+            }
+            Record::Processed { plugins } => self.unprocessed.retain(|plugin| !plugins.contains(plugin)),
             Record::Sealed { status } => {
                 self.overall = status.status.clone();
                 self.archive = status.tarball.clone();
@@ -140,6 +146,11 @@ impl Run {
         };
         let message = format!("{message} ({came})");
         Failure { message, details }
+    }
+
+    /// Plugins whose results ended an earlier process while it read them.
+    pub fn unprocessed(&self) -> &BTreeSet<PluginName> {
+        &self.unprocessed
     }
 
     /// Plugins that were launched and of which nothing is waited for.

@@ -1,7 +1,7 @@
 //! An aggregator that is killed with SIGKILL again and again, and started again on the same directory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -14,6 +14,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use sha2::Digest as _;
 use sono_aggregator::{
     Addresses, Driver, Launch, Report, RunLog, Setup, Site, View, run::Failure, run_to_the_end, system_clock,
 };
@@ -25,6 +26,18 @@ use crate::{
     site::{plugin, within},
     tree,
 };
+
+/// A record as the journal holds it.
+fn journal_line(record: &str) -> Vec<u8> {
+    use std::fmt::Write as _;
+    let content = format!("0 {record}");
+    let digest = sha2::Sha256::digest(content.as_bytes());
+    let sum = digest.iter().take(16).fold(String::new(), |mut sum, byte| {
+        write!(sum, "{byte:02x}").unwrap();
+        sum
+    });
+    format!("{sum} {content}\n").into_bytes()
+}
 
 const ROOT: &str = "SONO_TEST_KILLED_ROOT";
 const NODES: usize = 40;
@@ -245,6 +258,9 @@ async fn a_killed_aggregator_goes_on() {
         .append(true)
         .open(root.join("results/.sono-journal-run"))
         .unwrap();
+    // As if reading the results of `b` had ended the process.
+    torn.write_all(&journal_line(r#"{"Processing":{"plugin":"b"}}"#))
+        .unwrap();
     torn.write_all(b"0123456789abcdef0123456789abcdef 17 {\"Stored\":")
         .unwrap();
     process = start(&root);
@@ -281,7 +297,29 @@ async fn a_killed_aggregator_goes_on() {
     let mut found = tree(&unpacked.path().join("plugins"));
     found.retain(|name, _| name.contains("/results/") || name.contains("/errors/"));
     assert_eq!(found, expected);
-    assert!(bundle.read("plugins/a/sonobuoy_results.yaml").unwrap().is_some());
+    let tree = |plugin: &str| {
+        let read = |suffix: &str| {
+            let file = format!("plugins/{plugin}/sonobuoy_results.{suffix}");
+            bundle.read(&file).unwrap().unwrap()
+        };
+        let (yaml, json) = (read("yaml"), read("json"));
+        let tree = sono_results::read_tree(&yaml, None).unwrap();
+        assert_eq!(sono_results::read_tree(&yaml, Some(&json)).unwrap(), tree);
+        tree
+    };
+    assert_eq!(tree("a").status, "passed");
+    let unread = tree("b");
+    let reason = "its results were not read: reading them had ended the aggregator";
+    assert_eq!(
+        (unread.status.as_str(), unread.meta["error"].as_str()),
+        ("unknown", reason)
+    );
+    let statuses: BTreeSet<(&str, &str)> = status
+        .rows()
+        .iter()
+        .map(|row| (row.plugin.as_str(), row.result_status.as_str()))
+        .collect();
+    assert_eq!(statuses, BTreeSet::from([("a", "passed"), ("b", "unknown")]));
 
     // Started once more, it knows that it is over.
     let mut again = start(&root);

@@ -10,7 +10,16 @@ use flate2::{Compression, write::GzEncoder};
 use fs_err as fs;
 use tar::{Builder, EntryType, Header};
 
-use crate::walk::{is_gone, walk};
+use crate::{
+    regular::{self, Links, open_regular},
+    walk::{is_gone, walk},
+};
+
+/// Bytes of a file from which on it is left out if it is sparse: an image of a disk has its full size in an archive, and takes
+/// hours to pack.
+const SPARSE_BYTES: u64 = 1 << 30;
+/// A file is sparse if it takes so much less on disk than its size says. File systems that compress do not reach that.
+const SPARSE_RATIO: u64 = 128;
 
 /// What went into an archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +30,7 @@ pub struct Packed {
     pub bytes: u64,
     /// Names of files whose size changed meanwhile: they are cut, or filled up with zeros, at the size they had first.
     pub changed: Vec<String>,
-    /// Names of files that could not be read at all, with the reason. They are not in the archive.
+    /// Names of files that could not be read at all, and of what is not a file, with the reason. They are not in the archive.
     pub skipped: Vec<(String, String)>,
 }
 
@@ -46,7 +55,7 @@ impl From<io::Error> for PackError {
 }
 
 /// Packs every regular file and directory below `directory` as `.tar.gz` into `writer`: names relative to it, with `/`,
-/// in lexical order; links and special files are left out. `exclude` are paths that are left out, compared as they are
+/// in lexical order; links and special files are left out and said. `exclude` are paths that are left out, compared as they are
 /// found below `directory`. Files may change while they are read: what then happened is in the returned value.
 /// `compression` is gzip's level, 0 to 9.
 pub fn pack_directory<W: Write>(
@@ -81,9 +90,14 @@ pub fn pack_directory<W: Write>(
                 .map_err(PackError::Write)?;
             packed.entries += 1;
         } else if found.kind.is_file() {
-            let opened = fs::File::open(&found.path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+            let opened = open_regular(&found.path, Links::Refused)
+                .and_then(|file| file.metadata().map(|metadata| (file, metadata)));
             let (file, metadata) = match opened {
-                Ok((_, metadata)) if !metadata.is_file() => return Ok(ControlFlow::Continue(())),
+                Ok((_, metadata)) if is_sparse(&metadata) => {
+                    let reason = format!("it is a sparse file of {} bytes", metadata.len());
+                    packed.skipped.push((found.name.clone(), reason));
+                    return Ok(ControlFlow::Continue(()));
+                }
                 Ok(opened) => opened,
                 Err(error) if is_gone(&error) => return Ok(ControlFlow::Continue(())),
                 Err(error) => {
@@ -105,6 +119,9 @@ pub fn pack_directory<W: Write>(
             if content.short || grown(content.inner) {
                 packed.changed.push(found.name.clone());
             }
+        } else {
+            let reason = format!("it is {}, not a file", regular::name(found.kind));
+            packed.skipped.push((found.name.clone(), reason));
         }
         Ok(ControlFlow::Continue(()))
     })?;
@@ -113,6 +130,18 @@ pub fn pack_directory<W: Write>(
         .and_then(GzEncoder::finish)
         .map_err(PackError::Write)?;
     Ok((writer, packed))
+}
+
+#[cfg(unix)]
+fn is_sparse(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    // Blocks of 512 bytes, whatever the file system.
+    metadata.len() > SPARSE_BYTES && metadata.blocks().saturating_mul(512) < metadata.len() / SPARSE_RATIO
+}
+
+#[cfg(not(unix))]
+fn is_sparse(_metadata: &std::fs::Metadata) -> bool {
+    false
 }
 
 fn relative<'a>(directory: &Path, path: &'a Path) -> &'a Path {

@@ -1,14 +1,19 @@
 //! Results that are checked and complete before it is decided how they get onto the disk: a small one may be there already
 //! in another form (a journal), so that nothing of its own has to be synced.
 
-use std::{io::Read, path::Path};
+use std::{
+    io::{self, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
 
 use fs_err as fs;
 use sono_types::UploadLimits;
+use tempfile::NamedTempFile;
 
 use super::{
-    PlaceError, Scratch, StoreError, parent, set_shared,
+    PlaceError, Scratch, StoreError, parent, persist, set_shared,
     sync::{create_directories, sync_tree},
+    temporary,
 };
 use crate::codec::unpack::{Unpacked, unpack_tar_gz};
 
@@ -79,6 +84,45 @@ pub fn stage_archive(
     Ok((Staged(scratch), unpacked))
 }
 
+/// A file that is written next to its destination. It goes away with this value unless it is committed.
+#[derive(Debug)]
+#[must_use]
+pub struct StagedFile {
+    file: BufWriter<NamedTempFile>,
+    path: PathBuf,
+}
+
+impl StagedFile {
+    /// An empty file that is to become `path`. Parents are created.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        create_directories(parent(path))?;
+        Ok(Self {
+            file: BufWriter::with_capacity(256 << 10, temporary(path)?),
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Renames it into place, synced: readers see the old content or the new one, never a part.
+    pub fn commit(self) -> Result<(), StoreError> {
+        let Self { file, path } = self;
+        let file = file
+            .into_inner()
+            .map_err(|error| StoreError::at("write", &path)(error.into_error()))?;
+        persist(file, &path)
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.file.write_all(buffer)?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +155,21 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name());
         assert_eq!(left.collect::<Vec<_>>(), ["results"]);
+    }
+    #[test]
+    fn staged_content_is_the_files_once_committed_and_gone_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b.txt");
+        for content in ["one", "two"] {
+            let mut staged = StagedFile::create(&path).unwrap();
+            staged.write_all(content.as_bytes()).unwrap();
+            staged.commit().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        let mut staged = StagedFile::create(&path).unwrap();
+        staged.write_all(b"three").unwrap();
+        drop(staged);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
     }
 }

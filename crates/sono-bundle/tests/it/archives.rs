@@ -9,7 +9,9 @@ use std::{
 
 use serde_json::Value;
 use sono_bundle::{Bundle, DirectoryFiles, unpack_tar_gz};
-use sono_results::{Compatibility, PluginInput, cluster_health, from_yaml, process_plugin, to_yaml};
+use sono_results::{
+    Compatibility, PluginInput, TreeLimits, cluster_health, from_yaml, process_plugin, read_tree, to_yaml,
+};
 use sono_types::{Item, PluginName, ResultFormat, UploadLimits, layout};
 
 fn archives() -> Vec<PathBuf> {
@@ -97,11 +99,16 @@ fn check_plugin(bundle: &Bundle, directory: &Path, name: &PluginName) {
         result_files: &result_files,
         per_node: text("driver").eq_ignore_ascii_case("daemonset"),
         compatibility: Compatibility::default(),
+        limits: TreeLimits::PLUGIN,
     };
-    let (item, problems) = process_plugin(&input, &DirectoryFiles::new(directory.join(&folder)));
+    let (mut spool, mut yaml, mut tree) = (Vec::new(), Vec::new(), Vec::new());
+    let files = DirectoryFiles::new(directory.join(&folder));
+    let collected = process_plugin(&input, &files, &mut spool).unwrap();
+    collected.write(&mut spool.as_slice(), &mut yaml, &mut tree).unwrap();
+    let item = read_tree(&yaml, Some(&tree)).unwrap();
     let stored = bundle.read(&layout::results_file(name)).unwrap().unwrap();
     let stored = from_yaml(std::str::from_utf8(&stored).unwrap()).unwrap();
-    assert_eq!(problems, [], "{folder}");
+    assert_eq!(collected.problems, [], "{folder}");
     assert_eq!(
         first_difference(&item, &stored),
         None,

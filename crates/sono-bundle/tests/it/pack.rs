@@ -65,9 +65,52 @@ fn files_and_directories_go_in_and_links_do_not() {
         Packed {
             entries: 8,
             bytes: 34,
+            skipped: ["link", "root"]
+                .map(|name| (name.to_owned(), "it is a link, not a file".to_owned()))
+                .into(),
             ..Packed::default()
         }
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_a_file_and_what_is_mostly_holes_is_left_out_and_said() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    mkfifoat(CWD, path("fifo"), Mode::RWXU).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    let sparse = |name: &str, size: u64| fs::File::create(path(name)).unwrap().set_len(size).unwrap();
+    sparse("sparse", 1 << 40);
+    sparse("zeros", 1 << 20);
+    let (archive, packed) = pack_directory(directory.path(), Vec::new(), &[], 6).unwrap();
+    assert_eq!(entries(&archive), [("zeros".to_owned(), tar::EntryType::Regular)]);
+    let skipped = [
+        ("fifo", "it is a FIFO, not a file"),
+        ("socket", "it is a socket, not a file"),
+        ("sparse", "it is a sparse file of 1099511627776 bytes"),
+    ];
+    assert_eq!(
+        packed.skipped,
+        skipped.map(|(name, reason)| (name.to_owned(), reason.to_owned()))
+    );
+}
+
+/// S14: an honest result with a file of zeros, as the worker packs it.
+#[test]
+fn result_that_compresses_as_well_as_can_be_is_unpacked() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(from.path().join("core"), vec![0; 80 << 20]).unwrap();
+    fs::write(from.path().join("small"), "x").unwrap();
+    let (archive, _) = pack_directory(from.path(), Vec::new(), &[], 9).unwrap();
+    let most = UploadLimits {
+        // Whatever its size.
+        ratio_floor_bytes: 0,
+        ..UploadLimits::DEFAULT
+    };
+    let unpacked = sono_bundle::unpack_tar_gz(archive.as_slice(), to.path(), &most).unwrap();
+    assert_eq!((unpacked.entries, unpacked.bytes), (2, (80 << 20) + 1));
 }
 
 /// W-27: only the root itself is cut from names, not every place where its path occurs again.

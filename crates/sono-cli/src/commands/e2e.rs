@@ -10,7 +10,7 @@ use std::{
 };
 
 use sono_bundle::{ArchiveError, Bundle, ReadError, ReadLimits, gunzip};
-use sono_results::{Compatibility, from_yaml, read_result_file, visit_leaves};
+use sono_results::{Compatibility, read_result_file, visit_leaves};
 use sono_types::{Item, ResultFormat, exit, layout};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     go_regex,
     output::{Printer, Text},
     settings::connect,
-    text_file,
+    text_file, trees,
 };
 
 /// Bytes of a list.
@@ -135,19 +135,19 @@ fn read(path: &Path, plugin: &str, no_limits: bool) -> Result<Vec<String>, CliEr
         bundle = bundle.with_limits(ReadLimits::NONE);
     }
     let file = layout::results_file_named(plugin);
-    let found = match bundle.read(&file) {
+    let found = match trees::of_plugin(&bundle, plugin) {
         Err(ReadError::Archive {
             source: ArchiveError::NotTar | ArchiveError::Truncated,
             ..
         }) => return unpacked(open()?).map_err(|error| failed(&error)),
         found => found.map_err(|error| failed(&error))?,
     };
-    let Some(text) = found else {
+    let Some(files) = found else {
         return Err(CliError::new(&what)
             .details([format!("failed to find file \"{file}\" in archive")])
             .hint("the plugin with the tests is named with --plugin"));
     };
-    let tree = from_yaml(&String::from_utf8_lossy(&text)).map_err(|error| failed(&error))?;
+    let tree = files.tree().map_err(|error| failed(&error))?;
     Ok(leaves(&tree))
 }
 

@@ -10,8 +10,7 @@ use sono_bundle::Bundle;
 use sono_kube::elapsed;
 use sono_local::{Finished, LocalError, Options, RunError, RunLog, system_clock};
 use sono_manifest::Definition;
-use sono_results::from_yaml;
-use sono_types::{Item, PluginName, RunStatus, exit, layout};
+use sono_types::{PluginName, RunStatus, exit, layout};
 use tokio::sync::watch;
 
 use super::step_summary;
@@ -23,6 +22,7 @@ use crate::{
     output::{Printer, Tone, text},
     settings::Plan,
     signals::asked_to_stop,
+    trees,
     view::{checks, counts, screen::Screen, story::Story},
 };
 
@@ -263,12 +263,11 @@ fn report(archive: &Path, names: &[PluginName], printer: &Printer) -> Result<(),
     let unreadable = |error: &(dyn std::error::Error + 'static)| {
         CliError::new(format!("cannot read `{}`", archive.display())).caused_by(error)
     };
-    let files: Vec<String> = names.iter().map(layout::results_file).collect();
-    let wanted: Vec<&str> = files.iter().map(String::as_str).collect();
+    let wanted: Vec<&str> = names.iter().map(PluginName::as_str).collect();
     let bundle = Bundle::open(archive).map_err(|error| unreadable(&error))?;
-    let found = bundle.read_many(&wanted).map_err(|error| unreadable(&error))?;
-    for text in files.iter().filter_map(|file| found.get(file)) {
-        let item: Item = from_yaml(&String::from_utf8_lossy(text)).map_err(|error| unreadable(&error))?;
+    let found = trees::of_plugins(&bundle, &wanted).map_err(|error| unreadable(&error))?;
+    for files in wanted.iter().filter_map(|name| found.get(*name)) {
+        let item = files.tree().map_err(|error| unreadable(&error))?;
         printer.note(&checks::report(&item));
     }
     Ok(())

@@ -115,7 +115,7 @@ fn add(view: &mut PluginView, row: &PluginStatus) {
         view.progress = Some((
             total + progress.total,
             done + progress.completed,
-            failed + progress.failures.len(),
+            failed + usize::try_from(progress.failed()).unwrap_or_default(),
         ));
     }
 }

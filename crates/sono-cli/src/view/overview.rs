@@ -159,10 +159,7 @@ fn progress(rows: &[&PluginStatus]) -> String {
         return String::new();
     }
     let total: i64 = updates.iter().map(|update| update.total).sum();
-    let failed: i64 = updates
-        .iter()
-        .map(|update| i64::try_from(update.failures.len()).unwrap_or(i64::MAX))
-        .sum();
+    let failed: i64 = updates.iter().map(|update| update.failed()).sum();
     let done: i64 = failed + updates.iter().map(|update| update.completed).sum::<i64>();
     let text = format!("{}/{}", number(done), number(total));
     if failed > 0 {

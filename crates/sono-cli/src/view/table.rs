@@ -19,7 +19,7 @@ pub(crate) fn summary(status: &RunStatus) -> Text {
     }
     let rows = groups.into_iter().map(|((plugin, state, result), rows)| {
         let single = entries.get(plugin) == Some(&1);
-        let shown = rows.first().and_then(|row| row.progress.as_ref()).filter(|_| single);
+        let shown = rows.first().and_then(|row| row.progress.as_deref()).filter(|_| single);
         [
             plugin.to_owned(),
             state.to_owned(),
@@ -47,7 +47,7 @@ pub(crate) fn all(status: &RunStatus) -> Text {
             row.node.clone(),
             row.status.clone(),
             row.result_status.clone(),
-            progress(row.progress.as_ref()),
+            progress(row.progress.as_deref()),
         ]
     });
     let table = table(["PLUGIN", "NODE", "STATUS", "RESULT", "PROGRESS"], rows);
@@ -60,9 +60,9 @@ pub(crate) fn all(status: &RunStatus) -> Text {
 
 fn progress(progress: Option<&ProgressUpdate>) -> String {
     let Some(progress) = progress else { return String::new() };
-    let failed = progress.failures.len();
+    let failed = progress.failed();
     let text = format!("Passed:{:3}, Failed:{failed:3}", progress.completed);
-    let remaining = progress.total - progress.completed - i64::try_from(failed).unwrap_or(i64::MAX);
+    let remaining = progress.total - progress.completed - failed;
     if remaining >= 0 {
         format!("{text}, Remaining:{remaining:3}")
     } else {
@@ -104,6 +104,8 @@ fn sentence(status: &OverallStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn row(plugin: &str, node: &str, status: &str, result: &str, progress: Option<(i64, i64)>) -> PluginStatus {
@@ -112,11 +114,13 @@ mod tests {
             node: node.to_owned(),
             status: status.to_owned(),
             result_status: result.to_owned(),
-            progress: progress.map(|(total, completed)| ProgressUpdate {
-                total,
-                completed,
-                failures: vec!["x".to_owned()],
-                ..ProgressUpdate::default()
+            progress: progress.map(|(total, completed)| {
+                Arc::new(ProgressUpdate {
+                    total,
+                    completed,
+                    failures: vec!["x".to_owned()],
+                    ..ProgressUpdate::default()
+                })
             }),
             ..PluginStatus::default()
         }
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn more_than_all_leaves_nothing_to_tell() {
         assert_eq!(
-            progress(row("p", "n", "running", "", Some((0, 5))).progress.as_ref()),
+            progress(row("p", "n", "running", "", Some((0, 5))).progress.as_deref()),
             "Passed:  5, Failed:  1"
         );
     }

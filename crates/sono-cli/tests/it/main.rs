@@ -16,6 +16,7 @@ mod flags;
 mod goldens;
 mod help;
 mod images;
+mod json_trees;
 mod logs;
 mod manifests;
 mod objects;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use sono_results::{PluginInput, from_yaml, process_plugin, to_yaml};
+use sono_results::{PluginInput, TreeLimits, from_yaml, process_plugin, read_tree, to_yaml};
 use sono_types::{
     PluginName, ResultFiles, ResultFormat,
     text::{Decoded, decode, decode_with_replacement},
@@ -179,8 +179,16 @@ fn process(content: &[u8], format: ResultFormat, name: &str) {
         result_files: &[],
         per_node: false,
         compatibility: sono_results::Compatibility::default(),
+        limits: TreeLimits::PLUGIN,
     };
-    let (item, _) = process_plugin(&input, &One { name, content });
-    // What goes into the archive must be readable there.
-    from_yaml(&to_yaml(&item)).expect("what was written can be read");
+    let (mut spool, mut yaml, mut json) = (Vec::new(), Vec::new(), Vec::new());
+    let collected = process_plugin(&input, &One { name, content }, &mut spool).expect("memory takes it");
+    let written = collected.write(&mut spool.as_slice(), &mut yaml, &mut json);
+    written.expect("memory takes it");
+    // What goes into the archive must be readable there, and the same in both files.
+    let tree = read_tree(&yaml, None).expect("what was written can be read");
+    assert_eq!(
+        read_tree(&yaml, Some(&json)).expect("what was written can be read"),
+        tree
+    );
 }

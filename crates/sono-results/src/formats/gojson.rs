@@ -7,14 +7,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
+    fmt, mem,
 };
 
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use sono_types::{Item, item::status, text::decode_with_replacement};
 
 use super::Outcome;
-use crate::{Compatibility, tree::meta};
+use crate::{Compatibility, limits, measure::too_many_items, tree::meta};
 
 /// Bytes of a test's output that are kept, from its end: what a test says last is why it failed.
 const MAX_OUTPUT: usize = 64 << 10;
@@ -34,12 +37,9 @@ pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> 
         let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\u{feff}']).len();
         let mut end = blank;
         if rest[blank..].starts_with('{') {
-            let mut events = serde_json::Deserializer::from_str(&rest[blank..]).into_iter::<Map<String, Value>>();
-            let event = events.next().unwrap_or_else(|| Ok(Map::new()));
-            match event
-                .map_err(|error| without_place(&error))
-                .and_then(|fields| Event::from_fields(&fields))
-            {
+            let mut events = serde_json::Deserializer::from_str(&rest[blank..]).into_iter::<Event>();
+            let event = events.next().unwrap_or_else(|| Ok(Event::default()));
+            match event.map_err(|error| without_place(&error)) {
                 Ok(event) => {
                     end += events.byte_offset();
                     stream.event(event);
@@ -54,6 +54,9 @@ pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> 
             }
         } else {
             end = line_end(rest);
+        }
+        if stream.size() > limits::FILE_ITEMS {
+            return Outcome::unreadable(too_many_items());
         }
         line += rest[..end].bytes().filter(|byte| *byte == b'\n').count();
         at += end;
@@ -85,38 +88,118 @@ struct Event {
     failed_build: String,
 }
 
-impl Event {
-    /// Keys in any case, as Go reads them. An object without a known action is not an event but text of the tests, and
-    /// reads as one without any action.
-    fn from_fields(fields: &Map<String, Value>) -> Result<Self, String> {
-        let mut event = Self::default();
-        let action = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("action"));
-        if action.is_none_or(|(_, action)| !is_action(action)) {
-            return Ok(event);
-        }
-        for (name, value) in fields {
-            let field = match name.to_ascii_lowercase().as_str() {
-                "action" => &mut event.action,
-                "package" => &mut event.package,
-                "test" => &mut event.test,
-                "output" => &mut event.output,
-                "importpath" => &mut event.import_path,
-                "failedbuild" => &mut event.failed_build,
-                _ => continue,
-            };
-            match value {
-                Value::Null => {}
-                Value::String(text) => field.clone_from(text),
-                other => return Err(format!("field {name:?} is no text: {other}")),
+/// Keys in any case, as Go reads them. An object without a known action is not an event but text of the tests, and reads as
+/// one without any action. Values of other keys are passed over, whatever their size.
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Event;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an event")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
+                let mut event = Event::default();
+                let mut is_event = false;
+                let mut damaged = None;
+                while let Some(name) = map.next_key::<String>()? {
+                    let lower_case = name.to_ascii_lowercase();
+                    let field = match lower_case.as_str() {
+                        "action" => &mut event.action,
+                        "package" => &mut event.package,
+                        "test" => &mut event.test,
+                        "output" => &mut event.output,
+                        "importpath" => &mut event.import_path,
+                        "failedbuild" => &mut event.failed_build,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    let value: FieldValue = map.next_value()?;
+                    if lower_case == "action" {
+                        // A value of another type is one that was damaged.
+                        is_event = match &value {
+                            FieldValue::Null => false,
+                            FieldValue::Text(action) => ACTIONS.contains(&action.as_str()),
+                            FieldValue::Other(_) => true,
+                        };
+                    }
+                    match value {
+                        FieldValue::Null => {}
+                        FieldValue::Text(text) => *field = text,
+                        FieldValue::Other(value) => {
+                            damaged.get_or_insert_with(|| format!("field {name:?} is no text: {value}"));
+                        }
+                    }
+                }
+                match damaged {
+                    _ if !is_event => Ok(Event::default()),
+                    Some(message) => Err(A::Error::custom(message)),
+                    None => Ok(event),
+                }
             }
         }
-        Ok(event)
+        deserializer.deserialize_map(Fields)
     }
 }
 
-/// Whether a value is an action of `go test -json`. A value of another type is one that was damaged.
-fn is_action(value: &Value) -> bool {
-    value.as_str().is_none_or(|action| ACTIONS.contains(&action)) && !value.is_null()
+/// The value of a field that should be a text.
+enum FieldValue {
+    Null,
+    Text(String),
+    /// What it is instead.
+    Other(String),
+}
+
+impl<'de> Deserialize<'de> for FieldValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = FieldValue;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("any value")
+            }
+
+            fn visit_unit<E>(self) -> Result<FieldValue, E> {
+                Ok(FieldValue::Null)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<FieldValue, E> {
+                Ok(FieldValue::Text(text.to_owned()))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<FieldValue, E> {
+                Ok(FieldValue::Other(value.to_string()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<FieldValue, E> {
+                Ok(FieldValue::Other(value.to_string()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<FieldValue, E> {
+                Ok(FieldValue::Other(value.to_string()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<FieldValue, E> {
+                Ok(FieldValue::Other(value.to_string()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FieldValue, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(FieldValue::Other("a list".to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValue, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(FieldValue::Other("an object".to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
 }
 
 const ACTIONS: &[&str] = &[
@@ -159,6 +242,24 @@ struct Stream {
 }
 
 impl Stream {
+    /// Everything that is held, at the size of items.
+    fn size(&self) -> usize {
+        [
+            self.items.len(),
+            self.outputs.len(),
+            self.running.len(),
+            self.failed_packages.len(),
+            self.passed_packages.len(),
+            self.open_packages.len(),
+            self.ended_packages.len(),
+            self.failed_builds.len(),
+            self.packages_with_failed_tests.len(),
+            self.broken.len(),
+        ]
+        .into_iter()
+        .sum()
+    }
+
     fn event(&mut self, event: Event) {
         let key = (event.package, event.test);
         let begins = matches!(event.action.as_str(), "start" | "run");

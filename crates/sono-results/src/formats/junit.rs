@@ -16,7 +16,7 @@ use self::{
     frame::{Frame, Kind},
 };
 use super::Outcome;
-use crate::{Compatibility, tree::meta};
+use crate::{Compatibility, limits, measure::too_many_items, tree::meta};
 
 /// How deep suites may stand in each other.
 const MAX_DEPTH: usize = 100;
@@ -26,6 +26,9 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
     let decoded = decode_with_replacement(content);
     let undecoded = decoded.error.map(|error| error.to_string());
     let mut found = parse(&decoded.text, compatibility);
+    if found.has_too_many_items {
+        return Outcome::unreadable(too_many_items());
+    }
     let has_replaced_name = undecoded.is_some() && has_replacement(&found.items);
     if has_replaced_name {
         found.problem.clone_from(&undecoded);
@@ -132,6 +135,7 @@ struct Found {
     problem: Option<String>,
     /// The first root, where it is not one of JUnit.
     other_root: Option<String>,
+    has_too_many_items: bool,
 }
 
 impl Found {
@@ -152,7 +156,7 @@ fn parse(text: &str, compatibility: Compatibility) -> Found {
     let mut found = Found::default();
     // The file itself, around all roots.
     let mut stack = vec![Frame::new(Kind::Container, "the file", Attributes::default(), None)];
-    let mut roots = 0;
+    let (mut roots, mut items) = (0, 0);
     loop {
         let event = match reader.read_event() {
             Ok(event) => event,
@@ -188,6 +192,14 @@ fn parse(text: &str, compatibility: Compatibility) -> Found {
                     }
                 }
                 let kind = frame::kind(&name.to_ascii_lowercase(), &stack);
+                // Whatever may become an item of its own.
+                items += usize::from(!matches!(kind, Kind::Nested | Kind::Ignored));
+                if items > limits::FILE_ITEMS {
+                    return Found {
+                        has_too_many_items: true,
+                        ..Found::default()
+                    };
+                }
                 let frame = Frame::new(kind, name, attributes, stack.last_mut());
                 stack.push(frame);
             }

@@ -6,7 +6,25 @@ use std::{
     path::Path,
 };
 
-use sono_types::ResultFiles;
+use sono_results::{PluginInput, Problem, process_plugin, read_tree, to_yaml};
+use sono_types::{Item, ResultFiles};
+
+/// The tree of a plugin as both of its files have it, and what could not be read.
+pub(crate) fn tree(input: &PluginInput<'_>, files: &dyn ResultFiles) -> (Item, Vec<Problem>) {
+    let (mut spool, mut yaml, mut json) = (Vec::new(), Vec::new(), Vec::new());
+    let collected = process_plugin(input, files, &mut spool).unwrap();
+    collected.write(&mut spool.as_slice(), &mut yaml, &mut json).unwrap();
+    let item = read_tree(&yaml, None).unwrap();
+    assert_eq!(String::from_utf8(yaml.clone()).unwrap(), to_yaml(&item));
+    assert_eq!(read_tree(b"status: other", Some(&json)).unwrap().status, "other");
+    assert_eq!(read_tree(&yaml, Some(&json)).as_ref(), Ok(&item));
+    let verdict = collected.verdict();
+    assert_eq!(
+        (&verdict.status, &verdict.counts),
+        (&item.status, &item.status_counts())
+    );
+    (item, collected.problems)
+}
 
 /// Content by name; a name with a slash at its end is an empty directory.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@
 mod corpus;
 mod files;
 mod health;
+mod limits;
 mod process;
 mod robust;
 mod vectors;

@@ -1,10 +1,10 @@
 //! Trees of results as they come out of small trees of files.
 
 use serde_json::{Value, json};
-use sono_results::{Compatibility, PluginInput, Problem, process_plugin};
+use sono_results::{Compatibility, PluginInput, Problem, TreeLimits, Verdict, process_plugin};
 use sono_types::{PluginName, ResultFormat};
 
-use crate::files::MapFiles;
+use crate::files::{MapFiles, tree};
 
 fn process(format: &str, result_files: &[&str], per_node: bool, files: &[(&str, &str)]) -> (Value, Vec<Problem>) {
     process_as(Compatibility::default(), format, result_files, per_node, files)
@@ -24,8 +24,9 @@ fn process_as(
         result_files: &result_files,
         per_node,
         compatibility,
+        limits: TreeLimits::PLUGIN,
     };
-    let (item, problems) = process_plugin(&input, &MapFiles::new(files));
+    let (item, problems) = tree(&input, &MapFiles::new(files));
     (serde_json::to_value(item).unwrap(), problems)
 }
 
@@ -240,4 +241,47 @@ fn a_manual_file_keeps_its_own_statuses() {
         problems.iter().map(|problem| problem.file.as_str()).collect::<Vec<_>>(),
         ["results/global/broken.yml"]
     );
+}
+
+/// W-24: a node's verdict is that of its own files, whatever its tests are called; of a result and an error of one node it is
+/// the result's.
+#[test]
+fn verdicts_of_nodes_are_those_of_their_own_files() {
+    let name = PluginName::parse("p").unwrap();
+    let input = PluginInput {
+        name: &name,
+        format: ResultFormat::Junit,
+        result_files: &[],
+        per_node: true,
+        compatibility: Compatibility::default(),
+        limits: TreeLimits::PLUGIN,
+    };
+    let files = MapFiles::new(&[
+        (
+            "results/n1/j.xml",
+            "<testsuite name='n2'><testcase name='n3'/><testcase name='n2'/></testsuite>",
+        ),
+        (
+            "results/n2/j.xml",
+            "<testsuite name='n1'><testcase name='n1'><failure/></testcase></testsuite>",
+        ),
+        ("results/n3/", ""),
+        ("errors/n1/error.json", r#"{"error":"too late"}"#),
+    ]);
+    let collected = process_plugin(&input, &files, &mut std::io::sink()).unwrap();
+    let verdict = |status: &str, counts: &[(&str, i64)]| Verdict {
+        status: status.to_owned(),
+        counts: counts
+            .iter()
+            .map(|(name, number)| ((*name).to_owned(), *number))
+            .collect(),
+    };
+    let expected = [
+        ("n1", verdict("passed", &[("passed", 2)])),
+        ("n2", verdict("failed", &[("failed", 1)])),
+        ("n3", verdict("unknown", &[("unknown", 1)])),
+    ];
+    assert_eq!(collected.nodes(), expected.into());
+    let all = verdict("failed", &[("failed", 2), ("passed", 2), ("unknown", 1)]);
+    assert_eq!(collected.verdict(), all);
 }

@@ -8,10 +8,10 @@ use std::{
 };
 
 use serde_json::Value;
-use sono_results::{Compatibility, PluginInput, cluster_health, process_plugin};
+use sono_results::{Compatibility, PluginInput, TreeLimits, cluster_health};
 use sono_types::{PluginName, ResultFormat};
 
-use crate::files::MapFiles;
+use crate::files::{MapFiles, tree};
 
 fn vectors(folder: &str) -> Option<PathBuf> {
     let root = env::var_os("SONO_VECTORS").map_or_else(
@@ -67,12 +67,13 @@ fn trees_are_those_of_sonobuoy() {
             result_files: &result_files,
             per_node: case.starts_with("ds-"),
             compatibility,
+            limits: TreeLimits::PLUGIN,
         };
         let files = MapFiles::load(&folder.join(&case));
         let golden = json(&golden);
         // None of these cases has anything in it that Sonobuoy makes less of than is known.
         for compatibility in [Compatibility::default(), Compatibility::SONOBUOY] {
-            let (item, problems) = process_plugin(&input(compatibility), &files);
+            let (item, problems) = tree(&input(compatibility), &files);
             assert_eq!(serde_json::to_value(item).unwrap(), golden, "{case} {compatibility:?}");
             assert_eq!(problems, [], "{case}");
         }
@@ -91,8 +92,9 @@ fn a_file_of_another_junit_dialect() {
         result_files: &[],
         per_node: false,
         compatibility: Compatibility::default(),
+        limits: TreeLimits::PLUGIN,
     };
-    let (root, problems) = process_plugin(&input, &MapFiles::new(&[("results/global/j.xml", &xml)]));
+    let (root, problems) = tree(&input, &MapFiles::new(&[("results/global/j.xml", &xml)]));
     let expected = json(&folder.join("item_good_junit.json"));
     assert_eq!(problems, []);
     assert_eq!(serde_json::to_value(&root.items[0].items).unwrap(), expected["items"]);

@@ -208,7 +208,49 @@ fn an_empty_file_is_none() {
 fn nonsense_is_not_taken_for_a_path() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("done")).unwrap();
-    assert_eq!(look(directory.path()), Seen::Unreadable("is a directory".to_owned()));
+    assert_eq!(
+        look(directory.path()),
+        Seen::Unreadable("it is a directory, not a file".to_owned())
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn done_that_is_not_a_file_is_said_and_not_waited_for() {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    type Make = fn(&Path);
+    let cases: [(Make, &str); 5] = [
+        (
+            |done| mkfifoat(CWD, done, Mode::RWXU).unwrap(),
+            "it is a FIFO, not a file",
+        ),
+        (
+            |done| drop(UnixListener::bind(done).unwrap()),
+            "it is a socket, not a file",
+        ),
+        (|done| symlink("/dev/zero", done).unwrap(), "it is a device, not a file"),
+        (|done| symlink("/", done).unwrap(), "it is a directory, not a file"),
+        (|done| symlink("nowhere", done).unwrap(), "it is a link to nothing"),
+    ];
+    for (make, said) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        make(&directory.path().join("done"));
+        assert_eq!(look(directory.path()), Seen::Unreadable(said.to_owned()));
+    }
+    // What it names may be no file either.
+    let directory = tempfile::tempdir().unwrap();
+    mkfifoat(CWD, directory.path().join("fifo"), Mode::RWXU).unwrap();
+    fs::write(directory.path().join("done"), "fifo").unwrap();
+    let Seen::Named { target, .. } = look(directory.path()) else {
+        panic!("it names something")
+    };
+    assert_eq!(
+        target,
+        Target::Missing("it is neither a file nor a directory".to_owned())
+    );
 }
 
 /// What a done file with these bytes is refused for, as soon as it has settled and although its plugin runs on.

@@ -26,6 +26,23 @@ async fn without_results_the_worker_ends_when_its_grace_is_over() {
     assert_eq!(aggregator.received(), []);
 }
 
+/// A FIFO that no process writes to: opening it would never return.
+#[cfg(unix)]
+#[tokio::test]
+async fn worker_with_a_fifo_for_a_done_file_ends_when_told_to() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    let done = plugin.path().join("done");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &done, rustix::fs::Mode::RWXU).unwrap();
+    let options = Options {
+        grace: Duration::from_millis(20),
+        ..options()
+    };
+    let running = plugin.run_with(options, std::future::ready(()));
+    let ended = tokio::time::timeout(Duration::from_secs(30), running).await;
+    assert_eq!(ended.unwrap().unwrap(), Outcome::NoResults);
+}
+
 #[tokio::test]
 async fn results_that_appear_in_the_grace_period_are_sent() {
     let aggregator = Aggregator::up();

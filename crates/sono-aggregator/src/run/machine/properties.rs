@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sono_types::Target;
+use sono_types::{ProgressUpdate, Target};
 
 use super::*;
 
@@ -248,7 +248,9 @@ proptest! {
             };
             said.take(effects, &plans);
             let mut again = Run::recover(plans.clone(), policy.clone(), &said.records);
-            again.restore_progress(run.progress().clone());
+            for (key, update) in run.progress().updates() {
+                again.restore_progress(key.clone(), ProgressUpdate::clone(update));
+            }
             prop_assert_eq!(again.status(), run.status());
         }
         if tickets_end {

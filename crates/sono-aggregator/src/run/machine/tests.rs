@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use sono_types::{PluginStatus, RunStatus, Target};
+use sono_types::{PluginStatus, ProgressUpdate, RunStatus, Target};
 
 use super::*;
 use crate::run::Processed;
@@ -422,7 +422,7 @@ fn the_status_tells_everything() {
                     ..row("n1", "complete")
                 },
                 PluginStatus {
-                    progress: Some(update),
+                    progress: Some(update.into()),
                     error: "x".to_owned(),
                     ..row("n2", "failed")
                 },
@@ -431,6 +431,37 @@ fn the_status_tells_everything() {
             tarball: archive,
         }
     );
+}
+
+/// S4: an earlier process that ended while it read a plugin's results does not read them again; one that was stopped in good
+/// order does.
+#[test]
+fn plugin_whose_processing_ended_the_process_is_known_after_replay() {
+    let plans = vec![
+        plan("a", 0, &["global"]),
+        plan("b", 0, &["global"]),
+        plan("c", 0, &["global"]),
+    ];
+    let processing = |plugin: &str| Record::Processing { plugin: name(plugin) };
+    let processed = |plugins: &[&str]| Record::Processed {
+        plugins: plugins.iter().map(|plugin| name(plugin)).collect(),
+    };
+    let unprocessed = |records: &[Record]| -> Vec<String> {
+        let run = Run::recover(plans.clone(), Policy::default(), records);
+        run.unprocessed().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(unprocessed(&[Record::Finishing]), [""; 0]);
+    let killed = [Record::Finishing, processing("a"), processed(&["a"]), processing("b")];
+    assert_eq!(unprocessed(&killed), ["b"]);
+    // The next process went on, and ended with another.
+    let again = [
+        killed.as_slice(),
+        &[processing("a"), processed(&["a"]), processing("c")],
+    ]
+    .concat();
+    assert_eq!(unprocessed(&again), ["b", "c"]);
+    let stopped = [killed.as_slice(), &[processed(&["a", "b", "c"])]].concat();
+    assert_eq!(unprocessed(&stopped), [""; 0]);
 }
 
 fn joined(plugin: &str, target: &str) -> Event {

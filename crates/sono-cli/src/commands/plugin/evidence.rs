@@ -12,7 +12,7 @@ use sono_types::{
 };
 
 use super::contract::Done;
-use crate::error::CliError;
+use crate::{error::CliError, trees};
 
 /// Names that the worker gives to archives it makes of directories.
 const BY_WORKER: [&str; 2] = ["results.tar.gz", "out.tar.gz"];
@@ -149,16 +149,9 @@ pub(super) fn of_archive(
         CliError::new("cannot read the archive of the test").caused_by(error)
     };
     let bundle = Bundle::open(archive).map_err(|error| unreadable(&error))?;
-    let tree = bundle
-        .read(&layout::results_file(plugin))
-        .map_err(|error| unreadable(&error))?;
-    let tree = match tree {
-        Some(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            Some(sono_results::from_yaml(&text).map_err(|error| unreadable(&error))?)
-        }
-        None => None,
-    };
+    let files = trees::of_plugin(&bundle, plugin.as_str()).map_err(|error| unreadable(&error))?;
+    let tree = files.map(|files| files.tree()).transpose();
+    let tree = tree.map_err(|error| unreadable(&error))?;
     let mut failure = None;
     for row in status.rows() {
         let target = Target::parse(&row.node).unwrap_or(Target::Global);

@@ -3,23 +3,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, BufReader, Read},
+    io::{self, Read},
     ops::ControlFlow,
     path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sono_bundle::{Bundle, Memory, ReadError};
+use sono_bundle::{Bundle, Memory, ReadError, ReadLimits};
 use sono_results::{
-    DetailedLine, JunitSuite, Leaf, Selection, Summary, Tally, detailed_line, from_yaml, stream_leaves, visit_leaves,
+    DetailedLine, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line, stream_json,
+    stream_yaml, visit_leaves,
 };
 use sono_types::{Item, constants::HEALTH_PLUGIN, layout};
 
-use crate::error::CliError;
-
-/// Bytes that are read at once.
-const PIECE: usize = 32 << 10;
+use crate::{error::CliError, trees};
 
 /// What is wanted.
 #[derive(Debug)]
@@ -203,9 +201,10 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
         },
         info: asked.plugin.map(|plugin| vec![plugin.to_owned()]),
         folders: BTreeSet::new(),
+        from_json: BTreeMap::new(),
         again: Vec::new(),
         memory: Memory::new(bundle.limits()),
-        max_items: bundle.limits().max_items,
+        limits: *bundle.limits(),
         items: 0,
         saw_meta: false,
         left_meta: false,
@@ -214,9 +213,12 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
         .visit(&mut |name, content| pass.file(name, content))
         .map_err(|error| unreadable(&error))?;
     for name in std::mem::take(&mut pass.again) {
-        let text = bundle.read(&layout::results_file_named(&name));
-        let text = text.map_err(|error| unreadable(&error))?.unwrap_or_default();
-        let plugin = pass.whole(&name, &String::from_utf8_lossy(&text));
+        let files = trees::of_plugin(bundle, &name).map_err(|error| unreadable(&error))?;
+        let tree = files
+            .unwrap_or_default()
+            .tree()
+            .map_err(|error| CliError::new(format!("the results of plugin `{name}` cannot be read")).caused_by(&error));
+        let plugin = tree.and_then(|root| pass.whole(&name, &root));
         pass.found.plugins.insert(name, plugin);
     }
     let Pass {
@@ -263,14 +265,23 @@ struct Pass<'a> {
     info: Option<Vec<String>>,
     /// Those that have a folder.
     folders: BTreeSet<String>,
-    /// Those whose results have to be read by the general reader.
+    /// What their JSON says, of how many items, and the YAML that it was written with, which follows it in the archive.
+    from_json: BTreeMap<String, (Plugin, u64, YamlDigest)>,
+    /// Those whose results have to be read as a whole.
     again: Vec<String>,
     memory: Memory,
-    max_items: u64,
+    limits: ReadLimits,
     /// Result items so far.
     items: u64,
     saw_meta: bool,
     left_meta: bool,
+}
+
+/// What a reader of leaves has seen.
+struct Streamed<T> {
+    part: Part,
+    items: u64,
+    read: T,
 }
 
 impl Pass<'_> {
@@ -299,58 +310,98 @@ impl Pass<'_> {
             self.folders.insert(plugin.to_owned());
         }
         let asked = self.asked.plugin.is_none_or(|asked| asked == plugin);
-        if !asked || self.found.plugins.contains_key(plugin) || name != layout::results_file_named(plugin) {
+        if !asked || self.found.plugins.contains_key(plugin) {
             return Ok(());
         }
-        let mut content = self.memory.reader(name, content);
-        if self.asked.part == PartKind::Text {
-            let mut text = Vec::new();
-            content.read_to_end(&mut text)?;
-            let plugin_found = Plugin {
-                root: Item::default(),
-                part: Part::Text(text),
-            };
-            self.found.plugins.insert(plugin.to_owned(), Ok(plugin_found));
-            return Ok(());
-        }
-        let (mut part, items, max_items) = (Part::new(self.asked), &mut self.items, self.max_items);
         // Whether an item has the wanted name is known only when it is reached, and all below it is wanted then.
-        let streamed = match self.asked.node {
-            Some(_) => None,
-            None => stream_leaves(&mut BufReader::with_capacity(PIECE, content), &mut |leaf| {
-                *items += 1;
-                if *items <= max_items && self.asked.selection.wants(leaf.item) {
-                    part.add(plugin, leaf);
-                }
-            })?,
-        };
-        if *items > max_items {
-            let message = format!("the archive has more than {max_items} result items");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-        }
-        match streamed {
-            Some(root) => {
-                self.found
-                    .plugins
-                    .insert(plugin.to_owned(), Ok(Plugin::finished(root, part)));
+        let streams = self.asked.node.is_none() && self.asked.part != PartKind::Text;
+        if name == layout::results_json_file_named(plugin) && streams {
+            // What the JSON takes is not taken from the YAML, which may be read in its place.
+            let mut memory = Memory::new(&self.limits);
+            let json = memory.reader(name, content);
+            let read = self.stream(plugin, |visit| stream_json(json, visit));
+            if let Streamed {
+                part,
+                items,
+                read: Ok((root, yaml)),
+            } = read
+            {
+                let plugin_found = Plugin::finished(root, part);
+                self.from_json.insert(plugin.to_owned(), (plugin_found, items, yaml));
             }
-            None => self.again.push(plugin.to_owned()),
+        } else if name == layout::results_file_named(plugin) {
+            self.yaml(plugin, name, content, streams)?;
         }
         Ok(())
     }
 
+    fn yaml(&mut self, plugin: &str, name: &str, content: &mut dyn Read, streams: bool) -> io::Result<()> {
+        if self.asked.part == PartKind::Text {
+            let plugin_found = Plugin {
+                root: Item::default(),
+                part: Part::Text(self.memory.read(name, content)?),
+            };
+            self.found.plugins.insert(plugin.to_owned(), Ok(plugin_found));
+            return Ok(());
+        }
+        let from_json = self.from_json.remove(plugin);
+        let was_in_json = from_json.is_some();
+        if let Some((from_json, items, yaml)) = from_json
+            // It is only hashed.
+            && YamlDigest::of(content)? == yaml
+        {
+            self.items += items;
+            self.found.plugins.insert(plugin.to_owned(), Ok(from_json));
+        } else if was_in_json || !streams {
+            self.again.push(plugin.to_owned());
+        } else {
+            let mut memory = std::mem::replace(&mut self.memory, Memory::new(&self.limits));
+            let Streamed { part, items, read } =
+                self.stream(plugin, |visit| stream_yaml(memory.reader(name, content), visit));
+            self.memory = memory;
+            self.items += items;
+            match read {
+                Ok(root) => {
+                    let plugin_found = Plugin::finished(root, part);
+                    self.found.plugins.insert(plugin.to_owned(), Ok(plugin_found));
+                }
+                Err(_) => self.again.push(plugin.to_owned()),
+            }
+        }
+        if self.items > self.limits.max_items {
+            let message = format!("the archive has more than {} result items", self.limits.max_items);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        Ok(())
+    }
+
+    /// What is wanted of the leaves. Where the reader fails, for whatever reason, the tree is read as a whole, which fails for
+    /// the same one.
+    fn stream<T, E>(
+        &self,
+        plugin: &str,
+        read: impl FnOnce(&mut LeafVisitor<'_>) -> Result<T, E>,
+    ) -> Streamed<Result<T, E>> {
+        let (mut part, mut items) = (Part::new(self.asked), 0);
+        let most = self.limits.max_items.saturating_sub(self.items);
+        let read = read(&mut |leaf| {
+            items += 1;
+            if items <= most && self.asked.selection.wants(leaf.item) {
+                part.add(plugin, leaf);
+            }
+        });
+        Streamed { part, items, read }
+    }
+
     /// The same from the whole tree in memory.
-    fn whole(&self, plugin: &str, text: &str) -> Result<Plugin, CliError> {
-        let root = from_yaml(text).map_err(|error| {
-            CliError::new(format!("the results of plugin `{plugin}` cannot be read")).caused_by(&error)
-        })?;
+    fn whole(&self, plugin: &str, root: &Item) -> Result<Plugin, CliError> {
         let item = match self.asked.node {
-            None => &root,
+            None => root,
             Some(node) => root.find(node).ok_or_else(|| {
                 CliError::new(format!(
                     "node named \"{node}\" not found in the results of plugin `{plugin}`"
                 ))
-                .hint(format!("there are: {}", children(&root)))
+                .hint(format!("there are: {}", children(root)))
             })?,
         };
         let mut part = Part::new(self.asked);

@@ -1,0 +1,58 @@
+//! Plugins' trees of results in an archive: the YAML, and the JSON that is read in its place where it was written with it.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use sono_bundle::{Bundle, Memory, ReadError};
+use sono_results::{ItemError, read_tree};
+use sono_types::{Item, layout};
+
+/// Both files of one plugin.
+#[derive(Debug, Default)]
+pub(crate) struct TreeFiles {
+    yaml: Vec<u8>,
+    json: Option<Vec<u8>>,
+}
+
+impl TreeFiles {
+    /// The tree, or why the YAML is none.
+    pub(crate) fn tree(&self) -> Result<Item, ItemError> {
+        read_tree(&self.yaml, self.json.as_deref())
+    }
+}
+
+/// The files of one plugin; nothing where there is no YAML.
+pub(crate) fn of_plugin(bundle: &Bundle, plugin: &str) -> Result<Option<TreeFiles>, ReadError> {
+    Ok(of_plugins(bundle, &[plugin])?.into_values().next())
+}
+
+/// The files of several plugins in one pass. The JSON stands in front of the YAML: nothing is read behind the last of these.
+pub(crate) fn of_plugins(bundle: &Bundle, plugins: &[&str]) -> Result<BTreeMap<String, TreeFiles>, ReadError> {
+    let names = |name: fn(&str) -> String| -> BTreeMap<String, &str> {
+        plugins.iter().map(|plugin| (name(plugin), *plugin)).collect()
+    };
+    let json_names = names(layout::results_json_file_named);
+    let yaml_names = names(layout::results_file_named);
+    let (mut found, mut json) = (BTreeMap::new(), BTreeMap::new());
+    // What the JSON takes is not taken from the YAML.
+    let (mut memory, mut memory_of_json) = (Memory::new(bundle.limits()), Memory::new(bundle.limits()));
+    bundle.visit(&mut |name, content| {
+        if let Some(plugin) = json_names.get(name) {
+            // One that is too large is as good as none.
+            if let Ok(bytes) = memory_of_json.read(name, content) {
+                json.insert(*plugin, bytes);
+            }
+        } else if let Some(plugin) = yaml_names.get(name) {
+            let files = TreeFiles {
+                yaml: memory.read(name, content)?,
+                json: json.remove(plugin),
+            };
+            found.insert((*plugin).to_owned(), files);
+        }
+        Ok(if found.len() == yaml_names.len() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
+    Ok(found)
+}
