@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Drip,
     /// Progress updates of 4 MiB for every node, as quickly as possible
     Flood,
-    /// Requests that are refused, each of which is a line of the log
+    /// Results of another plugin, which are refused; each was a line of the log once
     Refused,
 }
 
@@ -190,8 +190,8 @@ impl Target {
         let base = self.config.aggregator_urls.first().cloned().unwrap_or_default();
         let plugin = &self.config.plugin;
         for number in 0..requests {
-            let unknown = format!("{base}/api/v1/results/by-node/{}{number}/{plugin}", "x".repeat(200));
-            client.put(unknown).body("x").send().await.ok();
+            let other = format!("{base}/api/v1/results/by-node/{}/not-{plugin}", content::node(number));
+            client.put(other).body("x").send().await.ok();
         }
     }
 

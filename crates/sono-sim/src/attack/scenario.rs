@@ -76,6 +76,9 @@ const WITHIN: Duration = Duration::from_secs(30);
 const LEAD: Duration = Duration::from_secs(2);
 /// The most memory that the aggregator may hold, in MiB: generous, since programs are not optimized.
 const MOST_MEMORY: u64 = 256;
+/// The most that its journal and the run's log may take in `long-texts`, in bytes.
+const MOST_JOURNAL: u64 = 1 << 20;
+const MOST_LOG: u64 = 256 << 10;
 /// How long a worker may live after SIGTERM.
 const WORKER_END: Duration = constants::GRACEFUL_SHUTDOWN.saturating_add(Duration::from_secs(15));
 
@@ -166,7 +169,7 @@ pub(super) async fn play(arguments: &SceneArguments) -> anyhow::Result<Outcome> 
         Ok(bundle) if scenario == Scenario::LongTexts => {
             let log = bundle.read(layout::RUN_LOG)?.map_or(0, |log| log.len() as u64);
             let texts = scene.journal_bytes()?;
-            if texts > 1 << 20 || log > 1 << 20 {
+            if texts > MOST_JOURNAL || log > MOST_LOG {
                 outcome
                     .faults
                     .push(format!("journal {} KiB, run log {} KiB", texts >> 10, log >> 10));
