@@ -26,6 +26,7 @@ mod plugins;
 mod preflight;
 mod query;
 mod retrieve;
+mod run_identity;
 #[cfg(unix)]
 mod scripts;
 #[cfg(target_os = "linux")]
