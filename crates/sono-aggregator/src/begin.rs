@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sono_manifest::{Definition, DriverKind, reconcile_results_dir};
+use sono_manifest::{Definition, DriverKind, NodeFacts, reconcile_results_dir};
 use sono_tls::Authority;
 use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constants, layout};
 
@@ -25,7 +25,7 @@ use crate::{
     local::View,
     names::{archive_path, check_id},
     progress_file,
-    run::{Begun, Effect, Event, Plan, Planned, Policy, Record, Run, SmallBody},
+    run::{Begun, Effect, Event, LeftOutNodes, Plan, Planned, Policy, Record, Run, SmallBody},
     shortage::Shortage,
     small::{self, NotRestored},
 };
@@ -38,6 +38,9 @@ const CLOSE: Duration = Duration::from_secs(2);
 
 /// Between two looks at a journal that another process holds.
 const HELD_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the nodes are waited for when a run is taken up.
+const NODES_WITHIN: Duration = Duration::from_secs(5);
 
 /// The drivers of all plugins.
 pub(crate) type Drivers = Arc<BTreeMap<PluginName, Box<dyn Driver>>>;
@@ -256,11 +259,12 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         store_tries: config.upload_limits.max_store_tries,
     };
     let now = clock();
-    let (begun, authority) = if let Some(begun) = earlier {
+    let (begun, authority, nodes) = if let Some(begun) = earlier {
         let authority = Authority::from_pem(&begun.ca_certificate, &begun.ca_key).map_err(RunError::Certificates)?;
-        (begun, authority)
+        (begun, authority, nodes_now(site.as_ref()).await)
     } else {
-        let (begun, authority) = identity(&config, &drivers, site.as_ref(), now).await?;
+        let nodes = site.nodes().await.map_err(RunError::Nodes)?;
+        let (begun, authority) = identity(&config, &drivers, nodes.as_deref(), now)?;
         // Nothing may be created before it is known who created it.
         let mut first = vec![Record::Begun(begun.clone())];
         if let Some(claim) = &mut claim {
@@ -271,8 +275,12 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
             first.push(owned);
         }
         journal.commit_patiently(first).await.map_err(RunError::Record)?;
-        (begun, authority)
+        (begun, authority, nodes.unwrap_or_default())
     };
+    let left_out = drivers
+        .iter()
+        .map(|(name, driver)| (name.clone(), driver.left_out(&nodes)));
+    let left_out: LeftOutNodes = left_out.collect();
     view.metrics().syncs_of(journal.syncs());
     let plans: Vec<Plan> = begun.plugins.iter().map(plan).collect();
     for plan in plans.iter().filter(|plan| plan.expected.is_empty() && !plan.learns) {
@@ -304,6 +312,8 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         (run, effects, bytes_below(&directory.join("plugins")))
     };
     let keeper = claim.and_then(|claim| claim.keeper(&run));
+    let mut run = run;
+    run.leave_out(left_out);
     Ok(Some(Found::Beginning(Box::new(Beginning {
         config,
         start: begun.start,
@@ -356,26 +366,31 @@ async fn open(path: PathBuf, waits: bool, shortage: &Shortage) -> Result<Opened,
 }
 
 /// Who a new run is and what it waits for.
-async fn identity(
+fn identity(
     config: &Config,
     drivers: &Drivers,
-    site: &dyn Site,
+    nodes: Option<&[NodeFacts]>,
     now: Timestamp,
 ) -> Result<(Begun, Authority), RunError> {
-    let nodes = site.nodes().await.map_err(RunError::Nodes)?;
     let authority = Authority::new(now).map_err(RunError::Certificates)?;
     let timeout = (config.server.timeout_seconds > 0).then_some(config.server.timeout_seconds);
     let learns = |driver: &dyn Driver| nodes.is_none() && driver.definition().driver == DriverKind::DaemonSet;
+    let known = nodes.unwrap_or_default();
+    let targets = |driver: &dyn Driver| {
+        let expected = driver.expected_results(known).into_iter();
+        let mut targets: Vec<String> = expected.map(|key| key.target.to_string()).collect();
+        if config.all_nodes {
+            // Their failure says that the plugin does not tolerate the node.
+            targets.extend(driver.left_out(known).into_values().flatten());
+        }
+        targets
+    };
     let planned = |driver: &dyn Driver| Planned {
         plugin: driver.name().clone(),
         session: driver.session().clone(),
         order: driver.definition().order,
         timeout,
-        targets: driver
-            .expected_results(nodes.as_deref().unwrap_or_default())
-            .iter()
-            .map(|key| key.target.to_string())
-            .collect(),
+        targets: targets(driver),
         learns: learns(driver),
     };
     let begun = Begun {
@@ -387,6 +402,21 @@ async fn identity(
         plugins: drivers.values().map(|driver| planned(driver.as_ref())).collect(),
     };
     Ok((begun, authority))
+}
+
+/// The nodes of a run that is taken up. They only say which nodes plugins leave out, so the run does not wait for them.
+async fn nodes_now(site: &dyn Site) -> Vec<NodeFacts> {
+    match tokio::time::timeout(NODES_WITHIN, site.nodes()).await {
+        Ok(Ok(nodes)) => nodes.unwrap_or_default(),
+        Ok(Err(error)) => {
+            tracing::debug!(error, "cannot see which nodes plugins leave out");
+            Vec::new()
+        }
+        Err(_) => {
+            tracing::debug!("cannot see which nodes plugins leave out: no answer");
+            Vec::new()
+        }
+    }
 }
 
 async fn prepare(path: &Path, shortage: &Shortage) -> Result<(), RunError> {

@@ -1,6 +1,6 @@
 //! What starts a plugin and watches over it: one trait for Jobs, DaemonSets and local processes.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -79,6 +79,11 @@ pub trait Driver: Send + Sync {
     /// The results it will send from these nodes.
     fn expected_results(&self, nodes: &[NodeFacts]) -> Vec<ResultKey> {
         sono_manifest::expected_results(self.definition(), nodes)
+    }
+
+    /// The nodes that it leaves out, by the taint that it does not tolerate.
+    fn left_out(&self, nodes: &[NodeFacts]) -> BTreeMap<String, Vec<String>> {
+        sono_manifest::left_out(self.definition(), nodes)
     }
 
     /// Starts it. Returns when everything is created, not when it is done. What an earlier process of the same run has

@@ -406,6 +406,7 @@ async fn collect(
                         stored: run.stored(),
                         expected: run.expected().cloned().collect(),
                         joined: run.joined().to_vec(),
+                        left_out: run.left_out(),
                         drivers: Arc::clone(&launcher.drivers),
                         site: Arc::clone(&site),
                         config: config.clone(),

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use serde_json::json;
 use sono_bundle::DirectoryFiles;
 use sono_kube::redact::{Redactions, redact_as};
-use sono_types::{Config, PluginName, ResultKey, TarInfo, layout};
+use sono_types::{Config, LeftOut, PluginName, ResultKey, TarInfo, layout};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -41,6 +41,8 @@ pub(crate) struct Finish {
     pub(crate) expected: Vec<ResultKey>,
     /// Those of `expected` that were not known from the start.
     pub(crate) joined: Vec<ResultKey>,
+    /// Nodes that plugins left out.
+    pub(crate) left_out: Vec<LeftOut>,
     pub(crate) drivers: Arc<BTreeMap<PluginName, Box<dyn Driver>>>,
     pub(crate) site: Arc<dyn Site>,
     pub(crate) config: Config,
@@ -239,11 +241,14 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
         .await?;
     }
     let names: Vec<&PluginName> = finish.drivers.keys().collect();
-    let info = if names.is_empty() {
+    let mut info = if names.is_empty() {
         json!({})
     } else {
         json!({ "plugins": names })
     };
+    if !finish.left_out.is_empty() {
+        info["left-out"] = json!(finish.left_out);
+    }
     write(layout::INFO, &info).await?;
     if !finish.joined.is_empty() {
         let mut joined: BTreeMap<&PluginName, Vec<String>> = BTreeMap::new();

@@ -11,6 +11,7 @@ mod commands;
 mod completion;
 mod error;
 mod go_regex;
+mod identity;
 mod judgement;
 mod log;
 mod manifest;

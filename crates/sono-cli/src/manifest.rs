@@ -82,7 +82,7 @@ fn items(mut document: Value) -> Vec<Value> {
 }
 
 /// The identity in the run's configuration.
-fn uuid(object: &Value) -> Option<String> {
+pub(crate) fn uuid(object: &Value) -> Option<String> {
     if text(object, "/metadata/name") != constants::CONFIG_MAP {
         return None;
     }

@@ -111,6 +111,7 @@ impl Plan {
             show_default_podspec,
             stop_on_failure,
             addresses,
+            all_nodes,
             aggregator,
             changes,
         } = plan;
@@ -190,6 +191,7 @@ impl Plan {
         set(&mut sizes.results, results_size_limit);
         config.force_image_pull_policy |= force_image_pull_policy;
         config.stop_on_failure |= stop_on_failure;
+        config.all_nodes |= all_nodes;
         let tolerations = aggregator_toleration.into_iter().map(|args::Toleration(fields)| fields);
         config.aggregator_tolerations.extend(tolerations);
         let annotations = annotation.into_iter().map(|args::Pair { name, value }| (name, value));

@@ -15,6 +15,7 @@ pub mod judge;
 mod kind;
 pub mod query;
 pub mod redact;
+mod stall;
 mod streams;
 pub mod stuck;
 mod watch;

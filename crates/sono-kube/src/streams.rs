@@ -18,7 +18,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Cluster, KubeError, Pod, error::Cause};
+use crate::{
+    Cluster, KubeError, Pod,
+    error::Cause,
+    stall::{STALLED, Stalling, nothing_for},
+};
 
 /// Bytes that may wait between the connection and whoever reads a command's output.
 const PIPE: usize = 1 << 20;
@@ -76,7 +80,7 @@ impl Cluster {
         Ok(Box::pin(stream))
     }
 
-    /// Runs a command in a container.
+    /// Runs a command in a container. Each read of its output, and its end, have a limit of one minute.
     pub async fn exec(
         &self,
         namespace: &str,
@@ -90,10 +94,18 @@ impl Cluster {
             max_stdout_buf_size: Some(PIPE),
             ..AttachParams::default()
         };
-        let mut process = Api::<Pod>::namespaced(self.client(), namespace)
-            .exec(pod, command.iter().copied(), &parameters)
-            .await
-            .map_err(|error| self.failure(error, &request))?;
+        let pods = Api::<Pod>::namespaced(self.client(), namespace);
+        let opened = tokio::time::timeout(STALLED, pods.exec(pod, command.iter().copied(), &parameters)).await;
+        let mut process = match opened {
+            Ok(opened) => opened.map_err(|error| self.failure(error, &request))?,
+            Err(_) => {
+                return Err(KubeError::NoAnswer {
+                    server: self.server_url().to_owned(),
+                    request,
+                    limit: STALLED,
+                });
+            }
+        };
         let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
         let stderr = tokio::spawn(async move {
             let mut kept = Vec::new();
@@ -125,11 +137,14 @@ impl Cluster {
             }
         });
         let stdout: Box<dyn AsyncRead + Send + Unpin> = match stdout {
-            Some(stdout) => Box::new(Breakable {
-                pipe: stdout,
-                broken,
-                is_broken: false,
-            }),
+            Some(stdout) => Box::new(Stalling::new(
+                Breakable {
+                    pipe: stdout,
+                    broken,
+                    is_broken: false,
+                },
+                STALLED,
+            )),
             None => Box::new(tokio::io::empty()),
         };
         Ok(ExecStream {
@@ -226,7 +241,7 @@ impl ExecStream {
         let Self {
             stdout,
             stderr,
-            status,
+            mut status,
             server,
             request,
         } = self;
@@ -236,7 +251,12 @@ impl ExecStream {
             request: request.clone(),
             source,
         };
-        let status = status.await.map_err(|error| lost(Cause(error.to_string())))?;
+        let Ok(ended) = tokio::time::timeout(STALLED, &mut status).await else {
+            status.abort();
+            stderr.abort();
+            return Err(lost(Cause(nothing_for(STALLED))));
+        };
+        let status = ended.map_err(|error| lost(Cause(error.to_string())))?;
         let status = status.map_err(|cause| {
             // Its pipe stays open as well.
             stderr.abort();

@@ -55,18 +55,48 @@ pub fn expected_results(definition: &Definition, nodes: &[NodeFacts]) -> Vec<Res
     let key = |target| ResultKey::new(definition.name.clone(), target);
     match definition.driver {
         DriverKind::Job => vec![key(Target::Global)],
-        DriverKind::DaemonSet => nodes
-            .iter()
-            .filter(|node| {
-                definition
-                    .pod_spec
-                    .as_ref()
-                    .is_none_or(|pod_spec| is_selected(pod_spec, node))
-            })
+        DriverKind::DaemonSet => selected(definition, nodes)
+            .filter(|node| untolerated(definition, node).is_none())
             .filter_map(|node| NodeName::parse(&node.name).ok())
             .map(|name| key(Target::Node(name)))
             .collect(),
     }
+}
+
+/// The nodes that a DaemonSet plugin selects and does not run on, by the taint that it does not tolerate:
+/// `taint bad=yes:NoSchedule`. The other driver has none.
+pub fn left_out(definition: &Definition, nodes: &[NodeFacts]) -> BTreeMap<String, Vec<String>> {
+    let mut left_out: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    if definition.driver == DriverKind::DaemonSet {
+        for node in selected(definition, nodes) {
+            if let Some(taint) = untolerated(definition, node) {
+                left_out.entry(described(taint)).or_default().push(node.name.clone());
+            }
+        }
+    }
+    left_out
+}
+
+/// `taint bad=yes:NoSchedule`
+fn described(taint: &Value) -> String {
+    let text = |key: &str| taint.get(key).and_then(Value::as_str).unwrap_or_default();
+    match text("value") {
+        "" => format!("taint {}:{}", text("key"), text("effect")),
+        value => format!("taint {}={value}:{}", text("key"), text("effect")),
+    }
+}
+
+fn selected<'a>(definition: &'a Definition, nodes: &'a [NodeFacts]) -> impl Iterator<Item = &'a NodeFacts> {
+    nodes.iter().filter(move |node| {
+        let pod_spec = definition.pod_spec.as_ref();
+        pod_spec.is_none_or(|pod_spec| is_selected(pod_spec, node))
+    })
+}
+
+/// The first taint that keeps the plugin's pod away.
+fn untolerated<'a>(definition: &Definition, node: &'a NodeFacts) -> Option<&'a Value> {
+    let pod_spec = definition.pod_spec.as_ref()?;
+    node.taints.iter().find(|taint| !is_tolerated(taint, pod_spec))
 }
 
 fn is_selected(pod_spec: &Value, node: &NodeFacts) -> bool {
@@ -74,9 +104,7 @@ fn is_selected(pod_spec: &Value, node: &NodeFacts) -> bool {
         .get("nodeName")
         .and_then(Value::as_str)
         .filter(|name| !name.is_empty());
-    pinned.is_none_or(|name| name == node.name)
-        && matches_selectors(pod_spec, node)
-        && node.taints.iter().all(|taint| is_tolerated(taint, pod_spec))
+    pinned.is_none_or(|name| name == node.name) && matches_selectors(pod_spec, node)
 }
 
 /// Taints that the DaemonSet controller tolerates for its pods.

@@ -34,7 +34,7 @@ const PERMISSIONS: [Permission; 10] = [
         &["deployments"],
         "",
         &["list", "watch", "create", "delete", "deletecollection"],
-        "`run` makes the aggregator one, so that its pod is replaced; while it has none, `status` and `wait` say why; `delete`; not needed with `--aggregator-workload pod`",
+        "`run` makes the aggregator one, so that its pod is replaced; while it has none, `status` and `wait` say why; all that look at a run see by it which pod is the newest run's; `delete`; not needed with `--aggregator-workload pod`",
     ),
     in_namespace(
         "",

@@ -185,6 +185,10 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
     for (name, value) in &config.custom_annotations {
         annotations[name] = json!(value);
     }
+    // A pod of the run before must not be taken for this one's.
+    if !config.uuid.is_empty() {
+        annotations[constants::RUN_ANNOTATION] = json!(config.uuid);
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Pod",

@@ -101,6 +101,10 @@ pub struct Config {
     /// go on. sono's own, off by default: Sonobuoy always goes on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stop_on_failure: bool,
+    /// A plugin for every node waits for nodes whose taints it does not tolerate, too, and fails there. sono's own, off by
+    /// default: such nodes are left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all_nodes: bool,
     /// Limits on what workers send. sono's own.
     #[serde(skip_serializing_if = "is_default_limits")]
     pub upload_limits: UploadLimits,
@@ -262,6 +266,7 @@ impl Default for Config {
             security_context_mode: "nonroot".to_owned(),
             aggregator_workload: String::new(),
             stop_on_failure: false,
+            all_nodes: false,
             upload_limits: UploadLimits::default(),
         }
     }
@@ -316,6 +321,7 @@ const KEYS: &[&str] = &[
     "SecurityContextMode",
     "AggregatorWorkload",
     "StopOnFailure",
+    "AllNodes",
     "UploadLimits",
 ];
 const UPLOAD_LIMIT_KEYS: &[&str] = &[

@@ -100,6 +100,9 @@ pub const DRIVER_ANNOTATION: &str = "sonobuoy-driver";
 pub const PLUGIN_LABEL: &str = "sonobuoy-plugin";
 /// Label of everything that belongs to one plugin of one run: the session id.
 pub const RUN_LABEL: &str = "sonobuoy-run";
+/// Annotation of the aggregator's pod: the identity of its run (`UUID` of the configuration). sono's own; pods of Sonobuoy, of
+/// older versions and of manifests without a UUID lack it.
+pub const RUN_ANNOTATION: &str = "sono-run-id";
 /// Label selectors that find the aggregator's pod, the current one first (cli spec §8.1, core spec §2.10).
 pub const AGGREGATOR_SELECTORS: [&str; 2] = ["sonobuoy-component=aggregator", "run=sonobuoy-master"];
 

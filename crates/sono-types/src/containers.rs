@@ -10,8 +10,10 @@ pub enum ContainersState {
     Running,
     /// All have ended with exit code 0: what they left behind is the result.
     Succeeded,
-    /// All have ended, not all of them well. The aggregator reports that; a result can no longer appear.
+    /// All have ended, not all of them well. Without a result the aggregator reports that.
     Failed,
+    /// The same, and none of them will be started again: what is not there now never will be.
+    PermanentlyFailed,
 }
 
 /// Exit codes of one container.
@@ -24,7 +26,13 @@ pub struct ContainerEnds {
 }
 
 impl ContainersState {
-    const ALL: [Self; 4] = [Self::Unknown, Self::Running, Self::Succeeded, Self::Failed];
+    const ALL: [Self; 5] = [
+        Self::Unknown,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::PermanentlyFailed,
+    ];
 
     /// Judges the containers other than the worker's. A container that was restarted counts by how it ended before: in a
     /// DaemonSet a plugin that exits 0 is started again and again. One that the kubelet has not reported yet is running,
@@ -42,6 +50,15 @@ impl ContainersState {
         }
     }
 
+    /// The same in a pod that `is_final`: it starts no container again, and no side-car is left that could write a result.
+    #[must_use]
+    pub fn where_final(self, is_final: bool) -> Self {
+        match self {
+            Self::Failed if is_final => Self::PermanentlyFailed,
+            state => state,
+        }
+    }
+
     /// As the aggregator sends it ([`crate::routes::CONTAINERS_HEADER`]).
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +66,7 @@ impl ContainersState {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::PermanentlyFailed => "permanently-failed",
         }
     }
 

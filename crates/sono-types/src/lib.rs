@@ -34,5 +34,5 @@ pub use ids::{NodeName, PluginName, ResultKey, RunId, SessionId, Target};
 pub use item::{Item, ResultFormat};
 pub use limits::UploadLimits;
 pub use progress::ProgressUpdate;
-pub use status::{OverallStatus, PluginStatus, RunStatus, TarInfo};
+pub use status::{LeftOut, OverallStatus, PluginStatus, RunStatus, TarInfo};
 pub use worker::WorkerConfig;

@@ -179,6 +179,58 @@ impl Default for TarInfo {
     }
 }
 
+/// Nodes that a plugin for every node leaves out because it does not tolerate one of their taints. sono's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The plugin's name.
+    pub plugin: String,
+    /// How many nodes.
+    pub count: usize,
+    /// The first of them.
+    pub nodes: Vec<String>,
+    /// The taint, such as `taint bad=yes:NoSchedule`.
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// Nodes that are named; the others are counted.
+    const NAMES: usize = 2;
+    /// Taints with an entry of their own; the others share one.
+    const REASONS: usize = 3;
+
+    /// The nodes that a plugin leaves out, by taint.
+    pub fn of(plugin: &str, nodes: &BTreeMap<String, Vec<String>>) -> Vec<Self> {
+        let one = |reason: &str, nodes: Vec<&String>| Self {
+            plugin: plugin.to_owned(),
+            count: nodes.len(),
+            nodes: nodes.into_iter().take(Self::NAMES).cloned().collect(),
+            reason: reason.to_owned(),
+        };
+        let with_nodes = || nodes.iter().filter(|(_, nodes)| !nodes.is_empty());
+        let mut all: Vec<Self> = with_nodes()
+            .take(Self::REASONS)
+            .map(|(reason, nodes)| one(reason, nodes.iter().collect()))
+            .collect();
+        let others: Vec<&String> = with_nodes().skip(Self::REASONS).flat_map(|(_, nodes)| nodes).collect();
+        if !others.is_empty() {
+            all.push(one("other taints", others));
+        }
+        all
+    }
+}
+
+impl fmt::Display for LeftOut {
+    /// `node1, node2 and 98 more: taint bad=yes:NoSchedule`
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.nodes.join(", "))?;
+        match self.count.saturating_sub(self.nodes.len()) {
+            0 => {}
+            more => write!(formatter, " and {more} more")?,
+        }
+        write!(formatter, ": {}", self.reason)
+    }
+}
+
 /// Status of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunStatus {
@@ -189,6 +241,9 @@ pub struct RunStatus {
     /// The archive.
     #[serde(rename = "tar-info", default)]
     pub tarball: TarInfo,
+    /// Nodes that no result is expected from. sono's own.
+    #[serde(rename = "left-out", default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 impl RunStatus {
@@ -212,6 +267,42 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&RunStatus::default()).unwrap(),
             r#"{"plugins":null,"status":"running","tar-info":{"name":"","created":"0001-01-01T00:00:00Z","sha256":"","size":0}}"#
+        );
+    }
+
+    #[test]
+    fn nodes_left_out_are_named_up_to_a_bound() {
+        let names = |from: usize, to: usize| (from..to).map(|number| format!("node{number}")).collect::<Vec<_>>();
+        let texts = |nodes: &[(&str, Vec<String>)]| {
+            let nodes = nodes
+                .iter()
+                .map(|(reason, nodes)| ((*reason).to_owned(), nodes.clone()));
+            let left_out = LeftOut::of("p", &nodes.collect());
+            left_out.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            texts(&[("taint a:NoSchedule", names(2, 3))]),
+            ["node2: taint a:NoSchedule"]
+        );
+        assert_eq!(
+            texts(&[("taint a:NoSchedule", names(0, 100))]),
+            ["node0, node1 and 98 more: taint a:NoSchedule"]
+        );
+        assert_eq!(
+            texts(&[
+                ("1", names(1, 2)),
+                ("2", names(2, 3)),
+                ("3", names(3, 4)),
+                ("4", names(4, 5)),
+                ("5", names(5, 10_000)),
+                ("6", Vec::new()),
+            ]),
+            [
+                "node1: 1",
+                "node2: 2",
+                "node3: 3",
+                "node4, node5 and 9994 more: other taints"
+            ]
         );
     }
 

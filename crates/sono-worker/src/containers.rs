@@ -15,9 +15,12 @@ pub(crate) struct Pod {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Spec {
     #[serde(default)]
     containers: Vec<Named>,
+    #[serde(default)]
+    restart_policy: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -30,6 +33,8 @@ struct Named {
 struct Status {
     #[serde(default)]
     container_statuses: Option<Vec<ContainerStatus>>,
+    #[serde(default)]
+    init_container_statuses: Option<Vec<ContainerStatus>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -76,7 +81,13 @@ impl Pod {
             }
         };
         let others: Vec<ContainerEnds> = names.into_iter().map(ends).collect();
-        ContainersState::of(&others)
+        ContainersState::of(&others).where_final(self.is_final())
+    }
+
+    /// No container is started again, and none of those that run beside the main ones is left.
+    fn is_final(&self) -> bool {
+        let sidecars = self.status.init_container_statuses.iter().flatten();
+        self.spec.restart_policy == "Never" && sidecars.into_iter().all(|status| status.state.terminated.is_some())
     }
 }
 
@@ -123,6 +134,24 @@ mod tests {
             &json!([ended("plugin", 1), running("side"), worker]),
             ContainersState::Running,
         );
+    }
+
+    #[test]
+    fn containers_that_are_not_started_again_fail_permanently() {
+        let state = |policy: &str, sidecar: Value| {
+            let pod: Pod = serde_json::from_value(json!({
+                "spec": {"restartPolicy": policy, "containers": [{"name": "plugin"}, {"name": "sonobuoy-worker"}]},
+                "status": {"containerStatuses": [ended("plugin", 1), running("sonobuoy-worker")],
+                    "initContainerStatuses": [ended("init", 0), sidecar]},
+            }))
+            .unwrap();
+            pod.others("sonobuoy-worker")
+        };
+        assert_eq!(state("Never", ended("side", 0)), ContainersState::PermanentlyFailed);
+        assert_eq!(state("Never", running("side")), ContainersState::Failed);
+        for policy in ["OnFailure", "Always", ""] {
+            assert_eq!(state(policy, ended("side", 0)), ContainersState::Failed, "{policy}");
+        }
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub enum Outcome {
     Reported(String),
     /// There was a result, and the run takes no more: the archive is made without it.
     TooLate,
-    /// It was told to end, and there was no result in the time that was left.
+    /// There was no result in the time that was left after it was told to end, or there can be none any more.
     NoResults,
 }
 
@@ -163,7 +163,7 @@ impl Worker<'_> {
         shutdown: &mut Shutdown<impl Future<Output = ()>>,
     ) -> Result<Outcome, WorkerError> {
         let Some(found) = self.wait(others, shutdown).await? else {
-            tracing::info!("Did not receive plugin results in time. Shutting down worker.");
+            tracing::info!("Did not receive plugin results. Shutting down worker.");
             return Ok(Outcome::NoResults);
         };
         let delivered = tokio::select! {
@@ -250,7 +250,7 @@ impl Worker<'_> {
             // In this order: what happens after the look is told by the next event.
             let state = *others.borrow_and_update();
             let closed = events.closed();
-            let over = state == ContainersState::Failed;
+            let over = matches!(state, ContainersState::Failed | ContainersState::PermanentlyFailed);
             // A volume that does not answer does not hold up the end.
             let seen = tokio::select! {
                 seen = look(&self.results) => seen,
@@ -261,6 +261,11 @@ impl Worker<'_> {
             {
                 tracing::warn!(reason, "cannot read the done file");
                 complaint = Some(reason.clone());
+            }
+            // Seen after the last of them had ended: a done file written just before it is there by now.
+            if state == ContainersState::PermanentlyFailed && seen == done::Seen::Absent {
+                tracing::info!("all other containers have ended, not all of them well, and there is no done file");
+                return Ok(None);
             }
             let until = match file.decide(start.elapsed(), seen, closed, state) {
                 Decision::Wait => start.elapsed() + LOOK,

@@ -193,7 +193,21 @@ fn siblings(pod: &Pod) -> ContainersState {
         }
     };
     let others: Vec<ContainerEnds> = names.into_iter().map(ends).collect();
-    ContainersState::of(&others)
+    ContainersState::of(&others).where_final(is_final(pod))
+}
+
+/// No container is started again, and none of those that run beside the main ones is left.
+fn is_final(pod: &Pod) -> bool {
+    let sidecars = pod
+        .status
+        .iter()
+        .flat_map(|status| status.init_container_statuses.iter().flatten());
+    let mut running = sidecars.filter(|status| {
+        let state = status.state.as_ref();
+        state.is_none_or(|state| state.terminated.is_none())
+    });
+    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    policy == Some("Never") && running.next().is_none()
 }
 
 fn name(pod: &Pod) -> String {
@@ -334,6 +348,24 @@ mod tests {
                 (node("n5"), ContainersState::Unknown),
             ])
         );
+    }
+
+    /// Issue 16 (operator A4)
+    #[test]
+    fn siblings_that_are_not_started_again_fail_permanently() {
+        let of = |policy: &str, sidecar: Value| {
+            siblings(&pod(json!({"metadata": {"name": "p"},
+                "spec": {"restartPolicy": policy, "containers": [{"name": "main"}]},
+                "status": {
+                    "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 1}}, "image": "", "imageID": "",
+                        "ready": false, "restartCount": 0}],
+                    "initContainerStatuses": [{"name": "side", "state": sidecar, "image": "", "imageID": "", "ready": false,
+                        "restartCount": 0}]}})))
+        };
+        let (runs, ended) = (json!({"running": {}}), json!({"terminated": {"exitCode": 0}}));
+        assert_eq!(of("Never", ended.clone()), ContainersState::PermanentlyFailed);
+        assert_eq!(of("Never", runs), ContainersState::Failed);
+        assert_eq!(of("OnFailure", ended), ContainersState::Failed);
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub enum Holding {
     Missing,
 }
 
+/// For each plugin the nodes that it leaves out, by the taint that it does not tolerate.
+pub type LeftOutNodes = BTreeMap<PluginName, BTreeMap<String, Vec<String>>>;
+
 /// One run.
 #[derive(Debug)]
 pub struct Run {
@@ -83,6 +86,8 @@ pub struct Run {
     pub(super) reasons: BTreeMap<ResultKey, String>,
     pub(super) started: bool,
     timed_out: bool,
+    /// Nodes that no result is expected from.
+    pub(super) left_out: LeftOutNodes,
     pub(super) overall: OverallStatus,
     pub(super) archive: TarInfo,
     /// Plugins whose results an earlier process was reading when it ended.
@@ -122,6 +127,7 @@ impl Run {
             started: false,
             timed_out: false,
             overall: OverallStatus::Running,
+            left_out: LeftOutNodes::new(),
             archive: TarInfo::default(),
             unprocessed: BTreeSet::new(),
             adoption: None,

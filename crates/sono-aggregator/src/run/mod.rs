@@ -13,7 +13,7 @@ mod status;
 
 pub use event::{Effect, Event, Failure, Plan, Policy, Processed};
 pub use ledger::{Claim, Outcome, Refusal, Ticket};
-pub use machine::{Holding, Run};
+pub use machine::{Holding, LeftOutNodes, Run};
 pub use memory::{Change, Memory, MemoryError, Phase};
 pub use progress::Progress;
 pub use record::{Begun, Planned, Record, SmallBody};

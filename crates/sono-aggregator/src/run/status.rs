@@ -1,10 +1,40 @@
 //! The status as clients see it.
 
-use sono_types::{PluginStatus, RunStatus, status::plugin_status};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ledger::State, machine::Run};
+use sono_types::{LeftOut, PluginName, PluginStatus, RunStatus, status::plugin_status};
+
+use super::{
+    ledger::State,
+    machine::{LeftOutNodes, Run},
+};
 
 impl Run {
+    /// Remembers which nodes plugins leave out, for the status.
+    pub fn leave_out(&mut self, nodes: LeftOutNodes) {
+        self.left_out = nodes;
+    }
+
+    /// Nodes that plugins leave out. One that a result is expected from all the same, by wish or since its taint is gone, is
+    /// none of them.
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        let of_plugin = |(plugin, by_taint): (&PluginName, &BTreeMap<String, Vec<String>>)| {
+            let expected: BTreeSet<String> = self
+                .expected()
+                .filter(|key| key.plugin == *plugin)
+                .map(|key| key.target.to_string())
+                .collect();
+            let is_out = |node: &&String| !expected.contains(*node);
+            let nodes = by_taint.iter().map(|(taint, nodes)| {
+                let nodes = nodes.iter().filter(is_out).cloned().collect();
+                (taint.clone(), nodes)
+            });
+            LeftOut::of(plugin.as_str(), &nodes.collect())
+        };
+        let with_nodes = self.left_out.iter().filter(|(_, by_taint)| !by_taint.is_empty());
+        with_nodes.flat_map(of_plugin).collect()
+    }
+
     /// The whole status: one row for each expected result.
     pub fn status(&self) -> RunStatus {
         let rows = self.expected().map(|key| {
@@ -32,6 +62,7 @@ impl Run {
             plugins: Some(rows.collect()),
             status: self.overall.clone(),
             tarball: self.archive.clone(),
+            left_out: self.left_out(),
         }
     }
 }

@@ -1,8 +1,13 @@
 //! `sono delete`.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
 use super::{Place, WaitOutput, WaitTime};
+
+/// How long `run --rm` waits for the deletion.
+const DELETION: Duration = Duration::from_mins(10);
 
 /// `sono delete`
 #[derive(Debug, Args)]
@@ -24,6 +29,9 @@ pub struct Delete {
     /// Say what would be deleted
     #[arg(long)]
     pub dry_run: bool,
+    /// An account that may not watch what it deletes does not wait.
+    #[arg(skip)]
+    pub tolerant: bool,
 }
 
 /// Whether a run's cluster roles are deleted.
@@ -38,11 +46,11 @@ pub enum DeleteRoles {
 }
 
 impl Delete {
-    /// That run, without waiting for its end. Cluster roles are its own where it `made_roles`.
+    /// That run, and waits until it is deleted. Cluster roles are its own where it `made_roles`.
     pub(crate) fn of_run(place: Place, made_roles: bool) -> Self {
         Self {
             place,
-            wait: None,
+            wait: Some(WaitTime(DELETION)),
             wait_output: WaitOutput::Progress,
             all: false,
             rbac: if made_roles {
@@ -51,6 +59,7 @@ impl Delete {
                 DeleteRoles::Disable
             },
             dry_run: false,
+            tolerant: true,
         }
     }
 }

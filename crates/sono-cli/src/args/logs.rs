@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use sono_types::go_duration;
 
 use super::Place;
@@ -12,6 +12,9 @@ use super::Place;
 pub struct Logs {
     #[command(flatten)]
     pub place: Place,
+    /// Identity of the run; without it the newest one in the namespace
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub run: Option<String>,
     /// Only this plugin; `sonobuoy` is the aggregator
     #[arg(short, long, value_name = "NAME")]
     pub plugin: Option<String>,

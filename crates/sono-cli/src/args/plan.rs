@@ -52,6 +52,9 @@ pub struct Plan {
     /// Start no further plugins once one ended without a result
     #[arg(long)]
     pub stop_on_failure: bool,
+    /// Let plugins for every node fail on nodes whose taints they do not tolerate, instead of leaving these out
+    #[arg(long)]
+    pub all_nodes: bool,
     #[command(flatten)]
     pub addresses: Addresses,
     #[command(flatten)]

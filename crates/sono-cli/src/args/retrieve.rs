@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use sono_types::constants;
 
 use super::Place;
@@ -15,6 +15,9 @@ pub struct Retrieve {
     pub path: PathBuf,
     #[command(flatten)]
     pub place: Place,
+    /// Identity of the run; without it the newest one in the namespace
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub run: Option<String>,
     /// Another name for the file, relative to the directory. Replaces an empty file or an archive of a run of that name
     #[arg(short, long, value_name = "NAME")]
     pub filename: Option<PathBuf>,
@@ -45,6 +48,7 @@ impl Retrieve {
         Self {
             path: PathBuf::from("."),
             place,
+            run: None,
             filename: None,
             force: false,
             extract: false,

@@ -25,11 +25,11 @@ pub struct Run {
     #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::usual(), help_heading = "Waiting")]
     pub wait_output: WaitOutput,
     /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed, 5 the run failed, 6 still running when the time
-    /// is over. Needs --wait or --local
+    /// is over. Needs --wait, --rm or --local
     #[arg(long, help_heading = "Waiting")]
     pub exit_code: bool,
-    /// When the run is complete, fetch its archive into the current directory and delete the run
-    #[arg(long, requires = "wait", conflicts_with = "local")]
+    /// Wait, and when the run is complete, fetch its archive into the current directory, delete the run and wait for its deletion
+    #[arg(long, conflicts_with = "local")]
     pub rm: bool,
     /// With --rm: of the archives in the current directory keep only this many, the newest
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm")]

@@ -1,6 +1,6 @@
 //! `sono status`.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::Place;
 
@@ -9,6 +9,9 @@ use super::Place;
 pub struct Status {
     #[command(flatten)]
     pub place: Place,
+    /// Identity of the run; without it the newest one in the namespace
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub run: Option<String>,
     /// As JSON, the same as --output json once there is a status
     #[arg(long, conflicts_with = "output")]
     pub json: bool,

@@ -1,6 +1,6 @@
 //! `sono wait`, and what all commands show that wait.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{Place, WaitTime};
 
@@ -9,6 +9,9 @@ use super::{Place, WaitTime};
 pub struct Wait {
     #[command(flatten)]
     pub place: Place,
+    /// Identity of the run; without it the newest one in the namespace
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub run: Option<String>,
     /// How long; minutes, or a duration such as 30m; 0 means no limit
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_value = "1440", default_missing_value = "1440")]
     pub wait: WaitTime,

@@ -8,6 +8,13 @@ use sono_types::go_duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitTime(pub Duration);
 
+impl WaitTime {
+    /// What `--wait` alone means.
+    pub(crate) const fn usual() -> Self {
+        Self(Duration::from_hours(24))
+    }
+}
+
 /// A text that says no time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("neither minutes, such as 30, nor a duration, such as 1h30m")]

@@ -1,25 +1,23 @@
 //! Waiting for a run: its pods are watched, and the status that the aggregator's pod wears.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+mod followed;
+#[cfg(test)]
+mod model;
+
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use jiff::Timestamp;
-use serde_json::Value;
-use sono_kube::{
-    Cluster, Kind, KubeError, Pod, WatchEvent, elapsed,
-    judge::{self, Policy, Verdict},
-};
+use sono_kube::{Cluster, Kind, KubeError, elapsed};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::plugin_status};
 
+use self::followed::{End, Followed};
 use super::{run::millis, step_summary};
 use crate::{
-    aggregator::{self, is_aggregator, is_replaced, phase, status_of, succession},
+    aggregator::{self, phase},
     args::{self, WaitOutput},
     clock::now,
     error::CliError,
+    identity::Identity,
     judgement,
     output::{Printer, Tone, text},
     settings::again,
@@ -27,14 +25,13 @@ use crate::{
     view::{counts, screen::Screen, story::Story},
 };
 
-/// How long there may be no aggregator where another pod takes its place.
-const REPLACED_WITHIN: Duration = Duration::from_mins(1);
-
 /// A run to wait for.
 #[derive(Debug)]
 pub(super) struct Attach<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) namespace: &'a str,
+    /// Which of the runs that the namespace may hold.
+    pub(super) run: Identity,
     pub(super) arguments: &'a args::Cluster,
     pub(super) limit: Duration,
     pub(super) output: WaitOutput,
@@ -58,6 +55,32 @@ impl Attach<'_> {
     fn code(&self, code: u8, otherwise: u8) -> u8 {
         if self.exit_code { code } else { otherwise }
     }
+
+    /// The run's status, or why it has none.
+    async fn outcome(&self, end: End) -> Result<Outcome, CliError> {
+        let removes = format!("{} removes the run", self.again("delete"));
+        let logs = self.again("logs -p sonobuoy");
+        Err(match end {
+            End::Complete(status) => return Ok(Outcome::Complete(status)),
+            End::NoArchive => CliError::new("the run ended without an archive").hint(logs),
+            End::Stopped => {
+                CliError::new("the aggregator ended before the run was complete").hint(format!("{logs}; {removes}"))
+            }
+            End::Broken { why, is_created } => {
+                CliError::new("the aggregator does not run")
+                    .details([why])
+                    .hint(if is_created {
+                        format!("{logs}; {removes}")
+                    } else {
+                        let wait = self.again("wait");
+                        format!("{wait} goes on when that is out of the way; {removes}")
+                    })
+            }
+            End::Deleted => CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone")
+                .hint(format!("{} removes what remains of it", self.again("delete --wait"))),
+            End::Absent => aggregator::absence(self.cluster, self.namespace).await,
+        })
+    }
 }
 
 /// Waits until the run is complete. Ctrl-C leaves it going.
@@ -65,7 +88,7 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
     let mut screen = Screen::new(attach.printer, attach.output);
     let outcome = follow(&attach, &mut screen).await;
     let status = match &outcome {
-        Ok(End::Complete(status)) => Some(status),
+        Ok(Outcome::Complete(status)) => Some(&**status),
         _ => None,
     };
     screen.end(status);
@@ -76,7 +99,7 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
     }
     let printer = attach.printer;
     match outcome? {
-        End::Complete(status) => {
+        Outcome::Complete(status) => {
             let verdict = counts::verdict(&status);
             let tone = match verdict.as_str() {
                 "passed" => Tone::Good,
@@ -95,7 +118,7 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
             }
             Ok(attach.code(judgement::of_run(&status), exit::SUCCESS))
         }
-        End::Detached(code) => {
+        Outcome::Detached(code) => {
             printer.note(&format!(
                 "detached: the run goes on; {} attaches again",
                 attach.again("wait")
@@ -105,14 +128,15 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
     }
 }
 
+/// Why waiting is over.
 #[derive(Debug)]
-enum End {
-    Complete(RunStatus),
+enum Outcome {
+    Complete(Box<RunStatus>),
     /// With this exit code.
     Detached(u8),
 }
 
-async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliError> {
+async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, CliError> {
     let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
     let mut events = std::pin::pin!(attach.cluster.watch_pods(attach.namespace, &labels));
     let aggregators = constants::AGGREGATOR_SELECTORS[0];
@@ -125,7 +149,8 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let begun = now();
     let mut story = Story::new(begun);
-    let mut run = Followed::default();
+    let mut run = Followed::new(attach.run.clone());
+    let mut passed = Milestones::default();
     loop {
         tokio::select! {
             event = events.next() => match event {
@@ -138,7 +163,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
                 Some(Err(error)) => return Err(cannot_watch(attach, &error)),
                 None => return Err(CliError::new("the watch on the run's pods ended")),
             },
-            event = makers.next(), if !matches!(run.maker, Maker::Hidden) => run.apply_maker(event),
+            event = makers.next(), if run.sees_makers() => run.apply_maker(event),
             _ = seconds.tick() => {}
             () = &mut deadline => {
                 return Err(CliError::new(format!("the run is not complete after {}; it goes on", elapsed(attach.limit)))
@@ -147,27 +172,27 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<End, CliErro
             }
             interrupted = &mut interrupt => {
                 return match interrupted {
-                    Ok(code) => Ok(End::Detached(code)),
+                    Ok(code) => Ok(Outcome::Detached(code)),
                     Err(error) => Err(CliError::new("cannot wait for signals").caused_by(&error)),
                 };
             }
         }
-        if !run.listed {
+        if !run.is_listed() {
             continue;
         }
         let time = now();
-        run.milestones(attach.started);
-        let status = run.status();
-        let lines = story.pods(run.pods.values(), time);
+        passed.note(&run, attach.started);
+        let lines = story.pods(run.pods(), time);
         screen.tell(&lines, time);
         screen.tell(&story.uncreated(run.uncreated(), time), time);
-        if let Some(status) = &status {
+        if let Some(status) = &run.status() {
             screen.tell(&story.status(status), time);
             let since = time.duration_since(begun).unsigned_abs();
-            screen.show(status, since, &|plugin| story.obstacle(run.pods.values(), plugin, time));
+            screen.show(status, since, &|plugin| story.obstacle(run.pods(), plugin, time));
         }
-        if let Some(end) = run.end(attach, time) {
-            return end.map_err(|error| error.exit_with(attach.code(exit::RUN_FAILED, exit::FAILURE)));
+        if let Some(end) = run.end(attach.begins, time) {
+            let outcome = attach.outcome(end).await;
+            return outcome.map_err(|error| error.exit_with(attach.code(exit::RUN_FAILED, exit::FAILURE)));
         }
     }
 }
@@ -177,44 +202,6 @@ fn cannot_watch(attach: &Attach<'_>, error: &KubeError) -> CliError {
         format!("cannot watch the run in namespace `{}`", attach.namespace),
         error,
     )
-}
-
-/// What is known of the run.
-#[derive(Debug, Default)]
-struct Followed {
-    pods: BTreeMap<String, Pod>,
-    listed: bool,
-    seen: bool,
-    /// Another pod takes its place.
-    replaced: bool,
-    maker: Maker,
-    /// Since when there is none.
-    absent_since: Option<Timestamp>,
-    /// It has said something of the run, so it did start.
-    reported: bool,
-    passed: Milestones,
-}
-
-/// What makes the aggregator's pod, and makes it again when it goes.
-#[derive(Debug, Default)]
-enum Maker {
-    #[default]
-    Unknown,
-    /// It may not be seen.
-    Hidden,
-    /// There is none: the pod stands alone, or the run goes.
-    None,
-    There(Value),
-}
-
-/// Why there is no aggregator.
-#[derive(Debug, PartialEq, Eq)]
-enum Gone {
-    /// Its pod cannot be created.
-    Refused(String),
-    Deleted,
-    /// There never was one.
-    Absent,
 }
 
 /// Points in time that the log shows.
@@ -228,72 +215,11 @@ struct Milestones {
     complete: bool,
 }
 
-impl Followed {
-    fn apply(&mut self, event: WatchEvent<Pod>) {
-        let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
-        match event {
-            WatchEvent::Restarted(pods) => {
-                self.listed = true;
-                self.pods = pods.into_iter().map(|pod| (name(&pod), pod)).collect();
-            }
-            WatchEvent::Applied(pod) => {
-                self.pods.insert(name(&pod), pod);
-            }
-            WatchEvent::Deleted(pod) => {
-                self.pods.remove(&name(&pod));
-            }
-        }
-        if let Some((replaced, reported)) = self
-            .aggregator()
-            .map(|pod| (is_replaced(pod), status_of(pod).is_some()))
-        {
-            (self.seen, self.replaced) = (true, replaced);
-            self.reported |= reported;
-        }
-    }
-
-    fn apply_maker(&mut self, event: Option<Result<WatchEvent<Value>, KubeError>>) {
-        let there = |maker: Option<Value>| {
-            let maker = maker.filter(aggregator::makes_pods);
-            maker.map_or(Maker::None, Maker::There)
-        };
-        match event {
-            Some(Ok(WatchEvent::Restarted(found))) => self.maker = there(found.into_iter().next()),
-            Some(Ok(WatchEvent::Applied(maker))) => self.maker = there(Some(maker)),
-            Some(Ok(WatchEvent::Deleted(_))) => self.maker = Maker::None,
-            Some(Err(error)) if error.is_expired() || error.is_passing() => {}
-            Some(Err(error)) => {
-                tracing::debug!(%error, "cannot see what makes the aggregator's pod");
-                self.maker = Maker::Hidden;
-            }
-            None => self.maker = Maker::Hidden,
-        }
-    }
-
-    /// Why the aggregator has no pod, where something is in the way.
-    fn uncreated(&self) -> Option<String> {
-        match &self.maker {
-            Maker::There(maker) if self.aggregator().is_none() => aggregator::uncreated(maker),
-            _ => None,
-        }
-    }
-
-    fn aggregator(&self) -> Option<&Pod> {
-        self.pods
-            .values()
-            .filter(|pod| is_aggregator(pod))
-            .min_by_key(|pod| succession(pod))
-    }
-
-    /// The status as of now; a text that is none counts as none.
-    fn status(&self) -> Option<RunStatus> {
-        status_of(self.aggregator()?)?.ok()
-    }
-
-    fn milestones(&mut self, started: Instant) {
-        let Some(pod) = self.aggregator() else { return };
+impl Milestones {
+    fn note(&mut self, run: &Followed, started: Instant) {
+        let Some(pod) = run.aggregator() else { return };
         let running = phase(pod) == "Running";
-        let status = self.status();
+        let status = run.status();
         let rows = status.as_ref().map(RunStatus::rows).unwrap_or_default();
         let state = status.as_ref().map(|status| &status.status);
         let now = [
@@ -307,14 +233,13 @@ impl Followed {
             ("post-processing", state == Some(&OverallStatus::PostProcessing)),
             ("complete", state == Some(&OverallStatus::Complete)),
         ];
-        let passed = &mut self.passed;
         let before = [
-            &mut passed.running,
-            &mut passed.status,
-            &mut passed.rows,
-            &mut passed.result,
-            &mut passed.processing,
-            &mut passed.complete,
+            &mut self.running,
+            &mut self.status,
+            &mut self.rows,
+            &mut self.result,
+            &mut self.processing,
+            &mut self.complete,
         ];
         for ((what, now), before) in now.into_iter().zip(before) {
             if now && !*before {
@@ -322,140 +247,5 @@ impl Followed {
                 tracing::debug!(elapsed_ms = millis(started), "{what}");
             }
         }
-    }
-
-    /// What it means that there has been no aggregator for this long; nothing as long as one may come.
-    fn gone(&self, begins: bool, gone_for: Duration) -> Option<Gone> {
-        let is_soon = gone_for < REPLACED_WITHIN;
-        match (&self.maker, self.uncreated()) {
-            (Maker::Unknown, _) => None,
-            (Maker::There(_), why) => why.filter(|_| !is_soon).map(Gone::Refused),
-            (Maker::Hidden, _) if is_soon && (self.replaced || begins) => None,
-            (Maker::Hidden | Maker::None, _) if self.seen => Some(Gone::Deleted),
-            (Maker::Hidden | Maker::None, _) => Some(Gone::Absent),
-        }
-    }
-
-    fn end(&mut self, attach: &Attach<'_>, time: Timestamp) -> Option<Result<End, CliError>> {
-        let absent_since = match self.aggregator() {
-            Some(_) => None,
-            None => Some(self.absent_since.unwrap_or(time)),
-        };
-        self.absent_since = absent_since;
-        let Some(pod) = self.aggregator() else {
-            let gone_for = absent_since.map_or(Duration::ZERO, |since| time.duration_since(since).unsigned_abs());
-            let error = match self.gone(attach.begins, gone_for)? {
-                Gone::Refused(why) => CliError::new("the aggregator does not run")
-                    .details([why])
-                    .hint(format!(
-                        "{} goes on when that is out of the way; {} removes the run",
-                        attach.again("wait"),
-                        attach.again("delete")
-                    )),
-                Gone::Deleted => {
-                    CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone")
-                }
-                Gone::Absent => aggregator::absent(attach.namespace, false),
-            };
-            return Some(Err(error));
-        };
-        let status = self.status();
-        match status.as_ref().map(|status| &status.status) {
-            // The word alone is no proof of an archive (core spec §2.2).
-            Some(OverallStatus::Complete) if status.as_ref().is_some_and(|status| status.archive().is_some()) => {
-                return status.map(|status| Ok(End::Complete(status)));
-            }
-            Some(OverallStatus::Failed) => {
-                return Some(Err(
-                    CliError::new("the run ended without an archive").hint(attach.again("logs -p sonobuoy"))
-                ));
-            }
-            _ => {}
-        }
-        let hint = format!(
-            "{}; {} removes the run",
-            attach.again("logs -p sonobuoy"),
-            attach.again("delete")
-        );
-        if phase(pod) == "Succeeded" {
-            return Some(Err(
-                CliError::new("the aggregator ended before the run was complete").hint(hint)
-            ));
-        }
-        match judge::judge(
-            pod,
-            time,
-            &Policy {
-                settle: Duration::ZERO,
-                replaced: starts_again(pod),
-                restarts: if self.reported { i32::MAX } else { 1 },
-                ..Policy::job()
-            },
-        ) {
-            Verdict::Failing { message } => Some(Err(CliError::new("the aggregator does not run")
-                .details([message])
-                .hint(hint))),
-            Verdict::Fine | Verdict::Wait { .. } => None,
-        }
-    }
-}
-
-/// Whether containers that fail are started again. Sonobuoy's are not.
-fn starts_again(pod: &Pod) -> bool {
-    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
-    policy != Some("Never")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// Without an aggregator a run goes on as long as somebody will make it one.
-    #[test]
-    fn an_aggregator_may_be_away_for_a_while() {
-        let (soon, late) = (Duration::from_secs(59), REPLACED_WITHIN);
-        let makes = Maker::There(json!({"metadata": {"name": "sonobuoy"}}));
-        let refused = Maker::There(json!({"metadata": {}, "status": {"conditions": [
-            {"type": "Available", "status": "False", "message": "m"},
-            {"type": "ReplicaFailure", "status": "True", "message": "pods \"x\" is forbidden: exceeded quota."}]}}));
-        let why = || {
-            Some(Gone::Refused(
-                "no pod can be created: pods \"x\" is forbidden: exceeded quota".to_owned(),
-            ))
-        };
-        let gone = |maker: Maker, seen, replaced, begins| {
-            let run = Followed {
-                seen,
-                replaced,
-                maker,
-                ..Followed::default()
-            };
-            [soon, late].map(|gone_for| run.gone(begins, gone_for))
-        };
-        assert_eq!(gone(Maker::Unknown, false, false, false), [None, None]);
-        assert_eq!(gone(makes, true, true, false), [None, None]);
-        assert_eq!(gone(refused, false, false, true), [None, why()]);
-        let none = |seen| gone(Maker::None, seen, true, true);
-        assert_eq!(none(true), [Some(Gone::Deleted), Some(Gone::Deleted)]);
-        assert_eq!(none(false), [Some(Gone::Absent), Some(Gone::Absent)]);
-        // Who may not see what makes it can but wait.
-        assert_eq!(gone(Maker::Hidden, false, false, true), [None, Some(Gone::Absent)]);
-        assert_eq!(gone(Maker::Hidden, true, true, false), [None, Some(Gone::Deleted)]);
-        assert_eq!(
-            gone(Maker::Hidden, true, false, false),
-            [Some(Gone::Deleted), Some(Gone::Deleted)]
-        );
-    }
-
-    #[test]
-    fn a_deployment_that_goes_makes_no_pods() {
-        let mut run = Followed::default();
-        let going = json!({"metadata": {"deletionTimestamp": "2026-11-23T10:00:00Z"}});
-        run.apply_maker(Some(Ok(WatchEvent::Applied(json!({"metadata": {}})))));
-        assert!(matches!(run.maker, Maker::There(_)));
-        run.apply_maker(Some(Ok(WatchEvent::Applied(going))));
-        assert!(matches!(run.maker, Maker::None));
     }
 }

@@ -1,5 +1,7 @@
 //! Creating a run's objects, fast, and taking them away again when one of them is refused.
 
+mod previous;
+
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Collection, Kind, KubeError};
@@ -84,22 +86,24 @@ impl Object {
 
 impl Creation<'_> {
     /// Creates the objects: the namespace, then everything that the aggregator needs at the same time, then the
-    /// aggregator.
-    pub(super) async fn create(&self, objects: Vec<Value>) -> Result<(), CliError> {
+    /// aggregator. Returns them as the server made them.
+    pub(super) async fn create(&self, objects: Vec<Value>) -> Result<Vec<Value>, CliError> {
         let objects = try_join_all(objects.into_iter().map(|value| Object::new(self, value))).await?;
         let makes_namespace = objects.iter().any(|object| object.is(Kind::Namespace));
+        self.previous_aggregator(makes_namespace).await?;
         let mut created: Vec<&Object> = Vec::new();
+        let mut made = Vec::new();
         for wave in 0..=2 {
             let members: Vec<&Object> = objects.iter().filter(|object| object.wave() == wave).collect();
-            let creating = members.iter().map(|object| {
-                let namespace = object.namespace.as_deref();
-                self.cluster.create_in(&object.collection, namespace, &object.value)
-            });
+            let creating = members.iter().map(|object| self.create_one(object));
             let outcomes = join_all(creating).await;
             let mut failed: Option<(&Object, KubeError)> = None;
             for (object, outcome) in members.into_iter().zip(outcomes) {
                 match outcome {
-                    Ok(_) => created.push(object),
+                    Ok(object_made) => {
+                        created.push(object);
+                        made.push(object_made);
+                    }
                     Err(error) if error.is_already_exists() && self.may_exist(object) => {
                         tracing::debug!(kind = object.collection.kind(), name = object.name, "is there already");
                     }
@@ -113,7 +117,32 @@ impl Creation<'_> {
                 return Err(refused);
             }
         }
-        Ok(())
+        Ok(made)
+    }
+
+    /// Creates an object, after one of the same name that is being deleted.
+    async fn create_one(&self, object: &Object) -> Result<Value, KubeError> {
+        let Object {
+            collection,
+            name,
+            value,
+            ..
+        } = object;
+        let namespace = object.namespace.as_deref();
+        let outcome = self.cluster.create_in(collection, namespace, value).await;
+        let exists = matches!(&outcome, Err(error) if error.is_already_exists());
+        if !exists || namespace.is_none() || self.may_exist(object) {
+            return outcome;
+        }
+        match Kind::of(value) {
+            Ok(kind) => {
+                if self.previous_gone(kind, namespace, name).await {
+                    return self.cluster.create_in(collection, namespace, value).await;
+                }
+                outcome
+            }
+            Err(_) => outcome,
+        }
     }
 
     /// Roles of an earlier run whose namespace was deleted by hand are named for the namespace, and the same.
@@ -157,8 +186,15 @@ impl Creation<'_> {
             object.collection.kind()
         };
         let what = format!("cannot create {kind} `{}`", object.name);
+        let is_leaving = error.is_already_exists() && !is_namespace && self.is_terminating(object).await;
         match error {
             KubeError::NamespaceTerminating(_) => terminating(namespace),
+            KubeError::AlreadyExists { .. } if is_leaving => {
+                CliError::new(format!("{what}: that of the previous run is still being deleted")).hint(format!(
+                    "kubectl -n {namespace} describe {} {} says what holds it; then again, or use another namespace: sono run -n NAME",
+                    object.collection.kind().to_lowercase(), object.name
+                ))
+            }
             KubeError::AlreadyExists { .. } if is_namespace => self.occupied().await,
             KubeError::AlreadyExists { .. } if object.is_configuration() || object.is_aggregator() => {
                 holds_a_run(namespace, arguments)

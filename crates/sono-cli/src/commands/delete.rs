@@ -54,6 +54,7 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
         all,
         rbac,
         dry_run,
+        tolerant,
     } = arguments;
     let started = Instant::now();
     let cluster = connect(&cluster_arguments).await?;
@@ -63,6 +64,7 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
         printer,
         all,
         roles: rbac,
+        tolerant,
         tells: wait_output != args::WaitOutput::Silent,
         held: RefCell::default(),
         said: RefCell::default(),
@@ -96,6 +98,8 @@ struct Job<'a> {
     /// Not only this run's.
     all: bool,
     roles: args::DeleteRoles,
+    /// Without the right to watch what is deleted it does not wait.
+    tolerant: bool,
     /// Whether it says what it waits for.
     tells: bool,
     /// What holds those that are still there.
@@ -390,6 +394,11 @@ impl Job<'_> {
                     left.remove(&name(&object));
                 }
                 Some(Err(error)) if error.is_passing() => tracing::debug!(%error, "watching what goes"),
+                Some(Err(error)) if self.tolerant && error.is_forbidden() => {
+                    self.printer
+                        .note(&format!("warning: the deletion is not waited for: {error}"));
+                    return Ok(());
+                }
                 Some(Err(error)) => return Err(error.into()),
             }
             if listed && left.is_empty() {

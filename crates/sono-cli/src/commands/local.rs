@@ -136,13 +136,14 @@ pub(super) async fn run(
 }
 
 /// Flags that mean nothing without a cluster.
-const CLUSTER_ONLY: [&str; 47] = [
+const CLUSTER_ONLY: [&str; 48] = [
     "aggregator-image",
     "aggregator-memory",
     "aggregator-node-selector",
     "aggregator-permissions",
     "aggregator-toleration",
     "aggregator-workload",
+    "all-nodes",
     "annotation",
     "context",
     "dns-namespace",

@@ -9,7 +9,15 @@ use sono_kube::{Cluster, Kind, KubeError, LogOptions, Pod, stuck};
 use sono_types::{constants, exit};
 
 use self::{follow::Following, sources::Source};
-use crate::{aggregator, args, args::Since, clock::now, error::CliError, output::Printer, settings::connect};
+use crate::{
+    aggregator::{self, WhichRun},
+    args,
+    args::Since,
+    clock::now,
+    error::CliError,
+    output::Printer,
+    settings::connect,
+};
 
 /// Logs that are asked for ahead of the one that is printed.
 const AHEAD: usize = 8;
@@ -19,6 +27,7 @@ const PIECE: usize = 64 << 10;
 pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8, CliError> {
     let args::Logs {
         place: args::Place { namespace, cluster },
+        run,
         plugin,
         follow,
         since,
@@ -39,11 +48,25 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
         tail_lines: tail,
         ..LogOptions::default()
     };
-    if follow {
-        aggregator::find(&cluster, &namespace).await?;
+    let found = match aggregator::find(&cluster, &namespace, WhichRun::of(run.as_ref())).await {
+        Ok(found) => {
+            if run.is_none() {
+                found.announce(&namespace, printer);
+            }
+            Some(found.identity)
+        }
+        Err(error) if follow || run.is_some() => return Err(error),
+        // Pods of plugins have logs, whatever became of the aggregator.
+        Err(error) => {
+            tracing::debug!(?error, "no aggregator");
+            None
+        }
+    };
+    if let (true, Some(identity)) = (follow, &found) {
         let following = Following {
             cluster,
             namespace,
+            identity: identity.clone(),
             selector,
             options,
         };
@@ -55,12 +78,13 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
     let pods: Vec<Pod> = pods
         .into_iter()
         .filter_map(|pod| serde_json::from_value(pod).ok())
+        .filter(|pod| found.as_ref().is_none_or(|run| run.may_include(pod)))
         .collect();
     if pods.is_empty() {
         return Err(match &plugin {
             Some(plugin) => CliError::new(format!("plugin `{plugin}` has no pods in namespace `{namespace}`"))
                 .hint("the pods of a plugin go when it has reported; their logs are in the archive"),
-            None => match aggregator::expect(&cluster, &namespace).await {
+            None => match aggregator::expect(&cluster, &namespace, WhichRun::Newest, 1).await {
                 Err(error) => error,
                 Ok(_) => aggregator::absent(&namespace, false),
             },

@@ -99,6 +99,9 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
         }
         Form::Document(output) => documents::print(&bundle, &gathered, output, printer)?,
     };
+    for left_out in &gathered.left_out {
+        printer.note(&format!("{}: not on {left_out}", left_out.plugin));
+    }
     let is_whole = plugin.is_none() && node.is_none() && name.is_none() && status.is_empty() && !skip_passed;
     if is_whole && form.is_for_step_summary() {
         step_summary::of_archive(archive, printer);

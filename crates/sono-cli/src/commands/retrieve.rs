@@ -25,7 +25,7 @@ use self::{
     target::Target,
 };
 use crate::{
-    aggregator::{self, status_of},
+    aggregator::{self, WhichRun, status_of},
     args,
     error::CliError,
     output::Printer,
@@ -39,18 +39,24 @@ const FIND_TRIES: u32 = 5;
 const PARTIAL_TRIES: u32 = 3;
 
 pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Result<u8, CliError> {
-    fetch(arguments, printer).await?;
+    let run = arguments.run.clone();
+    fetch(arguments, WhichRun::of(run.as_ref()), printer).await?;
     Ok(exit::SUCCESS)
 }
 
 /// Returns the paths of the archives; of those that are extracted there are none.
-pub(super) async fn fetch(arguments: args::Retrieve, printer: &Printer) -> Result<Vec<PathBuf>, CliError> {
+pub(super) async fn fetch(
+    arguments: args::Retrieve,
+    wanted: WhichRun<'_>,
+    printer: &Printer,
+) -> Result<Vec<PathBuf>, CliError> {
     let args::Retrieve {
         path,
         place: args::Place {
             namespace,
             cluster: cluster_arguments,
         },
+        run: _,
         filename,
         force,
         extract,
@@ -60,11 +66,17 @@ pub(super) async fn fetch(arguments: args::Retrieve, printer: &Printer) -> Resul
         no_limits,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
-    let pod = aggregator::expect_trying(&cluster, &namespace, FIND_TRIES).await?;
+    let (pod, found) = aggregator::expect(&cluster, &namespace, wanted, FIND_TRIES).await?;
+    if matches!(wanted, WhichRun::Newest) {
+        found.announce(&namespace, printer);
+    }
     // A pod without our status may still have an archive: an older aggregator is asked, not told.
     let status = status_of(&pod);
     let expected = match &status {
-        Some(Ok(status)) => status.archive().map(Announced::parse).transpose()?,
+        Some(Ok(status)) => {
+            let archive = status.archive().filter(|archive| found.identity.owns(archive));
+            archive.map(Announced::parse).transpose()?
+        }
         _ => None,
     };
     let not_ready = || {
@@ -175,7 +187,21 @@ impl Job<'_> {
                     fs_err::remove_file(&part.path).map_err(|error| unwritable(&error))?;
                     return Ok(false);
                 }
+                Err(Cut::Refused(causes)) => {
+                    part.remove_if_empty().map_err(|error| unwritable(&error))?;
+                    let what = "cannot retrieve the results: the account may not reach into the aggregator's pod";
+                    return Err(CliError::new(what)
+                        .details(causes)
+                        .hint("one of both rights is enough: pods/exec, or pods/portforward (docs/permissions.md)")
+                        .exit_with(exit::RETRIEVE_FAILURE));
+                }
                 Err(Cut::Disk(cause)) => return Err(refused("cannot write the archive", &cause)),
+                Err(Cut::At { have: 0, cause }) => {
+                    part.remove_if_empty().map_err(|error| unwritable(&error))?;
+                    return Err(
+                        refused("the transfer did not begin", &cause).hint(format!("{} tries again", self.again))
+                    );
+                }
                 Err(Cut::At { have, cause }) => {
                     return Err(refused("the transfer was not complete", &cause).hint(format!(
                         "{have} of {} bytes are kept; {} goes on from there",
@@ -285,7 +311,7 @@ impl Job<'_> {
             if error.is_unreachable() {
                 Partial::Cut(chain(&error))
             } else {
-                let what = "error retrieving results: cannot reach the aggregator's own listener";
+                let what = "cannot retrieve the results: cannot reach the aggregator's own listener";
                 Partial::Failed(
                     CliError::of_cluster(what, &error)
                         .hint("partial results need an aggregator of sono, and the right to forward ports of pods")
@@ -295,7 +321,7 @@ impl Job<'_> {
         })?;
         if answer.status != 200 {
             let what = format!(
-                "error retrieving results: the aggregator answers with status {}",
+                "cannot retrieve the results: the aggregator answers with status {}",
                 answer.status
             );
             return Err(Partial::Failed(
@@ -364,13 +390,13 @@ enum Partial {
 }
 
 fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> CliError {
-    CliError::new(format!("error retrieving results: {what}"))
+    CliError::new(format!("cannot retrieve the results: {what}"))
         .caused_by(error)
         .exit_with(exit::RETRIEVE_FAILURE)
 }
 
 fn refused(what: &str, cause: &str) -> CliError {
-    CliError::new(format!("error retrieving results: {what}"))
+    CliError::new(format!("cannot retrieve the results: {what}"))
         .details([format!("cause: {}", cause.trim())])
         .exit_with(exit::RETRIEVE_FAILURE)
 }
@@ -409,7 +435,7 @@ fn check(incoming: &Path, expected: Option<&Announced>) -> Result<Vec<ArchiveNam
     let Some(expected) = expected else { return Ok(archives) };
     if !archives.contains(&expected.name) {
         return Err(CliError::new(format!(
-            "error retrieving results: the aggregator did not send `{}`",
+            "cannot retrieve the results: the aggregator did not send `{}`",
             expected.name
         ))
         .exit_with(exit::RETRIEVE_FAILURE));
@@ -426,7 +452,7 @@ fn check(incoming: &Path, expected: Option<&Announced>) -> Result<Vec<ArchiveNam
 }
 
 fn not_the_packed_one(expected: &Announced, size: u64, sha256: &str) -> CliError {
-    CliError::new("error retrieving results: what came is not what the aggregator packed")
+    CliError::new("cannot retrieve the results: what came is not what the aggregator packed")
         .details([
             format!("expected {} bytes, SHA-256 {}", expected.size, expected.sha256),
             format!("received {size} bytes, SHA-256 {sha256}"),
@@ -468,7 +494,7 @@ mod tests {
         assert_eq!(
             check(directory.path(), Some(&info(4, digest))).unwrap_err().text(),
             format!(
-                "error: error retrieving results: what came is not what the aggregator packed\n  expected 4 bytes, SHA-256 {digest}\n  received 3 bytes, SHA-256 {digest}\n  hint:  try again\n"
+                "error: cannot retrieve the results: what came is not what the aggregator packed\n  expected 4 bytes, SHA-256 {digest}\n  received 3 bytes, SHA-256 {digest}\n  hint:  try again\n"
             )
         );
         let other = Announced {
@@ -477,7 +503,7 @@ mod tests {
         };
         assert_eq!(
             check(directory.path(), Some(&other)).unwrap_err().text(),
-            "error: error retrieving results: the aggregator did not send `b.tar.gz`\n"
+            "error: cannot retrieve the results: the aggregator did not send `b.tar.gz`\n"
         );
     }
 }

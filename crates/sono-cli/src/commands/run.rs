@@ -3,9 +3,9 @@
 use std::{path::Path, time::Instant};
 
 use serde_json::Value;
-use sono_kube::{Cluster, elapsed};
+use sono_kube::{Cluster, Kind, elapsed};
 use sono_local::RunLog;
-use sono_types::exit;
+use sono_types::{constants, exit};
 
 use super::{
     attach::{self, Attach},
@@ -15,9 +15,10 @@ use super::{
     retrieve, step_summary,
 };
 use crate::{
-    aggregator::text,
+    aggregator::{self, WhichRun, text},
     args::{self, Given},
     error::CliError,
+    identity::Identity,
     manifest::{self, Manifest},
     output::Printer,
     settings::{IN_CLUSTER, Plan, Version, again, connect, latest},
@@ -71,10 +72,12 @@ pub(super) async fn run(
     } = arguments;
     let started = Instant::now();
     // As if it were not given, which is its default with Sonobuoy.
-    let wait = wait.filter(|limit| !limit.0.is_zero());
-    if rm && wait.is_none() {
+    if rm && wait.is_some_and(|limit| limit.0.is_zero()) {
         return Err(CliError::new("--rm waits until the run is complete, and --wait=0 does not").hint("--wait"));
     }
+    let wait = wait
+        .or_else(|| rm.then(args::WaitTime::usual))
+        .filter(|limit| !limit.0.is_zero());
     if exit_code && wait.is_none() && !is_local {
         return Err(CliError::new("--exit-code tells how a run ended, which nobody waits for").hint("add --wait"));
     }
@@ -112,7 +115,8 @@ pub(super) async fn run(
         printer,
     };
     let made_roles = objects.iter().any(|object| text(object, "/kind") == "ClusterRole");
-    creation.create(objects).await?;
+    let created = creation.create(objects).await?;
+    let identity = Identity::of_created(&created, uuid.as_deref());
     tracing::debug!(elapsed_ms = millis(started), "objects created");
     if printer.is_terminal() {
         let name = cluster.context().unwrap_or_else(|| cluster.server_url());
@@ -127,9 +131,15 @@ pub(super) async fn run(
         printer.note(&format!("next: {}", again("wait", &namespace, &cluster_arguments)));
         return Ok(exit::SUCCESS);
     };
+    let identity = match identity {
+        Some(identity) => identity,
+        // A manifest whose aggregator is neither a pod nor a Deployment.
+        None => aggregator::find(&cluster, &namespace, WhichRun::Newest).await?.identity,
+    };
     let attach = Attach {
         cluster: &cluster,
         namespace: &namespace,
+        run: identity.clone(),
         arguments: &cluster_arguments,
         limit: limit.0,
         output: wait_output,
@@ -146,15 +156,61 @@ pub(super) async fn run(
             namespace,
             cluster: cluster_arguments,
         };
-        // What is not here in one piece is not deleted there.
-        let wanted = args::Retrieve::into_this_directory(place.clone(), keep);
-        for archive in retrieve::fetch(wanted, printer).await? {
-            step_summary::of_archive(&archive, printer);
-        }
-        delete::delete(args::Delete::of_run(place, made_roles), printer).await?;
+        let removed = fetch_and_delete(&cluster, place, (&identity, &created), made_roles, keep, printer);
+        removed.await?.map_or(Ok(()), |error| {
+            // The verdict is worth more than the code of the deletion.
+            if code == exit::SUCCESS {
+                return Err(error);
+            }
+            printer.error(&error);
+            Ok(())
+        })?;
     }
     tracing::debug!(elapsed_ms = millis(started), "returning");
     Ok(code)
+}
+
+/// What `--rm` does with a complete run. Returns why it was not deleted once its archive is here.
+async fn fetch_and_delete(
+    cluster: &Cluster,
+    place: args::Place,
+    (identity, created): (&Identity, &[Value]),
+    made_roles: bool,
+    keep: Option<u32>,
+    printer: &Printer,
+) -> Result<Option<CliError>, CliError> {
+    // What is not here in one piece is not deleted there.
+    let wanted = args::Retrieve::into_this_directory(place.clone(), keep);
+    for archive in retrieve::fetch(wanted, WhichRun::Created(identity), printer).await? {
+        step_summary::of_archive(&archive, printer);
+    }
+    let deleted = async {
+        still_there(cluster, &place.namespace, created).await?;
+        delete::delete(args::Delete::of_run(place.clone(), made_roles), printer).await
+    };
+    Ok(deleted.await.err())
+}
+
+/// Checks that the configuration is still the one that this command created: `delete` removes the namespace's run, whichever it is.
+async fn still_there(cluster: &Cluster, namespace: &str, created: &[Value]) -> Result<(), CliError> {
+    let is_configuration = |object: &&Value| text(object, "/metadata/name") == constants::CONFIG_MAP;
+    let Some(ours) = created.iter().find(is_configuration) else {
+        return Ok(());
+    };
+    match cluster
+        .get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
+        .await
+    {
+        Ok(Some(found)) if text(&found, "/metadata/uid") != text(ours, "/metadata/uid") => Err(CliError::new(format!(
+            "namespace `{namespace}` holds another run by now, which is not deleted"
+        ))
+        .hint("another command deleted this run and started that one; the archive is complete")),
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::debug!(%error, "cannot read the configuration");
+            Ok(())
+        }
+    }
 }
 
 /// The objects that the flags say.

@@ -7,10 +7,11 @@ use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
-    aggregator::{self, Found, phase, plugin_of, status_of},
+    aggregator::{self, Found, WhichRun, phase, plugin_of, status_of},
     args::{self, StatusOutput},
     clock::now,
     error::CliError,
+    identity::Identity,
     judgement,
     output::{Format, Markdown, Printer, Text, markdown, text},
     settings::{again, connect},
@@ -29,13 +30,17 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
             namespace,
             cluster: cluster_arguments,
         },
+        run,
         json,
         show_all,
         output,
         exit_code,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
-    let found = aggregator::find(&cluster, &namespace).await?;
+    let found = aggregator::find(&cluster, &namespace, WhichRun::of(run.as_ref())).await?;
+    if run.is_none() {
+        found.announce(&namespace, printer);
+    }
     let again = |command: &str| again(command, &namespace, &cluster_arguments);
     let silent = |silent: &Silent<'_>| {
         match output {
@@ -48,9 +53,14 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
             (true, _) => exit::RUN_FAILED,
         })
     };
-    let pod = match found {
-        Found::Pod(pod) => *pod,
-        Found::Coming(why) => return silent(&Silent::coming(why)),
+    let Found {
+        identity,
+        pod,
+        uncreated,
+        ..
+    } = found;
+    let Some(pod) = pod else {
+        return silent(&Silent::coming(uncreated));
     };
     let Some(status) = status_of(&pod).filter(|_| phase(&pod) == "Running") else {
         return silent(&Silent::of(&pod));
@@ -80,7 +90,7 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
         }
     }
     let obstacles = if status.status == OverallStatus::Running {
-        obstacles(&cluster, &namespace).await
+        obstacles(&cluster, &namespace, &identity).await
     } else {
         Vec::new()
     };
@@ -91,6 +101,9 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
             } else {
                 table::summary(&status)
             })?;
+            for gap in overview::gaps(&status) {
+                printer.note(&gap);
+            }
             for reason in overview::reasons(&status) {
                 printer.note(&reason);
             }
@@ -157,7 +170,7 @@ fn next(status: &RunStatus, obstacles: &[Obstacle], again: &dyn Fn(&str) -> Stri
 }
 
 /// What is in the way of plugins' pods. It is an extra: without it the status is still the status.
-async fn obstacles(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
+async fn obstacles(cluster: &Cluster, namespace: &str, run: &Identity) -> Vec<Obstacle> {
     let pods = cluster
         .list(Kind::Pod, Some(namespace), "sonobuoy-component=plugin")
         .await
@@ -165,6 +178,7 @@ async fn obstacles(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
     let refused = refused(cluster, namespace).await;
     pods.into_iter()
         .filter_map(|pod| serde_json::from_value::<Pod>(pod).ok())
+        .filter(|pod| run.may_include(pod))
         .filter_map(|pod| {
             Some(Obstacle {
                 plugin: plugin_of(&pod)?.to_owned(),

@@ -10,6 +10,7 @@ use sono_types::{RunStatus, item};
 use super::results;
 use crate::{
     error::CliError,
+    identity::run_of,
     output::{Markdown, Printer, markdown},
     view::{
         archive::{self, Overview, PluginOverview},
@@ -84,14 +85,6 @@ pub(super) fn of_error(error: &CliError, namespace: &str, printer: &Printer) {
     let quoted = Markdown::quoted(lines.iter().map(String::as_str), "");
     let text = markdown!["## No result\n\n", Markdown::lines(quoted), "\n"];
     write(&file, &[namespace], &[text], printer);
-}
-
-/// `<when>_sonobuoy_<uuid>.tar.gz`
-fn run_of(archive: &str) -> Option<&str> {
-    archive
-        .strip_suffix(".tar.gz")?
-        .split_once("_sonobuoy_")
-        .map(|(_, run)| run)
 }
 
 /// What the rows of a plugin say; of what failed they know the names alone.

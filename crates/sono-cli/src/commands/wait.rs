@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use sono_kube::Cluster;
+
 use super::attach::{self, Attach};
 use crate::{
-    aggregator,
+    aggregator::{self, Found, WhichRun},
     args::{self, Given, of_run},
     error::CliError,
     output::Printer,
@@ -22,18 +24,24 @@ pub(super) async fn wait(arguments: args::Wait, given: &Given, printer: &Printer
             namespace,
             cluster: cluster_arguments,
         },
+        run,
         wait,
         wait_output,
         exit_code,
     } = arguments;
     let started = Instant::now();
     let cluster = connect(&cluster_arguments).await?;
-    aggregator::find(&cluster, &namespace).await?;
+    let limit = if wait.0.is_zero() { Duration::MAX } else { wait.0 };
+    let found = certain(&cluster, &namespace, WhichRun::of(run.as_ref()), limit, printer).await?;
+    if run.is_none() {
+        found.announce(&namespace, printer);
+    }
     attach::attach(Attach {
         cluster: &cluster,
         namespace: &namespace,
+        run: found.identity,
         arguments: &cluster_arguments,
-        limit: if wait.0.is_zero() { Duration::MAX } else { wait.0 },
+        limit,
         output: wait_output,
         printer,
         exit_code,
@@ -42,4 +50,34 @@ pub(super) async fn wait(arguments: args::Wait, given: &Given, printer: &Printer
         begins: false,
     })
     .await
+}
+
+/// Between two looks at an aggregator's pod that is being deleted.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The run that is waited for. A pod that is being deleted may be that of the run before, where the account may not see which
+/// Deployment makes it: then its deletion is waited for, or the pod that takes its place.
+async fn certain(
+    cluster: &Cluster,
+    namespace: &str,
+    wanted: WhichRun<'_>,
+    limit: Duration,
+    printer: &Printer,
+) -> Result<Found, CliError> {
+    let started = tokio::time::Instant::now();
+    let mut is_said = false;
+    loop {
+        let found = aggregator::find(cluster, namespace, wanted).await?;
+        if !found.is_ambiguous || matches!(wanted, WhichRun::Id(_)) || started.elapsed() >= limit {
+            return Ok(found);
+        }
+        let name = found.pod.and_then(|pod| pod.metadata.name).unwrap_or_default();
+        if !is_said {
+            is_said = true;
+            printer.note(&format!(
+                "waiting for the previous run's aggregator pod {name} to be deleted"
+            ));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }

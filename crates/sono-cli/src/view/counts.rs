@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sono_types::{OverallStatus, PluginStatus, RunStatus, item, status::plugin_status};
+use sono_types::{
+    OverallStatus, PluginStatus, RunStatus, item,
+    status::{folded_count, plugin_status},
+};
 
 use crate::output::Tone;
 
@@ -14,10 +17,18 @@ pub(crate) struct PluginView {
     pub(crate) targets: usize,
     /// Targets that have reported, or never will.
     pub(crate) done: usize,
+    /// Nodes that no result is expected from, as they are named.
+    pub(crate) left_out: Vec<String>,
+    /// How many nodes these are.
+    pub(crate) skipped: usize,
+    /// Targets of those with an error in place of a result.
+    pub(crate) lost: usize,
     /// Targets with an error in place of a result, and what it is, as far as the status says.
     pub(crate) broken: Vec<(String, String)>,
     /// The one target, where it is the whole cluster.
     pub(crate) is_global: bool,
+    /// Targets whose result has a status.
+    pub(crate) judged: usize,
     /// Statuses of the results, worst first; empty until all are known.
     pub(crate) results: Vec<String>,
     /// Leaves by status.
@@ -27,12 +38,26 @@ pub(crate) struct PluginView {
 }
 
 impl PluginView {
-    /// `global`, `node1`, `3 nodes`.
+    /// `global`, `1 node`, `3 nodes`, `2 of 3 nodes`.
     pub(crate) fn target(&self) -> String {
-        match (self.is_global, self.targets) {
-            (true, _) => "global".to_owned(),
-            (false, 1) => "1 node".to_owned(),
-            (false, targets) => format!("{targets} nodes"),
+        match (self.is_global, self.targets, self.skipped) {
+            (true, ..) => "global".to_owned(),
+            (false, 1, 0) => "1 node".to_owned(),
+            (false, targets, 0) => format!("{targets} nodes"),
+            (false, targets, skipped) => format!("{targets} of {} nodes", targets + skipped),
+        }
+    }
+
+    /// `; not on node2: taint bad=yes:NoSchedule`; nothing where no node is left out.
+    pub(crate) fn gap(&self) -> String {
+        self.left_out.iter().map(|nodes| format!("; not on {nodes}")).collect()
+    }
+
+    /// Targets that sent a result, as [`PluginView::target`]: `2 nodes`, or `1 of 2 nodes`.
+    pub(crate) fn sender(&self) -> String {
+        match self.lost {
+            0 => self.target(),
+            lost => format!("{} of {} nodes", self.done.saturating_sub(lost), self.targets),
         }
     }
 
@@ -85,8 +110,20 @@ pub(crate) fn plugins(status: &RunStatus) -> Vec<PluginView> {
         });
         add(&mut views[at], row);
     }
+    for left_out in &status.left_out {
+        let known = views.iter().position(|view| view.name == left_out.plugin);
+        let at = known.unwrap_or_else(|| {
+            views.push(PluginView {
+                name: left_out.plugin.clone(),
+                ..PluginView::default()
+            });
+            views.len() - 1
+        });
+        views[at].skipped += left_out.count;
+        views[at].left_out.push(left_out.to_string());
+    }
     for view in &mut views {
-        if view.results.len() < view.targets && status.status != OverallStatus::Complete {
+        if view.judged < view.targets && status.status != OverallStatus::Complete {
             view.results.clear();
         }
         view.results.sort_by_key(|result| severity(result));
@@ -96,15 +133,19 @@ pub(crate) fn plugins(status: &RunStatus) -> Vec<PluginView> {
 }
 
 fn add(view: &mut PluginView, row: &PluginStatus) {
-    view.targets += 1;
+    // A folded row stands for many targets.
+    let targets = folded_count(&row.node).unwrap_or(1);
+    view.targets += targets;
     view.is_global |= row.node == sono_types::constants::GLOBAL;
     if row.status != plugin_status::RUNNING {
-        view.done += 1;
+        view.done += targets;
     }
     if row.status == plugin_status::FAILED {
+        view.lost += targets;
         view.broken.push((row.node.clone(), row.reason().into_owned()));
     }
     if !row.result_status.is_empty() {
+        view.judged += targets;
         view.results.push(row.result_status.clone());
     }
     for (status, number) in row.result_counts.iter().flatten() {

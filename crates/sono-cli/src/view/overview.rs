@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use sono_types::{
-    PluginStatus, RunStatus,
+    LeftOut, PluginStatus, RunStatus,
     constants::GLOBAL,
     item,
     status::{folded_count, plugin_status},
 };
 
-use super::words::grouped;
+use super::{counts::plugins, words::grouped};
 use crate::output::{Grid, Markdown, Text, Tone, markdown};
 
 /// Failed targets of one plugin that have a line of their own.
 const OWN_LINES: usize = 10;
 const PENDING: &str = "pending";
+const LEFT_OUT: &str = "left out";
 const NONE: &str = "-";
 
 /// What keeps a pod from running.
@@ -48,10 +49,38 @@ pub(crate) fn lines(status: &RunStatus, obstacles: &[Obstacle], all: bool) -> Ve
             plugins.push(&row.plugin);
         }
     }
+    for left_out in &status.left_out {
+        if !plugins.contains(&left_out.plugin.as_str()) {
+            plugins.push(&left_out.plugin);
+        }
+    }
     plugins
         .into_iter()
-        .flat_map(|plugin| of_plugin(plugin, rows, obstacles, all))
+        .flat_map(|plugin| {
+            let gaps = status.left_out.iter().filter(move |left_out| left_out.plugin == plugin);
+            of_plugin(plugin, rows, obstacles, all).into_iter().chain(gaps.map(gap))
+        })
         .collect()
+}
+
+/// The line for nodes that a plugin leaves out.
+fn gap(left_out: &LeftOut) -> Line {
+    let nodes = left_out.to_string();
+    let (nodes, reason) = nodes.split_once(": ").unwrap_or((&nodes, ""));
+    Line {
+        plugin: left_out.plugin.clone(),
+        target: match left_out.count {
+            1 => nodes.to_owned(),
+            count => format!("{} nodes", grouped(count as u64)),
+        },
+        state: LEFT_OUT.to_owned(),
+        result: NONE.to_owned(),
+        progress: NONE.to_owned(),
+        detail: match left_out.count {
+            1 => reason.to_owned(),
+            _ => left_out.to_string(),
+        },
+    }
 }
 
 fn of_plugin(plugin: &str, rows: &[PluginStatus], obstacles: &[Obstacle], all: bool) -> Vec<Line> {
@@ -72,6 +101,14 @@ fn of_plugin(plugin: &str, rows: &[PluginStatus], obstacles: &[Obstacle], all: b
     }
     lines.extend(groups.values().map(|rows| line(rows, None)));
     lines
+}
+
+/// A sentence for each plugin that leaves nodes out.
+pub(crate) fn gaps(status: &RunStatus) -> Vec<String> {
+    let views = plugins(status).into_iter().filter(|view| !view.left_out.is_empty());
+    views
+        .map(|view| format!("{}: {}{}", view.name, view.target(), view.gap()))
+        .collect()
 }
 
 /// A sentence for each target without a result, as far as the status has reasons; beyond the first few, how many more.

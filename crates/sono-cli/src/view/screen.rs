@@ -146,8 +146,12 @@ impl Bars {
             .unwrap_or_default();
         for view in &views {
             let verdict = view.verdict().unwrap_or_else(|| "no result".to_owned());
-            self.printer
-                .note(&text![subject(view, width), "  ", view.tone().paint(verdict)]);
+            self.printer.note(&text![
+                subject(view, width),
+                "  ",
+                view.tone().paint(verdict),
+                view.gap()
+            ]);
         }
     }
 }

@@ -136,13 +136,15 @@ impl Story {
         for view in plugins(next) {
             let name = &view.name;
             let old = known.get(name).cloned().unwrap_or_default();
-            if old.targets == 0 {
+            if old.targets == 0 && view.targets > 0 {
                 let place = if view.is_global {
                     String::new()
                 } else {
-                    format!(" on {}", view.target())
+                    format!(" on {}{}", view.target(), view.gap())
                 };
                 lines.push(format!("{name} started{place}"));
+            } else if view.left_out != old.left_out {
+                lines.push(format!("{name} runs on {}{}", view.target(), view.gap()));
             }
             let total = |view: &PluginView| view.progress.map_or(0, |(total, _, _)| total);
             if total(&view) != total(&old) && view.is_global && total(&view) > 0 {
@@ -165,11 +167,11 @@ impl Story {
                 lines.push(format!("{name} sends no result{place}{why}"));
             }
             let all_done = view.done == view.targets;
-            if all_done && old.done != old.targets.max(1) && view.broken.len() < view.targets {
+            if all_done && view.targets > 0 && old.done != old.targets.max(1) && view.lost < view.targets {
                 let place = if view.is_global {
                     String::new()
                 } else {
-                    format!(" from {}", view.target())
+                    format!(" from {}", view.sender())
                 };
                 lines.push(format!("{name} has sent its results{place}"));
             }
@@ -280,7 +282,7 @@ mod tests {
             [
                 "e2e has sent its results",
                 "logs sends no result from n2: pod p on n2 was evicted: low on memory",
-                "logs has sent its results from 2 nodes",
+                "logs has sent its results from 1 of 2 nodes",
                 "all plugins are done; the aggregator packs the results"
             ]
         );
@@ -292,6 +294,63 @@ mod tests {
         assert_eq!(
             story.status(&status(later)),
             ["e2e passed: 1 passed", "logs passed: 2 passed"]
+        );
+    }
+
+    /// Issue 16 (operator A3).
+    #[test]
+    fn nodes_left_out_are_named_when_the_plugin_starts() {
+        let mut story = Story::new(Timestamp::UNIX_EPOCH);
+        let left_out = json!([{"plugin": "p", "count": 1, "nodes": ["node2"], "reason": "taint bad=yes:NoSchedule"},
+            {"plugin": "q", "count": 2, "nodes": ["node1", "node2"], "reason": "taint a:NoExecute"}]);
+        let mut run = json!({"status": "running", "left-out": left_out,
+            "plugins": [{"plugin": "p", "node": "node1", "status": "running"}]});
+        assert_eq!(
+            story.status(&status(run.clone())),
+            [
+                "p started on 1 of 2 nodes; not on node2: taint bad=yes:NoSchedule",
+                "q runs on 0 of 2 nodes; not on node1, node2: taint a:NoExecute"
+            ]
+        );
+        assert_eq!(story.status(&status(run.clone())), Vec::<String>::new());
+        run["plugins"][0]["status"] = "complete".into();
+        assert_eq!(story.status(&status(run)), ["p has sent its results from 1 of 2 nodes"]);
+    }
+
+    /// Issue 16 (operator A5).
+    #[test]
+    fn results_are_said_to_come_only_from_nodes_that_sent_one() {
+        let row = |node: &str, state: &str| json!({"plugin": "p", "node": node, "status": state});
+        let last = |rows: Value| {
+            let mut story = Story::new(Timestamp::UNIX_EPOCH);
+            let lines = story.status(&status(json!({"status": "running", "plugins": rows})));
+            lines.last().unwrap().clone()
+        };
+        assert_eq!(
+            last(json!([row("n1", "complete"), row("n2", "complete")])),
+            "p has sent its results from 2 nodes"
+        );
+        assert_eq!(
+            last(json!([row("n1", "complete"), row("n2", "failed")])),
+            "p has sent its results from 1 of 2 nodes"
+        );
+        assert_eq!(
+            last(json!([row("n1", "failed"), row("n2", "failed")])),
+            "p sends no result from n2"
+        );
+        assert_eq!(last(json!([row("global", "failed")])), "p sends no result");
+        // Rows of a large cluster are folded.
+        assert_eq!(
+            last(json!([
+                row("(9900 nodes)", "complete"),
+                row("(99 nodes)", "failed"),
+                row("n1", "failed")
+            ])),
+            "p has sent its results from 9900 of 10000 nodes"
+        );
+        assert_eq!(
+            last(json!([row("(9900 nodes)", "failed")])),
+            "p sends no result from (9900 nodes)"
         );
     }
 

@@ -39,22 +39,42 @@ impl Said {
         self.stderr()
     }
 
-    fn stdout(&self) -> String {
+    /// Its exit code.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.output.status.code()
+    }
+
+    /// The run that it named.
+    pub(crate) fn run_id(&self) -> Option<String> {
+        let named = |line: &str| {
+            let (id, _) = line.strip_prefix("run ")?.split_once(" in namespace ")?;
+            Some(id.to_owned())
+        };
+        self.stderr().lines().find_map(named)
+    }
+
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
     }
 
-    fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 }
 
 /// Runs `sono`.
 pub(crate) fn sono(arguments: &[&str]) -> Said {
+    sono_in(Path::new("."), arguments)
+}
+
+/// Runs `sono` in that directory.
+pub(crate) fn sono_in(directory: &Path, arguments: &[&str]) -> Said {
     assert!(
         std::env::var_os("KUBECONFIG").is_some(),
         "KUBECONFIG must name a cluster; run `cargo xtask e2e`"
     );
     let output = Command::new(env!("CARGO_BIN_EXE_sono"))
+        .current_dir(directory)
         .args(arguments)
         .output()
         .expect("sono starts");

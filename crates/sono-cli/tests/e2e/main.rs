@@ -7,6 +7,7 @@ mod deploy;
 mod harness;
 mod kills;
 mod namespaces;
+mod pairs;
 mod registry;
 mod rights;
 mod scale;

@@ -29,6 +29,7 @@ mod query;
 mod retrieve;
 #[cfg(unix)]
 mod rights;
+mod run_identity;
 mod scripts;
 #[cfg(target_os = "linux")]
 mod signals;

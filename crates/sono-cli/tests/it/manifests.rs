@@ -227,8 +227,11 @@ fn a_manifest_creates_what_run_does() {
     // As with kubectl, which knows no version to tell plugins.
     assert_eq!(fed(&theirs, &text, &["run", "-f", "-"]).code, 0);
     let pod = |api: &FakeApi| {
-        api.get("deployments", Some("sonobuoy"), "sonobuoy")
-            .map(|pod| pod["spec"].clone())
+        api.get("deployments", Some("sonobuoy"), "sonobuoy").map(|mut pod| {
+            let annotations = pod["spec"]["template"]["metadata"]["annotations"].as_object_mut();
+            annotations.map(|annotations| annotations.remove("sono-run-id"));
+            pod["spec"].take()
+        })
     };
     assert_eq!(pod(&ours), pod(&theirs));
     let all = |api: &FakeApi| -> Vec<Value> {

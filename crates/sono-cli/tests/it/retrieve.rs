@@ -178,7 +178,7 @@ fn retrieve_hostile_name_in_the_status_writes_nothing() {
         assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{name}: {}", said.stderr);
         assert!(
             said.stderr.starts_with(
-                "error: error retrieving results: the cluster gives its archive a name that is not one of an archive\n"
+                "error: cannot retrieve the results: the cluster gives its archive a name that is not one of an archive\n"
             ),
             "{name}: {}",
             said.stderr
@@ -273,7 +273,7 @@ fn retrieve_over_an_existing_file_replaces_only_archives() {
             let expected = if is_replaced { &new } else { content };
             assert_eq!(place.files(), files(&[(OWN, expected)]), "{}", said.stderr);
             let error = format!(
-                "error: error retrieving results: cannot write `{OWN}`\n  cause: a file that is not an archive of a run has that name\n  hint:  choose another name with --filename, or another directory\n"
+                "error: cannot retrieve the results: cannot write `{OWN}`\n  cause: a file that is not an archive of a run has that name\n  hint:  choose another name with --filename, or another directory\n"
             );
             let said = (said.code, said.stdout, said.stderr);
             let whole = if is_replaced {
@@ -309,7 +309,7 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
         if !is_replaced {
             assert_eq!(
                 said.stderr,
-                "error: error retrieving results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  --force replaces it\n"
+                "error: cannot retrieve the results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  --force replaces it\n"
             );
         }
     }
@@ -328,7 +328,7 @@ fn retrieve_announced_size_beyond_the_disk_is_refused_before_the_download() {
     let first = said.stderr.lines().next().unwrap_or_default();
     assert_eq!(
         first,
-        format!("error: error retrieving results: `{OWN}` does not fit on the disk")
+        format!("error: cannot retrieve the results: `{OWN}` does not fit on the disk")
     );
     assert_eq!((said.code, place.files()), (2, BTreeMap::new()));
     assert!(!api.requests().iter().any(|request| request.contains("/exec")));

@@ -118,7 +118,7 @@ fn taints_count_as_the_controller_counts_them() {
             .as_object_mut()
             .unwrap()
             .extend(more.as_object().unwrap().clone());
-        is_selected(&pod_spec, &node)
+        is_selected(&pod_spec, &node) && node.taints.iter().all(|taint| is_tolerated(taint, &pod_spec))
     };
     let none = || json!({});
     let gpu = || taint("gpu", "yes", "NoSchedule");
@@ -161,4 +161,50 @@ fn a_pinned_pod_runs_on_its_node_alone() {
         is_selected(&json!({ "containers": [], "nodeName": "a" }), &node)
     };
     assert_eq!((on("a"), on("b")), (true, false));
+}
+
+/// Issue 16 (operator A3): a node that is not selected is no gap, one whose taint is not tolerated is.
+#[test]
+fn nodes_with_taints_that_are_not_tolerated_are_left_out_by_name() {
+    let taint = |name: &str, taints: Value| {
+        NodeFacts::from_node(&json!({"metadata": {"name": name, "labels": {"name": name}}, "spec": {"taints": taints}}))
+    };
+    let nodes = [
+        taint("n1", json!([])),
+        taint("n2", json!([{"key": "bad", "value": "yes", "effect": "NoSchedule"}])),
+        taint(
+            "n3",
+            json!([{"key": "soft", "effect": "PreferNoSchedule"}, {"key": "gone", "effect": "NoExecute"}]),
+        ),
+        taint(
+            "n4",
+            json!([{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]),
+        ),
+        taint("n5", json!([{"key": "bad", "value": "yes", "effect": "NoSchedule"}])),
+    ];
+    let of = |pod_spec: Value| {
+        let mut definition = builtin("systemd-logs", &Images::default()).unwrap();
+        definition.pod_spec = Some(pod_spec);
+        let expected: Vec<String> = expected_results(&definition, &nodes)
+            .iter()
+            .map(|key| key.target.to_string())
+            .collect();
+        (expected.join(" "), json!(left_out(&definition, &nodes)))
+    };
+    assert_eq!(
+        of(json!({})),
+        (
+            "n1 n4".to_owned(),
+            json!({"taint bad=yes:NoSchedule": ["n2", "n5"], "taint gone:NoExecute": ["n3"]})
+        )
+    );
+    assert_eq!(
+        of(json!({"tolerations": [{"key": "bad", "operator": "Exists"}]})),
+        ("n1 n2 n4 n5".to_owned(), json!({"taint gone:NoExecute": ["n3"]}))
+    );
+    assert_eq!(of(json!({"tolerations": [{"operator": "Exists"}]})).1, json!({}));
+    assert_eq!(
+        of(json!({"nodeSelector": {"name": "n2"}})),
+        (String::new(), json!({"taint bad=yes:NoSchedule": ["n2"]}))
+    );
 }

@@ -77,6 +77,47 @@ async fn nobody_waits_for_containers_that_have_all_ended() {
     assert_eq!(outcome.unwrap(), Outcome::NoResults);
 }
 
+/// Issue 16 (operator A4): the aggregator judges a pod ten seconds after its last container ended, which is the worker.
+#[tokio::test]
+async fn worker_ends_when_the_others_failed_for_good_without_a_done_file() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    let (state, others) = watch::channel(ContainersState::Running);
+    let running = plugin.run_with(Options { others, ..options() }, std::future::pending());
+    let ending = async { state.send_replace(ContainersState::PermanentlyFailed) };
+    let (outcome, _) = tokio::join!(running, ending);
+    assert_eq!(outcome.unwrap(), Outcome::NoResults);
+    assert_eq!(aggregator.received(), []);
+}
+
+/// Issue 16: a done file written just before the container failed counts.
+#[tokio::test]
+async fn result_of_containers_that_failed_for_good_is_sent() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    plugin.finish("a.json", "{}");
+    let (_state, others) = watch::channel(ContainersState::PermanentlyFailed);
+    let outcome = plugin.run_with(Options { others, ..options() }, std::future::pending());
+    assert_eq!(outcome.await.unwrap(), Outcome::Transmitted);
+    assert_eq!(aggregator.received().len(), 1);
+}
+
+/// Issue 16: containers that the kubelet starts again may still bring a result.
+#[tokio::test]
+async fn worker_waits_for_containers_that_are_started_again() {
+    let aggregator = Aggregator::up();
+    let plugin = Plugin::of(&aggregator);
+    let (state, others) = watch::channel(ContainersState::Failed);
+    let running = plugin.run_with(Options { others, ..options() }, std::future::pending());
+    let ending = async {
+        tokio::task::yield_now().await;
+        state.send_replace(ContainersState::Running);
+        plugin.finish("a.json", "{}");
+    };
+    let (outcome, ()) = tokio::join!(running, ending);
+    assert_eq!(outcome.unwrap(), Outcome::Transmitted);
+}
+
 #[tokio::test]
 async fn a_worker_that_sleeps_ends_at_once() {
     for sleep in [Sleep::Forever, Sleep::For(Duration::from_hours(1))] {

@@ -429,6 +429,7 @@ fn the_status_tells_everything() {
             ]),
             status: OverallStatus::Complete,
             tarball: archive,
+            left_out: Vec::new(),
         }
     );
 }
@@ -587,4 +588,24 @@ fn long_error_is_recorded_in_part_and_written_whole() {
         failure: in_record
     })));
     assert!(effects.contains(&Effect::RecordError { key, failure }));
+}
+
+/// Issue 16 (operator A3): the status names nodes that a plugin leaves out, until a result is expected from them.
+#[test]
+fn nodes_left_out_are_in_the_status_until_they_join() {
+    let plugin = PluginName::parse("p").unwrap();
+    let mut run = Run::new(vec![plan("p", 0, &["n1"])], Policy::default());
+    let nodes = ["n2", "n3"].map(str::to_owned).to_vec();
+    run.leave_out([(plugin, [("taint a:NoSchedule".to_owned(), nodes)].into())].into());
+    let shown = |run: &Run| {
+        run.status()
+            .left_out
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&run), ["n2, n3: taint a:NoSchedule"]);
+    run.handle(Timestamp::UNIX_EPOCH, Event::Start);
+    run.handle(Timestamp::UNIX_EPOCH, joined("p", "n2"));
+    assert_eq!(shown(&run), ["n3: taint a:NoSchedule"]);
 }

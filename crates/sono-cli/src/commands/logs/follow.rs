@@ -16,8 +16,9 @@ use super::{
     sources::{self, Source},
 };
 use crate::{
-    aggregator::{self, status_of},
+    aggregator::{self, WhichRun, status_of},
     error::CliError,
+    identity::Identity,
     output::Printer,
 };
 
@@ -36,6 +37,8 @@ const TRIES: u32 = 60;
 pub(super) struct Following {
     pub(super) cluster: Cluster,
     pub(super) namespace: String,
+    /// Whose pods.
+    pub(super) identity: Identity,
     /// Which pods.
     pub(super) selector: String,
     pub(super) options: LogOptions,
@@ -77,8 +80,10 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
                 None => return Ok(exit::SUCCESS),
             },
             event = aggregators.next() => match event {
-                Some(Ok(WatchEvent::Restarted(found))) if !found.is_empty() => complete = found.iter().any(is_over),
-                Some(Ok(WatchEvent::Applied(pod))) => complete |= is_over(&pod),
+                Some(Ok(WatchEvent::Restarted(found))) if !found.is_empty() => {
+                    complete = following.identity.aggregator(&found).is_some_and(is_over);
+                }
+                Some(Ok(WatchEvent::Applied(pod))) => complete |= following.identity.includes(&pod) && is_over(&pod),
                 // Another pod may take its place.
                 Some(Ok(WatchEvent::Restarted(_) | WatchEvent::Deleted(_))) => complete |= is_gone(&streams.following).await,
                 None => complete = true,
@@ -98,7 +103,8 @@ fn tolerate(error: KubeError, printer: &Printer) -> Result<(), CliError> {
 }
 
 async fn is_gone(following: &Following) -> bool {
-    let found = aggregator::find(&following.cluster, &following.namespace).await;
+    let wanted = WhichRun::Created(&following.identity);
+    let found = aggregator::find(&following.cluster, &following.namespace, wanted).await;
     found.is_err()
 }
 
@@ -132,6 +138,9 @@ impl Streams {
 
     /// Reads the logs of the pod's containers that have one and are not read yet. One that was started again is another.
     fn start(&mut self, pod: &Pod) {
+        if !self.following.identity.may_include(pod) {
+            return;
+        }
         for source in sources::all(pod).with_log {
             if !self.started.insert(source.clone()) {
                 continue;

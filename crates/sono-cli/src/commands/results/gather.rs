@@ -15,7 +15,7 @@ use sono_results::{
     DetailedLine, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line, stream_json,
     stream_yaml, visit_leaves,
 };
-use sono_types::{Item, constants::HEALTH_PLUGIN, layout};
+use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, layout};
 
 use crate::{error::CliError, trees};
 
@@ -50,6 +50,8 @@ pub(super) struct Gathered {
     archive: PathBuf,
     /// In the order in which they are shown.
     pub(super) names: Vec<String>,
+    /// Nodes that plugins left out.
+    pub(super) left_out: Vec<LeftOut>,
     plugins: BTreeMap<String, Result<Plugin, CliError>>,
     /// `meta/clusterhealth.json`
     pub(super) health: Option<Vec<u8>>,
@@ -290,7 +292,9 @@ impl Pass<'_> {
         self.saw_meta |= in_meta;
         self.left_meta |= self.saw_meta && !in_meta;
         if name == layout::INFO && self.info.is_none() {
-            self.info = Some(info(&self.memory.read(name, content)?));
+            let (names, left_out) = info(&self.memory.read(name, content)?);
+            self.info = Some(names);
+            self.found.left_out = left_out;
         } else if name == layout::CLUSTER_HEALTH && self.wants_health() {
             self.found.health = Some(self.memory.read(name, content)?);
         } else if name == layout::CONFIG && self.asked.run {
@@ -452,14 +456,16 @@ impl Plugin {
     }
 }
 
-/// The names in `meta/info.json`; none where it is of no use.
-fn info(text: &[u8]) -> Vec<String> {
-    #[derive(Deserialize)]
+/// The names in `meta/info.json`, and the nodes that plugins left out; none where it is of no use.
+fn info(text: &[u8]) -> (Vec<String>, Vec<LeftOut>) {
+    #[derive(Default, Deserialize)]
     struct Info {
         plugins: Option<Vec<String>>,
+        #[serde(rename = "left-out", default)]
+        left_out: Vec<LeftOut>,
     }
-    let info: Option<Info> = serde_json::from_slice(text).ok();
-    info.and_then(|info| info.plugins).unwrap_or_default()
+    let info: Info = serde_json::from_slice(text).unwrap_or_default();
+    (info.plugins.unwrap_or_default(), info.left_out)
 }
 
 fn uuid(text: &[u8]) -> Option<String> {

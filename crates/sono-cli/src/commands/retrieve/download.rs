@@ -26,6 +26,8 @@ pub(super) enum Closed {
     Now(String),
     /// Nobody there can send a part of an archive.
     ForEver(String),
+    /// The account may use no way to the bytes: what was refused on each.
+    Refused(Vec<String>),
 }
 
 /// Why a download is not whole.
@@ -37,6 +39,8 @@ pub(super) enum Cut {
     Impossible(String),
     /// The disk does not take it.
     Disk(String),
+    /// The account may use no way to the bytes: what was refused on each.
+    Refused(Vec<String>),
 }
 
 /// Appends to `file`, which has `have` bytes, until it has `size`. `open` starts at a byte; `seen` is told how many
@@ -53,6 +57,7 @@ pub(super) async fn fill<F: Flow>(
         let before = have;
         let cause = match open(have).await {
             Err(Closed::ForEver(cause)) => return Err(Cut::Impossible(cause)),
+            Err(Closed::Refused(causes)) => return Err(Cut::Refused(causes)),
             Err(Closed::Now(cause)) => cause,
             Ok(mut flow) => loop {
                 let piece = match tokio::time::timeout(STALLED, flow.next()).await {
@@ -98,6 +103,7 @@ mod tests {
         Stalls,
         Closed,
         Never,
+        Refused,
     }
 
     struct Script {
@@ -152,6 +158,7 @@ mod tests {
                 }),
                 Attempt::Closed => Err(Closed::Now("refused".to_owned())),
                 Attempt::Never => Err(Closed::ForEver("too old".to_owned())),
+                Attempt::Refused => Err(Closed::Refused(vec!["forbidden".to_owned()])),
             }
         };
         let result = fill(&mut file, already as u64, 1000, open, |_| {}).await;
@@ -203,6 +210,14 @@ mod tests {
         assert_eq!(asked.len(), 8);
         let (_, result, asked) = run(5, &[Attempt::Never]).await;
         assert_eq!((result, asked), (Err(Cut::Impossible("too old".to_owned())), vec![5]));
+    }
+
+    /// Issue 16 (operator A8): what is forbidden now is forbidden in four seconds.
+    #[tokio::test(start_paused = true)]
+    async fn refusal_is_not_tried_again() {
+        let (file, result, asked) = run(0, &[bytes(10, true), Attempt::Refused]).await;
+        assert_eq!(result, Err(Cut::Refused(vec!["forbidden".to_owned()])));
+        assert_eq!((file.len(), asked), (10, vec![0, 10]));
     }
 
     #[tokio::test(start_paused = true)]

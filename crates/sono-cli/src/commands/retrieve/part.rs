@@ -53,6 +53,14 @@ impl Part {
         Ok(())
     }
 
+    /// Removes the file where nothing came.
+    pub(super) fn remove_if_empty(&self) -> std::io::Result<()> {
+        if self.file.metadata()?.len() == 0 {
+            fs_err::remove_file(&self.path)?;
+        }
+        Ok(())
+    }
+
     /// Size and SHA-256 of what is there.
     pub(super) fn digest(&mut self) -> std::io::Result<(u64, String)> {
         self.file.seek(SeekFrom::Start(0))?;

@@ -63,33 +63,37 @@ pub(super) struct Turns {
     forward: bool,
     /// What the command said where it does not know how to send a part.
     too_old: Option<String>,
+    /// What the account may not do: run a command, forward a port.
+    refused: [Option<String>; 2],
 }
 
 impl Reach<'_> {
     /// The archive from `offset` on.
     pub(super) async fn part(&self, archive: &Announced, offset: u64, turns: &mut Turns) -> Result<Bytestream, Closed> {
-        let by_forward = turns.forward;
-        turns.forward = !by_forward;
-        let opened = if by_forward {
-            self.forwarded(archive, offset).await
-        } else {
-            self.by_command(archive, offset).await
-        };
-        match opened {
-            Ok(stream) => {
-                // What works is used again.
-                turns.forward = by_forward;
-                Ok(stream)
+        loop {
+            // A way that was refused stays so; the other is tried at once.
+            let by_forward = turns.forward ^ turns.refused[usize::from(turns.forward)].is_some();
+            turns.forward = !by_forward;
+            let opened = if by_forward {
+                self.forwarded(archive, offset).await
+            } else {
+                self.by_command(archive, offset).await
+            };
+            let causes = match opened {
+                Err(Closed::Refused(causes)) => causes,
+                opened => return outcome(opened, by_forward, turns),
+            };
+            turns.refused[usize::from(by_forward)] = Some(causes.join(": "));
+            match (&turns.too_old, &turns.refused) {
+                (Some(said), _) => return Err(Closed::ForEver(said.clone())),
+                (None, [Some(command), Some(forward)]) => {
+                    return Err(Closed::Refused(vec![
+                        format!("exec: {command}"),
+                        format!("port-forward: {forward}"),
+                    ]));
+                }
+                _ => {}
             }
-            Err(Closed::ForEver(said)) if !by_forward => {
-                turns.too_old = Some(said.clone());
-                Err(Closed::Now(said))
-            }
-            Err(Closed::Now(cause) | Closed::ForEver(cause)) => match &turns.too_old {
-                // Neither way: an aggregator that is older than both, or has no such file.
-                Some(said) if by_forward => Err(Closed::ForEver(said.clone())),
-                _ => Err(Closed::Now(cause)),
-            },
         }
     }
 
@@ -104,7 +108,7 @@ impl Reach<'_> {
             "--offset",
             &from,
         ];
-        let mut stream = self.exec(&command).await.map_err(|error| Closed::Now(chain(&error)))?;
+        let mut stream = self.exec(&command).await.map_err(|error| closed(&error))?;
         // An aggregator that does not know these flags says so instead of sending the first byte.
         let mut first = BytesMut::with_capacity(PIECE);
         match stream.stdout.read_buf(&mut first).await {
@@ -128,7 +132,7 @@ impl Reach<'_> {
             (header::IF_RANGE, format!("\"{}\"", archive.sha256)),
         ];
         let answer = self.get(routes::LOCAL_ARCHIVE, &headers).await;
-        let answer = answer.map_err(|error| Closed::Now(chain(&error)))?;
+        let answer = answer.map_err(|error| closed(&error))?;
         match answer.status {
             206 => Ok(Bytestream::Forwarded(Box::new(answer))),
             200 if offset == 0 => Ok(Bytestream::Forwarded(Box::new(answer))),
@@ -151,6 +155,35 @@ impl Reach<'_> {
         self.cluster
             .get_through(self.namespace, self.pod, constants::LOCAL_PORT, path, headers)
             .await
+    }
+}
+
+/// What an attempt means for the next ones.
+fn outcome(opened: Result<Bytestream, Closed>, by_forward: bool, turns: &mut Turns) -> Result<Bytestream, Closed> {
+    match opened {
+        Ok(stream) => {
+            // What works is used again.
+            turns.forward = by_forward;
+            Ok(stream)
+        }
+        Err(Closed::ForEver(said)) if !by_forward => {
+            turns.too_old = Some(said.clone());
+            Err(Closed::Now(said))
+        }
+        Err(Closed::Now(cause) | Closed::ForEver(cause)) => match &turns.too_old {
+            // Neither way: an aggregator that is older than both, or has no such file.
+            Some(said) if by_forward => Err(Closed::ForEver(said.clone())),
+            _ => Err(Closed::Now(cause)),
+        },
+        Err(refused @ Closed::Refused(_)) => Err(refused),
+    }
+}
+
+fn closed(error: &KubeError) -> Closed {
+    if error.is_forbidden() {
+        Closed::Refused(vec![chain(error)])
+    } else {
+        Closed::Now(chain(error))
     }
 }
 

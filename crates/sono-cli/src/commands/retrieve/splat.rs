@@ -58,7 +58,7 @@ async fn attempt(reach: Reach<'_>, incoming: &Path, limits: ReadLimits) -> Resul
     let stream = match reach.exec(&["/sonobuoy", "splat", reach.directory]).await {
         Ok(stream) => stream,
         Err(error) => {
-            let what = CliError::of_cluster("error retrieving results: cannot reach into the aggregator", &error)
+            let what = CliError::of_cluster("cannot retrieve the results: cannot reach into the aggregator", &error)
                 .exit_with(exit::RETRIEVE_FAILURE);
             return if error.is_unreachable() {
                 Ok(Transfer::Cut(what))

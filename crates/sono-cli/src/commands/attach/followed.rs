@@ -1,0 +1,269 @@
+//! What is known of a run that is followed, and when its end is known. Pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sono_kube::{
+    KubeError, Pod, WatchEvent,
+    judge::{self, Policy, Verdict},
+};
+use sono_types::{OverallStatus, RunStatus};
+
+use crate::{
+    aggregator::{self, is_replaced, makes_pods, phase, status_of},
+    identity::{Identity, Maker},
+};
+
+/// How long there may be no aggregator where another pod takes its place.
+pub(super) const REPLACED_WITHIN: Duration = Duration::from_mins(1);
+
+/// One run: pods and Deployments of others in the namespace do not count.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    identity: Identity,
+    /// All of the namespace's, by name.
+    pods: BTreeMap<String, Pod>,
+    listed: bool,
+    seen: bool,
+    /// Another pod takes its place.
+    replaced: bool,
+    maker: Maker,
+    /// Since when there is none.
+    absent_since: Option<Timestamp>,
+    /// It has said something of the run, so it did start.
+    reported: bool,
+}
+
+/// How a run ended, or why it does not go on.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum End {
+    Complete(Box<RunStatus>),
+    /// The run is over and has no archive.
+    NoArchive,
+    /// The aggregator ended before the run was complete.
+    Stopped,
+    /// The aggregator's pod does not run, or cannot be created, and why.
+    Broken {
+        why: String,
+        is_created: bool,
+    },
+    /// The run was deleted.
+    Deleted,
+    /// No aggregator was seen at all.
+    Absent,
+}
+
+impl Followed {
+    pub(super) fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn apply(&mut self, event: WatchEvent<Pod>) {
+        let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+        match event {
+            WatchEvent::Restarted(pods) => {
+                self.listed = true;
+                self.pods = pods.into_iter().map(|pod| (name(&pod), pod)).collect();
+            }
+            WatchEvent::Applied(pod) => {
+                self.pods.insert(name(&pod), pod);
+            }
+            WatchEvent::Deleted(pod) => {
+                self.pods.remove(&name(&pod));
+            }
+        }
+        if let Some(pod) = self.identity.aggregator(self.pods.values()) {
+            (self.seen, self.replaced) = (true, is_replaced(pod));
+            self.reported |= status_of(pod).is_some();
+            self.identity.learn(pod);
+        }
+    }
+
+    pub(super) fn apply_maker(&mut self, event: Option<Result<WatchEvent<Value>, KubeError>>) {
+        match event {
+            Some(Ok(WatchEvent::Restarted(found))) => self.maker = Maker::of(found),
+            Some(Ok(WatchEvent::Applied(maker))) if makes_pods(&maker) => self.maker = Maker::There(maker),
+            Some(Ok(WatchEvent::Applied(_) | WatchEvent::Deleted(_))) => self.maker = Maker::None,
+            Some(Err(error)) if error.is_expired() || error.is_passing() => {}
+            Some(Err(error)) => {
+                tracing::debug!(%error, "cannot see what makes the aggregator's pod");
+                self.maker = Maker::Hidden;
+            }
+            None => self.maker = Maker::Hidden,
+        }
+    }
+
+    pub(super) fn sees_makers(&self) -> bool {
+        !matches!(self.maker, Maker::Hidden)
+    }
+
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// The run's pods, as far as they say whose they are.
+    pub(super) fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values().filter(|pod| self.identity.may_include(pod))
+    }
+
+    /// Its Deployment; that of another run does not make its pod.
+    fn deployment(&self) -> Option<&Value> {
+        match &self.maker {
+            Maker::There(deployment) if self.identity.includes_deployment(deployment) => Some(deployment),
+            _ => None,
+        }
+    }
+
+    /// Why the aggregator has no pod, where something is in the way.
+    pub(super) fn uncreated(&self) -> Option<String> {
+        let deployment = self.deployment().filter(|_| self.aggregator().is_none())?;
+        aggregator::uncreated(deployment)
+    }
+
+    pub(super) fn aggregator(&self) -> Option<&Pod> {
+        self.identity.aggregator(self.pods.values())
+    }
+
+    /// The status as of now; a text that is none counts as none.
+    pub(super) fn status(&self) -> Option<RunStatus> {
+        status_of(self.aggregator()?)?.ok()
+    }
+
+    /// What it means that there has been no aggregator for this long; nothing as long as one may come.
+    fn gone(&self, begins: bool, gone_for: Duration) -> Option<End> {
+        let is_soon = gone_for < REPLACED_WITHIN;
+        // A run that this command began did exist.
+        let existed = self.seen || begins && matches!(self.maker, Maker::None);
+        let lost = if existed { End::Deleted } else { End::Absent };
+        match (&self.maker, self.deployment()) {
+            (Maker::Unknown, _) => None,
+            (Maker::There(_), Some(_)) => self
+                .uncreated()
+                .filter(|_| !is_soon)
+                .map(|why| End::Broken { why, is_created: false }),
+            (Maker::Hidden, _) if is_soon && (self.replaced || begins) => None,
+            (Maker::Hidden | Maker::None, _) => Some(lost),
+            // The next run's: this one was deleted, whether its pod was seen or not.
+            (Maker::There(_), None) => Some(End::Deleted),
+        }
+    }
+
+    /// The end, once it is known.
+    pub(super) fn end(&mut self, begins: bool, time: Timestamp) -> Option<End> {
+        let Some(pod) = self.aggregator() else {
+            let since = *self.absent_since.get_or_insert(time);
+            return self.gone(begins, time.duration_since(since).unsigned_abs());
+        };
+        let status = self.status();
+        let end = match status.as_ref().map(|status| &status.status) {
+            // The word alone is no proof of an archive (core spec §2.2).
+            Some(OverallStatus::Complete) if status.as_ref().is_some_and(|status| self.has_archive(status)) => {
+                status.map(|status| End::Complete(Box::new(status)))
+            }
+            Some(OverallStatus::Failed) => Some(End::NoArchive),
+            _ if phase(pod) == "Succeeded" => Some(End::Stopped),
+            _ => self.broken(pod, time),
+        };
+        self.absent_since = None;
+        end
+    }
+
+    fn has_archive(&self, status: &RunStatus) -> bool {
+        status.archive().is_some_and(|archive| self.identity.owns(archive))
+    }
+
+    fn broken(&self, pod: &Pod, time: Timestamp) -> Option<End> {
+        let policy = Policy {
+            settle: Duration::ZERO,
+            replaced: starts_again(pod),
+            restarts: if self.reported { i32::MAX } else { 1 },
+            ..Policy::job()
+        };
+        match judge::judge(pod, time, &policy) {
+            Verdict::Failing { message } => Some(End::Broken {
+                why: message,
+                is_created: true,
+            }),
+            Verdict::Fine | Verdict::Wait { .. } => None,
+        }
+    }
+}
+
+/// Whether containers that fail are started again. Sonobuoy's are not.
+fn starts_again(pod: &Pod) -> bool {
+    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    policy != Some("Never")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Without an aggregator a run continues as long as its Deployment makes another pod.
+    #[test]
+    fn aggregator_absent_ends_the_run_only_where_no_pod_follows() {
+        let (soon, late) = (Duration::from_secs(59), REPLACED_WITHIN);
+        let makes = Maker::There(json!({"metadata": {"name": "sonobuoy"}}));
+        let refused = Maker::There(json!({"metadata": {}, "status": {"conditions": [
+            {"type": "Available", "status": "False", "message": "m"},
+            {"type": "ReplicaFailure", "status": "True", "message": "pods \"x\" is forbidden: exceeded quota."}]}}));
+        let why = || {
+            Some(End::Broken {
+                why: "no pod can be created: pods \"x\" is forbidden: exceeded quota".to_owned(),
+                is_created: false,
+            })
+        };
+        let gone = |maker: Maker, seen, replaced, begins| {
+            let run = Followed {
+                seen,
+                replaced,
+                maker,
+                ..Followed::default()
+            };
+            [soon, late].map(|gone_for| run.gone(begins, gone_for))
+        };
+        assert_eq!(gone(Maker::Unknown, false, false, false), [None, None]);
+        assert_eq!(gone(makes, true, true, false), [None, None]);
+        assert_eq!(gone(refused, false, false, true), [None, why()]);
+        let none = |seen, begins| gone(Maker::None, seen, true, begins);
+        assert_eq!(none(true, false), [Some(End::Deleted), Some(End::Deleted)]);
+        assert_eq!(none(false, true), [Some(End::Deleted), Some(End::Deleted)]);
+        assert_eq!(none(false, false), [Some(End::Absent), Some(End::Absent)]);
+        // An account that may not see the Deployment can only wait.
+        assert_eq!(gone(Maker::Hidden, false, false, true), [None, Some(End::Absent)]);
+        assert_eq!(gone(Maker::Hidden, true, true, false), [None, Some(End::Deleted)]);
+        assert_eq!(
+            gone(Maker::Hidden, true, false, false),
+            [Some(End::Deleted), Some(End::Deleted)]
+        );
+    }
+
+    #[test]
+    fn deployment_of_the_next_run_ends_the_wait() {
+        let of = |uid: &str, id: &str| json!({"metadata": {"uid": uid}, "spec": {"template": {"metadata": {"annotations": {"sono-run-id": id}}}}});
+        let mut run = Followed::new(Identity::of_deployment(&of("1", "a")));
+        run.apply(WatchEvent::Restarted(Vec::new()));
+        let mut end = |deployment: Value| {
+            run.apply_maker(Some(Ok(WatchEvent::Applied(deployment))));
+            run.end(true, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(end(of("1", "a")), None);
+        assert_eq!(end(of("2", "b")), Some(End::Deleted));
+    }
+
+    #[test]
+    fn deployment_being_deleted_makes_no_pods() {
+        let mut run = Followed::default();
+        let deleted = json!({"metadata": {"deletionTimestamp": "2026-11-23T10:00:00Z"}});
+        run.apply_maker(Some(Ok(WatchEvent::Applied(json!({"metadata": {}})))));
+        assert!(matches!(run.maker, Maker::There(_)));
+        run.apply_maker(Some(Ok(WatchEvent::Applied(deleted))));
+        assert!(matches!(run.maker, Maker::None));
+    }
+}

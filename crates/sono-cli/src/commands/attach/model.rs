@@ -1,0 +1,527 @@
+//! Sequences of commands against a model of a namespace, in simulated time: whatever an earlier run left there, each command
+//! ends with the verdict of its own run.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sono_kube::{Pod, WatchEvent};
+use sono_types::TarInfo;
+
+use super::followed::{End, Followed};
+use crate::identity::{self, Identity, Maker, Previous};
+
+/// Milliseconds.
+type Time = u64;
+
+/// From the Deployment, or the ReplicaSet's pod being deleted, to the pod.
+const MAKING: Time = 150;
+/// From the pod to the run's first status, and to its end.
+const STARTING: Time = 700;
+const RUNNING: Time = 2_000;
+/// From the pod to a kill.
+const KILLED: Time = 1_100;
+/// No command takes longer, but for what it waits for.
+const LIMIT: Time = 300_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    /// `run --wait`.
+    Run { fails: bool },
+    /// `run --rm`.
+    RunRm { fails: bool },
+    /// `run --wait`, while the aggregator's pod is deleted.
+    RunKilled { fails: bool },
+    /// The run's objects, as `kubectl apply` creates them; then `wait`.
+    Apply { fails: bool },
+    /// `delete`, without `--wait`.
+    Delete,
+}
+
+const COMMANDS: [Command; 8] = [
+    Command::Run { fails: false },
+    Command::Run { fails: true },
+    Command::RunRm { fails: false },
+    Command::RunRm { fails: true },
+    Command::RunKilled { fails: true },
+    Command::Apply { fails: false },
+    Command::Apply { fails: true },
+    Command::Delete,
+];
+
+#[derive(Debug, Clone, Copy)]
+struct World {
+    /// The aggregator is a Deployment.
+    deployment: bool,
+    /// The run makes its namespace.
+    own_namespace: bool,
+    /// Pods carry the run's id: those of older versions do not.
+    annotated: bool,
+    /// The account may see Deployments.
+    sees_makers: bool,
+    /// How long pods live after they were deleted.
+    grace: Time,
+    /// Commands take any pod with the aggregator's label, as they did before runs had an identity.
+    by_label: bool,
+}
+
+#[derive(Debug)]
+struct SimPod {
+    run: usize,
+    number: usize,
+    created: Time,
+    /// When the run began: a pod that takes another's place continues.
+    begun: Time,
+    gone_at: Option<Time>,
+}
+
+#[derive(Debug)]
+struct Model {
+    world: World,
+    now: Time,
+    /// Whether each run so far fails.
+    runs: Vec<bool>,
+    configuration: Option<usize>,
+    /// Run and creation.
+    deployment: Option<(usize, Time)>,
+    pods: Vec<SimPod>,
+    /// When the Deployment's pod is made.
+    due: Option<Time>,
+    terminating: bool,
+    made: usize,
+    kill_at: Option<Time>,
+}
+
+impl Model {
+    fn new(world: World) -> Self {
+        Self {
+            world,
+            // The commands may fall into one second.
+            now: 10,
+            runs: Vec::new(),
+            configuration: None,
+            deployment: None,
+            pods: Vec::new(),
+            due: None,
+            terminating: false,
+            made: 0,
+            kill_at: None,
+        }
+    }
+
+    fn id(run: usize) -> String {
+        format!("00000000-0000-4000-8000-{run:012}")
+    }
+
+    fn time(at: Time) -> String {
+        // The server's times have whole seconds.
+        let second = i64::try_from(at / 1000).unwrap();
+        Timestamp::from_second(1_790_000_000 + second).unwrap().to_string()
+    }
+
+    fn instant(&self) -> Timestamp {
+        let now = i64::try_from(self.now).unwrap();
+        Timestamp::from_millisecond(1_790_000_000_000 + now).unwrap()
+    }
+
+    fn annotations(&self, run: usize) -> Value {
+        if self.world.annotated {
+            json!({"sono-run-id": Self::id(run)})
+        } else {
+            json!({})
+        }
+    }
+
+    fn deployment_object(&self) -> Option<Value> {
+        let (run, created) = self.deployment?;
+        Some(
+            json!({"kind": "Deployment", "metadata": {"name": "sonobuoy", "uid": format!("deployment-{run}"),
+            "creationTimestamp": Self::time(created)},
+            "spec": {"template": {"metadata": {"labels": {"sonobuoy-component": "aggregator"},
+                "annotations": self.annotations(run)}}}}),
+        )
+    }
+
+    fn pod_object(&self, pod: &SimPod) -> Value {
+        let mut annotations = self.annotations(pod.run);
+        if let Some(status) = self.status(pod) {
+            annotations["sonobuoy.hept.io/status"] = json!(status.to_string());
+        }
+        let name = if self.world.deployment {
+            format!("sonobuoy-{}", pod.number)
+        } else {
+            "sonobuoy".to_owned()
+        };
+        let mut object = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "uid": format!("pod-{}", pod.number), "creationTimestamp": Self::time(pod.created),
+                "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}, "annotations": annotations},
+            "spec": {"containers": []},
+            "status": {"phase": if self.now < pod.created + STARTING / 2 { "Pending" } else { "Running" }}});
+        if self.world.deployment {
+            object["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet",
+                "name": "sonobuoy-1", "uid": format!("set-{}", pod.run), "controller": true}]);
+        }
+        if pod.gone_at.is_some() {
+            object["metadata"]["deletionTimestamp"] = json!(Self::time(self.now));
+        }
+        object
+    }
+
+    fn status(&self, pod: &SimPod) -> Option<Value> {
+        let first = pod.created + STARTING;
+        let end = first.max(pod.begun + RUNNING);
+        let verdict = if self.runs[pod.run] { "failed" } else { "passed" };
+        (self.now >= first).then(|| {
+            if self.now >= end {
+                let name = format!("202601010000_sonobuoy_{}.tar.gz", Self::id(pod.run));
+                json!({"status": "complete",
+                    "plugins": [{"plugin": "p", "node": "global", "status": "complete", "result-status": verdict}],
+                    "tar-info": {"name": name, "created": "2026-01-01T00:00:00Z", "sha256": "ab", "size": 1}})
+            } else {
+                json!({"status": "running", "plugins": [{"plugin": "p", "node": "global", "status": "running"}]})
+            }
+        })
+    }
+
+    fn pods(&self) -> Vec<Pod> {
+        let objects = self.pods.iter().map(|pod| self.pod_object(pod));
+        objects.map(|pod| serde_json::from_value(pod).unwrap()).collect()
+    }
+
+    fn maker(&self) -> Maker {
+        if self.world.sees_makers {
+            Maker::of(self.deployment_object().into_iter().collect())
+        } else {
+            Maker::Hidden
+        }
+    }
+
+    /// The next moment at which something changes.
+    fn advance(&mut self) {
+        let pods = self.pods.iter();
+        let changes = pods
+            .flat_map(|pod| {
+                let end = (pod.created + STARTING).max(pod.begun + RUNNING);
+                [Some(pod.created + STARTING), Some(end), pod.gone_at]
+            })
+            .flatten()
+            .chain(self.due)
+            .chain(self.kill_at);
+        let next = changes.filter(|change| *change > self.now).min();
+        // A command that waits looks once a second at least.
+        self.now = next.unwrap_or(Time::MAX).min(self.now + 1_000);
+        let now = self.now;
+        self.pods.retain(|pod| pod.gone_at.is_none_or(|gone| gone > now));
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            self.delete_pods();
+            self.due = self.deployment.map(|_| now + MAKING);
+        }
+        if self.due.is_some_and(|due| due <= now) {
+            self.due = None;
+            if let Some((run, _)) = self.deployment {
+                self.make_pod(run);
+            }
+        }
+        if self.terminating && self.pods.is_empty() {
+            self.terminating = false;
+        }
+        self.look();
+    }
+
+    /// What `status` finds at any time is of the newest run.
+    fn look(&self) {
+        let pods = self.pods();
+        let maker = self.maker();
+        let Some(newest) = self.configuration else { return };
+        let found = identity::newest(&pods, &maker).and_then(|run| run.aggregator(&pods).cloned());
+        let Some(found) = found else { return };
+        let hidden = matches!(maker, Maker::Hidden) && identity::is_terminating(&found);
+        // A pod that stands alone has a name that no other takes; the next run is not there before it is gone.
+        if hidden || !self.world.deployment && identity::is_terminating(&found) {
+            return;
+        }
+        assert_eq!(self.run_of(&found), newest, "status shows another run: {self:?}");
+    }
+
+    fn run_of(&self, found: &Pod) -> usize {
+        let uid = found.metadata.uid.clone().unwrap();
+        let pod = self.pods.iter().find(|pod| format!("pod-{}", pod.number) == uid);
+        pod.unwrap().run
+    }
+
+    fn make_pod(&mut self, run: usize) {
+        let begun = self.pods.iter().find(|pod| pod.run == run).map(|pod| pod.begun);
+        self.made += 1;
+        self.pods.push(SimPod {
+            run,
+            number: self.made,
+            created: self.now,
+            begun: begun.unwrap_or(self.now),
+            gone_at: None,
+        });
+    }
+
+    fn delete_pods(&mut self) {
+        let gone = self.now + self.world.grace;
+        for pod in &mut self.pods {
+            pod.gone_at.get_or_insert(gone);
+        }
+        let now = self.now;
+        self.pods.retain(|pod| pod.gone_at.is_none_or(|gone| gone > now));
+    }
+
+    fn delete(&mut self) {
+        (self.configuration, self.deployment, self.due) = (None, None, None);
+        self.delete_pods();
+        self.terminating = self.world.own_namespace && !self.pods.is_empty();
+    }
+
+    /// The objects of a run, as the server returns them; none where it refuses one.
+    fn create(&mut self, fails: bool) -> Option<Vec<Value>> {
+        if self.configuration.is_some() || self.terminating || !self.world.deployment && !self.pods.is_empty() {
+            return None;
+        }
+        let run = self.runs.len();
+        self.runs.push(fails);
+        self.configuration = Some(run);
+        if self.world.deployment {
+            self.deployment = Some((run, self.now));
+            self.due = Some(self.now + MAKING);
+            return self.deployment_object().map(|object| vec![object]);
+        }
+        self.make_pod(run);
+        let mut pod = self.pod_object(self.pods.last()?);
+        pod["metadata"]["annotations"] = self.annotations(run);
+        Some(vec![pod])
+    }
+
+    /// Follows a run to its end.
+    fn follow(&mut self, identity: Identity, begins: bool) -> End {
+        let mut run = Followed::new(identity);
+        let limit = self.now + LIMIT;
+        loop {
+            run.apply(WatchEvent::Restarted(self.pods()));
+            if self.world.sees_makers {
+                let makers = self.deployment_object().into_iter().collect();
+                run.apply_maker(Some(Ok(WatchEvent::Restarted(makers))));
+            } else {
+                run.apply_maker(None);
+            }
+            if let Some(end) = run.end(begins, self.instant()) {
+                return end;
+            }
+            assert!(self.now < limit, "no end: {run:?} of {self:?}");
+            self.advance();
+        }
+    }
+
+    /// What `run` does before it creates anything. `false` where it refuses to.
+    fn may_create(&mut self) -> bool {
+        if self.configuration.is_some() || self.terminating {
+            return false;
+        }
+        let limit = self.now + LIMIT;
+        loop {
+            match identity::previous(&self.pods(), &self.maker()) {
+                _ if self.world.by_label => return true,
+                Previous::None => return true,
+                Previous::Stays => return false,
+                Previous::Leaves(_) => self.advance(),
+            }
+            assert!(self.now < limit, "the previous run's pods stay: {self:?}");
+        }
+    }
+
+    /// The command's own run and how it ended.
+    fn command(&mut self, command: Command) -> Option<(usize, End)> {
+        let (fails, removes, kill) = match command {
+            Command::Delete => {
+                self.delete();
+                return None;
+            }
+            Command::Apply { fails } => {
+                self.create(fails)?;
+                return self.wait();
+            }
+            Command::Run { fails } => (fails, false, false),
+            Command::RunRm { fails } => (fails, true, false),
+            Command::RunKilled { fails } => (fails, false, true),
+        };
+        if !self.may_create() {
+            return None;
+        }
+        let run = self.runs.len();
+        let id = Self::id(run);
+        let created = self.create(fails).expect("nothing of the previous run is left");
+        self.kill_at = kill.then(|| self.now + KILLED);
+        // A manifest of an older version may have no UUID.
+        let id = Some(id.as_str()).filter(|_| self.world.annotated);
+        let identity = if self.world.by_label {
+            identity::newest(&self.pods(), &Maker::None)?
+        } else {
+            Identity::of_created(&created, id).expect("the aggregator was created")
+        };
+        let end = self.follow(identity.clone(), true);
+        if removes && matches!(end, End::Complete(_)) {
+            let pods = self.pods();
+            let pod = identity.aggregator(&pods).expect("the archive is in its pod");
+            assert_eq!(self.run_of(pod), run, "another run's archive: {self:?}");
+            self.delete();
+            while !self.pods.is_empty() {
+                self.advance();
+            }
+            self.terminating = false;
+        }
+        Some((run, end))
+    }
+
+    /// `wait`, without an identity.
+    fn wait(&mut self) -> Option<(usize, End)> {
+        let run = self.runs.len() - 1;
+        let limit = self.now + LIMIT;
+        loop {
+            assert!(self.now < limit, "{self:?}");
+            let pods = self.pods();
+            let maker = self.maker();
+            // Where Deployments cannot be seen, and no pod yet, there is no run.
+            let mut identity = identity::newest(&pods, &maker)?;
+            let pod = identity.aggregator(&pods);
+            let is_replaced = pod.is_some_and(crate::aggregator::is_replaced);
+            let ambiguous = is_replaced && pod.is_some_and(identity::is_terminating);
+            if matches!(maker, Maker::Hidden) && ambiguous {
+                self.advance();
+                continue;
+            }
+            if let Some(pod) = pod {
+                identity.learn(pod);
+            }
+            let end = self.follow(identity, false);
+            return Some((run, end));
+        }
+    }
+}
+
+/// Runs the commands; each that ends with a verdict has that of its own run.
+fn check(world: World, commands: &[Command]) {
+    let mut model = Model::new(world);
+    let mut said = String::new();
+    for command in commands {
+        let Some((run, end)) = model.command(*command) else {
+            writeln!(said, "{command:?}: nothing").unwrap();
+            continue;
+        };
+        writeln!(said, "{command:?}: run {run} {end:?}").unwrap();
+        let context = || format!("{world:?} {commands:?}\n{said}");
+        match end {
+            End::Complete(status) => {
+                let verdict = if model.runs[run] { "failed" } else { "passed" };
+                assert_eq!(status.rows()[0].result_status, verdict, "{}", context());
+                let archive: &TarInfo = status.archive().unwrap();
+                assert_eq!(
+                    identity::run_of(&archive.name),
+                    Some(Model::id(run).as_str()),
+                    "{}",
+                    context()
+                );
+            }
+            // The pod that stood alone was killed.
+            End::Deleted => assert!(
+                !world.deployment && matches!(command, Command::RunKilled { .. }),
+                "{}",
+                context()
+            ),
+            // An account that does not see the Deployment may come too early.
+            End::Absent => assert!(
+                !world.sees_makers && matches!(command, Command::Apply { .. }),
+                "{}",
+                context()
+            ),
+            other => panic!("{other:?}: {}", context()),
+        }
+    }
+}
+
+fn worlds() -> impl Iterator<Item = World> {
+    (0..32).flat_map(|bits: u32| {
+        let is = |bit: u32| bits & (1 << bit) != 0;
+        let world = World {
+            deployment: is(0),
+            own_namespace: is(1),
+            annotated: is(2),
+            sees_makers: is(3),
+            grace: if is(4) { 1_000 } else { 30_000 },
+            by_label: false,
+        };
+        // Runs without an id differ by their Deployment alone.
+        (world.sees_makers || world.annotated).then_some(world)
+    })
+}
+
+#[test]
+fn three_commands_each_end_with_the_verdict_of_their_own_run() {
+    for world in worlds() {
+        // What may be mistaken for the next run's verdict is that this one passed.
+        let passing = COMMANDS.into_iter().filter(|command| {
+            matches!(
+                command,
+                Command::Run { fails: false } | Command::RunRm { fails: false } | Command::Apply { fails: false }
+            )
+        });
+        for first in passing {
+            for second in COMMANDS {
+                for third in COMMANDS {
+                    check(world, &[first, second, third]);
+                }
+            }
+        }
+    }
+}
+
+/// The rule of before: the model finds that a failing run is reported as passed.
+#[test]
+#[should_panic(expected = "Run { fails: true }]")]
+fn aggregator_found_by_its_label_alone_is_mistaken_for_another_runs() {
+    let world = World {
+        deployment: true,
+        own_namespace: false,
+        annotated: true,
+        sees_makers: true,
+        grace: 5_000,
+        by_label: true,
+    };
+    let commands = [
+        Command::Apply { fails: false },
+        Command::Delete,
+        Command::Run { fails: true },
+    ];
+    check(world, &commands);
+}
+
+#[test]
+fn long_sequences_each_end_with_the_verdict_of_their_own_run() {
+    let mut seed: u64 = 16;
+    let mut next = |bound: usize| {
+        // xorshift64
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % bound as u64).unwrap()
+    };
+    let worlds: Vec<World> = worlds().collect();
+    for _ in 0..1_500 {
+        let world = worlds[next(worlds.len())];
+        // Any grace period, not only round ones.
+        let world = World {
+            grace: next(30_001) as Time,
+            ..world
+        };
+        let commands: Vec<Command> = (0..10)
+            .map(|_| match next(3) {
+                0 => Command::Delete,
+                _ => COMMANDS[next(COMMANDS.len())],
+            })
+            .collect();
+        check(world, &commands);
+    }
+}

@@ -1,0 +1,123 @@
+//! Objects of the run before that are still being deleted in the same namespace.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use serde_json::Value;
+use sono_kube::{Kind, KubeError, Pod, WatchEvent, elapsed};
+use sono_types::constants;
+
+use super::{Creation, Object, holds_a_run, is_going};
+use crate::{
+    aggregator,
+    error::CliError,
+    identity::{self, Maker, Previous},
+};
+
+/// How long such objects are waited for: a node that does not answer never lets go of its pods.
+const LIMIT: Duration = Duration::from_mins(2);
+
+impl Creation<'_> {
+    /// Waits until no aggregator of an earlier run is left in the namespace. Workers of the new run would reach it through the
+    /// Service.
+    pub(super) async fn previous_aggregator(&self, makes_namespace: bool) -> Result<(), CliError> {
+        if makes_namespace && !self.namespace_may_exist {
+            return Ok(());
+        }
+        let (cluster, namespace) = (self.cluster, self.namespace);
+        let selector = constants::AGGREGATOR_SELECTORS[0];
+        let pods: Vec<Pod> = match cluster.list(Kind::Pod, Some(namespace), selector).await {
+            Ok(pods) => pods
+                .into_iter()
+                .filter_map(|pod| serde_json::from_value(pod).ok())
+                .collect(),
+            Err(error) => {
+                tracing::debug!(%error, "cannot look for an earlier run's aggregator");
+                return Ok(());
+            }
+        };
+        let maker = if pods.is_empty() {
+            Maker::None
+        } else {
+            aggregator::maker(cluster, namespace).await
+        };
+        match identity::previous(&pods, &maker) {
+            Previous::None => return Ok(()),
+            Previous::Stays => return Err(holds_a_run(namespace, self.arguments)),
+            Previous::Leaves(names) => self.say(&format!("aggregator pod {}", names.join(", "))),
+        }
+        let events = cluster.watch(Kind::Pod, namespace, selector);
+        if !gone(events).await {
+            self.printer.note(&format!(
+                "warning: an aggregator pod of the previous run still exists after {}; its status is ignored",
+                elapsed(LIMIT)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Waits until an object that is in the way is deleted. `false` where it stays.
+    pub(super) async fn previous_gone(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
+        match self.cluster.get(kind, namespace, name).await {
+            Ok(Some(found)) if is_going(&found) => {}
+            Ok(found) => return found.is_none(),
+            Err(error) => {
+                tracing::debug!(%error, "cannot see what is in the way");
+                return false;
+            }
+        }
+        let what = match kind {
+            Kind::Pod if name == constants::AGGREGATOR_POD => "aggregator pod".to_owned(),
+            kind => kind.name().to_owned(),
+        };
+        self.say(&format!("{what} {name}"));
+        gone(self.cluster.watch_named(kind, namespace, name)).await
+    }
+
+    fn say(&self, what: &str) {
+        self.printer
+            .note(&format!("waiting for the previous run's {what} to be deleted"));
+    }
+
+    /// Whether the object that is in the way is still being deleted.
+    pub(super) async fn is_terminating(&self, object: &Object) -> bool {
+        let Ok(kind) = Kind::of(&object.value) else {
+            return false;
+        };
+        let found = self.cluster.get(kind, object.namespace.as_deref(), &object.name).await;
+        matches!(found, Ok(Some(found)) if is_going(&found))
+    }
+}
+
+/// Waits until a watch shows no object any more, within [`LIMIT`].
+async fn gone(events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>) -> bool {
+    let watch = async {
+        let mut events = std::pin::pin!(events);
+        let mut left = std::collections::BTreeSet::new();
+        let name = |object: &Value| aggregator::text(object, "/metadata/name").to_owned();
+        loop {
+            match events.next().await {
+                Some(Ok(WatchEvent::Restarted(objects))) => left = objects.iter().map(name).collect(),
+                Some(Ok(WatchEvent::Applied(object))) => {
+                    left.insert(name(&object));
+                }
+                Some(Ok(WatchEvent::Deleted(object))) => {
+                    left.remove(&name(&object));
+                }
+                Some(Err(error)) if error.is_passing() => {
+                    tracing::debug!(%error, "watching an earlier run's objects");
+                    continue;
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "cannot watch an earlier run's objects");
+                    return false;
+                }
+                None => return false,
+            }
+            if left.is_empty() {
+                return true;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, watch).await.unwrap_or(false)
+}

@@ -1,0 +1,236 @@
+//! The identity of a run. Two runs may share a namespace for a while: pods of a deleted run live until their grace period is
+//! over, and are complete with an archive. Pure.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sono_kube::Pod;
+use sono_types::{TarInfo, constants, env};
+
+use crate::aggregator::{is_aggregator, is_replaced, makes_pods, succession, text};
+
+/// The identity of a run, as far as its objects show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The run's UUID. Unknown for objects of Sonobuoy, of older versions, and of manifests without a UUID.
+    pub(crate) id: Option<String>,
+    /// uid of the Deployment that makes the aggregator's pod.
+    deployment: Option<String>,
+    /// uid of the ReplicaSet that makes the aggregator's pod, or of the pod itself where it stands alone.
+    owner: Option<String>,
+    /// Creation of the Deployment, for pods without the id: older pods belong to another run.
+    since: Option<Timestamp>,
+    /// The aggregator is a single pod.
+    alone: bool,
+}
+
+/// The Deployment that makes the aggregator's pod.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Maker {
+    /// Not looked at yet.
+    #[default]
+    Unknown,
+    /// The account may not see Deployments.
+    Hidden,
+    /// It does not exist: the pod stands alone, or the run is being deleted.
+    None,
+    There(Value),
+}
+
+impl Maker {
+    /// The first Deployment that is not being deleted.
+    pub(crate) fn of(found: Vec<Value>) -> Self {
+        found.into_iter().find(makes_pods).map_or(Self::None, Self::There)
+    }
+}
+
+impl Identity {
+    /// The identity of a run from its objects, as the API server returned them when they were created. `None` where the
+    /// aggregator is not among them.
+    pub(crate) fn of_created(created: &[Value], id: Option<&str>) -> Option<Self> {
+        let aggregator = |object: &&Value| {
+            let labels = ["/metadata/labels", "/spec/template/metadata/labels"];
+            labels
+                .iter()
+                .any(|labels| text(object, &format!("{labels}/{}", constants::COMPONENT_LABEL)) == "aggregator")
+        };
+        let mut identity = created.iter().filter(aggregator).find_map(|object| {
+            Some(match text(object, "/kind") {
+                "Deployment" => Self::of_deployment(object),
+                "Pod" => Self::of_pod(&serde_json::from_value(object.clone()).ok()?),
+                _ => return None,
+            })
+        })?;
+        identity.id = id.map(str::to_owned).or(identity.id);
+        Some(identity)
+    }
+
+    /// The identity of the run whose aggregator this Deployment makes.
+    pub(crate) fn of_deployment(deployment: &Value) -> Self {
+        Self {
+            id: template_id(deployment),
+            since: text(deployment, "/metadata/creationTimestamp").parse().ok(),
+            deployment: Some(text(deployment, "/metadata/uid").to_owned()),
+            owner: None,
+            alone: false,
+        }
+    }
+
+    /// The identity of the run of an aggregator's pod.
+    pub(crate) fn of_pod(pod: &Pod) -> Self {
+        Self {
+            id: id_of(pod).map(str::to_owned),
+            deployment: None,
+            owner: Some(owner_of(pod).to_owned()),
+            since: None,
+            alone: !is_replaced(pod),
+        }
+    }
+
+    /// Whether this is the pod of the run's aggregator.
+    pub(crate) fn includes(&self, pod: &Pod) -> bool {
+        match (self.id.as_deref(), id_of(pod), self.owner.as_deref()) {
+            (Some(own), Some(other), _) => own == other,
+            (_, _, Some(owner)) => owner_of(pod) == owner,
+            (_, _, None) => self.since.is_some_and(|since| {
+                let metadata = &pod.metadata;
+                let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+                // Times have whole seconds: a pod that is being deleted may be the run's before.
+                metadata.deletion_timestamp.is_none() && created.is_some_and(|time| time >= since)
+            }),
+        }
+    }
+
+    /// Whether this Deployment makes the run's aggregator.
+    pub(crate) fn includes_deployment(&self, deployment: &Value) -> bool {
+        match (&self.id, template_id(deployment)) {
+            _ if self.alone => false,
+            (Some(own), Some(other)) => *own == other,
+            _ => self
+                .deployment
+                .as_deref()
+                .is_none_or(|uid| uid == text(deployment, "/metadata/uid")),
+        }
+    }
+
+    /// Whether a pod is not that of another run, as far as it says: a plugin's pod has the id in an environment variable.
+    pub(crate) fn may_include(&self, pod: &Pod) -> bool {
+        if is_aggregator(pod) {
+            return self.includes(pod);
+        }
+        match (&self.id, plugin_run(pod)) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        }
+    }
+
+    /// Adds what a pod of the run shows of its identity.
+    pub(crate) fn learn(&mut self, pod: &Pod) {
+        if self.id.is_none() {
+            self.id = id_of(pod).map(str::to_owned);
+        }
+        if self.owner.is_none() {
+            self.owner = Some(owner_of(pod).to_owned());
+            self.alone = !is_replaced(pod);
+        }
+    }
+
+    /// The pod of the run's aggregator; of several the one that counts.
+    pub(crate) fn aggregator<'a>(&self, pods: impl IntoIterator<Item = &'a Pod>) -> Option<&'a Pod> {
+        pods.into_iter()
+            .filter(|pod| self.includes(pod))
+            .min_by_key(|pod| succession(pod))
+    }
+
+    /// Whether an archive may be this run's, by its name.
+    pub(crate) fn owns(&self, archive: &TarInfo) -> bool {
+        match (&self.id, run_of(&archive.name)) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        }
+    }
+}
+
+/// The newest run of a namespace, by the pods of aggregators in it and what makes them.
+pub(crate) fn newest(aggregators: &[Pod], maker: &Maker) -> Option<Identity> {
+    match maker {
+        Maker::There(deployment) => Some(Identity::of_deployment(deployment)),
+        Maker::Unknown | Maker::Hidden | Maker::None => {
+            let pod = aggregators.iter().min_by_key(|pod| succession(pod))?;
+            Some(Identity::of_pod(pod))
+        }
+    }
+}
+
+/// What a namespace without a run's configuration still holds of one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Previous {
+    None,
+    /// An aggregator that is not being deleted.
+    Stays,
+    /// Names of aggregators' pods that are being deleted, or will be since their Deployment is gone.
+    Leaves(Vec<String>),
+}
+
+/// What is left of an earlier run, by the pods of aggregators and what makes them.
+pub(crate) fn previous(aggregators: &[Pod], maker: &Maker) -> Previous {
+    let stays = |pod: &Pod| !is_terminating(pod) && !is_replaced(pod);
+    if aggregators.is_empty() {
+        Previous::None
+    } else if matches!(maker, Maker::There(_)) || aggregators.iter().any(stays) {
+        Previous::Stays
+    } else {
+        let names = aggregators.iter().filter_map(|pod| pod.metadata.name.clone());
+        Previous::Leaves(names.collect())
+    }
+}
+
+/// Whether a pod is being deleted.
+pub(crate) fn is_terminating(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
+}
+
+/// The run that a pod of an aggregator says it belongs to.
+pub(crate) fn id_of(pod: &Pod) -> Option<&str> {
+    let id = pod.metadata.annotations.as_ref()?.get(constants::RUN_ANNOTATION)?;
+    Some(id.as_str()).filter(|id| !id.is_empty())
+}
+
+/// The run of an archive: `<when>_sonobuoy_<uuid>.tar.gz`.
+pub(crate) fn run_of(archive: &str) -> Option<&str> {
+    let (_, run) = archive.strip_suffix(".tar.gz")?.split_once("_sonobuoy_")?;
+    Some(run).filter(|run| !run.is_empty())
+}
+
+/// The run in the variables of a plugin's worker.
+fn plugin_run(pod: &Pod) -> Option<&str> {
+    let spec = pod.spec.as_ref()?;
+    let variables = spec
+        .containers
+        .iter()
+        .flat_map(|container| container.env.iter().flatten());
+    variables
+        .filter(|variable| variable.name == env::SONO_RUN_ID)
+        .find_map(|variable| variable.value.as_deref())
+}
+
+fn template_id(deployment: &Value) -> Option<String> {
+    let id = deployment
+        .pointer("/spec/template/metadata/annotations")?
+        .get(constants::RUN_ANNOTATION)?
+        .as_str()?;
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// uid of the controller that makes the pod, or of the pod itself.
+fn owner_of(pod: &Pod) -> &str {
+    let metadata = &pod.metadata;
+    let mut owners = metadata.owner_references.iter().flatten();
+    owners
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+        .or(metadata.uid.as_deref())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

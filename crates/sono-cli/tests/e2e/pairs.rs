@@ -1,0 +1,113 @@
+//! Issue 16 (operator A1, A7): runs right after each other in one namespace that stays, as CI jobs start them. Each ends with the
+//! verdict, and the archive, of its own run. `SONO_E2E_PAIRS` says how many pairs.
+
+use std::{path::Path, time::Instant};
+
+use crate::{
+    harness::{Said, plugin, sono_in},
+    namespaces::Namespace,
+};
+
+fn pairs() -> usize {
+    let number = std::env::var("SONO_E2E_PAIRS").ok();
+    number.map_or(4, |number| number.parse().expect("SONO_E2E_PAIRS is a number"))
+}
+
+/// `run` in the namespace, the aggregator in either form by turns.
+fn run(directory: &Path, namespace: &str, definition: &str, pair: usize, flags: &[&str]) -> Said {
+    let workload = ["deployment", "pod"][pair % 2];
+    let file = plugin(definition);
+    let own = [
+        "run",
+        "-n",
+        namespace,
+        "-p",
+        &file,
+        "--aggregator-permissions",
+        "namespaceAdmin",
+        "--aggregator-workload",
+        workload,
+        "--exit-code",
+    ];
+    sono_in(directory, &[&own, flags].concat())
+}
+
+#[test]
+fn run_after_a_deletion_that_was_not_waited_for_ends_with_its_own_verdict() {
+    let name = "e2e-pairs";
+    let _namespace = Namespace::new(name);
+    let directory = tempfile::tempdir().expect("a directory");
+    let delete = || sono_in(directory.path(), &["delete", "-n", name]).success();
+    for pair in 0..pairs() {
+        let began = Instant::now();
+        for (definition, code) in [("job-junit", 0), ("exit-three", 3)] {
+            let said = run(directory.path(), name, definition, pair, &["--wait=5"]);
+            assert_eq!(said.code(), Some(code), "pair {pair}, {definition}: {}", said.stderr());
+            // The commands after it know the same run.
+            let status = sono_in(directory.path(), &["status", "-n", name, "--exit-code"]);
+            assert_eq!(
+                (status.code(), status.run_id()),
+                (Some(code), said.run_id()),
+                "pair {pair}"
+            );
+            delete();
+        }
+        println!("pair {pair}: ok in {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn rm_fetches_the_archive_of_its_own_run() {
+    let name = "e2e-rm-pairs";
+    let _namespace = Namespace::new(name);
+    for pair in 0..pairs() {
+        let began = Instant::now();
+        for (definition, code) in [("job-junit", 0), ("exit-three", 3)] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let said = run(directory.path(), name, definition, pair, &["--rm"]);
+            assert_eq!(said.code(), Some(code), "pair {pair}, {definition}: {}", said.stderr());
+            let id = said.run_id().expect("run names its run");
+            let archive = said.stdout();
+            assert!(
+                archive.trim().ends_with(&format!("_sonobuoy_{id}.tar.gz")),
+                "{archive} of run {id}"
+            );
+            let left = crate::harness::kubectl(&[
+                "-n",
+                name,
+                "get",
+                "pods,services,configmaps,deployments,daemonsets",
+                "-l",
+                "component=sonobuoy",
+                "-o",
+                "name",
+            ]);
+            assert_eq!(left, "", "pair {pair}");
+        }
+        println!("pair {pair}: ok in {:?}", began.elapsed());
+    }
+}
+
+/// Operator A7: in a namespace of its own the next run can begin at once.
+#[test]
+fn rm_waits_until_its_own_namespace_is_deleted() {
+    let file = plugin("job-junit");
+    let directory = tempfile::tempdir().expect("a directory");
+    for _ in 0..2 {
+        sono_in(directory.path(), &["run", "-n", "e2e-rm-own", "-p", &file, "--rm"]).success();
+    }
+}
+
+/// Operator A4: the worker ends when there is nothing to send, and the aggregator judges ten seconds later.
+#[test]
+fn container_that_failed_without_a_result_is_judged_within_half_a_minute() {
+    let name = "e2e-judged";
+    let _namespace = Namespace::new(name);
+    let directory = tempfile::tempdir().expect("a directory");
+    let began = Instant::now();
+    let said = run(directory.path(), name, "exit-three", 0, &["--wait=5"]);
+    assert_eq!(said.code(), Some(3), "{}", said.stderr());
+    let took = began.elapsed().as_secs();
+    assert!(took < 30, "it took {took} s: {}", said.stderr());
+    sono_in(directory.path(), &["delete", "-n", name, "--wait"]).success();
+}

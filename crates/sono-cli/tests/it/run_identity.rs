@@ -1,0 +1,381 @@
+//! Issue 16 (operator A1, A7, A8, A9): two runs in one namespace, one of them being deleted.
+
+use std::{
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use sono_testkit::{FakeApi, forbidden};
+
+use crate::{Said, command, failure, healthy, normalized, said, with_cluster};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const PODS: &str = "/api/v1/namespaces/lim/pods";
+
+/// A namespace that existed before.
+fn existing() -> FakeApi {
+    let api = healthy();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lim"}}));
+    api
+}
+
+fn status(run: &str, result: &str) -> Value {
+    json!({"plugins": [{"plugin": "ok", "node": "global", "status": "complete", "result-status": result,
+            "result-counts": {result: 1}}],
+        "status": "complete",
+        "tar-info": {"name": format!("202601010000_sonobuoy_{run}.tar.gz"), "created": "2026-01-01T00:00:00Z",
+            "sha256": "ab".repeat(32), "size": 82_312}})
+}
+
+/// The aggregator's pod of a complete run, as a Deployment makes it.
+fn aggregator(run: &str, result: &str, deleted: bool) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": format!("sonobuoy-{run}"), "namespace": "lim",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"},
+            "annotations": {"sono-run-id": run, "sonobuoy.hept.io/status": status(run, result).to_string()},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "s", "uid": format!("set-{run}"),
+                "controller": true}]},
+        "spec": {"nodeName": "node1", "containers": [{"name": "kube-sonobuoy", "image": "i"}]},
+        "status": {"phase": "Running"},
+    });
+    if deleted {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    }
+    pod
+}
+
+fn deployment(run: &str) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "sonobuoy", "namespace": "lim", "uid": format!("deployment-{run}"),
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}},
+        "spec": {"template": {"metadata": {"annotations": {"sono-run-id": run}}}}})
+}
+
+fn spawned(api: &FakeApi, directory: &std::path::Path, arguments: &[&str]) -> Child {
+    let kubeconfig = api.write_kubeconfig(directory);
+    command(directory)
+        .env("KUBECONFIG", kubeconfig)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the API has seen a request so often.
+fn until_asked(api: &FakeApi, request: &str, times: usize) {
+    let begun = Instant::now();
+    while api.requests().iter().filter(|made| *made == request).count() < times {
+        assert!(begun.elapsed() < LIMIT, "{request} was not asked for {times} times");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until `run` has made the Deployment, and returns its run's id.
+fn created_run(api: &FakeApi) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let made = api.wait_for("deployments", Some("lim"), "sonobuoy", LIMIT, |made| made.is_some());
+    runtime.block_on(made).expect("the Deployment is created");
+    let made = api.get("deployments", Some("lim"), "sonobuoy").unwrap();
+    let id = &made["spec"]["template"]["metadata"]["annotations"]["sono-run-id"];
+    id.as_str().expect("it carries the run's id").to_owned()
+}
+
+const RUN: [&str; 9] = [
+    "run",
+    "-n",
+    "lim",
+    "-p",
+    "host-check",
+    "--skip-preflight=existingnamespace",
+    "--exit-code",
+    "--wait=1m",
+    "--wait-output=silent",
+];
+
+/// A1: the run before passed, and its pod is still there.
+#[test]
+fn run_in_a_namespace_with_a_terminating_aggregator_waits_for_it_and_ends_with_its_own_verdict() {
+    let api = existing();
+    api.put(aggregator("old", "passed", true));
+    let directory = tempfile::tempdir().unwrap();
+    let child = spawned(&api, directory.path(), &RUN);
+    // Listed, then watched: nothing is created before it is deleted.
+    until_asked(&api, &format!("GET {PODS}"), 2);
+    assert_eq!(api.made("configmaps"), 0);
+    api.remove("pods", Some("lim"), "sonobuoy-old");
+    let run = created_run(&api);
+    // As where the wait was given up: its pod is there again.
+    api.put(aggregator("old", "passed", true));
+    api.put(aggregator(&run, "failed", false));
+    let said = normalized(&api, said(&child.wait_with_output().unwrap()));
+    assert_eq!(
+        said,
+        Said {
+            code: 3,
+            stdout: String::new(),
+            stderr: "waiting for the previous run's aggregator pod sonobuoy-old to be deleted\n\
+                     run … in namespace lim, created in …\nrun failed in …\nresults: sono retrieve -n lim\n"
+                .to_owned()
+        }
+    );
+}
+
+/// A1, `--aggregator-workload pod`: the names are the same.
+#[test]
+fn run_waits_for_a_pod_of_the_same_name() {
+    let api = existing();
+    let mut old = aggregator("old", "passed", true);
+    old["metadata"]["name"] = json!("sonobuoy");
+    old["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    api.put(old);
+    let directory = tempfile::tempdir().unwrap();
+    let child = spawned(
+        &api,
+        directory.path(),
+        &[&RUN[..], &["--aggregator-workload", "pod"]].concat(),
+    );
+    until_asked(&api, &format!("GET {PODS}"), 2);
+    api.remove("pods", Some("lim"), "sonobuoy");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let made = api.wait_for("pods", Some("lim"), "sonobuoy", LIMIT, |made| made.is_some());
+    runtime.block_on(made).expect("the pod is created");
+    let mut pod = api.get("pods", Some("lim"), "sonobuoy").unwrap();
+    let run = pod["metadata"]["annotations"]["sono-run-id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    pod["metadata"]["annotations"]["sonobuoy.hept.io/status"] = status(&run, "failed").to_string().into();
+    pod["status"] = json!({"phase": "Running"});
+    api.put(pod);
+    let said = said(&child.wait_with_output().unwrap());
+    assert_eq!(said.code, 3, "{}", said.stderr);
+    assert!(
+        said.stderr
+            .starts_with("waiting for the previous run's aggregator pod sonobuoy to be deleted\n"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// A1: another command deletes the run and starts the next.
+#[test]
+fn run_that_is_replaced_while_it_is_waited_for_is_said_to_be_deleted() {
+    let api = existing();
+    let directory = tempfile::tempdir().unwrap();
+    let child = spawned(&api, directory.path(), &RUN);
+    created_run(&api);
+    until_asked(&api, &format!("GET {PODS}"), 2);
+    api.remove("deployments", Some("lim"), "sonobuoy");
+    api.put(deployment("next"));
+    api.put(aggregator("next", "passed", false));
+    let said = said(&child.wait_with_output().unwrap());
+    assert_eq!(said.code, 5, "{}", said.stderr);
+    let error = said.stderr.lines().find(|line| line.starts_with("error:")).unwrap();
+    assert_eq!(
+        error,
+        "error: the run was deleted while it was waited for: the aggregator's pod is gone"
+    );
+}
+
+#[test]
+fn newest_run_is_chosen_and_named() {
+    let api = existing();
+    api.put(aggregator("old", "passed", true));
+    api.put(deployment("new"));
+    let pending = with_cluster(&api, &["status", "-n", "lim", "--exit-code"]);
+    assert_eq!((pending.code, pending.stderr.as_str()), (7, "run … in namespace lim\n"));
+    assert!(pending.stdout.contains("'Pending'"), "{}", pending.stdout);
+    let early = with_cluster(&api, &["retrieve", "-n", "lim"]);
+    assert_eq!(
+        early.stderr.lines().next(),
+        Some("error: the aggregator in namespace `lim` has no pod at the moment")
+    );
+
+    let directory = tempfile::tempdir().unwrap();
+    let waiting = spawned(
+        &api,
+        directory.path(),
+        &["wait", "-n", "lim", "--exit-code", "--wait-output=silent"],
+    );
+    until_asked(&api, &format!("GET {PODS}"), 4);
+    api.put(aggregator("new", "failed", false));
+    let waited = said(&waiting.wait_with_output().unwrap());
+    assert_eq!(
+        (waited.code, waited.stderr.as_str()),
+        (
+            3,
+            "run new in namespace lim\nrun failed\nresults: sono retrieve -n lim\n"
+        )
+    );
+    let json = with_cluster(&api, &["status", "-n", "lim", "--json"]);
+    assert_eq!(json.stderr, "run … in namespace lim\n");
+    assert_eq!(
+        serde_json::from_str::<Value>(&json.stdout).unwrap(),
+        status("new", "failed")
+    );
+}
+
+#[test]
+fn run_is_chosen_by_its_id() {
+    let api = existing();
+    api.put(aggregator("old", "passed", true));
+    api.put(deployment("new"));
+    api.put(aggregator("new", "failed", false));
+    let of = |id: &str| with_cluster(&api, &["status", "-n", "lim", "--json", "--run", id]);
+    for (id, result) in [("old", "passed"), ("new", "failed")] {
+        let said = of(id);
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{id}");
+        assert_eq!(serde_json::from_str::<Value>(&said.stdout).unwrap(), status(id, result));
+    }
+    let absent = failure(
+        "error: run `other` does not exist in namespace `lim`\n  the run in it is new\n  \
+         hint:  leave out --run for the newest run, or name another namespace with -n\n",
+    );
+    for command in ["status", "wait", "logs", "retrieve"] {
+        assert_eq!(
+            with_cluster(&api, &[command, "-n", "lim", "--run", "other"]),
+            absent,
+            "{command}"
+        );
+    }
+}
+
+/// Commit baf4e4a, and `gen | kubectl apply`: nothing carries an id.
+#[test]
+fn run_without_an_id_is_followed_and_named_by_its_configuration() {
+    let without = |mut object: Value| {
+        for path in ["/metadata/annotations", "/spec/template/metadata/annotations"] {
+            if let Some(annotations) = object.pointer_mut(path).and_then(Value::as_object_mut) {
+                annotations.remove("sono-run-id");
+            }
+        }
+        object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:05Z");
+        object
+    };
+    let api = existing();
+    let mut old = without(aggregator("old", "passed", true));
+    old["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:04Z");
+    api.put(old);
+    api.put(without(deployment("new")));
+    api.put(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sonobuoy-config-cm", "namespace": "lim"},
+        "data": {"config.json": "{\"UUID\":\"new\"}"}}),
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let waiting = spawned(
+        &api,
+        directory.path(),
+        &["wait", "-n", "lim", "--exit-code", "--wait-output=silent"],
+    );
+    until_asked(&api, &format!("GET {PODS}"), 2);
+    api.put(without(aggregator("new", "failed", false)));
+    let waited = said(&waiting.wait_with_output().unwrap());
+    assert_eq!(
+        (waited.code, waited.stderr.lines().next()),
+        (3, Some("run new in namespace lim"))
+    );
+    let chosen = with_cluster(&api, &["status", "-n", "lim", "--json", "--run", "new"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&chosen.stdout).unwrap(),
+        status("new", "failed")
+    );
+}
+
+/// A9: `run` refuses the namespace, so `status` must not say that it is free.
+#[test]
+fn run_without_its_aggregator_is_said_to_remain() {
+    let api = existing();
+    api.put(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sonobuoy-config-cm", "namespace": "lim",
+        "labels": {"component": "sonobuoy"}}, "data": {"config.json": "{\"UUID\":\"u\"}"}}),
+    );
+    for name in ["a", "b", "c"] {
+        api.put(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "lim",
+            "labels": {"component": "sonobuoy", "sonobuoy-component": "plugin"}}}),
+        );
+    }
+    let remains = failure(
+        "error: run u in namespace `lim` has no aggregator pod: it was deleted, or does not exist yet\n  \
+         what remains: configmap sonobuoy-config-cm, pod a and 2 more\n  \
+         hint:  sono delete -n lim --wait removes what remains; results that were not fetched are lost\n",
+    );
+    for command in ["status", "wait", "retrieve"] {
+        assert_eq!(with_cluster(&api, &[command, "-n", "lim"]), remains, "{command}");
+    }
+    let refused = with_cluster(&api, &["run", "-n", "lim", "--skip-preflight=existingnamespace"]);
+    assert_eq!(
+        refused.stderr.lines().next(),
+        Some("error: namespace `lim` already holds a run")
+    );
+}
+
+fn forbid_both_ways(api: &FakeApi, pod: &str) {
+    for way in ["exec", "portforward"] {
+        let resource = format!("pods/{way}");
+        api.fail(
+            "GET",
+            &format!("{PODS}/{pod}/{way}"),
+            forbidden("weak", "get", &resource, Some("lim")),
+        );
+    }
+}
+
+const REFUSED: &str = "error: cannot retrieve the results: the account may not reach into the aggregator's pod\n  \
+    exec: forbidden: user \"weak\" cannot get resource \"pods/exec\" in namespace \"lim\"\n  \
+    port-forward: forbidden: user \"weak\" cannot get resource \"pods/portforward\" in namespace \"lim\"\n  \
+    hint:  one of both rights is enough: pods/exec, or pods/portforward (docs/permissions.md)\n";
+
+/// A8
+#[test]
+fn retrieve_that_is_refused_names_both_ways_at_once_and_leaves_no_file() {
+    let api = existing();
+    api.put(deployment("u"));
+    api.put(aggregator("u", "passed", false));
+    forbid_both_ways(&api, "sonobuoy-u");
+    let directory = tempfile::tempdir().unwrap();
+    let child = spawned(&api, directory.path(), &["retrieve", "-n", "lim", "out"]);
+    let said = said(&child.wait_with_output().unwrap());
+    let expected = format!("run u in namespace lim\n{REFUSED}");
+    assert_eq!((said.code, said.stdout.as_str(), said.stderr), (2, "", expected));
+    let left: Vec<_> = fs_err::read_dir(directory.path().join("out")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let tried = api
+        .requests()
+        .into_iter()
+        .filter(|request| request.contains("/sonobuoy-u/"));
+    assert_eq!(tried.count(), 2);
+}
+
+/// A7: `--rm` alone waits; and what could not be fetched is not deleted.
+#[test]
+fn rm_waits_and_deletes_nothing_that_was_not_fetched() {
+    let api = existing();
+    let directory = tempfile::tempdir().unwrap();
+    let flags = [
+        "run",
+        "-n",
+        "lim",
+        "-p",
+        "host-check",
+        "--skip-preflight=existingnamespace",
+        "--rm",
+    ];
+    let child = spawned(&api, directory.path(), &flags);
+    let run = created_run(&api);
+    forbid_both_ways(&api, &format!("sonobuoy-{run}"));
+    api.put(aggregator(&run, "passed", false));
+    let said = said(&child.wait_with_output().unwrap());
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.ends_with(REFUSED), "{}", said.stderr);
+    assert!(api.get("deployments", Some("lim"), "sonobuoy").is_some());
+}
