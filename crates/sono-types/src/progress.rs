@@ -347,7 +347,8 @@ mod tests {
         let fit = (MAX_BYTES - size_of::<ProgressUpdate>() - MAX_NAME_BYTES) / (MAX_NAME_BYTES + TEXT_OVERHEAD);
         assert_eq!(twice.failures, vec!["é".repeat(MAX_NAME_BYTES / 2); fit]);
         assert_eq!(twice.msg, "ä".repeat(MAX_NAME_BYTES / 2));
-        assert_eq!((twice.completed, twice.failed()), (2, 2 * (MAX_NAMES as i64 / 2 + 1)));
+        let failed = i64::try_from(2 * (MAX_NAMES / 2 + 1)).expect("it is small");
+        assert_eq!((twice.completed, twice.failed()), (2, failed));
         let plain = ProgressUpdate {
             errors: vec![String::new(); MAX_NAMES + 1],
             ..ProgressUpdate::default()

@@ -69,8 +69,8 @@ fn pod_without_an_id_belongs_to_a_deployment_that_is_not_younger() {
     let mut run = Identity::of_deployment(&deployment("d", None, "2026-01-01T00:00:05Z"));
     let of = |created, set, deleted| {
         pod(&Made {
-            created,
             set,
+            created,
             deleted,
             ..PLAIN
         })

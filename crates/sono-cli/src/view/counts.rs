@@ -50,7 +50,8 @@ impl PluginView {
 
     /// `; not on node2: taint bad=yes:NoSchedule`; nothing where no node is left out.
     pub(crate) fn gap(&self) -> String {
-        self.left_out.iter().map(|nodes| format!("; not on {nodes}")).collect()
+        let nodes: Vec<String> = self.left_out.iter().map(|nodes| format!("; not on {nodes}")).collect();
+        nodes.concat()
     }
 
     /// Targets that sent a result, as [`PluginView::target`]: `2 nodes`, or `1 of 2 nodes`.
