@@ -180,7 +180,7 @@ async fn configured_id(cluster: &Cluster, namespace: &str) -> Option<String> {
     let found = cluster
         .get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
         .await;
-    manifest::uuid(&found.ok()??)
+    manifest::uuid(&found.ok()??).filter(|id| identity::is_id(id))
 }
 
 /// The aggregator's pod, or why there is none.
@@ -252,7 +252,8 @@ async fn remains(cluster: &Cluster, namespace: &str, configuration: &Value) -> C
             remains.push(format!("{} {first}{more}", kind.name().to_lowercase()));
         }
     }
-    let run = manifest::uuid(configuration).map_or_else(|| "the run".to_owned(), |id| format!("run {id}"));
+    let id = manifest::uuid(configuration).filter(|id| identity::is_id(id));
+    let run = id.map_or_else(|| "the run".to_owned(), |id| format!("run {id}"));
     CliError::new(format!(
         "{run} in namespace `{namespace}` has no aggregator pod: it was deleted, or does not exist yet"
     ))

@@ -86,30 +86,34 @@ impl Identity {
         }
     }
 
-    /// Whether this is the pod of the run's aggregator.
+    /// Whether this is the pod of the run's aggregator. The id alone is not enough: a manifest that is applied twice makes two runs
+    /// of one id.
     pub(crate) fn includes(&self, pod: &Pod) -> bool {
-        match (self.id.as_deref(), id_of(pod), self.owner.as_deref()) {
-            (Some(own), Some(other), _) => own == other,
+        let owner = self.owner.as_deref();
+        if self.alone {
+            return owner == Some(owner_of(pod));
+        }
+        let metadata = &pod.metadata;
+        let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let is_same = self.id.as_deref().zip(id_of(pod)).map(|(own, other)| own == other);
+        match (is_same, self.since, owner) {
+            (Some(false), ..) => false,
+            (Some(true), Some(since), _) => created.is_none_or(|created| created >= since),
             (_, _, Some(owner)) => owner_of(pod) == owner,
-            (_, _, None) => self.since.is_some_and(|since| {
-                let metadata = &pod.metadata;
-                let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
-                // Times have whole seconds: a pod that is being deleted may be the run's before.
-                metadata.deletion_timestamp.is_none() && created.is_some_and(|time| time >= since)
-            }),
+            // Times have whole seconds: a pod that is being deleted may be that of an earlier run.
+            (None, Some(since), None) => {
+                metadata.deletion_timestamp.is_none() && created.is_some_and(|created| created >= since)
+            }
+            (Some(true), None, None) => true,
+            (None, None, None) => false,
         }
     }
 
     /// Whether this Deployment makes the run's aggregator.
     pub(crate) fn includes_deployment(&self, deployment: &Value) -> bool {
-        match (&self.id, template_id(deployment)) {
-            _ if self.alone => false,
-            (Some(own), Some(other)) => *own == other,
-            _ => self
-                .deployment
-                .as_deref()
-                .is_none_or(|uid| uid == text(deployment, "/metadata/uid")),
-        }
+        let is_other = |own: &String| template_id(deployment).is_some_and(|other| other != *own);
+        let has_uid = |uid: &str| uid == text(deployment, "/metadata/uid");
+        !self.alone && !self.id.as_ref().is_some_and(is_other) && self.deployment.as_deref().is_none_or(has_uid)
     }
 
     /// Whether a pod is not that of another run, as far as it says: a plugin's pod has the id in an environment variable.
@@ -192,13 +196,19 @@ pub(crate) fn is_terminating(pod: &Pod) -> bool {
 /// The run that a pod of an aggregator says it belongs to.
 pub(crate) fn id_of(pod: &Pod) -> Option<&str> {
     let id = pod.metadata.annotations.as_ref()?.get(constants::RUN_ANNOTATION)?;
-    Some(id.as_str()).filter(|id| !id.is_empty())
+    Some(id.as_str()).filter(|id| is_id(id))
+}
+
+/// Whether a text of a cluster may be a run's id. It becomes part of sentences and of the names of files.
+pub(crate) fn is_id(text: &str) -> bool {
+    let may_be_in_one = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=100).contains(&text.len()) && text.bytes().all(may_be_in_one)
 }
 
 /// The run of an archive: `<when>_sonobuoy_<uuid>.tar.gz`.
 pub(crate) fn run_of(archive: &str) -> Option<&str> {
     let (_, run) = archive.strip_suffix(".tar.gz")?.split_once("_sonobuoy_")?;
-    Some(run).filter(|run| !run.is_empty())
+    Some(run).filter(|run| is_id(run))
 }
 
 /// The run in the variables of a plugin's worker.
@@ -218,7 +228,7 @@ fn template_id(deployment: &Value) -> Option<String> {
         .pointer("/spec/template/metadata/annotations")?
         .get(constants::RUN_ANNOTATION)?
         .as_str()?;
-    (!id.is_empty()).then(|| id.to_owned())
+    is_id(id).then(|| id.to_owned())
 }
 
 /// uid of the controller that makes the pod, or of the pod itself.

@@ -85,6 +85,40 @@ fn pod_without_an_id_belongs_to_a_deployment_that_is_not_younger() {
     assert!(!run.includes(&of("2026-01-01T00:00:06Z", Some("r"), false)));
 }
 
+/// `kubectl delete` and `kubectl apply` of one manifest, one right after the other.
+#[test]
+fn pod_of_the_same_manifest_applied_before_belongs_to_another_run() {
+    let run = Identity::of_deployment(&deployment("new", Some("a"), "2026-01-01T00:00:05Z"));
+    let of = |created, set| {
+        pod(&Made {
+            id: Some("a"),
+            set: Some(set),
+            created,
+            ..PLAIN
+        })
+    };
+    assert!(!run.includes(&of("2026-01-01T00:00:04Z", "old")));
+    assert!(run.includes(&of("2026-01-01T00:00:05Z", "new")));
+    assert!(!run.includes_deployment(&deployment("old", Some("a"), "2026-01-01T00:00:01Z")));
+    // Without a look at the Deployment the ReplicaSet says it.
+    let seen = Identity::of_pod(&of("2026-01-01T00:00:05Z", "new"));
+    assert!(!seen.includes(&of("2026-01-01T00:00:04Z", "old")));
+    assert!(seen.includes(&of("2026-01-01T00:00:06Z", "new")));
+}
+
+#[test]
+fn id_of_a_cluster_is_one_only_in_plain_characters() {
+    assert!(is_id("9681d597-8c1e-4d3c-9f5b-0c2d6f4a1b11"));
+    for text in ["", "a b", "a/b", "[x](y)", "\u{1b}[31m", "é", &"a".repeat(101)] {
+        assert!(!is_id(text), "{text:?}");
+        assert_eq!(
+            run_of(&format!("202601010000_sonobuoy_{text}.tar.gz")),
+            None,
+            "{text:?}"
+        );
+    }
+}
+
 /// Sonobuoy, and `--aggregator-workload pod`.
 #[test]
 fn pod_that_stands_alone_is_its_run() {

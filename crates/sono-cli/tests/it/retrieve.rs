@@ -8,6 +8,8 @@ use sono_testkit::{Executed, FakeApi};
 use crate::{Said, command, said};
 
 const OWN: &str = "202601010000_sonobuoy_u.tar.gz";
+/// The run that was chosen, by the name of its archive.
+const CHOSEN: &str = "run u in namespace sonobuoy\n";
 
 /// A `.tar.gz` of files by name.
 fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -277,9 +279,9 @@ fn retrieve_over_an_existing_file_replaces_only_archives() {
             );
             let said = (said.code, said.stdout, said.stderr);
             let whole = if is_replaced {
-                (0, format!("{OWN}\n"), String::new())
+                (0, format!("{OWN}\n"), CHOSEN.to_owned())
             } else {
-                (2, String::new(), error)
+                (2, String::new(), format!("{CHOSEN}{error}"))
             };
             assert_eq!(said, whole);
         }
@@ -309,7 +311,9 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
         if !is_replaced {
             assert_eq!(
                 said.stderr,
-                "error: cannot retrieve the results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  --force replaces it\n"
+                format!(
+                    "{CHOSEN}error: cannot retrieve the results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  --force replaces it\n"
+                )
             );
         }
     }
@@ -325,9 +329,9 @@ fn retrieve_announced_size_beyond_the_disk_is_refused_before_the_download() {
     send_file(&api, run("passed"));
     let place = Place::new();
     let said = place.sono(&api, &["retrieve"]);
-    let first = said.stderr.lines().next().unwrap_or_default();
+    let error = said.stderr.lines().nth(1).unwrap_or_default();
     assert_eq!(
-        first,
+        error,
         format!("error: cannot retrieve the results: `{OWN}` does not fit on the disk")
     );
     assert_eq!((said.code, place.files()), (2, BTreeMap::new()));
@@ -365,7 +369,7 @@ fn retrieve_extract_of_well_compressed_files_works() {
     send_file(&api, archive);
     let place = Place::new();
     let said = place.sono(&api, &["retrieve", "-x"]);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert_eq!((said.code, said.stderr.as_str()), (0, CHOSEN));
     assert_eq!(place.files()["plugins/p/results/global/core"].len(), zeros.len());
 }
 
@@ -381,7 +385,7 @@ fn retrieve_extract_into_a_used_directory_replaces_files_of_the_archive_only() {
         let api = complete(OWN, &archive);
         send_file(&api, archive);
         let said = place.sono(&api, &["retrieve", "-x"]);
-        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, "", ""));
+        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, "", CHOSEN));
         let expected = files(&[
             ("meta/config.json", b"{}"),
             ("notes.txt", b"mine"),

@@ -61,6 +61,8 @@ struct World {
     sees_makers: bool,
     /// How long pods live after they were deleted.
     grace: Time,
+    /// All runs are of one manifest, and so of one id.
+    one_id: bool,
     /// Commands take any pod with the aggregator's label, as they did before runs had an identity.
     by_label: bool,
 }
@@ -109,7 +111,8 @@ impl Model {
         }
     }
 
-    fn id(run: usize) -> String {
+    fn id(&self, run: usize) -> String {
+        let run = if self.world.one_id { 0 } else { run };
         format!("00000000-0000-4000-8000-{run:012}")
     }
 
@@ -126,7 +129,7 @@ impl Model {
 
     fn annotations(&self, run: usize) -> Value {
         if self.world.annotated {
-            json!({"sono-run-id": Self::id(run)})
+            json!({"sono-run-id": self.id(run)})
         } else {
             json!({})
         }
@@ -173,7 +176,7 @@ impl Model {
         let verdict = if self.runs[pod.run] { "failed" } else { "passed" };
         (self.now >= first).then(|| {
             if self.now >= end {
-                let name = format!("202601010000_sonobuoy_{}.tar.gz", Self::id(pod.run));
+                let name = format!("202601010000_sonobuoy_{}.tar.gz", self.id(pod.run));
                 json!({"status": "complete",
                     "plugins": [{"plugin": "p", "node": "global", "status": "complete", "result-status": verdict}],
                     "tar-info": {"name": name, "created": "2026-01-01T00:00:00Z", "sha256": "ab", "size": 1}})
@@ -353,7 +356,7 @@ impl Model {
             return None;
         }
         let run = self.runs.len();
-        let id = Self::id(run);
+        let id = self.id(run);
         let created = self.create(fails).expect("nothing of the previous run is left");
         self.kill_at = kill.then(|| self.now + KILLED);
         // A manifest of an older version may have no UUID.
@@ -421,7 +424,7 @@ fn check(world: World, commands: &[Command]) {
                 let archive: &TarInfo = status.archive().unwrap();
                 assert_eq!(
                     identity::run_of(&archive.name),
-                    Some(Model::id(run).as_str()),
+                    Some(model.id(run).as_str()),
                     "{}",
                     context()
                 );
@@ -444,7 +447,7 @@ fn check(world: World, commands: &[Command]) {
 }
 
 fn worlds() -> impl Iterator<Item = World> {
-    (0..32).filter_map(|bits: u32| {
+    (0..64).filter_map(|bits: u32| {
         let is = |bit: u32| bits & (1 << bit) != 0;
         let world = World {
             deployment: is(0),
@@ -452,6 +455,7 @@ fn worlds() -> impl Iterator<Item = World> {
             annotated: is(2),
             sees_makers: is(3),
             grace: if is(4) { 1_000 } else { 30_000 },
+            one_id: is(5),
             by_label: false,
         };
         // Runs without an id differ by their Deployment alone.
@@ -489,6 +493,7 @@ fn aggregator_found_by_its_label_alone_is_mistaken_for_another_runs() {
         annotated: true,
         sees_makers: true,
         grace: 5_000,
+        one_id: false,
         by_label: true,
     };
     let commands = [
