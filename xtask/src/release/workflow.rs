@@ -2,10 +2,11 @@
 
 pub(super) const PATH: &str = ".github/workflows/release.yml";
 
-/// The task, and the argument by which it learns of the registry: both of the same one, under the release's version.
+/// The program, and the argument that names the registry: both the same one, under the release's version. Images are pushed by
+/// the program that another job has built, since the job that may publish compiles nothing.
 const COMMANDS: [(&str, &str); 2] = [
     ("cargo xtask dist ", " --image-registry \"$REGISTRY\""),
-    ("cargo xtask images ", " --push \"$REGISTRY"),
+    ("publisher/sono-publish push ", " --to \"$REGISTRY\""),
 ];
 
 /// In words what is the case; an error is what is missing.

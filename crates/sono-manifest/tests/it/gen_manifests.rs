@@ -22,6 +22,11 @@ const DEVIATIONS: &[Deviation] = &[
             &json!("sono"),
         )
     }),
+    ("the aggregator's pod names its run", |objects| {
+        let pods = objects.iter_mut().filter(|object| object["kind"] == "Pod");
+        let mut annotations = pods.filter_map(|pod| pod.pointer_mut("/metadata/annotations")?.as_object_mut());
+        annotations.all(|annotations| annotations.remove("sono-run-id").is_none_or(|id| id.is_string()))
+    }),
     ("the aggregator is not evicted to save a node", |objects| {
         let annotations = json!({ "cluster-autoscaler.kubernetes.io/safe-to-evict": "false" });
         removes(objects, "Pod", "/metadata", "annotations", &annotations)

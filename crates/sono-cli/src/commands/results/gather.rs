@@ -310,7 +310,8 @@ impl Pass<'_> {
     }
 
     fn plugin_file(&mut self, plugin: &str, name: &str, content: &mut dyn Read) -> io::Result<()> {
-        if !self.folders.contains(plugin) {
+        // A plugin has results only where the YAML is: JSON alone does not count.
+        if !self.folders.contains(plugin) && name != layout::results_json_file_named(plugin) {
             self.folders.insert(plugin.to_owned());
         }
         let asked = self.asked.plugin.is_none_or(|asked| asked == plugin);
