@@ -337,7 +337,10 @@ impl Model {
     }
 
     /// The command's own run and how it ended.
-    #[expect(clippy::unwrap_in_result, reason = "None is a command that follows no run; a broken model has to panic")]
+    #[expect(
+        clippy::unwrap_in_result,
+        reason = "None is a command that follows no run; a broken model has to panic"
+    )]
     fn command(&mut self, command: Command) -> Option<(usize, End)> {
         let (fails, removes, kill) = match command {
             Command::Delete => {
