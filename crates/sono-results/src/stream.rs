@@ -76,7 +76,7 @@ fn read_json<'de>(
     Ok(read)
 }
 
-/// Bytes of JSON that are held in memory, because a slice is read three times as fast as a stream: the suite of Kubernetes has
+/// Bytes of JSON that are held in memory, because a slice is read with less work than a stream: the suite of Kubernetes has
 /// some 5 MB.
 const SLICE_BYTES: u64 = 8 << 20;
 /// Bytes that are read at once of a larger one.

@@ -1,4 +1,4 @@
-//! A plugin's tree of results as files: YAML for everybody, and the same as JSON, which is read ten times as fast.
+//! A plugin's tree of results as files: YAML for everybody, and the same as JSON, which is read with less work.
 //!
 //! The JSON is `{"format":1,"tree":ITEM,"yaml":{"size":N,"sha256":"…"}}`. It counts only next to the YAML that it names:
 //! where somebody changed that, the YAML alone holds.
