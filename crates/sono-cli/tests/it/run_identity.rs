@@ -10,7 +10,7 @@ use sono_testkit::{FakeApi, forbidden};
 
 use crate::{Said, command, failure, healthy, normalized, said, with_cluster};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const PODS: &str = "/api/v1/namespaces/lim/pods";
 
 /// A namespace that existed before.
