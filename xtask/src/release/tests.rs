@@ -3,7 +3,7 @@
 use super::{facts::git, *};
 
 const LOCK: &str = "version = 4\n\n[[package]]\nname = \"ours\"\nversion = \"0.1.0\"\n";
-const WORKFLOW: &str = "cargo xtask dist --out a --image-registry \"$REGISTRY\"\ncargo xtask images --profile release --push \"$REGISTRY\"\n";
+const WORKFLOW: &str = "cargo xtask dist --out a --image-registry \"$REGISTRY\"\npublisher/sono-publish push --out images --to \"$REGISTRY\"\n";
 
 struct Repository(tempfile::TempDir);
 
