@@ -31,7 +31,7 @@ pub struct Config {
     /// Which logs to fetch, and how much of them.
     pub limits: Limits,
     /// How results are read where Sonobuoy's tree says less than what is known: nothing for the truth, `sonobuoy` for
-    /// trees as Sonobuoy makes them, `sonobuoy-counts` ([`constants::COMPATIBLE_COUNTS`](crate::constants::COMPATIBLE_COUNTS))
+    /// trees as Sonobuoy makes them, `sonobuoy-counts` ([`constants::COMPATIBLE_COUNTS`])
     /// where only words of plugins are counted so. sono's own.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub results_compatibility: String,
