@@ -92,7 +92,7 @@ fn attack(mode: &str, folder: &str) -> Vec<(String, String)> {
         "--for=condition=Ready",
         "--timeout=60s",
     ]);
-    put_program(run.namespace(), &pod, &kubectl_file(), "/kubectl");
+    put_program(run.namespace(), &pod, &kubectl_file(), "/tools/kubectl");
     run.finish();
     let table = run.file("plugins/attacker/results/global/table.txt");
     let row = |line: &str| {
