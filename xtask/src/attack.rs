@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let programs = sim::build(Profile::Dev)?;
-    build("sono-worker")?;
+    build()?;
+    let programs = sim::programs(Profile::Dev);
     let aggregator = arguments.program.clone();
     let aggregator = aggregator.unwrap_or_else(|| programs.join("sono-aggregator"));
     // Its last line is for other programs: nothing of ours follows it.
@@ -45,7 +45,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         attack.args(["--minutes", &minutes.to_string()]);
     }
     if arguments.cluster {
-        build("sono-cli")?;
         own(&["cluster", "up"])?;
         own(&["images", "--load", "--profile", "image-dev"])?;
         attack
@@ -58,10 +57,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn build(package: &str) -> anyhow::Result<()> {
-    let doing = format!("building {package}");
-    long_step(&doing, &format!("{package} is built"), || {
-        let arguments = ["build", "--quiet", "--locked", "--package", package];
+/// The whole workspace: with fewer crates, other features of the dependencies would be built anew.
+fn build() -> anyhow::Result<()> {
+    long_step("building the programs", "the programs are built", || {
+        let arguments = ["build", "--quiet", "--locked", "--workspace"];
         command::run_visibly(command::new(command::cargo(), arguments).current_dir(repository::root()))
     })
 }

@@ -30,6 +30,7 @@ enum Step {
     Tidy,
     Deny,
     Test,
+    Attack,
     Gen,
     Docs,
     Fuzz,
@@ -38,11 +39,12 @@ enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Tidy,
         Self::Deny,
         Self::Test,
+        Self::Attack,
         Self::Gen,
         Self::Docs,
         Self::Fuzz,
@@ -56,6 +58,7 @@ impl Step {
             Self::Tidy => "tidy",
             Self::Deny => "deny",
             Self::Test => "test",
+            Self::Attack => "attack",
             Self::Gen => "gen",
             Self::Docs => "docs",
             Self::Fuzz => "fuzz",
@@ -71,6 +74,7 @@ impl Step {
             Self::Tidy => cargo(&["xtask", "tidy"]),
             Self::Deny => cargo(&["xtask", "deny"]),
             Self::Test => cargo(&["xtask", "test"]),
+            Self::Attack => cargo(&["xtask", "attack"]),
             Self::Gen => cargo(&["xtask", "gen", "--check"]),
             Self::Docs => cargo(&["xtask", "docs", "--check"]),
             Self::Fuzz => cargo(&["xtask", "fuzz", "--seconds", "5"]),
@@ -112,7 +116,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn chosen(only: &[Step], skip: &[Step]) -> Vec<Step> {
-    let wanted = |step: &Step| (only.is_empty() || only.contains(step)) && !skip.contains(step);
+    // Attackers need network namespaces.
+    let possible = |step: &Step| *step != Step::Attack || cfg!(target_os = "linux");
+    let wanted = |step: &Step| {
+        let named = only.contains(step);
+        (named || only.is_empty() && possible(step)) && !skip.contains(step)
+    };
     Step::ALL.into_iter().filter(wanted).collect()
 }
 
@@ -122,9 +131,18 @@ mod tests {
 
     #[test]
     fn steps_are_chosen_and_left_out() {
-        assert_eq!(chosen(&[], &[]), Step::ALL);
+        let all = Step::ALL.into_iter();
+        let here: Vec<Step> = all
+            .filter(|step| cfg!(target_os = "linux") || *step != Step::Attack)
+            .collect();
+        assert_eq!(chosen(&[], &[]), here);
         assert_eq!(
-            chosen(&[], &[Step::Test, Step::Doc]),
+            chosen(&[Step::Attack, Step::Gen], &[Step::Gen]),
+            [Step::Attack],
+            "also where it cannot run: it says so itself"
+        );
+        assert_eq!(
+            chosen(&[], &[Step::Test, Step::Doc, Step::Attack]),
             [
                 Step::Fmt,
                 Step::Tidy,

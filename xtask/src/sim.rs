@@ -55,7 +55,7 @@ impl Profile {
 
 /// Builds aggregator and simulation; returns where they are.
 pub(crate) fn build(profile: Profile) -> anyhow::Result<PathBuf> {
-    let (profile, directory) = profile.names();
+    let (name, _) = profile.names();
     long_step(
         "building aggregator and simulation",
         "aggregator and simulation are built",
@@ -72,9 +72,15 @@ pub(crate) fn build(profile: Profile) -> anyhow::Result<PathBuf> {
                     "sono-sim",
                 ],
             );
-            command::run_visibly(build.args(["--profile", profile]).current_dir(repository::root()))
+            command::run_visibly(build.args(["--profile", name]).current_dir(repository::root()))
         },
     )?;
+    Ok(programs(profile))
+}
+
+/// Where cargo puts programs of a profile.
+pub(crate) fn programs(profile: Profile) -> PathBuf {
+    let (_, directory) = profile.names();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
-    Ok(target.join(directory))
+    target.join(directory)
 }

@@ -1,6 +1,7 @@
 //! `meta/run.log`: every log record of the run as a JSON object a line.
 
 use std::{
+    borrow::Cow,
     io::Write as _,
     path::Path,
     sync::{
@@ -20,6 +21,8 @@ use crate::{Clock, run_id::RunId};
 
 /// What the file may take: plugins make lines as they like, with each request.
 const MOST_BYTES: u64 = 64 << 20;
+/// What one field of a record may take.
+const FIELD_BYTES: usize = 2048;
 /// Kept free for the line that says so.
 const LAST_LINE: u64 = 512;
 
@@ -159,11 +162,11 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.put(field, format!("{value:?}").into());
+        self.put(field, clipped(&format!("{value:?}")).into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value.into());
+        self.put(field, clipped(value).into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -177,6 +180,15 @@ impl Visit for Fields {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.put(field, value.into());
     }
+}
+
+/// At most [`FIELD_BYTES`] of a text: a worker's reason may have any length, and all of it is in the archive's error file.
+fn clipped(text: &str) -> Cow<'_, str> {
+    let end = text.floor_char_boundary(FIELD_BYTES);
+    if end == text.len() {
+        return text.into();
+    }
+    format!("{} … ({} more bytes)", &text[..end], text.len() - end).into()
 }
 
 #[cfg(test)]
@@ -199,6 +211,26 @@ mod tests {
                 tracing::info!(plugin_name = "p", "received request");
             }
         });
+    }
+
+    #[test]
+    fn run_log_long_text_is_cut_and_its_length_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        let log = log(1 << 20);
+        log.attach(&path).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
+            let error = "é".repeat(32_000);
+            tracing::warn!(error, "{}", "x".repeat(2050));
+        });
+        let line: Value = serde_json::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "level": "warning",
+            "msg": format!("{} … (2 more bytes)", "x".repeat(2048)),
+            "error": format!("{} … (61952 more bytes)", "é".repeat(1024)),
+            "time": "1970-01-01T00:00:00Z",
+        });
+        assert_eq!(line, expected);
     }
 
     /// S18: however many requests a plugin makes, and however often the aggregator is started again.

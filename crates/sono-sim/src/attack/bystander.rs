@@ -83,7 +83,8 @@ pub(super) async fn complete(
                 .send()
                 .await;
             match sent.map(|answer| answer.status().as_u16()) {
-                Ok(200 | 409) => return,
+                // New, known, or given up in the meantime.
+                Ok(200 | 409 | 410) => return,
                 _ => sleep(Duration::from_millis(200)).await,
             }
         }

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
 use flate2::{Compression, write::GzEncoder};
+use reqwest::StatusCode;
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
     process::{Pid, Signal, kill_process},
@@ -20,7 +21,7 @@ use super::{
     Outcome,
     attacker::Kind,
     bystander,
-    scene::{BYSTANDER, NOISY, Scene},
+    scene::{BYSTANDER, NOISY, Scene, place},
     varied,
 };
 
@@ -79,6 +80,8 @@ const MOST_MEMORY: u64 = 256;
 /// The most that its journal and the run's log may take in `long-texts`, in bytes.
 const MOST_JOURNAL: u64 = 1 << 20;
 const MOST_LOG: u64 = 256 << 10;
+/// Node of the worker with a FIFO in its results directory.
+const OTHER_WORKER: usize = 2;
 /// How long a worker may live after SIGTERM.
 const WORKER_END: Duration = constants::GRACEFUL_SHUTDOWN.saturating_add(Duration::from_secs(15));
 
@@ -173,6 +176,12 @@ pub(super) async fn play(arguments: &SceneArguments) -> anyhow::Result<Outcome> 
                 outcome
                     .faults
                     .push(format!("journal {} KiB, run log {} KiB", texts >> 10, log >> 10));
+            }
+        }
+        Ok(bundle) if scenario == Scenario::FifoDoneFile => {
+            let small = place(NOISY, OTHER_WORKER, "small")?;
+            if bundle.read(&small)?.as_deref() != Some(b"small") {
+                outcome.faults.push(format!("{small} is not in the archive"));
             }
         }
         Ok(_) => {}
@@ -270,22 +279,29 @@ async fn fifos(scene: &Scene, aggregator: &Path) -> anyhow::Result<()> {
         second.join("results").display().to_string(),
     )?;
     let mut blocked = scene.worker(&program, 1, &first)?;
-    let mut other = scene.worker(&program, 2, &second)?;
+    let mut other = scene.worker(&program, OTHER_WORKER, &second)?;
     // Time to look for its done file.
     sleep(LEAD).await;
     let id = blocked.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     if let Some(id) = id {
         kill_process(id, Signal::TERM)?;
     }
-    let sent = timeout(WORKER_END, other.wait())
+    timeout(WORKER_END, held(scene, OTHER_WORKER))
         .await
         .context("a FIFO in a results directory blocks the worker")??;
-    ensure!(
-        sent.success(),
-        "the worker with a FIFO in its results directory ended: {sent}"
-    );
+    // It keeps its result until the archive is made.
+    other.kill().await?;
     timeout(WORKER_END, blocked.wait())
         .await
         .context("a worker whose done file is a FIFO does not end after SIGTERM")??;
+    Ok(())
+}
+
+/// Returns once the aggregator has the noisy plugin's result of that node.
+async fn held(scene: &Scene, node: usize) -> anyhow::Result<()> {
+    let (client, url) = (scene.client_of(NOISY, node)?, scene.url(NOISY, node));
+    while client.head(&url).send().await?.status() != StatusCode::OK {
+        sleep(Duration::from_millis(50)).await;
+    }
     Ok(())
 }

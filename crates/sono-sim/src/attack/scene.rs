@@ -113,7 +113,7 @@ impl Scene {
             .args(["worker", "single-node"])
             .envs(&self.environments[NOISY])
             .env(sono_types::env::NODE_NAME, content::node(node))
-            .env(sono_types::env::RESULTS_DIR, results)
+            .env(sono_types::env::SONOBUOY_RESULTS_DIR, results)
             .env(sono_types::env::SONOBUOY_PROGRESS_PORT, "0")
             .env_remove(sono_types::env::SONOBUOY_PLUGIN_POD)
             .stdin(Stdio::null())
@@ -124,9 +124,13 @@ impl Scene {
     }
 
     pub(super) fn client(&self, plugin: &str) -> anyhow::Result<reqwest::Client> {
+        self.client_of(plugin, 0)
+    }
+
+    pub(super) fn client_of(&self, plugin: &str, node: usize) -> anyhow::Result<reqwest::Client> {
         world::client(&world::worker_config(
             &self.environments[plugin],
-            Some(&content::node(0)),
+            Some(&content::node(node)),
         )?)
     }
 
@@ -165,13 +169,8 @@ impl Scene {
             ended = self.aggregator.ended() => bail!("the aggregator ended: {}", ended?),
         };
         let bundle = sono_bundle::Bundle::open(&self.world.volume().join(name))?;
-        let plugin = PluginName::parse(BYSTANDER)?;
         for node in 0..self.nodes {
-            let target = Target::Node(NodeName::parse(&content::node(node))?);
-            let place = format!(
-                "{}/result",
-                layout::results_dir(&ResultKey::new(plugin.clone(), target))
-            );
+            let place = place(BYSTANDER, node, "result")?;
             ensure!(bundle.read(&place)?.is_some(), "{place} is not in the archive");
         }
         Ok(bundle)
@@ -200,4 +199,11 @@ impl Scene {
         }
         Ok((request.send().await?.status().as_u16(), began.elapsed()))
     }
+}
+
+/// Where a file of a node's result is in the archive.
+pub(super) fn place(plugin: &str, node: usize, file: &str) -> anyhow::Result<String> {
+    let target = Target::Node(NodeName::parse(&content::node(node))?);
+    let key = ResultKey::new(PluginName::parse(plugin)?, target);
+    Ok(format!("{}/{file}", layout::results_dir(&key)))
 }
