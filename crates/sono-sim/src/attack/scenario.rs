@@ -9,7 +9,6 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
 use flate2::{Compression, write::GzEncoder};
-use reqwest::StatusCode;
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
     process::{Pid, Signal, kill_process},
@@ -286,7 +285,7 @@ async fn fifos(scene: &Scene, aggregator: &Path) -> anyhow::Result<()> {
     if let Some(id) = id {
         kill_process(id, Signal::TERM)?;
     }
-    timeout(WORKER_END, held(scene, OTHER_WORKER))
+    timeout(WORKER_END, scene.complete(NOISY, OTHER_WORKER))
         .await
         .context("a FIFO in a results directory blocks the worker")??;
     // It keeps its result until the archive is made.
@@ -294,14 +293,5 @@ async fn fifos(scene: &Scene, aggregator: &Path) -> anyhow::Result<()> {
     timeout(WORKER_END, blocked.wait())
         .await
         .context("a worker whose done file is a FIFO does not end after SIGTERM")??;
-    Ok(())
-}
-
-/// Returns once the aggregator has the noisy plugin's result of that node.
-async fn held(scene: &Scene, node: usize) -> anyhow::Result<()> {
-    let (client, url) = (scene.client_of(NOISY, node)?, scene.url(NOISY, node));
-    while client.head(&url).send().await?.status() != StatusCode::OK {
-        sleep(Duration::from_millis(50)).await;
-    }
     Ok(())
 }

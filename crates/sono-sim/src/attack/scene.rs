@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use sono_types::{NodeName, OverallStatus, PluginName, ResultKey, Target, UploadLimits, constants, layout, routes};
+use sono_types::{
+    NodeName, OverallStatus, PluginName, ResultKey, Target, UploadLimits, constants, layout, routes,
+    status::plugin_status,
+};
 use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, Command},
@@ -124,13 +127,9 @@ impl Scene {
     }
 
     pub(super) fn client(&self, plugin: &str) -> anyhow::Result<reqwest::Client> {
-        self.client_of(plugin, 0)
-    }
-
-    pub(super) fn client_of(&self, plugin: &str, node: usize) -> anyhow::Result<reqwest::Client> {
         world::client(&world::worker_config(
             &self.environments[plugin],
-            Some(&content::node(node)),
+            Some(&content::node(0)),
         )?)
     }
 
@@ -174,6 +173,22 @@ impl Scene {
             ensure!(bundle.read(&place)?.is_some(), "{place} is not in the archive");
         }
         Ok(bundle)
+    }
+
+    /// Returns once the status says that a node's result is in.
+    pub(super) async fn complete(&self, plugin: &str, node: usize) -> anyhow::Result<()> {
+        let node = content::node(node);
+        loop {
+            let status = status::last(&self.world)?.unwrap_or_default();
+            let mut rows = status.rows().iter();
+            let is_in = |row: &sono_types::PluginStatus| {
+                row.plugin == plugin && row.node == node && row.status == plugin_status::COMPLETE
+            };
+            if rows.any(is_in) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The size of the journal, in bytes.
