@@ -37,7 +37,7 @@ pub use builtin::{BUILTIN_NAMES, Images, builtin};
 pub use change::{Changes, E2E, NoSuchPlugin, change_variables};
 pub use definition::{Definition, DriverKind, PluginAccount};
 pub use e2e::{Mode, Selection, any_of};
-pub use expected::{NodeFacts, expected_results, left_out};
+pub use expected::{NodeFacts, expected_results, left_out, node_labels};
 pub use lint::lint;
 pub use load::{check_set, load};
 pub use permissions::{Permission, Scope, permissions};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use sono_kube::{Cluster, Kind, Pod, judge, stuck};
+use sono_kube::{Cluster, EventView, Kind, Pod, PodView, judge, stuck};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count, yaml};
 use tokio::io::AsyncReadExt as _;
 
@@ -184,7 +184,7 @@ async fn obstacles(cluster: &Cluster, namespace: &str, run: &Identity) -> Vec<Ob
                 plugin: plugin_of(&pod)?.to_owned(),
                 node: aggregator::node(&pod).map(str::to_owned),
                 pending: phase(&pod) == "Pending",
-                why: stuck::explain(&pod, now())?,
+                why: stuck::explain(&PodView::from(&pod), now())?,
             })
         })
         .chain(refused)
@@ -204,13 +204,16 @@ async fn refused(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
         return Vec::new();
     }
     let fields = format!("reason={}", judge::CREATE_EVENT);
-    let events = cluster
-        .list_fields(Kind::Event, Some(namespace), &fields)
-        .await
-        .unwrap_or_default();
+    let mut events: Vec<EventView> = Vec::new();
+    let listed = cluster
+        .each(Kind::Event, Some(namespace), &fields, |event| events.push(event))
+        .await;
+    if let Err(error) = listed {
+        tracing::debug!(%error, "cannot see the namespace's events");
+    }
     let obstacle = |set: &Value| {
         let plugin = set["metadata"]["labels"][constants::PLUGIN_LABEL].as_str()?;
-        let why = judge::uncreated(set, &events, now())?;
+        let why = judge::uncreated(set["metadata"]["uid"].as_str().unwrap_or_default(), &events, now())?;
         Some(Obstacle {
             plugin: plugin.to_owned(),
             node: None,
@@ -258,7 +261,7 @@ impl<'a> Silent<'a> {
         Self {
             phase: phase(pod),
             pull: pull_message(pod),
-            why: stuck::explain(pod, now()),
+            why: stuck::explain(&PodView::from(pod), now()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sono_kube::{Pod, judge::ContainerStatus};
+use sono_kube::{ContainerStatus, Pod};
 
 /// One container, as often as it was started.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
