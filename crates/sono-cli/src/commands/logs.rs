@@ -2,6 +2,8 @@
 
 mod follow;
 mod line;
+mod reader;
+mod shown;
 mod sources;
 
 use futures::{AsyncBufReadExt as _, StreamExt as _, stream};

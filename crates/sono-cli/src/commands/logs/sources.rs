@@ -79,6 +79,14 @@ pub(super) fn is_still_running(pod: &Pod, source: &Source) -> bool {
     })
 }
 
+/// How often a container of this pod was started again by now.
+pub(super) fn restarts(pod: &Pod, source: &Source) -> i32 {
+    let found = containers(pod).into_iter().find(|(name, _)| *name == source.container);
+    found
+        .and_then(|(_, status)| status)
+        .map_or(source.restarts, |status| status.restart_count)
+}
+
 fn source(pod: &Pod, container: &str, status: Option<&ContainerStatus>) -> Source {
     Source {
         pod: pod.metadata.name.clone().unwrap_or_default(),
