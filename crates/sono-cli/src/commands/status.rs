@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::{
     aggregator::{self, Found, WhichRun, phase, plugin_of, status_of},
-    args::{self, StatusOutput},
+    args::{self, Given, StatusOutput},
     clock::now,
     error::CliError,
     identity::Identity,
@@ -24,7 +24,7 @@ use crate::{
 /// Bytes of a whole status that are read.
 const MAX_STATUS_BYTES: u64 = 256 << 20;
 
-pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn status(arguments: args::Status, given: &Given, printer: &Printer) -> Result<u8, CliError> {
     let args::Status {
         place: args::Place {
             namespace,
@@ -41,7 +41,13 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     if run.is_none() {
         found.announce(&namespace, printer);
     }
-    let again = |command: &str| again(command, &namespace, &cluster_arguments);
+    let program = given.program();
+    let again = |command: &str| {
+        let text = again(command, &namespace, &cluster_arguments);
+        text.strip_prefix("sono ")
+            .map(|rest| format!("{program} {rest}"))
+            .unwrap_or(text)
+    };
     let silent = |silent: &Silent<'_>| {
         match output {
             Some(output) if output != StatusOutput::Table => silent.document(output, printer)?,
@@ -97,9 +103,9 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     match form {
         Form::Text => {
             printer.line(&if show_all {
-                table::all(&status)
+                table::all(&status, program)
             } else {
-                table::summary(&status)
+                table::summary(&status, program)
             })?;
             for gap in overview::gaps(&status) {
                 printer.note(&gap);
