@@ -44,9 +44,10 @@ pub(super) async fn status(arguments: args::Status, given: &Given, printer: &Pri
     let program = given.program();
     let again = |command: &str| {
         let text = again(command, &namespace, &cluster_arguments);
-        text.strip_prefix("sono ")
-            .map(|rest| format!("{program} {rest}"))
-            .unwrap_or(text)
+        match text.strip_prefix("sono ") {
+            Some(rest) => format!("{program} {rest}"),
+            None => text,
+        }
     };
     let silent = |silent: &Silent<'_>| {
         match output {
