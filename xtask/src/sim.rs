@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::{command, repository, step::long_step};
+use crate::{cluster::debian, command, repository, say, step::long_step};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -27,9 +27,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })?;
     // Its last line is for other programs: nothing of ours follows it.
     let mut sim = command::new(programs.join("sono-sim"), ["sim", "--aggregator"]);
-    sim.arg(programs.join("sono-aggregator")).args(&arguments.passed_on);
+    sim.arg(programs.join("sono-aggregator"));
+    if sets_clocks(&arguments.passed_on)
+        && let Err(error) = debian::ensure(&[debian::FAKETIME])
+    {
+        say::progress(format_args!(
+            "full disks and clocks that are set are left out ({NO_MACHINE_FAULTS}): cannot install libfaketime: {error:#}"
+        ));
+        sim.arg(NO_MACHINE_FAULTS);
+    }
+    sim.args(&arguments.passed_on);
     command::run_visibly(sim.current_dir(repository::root()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+const NO_MACHINE_FAULTS: &str = "--no-machine-faults";
+
+/// Whether the simulation may set clocks, for which it needs a library.
+fn sets_clocks(passed_on: &[OsString]) -> bool {
+    let without = ["--help", "-h", "--show", NO_MACHINE_FAULTS];
+    !passed_on
+        .iter()
+        .any(|argument| without.iter().any(|without| argument == without))
 }
 
 /// How the programs are built.
@@ -83,4 +102,23 @@ pub(crate) fn programs(profile: Profile) -> PathBuf {
     let (_, directory) = profile.names();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
     target.join(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn library_is_wanted_only_where_clocks_are_set() {
+        for (passed_on, expected) in [
+            (&["--seed", "3"][..], true),
+            (&[], true),
+            (&["--seed", "3", "--no-machine-faults"], false),
+            (&["--show"], false),
+            (&["--help"], false),
+        ] {
+            let passed_on: Vec<OsString> = passed_on.iter().map(OsString::from).collect();
+            assert_eq!(sets_clocks(&passed_on), expected, "{passed_on:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! How a run begins, or is taken up where an earlier process left it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -259,11 +259,15 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         store_tries: config.upload_limits.max_store_tries,
     };
     let now = clock();
+    let labels = drivers
+        .values()
+        .flat_map(|driver| sono_manifest::node_labels(driver.definition()))
+        .collect();
     let (begun, authority, nodes) = if let Some(begun) = earlier {
         let authority = Authority::from_pem(&begun.ca_certificate, &begun.ca_key).map_err(RunError::Certificates)?;
-        (begun, authority, nodes_now(site.as_ref()).await)
+        (begun, authority, nodes_now(site.as_ref(), &labels).await)
     } else {
-        let nodes = site.nodes().await.map_err(RunError::Nodes)?;
+        let nodes = site.nodes(&labels).await.map_err(RunError::Nodes)?;
         let (begun, authority) = identity(&config, &drivers, nodes.as_deref(), now)?;
         // Nothing may be created before it is known who created it.
         let mut first = vec![Record::Begun(begun.clone())];
@@ -405,8 +409,8 @@ fn identity(
 }
 
 /// The nodes of a run that is taken up. They only say which nodes plugins leave out, so the run does not wait for them.
-async fn nodes_now(site: &dyn Site) -> Vec<NodeFacts> {
-    match tokio::time::timeout(NODES_WITHIN, site.nodes()).await {
+async fn nodes_now(site: &dyn Site, labels: &BTreeSet<String>) -> Vec<NodeFacts> {
+    match tokio::time::timeout(NODES_WITHIN, site.nodes(labels)).await {
         Ok(Ok(nodes)) => nodes.unwrap_or_default(),
         Ok(Err(error)) => {
             tracing::debug!(error, "cannot see which nodes plugins leave out");
@@ -465,7 +469,7 @@ fn plan(planned: &Planned) -> Plan {
 /// Results that appear at once and synced, so that one that is there is whole: the process ended between that and the
 /// journal's record.
 fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
-    let known: std::collections::BTreeSet<_> = records
+    let known: BTreeSet<_> = records
         .iter()
         .filter_map(|record| match record {
             Record::Stored { key } | Record::Kept { key, .. } => Some(key),

@@ -1,6 +1,9 @@
 //! What starts a plugin and watches over it: one trait for Jobs, DaemonSets and local processes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -135,8 +138,8 @@ pub trait Vault: Send + Sync {
 
 /// Where a run happens: a cluster, or this machine.
 pub trait Site: Send + Sync {
-    /// The nodes there are now; `None` where they may not be seen.
-    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>>;
+    /// All nodes, of their labels those that are asked for; `None` without the right to list nodes.
+    fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>>;
 
     /// The driver of one plugin.
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver>;

@@ -281,7 +281,7 @@ mod tests {
     struct Asked(Mutex<Vec<Vec<String>>>);
 
     impl Site for Asked {
-        fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
             Box::pin(async { Ok(None) })
         }
 

@@ -76,7 +76,7 @@ async fn show(site: &dyn Site, status: &RunStatus, last: bool, metrics: &Metrics
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, sync::Mutex};
+    use std::{collections::BTreeSet, path::Path, sync::Mutex};
 
     use futures::future::BoxFuture;
     use sono_manifest::{Definition, NodeFacts};
@@ -95,7 +95,7 @@ mod tests {
     }
 
     impl Site for Board {
-        fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
             Box::pin(async { Ok(None) })
         }
 

@@ -63,7 +63,7 @@ async fn patiently(site: &dyn Site, note: &Note) -> Result<(), Untold> {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, sync::Mutex};
+    use std::{collections::BTreeSet, path::Path, sync::Mutex};
 
     use futures::future::BoxFuture;
     use sono_manifest::{Definition, NodeFacts};
@@ -80,7 +80,7 @@ mod tests {
     }
 
     impl Site for Listener {
-        fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
             Box::pin(async { Ok(None) })
         }
 

@@ -9,8 +9,8 @@ use std::{
 use serde_json::Value;
 use sono_bundle::Bundle;
 use sono_manifest::{
-    AUTOMATIC_VARIABLES, Changes, DOCKER_CONFIG_SECRET, Definition, E2E, Mode, any_of, change_variables,
-    docker_config_secret, ssh_key_secret,
+    AUTOMATIC_VARIABLES, Changes, DOCKER_CONFIG_SECRET, Definition, E2E, Mode, change_variables, docker_config_secret,
+    exactly, parallelize, ssh_key_secret,
 };
 use sono_types::{Config, Item, PluginName, constants, layout};
 
@@ -132,7 +132,7 @@ impl Resolved {
             plugins.set(E2E, "E2E_SKIP", None);
         }
         let others = [
-            ("E2E_PARALLEL", e2e_parallel),
+            ("E2E_PARALLEL", e2e_parallel.map(|parallel| parallel.to_string())),
             ("KUBE_TEST_REPO", e2e_repo),
             ("KUBE_SSH_USER", ssh_user),
         ];
@@ -181,6 +181,7 @@ impl Resolved {
                 plugins.set(&name, variable, value);
             }
         }
+        refuse_too_long(&plugins)?;
         // The last image for a plugin wins, the special flags coming last.
         let special = [(E2E, kube_conformance_image), (SYSTEMD_LOGS, systemd_logs_image)];
         let images = plugin_image.into_iter().map(|args::Pair { name, value }| (name, value));
@@ -270,6 +271,32 @@ impl Resolved {
     }
 }
 
+/// Hands the number of tests at the same time on to the plugin's test runner.
+pub(crate) fn run_in_parallel(
+    definitions: &mut [Definition],
+    version: &str,
+    printer: &Printer,
+) -> Result<(), CliError> {
+    let matches = |expression: &str, text: &str| {
+        // An empty expression skips nothing.
+        !expression.is_empty() && go_regex::read(expression).is_ok_and(|expression| expression.is_match(text))
+    };
+    let suites = definitions
+        .iter_mut()
+        .filter(|definition| definition.name.as_str() == E2E);
+    for definition in suites {
+        let notice = parallelize(definition, version, &matches).map_err(|error| {
+            CliError::new("cannot run the tests of plugin e2e at the same time")
+                .caused_by(&error)
+                .hint(error.hint())
+        })?;
+        if let Some(notice) = notice {
+            printer.note(&notice.to_string());
+        }
+    }
+    Ok(())
+}
+
 fn find_mode(name: &str) -> Result<Mode, CliError> {
     Mode::from_name(name).ok_or_else(|| {
         let names = Mode::ALL.map(Mode::name).join(", ");
@@ -302,7 +329,7 @@ fn shortened(expression: &str) -> String {
     }
 }
 
-/// The names of an archive's failed tests, as one expression.
+/// The names of an archive's failed tests, as one expression that matches no others.
 fn failed_tests(archive: &Path) -> Result<String, CliError> {
     let what = || {
         CliError::new(format!("cannot run the failed tests of `{}` again", archive.display()))
@@ -313,31 +340,85 @@ fn failed_tests(archive: &Path) -> Result<String, CliError> {
     let files = trees::of_plugin(&bundle, E2E).map_err(|error| what().caused_by(&error))?;
     let files = files.ok_or_else(|| what().details([format!("it holds no results of the plugin {E2E}: no {name}")]))?;
     let tree = files.tree().map_err(|error| what().caused_by(&error))?;
-    let mut names = BTreeSet::new();
-    collect_failed(&tree, &mut names);
-    if names.is_empty() {
+    let mut failed = Failed::default();
+    failed.collect(&tree, None);
+    if failed.names.is_empty() {
         return Err(what().details([format!("no test of the plugin {E2E} failed in it")]));
     }
-    Ok(any_of(names.iter().map(String::as_str)))
+    let suites = failed.suites.iter().map(String::as_str);
+    let expression = exactly(suites, failed.names.iter().map(String::as_str));
+    if !fits("E2E_FOCUS", &expression) {
+        let (number, bytes) = (failed.names.len(), expression.len());
+        let reason = format!(
+            "the names of {number} failed tests are {bytes} bytes long, and Linux passes at most {MOST_BYTES} in one variable"
+        );
+        return Err(what().details([reason]).hint(
+            "so many failures often have one cause: fix it first; or run a group of them: --e2e-focus '\\[sig-network\\]'",
+        ));
+    }
+    Ok(expression)
+}
+
+/// Bytes of one variable or argument of a process in Linux, with its name and the zero at its end (`MAX_ARG_STRLEN`).
+const MOST_BYTES: usize = 128 << 10;
+
+/// Whether a value fits into one variable. The tests' runner makes an argument of some.
+fn fits(variable: &str, value: &str) -> bool {
+    let name = match variable {
+        "E2E_FOCUS" | "E2E_SKIP" => "--ginkgo.focus",
+        other => other,
+    };
+    name.len() + value.len() + 2 <= MOST_BYTES
+}
+
+/// Refuses values that no process could be started with.
+fn refuse_too_long(changes: &Changes) -> Result<(), CliError> {
+    for (plugin, variables) in &changes.variables {
+        for (variable, value) in variables {
+            let value = value.as_deref().unwrap_or_default();
+            if !fits(variable, value) {
+                let what = format!("cannot set {variable} of plugin `{plugin}`");
+                let reason = format!(
+                    "it is {} bytes long, and Linux passes at most {MOST_BYTES} in one variable",
+                    value.len()
+                );
+                return Err(CliError::new(what).details([reason]).hint("shorten the value"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn e2e() -> PluginName {
     PluginName::parse(E2E).expect("it is a valid name")
 }
 
-fn collect_failed(item: &Item, names: &mut BTreeSet<String>) {
-    if !item.items.is_empty() {
-        item.items.iter().for_each(|item| collect_failed(item, names));
-        return;
-    }
-    if !["failed", "timeout"].contains(&item.status.as_str()) {
-        return;
-    }
-    // `[It]` is put in front by the report alone, and stages of the suite itself, like [SynchronizedBeforeSuite], are no tests.
-    let name = item.name.strip_prefix("[It] ").unwrap_or(&item.name);
-    let stage = name.split_once(']').map_or("", |(start, _)| start);
-    if !stage.ends_with("Suite") {
-        names.insert(name.to_owned());
+/// Names of failed tests, and of the suites that they belong to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Failed {
+    names: BTreeSet<String>,
+    suites: BTreeSet<String>,
+}
+
+impl Failed {
+    fn collect(&mut self, item: &Item, suite: Option<&str>) {
+        if !item.items.is_empty() {
+            // Plugins, nodes and files have a type, suites have none.
+            let is_suite = !item.meta.contains_key("type") && !item.name.is_empty();
+            let suite = if is_suite { Some(item.name.as_str()) } else { suite };
+            item.items.iter().for_each(|item| self.collect(item, suite));
+            return;
+        }
+        if !["failed", "timeout"].contains(&item.status.as_str()) {
+            return;
+        }
+        // `[It]` is put in front by the report alone, and stages of the suite itself, like [SynchronizedBeforeSuite], are no tests.
+        let name = item.name.strip_prefix("[It] ").unwrap_or(&item.name);
+        let stage = name.split_once(']').map_or("", |(start, _)| start);
+        if !stage.ends_with("Suite") {
+            self.names.insert(name.to_owned());
+            self.suites.extend(suite.map(ToOwned::to_owned));
+        }
     }
 }
 
@@ -366,11 +447,49 @@ mod tests {
             ],
             ..leaf("e2e", "failed")
         };
-        let mut names = BTreeSet::new();
-        collect_failed(&tree, &mut names);
+        let mut failed = Failed::default();
+        failed.collect(&tree, None);
         assert_eq!(
-            names,
-            ["[sig-node] a (b)", "[sig-node] c"].map(ToOwned::to_owned).into()
+            failed,
+            Failed {
+                names: ["[sig-node] a (b)", "[sig-node] c"].map(ToOwned::to_owned).into(),
+                suites: ["e2e".to_owned()].into(),
+            }
         );
+    }
+
+    /// Ginkgo matches the suite's description, a blank and the name.
+    #[test]
+    fn failed_tests_are_selected_exactly() {
+        let names = ["[sig-x] Pods should start", "[sig-y] a|b (c) $d"];
+        let expression = exactly(["mine"], names);
+        let selected = go_regex::read(&expression).unwrap();
+        for name in names {
+            for suite in [
+                "Kubernetes e2e suite ",
+                "Kubernetes e2e suite [Top Level] ",
+                "mine ",
+                "",
+            ] {
+                assert!(selected.is_match(&format!("{suite}{name}")), "{suite}{name}");
+            }
+        }
+        for name in [
+            "[sig-x] Pods should start with a sidecar",
+            "[sig-z] before [sig-x] Pods should start",
+            "[sig-x] Pods should",
+            "[sig-y] a",
+            "[sig-y] b (c) $d",
+        ] {
+            assert!(!selected.is_match(&format!("Kubernetes e2e suite {name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_that_no_process_can_have_do_not_fit() {
+        assert!(fits("A", &"x".repeat(MOST_BYTES - 3)));
+        assert!(!fits("A", &"x".repeat(MOST_BYTES - 2)));
+        assert!(fits("E2E_FOCUS", &"x".repeat(MOST_BYTES - 16)));
+        assert!(!fits("E2E_FOCUS", &"x".repeat(MOST_BYTES - 15)));
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn run_command(
         Command::Gen(arguments) => in_runtime(r#gen::generate(*arguments, given, level, printer)),
         Command::Results(arguments) => results::results(&arguments, printer),
         Command::Run(arguments) => in_runtime(run::run(*arguments, given, level, log, printer)),
-        Command::Status(arguments) => in_runtime(status::status(arguments, printer)),
+        Command::Status(arguments) => in_runtime(status::status(arguments, given, printer)),
         Command::Wait(arguments) => in_runtime(wait::wait(arguments, given, printer)),
         Command::Logs(arguments) => in_runtime(logs::logs(arguments, printer)),
         Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),

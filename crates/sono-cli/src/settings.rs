@@ -5,6 +5,7 @@ pub(crate) mod configuration;
 mod latest;
 mod plugin_account;
 mod private;
+mod refused;
 mod version;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -19,7 +20,7 @@ use sono_types::{Config, UploadLimits, constants, env};
 
 use crate::{
     args::{self, Given},
-    changes::Resolved,
+    changes::{Resolved, run_in_parallel},
     error::CliError,
     output::Printer,
     plugins::{self, fetch::Access},
@@ -327,13 +328,20 @@ impl Plan {
     }
 
     /// The definitions, ready for the cluster.
-    pub(crate) fn prepared(&self, definitions: Vec<Definition>, version: &str) -> Result<Vec<Definition>, CliError> {
+    pub(crate) fn prepared(
+        &self,
+        definitions: Vec<Definition>,
+        version: &str,
+        printer: &Printer,
+    ) -> Result<Vec<Definition>, CliError> {
         self.changes.check_version(version)?;
         let preparation = Preparation {
             config: &self.config,
             kubernetes_version: version,
         };
-        Ok(prepare(definitions, &preparation))
+        let mut definitions = prepare(definitions, &preparation);
+        run_in_parallel(&mut definitions, version, printer)?;
+        Ok(definitions)
     }
 
     /// What the aggregator is.
@@ -359,8 +367,10 @@ impl Plan {
         definitions: Vec<Definition>,
         version: &str,
         rbac: bool,
+        printer: &Printer,
     ) -> Result<Vec<Value>, CliError> {
-        let definitions = self.prepared(definitions, version)?;
+        let definitions = self.prepared(definitions, version, printer)?;
+        refused::refuse_invalid(&definitions)?;
         let mut config = self.config.clone();
         self.workload().clone_into(&mut config.aggregator_workload);
         self.usual_plugin_account.clone_into(&mut config.plugin_account);

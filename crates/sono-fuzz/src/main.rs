@@ -1,5 +1,5 @@
 //! Runs the targets: started by `cargo xtask fuzz`.
-#![expect(clippy::print_stdout, reason = "its report is what it is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
 
 use std::{
     env,
@@ -38,7 +38,15 @@ struct Arguments {
     running: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
+    // An error that a person can fix is one line, not a backtrace.
+    program().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn program() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let targets = chosen(&arguments.target)?;
     if let Some(path) = &arguments.input

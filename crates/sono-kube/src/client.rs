@@ -13,12 +13,15 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy},
     core::{Request, params::GetParams},
 };
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{Kind, KubeError, bounded::bounded, connect::Names, error::Cause};
 
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
+/// Objects of one page whose text is in memory as a whole while it is read; a node takes 10 to 30 kB of it.
+const SMALL_PAGE: u32 = 100;
 /// How long one answer may take, and how long the begin of one that goes on.
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long nothing may come of one that goes on: servers end a watch after 290 s, since they are asked to.
@@ -42,6 +45,22 @@ impl fmt::Debug for Cluster {
             .field("server", &self.server)
             .finish_non_exhaustive()
     }
+}
+
+/// A part of a list.
+#[derive(Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    /// A list of Go is null where it is empty.
+    items: Option<Vec<T>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(rename = "continue")]
+    next: Option<String>,
 }
 
 /// What became of a request to delete.
@@ -176,31 +195,11 @@ impl Cluster {
     pub async fn list(&self, kind: Kind, namespace: Option<&str>, labels: &str) -> Result<Vec<Value>, KubeError> {
         let parameters = ListParams::default().limit(PAGE);
         let labelled = !labels.is_empty();
-        let parameters = if labelled {
+        let mut parameters = if labelled {
             parameters.labels(labels)
         } else {
             parameters
         };
-        self.list_selected(kind, namespace, parameters).await
-    }
-
-    /// As [`Cluster::list`], by field selector.
-    pub async fn list_fields(
-        &self,
-        kind: Kind,
-        namespace: Option<&str>,
-        fields: &str,
-    ) -> Result<Vec<Value>, KubeError> {
-        let parameters = ListParams::default().limit(PAGE).fields(fields);
-        self.list_selected(kind, namespace, parameters).await
-    }
-
-    async fn list_selected(
-        &self,
-        kind: Kind,
-        namespace: Option<&str>,
-        mut parameters: ListParams,
-    ) -> Result<Vec<Value>, KubeError> {
         let request = format!("listing {}", kind.plural());
         let mut items = Vec::new();
         loop {
@@ -217,6 +216,33 @@ impl Cluster {
                 return Ok(items);
             }
             parameters.continue_token = Some(token.to_owned());
+        }
+    }
+
+    /// Hands the objects of a kind to `each` as they are read, page by page: by field selector (all where it is empty), of all
+    /// namespaces where none is given. `T` names the fields that are read.
+    pub async fn each<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        fields: &str,
+        mut each: impl FnMut(T),
+    ) -> Result<(), KubeError> {
+        let request = format!("listing {}", kind.plural());
+        let mut parameters = ListParams::default().limit(SMALL_PAGE);
+        if !fields.is_empty() {
+            parameters = parameters.fields(fields);
+        }
+        loop {
+            let made = Request::new(kind.path(namespace)).list(&parameters);
+            let page: Page<T> = self
+                .answer(made, &request, |request| self.client.request(request))
+                .await?;
+            page.items.into_iter().flatten().for_each(&mut each);
+            parameters.continue_token = page.metadata.next.filter(|token| !token.is_empty());
+            if parameters.continue_token.is_none() {
+                return Ok(());
+            }
         }
     }
 

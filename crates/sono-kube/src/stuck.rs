@@ -3,80 +3,71 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
 
 use crate::{
-    elapsed,
+    EventView, PodView, elapsed,
     image::pull_reason,
-    judge::{condition, containers, ending, image_of, latest_change, phase, place, sentence, times, unmounted},
+    judge::{condition, containers, ending, latest_change, place, sentence, times, unmounted},
+    view::ContainerState,
 };
 
 /// Making containers takes a while; before that there is nothing to explain.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What keeps `pod` from running, since when; nothing where it runs, has ended well, or only needs its ordinary time.
-pub fn explain(pod: &Pod, now: Timestamp) -> Option<String> {
-    if let Some(time) = &pod.metadata.deletion_timestamp {
-        return Some(format!("being deleted{}", since(time.0, now)));
+pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
+    if let Some(deleted) = pod.deleted {
+        return Some(format!("being deleted{}", since(deleted, now)));
     }
-    let status = pod.status.as_ref();
-    if phase(pod) == "Failed"
-        && let Some(reason) = status.and_then(|status| status.reason.as_deref())
+    if &*pod.phase == "Failed"
+        && let Some(reason) = pod.reason.as_deref()
     {
-        let message = status
-            .and_then(|status| status.message.as_deref())
-            .map(sentence)
-            .unwrap_or_default();
+        let message = pod.message.as_deref().map(sentence).unwrap_or_default();
         return Some(if message.is_empty() {
             reason.to_owned()
         } else {
             format!("{message} ({reason})")
         });
     }
-    if let Some(condition) = condition(pod, "PodScheduled").filter(|condition| condition.status == "False") {
+    if let Some(condition) = condition(pod, "PodScheduled").filter(|condition| &*condition.status == "False") {
         let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
         let message = condition.message.as_deref().map(sentence).unwrap_or_default();
-        let time = condition.last_transition_time.as_ref().map_or(now, |time| time.0);
+        let time = condition.since.unwrap_or(now);
         return Some(format!("no node can take it: {message} ({reason}{})", after(time, now)));
     }
     containers(pod).find_map(|(container, _)| {
-        let state = container.state.as_ref()?;
-        if let Some(ended) = state.terminated.as_ref().filter(|ended| ended.exit_code != 0) {
-            return Some(format!("container {} ended with {}", container.name, ending(ended)));
-        }
-        let waiting = state.waiting.as_ref()?;
-        let reason = waiting.reason.as_deref().unwrap_or_default();
-        let message = waiting.message.as_deref().map(sentence).unwrap_or_default();
+        let (reason, message) = match &container.state {
+            ContainerState::Ended(ended) if ended.code != 0 => {
+                return Some(format!("container {} ended with {}", container.name, ending(ended)));
+            }
+            ContainerState::Waiting { reason, message } => (reason, message),
+            ContainerState::Unknown | ContainerState::Running | ContainerState::Ended(_) => return None,
+        };
+        let message = message.as_deref().map(sentence).unwrap_or_default();
         let time = latest_change(pod, now);
-        match reason {
+        match &**reason {
             "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => Some(format!(
                 "image {}: {} ({reason}{})",
-                image_of(pod, container),
+                container.image,
                 pull_reason(&message),
                 after(time, now)
             )),
             "ErrImageNeverPull" => Some(format!(
                 "image {} is not on the node and its pull policy is Never ({reason}{})",
-                image_of(pod, container),
+                container.image,
                 after(time, now)
             )),
-            "InvalidImageName" => Some(format!(
-                "image name {} cannot be read ({reason})",
-                image_of(pod, container)
-            )),
+            "InvalidImageName" => Some(format!("image name {} cannot be read ({reason})", container.image)),
             "CrashLoopBackOff" => {
                 let last = container
-                    .last_state
-                    .as_ref()
-                    .and_then(|state| state.terminated.as_ref());
-                let last = last
+                    .last
+                    .as_deref()
                     .map(|last| format!(", the last time with {}", ending(last)))
                     .unwrap_or_default();
                 Some(format!(
                     "container {} was restarted {}{last}",
                     container.name,
-                    times(container.restart_count)
+                    times(container.restarts)
                 ))
             }
             "" | "ContainerCreating" | "PodInitializing" => {
@@ -93,14 +84,13 @@ pub fn explain(pod: &Pod, now: Timestamp) -> Option<String> {
     })
 }
 
-/// What became of a pod whose time was up before its result came, with the namespace's `events` about volumes (as the API
-/// server has them).
-pub fn last_seen(pod: &Pod, events: &[Value], now: Timestamp) -> String {
+/// What became of a pod whose time was up before its result came, with the namespace's `events` about volumes.
+pub fn last_seen(pod: &PodView, events: &[EventView], now: Timestamp) -> String {
     if let Some(message) = unmounted(pod, events, now) {
         return message;
     }
     let place = place(pod);
-    match (explain(pod, now), phase(pod)) {
+    match (explain(pod, now), &*pod.phase) {
         (Some(explanation), _) => format!("{place}: {explanation}"),
         (None, "Running") => format!("{place} was still running"),
         (None, "Succeeded") => format!("{place} had ended without an error"),
@@ -134,13 +124,14 @@ mod tests {
 
     use super::*;
 
+    fn view(pod: Value) -> PodView {
+        PodView::from(&serde_json::from_value::<crate::Pod>(pod).unwrap())
+    }
+
     fn explained(status: &Value) -> Option<String> {
         let pod = json!({"metadata": {"name": "p"},
             "spec": {"containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});
-        explain(
-            &serde_json::from_value(pod).unwrap(),
-            "2026-11-22T10:01:10Z".parse().unwrap(),
-        )
+        explain(&view(pod), "2026-11-22T10:01:10Z".parse().unwrap())
     }
 
     fn waiting(reason: &str, message: &str) -> Option<String> {
@@ -185,10 +176,11 @@ mod tests {
         let seen = |status: Value| {
             let pod = json!({"metadata": {"name": "p", "uid": "u"},
                 "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});
-            let events = [json!({"involvedObject": {"uid": "u"}, "reason": "FailedMount",
-                "message": "configmap \"c\" not found", "lastTimestamp": "2026-11-22T10:01:00Z"})];
+            let event = json!({"involvedObject": {"uid": "u"}, "reason": "FailedMount",
+                "message": "configmap \"c\" not found", "lastTimestamp": "2026-11-22T10:01:00Z"});
+            let events = [serde_json::from_value(event).unwrap()];
             let now = "2026-11-22T10:01:10Z".parse().unwrap();
-            last_seen(&serde_json::from_value(pod).unwrap(), &events[..], now)
+            last_seen(&view(pod), &events, now)
         };
         let mounting = json!({"phase": "Pending", "conditions": [
             {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-22T10:00:10Z"}]});
@@ -205,7 +197,7 @@ mod tests {
             let pod = json!({"metadata": {"name": "p"},
                 "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});
             let now = "2026-11-22T10:01:10Z".parse().unwrap();
-            last_seen(&serde_json::from_value(pod).unwrap(), &[], now)
+            last_seen(&view(pod), &[], now)
         };
         assert_eq!(seen(json!({"phase": "Running"})), "pod p on node n was still running");
         assert_eq!(

@@ -1,7 +1,7 @@
 //! A run on this machine, from definitions to archive.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::TcpListener,
     path::{Path, PathBuf},
     sync::Arc,
@@ -233,7 +233,7 @@ struct LocalSite {
 }
 
 impl Site for LocalSite {
-    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
         let labels = BTreeMap::from([
             ("kubernetes.io/hostname".to_owned(), self.node.to_string()),
             ("kubernetes.io/os".to_owned(), kubernetes_os().to_owned()),

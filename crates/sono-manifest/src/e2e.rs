@@ -1,5 +1,10 @@
 //! What the Kubernetes tests are asked to do (cli spec §14 and §3).
 
+use std::collections::BTreeSet;
+
+/// What Kubernetes' suite calls itself, in every release.
+const SUITE: &str = "Kubernetes e2e suite";
+
 /// A named choice of tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -89,6 +94,18 @@ pub fn any_of<'names>(names: impl IntoIterator<Item = &'names str>) -> String {
     names.into_iter().map(quoted).collect::<Vec<_>>().join("|")
 }
 
+/// Names of tests, as one expression that finds these tests and no others: 57 names of Kubernetes 1.37 begin with another's
+/// whole name. Ginkgo matches the suite's description, a blank and the name; Ginkgo 1, of Kubernetes before 1.25, has
+/// `[Top Level]` between them. `suites` are descriptions other than that of Kubernetes' own.
+pub fn exactly<'names>(
+    suites: impl IntoIterator<Item = &'names str>,
+    names: impl IntoIterator<Item = &'names str>,
+) -> String {
+    let suites: BTreeSet<&str> = suites.into_iter().chain([SUITE]).collect();
+    let suites: Vec<String> = suites.into_iter().map(|suite| quoted(suite) + " ").collect();
+    format!(r"^(?:{})?(?:\[Top Level\] )?(?:{})$", suites.join("|"), any_of(names))
+}
+
 /// Quotes stand for any letter: not every shell on the way leaves them alone.
 fn lite_skips() -> String {
     any_of(include_str!("../data/conformance-lite-skips.txt").lines()).replace('"', ".")
@@ -128,6 +145,14 @@ mod tests {
             "{skip}"
         );
         assert!(skip.contains("exec .cat /tmp/health. liveness"), "{skip}");
+    }
+
+    #[test]
+    fn exact_names_are_anchored_behind_the_suites_description() {
+        assert_eq!(
+            exactly(["mine"], ["a [b]", "c"]),
+            r"^(?:Kubernetes e2e suite |mine )?(?:\[Top Level\] )?(?:a \[b\]|c)$"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! objects differ from Sonobuoy's on purpose.
 
 mod account;
+mod api_rules;
 mod builtin;
 mod change;
 mod config_map;
@@ -15,6 +16,7 @@ mod e2e;
 mod expected;
 mod lint;
 mod load;
+mod parallel;
 mod permissions;
 mod person;
 mod plugin_objects;
@@ -33,13 +35,15 @@ mod transform;
 mod types;
 mod unknown;
 
+pub use api_rules::{Refused, refused_by_api_server};
 pub use builtin::{BUILTIN_NAMES, Images, builtin};
 pub use change::{Changes, E2E, NoSuchPlugin, change_variables};
 pub use definition::{Definition, DriverKind, PluginAccount};
-pub use e2e::{Mode, Selection, any_of};
-pub use expected::{NodeFacts, expected_results, left_out};
+pub use e2e::{Mode, Selection, any_of, exactly};
+pub use expected::{NodeFacts, expected_results, left_out, node_labels};
 pub use lint::lint;
 pub use load::{check_set, load};
+pub use parallel::{NotParallel, Parallel, ParallelError, ParallelNotice, parallelize};
 pub use permissions::{Permission, Scope, permissions};
 pub use person::{network_policies, person_permissions, person_role};
 pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, run_secret, secret, secret_name};

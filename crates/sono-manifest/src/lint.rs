@@ -6,7 +6,8 @@ use serde_json::Value;
 use sono_types::{env, yaml};
 
 use crate::{
-    Definition, DriverKind, Problem, Severity,
+    Definition, DriverKind, Problem, Refused, Severity,
+    api_rules::{is_old_variable, refused_by_api_server},
     containers::{each, name},
     load, suggest,
     types::path_text,
@@ -48,6 +49,16 @@ pub fn lint(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
         linter.results(definition);
         linter.containers(definition);
         linter.pod(definition);
+        for Refused { path, message } in refused_by_api_server(definition) {
+            linter.problem(Severity::Error, &path, message);
+        }
+    }
+    for path in yaml::duplicate_keys(text) {
+        let message = format!(
+            "`{}` is set more than once; the last value takes effect",
+            path_text(&path)
+        );
+        linter.problem(Severity::Warning, &path, message);
     }
     let mut problems = linter.problems;
     problems.sort_by_key(|problem| problem.place);
@@ -63,12 +74,17 @@ struct Linter<'a> {
 impl Linter<'_> {
     fn warn(&mut self, path: &[&str], message: String) {
         let owned: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
+        self.problem(Severity::Warning, &owned, message);
+    }
+
+    fn problem(&mut self, severity: Severity, path: &[String], message: String) {
+        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         self.problems.push(Problem {
             file: self.file.to_owned(),
-            place: yaml::locate(self.text, path),
-            field: (!path.is_empty()).then(|| path_text(&owned)),
+            place: yaml::locate(self.text, &keys),
+            field: (!path.is_empty()).then(|| path_text(path)),
             message,
-            severity: Severity::Warning,
+            severity,
         });
     }
 
@@ -117,6 +133,11 @@ impl Linter<'_> {
             if file.contains('/') {
                 let message = format!("result-files[{index}] `{file}` is a path, which no file's name is");
                 self.warn(&["sonobuoy-config", "result-files", &index.to_string()], message);
+            } else if file.contains(['*', '?', '[']) {
+                let message = format!(
+                    "result-files[{index}] `{file}` is compared with names as it stands: a pattern matches no file"
+                );
+                self.warn(&["sonobuoy-config", "result-files", &index.to_string()], message);
             }
         }
     }
@@ -135,6 +156,10 @@ impl Linter<'_> {
         }
         for (index, variable) in each(&definition.spec, "env").enumerate() {
             let variable = name(variable);
+            if !variable.is_empty() && !is_old_variable(variable) {
+                let message = format!("spec.env[{index}]: Kubernetes before 1.32 refuses the variable `{variable}`");
+                self.warn(&["spec", "env", &index.to_string()], message);
+            }
             if GIVEN.contains(&variable) {
                 let message = format!("spec.env[{index}]: {variable} is set by the run, whatever stands here");
                 self.warn(&["spec", "env", &index.to_string()], message);
@@ -151,10 +176,6 @@ impl Linter<'_> {
                            a Job wants Never"
                 .to_owned();
             self.warn(&["podSpec"], message);
-        }
-        if definition.driver == DriverKind::DaemonSet && policy.is_some_and(|policy| policy != "Always") {
-            let message = "podSpec.restartPolicy of a DaemonSet can only be Always".to_owned();
-            self.warn(&["podSpec", "restartPolicy"], message);
         }
     }
 }
@@ -217,8 +238,47 @@ more: 1
         let text = GOOD.replace("Job", "DaemonSet") + "podSpec: {restartPolicy: Never}\n";
         assert_eq!(
             said(&text),
-            ["p.yaml:3:26   podSpec.restartPolicy of a DaemonSet can only be Always"]
+            ["p.yaml:3:26   podSpec.restartPolicy: that of a DaemonSet can only be Always"]
         );
+    }
+
+    /// Issue 16, case 22, and its like.
+    #[test]
+    fn definition_that_the_api_server_refuses_is_an_error() {
+        for (text, expected, severity) in [
+            (
+                "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: Plugin_1, image: i}\n",
+                "p.yaml:2:14   spec.name: `Plugin_1` is not a name of at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends",
+                Severity::Error,
+            ),
+            (
+                "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: c, image: i}\nconfig-map: {a/b.txt: x}\n",
+                "p.yaml:3:23   config-map.a/b.txt: `a/b.txt` is not a key of a ConfigMap: at most 253 letters, digits, `-`, `_` and `.`, not `.`, and without `..` in front",
+                Severity::Error,
+            ),
+            (
+                "sonobuoy-config: {driver: Job, plugin-name: p, result-format: junit, result-files: [\"*.xml\"]}\nspec: {name: c, image: i}\n",
+                "p.yaml:1:85   result-files[0] `*.xml` is compared with names as it stands: a pattern matches no file",
+                Severity::Warning,
+            ),
+            (
+                "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: c, image: i, env: [{name: A, name: B}]}\n",
+                "p.yaml:2:49   `spec.env[0].name` is set more than once; the last value takes effect",
+                Severity::Warning,
+            ),
+            (
+                "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: c, image: i, env: [{name: 1A}]}\n",
+                "p.yaml:2:33   spec.env[0]: Kubernetes before 1.32 refuses the variable `1A`",
+                Severity::Warning,
+            ),
+        ] {
+            let problems = lint("p.yaml", text).1;
+            let found: Vec<_> = problems
+                .iter()
+                .map(|problem| (problem.to_string(), problem.severity))
+                .collect();
+            assert_eq!(found, [(expected.to_owned(), severity)]);
+        }
     }
 
     #[test]

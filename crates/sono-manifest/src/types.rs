@@ -57,7 +57,8 @@ pub(crate) fn wrong_types<T: DeserializeOwned>(value: &Value) -> Vec<WrongType> 
 pub(crate) fn path_text(path: &[String]) -> String {
     let mut text = String::new();
     for part in path {
-        if part.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+        let is_index = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_index && !text.is_empty() {
             text.push('[');
             text.push_str(part);
             text.push(']');

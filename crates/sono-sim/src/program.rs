@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     attack::{self, AttackArguments, AttackerArguments, SceneArguments},
-    bench::{Ingest, Queries, ingest, queries},
+    bench::{Ingest, Memory, Queries, ingest, memory, queries},
     schedule::{Schedule, Shape},
     simulate::{Options, Outcome, simulate},
 };
@@ -47,6 +47,8 @@ enum Command {
     Ingest(Box<Ingest>),
     /// What the queries of a cluster with many pods cost
     Queries(Queries),
+    /// How much memory the aggregator holds on a cluster with many nodes
+    Memory(Memory),
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +107,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<
         }
         Command::Queries(arguments) => {
             runtime.block_on(queries(arguments))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Memory(arguments) => {
+            runtime.block_on(memory(arguments))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -177,7 +177,7 @@ pub fn locate(text: &str, path: &[&str]) -> Option<Place> {
     let mut node = &root;
     for key in path {
         let next = match &node.value {
-            Located::Map(map) => map.get(*key),
+            Located::Map(map, _) => map.get(*key),
             Located::List(list) => key.parse::<usize>().ok().and_then(|index| list.get(index)),
             Located::Scalar => None,
         };
@@ -193,12 +193,46 @@ pub fn locate(text: &str, path: &[&str]) -> Option<Place> {
     })
 }
 
+/// Paths of keys that stand more than once in one mapping of the first document of `text`: keys, and list indices as decimal
+/// numbers.
+pub fn duplicate_keys(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    if let Ok(root) = first_document::<Spanned<Located>>(text) {
+        root.value.duplicates(&mut Vec::new(), &mut found);
+    }
+    found
+}
+
 /// A document reduced to the positions of its values.
 #[derive(Debug)]
 enum Located {
-    Map(BTreeMap<String, Spanned<Self>>),
+    /// With the keys that stand in it again.
+    Map(BTreeMap<String, Spanned<Self>>, Vec<String>),
     List(Vec<Spanned<Self>>),
     Scalar,
+}
+
+impl Located {
+    fn duplicates(&self, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+        match self {
+            Self::Map(map, again) => {
+                found.extend(again.iter().map(|key| [path.as_slice(), &[key.clone()]].concat()));
+                for (key, value) in map {
+                    path.push(key.clone());
+                    value.value.duplicates(path, found);
+                    path.pop();
+                }
+            }
+            Self::List(list) => {
+                for (index, value) in list.iter().enumerate() {
+                    path.push(index.to_string());
+                    value.value.duplicates(path, found);
+                    path.pop();
+                }
+            }
+            Self::Scalar => {}
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Located {
@@ -211,10 +245,14 @@ impl<'de> Deserialize<'de> for Located {
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut access: A) -> Result<Located, A::Error> {
                 let mut map = BTreeMap::new();
-                while let Some((key, value)) = access.next_entry()? {
+                let mut again = Vec::new();
+                while let Some((key, value)) = access.next_entry::<String, _>()? {
+                    if map.contains_key(&key) && !again.contains(&key) {
+                        again.push(key.clone());
+                    }
                     map.insert(key, value);
                 }
-                Ok(Located::Map(map))
+                Ok(Located::Map(map, again))
             }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut access: A) -> Result<Located, A::Error> {
                 let mut list = Vec::new();
@@ -324,6 +362,21 @@ mod tests {
     fn errors_name_the_place() {
         let error = first_document::<Value>("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
         assert_eq!(error.place.map(|place| place.line), Some(3), "{error:?}");
+    }
+
+    #[test]
+    fn keys_that_stand_twice_are_found_in_any_depth() {
+        for (text, expected) in [
+            ("a: 1\nb: 2\n", &[][..]),
+            ("a: 1\na: 2\na: 3\n", &["a"]),
+            ("a: [{b: 1, c: {d: 1, d: 2}, b: 2}]\n", &["a.0.b", "a.0.c.d"]),
+            ("base: &base {a: 1}\nmore: {<<: *base, a: 2}\n", &[]),
+            ("a: [", &[]),
+            ("", &[]),
+        ] {
+            let found: Vec<String> = duplicate_keys(text).iter().map(|path| path.join(".")).collect();
+            assert_eq!(found, expected, "{text}");
+        }
     }
 
     #[test]

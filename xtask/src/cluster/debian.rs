@@ -17,6 +17,16 @@ pub(crate) const BUSYBOX: Package = Package {
     provides: "busybox",
 };
 
+/// The library that shows programs another time.
+pub(crate) const FAKETIME: Package = Package {
+    name: "libfaketime",
+    provides: if cfg!(target_arch = "aarch64") {
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"
+    } else {
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+    },
+};
+
 /// Where Debian puts the network plugins.
 pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
 

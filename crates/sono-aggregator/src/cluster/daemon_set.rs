@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, future::BoxFuture};
+use futures::{StreamExt as _, future::BoxFuture, stream};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use sono_kube::{
-    Kind, WatchEvent,
-    judge::{self, Pod, Policy},
+    Kind, KubeError, NodeView, PodView, SetView, Text, WatchEvent,
+    judge::{self, Policy},
 };
-use sono_manifest::{Definition, NodeFacts};
+use sono_manifest::Definition;
 use sono_types::{NodeName, PluginName, ResultKey, SessionId, Target};
 use tokio::sync::mpsc;
 
 use super::{
+    Shared,
     events::Events,
+    evidence::Evidence,
     objects::PluginObjects,
-    watching::{Finding, Pods, failure, last_look, node_of},
+    watching::{Finding, Pods, last_look},
 };
 use crate::{
     driver::{Driver, Launch, Report},
@@ -27,6 +28,8 @@ use crate::{
 
 /// Between two looks at the nodes of pods that are not ready.
 const LOOK_AT_NODES: SignedDuration = SignedDuration::from_mins(1);
+/// Pods of failures that are fetched at the same time.
+const FETCHED_AT_ONCE: usize = 8;
 
 pub(super) struct DaemonSet(pub(super) PluginObjects);
 
@@ -48,8 +51,8 @@ impl Driver for DaemonSet {
             let shared = &self.0.shared;
             let (namespace, selector) = (shared.config.namespace.as_str(), self.0.selector());
             let policy = Policy::daemon_set();
-            let mut pod_events = std::pin::pin!(shared.cluster.watch_pods(namespace, &selector));
-            let mut set_events = std::pin::pin!(shared.cluster.watch(Kind::DaemonSet, namespace, &selector));
+            let mut pod_events = std::pin::pin!(shared.cluster.watch_pod_views(namespace, &selector));
+            let mut set_events = std::pin::pin!(shared.cluster.watch_set_views(namespace, &selector));
             let mut pods = Pods::patient_until(launch.patient_until);
             let mut set = None;
             let mut look_again = None;
@@ -96,8 +99,12 @@ impl Driver for DaemonSet {
                         None => return,
                     },
                 }
-                shared.siblings.set(&self.0.definition.name, pods.siblings());
                 let now = (shared.clock)();
+                if let Err(due) = pods.due(now) {
+                    look_again = Some(due);
+                    continue;
+                }
+                shared.siblings.set(&self.0.definition.name, pods.siblings());
                 let account = account(&pods, set.as_ref());
                 places.joined(&self.0.definition.name, &pods, account.is_some()).await;
                 let (mut findings, next) = pods.judge(now, &policy);
@@ -119,7 +126,7 @@ impl Driver for DaemonSet {
                     }
                     (None, None) => {}
                 }
-                places.failed(findings).await;
+                places.failed(shared, findings).await;
             }
         })
     }
@@ -130,63 +137,61 @@ impl Driver for DaemonSet {
 }
 
 impl DaemonSet {
-    fn uncreated(&self, missing: Vec<String>, reason: &str) -> Vec<Finding> {
+    fn uncreated(&self, missing: Vec<String>, reason: &str) -> Vec<Finding<'static>> {
         let plugin = &self.0.definition.name;
-        let finding = |node: String| Finding {
-            failure: Failure::new(format!(
+        let finding = |node: String| {
+            let message = format!(
                 "the pod of plugin {plugin} for node {node} cannot be created: {reason}; change the plugin's definition, or what refuses it"
-            )),
-            node: Some(node),
+            );
+            Finding::of_node(node, message)
         };
         missing.into_iter().map(finding).collect()
     }
 
     /// Pods whose node has not answered for too long, and when to look again. Nodes are asked for only where a pod gives reason to.
-    async fn lost(&self, pods: &Pods, now: Timestamp, policy: &Policy) -> (Vec<Finding>, Option<Timestamp>) {
+    async fn lost<'a>(&self, pods: &'a Pods, now: Timestamp, policy: &Policy) -> (Vec<Finding<'a>>, Option<Timestamp>) {
         let (overdue, next) = pods.unready(now, policy);
         if overdue.is_empty() {
             return (Vec::new(), next);
         }
         let again = now.checked_add(LOOK_AT_NODES).ok();
-        let nodes = match self.0.shared.cluster.list(Kind::Node, None, "").await {
-            Ok(nodes) => nodes,
-            Err(error) => {
-                tracing::debug!(error = chain(&error), "cannot see whether nodes answer");
-                return (Vec::new(), again);
+        let mut unready = BTreeMap::new();
+        let listed = self.each_node(|node| {
+            if node.unready_since.is_some() {
+                unready.insert(node.name.clone(), node);
             }
-        };
-        let nodes: BTreeMap<&str, &Value> = nodes
-            .iter()
-            .filter_map(|node| Some((node.pointer("/metadata/name")?.as_str()?, node)))
-            .collect();
-        let finding = |pod: &Pod| {
-            let node = node_of(pod)?;
-            let (_, message) =
-                judge::unanswering(pod, nodes.get(node.as_str())?, policy).filter(|(due, _)| *due <= now)?;
-            Some(Finding {
-                failure: failure(message, pod),
-                node: Some(node),
-            })
+        });
+        if let Err(error) = listed.await {
+            tracing::debug!(error = chain(&error), "cannot see whether nodes answer");
+            return (Vec::new(), again);
+        }
+        let finding = |pod: &'a PodView| {
+            let node = unready.get(&**pod.node_or_intended()?)?;
+            let (_, message) = judge::unanswering(pod, node, policy).filter(|(due, _)| *due <= now)?;
+            Some(Finding::of_pod(pod, message))
         };
         (overdue.into_iter().filter_map(finding).collect(), again)
     }
 
     /// Why nodes that should have a pod have none, by the controller's own account.
-    async fn missing(&self, missing: Vec<String>, desired: u64, places: &Places) -> Vec<Finding> {
+    async fn missing(&self, missing: Vec<String>, desired: u64, places: &Places) -> Vec<Finding<'static>> {
         if missing.is_empty() {
             return Vec::new();
         }
-        let cluster = &self.0.shared.cluster;
-        let there: Option<BTreeSet<String>> = match cluster.list(Kind::Node, None, "").await {
-            Ok(nodes) => Some(nodes.iter().map(|node| NodeFacts::from_node(node).name).collect()),
+        let mut there = BTreeSet::new();
+        let listed = self.each_node(|node| {
+            there.insert(node.name);
+        });
+        let there = match listed.await {
+            Ok(()) => Some(there),
             Err(error) => {
                 tracing::debug!(error = chain(&error), "cannot see which nodes are still there");
                 None
             }
         };
         let plugin = &self.0.definition.name;
-        let finding = |node: String| Finding {
-            failure: Failure::new(match &there {
+        let finding = |node: String| {
+            let message = match &there {
                 Some(there) if !there.contains(&node) => {
                     format!(
                         "node {node} left the cluster before it sent a result of plugin {plugin}; run again if it is back"
@@ -198,32 +203,34 @@ impl DaemonSet {
                 _ => format!(
                     "No pod was scheduled on node {node}: the DaemonSet controller wants {desired} pods and has them all. Check tolerations for plugin {plugin}"
                 ),
-            }),
-            node: Some(node),
+            };
+            Finding::of_node(node, message)
         };
         missing.into_iter().map(finding).collect()
     }
 
-    fn complain(&self, error: &sono_kube::KubeError) {
+    async fn each_node(&self, each: impl FnMut(NodeView)) -> Result<(), KubeError> {
+        self.0.shared.cluster.each(Kind::Node, None, "", each).await
+    }
+
+    fn complain(&self, error: &KubeError) {
         tracing::warn!(plugin_name = %self.0.definition.name, error = chain(error), "watching the plugin's pods");
     }
 }
 
 /// How many pods the DaemonSet controller wants, once it says itself that it has them all. Only its own account counts:
 /// pods appear over minutes on a large cluster, so a missing pod alone says nothing (weakness W-9).
-fn account(pods: &Pods, set: Option<&Value>) -> Option<u64> {
-    let number = |pointer: &str| set.and_then(|set| set.pointer(pointer)).and_then(Value::as_u64);
-    let (generation, observed) = (number("/metadata/generation")?, number("/status/observedGeneration")?);
-    let desired = number("/status/desiredNumberScheduled").unwrap_or_default();
-    let current = number("/status/currentNumberScheduled").unwrap_or_default();
-    (observed >= generation && current == desired && pods.len() as u64 == desired).then_some(desired)
+fn account(pods: &Pods, set: Option<&SetView>) -> Option<u64> {
+    let set = set?;
+    let is_current = set.observed? >= set.generation?;
+    (is_current && set.current == set.desired && pods.len() as u64 == set.desired).then_some(set.desired)
 }
 
 /// Where results come from, and what has been said of them.
 struct Places {
     expected: BTreeMap<String, ResultKey>,
     /// Nodes that had a pod at some time.
-    seen: BTreeSet<String>,
+    seen: BTreeSet<Text>,
     reported: BTreeSet<String>,
     counted: bool,
     reports: mpsc::Sender<Report>,
@@ -249,12 +256,16 @@ impl Places {
     /// The controller knows best where its pods belong: a node that joined is one of them (weakness W-52).
     async fn joined(&mut self, plugin: &PluginName, pods: &Pods, is_all: bool) {
         for place in pods.places() {
-            if !self.seen.insert(place.clone()) || self.expected.contains_key(&place) {
+            if self.seen.contains(place) {
                 continue;
             }
-            let Ok(node) = NodeName::parse(&place) else { continue };
+            self.seen.insert(Text::clone(place));
+            if self.expected.contains_key(&**place) {
+                continue;
+            }
+            let Ok(node) = NodeName::parse(place) else { continue };
             let key = ResultKey::new(plugin.clone(), Target::Node(node));
-            self.expected.insert(place, key.clone());
+            self.expected.insert(place.to_string(), key.clone());
             self.say(Report::Joined(key)).await;
         }
         if is_all && !self.counted {
@@ -268,14 +279,14 @@ impl Places {
         let nodes = pods.nodes();
         let expected = self.expected.keys();
         expected
-            .filter(|node| !nodes.contains(*node) && !self.reported.contains(*node))
+            .filter(|node| !nodes.contains(node.as_str()) && !self.reported.contains(*node))
             .cloned()
             .collect()
     }
 
     /// What is known of expected results by node.
-    fn last_seen(&self, seen: BTreeMap<Option<String>, String>) -> Vec<(ResultKey, String)> {
-        let keyed = |(node, seen): (Option<String>, String)| Some((self.expected.get(&node?)?.clone(), seen));
+    fn last_seen(&self, seen: BTreeMap<Option<Text>, String>) -> Vec<(ResultKey, String)> {
+        let keyed = |(node, seen): (Option<Text>, String)| Some((self.expected.get(&*node?)?.clone(), seen));
         seen.into_iter().filter_map(keyed).collect()
     }
 
@@ -295,14 +306,21 @@ impl Places {
         self.seen.contains(node)
     }
 
-    async fn failed(&mut self, findings: Vec<Finding>) {
-        for Finding { node, failure } in findings {
-            let Some((place, key)) = node.and_then(|node| self.expected.get_key_value(&node)) else {
-                continue;
-            };
-            if self.reported.insert(place.clone()) {
-                self.say(Report::Failed(key.clone(), failure)).await;
+    /// Reports each node once, with its pod as it is now.
+    async fn failed(&mut self, shared: &Shared, findings: Vec<Finding<'_>>) {
+        let evidence = Evidence::new(shared);
+        let mut failures = Vec::new();
+        for Finding { node, message, pod } in findings {
+            let known = node.and_then(|node| self.expected.get_key_value(&*node));
+            if let Some((place, key)) = known
+                && self.reported.insert(place.clone())
+            {
+                failures.push(evidence.report(key.clone(), message, pod));
             }
+        }
+        let mut failures = std::pin::pin!(stream::iter(failures).buffered(FETCHED_AT_ONCE));
+        while let Some(report) = failures.next().await {
+            self.say(report).await;
         }
     }
 
@@ -337,16 +355,21 @@ mod tests {
                 .iter()
                 .map(|node| {
                     let pod = json!({"metadata": {"name": node}, "spec": {"containers": [], "nodeName": node}});
-                    serde_json::from_value(pod).unwrap()
+                    PodView::from(&serde_json::from_value::<sono_kube::Pod>(pod).unwrap())
                 })
                 .collect(),
         );
         pods
     }
 
-    fn set(observed: u64, desired: u64, current: u64) -> Value {
-        json!({"metadata": {"generation": 1},
-            "status": {"observedGeneration": observed, "desiredNumberScheduled": desired, "currentNumberScheduled": current}})
+    fn set(observed: i64, desired: u64, current: u64) -> SetView {
+        SetView {
+            generation: Some(1),
+            observed: Some(observed),
+            desired,
+            current,
+            ..SetView::default()
+        }
     }
 
     fn places(nodes: &[&str], learns: bool) -> (Places, mpsc::Receiver<Report>) {
@@ -372,7 +395,7 @@ mod tests {
     #[test]
     fn a_missing_pod_is_judged_by_the_controllers_own_account() {
         let (places, _reports) = places(&["a", "b"], false);
-        let judge = |pods: &Pods, set: Option<&Value>| {
+        let judge = |pods: &Pods, set: Option<&SetView>| {
             account(pods, set).map(|desired| (desired, places.missing(pods).join(",")))
         };
         let missing = |desired, nodes: &str| Some((desired, nodes.to_owned()));

@@ -4,15 +4,14 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use sono_kube::{
-    Kind,
+    EventView, Kind, SetView,
     judge::{self, Policy},
 };
 
 use super::{
     Shared,
-    watching::{Finding, Pods, failure, node_of},
+    watching::{Finding, Pods},
 };
 use crate::upload::chain;
 
@@ -28,13 +27,13 @@ pub(super) struct Events {
 
 impl Events {
     /// Pods whose volumes cannot be mounted as of now, and when to look again.
-    pub(super) async fn judge(
+    pub(super) async fn judge<'a>(
         &mut self,
         shared: &Shared,
-        pods: &Pods,
+        pods: &'a Pods,
         now: Timestamp,
         policy: &Policy,
-    ) -> (Vec<Finding>, Option<Timestamp>) {
+    ) -> (Vec<Finding<'a>>, Option<Timestamp>) {
         let (overdue, next) = pods.without_containers(now, policy);
         if overdue.is_empty() || self.refused {
             return (Vec::new(), next);
@@ -42,10 +41,7 @@ impl Events {
         let (events, again) = self.ask(shared, &judge::MOUNT_EVENTS, now).await;
         let found = overdue.into_iter().filter_map(|pod| {
             let message = judge::unmounted(pod, &events, now)?;
-            Some(Finding {
-                node: node_of(pod),
-                failure: failure(message, pod),
-            })
+            Some(Finding::of_pod(pod, message))
         });
         (found.collect(), next.into_iter().chain(again).min())
     }
@@ -54,18 +50,13 @@ impl Events {
     pub(super) async fn uncreated(
         &mut self,
         shared: &Shared,
-        set: &Value,
+        set: &SetView,
         pods: &Pods,
         now: Timestamp,
         policy: &Policy,
     ) -> (Option<String>, Option<Timestamp>) {
-        let time = |pointer: &str| set.pointer(pointer)?.as_str()?.parse::<Timestamp>().ok();
         // As long as pods are made, however slowly, nothing is wrong.
-        let since = pods
-            .newest()
-            .into_iter()
-            .chain(time("/metadata/creationTimestamp"))
-            .max();
+        let since = pods.newest().into_iter().chain(set.created).max();
         let Some(due) = since.and_then(|since| since.checked_add(policy.mount).ok()) else {
             return (None, None);
         };
@@ -73,12 +64,12 @@ impl Events {
             return (None, Some(due).filter(|due| *due > now));
         }
         let (events, again) = self.ask(shared, &[judge::CREATE_EVENT], now).await;
-        let reason = judge::uncreated(set, &events, now);
+        let reason = judge::uncreated(&set.uid, &events, now);
         (reason, again)
     }
 
     /// What the namespace's events say of volumes, asked for at once if some pod has no containers.
-    pub(super) async fn of_volumes(&mut self, shared: &Shared, pods: &Pods, now: Timestamp) -> Vec<Value> {
+    pub(super) async fn of_volumes(&mut self, shared: &Shared, pods: &Pods, now: Timestamp) -> Vec<EventView> {
         let at_once = Policy {
             mount: Duration::ZERO,
             ..Policy::job()
@@ -91,17 +82,17 @@ impl Events {
     }
 
     /// Why the controller of `set` cannot create pods, asked for at once.
-    pub(super) async fn of_creation(&mut self, shared: &Shared, set: &Value, now: Timestamp) -> Option<String> {
+    pub(super) async fn of_creation(&mut self, shared: &Shared, set: &SetView, now: Timestamp) -> Option<String> {
         if self.refused {
             return None;
         }
         self.asked = None;
         let (events, _) = self.ask(shared, &[judge::CREATE_EVENT], now).await;
-        judge::uncreated(set, &events, now)
+        judge::uncreated(&set.uid, &events, now)
     }
 
     /// Events with these reasons, and when they may be asked for again; none before that.
-    async fn ask(&mut self, shared: &Shared, reasons: &[&str], now: Timestamp) -> (Vec<Value>, Option<Timestamp>) {
+    async fn ask(&mut self, shared: &Shared, reasons: &[&str], now: Timestamp) -> (Vec<EventView>, Option<Timestamp>) {
         let ask = self.asked.and_then(|asked| asked.checked_add(ASK_AGAIN).ok());
         if let Some(ask) = ask.filter(|ask| *ask > now) {
             return (Vec::new(), Some(ask));
@@ -111,8 +102,11 @@ impl Events {
         for reason in reasons {
             let namespace = Some(shared.config.namespace.as_str());
             let fields = format!("reason={reason}");
-            match shared.cluster.list_fields(Kind::Event, namespace, &fields).await {
-                Ok(found) => events.extend(found),
+            let listed = shared
+                .cluster
+                .each(Kind::Event, namespace, &fields, |event| events.push(event));
+            match listed.await {
+                Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(
                         error = chain(&error),

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 
 use super::{
     events::Events,
+    evidence::Evidence,
     objects::PluginObjects,
-    watching::{Pods, failure, last_look, node_of},
+    watching::{Finding, Pods, last_look},
 };
 use crate::{
     driver::{Driver, Launch, Report},
@@ -38,7 +39,11 @@ impl Driver for Job {
             let shared = &self.0.shared;
             let key = ResultKey::new(self.0.definition.name.clone(), Target::Global);
             let policy = Policy::job();
-            let mut events = std::pin::pin!(shared.cluster.watch_pods(&shared.config.namespace, &self.0.selector()));
+            let mut events = std::pin::pin!(
+                shared
+                    .cluster
+                    .watch_pod_views(&shared.config.namespace, &self.0.selector())
+            );
             let mut pods = Pods::patient_until(launch.patient_until);
             let mut look_again = None;
             let mut events_of_pods = Events::default();
@@ -68,8 +73,8 @@ impl Driver for Job {
                         }
                         Some(Ok(WatchEvent::Deleted(pod))) => {
                             pods.delete(&pod);
-                            let message = gone_message(pod.metadata.name.as_deref(), node_of(&pod).as_deref());
-                            Some(failure(message, &pod))
+                            let message = gone_message(Some(&pod.name), pod.node_or_intended().map(AsRef::as_ref));
+                            Some(Evidence::new(shared).failure(message, &pod).await)
                         }
                         Some(Err(error)) => {
                             tracing::warn!(plugin_name = %key.plugin, error = chain(&error), "watching the plugin's pod");
@@ -84,12 +89,16 @@ impl Driver for Job {
                 let (unmounted, ask_again) = events_of_pods.judge(shared, &pods, now, &policy).await;
                 findings.extend(unmounted);
                 look_again = next.into_iter().chain(ask_again).min();
-                let found = deleted.or_else(|| findings.into_iter().next().map(|finding| finding.failure));
-                if let Some(failure) = found {
-                    // One result, one report; the receiver being gone means that nobody waits any more.
-                    reports.send(Report::Failed(key, failure)).await.ok();
-                    return;
-                }
+                let report = match (deleted, findings.into_iter().next()) {
+                    (Some(failure), _) => Report::Failed(key.clone(), failure),
+                    (None, Some(Finding { message, pod, .. })) => {
+                        Evidence::new(shared).report(key.clone(), message, pod).await
+                    }
+                    (None, None) => continue,
+                };
+                // One result, one report; the receiver being gone means that nobody waits any more.
+                reports.send(report).await.ok();
+                return;
             }
         })
     }

@@ -3,6 +3,7 @@
 mod annotation;
 mod daemon_set;
 mod events;
+mod evidence;
 mod job;
 mod note;
 mod objects;
@@ -12,7 +13,11 @@ mod siblings;
 mod vault;
 mod watching;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use futures::future::BoxFuture;
 use siblings::Siblings;
@@ -218,11 +223,19 @@ fn split_port(address: &str) -> (&str, Option<u16>) {
 }
 
 impl Site for ClusterSite {
-    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+    fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
         Box::pin(async {
-            let list = || self.shared.cluster.list(Kind::Node, None, "");
+            let list = || async {
+                let mut nodes = Vec::new();
+                let each = |mut node: NodeFacts| {
+                    node.labels.retain(|label, _| labels.contains(label));
+                    nodes.push(node);
+                };
+                self.shared.cluster.each(Kind::Node, None, "", each).await?;
+                Ok(nodes)
+            };
             match patience::patiently("listing nodes", list).await {
-                Ok(nodes) => Ok(Some(nodes.iter().map(NodeFacts::from_node).collect())),
+                Ok(nodes) => Ok(Some(nodes)),
                 Err(error) if error.is_forbidden() => {
                     tracing::warn!(
                         error = chain(&error),

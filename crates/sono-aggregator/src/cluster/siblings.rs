@@ -5,15 +5,16 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use sono_kube::Text;
 use sono_types::{ContainersState, PluginName, ResultKey, Target};
 
 /// By plugin and node. There are as many entries as pods are watched.
 #[derive(Debug, Default)]
-pub(super) struct Siblings(Mutex<BTreeMap<PluginName, BTreeMap<Option<String>, ContainersState>>>);
+pub(super) struct Siblings(Mutex<BTreeMap<PluginName, BTreeMap<Option<Text>, ContainersState>>>);
 
 impl Siblings {
     /// Replaces all that was known of a plugin.
-    pub(super) fn set(&self, plugin: &PluginName, states: BTreeMap<Option<String>, ContainersState>) {
+    pub(super) fn set(&self, plugin: &PluginName, states: BTreeMap<Option<Text>, ContainersState>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(plugin.clone(), states);
     }
@@ -23,7 +24,7 @@ impl Siblings {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known.get(&key.plugin).and_then(|states| match &key.target {
             Target::Global => states.values().next().filter(|_| states.len() == 1),
-            Target::Node(node) => states.get(&Some(node.as_str().to_owned())),
+            Target::Node(node) => states.get(&Some(Text::from(node.as_str()))),
         });
         found.copied().unwrap_or_default()
     }
@@ -37,7 +38,7 @@ mod tests {
     fn a_worker_learns_of_its_own_pod_alone() {
         let plugin = |name: &str| PluginName::parse(name).unwrap();
         let key = |name: &str, target: &str| ResultKey::new(plugin(name), Target::parse(target).unwrap());
-        let node = |name: &str| Some(name.to_owned());
+        let node = |name: &str| Some(Text::from(name));
         let siblings = Siblings::default();
         siblings.set(
             &plugin("job"),

@@ -1,39 +1,63 @@
-//! What a plugin's monitor remembers: its pods as last seen, and which findings it has reported. Pure.
+//! What a plugin's monitor remembers: views of its pods as last seen. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use jiff::{SignedDuration, Timestamp};
 use sono_kube::{
-    judge::{self, Pod, Policy, Verdict},
-    redact::{Redactions, redact_as},
+    EventView, PodView, Text,
+    judge::{self, Policy, Verdict},
 };
 use sono_types::{
     constants,
     containers::{ContainerEnds, ContainersState},
 };
 
-use crate::run::Failure;
-
 /// The pods of one plugin.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
-    pods: BTreeMap<String, Pod>,
+    pods: BTreeMap<Text, PodView>,
     /// Until when a pod whose worker runs is not given up.
     patient_until: Option<Timestamp>,
+    judged: Option<Timestamp>,
 }
 
-/// A pod that will not bring a result.
+/// A node whose result will not arrive.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Finding {
+pub(super) struct Finding<'a> {
     /// Node it is meant for, where that is known.
-    pub(super) node: Option<String>,
+    pub(super) node: Option<Text>,
     /// Why.
-    pub(super) failure: Failure,
+    pub(super) message: String,
+    /// The pod that failed, where there is one.
+    pub(super) pod: Option<&'a PodView>,
 }
+
+impl<'a> Finding<'a> {
+    /// A pod that will not bring a result.
+    pub(super) fn of_pod(pod: &'a PodView, message: String) -> Self {
+        Self {
+            node: pod.node_or_intended().cloned(),
+            message,
+            pod: Some(pod),
+        }
+    }
+
+    /// A node without a pod.
+    pub(super) fn of_node(node: String, message: String) -> Self {
+        Self {
+            node: Some(node.into()),
+            message,
+            pod: None,
+        }
+    }
+}
+
+/// Judging all pods after every change takes time that grows with the square of their number: between two judgements this much
+/// passes for each pod, of which judging it takes about a tenth.
+const PAUSE_PER_POD: SignedDuration = SignedDuration::from_micros(20);
 
 impl Pods {
     pub(super) fn patient_until(patient_until: Option<Timestamp>) -> Self {
@@ -43,20 +67,37 @@ impl Pods {
         }
     }
 
-    pub(super) fn restart(&mut self, pods: Vec<Pod>) {
-        self.pods = pods.into_iter().map(|pod| (name(&pod), pod)).collect();
+    pub(super) fn restart(&mut self, pods: Vec<PodView>) {
+        self.pods = pods.into_iter().map(|pod| (Text::clone(&pod.name), pod)).collect();
     }
 
-    pub(super) fn apply(&mut self, pod: Pod) {
-        self.pods.insert(name(&pod), pod);
+    pub(super) fn apply(&mut self, pod: PodView) {
+        self.pods.insert(Text::clone(&pod.name), pod);
     }
 
-    pub(super) fn delete(&mut self, pod: &Pod) {
-        self.pods.remove(&name(pod));
+    pub(super) fn delete(&mut self, pod: &PodView) {
+        self.pods.remove(&pod.name);
+    }
+
+    /// Whether the pods are to be judged now; otherwise when.
+    pub(super) fn due(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        let pods = i32::try_from(self.pods.len()).unwrap_or(i32::MAX);
+        let due = self
+            .judged
+            .and_then(|judged| judged.checked_add(PAUSE_PER_POD * pods).ok())
+            // A clock that is set back does not stop judging.
+            .filter(|due| *due > now && self.judged.is_some_and(|judged| judged <= now));
+        match due {
+            Some(due) => Err(due),
+            None => {
+                self.judged = Some(now);
+                Ok(())
+            }
+        }
     }
 
     /// Findings as of now, and when to look again although nothing changes.
-    pub(super) fn judge(&self, now: Timestamp, policy: &Policy) -> (Vec<Finding>, Option<Timestamp>) {
+    pub(super) fn judge(&self, now: Timestamp, policy: &Policy) -> (Vec<Finding<'_>>, Option<Timestamp>) {
         let mut findings = Vec::new();
         let mut next: Option<Timestamp> = None;
         for pod in self.pods.values() {
@@ -66,19 +107,14 @@ impl Pods {
                 Verdict::Failing { .. } if worker_runs(pod) && self.patient_until.is_some_and(|until| now < until) => {
                     next = next.into_iter().chain(self.patient_until).min();
                 }
-                Verdict::Failing { message } => {
-                    findings.push(Finding {
-                        node: node_of(pod),
-                        failure: failure(message, pod),
-                    });
-                }
+                Verdict::Failing { message } => findings.push(Finding::of_pod(pod, message)),
             }
         }
         (findings, next)
     }
 
     /// Pods whose containers should have been made by now, and when the next one is due.
-    pub(super) fn without_containers(&self, now: Timestamp, policy: &Policy) -> (Vec<&Pod>, Option<Timestamp>) {
+    pub(super) fn without_containers(&self, now: Timestamp, policy: &Policy) -> (Vec<&PodView>, Option<Timestamp>) {
         let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
         for pod in self.pods.values() {
             let due = judge::without_containers(pod).and_then(|since| since.checked_add(policy.mount).ok());
@@ -93,7 +129,7 @@ impl Pods {
 
     /// Pods that are not ready although their containers run, for so long that their nodes should be looked at, and when the next one is
     /// due.
-    pub(super) fn unready(&self, now: Timestamp, policy: &Policy) -> (Vec<&Pod>, Option<Timestamp>) {
+    pub(super) fn unready(&self, now: Timestamp, policy: &Policy) -> (Vec<&PodView>, Option<Timestamp>) {
         let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
         for pod in self.pods.values() {
             match judge::unready(pod).and_then(|since| since.checked_add(policy.unready).ok()) {
@@ -106,41 +142,36 @@ impl Pods {
     }
 
     /// What became of each pod, by node, with the namespace's events about volumes.
-    pub(super) fn last_seen(&self, events: &[Value], now: Timestamp) -> BTreeMap<Option<String>, String> {
-        let seen = |pod: &Pod| (node_of(pod), sono_kube::stuck::last_seen(pod, events, now));
+    pub(super) fn last_seen(&self, events: &[EventView], now: Timestamp) -> BTreeMap<Option<Text>, String> {
+        let seen = |pod: &PodView| {
+            let node = pod.node_or_intended().cloned();
+            (node, sono_kube::stuck::last_seen(pod, events, now))
+        };
         self.pods.values().map(seen).collect()
     }
 
     /// When the last pod was created.
     pub(super) fn newest(&self) -> Option<Timestamp> {
-        let created = self
-            .pods
-            .values()
-            .filter_map(|pod| pod.metadata.creation_timestamp.as_ref());
-        created.map(|time| time.0).max()
+        self.pods.values().filter_map(|pod| pod.created).max()
     }
 
     /// Nodes on which a pod runs or is about to.
-    pub(super) fn places(&self) -> impl Iterator<Item = String> {
-        let lives = |pod: &&Pod| {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
-        };
-        self.pods.values().filter(lives).filter_map(node_of)
+    pub(super) fn places(&self) -> impl Iterator<Item = &Text> {
+        let lives = |pod: &&PodView| pod.deleted.is_none() && !matches!(&*pod.phase, "Failed" | "Succeeded");
+        self.pods.values().filter(lives).filter_map(PodView::node_or_intended)
     }
 
     /// Nodes that have a pod, or for which one waits to be scheduled.
-    pub(super) fn nodes(&self) -> BTreeSet<String> {
-        self.pods.values().filter_map(node_of).collect()
+    pub(super) fn nodes(&self) -> BTreeSet<&str> {
+        let nodes = self.pods.values().filter_map(PodView::node_or_intended);
+        nodes.map(AsRef::as_ref).collect()
     }
 
     /// What the containers beside each worker are up to, by node. Of two pods of a node the one counts that stays.
-    pub(super) fn siblings(&self) -> BTreeMap<Option<String>, ContainersState> {
-        let (going, staying): (Vec<&Pod>, Vec<&Pod>) = self
-            .pods
-            .values()
-            .partition(|pod| pod.metadata.deletion_timestamp.is_some());
-        let state = |pod: &Pod| (node_of(pod), siblings(pod));
+    pub(super) fn siblings(&self) -> BTreeMap<Option<Text>, ContainersState> {
+        let (going, staying): (Vec<&PodView>, Vec<&PodView>) =
+            self.pods.values().partition(|pod| pod.deleted.is_some());
+        let state = |pod: &PodView| (pod.node_or_intended().cloned(), siblings(pod));
         going.into_iter().chain(staying).map(state).collect()
     }
 
@@ -160,127 +191,63 @@ pub(super) fn last_look(deadline: Option<Timestamp>, now: Timestamp) -> Option<T
 }
 
 /// It may still send what it has.
-fn worker_runs(pod: &Pod) -> bool {
-    let statuses = pod
-        .status
-        .iter()
-        .flat_map(|status| status.container_statuses.iter().flatten());
-    let mut workers = statuses.filter(|container| container.name == constants::WORKER_CONTAINER);
-    let runs = workers.any(|worker| worker.state.as_ref().is_some_and(|state| state.running.is_some()));
-    runs && pod.metadata.deletion_timestamp.is_none()
+fn worker_runs(pod: &PodView) -> bool {
+    pod.runs(constants::WORKER_CONTAINER) && pod.deleted.is_none()
 }
 
 /// Judges the containers beside the worker's.
-fn siblings(pod: &Pod) -> ContainersState {
-    let statuses = || {
-        pod.status
-            .iter()
-            .flat_map(|status| status.container_statuses.iter().flatten())
-    };
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let names: BTreeSet<&str> = containers
-        .map(|container| container.name.as_str())
-        .chain(statuses().map(|status| status.name.as_str()))
-        .filter(|name| *name != constants::WORKER_CONTAINER)
-        .collect();
+fn siblings(pod: &PodView) -> ContainersState {
+    let names = pod
+        .container_names()
+        .filter(|name| *name != constants::WORKER_CONTAINER);
     let ends = |name: &str| {
-        let status = statuses().find(|status| status.name == name);
-        let now = status.and_then(|status| status.state.as_ref()?.terminated.as_ref());
-        let before = status.and_then(|status| status.last_state.as_ref()?.terminated.as_ref());
+        let (now, before) = pod.exit_codes(name);
         ContainerEnds {
-            now: now.map(|ended| i64::from(ended.exit_code)),
-            before: before.map(|ended| i64::from(ended.exit_code)),
+            now: now.map(i64::from),
+            before: before.map(i64::from),
         }
     };
-    let others: Vec<ContainerEnds> = names.into_iter().map(ends).collect();
-    ContainersState::of(&others).where_final(is_final(pod))
-}
-
-/// No container is started again, and none of those that run beside the main ones is left.
-fn is_final(pod: &Pod) -> bool {
-    let sidecars = pod
-        .status
-        .iter()
-        .flat_map(|status| status.init_container_statuses.iter().flatten());
-    let mut running = sidecars.filter(|status| {
-        let state = status.state.as_ref();
-        state.is_none_or(|state| state.terminated.is_none())
-    });
-    let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
-    policy == Some("Never") && running.next().is_none()
-}
-
-fn name(pod: &Pod) -> String {
-    pod.metadata.name.clone().unwrap_or_default()
-}
-
-/// The node that a pod runs on; for a DaemonSet's pod that is not scheduled yet, the one its affinity names.
-pub(super) fn node_of(pod: &Pod) -> Option<String> {
-    let spec = pod.spec.as_ref()?;
-    if let Some(node) = spec.node_name.as_ref().filter(|node| !node.is_empty()) {
-        return Some(node.clone());
-    }
-    let affinity = spec.affinity.as_ref()?.node_affinity.as_ref()?;
-    let required = affinity.required_during_scheduling_ignored_during_execution.as_ref()?;
-    let fields = required
-        .node_selector_terms
-        .iter()
-        .flat_map(|term| term.match_fields.iter().flatten());
-    fields
-        .filter(|field| field.key == "metadata.name" && field.operator == "In")
-        .find_map(|field| field.values.as_ref()?.first().cloned())
-}
-
-/// The failure with the pod as it was, values of its environment taken out: they may be secrets.
-pub(super) fn failure(message: String, pod: &Pod) -> Failure {
-    let mut pod = serde_json::to_value(pod).unwrap_or_else(|error| json!({ "error": error.to_string() }));
-    redact_as("Pod", &mut pod, &mut Redactions::default());
-    if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
-    }
-    for list in ["containers", "initContainers", "ephemeralContainers"] {
-        let containers = pod.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
-            for variable in container
-                .get_mut("env")
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
-                if let Some(value) = variable.get_mut("value") {
-                    *value = "removed".into();
-                }
-            }
-        }
-    }
-    Failure {
-        message,
-        details: BTreeMap::from([("pod".to_owned(), pod)]),
-    }
+    let others: Vec<ContainerEnds> = names.map(ends).collect();
+    ContainersState::of(&others).where_final(pod.is_final())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    fn pod(value: Value) -> Pod {
-        serde_json::from_value(value).unwrap()
+    fn pod(value: Value) -> PodView {
+        PodView::from(&serde_json::from_value::<sono_kube::Pod>(value).unwrap())
     }
 
     #[test]
     fn an_unscheduled_daemon_sets_pod_belongs_to_the_node_its_affinity_names() {
-        let waiting = pod(
-            json!({"metadata": {"name": "p"}, "spec": {"containers": [], "affinity": {"nodeAffinity": {
+        let node = |spec: Value| {
+            let pod = pod(json!({"metadata": {"name": "p"}, "spec": spec}));
+            pod.node_or_intended().map(ToString::to_string)
+        };
+        let waiting = json!({"containers": [], "affinity": {"nodeAffinity": {
             "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-                {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}]}}}}}),
-        );
-        assert_eq!(node_of(&waiting), Some("n1".to_owned()));
-        let running = pod(json!({"metadata": {"name": "p"}, "spec": {"containers": [], "nodeName": "n2"}}));
-        assert_eq!(node_of(&running), Some("n2".to_owned()));
-        assert_eq!(
-            node_of(&pod(json!({"metadata": {"name": "p"}, "spec": {"containers": []}}))),
-            None
-        );
+                {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}]}}}});
+        assert_eq!(node(waiting), Some("n1".to_owned()));
+        assert_eq!(node(json!({"containers": [], "nodeName": "n2"})), Some("n2".to_owned()));
+        assert_eq!(node(json!({"containers": []})), None);
+    }
+
+    /// Ten thousand pods change forty thousand times while they start.
+    #[test]
+    fn judging_pauses_in_proportion_to_the_pods() {
+        let at = |microseconds| Timestamp::from_microsecond(microseconds).unwrap();
+        let mut pods = Pods::default();
+        let named = |number: usize| pod(json!({"metadata": {"name": format!("p{number}")}}));
+        pods.restart((0..1000).map(named).collect());
+        assert_eq!(pods.due(at(0)), Ok(()));
+        assert_eq!(pods.due(at(19_999)), Err(at(20_000)));
+        assert_eq!(pods.due(at(20_000)), Ok(()));
+        assert_eq!(pods.due(at(10_000)), Ok(()), "the clock was set back");
+        pods.restart(vec![named(1)]);
+        assert_eq!(pods.due(at(10_020)), Ok(()));
     }
 
     /// A plugin that ended with an error long ago may have sent its result to an aggregator that has gone since.
@@ -336,7 +303,7 @@ mod tests {
                 "nodeName": "n5"}}),
             ),
         ]);
-        let node = |name: &str| Some(name.to_owned());
+        let node = |name: &str| Some(Text::from(name));
         assert_eq!(
             pods.siblings(),
             BTreeMap::from([
@@ -375,23 +342,5 @@ mod tests {
         assert_eq!(last_look(Some(at(104)), at(100)), Some(at(103)));
         assert_eq!(last_look(Some(at(90)), at(100)), Some(at(90)));
         assert_eq!(last_look(None, at(0)), None);
-    }
-
-    #[test]
-    fn a_failure_keeps_the_pod_and_drops_its_secrets() {
-        let failing = pod(json!({"metadata": {"name": "p", "managedFields": [{"manager": "m"}]},
-            "spec": {"containers": [{"name": "c", "env": [{"name": "CLIENT_KEY", "value": "secret"}],
-                "args": ["--password=hunter2", "x"]}]}}));
-        let failure = failure("why".to_owned(), &failing);
-        assert_eq!(failure.message, "why");
-        assert_eq!(
-            failure.details["pod"].pointer("/spec/containers/0/env/0"),
-            Some(&json!({"name": "CLIENT_KEY", "value": "removed"}))
-        );
-        assert_eq!(
-            failure.details["pod"].pointer("/spec/containers/0/args"),
-            Some(&json!(["--password=[redacted]", "x"]))
-        );
-        assert_eq!(failure.details["pod"].pointer("/metadata"), Some(&json!({"name": "p"})));
     }
 }

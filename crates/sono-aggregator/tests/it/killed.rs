@@ -52,7 +52,7 @@ struct FileDriver {
 }
 
 impl Site for FileSite {
-    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
         let node = |number| NodeFacts {
             name: format!("n{number}"),
             ..NodeFacts::default()

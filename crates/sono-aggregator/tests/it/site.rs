@@ -1,7 +1,7 @@
 //! A run without anything around it: plugins are the tests themselves.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -56,7 +56,7 @@ impl Trouble {
 }
 
 impl Site for TestSite {
-    fn nodes(&self) -> BoxFuture<'_, Result<Option<Vec<NodeFacts>>, String>> {
+    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
         Box::pin(async { Ok(Some(self.nodes.clone())) })
     }
 

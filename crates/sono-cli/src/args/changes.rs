@@ -3,6 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
+use sono_manifest::Parallel;
 
 /// What is changed in plugins, wherever their definitions come from.
 #[derive(Debug, Clone, Default, Args)]
@@ -16,9 +17,9 @@ pub struct Changes {
     /// Tests to leave out, as a regular expression; instead of the mode's
     #[arg(long, value_name = "REGEX", help_heading = "Kubernetes tests")]
     pub e2e_skip: Option<String>,
-    /// Whether the tests run side by side: true, false or how many at once; instead of the mode's
+    /// How many tests run at the same time: a number, auto, false, or true, which leaves serial tests out; instead of the mode's
     #[arg(long, value_name = "VALUE", help_heading = "Kubernetes tests")]
-    pub e2e_parallel: Option<String>,
+    pub e2e_parallel: Option<Parallel>,
     /// Run the tests again that failed in this archive, and no others
     #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["e2e_focus", "e2e_skip", "mode"], help_heading = "Kubernetes tests")]
     pub rerun_failed: Option<PathBuf>,

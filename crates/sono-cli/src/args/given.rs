@@ -57,6 +57,11 @@ impl Given {
         self.as_sonobuoy
     }
 
+    /// What a person types to call the program.
+    pub(crate) fn program(&self) -> &'static str {
+        if self.as_sonobuoy { SONOBUOY } else { "sono" }
+    }
+
     /// Those that are none of `known`.
     pub(crate) fn besides(&self, known: &[&str]) -> impl Iterator<Item = &str> {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();

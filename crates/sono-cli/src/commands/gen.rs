@@ -66,7 +66,7 @@ async fn objects(flags: args::GenFlags, given: &Given, level: &str, printer: &Pr
     } else {
         plan.rbac()
     };
-    let objects = plan.objects(definitions, &version, rbac)?;
+    let objects = plan.objects(definitions, &version, rbac, printer)?;
     printer.document(Format::Yaml, &to_manifest(&objects))?;
     Ok(exit::SUCCESS)
 }

@@ -2,10 +2,12 @@
 
 mod follow;
 mod line;
+mod reader;
+mod shown;
 mod sources;
 
 use futures::{AsyncBufReadExt as _, StreamExt as _, stream};
-use sono_kube::{Cluster, Kind, KubeError, LogOptions, Pod, stuck};
+use sono_kube::{Cluster, Kind, KubeError, LogOptions, Pod, PodView, stuck};
 use sono_types::{constants, exit};
 
 use self::{follow::Following, sources::Source};
@@ -107,7 +109,7 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
 fn waiting(pods: &[Pod], printer: &Printer) {
     for pod in pods {
         for (container, why) in sources::all(pod).without {
-            let why = why.or_else(|| stuck::explain(pod, now()));
+            let why = why.or_else(|| stuck::explain(&PodView::from(pod), now()));
             let why = why.unwrap_or_else(|| "it has not started".to_owned());
             printer.note(&format!("{container}: no log yet: {why}"));
         }

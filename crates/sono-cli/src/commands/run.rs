@@ -239,7 +239,7 @@ async fn from_plan(
     if plan.config.uuid.is_empty() {
         plan.config.uuid = uuid::Uuid::new_v4().to_string();
     }
-    let objects = plan.objects(definitions, &version, rbac)?;
+    let objects = plan.objects(definitions, &version, rbac, printer)?;
     let run = Run {
         objects,
         namespace,

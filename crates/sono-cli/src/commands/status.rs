@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use sono_kube::{Cluster, Kind, Pod, judge, stuck};
+use sono_kube::{Cluster, EventView, Kind, Pod, PodView, judge, stuck};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count, yaml};
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
     aggregator::{self, Found, WhichRun, phase, plugin_of, status_of},
-    args::{self, StatusOutput},
+    args::{self, Given, StatusOutput},
     clock::now,
     error::CliError,
     identity::Identity,
@@ -24,7 +24,7 @@ use crate::{
 /// Bytes of a whole status that are read.
 const MAX_STATUS_BYTES: u64 = 256 << 20;
 
-pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn status(arguments: args::Status, given: &Given, printer: &Printer) -> Result<u8, CliError> {
     let args::Status {
         place: args::Place {
             namespace,
@@ -41,7 +41,14 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     if run.is_none() {
         found.announce(&namespace, printer);
     }
-    let again = |command: &str| again(command, &namespace, &cluster_arguments);
+    let program = given.program();
+    let again = |command: &str| {
+        let text = again(command, &namespace, &cluster_arguments);
+        match text.strip_prefix("sono ") {
+            Some(rest) => format!("{program} {rest}"),
+            None => text,
+        }
+    };
     let silent = |silent: &Silent<'_>| {
         match output {
             Some(output) if output != StatusOutput::Table => silent.document(output, printer)?,
@@ -97,9 +104,9 @@ pub(super) async fn status(arguments: args::Status, printer: &Printer) -> Result
     match form {
         Form::Text => {
             printer.line(&if show_all {
-                table::all(&status)
+                table::all(&status, program)
             } else {
-                table::summary(&status)
+                table::summary(&status, program)
             })?;
             for gap in overview::gaps(&status) {
                 printer.note(&gap);
@@ -184,7 +191,7 @@ async fn obstacles(cluster: &Cluster, namespace: &str, run: &Identity) -> Vec<Ob
                 plugin: plugin_of(&pod)?.to_owned(),
                 node: aggregator::node(&pod).map(str::to_owned),
                 pending: phase(&pod) == "Pending",
-                why: stuck::explain(&pod, now())?,
+                why: stuck::explain(&PodView::from(&pod), now())?,
             })
         })
         .chain(refused)
@@ -204,13 +211,16 @@ async fn refused(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
         return Vec::new();
     }
     let fields = format!("reason={}", judge::CREATE_EVENT);
-    let events = cluster
-        .list_fields(Kind::Event, Some(namespace), &fields)
-        .await
-        .unwrap_or_default();
+    let mut events: Vec<EventView> = Vec::new();
+    let listed = cluster
+        .each(Kind::Event, Some(namespace), &fields, |event| events.push(event))
+        .await;
+    if let Err(error) = listed {
+        tracing::debug!(%error, "cannot see the namespace's events");
+    }
     let obstacle = |set: &Value| {
         let plugin = set["metadata"]["labels"][constants::PLUGIN_LABEL].as_str()?;
-        let why = judge::uncreated(set, &events, now())?;
+        let why = judge::uncreated(set["metadata"]["uid"].as_str().unwrap_or_default(), &events, now())?;
         Some(Obstacle {
             plugin: plugin.to_owned(),
             node: None,
@@ -258,7 +268,7 @@ impl<'a> Silent<'a> {
         Self {
             phase: phase(pod),
             pull: pull_message(pod),
-            why: stuck::explain(pod, now()),
+            why: stuck::explain(&PodView::from(pod), now()),
         }
     }
 

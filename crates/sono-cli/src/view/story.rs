@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sono_kube::{Pod, stuck};
+use sono_kube::{Pod, PodView, stuck};
 use sono_types::{OverallStatus, RunStatus, status::plugin_status};
 
 use super::counts::{PluginView, plugins};
@@ -58,7 +58,9 @@ impl Story {
             if pod.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            let Some(why) = stuck::explain(pod, now) else { continue };
+            let Some(why) = stuck::explain(&PodView::from(pod), now) else {
+                continue;
+            };
             let name = pod.metadata.name.clone().unwrap_or_default();
             let key = without_times(&why);
             let since = self
@@ -122,7 +124,7 @@ impl Story {
                     .get(name)
                     .is_some_and(|(_, since)| now.duration_since(*since).unsigned_abs() >= PATIENCE)
             })
-            .find_map(|pod| stuck::explain(pod, now))
+            .find_map(|pod| stuck::explain(&PodView::from(pod), now))
     }
 
     /// Lines for what is new in `next`.

@@ -7,7 +7,9 @@ use sono_types::{OverallStatus, PluginStatus, ProgressUpdate, RunStatus, status:
 use crate::output::Text;
 
 /// One row for each plugin, status and result; below it what that means.
-pub(crate) fn summary(status: &RunStatus) -> Text {
+///
+/// `program` is what the program was called as.
+pub(crate) fn summary(status: &RunStatus, program: &str) -> Text {
     let mut groups: BTreeMap<(&str, &str, &str), Vec<&PluginStatus>> = BTreeMap::new();
     let mut entries: BTreeMap<&str, usize> = BTreeMap::new();
     for row in status.rows() {
@@ -35,12 +37,12 @@ pub(crate) fn summary(status: &RunStatus) -> Text {
     Text::lines(
         table
             .into_iter()
-            .chain([Text::default(), sentence(&status.status).into()]),
+            .chain([Text::default(), sentence(&status.status, program).into()]),
     )
 }
 
 /// One row for each expected result; below it what that means.
-pub(crate) fn all(status: &RunStatus) -> Text {
+pub(crate) fn all(status: &RunStatus, program: &str) -> Text {
     let rows = status.rows().iter().map(|row| {
         [
             row.plugin.clone(),
@@ -54,7 +56,7 @@ pub(crate) fn all(status: &RunStatus) -> Text {
     Text::lines(
         table
             .into_iter()
-            .chain([Text::default(), sentence(&status.status).into()]),
+            .chain([Text::default(), sentence(&status.status, program).into()]),
     )
 }
 
@@ -87,15 +89,15 @@ fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: impl Iterator<Item
     lines.iter().map(line).collect()
 }
 
-fn sentence(status: &OverallStatus) -> String {
+fn sentence(status: &OverallStatus, program: &str) -> String {
     match status {
         OverallStatus::Running => {
             "Sonobuoy is still running. Runs can take 60 minutes or more depending on cluster and plugin configuration."
                 .to_owned()
         }
         OverallStatus::PostProcessing => "Sonobuoy plugins have completed. Preparing results for download.".to_owned(),
-        OverallStatus::Complete => "Sonobuoy has completed. Use `sonobuoy retrieve` to get results.".to_owned(),
-        OverallStatus::Failed => "Sonobuoy has failed. You can see what happened with `sonobuoy logs`.".to_owned(),
+        OverallStatus::Complete => format!("Sonobuoy has completed. Use `{program} retrieve` to get results."),
+        OverallStatus::Failed => format!("Sonobuoy has failed. You can see what happened with `{program} logs`."),
         OverallStatus::Other(word) => {
             format!("Sonobuoy is in unknown state \"{word}\". Please report a bug at github.com/vmware-tanzu/sonobuoy")
         }
@@ -141,7 +143,7 @@ mod tests {
     #[test]
     fn the_summary_is_the_known_text() {
         assert_eq!(
-            summary(&status()).plain(),
+            summary(&status(), "sono").plain(),
             "         PLUGIN     STATUS   RESULT   COUNT                                PROGRESS
             e2e   complete   failed       1   Passed:  1, Failed:  1, Remaining:  0
    systemd_logs   complete   failed       1                                        \n   systemd_logs    running                2                                        \n\nSonobuoy is still running. Runs can take 60 minutes or more depending on cluster and plugin configuration."
@@ -158,10 +160,11 @@ mod tests {
             row("p", "(9900 nodes)", "complete", "passed", None),
         ];
         let text = |rows: Vec<PluginStatus>| {
-            let summary = summary(&RunStatus {
+            let status = RunStatus {
                 plugins: Some(rows),
                 ..RunStatus::default()
-            });
+            };
+            let summary = summary(&status, "sono");
             summary.plain().into_owned()
         };
         let expected = "   PLUGIN     STATUS                 RESULT   COUNT   PROGRESS
@@ -175,11 +178,11 @@ mod tests {
     #[test]
     fn the_full_table_is_the_known_text() {
         assert_eq!(
-            all(&RunStatus { status: OverallStatus::Complete, ..status() }).plain(),
+            all(&RunStatus { status: OverallStatus::Complete, ..status() }, "sono").plain(),
             "         PLUGIN     NODE     STATUS   RESULT                                PROGRESS
             e2e   global   complete   failed   Passed:  1, Failed:  1, Remaining:  0
    systemd_logs   node01    running                                                 \n   systemd_logs   node02   complete   failed   Passed:  1, Failed:  1, Remaining:  1
-   systemd_logs   node03    running                                                 \n\nSonobuoy has completed. Use `sonobuoy retrieve` to get results."
+   systemd_logs   node03    running                                                 \n\nSonobuoy has completed. Use `sono retrieve` to get results."
         );
     }
 

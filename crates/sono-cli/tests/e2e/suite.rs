@@ -1,6 +1,6 @@
 //! The real Kubernetes suite through the built-in plugin `e2e`, with flags alone.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use serde_json::Value;
 
@@ -8,6 +8,9 @@ use crate::harness::{Run, sono};
 
 /// Volumes of ConfigMaps, Secrets and the like: short tests that need nothing but the node. The suite has 45 of them.
 const VOLUMES: &str = "(Secrets|ConfigMap|Downward API volume|EmptyDir volumes|Projected configMap|Projected secret) should (be consumable from pods in volume|provide|set mode|support \\(root|set DefaultMode).*\\[NodeConformance\\]";
+
+/// Serial tests that take seconds.
+const SERIAL: &str = "Namespaces should (patch a Namespace|apply an update to a Namespace)";
 
 /// How many leaves have which status, by `results`.
 fn counted(run: &Run) -> BTreeMap<String, usize> {
@@ -105,6 +108,40 @@ fn forty_five_tests_show_how_far_they_are() {
     assert_eq!(passed(&run).len(), 45);
 }
 
+/// Any number of processes runs the same tests; several are quicker. One of them is serial, which true would leave out.
+#[test]
+#[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
+fn same_tests_run_in_any_number_of_processes() {
+    let focus = format!("{VOLUMES}|{SERIAL}");
+    let tests = |name: &str, processes: &str| {
+        let begun = Instant::now();
+        let flags = [
+            "--e2e-focus",
+            &focus,
+            "--e2e-skip",
+            "",
+            "--e2e-parallel",
+            processes,
+            "--wait=20",
+        ];
+        let run = Run::start(name, &["builtin:e2e"], &flags);
+        let took = begun.elapsed();
+        assert!(run.output().contains("run passed in"), "{}", run.output());
+        assert_eq!(counted(&run), reported(&run));
+        let mut names = passed(&run);
+        names.sort();
+        println!("{processes} processes: {} tests in {} s", names.len(), took.as_secs());
+        (names, took)
+    };
+    let (one, alone) = tests("one", "1");
+    assert!(one.len() > 40, "{}: {one:#?}", one.len());
+    assert!(one.iter().any(|name| name.contains("[Serial]")), "{one:#?}");
+    let (four, together) = tests("four", "4");
+    let (auto, _) = tests("auto", "auto");
+    assert_eq!((&four, &auto), (&one, &one));
+    assert!(together < alone, "{together:?} with 4, {alone:?} with 1");
+}
+
 /// Of an archive in which three tests failed just those are run again.
 #[test]
 #[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
@@ -114,12 +151,47 @@ fn failed_tests_are_run_again() {
         "[It] [sig-node] Lease lease API should be available [Conformance]",
         "[It] [sig-node] Secrets should patch a secret [Conformance]",
     ];
+    let directory = archive_of_failures(&FAILED);
+    let archive = directory.path().display().to_string();
+    let run = Run::start("again", &["builtin:e2e"], &["--rerun-failed", &archive, "--wait"]);
+    assert_eq!(counted(&run), reported(&run));
+    let mut names = passed(&run);
+    names.sort();
+    assert_eq!(names, FAILED);
+}
+
+/// 57 names of Kubernetes 1.37 are the beginning of another's. No test runs here: the suite says which ones it would run.
+#[test]
+#[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
+fn failed_tests_are_selected_without_those_whose_names_begin_alike() {
+    const FAILED: [&str; 3] = [
+        "[It] [sig-auth] SelfSubjectReview testing SSR in different API groups authentication/v1",
+        "[It] [sig-cli] Kubectl client Simple pod should support exec",
+        "[It] [sig-network] Conntrack should be able to preserve UDP traffic when server pod cycles for a ClusterIP service",
+    ];
+    let directory = archive_of_failures(&FAILED);
+    let archive = directory.path().display().to_string();
+    let flags = [
+        "--rerun-failed",
+        &archive,
+        "--plugin-env",
+        "e2e.E2E_DRYRUN=true",
+        "--wait",
+    ];
+    let run = Run::start("whole", &["builtin:e2e"], &flags);
+    let mut names = passed(&run);
+    names.sort();
+    assert_eq!(names, FAILED);
+}
+
+/// An archive, as a directory, whose plugin e2e has these failures.
+fn archive_of_failures(names: &[&str]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
-    let leaf = |name: &str| format!("- name: '{name}'\n  status: failed\n");
-    let tree = format!(
-        "name: e2e\nstatus: failed\nmeta:\n  type: summary\nitems:\n{}",
-        FAILED.map(leaf).concat()
-    );
+    let leaves: String = names
+        .iter()
+        .map(|name| format!("- name: '{name}'\n  status: failed\n"))
+        .collect();
+    let tree = format!("name: e2e\nstatus: failed\nmeta:\n  type: summary\nitems:\n{leaves}");
     for (file, text) in [
         ("meta/info.json", r#"{"plugins":["e2e"]}"#),
         ("plugins/e2e/sonobuoy_results.yaml", &tree),
@@ -128,10 +200,5 @@ fn failed_tests_are_run_again() {
         fs_err::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs_err::write(path, text).expect("a file");
     }
-    let archive = directory.path().display().to_string();
-    let run = Run::start("again", &["builtin:e2e"], &["--rerun-failed", &archive, "--wait"]);
-    assert_eq!(counted(&run), reported(&run));
-    let mut names = passed(&run);
-    names.sort();
-    assert_eq!(names, FAILED);
+    directory
 }

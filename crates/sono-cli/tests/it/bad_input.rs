@@ -223,3 +223,36 @@ fn wrong_usage_ends_with_one() {
         )
     );
 }
+
+/// Issue 16, case 22: nothing is created that the aggregator could not start.
+#[test]
+fn plugin_that_the_api_server_would_refuse_is_refused_before_anything_is_created() {
+    let api = crate::healthy();
+    let directory = tempfile::tempdir().unwrap();
+    let text = "sonobuoy-config: {driver: Job, plugin-name: p}\n\
+        spec: {name: Plugin_1, env: [{name: A, value: b}], volumeMounts: [{name: none, mountPath: /x}]}\n\
+        config-map: {a/b: x}\n";
+    fs_err::write(directory.path().join("p.yaml"), text).unwrap();
+    let output = crate::command(directory.path())
+        .env("KUBECONFIG", api.write_kubeconfig(directory.path()))
+        .args(["run", "-p", "p.yaml"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        crate::said(&output),
+        failure(
+            "error: the API server would refuse plugins of this run\n  \
+             plugin p: config-map.a/b: `a/b` is not a key of a ConfigMap: at most 253 letters, digits, `-`, `_` and `.`, not `.`, and without `..` in front\n  \
+             plugin p: spec.name: `Plugin_1` is not a name of at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends\n  \
+             plugin p: spec.volumeMounts[0].name: there is no volume `none`\n  \
+             plugin p: spec.image is missing\n  \
+             hint:  sono plugin lint FILE names the lines; nothing was created\n"
+        )
+    );
+    let created: Vec<String> = api
+        .requests()
+        .into_iter()
+        .filter(|request| request.starts_with("POST") && !request.contains("authorization.k8s.io"))
+        .collect();
+    assert_eq!(created, Vec::<String>::new());
+}

@@ -275,8 +275,149 @@ fn failed_tests_run_again() {
     let e2e = definition(&["--rerun-failed", archive.to_str().unwrap()], "e2e");
     let focus = variable(&e2e, "E2E_FOCUS").unwrap();
     assert_eq!(focus.split('|').count(), 4, "{focus}");
-    assert!(focus.starts_with(r"\[sig-"), "{focus}");
+    assert!(
+        focus.starts_with(r"^(?:Kubernetes e2e suite )?(?:\[Top Level\] )?(?:\[sig-"),
+        "{focus}"
+    );
+    assert!(focus.ends_with(")$"), "{focus}");
     assert_eq!(variable(&e2e, "E2E_SKIP"), None);
+}
+
+/// An archive whose plugin e2e has one result: a suite of these tests.
+fn archive_of_failures(directory: &Path, names: impl Iterator<Item = String>) {
+    let leaf = |name: String| format!("  - {{name: '{name}', status: failed}}\n");
+    let suite = "- name: Kubernetes e2e suite\n  status: failed\n  items:\n";
+    let leaves: String = names.map(leaf).collect();
+    let tree = format!("name: e2e\nstatus: failed\nmeta: {{type: summary}}\nitems:\n{suite}{leaves}");
+    for (file, text) in [
+        ("meta/info.json", r#"{"plugins":["e2e"]}"#),
+        ("plugins/e2e/sonobuoy_results.yaml", &tree),
+    ] {
+        let path = directory.join(file);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn rerun_of_failures_selects_their_whole_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = "[It] [sig-x] Pods should start";
+    archive_of_failures(directory.path(), [name.to_owned()].into_iter());
+    let e2e = definition(&["--rerun-failed", directory.path().to_str().unwrap()], "e2e");
+    assert_eq!(
+        variable(&e2e, "E2E_FOCUS").as_deref(),
+        Some(r"^(?:Kubernetes e2e suite )?(?:\[Top Level\] )?(?:\[sig-x\] Pods should start)$")
+    );
+}
+
+#[test]
+fn rerun_of_too_many_failures_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = |at| format!("[It] [sig-x] {at:04} {}", "x".repeat(130));
+    archive_of_failures(directory.path(), (0..1000).map(name));
+    let path = directory.path().to_str().unwrap();
+    let said = sono(
+        directory.path(),
+        &["gen", "--kubernetes-version", "v1.37.2", "--rerun-failed", path],
+    );
+    assert_eq!(
+        said,
+        failure(&format!(
+            "error: cannot run the failed tests of `{path}` again\n  \
+             the names of 1000 failed tests are 146050 bytes long, and Linux passes at most 131072 in one variable\n  \
+             hint:  so many failures often have one cause: fix it first; or run a group of them: --e2e-focus '\\[sig-network\\]'\n"
+        ))
+    );
+    let long = "x".repeat(131_070);
+    let said = sono(
+        directory.path(),
+        &[
+            "gen",
+            "-p",
+            "host-check",
+            "--plugin-env",
+            &format!("host-check.AB={}", &long[..131_000]),
+        ],
+    );
+    assert_eq!(said.code, 0, "{}", said.stderr);
+}
+
+/// The tests' image acts on `true` alone; Ginkgo is given numbers, next to the user's own arguments.
+#[test]
+fn tests_at_the_same_time_reach_ginkgo() {
+    let arguments = |flags: &[&str]| variable(&definition(flags, "e2e"), "E2E_EXTRA_GINKGO_ARGS");
+    for (flags, expected) in [
+        (&["--e2e-parallel", "4"][..], Some("--procs=4")),
+        (&["--e2e-parallel=auto"], Some("--p")),
+        (&["--e2e-parallel=false"], None),
+        (&["--plugin-env", "e2e.E2E_PARALLEL=3"], Some("--procs=3")),
+        (
+            &[
+                "--e2e-parallel=4",
+                "--plugin-env",
+                "e2e.E2E_EXTRA_GINKGO_ARGS=--flake-attempts=2",
+            ],
+            Some("--flake-attempts=2 --procs=4"),
+        ),
+    ] {
+        assert_eq!(arguments(flags).as_deref(), expected, "{flags:?}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let said = |version: &str, flags: &[&str]| {
+        let Said { code, stderr, .. } = sono(
+            directory.path(),
+            &[&["gen", "--kubernetes-version", version], flags].concat(),
+        );
+        (code, stderr)
+    };
+    assert_eq!(
+        said(
+            "v1.37.2",
+            &["--mode", "certified-conformance", "--e2e-parallel", "true"]
+        ),
+        (
+            0,
+            "note: tests that match \\[Serial\\] are left out, as E2E_PARALLEL=true does where E2E_SKIP is empty; \
+             --e2e-parallel auto runs them too, alone at the end\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(said("v1.37.2", &["--mode", "conformance-lite"]), (0, String::new()));
+    assert_eq!(
+        said(
+            "v1.37.2",
+            &[
+                "--e2e-parallel",
+                "4",
+                "--plugin-env",
+                "e2e.E2E_EXTRA_GINKGO_ARGS=--procs=8"
+            ]
+        ),
+        (
+            0,
+            "note: E2E_EXTRA_GINKGO_ARGS has `--procs=8`, which takes precedence over E2E_PARALLEL=4\n".to_owned()
+        )
+    );
+    assert_eq!(
+        said("v1.28.3", &["--e2e-parallel", "4"]),
+        (
+            1,
+            "error: cannot run the tests of plugin e2e at the same time\n  cause: the selection may contain serial tests, which \
+             Kubernetes v1.28.3 runs next to others; they run alone from 1.29 on\n  hint:  leave them out: --e2e-skip \
+             '\\[Serial\\]'; or --e2e-parallel false\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(said("v1.28.3", &["--e2e-parallel", "4", "--e2e-skip", "Serial"]).0, 0);
+    let wrong = said("v1.37.2", &["--e2e-parallel", "four"]);
+    assert!(
+        wrong
+            .1
+            .contains("not one of true, false, auto, or a number from 1 to 65535"),
+        "{}",
+        wrong.1
+    );
 }
 
 /// S11: a run that outlives its pod is told from others by its identity, which an aggregator cannot make up then.

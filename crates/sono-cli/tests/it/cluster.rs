@@ -189,7 +189,7 @@ fn status_is_what_scripts_read() {
     assert_eq!(
         with_cluster(&api, &["status"]),
         success(
-            "   PLUGIN     STATUS   RESULT   COUNT   PROGRESS\n        p   complete   passed       1           \n\nSonobuoy has completed. Use `sonobuoy retrieve` to get results.\n",
+            "   PLUGIN     STATUS   RESULT   COUNT   PROGRESS\n        p   complete   passed       1           \n\nSonobuoy has completed. Use `sono retrieve` to get results.\n",
             ""
         )
     );

@@ -1,8 +1,9 @@
 //! `logs`.
 
 use std::{
-    io::{BufRead as _, BufReader},
-    process::Stdio,
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader, Lines},
+    process::{Child, ChildStdout, Stdio},
 };
 
 use serde_json::{Value, json};
@@ -148,10 +149,140 @@ fn following_ends_with_the_run_and_misses_nothing() {
     api.put(pod("later", Some("p"), &[("c", ended(0), 1, ended(1))]));
     expect("later/c: from the second");
     api.put(with_status(pod("aggregator", None, &one), "complete"));
-    assert!(lines.next().is_none());
+    assert_eq!(lines.next().transpose().unwrap(), None);
     let output = child.wait_with_output().unwrap();
     assert_eq!(
         (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
         (Some(0), "")
     );
+}
+
+/// `logs -f` of this cluster, and its lines as they come.
+fn following(api: &FakeApi, directory: &std::path::Path) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let kubeconfig = api.write_kubeconfig(directory);
+    let mut child = command(directory)
+        .env("KUBECONFIG", kubeconfig)
+        .args(["logs", "-f"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines)
+}
+
+/// A run whose aggregator prints nothing, and its pod.
+fn silent_run() -> (FakeApi, Value) {
+    let api = FakeApi::start();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
+    let aggregator = pod("aggregator", None, &[("kube-sonobuoy", running(), 0, json!({}))]);
+    api.put(with_status(aggregator.clone(), "running"));
+    api.put_log("sonobuoy", "aggregator", "kube-sonobuoy", "");
+    (api, aggregator)
+}
+
+/// Issue 16, review §5.1: lines of the same time, lines of a clock that steps back, and the end of a container that ended
+/// while its log was not being read.
+#[test]
+fn following_loses_no_line_of_equal_or_earlier_times() {
+    let (api, aggregator) = silent_run();
+    let line = |second: u32, text: &str| format!("2026-01-01T00:00:{second:02}.5Z {text}\n");
+    let first = [
+        line(40, "a"),
+        line(40, "a"),
+        line(40, "b"),
+        line(10, "c"),
+        line(10, "c"),
+    ]
+    .concat();
+    api.put_timed_log("sonobuoy", "p-job", "c", &first);
+    api.put(pod("p-job", Some("p"), &[("c", running(), 0, json!({}))]));
+    let directory = tempfile::tempdir().unwrap();
+    let (child, mut lines) = following(&api, directory.path());
+    let mut expect = |texts: &[&str]| {
+        for text in texts {
+            assert_eq!(lines.next().unwrap().unwrap(), format!("p-job/c: {text}"));
+        }
+    };
+    expect(&["a", "a", "b", "c", "c"]);
+    // The connection broke off after these; the clock steps back once more.
+    let second = [first, line(10, "c"), line(2, "a"), line(40, "b")].concat();
+    api.put_timed_log("sonobuoy", "p-job", "c", &second);
+    expect(&["c", "a", "b"]);
+    api.put_timed_log("sonobuoy", "p-job", "c", &format!("{second}{}last", line(41, "a")));
+    api.put(pod("p-job", Some("p"), &[("c", ended(0), 0, json!({}))]));
+    expect(&["a", "last"]);
+    api.put(with_status(aggregator, "complete"));
+    assert_eq!(lines.next().transpose().unwrap(), None);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+}
+
+/// Issue 16, review §5.2: more containers than connections, whose logs do not end.
+#[test]
+fn following_reads_every_container() {
+    let (api, aggregator) = silent_run();
+    api.hold_logs();
+    let names: BTreeSet<String> = (0..300).map(|at| format!("p-{at:03}")).collect();
+    for name in &names {
+        api.put_log("sonobuoy", name, "c", "one\n");
+        api.put(pod(name, Some("p"), &[("c", running(), 0, json!({}))]));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (child, mut lines) = following(&api, directory.path());
+    let read: BTreeSet<String> = lines.by_ref().take(300).map(Result::unwrap).collect();
+    assert_eq!(read, names.iter().map(|name| format!("{name}/c: one")).collect());
+    // What is written last is read too, also of those that are followed.
+    for name in &names {
+        api.put_log("sonobuoy", name, "c", "one\ntwo\n");
+    }
+    api.put(with_status(aggregator, "complete"));
+    let rest: BTreeSet<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(rest, names.iter().map(|name| format!("{name}/c: two")).collect());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+        (
+            Some(0),
+            "more than 224 logs: the others are read in turns, and their lines may be some seconds late\n"
+        )
+    );
+}
+
+/// Issue 16, review §5.3: `wait` survives these errors, too.
+#[test]
+fn following_survives_errors_that_pass() {
+    let (api, aggregator) = silent_run();
+    let status = |code: u16, reason: &str, message: &str| {
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+        "status": "Failure", "reason": reason, "code": code, "message": message})
+    };
+    let log = "/api/v1/namespaces/sonobuoy/pods/p-job/log";
+    api.fail_times(
+        "GET",
+        log,
+        status(500, "InternalError", "etcdserver: leader changed"),
+        1,
+    );
+    api.fail_times("GET", log, status(502, "", "bad gateway"), 1);
+    api.fail_times("GET", log, status(429, "TooManyRequests", "slow down"), 1);
+    api.put_log("sonobuoy", "p-job", "c", "one\n");
+    api.put(pod("p-job", Some("p"), &[("c", running(), 0, json!({}))]));
+    let directory = tempfile::tempdir().unwrap();
+    let (child, mut lines) = following(&api, directory.path());
+    assert_eq!(lines.next().unwrap().unwrap(), "p-job/c: one");
+    api.end_watches(2);
+    api.fail_times("GET", log, status(503, "ServiceUnavailable", "restarting"), 1);
+    let pods = "/api/v1/namespaces/sonobuoy/pods";
+    api.fail_times(
+        "GET",
+        pods,
+        status(500, "InternalError", "etcdserver: leader changed"),
+        2,
+    );
+    api.end_watches(0);
+    api.put_log("sonobuoy", "p-job", "c", "one\ntwo\n");
+    assert_eq!(lines.next().unwrap().unwrap(), "p-job/c: two");
+    api.put(with_status(aggregator, "complete"));
+    assert_eq!(lines.next().transpose().unwrap(), None);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
 }

@@ -42,6 +42,19 @@ fn check(api: &FakeApi, directory: &Path, text: &str) {
     assert_eq!((said.code, said.stdout.as_str()), (0, "done\n"), "{}", said.stderr);
 }
 
+/// Sentences name the command that a script knows.
+#[test]
+fn status_called_as_sonobuoy_names_sonobuoy() {
+    let api = made_run();
+    api.put(aggregator(Some(&complete())));
+    let directory = tempfile::tempdir().unwrap();
+    let said = script(&api, directory.path(), "sonobuoy status | tail -n 1\n");
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (0, "Sonobuoy has completed. Use `sonobuoy retrieve` to get results.\n")
+    );
+}
+
 fn aggregator(status: Option<&Value>) -> Value {
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod",

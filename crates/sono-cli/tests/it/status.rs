@@ -143,7 +143,7 @@ fn a_failed_run_is_told_apart() {
         (said.code, said.stdout.lines().last()),
         (
             1,
-            Some("Sonobuoy has failed. You can see what happened with `sonobuoy logs`.")
+            Some("Sonobuoy has failed. You can see what happened with `sono logs`.")
         )
     );
     assert_eq!(with_cluster(&api, &["status", "--exit-code"]).code, 5);

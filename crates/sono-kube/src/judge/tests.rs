@@ -1,12 +1,16 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{EventView, NodeView};
 
 const NOW: &str = "2026-11-22T10:10:00Z";
 
+fn view(pod: Value) -> PodView {
+    PodView::from(&serde_json::from_value::<crate::Pod>(pod).unwrap())
+}
+
 fn verdict(at: &str, pod: Value, policy: &Policy) -> String {
-    let pod: Pod = serde_json::from_value(pod).unwrap();
-    match judge(&pod, at.parse().unwrap(), policy) {
+    match judge(&view(pod), at.parse().unwrap(), policy) {
         Verdict::Fine => "fine".to_owned(),
         Verdict::Wait { until, reason } => format!("wait until {until}: {reason}"),
         Verdict::Failing { message } => format!("failing: {message}"),
@@ -181,13 +185,16 @@ fn a_node_that_does_not_answer_is_seen_on_itself() {
         json!({"phase": "Running", "containerStatuses": [container(&json!({"running": {}}))],
             "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": NOW}]})
     };
-    let read = |status: Value| -> Pod { serde_json::from_value(pod(&status)).unwrap() };
+    let read = |status: Value| view(pod(&status));
     let now: Timestamp = NOW.parse().unwrap();
     assert_eq!(unready(&read(status("False"))), Some(now));
     assert_eq!(unready(&read(status("True"))), None);
     let ended = json!({"conditions": status("False")["conditions"], "containerStatuses": terminated(0, "")["containerStatuses"]});
     assert_eq!(unready(&read(ended)), None);
-    let node = |ready: &str| json!({"status": {"conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": NOW}]}});
+    let node = |ready: &str| -> NodeView {
+        let condition = json!({"type": "Ready", "status": ready, "lastTransitionTime": NOW});
+        serde_json::from_value(json!({"metadata": {"name": "n"}, "status": {"conditions": [condition]}})).unwrap()
+    };
     let judged = |ready: &str| unanswering(&read(status("False")), &node(ready), &Policy::daemon_set());
     assert_eq!(judged("True"), None);
     let due = "2026-11-22T10:15:00Z".parse().unwrap();
@@ -257,9 +264,12 @@ fn unmounted_at(now: &str, status: &Value, events: &[(&str, &str, &str, &str)]) 
     let mut pod = pod(status);
     pod["metadata"]["uid"] = json!("u-1");
     let event = |(uid, reason, message, time): &(&str, &str, &str, &str)| json!({"involvedObject": {"uid": uid}, "reason": reason, "message": message, "lastTimestamp": time});
-    let events: Vec<Value> = events.iter().map(event).collect();
-    let pod = serde_json::from_value(pod).unwrap();
-    unmounted(&pod, &events, now.parse().unwrap())
+    let events: Vec<EventView> = events
+        .iter()
+        .map(event)
+        .map(|event| serde_json::from_value(event).unwrap())
+        .collect();
+    unmounted(&view(pod), &events, now.parse().unwrap())
 }
 
 /// W-8: a volume that cannot be mounted shows only in events; old ones, those of other pods and those about other things
@@ -285,7 +295,7 @@ fn events_tell_of_volumes() {
 
 #[test]
 fn only_pods_of_which_nothing_runs_wait_for_volumes() {
-    let since = |status: &Value| without_containers(&serde_json::from_value(pod(status)).unwrap());
+    let since = |status: &Value| without_containers(&view(pod(status)));
     let scheduled = json!([{"type": "PodScheduled", "status": "True", "lastTransitionTime": NOW}]);
     let with = |mut status: Value| {
         status["conditions"] = scheduled.clone();

@@ -3,6 +3,10 @@ use serde_json::json;
 use super::*;
 use crate::{Images, builtin};
 
+fn facts(node: Value) -> NodeFacts {
+    serde_json::from_value(node).unwrap()
+}
+
 /// Names of the nodes that a DaemonSet with this podSpec is expected to report from.
 fn nodes(pod_spec: Value) -> Vec<String> {
     let nodes: Vec<NodeFacts> = [
@@ -11,8 +15,8 @@ fn nodes(pod_spec: Value) -> Vec<String> {
         json!({ "metadata": { "name": "n3", "labels": { "foo": "baz" } } }),
         json!({ "metadata": { "name": "n4", "labels": { "foo": "bar2", "size": "12" } } }),
     ]
-    .iter()
-    .map(NodeFacts::from_node)
+    .into_iter()
+    .map(facts)
     .collect();
     let mut definition = builtin("systemd-logs", &Images::default()).unwrap();
     definition.pod_spec = (!pod_spec.is_null()).then_some(pod_spec);
@@ -99,7 +103,7 @@ fn facts_are_read_from_a_node() {
         unschedulable: true,
         taints: vec![taint],
     };
-    assert_eq!(NodeFacts::from_node(&node), expected);
+    assert_eq!(facts(node), expected);
 }
 
 /// W-53: taints keep a DaemonSet away as they do in the cluster, cordons and pressures do not.
@@ -167,7 +171,7 @@ fn a_pinned_pod_runs_on_its_node_alone() {
 #[test]
 fn nodes_with_taints_that_are_not_tolerated_are_left_out_by_name() {
     let taint = |name: &str, taints: Value| {
-        NodeFacts::from_node(&json!({"metadata": {"name": name, "labels": {"name": name}}, "spec": {"taints": taints}}))
+        facts(json!({"metadata": {"name": name, "labels": {"name": name}}, "spec": {"taints": taints}}))
     };
     let nodes = [
         taint("n1", json!([])),
@@ -207,4 +211,20 @@ fn nodes_with_taints_that_are_not_tolerated_are_left_out_by_name() {
         of(json!({"nodeSelector": {"name": "n2"}})),
         (String::new(), json!({"taint bad=yes:NoSchedule": ["n2"]}))
     );
+}
+
+#[test]
+fn node_labels_are_those_that_a_plugin_asks_for() {
+    let mut definition = builtin("systemd-logs", &Images::default()).unwrap();
+    let mut labels = |pod_spec: Value| {
+        definition.pod_spec = Some(pod_spec);
+        node_labels(&definition).into_iter().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(labels(json!({})), "");
+    let mut pod_spec = terms(&json!([
+        { "matchExpressions": [require("In", &["a"]), { "key": "zone", "operator": "Exists" }] },
+        { "matchFields": [{ "key": "metadata.name", "operator": "In", "values": ["n"] }] },
+    ]));
+    pod_spec["nodeSelector"] = json!({ "kubernetes.io/os": "linux" });
+    assert_eq!(labels(pod_spec), "foo kubernetes.io/os zone");
 }

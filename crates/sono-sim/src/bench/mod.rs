@@ -3,6 +3,7 @@
 mod cell;
 mod facts;
 mod load;
+mod memory;
 mod plain;
 mod queries;
 mod report;
@@ -13,10 +14,13 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-pub(crate) use self::queries::{Queries, queries};
 use self::{
     cell::{cell, status_cell},
     load::Measured,
+};
+pub(crate) use self::{
+    memory::{Memory, memory},
+    queries::{Queries, queries},
 };
 use crate::{random::Random, world};
 

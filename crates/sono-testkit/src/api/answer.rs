@@ -7,6 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
+use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::{
@@ -35,7 +36,15 @@ pub(super) fn answer(
         let mut store = shared.store();
         match (method, place.name.as_deref(), place.part.as_deref()) {
             ("GET", Some(name), None) => found(place, name, store.get(&place.plural, place.namespace.as_deref(), name)),
-            ("GET", Some(pod), Some("log")) => log(&store, place, pod, query),
+            ("GET", Some(pod), Some("log")) => {
+                let answer = log(&store, place, pod, query);
+                let follows = query.get("follow").is_some_and(|value| value == "true");
+                if follows && store.holds_logs {
+                    held(answer)
+                } else {
+                    answer
+                }
+            }
             ("GET", None, None) => list(&mut store, place, query),
             ("POST", None, None) => create(&mut store, place, body),
             ("PUT", Some(name), None) => replace(&mut store, place, name, body),
@@ -89,6 +98,32 @@ pub(super) fn status(status: &Value) -> Response {
 /// A plain text.
 pub(super) fn text(code: u16, text: String) -> Response {
     (StatusCode::from_u16(code).expect("a status code"), text).into_response()
+}
+
+/// How a log is kept whose lines have their own times.
+pub(super) fn timed(container: &str) -> String {
+    format!("{container} with times")
+}
+
+/// An answer that does not end: the container still runs.
+fn held(answer: Response) -> Response {
+    if answer.status() != StatusCode::OK {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let stream = body.into_data_stream().chain(stream::pending());
+    let mut parts = parts;
+    parts.headers.remove("content-length");
+    Response::from_parts(parts, Body::from_stream(stream))
+}
+
+/// What a kubelet sends of lines that have their own times: those from `since` on, which it reads in whole seconds,
+/// wherever they stand.
+fn timed_log(log: &str, since: Option<&String>) -> Response {
+    let since = since.map(|since| since.trim_end_matches('Z').chars().take(19).collect::<String>());
+    let is_sent = |line: &&str| since.as_deref().is_none_or(|since| *line >= since);
+    let sent: String = log.split_inclusive('\n').filter(is_sent).collect();
+    sent.into_response()
 }
 
 /// How the log of the container before is kept.
@@ -287,7 +322,11 @@ fn log(store: &Store, place: &Place, pod: &str, query: &BTreeMap<String, String>
         container.to_owned()
     };
     let number = |name: &str| query.get(name).and_then(|value| value.parse::<usize>().ok());
-    match store.log(place.namespace.as_deref().unwrap_or_default(), pod, &kept) {
+    let namespace = place.namespace.as_deref().unwrap_or_default();
+    if let Some(log) = store.log(namespace, pod, &timed(&kept)) {
+        return timed_log(log, query.get("sinceTime"));
+    }
+    match store.log(namespace, pod, &kept) {
         Some(log) => {
             let lines: Vec<&str> = log.split_inclusive('\n').collect();
             let first = [

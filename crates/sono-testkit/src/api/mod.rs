@@ -174,6 +174,17 @@ impl FakeApi {
         self.shared.store().put_log(namespace, pod, container, text);
     }
 
+    /// As [`FakeApi::put_log`], for requests with `timestamps=true` alone: each line of `text` begins with the time (UTC, `Z`)
+    /// when it was written.
+    pub fn put_timed_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
+        self.put_log(namespace, pod, &answer::timed(container), text);
+    }
+
+    /// From now on logs that are followed do not end. What is put later is not sent to those that read them already.
+    pub fn hold_logs(&self) {
+        self.shared.store().holds_logs = true;
+    }
+
     /// What commands in that pod's containers do: `run` is given the command with its arguments.
     pub fn put_exec(&self, namespace: &str, pod: &str, run: impl Fn(&[String]) -> Executed + Send + Sync + 'static) {
         self.shared.inside.put_exec(namespace, pod, Box::new(run));

@@ -22,6 +22,8 @@ pub(super) struct Store {
     logs: BTreeMap<(String, String, String), String>,
     history: Vec<Change>,
     pub(super) hold_namespaces: bool,
+    /// Logs that are followed do not end.
+    pub(super) holds_logs: bool,
     /// How many more requests for a further page are refused.
     pub(super) expired_pages: usize,
     /// Creation time of what has none.
@@ -35,6 +37,7 @@ impl Default for Store {
             logs: BTreeMap::new(),
             history: Vec::new(),
             hold_namespaces: false,
+            holds_logs: false,
             expired_pages: 0,
             // Outputs stay the same from run to run.
             created: Timestamp::from_second(1_790_000_000).expect("it is in range"),

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures::stream;
-use serde_json::json;
 
 use super::{Shared, path::Place, store::is_selected};
 
@@ -27,7 +26,8 @@ pub(super) fn watch(shared: &Arc<Shared>, place: &Place, query: &BTreeMap<String
                         .iter()
                         .filter(|change| change.plural == place.plural)
                         .filter(|change| is_selected(&change.object, place.namespace.as_deref(), &query))
-                        .map(|change| format!("{}\n", json!({"type": change.kind, "object": change.object})))
+                        // In the order of the API server: a reader learns what an object is before it reads it.
+                        .map(|change| format!("{{\"type\":\"{}\",\"object\":{}}}\n", change.kind, change.object))
                         .collect();
                     (lines.concat(), store.version())
                 };

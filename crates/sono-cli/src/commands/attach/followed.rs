@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde_json::Value;
 use sono_kube::{
-    KubeError, Pod, WatchEvent,
+    KubeError, Pod, PodView, WatchEvent,
     judge::{self, Policy, Verdict},
 };
 use sono_types::{OverallStatus, RunStatus};
@@ -183,7 +183,7 @@ impl Followed {
             restarts: if self.reported { i32::MAX } else { 1 },
             ..Policy::job()
         };
-        match judge::judge(pod, time, &policy) {
+        match judge::judge(&PodView::from(pod), time, &policy) {
             Verdict::Failing { message } => Some(End::Broken {
                 why: message,
                 is_created: true,

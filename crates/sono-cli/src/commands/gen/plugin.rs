@@ -58,7 +58,7 @@ async fn built_in(
     };
     definition.config_map.extend(files(&configmap)?);
     let version = version(&plan, &definitions, &cluster, printer).await?;
-    for definition in plan.prepared(definitions, &version)? {
+    for definition in plan.prepared(definitions, &version, printer)? {
         printer.document(Format::Yaml, &definition.to_yaml())?;
     }
     Ok(exit::SUCCESS)

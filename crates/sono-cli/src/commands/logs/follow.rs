@@ -1,18 +1,19 @@
 //! Following logs until the run is complete.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
-use futures::{AsyncBufReadExt as _, StreamExt as _};
-use jiff::Timestamp;
+use futures::StreamExt as _;
+use serde_json::Value;
 use sono_kube::{Cluster, Kind, KubeError, LogOptions, Pod, WatchEvent};
 use sono_types::{OverallStatus, constants, exit};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{mpsc, watch},
     task::JoinSet,
+    time::Instant,
 };
 
 use super::{
-    line::{self, Line},
+    reader::{FOLLOWED, Reader, Shared},
     sources::{self, Source},
 };
 use crate::{
@@ -24,13 +25,10 @@ use crate::{
 
 /// Lines that wait to be printed.
 const QUEUE: usize = 1024;
-/// Connections at the same time.
-const AT_ONCE: usize = 256;
-/// How long logs may be quiet after the run is complete before following ends.
+/// How long containers may write after the run is complete.
 const QUIET: Duration = Duration::from_millis(500);
-/// How long after a log that broke off it is taken up again, and how often in vain.
-const PAUSE: Duration = Duration::from_secs(1);
-const TRIES: u32 = 60;
+/// How long reading the rest of all logs may take then.
+const REST: Duration = Duration::from_secs(60);
 
 /// What is followed.
 #[derive(Debug, Clone)]
@@ -56,8 +54,13 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
     let component = format!("{}=aggregator", constants::COMPONENT_LABEL);
     let mut aggregators = std::pin::pin!(cluster.watch_pods(namespace, &component));
     let mut streams = Streams::new(following.clone());
-    let mut complete = false;
-    loop {
+    let mut turns_announced = false;
+    let mut complete: Option<Instant> = None;
+    let now_complete = |complete: &mut Option<Instant>| {
+        complete.get_or_insert_with(Instant::now);
+    };
+    while !streams.are_read() {
+        let deadline = complete.unwrap_or_else(Instant::now) + if streams.finishes() { REST } else { QUIET };
         tokio::select! {
             // What is there is printed before it is asked whether that was all.
             biased;
@@ -73,7 +76,10 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
                 Err(error) => return Err(CliError::new("reading a log broke").caused_by(&error)),
             },
             event = pods.next() => match event {
-                Some(Ok(WatchEvent::Restarted(found))) => found.iter().for_each(|pod| streams.start(pod)),
+                Some(Ok(WatchEvent::Restarted(found))) => {
+                    found.iter().for_each(|pod| streams.start(pod));
+                    streams.listed = true;
+                }
                 Some(Ok(WatchEvent::Applied(pod))) => streams.start(&pod),
                 Some(Ok(WatchEvent::Deleted(_))) => {}
                 Some(Err(error)) => tolerate(error, printer)?,
@@ -81,31 +87,75 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
             },
             event = aggregators.next() => match event {
                 Some(Ok(WatchEvent::Restarted(found))) if !found.is_empty() => {
-                    complete = following.identity.aggregator(&found).is_some_and(is_over);
+                    if following.identity.aggregator(&found).is_some_and(is_over) {
+                        now_complete(&mut complete);
+                    }
                 }
-                Some(Ok(WatchEvent::Applied(pod))) => complete |= following.identity.includes(&pod) && is_over(&pod),
+                Some(Ok(WatchEvent::Applied(pod))) => {
+                    if following.identity.includes(&pod) && is_over(&pod) {
+                        now_complete(&mut complete);
+                    }
+                }
                 // Another pod may take its place.
-                Some(Ok(WatchEvent::Restarted(_) | WatchEvent::Deleted(_))) => complete |= is_gone(&streams.following).await,
-                None => complete = true,
+                Some(Ok(WatchEvent::Restarted(_) | WatchEvent::Deleted(_))) => {
+                    if is_gone(&following).await {
+                        now_complete(&mut complete);
+                    }
+                }
+                None => now_complete(&mut complete),
                 Some(Err(error)) => tolerate(error, printer)?,
             },
-            () = tokio::time::sleep(QUIET), if complete => return Ok(exit::SUCCESS),
+            () = tokio::time::sleep_until(deadline), if complete.is_some() => {
+                if streams.finishes() {
+                    let left = streams.tasks.len();
+                    printer.note(&format!("warning: {left} logs were not read to their end: the server does not answer"));
+                    return Ok(exit::SUCCESS);
+                }
+                streams.finish();
+            }
+        }
+        if !turns_announced && streams.take_turns() {
+            turns_announced = true;
+            printer.note(&format!(
+                "more than {FOLLOWED} logs: the others are read in turns, and their lines may be some seconds late"
+            ));
         }
     }
+    Ok(exit::SUCCESS)
 }
 
 fn tolerate(error: KubeError, printer: &Printer) -> Result<(), CliError> {
-    if !error.is_unreachable() {
+    if error.is_expired() {
+        return Ok(());
+    }
+    if !error.is_passing() {
         return Err(error.into());
     }
-    printer.note(&format!("connection lost, trying again: {error}"));
+    printer.note(&format!("connection troubled, trying again: {error}"));
     Ok(())
 }
 
+/// Whether the run has no aggregator any more. A server that does not answer says nothing of that.
 async fn is_gone(following: &Following) -> bool {
-    let wanted = WhichRun::Created(&following.identity);
-    let found = aggregator::find(&following.cluster, &following.namespace, wanted).await;
-    found.is_err()
+    let Following {
+        cluster,
+        namespace,
+        identity,
+        ..
+    } = following;
+    if aggregator::find(cluster, namespace, WhichRun::Created(identity))
+        .await
+        .is_ok()
+    {
+        return false;
+    }
+    let component = format!("{}=aggregator", constants::COMPONENT_LABEL);
+    let listed = cluster.list(Kind::Pod, Some(namespace), &component).await;
+    let is_there = |pods: Vec<Value>| {
+        let mut pods = pods.into_iter().filter_map(|pod| serde_json::from_value(pod).ok());
+        pods.any(|pod: Pod| identity.includes(&pod))
+    };
+    listed.is_ok_and(|pods| !is_there(pods))
 }
 
 fn is_over(pod: &Pod) -> bool {
@@ -115,108 +165,68 @@ fn is_over(pod: &Pod) -> bool {
 
 /// One task for each container whose log is read.
 struct Streams {
-    following: Following,
+    shared: Shared,
     started: BTreeSet<Source>,
+    /// The first pods have come: later ones are read from their beginning.
+    listed: bool,
     tasks: JoinSet<Result<(), (Source, KubeError)>>,
-    room: Arc<Semaphore>,
-    sender: mpsc::Sender<Vec<u8>>,
     lines: mpsc::Receiver<Vec<u8>>,
+    finish: watch::Sender<bool>,
 }
 
 impl Streams {
     fn new(following: Following) -> Self {
         let (sender, lines) = mpsc::channel(QUEUE);
+        let (finish, finishes) = watch::channel(false);
         Self {
-            following,
+            shared: Shared::new(following, sender, finishes),
             started: BTreeSet::new(),
+            listed: false,
             tasks: JoinSet::new(),
-            room: Arc::new(Semaphore::new(AT_ONCE)),
-            sender,
             lines,
+            finish,
         }
     }
 
     /// Reads the logs of the pod's containers that have one and are not read yet. One that was started again is another.
     fn start(&mut self, pod: &Pod) {
-        if !self.following.identity.may_include(pod) {
+        if !self.shared.following.identity.may_include(pod) {
             return;
         }
         for source in sources::all(pod).with_log {
             if !self.started.insert(source.clone()) {
                 continue;
             }
-            let (following, sender, room) = (self.following.clone(), self.sender.clone(), Arc::clone(&self.room));
-            self.tasks.spawn(async move {
-                // Never closed.
-                let _room = room.acquire().await;
-                let read = read(&following, &source, &sender).await;
-                read.map_err(|error| (source, error))
-            });
+            let options = self.shared.following.options.clone();
+            let options = if self.listed {
+                LogOptions {
+                    tail_lines: None,
+                    since_seconds: None,
+                    ..options
+                }
+            } else {
+                options
+            };
+            self.tasks
+                .spawn(Reader::new(self.shared.clone(), source, options).run());
         }
     }
-}
 
-/// Reads one log to its end. Where it breaks off while the container runs, it is taken up at the last line that came:
-/// lines have times for that, whether they are shown or not.
-async fn read(following: &Following, source: &Source, sender: &mpsc::Sender<Vec<u8>>) -> Result<(), KubeError> {
-    let Following {
-        cluster,
-        namespace,
-        options,
-        ..
-    } = following;
-    let mut options = LogOptions {
-        follow: true,
-        timestamps: true,
-        ..options.clone()
-    };
-    let shown = following.options.timestamps;
-    let mut last: Option<Timestamp> = None;
-    let mut tries = 0;
-    loop {
-        if let Some(last) = last {
-            options.since_time = Some(last);
-            (options.since_seconds, options.tail_lines) = (None, None);
-        }
-        match cluster
-            .pod_logs(namespace, &source.pod, &source.container, &options)
-            .await
-        {
-            Ok(mut log) => {
-                tries = 0;
-                let mut bytes = Vec::new();
-                // A connection that breaks ends the log; what came is printed.
-                while log.read_until(b'\n', &mut bytes).await.unwrap_or(0) > 0 {
-                    let Line { time, text } = line::split(&bytes);
-                    // The server goes by whole seconds.
-                    if time.is_none() || last.is_none() || time > last {
-                        last = time.or(last);
-                        let line = line::with_prefix(source, if shown { &bytes } else { text });
-                        if sender.send(line).await.is_err() {
-                            return Ok(());
-                        }
-                    }
-                    bytes.clear();
-                }
-            }
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) if error.is_unreachable() && tries < TRIES => {}
-            Err(error) => return Err(error),
-        }
-        tries += 1;
-        tokio::time::sleep(PAUSE).await;
-        match cluster.get(Kind::Pod, Some(namespace), &source.pod).await {
-            Ok(Some(pod)) => {
-                let pod: Option<Pod> = serde_json::from_value(pod).ok();
-                let running = pod.is_some_and(|pod| sources::is_still_running(&pod, source));
-                // A log without any new line is asked for again and again: containers may be silent for hours.
-                if !running {
-                    return Ok(());
-                }
-            }
-            Ok(None) => return Ok(()),
-            Err(error) if error.is_unreachable() && tries < TRIES => {}
-            Err(error) => return Err(error),
-        }
+    /// What the logs hold now is read, and no more.
+    fn finish(&mut self) {
+        self.finish.send_replace(true);
+    }
+
+    fn finishes(&self) -> bool {
+        *self.finish.borrow()
+    }
+
+    /// Everything is read and printed.
+    fn are_read(&self) -> bool {
+        self.finishes() && self.tasks.is_empty() && self.lines.is_empty()
+    }
+
+    fn take_turns(&self) -> bool {
+        self.shared.takes_turns.load(Ordering::Relaxed)
     }
 }

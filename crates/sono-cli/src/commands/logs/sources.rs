@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sono_kube::{Pod, judge::ContainerStatus};
+use sono_kube::{ContainerStatus, Pod};
 
 /// One container, as often as it was started.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +77,14 @@ pub(super) fn is_still_running(pod: &Pod, source: &Source) -> bool {
         name == source.container
             && status.is_some_and(|status| is_running(status) && status.restart_count == source.restarts)
     })
+}
+
+/// How often a container of this pod was started again by now.
+pub(super) fn restarts(pod: &Pod, source: &Source) -> i32 {
+    let found = containers(pod).into_iter().find(|(name, _)| *name == source.container);
+    found
+        .and_then(|(_, status)| status)
+        .map_or(source.restarts, |status| status.restart_count)
 }
 
 fn source(pod: &Pod, container: &str, status: Option<&ContainerStatus>) -> Source {

@@ -11,14 +11,14 @@ const LIMIT: Duration = Duration::from_mins(5);
 
 /// A client and where it asks.
 #[derive(Debug, Clone)]
-pub(super) struct Access {
+pub(in crate::bench) struct Access {
     pub(super) server: String,
     pub(super) client: reqwest::Client,
 }
 
 impl Access {
     /// Reads the current context. It has everything in it, as the files of the fake API and of `cargo xtask cluster` have.
-    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(in crate::bench) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs_err::read_to_string(path)?;
         let config: Value = sono_types::yaml::first_document(&text)?;
         let named = |list: &str, name: &Value, what: &str| {
@@ -53,7 +53,7 @@ impl Access {
     }
 
     /// Sends a body of that type; status and answer, whatever they are.
-    pub(super) async fn send(
+    pub(in crate::bench) async fn send(
         &self,
         method: reqwest::Method,
         path: &str,
@@ -71,7 +71,7 @@ impl Access {
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(in crate::bench) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let (status, answer) = self.send(reqwest::Method::GET, path, "", &Value::Null).await?;
         ensure!(status == 200, "{path}: {status}: {}", answer["message"]);
         Ok(answer)

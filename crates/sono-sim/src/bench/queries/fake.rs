@@ -40,7 +40,7 @@ pub(super) fn start(pods: usize) -> FakeApi {
 }
 
 /// As the API server keeps them: who wrote which field.
-fn managed_fields(pod: &Value) -> Value {
+pub(in crate::bench) fn managed_fields(object: &Value) -> Value {
     let by = |manager: &str, part: &Value| {
         json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "time": "2026-11-23T00:00:00Z",
             "fieldsType": "FieldsV1", "fieldsV1": fields(part)})
@@ -48,9 +48,9 @@ fn managed_fields(pod: &Value) -> Value {
     json!([
         by(
             "kube-controller-manager",
-            &json!({"metadata": pod["metadata"]["labels"], "spec": pod["spec"]})
+            &json!({"metadata": object["metadata"]["labels"], "spec": object["spec"]})
         ),
-        by("kubelet", &json!({"status": pod["status"]}))
+        by("kubelet", &json!({"status": object["status"]}))
     ])
 }
 

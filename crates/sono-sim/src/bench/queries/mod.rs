@@ -19,7 +19,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use self::{access::Access, report::Report};
+use self::report::Report;
+pub(super) use self::{access::Access, fake::managed_fields};
 use super::facts;
 
 #[derive(Debug, Args)]

@@ -1,0 +1,136 @@
+//! The pod behind a failure: the whole of it, fetched when the verdict is known, without secrets.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use serde_json::Value;
+use sono_kube::{
+    Kind, PodView,
+    redact::{Redactions, redact_as},
+};
+use sono_types::ResultKey;
+
+use super::Shared;
+use crate::{driver::Report, run::Failure, upload::chain};
+
+/// How long the API server may take to show one pod: the failure is more important than the pod.
+const WITHIN: Duration = Duration::from_secs(5);
+/// The detail that holds the pod.
+const POD: &str = "pod";
+/// The detail that says why the pod has only the fields that are watched.
+const INCOMPLETE: &str = "podIncomplete";
+
+/// Fetches the pods of failures that are reported together.
+pub(super) struct Evidence<'a> {
+    shared: &'a Shared,
+    /// The API server has not answered: further pods are not waited for.
+    silent: AtomicBool,
+}
+
+impl<'a> Evidence<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            silent: AtomicBool::new(false),
+        }
+    }
+
+    /// Reports a failure; with its pod, where there is one.
+    pub(super) async fn report(&self, key: ResultKey, message: String, pod: Option<&PodView>) -> Report {
+        let failure = match pod {
+            Some(pod) => self.failure(message, pod).await,
+            None => Failure::new(message),
+        };
+        Report::Failed(key, failure)
+    }
+
+    /// The failure with its pod: as the API server shows it now, or as it was watched.
+    pub(super) async fn failure(&self, message: String, pod: &PodView) -> Failure {
+        match self.fetch(pod).await {
+            Ok(whole) => with_pod(message, whole, None),
+            Err(why) => with_pod(message, pod.to_json(), Some(why)),
+        }
+    }
+
+    async fn fetch(&self, pod: &PodView) -> Result<Value, String> {
+        const ONLY: &str = "only the fields that are watched are shown";
+        if self.silent.load(Ordering::Relaxed) {
+            return Err(format!("the API server did not answer; {ONLY}"));
+        }
+        let namespace = Some(self.shared.config.namespace.as_str());
+        let get = self.shared.cluster.get(Kind::Pod, namespace, &pod.name);
+        let error = match tokio::time::timeout(WITHIN, get).await {
+            Ok(Ok(Some(whole))) if whole.pointer("/metadata/uid").and_then(Value::as_str) == pod.uid.as_deref() => {
+                return Ok(whole);
+            }
+            Ok(Ok(_)) => return Err(format!("the pod does not exist any more; {ONLY}")),
+            Ok(Err(error)) => {
+                if error.is_passing() {
+                    self.silent.store(true, Ordering::Relaxed);
+                }
+                chain(&error)
+            }
+            Err(_) => {
+                self.silent.store(true, Ordering::Relaxed);
+                format!("no answer within {} s", WITHIN.as_secs())
+            }
+        };
+        Err(format!("the pod cannot be read: {error}; {ONLY}"))
+    }
+}
+
+/// The failure with a pod, values of its environment taken out: they may be secrets.
+fn with_pod(message: String, mut pod: Value, incomplete: Option<String>) -> Failure {
+    redact_as("Pod", &mut pod, &mut Redactions::default());
+    if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    for list in ["containers", "initContainers", "ephemeralContainers"] {
+        let containers = pod.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            for variable in container
+                .get_mut("env")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                if let Some(value) = variable.get_mut("value") {
+                    *value = "removed".into();
+                }
+            }
+        }
+    }
+    let incomplete = incomplete.map(|why| (INCOMPLETE.to_owned(), why.into()));
+    Failure {
+        message,
+        details: BTreeMap::from_iter([(POD.to_owned(), pod)].into_iter().chain(incomplete)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_keeps_the_pod_and_drops_its_secrets() {
+        let failing = json!({"metadata": {"name": "p", "managedFields": [{"manager": "m"}]},
+            "spec": {"containers": [{"name": "c", "env": [{"name": "CLIENT_KEY", "value": "secret"}],
+                "args": ["--password=hunter2", "x"]}]}});
+        let failure = with_pod("why".to_owned(), failing, None);
+        assert_eq!(failure.message, "why");
+        assert_eq!(
+            failure.details["pod"].pointer("/spec/containers/0/env/0"),
+            Some(&json!({"name": "CLIENT_KEY", "value": "removed"}))
+        );
+        assert_eq!(
+            failure.details["pod"].pointer("/spec/containers/0/args"),
+            Some(&json!(["--password=[redacted]", "x"]))
+        );
+        assert_eq!(failure.details["pod"].pointer("/metadata"), Some(&json!({"name": "p"})));
+    }
+}
