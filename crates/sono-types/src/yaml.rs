@@ -216,7 +216,11 @@ impl Located {
     fn duplicates(&self, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
         match self {
             Self::Map(map, again) => {
-                found.extend(again.iter().map(|key| [path.as_slice(), &[key.clone()]].concat()));
+                found.extend(
+                    again
+                        .iter()
+                        .map(|key| [path.as_slice(), std::slice::from_ref(key)].concat()),
+                );
                 for (key, value) in map {
                     path.push(key.clone());
                     value.value.duplicates(path, found);

@@ -1,7 +1,6 @@
 //! The pod behind a failure: the whole of it, fetched when the verdict is known, without secrets.
 
 use std::{
-    collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -106,7 +105,7 @@ fn with_pod(message: String, mut pod: Value, incomplete: Option<String>) -> Fail
     let incomplete = incomplete.map(|why| (INCOMPLETE.to_owned(), why.into()));
     Failure {
         message,
-        details: BTreeMap::from_iter([(POD.to_owned(), pod)].into_iter().chain(incomplete)),
+        details: [(POD.to_owned(), pod)].into_iter().chain(incomplete).collect(),
     }
 }
 

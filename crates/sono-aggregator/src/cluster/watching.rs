@@ -18,7 +18,7 @@ use sono_types::{
 /// The pods of one plugin.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
-    pods: BTreeMap<Text, PodView>,
+    by_name: BTreeMap<Text, PodView>,
     /// Until when a pod whose worker runs is not given up.
     patient_until: Option<Timestamp>,
     judged: Option<Timestamp>,
@@ -68,39 +68,37 @@ impl Pods {
     }
 
     pub(super) fn restart(&mut self, pods: Vec<PodView>) {
-        self.pods = pods.into_iter().map(|pod| (Text::clone(&pod.name), pod)).collect();
+        self.by_name = pods.into_iter().map(|pod| (Text::clone(&pod.name), pod)).collect();
     }
 
     pub(super) fn apply(&mut self, pod: PodView) {
-        self.pods.insert(Text::clone(&pod.name), pod);
+        self.by_name.insert(Text::clone(&pod.name), pod);
     }
 
     pub(super) fn delete(&mut self, pod: &PodView) {
-        self.pods.remove(&pod.name);
+        self.by_name.remove(&pod.name);
     }
 
     /// Whether the pods are to be judged now; otherwise when.
     pub(super) fn due(&mut self, now: Timestamp) -> Result<(), Timestamp> {
-        let pods = i32::try_from(self.pods.len()).unwrap_or(i32::MAX);
+        let pods = i32::try_from(self.by_name.len()).unwrap_or(i32::MAX);
         let due = self
             .judged
             .and_then(|judged| judged.checked_add(PAUSE_PER_POD * pods).ok())
             // A clock that is set back does not stop judging.
             .filter(|due| *due > now && self.judged.is_some_and(|judged| judged <= now));
-        match due {
-            Some(due) => Err(due),
-            None => {
-                self.judged = Some(now);
-                Ok(())
-            }
+        if let Some(due) = due {
+            return Err(due);
         }
+        self.judged = Some(now);
+        Ok(())
     }
 
     /// Findings as of now, and when to look again although nothing changes.
     pub(super) fn judge(&self, now: Timestamp, policy: &Policy) -> (Vec<Finding<'_>>, Option<Timestamp>) {
         let mut findings = Vec::new();
         let mut next: Option<Timestamp> = None;
-        for pod in self.pods.values() {
+        for pod in self.by_name.values() {
             match judge::judge(pod, now, policy) {
                 Verdict::Fine => {}
                 Verdict::Wait { until, .. } => next = Some(next.map_or(until, |next| next.min(until))),
@@ -116,7 +114,7 @@ impl Pods {
     /// Pods whose containers should have been made by now, and when the next one is due.
     pub(super) fn without_containers(&self, now: Timestamp, policy: &Policy) -> (Vec<&PodView>, Option<Timestamp>) {
         let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
-        for pod in self.pods.values() {
+        for pod in self.by_name.values() {
             let due = judge::without_containers(pod).and_then(|since| since.checked_add(policy.mount).ok());
             match due {
                 Some(due) if due <= now => overdue.push(pod),
@@ -131,7 +129,7 @@ impl Pods {
     /// due.
     pub(super) fn unready(&self, now: Timestamp, policy: &Policy) -> (Vec<&PodView>, Option<Timestamp>) {
         let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
-        for pod in self.pods.values() {
+        for pod in self.by_name.values() {
             match judge::unready(pod).and_then(|since| since.checked_add(policy.unready).ok()) {
                 Some(due) if due <= now => overdue.push(pod),
                 Some(due) => next = next.into_iter().chain([due]).min(),
@@ -147,36 +145,39 @@ impl Pods {
             let node = pod.node_or_intended().cloned();
             (node, sono_kube::stuck::last_seen(pod, events, now))
         };
-        self.pods.values().map(seen).collect()
+        self.by_name.values().map(seen).collect()
     }
 
     /// When the last pod was created.
     pub(super) fn newest(&self) -> Option<Timestamp> {
-        self.pods.values().filter_map(|pod| pod.created).max()
+        self.by_name.values().filter_map(|pod| pod.created).max()
     }
 
     /// Nodes on which a pod runs or is about to.
     pub(super) fn places(&self) -> impl Iterator<Item = &Text> {
         let lives = |pod: &&PodView| pod.deleted.is_none() && !matches!(&*pod.phase, "Failed" | "Succeeded");
-        self.pods.values().filter(lives).filter_map(PodView::node_or_intended)
+        self.by_name
+            .values()
+            .filter(lives)
+            .filter_map(PodView::node_or_intended)
     }
 
     /// Nodes that have a pod, or for which one waits to be scheduled.
     pub(super) fn nodes(&self) -> BTreeSet<&str> {
-        let nodes = self.pods.values().filter_map(PodView::node_or_intended);
+        let nodes = self.by_name.values().filter_map(PodView::node_or_intended);
         nodes.map(AsRef::as_ref).collect()
     }
 
     /// What the containers beside each worker are up to, by node. Of two pods of a node the one counts that stays.
     pub(super) fn siblings(&self) -> BTreeMap<Option<Text>, ContainersState> {
         let (going, staying): (Vec<&PodView>, Vec<&PodView>) =
-            self.pods.values().partition(|pod| pod.deleted.is_some());
+            self.by_name.values().partition(|pod| pod.deleted.is_some());
         let state = |pod: &PodView| (pod.node_or_intended().cloned(), siblings(pod));
         going.into_iter().chain(staying).map(state).collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.pods.len()
+        self.by_name.len()
     }
 }
 

@@ -211,8 +211,7 @@ fn is_being_processed(root: &Path, plugin: &str) -> bool {
     let ended = format!(r#""{plugin}""#);
     let last = journal
         .lines()
-        .filter(|line| line.contains(&begun) || line.contains(r#"{"Processed":"#) && line.contains(&ended))
-        .next_back();
+        .rfind(|line| line.contains(&begun) || line.contains(r#"{"Processed":"#) && line.contains(&ended));
     last.is_some_and(|line| line.contains(&begun))
 }
 

@@ -99,7 +99,8 @@ pub(super) struct Event {
     series: Option<Series>,
     // Not every recorder fills all of them, some with an empty text.
     last_timestamp: Option<String>,
-    event_time: Option<String>,
+    #[serde(rename = "eventTime")]
+    time: Option<String>,
     metadata: Option<Created>,
 }
 
@@ -120,7 +121,7 @@ impl From<Event> for EventView {
         let times = [
             event.series.and_then(|series| series.last_observed_time),
             event.last_timestamp,
-            event.event_time,
+            event.time,
             event.metadata.and_then(|metadata| metadata.creation_timestamp),
         ];
         Self {

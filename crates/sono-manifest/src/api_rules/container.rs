@@ -93,7 +93,7 @@ impl Checker {
             }
             checker.only_one(source, &VALUE_SOURCES, false);
             checker.within("fieldRef", source, |checker, field| {
-                checker.required("fieldPath", field)
+                checker.required("fieldPath", field);
             });
             checker.within("resourceFieldRef", source, |checker, field| {
                 checker.required("resource", field);
@@ -187,7 +187,7 @@ impl Checker {
                 && request > limit
             {
                 self.below("requests", |checker| {
-                    checker.refuse_at(resource, "is larger than the limit")
+                    checker.refuse_at(resource, "is larger than the limit");
                 });
             }
         }

@@ -48,7 +48,8 @@ pub(super) async fn measure(
         limits: sono_types::UploadLimits::default(),
         pods: false,
     })?;
-    let time = jiff::Timestamp::now().to_string();
+    // Any will do: nobody compares them with now.
+    let time = jiff::Timestamp::UNIX_EPOCH.to_string();
     for name in &names {
         world.api.put(objects::node(name, &time, bytes));
     }
