@@ -22,6 +22,7 @@ impl Checker {
         }
         for key in [
             "serviceAccountName",
+            "serviceAccount",
             "nodeName",
             "priorityClassName",
             "runtimeClassName",
