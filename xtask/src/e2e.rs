@@ -110,6 +110,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         command::run_visibly(&mut test)
     };
+    if !instead && arguments.tests.is_empty() {
+        long_step(
+            "comparing kubeconfigs with kubectl",
+            "sono connects as kubectl does",
+            || {
+                let arguments = [
+                    "test",
+                    "--locked",
+                    "--package",
+                    "sono-kube",
+                    "--test",
+                    "it",
+                    "--",
+                    "--ignored",
+                    "kubeconfigs::",
+                ];
+                let mut test = command::new(command::cargo(), arguments);
+                command::run_visibly(test.current_dir(repository::root()).env("SONO_KUBECTL", &kubectl))
+            },
+        )?;
+    }
     let tested = long_step("testing", "the tests ran", || {
         if arguments.scale {
             return test(&["--include-ignored", "scale::"]);

@@ -98,6 +98,13 @@ impl CliError {
             KubeError::Unreachable { .. } | KubeError::NoAnswer { .. } => {
                 Some("is it running? kubectl cluster-info; another one is chosen with --context or --kubeconfig")
             }
+            KubeError::Certificate { .. } => {
+                Some("compare the server with certificate-authority and tls-server-name: kubectl config view --minify")
+            }
+            KubeError::Handshake { .. } => {
+                Some("compare the server and the client certificate with the cluster's: kubectl config view --minify")
+            }
+            KubeError::CredentialPlugin { install_hint, .. } => install_hint.as_deref(),
             KubeError::Unauthorized { .. } | KubeError::Credentials { .. } => {
                 Some("log in again, or choose another user with --context")
             }

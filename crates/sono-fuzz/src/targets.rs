@@ -2,6 +2,7 @@
 
 mod archive;
 mod headers;
+mod kubeconfig;
 mod plugin;
 mod results;
 
@@ -19,7 +20,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 9] = [
+pub static TARGETS: [Target; 11] = [
     plugin::PLUGIN,
     results::JUNIT,
     results::GOJSON,
@@ -29,6 +30,8 @@ pub static TARGETS: [Target; 9] = [
     headers::DISPOSITION,
     headers::PROGRESS,
     headers::PEM,
+    kubeconfig::KUBECONFIG,
+    kubeconfig::PROXY,
 ];
 
 #[cfg(test)]

@@ -9,14 +9,19 @@ use std::{
 
 use k8s_openapi::api::core::v1::Node;
 use kube::{
-    Client, Config,
+    Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy},
     core::{Request, params::GetParams},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{Kind, KubeError, bounded::bounded, connect::Names, error::Cause};
+use crate::{
+    Kind, KubeError,
+    bounded::bounded,
+    connect::{Maker, Names},
+    error::Cause,
+};
 
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
@@ -32,7 +37,7 @@ const SILENCE: Duration = Duration::from_secs(330);
 pub struct Cluster {
     client: Client,
     watching: Client,
-    config: Arc<Config>,
+    maker: Arc<Maker>,
     plain: Arc<OnceLock<Client>>,
     server: Arc<str>,
     names: Arc<Names>,
@@ -73,11 +78,11 @@ pub enum Deleted {
 }
 
 impl Cluster {
-    pub(crate) fn new(client: Client, config: Config, server: String, names: Names) -> Self {
+    pub(crate) fn new(client: Client, maker: Maker, server: String, names: Names) -> Self {
         Self {
             watching: bounded(client.clone(), LIMIT, SILENCE),
             client,
-            config: Arc::new(config),
+            maker: Arc::new(maker),
             plain: Arc::default(),
             server: server.into(),
             names: Arc::new(names),
@@ -113,9 +118,7 @@ impl Cluster {
         if let Some(client) = self.plain.get() {
             return Ok(client.clone());
         }
-        let mut config = Config::clone(&self.config);
-        config.default_retry = false;
-        let client = Client::try_from(config).map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
+        let client = self.maker.client(false)?;
         Ok(self.plain.get_or_init(|| client).clone())
     }
 

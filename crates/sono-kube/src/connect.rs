@@ -1,13 +1,35 @@
 //! From a kubeconfig, or the place inside a cluster, to a client.
+//!
+//! Files are read here, and what they say is made ready before kube sees any of it, so that sono connects wherever
+//! kubectl does (`docs/configuration.md`, "Kubeconfig"). [`kubeconfig`], [`settings`], [`proxy`], [`url`] and [`pem`]
+//! decide and touch nothing.
 
-use std::path::PathBuf;
+mod environment;
+mod forward;
+mod kubeconfig;
+mod pem;
+mod program;
+mod proxy;
+mod settings;
+mod token;
+mod transport;
+mod url;
+mod verifier;
 
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+use std::{
+    io::{self, Read as _},
+    path::{Path, PathBuf},
 };
 
+use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+
+pub use self::environment::Environment;
+use self::{kubeconfig::Kubeconfig, settings::Settings};
 use crate::{Cluster, KubeError, error::Cause};
+
+/// Bytes of a kubeconfig, or of a file that it names.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// Which cluster to talk to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,10 +44,35 @@ impl Cluster {
     /// Reads the configuration and makes a client of it. Nothing is sent yet: an unreachable cluster shows at the first
     /// request.
     pub async fn connect(connection: &Connection) -> Result<Self, KubeError> {
-        let (config, names) = configuration(connection).await?;
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = Client::try_from(config.clone()).map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
-        Ok(Self::new(client, config, server, names))
+        Self::connect_in(connection, Environment::of_process()).await
+    }
+
+    /// As [`Cluster::connect`], with other variables than those of this process.
+    pub async fn connect_in(connection: &Connection, environment: Environment) -> Result<Self, KubeError> {
+        let connection = connection.clone();
+        // Credential plugins run for as long as a person needs to log in.
+        let made = tokio::task::spawn_blocking(move || {
+            let (settings, names) = configuration(&connection, &environment)?;
+            let maker = Maker(settings);
+            Ok((maker.client(true)?, maker, names))
+        });
+        let made = made
+            .await
+            .map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
+        let (client, maker, names) = made?;
+        let server = maker.0.config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        Ok(Self::new(client, maker, server, names))
+    }
+}
+
+/// Makes clients of one configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Maker(Settings);
+
+impl Maker {
+    /// A client that tries again after answers that pass, or hands on the first answer.
+    pub(crate) fn client(&self, retries: bool) -> Result<Client, KubeError> {
+        transport::client(&self.0, retries)
     }
 }
 
@@ -36,60 +83,95 @@ pub(crate) struct Names {
     pub(crate) user: Option<String>,
 }
 
-async fn configuration(connection: &Connection) -> Result<(Config, Names), KubeError> {
-    let unusable = |error: KubeconfigError| KubeError::Configuration(cause(&error));
-    let kubeconfig = match &connection.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path).map_err(unusable)?,
-        None => match Kubeconfig::read() {
-            Ok(kubeconfig) => kubeconfig,
-            Err(error) if connection.context.is_none() && is_absent(&error) => return in_cluster(&error),
-            Err(error) => return Err(unusable(error)),
-        },
-    };
-    if connection.kubeconfig.is_none() && kubeconfig.clusters.is_empty() && connection.context.is_none() {
-        return in_cluster(&KubeconfigError::CurrentContextNotSet);
+/// Reads kubeconfig text as [`Cluster::connect_in`] does, up to the TLS configuration and the proxy, without any other file
+/// and without running programs. Gives the URL of the API server.
+pub fn check_kubeconfig(text: &[u8], environment: &Environment) -> Result<String, KubeError> {
+    let mut kubeconfig = Kubeconfig::default();
+    let absent = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    let mut settings = kubeconfig
+        .add(Path::new("kubeconfig"), text)
+        .and_then(|()| kubeconfig.select(None))
+        .and_then(|selected| Settings::of(&selected, environment, &absent))
+        .map_err(KubeError::Configuration)?
+        .without_programs();
+    // The system's store is a matter of its own.
+    settings.config.accept_invalid_certs |= settings.authorities.is_empty();
+    transport::install_provider();
+    transport::tls(&settings)?;
+    Ok(settings.config.cluster_url.to_string())
+}
+
+fn configuration(connection: &Connection, environment: &Environment) -> Result<(Settings, Names), KubeError> {
+    let mut kubeconfig = Kubeconfig::default();
+    let mut absent = None;
+    for path in files(connection, environment) {
+        match read(&path) {
+            Ok(bytes) => kubeconfig.add(&path, &bytes).map_err(KubeError::Configuration)?,
+            // Of those that are only looked for, the others count.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && connection.kubeconfig.is_none() => {
+                absent.get_or_insert_with(|| described(&path, &error));
+            }
+            Err(error) => return Err(KubeError::Configuration(described(&path, &error))),
+        }
     }
-    let context = connection
-        .context
-        .clone()
-        .or_else(|| kubeconfig.current_context.clone());
-    let user = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| Some(&named.name) == context.as_ref())
-        .and_then(|named| named.context.as_ref()?.user.clone());
-    let options = KubeConfigOptions {
-        context: context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(unusable)?;
-    Ok((config, Names { context, user }))
-}
-
-/// In the user's words where the client's own would hide what is wrong.
-fn cause(error: &KubeconfigError) -> Cause {
-    Cause(match error {
-        KubeconfigError::ReadConfig(error, path) => format!("{}: {error}", path.display()),
-        KubeconfigError::LoadContext(name) => format!("it has no context `{name}`"),
-        KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster `{name}`"),
-        KubeconfigError::CurrentContextNotSet => "it has no current context".to_owned(),
-        // The others end with what is behind them.
-        other => other.to_string(),
-    })
-}
-
-/// No file at the place where one is looked for without being told.
-fn is_absent(error: &KubeconfigError) -> bool {
-    match error {
-        KubeconfigError::FindPath => true,
-        KubeconfigError::ReadConfig(error, _) => error.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
+    if connection.kubeconfig.is_none() && kubeconfig.is_empty() && connection.context.is_none() {
+        return in_cluster(absent.unwrap_or_else(|| Cause("the kubeconfig is empty".to_owned())));
     }
+    let selected = kubeconfig
+        .select(connection.context.as_deref())
+        .map_err(|error| KubeError::Configuration(absent.unwrap_or(error)))?;
+    let mut settings = Settings::of(&selected, environment, &read).map_err(KubeError::Configuration)?;
+    program::find(&mut settings.config, environment)?;
+    let names = Names {
+        context: Some(selected.context),
+        user: selected.user_name,
+    };
+    Ok((settings, names))
 }
 
-fn in_cluster(absent: &KubeconfigError) -> Result<(Config, Names), KubeError> {
-    let config = Config::incluster().map_err(|_| KubeError::NoConfiguration(cause(absent)))?;
-    Ok((config, Names::default()))
+/// The files to read, in order.
+fn files(connection: &Connection, environment: &Environment) -> Vec<PathBuf> {
+    if let Some(path) = &connection.kubeconfig {
+        return vec![path.clone()];
+    }
+    if let Some(list) = environment.get("KUBECONFIG") {
+        let named: Vec<PathBuf> = std::env::split_paths(list)
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect();
+        if !named.is_empty() {
+            return named;
+        }
+    }
+    let home = environment.home().map(|home| home.join(".kube").join("config"));
+    home.into_iter().collect()
+}
+
+#[expect(clippy::disallowed_types, reason = "its errors name the path twice")]
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        let reason = format!("it has more than {} MiB", LARGEST_FILE >> 20);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok(bytes)
+}
+
+fn described(path: &Path, error: &io::Error) -> Cause {
+    Cause(format!("{}: {error}", path.display()))
+}
+
+fn in_cluster(absent: Cause) -> Result<(Settings, Names), KubeError> {
+    let mut config = Config::incluster().map_err(|_| KubeError::NoConfiguration(absent))?;
+    let authorities = config.root_cert.take().into_iter().flatten();
+    let settings = Settings {
+        authorities: authorities.map(CertificateDer::from).collect(),
+        authority_file: config.root_cert_file.take(),
+        token_file: config.auth_info.token_file.take().map(PathBuf::from),
+        token: None,
+        proxy: None,
+        config,
+    };
+    Ok((settings, Names::default()))
 }

@@ -4,6 +4,8 @@ use std::{error::Error, fmt, time::Duration};
 
 use kube::core::Status;
 
+use crate::certificate;
+
 /// The last cause of a failure, as one line. The clients underneath say the same thing up to five times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause(pub String);
@@ -42,6 +44,32 @@ pub enum KubeError {
         /// URL of the API server.
         server: String,
         /// What the network says.
+        source: Cause,
+    },
+    /// The server's certificate does not pass.
+    #[error("the certificate of {server} is refused")]
+    Certificate {
+        /// URL of the API server.
+        server: String,
+        /// Why.
+        source: Cause,
+    },
+    /// The connection is not secured: one of both refuses the other, or the server does not speak TLS.
+    #[error("the TLS handshake with {server} failed")]
+    Handshake {
+        /// URL of the API server.
+        server: String,
+        /// Why.
+        source: Cause,
+    },
+    /// The program that the kubeconfig names for credentials is missing, or failed.
+    #[error("the credential plugin `{program}` of the kubeconfig cannot be used")]
+    CredentialPlugin {
+        /// Its name or path.
+        program: String,
+        /// How it is installed, in the words of the kubeconfig; none where it was found.
+        install_hint: Option<String>,
+        /// Why.
         source: Cause,
     },
     /// Connected, but no answer came in time.
@@ -197,7 +225,9 @@ impl KubeError {
     /// quicker (a quota's count, for one; the versions that a watch began with). Worth another try in a moment.
     pub fn is_passing(&self) -> bool {
         let busy = matches!(self, Self::Refused { code, .. } if matches!(code, 409 | 410 | 429) || *code >= 500);
-        busy || self.is_unreachable()
+        // Certificates are renewed while a run lasts, and not everywhere at once.
+        let renewed = matches!(self, Self::Certificate { .. } | Self::Handshake { .. });
+        busy || renewed || self.is_unreachable()
     }
 
     /// The server does not have the versions any more that a watch wants to go on from. It begins anew, and nothing is lost.
@@ -209,15 +239,18 @@ impl KubeError {
         let (server, request) = (server.to_owned(), request.to_owned());
         match error {
             kube::Error::Api(status) => Self::from_status(&status, server, request),
-            kube::Error::Service(source) => Self::Unreachable {
-                server,
-                source: Cause::of(source.as_ref()),
-            },
-            kube::Error::HyperError(source) => Self::Broken {
-                server,
-                request,
-                source: Cause::of(&source),
-            },
+            kube::Error::Service(source) => certificate::failure(source.as_ref(), &server).unwrap_or_else(|| {
+                let source = Cause::of(source.as_ref());
+                Self::Unreachable { server, source }
+            }),
+            kube::Error::HyperError(source) => certificate::failure(&source, &server).unwrap_or_else(|| {
+                let source = Cause::of(&source);
+                Self::Broken {
+                    server,
+                    request,
+                    source,
+                }
+            }),
             kube::Error::ReadEvents(source) => Self::Broken {
                 server,
                 request,

@@ -4,6 +4,7 @@
 //! [`stuck`] are pure: they read the view of a pod and a time. It does not know what the objects mean to a run.
 
 mod bounded;
+mod certificate;
 mod client;
 mod collection;
 mod connect;
@@ -23,7 +24,7 @@ mod watch;
 
 pub use client::{Cluster, Deleted};
 pub use collection::Collection;
-pub use connect::Connection;
+pub use connect::{Connection, Environment, check_kubeconfig};
 pub use elapsed::elapsed;
 pub use error::{Cause, KubeError};
 pub use forward::Forwarded;

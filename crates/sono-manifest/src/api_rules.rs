@@ -106,6 +106,15 @@ impl Checker {
         }
     }
 
+    /// Texts in the list at `key` that have to be of a form.
+    fn texts(&mut self, key: &str, value: &Value, check: fn(&str) -> Result<(), String>) {
+        self.each(key, value, |checker, text| {
+            if let Err(why) = text.as_str().map_or(Ok(()), check) {
+                checker.refuse(&why);
+            }
+        });
+    }
+
     /// A text at `key` that must not be missing or empty.
     fn required(&mut self, key: &str, value: &Value) {
         let is_there = value

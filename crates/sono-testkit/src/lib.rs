@@ -9,10 +9,16 @@
 mod api;
 pub mod corpus;
 mod cutter;
+mod identity;
 mod registry;
 mod server;
+mod via;
+mod who;
 
 pub use api::{Executed, FakeApi, Trouble, forbidden};
 pub use cutter::Cutter;
+pub use identity::{Identity, Template, Validity};
 pub use registry::{Contents, FakeRegistry, digest};
 pub use server::{REGISTRY_PROGRAM, RegistryServer, ServerOptions};
+pub use via::{ProxyLogin, ProxyServer};
+pub use who::WhoServer;

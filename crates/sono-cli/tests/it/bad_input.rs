@@ -9,7 +9,7 @@ use crate::{Said, failure, healthy, sono, with_cluster};
 
 const PLUGIN: &str = "sonobuoy-config:\n  driver: Job\n  plugin-name: mine\nspec:\n  image: i\n  name: c\n";
 
-fn with_files(files: &[(&str, &str)], arguments: &[&str]) -> Said {
+pub(crate) fn with_files(files: &[(&str, &str)], arguments: &[&str]) -> Said {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         fs_err::write(directory.path().join(name), text).unwrap();

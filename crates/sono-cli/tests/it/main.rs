@@ -9,6 +9,7 @@ mod ci_script;
 mod cluster;
 mod completion;
 mod configuration;
+mod connection;
 mod deletion;
 mod documents;
 mod environment;

@@ -1,6 +1,8 @@
 //! The adapter against the fake API.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+#[cfg(unix)]
+mod kubeconfigs;
 mod query;
 
 use std::{collections::BTreeMap, pin::pin, time::Duration};

@@ -23,6 +23,7 @@ const VALUE_SOURCES: [&str; 5] = [
     "secretKeyRef",
     "fileKeyRef",
 ];
+const HUGE_PAGES: &str = "hugepages-";
 const HANDLERS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "grpc"];
 const HOOKS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "sleep"];
 
@@ -41,6 +42,10 @@ impl Checker {
             }
         });
         self.one_of("imagePullPolicy", container, &["Always", "IfNotPresent", "Never"]);
+        self.one_of("restartPolicy", container, &["Always", "OnFailure", "Never"]);
+        self.each("resizePolicy", container, |checker, policy| {
+            checker.one_of("restartPolicy", policy, &["NotRequired", "RestartContainer"]);
+        });
         self.one_of(
             "terminationMessagePolicy",
             container,
@@ -103,6 +108,7 @@ impl Checker {
                     checker.required("key", reference);
                     checker.format("key", reference, formats::config_map_key);
                     checker.required("name", reference);
+                    checker.format("name", reference, formats::subdomain);
                 });
             }
         });
@@ -110,6 +116,7 @@ impl Checker {
 
     fn ports(&mut self, container: &Value, pod: &Pod<'_>) {
         let mut names = BTreeSet::new();
+        let mut host_ports = BTreeSet::new();
         self.each("ports", container, |checker, port| {
             checker.format("name", port, formats::port_name);
             let own = name(port);
@@ -120,6 +127,12 @@ impl Checker {
             checker.range("containerPort", port, 1, 65_535);
             checker.range("hostPort", port, 0, 65_535);
             checker.one_of("protocol", port, &["TCP", "UDP", "SCTP"]);
+            let text = |key: &str, usual: &str| port.get(key).and_then(Value::as_str).unwrap_or(usual).to_owned();
+            if let Some(host) = port.get("hostPort").and_then(Value::as_i64).filter(|host| *host != 0)
+                && !host_ports.insert((text("protocol", "TCP"), text("hostIP", ""), host))
+            {
+                checker.refuse_at("hostPort", &format!("{host} is also that of another port"));
+            }
             let number = |key: &str| port.get(key).and_then(Value::as_i64);
             if let (true, Some(host), Some(own)) = (pod.on_host_network, number("hostPort"), number("containerPort"))
                 && host != 0
@@ -130,11 +143,6 @@ impl Checker {
                     &format!("{host} is not containerPort, which it must be in a host's network"),
                 );
             }
-            checker.format("hostIP", port, |ip| {
-                ip.parse::<std::net::IpAddr>()
-                    .map(drop)
-                    .map_err(|_| format!("`{ip}` is not an IP address"))
-            });
         });
     }
 
@@ -190,11 +198,31 @@ impl Checker {
                     checker.refuse_at(resource, "is larger than the limit");
                 });
             }
+            // What cannot be overcommitted is given as it is asked for.
+            if is_extended(resource) || resource.starts_with(HUGE_PAGES) {
+                let request = amount("requests", resource);
+                let why = match amount("limits", resource) {
+                    None => "requires a limit",
+                    Some(limit) if request.is_some_and(|request| request < limit) => "differs from the limit",
+                    Some(_) => continue,
+                };
+                self.below("requests", |checker| checker.refuse_at(resource, why));
+            }
+        }
+        let has = |wanted: &dyn Fn(&str) -> bool| {
+            let lists = ["limits", "requests"]
+                .into_iter()
+                .filter_map(|key| resources.get(key)?.as_object());
+            lists.flatten().any(|(resource, _)| wanted(resource))
+        };
+        let has_pages = has(&|resource| resource.starts_with(HUGE_PAGES));
+        if has_pages && !has(&|resource| ["cpu", "memory"].contains(&resource)) {
+            self.refuse("hugepages require cpu or memory");
         }
     }
 
     fn resource(&mut self, resource: &str, amount: &Value) {
-        let is_known = ["cpu", "memory", "ephemeral-storage"].contains(&resource) || resource.starts_with("hugepages-");
+        let is_known = ["cpu", "memory", "ephemeral-storage"].contains(&resource) || resource.starts_with(HUGE_PAGES);
         if !is_known && !resource.contains('/') {
             self.refuse(&format!(
                 "`{resource}` is not a resource of containers: cpu, memory, ephemeral-storage, hugepages-SIZE, or a name like `example.org/name`"
@@ -203,6 +231,9 @@ impl Checker {
             self.refuse(&why);
         }
         match number(amount) {
+            Some(number) if is_extended(resource) && number.fract() != 0.0 => {
+                self.refuse(&format!("{} is not a whole number", shown(amount)));
+            }
             Some(number) if number < 0.0 => self.refuse(&format!("{} is less than nothing", shown(amount))),
             Some(_) => {}
             None => self.refuse(&format!(
@@ -283,6 +314,13 @@ impl Checker {
             });
         }
     }
+}
+
+/// Whether a resource is one that somebody else than Kubernetes gives out.
+fn is_extended(resource: &str) -> bool {
+    resource
+        .split_once('/')
+        .is_some_and(|(prefix, _)| prefix != "kubernetes.io" && !prefix.ends_with(".kubernetes.io"))
 }
 
 /// The number that a quantity stands for, which YAML may hold as a number.

@@ -132,6 +132,32 @@ pub(super) fn relative_path(text: &str) -> Result<(), String> {
     without_parents(text)
 }
 
+/// A path from the root.
+pub(super) fn absolute_path(text: &str) -> Result<(), String> {
+    if text.starts_with('/') {
+        return Ok(());
+    }
+    Err(format!("`{text}` is not an absolute path"))
+}
+
+/// The name of a kernel parameter.
+pub(super) fn sysctl(text: &str) -> Result<(), String> {
+    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let part = |part: &str| is_within(part, |byte| b"-_".contains(&byte), letters);
+    if text.len() <= 253 && text.split(['.', '/']).all(part) {
+        return Ok(());
+    }
+    Err(format!("`{text}` is not the name of a kernel parameter"))
+}
+
+/// An address of IPv4 or IPv6.
+pub(super) fn ip(text: &str) -> Result<(), String> {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("`{text}` is not an IP address")),
+    }
+}
+
 /// A path that does not lead up.
 pub(super) fn without_parents(text: &str) -> Result<(), String> {
     if text.split('/').any(|part| part == "..") {
@@ -142,15 +168,21 @@ pub(super) fn without_parents(text: &str) -> Result<(), String> {
 
 /// The number that a quantity such as `100m` or `1Gi` stands for.
 pub(super) fn quantity(text: &str) -> Option<f64> {
+    let text = text.trim();
     let end = text
         .find(|letter: char| !letter.is_ascii_digit() && !"+-.".contains(letter))
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let digits = number.strip_prefix(['+', '-']).unwrap_or(number);
-    let is_number = digits.bytes().any(|byte| byte.is_ascii_digit())
+    let is_number = !digits.is_empty()
         && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && digits.matches('.').count() <= 1;
-    let number: f64 = if is_number { number.parse().ok()? } else { return None };
+    // A point alone is nothing.
+    let number: f64 = match digits {
+        "." => 0.0,
+        _ if is_number => number.parse().ok()?,
+        _ => return None,
+    };
     let factor = match unit {
         "" => 1.0,
         "n" => 1e-9,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Checker, MAX_INT, formats};
-use crate::DriverKind;
+use crate::{DriverKind, containers::each};
 
 const OPERATORS: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 
@@ -22,6 +22,7 @@ impl Checker {
         }
         for key in [
             "serviceAccountName",
+            "serviceAccount",
             "nodeName",
             "priorityClassName",
             "runtimeClassName",
@@ -52,11 +53,11 @@ impl Checker {
         self.each("tolerations", spec, Self::toleration);
         self.each("hostAliases", spec, |checker, alias| {
             checker.required("ip", alias);
-            checker.format("ip", alias, |ip| {
-                ip.parse::<std::net::IpAddr>()
-                    .map(drop)
-                    .map_err(|_| format!("`{ip}` is not an IP address"))
-            });
+            checker.format("ip", alias, formats::ip);
+            checker.texts("hostnames", alias, formats::subdomain);
+        });
+        self.within("dnsConfig", spec, |checker, config| {
+            checker.texts("nameservers", config, formats::ip);
         });
         self.each("topologySpreadConstraints", spec, |checker, constraint| {
             checker.required("topologyKey", constraint);
@@ -66,7 +67,21 @@ impl Checker {
             checker.required("whenUnsatisfiable", constraint);
             checker.one_of("whenUnsatisfiable", constraint, &["DoNotSchedule", "ScheduleAnyway"]);
         });
-        self.within("securityContext", spec, Self::identities);
+        self.within("securityContext", spec, |checker, context| {
+            checker.identities(context);
+            checker.below("supplementalGroups", |checker| {
+                let groups = context.get("supplementalGroups").and_then(Value::as_array);
+                for (index, group) in groups.into_iter().flatten().enumerate() {
+                    if group.as_i64().is_some_and(|group| !(0..=MAX_INT).contains(&group)) {
+                        checker.refuse_at(&index.to_string(), &format!("{group} is not a number from 0 on"));
+                    }
+                }
+            });
+            checker.each("sysctls", context, |checker, sysctl| {
+                checker.required("name", sysctl);
+                checker.format("name", sysctl, formats::sysctl);
+            });
+        });
         self.within("resources", spec, Self::resources);
         self.within("affinity", spec, Self::affinity);
     }
@@ -114,6 +129,9 @@ impl Checker {
         const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
         self.within("nodeAffinity", affinity, |checker, nodes| {
             checker.within(REQUIRED, nodes, |checker, selector| {
+                if each(selector, "nodeSelectorTerms").next().is_none() {
+                    checker.refuse("nodeSelectorTerms is missing or empty");
+                }
                 checker.each("nodeSelectorTerms", selector, Self::expressions);
             });
             checker.each(PREFERRED, nodes, |checker, term| {
@@ -140,6 +158,14 @@ impl Checker {
             checker.format("key", expression, formats::qualified_name);
             checker.required("operator", expression);
             checker.one_of("operator", expression, &OPERATORS);
+            let has_values = each(expression, "values").next().is_some();
+            match expression.get("operator").and_then(Value::as_str) {
+                Some("In" | "NotIn") if !has_values => checker.refuse("values is missing"),
+                Some("Exists" | "DoesNotExist") if has_values => {
+                    checker.refuse_at("values", "may not be set where the operator is Exists or DoesNotExist");
+                }
+                _ => {}
+            }
         });
     }
 }

@@ -107,6 +107,30 @@ fn container_rules_of_the_api_server_are_applied() {
             "name: c, resources: {limits: {cpu: '-1'}}",
             &["spec.resources.limits.cpu"],
         ),
+        ("name: c, resources: {limits: {cpu: '.', memory: '1Mi '}}", &[]),
+        (
+            "name: c, resources: {limits: {example.org/gpu: 1.5}}",
+            &["spec.resources.limits.example.org/gpu"],
+        ),
+        (
+            "name: c, resources: {requests: {example.org/gpu: 1}}",
+            &["spec.resources.requests.example.org/gpu"],
+        ),
+        (
+            "name: c, resources: {requests: {example.org/gpu: 1}, limits: {example.org/gpu: 2}}",
+            &["spec.resources.requests.example.org/gpu"],
+        ),
+        (
+            "name: c, resources: {limits: {hugepages-2Mi: 2Mi}}",
+            &["spec.resources"],
+        ),
+        ("name: c, resources: {limits: {hugepages-2Mi: 2Mi, memory: 1Gi}}", &[]),
+        ("name: c, restartPolicy: Sometimes", &["spec.restartPolicy"]),
+        ("name: c, ports: [{containerPort: 80, hostIP: nowhere}]", &[]),
+        (
+            "name: c, ports: [{containerPort: 80, hostPort: 80}, {containerPort: 81, hostPort: 80}]",
+            &["spec.ports[1].hostPort"],
+        ),
         ("name: c, resources: {limits: {gpu: 1}}", &["spec.resources.limits.gpu"]),
         (
             "name: c, resources: {requests: {memory: 2Gi}, limits: {memory: 1G}}",
@@ -191,6 +215,33 @@ fn pod_rules_of_the_api_server_are_applied() {
         (
             "initContainers: [{name: i, livenessProbe: {exec: {command: [a]}}}]",
             &["podSpec.initContainers[0].livenessProbe"],
+        ),
+        (
+            "hostAliases: [{ip: 1.2.3.4, hostnames: [a, A_b]}]",
+            &["podSpec.hostAliases[0].hostnames[1]"],
+        ),
+        ("dnsConfig: {nameservers: [x]}", &["podSpec.dnsConfig.nameservers[0]"]),
+        (
+            "volumes: [{name: v, nfs: {server: a, path: rel}}]",
+            &["podSpec.volumes[0].nfs.path"],
+        ),
+        (
+            "securityContext: {supplementalGroups: [1, -1]}",
+            &["podSpec.securityContext.supplementalGroups[1]"],
+        ),
+        (
+            "securityContext: {sysctls: [{name: A B, value: x}]}",
+            &["podSpec.securityContext.sysctls[0].name"],
+        ),
+        (
+            "securityContext: {sysctls: [{name: net.ipv4.tcp_syncookies, value: '1'}]}",
+            &[],
+        ),
+        (
+            "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In}]}]}}}",
+            &[
+                "podSpec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]",
+            ],
         ),
         (
             "hostPID: true, shareProcessNamespace: true",

@@ -116,6 +116,7 @@ impl Checker {
         self.within("nfs", volume, |checker, source| {
             checker.required("server", source);
             checker.required("path", source);
+            checker.format("path", source, formats::absolute_path);
         });
         self.within("emptyDir", volume, |checker, source| {
             if let Some(limit) = source.get("sizeLimit").filter(|limit| !limit.is_null())

@@ -1,0 +1,128 @@
+//! Kubeconfigs up to the client's configuration, and the variables of proxies.
+
+use jiff::Timestamp;
+use sono_kube::{Environment, check_kubeconfig};
+
+use super::Target;
+
+pub(super) const KUBECONFIG: Target = Target {
+    name: "kubeconfig",
+    run: |input| {
+        if let Ok(server) = check_kubeconfig(input, &Environment::default()) {
+            assert_server(&server);
+        }
+    },
+    seeds,
+    dictionary: &[
+        "current-context: c\n",
+        "server: ",
+        "https://",
+        "[::1]:6443",
+        "user:p%40ss@",
+        "proxy-url: socks5://127.0.0.1:1080\n",
+        "tls-server-name: a.b\n",
+        "insecure-skip-tls-verify: yes\n",
+        "certificate-authority-data: !!binary |\n",
+        "client-key-data: ",
+        "as-user-extra: {a: [b]}\n",
+        "as: \"\\u0000\"\n",
+        "username: ",
+        "auth-provider: {name: oidc, config: ~}\n",
+        "exec: {command: x, env: [{name: a, value: 1}]}\n",
+        "&a",
+        "*a",
+        "<<: ",
+        "null",
+        "~",
+        "\u{feff}",
+        "\0",
+    ],
+};
+
+pub(super) const PROXY: Target = Target {
+    name: "proxy-variables",
+    // The first line is the server, the others are variables.
+    run: |input| {
+        let text = String::from_utf8_lossy(input);
+        let mut lines = text.lines();
+        let server = lines.next().unwrap_or_default();
+        let names = [
+            "HTTPS_PROXY",
+            "NO_PROXY",
+            "HTTP_PROXY",
+            "https_proxy",
+            "no_proxy",
+            "http_proxy",
+        ];
+        let environment: Environment = names.into_iter().zip(lines).collect();
+        let server = serde_json::Value::from(server);
+        let config = format!(
+            "{{\"current-context\":\"c\",\"contexts\":[{{\"name\":\"c\",\"context\":{{\"cluster\":\"c\"}}}}],\"clusters\":[{{\"name\":\"c\",\"cluster\":{{\"insecure-skip-tls-verify\":true,\"server\":{server}}}}}]}}"
+        );
+        if let Ok(server) = check_kubeconfig(config.as_bytes(), &environment) {
+            assert_server(&server);
+        }
+    },
+    seeds: || {
+        [
+            "https://api.example.org:6443\nhttp://user:pass@proxy.corp:3128\n*.example.net, 10.0.0.0/8,,[::1]:443,a b",
+            "api.example.org\nsocks5h://[::1]\n*\nproxy\n127.0.0.1:80",
+        ]
+        .map(|text| text.as_bytes().to_vec())
+        .to_vec()
+    },
+    dictionary: &[
+        "http://",
+        "https://",
+        "socks5://",
+        "://",
+        "[",
+        "]",
+        "]:",
+        "::1",
+        "::ffff:10.0.0.1",
+        "/8",
+        "/129",
+        "*",
+        "*.",
+        ".",
+        ",",
+        "@",
+        "%40",
+        "%",
+        ":99999",
+        "\u{e9}",
+        "\n",
+    ],
+};
+
+/// The client panics at URLs without a host.
+fn assert_server(server: &str) {
+    let scheme = server
+        .strip_prefix("https://")
+        .or_else(|| server.strip_prefix("http://"));
+    assert!(
+        scheme.is_some_and(|rest| !rest.starts_with('/')),
+        "a server without a host: {server}"
+    );
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let authority = sono_tls::Authority::new(Timestamp::UNIX_EPOCH).expect("a CA");
+    let (certificate, key) = (authority.certificate_pem(), authority.key_pem());
+    // PEM is taken as it is, too, so that damage reaches the certificates.
+    let block = |text: &str| text.lines().map(|line| format!("      {line}\n")).collect::<String>();
+    let whole = format!(
+        "apiVersion: v1\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u, namespace: n}}}}]\nclusters:\n- name: c\n  cluster:\n    server: https://localhost:6443/a\n    certificate-authority-data: |\n{}users:\n- name: u\n  user:\n    as: jane\n    as-groups: [g]\n    client-certificate-data: |\n{}    client-key-data: |\n{}",
+        block(certificate),
+        block(certificate),
+        block(key)
+    );
+    let others = [
+        "{\"current-context\":\"c\",\"contexts\":[{\"name\":\"c\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}],\"clusters\":[{\"name\":\"c\",\"cluster\":{\"server\":\"127.0.0.1:8080\",\"proxy-url\":\"http://p:1\",\"tls-server-name\":\"x\"}}],\"users\":[{\"name\":\"u\",\"user\":{\"token\":\"t\"}}]}",
+        "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: 'https://x', insecure-skip-tls-verify: yes}}]\nusers: [{name: u, user: {exec: {command: a/b, args: [1], env: [{name: a, value: b}], provideClusterInfo: true}}}]\n",
+    ];
+    let mut seeds = vec![whole.into_bytes()];
+    seeds.extend(others.map(|text| text.as_bytes().to_vec()));
+    seeds
+}
