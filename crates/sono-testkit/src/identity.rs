@@ -68,6 +68,7 @@ impl Identity {
     }
 
     /// One that this identity has signed.
+    #[must_use]
     pub fn issue(&self, template: &Template<'_>) -> Self {
         let parameters = parameters(template);
         let key = KeyPair::generate().expect("keys can be made");

@@ -58,7 +58,7 @@ impl Kubeconfig {
             }
             return Err(unusable("it is not a kubeconfig: a map is expected".to_owned()));
         };
-        let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+        let directory = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
         if self.current.is_none() {
             self.current = document.get("current-context").and_then(text_of);
         }

@@ -48,17 +48,16 @@ impl Proxy {
             ..parts.clone()
         }
         .uri()?;
-        let uri = match uri.port_u16() {
-            Some(_) => uri,
-            None => {
-                let authority = format!("{}:{port}", uri.host()?);
-                Uri::builder()
-                    .scheme(scheme)
-                    .authority(authority)
-                    .path_and_query("/")
-                    .build()
-                    .ok()?
-            }
+        let uri = if uri.port_u16().is_some() {
+            uri
+        } else {
+            let authority = format!("{}:{port}", uri.host()?);
+            Uri::builder()
+                .scheme(scheme)
+                .authority(authority)
+                .path_and_query("/")
+                .build()
+                .ok()?
         };
         Some(Self {
             protocol,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 /// How long a token is used before its file is read again (client-go's cachingTokenSource).
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 
 /// The token of a file. Cheap to clone.
 #[derive(Clone)]

@@ -24,7 +24,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::pem;
 
 /// How long the authorities of a file are used before it is read again: in a pod they are renewed while a run lasts.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 
 /// Chains to the authorities, or the certificate of one of them.
 #[derive(Debug)]

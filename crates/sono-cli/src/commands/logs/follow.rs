@@ -62,60 +62,60 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
     while !streams.are_read() {
         let deadline = complete.unwrap_or_else(Instant::now) + if streams.finishes() { REST } else { QUIET };
         tokio::select! {
-                   // What is there is printed before it is asked whether that was all.
-                   biased;
-                   Some(line) = streams.lines.recv() => {
-                       printer.log(&line)?;
-                       if printer.is_broken() {
-                           return Ok(exit::SUCCESS);
-                       }
-                   }
-                   Some(ended) = streams.tasks.join_next() => match ended {
-                       Ok(Ok(())) => {}
-                       Ok(Err((source, error))) => printer.note(&format!("{source}: no more of its log: {error}")),
-                       Err(error) => return Err(CliError::new("reading a log broke").caused_by(&error)),
-                   },
-                   event = pods.next() => match event {
-                       Some(Ok(WatchEvent::Restarted(found))) => {
-                           for pod in &found {
-                                streams.start(pod);
-                            }
-                           streams.listed = true;
-                       }
-                       Some(Ok(WatchEvent::Applied(pod))) => streams.start(&pod),
-                       Some(Ok(WatchEvent::Deleted(_))) => {}
-                       Some(Err(error)) => tolerate(error, printer)?,
-                       None => return Ok(exit::SUCCESS),
-                   },
-                   event = aggregators.next() => match event {
-                       Some(Ok(WatchEvent::Restarted(found))) if !found.is_empty() => {
-                           if following.identity.aggregator(&found).is_some_and(is_over) {
-                               now_complete(&mut complete);
-                           }
-                       }
-                       Some(Ok(WatchEvent::Applied(pod))) => {
-                           if following.identity.includes(&pod) && is_over(&pod) {
-                               now_complete(&mut complete);
-                           }
-                       }
-                       // Another pod may take its place.
-                       Some(Ok(WatchEvent::Restarted(_) | WatchEvent::Deleted(_))) => {
-                           if is_gone(&following).await {
-                               now_complete(&mut complete);
-                           }
-                       }
-                       None => now_complete(&mut complete),
-                       Some(Err(error)) => tolerate(error, printer)?,
-                   },
-                   () = tokio::time::sleep_until(deadline), if complete.is_some() => {
-                       if streams.finishes() {
-                           let left = streams.tasks.len();
-                           printer.note(&format!("warning: {left} logs were not read to their end: the server does not answer"));
-                           return Ok(exit::SUCCESS);
-                       }
-                       streams.finish();
-                   }
-               }
+            // What is there is printed before it is asked whether that was all.
+            biased;
+            Some(line) = streams.lines.recv() => {
+                printer.log(&line)?;
+                if printer.is_broken() {
+                    return Ok(exit::SUCCESS);
+                }
+            }
+            Some(ended) = streams.tasks.join_next() => match ended {
+                Ok(Ok(())) => {}
+                Ok(Err((source, error))) => printer.note(&format!("{source}: no more of its log: {error}")),
+                Err(error) => return Err(CliError::new("reading a log broke").caused_by(&error)),
+            },
+            event = pods.next() => match event {
+                Some(Ok(WatchEvent::Restarted(found))) => {
+                    for pod in &found {
+                         streams.start(pod);
+                     }
+                    streams.listed = true;
+                }
+                Some(Ok(WatchEvent::Applied(pod))) => streams.start(&pod),
+                Some(Ok(WatchEvent::Deleted(_))) => {}
+                Some(Err(error)) => tolerate(error, printer)?,
+                None => return Ok(exit::SUCCESS),
+            },
+            event = aggregators.next() => match event {
+                Some(Ok(WatchEvent::Restarted(found))) if !found.is_empty() => {
+                    if following.identity.aggregator(&found).is_some_and(is_over) {
+                        now_complete(&mut complete);
+                    }
+                }
+                Some(Ok(WatchEvent::Applied(pod))) => {
+                    if following.identity.includes(&pod) && is_over(&pod) {
+                        now_complete(&mut complete);
+                    }
+                }
+                // Another pod may take its place.
+                Some(Ok(WatchEvent::Restarted(_) | WatchEvent::Deleted(_))) => {
+                    if is_gone(&following).await {
+                        now_complete(&mut complete);
+                    }
+                }
+                None => now_complete(&mut complete),
+                Some(Err(error)) => tolerate(error, printer)?,
+            },
+            () = tokio::time::sleep_until(deadline), if complete.is_some() => {
+                if streams.finishes() {
+                    let left = streams.tasks.len();
+                    printer.note(&format!("warning: {left} logs were not read to their end: the server does not answer"));
+                    return Ok(exit::SUCCESS);
+                }
+                streams.finish();
+            }
+        }
         if !turns_announced && streams.take_turns() {
             turns_announced = true;
             printer.note(&format!(
