@@ -111,7 +111,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let authority = sono_tls::Authority::new(Timestamp::UNIX_EPOCH).expect("a CA");
     let (certificate, key) = (authority.certificate_pem(), authority.key_pem());
     // PEM is taken as it is, too, so that damage reaches the certificates.
-    let block = |text: &str| text.lines().map(|line| format!("      {line}\n")).collect::<String>();
+    let block = |text: &str| text.lines().flat_map(|line| ["      ", line, "\n"]).collect::<String>();
     let whole = format!(
         "apiVersion: v1\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u, namespace: n}}}}]\nclusters:\n- name: c\n  cluster:\n    server: https://localhost:6443/a\n    certificate-authority-data: |\n{}users:\n- name: u\n  user:\n    as: jane\n    as-groups: [g]\n    client-certificate-data: |\n{}    client-key-data: |\n{}",
         block(certificate),

@@ -220,7 +220,7 @@ pub(super) fn plugins(world: &World) -> Vec<Case> {
             &world.cluster(),
             &format!(
                 "exec:\n  interactiveMode: Never\n{}",
-                more.lines().map(|line| format!("  {line}\n")).collect::<String>()
+                more.lines().flat_map(|line| ["  ", line, "\n"]).collect::<String>()
             ),
         )
     };
@@ -254,7 +254,7 @@ pub(super) fn plugins(world: &World) -> Vec<Case> {
         case("exec: answer in many lines with a date", exec(&format!("{v1}command: cat\nargs: [DIR/credential]"))).with("credential", "{\n  \"kind\": \"ExecCredential\",\n  \"apiVersion\": \"client.authentication.k8s.io/v1\",\n  \"spec\": {\"interactive\": false},\n  \"status\": {\"expirationTimestamp\": \"2199-01-01T00:00:00Z\", \"token\": \"dated\"}\n}\n"),
         case("exec: token counts before", exec(&format!("{v1}command: 'false'\n")).replace("  user:\n", "  user:\n    token: inline\n")),
         case("exec: missing program", exec(&format!("{v1}command: no-such-helper\ninstallHint: install it"))),
-        case("exec: missing program of another user", config(&world.cluster(), "token: t") + &format!("- name: v\n  user:\n    exec: {{apiVersion: client.authentication.k8s.io/v1, command: no-such-helper, interactiveMode: Never}}\n")),
+        case("exec: missing program of another user", config(&world.cluster(), "token: t") + "- name: v\n  user:\n    exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-helper, interactiveMode: Never}\n"),
         case("exec: failing program", exec(&format!("{v1}command: 'false'"))),
     ]
 }
