@@ -15,30 +15,23 @@ use crate::{cluster, command, images, repository, say, step::long_step};
 /// The module of the tests that no other may run beside.
 const ALONE: &str = "::alone::";
 
-const SCALE: [&str; 9] = [
-    "cluster",
-    "up",
-    "--recreate",
-    "--fake-nodes",
-    "1000",
-    "--kube-api-qps",
-    "20",
-    "--kube-api-burst",
-    "30",
-];
+/// The controllers' own client limits.
+const USUAL_LIMITS: [&str; 4] = ["--kube-api-qps", "20", "--kube-api-burst", "30"];
+/// Nodes of the cluster of `--scale`, one of them with a machine.
+const SCALE: u16 = 1001;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Nodes of the cluster, where this starts it
-    #[arg(long, default_value_t = 2)]
-    nodes: u8,
+    /// Nodes of the cluster, where this starts it; 2, with --scale 1001, of which one has a machine
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    nodes: Option<u16>,
     /// Version of Kubernetes of the cluster, where this starts it; a cluster of another one is thrown away
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<String>,
     /// Also what takes long
     #[arg(long)]
     long: bool,
-    /// Instead: the test of a thousand nodes, on a cluster of its own whose controllers have their usual client limits
+    /// Instead: the test of a thousand nodes or as many as --nodes says, on a cluster of its own whose controllers have their usual client limits
     #[arg(long, conflicts_with = "long")]
     scale: bool,
     /// Instead: the tests that run the real Kubernetes suite, whose images are built first
@@ -70,11 +63,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !instead && arguments.tests.is_empty() {
         registry_tests(arguments)?;
     }
-    let nodes = arguments.nodes.to_string();
+    let nodes = arguments.nodes.unwrap_or(2).to_string();
+    let fake = arguments.nodes.unwrap_or(SCALE).saturating_sub(1).to_string();
     long_step("starting a cluster", "the cluster is there", || {
         let mut up = vec!["cluster", "up", "--nodes", &nodes];
         if arguments.scale {
-            up = SCALE.to_vec();
+            up = vec!["cluster", "up", "--recreate", "--fake-nodes", &fake];
+            up.extend(USUAL_LIMITS);
         }
         if arguments.kills {
             up = vec!["cluster", "up", "--recreate", "--nodes", "3"];

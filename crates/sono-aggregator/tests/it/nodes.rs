@@ -92,10 +92,13 @@ async fn ended(aggregator: Aggregator) -> (Finished, Bundle) {
     (finished, bundle)
 }
 
-fn error_of(bundle: &Bundle, node: &str) -> String {
+fn record_of(bundle: &Bundle, node: &str) -> Value {
     let file = bundle.read(&format!("plugins/p/errors/{node}/error.json")).unwrap();
-    let error: Value = serde_json::from_slice(&file.unwrap()).unwrap();
-    error["error"].as_str().unwrap().to_owned()
+    serde_json::from_slice(&file.unwrap()).unwrap()
+}
+
+fn error_of(bundle: &Bundle, node: &str) -> String {
+    record_of(bundle, node)["error"].as_str().unwrap().to_owned()
 }
 
 /// A time limit says what it was that took too long, for each node.
@@ -365,4 +368,69 @@ async fn the_pod_of_an_old_manifest_is_found() {
     settle(&api, 1);
     assert_eq!(upload(&api, &run, &set, "n1").await, 200);
     ended(run).await;
+}
+
+/// Issue 15, 3: what is watched is a view; the whole pod is fetched when it fails. Where that is impossible the record says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_pod_is_recorded_whole_or_as_it_was_watched() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    for name in ["n1", "n2", "n3"] {
+        node(&api, name);
+    }
+    let run = aggregator_of(plugin("p", DriverKind::DaemonSet), &api, folder.path()).await;
+    let set = daemon_set(&api).await;
+    let path = |node: &str| format!("/api/v1/namespaces/{NAMESPACE}/pods/p-{node}");
+    let gone = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
+        "message": "pods \"p-n2\" not found", "details": {"name": "p-n2", "kind": "pods"}});
+    api.fail("GET", &path("n2"), gone);
+    api.fail(
+        "GET",
+        &path("n3"),
+        forbidden("sonobuoy", "get", "pods", Some(NAMESPACE)),
+    );
+    let status = json!({"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{"name": "plugin", "image": "i", "imageID": "",
+        "ready": false, "restartCount": 9, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 3}}}]});
+    for name in ["n1", "n2", "n3"] {
+        pod(&api, &set, name);
+        let mut failing = api.get("pods", Some(NAMESPACE), &format!("p-{name}")).unwrap();
+        failing["metadata"]["annotations"] = json!({"a": "b"});
+        failing["status"] = status.clone();
+        api.put(failing);
+    }
+    settle(&api, 3);
+    let (_, bundle) = ended(run).await;
+    let whole = record_of(&bundle, "n1");
+    assert_eq!(
+        whole.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["error", "pod"],
+        "{whole}"
+    );
+    assert_eq!(
+        (&whole["pod"]["metadata"]["annotations"], &whole["pod"]["status"]),
+        (&json!({"a": "b"}), &status)
+    );
+    for (name, why) in [
+        ("n2", "the pod does not exist any more"),
+        (
+            "n3",
+            "the pod cannot be read: forbidden: user \"sonobuoy\" cannot get resource \"pods\" in namespace \"sonobuoy\"",
+        ),
+    ] {
+        let created =
+            api.get("pods", Some(NAMESPACE), &format!("p-{name}")).unwrap()["metadata"]["creationTimestamp"].clone();
+        assert_eq!(
+            record_of(&bundle, name),
+            json!({
+                "error": format!("container plugin of pod p-{name} on node {name} was restarted 9 times, the last time with exit code 3; its log says more"),
+                "pod": {
+                    "apiVersion": "v1", "kind": "Pod",
+                    "metadata": {"name": format!("p-{name}"), "uid": format!("uid-{name}"), "creationTimestamp": created},
+                    "spec": {"nodeName": name},
+                    "status": {"phase": "Running", "containerStatuses": [{"name": "plugin", "image": "i", "restartCount": 9,
+                        "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 3}}}]},
+                },
+                "podIncomplete": format!("{why}; only the fields that are watched are shown"),
+            })
+        );
+    }
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{Stream, StreamExt as _, future::try_join_all};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use serde_json::Value;
 use sono_kube::{Cluster, Deleted, Kind, KubeError, WatchEvent, elapsed};
 use sono_manifest::CREATED_BY;
@@ -27,6 +27,8 @@ use crate::{
 
 /// Seconds that containers have to end: nothing of theirs is wanted any more.
 const GRACE: u32 = 1;
+/// Pods that are deleted one by one at the same time: each takes a connection.
+const AT_ONCE: usize = 32;
 /// How long nobody is told what is still there; then, how often it is looked at anew.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Labels that the e2e tests' namespaces have.
@@ -66,7 +68,7 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
         roles: rbac,
         tolerant,
         tells: wait_output != args::WaitOutput::Silent,
-        held: RefCell::default(),
+        left: RefCell::default(),
         said: RefCell::default(),
     };
     if dry_run {
@@ -80,7 +82,7 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
         None => work.await?,
         Some(limit) => tokio::time::timeout(limit.0, work).await.map_err(|_| {
             CliError::new(format!("not everything is gone after {}; it goes on", elapsed(limit.0)))
-                .details(job.held.take())
+                .details(stays::why(job.left.borrow().values()))
                 .hint(format!(
                     "what holds it: kubectl describe namespace {namespace}; {} goes on waiting",
                     again("delete --wait", &namespace, &cluster_arguments)
@@ -102,8 +104,8 @@ struct Job<'a> {
     tolerant: bool,
     /// Whether it says what it waits for.
     tells: bool,
-    /// What holds those that are still there.
-    held: RefCell<Vec<String>>,
+    /// What is still there, by name.
+    left: RefCell<BTreeMap<String, Value>>,
     /// What was said of that.
     said: RefCell<Vec<String>>,
 }
@@ -194,9 +196,15 @@ impl Job<'_> {
             .iter()
             .filter(|pod| !has_started(pod))
             .map(|pod| text(pod, "/metadata/name"));
-        try_join_all(unstarted.map(|name| cluster.delete(Kind::Pod, namespace, name, Some(0))))
+        let deletions: Vec<_> = unstarted
+            .map(|name| cluster.delete(Kind::Pod, namespace, name, Some(0)))
+            .collect();
+        stream::iter(deletions)
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<Vec<Deleted>>()
             .await
             .map_err(|error| self.refused("the pods", &error))?;
+        tracing::debug!("pods that had not started are deleted");
         cluster
             .delete_all(Kind::Pod, namespace, &labels, Some(GRACE))
             .await
@@ -366,8 +374,8 @@ impl Job<'_> {
         mut each: impl FnMut(&Value),
     ) -> Result<(), CliError> {
         let mut events = std::pin::pin!(events);
-        let mut left = BTreeMap::new();
         let mut listed = false;
+        self.left.borrow_mut().clear();
         let start = tokio::time::Instant::now() + PATIENCE;
         let mut looks = tokio::time::interval_at(start, PATIENCE);
         loop {
@@ -375,15 +383,17 @@ impl Job<'_> {
             let event = tokio::select! {
                 event = events.next() => event,
                 _ = looks.tick() => {
-                    self.tell(left.values());
+                    self.tell();
                     continue;
                 }
             };
+            // What is left is explained when it is said: for every event it would take time that grows with the square of the pods.
+            let mut left = self.left.borrow_mut();
             match event {
                 None => return Ok(()),
                 Some(Ok(WatchEvent::Restarted(objects))) => {
                     listed = true;
-                    left = objects.into_iter().map(|object| (name(&object), object)).collect();
+                    *left = objects.into_iter().map(|object| (name(&object), object)).collect();
                     left.values().for_each(&mut each);
                 }
                 Some(Ok(WatchEvent::Applied(object))) => {
@@ -402,23 +412,19 @@ impl Job<'_> {
                 Some(Err(error)) => return Err(error.into()),
             }
             if listed && left.is_empty() {
-                self.held.take();
                 return Ok(());
             }
-            // The limit may come before the next look.
-            *self.held.borrow_mut() = stays::why(left.values());
         }
     }
 
     /// Says what is still there, and why, when that is something else than the last time.
-    fn tell<'a>(&self, left: impl Iterator<Item = &'a Value>) {
-        let why = stays::why(left);
+    fn tell(&self) {
+        let why = stays::why(self.left.borrow().values());
         if self.tells && !why.is_empty() && *self.said.borrow() != why {
             self.said.borrow_mut().clone_from(&why);
             let why = Text::joined(&why, "\n             ");
             self.printer.note(&text!["still there: ", why]);
         }
-        *self.held.borrow_mut() = why;
     }
 }
 

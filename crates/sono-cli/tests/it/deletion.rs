@@ -230,3 +230,28 @@ fn what_plugins_were_given_is_removed_with_the_run() {
         }
     }
 }
+
+/// Issue 15, 3: thousands of pods that never started are deleted over few connections.
+#[test]
+fn pods_of_a_large_cluster_are_deleted_over_few_connections() {
+    const PODS: usize = 400;
+    let api = healthy();
+    with_cluster(&api, &["run", "-p", "host-check"]);
+    for number in 0..PODS {
+        api.put(json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("p-{number}"), "namespace": "sonobuoy",
+                "labels": {"component": "sonobuoy", "sonobuoy-component": "plugin"}},
+            "spec": {"nodeName": format!("fake{number}"), "containers": [{"name": "plugin", "image": "i"}]},
+            "status": {"phase": "Pending"}}));
+    }
+    let before = api.connections();
+    assert_eq!(with_cluster(&api, &["delete", "--wait"]).code, 0);
+    let connections = api.connections() - before;
+    assert!((1..=64).contains(&connections), "{connections}");
+    let deleted = api
+        .requests()
+        .iter()
+        .filter(|request| request.starts_with("DELETE") && request.contains("/pods/p-"))
+        .count();
+    assert_eq!(deleted, PODS);
+}

@@ -352,3 +352,30 @@ fn an_api_server_that_never_answers_is_survived() {
         }],
     );
 }
+
+/// Issue 15, 3: the curve has a point for each number of nodes; pods of 25 kB each take a small part of that.
+#[test]
+fn memory_bench_measures_each_number_of_nodes() {
+    let output = Command::new(env!("CARGO_BIN_EXE_sono-sim"))
+        .args(["memory", "--nodes", "2,100", "--hold", "1", "--json", "--aggregator"])
+        .arg(aggregator())
+        .output()
+        .unwrap();
+    // A program that is not optimized may be beyond the bounds.
+    let said = String::from_utf8_lossy(&output.stderr);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+    let points = report["points"].as_array().unwrap();
+    let marks: Vec<(u64, u64)> = points
+        .iter()
+        .map(|point| (point["nodes"].as_u64().unwrap(), point["memory_kib"].as_u64().unwrap()))
+        .collect();
+    let [(2, least), (100, most)] = marks[..] else {
+        panic!("{report}")
+    };
+    // Decoded as a whole they took 20 MiB.
+    assert!(least > 0 && most < least + (12 << 10), "{report}");
+    assert!(
+        points.iter().all(|point| point["taken_up_kib"].as_u64().unwrap() > 0),
+        "{report}"
+    );
+}

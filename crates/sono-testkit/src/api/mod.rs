@@ -12,7 +12,10 @@ use std::{
     collections::BTreeMap,
     net::TcpListener,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -20,6 +23,7 @@ use axum::{
     Router,
     extract::{Request, State},
     response::Response,
+    serve::ListenerExt as _,
 };
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch as channel};
@@ -49,6 +53,7 @@ struct Shared {
     inside: Inside,
     /// The last change's number, for whoever watches.
     changes: channel::Sender<u64>,
+    connections: AtomicUsize,
 }
 
 impl Shared {
@@ -92,6 +97,7 @@ impl FakeApi {
             troubles: Troubles::default(),
             inside: Inside::default(),
             changes: channel::Sender::new(0),
+            connections: AtomicUsize::new(0),
         });
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
@@ -102,6 +108,10 @@ impl FakeApi {
                 .expect("a runtime can be made");
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
+                let counted = Arc::clone(&served);
+                let listener = listener.tap_io(move |_| {
+                    counted.connections.fetch_add(1, Ordering::Relaxed);
+                });
                 let router = Router::new().fallback(serve).with_state(served);
                 tokio::select! {
                     served = async { axum::serve(listener, router).await } => served.expect("serving loopback does not fail"),
@@ -317,6 +327,11 @@ impl FakeApi {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Waits until an object is as `wanted`; `None` when `limit` is over.
