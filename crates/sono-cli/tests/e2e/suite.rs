@@ -1,6 +1,10 @@
 //! The real Kubernetes suite through the built-in plugin `e2e`, with flags alone.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    time::Instant,
+};
 
 use serde_json::Value;
 
@@ -130,7 +134,14 @@ fn same_tests_run_in_any_number_of_processes() {
         assert_eq!(counted(&run), reported(&run));
         let mut names = passed(&run);
         names.sort();
-        println!("{processes} processes: {} tests in {} s", names.len(), took.as_secs());
+        // Not captured, as the macros' output is.
+        writeln!(
+            io::stderr(),
+            "{processes} processes: {} tests in {} s",
+            names.len(),
+            took.as_secs()
+        )
+        .expect("standard error is open");
         (names, took)
     };
     let (one, alone) = tests("one", "1");
