@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::client::AuthError;
 use rustls::{AlertDescription, CertificateError, pki_types::UnixTime};
 
-use crate::{KubeError, error::Cause};
+use crate::{KubeError, connect::PluginError, error::Cause};
 
 /// The failure of TLS or of credentials that a connection's error is made of; none where it is another.
 pub(crate) fn failure(error: &(dyn Error + 'static), server: &str) -> Option<KubeError> {
@@ -14,6 +14,13 @@ pub(crate) fn failure(error: &(dyn Error + 'static), server: &str) -> Option<Kub
     if let Some(error) = find::<AuthError>(error) {
         let source = Cause(error.to_string());
         return Some(KubeError::Credentials { server, source });
+    }
+    if let Some(PluginError { program, source }) = find(error) {
+        return Some(KubeError::CredentialPlugin {
+            program: program.clone(),
+            install_hint: None,
+            source: source.clone(),
+        });
     }
     Some(match find::<rustls::Error>(error)? {
         rustls::Error::InvalidCertificate(error) => KubeError::Certificate {

@@ -8,6 +8,7 @@ mod environment;
 mod forward;
 mod kubeconfig;
 mod pem;
+mod plugin;
 mod program;
 mod proxy;
 mod settings;
@@ -25,6 +26,7 @@ use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 
 pub use self::environment::Environment;
+pub(crate) use self::plugin::PluginError;
 use self::{kubeconfig::Kubeconfig, settings::Settings};
 use crate::{Cluster, KubeError, error::Cause};
 
@@ -54,7 +56,7 @@ impl Cluster {
         let made = tokio::task::spawn_blocking(move || {
             let (settings, names) = configuration(&connection, &environment)?;
             let maker = Maker(settings);
-            Ok((maker.client(true)?, maker, names))
+            Ok::<_, KubeError>((maker.client(true)?, maker, names))
         });
         let made = made
             .await
@@ -121,7 +123,9 @@ fn configuration(connection: &Connection, environment: &Environment) -> Result<(
         .select(connection.context.as_deref())
         .map_err(|error| KubeError::Configuration(absent.unwrap_or(error)))?;
     let mut settings = Settings::of(&selected, environment, &read).map_err(KubeError::Configuration)?;
-    program::find(&mut settings.config, environment)?;
+    if let Some(plugin) = &mut settings.plugin {
+        program::find(plugin, environment)?;
+    }
     let names = Names {
         context: Some(selected.context),
         user: selected.user_name,
@@ -171,6 +175,7 @@ fn in_cluster(absent: Cause) -> Result<(Settings, Names), KubeError> {
         token_file: config.auth_info.token_file.take().map(PathBuf::from),
         token: None,
         proxy: None,
+        plugin: None,
         config,
     };
     Ok((settings, Names::default()))

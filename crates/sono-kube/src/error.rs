@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use kube::core::Status;
 
-use crate::certificate;
+use crate::{certificate, connect::PluginError};
 
 /// The last cause of a failure, as one line. The clients underneath say the same thing up to five times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +183,16 @@ pub enum KubeError {
         /// What is missing.
         missing: &'static str,
     },
+}
+
+impl From<PluginError> for KubeError {
+    fn from(PluginError { program, source }: PluginError) -> Self {
+        Self::CredentialPlugin {
+            program,
+            install_hint: None,
+            source,
+        }
+    }
 }
 
 fn scope(namespace: Option<&str>) -> String {

@@ -2,17 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use kube::{Config, client::AuthError};
+use kube::config::ExecConfig;
 
 use super::environment::Environment;
 use crate::{KubeError, error::Cause};
 
 /// Replaces the plugin's command by its path, which is found in the `PATH` of this process and not in the one that the
 /// kubeconfig gives to the plugin, as Go does it. Fails with the install hint where it is missing.
-pub(super) fn find(config: &mut Config, environment: &Environment) -> Result<(), KubeError> {
-    let Some(exec) = &mut config.auth_info.exec else {
-        return Ok(());
-    };
+pub(super) fn find(exec: &mut ExecConfig, environment: &Environment) -> Result<(), KubeError> {
     let command = exec.command.clone().unwrap_or_default();
     let path = environment.get("PATH").cloned().unwrap_or_default();
     let extensions = environment.either(["PATHEXT", "pathext"]);
@@ -68,30 +65,4 @@ fn is_program(path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_program(path: &Path) -> bool {
     path.is_file()
-}
-
-/// Why a client could not be made: the plugin's failure with what it said, or anything else. A plugin's output may hold
-/// a token, so it is not shown.
-pub(super) fn failure(error: kube::Error, config: &Config) -> KubeError {
-    let kube::Error::Auth(error) = error else {
-        return KubeError::Configuration(Cause::of(&error));
-    };
-    let Some(exec) = &config.auth_info.exec else {
-        return KubeError::Configuration(Cause::of(&error));
-    };
-    KubeError::CredentialPlugin {
-        program: exec.command.clone().unwrap_or_default(),
-        install_hint: None,
-        source: Cause(match error {
-            AuthError::AuthExecRun { out, .. } => {
-                let said = String::from_utf8_lossy(&out.stderr);
-                let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-                last.map_or_else(|| out.status.to_string(), |last| format!("{}: {last}", out.status))
-            }
-            AuthError::AuthExecStart(error) => error.to_string(),
-            AuthError::ExecPluginFailed => "its answer has no status".to_owned(),
-            AuthError::AuthExecParse(_) => "its answer is not an ExecCredential".to_owned(),
-            other => other.to_string(),
-        }),
-    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use kube::{
     Config,
-    config::{AuthInfo, ExecAuthCluster},
+    config::{AuthInfo, ExecAuthCluster, ExecConfig},
 };
 use rustls::{RootCertStore, pki_types::CertificateDer};
 use serde_json::{Map, Value, json};
@@ -34,6 +34,8 @@ pub(super) struct Settings {
     /// File that takes the place of those certificates when it changes.
     pub(super) authority_file: Option<PathBuf>,
     pub(super) proxy: Option<Proxy>,
+    /// The program that is asked for credentials.
+    pub(super) plugin: Option<ExecConfig>,
 }
 
 impl fmt::Debug for Settings {
@@ -85,7 +87,8 @@ impl Settings {
             Vec::new()
         };
         config.auth_info = account(user, login, read)?;
-        if let Some(exec) = &mut config.auth_info.exec
+        let mut plugin = config.auth_info.exec.take();
+        if let Some(exec) = &mut plugin
             && exec.provide_cluster_info
         {
             exec.cluster = Some(described(cluster, &config.cluster_url, read)?);
@@ -102,15 +105,27 @@ impl Settings {
             token: user.text("token"),
             authorities,
             authority_file: None,
+            plugin,
             proxy,
             config,
         })
     }
 
+    /// The same with the certificate and key that a program has answered with, as PEM.
+    pub(super) fn with_identity(&self, certificate: &str, key: &str) -> Result<Self, Cause> {
+        let (certificate, key) = encoded(certificate.as_bytes(), key.as_bytes())?;
+        let fields = json!({"client-certificate-data": certificate, "client-key-data": key});
+        let made: AuthInfo = serde_json::from_value(fields).map_err(|error| Cause(error.to_string()))?;
+        let mut settings = self.clone();
+        settings.config.auth_info.client_certificate_data = made.client_certificate_data;
+        settings.config.auth_info.client_key_data = made.client_key_data;
+        Ok(settings)
+    }
+
     /// The same without what runs programs or asks others for credentials.
     pub(super) fn without_programs(&self) -> Self {
         let mut settings = self.clone();
-        settings.config.auth_info.exec = None;
+        settings.plugin = None;
         settings.config.auth_info.auth_provider = None;
         settings
     }
@@ -203,19 +218,21 @@ fn identity(user: &Fields, read: ReadFile<'_>) -> Result<Option<(String, String)
     let Some(certificate) = content(user, "client-certificate", read)? else {
         return Ok(None);
     };
-    let chain = pem::certificates(&certificate);
+    let key = content(user, "client-key", read)?
+        .ok_or_else(|| Cause("it has a client-certificate without a client-key".to_owned()))?;
+    encoded(&certificate, &key).map(Some)
+}
+
+/// Certificates and a key as base64 of PEM that holds nothing else.
+fn encoded(certificate: &[u8], key: &[u8]) -> Result<(String, String), Cause> {
+    let chain = pem::certificates(certificate);
     if chain.is_empty() {
         return Err(Cause("its client-certificate holds no certificate".to_owned()));
     }
-    let key = content(user, "client-key", read)?
-        .ok_or_else(|| Cause("it has a client-certificate without a client-key".to_owned()))?;
-    let key = pem::private_key(&key)
+    let key = pem::private_key(key)
         .ok_or_else(|| Cause("its client-key holds no private key that can be read".to_owned()))?;
     let chain: String = chain.iter().map(|der| pem::encode("CERTIFICATE", der)).collect();
-    Ok(Some((
-        pem::encode_data(chain.as_bytes()),
-        pem::encode_data(key.as_bytes()),
-    )))
+    Ok((pem::encode_data(chain.as_bytes()), pem::encode_data(key.as_bytes())))
 }
 
 /// The program that is asked for credentials.

@@ -63,7 +63,8 @@ fn token(path: &PathBuf) -> io::Result<HeaderValue> {
     bearer(&text)
 }
 
-fn bearer(token: &str) -> io::Result<HeaderValue> {
+/// The header of a token.
+pub(super) fn bearer(token: &str) -> io::Result<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| {
         io::Error::new(
             io::ErrorKind::InvalidData,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, Uri, header::PROXY_AUTHORIZATION};
 use hyper::rt::{Read, Write};
 use hyper_rustls::HttpsConnectorBuilder;
@@ -25,12 +26,17 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, InvalidDnsNameError, ServerName},
 };
-use tower::{BoxError, Service, ServiceBuilder, filter::FilterLayer, retry::RetryLayer};
+use tower::{
+    BoxError, Service, ServiceBuilder,
+    filter::{AsyncFilterLayer, FilterLayer},
+    retry::RetryLayer,
+};
 use tower_http::decompression::DecompressionLayer;
 
 use super::{
     forward::Forward,
-    pem, program,
+    pem,
+    plugin::{self, PluginToken},
     proxy::{Protocol, Proxy},
     settings::Settings,
     token::TokenFile,
@@ -40,21 +46,35 @@ use super::{
 use crate::{KubeError, error::Cause};
 
 /// What the `Authorization` of requests comes from.
+#[derive(Default)]
 struct Authorization {
     token: Option<TokenFile>,
+    plugin: Option<PluginToken>,
+    /// What kube makes of a token, a password or a provider.
     layer: Option<AuthLayer>,
 }
 
 /// Makes a client. Runs the credential plugin, if there is one.
 pub(super) fn client(settings: &Settings, retries: bool) -> Result<Client, KubeError> {
     install_provider();
-    let authorization = authorization(settings)?;
-    let tls = if authorization.layer.is_some() {
-        // It was run, and has no certificate.
-        tls(&settings.without_programs())?
+    let mut answered = None;
+    let mut authorization = Authorization::default();
+    if let Some(path) = settings.token_file.clone() {
+        let token = TokenFile::read(path, settings.token.as_deref())
+            .map_err(|error| KubeError::Configuration(Cause(format!("its tokenFile: {error}"))))?;
+        authorization.token = Some(token);
+    } else if let Some(exec) = &settings.plugin {
+        let credential = plugin::ask(exec)?;
+        if let Some((certificate, key)) = &credential.identity {
+            let identified = settings.with_identity(certificate, key);
+            answered = Some(identified.map_err(KubeError::Configuration)?);
+        }
+        authorization.plugin = PluginToken::of(exec, credential);
     } else {
-        tls(settings)?
-    };
+        authorization.layer = settings.config.auth_layer().map_err(failure)?;
+    }
+    let settings = answered.as_ref().unwrap_or(settings);
+    let tls = tls(settings)?;
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     let Some(Proxy { protocol, uri, login }) = settings.proxy.clone() else {
@@ -96,19 +116,14 @@ pub(super) fn install_provider() {
     }
 }
 
-fn authorization(settings: &Settings) -> Result<Authorization, KubeError> {
-    if let Some(path) = settings.token_file.clone() {
-        let token = TokenFile::read(path, settings.token.as_deref())
-            .map_err(|error| KubeError::Configuration(Cause(format!("its tokenFile: {error}"))))?;
-        let token = Some(token);
-        return Ok(Authorization { token, layer: None });
-    }
-    let layer = settings.config.auth_layer();
-    let layer = layer.map_err(|error| program::failure(error, &settings.config))?;
-    Ok(Authorization { token: None, layer })
+fn failure(error: kube::Error) -> KubeError {
+    KubeError::Configuration(match error {
+        kube::Error::Auth(error) => Cause(error.to_string()),
+        error => Cause::of(&error),
+    })
 }
 
-/// The TLS configuration. Runs the credential plugin, which may have a client certificate.
+/// The TLS configuration.
 pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, KubeError> {
     let mut config = settings.config.clone();
     let verified = !config.accept_invalid_certs && config.cluster_url.scheme_str() == Some("https");
@@ -121,9 +136,7 @@ pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, KubeError> {
     if !verified || !authorities.is_empty() {
         config.root_cert = Some(Vec::new());
     }
-    let mut tls = config
-        .rustls_client_config()
-        .map_err(|error| program::failure(error, &config))?;
+    let mut tls = config.rustls_client_config().map_err(failure)?;
     if verified && !authorities.is_empty() {
         let provider = Arc::clone(tls.crypto_provider());
         let verifier = Verifier::new(authorities, settings.authority_file.clone(), provider)
@@ -217,14 +230,13 @@ where
     C::Error: Into<BoxError>,
 {
     let config = &settings.config;
-    let failure = |error| program::failure(error, config);
     let mut connector = TimeoutConnector::new(https(settings, tls, connector)?);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     let sender: hyper_util::client::legacy::Client<_, Body> = Builder::new(TokioExecutor::new()).build(connector);
 
-    let Authorization { token, layer } = authorization;
+    let Authorization { token, plugin, layer } = authorization;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .layer(
@@ -236,6 +248,9 @@ where
         )
         .option_layer(retries.then(|| RetryLayer::new(RetryPolicy::server_retry())))
         .option_layer(token.map(|token| FilterLayer::new(move |request| token.authorize(request))))
+        .option_layer(
+            plugin.map(|plugin| AsyncFilterLayer::new(move |request| plugin.clone().authorize(request).boxed())),
+        )
         .option_layer(layer)
         .layer(config.extra_headers_layer().map_err(failure)?)
         .map_err(BoxError::from)

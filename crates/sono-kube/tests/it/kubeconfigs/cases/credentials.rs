@@ -253,6 +253,29 @@ pub(super) fn plugins(world: &World) -> Vec<Case> {
         case("exec: client certificate", exec(&format!("{v1}command: cat\nargs: [DIR/credential]"))).with("credential", certificate.to_string()),
         case("exec: answer in many lines with a date", exec(&format!("{v1}command: cat\nargs: [DIR/credential]"))).with("credential", "{\n  \"kind\": \"ExecCredential\",\n  \"apiVersion\": \"client.authentication.k8s.io/v1\",\n  \"spec\": {\"interactive\": false},\n  \"status\": {\"expirationTimestamp\": \"2199-01-01T00:00:00Z\", \"token\": \"dated\"}\n}\n"),
         case("exec: token counts before", exec(&format!("{v1}command: 'false'\n")).replace("  user:\n", "  user:\n    token: inline\n")),
+        case(
+            "exec: absolute path and a terminal if there is one",
+            exec(&format!("{v1}command: /bin/cat\nargs: [DIR/credential]")).replace("Mode: Never", "Mode: IfAvailable"),
+        )
+        .with("credential", credential("v1", "absolute")),
+        case(
+            "exec: v1beta1 without a mode",
+            exec(&format!("{beta}command: cat\nargs: [DIR/credential]")).replace("interactiveMode: Never", "unknown: 1"),
+        )
+        .with("credential", credential("v1beta1", "beta")),
+        case("exec: token and certificate", exec(&format!("{v1}command: cat\nargs: [DIR/credential]"))).with(
+            "credential",
+            certificate.to_string().replace("\"status\":{", "\"status\":{\"token\":\"both\","),
+        ),
+        case("exec: credential that has expired", exec(&format!("{v1}command: cat\nargs: [DIR/credential]"))).with(
+            "credential",
+            credential("v1", "old").replace("\"token\"", "\"expirationTimestamp\":\"2001-01-01T00:00:00Z\",\"token\""),
+        ),
+        case("exec: answer as YAML", exec(&format!("{v1}command: cat\nargs: [DIR/credential]"))).with(
+            "credential",
+            "kind: ExecCredential\napiVersion: client.authentication.k8s.io/v1\nstatus:\n  token: yaml\n",
+        ),
+        case("exec: empty answer", exec(&format!("{v1}command: 'true'"))),
         case("exec: missing program", exec(&format!("{v1}command: no-such-helper\ninstallHint: install it"))),
         case("exec: missing program of another user", config(&world.cluster(), "token: t") + "- name: v\n  user:\n    exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-helper, interactiveMode: Never}\n"),
         case("exec: failing program", exec(&format!("{v1}command: 'false'"))),

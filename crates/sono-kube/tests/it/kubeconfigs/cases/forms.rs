@@ -165,6 +165,37 @@ pub(super) fn shapes(world: &World) -> Vec<Case> {
             whole.clone() + "- name: u\n  user: {token: second}\n",
         ),
         case(
+            "shape: directive, document marks and comments",
+            format!("%YAML 1.1\n# first\n---\n{whole}...\n# last\n"),
+        ),
+        case(
+            "shape: tags and quotes",
+            whole
+                .replace("token: t", "token: !!str \"t\"")
+                .replace("cluster: c,", "cluster: !!str 'c',"),
+        ),
+        case(
+            "shape: token folded and in lines",
+            whole.replace("token: t", "token: >-\n      t"),
+        ),
+        case(
+            "shape: quoted keys",
+            whole
+                .replace("    token: t", "    \"token\": 't'")
+                .replace("current-context:", "'current-context' :"),
+        ),
+        case(
+            "shape: lists indented",
+            whole.replace(
+                "\n- name: u\n  user:\n    token",
+                "\n  - name: u\n    user:\n      token",
+            ),
+        ),
+        case(
+            "shape: key of a map that is complex",
+            whole.clone() + "? extra\n: {a: 1}\n",
+        ),
+        case(
             "shape: empty current context",
             whole.replace("current-context: c", "current-context: ''"),
         ),
@@ -217,6 +248,10 @@ pub(super) fn shapes(world: &World) -> Vec<Case> {
                 &world.cluster(),
                 "token: t\nas: system:admin\nas-uid: '42'\nas-groups: [a, 'b c']\nas-user-extra: {reason: [a, b c], Example.org/Key: [z]}",
             ),
+        ),
+        case(
+            "impersonation: groups without a user",
+            config(&world.cluster(), "token: t\nas-groups: [a]"),
         ),
         case(
             "impersonation: by a certificate, no groups",

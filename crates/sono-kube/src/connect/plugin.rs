@@ -1,0 +1,200 @@
+//! The program of a kubeconfig that is asked for credentials (`client.authentication.k8s.io`).
+
+use std::{
+    io::{IsTerminal as _, stdin},
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use http::{HeaderValue, Request, header::AUTHORIZATION};
+use jiff::{SignedDuration, Timestamp};
+use kube::{
+    client::Body,
+    config::{ExecConfig, ExecInteractiveMode},
+};
+use serde_json::{Value, json};
+use sono_types::{text::decode, yaml};
+use tokio::sync::Mutex;
+
+use super::token::bearer;
+use crate::error::Cause;
+
+/// How long before its end a credential is asked for again.
+const MARGIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// The program failed, or its answer cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the credential plugin `{program}` failed")]
+pub(crate) struct PluginError {
+    pub(crate) program: String,
+    pub(crate) source: Cause,
+}
+
+/// What a program answers.
+pub(super) struct Credential {
+    token: Option<HeaderValue>,
+    /// Certificate and key as PEM.
+    pub(super) identity: Option<(String, String)>,
+    expires: Option<Timestamp>,
+}
+
+/// Runs the program and waits for its answer.
+pub(super) fn ask(exec: &ExecConfig) -> Result<Credential, PluginError> {
+    let program = exec.command.clone().unwrap_or_default();
+    run(exec, &program).map_err(|source| PluginError { program, source })
+}
+
+fn run(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
+    let silent = exec.interactive_mode == Some(ExecInteractiveMode::Never);
+    let interactive = !silent && stdin().is_terminal();
+    let mut spec = json!({ "interactive": interactive });
+    if let Some(cluster) = &exec.cluster {
+        spec["cluster"] = serde_json::to_value(cluster).map_err(|error| Cause(error.to_string()))?;
+    }
+    let version = exec.api_version.as_deref().unwrap_or("client.authentication.k8s.io/v1");
+    let information = json!({ "kind": "ExecCredential", "apiVersion": version, "spec": spec });
+    let variables = exec.env.iter().flatten();
+    let variables = variables.filter_map(|variable| Some((variable.get("name")?, variable.get("value")?)));
+    let output = Command::new(program)
+        .args(exec.args.iter().flatten())
+        .envs(variables)
+        .env("KUBERNETES_EXEC_INFO", information.to_string())
+        .stdin(if interactive { Stdio::inherit() } else { Stdio::null() })
+        // Where a person may be asked, they read the question there.
+        .stderr(if silent { Stdio::piped() } else { Stdio::inherit() })
+        .stdout(Stdio::piped())
+        .output()
+        .map_err(|error| Cause(error.to_string()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+        return Err(Cause(match last {
+            Some(last) => format!("{}: {last}", output.status),
+            None => output.status.to_string(),
+        }));
+    }
+    // The output may hold a token, so nothing of it is shown.
+    let text = decode(&output.stdout).map_err(|_| Cause("its answer is not text".to_owned()))?;
+    let answer: Value =
+        yaml::first_document(&text).map_err(|_| Cause("its answer is not an ExecCredential".to_owned()))?;
+    credential(&answer)
+}
+
+fn credential(answer: &Value) -> Result<Credential, Cause> {
+    let status = &answer["status"];
+    let text = |name: &str| status[name].as_str().filter(|text| !text.is_empty());
+    let identity = match (text("clientCertificateData"), text("clientKeyData")) {
+        (Some(certificate), Some(key)) => Some((certificate.to_owned(), key.to_owned())),
+        (None, None) => None,
+        _ => {
+            return Err(Cause(
+                "its answer has a certificate without a key, or a key alone".to_owned(),
+            ));
+        }
+    };
+    let token = text("token")
+        .map(bearer)
+        .transpose()
+        .map_err(|error| Cause(error.to_string()))?;
+    if token.is_none() && identity.is_none() {
+        return Err(Cause("its answer has neither a token nor a certificate".to_owned()));
+    }
+    let expires = text("expirationTimestamp").map(str::parse).transpose();
+    Ok(Credential {
+        token,
+        identity,
+        expires: expires.map_err(|_| Cause("the expirationTimestamp of its answer is not a time".to_owned()))?,
+    })
+}
+
+/// The token of a program, which is asked again before it expires. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct PluginToken {
+    exec: Arc<ExecConfig>,
+    current: Arc<Mutex<(HeaderValue, Option<Timestamp>)>>,
+}
+
+impl PluginToken {
+    /// None where the credential has no token.
+    pub(super) fn of(exec: &ExecConfig, credential: Credential) -> Option<Self> {
+        Some(Self {
+            exec: Arc::new(exec.clone()),
+            current: Arc::new(Mutex::new((credential.token?, credential.expires))),
+        })
+    }
+
+    /// The request with the token. Fails where a new one cannot be had.
+    pub(super) async fn authorize(self, mut request: Request<Body>) -> Result<Request<Body>, PluginError> {
+        let mut current = self.current.lock().await;
+        if current.1.is_some_and(|expires| now() + MARGIN >= expires) {
+            let exec = Arc::clone(&self.exec);
+            let program = exec.command.clone().unwrap_or_default();
+            let failed = |source| PluginError { program, source };
+            let asked = tokio::task::spawn_blocking(move || ask(&exec)).await;
+            let asked = asked.map_err(|error| Cause::of(&error));
+            let credential = match asked {
+                Ok(credential) => credential?,
+                Err(error) => return Err(failed(error)),
+            };
+            let token = credential.token;
+            let token = token.ok_or_else(|| failed(Cause("its answer has no token any more".to_owned())))?;
+            *current = (token, credential.expires);
+        }
+        request.headers_mut().insert(AUTHORIZATION, current.0.clone());
+        Ok(request)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "credentials expire while requests are made")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(status: &Value) -> String {
+        match credential(&json!({ "status": status })) {
+            Ok(credential) => format!(
+                "{:?} {} {:?}",
+                credential.token.as_ref().and_then(|token| token.to_str().ok()),
+                credential.identity.is_some(),
+                credential.expires.map(|time| time.to_string()),
+            ),
+            Err(error) => error.0,
+        }
+    }
+
+    #[test]
+    fn answer_with_half_a_credential_is_refused() {
+        assert_eq!(read(&json!({"token": " t\n"})), "Some(\"Bearer t\") false None");
+        assert_eq!(
+            read(
+                &json!({"token": "t", "clientCertificateData": "c", "clientKeyData": "k", "expirationTimestamp": "2030-01-01T00:00:00Z"})
+            ),
+            "Some(\"Bearer t\") true Some(\"2030-01-01T00:00:00Z\")"
+        );
+        assert_eq!(
+            read(&json!({"clientCertificateData": "c"})),
+            "its answer has a certificate without a key, or a key alone"
+        );
+        for status in [
+            json!(null),
+            json!({}),
+            json!({"token": ""}),
+            json!({"token": 1}),
+            json!("x"),
+        ] {
+            assert_eq!(read(&status), "its answer has neither a token nor a certificate");
+        }
+        assert_eq!(
+            read(&json!({"token": "t", "expirationTimestamp": "soon"})),
+            "the expirationTimestamp of its answer is not a time"
+        );
+        assert_eq!(
+            read(&json!({"token": "t\u{0}"})),
+            "the token holds characters that no token has"
+        );
+    }
+}
