@@ -172,7 +172,9 @@ fn account(user: &Fields, login: Option<Login>, read: ReadFile<'_>) -> Result<Au
             fields.insert(name.to_owned(), value);
         }
     };
-    if let Some((certificate, key)) = identity(user, read)? {
+    let identity = identity(user, read)?;
+    let identified = identity.is_some();
+    if let Some((certificate, key)) = identity {
         set("client-certificate-data", Some(certificate.into()));
         set("client-key-data", Some(key.into()));
     }
@@ -199,7 +201,10 @@ fn account(user: &Fields, login: Option<Login>, read: ReadFile<'_>) -> Result<Au
         set("username", Some(name.into()));
         set("password", Some(password.into()));
     } else if let Some(exec) = user.map("exec") {
-        set("exec", Some(program(&exec)?));
+        // kubectl does not ask a program for what is there.
+        if !identified {
+            set("exec", Some(program(&exec)?));
+        }
     } else if let Some(provider) = user.map("auth-provider")
         && let Some(name) = provider.text("name")
     {

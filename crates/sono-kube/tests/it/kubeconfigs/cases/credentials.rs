@@ -276,6 +276,13 @@ pub(super) fn plugins(world: &World) -> Vec<Case> {
             "kind: ExecCredential\napiVersion: client.authentication.k8s.io/v1\nstatus:\n  token: yaml\n",
         ),
         case("exec: empty answer", exec(&format!("{v1}command: 'true'"))),
+        case("exec: and a client certificate", exec(&format!("{v1}command: cat\nargs: [DIR/credential]")).replace(
+            "  user:\n",
+            "  user:\n    client-certificate: client.pem\n    client-key: client.key\n",
+        ))
+        .with("credential", credential("v1", "beside"))
+        .with("client.pem", world.client.pem())
+        .with("client.key", world.client.key_pem()),
         case("exec: missing program", exec(&format!("{v1}command: no-such-helper\ninstallHint: install it"))),
         case("exec: missing program of another user", config(&world.cluster(), "token: t") + "- name: v\n  user:\n    exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-helper, interactiveMode: Never}\n"),
         case("exec: failing program", exec(&format!("{v1}command: 'false'"))),
