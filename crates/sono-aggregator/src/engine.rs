@@ -41,7 +41,7 @@ use crate::{
     desk::{Desk, Finished as Returned, Kept, Message},
     driver::Site,
     finish::{self, Finish},
-    http::Interface,
+    http::{Interface, Updates},
     journal::{Journal, JournalError},
     keeper::{Gate, Keeper, Lost},
     local::View,
@@ -346,6 +346,7 @@ async fn collect(
         .counting_log(log.bytes())
         .counted_in(view.metrics()),
         limits: Arc::clone(&limits),
+        updates: Updates::default(),
         clock: Arc::clone(&clock),
         keep: keeper.is_some().then(|| ask_again(&run)),
         over: Arc::clone(&over),

@@ -17,9 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing,
 };
-use futures::StreamExt as _;
 use sono_types::{NodeName, PluginName, ProgressUpdate, ResultKey, Target, UploadLimits, constants, routes};
-use tokio::sync::Semaphore;
 
 use crate::{
     Clock,
@@ -32,12 +30,18 @@ use crate::{
     upload::{Head, UploadError, Uploads},
 };
 
+mod updates;
+
+pub(crate) use updates::Updates;
+
 /// What the handlers need.
 #[derive(Clone)]
 pub(crate) struct Interface {
     pub(crate) desk: Desk,
     pub(crate) uploads: Uploads,
     pub(crate) limits: Arc<UploadLimits>,
+    /// Large progress updates, one a plugin at a time.
+    pub(crate) updates: Updates,
     pub(crate) clock: Clock,
     /// Workers shall keep what they sent and ask for it after so long, since this pod may go and take it along.
     pub(crate) keep: Option<Duration>,
@@ -280,13 +284,15 @@ async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
         Err(refused) => return refused,
     };
     let most = usize::try_from(interface.limits.max_progress_bytes).unwrap_or(usize::MAX);
-    let Some(bytes) = read_update(body, most).await else {
+    let Some(body) = interface.updates.read(&key.plugin, body, most).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let Ok(update) = ProgressUpdate::from_body(&bytes, &key, (interface.clock)()) else {
+    let Ok(update) = ProgressUpdate::from_body(&body.bytes, &key, (interface.clock)()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    match interface.desk.progress(key.clone(), update).await {
+    let taken = interface.desk.progress(key.clone(), update).await;
+    drop(body);
+    match taken {
         Ok(true) => StatusCode::OK.into_response(),
         Ok(false) => text(StatusCode::FORBIDDEN, &format!("progress update for {key} unexpected")),
         Err(closed) => text(StatusCode::SERVICE_UNAVAILABLE, &closed.to_string()),
@@ -299,28 +305,6 @@ static REFUSED: AtomicU64 = AtomicU64::new(0);
 /// Whether the refusal of this number is logged: the first ones, then fewer and fewer, for they can be had at any rate.
 fn is_worth_a_line(count: u64) -> bool {
     count <= 20 || count.is_power_of_two()
-}
-
-/// Bytes of a progress update that is read at any time.
-const SMALL_UPDATE: usize = 64 << 10;
-/// Larger ones are read one at a time: a suite of thousands of tests may name each that failed.
-static LARGE_UPDATE: Semaphore = Semaphore::const_new(1);
-
-/// A body of at most `most` bytes. The request as a whole has a time limit.
-async fn read_update(body: Body, most: usize) -> Option<Vec<u8>> {
-    let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
-    let mut turn = None;
-    while let Some(piece) = stream.next().await {
-        bytes.extend_from_slice(&piece.ok()?);
-        if bytes.len() > most {
-            return None;
-        }
-        if bytes.len() > SMALL_UPDATE && turn.is_none() {
-            turn = LARGE_UPDATE.acquire().await.ok();
-        }
-    }
-    Some(bytes)
 }
 
 /// The key that the path names, if the client's certificate is that plugin's (weakness W-11). Names that cannot be
