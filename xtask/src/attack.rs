@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The whole workspace: with fewer crates, other features of the dependencies would be built anew.
+/// Builds the whole workspace: a build of fewer crates selects other features and so rebuilds dependencies.
 fn build() -> anyhow::Result<()> {
     long_step("building the programs", "the programs are built", || {
         let arguments = ["build", "--quiet", "--locked", "--workspace"];

@@ -53,7 +53,7 @@ struct Memory {
     /// Numbers of nodes; the first is a cluster with next to nothing
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1, 1_001, 2_201, 10_000])]
     nodes: Vec<u32>,
-    /// Instead of the test cluster, which is started anew: a fake API with nodes and pods of 25 kB
+    /// Use a fake API instead of a newly created test cluster, with nodes and pods of 25 kB
     #[arg(long)]
     fake: bool,
     /// Cargo profile of the images' binaries

@@ -135,7 +135,7 @@ impl Linter<'_> {
                 self.warn(&["sonobuoy-config", "result-files", &index.to_string()], message);
             } else if file.contains(['*', '?', '[']) {
                 let message = format!(
-                    "result-files[{index}] `{file}` is compared with names as it stands: a pattern matches no file"
+                    "result-files[{index}] `{file}` is taken as a literal file name: wildcards are not supported"
                 );
                 self.warn(&["sonobuoy-config", "result-files", &index.to_string()], message);
             }
@@ -258,7 +258,7 @@ more: 1
             ),
             (
                 "sonobuoy-config: {driver: Job, plugin-name: p, result-format: junit, result-files: [\"*.xml\"]}\nspec: {name: c, image: i}\n",
-                "p.yaml:1:85   result-files[0] `*.xml` is compared with names as it stands: a pattern matches no file",
+                "p.yaml:1:85   result-files[0] `*.xml` is taken as a literal file name: wildcards are not supported",
                 Severity::Warning,
             ),
             (

@@ -130,7 +130,7 @@ pub enum ParallelError {
     )]
     SerialTogether { version: String },
     /// Before Kubernetes 1.25.
-    #[error("the tests of Kubernetes {version} take no number of processes; they do from 1.25 on")]
+    #[error("the tests of Kubernetes {version} cannot be given a number of processes; 1.25 and later can")]
     NoProcs { version: String },
     /// The variable takes its value from another object.
     #[error("E2E_EXTRA_GINKGO_ARGS takes its value from another object, to which nothing can be added")]

@@ -65,7 +65,7 @@ impl<'a> Evidence<'a> {
             Ok(Ok(Some(whole))) if whole.pointer("/metadata/uid").and_then(Value::as_str) == pod.uid.as_deref() => {
                 return Ok(whole);
             }
-            Ok(Ok(_)) => return Err(format!("the pod does not exist any more; {ONLY}")),
+            Ok(Ok(_)) => return Err(format!("the pod no longer exists; {ONLY}")),
             Ok(Err(error)) => {
                 if error.is_passing() {
                     self.silent.store(true, Ordering::Relaxed);

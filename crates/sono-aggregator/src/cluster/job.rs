@@ -96,7 +96,7 @@ impl Driver for Job {
                     }
                     (None, None) => continue,
                 };
-                // One result, one report; the receiver being gone means that nobody waits any more.
+                // One report for one result. A closed channel means that the run has stopped waiting.
                 reports.send(report).await.ok();
                 return;
             }

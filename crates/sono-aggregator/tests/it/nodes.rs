@@ -410,7 +410,7 @@ async fn failed_pod_is_recorded_whole_or_as_it_was_watched() {
         (&json!({"a": "b"}), &status)
     );
     for (name, why) in [
-        ("n2", "the pod does not exist any more"),
+        ("n2", "the pod no longer exists"),
         (
             "n3",
             "the pod cannot be read: forbidden: user \"sonobuoy\" cannot get resource \"pods\" in namespace \"sonobuoy\"",

@@ -139,7 +139,7 @@ fn certificate_refused_says_why() {
     );
 }
 
-/// Systems have stores, and so has whoever sets `SSL_CERT_FILE`.
+/// The system's certificate store, or the file that `SSL_CERT_FILE` names instead of it.
 #[test]
 fn certificate_in_the_store_of_the_system_may_serve_itself() {
     let own = Identity::self_signed(&Template {

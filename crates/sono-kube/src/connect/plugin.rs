@@ -123,7 +123,7 @@ impl PluginToken {
         })
     }
 
-    /// The request with the token. Fails where a new one cannot be had.
+    /// Adds the token to the request. Fails where the plugin cannot provide a new one.
     pub(super) async fn authorize(self, mut request: Request<Body>) -> Result<Request<Body>, PluginError> {
         let mut current = self.current.lock().await;
         if current.1.is_some_and(|expires| now() + MARGIN >= expires) {
@@ -137,7 +137,8 @@ impl PluginToken {
                 Err(error) => return Err(failed(error)),
             };
             let token = credential.token;
-            let token = token.ok_or_else(|| failed(Cause("its answer has no token any more".to_owned())))?;
+            let token =
+                token.ok_or_else(|| failed(Cause("its last answer had a token, this one has none".to_owned())))?;
             *current = (token, credential.expires);
         }
         request.headers_mut().insert(AUTHORIZATION, current.0.clone());

@@ -130,7 +130,7 @@ fn names(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     }
 }
 
-/// Name and port of an entry; none where it has a port and no name.
+/// Name and port of an entry. Returns `None` for an entry that has a port but no name.
 fn split_port(entry: &str) -> Option<(&str, &str)> {
     if let Some(rest) = entry.strip_prefix('[') {
         return Some(match rest.split_once("]:") {

@@ -276,7 +276,7 @@ fn program(exec: &Fields) -> Result<Value, Cause> {
     }))
 }
 
-/// The cluster as a plugin with `provideClusterInfo` is told of it.
+/// The cluster's data that a credential plugin with `provideClusterInfo` receives.
 fn described(cluster: &Fields, server: &http::Uri, read: ReadFile<'_>) -> Result<ExecAuthCluster, Cause> {
     let config = cluster
         .named("extensions", "extension")

@@ -36,7 +36,7 @@ impl TokenFile {
         })
     }
 
-    /// The request with the token. A file that cannot be read any more leaves the last one.
+    /// Adds the token to the request: the last one, if the file can no longer be read.
     #[expect(clippy::unnecessary_wraps, reason = "the type of a filter")]
     pub(super) fn authorize(&self, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

@@ -67,7 +67,7 @@ impl Verifier {
         })
     }
 
-    /// What is trusted now. A file that cannot be read any more leaves the last ones.
+    /// The authorities trusted now: the last ones, if the file can no longer be read.
     fn trust(&self) -> Arc<Trust> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &self.file

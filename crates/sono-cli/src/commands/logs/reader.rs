@@ -83,7 +83,7 @@ pub(super) struct Reader {
 enum Part {
     /// The log, or its connection, ended.
     Ended,
-    /// Nobody prints lines any more.
+    /// The output is closed.
     Closed,
 }
 
@@ -139,7 +139,7 @@ impl Reader {
 
     fn may_try_again(&mut self, error: &KubeError) -> bool {
         self.tries += 1;
-        // After the run's end nobody waits for a server that has gone.
+        // Once the run has ended, a server that does not answer is given up after two tries.
         let finishes = *self.shared.finish.borrow() && self.tries > 2;
         let is_early = matches!(error, KubeError::Refused { code: 400, .. }) && self.tries < TRIES;
         !finishes && (error.is_passing() || is_early)

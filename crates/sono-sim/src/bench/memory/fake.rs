@@ -48,7 +48,7 @@ pub(super) async fn measure(
         limits: sono_types::UploadLimits::default(),
         pods: false,
     })?;
-    // Any will do: nobody compares them with now.
+    // Any time works: these nodes' ages are not used.
     let time = jiff::Timestamp::UNIX_EPOCH.to_string();
     for name in &names {
         world.api.put(objects::node(name, &time, bytes));
