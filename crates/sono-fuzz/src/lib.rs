@@ -2,15 +2,15 @@
 //! compiler: `cargo xtask fuzz`.
 //!
 //! A [`Target`] is a plain function of bytes that panics when something is wrong, so that libFuzzer can call it as well.
-//! The mutator knows nothing of coverage; its sequence of inputs depends on the seed alone.
+//! The mutator does not use coverage; its sequence of inputs depends only on the seed.
 
-mod keep;
 mod mutate;
 mod random;
 mod session;
+mod supervise;
 mod targets;
 
-pub use keep::{Ended, Keeper, supervise};
 pub use random::Random;
 pub use session::{Failure, Report, fuzz, run_input};
+pub use supervise::{Ended, InputRecorder, supervise};
 pub use targets::{TARGETS, Target};

@@ -1,5 +1,5 @@
-//! Runs the targets: started by `cargo xtask fuzz`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
+//! The program behind `cargo xtask fuzz`: runs the fuzz targets.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program prints its report")]
 
 use std::{
     env,
@@ -10,36 +10,33 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use sono_fuzz::{Ended, Keeper, TARGETS, Target, fuzz, run_input, supervise};
+use sono_fuzz::{Ended, InputRecorder, TARGETS, Target, fuzz, run_input, supervise};
 
 #[derive(Parser)]
-#[command(
-    name = "sono-fuzz",
-    about = "Feeds damaged input to everything that reads bytes from outside"
-)]
+#[command(name = "sono-fuzz", about = "Fuzz the code that reads bytes from outside")]
 struct Arguments {
-    /// Only this target (may be repeated)
+    /// Run only this target (may be repeated)
     #[arg(long, value_name = "NAME")]
     target: Vec<String>,
-    /// How long for each target
+    /// Time for each target, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     seconds: u64,
-    /// Which sequence of inputs
+    /// Seed of the sequence of inputs
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    /// Try the input in this file instead; needs one --target
+    /// Execute only the input in this file; requires exactly one --target
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Where failing inputs are written
+    /// Directory for failing inputs
     #[arg(long, value_name = "DIRECTORY", default_value = "target/fuzz")]
     failures: PathBuf,
-    /// Where the input that is being tried is kept, by the process that tries them
+    /// File that receives each input before its execution (internal)
     #[arg(long, value_name = "FILE", hide = true)]
     running: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    // An error that a person can fix is one line, not a backtrace.
+    // One line without a backtrace.
     program().unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
@@ -52,10 +49,7 @@ fn program() -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.input
         && targets.len() != 1
     {
-        bail!(
-            "--input needs exactly one --target, to be tried with {}",
-            path.display()
-        );
+        bail!("--input {} requires exactly one --target", path.display());
     }
     let mut failed = false;
     for target in targets {
@@ -67,7 +61,7 @@ fn program() -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Tries one target in a process of its own; whether it held.
+/// Runs one target in a child process; returns whether it succeeded.
 fn watch(arguments: &Arguments, target: &Target) -> anyhow::Result<bool> {
     let failing = failing(arguments, target);
     let running = failing.with_extension("running");
@@ -82,24 +76,24 @@ fn watch(arguments: &Arguments, target: &Target) -> anyhow::Result<bool> {
         command.arg("--input").arg(input);
     }
     Ok(match supervise(&mut command, &running, &failing)? {
-        Ended::Told(code) => code == 0,
+        Ended::Exited(code) => code == 0,
         Ended::Killed { how, input } => {
-            println!("{:<20} FAILED: an input ended the process ({how})", target.name);
-            again(target, &input);
+            println!("{:<20} FAILED: an input killed the process ({how})", target.name);
+            print_reproduction(target, &input);
             false
         }
     })
 }
 
-/// Tries one target in this process; whether it held.
+/// Runs one target in this process; returns whether it succeeded.
 fn run(arguments: &Arguments, target: &'static Target, running: &Path) -> anyhow::Result<bool> {
-    let mut keeper = Keeper::new(running)?;
+    let mut recorder = InputRecorder::new(running)?;
     if let Some(path) = &arguments.input {
         let input = fs_err::read(path)?;
-        keeper.keep(&input)?;
+        recorder.record(&input)?;
         return Ok(match run_input(target, &input) {
             Ok(()) => {
-                println!("{}: nothing wrong with {}", target.name, path.display());
+                println!("{}: no failure with {}", target.name, path.display());
                 true
             }
             Err(message) => {
@@ -108,11 +102,11 @@ fn run(arguments: &Arguments, target: &'static Target, running: &Path) -> anyhow
             }
         });
     }
-    let mut unkept = None;
-    let keep = |input: &[u8]| unkept = unkept.take().or_else(|| keeper.keep(input).err());
-    let report = fuzz(target, arguments.seed, Duration::from_secs(arguments.seconds), keep);
-    if let Some(error) = unkept {
-        return Err(error).context("keep the input that is tried");
+    let mut record_error = None;
+    let record = |input: &[u8]| record_error = record_error.take().or_else(|| recorder.record(input).err());
+    let report = fuzz(target, arguments.seed, Duration::from_secs(arguments.seconds), record);
+    if let Some(error) = record_error {
+        return Err(error).context("cannot record the current input");
     }
     println!(
         "{:<20} {:>9} executions  seed {}  slowest {} ms  {}",
@@ -124,20 +118,20 @@ fn run(arguments: &Arguments, target: &'static Target, running: &Path) -> anyhow
     );
     let Some(failure) = report.failure else { return Ok(true) };
     let path = failing(arguments, target);
-    fs_err::write(&path, &failure.input).context("keep the failing input")?;
+    fs_err::write(&path, &failure.input).context("cannot save the failing input")?;
     println!("  {}", failure.message);
-    again(target, &path);
+    print_reproduction(target, &path);
     Ok(false)
 }
 
-/// Where a failing input of this session is written.
+/// Path of a failing input of this session.
 fn failing(arguments: &Arguments, target: &Target) -> PathBuf {
     arguments.failures.join(format!("{}-{}", target.name, arguments.seed))
 }
 
-fn again(target: &Target, input: &Path) {
+fn print_reproduction(target: &Target, input: &Path) {
     println!(
-        "  again: cargo xtask fuzz --target {} --input {}",
+        "  reproduce: cargo xtask fuzz --target {} --input {}",
         target.name,
         input.display()
     );
@@ -150,7 +144,7 @@ fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Target>> {
     let find = |name: &String| {
         TARGETS.iter().find(|target| target.name == name).with_context(|| {
             let known: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
-            format!("no target {name:?}; there are {}", known.join(", "))
+            format!("unknown target {name:?}; known targets: {}", known.join(", "))
         })
     };
     names.iter().map(find).collect()

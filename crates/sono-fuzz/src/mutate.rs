@@ -1,11 +1,11 @@
-//! Inputs made from other inputs.
+//! Mutation of inputs.
 
 use crate::Random;
 
-/// Longer inputs are cut: a target's time must be bounded.
+/// Longer inputs are truncated, to bound a target's time.
 pub(crate) const MAX_BYTES: usize = 64 << 10;
 
-/// One to eight changes to one of `corpus`, with words of `dictionary` among them.
+/// Applies one to eight changes to an input of `corpus`; some insert words of `dictionary`.
 pub(crate) fn mutate(random: &mut Random, corpus: &[Vec<u8>], dictionary: &[&str]) -> Vec<u8> {
     let mut input = pick(random, corpus).cloned().unwrap_or_default();
     for _ in 0..=random.below(8) {
@@ -20,48 +20,48 @@ fn pick<'a, T>(random: &mut Random, from: &'a [T]) -> Option<&'a T> {
 }
 
 fn change(random: &mut Random, input: &mut Vec<u8>, corpus: &[Vec<u8>], dictionary: &[&str]) {
-    let place = random.below(input.len() + 1);
+    let position = random.below(input.len() + 1);
     match random.below(9) {
         0 => {
-            if let Some(byte) = input.get_mut(place) {
+            if let Some(byte) = input.get_mut(position) {
                 *byte ^= 1 << random.below(8);
             }
         }
         1 => {
-            if let Some(byte) = input.get_mut(place) {
+            if let Some(byte) = input.get_mut(position) {
                 *byte = random.number().to_le_bytes()[0];
             }
         }
-        2 => input.truncate(place),
+        2 => input.truncate(position),
         3 => {
-            let end = range_end(random, place, input.len());
-            input.drain(place..end);
+            let end = range_end(random, position, input.len());
+            input.drain(position..end);
         }
         4 => {
-            let end = range_end(random, place, input.len());
+            let end = range_end(random, position, input.len());
             let copies = 1 + random.below(16);
-            let piece = input[place..end].repeat(copies);
-            insert(input, place, &piece);
+            let inserted = input[position..end].repeat(copies);
+            insert(input, position, &inserted);
         }
         5 => {
             let other = pick(random, corpus).map_or(&[][..], Vec::as_slice);
             let from = random.below(other.len() + 1);
-            input.truncate(place);
+            input.truncate(position);
             input.extend_from_slice(&other[from..]);
         }
         6 => {
             let number = [0, 1, -1, i64::MAX, i64::MIN, 1 << 32, 255][random.below(7)].to_string();
-            insert(input, place, number.as_bytes());
+            insert(input, position, number.as_bytes());
         }
         7 => {
-            // What a grammar may nest: depth is where recursive readers break.
+            // Deep nesting breaks recursive parsers.
             let opening = ["[", "{", "(", "<a>", "- ", "{\"a\":", "&a [*a,", "? "][random.below(8)];
             let depth = 1 << random.below(13);
-            insert(input, place, opening.repeat(depth).as_bytes());
+            insert(input, position, opening.repeat(depth).as_bytes());
         }
         _ => {
             let word = pick(random, dictionary).copied().unwrap_or_default();
-            insert(input, place, word.as_bytes());
+            insert(input, position, word.as_bytes());
         }
     }
     input.truncate(MAX_BYTES);
@@ -71,8 +71,8 @@ fn range_end(random: &mut Random, start: usize, length: usize) -> usize {
     start + random.below((length - start).min(1024) + 1)
 }
 
-fn insert(input: &mut Vec<u8>, place: usize, piece: &[u8]) {
-    input.splice(place..place, piece.iter().copied());
+fn insert(input: &mut Vec<u8>, position: usize, inserted: &[u8]) {
+    input.splice(position..position, inserted.iter().copied());
 }
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(sequence(7), sequence(7));
         assert_ne!(sequence(7), sequence(8));
         assert!(sequence(9).iter().all(|input| input.len() <= MAX_BYTES));
-        // Nothing to begin with is no reason to fail.
+        // An empty corpus and dictionary must not panic.
         let mut random = Random::new(1);
         for _ in 0..200 {
             mutate(&mut random, &[], &[]);

@@ -1,11 +1,11 @@
-//! Numbers that depend on their seed alone.
+//! Pseudo-random numbers that depend only on their seed.
 
-/// SplitMix64: small, quick, and the same everywhere.
+/// A SplitMix64 generator, with the same sequence on every platform.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence of this seed.
+    /// Starts the sequence of this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -1,4 +1,4 @@
-//! Running one target for a while.
+//! A fuzzing session of one target.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,32 +9,31 @@ use std::{
 
 use crate::{Random, Target, mutate::mutate};
 
-/// An input that takes longer counts as a hang. Inputs have at most 64 KiB.
-const SLOW: Duration = Duration::from_secs(20);
+/// An input that takes longer counts as a hang. Inputs are at most 64 KiB.
+const HANG_LIMIT: Duration = Duration::from_secs(20);
 
-/// How a session ended.
+/// The outcome of a session.
 #[derive(Debug)]
 pub struct Report {
-    /// Inputs that were tried.
+    /// Number of executed inputs.
     pub executions: u64,
-    /// The longest time that one took.
+    /// Longest time of one input.
     pub slowest: Duration,
-    /// The first input that something is wrong with.
+    /// The first failing input.
     pub failure: Option<Failure>,
 }
 
-/// An input, and what it does.
+/// A failing input and its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The bytes.
     pub input: Vec<u8>,
-    /// The panic's message, or that it takes too long.
+    /// The panic's message, or that the input hangs.
     pub message: String,
 }
 
-/// Tries the target's seeds, then mutations of them in the order that `seed` gives, until the time is over or one fails.
-/// A hang leaves its thread behind: the caller is expected to end soon after. `before` is given each input before it is
-/// tried.
+/// Executes the target's seeds, then mutations of them in the order of `seed`, until `limit` or the first failure.
+/// A hang leaks its thread: the caller should exit soon after. Calls `before` with each input before its execution.
 pub fn fuzz(target: &'static Target, seed: u64, limit: Duration, mut before: impl FnMut(&[u8])) -> Report {
     let (inputs, todo) = mpsc::channel::<Vec<u8>>();
     let (answers, done) = mpsc::channel();
@@ -69,18 +68,18 @@ pub fn fuzz(target: &'static Target, seed: u64, limit: Duration, mut before: imp
         };
         before(&input);
         if inputs.send(input.clone()).is_err() {
-            report.failure = failed("the thread that runs inputs has gone".to_owned());
+            report.failure = failed("the thread that executes inputs has ended".to_owned());
             return report;
         }
         report.executions += 1;
-        match done.recv_timeout(SLOW) {
+        match done.recv_timeout(HANG_LIMIT) {
             Ok((Ok(()), time)) => report.slowest = report.slowest.max(time),
             Ok((Err(message), _)) => {
                 report.failure = failed(message);
                 return report;
             }
             Err(_) => {
-                report.failure = failed(format!("takes more than {} s", SLOW.as_secs()));
+                report.failure = failed(format!("takes more than {} s", HANG_LIMIT.as_secs()));
                 return report;
             }
         }
@@ -88,7 +87,7 @@ pub fn fuzz(target: &'static Target, seed: u64, limit: Duration, mut before: imp
     report
 }
 
-/// Tries one input; the error is the panic's message.
+/// Executes one input; the error is the panic's message.
 pub fn run_input(target: &Target, input: &[u8]) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(|| (target.run)(input))).map_err(|panic| {
         panic
@@ -111,14 +110,14 @@ mod tests {
     };
 
     #[test]
-    fn what_panics_is_found_and_can_be_tried_again() {
+    fn fuzz_panicking_input_found_and_reproduced() {
         let mut seen = Vec::new();
         let report = fuzz(&FRAGILE, 1, Duration::from_mins(1), |input| seen = input.to_vec());
         let failure = report.failure.unwrap();
         assert_eq!(failure.message, "an exclamation mark");
-        assert_eq!(seen, failure.input, "it was shown before it was tried");
+        assert_eq!(seen, failure.input, "`before` is called first");
         assert_eq!(run_input(&FRAGILE, &failure.input), Err(failure.message));
         assert_eq!(run_input(&FRAGILE, b"quiet"), Ok(()));
-        assert!(report.executions > 1, "the seeds come first");
+        assert!(report.executions > 1, "seeds are executed first");
     }
 }

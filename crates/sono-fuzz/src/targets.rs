@@ -1,4 +1,4 @@
-//! The targets.
+//! The fuzz targets.
 
 mod archive;
 mod headers;
@@ -6,20 +6,20 @@ mod kubeconfig;
 mod plugin;
 mod results;
 
-/// Something that reads bytes from outside.
+/// Code under test that reads bytes from outside.
 #[derive(Debug)]
 pub struct Target {
-    /// What `--target` calls it.
+    /// Name for `--target`.
     pub name: &'static str,
     /// Panics when something is wrong.
     pub run: fn(&[u8]),
-    /// Inputs to begin with.
+    /// Initial inputs.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Words that mean something to it.
+    /// Words with a meaning in the target's format.
     pub dictionary: &'static [&'static str],
 }
 
-/// All of them.
+/// All targets.
 pub static TARGETS: [Target; 11] = [
     plugin::PLUGIN,
     results::JUNIT,
@@ -42,7 +42,7 @@ mod tests {
     use crate::run_input;
 
     #[test]
-    fn every_target_has_a_name_of_its_own_and_takes_its_seeds() {
+    fn targets_have_unique_names_and_accept_their_seeds() {
         let names: BTreeSet<&str> = TARGETS.iter().map(|target| target.name).collect();
         assert_eq!(names.len(), TARGETS.len());
         for target in &TARGETS {

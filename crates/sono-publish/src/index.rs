@@ -1,4 +1,4 @@
-//! The archives of all architectures become one layout, in which every image is an index.
+//! Combines the archives of all architectures into one OCI layout with an index for each image.
 
 use std::{
     collections::BTreeSet,
@@ -12,21 +12,21 @@ use sono_images::{Combined, Layout, Platform, Stored, combine, import};
 
 use crate::{INDEX, say};
 
-/// How `cargo xtask images` names archives.
-const ENDING: &str = ".oci.tar";
+/// File name suffix of the archives that `cargo xtask images` writes.
+const SUFFIX: &str = ".oci.tar";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Folder of the archives; those of one architecture may be in a folder of their own in it
+    /// Folder with the archives, directly in it or in one subfolder per architecture
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// An image of a release (may be repeated)
+    /// Image of the release (may be repeated)
     #[arg(long, value_name = "NAME", required = true)]
     image: Vec<String>,
-    /// A platform of a release (may be repeated)
+    /// Platform of the release (may be repeated)
     #[arg(long, value_name = "PLATFORM", required = true)]
     platform: Vec<Platform>,
-    /// Fail if an image, or an image for one of the platforms, is missing
+    /// Fail if an image or one of its platforms is missing
     #[arg(long)]
     all: bool,
 }
@@ -38,30 +38,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         platform,
         all,
     } = arguments;
-    let layout = fresh(&out.join(INDEX))?;
+    let layout = empty_layout(&out.join(INDEX))?;
     let mut found = Vec::new();
     for archive in archives(out)? {
         let images = import(&layout, &archive)?;
         let (wanted, others): (Vec<Stored>, Vec<Stored>) =
             images.into_iter().partition(|stored| image.contains(&stored.image));
         for other in others {
-            say::progress(format_args!(
-                "left out: {}, which is no image of a release",
-                other.image
-            ));
+            say::progress(format_args!("ignored: {} is not an image of a release", other.image));
         }
         found.extend(wanted);
     }
     let combined = combine(&layout, &found)?;
-    // What was imported and is not wanted goes again.
+    // Delete the imported images that are not part of the release.
     layout.remove(&[])?;
     ensure!(
         !combined.is_empty(),
-        "{} holds no archive of an image of a release",
+        "{} contains no archive of a release's image",
         out.display()
     );
     let wanted: BTreeSet<&Platform> = platform.iter().collect();
-    let (lines, missing) = told(image, &wanted, &combined);
+    let (lines, missing) = report(image, &wanted, &combined);
     for line in lines {
         say::data(line);
     }
@@ -69,15 +66,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         say::progress(line);
     }
     if *all && !missing.is_empty() {
-        // Nobody pushes half of it by mistake.
+        // An incomplete layout must not be pushed by mistake.
         fs::remove_dir_all(layout.directory())?;
-        bail!("a release has all of them: {} missing", missing.len());
+        bail!("the release is incomplete: {} missing", missing.len());
     }
     Ok(())
 }
 
-/// What is there, a line for each image, and what is not.
-fn told(images: &[String], platforms: &BTreeSet<&Platform>, combined: &[Combined]) -> (Vec<String>, Vec<String>) {
+/// One line for each image that was found, and one for each missing image or platform.
+fn report(images: &[String], platforms: &BTreeSet<&Platform>, combined: &[Combined]) -> (Vec<String>, Vec<String>) {
     let list = |platforms: &mut dyn Iterator<Item = &Platform>| {
         let names: Vec<String> = platforms.map(ToString::to_string).collect();
         names.join(", ")
@@ -86,7 +83,7 @@ fn told(images: &[String], platforms: &BTreeSet<&Platform>, combined: &[Combined
     let mut missing = Vec::new();
     for image in images {
         let Some(found) = combined.iter().find(|combined| combined.image == *image) else {
-            missing.push(format!("not there: {image}"));
+            missing.push(format!("missing: {image}"));
             continue;
         };
         lines.push(format!(
@@ -100,13 +97,13 @@ fn told(images: &[String], platforms: &BTreeSet<&Platform>, combined: &[Combined
             .filter(|platform| !found.platforms.contains(platform));
         let lacking = list(&mut { lacking });
         if !lacking.is_empty() {
-            missing.push(format!("not there: {image} for {lacking}"));
+            missing.push(format!("missing: {image} for {lacking}"));
         }
     }
     (lines, missing)
 }
 
-/// In `folder` and one level below, in the order of their paths.
+/// The archives in `folder` and one level below, sorted by path.
 fn archives(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -119,17 +116,17 @@ fn archives(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             }
         }
     }
-    found.retain(|path| path.to_string_lossy().ends_with(ENDING));
+    found.retain(|path| path.to_string_lossy().ends_with(SUFFIX));
     found.sort();
     Ok(found)
 }
 
-/// Without what an earlier call left there.
-fn fresh(folder: &Path) -> anyhow::Result<Layout> {
+/// An empty layout: deletes the files of an earlier call.
+fn empty_layout(folder: &Path) -> anyhow::Result<Layout> {
     match fs::remove_dir_all(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).context("begin anew"),
+        Err(error) => return Err(error).context("cannot delete the earlier layout"),
     }
     Ok(Layout::at(folder))
 }
@@ -139,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_and_what_is_not() {
+    fn report_missing_platform_and_image_listed() {
         let images = ["a:dev", "b:dev", "c:dev"].map(str::to_owned);
         let (amd64, arm64): (Platform, Platform) = ("linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap());
         let combined = |image: &str, platforms: &[&Platform]| Combined {
@@ -147,7 +144,7 @@ mod tests {
             digest: format!("sha256:{image}"),
             platforms: platforms.iter().copied().cloned().collect(),
         };
-        let (lines, missing) = told(
+        let (lines, missing) = report(
             &images,
             &BTreeSet::from([&amd64, &arm64]),
             &[combined("a:dev", &[&amd64, &arm64]), combined("b:dev", &[&arm64])],
@@ -159,11 +156,11 @@ mod tests {
                 "b:dev sha256:b:dev linux/arm64"
             ]
         );
-        assert_eq!(missing, ["not there: b:dev for linux/amd64", "not there: c:dev"]);
+        assert_eq!(missing, ["missing: b:dev for linux/amd64", "missing: c:dev"]);
     }
 
     #[test]
-    fn archives_are_found_beside_and_one_level_below() {
+    fn archives_found_in_folder_and_one_level_below() {
         let folder = tempfile::tempdir().unwrap();
         for file in [
             "b.oci.tar",

@@ -1,6 +1,6 @@
-//! What `cargo xtask images --index` and `--push` do: the images of a release, for all architectures, into a registry.
+//! Implements `cargo xtask images --index` and `--push`: publishes a release's images for all architectures.
 //!
-//! Knows which programs must start in which image, and nothing of how images are built.
+//! Knows which programs must start in which image; does not know how images are built.
 
 mod index;
 mod push;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The folder, beside the archives, of the images that were put together.
+/// Folder of the combined images, next to the archives.
 const INDEX: &str = "index";
 
 #[derive(Parser)]
@@ -23,9 +23,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Put the archives of all architectures together
+    /// Combine the archives of all architectures
     Index(index::Arguments),
-    /// Write what was put together to a registry
+    /// Push the combined images to a registry
     Push(push::Arguments),
 }
 

@@ -1,4 +1,4 @@
-//! Everything is written, read back and tried before the first name stands for any of it.
+//! Pushes images by digest, pulls and starts them, and only then writes their tags.
 
 use std::path::PathBuf;
 
@@ -10,38 +10,38 @@ use crate::{INDEX, say, start};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Folder in which `index` has put the images together
+    /// Folder of the images that `index` combined
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// An image of a release (may be repeated)
+    /// Image of the release (may be repeated)
     #[arg(long, value_name = "NAME", required = true)]
     image: Vec<String>,
-    /// Registry and path that the images go to
+    /// Registry and path to push the images to
     #[arg(long, value_name = "PREFIX")]
     to: String,
-    /// The release; the tag is `v` and this
+    /// Version of the release; the tag is `v` followed by it
     #[arg(long, value_name = "VERSION")]
     release: String,
-    /// PEM file with certificate authorities to trust beside the system's
+    /// PEM file with certificate authorities to trust in addition to the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// A registry (host or host:port) that speaks plain HTTP (may be repeated)
+    /// Registry (host or host:port) to reach over plain HTTP (may be repeated)
     #[arg(long, value_name = "HOST")]
     insecure_registry: Vec<String>,
 }
 
-/// An image on its way.
+/// An image to push.
 struct Image {
-    /// In the layout.
+    /// Name in the layout.
     name: String,
-    /// In the registry, with its tag.
+    /// Name in the registry, with the tag.
     target: String,
-    /// Of the index.
+    /// Digest of the index.
     digest: String,
 }
 
 impl Image {
-    /// In the registry, by what it is.
+    /// Reference in the registry by digest.
     fn by_digest(&self) -> String {
         let repository = self
             .target
@@ -50,7 +50,7 @@ impl Image {
         format!("{repository}@{}", self.digest)
     }
 
-    /// The last part of its name, by which `start` knows it.
+    /// Last part of the name, which `start` uses to find the image's programs.
     fn short_name(&self) -> &str {
         short_name(&self.name)
     }
@@ -82,25 +82,29 @@ async fn push(arguments: &Arguments) -> anyhow::Result<()> {
     let options = Options::usual(variable, insecure_registry, ca_file.as_deref(), [to.as_str()])?;
     let registry = Registry::new(options)?;
     for image in &images {
-        refuse_another(&registry, image).await?;
+        refuse_retag(&registry, image).await?;
     }
     for image in &images {
         let copied = sono_images::stage(&registry, &layout, &image.name, &image.target, &progress).await?;
         say::progress(format_args!(
-            "written: {} ({} blobs, {} were there)",
+            "pushed: {} ({} blobs, {} already existed)",
             image.by_digest(),
             copied.blobs_moved + copied.blobs_there,
             copied.blobs_there
         ));
     }
-    let folder = tempfile::tempdir().context("make a temporary folder")?;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let back = Layout::at(folder.path().join("back"));
     for image in &images {
         let name = image.by_digest();
-        // Into an empty folder: nothing is taken for granted.
+        // Pull into an empty folder, so that every blob is downloaded.
         let pulled = sono_images::pull(&registry, &back, &name, &Platforms::All, &progress).await?;
-        ensure!(pulled.digest == image.digest, "{name} reads back as {}", pulled.digest);
-        say::progress(format_args!("read back: {name}"));
+        ensure!(
+            pulled.digest == image.digest,
+            "{name} was pulled with the digest {}",
+            pulled.digest
+        );
+        say::progress(format_args!("pulled: {name}"));
     }
     for image in &images {
         let root = folder.path().join(image.short_name());
@@ -130,7 +134,7 @@ fn images(layout: &Layout, names: &[String], to: &str, release: &str) -> anyhow:
     for needed in start::NEEDED {
         if !images.iter().any(|image| image.short_name() == needed) {
             bail!(
-                "{} holds no image `{needed}`; `cargo xtask images --index` puts images together",
+                "{} contains no image `{needed}`; run `cargo xtask images --index` first",
                 layout.directory().display()
             );
         }
@@ -138,14 +142,14 @@ fn images(layout: &Layout, names: &[String], to: &str, release: &str) -> anyhow:
     Ok(images)
 }
 
-/// A name that was published keeps its meaning.
-async fn refuse_another(registry: &Registry, image: &Image) -> anyhow::Result<()> {
+/// Fails if the tag already exists with another digest: published tags never change.
+async fn refuse_retag(registry: &Registry, image: &Image) -> anyhow::Result<()> {
     let Image { target, digest, .. } = image;
     match sono_images::tagged(registry, target, &progress).await? {
         Some(found) if found != *digest => {
-            bail!("{target} is published already, as {found} and not as {digest}: release the next version")
+            bail!("{target} is already published as {found}, not {digest}: release the next version")
         }
-        Some(_) => say::progress(format_args!("there already: {target}")),
+        Some(_) => say::progress(format_args!("already published: {target}")),
         None => {}
     }
     Ok(())
@@ -153,6 +157,6 @@ async fn refuse_another(registry: &Registry, image: &Image) -> anyhow::Result<()
 
 fn progress(progress: Progress<'_>) {
     if let Progress::Again { image, error } = progress {
-        say::progress(format_args!("{image}: trying again: {error}"));
+        say::progress(format_args!("{image}: retrying: {error}"));
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the programs of an image start, in nothing but what the registry sent.
+//! Starts the programs of a pulled image in a root directory that holds nothing else.
 
 use std::{
     path::Path,
@@ -13,50 +13,50 @@ use sono_images::{Layout, Platform};
 
 use crate::say;
 
-/// The images without which there is no run: the aggregator's and the worker's.
+/// The images that every run needs: the aggregator's and the worker's.
 pub(crate) const NEEDED: [&str; 2] = ["sono", "sono-worker"];
 
-/// A program of an image, and what it must say; `VERSION` stands for the release's.
+/// A command of an image and the text that its output must contain; `VERSION` stands for the release's version.
 struct Start {
     image: &'static str,
     command: &'static [&'static str],
-    says: &'static str,
+    expected: &'static str,
 }
 
 const STARTS: [Start; 6] = [
     Start {
         image: "sono",
         command: &["/sonobuoy", "--version"],
-        says: "VERSION",
+        expected: "VERSION",
     },
     Start {
         image: "sono",
         command: &["/sonobuoy", "aggregator", "--help"],
-        says: "Usage: ",
+        expected: "Usage: ",
     },
     Start {
         image: "sono",
         command: &["/sonobuoy", "worker", "--help"],
-        says: "single-node",
+        expected: "single-node",
     },
     Start {
         image: "sono-worker",
         command: &["/sonobuoy", "--version"],
-        says: "VERSION",
+        expected: "VERSION",
     },
     Start {
         image: "sono-worker",
         command: &["/sonobuoy", "worker", "--help"],
-        says: "single-node",
+        expected: "single-node",
     },
     Start {
         image: "sono-cli",
         command: &["/sono", "version", "--short"],
-        says: "VERSION",
+        expected: "VERSION",
     },
 ];
 
-/// Starts what `image` (in `layout` as `name`) must be able to start. `root` is where its files go.
+/// Runs the commands of `STARTS` for `image` (in `layout` as `name`). Its files are unpacked to `root`.
 pub(crate) fn check(layout: &Layout, name: &str, image: &str, release: &str, root: &Path) -> anyhow::Result<()> {
     let mut starts = STARTS.iter().filter(|start| start.image == image).peekable();
     if starts.peek().is_none() {
@@ -64,12 +64,12 @@ pub(crate) fn check(layout: &Layout, name: &str, image: &str, release: &str, roo
     }
     let platform = this_machine();
     unpack(layout, name, &platform, root).with_context(|| format!("unpack {name} for {platform}"))?;
-    for Start { command, says, .. } in starts {
-        let said = output(root, command).with_context(|| format!("{name} does not start on {platform}"))?;
-        let expected = says.replace("VERSION", release);
+    for Start { command, expected, .. } in starts {
+        let printed = output(root, command).with_context(|| format!("{name} does not start on {platform}"))?;
+        let expected = expected.replace("VERSION", release);
         ensure!(
-            said.contains(&expected),
-            "{} of {name} does not say `{expected}`, but: {said}",
+            printed.contains(&expected),
+            "{} of {name} does not print `{expected}`; its output: {printed}",
             command.join(" ")
         );
         say::progress(format_args!("starts: {} of {name} ({platform})", command.join(" ")));
@@ -90,17 +90,17 @@ fn this_machine() -> Platform {
     }
 }
 
-/// The files of an image for this platform, layer over layer.
+/// Unpacks the layers of the platform's image in order.
 fn unpack(layout: &Layout, name: &str, platform: &Platform, root: &Path) -> anyhow::Result<()> {
     let json = |digest: &str| anyhow::Ok(serde_json::from_slice::<Value>(&layout.read(digest)?)?);
     let index = json(&layout.find(name)?.digest)?;
-    let entries = index["manifests"].as_array().context("it is no index")?;
+    let entries = index["manifests"].as_array().context("not an image index")?;
     let is_wanted = |entry: &&Value| {
-        let said = serde_json::from_value::<Platform>(entry["platform"].clone());
-        said.is_ok_and(|said| said == *platform)
+        let parsed = serde_json::from_value::<Platform>(entry["platform"].clone());
+        parsed.is_ok_and(|parsed| parsed == *platform)
     };
     let Some(entry) = entries.iter().find(is_wanted) else {
-        bail!("it is not there for this machine; push from one that it is for");
+        bail!("the index has no image for this machine; push from a machine of a released platform");
     };
     let manifest = json(entry["digest"].as_str().unwrap_or_default())?;
     fs::create_dir_all(root)?;
@@ -108,7 +108,7 @@ fn unpack(layout: &Layout, name: &str, platform: &Platform, root: &Path) -> anyh
         let media_type = layer["mediaType"].as_str().unwrap_or_default();
         ensure!(
             media_type.ends_with("+gzip"),
-            "a layer is {media_type}, which is not ours"
+            "a layer has the unexpected media type {media_type}"
         );
         let file = fs::File::open(layout.blob(layer["digest"].as_str().unwrap_or_default()))?;
         let mut archive = tar::Archive::new(MultiGzDecoder::new(file));
@@ -118,8 +118,8 @@ fn unpack(layout: &Layout, name: &str, platform: &Platform, root: &Path) -> anyh
     Ok(())
 }
 
-/// Runs it with `root` as its root and a `/proc` of its own, as a container has them. Whoever is not root becomes it in a user
-/// namespace.
+/// Runs the command with `root` as its root directory and its own `/proc`, as in a container. An unprivileged caller
+/// becomes root in a user namespace.
 fn output(root: &Path, command: &[&str]) -> anyhow::Result<String> {
     fs::create_dir_all(root.join("proc"))?;
     let mut unshare = Command::new("unshare");
@@ -132,11 +132,14 @@ fn output(root: &Path, command: &[&str]) -> anyhow::Result<String> {
         .args(command)
         .env_clear()
         .env("PATH", "/usr/bin:/bin");
-    let output = unshare.stdin(Stdio::null()).output().context("start it")?;
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let output = unshare
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start `unshare`")?;
+    let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        said.push_str(&String::from_utf8_lossy(&output.stderr));
-        bail!("{}: {}: {}", command.join(" "), output.status, said.trim());
+        printed.push_str(&String::from_utf8_lossy(&output.stderr));
+        bail!("{}: {}: {}", command.join(" "), output.status, printed.trim());
     }
-    Ok(said)
+    Ok(printed)
 }

@@ -1,4 +1,4 @@
-//! Archives that workers send.
+//! Archives from workers.
 
 use std::io::Write;
 
@@ -9,8 +9,8 @@ use tar::{Builder, EntryType, Header};
 
 use super::Target;
 
-/// The tar is mutated, not the gzip around it: a broken checksum would hide nearly every change. A first byte that is
-/// odd hands the input over as it is instead.
+/// Mutates the tar inside the gzip, since a broken checksum would hide nearly every change. If the first byte is odd,
+/// the rest of the input is passed on unchanged.
 pub(super) const TAR: Target = Target {
     name: "tar",
     run,
@@ -50,10 +50,10 @@ fn run(input: &[u8]) {
         assert!(unpacked.entries <= LIMITS.max_entries, "{unpacked:?}");
     }
     if let Err(error) = &unpacked {
-        assert!(error.is_content(), "taken for a fault of our own disk: {error:?}");
+        assert!(error.is_content(), "reported as a failure of the local disk: {error:?}");
     }
-    let beside = fs_err::read_dir(outside.path()).expect("list the directory").count();
-    assert_eq!(beside, 1, "something was written outside");
+    let entries = fs_err::read_dir(outside.path()).expect("list the directory").count();
+    assert_eq!(entries, 1, "a file was written outside the directory");
     let mut pending = vec![inside];
     while let Some(directory) = pending.pop() {
         for entry in fs_err::read_dir(directory).expect("list the directory") {

@@ -1,7 +1,7 @@
-//! What requests carry beside their bodies, and small bodies.
+//! Request headers and small bodies.
 
 use jiff::Timestamp;
-use sono_types::{PluginName, ProgressUpdate, ResultKey, Target as Place};
+use sono_types::{PluginName, ProgressUpdate, ResultKey, Target as ResultTarget};
 
 use super::Target;
 
@@ -64,7 +64,7 @@ pub(super) const PEM: Target = Target {
     name: "pem",
     run: |input| {
         let text = String::from_utf8_lossy(input);
-        // Whether each is accepted is its own affair.
+        // Both may accept or reject the input; neither may panic.
         drop(sono_tls::client_config(&text, &text, &text));
         drop(sono_tls::Authority::from_pem(&text, &text));
         sono_tls::certificate_names(input);
@@ -87,9 +87,9 @@ pub(super) const PEM: Target = Target {
     ],
 };
 
-/// Folds the update onto itself: appending ones add up, and must not overflow.
+/// Folds the update onto itself: appended counts add up and must not overflow.
 fn progress(input: &[u8]) {
-    let key = ResultKey::new(PluginName::parse("fuzz").expect("it is a name"), Place::Global);
+    let key = ResultKey::new(PluginName::parse("fuzz").expect("it is a name"), ResultTarget::Global);
     if let Ok(update) = ProgressUpdate::from_body(input, &key, Timestamp::UNIX_EPOCH) {
         let mut folded = ProgressUpdate::fold(None, update.clone());
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Kubeconfigs up to the client's configuration, and the variables of proxies.
+//! Kubeconfigs up to the client's configuration, and proxy variables.
 
 use jiff::Timestamp;
 use sono_kube::{Environment, check_kubeconfig};
@@ -41,7 +41,7 @@ pub(super) const KUBECONFIG: Target = Target {
 
 pub(super) const PROXY: Target = Target {
     name: "proxy-variables",
-    // The first line is the server, the others are variables.
+    // The first line is the server, the others are proxy variables.
     run: |input| {
         let text = String::from_utf8_lossy(input);
         let mut lines = text.lines();
@@ -96,7 +96,7 @@ pub(super) const PROXY: Target = Target {
     ],
 };
 
-/// The client panics at URLs without a host.
+/// Checks that the URL has a host: the client panics without one.
 fn assert_server(server: &str) {
     let scheme = server
         .strip_prefix("https://")
@@ -110,7 +110,7 @@ fn assert_server(server: &str) {
 fn seeds() -> Vec<Vec<u8>> {
     let authority = sono_tls::Authority::new(Timestamp::UNIX_EPOCH).expect("a CA");
     let (certificate, key) = (authority.certificate_pem(), authority.key_pem());
-    // PEM is taken as it is, too, so that damage reaches the certificates.
+    // PEM is also accepted without base64, so that mutations reach the certificates.
     let block = |text: &str| text.lines().flat_map(|line| ["      ", line, "\n"]).collect::<String>();
     let whole = format!(
         "apiVersion: v1\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u, namespace: n}}}}]\nclusters:\n- name: c\n  cluster:\n    server: https://localhost:6443/a\n    certificate-authority-data: |\n{}users:\n- name: u\n  user:\n    as: jane\n    as-groups: [g]\n    client-certificate-data: |\n{}    client-key-data: |\n{}",

@@ -1,4 +1,4 @@
-//! Plugin definitions, written by whoever publishes a plugin.
+//! Plugin definitions from plugin authors.
 
 use sono_manifest::load;
 
@@ -31,7 +31,7 @@ pub(super) const PLUGIN: Target = Target {
     ],
 };
 
-/// Text that is no UTF-8 is refused before it comes here.
+/// Invalid UTF-8 is rejected earlier, by the reader.
 fn run(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let (definition, problems) = load("plugin.yaml", &text);

@@ -1,4 +1,4 @@
-//! Result files, written by plugins.
+//! Result files from plugins.
 
 use std::io::{self, Read};
 
@@ -39,7 +39,7 @@ pub(super) const JUNIT: Target = Target {
     ],
 };
 
-/// What people and plugins write, in any encoding.
+/// Text files from people and plugins, in any encoding.
 pub(super) const TEXT: Target = Target {
     name: "text",
     run: |input| {
@@ -100,11 +100,11 @@ pub(super) const MANUAL: Target = Target {
     name: "manual",
     run: |input| {
         process(input, ResultFormat::Manual, "results/global/sonobuoy_results.yaml");
-        // What was once read and written reads as the same again.
+        // Writing and reading an item must not change it.
         if let Ok(item) = from_yaml(&String::from_utf8_lossy(input)) {
             let text = to_yaml(&item);
-            let again = from_yaml(&text).expect("what was written can be read");
-            assert_eq!(again, item, "changed on its way through\n{text}");
+            let again = from_yaml(&text).expect("the written tree can be read");
+            assert_eq!(again, item, "changed by writing and reading\n{text}");
         }
     },
     seeds: || {
@@ -139,13 +139,13 @@ fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
-/// One file under one name.
-struct One<'a> {
+/// A plugin's results with one file.
+struct SingleFile<'a> {
     name: &'a str,
     content: &'a [u8],
 }
 
-impl ResultFiles for One<'_> {
+impl ResultFiles for SingleFile<'_> {
     fn list(&self, below: &str) -> io::Result<Vec<String>> {
         Ok(if self.name.starts_with(below) {
             vec![self.name.to_owned()]
@@ -182,13 +182,13 @@ fn process(content: &[u8], format: ResultFormat, name: &str) {
         limits: TreeLimits::PLUGIN,
     };
     let (mut spool, mut yaml, mut json) = (Vec::new(), Vec::new(), Vec::new());
-    let collected = process_plugin(&input, &One { name, content }, &mut spool).expect("memory takes it");
+    let collected = process_plugin(&input, &SingleFile { name, content }, &mut spool).expect("writing to memory");
     let written = collected.write(&mut spool.as_slice(), &mut yaml, &mut json);
-    written.expect("memory takes it");
-    // What goes into the archive must be readable there, and the same in both files.
-    let tree = read_tree(&yaml, None).expect("what was written can be read");
+    written.expect("writing to memory");
+    // Both files of the archive must be readable and hold the same tree.
+    let tree = read_tree(&yaml, None).expect("the written tree can be read");
     assert_eq!(
-        read_tree(&yaml, Some(&json)).expect("what was written can be read"),
+        read_tree(&yaml, Some(&json)).expect("the written tree can be read"),
         tree
     );
 }

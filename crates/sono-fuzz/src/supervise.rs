@@ -1,5 +1,5 @@
-//! Inputs that end the process: a stack that overflows, an abort. Nothing in the process can tell of them afterwards, so
-//! each input is put into a file before it is tried, and the parent looks into it.
+//! Finds inputs that kill the process, by a stack overflow or an abort. Each input is written to a file before its
+//! execution; the parent process reads the file afterwards.
 
 use std::{
     io::{self, Seek as _, Write as _},
@@ -9,14 +9,14 @@ use std::{
 
 use fs_err as fs;
 
-/// The file that holds the input that is being tried.
+/// The file that holds the current input.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct InputRecorder {
     file: fs::File,
 }
 
-impl Keeper {
-    /// Opens the file, empty, and makes the directory it is in.
+impl InputRecorder {
+    /// Creates or truncates the file, and creates its directory.
     pub fn new(path: &Path) -> io::Result<Self> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
@@ -26,37 +26,37 @@ impl Keeper {
         })
     }
 
-    /// Puts the input there. Not synced: it has to survive the process, not the machine.
-    pub fn keep(&mut self, input: &[u8]) -> io::Result<()> {
+    /// Writes the input to the file. Not synced: it must survive the process, not the machine.
+    pub fn record(&mut self, input: &[u8]) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(input)
     }
 }
 
-/// How a process that tries inputs ended.
+/// The end of a process that executes inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, with this exit code; it has said the rest.
-    Told(u8),
-    /// Some input ended it.
+    /// It exited with this code and printed its own report.
+    Exited(u8),
+    /// An input killed it.
     Killed {
-        /// How, in the system's words.
+        /// The exit status as text.
         how: String,
-        /// Where the input is.
+        /// Path of the input.
         input: PathBuf,
     },
 }
 
-/// Runs a process that keeps its inputs in `running`. What ends it is moved to `failing`.
+/// Runs a process that records its inputs in `running`. Moves an input that kills it to `failing`.
 pub fn supervise(command: &mut Command, running: &Path, failing: &Path) -> io::Result<Ended> {
     let status = command.status()?;
-    if let Some(code) = told(status) {
+    if let Some(code) = own_exit_code(status) {
         fs::remove_file(running).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
         })?;
-        return Ok(Ended::Told(code));
+        return Ok(Ended::Exited(code));
     }
     fs::rename(running, failing)?;
     Ok(Ended::Killed {
@@ -65,8 +65,8 @@ pub fn supervise(command: &mut Command, running: &Path, failing: &Path) -> io::R
     })
 }
 
-/// The exit code, where it is one of ours; Windows has codes for what are signals elsewhere.
-fn told(status: ExitStatus) -> Option<u8> {
+/// The exit code if it is 0 or 1. Windows reports crashes as other exit codes where Unix has signals.
+fn own_exit_code(status: ExitStatus) -> Option<u8> {
     status
         .code()
         .and_then(|code| u8::try_from(code).ok())
@@ -93,20 +93,22 @@ mod tests {
         dictionary: &["!"],
     };
 
-    /// Not a test by itself: the process that the test below starts.
+    /// Helper process of the test below, not a test.
     #[test]
-    fn the_process_that_is_ended() {
+    fn deadly_process() {
         let Some(root) = env::var_os(ROOT).map(PathBuf::from) else {
             return;
         };
-        let mut keeper = Keeper::new(&root.join("running")).unwrap();
-        fuzz(&DEADLY, 1, Duration::from_mins(1), |input| keeper.keep(input).unwrap());
+        let mut recorder = InputRecorder::new(&root.join("running")).unwrap();
+        fuzz(&DEADLY, 1, Duration::from_mins(1), |input| {
+            recorder.record(input).unwrap()
+        });
     }
 
     fn child(root: &Path) -> Command {
         let mut command = Command::new(env::current_exe().unwrap());
         command
-            .args(["--exact", "keep::tests::the_process_that_is_ended", "--nocapture"])
+            .args(["--exact", "supervise::tests::deadly_process", "--nocapture"])
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
             .env(ROOT, root);
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_ends_the_process_is_kept() {
+    fn supervise_deadly_input_saved_as_failing() {
         let folder = tempfile::tempdir().unwrap();
         let (running, failing) = (folder.path().join("running"), folder.path().join("deadly-1"));
         let ended = supervise(&mut child(folder.path()), &running, &failing).unwrap();
@@ -127,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ends_by_itself_leaves_nothing() {
+    fn supervise_exited_process_leaves_no_files() {
         let folder = tempfile::tempdir().unwrap();
         let (running, failing) = (folder.path().join("running"), folder.path().join("f"));
         fs::write(&running, "last").unwrap();
         let mut command = child(folder.path());
         command.env_remove(ROOT);
-        assert_eq!(supervise(&mut command, &running, &failing).unwrap(), Ended::Told(0));
+        assert_eq!(supervise(&mut command, &running, &failing).unwrap(), Ended::Exited(0));
         assert!(!running.exists() && !failing.exists());
     }
 }
