@@ -208,7 +208,7 @@ impl Outcome {
         // Neither started twice nor left behind: one DaemonSet, two pods of Jobs, a secret each.
         let own_pods = 1 + content::nodes(workers);
         for (plural, made) in [("daemonsets", 1), ("secrets", 3), ("pods", own_pods + 2)] {
-            let found = world.api.made(plural);
+            let found = world.api.created_count(plural);
             if found != made {
                 self.violations
                     .push(format!("{found} {plural} were made instead of {made}"));
@@ -330,9 +330,9 @@ async fn api_troubles(faults: &[ApiFault], world: &World, mut answered: watch::R
             ApiTrouble::Hang { times } => world.api.trouble(Trouble::Hang, times),
             ApiTrouble::Gone { times } => world.api.end_watches(times),
             ApiTrouble::Away { ms } => {
-                world.api.go_away();
+                world.api.disconnect();
                 sleep(Duration::from_millis(ms)).await;
-                world.api.come_back();
+                world.api.reconnect();
             }
         }
     }

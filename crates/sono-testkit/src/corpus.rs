@@ -1,7 +1,7 @@
-//! A second, independent reader of result files: small and strict, to be compared with the readers of `sono-results`.
+//! A second, independent reader of result files, small and strict, for comparison with the readers of `sono-results`.
 //!
-//! It shares no code with them, counts only, and refuses what is not well-formed. The corpus in `corpus/` of this crate
-//! has files of many producers and the outcome of each, written from the rules of `docs/results.md`.
+//! It shares no code with `sono-results`, only counts items, and rejects malformed files. The corpus in `corpus/` of this
+//! crate has files of many producers and their outcomes, written from the rules of `docs/results.md`.
 
 mod go;
 mod junit;
@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 
 pub use table::{Expected, expected};
 
-/// How many items have each status word.
+/// Number of items for each status word.
 pub type Counts = BTreeMap<String, u64>;
 
-/// Form of a result file.
+/// Format of a result file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     Junit,
@@ -25,7 +25,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// By the extension that the form's files usually have.
+    /// The format that usually has this file extension.
     pub fn of_extension(extension: &str) -> Option<Self> {
         match extension {
             "xml" => Some(Self::Junit),
@@ -43,7 +43,7 @@ pub struct Outcome {
     pub counts: Counts,
 }
 
-/// Reads a file. The error says why it is not well-formed; such a file must never count as passed.
+/// Reads a file. The error says why the file is malformed; such a file must never count as passed.
 pub fn read(form: Form, bytes: &[u8]) -> Result<Outcome, String> {
     let text = text::decode(bytes, form == Form::Junit)?;
     let counts = match form {

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-/// Passes on until as many bytes as it may have gone towards the server; then it breaks every connection and takes no other.
+/// A proxy that breaks all connections and accepts no others after a number of bytes to the server.
 #[derive(Debug)]
 pub struct Cutter {
     address: String,
@@ -26,7 +26,7 @@ struct State {
 }
 
 impl Cutter {
-    /// In front of `server` (`host:port`). It listens until the process ends.
+    /// Starts a proxy in front of `server` (`host:port`). It listens until the process ends.
     pub fn before(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
@@ -50,12 +50,12 @@ impl Cutter {
         &self.address
     }
 
-    /// Bytes that have gone towards the server since the last call of [`Cutter::cut_after`].
+    /// Bytes sent to the server since the last call of [`Cutter::cut_after`].
     pub fn passed(&self) -> u64 {
         self.state.passed.load(Ordering::SeqCst)
     }
 
-    /// From now on this many bytes pass; `u64::MAX` for all.
+    /// Sets the number of bytes to forward from now on; `u64::MAX` means no limit.
     pub fn cut_after(&self, bytes: u64) {
         self.state.break_all();
         self.state.passed.store(0, Ordering::SeqCst);
@@ -71,7 +71,7 @@ impl State {
     fn break_all(&self) {
         let mut open = self.open.lock().expect("nothing panics while it holds the lock");
         for stream in open.drain(..) {
-            // It may be gone already.
+            // The connection may already be closed.
             stream.shutdown(Shutdown::Both).ok();
         }
     }
@@ -89,8 +89,8 @@ impl State {
         drop(open);
         let [from, to] = [&client, &server].map(|stream| stream.try_clone().expect("it is open"));
         let state = Arc::clone(self);
-        thread::spawn(move || state.pass(from, to));
-        // The way back has no limit.
+        thread::spawn(move || state.forward(from, to));
+        // The other direction has no limit.
         thread::spawn(move || {
             let (mut server, mut client) = (server, client);
             std::io::copy(&mut server, &mut client).ok();
@@ -98,7 +98,7 @@ impl State {
         });
     }
 
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn forward(&self, mut from: TcpStream, mut to: TcpStream) {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(length) = from.read(&mut buffer) {
             if length == 0 {
@@ -106,11 +106,11 @@ impl State {
             }
             let before = self.passed.fetch_add(length as u64, Ordering::SeqCst);
             let left = self.limit.load(Ordering::SeqCst).saturating_sub(before);
-            let passing = usize::try_from(left).map_or(length, |left| left.min(length));
-            if to.write_all(&buffer[..passing]).is_err() {
+            let allowed = usize::try_from(left).map_or(length, |left| left.min(length));
+            if to.write_all(&buffer[..allowed]).is_err() {
                 break;
             }
-            if passing < length || self.is_cut() {
+            if allowed < length || self.is_cut() {
                 self.break_all();
                 return;
             }

@@ -1,4 +1,4 @@
-//! Certificates of servers and clients, with whatever is unusual about them.
+//! Certificates of servers and clients, valid and invalid ones.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -6,10 +6,10 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// When a certificate is valid.
+/// Validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// Now.
+    /// Valid now.
     Current,
     /// Until 2001.
     Past,
@@ -17,18 +17,18 @@ pub enum Validity {
     Future,
 }
 
-/// What a certificate says.
+/// Contents of a certificate.
 #[derive(Debug, Clone)]
 pub struct Template<'a> {
-    /// Its common name.
+    /// Common name.
     pub name: &'a str,
-    /// Its alternative names: hosts and addresses.
+    /// Alternative names: hosts and addresses.
     pub hosts: &'a [&'a str],
-    /// Whether it is the certificate of an authority (CA:TRUE).
+    /// Whether the certificate is a CA's (CA:TRUE).
     pub authority: bool,
-    /// For clients and not for servers.
+    /// Whether the certificate is for clients rather than servers.
     pub client: bool,
-    /// When it is valid.
+    /// Validity period.
     pub validity: Validity,
 }
 
@@ -54,10 +54,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// One that has signed itself.
+    /// Creates a self-signed certificate.
     pub fn self_signed(template: &Template<'_>) -> Self {
         let parameters = parameters(template);
-        let key = KeyPair::generate().expect("keys can be made");
+        let key = KeyPair::generate().expect("keys can be generated");
         let certificate = parameters.self_signed(&key).expect("the template is valid");
         Self {
             der: certificate.der().clone(),
@@ -67,11 +67,11 @@ impl Identity {
         }
     }
 
-    /// One that this identity has signed.
+    /// Creates a certificate signed by this identity.
     #[must_use]
     pub fn issue(&self, template: &Template<'_>) -> Self {
         let parameters = parameters(template);
-        let key = KeyPair::generate().expect("keys can be made");
+        let key = KeyPair::generate().expect("keys can be generated");
         let issuer = Issuer::from_params(&self.parameters, &self.key);
         let certificate = parameters.signed_by(&key, &issuer).expect("the template is valid");
         Self {

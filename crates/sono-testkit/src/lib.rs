@@ -1,10 +1,9 @@
-//! What only tests use: a small Kubernetes API and a small image registry in memory, served over plain HTTP on loopback.
+//! Test support: a small in-memory Kubernetes API and image registry, served over plain HTTP on loopback.
 //!
-//! For tests that `cargo xtask e2e` runs there is also a real registry, and a proxy that cuts connections.
+//! The tests of `cargo xtask e2e` also use a real registry server and a proxy that cuts connections.
 //!
-//! The API:
-//! It stores what it is given, keeps the order of changes, serves watches, and refuses on demand. It knows no kubelet,
-//! scheduler or controller: a test plays those with [`FakeApi::put`].
+//! The API stores objects, records the order of changes, serves watches, and fails requests on demand. It has no
+//! scheduler and no controllers: tests play their part with [`FakeApi::put`].
 
 mod api;
 pub mod corpus;

@@ -1,4 +1,4 @@
-//! A registry in memory: the parts of the distribution specification that clients use, on loopback.
+//! An in-memory registry on loopback: the parts of the distribution specification that clients use.
 
 use std::{
     collections::BTreeMap,
@@ -17,20 +17,20 @@ use futures::stream;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// What a registry holds, and how it misbehaves.
+/// Contents and faults of a registry.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// By digest, whatever the repository.
+    /// Blobs by digest, for all repositories.
     pub blobs: BTreeMap<String, Bytes>,
-    /// By repository and tag or digest; with the media type.
+    /// Manifests with media types, by repository and tag or digest.
     pub manifests: BTreeMap<(String, String), (String, Bytes)>,
-    /// Sends only half of what is left of a blob, this many times.
+    /// Number of blob responses that are cut after half of their bytes.
     pub cuts: usize,
-    /// Answers 503, this many times.
+    /// Number of requests that are answered with 503.
     pub busy: usize,
-    /// `Authorization` that every request must have.
+    /// `Authorization` header that every request must have.
     pub authorization: Option<String>,
-    /// Upload sessions so far.
+    /// Number of upload sessions so far.
     pub uploads: usize,
 }
 
@@ -61,7 +61,7 @@ impl FakeRegistry {
         &self.address
     }
 
-    /// What it holds now.
+    /// The current contents.
     pub fn contents(&self) -> MutexGuard<'_, Contents> {
         lock(&self.contents)
     }
@@ -74,7 +74,7 @@ fn lock(contents: &Mutex<Contents>) -> MutexGuard<'_, Contents> {
 }
 
 impl Contents {
-    /// Adds an index for two platforms and an attestation; every image has a layer of its own, larger than a buffer.
+    /// Adds an index for two platforms and an attestation. Each image has its own layer, larger than a buffer.
     #[must_use]
     pub fn with_index(mut self, repository: &str, tag: &str) -> Self {
         let mut entries = Vec::new();
@@ -146,9 +146,9 @@ async fn root(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 
 fn refusal(shared: &Shared, headers: &HeaderMap) -> Option<Response> {
     let contents = lock(shared);
-    let wanted = contents.authorization.as_ref()?;
-    let given = text(headers, &header::AUTHORIZATION);
-    (given != Some(wanted)).then(|| {
+    let required = contents.authorization.as_ref()?;
+    let actual = text(headers, &header::AUTHORIZATION);
+    (actual != Some(required)).then(|| {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"test\"")];
         (StatusCode::UNAUTHORIZED, challenge).into_response()
     })

@@ -12,24 +12,24 @@ use fs_err as fs;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
 
-/// The variable that names the program.
+/// Environment variable with the path of the program.
 pub const REGISTRY_PROGRAM: &str = "SONO_TEST_REGISTRY";
 
-/// `user:secret`, as `htpasswd -B` writes it; the server takes bcrypt alone.
+/// `user:secret` in the format of `htpasswd -B`; the server only accepts bcrypt.
 const PASSWORDS: &str = "user:$2b$04$MMFT1JRJ0nZT/pQfBodgZOrO4J7uUqXXxY2.KoiofdLGxWe685EPa\n";
-/// The same as Docker's configuration file has it.
+/// The same login in the format of Docker's configuration file.
 const AUTH: &str = "dXNlcjpzZWNyZXQ=";
 
-/// How a server wants to be asked.
+/// Options of a registry server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServerOptions {
-    /// With a certificate that an authority of its own has signed.
+    /// Serve TLS with a certificate of a private authority.
     pub tls: bool,
-    /// By one user with a password.
+    /// Require the login of one user.
     pub password: bool,
 }
 
-/// A server that ends with the test.
+/// A registry server process; dropping it kills the process.
 #[derive(Debug)]
 pub struct RegistryServer {
     process: Child,
@@ -38,7 +38,7 @@ pub struct RegistryServer {
 }
 
 impl RegistryServer {
-    /// Starts one with an empty store, and waits until it listens.
+    /// Starts a server with an empty store and waits until it listens.
     pub fn start(options: ServerOptions) -> Self {
         let ServerOptions { tls, password } = options;
         let program = std::env::var_os(REGISTRY_PROGRAM).expect("SONO_TEST_REGISTRY is set; run `cargo xtask e2e`");
@@ -68,14 +68,14 @@ impl RegistryServer {
         let mut process = Command::new(program)
             .arg("serve")
             .arg(&path)
-            // It would tell a collector on this machine otherwise.
+            // The default exporter would send traces to a collector on this machine.
             .env("OTEL_TRACES_EXPORTER", "none")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the registry server starts");
-        let address = listening(&mut process);
+        let address = wait_for_address(&mut process);
         Self {
             process,
             address,
@@ -88,12 +88,12 @@ impl RegistryServer {
         &self.address
     }
 
-    /// The authority of a server with TLS.
+    /// Path of the certificate authority of a server with TLS.
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("authority.pem")
     }
 
-    /// A folder for `DOCKER_CONFIG` with the one user's login at `registry` (`host:port`).
+    /// Creates a folder for `DOCKER_CONFIG` with the user's login at `registry` (`host:port`).
     pub fn docker_config(&self, registry: &str) -> PathBuf {
         let folder = self.folder.path().join("docker");
         fs::create_dir_all(&folder).expect("the folder is ours");
@@ -102,7 +102,7 @@ impl RegistryServer {
         folder
     }
 
-    /// The tags of a repository, sorted; none where there is no such repository.
+    /// The tags of a repository, sorted; empty for an unknown repository.
     pub fn tags(&self, repository: &str) -> Vec<String> {
         let store = self.folder.path().join("store/docker/registry/v2/repositories");
         let folder = store.join(repository).join("_manifests/tags");
@@ -120,38 +120,38 @@ impl RegistryServer {
 
 impl Drop for RegistryServer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have exited.
         self.process.kill().ok();
         self.process.wait().ok();
     }
 }
 
-fn listening(process: &mut Child) -> String {
+fn wait_for_address(process: &mut Child) -> String {
     let errors = process.stderr.take().expect("it was piped");
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut said = String::new();
-        // To its end, or the server would stand still once the pipe is full.
+        let mut log = String::new();
+        // Read to the end: the server blocks when the pipe is full.
         for line in BufReader::new(errors).lines().map_while(Result::ok) {
             if let Some((_, rest)) = line.split_once("listening on ") {
                 let end = rest.find(|character: char| !character.is_ascii_digit() && !".:".contains(character));
                 sender.send(Ok(rest[..end.unwrap_or(rest.len())].to_owned())).ok();
             }
-            said.push_str(&line);
-            said.push('\n');
+            log.push_str(&line);
+            log.push('\n');
         }
-        sender.send(Err(said)).ok();
+        sender.send(Err(log)).ok();
     });
     let first = receiver.recv_timeout(Duration::from_mins(1));
     first
-        .expect("the registry server says where it listens")
+        .expect("the registry server logs its address")
         .expect("the registry server runs")
 }
 
 fn certify(folder: &Path) {
     let parameters = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        CertificateParams::new(names).expect("the names are names")
+        CertificateParams::new(names).expect("the names are valid")
     };
     let key = KeyPair::generate().expect("a key");
     let mut authority = parameters(&[]);

@@ -1,4 +1,4 @@
-//! A proxy on loopback that speaks HTTP and SOCKS 5, and leads to one server whatever it is asked for.
+//! An HTTP and SOCKS 5 proxy on loopback that forwards all requests to one server.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -8,31 +8,31 @@ use std::{
 
 use crate::who::head;
 
-/// It listens until the process ends.
+/// A proxy that listens until the process ends.
 #[derive(Debug)]
 pub struct ProxyServer {
     address: SocketAddr,
 }
 
-/// What a proxy requires: for HTTP the value of `Proxy-Authorization`, for SOCKS 5 user and password.
+/// The credentials that a proxy requires: the header for HTTP, user and password for SOCKS 5.
 #[derive(Debug, Clone, Copy)]
 pub struct ProxyLogin {
-    /// `Basic …`.
+    /// Value of `Proxy-Authorization`: `Basic …`.
     pub header: &'static str,
-    /// User.
+    /// User name for SOCKS 5.
     pub user: &'static str,
-    /// Password.
+    /// Password for SOCKS 5.
     pub password: &'static str,
 }
 
 impl ProxyServer {
-    /// In front of `server`.
+    /// Starts a proxy in front of `server`.
     pub fn before(server: SocketAddr, login: Option<ProxyLogin>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // A client that goes away in the middle is its own affair.
+                // Ignore clients that disconnect early.
                 thread::spawn(move || serve(client, server, login).ok());
             }
         });
@@ -89,10 +89,10 @@ fn socks(client: &mut TcpStream, login: Option<ProxyLogin>) -> io::Result<()> {
     client.write_all(&[5, method])?;
     if let Some(login) = login {
         exact::<1>(client)?;
-        let given = [text(client)?, text(client)?];
-        let right = given == [login.user.as_bytes(), login.password.as_bytes()];
-        client.write_all(&[1, u8::from(!right)])?;
-        if !right {
+        let credentials = [text(client)?, text(client)?];
+        let accepted = credentials == [login.user.as_bytes(), login.password.as_bytes()];
+        client.write_all(&[1, u8::from(!accepted)])?;
+        if !accepted {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
     }
@@ -111,7 +111,7 @@ fn exact<const N: usize>(client: &mut TcpStream) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Bytes after their count.
+/// Reads a length byte and as many bytes.
 fn text(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::from(exact::<1>(client)?[0])];
     client.read_exact(&mut bytes)?;

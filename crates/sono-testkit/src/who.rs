@@ -1,4 +1,4 @@
-//! An API server that only knows `/version`, and says in its answer who has asked: for tests of connections.
+//! An API server for connection tests: it only serves `/version` and reports the client's credentials in the response.
 
 use std::{
     io::{self, Read, Write},
@@ -16,24 +16,24 @@ use serde_json::json;
 
 use crate::Identity;
 
-/// How long a client may say nothing.
-const LIMIT: Duration = Duration::from_secs(10);
-/// Bytes of a request.
-const LONGEST: usize = 64 << 10;
+/// Maximum time that a client may be silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum size of a request's head, in bytes.
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// It listens on loopback until the process ends.
+/// A server that listens on loopback until the process ends.
 #[derive(Debug)]
 pub struct WhoServer {
     address: SocketAddr,
 }
 
 impl WhoServer {
-    /// Without TLS.
+    /// Starts a server without TLS.
     pub fn plain() -> Self {
         Self::start(IpAddr::from([127, 0, 0, 1]), None)
     }
 
-    /// With TLS, on `address`. It asks for client certificates of `clients` and takes requests without one.
+    /// Starts a server with TLS on `address`. Client certificates of `clients` are optional.
     pub fn secure(address: IpAddr, server: &Identity, clients: &Identity) -> Self {
         let provider = Arc::new(default_provider());
         let mut roots = RootCertStore::empty();
@@ -41,13 +41,13 @@ impl WhoServer {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .allow_unauthenticated()
             .build()
-            .expect("there is an authority");
+            .expect("the roots contain an authority");
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .expect("the provider has them")
+            .expect("the provider supports the default versions")
             .with_client_cert_verifier(verifier)
             .with_single_cert(vec![server.der()], server.key_der())
-            .expect("the key fits");
+            .expect("the key matches the certificate");
         Self::start(address, Some(Arc::new(config)))
     }
 
@@ -57,26 +57,26 @@ impl WhoServer {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let tls = tls.clone();
-                // A client that goes away in the middle is its own affair.
+                // Ignore clients that disconnect early.
                 thread::spawn(move || serve(client, tls).ok());
             }
         });
         Self { address }
     }
 
-    /// Where it listens.
+    /// Address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its port.
+    /// Port of the server.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 }
 
 fn serve(client: TcpStream, tls: Option<Arc<ServerConfig>>) -> io::Result<()> {
-    client.set_read_timeout(Some(LIMIT))?;
+    client.set_read_timeout(Some(READ_TIMEOUT))?;
     let Some(tls) = tls else {
         return answer(client, false);
     };
@@ -133,14 +133,14 @@ fn answer(mut client: impl Read + Write, certified: bool) -> io::Result<()> {
     client.flush()
 }
 
-/// The request line and headers.
+/// Reads the request line and headers.
 pub(crate) fn head(client: &mut impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         client.read_exact(&mut byte)?;
         bytes.extend(byte);
-        if bytes.len() > LONGEST {
+        if bytes.len() > MAX_HEAD_BYTES {
             return Err(io::ErrorKind::InvalidData.into());
         }
     }

@@ -230,7 +230,11 @@ async fn a_run_outlives_pod_and_volume_of_its_aggregator() {
         assert_eq!(object(&api, plural(definition), definition), None, "it is removed");
     }
     // The aggregator's own pod is the third.
-    assert_eq!((api.made("pods"), api.made("daemonsets")), (3, 1), "started twice");
+    assert_eq!(
+        (api.created_count("pods"), api.created_count("daemonsets")),
+        (3, 1),
+        "started twice"
+    );
     assert_eq!(contents(&finished), undisturbed().await);
 }
 
@@ -264,7 +268,11 @@ async fn the_aggregator_that_lost_the_run_ends_itself() {
     let finished = done(second.outcome).await.unwrap();
     assert_eq!(finished.errors, 0);
     collected(tasks).await;
-    assert_eq!((api.made("pods"), api.made("daemonsets")), (3, 1), "started twice");
+    assert_eq!(
+        (api.created_count("pods"), api.created_count("daemonsets")),
+        (3, 1),
+        "started twice"
+    );
 }
 
 /// After the archive is made it is as safe as its pod: a new one runs nothing again, and says what has happened.
@@ -322,7 +330,7 @@ async fn without_the_right_to_read_it_nothing_begins() {
     let hint = "--aggregator-workload deployment needs get, create and update on Secrets in the run's namespace";
     assert!(error.ends_with(hint), "{error}");
     // The aggregator's own pod alone.
-    assert_eq!((api.made("pods"), api.made("daemonsets")), (1, 0));
+    assert_eq!((api.created_count("pods"), api.created_count("daemonsets")), (1, 0));
     assert_eq!(status(&api).status, OverallStatus::Failed);
 }
 
@@ -355,7 +363,7 @@ async fn what_went_with_the_aggregator_is_an_error() {
         .collect();
     let expected = "the plugin's pod was deleted before it sent a result; see the namespace's events for who did it, and run again (its result had come before, and went together with the aggregator's pod)";
     assert_eq!(failed, [expected]);
-    assert_eq!(api.made("pods"), 3, "started twice");
+    assert_eq!(api.created_count("pods"), 3, "started twice");
 }
 
 /// What workers are told that ask, and that nobody is told anything where nothing is kept.
@@ -420,5 +428,9 @@ async fn a_journal_that_is_there_wins() {
         lose(run, &service).await;
     }
     assert_eq!(collected(tasks).await, [1, 1, 1, 1, 1]);
-    assert_eq!((api.made("pods"), api.made("daemonsets")), (3, 1), "started twice");
+    assert_eq!(
+        (api.created_count("pods"), api.created_count("daemonsets")),
+        (3, 1),
+        "started twice"
+    );
 }

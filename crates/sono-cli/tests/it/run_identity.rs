@@ -107,7 +107,7 @@ fn run_in_a_namespace_with_a_terminating_aggregator_waits_for_it_and_ends_with_i
     let child = spawned(&api, directory.path(), &RUN);
     // Listed, then watched: nothing is created before it is deleted.
     until_asked(&api, &format!("GET {PODS}"), 2);
-    assert_eq!(api.made("configmaps"), 0);
+    assert_eq!(api.created_count("configmaps"), 0);
     api.remove("pods", Some("lim"), "sonobuoy-old");
     let run = created_run(&api);
     // As where the wait was given up: its pod is there again.

@@ -148,7 +148,7 @@ async fn a_watch_tells_of_changes_and_comes_back_after_a_refusal() {
         next(&mut events).await,
         "error: forbidden: user \"u\" cannot list resource \"pods\" in namespace \"default\""
     );
-    api.mend();
+    api.clear_faults();
     assert_eq!(next(&mut events).await, "all: first");
     api.put(pod("second"));
     assert_eq!(next(&mut events).await, "applied second");

@@ -135,7 +135,7 @@ async fn a_busy_server_is_asked_again_and_a_broken_one_is_quoted() {
     let error = reader.list(&pods(), Names::default()).await.map(|_| ()).unwrap_err();
     assert_eq!(said(error), "reading /api/v1/pods?limit=500 was refused (500): not now");
     assert_eq!(api.requests().len(), 4);
-    api.mend();
+    api.clear_faults();
     api.fail("GET", "/api/v1/pods", refusal(429, 0));
     let error = reader.list(&pods(), Names::default()).await.map(|_| ()).unwrap_err();
     assert_eq!(said(error), "reading /api/v1/pods?limit=500 was refused (429): not now");

@@ -1,4 +1,4 @@
-//! One answer to one request.
+//! The response to one request.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Shared,
-    path::Place,
+    path::ResourcePath,
     store::{Store, is_selected},
     trouble::too_old,
     watch::watch,
@@ -21,23 +21,27 @@ use super::{
 pub(super) fn answer(
     shared: &Arc<Shared>,
     method: &str,
-    place: &Place,
+    resource: &ResourcePath,
     query: &BTreeMap<String, String>,
     body: &[u8],
 ) -> Response {
     let is_watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
-    if method == "GET" && place.name.is_none() && is_watch {
+    if method == "GET" && resource.name.is_none() && is_watch {
         if shared.troubles.refuses_watch() {
             return status(&too_old());
         }
-        return watch(shared, place, query);
+        return watch(shared, resource, query);
     }
     let response = {
         let mut store = shared.store();
-        match (method, place.name.as_deref(), place.part.as_deref()) {
-            ("GET", Some(name), None) => found(place, name, store.get(&place.plural, place.namespace.as_deref(), name)),
+        match (method, resource.name.as_deref(), resource.subresource.as_deref()) {
+            ("GET", Some(name), None) => found(
+                resource,
+                name,
+                store.get(&resource.plural, resource.namespace.as_deref(), name),
+            ),
             ("GET", Some(pod), Some("log")) => {
-                let answer = log(&store, place, pod, query);
+                let answer = log(&store, resource, pod, query);
                 let follows = query.get("follow").is_some_and(|value| value == "true");
                 if follows && store.holds_logs {
                     held(answer)
@@ -45,16 +49,18 @@ pub(super) fn answer(
                     answer
                 }
             }
-            ("GET", None, None) => list(&mut store, place, query),
-            ("POST", None, None) => create(&mut store, place, body),
-            ("PUT", Some(name), None) => replace(&mut store, place, name, body),
-            ("PATCH", Some(name), None) => patch(&mut store, place, name, body),
+            ("GET", None, None) => list(&mut store, resource, query),
+            ("POST", None, None) => create(&mut store, resource, body),
+            ("PUT", Some(name), None) => replace(&mut store, resource, name, body),
+            ("PATCH", Some(name), None) => patch(&mut store, resource, name, body),
             ("DELETE", Some(name), None) => found(
-                place,
+                resource,
                 name,
-                store.delete(&place.plural, place.namespace.as_deref(), name).as_ref(),
+                store
+                    .delete(&resource.plural, resource.namespace.as_deref(), name)
+                    .as_ref(),
             ),
-            ("DELETE", None, None) => delete_all(&mut store, place, query),
+            ("DELETE", None, None) => delete_all(&mut store, resource, query),
             _ => status(&failure(
                 405,
                 "MethodNotAllowed",
@@ -66,8 +72,8 @@ pub(super) fn answer(
     response
 }
 
-/// What lies outside of the collections.
-pub(super) fn other(path: &str) -> Response {
+/// Responses to paths outside of collections, such as `/version`.
+pub(super) fn not_in_a_collection(path: &str) -> Response {
     match path {
         "/version" => json_answer(
             200,
@@ -82,7 +88,7 @@ pub(super) fn other(path: &str) -> Response {
     }
 }
 
-/// A `Status` as an answer; its `code` is the HTTP status.
+/// A `Status` as a response; its `code` is the HTTP status.
 pub(super) fn status(status: &Value) -> Response {
     let code = status
         .get("code")
@@ -95,17 +101,17 @@ pub(super) fn status(status: &Value) -> Response {
     answer
 }
 
-/// A plain text.
+/// A plain-text response.
 pub(super) fn text(code: u16, text: String) -> Response {
     (StatusCode::from_u16(code).expect("a status code"), text).into_response()
 }
 
-/// How a log is kept whose lines have their own times.
+/// Key of a container's log with a time in each line.
 pub(super) fn timed(container: &str) -> String {
     format!("{container} with times")
 }
 
-/// An answer that does not end: the container still runs.
+/// Makes the response endless, as for a running container.
 fn held(answer: Response) -> Response {
     if answer.status() != StatusCode::OK {
         return answer;
@@ -117,8 +123,7 @@ fn held(answer: Response) -> Response {
     Response::from_parts(parts, Body::from_stream(stream))
 }
 
-/// What a kubelet sends of lines that have their own times: those from `since` on, which it reads in whole seconds,
-/// wherever they stand.
+/// Selects the lines from `since` on, as a kubelet does: it compares whole seconds, and lines may be in any order.
 fn timed_log(log: &str, since: Option<&String>) -> Response {
     let since = since.map(|since| since.trim_end_matches('Z').chars().take(19).collect::<String>());
     let is_sent = |line: &&str| since.as_deref().is_none_or(|since| *line >= since);
@@ -126,7 +131,7 @@ fn timed_log(log: &str, since: Option<&String>) -> Response {
     sent.into_response()
 }
 
-/// How the log of the container before is kept.
+/// Key of the log of a container's previous instance.
 pub(super) fn previous(container: &str) -> String {
     format!("{container} before")
 }
@@ -154,11 +159,11 @@ fn not_found(plural: &str, name: &str) -> Response {
     status(&about(failure(404, "NotFound", &message), plural, name))
 }
 
-fn found(place: &Place, name: &str, object: Option<&Value>) -> Response {
-    object.map_or_else(|| not_found(&place.plural, name), |object| json_answer(200, object))
+fn found(resource: &ResourcePath, name: &str, object: Option<&Value>) -> Response {
+    object.map_or_else(|| not_found(&resource.plural, name), |object| json_answer(200, object))
 }
 
-fn list(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> Response {
+fn list(store: &mut Store, resource: &ResourcePath, query: &BTreeMap<String, String>) -> Response {
     let number = |name: &str| query.get(name).and_then(|value| value.parse::<usize>().ok());
     let from = number("continue").unwrap_or_default();
     if from > 0 && store.expired_pages > 0 {
@@ -166,11 +171,11 @@ fn list(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> R
         return status(&failure(410, "Expired", "The provided continue parameter is too old"));
     }
     let items: Vec<&Value> = store
-        .of(&place.plural)
-        .filter(|item| is_selected(item, place.namespace.as_deref(), query))
+        .of(&resource.plural)
+        .filter(|item| is_selected(item, resource.namespace.as_deref(), query))
         .filter(|item| {
             let version = item.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-            version.split_once('/').map_or("", |(group, _)| group) == place.group
+            version.split_once('/').map_or("", |(group, _)| group) == resource.group
         })
         .collect();
     let total = items.len();
@@ -183,7 +188,7 @@ fn list(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> R
         .unwrap_or_default()
         .to_owned();
     let mut page: Vec<Value> = items.into_iter().take(until).skip(from).cloned().collect();
-    // As the API server has them: what the list says of its items does not stand in them.
+    // As in the API server's lists, items have no `apiVersion` and `kind` of their own.
     for fields in page.iter_mut().filter_map(Value::as_object_mut) {
         fields.remove("apiVersion");
         fields.remove("kind");
@@ -193,10 +198,10 @@ fn list(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> R
         metadata["continue"] = until.to_string().into();
         metadata["remainingItemCount"] = (total - until).into();
     }
-    let version = if place.group.is_empty() {
+    let version = if resource.group.is_empty() {
         "v1".to_owned()
     } else {
-        format!("{}/v1", place.group)
+        format!("{}/v1", resource.group)
     };
     json_answer(
         200,
@@ -204,56 +209,62 @@ fn list(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> R
     )
 }
 
-fn create(store: &mut Store, place: &Place, body: &[u8]) -> Response {
+fn create(store: &mut Store, resource: &ResourcePath, body: &[u8]) -> Response {
     let Ok(mut object) = serde_json::from_slice::<Value>(body) else {
-        return status(&failure(400, "BadRequest", "the body is no JSON"));
+        return status(&failure(400, "BadRequest", "the body is not JSON"));
     };
     let name = object
         .pointer("/metadata/name")
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    if let Some(namespace) = place.namespace.as_deref() {
+    if let Some(namespace) = resource.namespace.as_deref() {
         if store.get("namespaces", None, namespace).is_none() {
             return not_found("namespaces", namespace);
         }
         if store.is_terminating(namespace) {
             let message = format!(
                 "{} \"{name}\" is forbidden: unable to create new content in namespace {namespace} because it is being terminated",
-                place.plural
+                resource.plural
             );
-            let mut refusal = about(failure(403, "Forbidden", &message), &place.plural, &name);
+            let mut refusal = about(failure(403, "Forbidden", &message), &resource.plural, &name);
             refusal["details"]["causes"] = json!([{"reason": "NamespaceTerminating",
                 "message": format!("namespace {namespace} is being terminated"), "field": "metadata.namespace"}]);
             return status(&refusal);
         }
         object["metadata"]["namespace"] = namespace.into();
     }
-    if store.get(&place.plural, place.namespace.as_deref(), &name).is_some() {
-        let message = format!("{} \"{name}\" already exists", place.plural);
-        return status(&about(failure(409, "AlreadyExists", &message), &place.plural, &name));
+    if store
+        .get(&resource.plural, resource.namespace.as_deref(), &name)
+        .is_some()
+    {
+        let message = format!("{} \"{name}\" already exists", resource.plural);
+        return status(&about(failure(409, "AlreadyExists", &message), &resource.plural, &name));
     }
-    if place.plural == "namespaces" {
+    if resource.plural == "namespaces" {
         object["status"] = json!({"phase": "Active"});
     }
     json_answer(201, &store.put(object))
 }
 
-/// As the real one: who names a version that is not the current one is refused.
-fn replace(store: &mut Store, place: &Place, name: &str, body: &[u8]) -> Response {
-    let Some(before) = store.get(&place.plural, place.namespace.as_deref(), name).cloned() else {
-        return not_found(&place.plural, name);
+/// Replaces an object. Fails with 409 if the request has another resource version than the stored object.
+fn replace(store: &mut Store, resource: &ResourcePath, name: &str, body: &[u8]) -> Response {
+    let Some(before) = store
+        .get(&resource.plural, resource.namespace.as_deref(), name)
+        .cloned()
+    else {
+        return not_found(&resource.plural, name);
     };
     let Ok(mut object) = serde_json::from_slice::<Value>(body) else {
-        return status(&failure(400, "BadRequest", "the body is no JSON"));
+        return status(&failure(400, "BadRequest", "the body is not JSON"));
     };
-    let given = object.pointer("/metadata/resourceVersion").cloned();
-    if given.is_some_and(|given| given != before["metadata"]["resourceVersion"]) {
+    let requested = object.pointer("/metadata/resourceVersion").cloned();
+    if requested.is_some_and(|requested| requested != before["metadata"]["resourceVersion"]) {
         let message = format!(
             "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to the latest version and try again",
-            place.plural
+            resource.plural
         );
-        return status(&about(failure(409, "Conflict", &message), &place.plural, name));
+        return status(&about(failure(409, "Conflict", &message), &resource.plural, name));
     }
     for field in ["uid", "creationTimestamp"] {
         object["metadata"][field] = before["metadata"][field].clone();
@@ -261,18 +272,21 @@ fn replace(store: &mut Store, place: &Place, name: &str, body: &[u8]) -> Respons
     json_answer(200, &store.put(object))
 }
 
-fn patch(store: &mut Store, place: &Place, name: &str, body: &[u8]) -> Response {
-    let Some(mut object) = store.get(&place.plural, place.namespace.as_deref(), name).cloned() else {
-        return not_found(&place.plural, name);
+fn patch(store: &mut Store, resource: &ResourcePath, name: &str, body: &[u8]) -> Response {
+    let Some(mut object) = store
+        .get(&resource.plural, resource.namespace.as_deref(), name)
+        .cloned()
+    else {
+        return not_found(&resource.plural, name);
     };
     let Ok(patch) = serde_json::from_slice::<Value>(body) else {
-        return status(&failure(400, "BadRequest", "the body is no JSON"));
+        return status(&failure(400, "BadRequest", "the body is not JSON"));
     };
     merge(&mut object, patch);
     json_answer(200, &store.put(object))
 }
 
-/// RFC 7396.
+/// JSON merge patch (RFC 7396).
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -291,13 +305,13 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-fn delete_all(store: &mut Store, place: &Place, query: &BTreeMap<String, String>) -> Response {
-    let mut objects = store.all(&place.plural);
-    objects.retain(|object| is_selected(object, place.namespace.as_deref(), query));
+fn delete_all(store: &mut Store, resource: &ResourcePath, query: &BTreeMap<String, String>) -> Response {
+    let mut objects = store.all(&resource.plural);
+    objects.retain(|object| is_selected(object, resource.namespace.as_deref(), query));
     for object in &objects {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
         store.delete(
-            &place.plural,
+            &resource.plural,
             text("/metadata/namespace"),
             text("/metadata/name").unwrap_or_default(),
         );
@@ -308,25 +322,25 @@ fn delete_all(store: &mut Store, place: &Place, query: &BTreeMap<String, String>
     )
 }
 
-/// When a log's line was written: one in each second of a day.
+/// Time of the line with index `at`: one line for each second of a day.
 fn line_time(at: usize) -> String {
     format!("2026-01-01T{:02}:{:02}:{:02}", at / 3600, at / 60 % 60, at % 60)
 }
 
-fn log(store: &Store, place: &Place, pod: &str, query: &BTreeMap<String, String>) -> Response {
+fn log(store: &Store, resource: &ResourcePath, pod: &str, query: &BTreeMap<String, String>) -> Response {
     let container = query.get("container").map_or("", String::as_str);
     let is_previous = query.get("previous").is_some_and(|value| value == "true");
-    let kept = if is_previous {
+    let key = if is_previous {
         previous(container)
     } else {
         container.to_owned()
     };
     let number = |name: &str| query.get(name).and_then(|value| value.parse::<usize>().ok());
-    let namespace = place.namespace.as_deref().unwrap_or_default();
-    if let Some(log) = store.log(namespace, pod, &timed(&kept)) {
+    let namespace = resource.namespace.as_deref().unwrap_or_default();
+    if let Some(log) = store.log(namespace, pod, &timed(&key)) {
         return timed_log(log, query.get("sinceTime"));
     }
-    match store.log(namespace, pod, &kept) {
+    match store.log(namespace, pod, &key) {
         Some(log) => {
             let lines: Vec<&str> = log.split_inclusive('\n').collect();
             let first = [

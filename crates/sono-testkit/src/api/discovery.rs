@@ -1,9 +1,9 @@
-//! What the API says it has.
+//! API discovery documents.
 
 use serde_json::{Value, json};
 
 #[derive(Debug)]
-struct Offer {
+struct Resource {
     group: String,
     version: String,
     plural: String,
@@ -12,15 +12,15 @@ struct Offer {
 }
 
 #[derive(Debug)]
-pub(super) struct Offers {
-    resources: Vec<Offer>,
+pub(super) struct Discovery {
+    resources: Vec<Resource>,
     broken: Vec<(String, String)>,
     pub(super) aggregated: bool,
 }
 
-impl Default for Offers {
+impl Default for Discovery {
     fn default() -> Self {
-        let mut offers = Self {
+        let mut discovery = Self {
             resources: Vec::new(),
             broken: Vec::new(),
             aggregated: true,
@@ -34,15 +34,15 @@ impl Default for Offers {
             ("secrets", "Secret", true),
             ("services", "Service", true),
         ] {
-            offers.add("", "v1", plural, kind, namespaced);
+            discovery.add("", "v1", plural, kind, namespaced);
         }
-        offers
+        discovery
     }
 }
 
-impl Offers {
+impl Discovery {
     pub(super) fn add(&mut self, group: &str, version: &str, plural: &str, kind: &str, namespaced: bool) {
-        self.resources.push(Offer {
+        self.resources.push(Resource {
             group: group.to_owned(),
             version: version.to_owned(),
             plural: plural.to_owned(),
@@ -55,7 +55,7 @@ impl Offers {
         self.broken.push((group.to_owned(), version.to_owned()));
     }
 
-    /// An answer about discovery, or from a server that is not there; its `code`, where it has one, is the HTTP status.
+    /// Response to a discovery request or to an unavailable aggregated API; a `code` in it is the HTTP status.
     pub(super) fn answer(&self, path: &str, accept: &str) -> Option<Value> {
         let aggregated = self.aggregated && accept.contains("APIGroupDiscoveryList");
         match path.trim_matches('/').split('/').collect::<Vec<_>>().as_slice() {
@@ -79,12 +79,12 @@ impl Offers {
             .any(|broken| (broken.0.as_str(), broken.1.as_str()) == (group, version))
     }
 
-    /// Groups and versions in the order in which they were offered.
+    /// Groups and versions in the order in which they were added.
     fn versions(&self) -> Vec<(&str, Vec<&str>)> {
         let all = self
             .resources
             .iter()
-            .map(|offer| (offer.group.as_str(), offer.version.as_str()));
+            .map(|resource| (resource.group.as_str(), resource.version.as_str()));
         let broken = self
             .broken
             .iter()
@@ -100,20 +100,20 @@ impl Offers {
         groups
     }
 
-    fn of<'a>(&'a self, group: &'a str, version: &'a str) -> impl Iterator<Item = &'a Offer> {
+    fn of<'a>(&'a self, group: &'a str, version: &'a str) -> impl Iterator<Item = &'a Resource> {
         self.resources
             .iter()
-            .filter(move |offer| offer.group == group && offer.version == version)
+            .filter(move |resource| resource.group == group && resource.version == version)
     }
 
     fn aggregated(&self, core: bool) -> Value {
         let version = |group: &str, version: &str| {
             let resources: Vec<Value> = self
                 .of(group, version)
-                .map(|offer| {
+                .map(|resource| {
                     json!({
-                "resource": offer.plural, "responseKind": {"group": "", "version": "", "kind": offer.kind},
-                "scope": if offer.namespaced { "Namespaced" } else { "Cluster" }, "verbs": ["get", "list"],
+                "resource": resource.plural, "responseKind": {"group": "", "version": "", "kind": resource.kind},
+                "scope": if resource.namespaced { "Namespaced" } else { "Cluster" }, "verbs": ["get", "list"],
                 "subresources": [{"subresource": "status", "verbs": ["get"]}]})
                 })
                 .collect();
@@ -155,8 +155,8 @@ impl Offers {
     fn resource_list(&self, group: &str, version: &str) -> Value {
         let mut resources: Vec<Value> = self
             .of(group, version)
-            .map(|offer| {
-                json!({"name": offer.plural, "kind": offer.kind, "namespaced": offer.namespaced,
+            .map(|resource| {
+                json!({"name": resource.plural, "kind": resource.kind, "namespaced": resource.namespaced,
                 "singularName": "", "verbs": ["get", "list"]})
             })
             .collect();

@@ -1,8 +1,8 @@
-//! The server and what tests do to it.
+//! The fake Kubernetes API server and its test controls.
 
 mod answer;
 mod discovery;
-mod inside;
+mod kubelet;
 mod path;
 mod store;
 mod trouble;
@@ -28,16 +28,16 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch as channel};
 
-use self::{discovery::Offers, inside::Inside, path::Place, store::Store, trouble::Troubles};
-pub use self::{inside::Executed, trouble::Trouble};
+use self::{discovery::Discovery, kubelet::Kubelet, path::ResourcePath, store::Store, trouble::Troubles};
+pub use self::{kubelet::Executed, trouble::Trouble};
 
-/// A fault: requests of this method and path get this answer.
+/// A configured response to requests with this method and path.
 #[derive(Debug, Clone)]
 struct Fault {
     method: String,
     path: String,
     status: Value,
-    /// How many requests it still meets; none means all.
+    /// Number of requests that it still applies to; `None` means all.
     left: Option<usize>,
 }
 
@@ -48,10 +48,10 @@ struct Shared {
     requests: Mutex<Vec<String>>,
     queries: Mutex<Vec<String>>,
     texts: Mutex<BTreeMap<String, (u16, String)>>,
-    offers: Mutex<Offers>,
+    discovery: Mutex<Discovery>,
     troubles: Troubles,
-    inside: Inside,
-    /// The last change's number, for whoever watches.
+    kubelet: Kubelet,
+    /// Number of the last change, for watches.
     changes: channel::Sender<u64>,
     connections: AtomicUsize,
 }
@@ -61,8 +61,8 @@ impl Shared {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn offers(&self) -> MutexGuard<'_, Offers> {
-        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn discovery(&self) -> MutexGuard<'_, Discovery> {
+        self.discovery.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changed(&self) {
@@ -71,7 +71,7 @@ impl Shared {
     }
 }
 
-/// A Kubernetes API on loopback. It ends when it is dropped.
+/// A Kubernetes API on loopback. Stops when it is dropped.
 #[derive(Debug)]
 pub struct FakeApi {
     shared: Arc<Shared>,
@@ -81,8 +81,8 @@ pub struct FakeApi {
 }
 
 impl FakeApi {
-    /// Starts it with a thread and a runtime of its own, so that tests of processes need none. It has the namespaces
-    /// `default` and `kube-system`.
+    /// Starts the server in its own thread and runtime, so that synchronous tests need no runtime. It has the namespaces `default`
+    /// and `kube-system`.
     pub fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         listener.set_nonblocking(true).expect("a fresh socket takes options");
@@ -93,9 +93,9 @@ impl FakeApi {
             requests: Mutex::default(),
             queries: Mutex::default(),
             texts: Mutex::default(),
-            offers: Mutex::default(),
+            discovery: Mutex::default(),
             troubles: Troubles::default(),
-            inside: Inside::default(),
+            kubelet: Kubelet::default(),
             changes: channel::Sender::new(0),
             connections: AtomicUsize::new(0),
         });
@@ -105,7 +105,7 @@ impl FakeApi {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
-                .expect("a runtime can be made");
+                .expect("a runtime can be created");
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
                 let counted = Arc::clone(&served);
@@ -115,7 +115,7 @@ impl FakeApi {
                 let router = Router::new().fallback(serve).with_state(served);
                 tokio::select! {
                     served = async { axum::serve(listener, router).await } => served.expect("serving loopback does not fail"),
-                    // Its sender being dropped means the same.
+                    // A dropped sender stops the server as well.
                     _ = stopped => {}
                 }
             });
@@ -140,7 +140,7 @@ impl FakeApi {
         &self.url
     }
 
-    /// A kubeconfig that leads here: context `fake`, user `tester`.
+    /// A kubeconfig for this server: context `fake`, user `tester`.
     pub fn kubeconfig(&self) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: fake\nclusters:\n- name: fake\n  cluster:\n    server: {}\ncontexts:\n- name: fake\n  context:\n    cluster: fake\n    user: tester\nusers:\n- name: tester\n  user: {{}}\n",
@@ -155,20 +155,20 @@ impl FakeApi {
         path
     }
 
-    /// Creates or replaces an object, as whoever may do everything.
+    /// Creates or replaces an object, without permission checks.
     pub fn put(&self, object: Value) {
         self.shared.store().put(object);
         self.shared.changed();
     }
 
-    /// Removes an object at once, as when its grace period is over.
+    /// Removes an object immediately, as at the end of its grace period.
     pub fn remove(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
         let removed = self.shared.store().remove(plural, namespace, name);
         self.shared.changed();
         removed
     }
 
-    /// One object as it is now.
+    /// The current version of an object.
     pub fn get(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
         self.shared.store().get(plural, namespace, name).cloned()
     }
@@ -178,50 +178,49 @@ impl FakeApi {
         self.shared.store().all(plural)
     }
 
-    /// What `GET …/pods/{pod}/log?container={container}` answers. With `timestamps=true` one line was written in each
-    /// second of 2026-01-01, half past it; the last of them just now.
+    /// Sets the response to `GET …/pods/{pod}/log?container={container}`. With `timestamps=true` line N has the time N.5 seconds
+    /// after the start of 2026-01-01; the last line counts as written just now.
     pub fn put_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
         self.shared.store().put_log(namespace, pod, container, text);
     }
 
-    /// As [`FakeApi::put_log`], for requests with `timestamps=true` alone: each line of `text` begins with the time (UTC, `Z`)
-    /// when it was written.
+    /// Like [`FakeApi::put_log`], only for requests with `timestamps=true`: each line of `text` begins with its time (UTC, `Z`).
     pub fn put_timed_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
         self.put_log(namespace, pod, &answer::timed(container), text);
     }
 
-    /// From now on logs that are followed do not end. What is put later is not sent to those that read them already.
+    /// Makes followed logs endless from now on. Lines that are put later are not sent to current followers.
     pub fn hold_logs(&self) {
         self.shared.store().holds_logs = true;
     }
 
-    /// What commands in that pod's containers do: `run` is given the command with its arguments.
+    /// Sets the handler of commands in the pod's containers: `run` receives the command with its arguments.
     pub fn put_exec(&self, namespace: &str, pod: &str, run: impl Fn(&[String]) -> Executed + Send + Sync + 'static) {
-        self.shared.inside.put_exec(namespace, pod, Box::new(run));
+        self.shared.kubelet.put_exec(namespace, pod, Box::new(run));
     }
 
-    /// What a port of that pod answers, whichever it is: `answer` is given the head of a request and returns a whole
-    /// HTTP/1.1 answer.
+    /// Sets the handler of all ports of the pod: `answer` receives the head of a request and returns a complete HTTP/1.1
+    /// response.
     pub fn put_port(&self, namespace: &str, pod: &str, answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) {
-        self.shared.inside.put_port(namespace, pod, Box::new(answer));
+        self.shared.kubelet.put_port(namespace, pod, Box::new(answer));
     }
 
-    /// When everything is created from now on that does not say it itself; long ago if this is never called.
+    /// Sets the creation time of later objects without one. The default is a fixed time in the past.
     pub fn create_at(&self, time: jiff::Timestamp) {
         self.shared.store().created = time;
     }
 
-    /// Namespaces that are deleted stay in phase `Terminating` with what is in them.
+    /// Makes deleted namespaces stay in phase `Terminating` with their objects.
     pub fn hold_namespaces(&self) {
         self.shared.store().hold_namespaces = true;
     }
 
-    /// From now on such requests are answered with `status`, whose `code` is the HTTP status.
+    /// Answers these requests with `status` from now on; its `code` is the HTTP status.
     pub fn fail(&self, method: &str, path: &str, status: Value) {
         self.add_fault(method, path, status, None);
     }
 
-    /// As [`FakeApi::fail`], for the next so many requests. `details.retryAfterSeconds` becomes a header.
+    /// Like [`FakeApi::fail`], for the next `times` requests. `details.retryAfterSeconds` becomes a header.
     pub fn fail_times(&self, method: &str, path: &str, status: Value, times: usize) {
         self.add_fault(method, path, status, Some(times));
     }
@@ -240,33 +239,33 @@ impl FakeApi {
             .push(fault);
     }
 
-    /// What `GET path` answers, whatever the path: a node's proxy, for one.
+    /// Sets the response to `GET path`, for any path, such as a node's proxy.
     pub fn put_text(&self, path: &str, code: u16, text: &str) {
         let mut texts = self.shared.texts.lock().unwrap_or_else(PoisonError::into_inner);
         texts.insert(path.to_owned(), (code, text.to_owned()));
     }
 
-    /// What `GET …/pods/{pod}/log?container={container}&previous=true` answers.
+    /// Sets the response to `GET …/pods/{pod}/log?container={container}&previous=true`.
     pub fn put_previous_log(&self, namespace: &str, pod: &str, container: &str, text: &str) {
         self.put_log(namespace, pod, &answer::previous(container), text);
     }
 
-    /// Makes discovery name a further resource.
+    /// Adds a resource to discovery.
     pub fn offer(&self, group: &str, version: &str, plural: &str, kind: &str, namespaced: bool) {
-        self.shared.offers().add(group, version, plural, kind, namespaced);
+        self.shared.discovery().add(group, version, plural, kind, namespaced);
     }
 
-    /// An aggregated API whose server is not there: discovery calls it stale, and every request below it fails (503).
+    /// Adds an aggregated API without a server: discovery reports it as stale, and every request below it fails (503).
     pub fn offer_broken(&self, group: &str, version: &str) {
-        self.shared.offers().add_broken(group, version);
+        self.shared.discovery().add_broken(group, version);
     }
 
-    /// Discovery as it was before Kubernetes 1.26: a request for each version of each group.
+    /// Disables aggregated discovery, as before Kubernetes 1.26: clients send a request for each version of each group.
     pub fn without_aggregated_discovery(&self) {
-        self.shared.offers().aggregated = false;
+        self.shared.discovery().aggregated = false;
     }
 
-    /// The next so many requests for a further page are refused (410).
+    /// Refuses the next `times` requests for a further page with 410.
     pub fn expire_pages(&self, times: usize) {
         self.shared.store().expired_pages = times;
     }
@@ -280,38 +279,38 @@ impl FakeApi {
             .clone()
     }
 
-    /// The next so many requests, whatever they ask for, meet this trouble.
+    /// Applies this trouble to the next `times` requests of any kind.
     pub fn trouble(&self, trouble: Trouble, times: usize) {
         self.shared.troubles.plan(trouble, times);
     }
 
-    /// From now on every connection breaks and all watches end, as when nobody is there.
-    pub fn go_away(&self) {
+    /// Breaks every connection and ends all watches from now on, as if the server were down.
+    pub fn disconnect(&self) {
         self.shared.troubles.set_away(true);
     }
 
-    /// The end of [`FakeApi::go_away`].
-    pub fn come_back(&self) {
+    /// Ends [`FakeApi::disconnect`].
+    pub fn reconnect(&self) {
         self.shared.troubles.set_away(false);
     }
 
-    /// All watches end; the next `gone` ones are refused with 410, so that whoever watches must list again.
+    /// Ends all watches and refuses the next `gone` ones with 410, so that clients must list again.
     pub fn end_watches(&self, gone: usize) {
         self.shared.troubles.end_watches(gone);
     }
 
-    /// Every version that an object had, the oldest first.
+    /// All versions of an object, the oldest first.
     pub fn versions(&self, plural: &str, namespace: Option<&str>, name: &str) -> Vec<Value> {
         self.shared.store().versions(plural, namespace, name)
     }
 
-    /// How many objects of a kind were made so far, whether they are still there or not.
-    pub fn made(&self, plural: &str) -> usize {
-        self.shared.store().made(plural)
+    /// Number of objects of a kind created so far, deleted ones included.
+    pub fn created_count(&self, plural: &str) -> usize {
+        self.shared.store().created_count(plural)
     }
 
-    /// Takes all faults and troubles away.
-    pub fn mend(&self) {
+    /// Removes all faults and troubles.
+    pub fn clear_faults(&self) {
         self.shared.troubles.clear();
         self.shared
             .faults
@@ -329,23 +328,23 @@ impl FakeApi {
             .clone()
     }
 
-    /// How many connections were accepted so far.
+    /// Number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// Waits until an object is as `wanted`; `None` when `limit` is over.
+    /// Waits until `condition` holds for an object; `None` after `limit`.
     pub async fn wait_for(
         &self,
         plural: &str,
         namespace: Option<&str>,
         name: &str,
         limit: std::time::Duration,
-        wanted: impl Fn(Option<&Value>) -> bool,
+        condition: impl Fn(Option<&Value>) -> bool,
     ) -> Option<()> {
         let mut changes = self.shared.changes.subscribe();
         tokio::time::timeout(limit, async {
-            while !wanted(self.shared.store().get(plural, namespace, name)) {
+            while !condition(self.shared.store().get(plural, namespace, name)) {
                 changes
                     .changed()
                     .await
@@ -361,22 +360,22 @@ impl Drop for FakeApi {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the server has been printed; the test has its own outcome.
+            // The server's panic is already printed; the test reports its own outcome.
             drop(thread.join());
         }
     }
 }
 
-/// What the authorizer answers.
+/// The authorizer's response to a denied request.
 pub fn forbidden(user: &str, verb: &str, resource: &str, namespace: Option<&str>) -> Value {
-    let place = namespace.map_or_else(
+    let scope = namespace.map_or_else(
         || "at the cluster scope".to_owned(),
         |namespace| format!("in the namespace \"{namespace}\""),
     );
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden", "code": 403,
         "message": format!(
-            "{resource} is forbidden: User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"\" {place}"
+            "{resource} is forbidden: User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"\" {scope}"
         ),
         "details": {"kind": resource},
     })
@@ -384,7 +383,7 @@ pub fn forbidden(user: &str, verb: &str, resource: &str, namespace: Option<&str>
 
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    if let Some(answer) = shared.inside.answer(&mut parts) {
+    if let Some(answer) = shared.kubelet.answer(&mut parts) {
         let mut requests = shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.push(format!("{} {}", parts.method, parts.uri));
         return answer;
@@ -432,7 +431,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         .get("accept")
         .and_then(|accept| accept.to_str().ok())
         .unwrap_or_default();
-    if let Some(answer) = shared.offers().answer(path, accept) {
+    if let Some(answer) = shared.discovery().answer(path, accept) {
         return answer::json_answer(
             answer["code"]
                 .as_u64()
@@ -443,8 +442,8 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     }
     let query = path::query(parts.uri.query().unwrap_or_default());
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap_or_default();
-    let Some(place) = Place::parse(path) else {
-        return answer::other(path);
+    let Some(resource) = ResourcePath::parse(path) else {
+        return answer::not_in_a_collection(path);
     };
-    answer::answer(&shared, method, &place, &query, &body)
+    answer::answer(&shared, method, &resource, &query, &body)
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-/// Where a request leads.
+/// The resource that a request's path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ResourcePath {
     pub(super) group: String,
     pub(super) plural: String,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
-    pub(super) part: Option<String>,
+    pub(super) subresource: Option<String>,
 }
 
-impl Place {
+impl ResourcePath {
     pub(super) fn parse(path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let (group, rest) = match parts.as_slice() {
@@ -21,32 +21,34 @@ impl Place {
             _ => return None,
         };
         let owned = |text: &str| Some(text.to_owned());
-        let place = |plural: &str, namespace, name, part| {
+        let resource = |plural: &str, namespace, name, subresource| {
             Some(Self {
                 group: group.to_owned(),
                 plural: plural.to_owned(),
                 namespace,
                 name,
-                part,
+                subresource,
             })
         };
         match rest {
-            ["namespaces", namespace, plural] => place(plural, owned(namespace), None, None),
-            ["namespaces", namespace, plural, name] => place(plural, owned(namespace), owned(name), None),
-            ["namespaces", namespace, plural, name, part] => place(plural, owned(namespace), owned(name), owned(part)),
-            [plural] => place(plural, None, None, None),
-            [plural, name] => place(plural, None, owned(name), None),
+            ["namespaces", namespace, plural] => resource(plural, owned(namespace), None, None),
+            ["namespaces", namespace, plural, name] => resource(plural, owned(namespace), owned(name), None),
+            ["namespaces", namespace, plural, name, subresource] => {
+                resource(plural, owned(namespace), owned(name), owned(subresource))
+            }
+            [plural] => resource(plural, None, None, None),
+            [plural, name] => resource(plural, None, owned(name), None),
             _ => None,
         }
     }
 }
 
-/// Parameters of a query; of those with the same name the last.
+/// Parameters of a query; the last one wins for repeated names.
 pub(super) fn query(text: &str) -> BTreeMap<String, String> {
     pairs(text).collect()
 }
 
-/// Parameters of a query in their order.
+/// Parameters of a query in order.
 pub(super) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
     text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Plural, namespace (empty for the cluster's own), name.
+/// Plural, namespace (empty for cluster-scoped objects), name.
 type Key = (String, String, String);
 
-/// A change.
+/// A change of one object.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub(super) kind: &'static str,
@@ -22,11 +22,11 @@ pub(super) struct Store {
     logs: BTreeMap<(String, String, String), String>,
     history: Vec<Change>,
     pub(super) hold_namespaces: bool,
-    /// Logs that are followed do not end.
+    /// Whether followed logs are endless.
     pub(super) holds_logs: bool,
-    /// How many more requests for a further page are refused.
+    /// Number of requests for a further page that are still refused.
     pub(super) expired_pages: usize,
-    /// Creation time of what has none.
+    /// Creation time of objects without one.
     pub(super) created: Timestamp,
 }
 
@@ -39,7 +39,7 @@ impl Default for Store {
             hold_namespaces: false,
             holds_logs: false,
             expired_pages: 0,
-            // Outputs stay the same from run to run.
+            // A fixed time makes outputs reproducible.
             created: Timestamp::from_second(1_790_000_000).expect("it is in range"),
         }
     }
@@ -57,7 +57,7 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// As Kubernetes names its collections.
+/// The plural of the object's kind, as in API paths.
 fn plural_of(object: &Value) -> String {
     let kind = text(object, "/kind").to_lowercase();
     if kind.ends_with('s') {
@@ -90,9 +90,9 @@ impl Store {
         changes.map(|change| change.object.clone()).collect()
     }
 
-    pub(super) fn made(&self, plural: &str) -> usize {
-        let made = |change: &&Change| change.kind == "ADDED" && change.plural == plural;
-        self.history.iter().filter(made).count()
+    pub(super) fn created_count(&self, plural: &str) -> usize {
+        let created = |change: &&Change| change.kind == "ADDED" && change.plural == plural;
+        self.history.iter().filter(created).count()
     }
 
     pub(super) fn get(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<&Value> {
@@ -103,7 +103,7 @@ impl Store {
         self.of(plural).cloned().collect()
     }
 
-    /// All objects of a kind, in the order of namespaces and names.
+    /// All objects of a kind, sorted by namespace and name.
     pub(super) fn of(&self, plural: &str) -> impl Iterator<Item = &Value> {
         let from = key(plural, None, "");
         let same = move |(key, _): &(&Key, &Value)| key.0 == from.0;
@@ -162,7 +162,7 @@ impl Store {
         Some(object)
     }
 
-    /// What DELETE does: namespaces take their contents along, pods of DaemonSets go with them.
+    /// Handles DELETE: deleting a namespace deletes its objects.
     pub(super) fn delete(&mut self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
         let object = self.get(plural, namespace, name)?.clone();
         if plural == "namespaces" {
@@ -173,8 +173,8 @@ impl Store {
             if self.hold_namespaces {
                 return Some(terminating);
             }
-            let inside: Vec<Key> = self.objects.keys().filter(|key| key.1 == name).cloned().collect();
-            for (plural, namespace, name) in inside {
+            let contents: Vec<Key> = self.objects.keys().filter(|key| key.1 == name).cloned().collect();
+            for (plural, namespace, name) in contents {
                 self.remove(&plural, Some(&namespace), &name);
             }
         }
@@ -187,13 +187,13 @@ impl Store {
     }
 }
 
-/// Whether an object is one that the query's selectors mean, in that namespace (all where none is given).
+/// Whether an object matches the query's selectors and the namespace (`None` means all namespaces).
 pub(super) fn is_selected(object: &Value, namespace: Option<&str>, query: &BTreeMap<String, String>) -> bool {
-    let place = namespace.is_none_or(|namespace| text(object, "/metadata/namespace") == namespace);
-    let each = |selector: &str, fits: &dyn Fn(&str) -> bool| {
+    let in_namespace = namespace.is_none_or(|namespace| text(object, "/metadata/namespace") == namespace);
+    let each = |selector: &str, matches: &dyn Fn(&str) -> bool| {
         query
             .get(selector)
-            .is_none_or(|terms| terms.split(',').all(|term| term.is_empty() || fits(term)))
+            .is_none_or(|terms| terms.split(',').all(|term| term.is_empty() || matches(term)))
     };
     let labels = each("labelSelector", &|term| {
         let label = |name: &str| object.get("metadata")?.get("labels")?.get(name)?.as_str();
@@ -208,5 +208,5 @@ pub(super) fn is_selected(object: &Value, namespace: Option<&str>, query: &BTree
             text(object, &format!("/{}", field.replace('.', "/"))) == value.trim_start_matches('=')
         })
     });
-    place && labels && fields
+    in_namespace && labels && fields
 }

@@ -1,4 +1,4 @@
-//! An API server that misbehaves: not one path that is refused, but any request for a while.
+//! Faults of the whole API server, independent of the request.
 
 use std::{
     sync::{
@@ -14,16 +14,16 @@ use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-/// What happens to a request.
+/// A fault that applies to any request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trouble {
-    /// It is answered with this `Status`, whose `code` is the HTTP status.
+    /// The response is this `Status`; its `code` is the HTTP status.
     Answer(Value),
-    /// It is answered as usual, so much later.
+    /// The usual response is delayed.
     Delay(Duration),
-    /// Its connection ends in the middle of the answer; nothing is done.
+    /// The connection breaks in the middle of the response; the request has no effect.
     Cut,
-    /// It is never answered.
+    /// The request gets no response.
     Hang,
 }
 
@@ -33,14 +33,14 @@ struct Planned {
     left: usize,
 }
 
-/// The troubles of one server.
+/// Planned and current faults of a server.
 #[derive(Debug)]
 pub(super) struct Troubles {
     planned: Mutex<Vec<Planned>>,
     away: AtomicBool,
-    /// How many watches are still refused with 410.
+    /// Number of watches that are still refused with 410.
     gone: AtomicUsize,
-    /// Its value changes when all watches end.
+    /// Changes to end all watches.
     pub(super) ends: watch::Sender<u64>,
 }
 
@@ -79,7 +79,7 @@ impl Troubles {
         self.ends.send_modify(|ends| *ends += 1);
     }
 
-    /// The trouble that meets the next request.
+    /// The fault for the next request.
     pub(super) fn next(&self) -> Option<Trouble> {
         if self.away.load(Ordering::SeqCst) {
             return Some(Trouble::Cut);
@@ -94,24 +94,24 @@ impl Troubles {
         Some(trouble)
     }
 
-    /// Whether the next watch is refused because what it asks for is too old.
+    /// Whether to refuse the next watch because its resource version is too old.
     pub(super) fn refuses_watch(&self) -> bool {
         let take = |gone: usize| gone.checked_sub(1);
         self.gone.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok()
     }
 }
 
-/// A watch whose history is gone.
+/// The response to a watch with an expired resource version.
 pub(super) fn too_old() -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Expired", "code": 410,
         "message": "too old resource version"})
 }
 
-/// An answer that breaks off.
+/// A response that breaks in the middle.
 pub(super) fn cut() -> Response {
     let broken = stream::iter([
         Ok::<_, std::io::Error>(Bytes::from_static(b"{")),
-        Err(std::io::Error::other("the server has gone")),
+        Err(std::io::Error::other("the server closed the connection")),
     ]);
     Response::builder()
         .header("content-type", "application/json")

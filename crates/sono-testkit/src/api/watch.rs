@@ -1,4 +1,4 @@
-//! Changes as a stream of lines.
+//! Watches: changes as a stream of lines.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
@@ -6,17 +6,17 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures::stream;
 
-use super::{Shared, path::Place, store::is_selected};
+use super::{Shared, path::ResourcePath, store::is_selected};
 
-pub(super) fn watch(shared: &Arc<Shared>, place: &Place, query: &BTreeMap<String, String>) -> Response {
+pub(super) fn watch(shared: &Arc<Shared>, resource: &ResourcePath, query: &BTreeMap<String, String>) -> Response {
     let seen: u64 = query
         .get("resourceVersion")
         .and_then(|version| version.parse().ok())
         .unwrap_or_default();
-    let (shared, place, query) = (Arc::clone(shared), place.clone(), query.clone());
+    let (shared, resource, query) = (Arc::clone(shared), resource.clone(), query.clone());
     let (changes, ends) = (shared.changes.subscribe(), shared.troubles.ends.subscribe());
     let lines = stream::unfold((seen, changes, ends), move |(seen, mut changes, mut ends)| {
-        let (shared, place, query) = (Arc::clone(&shared), place.clone(), query.clone());
+        let (shared, resource, query) = (Arc::clone(&shared), resource.clone(), query.clone());
         async move {
             loop {
                 let (lines, last) = {
@@ -24,9 +24,9 @@ pub(super) fn watch(shared: &Arc<Shared>, place: &Place, query: &BTreeMap<String
                     let lines: Vec<String> = store
                         .since(seen)
                         .iter()
-                        .filter(|change| change.plural == place.plural)
-                        .filter(|change| is_selected(&change.object, place.namespace.as_deref(), &query))
-                        // In the order of the API server: a reader learns what an object is before it reads it.
+                        .filter(|change| change.plural == resource.plural)
+                        .filter(|change| is_selected(&change.object, resource.namespace.as_deref(), &query))
+                        // `type` precedes `object`, as in the API server's events.
                         .map(|change| format!("{{\"type\":\"{}\",\"object\":{}}}\n", change.kind, change.object))
                         .collect();
                     (lines.concat(), store.version())

@@ -4,7 +4,7 @@ use super::{Counts, add};
 
 /// Elements with text of the tests, never with outcomes.
 const TEXT: &[&str] = &["properties", "property", "system-out", "system-err"];
-/// A test that was run again: only the last outcome counts.
+/// Elements of earlier attempts of a rerun test; only the last outcome counts.
 const ATTEMPTS: &[&str] = &["flakyFailure", "flakyError", "rerunFailure", "rerunError"];
 const FAILED: &[&str] = &[
     "failed",
@@ -56,13 +56,13 @@ fn name<'a>(node: &Node<'a, '_>) -> &'a str {
     node.tag_name().name()
 }
 
-/// A case, a failure, or a suite within: what makes a suite more than an empty one.
+/// Whether the node is a test case, a failure, or a suite with an inner suite, so that its suite is not empty.
 fn outcome(node: &Node<'_, '_>) -> bool {
     ["testcase", "error", "failure"].contains(&name(node))
         || (name(node) == "testsuite" && node.descendants().skip(1).any(|inner| name(&inner) == "testsuite"))
 }
 
-/// Counts everything below; returns how many of it failed.
+/// Counts all items below the node; returns the number of failures.
 fn container(node: Node<'_, '_>, counts: &mut Counts) -> u64 {
     if name(&node) == "testcase" {
         let word = case(&node);

@@ -3,10 +3,10 @@ use super::Counts;
 /// A line of `outcomes.tsv`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// Below `corpus/`.
+    /// Path below `corpus/`.
     pub file: String,
     pub producer: String,
-    /// Each of them is right.
+    /// The accepted verdicts.
     pub verdicts: Vec<String>,
     /// `None`: not compared.
     pub counts: Option<Counts>,

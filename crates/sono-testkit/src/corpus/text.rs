@@ -1,6 +1,6 @@
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-/// By the byte order mark, by the first bytes of an XML declaration in UTF-16, or by the declaration's `encoding`.
+/// Decodes by byte order mark, by the first bytes of an XML declaration in UTF-16, or by the declaration's `encoding`.
 pub(super) fn decode(bytes: &[u8], xml: bool) -> Result<String, String> {
     let encoding = match Encoding::for_bom(bytes) {
         Some((encoding, _)) => encoding,

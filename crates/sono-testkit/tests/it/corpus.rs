@@ -1,4 +1,4 @@
-//! The independent reader and the table agree, the table names every file, and no two files have the same structure.
+//! Checks the corpus: the independent reader agrees with the table, the table names every file, and structures differ.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

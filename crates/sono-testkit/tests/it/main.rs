@@ -1,3 +1,3 @@
-//! The test kit's own tests.
+//! Tests of the test kit.
 
 mod corpus;

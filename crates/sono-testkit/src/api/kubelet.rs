@@ -1,4 +1,4 @@
-//! Pods from inside: commands by exec, and ports by port-forward, over WebSockets as kubelets offer them.
+//! Exec and port-forward over WebSockets, as a kubelet serves them.
 
 use std::{
     collections::BTreeMap,
@@ -18,39 +18,39 @@ use tokio_tungstenite::{
 
 use super::path;
 
-/// The subprotocol in which exec tells of exit codes.
+/// The subprotocol that reports exit codes of exec.
 const PROTOCOL: &str = "v4.channel.k8s.io";
-/// Bytes of one message.
-const PIECE: usize = 64 << 10;
+/// Maximum size of one message, in bytes.
+const MESSAGE_BYTES: usize = 64 << 10;
 
-/// What a command did.
+/// Outcome of an executed command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Executed {
-    /// What it wrote to standard output.
+    /// Standard output.
     pub stdout: Vec<u8>,
-    /// What it wrote to standard error.
+    /// Standard error.
     pub stderr: String,
-    /// Its exit code.
+    /// Exit code.
     pub code: u8,
 }
 
 pub(super) type Run = Box<dyn Fn(&[String]) -> Executed + Send + Sync>;
 pub(super) type Port = Box<dyn Fn(&str) -> Vec<u8> + Send + Sync>;
 
-/// What pods do, by the path of the subresource.
+/// Handlers of pods, by the path of the subresource.
 #[derive(Default)]
-pub(super) struct Inside {
+pub(super) struct Kubelet {
     exec: Mutex<BTreeMap<String, Arc<Run>>>,
     ports: Mutex<BTreeMap<String, Arc<Port>>>,
 }
 
-impl std::fmt::Debug for Inside {
+impl std::fmt::Debug for Kubelet {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Inside").finish_non_exhaustive()
+        formatter.debug_struct("Kubelet").finish_non_exhaustive()
     }
 }
 
-impl Inside {
+impl Kubelet {
     pub(super) fn put_exec(&self, namespace: &str, pod: &str, run: Run) {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec");
         let mut exec = self.exec.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ impl Inside {
         ports.insert(path, Arc::new(port));
     }
 
-    /// The answer to a request for one of them; it goes on as a WebSocket.
+    /// Response to a request for one of the handlers; the connection continues as a WebSocket.
     pub(super) fn answer(&self, parts: &mut Parts) -> Option<Response> {
         let path = parts.uri.path();
         let run = self
@@ -87,7 +87,7 @@ impl Inside {
         tokio::spawn(async move {
             let Ok(upgraded) = pending.await else { return };
             let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-            // A client that goes away in the middle is what some tests are about.
+            // Some tests close the connection early.
             drop(match (run, port) {
                 (Some(run), _) => exec(socket, &query, &run).await,
                 (None, Some(port)) => forward(socket, &query, &port).await,
@@ -106,18 +106,18 @@ impl Inside {
 }
 
 type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
-type Sent = Result<(), tokio_tungstenite::tungstenite::Error>;
+type SendResult = Result<(), tokio_tungstenite::tungstenite::Error>;
 
-async fn send(socket: &mut Socket, channel: u8, bytes: &[u8]) -> Sent {
-    for piece in bytes.chunks(PIECE) {
+async fn send(socket: &mut Socket, channel: u8, bytes: &[u8]) -> SendResult {
+    for chunk in bytes.chunks(MESSAGE_BYTES) {
         let mut message = vec![channel];
-        message.extend_from_slice(piece);
+        message.extend_from_slice(chunk);
         socket.send(Message::Binary(Bytes::from(message))).await?;
     }
     Ok(())
 }
 
-async fn exec(mut socket: Socket, query: &str, run: &Run) -> Sent {
+async fn exec(mut socket: Socket, query: &str, run: &Run) -> SendResult {
     let command: Vec<String> = path::pairs(query)
         .filter(|(name, _)| name == "command")
         .map(|(_, value)| value)
@@ -136,7 +136,7 @@ async fn exec(mut socket: Socket, query: &str, run: &Run) -> Sent {
     socket.close(None).await
 }
 
-async fn forward(mut socket: Socket, query: &str, port: &Port) -> Sent {
+async fn forward(mut socket: Socket, query: &str, port: &Port) -> SendResult {
     let number = path::pairs(query)
         .find(|(name, _)| name == "ports")
         .and_then(|(_, value)| value.parse::<u16>().ok())
