@@ -61,7 +61,7 @@ pub fn lint(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
         linter.problem(Severity::Warning, &path, message);
     }
     let mut problems = linter.problems;
-    problems.sort_by_key(|problem| problem.place);
+    problems.sort_by_key(|problem| problem.position);
     (definition, problems)
 }
 
@@ -81,7 +81,7 @@ impl Linter<'_> {
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         self.problems.push(Problem {
             file: self.file.to_owned(),
-            place: yaml::locate(self.text, &keys),
+            position: yaml::locate(self.text, &keys),
             field: (!path.is_empty()).then(|| path_text(path)),
             message,
             severity,

@@ -50,7 +50,7 @@ pub fn load(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
         Err(error) => {
             reader.problems.push(Problem {
                 file: file.to_owned(),
-                place: error.place,
+                position: error.position,
                 field: None,
                 message: format!("is no YAML: {}", error.message),
                 severity: Severity::Error,
@@ -59,7 +59,7 @@ pub fn load(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
         }
     };
     let mut problems = reader.problems;
-    problems.sort_by_key(|problem| problem.place);
+    problems.sort_by_key(|problem| problem.position);
     let usable = problems.iter().all(|problem| problem.severity == Severity::Warning);
     (definition.filter(|_| usable), problems)
 }
@@ -75,7 +75,7 @@ pub fn check_set(definitions: &[(String, Definition)]) -> Vec<Problem> {
         };
         problems.push(Problem {
             file: file.clone(),
-            place: None,
+            position: None,
             field: Some("sonobuoy-config.plugin-name".to_owned()),
             message: format!(
                 "plugin names must be unique, got duplicated plugin name '{}' (also in {other})",
@@ -98,7 +98,7 @@ impl Reader<'_> {
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         self.problems.push(Problem {
             file: self.file.to_owned(),
-            place: yaml::locate(self.text, &keys),
+            position: yaml::locate(self.text, &keys),
             field: (!path.is_empty()).then(|| path_text(path)),
             message,
             severity,
@@ -384,8 +384,8 @@ impl Reader<'_> {
             let is_document = [".yml", ".yaml", ".json"].iter().any(|ending| key.ends_with(ending));
             if is_document && let Err(error) = yaml::first_document::<Value>(text) {
                 let line = error
-                    .place
-                    .map_or_else(String::new, |place| format!(" in its line {}", place.line));
+                    .position
+                    .map_or_else(String::new, |position| format!(" in line {}", position.line));
                 let message = format!(
                     "failed to parse value of key {key} in ConfigMap{line}: {}",
                     error.message

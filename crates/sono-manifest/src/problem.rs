@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sono_types::yaml::Place;
+use sono_types::yaml::Position;
 
 /// Whether a definition can be used in spite of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Problem {
     /// Name of the file, as it was given.
     pub file: String,
     /// Where in the file, when that is known.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     /// The field it is about, such as `spec.env[0].value`.
     pub field: Option<String>,
     /// What is wrong.
@@ -31,8 +31,8 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.file)?;
-        if let Some(place) = self.place {
-            write!(formatter, ":{place}")?;
+        if let Some(position) = self.position {
+            write!(formatter, ":{position}")?;
         }
         write!(formatter, "   {}", self.message)
     }

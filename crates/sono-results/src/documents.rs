@@ -23,8 +23,8 @@ pub enum ItemError {
 }
 
 fn with_place(error: &YamlError) -> String {
-    match error.place {
-        Some(place) => format!("{place}: {error}"),
+    match error.position {
+        Some(position) => format!("{position}: {error}"),
         None => error.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! The status of 10,000 nodes on its way into an annotation: `cargo bench -p sono-types --bench fold`.
+//! Folding the status of 10,000 nodes for the annotation: `cargo bench -p sono-types --bench fold`.
 
 use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
@@ -6,7 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use sono_types::{PluginStatus, ProgressUpdate, RunStatus, fold_status, status::plugin_status};
 
 const NODES: usize = 10_000;
-/// What the aggregator allows an annotation.
+/// The aggregator's size limit of the status annotation.
 const LIMIT: usize = 64 << 10;
 
 fn status(row: impl Fn(usize, PluginStatus) -> PluginStatus) -> RunStatus {

@@ -1,35 +1,37 @@
-//! The file name of an archive as a cluster may choose it.
+//! Validated archive file names.
 
 use std::{fmt, str::FromStr};
 
-/// Why a text is not the name of an archive.
+/// Error of an invalid archive name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveNameError {
     /// The name is longer than file systems allow.
     #[error("is longer than {} bytes", ArchiveName::MAX_BYTES)]
     Long,
     /// The name has a character that paths, shells or terminals may interpret.
-    #[error("has other characters than 0-9, A-Z, a-z, '.', '_' and '-'")]
+    #[error("has characters other than 0-9, A-Z, a-z, '.', '_' and '-'")]
     Character,
-    /// The name would be hidden, or would read as an option of a command.
+    /// The name would be a hidden file or look like a command-line option.
     #[error("starts with '.' or '-'")]
     Start,
-    /// The name is that of another kind of file.
+    /// The name has another file extension.
     #[error("does not end in .tar.gz")]
     End,
 }
 
-/// The file name of an archive: one path component of at most 255 bytes of `0-9 A-Z a-z . _ -` that ends in `.tar.gz` and
-/// starts with neither a dot nor a hyphen. Text from a cluster (status annotation, tar entry, header) becomes a path, an
-/// argument or a URL only as this type.
+/// The validated file name of an archive.
+///
+/// It is one path component of at most 255 bytes of `0-9 A-Z a-z . _ -` that ends in `.tar.gz` and starts with neither a
+/// dot nor a hyphen. Text from a cluster (status annotation, tar entry, header) must be parsed into this type before it is
+/// used as a path, an argument or a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArchiveName(String);
 
 impl ArchiveName {
-    /// The longest name in bytes.
+    /// Maximum length in bytes.
     pub const MAX_BYTES: usize = 255;
 
-    /// Checks the name.
+    /// Parses and validates a name.
     pub fn parse(name: &str) -> Result<Self, ArchiveNameError> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if name.len() > Self::MAX_BYTES {

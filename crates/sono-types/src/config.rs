@@ -8,20 +8,20 @@ use serde_json::{Map, Value};
 
 use crate::{UploadLimits, constants};
 
-/// Configuration of a run. Written in this order; read with keys in any case, unknown keys ignored.
+/// Configuration of a run. Keys are written in this order and read case-insensitively; unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Config {
     /// Free text.
     pub description: String,
-    /// Identity of the run and part of the archive's name; the aggregator makes one up where it is empty.
+    /// Identity of the run, part of the archive's name. The aggregator generates one if it is empty.
     #[serde(rename = "UUID")]
     pub uuid: String,
-    /// Version of the archive's layout once the aggregator wrote it: [`constants::ARCHIVE_VERSION`].
+    /// Version of the archive's layout, set by the aggregator: [`constants::ARCHIVE_VERSION`].
     pub version: String,
     /// Results directory inside plugin pods.
     pub results_dir: String,
-    /// Where local queries write to.
+    /// Output directory of local queries.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub query_dir: String,
     /// Which resources to query: `null` means all but secrets, an empty list none.
@@ -30,15 +30,16 @@ pub struct Config {
     pub filters: Filters,
     /// Which logs to fetch, and how much of them.
     pub limits: Limits,
-    /// How results are read where Sonobuoy's tree says less than what is known: nothing for the truth, `sonobuoy` for
-    /// trees as Sonobuoy makes them, `sonobuoy-counts` ([`constants::COMPATIBLE_COUNTS`])
-    /// where only words of plugins are counted so. sono's own.
+    /// Compatibility mode for result trees. Empty: sono's full trees; `sonobuoy`: the trees that Sonobuoy generates;
+    /// `sonobuoy-counts` ([`constants::COMPATIBLE_COUNTS`]): full trees, but custom statuses are counted as Sonobuoy
+    /// counts them. Not in Sonobuoy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub results_compatibility: String,
-    /// Queries a second. Ten times Sonobuoy's: the API server protects itself, and a small cluster should not wait.
+    /// Queries per second. Ten times Sonobuoy's default: the API server limits requests itself, and queries of a small
+    /// cluster should not be slow.
     #[serde(rename = "QPS", skip_serializing_if = "is_zero", serialize_with = "shortest_number")]
     pub qps: f64,
-    /// Queries at once before [`Config::qps`] holds.
+    /// Burst of queries allowed above [`Config::qps`].
     #[serde(skip_serializing_if = "is_zero_number")]
     pub burst: i64,
     /// The aggregator's server.
@@ -56,7 +57,7 @@ pub struct Config {
     pub worker_image: String,
     /// Pull policy of aggregator and workers.
     pub image_pull_policy: String,
-    /// Puts the pull policy on the plugins' containers too.
+    /// Applies the pull policy to the plugins' containers too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub force_image_pull_policy: bool,
     /// Name of one pull secret.
@@ -71,15 +72,15 @@ pub struct Config {
     pub aggregator_tolerations: Vec<BTreeMap<String, String>>,
     /// Service account of the aggregator.
     pub service_account_name: String,
-    /// The service account is there already.
+    /// The service account already exists and is not created.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub existing_service_account: bool,
-    /// [`constants::PLUGIN_ACCOUNT_OWN`]: plugins have an account of their own. [`constants::PLUGIN_ACCOUNT_SHARED`]: they
-    /// have the aggregator's. Nothing, in configurations of programs that know no other: the same, and no further account
-    /// exists. sono's own.
+    /// Service account of plugins. [`constants::PLUGIN_ACCOUNT_OWN`]: a separate account.
+    /// [`constants::PLUGIN_ACCOUNT_SHARED`] or empty: the aggregator's account. Configurations of older programs lack the
+    /// key; such runs have no other account. Not in Sonobuoy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub plugin_account: String,
-    /// With [`Config::existing_service_account`]: the account of plugins, which exists too. sono's own.
+    /// The existing service account of plugins, with [`Config::existing_service_account`]. Not in Sonobuoy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub plugin_service_account_name: String,
     /// Docker credentials of the e2e plugin.
@@ -93,19 +94,19 @@ pub struct Config {
     pub progress_updates_port: String,
     /// `nonroot` or `none`.
     pub security_context_mode: String,
-    /// [`constants::WORKLOAD_DEPLOYMENT`]: the run outlives the aggregator's pod. [`constants::WORKLOAD_POD`] or nothing:
-    /// it does not. sono's own.
+    /// Workload of the aggregator. [`constants::WORKLOAD_DEPLOYMENT`]: the run survives the loss of the aggregator's pod.
+    /// [`constants::WORKLOAD_POD`] or empty: it does not. Not in Sonobuoy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub aggregator_workload: String,
-    /// Once a plugin ended without a result, plugins that have not been started are not started at all; those that run
-    /// go on. sono's own, off by default: Sonobuoy always goes on.
+    /// Starts no further plugins after one ended without a result; running plugins continue. Off by default, as Sonobuoy
+    /// always continues. Not in Sonobuoy.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stop_on_failure: bool,
-    /// A plugin for every node waits for nodes whose taints it does not tolerate, too, and fails there. sono's own, off by
-    /// default: such nodes are left out.
+    /// Expects results of DaemonSet plugins also from nodes with taints that the plugin does not tolerate; it fails there.
+    /// Off by default: such nodes are left out. Not in Sonobuoy.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_nodes: bool,
-    /// Limits on what workers send. sono's own.
+    /// Limits on requests of workers. Not in Sonobuoy.
     #[serde(skip_serializing_if = "is_default_limits")]
     pub upload_limits: UploadLimits,
 }
@@ -138,23 +139,23 @@ pub struct Limits {
 pub struct PodLogs {
     /// Regular expression for names of namespaces, not anchored.
     pub namespaces: String,
-    /// The run's namespace too.
+    /// Includes the run's namespace.
     pub sonobuoy_namespace: Option<bool>,
     /// Further pods of all namespaces, one selector each.
     pub field_selectors: Option<Vec<String>>,
     /// Narrows all of the above.
     pub label_selector: String,
-    /// The log of the container before.
+    /// Log of the previous container instance.
     pub previous: bool,
-    /// Only the last so many seconds.
+    /// Only log lines of the last N seconds.
     pub since_seconds: Option<i64>,
-    /// Only from that time on.
+    /// Only log lines since this time.
     pub since_time: Option<String>,
-    /// A time in front of each line.
+    /// Prefixes each line with its timestamp.
     pub timestamps: bool,
-    /// Only the last so many lines.
+    /// Only the last N lines.
     pub tail_lines: Option<i64>,
-    /// Only so many bytes.
+    /// Maximum number of bytes.
     pub limit_bytes: Option<i64>,
 }
 
@@ -171,8 +172,8 @@ pub struct Server {
     /// Address that workers dial, `host[:port]`; empty means the Service's.
     #[serde(rename = "advertiseaddress")]
     pub advertise_address: String,
-    /// Where the run's counts are served to whoever asks, `host:port`; empty means on the pod's loopback address alone.
-    /// sono's own.
+    /// Address of the metrics endpoint, `host:port`, served without authentication. Empty means only on the pod's
+    /// loopback address. Not in Sonobuoy.
     #[serde(rename = "metricsaddress", skip_serializing_if = "String::is_empty")]
     pub metrics_address: String,
     /// Time limit of each plugin; 0 means none.
@@ -180,7 +181,7 @@ pub struct Server {
     pub timeout_seconds: u64,
 }
 
-/// Names a plugin to run.
+/// A plugin to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginSelection {
     /// The plugin's name.
@@ -192,7 +193,7 @@ fn is_zero(number: &f64) -> bool {
     *number == 0.0
 }
 
-/// Go writes whole floating point numbers without a fraction.
+/// Writes whole floating-point numbers without a fraction, as Go does.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn shortest_number<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
@@ -210,7 +211,7 @@ fn is_zero_number(number: &i64) -> bool {
 }
 
 impl Default for Config {
-    /// What the command line starts from, and what `gen config` prints.
+    /// The defaults of the command line, as printed by `gen config`.
     fn default() -> Self {
         Self {
             description: "DEFAULT".to_owned(),
@@ -272,21 +273,21 @@ impl Default for Config {
     }
 }
 
-/// A configuration that was refused.
+/// Error of an invalid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The text is no JSON object, or a value has the wrong type.
+    /// The text is not a JSON object, or a value has the wrong type.
     #[error("couldn't Unmarshal sonobuoy config")]
     Json(#[source] serde_json::Error),
-    /// Both ways to say since when.
+    /// Both `SinceSeconds` and `SinceTime` are set.
     #[error("invalid configuration: Only one of sinceSeconds or sinceTime may be specified.")]
     Since,
-    /// A limit that would refuse everything.
+    /// A limit is 0 and would reject everything.
     #[error("invalid configuration: UploadLimits.{0} must not be 0")]
     ZeroLimit(&'static str),
 }
 
-/// Keys as they are written; all others of the same letters mean these.
+/// Canonical spelling of the keys, which are matched case-insensitively.
 const KEYS: &[&str] = &[
     "Description",
     "UUID",
@@ -366,12 +367,12 @@ const SERVER_KEYS: &[&str] = &[
 ];
 
 impl Config {
-    /// The defaults, overlaid with `text`: objects are merged, lists and all else replaced.
+    /// The defaults overlaid with `text`: objects are merged, all other values replaced.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         Self::default().overlaid_with(text)
     }
 
-    /// Keys of `text` that mean nothing, as they are written, with the keys that would mean something in their place.
+    /// Unknown keys of `text` as written, each with the keys that are valid at that level.
     pub fn unknown_keys(text: &str) -> Vec<(String, &'static [&'static str])> {
         let mut unknown = Vec::new();
         if let Ok(given) = serde_json::from_str::<Map<String, Value>>(text) {
@@ -393,7 +394,7 @@ impl Config {
         if logs.since_seconds.is_some() && logs.since_time.is_some() {
             return Err(ConfigError::Since);
         }
-        if let Some(name) = config.upload_limits.zero() {
+        if let Some(name) = config.upload_limits.first_zero() {
             return Err(ConfigError::ZeroLimit(name));
         }
         Ok(config)
@@ -405,7 +406,7 @@ impl Config {
     }
 }
 
-/// The keys of the object that a key holds; none where it holds something else, or any key counts.
+/// Valid keys of the object under `key`. Empty if the value is not an object or may have any keys.
 fn keys_within(key: &str) -> &'static [&'static str] {
     match key {
         "Filters" => FILTER_KEYS,
@@ -454,12 +455,12 @@ fn overlay(base: &mut Map<String, Value>, given: Map<String, Value>, keys: &[&st
             "LimitBytes",
         ];
         if !inner.is_empty() && value.is_object() {
-            // Left out while it holds nothing but defaults.
+            // The serialized base omits objects that equal their default.
             base.entry(*key).or_insert_with(|| Value::Object(Map::new()));
         }
         match (base.get_mut(*key), value) {
             (Some(Value::Object(base)), Value::Object(value)) if !inner.is_empty() => overlay(base, value, inner),
-            // Go leaves a field as it is when the value is null, unless null is a value of its own.
+            // Go leaves a field unchanged for null, unless its type is nullable.
             (_, Value::Null) if !nullable.contains(key) => {}
             (_, value) => {
                 base.insert((*key).to_owned(), value);
@@ -481,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_count_in_any_case_and_unknown_ones_do_not() {
+    fn keys_are_case_insensitive_and_unknown_ones_ignored() {
         let config = Config::from_json(
             r#"{"namespace":"mine","SERVER":{"TimeoutSeconds":7},"LimitSize":"x","Plugins":[],"resources":["pods"],"Filters":{"namespaces":"^a$"},"WorkerImage":null}"#,
         )
@@ -506,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_mean_nothing_are_found() {
+    fn unknown_keys_are_found() {
         let text =
             r#"{"Namespaces":"x","server":{"bindPort":1,"port":2},"CustomAnnotations":{"any":"x"},"namespace":"y"}"#;
         assert_eq!(
@@ -533,7 +534,7 @@ mod tests {
         };
         assert_eq!(config, expected);
         assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
-        // Another layer changes what it names and leaves the rest.
+        // A further overlay changes only the keys that it contains.
         let next = config.overlaid_with(r#"{"UploadLimits":{"MaxEntries":9}}"#).unwrap();
         assert_eq!(
             (next.upload_limits.max_body_bytes, next.upload_limits.max_entries),
@@ -544,7 +545,7 @@ mod tests {
             error.to_string(),
             "invalid configuration: UploadLimits.MaxEntries must not be 0"
         );
-        // Every limit has a key that counts in any case.
+        // Every limit has a case-insensitive key.
         let all = serde_json::to_value(UploadLimits::default()).unwrap();
         let keys: Vec<&str> = all.as_object().unwrap().keys().map(String::as_str).collect();
         let mut known = UPLOAD_LIMIT_KEYS.to_vec();
@@ -553,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_configurations_say_why() {
+    fn invalid_configurations_are_rejected() {
         let both = r#"{"Limits":{"PodLogs":{"SinceSeconds":1,"SinceTime":"2020-01-01T00:00:00Z"}}}"#;
         assert!(matches!(Config::from_json(both), Err(ConfigError::Since)));
         assert!(matches!(Config::from_json("[]"), Err(ConfigError::Json(_))));

@@ -1,8 +1,8 @@
-//! Names and numbers that plugins, scripts and other programs rely on (core spec §0.3).
+//! Names and numbers that plugins, scripts and other programs depend on (core spec §0.3).
 
 use std::time::Duration;
 
-/// The namespace of a run unless told otherwise.
+/// Default namespace of a run.
 pub const DEFAULT_NAMESPACE: &str = "sonobuoy";
 /// Name of the aggregator's pod.
 pub const AGGREGATOR_POD: &str = "sonobuoy";
@@ -16,123 +16,122 @@ pub const CONFIG_MAP: &str = "sonobuoy-config-cm";
 pub const CONFIG_MAP_KEY: &str = "config.json";
 /// ConfigMap that holds the plugin definitions, one key `plugin-<n>.yaml` each.
 pub const PLUGINS_CONFIG_MAP: &str = "sonobuoy-plugins-cm";
-/// Secret in which a run keeps what must outlive the aggregator's pod; see [`WORKLOAD_DEPLOYMENT`]. sono's own.
+/// Secret that holds the run's checkpoint; see [`WORKLOAD_DEPLOYMENT`]. Not in Sonobuoy.
 pub const RUN_SECRET: &str = "sonobuoy-run";
-/// Key of that in [`RUN_SECRET`]: gzipped JSON.
+/// Key of the checkpoint in [`RUN_SECRET`]: gzipped JSON.
 pub const RUN_SECRET_KEY: &str = "run.json.gz";
-/// `AggregatorWorkload`: the aggregator is a Deployment, whose pod is replaced when it goes, and the run goes on.
+/// `AggregatorWorkload`: the aggregator is a Deployment; if its pod is lost, a new pod resumes the run.
 pub const WORKLOAD_DEPLOYMENT: &str = "deployment";
-/// `AggregatorWorkload`: the aggregator is a single pod, as with Sonobuoy; the run goes with it.
+/// `AggregatorWorkload`: the aggregator is a single pod, as in Sonobuoy; if it is lost, so is the run.
 pub const WORKLOAD_POD: &str = "pod";
 /// Service account of the aggregator, and of plugins where they share it.
 pub const SERVICE_ACCOUNT: &str = "sonobuoy-serviceaccount";
-/// Service account of plugins that may read. sono's own.
+/// Service account of plugins with read access. Not in Sonobuoy.
 pub const PLUGINS_SERVICE_ACCOUNT: &str = "sonobuoy-plugins";
-/// Service account of plugins that ask nothing of the API server. sono's own.
+/// Service account of plugins that do not use the API server. Not in Sonobuoy.
 pub const NO_RIGHTS_SERVICE_ACCOUNT: &str = "sonobuoy-no-rights";
-/// `PluginAccount`: plugins have an account of their own.
+/// `PluginAccount`: plugins have a separate account.
 pub const PLUGIN_ACCOUNT_OWN: &str = "own";
-/// `PluginAccount`: plugins have the aggregator's account, as with Sonobuoy.
+/// `PluginAccount`: plugins use the aggregator's account, as in Sonobuoy.
 pub const PLUGIN_ACCOUNT_SHARED: &str = "shared";
 /// Name of the sidecar's container in every plugin pod.
 pub const WORKER_CONTAINER: &str = "sonobuoy-worker";
 /// Name of the volume that a plugin's containers and the worker share.
 pub const RESULTS_VOLUME: &str = "results";
 
-/// Where the aggregator keeps its archives (and looks for them: `splat`).
+/// Directory in which the aggregator stores its archives and `splat` looks for them.
 pub const AGGREGATOR_DIR: &str = "/tmp/sonobuoy";
-/// Where the aggregator's configuration is mounted.
+/// Mount path of the aggregator's configuration.
 pub const AGGREGATOR_CONFIG_FILE: &str = "/etc/sonobuoy/config.json";
-/// Where the plugin definitions are mounted in the aggregator.
+/// Mount path of the plugin definitions in the aggregator's pod.
 pub const PLUGINS_DIR: &str = "/plugins.d";
-/// Results directory inside plugin pods unless the configuration names another.
+/// Default results directory inside plugin pods.
 pub const RESULTS_DIR: &str = "/tmp/sonobuoy/results";
-/// Results directory that plugins older than v0.50 know; their mounts are pointed at the configured one.
+/// Results directory of plugins older than v0.50; their mounts are changed to the configured directory.
 pub const LEGACY_RESULTS_DIR: &str = "/tmp/results";
-/// Where a plugin's `config-map` entries are mounted.
+/// Mount path of a plugin's `config-map` entries.
 pub const PLUGIN_CONFIG_DIR: &str = "/tmp/sonobuoy/config";
-/// Name of the file in the results directory whose content names the finished result.
+/// Done file: a file in the results directory that contains the path of the finished result.
 pub const DONE_FILE: &str = "done";
-/// What the runner of the Kubernetes suite writes the suite's output to, in the results directory
-/// (`test/conformance/image/go-runner` of Kubernetes).
+/// Output file of the Kubernetes test suite in the results directory (`test/conformance/image/go-runner` of Kubernetes).
 pub const SUITE_OUTPUT: &str = "e2e.log";
-/// Name given to an uploaded result that does not say its own.
+/// Default file name of an uploaded result.
 pub const DEFAULT_FILE_NAME: &str = "result";
-/// Name of the file that describes why there is no result.
+/// Name of the file that describes why a result is missing.
 pub const ERROR_FILE: &str = "error.json";
 
 /// Port of the aggregator's mutual TLS listener.
 pub const AGGREGATOR_PORT: u16 = 8080;
-/// Port of the aggregator's loopback listener (status, archives); reached by port-forward and exec only.
+/// Port of the aggregator's loopback listener (status, archives), reachable only by port-forward and exec.
 pub const LOCAL_PORT: u16 = 8081;
-/// Port on which the worker relays progress, inside the plugin's pod.
+/// Port of the worker's progress relay inside the plugin's pod.
 pub const PROGRESS_PORT: &str = "8099";
 
 /// Time limit of each plugin.
 pub const PLUGIN_TIMEOUT: Duration = Duration::from_hours(6);
-/// How long a worker that got SIGTERM still waits for a result, and the grace period of a plugin's pod.
+/// How long a worker waits for a result after SIGTERM; also the grace period of a plugin's pod.
 pub const GRACEFUL_SHUTDOWN: Duration = Duration::from_mins(1);
-/// How long the done file must stand before it counts, where a sidecar may want to take it away and post-process.
+/// How long the done file must exist before it is accepted, so that a sidecar can remove it to post-process results.
 pub const DONE_FILE_DELAY: Duration = Duration::from_secs(5);
 
-/// Stands for the whole cluster where a node's name would be.
+/// Target name of a plugin with one result for the whole cluster.
 pub const GLOBAL: &str = "global";
-/// The content type that makes the aggregator unpack a result; compared exactly.
+/// Content type of results that the aggregator unpacks; compared exactly.
 pub const GZIP_MIME: &str = "application/gzip";
-/// Why a plugin without a result failed when its time was up.
+/// Error message of a plugin that timed out without a result.
 pub const TIMEOUT_MESSAGE: &str = "Plugin timeout while waiting for results so there are no results. Check pod logs or other cluster details for more information as to why this occurred.";
-/// Between [`TIMEOUT_MESSAGE`] and what the result waited for.
+/// Separator between [`TIMEOUT_MESSAGE`] and the last known state of the pod.
 pub const LAST_SEEN: &str = " At the end: ";
-/// What the aggregator logs when it has finished and only serves the archive.
+/// Log message of an aggregator that has finished the run and only serves the archive.
 pub const NO_EXIT_MESSAGE: &str = "no-exit was specified, sonobuoy is now blocking";
-/// Name of the tree's root and of the summary in `results --plugin`.
+/// Name of the cluster health tree's root and of the summary in `results --plugin`.
 pub const HEALTH_PLUGIN: &str = "sonobuoy";
 
-/// `Version` in `meta/config.json`. Readers choose the archive's layout by it (core spec §8): anything from v0.15 up is
-/// the current layout, so this is a constant of the archive format and not the version of this program.
+/// `Version` in `meta/config.json`, the version of the archive format. Readers select the archive's layout by it (core
+/// spec §8): v0.15 and later have the current layout. It is not the version of this program.
 pub const ARCHIVE_VERSION: &str = "v0.57.5";
 
 /// Annotation of the aggregator's pod that holds the status.
 pub const STATUS_ANNOTATION: &str = "sonobuoy.hept.io/status";
-/// Annotation of plugin pods: the driver as the definition writes it.
+/// Annotation of plugin pods: the driver as written in the definition.
 pub const DRIVER_ANNOTATION: &str = "sonobuoy-driver";
 /// Annotation and label of plugin pods: the plugin's name.
 pub const PLUGIN_LABEL: &str = "sonobuoy-plugin";
-/// Label of everything that belongs to one plugin of one run: the session id.
+/// Label of all objects of one plugin of one run: the session id.
 pub const RUN_LABEL: &str = "sonobuoy-run";
-/// Annotation of the aggregator's pod: the identity of its run (`UUID` of the configuration). sono's own; pods of Sonobuoy, of
-/// older versions and of manifests without a UUID lack it.
+/// Annotation of the aggregator's pod: the identity of its run (`UUID` of the configuration). Not in Sonobuoy; pods of
+/// older versions and of manifests without a UUID lack it too.
 pub const RUN_ANNOTATION: &str = "sono-run-id";
 /// Label selectors that find the aggregator's pod, the current one first (cli spec §8.1, core spec §2.10).
 pub const AGGREGATOR_SELECTORS: [&str; 2] = ["sonobuoy-component=aggregator", "run=sonobuoy-master"];
 
-/// Label that tells `aggregator` from `plugin`.
+/// Label that distinguishes `aggregator` and `plugin` pods.
 pub const COMPONENT_LABEL: &str = "sonobuoy-component";
-/// Labels that all objects carry: `component: sonobuoy`.
+/// Label of all objects: `component: sonobuoy`.
 pub const COMPONENT: (&str, &str) = ("component", "sonobuoy");
-/// Labels that all pods carry: `tier: analysis`.
+/// Label of all pods: `tier: analysis`.
 pub const TIER: (&str, &str) = ("tier", "analysis");
 
-/// Image of the aggregator (holds both programs): of the same release, or as `cargo xtask images` builds it.
+/// Image of the aggregator, with both programs: of the same release, or as built by `cargo xtask images`.
 pub const AGGREGATOR_IMAGE: &str = match option_env!("SONO_BUILD_AGGREGATOR_IMAGE") {
     Some(released) => released,
     None => "sono.local/sono:dev",
 };
-/// Image of the worker: of the same release, or as `cargo xtask images` builds it.
+/// Image of the worker: of the same release, or as built by `cargo xtask images`.
 pub const WORKER_IMAGE: &str = match option_env!("SONO_BUILD_WORKER_IMAGE") {
     Some(released) => released,
     None => "sono.local/sono-worker:dev",
 };
-/// Image of the built-in plugin systemd-logs: of the same release, or as `cargo xtask images` builds it.
+/// Image of the built-in plugin systemd-logs: of the same release, or as built by `cargo xtask images`.
 pub const SYSTEMD_LOGS_IMAGE: &str = match option_env!("SONO_BUILD_SYSTEMD_LOGS_IMAGE") {
     Some(released) => released,
     None => "sono.local/sono-systemd-logs:dev",
 };
 
-/// Annotation by which the cluster autoscaler leaves a pod's node alone while the pod is there
+/// Annotation that prevents the cluster autoscaler from removing the pod's node
 /// (Kubernetes autoscaler FAQ, "What types of pods can prevent CA from removing a node?").
 pub const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 
-/// Value of `ResultsCompatibility` with which words of plugins are counted as Sonobuoy counts them, and nothing else
-/// changes: that of runs which are started under Sonobuoy's name.
+/// Value of `ResultsCompatibility` that changes only how custom statuses are counted: as in Sonobuoy. Used for runs that
+/// are started under the name `sonobuoy`.
 pub const COMPATIBLE_COUNTS: &str = "sonobuoy-counts";

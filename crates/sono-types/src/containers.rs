@@ -1,28 +1,28 @@
-//! What the containers of a plugin's pod are up to, as its worker needs to know it.
+//! State of the containers of a plugin's pod, as reported to its worker.
 
-/// The containers of the pod other than the worker's, taken together.
+/// Combined state of all containers of a pod except the worker's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ContainersState {
-    /// Nothing is known about them: a result is one only when the done file says so.
+    /// The state is unknown: only the done file marks a result as complete.
     #[default]
     Unknown,
     /// At least one may still write results.
     Running,
-    /// All have ended with exit code 0: what they left behind is the result.
+    /// All have ended with exit code 0: the files that they wrote are the result.
     Succeeded,
-    /// All have ended, not all of them well. Without a result the aggregator reports that.
+    /// All have ended, at least one with an error, which the aggregator reports if no result arrives.
     Failed,
-    /// The same, and none of them will be started again: what is not there now never will be.
+    /// All have ended, at least one with an error, and none will be restarted: no further result can appear.
     PermanentlyFailed,
 }
 
 /// Exit codes of one container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ContainerEnds {
-    /// Of the container, where it has ended.
-    pub now: Option<i64>,
-    /// Of the one before, where it was started again.
-    pub before: Option<i64>,
+pub struct ContainerExits {
+    /// Exit code of the current instance, if it has ended.
+    pub current: Option<i64>,
+    /// Exit code of the previous instance, if the container was restarted.
+    pub previous: Option<i64>,
 }
 
 impl ContainersState {
@@ -34,23 +34,25 @@ impl ContainersState {
         Self::PermanentlyFailed,
     ];
 
-    /// Judges the containers other than the worker's. A container that was restarted counts by how it ended before: in a
-    /// DaemonSet a plugin that exits 0 is started again and again. One that the kubelet has not reported yet is running,
-    /// and a pod without any other container is never done (weakness W-50).
-    pub fn of(others: &[ContainerEnds]) -> Self {
-        let succeeded = |ends: &ContainerEnds| ends.now.or(ends.before) == Some(0);
+    /// Combines the states of all containers except the worker's.
+    ///
+    /// A restarted container counts by its previous exit code, because a DaemonSet restarts a plugin that exits 0 again and
+    /// again. A container that the kubelet has not reported yet counts as running. A pod without any other container is never
+    /// done (weakness W-50).
+    pub fn of(others: &[ContainerExits]) -> Self {
+        let succeeded = |exits: &ContainerExits| exits.current.or(exits.previous) == Some(0);
         if others.is_empty() {
             Self::Unknown
         } else if others.iter().all(succeeded) {
             Self::Succeeded
-        } else if others.iter().all(|ends| ends.now.is_some()) {
+        } else if others.iter().all(|exits| exits.current.is_some()) {
             Self::Failed
         } else {
             Self::Running
         }
     }
 
-    /// The same in a pod that `is_final`: it starts no container again, and no side-car is left that could write a result.
+    /// The state of a pod that may be final (`is_final`): it restarts no container, and no sidecar can still write a result.
     #[must_use]
     pub fn where_final(self, is_final: bool) -> Self {
         match self {
@@ -59,7 +61,7 @@ impl ContainersState {
         }
     }
 
-    /// As the aggregator sends it ([`crate::routes::CONTAINERS_HEADER`]).
+    /// The value sent by the aggregator ([`crate::routes::CONTAINERS_HEADER`]).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -70,7 +72,7 @@ impl ContainersState {
         }
     }
 
-    /// The state of that name. A name that a later program sends is [`ContainersState::Unknown`].
+    /// The state with this name. Names from later versions are [`ContainersState::Unknown`].
     pub fn from_name(name: &str) -> Self {
         let found = Self::ALL.into_iter().find(|state| state.as_str() == name);
         found.unwrap_or_default()
@@ -91,17 +93,17 @@ mod tests {
 
     #[test]
     fn all_containers_count() {
-        let ends = |now, before| ContainerEnds { now, before };
-        let (well, badly, runs) = (ends(Some(0), None), ends(Some(3), None), ends(None, None));
+        let exits = |current, previous| ContainerExits { current, previous };
+        let (succeeded, failed, running) = (exits(Some(0), None), exits(Some(3), None), exits(None, None));
         for (others, expected) in [
             (vec![], ContainersState::Unknown),
-            (vec![well, well], ContainersState::Succeeded),
-            (vec![well, runs], ContainersState::Running),
-            (vec![well, badly], ContainersState::Failed),
-            (vec![badly, runs], ContainersState::Running),
-            (vec![well, ends(None, Some(0))], ContainersState::Succeeded),
-            (vec![well, ends(None, Some(1))], ContainersState::Running),
-            (vec![well, ends(Some(1), Some(0))], ContainersState::Failed),
+            (vec![succeeded, succeeded], ContainersState::Succeeded),
+            (vec![succeeded, running], ContainersState::Running),
+            (vec![succeeded, failed], ContainersState::Failed),
+            (vec![failed, running], ContainersState::Running),
+            (vec![succeeded, exits(None, Some(0))], ContainersState::Succeeded),
+            (vec![succeeded, exits(None, Some(1))], ContainersState::Running),
+            (vec![succeeded, exits(Some(1), Some(0))], ContainersState::Failed),
         ] {
             assert_eq!(ContainersState::of(&others), expected, "{others:?}");
         }

@@ -1,19 +1,18 @@
-//! Exit codes of the command line: the one place that documents them.
+//! Exit codes of the command line.
 
-/// Done. Also when tests failed: scripts written for Sonobuoy rely on it.
+/// Success, also if tests failed: scripts written for Sonobuoy depend on it.
 pub const SUCCESS: u8 = 0;
 /// Any error, including wrong usage; `status` of a run that failed.
 pub const FAILURE: u8 = 1;
-/// `retrieve` only: the archive could not be fetched for another reason than that it is not ready.
+/// `retrieve` only: fetching the archive failed although it is ready.
 pub const RETRIEVE_FAILURE: u8 = 2;
 /// With `--exit-code`: something failed or ran out of time.
 pub const RESULTS_FAILED: u8 = 3;
-/// With `--exit-code`: nothing failed, but not everything is known to have passed: there is no result, or one that is
-/// `unknown` or a plugin's own.
+/// With `--exit-code`: nothing failed, but a result is missing, `unknown` or has a custom status.
 pub const RESULTS_UNKNOWN: u8 = 4;
-/// With `--exit-code`: the run ended without an archive, or its aggregator does not run.
+/// With `--exit-code`: the run ended without an archive, or its aggregator is not running.
 pub const RUN_FAILED: u8 = 5;
-/// With `--exit-code`: the time to wait is over, and the run goes on.
+/// With `--exit-code`: the time limit of waiting expired; the run continues.
 pub const TIMED_OUT: u8 = 6;
 /// With `--exit-code`, `status` only: the run is not complete yet.
 pub const NOT_COMPLETE: u8 = 7;

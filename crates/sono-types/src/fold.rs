@@ -1,4 +1,4 @@
-//! The status in few bytes: rows that say the same become one, exceptions stay while they fit.
+//! Shortens the status to a size limit: similar rows are merged, exceptions are preserved as long as they fit.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,20 +8,22 @@ use crate::{
 };
 use serde::Serialize;
 
-/// How many names of failed tests a row of a folded status keeps; the others keep their place in the count.
-const NAMES: usize = 10;
-/// How many bytes of the reason for a failure it keeps.
-const REASON: usize = 200;
+/// Maximum number of failed tests named in a row of a folded status; the others are only counted.
+const MAX_NAMES: usize = 10;
+/// Maximum length in bytes of the reason for a failure in a folded status.
+const MAX_REASON_BYTES: usize = 200;
 
-/// The same status in at most `limit` bytes of JSON. The overall status and the archive always stay as they are. What
-/// does not fit goes in this order: names of failed tests beyond the first few and the ends of long reasons; rows of one plugin that are complete and
-/// passed, which become one row (see [`folded_node`]); other rows of one plugin that say the same, as few as possible and
-/// those that failed last; counts; all rows.
+/// The same status in at most `limit` bytes of JSON.
+///
+/// The overall status and the archive never change. Details are removed in this order until the status fits: names of
+/// failed tests beyond the first few and the ends of long reasons; the complete, passed rows of a plugin, which become one
+/// row (see [`folded_node`]); other rows of a plugin with the same status, as few as possible and failed ones last; counts;
+/// all rows.
 pub fn fold(status: &RunStatus, limit: usize) -> RunStatus {
     if size(status) <= limit {
         return status.clone();
     }
-    let rows: Vec<PluginStatus> = status.rows().iter().map(slim).collect();
+    let rows: Vec<PluginStatus> = status.rows().iter().map(shorten).collect();
     let sizes: Vec<usize> = rows.iter().map(|row| size(row) + 1).collect();
     let with = |rows| RunStatus {
         plugins: Some(rows),
@@ -47,13 +49,13 @@ pub fn fold(status: &RunStatus, limit: usize) -> RunStatus {
         };
     }
     // A sum of fewer rows may have a time with more digits.
-    let room = (limit - base).saturating_sub(16 * groups.len());
-    with(unfold(&rows, &sizes, groups, room))
+    let space = (limit - base).saturating_sub(16 * groups.len());
+    with(unfold(&rows, &sizes, groups, space))
 }
 
-/// Rows of groups as far as `room` bytes reach, the most important first, and for each group the sum of the others. Sums
-/// of all groups are paid for already.
-fn unfold(rows: &[PluginStatus], sizes: &[usize], mut groups: Vec<Group>, mut room: usize) -> Vec<PluginStatus> {
+/// Single rows as far as `space` bytes allow, the most important first, and one sum per group for the rest. `space` does
+/// not include the sums.
+fn unfold(rows: &[PluginStatus], sizes: &[usize], mut groups: Vec<Group>, mut space: usize) -> Vec<PluginStatus> {
     let mut order: Vec<usize> = (0..groups.len()).collect();
     order.sort_by_key(|number| groups[*number].rank);
     for number in order {
@@ -62,33 +64,33 @@ fn unfold(rows: &[PluginStatus], sizes: &[usize], mut groups: Vec<Group>, mut ro
             continue;
         }
         for row in &group.rows {
-            if sizes[*row] > room {
+            if sizes[*row] > space {
                 break;
             }
-            room -= sizes[*row];
+            space -= sizes[*row];
             group.shown += 1;
         }
     }
     let mut shown: Vec<(usize, PluginStatus)> = Vec::new();
     for group in groups {
-        let (alone, folded) = group.rows.split_at(group.shown);
-        shown.extend(alone.iter().map(|row| (*row, rows[*row].clone())));
+        let (single, folded) = group.rows.split_at(group.shown);
+        shown.extend(single.iter().map(|row| (*row, rows[*row].clone())));
         shown.extend(folded.first().map(|first| (*first, group.sum(rows, group.shown))));
     }
     shown.sort_by_key(|(row, _)| *row);
     shown.into_iter().map(|(_, row)| row).collect()
 }
 
-/// What is shown first when there is room for few rows.
+/// Priority of a group if not all rows fit; the first is shown first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// No result.
+    /// Failed without a result.
     Failed,
-    /// A result that is not good.
-    Bad,
-    /// Not yet in.
+    /// A result with a verdict other than passed.
+    NotPassed,
+    /// No result yet.
     Running,
-    /// In, and nothing to say about it.
+    /// A result that passed or has no verdict yet.
     Passed,
 }
 
@@ -96,7 +98,7 @@ enum Rank {
 struct Group {
     rank: Rank,
     rows: Vec<usize>,
-    /// How many of them are shown one by one.
+    /// Number of rows shown individually.
     shown: usize,
 }
 
@@ -110,7 +112,7 @@ impl Group {
                 let rank = match (row.status.as_str(), row.result_status.as_str()) {
                     (plugin_status::FAILED, _) => Rank::Failed,
                     (plugin_status::COMPLETE, "" | item::status::PASSED) => Rank::Passed,
-                    (plugin_status::COMPLETE, _) => Rank::Bad,
+                    (plugin_status::COMPLETE, _) => Rank::NotPassed,
                     _ => Rank::Running,
                 };
                 groups.push(Self {
@@ -125,21 +127,21 @@ impl Group {
         groups
     }
 
-    /// One row for all but the first `shown`; where there is but one, the row itself without what takes much room.
+    /// One row for all but the first `shown`. A single remaining row is returned itself, without its long texts.
     fn sum(&self, rows: &[PluginStatus], shown: usize) -> PluginStatus {
         let folded = &self.rows[shown..];
         let Some(first) = folded.first().map(|first| &rows[*first]) else {
             return PluginStatus::default();
         };
         if folded.len() == 1 {
-            return bare(first);
+            return without_texts(first);
         }
         let node = folded_node(folded.len());
         let mut counts: Option<BTreeMap<String, i64>> = None;
         let mut progress: Option<ProgressUpdate> = None;
         for row in folded.iter().map(|row| &rows[*row]) {
-            for (word, count) in row.result_counts.iter().flatten() {
-                *counts.get_or_insert_default().entry(word.clone()).or_default() += count;
+            for (verdict, count) in row.result_counts.iter().flatten() {
+                *counts.get_or_insert_default().entry(verdict.clone()).or_default() += count;
             }
             if let Some(next) = &row.progress {
                 let sum = progress.get_or_insert_with(|| ProgressUpdate {
@@ -148,7 +150,7 @@ impl Group {
                     ..ProgressUpdate::default()
                 });
                 sum.timestamp = sum.timestamp.max(next.timestamp);
-                // Names of failed tests stay with their nodes, so the tests themselves must not look as if they remained.
+                // The sum does not name failed tests, so they are subtracted from the total; else they would count as remaining.
                 sum.total = sum.total.saturating_add(next.total.saturating_sub(next.failed()));
                 sum.completed = sum.completed.saturating_add(next.completed);
             }
@@ -165,8 +167,8 @@ impl Group {
     }
 }
 
-/// The row without its reason, with no names of failed tests but as many empty ones.
-fn bare(row: &PluginStatus) -> PluginStatus {
+/// The row without its reason, errors and message. Names of failed tests are emptied, so that their count stays the same.
+fn without_texts(row: &PluginStatus) -> PluginStatus {
     let mut row = row.clone();
     row.error.clear();
     if let Some(progress) = row.progress.as_mut().map(Arc::make_mut) {
@@ -177,23 +179,23 @@ fn bare(row: &PluginStatus) -> PluginStatus {
     row
 }
 
-/// The row with only a few names of failed tests, and no long reason. The other names become empty, so that whoever counts
-/// them counts right.
-fn slim(row: &PluginStatus) -> PluginStatus {
+/// The row with few names of failed tests and a short reason. The other names are emptied, so that their count stays the
+/// same.
+fn shorten(row: &PluginStatus) -> PluginStatus {
     let mut row = row.clone();
     if let Some(progress) = row.progress.as_mut().map(Arc::make_mut) {
-        progress.failures.iter_mut().skip(NAMES).for_each(String::clear);
-        progress.errors.truncate(NAMES);
+        progress.failures.iter_mut().skip(MAX_NAMES).for_each(String::clear);
+        progress.errors.truncate(MAX_NAMES);
     }
     row.error = row.reason().into_owned();
-    if row.error.len() > REASON {
-        row.error.truncate(row.error.floor_char_boundary(REASON));
+    if row.error.len() > MAX_REASON_BYTES {
+        row.error.truncate(row.error.floor_char_boundary(MAX_REASON_BYTES));
         row.error.push('…');
     }
     row
 }
 
-/// Bytes of its JSON.
+/// Length of the value's JSON in bytes.
 fn size(value: &impl Serialize) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {
@@ -239,9 +241,9 @@ mod tests {
 
     const LIMIT: usize = 64 << 10;
 
-    /// W-10: 10,000 nodes in 64 KiB, with every exception by its name.
+    /// W-10: 10,000 nodes in 64 KiB, with every exception named.
     #[test]
-    fn ten_thousand_nodes_fit_and_exceptions_keep_their_names() {
+    fn ten_thousand_nodes_fit_and_exceptions_are_named() {
         let mut rows: Vec<PluginStatus> = (0..10_000).map(|node| row("p", node, "complete", "passed")).collect();
         rows[17] = row("p", 17, "failed", "");
         rows[5_000] = row("p", 5_000, "complete", "failed");
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_beyond_the_room_are_counted() {
+    fn exceptions_that_do_not_fit_are_counted() {
         let rows: Vec<PluginStatus> = (0..10_000).map(|node| row("p", node, "failed", "")).collect();
         let folded = fold(&status(rows.clone()), LIMIT);
         let shown = folded.rows().len() - 1;
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_failed_tests_go_first_and_still_count() {
+    fn names_of_failed_tests_are_removed_first_and_still_counted() {
         let mut one = row("e2e", 0, "running", "");
         one.progress = Some(Arc::new(ProgressUpdate {
             total: 7_000,
@@ -278,19 +280,22 @@ mod tests {
         let before = status(vec![one]);
         let folded = fold(&before, LIMIT);
         let progress = |status: &RunStatus| status.rows()[0].progress.clone().unwrap();
-        assert_eq!(progress(&folded).failures[..NAMES], progress(&before).failures[..NAMES]);
+        assert_eq!(
+            progress(&folded).failures[..MAX_NAMES],
+            progress(&before).failures[..MAX_NAMES]
+        );
         assert_eq!(progress(&folded).remaining(), progress(&before).remaining());
     }
 
     #[test]
-    fn nothing_is_too_much() {
+    fn rows_are_all_removed_if_even_the_sums_do_not_fit() {
         let rows = (0..2_000).map(|number| row(&format!("plugin-{number}"), number, "complete", "failed"));
         let many = status(rows.collect());
         assert_eq!(fold(&many, LIMIT), status(Vec::new()));
     }
 
     proptest! {
-        /// Whatever the rows: it fits, the end is told, and per plugin and status every row is counted once.
+        /// For any rows: the result fits, contains the overall status, and counts every row once per plugin and status.
         #[test]
         fn every_row_is_counted_once(
             picks in prop::collection::vec((0_usize..3, 0_usize..5, 0_usize..300), 0..400), limit in 1_500_usize..40_000,

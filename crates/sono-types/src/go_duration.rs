@@ -1,18 +1,18 @@
-//! Durations as Go writes them (`1h30m0s`, `5s`, `19.3723ms`): environment variables, error texts and
-//! `meta/query-time.json` hold them.
+//! Durations in Go's format (`1h30m0s`, `5s`, `19.3723ms`), used in environment variables, error messages and
+//! `meta/query-time.json`.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// Text that is no Go duration.
+/// Error of a text that is not a Go duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a duration such as 5s, 1m30s or 250ms")]
 pub struct DurationError {
     text: String,
 }
 
-/// Reads a Go duration. A bare `0` counts, negative ones are refused.
+/// Parses a Go duration. A bare `0` is valid, negative durations are rejected.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let trimmed = text.trim();
     if trimmed == "0" {
@@ -23,7 +23,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     Duration::try_from(signed).map_err(|_| error())
 }
 
-/// Writes a duration the way Go's `Duration.String` does: `0s`, `1.5µs`, `19.3723ms`, `5s`, `1m30s`, `6h0m0s`.
+/// Formats a duration like Go's `Duration.String`: `0s`, `1.5µs`, `19.3723ms`, `5s`, `1m30s`, `6h0m0s`.
 pub fn format(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let fraction = |value: u128, unit: u128, suffix: &str| {

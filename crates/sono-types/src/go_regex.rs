@@ -1,11 +1,11 @@
-//! Regular expressions as Go reads them (RE2), for the crate `regex`: people write them for Kubernetes' tests and for names.
+//! Translates Go regular expressions (RE2), as used for Kubernetes tests and names, for the crate `regex`.
 
 use std::fmt::Write as _;
 
-/// The same expression in the other language. What is none in Go may be one afterwards, but not the other way round.
+/// Translates a Go regular expression for the crate `regex`. Valid expressions stay valid; invalid ones may become valid.
 ///
-/// They differ in `\Q…\E`, in brackets and doubled signs inside of classes, in braces that count nothing, in octal numbers,
-/// and in `\<` and `\>`, which are plain signs in Go.
+/// The syntaxes differ in `\Q…\E`, in brackets and doubled characters inside classes, in braces that are not repetitions, in
+/// octal escapes, and in `\<` and `\>`, which are literal characters in Go.
 pub fn translate(go: &str) -> String {
     let mut out = String::new();
     let mut rest = go;
@@ -25,7 +25,7 @@ pub fn translate(go: &str) -> String {
         match first {
             '[' if class && !after.starts_with(':') => out.push_str("\\["),
             '[' if class => {
-                // `[:alpha:]` goes through as a whole.
+                // `[:alpha:]` is copied unchanged.
                 let end = after.find(":]").map_or(after.len(), |end| end + 2);
                 out.push('[');
                 out.push_str(&after[..end]);
@@ -47,12 +47,12 @@ pub fn translate(go: &str) -> String {
                 out.push(first);
             }
             '-' if class && after.starts_with('-') => {
-                // A range up to the second one; two of them would take away what follows.
+                // A range that ends in `-`; `--` is a set operator in the crate `regex`.
                 out.push_str("-\\-");
                 rest = &after[1..];
                 continue;
             }
-            '{' if !class && !counts(after) => out.push_str("\\{"),
+            '{' if !class && !is_repetition(after) => out.push_str("\\{"),
             _ => out.push(first),
         }
         rest = after;
@@ -60,15 +60,15 @@ pub fn translate(go: &str) -> String {
     out
 }
 
-/// What stands for the sign itself.
-fn escaped(sign: char) -> impl Iterator<Item = char> {
-    let special = sign.is_ascii_punctuation() && !matches!(sign, '<' | '>');
-    special.then_some('\\').into_iter().chain([sign])
+/// The character, escaped if it is special.
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let special = character.is_ascii_punctuation() && !matches!(character, '<' | '>');
+    special.then_some('\\').into_iter().chain([character])
 }
 
-/// What follows a backslash; returns the rest.
+/// Translates the escape sequence after a backslash; returns the rest of the text.
 fn escape_sequence<'a>(after: &'a str, out: &mut String) -> &'a str {
-    let Some(sign) = after.chars().next() else {
+    let Some(character) = after.chars().next() else {
         out.push('\\');
         return after;
     };
@@ -77,43 +77,43 @@ fn escape_sequence<'a>(after: &'a str, out: &mut String) -> &'a str {
         .take(3)
         .take_while(|byte| matches!(byte, b'0'..=b'7'))
         .count();
-    if digits > 1 || (digits == 1 && sign == '0') {
+    if digits > 1 || (digits == 1 && character == '0') {
         let value = u32::from_str_radix(&after[..digits], 8).unwrap_or_default();
         write!(out, "\\x{{{value:x}}}").expect("writing to a string cannot fail");
         return &after[digits..];
     }
-    if !matches!(sign, '<' | '>') {
+    if !matches!(character, '<' | '>') {
         out.push('\\');
     }
-    out.push(sign);
-    &after[sign.len_utf8()..]
+    out.push(character);
+    &after[character.len_utf8()..]
 }
 
-/// Signs that come first in a class stand for themselves; returns the rest.
+/// Translates the start of a class, where `]` and `-` are literal; returns the rest of the text.
 fn start_of_class<'a>(content: &'a str, out: &mut String) -> &'a str {
     let mut content = content;
     if let Some(negated) = content.strip_prefix('^') {
         out.push('^');
         content = negated;
     }
-    for (sign, itself) in [(']', "\\]"), ('-', "\\-")] {
-        if let Some(more) = content.strip_prefix(sign) {
-            out.push_str(itself);
-            return more;
+    for (character, escaped) in [(']', "\\]"), ('-', "\\-")] {
+        if let Some(rest) = content.strip_prefix(character) {
+            out.push_str(escaped);
+            return rest;
         }
     }
     content
 }
 
-/// `2}`, `2,}`, `2,3}`.
-fn counts(after: &str) -> bool {
+/// Whether the text after `{` is a repetition: `2}`, `2,}`, `2,3}`.
+fn is_repetition(after: &str) -> bool {
     let Some((inside, _)) = after.split_once('}') else {
         return false;
     };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match inside.split_once(',') {
         None => digits(inside),
-        Some((least, most)) => digits(least) && (most.is_empty() || digits(most)),
+        Some((min, max)) => digits(min) && (max.is_empty() || digits(max)),
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_written_otherwise() {
+    fn differing_syntax_is_translated() {
         for (go, ours) in [
             (r"^\Q[sig-node]\E a", r"^\[sig\-node\] a"),
             (r"\Qa.b", r"a\.b"),

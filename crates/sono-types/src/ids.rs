@@ -1,29 +1,29 @@
-//! Names that are parsed once and then trusted: they are safe as path segments, URL segments and label values.
+//! Validated names, safe as path segments, URL segments and label values.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A name that was refused, with the rule it breaks.
+/// Error of an invalid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// The plugin's name is no RFC 1123 subdomain.
+    /// The plugin's name is not an RFC 1123 subdomain.
     #[error(
         "invalid plugin name {0:?}; name must only include lowercase alphanumeric values '.' or '-'. This is due to Kubernetes requiring various values to follow RFC 1123 for valid subdomain names"
     )]
     Plugin(String),
     /// The plugin's name does not fit a label value (63 characters).
-    #[error("plugin name {0:?} is longer than 63 characters, the most that a Kubernetes label holds")]
+    #[error("plugin name {0:?} is longer than 63 characters, the limit of Kubernetes labels")]
     PluginTooLong(String),
-    /// `sonobuoy` is how command lines address the aggregator itself.
+    /// The plugin's name is `sonobuoy`, which names the aggregator in commands.
     #[error("plugin name \"sonobuoy\" is a reserved value")]
     Reserved,
-    /// The run's identity could not be a part of file names.
+    /// The run's identity cannot be part of a file name.
     #[error(
-        "invalid identity of a run {0:?}; it has 1 to 200 of 0-9, A-Z, a-z, '.', '_' and '-', and starts with none of the last three"
+        "invalid run identity {0:?}; expected 1 to 200 characters of 0-9, A-Z, a-z, '.', '_' and '-', starting with a letter or digit"
     )]
     Run(String),
-    /// The node's name could not be a file name.
+    /// The node's name cannot be a file name.
     #[error("invalid node name {0:?}")]
     Node(String),
 }
@@ -35,7 +35,7 @@ pub enum NameError {
 pub struct PluginName(String);
 
 impl PluginName {
-    /// Checks the name.
+    /// Parses and validates a name.
     pub fn parse(name: &str) -> Result<Self, NameError> {
         if name == "sonobuoy" {
             return Err(NameError::Reserved);
@@ -55,13 +55,13 @@ impl PluginName {
     }
 }
 
-/// RFC 1123 label, which names of namespaces are: lower-case alphanumerics and inner dashes, at most 63.
+/// Whether `name` is an RFC 1123 label, as namespaces require: at most 63 lower-case alphanumerics and inner dashes.
 pub fn is_label(name: &str) -> bool {
     name.len() <= 63 && !name.contains('.') && is_subdomain(name)
 }
 
-/// RFC 1123 subdomain, which most names in Kubernetes are: labels of lower-case alphanumerics and inner dashes, joined by
-/// dots, at most 253 characters.
+/// Whether `name` is an RFC 1123 subdomain, as most Kubernetes objects require: labels of lower-case alphanumerics and inner
+/// dashes, joined by dots, at most 253 characters.
 pub fn is_subdomain(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 253
@@ -74,14 +74,14 @@ pub fn is_subdomain(name: &str) -> bool {
         })
 }
 
-/// A node's name. Kubernetes nodes are RFC 1123 subdomains; a local run uses the host's name, which may have capitals
-/// and underscores. It is always safe as a file name.
+/// A node's name, safe as a file name. Kubernetes nodes are named by RFC 1123 subdomains; a local run uses the host's name,
+/// which may have capitals and underscores.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NodeName(String);
 
 impl NodeName {
-    /// Checks the name: 1 to 253 of `A-Z a-z 0-9 . _ -`, not beginning with a dot.
+    /// Parses a name: 1 to 253 characters of `A-Z a-z 0-9 . _ -`, not starting with a dot.
     pub fn parse(name: &str) -> Result<Self, NameError> {
         let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if name.is_empty() || name.len() > 253 || name.starts_with('.') || !name.bytes().all(safe) {
@@ -96,12 +96,12 @@ impl NodeName {
     }
 }
 
-/// A run's identity, a UUID as a rule. It is a part of the names of its directory, journal and archive.
+/// A run's identity, usually a UUID. It is part of the names of the run's directory, journal and archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunId(String);
 
 impl RunId {
-    /// Checks the identity: 1 to 200 of `0-9 A-Z a-z . _ -`, the first one a letter or digit.
+    /// Parses an identity: 1 to 200 characters of `0-9 A-Z a-z . _ -`, starting with a letter or digit.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let starts_well = text.starts_with(|first: char| first.is_ascii_alphanumeric());
@@ -117,7 +117,7 @@ impl RunId {
     }
 }
 
-/// Where a plugin's result comes from: the cluster as a whole (a Job) or one node (a DaemonSet).
+/// Target of a plugin's result: the cluster as a whole (a Job) or one node (a DaemonSet).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// One result for the whole cluster.
@@ -127,7 +127,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The name that stands for it in paths, URLs and the status: `global` or the node's name.
+    /// The target's name in paths, URLs and the status: `global` or the node's name.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Global => crate::constants::GLOBAL,
@@ -145,13 +145,13 @@ impl Target {
     }
 }
 
-/// What identifies one result of a run: `<plugin>/<node or "global">`.
+/// Key of one result of a run: `<plugin>/<node or "global">`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ResultKey {
-    /// The plugin that reports.
+    /// The plugin.
     pub plugin: PluginName,
-    /// Where it reports from.
+    /// The target.
     pub target: Target,
 }
 
@@ -163,7 +163,7 @@ impl ResultKey {
 
     /// The inverse of its `Display`: `<plugin>/<node or "global">`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        // No name holds a slash.
+        // Names contain no slash.
         let (plugin, target) = text.split_once('/').ok_or_else(|| NameError::Plugin(text.to_owned()))?;
         Ok(Self::new(PluginName::parse(plugin)?, Target::parse(target)?))
     }
@@ -182,8 +182,7 @@ impl TryFrom<String> for ResultKey {
     }
 }
 
-/// What tells the objects of one plugin of one run from all others: 16 lower-case hexadecimal digits
-/// (label `sonobuoy-run`).
+/// Identifier of the objects of one plugin of one run (label `sonobuoy-run`): 16 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(String);

@@ -1,58 +1,58 @@
-//! The tree of results: `plugins/<name>/sonobuoy_results.yaml`, and what a `manual` plugin writes (core spec §6.1).
+//! Result trees: `plugins/<name>/sonobuoy_results.yaml`, and the files of `manual` plugins (core spec §6.1).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One node of the tree of results: a plugin, a node, a file, a suite or a test.
+/// One item of a result tree: a plugin, a node, a file, a suite or a test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// What it is called.
+    /// Name of the item.
     pub name: String,
-    /// `passed`, `failed`, `skipped`, `unknown`, `timeout`, or whatever the plugin says.
+    /// `passed`, `failed`, `skipped`, `unknown`, `timeout`, or a custom status of the plugin.
     pub status: String,
     /// `file` (path below `plugins/<name>`), `type` (`summary`, `node`, `file`), `error`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub meta: BTreeMap<String, String>,
-    /// Whatever the plugin adds: `failure`, `error`, `system-out`, …
+    /// Details from the plugin: `failure`, `error`, `system-out`, …
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, Value>,
-    /// Children; an item without any is a leaf, and only leaves are counted.
+    /// Child items. An item without children is a leaf; only leaves are counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Self>,
 }
 
-/// Statuses with a meaning; any other text is a plugin's own.
+/// Defined statuses; any other text is a custom status of a plugin.
 pub mod status {
     /// The test passed.
     pub const PASSED: &str = "passed";
     /// The test failed.
     pub const FAILED: &str = "failed";
-    /// The test was not run on purpose.
+    /// The test was deliberately not run.
     pub const SKIPPED: &str = "skipped";
-    /// Nothing can be said.
+    /// The verdict is not known.
     pub const UNKNOWN: &str = "unknown";
-    /// The plugin's time was up.
+    /// The plugin timed out.
     pub const TIMEOUT: &str = "timeout";
 }
 
-/// How a plugin's files are read (`result-format`). Anything unknown is raw, as in Sonobuoy.
+/// Format of a plugin's result files (`result-format`). Unknown formats are raw, as in Sonobuoy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ResultFormat {
-    /// Every file is an item of its own.
+    /// Each file is one item.
     #[default]
     Raw,
     /// JUnit XML; `e2e` is an alias.
     Junit,
-    /// The stream of `go test -json`.
+    /// Output of `go test -json`.
     GoJson,
     /// An [`Item`] tree written by the plugin.
     Manual,
 }
 
 impl ResultFormat {
-    /// The format that `result-format` names.
+    /// The format with this name.
     pub fn from_name(name: &str) -> Self {
         match name {
             "junit" | "e2e" => Self::Junit,
@@ -64,7 +64,7 @@ impl ResultFormat {
 }
 
 impl Item {
-    /// All leaves below (or the item itself when it has no children), depth first.
+    /// All leaves below the item, or the item itself if it has no children, depth first.
     pub fn leaves(&self) -> Vec<&Self> {
         if self.items.is_empty() {
             vec![self]
@@ -73,7 +73,7 @@ impl Item {
         }
     }
 
-    /// How many leaves have each status.
+    /// Number of leaves by status.
     pub fn status_counts(&self) -> BTreeMap<String, i64> {
         let mut counts = BTreeMap::new();
         for leaf in self.leaves() {
@@ -82,7 +82,7 @@ impl Item {
         counts
     }
 
-    /// The first item of that name, depth first, this one included.
+    /// The first item with this name, depth first, including this one.
     pub fn find(&self, name: &str) -> Option<&Self> {
         if self.name == name {
             Some(self)

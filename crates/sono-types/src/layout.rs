@@ -1,4 +1,4 @@
-//! Where everything stands in the results directory and in the archive (core spec §8). Paths are relative, with `/`.
+//! Paths in the results directory and in the archive (core spec §8), relative and separated by `/`.
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -6,25 +6,24 @@ use crate::ids::{PluginName, ResultKey};
 
 /// The effective configuration.
 pub const CONFIG: &str = "meta/config.json";
-/// The aggregator's log, a JSON object a line.
+/// The aggregator's log, one JSON object per line.
 pub const RUN_LOG: &str = "meta/run.log";
-/// How long each query took.
+/// Duration of each query.
 pub const QUERY_TIME: &str = "meta/query-time.json";
-/// What was redacted: counts by kind of object, path and reason.
+/// Number of redactions by kind of object, path and reason.
 pub const REDACTIONS: &str = "meta/redactions.json";
 /// Names of the plugins: `{"plugins":[…]}`.
 pub const INFO: &str = "meta/info.json";
-/// Nodes from which results were expected only once the run was under way, by plugin: `{"e2e":["n7"]}`. Only where there
-/// were any.
+/// Nodes that were added to the expected results during the run, by plugin: `{"e2e":["n7"]}`. Absent if there were none.
 pub const JOINED: &str = "meta/joined-nodes.json";
-/// Health of nodes and pods, counts of errors in logs.
+/// Health of nodes and pods, and numbers of errors in logs.
 pub const CLUSTER_HEALTH: &str = "meta/clusterhealth.json";
 /// Version of the API server.
 pub const SERVER_VERSION: &str = "serverversion.json";
 /// API groups of the server.
 pub const SERVER_GROUPS: &str = "servergroups.json";
 
-/// Directories and files in the root of an archive.
+/// Directories and files at the root of an archive.
 pub const TOP_LEVEL: [&str; 7] = [
     "hosts",
     "meta",
@@ -35,47 +34,47 @@ pub const TOP_LEVEL: [&str; 7] = [
     SERVER_VERSION,
 ];
 
-/// Folder of one plugin.
+/// Directory of one plugin.
 pub fn plugin_dir(plugin: &PluginName) -> String {
     plugin_dir_named(plugin.as_str())
 }
 
-/// Folder of one plugin in an archive of any version: plugins once had names such as `systemd_logs`.
+/// Directory of one plugin in an archive of any version. Old plugins have names such as `systemd_logs`.
 pub fn plugin_dir_named(plugin: &str) -> String {
     format!("plugins/{plugin}")
 }
 
-/// Folder of one result as it was uploaded.
+/// Directory of one uploaded result.
 pub fn results_dir(key: &ResultKey) -> String {
     format!("plugins/{}/results/{}", key.plugin, key.target)
 }
 
-/// Folder that says why there is no result.
+/// Directory of the error that replaces a missing result.
 pub fn errors_dir(key: &ResultKey) -> String {
     format!("plugins/{}/errors/{}", key.plugin, key.target)
 }
 
-/// The plugin's tree of results.
+/// The plugin's result tree.
 pub fn results_file(plugin: &PluginName) -> String {
     results_file_named(plugin.as_str())
 }
 
-/// The plugin's tree of results in an archive of any version.
+/// The plugin's result tree in an archive of any version.
 pub fn results_file_named(plugin: &str) -> String {
     format!("plugins/{plugin}/sonobuoy_results.yaml")
 }
 
-/// The plugin's tree of results as JSON, next to the YAML of [`results_file`] and made with it.
+/// The plugin's result tree as JSON, written together with the YAML of [`results_file`].
 pub fn results_json_file(plugin: &PluginName) -> String {
     results_json_file_named(plugin.as_str())
 }
 
-/// The plugin's tree of results as JSON, in an archive of any version; older ones have none.
+/// The plugin's result tree as JSON in an archive of any version; older archives lack it.
 pub fn results_json_file_named(plugin: &str) -> String {
     format!("plugins/{plugin}/sonobuoy_results.json")
 }
 
-/// The plugin's definition as it was run.
+/// The definition with which the plugin was run.
 pub fn definition_file(plugin: &PluginName) -> String {
     format!("plugins/{plugin}/definition.json")
 }
@@ -100,7 +99,7 @@ pub fn pod_log(namespace: &str, pod: &str, container: &str) -> String {
     format!("podlogs/{namespace}/{pod}/logs/{container}.txt")
 }
 
-/// The log of a container before its last restart. No container's name has a dot, so that this is no container's log.
+/// The log of a container before its last restart. Container names have no dot, so it cannot clash with another log.
 pub fn previous_pod_log(namespace: &str, pod: &str, container: &str) -> String {
     format!("podlogs/{namespace}/{pod}/logs/{container}.previous.txt")
 }
@@ -110,7 +109,7 @@ pub fn host_config(node: &str) -> String {
     format!("hosts/{node}/configz.json")
 }
 
-/// Health of one node's kubelet: the status of its answer.
+/// Health of one node's kubelet: the HTTP status of its response.
 pub fn host_health(node: &str) -> String {
     format!("hosts/{node}/healthz.json")
 }
@@ -123,7 +122,7 @@ pub fn archive_name(start: Timestamp, uuid: &str) -> String {
     )
 }
 
-/// When the run of the archive with that name started, as its name says; nothing where the name is another file's.
+/// Start time of the run in an archive's name, `YYYYMMDDHHMM`. `None` if the name has another format.
 pub fn archive_start(name: &str) -> Option<&str> {
     let (start, run) = name.strip_suffix(".tar.gz")?.split_once("_sonobuoy_")?;
     let is_minute = start.len() == 12 && start.bytes().all(|byte| byte.is_ascii_digit());
@@ -136,7 +135,7 @@ mod tests {
     use crate::ids::Target;
 
     #[test]
-    fn the_layout_is_the_one_readers_know() {
+    fn paths_match_the_archive_layout() {
         let plugin = PluginName::parse("e2e").unwrap();
         let key = ResultKey::new(plugin.clone(), Target::Global);
         let node = ResultKey::new(plugin.clone(), Target::parse("n1").unwrap());

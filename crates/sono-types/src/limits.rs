@@ -1,66 +1,68 @@
-//! Limits on what a worker may send: every body, archive and wait has one.
+//! Limits on requests of workers: sizes, durations and counts.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Limits of the aggregator's HTTPS interface. Sonobuoy has none (weakness W-44); these are far above what its plugins
-/// send, and each refusal names the limit it hit. In the configuration they are the object `UploadLimits`, in the
-/// environment [`crate::env::SONO_UPLOAD_LIMITS`]; times are whole seconds there, and nothing may be 0.
+/// Limits of the aggregator's HTTPS interface.
+///
+/// Sonobuoy has none (weakness W-44). The defaults are far above the needs of its plugins, and each rejection names the
+/// exceeded limit. They are set by the object `UploadLimits` of the configuration or by
+/// [`crate::env::SONO_UPLOAD_LIMITS`]; durations are whole seconds there, and a limit must not be 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct UploadLimits {
-    /// Bytes of one body as sent.
+    /// Maximum size of one body as sent, in bytes.
     pub max_body_bytes: u64,
-    /// Bytes of all entries of one archive, unpacked.
+    /// Maximum unpacked size of all entries of one archive, in bytes.
     pub max_unpacked_bytes: u64,
-    /// Entries of one archive.
+    /// Maximum number of entries of one archive.
     pub max_entries: u64,
-    /// Bytes of one entry's path, or of a file name.
+    /// Maximum length of an entry's path or of a file name, in bytes.
     pub max_name_bytes: usize,
-    /// How many bytes an archive may unpack to for each byte sent, once it is past [`UploadLimits::ratio_floor_bytes`].
+    /// Maximum compression ratio of an archive larger than [`UploadLimits::ratio_floor_bytes`].
     pub max_ratio: u64,
-    /// Unpacked size up to which the ratio is not looked at: small text compresses very well.
+    /// Unpacked size up to which the ratio is not checked, because small text compresses very well.
     pub ratio_floor_bytes: u64,
-    /// Bytes of one progress update.
+    /// Maximum size of one progress update, in bytes.
     pub max_progress_bytes: u64,
-    /// How long a body may send nothing.
+    /// Maximum time without data while a body is received.
     #[serde(rename = "IdleTimeoutSeconds", with = "seconds")]
     pub idle_timeout: Duration,
-    /// How long one body may take from its first byte to its last.
+    /// Maximum time to receive one body.
     #[serde(rename = "MaxBodySeconds", with = "seconds")]
     pub max_body_time: Duration,
-    /// How long a TLS handshake may take, and the head of a request; 3 s of silence end either before the request.
+    /// Maximum time of a TLS handshake and of receiving a request's head. Both also end after 3 s without data.
     #[serde(rename = "HandshakeTimeoutSeconds", with = "seconds")]
     pub handshake_timeout: Duration,
-    /// How long a connection may move no byte in either direction before it is closed, whatever it waits for.
+    /// Time without data in either direction after which a connection is closed, in any state.
     #[serde(rename = "ConnectionIdleSeconds", with = "seconds")]
     pub connection_idle: Duration,
-    /// Requests served at the same time, each on a connection of its own; further ones wait, with nothing but their TLS session in
-    /// memory. Each costs the aggregator memory while its body is on its way, some 150 KiB.
+    /// Maximum concurrent requests, each on its own connection. Further connections wait and hold only their TLS session
+    /// in memory. A request uses about 150 KiB of memory while its body is received.
     pub max_connections: usize,
-    /// Bodies received at the same time for one result: retries of a worker whose connection was cut.
+    /// Maximum concurrent uploads of one result, as a worker may retry after its connection was cut.
     pub max_uploads_per_result: usize,
-    /// Requests served at the same time for one plugin, that is with one certificate; further ones wait.
+    /// Maximum concurrent requests of one plugin, identified by its certificate; further ones wait.
     pub max_uploads_per_plugin: usize,
-    /// Bytes of all results of the run on disk, those on their way included.
+    /// Maximum size of all results of the run on disk, including uploads in progress, in bytes.
     pub max_total_bytes: u64,
-    /// How much of a refused body is read, so that its sender sees why, before the connection is closed.
+    /// How many bytes of a rejected body are read before the connection is closed, so that the sender can read the response.
     pub max_drain_bytes: u64,
-    /// How often a complete result may fail to be stored before an error takes its place.
+    /// How many attempts to store a complete result may fail before an error is recorded instead.
     pub max_store_tries: u32,
 }
 
 impl UploadLimits {
-    /// The first of the limits that is 0 and so would refuse everything.
-    pub fn zero(&self) -> Option<&'static str> {
+    /// Name of the first limit that is 0 and would reject everything.
+    pub fn first_zero(&self) -> Option<&'static str> {
         let Self {
             max_body_bytes,
             max_unpacked_bytes,
             max_entries,
             max_name_bytes,
             max_ratio,
-            // Nothing is refused for being below it.
+            // 0 is valid: the ratio is then always checked.
             ratio_floor_bytes: _,
             max_progress_bytes,
             idle_timeout,
@@ -71,7 +73,7 @@ impl UploadLimits {
             max_uploads_per_result,
             max_uploads_per_plugin,
             max_total_bytes,
-            // Reading nothing of a refused body is a choice.
+            // 0 is valid: rejected bodies are then not read.
             max_drain_bytes: _,
             max_store_tries,
         } = self;
@@ -96,7 +98,7 @@ impl UploadLimits {
     }
 }
 
-/// Times as whole seconds, as everywhere in the configuration.
+/// Serializes durations as whole seconds, as everywhere in the configuration.
 mod seconds {
     use std::time::Duration;
 
@@ -112,13 +114,13 @@ mod seconds {
 }
 
 impl UploadLimits {
-    /// The limits unless told otherwise.
+    /// The default limits.
     pub const DEFAULT: Self = Self {
         max_body_bytes: 8 << 30,
         max_unpacked_bytes: 32 << 30,
         max_entries: 200_000,
         max_name_bytes: 1024,
-        // More than deflate can: a file of zeros is a result too, and its size unpacked has a limit of its own.
+        // Above deflate's maximum: a file of zeros is a valid result, and `max_unpacked_bytes` limits its size.
         max_ratio: 1_100,
         ratio_floor_bytes: 4 << 30,
         max_progress_bytes: 4 << 20,

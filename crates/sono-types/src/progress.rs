@@ -10,36 +10,35 @@ use serde::{
 
 use crate::ids::ResultKey;
 
-/// How many names of failed tests, and how many errors, are kept of a plugin's progress. The largest suite known has 7,100
-/// tests.
+/// Maximum number of failed tests and of errors stored per plugin. The largest known suite has 7,100 tests.
 pub const MAX_NAMES: usize = 10_000;
-/// How many bytes of each of them, and of the message, are kept.
+/// Maximum length in bytes of each stored name, error and message.
 pub const MAX_NAME_BYTES: usize = 1024;
-/// Bytes that the progress of one result may take in memory. The names of all tests of the largest suite are a quarter of it.
+/// Maximum memory in bytes of one result's progress, four times the names of all tests of the largest suite.
 pub const MAX_BYTES: usize = 4 << 20;
-/// Bytes that a text takes in memory besides its own.
+/// Memory overhead of a text in bytes.
 const TEXT_OVERHEAD: usize = 48;
 
 fn cut(text: &mut String) {
     text.truncate(text.floor_char_boundary(MAX_NAME_BYTES));
 }
 
-/// One progress update. `completed` counts what passed; what remains is `total - completed - failures.len()`.
+/// One progress update. `completed` counts passed tests; `total - completed - failures.len()` tests remain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressUpdate {
     /// The plugin; set by the aggregator.
     pub name: String,
     /// The node or `global`; set by the aggregator.
     pub node: String,
-    /// When the aggregator got it.
+    /// When the aggregator received it.
     pub timestamp: Timestamp,
     /// Free text.
     #[serde(default)]
     pub msg: String,
-    /// How many tests there are.
+    /// Number of all tests.
     #[serde(default)]
     pub total: i64,
-    /// How many passed.
+    /// Number of passed tests.
     #[serde(default)]
     pub completed: i64,
     /// Errors outside any test.
@@ -48,7 +47,7 @@ pub struct ProgressUpdate {
     /// Names of the tests that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
-    /// Failed tests whose names are not kept, because progress has a bound in memory. sono's own; a plugin cannot set it.
+    /// Number of failed tests that are not named because of the memory limit. Not in Sonobuoy; a plugin cannot set it.
     #[serde(rename = "more-failures", default, skip_serializing_if = "is_zero")]
     pub more_failures: i64,
     /// Adds the appended counts to `total` too.
@@ -62,7 +61,7 @@ pub struct ProgressUpdate {
     pub append_failing: Vec<String>,
 }
 
-/// An update as a plugin posts it. What is not known is passed over, whatever its size.
+/// An update as posted by a plugin. Unknown keys are skipped without buffering their values.
 struct Posted(ProgressUpdate);
 
 impl<'de> Deserialize<'de> for Posted {
@@ -99,7 +98,7 @@ impl<'de> Deserialize<'de> for Posted {
     }
 }
 
-/// Null is the same as nothing.
+/// Sets the field unless the value is null.
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
@@ -111,14 +110,14 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// A body that is no progress update.
+/// Error of a body that is not a progress update.
 #[derive(Debug, thiserror::Error)]
 #[error("not a progress update")]
 pub struct ProgressError(#[source] serde_json::Error);
 
 impl ProgressUpdate {
-    /// Reads a request's body: the first JSON value counts, keys in any case, unknown keys and trailing data are
-    /// ignored. Name, node and time come from the aggregator, never from the body.
+    /// Parses a request's body: only the first JSON value is read, keys are case-insensitive, unknown keys are ignored.
+    /// Name, node and time are set by the aggregator, never from the body.
     pub fn from_body(body: &[u8], key: &ResultKey, at: Timestamp) -> Result<Self, ProgressError> {
         let mut documents = serde_json::Deserializer::from_slice(body).into_iter::<Posted>();
         let Posted(update) = match documents.next() {
@@ -137,10 +136,10 @@ impl ProgressUpdate {
         self.append_totals || self.append_completed > 0 || !self.append_failing.is_empty()
     }
 
-    /// Cuts lists and texts to [`MAX_NAMES`] entries of [`MAX_NAME_BYTES`] bytes each: an update that appends again and
-    /// again must not fill the aggregator's memory.
+    /// Limits lists to [`MAX_NAMES`] entries and texts to [`MAX_NAME_BYTES`], so that repeated appending updates cannot
+    /// exhaust the aggregator's memory.
     fn bound(&mut self) {
-        self.keep_names(MAX_NAMES);
+        self.truncate_lists(MAX_NAMES);
         for list in [&mut self.errors, &mut self.failures] {
             list.iter_mut().for_each(cut);
         }
@@ -148,32 +147,32 @@ impl ProgressUpdate {
         self.shrink(MAX_BYTES);
     }
 
-    /// Keeps so many names of failed tests, and errors. Failed tests beyond are counted.
-    fn keep_names(&mut self, most: usize) {
-        let beyond = self.failures.len().saturating_sub(most);
+    /// Truncates failures and errors to `max` entries. Removed failures are still counted.
+    fn truncate_lists(&mut self, max: usize) {
+        let removed = self.failures.len().saturating_sub(max);
         self.more_failures = self
             .more_failures
-            .saturating_add(i64::try_from(beyond).unwrap_or(i64::MAX));
-        self.failures.truncate(most);
-        self.errors.truncate(most);
+            .saturating_add(i64::try_from(removed).unwrap_or(i64::MAX));
+        self.failures.truncate(max);
+        self.errors.truncate(max);
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Approximate memory use in bytes.
     pub fn bytes(&self) -> usize {
         let list = |list: &[String]| -> usize { list.iter().map(|text| text.len() + TEXT_OVERHEAD).sum() };
         size_of::<Self>() + self.msg.len() + list(&self.errors) + list(&self.failures)
     }
 
-    /// Drops names from the ends of its lists, and then its message, until it takes no more than `most` bytes. What is not in
-    /// lists and texts stays.
-    pub fn shrink(&mut self, most: usize) {
+    /// Removes errors, then failures, then the message, until memory use is at most `max_bytes`. Removed failures are still
+    /// counted.
+    pub fn shrink(&mut self, max_bytes: usize) {
         let mut bytes = self.bytes();
-        while bytes > most
+        while bytes > max_bytes
             && let Some(error) = self.errors.pop()
         {
             bytes -= error.len() + TEXT_OVERHEAD;
         }
-        while bytes > most
+        while bytes > max_bytes
             && let Some(name) = self.failures.pop()
         {
             bytes -= name.len() + TEXT_OVERHEAD;
@@ -181,20 +180,20 @@ impl ProgressUpdate {
         }
         self.errors.shrink_to_fit();
         self.failures.shrink_to_fit();
-        if bytes > most {
+        if bytes > max_bytes {
             self.msg = String::new();
         }
     }
 
-    /// How many tests failed.
+    /// Number of failed tests.
     pub fn failed(&self) -> i64 {
         i64::try_from(self.failures.len())
             .unwrap_or(i64::MAX)
             .saturating_add(self.more_failures)
     }
 
-    /// What is kept when `next` arrives after `stored`: a plain update replaces it, an appending one adds to it.
-    /// Lists and texts of what is kept are bounded: [`MAX_NAMES`], [`MAX_NAME_BYTES`].
+    /// Combines `next` with the `stored` progress: a plain update replaces it, an appending one is added to it.
+    /// The result is limited to [`MAX_NAMES`], [`MAX_NAME_BYTES`] and [`MAX_BYTES`].
     #[must_use]
     pub fn fold(stored: Option<Self>, next: Self) -> Self {
         let mut folded = Self::combine(stored, next);
@@ -231,7 +230,7 @@ impl ProgressUpdate {
         }
     }
 
-    /// Tests that neither passed nor failed yet; `None` where the plugin's numbers make no sense.
+    /// Number of tests that have neither passed nor failed yet; `None` if the plugin's numbers are inconsistent.
     pub fn remaining(&self) -> Option<i64> {
         let remaining = self.total.saturating_sub(self.completed).saturating_sub(self.failed());
         (remaining >= 0).then_some(remaining)
@@ -304,7 +303,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// From the last plain update on everything is summed up, however it was cut into updates.
+        /// All updates since the last plain one are summed, however they are divided.
         #[test]
         fn updates_are_sums_since_the_last_plain_one(
             updates in proptest::collection::vec((0..4_i64, 0..5_i64, 0..3_usize, proptest::bool::ANY), 0..20)
@@ -335,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn stored_progress_is_bounded() {
         let next = || ProgressUpdate {
             msg: "ä".repeat(MAX_NAME_BYTES),
             append_completed: 1,
@@ -382,12 +381,12 @@ mod tests {
         let folded = ProgressUpdate::fold(Some(next), appended);
         assert_eq!((folded.failures.join(" "), folded.failed()), ("four".to_owned(), 4));
         assert_eq!(folded.remaining(), Some(4));
-        // The aggregator alone says what it left out.
+        // Only the aggregator sets the number of failures without names.
         assert_eq!(update(r#"{"failures":["a"],"more-failures":7}"#).failed(), 1);
     }
 
     #[test]
-    fn nonsense_numbers_have_no_remainder() {
+    fn inconsistent_numbers_have_no_remainder() {
         assert_eq!(
             update(r#"{"total":5,"completed":2,"failures":["a"]}"#).remaining(),
             Some(2)

@@ -10,53 +10,65 @@ pub const RESULTS_GLOBAL: &str = "/api/v1/results/global/{plugin}";
 pub const PROGRESS_BY_NODE: &str = "/api/v1/progress/by-node/{node}/{plugin}";
 /// Route pattern of cluster-wide progress (`POST`).
 pub const PROGRESS_GLOBAL: &str = "/api/v1/progress/global/{plugin}";
-/// Where a plugin posts progress to its worker.
+/// Path of the worker's progress relay, to which a plugin posts progress.
 pub const RELAY: &str = "/progress";
 
-/// Header of a result (`PUT`) that is no result: its body is `{"error": "…"}` and says why the worker has none. Any value
-/// counts, workers send `1`. sono's own: Sonobuoy's workers send such bodies as if they were results (weakness W-6).
+/// Header of a `PUT` that reports an error in place of a result.
+///
+/// The body is `{"error": "…"}`. The value of the header is ignored; workers send `1`. Not in Sonobuoy, where workers send
+/// such bodies as if they were results (weakness W-6).
 pub const ERROR_HEADER: &str = "x-sono-error";
 
-/// Header of the aggregator's answers to a result (`PUT`, 200 and 409; `HEAD`, 200 and 202): the worker shall keep the
-/// result, ask with `HEAD` for it after about so many seconds, and again and again, since this aggregator may go and take
-/// it along. `HEAD` is answered with 200 while the result is here, 202 where an error stands in its place, 404 where it
-/// shall be sent (again), and 410 once nobody needs it any more (which a `PUT` is answered with, too, where the result is not in). sono's own: workers of Sonobuoy do not know the header,
-/// and its aggregator does not send it.
+/// Header of the aggregator's responses to a result: how often the worker must poll for it, in seconds.
+///
+/// Sent with 200 and 409 to `PUT`, and with 200 and 202 to `HEAD`. The worker must retain the result and poll with `HEAD`
+/// at about this interval, because the aggregator's pod may be lost together with the result. `HEAD` is answered with 200
+/// while the result is stored, 202 if an error is stored in its place, 404 if the result must be sent (again), and 410 once
+/// it is no longer needed. A `PUT` of a result that is not stored is then answered with 410, too. Not in Sonobuoy: its
+/// workers ignore the header, and its aggregator does not send it.
 pub const KEEP_HEADER: &str = "x-sono-keep";
 
-/// Header of a large result (`PUT`): a name for exactly these bytes. Of a body that breaks off the aggregator keeps what came, for a
-/// while and in one process. `HEAD` with this header is answered with 200 and [`RECEIVED_HEADER`], or 404 where nothing is kept
-/// under that name; `PUT` with it and `Content-Range: bytes FROM-LAST/LENGTH` then brings the rest, and gets 416 where that does not
-/// follow what is there: the next try begins at zero. sono's own: Sonobuoy's aggregator has no `HEAD` and its workers begin anew.
+/// Header of a large result (`PUT`): identifier of an upload that can be resumed.
+///
+/// It identifies the exact bytes of the body. If a body is interrupted, the aggregator retains the received bytes for a
+/// while, but not across restarts. `HEAD` with this header is answered with 200 and [`RECEIVED_HEADER`], or with 404 if no
+/// bytes are retained. `PUT` with it and `Content-Range: bytes FROM-LAST/LENGTH` then sends the rest; it is answered with 416
+/// if the range does not follow the retained bytes, and the next attempt starts at zero. Not in Sonobuoy: its aggregator has
+/// no `HEAD`, and its workers restart uploads.
 pub const UPLOAD_HEADER: &str = "x-sono-upload";
-/// Header of the answer to `HEAD` with [`UPLOAD_HEADER`]: how many bytes are there.
+/// Header of the response to `HEAD` with [`UPLOAD_HEADER`]: number of received bytes.
 pub const RECEIVED_HEADER: &str = "x-sono-received";
 
-/// Header of a question about the containers in a worker's pod (`HEAD` of a result, any value), and of the answer, which is
-/// 204 and a name of [`crate::ContainersState`]. Workers ask whose pod has no token, or none that may read pods. sono's own:
-/// other aggregators answer without the header.
+/// Header that requests the state of the containers in a worker's pod (`HEAD` of a result, any value).
+///
+/// The response is 204, with this header set to a name of [`crate::ContainersState`]. Workers use it if their pod has no
+/// token that may read pods. Not in Sonobuoy: other aggregators respond without the header.
 pub const CONTAINERS_HEADER: &str = "x-sono-containers";
 
-/// Loopback listener ([`crate::constants::LOCAL_PORT`], plain HTTP on 127.0.0.1; reached by port-forward), `GET`: the
-/// whole status as JSON ([`crate::RunStatus`]), every row of it, which the annotation cannot hold for large clusters.
+/// Loopback listener, `GET`: the full status as JSON ([`crate::RunStatus`]).
+///
+/// It has every row, which the annotation cannot hold for large clusters. The listener is plain HTTP on 127.0.0.1, port
+/// [`crate::constants::LOCAL_PORT`], reachable by port-forward.
 pub const LOCAL_STATUS: &str = "/api/v1/status";
-/// Loopback listener, `GET` and `HEAD`: the finished archive. `ETag` is its SHA-256 in double quotes, `Content-Length` its
-/// size, its name stands in `Content-Disposition`. `Range` with one range of bytes is answered with 206 (416 when it lies
-/// outside); `If-Range` with the `ETag` guards against another archive. 404 while there is none.
+/// Loopback listener, `GET` and `HEAD`: the finished archive.
+///
+/// `ETag` is its SHA-256 in double quotes, `Content-Length` its size, `Content-Disposition` has its name. `Range` with one
+/// range of bytes is answered with 206, or 416 if it is outside the archive; `If-Range` with the `ETag` protects against a
+/// changed archive. 404 until the archive exists.
 pub const LOCAL_ARCHIVE: &str = "/api/v1/archive";
-/// Loopback listener, `GET`: what a run that still goes on has collected so far, as a `.tar.gz` stream without length. 404
-/// when there is nothing any more, because the archive is sealed.
+/// Loopback listener, `GET`: the results collected so far, as a `.tar.gz` stream of unknown length. 404 once the archive is
+/// sealed.
 pub const LOCAL_PARTIAL: &str = "/api/v1/partial";
 
-/// Loopback listener, and that of `Server.metricsaddress`, `GET`: counts of the run in Prometheus' text format.
+/// Loopback listener and `Server.metricsaddress`, `GET`: metrics of the run in Prometheus text format.
 pub const METRICS: &str = "/metrics";
 
-/// Path a worker uploads its result to.
+/// Path to which a worker uploads its result.
 pub fn result_path(plugin: &PluginName, target: &Target) -> String {
     path("results", plugin, target)
 }
 
-/// Path a worker posts progress to.
+/// Path to which a worker posts progress.
 pub fn progress_path(plugin: &PluginName, target: &Target) -> String {
     path("progress", plugin, target)
 }

@@ -8,51 +8,51 @@ use serde::{Deserialize, Serialize};
 
 use crate::{constants, progress::ProgressUpdate};
 
-/// Go's zero time, `0001-01-01T00:00:00Z`: what `tar-info.created` holds until there is an archive.
+/// Go's zero time, `0001-01-01T00:00:00Z`: the value of `tar-info.created` until the archive exists.
 pub fn zero_time() -> Timestamp {
     jiff::civil::date(1, 1, 1)
         .to_zoned(jiff::tz::TimeZone::UTC)
         .map_or(Timestamp::UNIX_EPOCH, |time| time.timestamp())
 }
 
-/// How far the whole run is.
+/// Phase of the whole run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum OverallStatus {
-    /// Plugins run.
+    /// Plugins are running.
     #[default]
     Running,
-    /// All plugins have reported; queries, post-processing and packing go on.
+    /// All plugins have reported; queries, post-processing and packing are in progress.
     PostProcessing,
     /// The archive is ready.
     Complete,
     /// The run ended without an archive.
     Failed,
-    /// A word that this version does not know.
+    /// A status that this version does not know.
     Other(String),
 }
 
 impl OverallStatus {
-    /// The word that stands for it in the annotation.
+    /// The status as written in the annotation.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Running => "running",
             Self::PostProcessing => "post-processing",
             Self::Complete => "complete",
             Self::Failed => "failed",
-            Self::Other(word) => word,
+            Self::Other(status) => status,
         }
     }
 }
 
 impl From<String> for OverallStatus {
-    fn from(word: String) -> Self {
-        match word.as_str() {
+    fn from(status: String) -> Self {
+        match status.as_str() {
             "running" => Self::Running,
             "post-processing" => Self::PostProcessing,
             "complete" => Self::Complete,
             "failed" => Self::Failed,
-            _ => Self::Other(word),
+            _ => Self::Other(status),
         }
     }
 }
@@ -76,24 +76,23 @@ pub struct PluginStatus {
     pub plugin: String,
     /// The node's name, or `global`.
     pub node: String,
-    /// `running`, `complete`, or `failed` (there is no result, only an error).
+    /// `running`, `complete`, or `failed` (an error in place of a result).
     pub status: String,
     /// Status of the item tree, empty until post-processing.
     #[serde(rename = "result-status", default)]
     pub result_status: String,
-    /// Leaves by status; `null` until post-processing.
+    /// Number of leaves by status; `null` until post-processing.
     #[serde(rename = "result-counts", default)]
     pub result_counts: Option<BTreeMap<String, i64>>,
-    /// The last progress update, if there was one.
+    /// The last progress update, if any.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
     pub progress: Option<Arc<ProgressUpdate>>,
-    /// Why there is no result, in one sentence, where the status is `failed`. sono's own; in a folded status shortened, or
-    /// left out.
+    /// Error message of a `failed` row, in one sentence. Shortened or omitted in a folded status. Not in Sonobuoy.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
 }
 
-/// Progress is shared by the statuses that are taken of a run: each is as if it were a copy.
+/// Serializes shared progress by value. The snapshots of a run's status share it to save memory.
 mod shared {
     use std::sync::Arc;
 
@@ -117,40 +116,41 @@ mod shared {
 }
 
 impl PluginStatus {
-    /// [`PluginStatus::error`] for people; see [`reason`].
+    /// Readable form of [`PluginStatus::error`]; see [`reason`].
     pub fn reason(&self) -> Cow<'_, str> {
         reason(&self.error)
     }
 }
 
-/// The text of an error for people: a time limit in a few words, with what the result waited for.
+/// Readable form of an error: timeouts are shortened to a few words and the last known state of the pod.
 pub fn reason(error: &str) -> Cow<'_, str> {
     match error.strip_prefix(constants::TIMEOUT_MESSAGE) {
         None => Cow::Borrowed(error),
         Some(rest) => match rest.strip_prefix(constants::LAST_SEEN) {
-            Some(seen) => Cow::Owned(format!("its time was up: {}", seen.trim_end_matches('.'))),
-            None => Cow::Borrowed("its time was up"),
+            Some(seen) => Cow::Owned(format!("timed out: {}", seen.trim_end_matches('.'))),
+            None => Cow::Borrowed("timed out"),
         },
     }
 }
 
-/// Words of [`PluginStatus::status`].
+/// Values of [`PluginStatus::status`].
 pub mod plugin_status {
     /// No result yet.
     pub const RUNNING: &str = "running";
     /// A result is stored.
     pub const COMPLETE: &str = "complete";
-    /// An error took the result's place.
+    /// An error is stored in place of a result.
     pub const FAILED: &str = "failed";
 }
 
-/// Stands where a node's name would be in a row of the annotation that is the sum of `nodes` rows: `(9900 nodes)`, which no
-/// node is called. Sonobuoy's CLI shows it as if it were a node. sono's own; the whole status has every row.
+/// Node name of a row of the annotation that sums up `nodes` rows: `(9900 nodes)`.
+///
+/// It is not a valid node name; Sonobuoy's CLI shows it as if it were one. The full status has every row. Not in Sonobuoy.
 pub fn folded_node(nodes: usize) -> String {
     format!("({nodes} nodes)")
 }
 
-/// How many rows this one stands for: the inverse of [`folded_node`].
+/// Number of rows summed up in this one: the inverse of [`folded_node`].
 pub fn folded_count(node: &str) -> Option<usize> {
     node.strip_prefix('(')?.strip_suffix(" nodes)")?.parse().ok()
 }
@@ -179,12 +179,12 @@ impl Default for TarInfo {
     }
 }
 
-/// Nodes that a plugin for every node leaves out because it does not tolerate one of their taints. sono's own.
+/// Nodes that a DaemonSet plugin leaves out because it does not tolerate a taint. Not in Sonobuoy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// The plugin's name.
     pub plugin: String,
-    /// How many nodes.
+    /// Number of nodes.
     pub count: usize,
     /// The first of them.
     pub nodes: Vec<String>,
@@ -193,25 +193,28 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// Nodes that are named; the others are counted.
-    const NAMES: usize = 2;
-    /// Taints with an entry of their own; the others share one.
-    const REASONS: usize = 3;
+    /// Maximum number of nodes named per taint; the others are only counted.
+    const MAX_NAMES: usize = 2;
+    /// Maximum number of taints listed separately; the others share one entry.
+    const MAX_REASONS: usize = 3;
 
     /// The nodes that a plugin leaves out, by taint.
     pub fn of(plugin: &str, nodes: &BTreeMap<String, Vec<String>>) -> Vec<Self> {
         let one = |reason: &str, nodes: Vec<&String>| Self {
             plugin: plugin.to_owned(),
             count: nodes.len(),
-            nodes: nodes.into_iter().take(Self::NAMES).cloned().collect(),
+            nodes: nodes.into_iter().take(Self::MAX_NAMES).cloned().collect(),
             reason: reason.to_owned(),
         };
         let with_nodes = || nodes.iter().filter(|(_, nodes)| !nodes.is_empty());
         let mut all: Vec<Self> = with_nodes()
-            .take(Self::REASONS)
+            .take(Self::MAX_REASONS)
             .map(|(reason, nodes)| one(reason, nodes.iter().collect()))
             .collect();
-        let others: Vec<&String> = with_nodes().skip(Self::REASONS).flat_map(|(_, nodes)| nodes).collect();
+        let others: Vec<&String> = with_nodes()
+            .skip(Self::MAX_REASONS)
+            .flat_map(|(_, nodes)| nodes)
+            .collect();
         if !others.is_empty() {
             all.push(one("other taints", others));
         }
@@ -236,23 +239,23 @@ impl fmt::Display for LeftOut {
 pub struct RunStatus {
     /// One row for each expected result; `null` until the expected results are known.
     pub plugins: Option<Vec<PluginStatus>>,
-    /// The whole run.
+    /// Phase of the whole run.
     pub status: OverallStatus,
     /// The archive.
     #[serde(rename = "tar-info", default)]
     pub tarball: TarInfo,
-    /// Nodes that no result is expected from. sono's own.
+    /// Nodes from which no result is expected. Not in Sonobuoy.
     #[serde(rename = "left-out", default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
 }
 
 impl RunStatus {
-    /// Rows, empty while they are not known.
+    /// The rows; empty until they are known.
     pub fn rows(&self) -> &[PluginStatus] {
         self.plugins.as_deref().unwrap_or_default()
     }
 
-    /// The archive, once there is one. `complete` alone is no proof of it (core spec §2.2).
+    /// The archive, once it exists. The status `complete` alone does not prove that (core spec §2.2).
     pub fn archive(&self) -> Option<&TarInfo> {
         (!self.tarball.name.is_empty() && !self.tarball.sha256.is_empty()).then_some(&self.tarball)
     }
@@ -307,14 +310,14 @@ mod tests {
     }
 
     #[test]
-    fn folded_rows_tell_how_many_they_are() {
+    fn folded_rows_contain_their_number() {
         assert_eq!(folded_node(9900), "(9900 nodes)");
         assert_eq!(folded_count("(9900 nodes)"), Some(9900));
         assert_eq!(folded_count("n1"), None);
     }
 
     #[test]
-    fn a_time_limit_is_told_in_few_words() {
+    fn reason_of_a_timeout_is_short() {
         let reason = |error: String| {
             PluginStatus {
                 error,
@@ -326,9 +329,9 @@ mod tests {
         let (limit, seen) = (constants::TIMEOUT_MESSAGE, constants::LAST_SEEN);
         assert_eq!(
             reason(format!("{limit}{seen}pod p on node n was still running.")),
-            "its time was up: pod p on node n was still running"
+            "timed out: pod p on node n was still running"
         );
-        assert_eq!(reason(limit.to_owned()), "its time was up");
+        assert_eq!(reason(limit.to_owned()), "timed out");
         assert_eq!(reason("pod p was deleted".to_owned()), "pod p was deleted");
     }
 

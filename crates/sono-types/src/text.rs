@@ -1,23 +1,23 @@
-//! Bytes of a text file to text: the one function for everything that people and plugins write.
+//! Decodes text files in any common encoding.
 //!
-//! Definitions, configuration, lists, done files, kubeconfig, JUnit and manual results are decoded here. A byte order
-//! mark counts before everything else, then the two first bytes of UTF-16, then the `encoding` of an XML declaration;
-//! without any of them the text is UTF-8. XML 1.0, appendix F, has the order.
+//! Used for definitions, configuration, lists, done files, kubeconfig, JUnit and manual results. The encoding is determined
+//! by the byte order mark, else by the zero bytes of UTF-16, else by the `encoding` of an XML declaration, else it is UTF-8
+//! (XML 1.0, appendix F).
 
 use std::{borrow::Cow, fmt};
 
 use encoding_rs::{DecoderResult, Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 
-/// Bytes that are no text in the encoding of the file.
+/// Error of a file that is not valid text in its encoding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct TextError {
     /// Name of the encoding.
     pub encoding: String,
-    /// Offset of the first such byte, counted from zero, the byte order mark included.
+    /// Offset of the first invalid byte from zero, including the byte order mark.
     pub position: usize,
-    /// Its line, counted from one.
+    /// Line of that byte, counted from one.
     pub line: usize,
-    /// The bytes that fit nothing, at most four; none where the encoding itself is unknown.
+    /// The invalid bytes, at most four; empty if the encoding itself is unknown.
     pub bytes: Vec<u8>,
 }
 
@@ -37,26 +37,26 @@ impl fmt::Display for TextError {
     }
 }
 
-/// Text with U+FFFD for bytes that are not text, and where the first of them is.
+/// Decoded text, with U+FFFD in place of invalid bytes, and the first error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded<'a> {
-    /// Without its byte order mark.
+    /// The text without its byte order mark.
     pub text: Cow<'a, str>,
-    /// Why the text is not exactly what the file holds.
+    /// The first invalid byte, if any.
     pub error: Option<TextError>,
 }
 
-/// Decodes a text file. Fails at the first byte that is not text.
+/// Decodes a text file. Fails at the first invalid byte.
 pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, TextError> {
     let Decoded { text, error } = decode_with_replacement(bytes);
     error.map_or(Ok(text), Err)
 }
 
-/// Decodes a text file, for readers that show as much of a damaged file as they can: they must report the error.
+/// Decodes a text file with U+FFFD in place of invalid bytes. Callers must report the error.
 pub fn decode_with_replacement(bytes: &[u8]) -> Decoded<'_> {
     let (encoding, mark) = match encoding_of(bytes) {
         Ok(found) => found,
-        // Whatever it is called: what is UTF-8 is read.
+        // An unknown label is ignored if the file is UTF-8.
         Err(label) => {
             return match std::str::from_utf8(bytes) {
                 Ok(text) => Decoded {
@@ -85,7 +85,7 @@ pub fn decode_with_replacement(bytes: &[u8]) -> Decoded<'_> {
     }
 }
 
-/// The encoding and the length of the byte order mark; the declared label where it names no encoding.
+/// The encoding and the length of the byte order mark. Fails with the declared label if it is unknown.
 fn encoding_of(bytes: &[u8]) -> Result<(&'static Encoding, usize), String> {
     let zero = |at: usize| bytes.get(at).map(|byte| *byte == 0);
     match [zero(0), zero(1), zero(2), zero(3)] {
@@ -106,11 +106,11 @@ fn encoding_of(bytes: &[u8]) -> Result<(&'static Encoding, usize), String> {
     }
 }
 
-/// The `encoding` of an XML declaration that is written in single bytes.
+/// The `encoding` of an XML declaration in an ASCII-compatible encoding.
 fn declared(bytes: &[u8]) -> Option<String> {
     let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let declaration = bytes[start..].strip_prefix(b"<?xml")?;
-    let declaration = &declaration[..declaration.len().min(LONGEST_DECLARATION)];
+    let declaration = &declaration[..declaration.len().min(MAX_DECLARATION_BYTES)];
     let end = declaration.windows(2).position(|pair| pair == b"?>")?;
     let declaration = String::from_utf8_lossy(&declaration[..end]);
     let (_, value) = declaration.split_once("encoding")?;
@@ -120,15 +120,15 @@ fn declared(bytes: &[u8]) -> Option<String> {
     Some(label.trim().to_owned())
 }
 
-/// Bytes of an XML declaration that are looked at.
-const LONGEST_DECLARATION: usize = 512;
+/// Maximum length of an XML declaration.
+const MAX_DECLARATION_BYTES: usize = 512;
 
-/// Names of Java, Python, Windows and .NET next to those of the Encoding Standard.
+/// The encoding with this label, including labels of Java, Python, Windows and .NET.
 fn by_label(label: &str) -> Option<&'static Encoding> {
     let lower = label.to_ascii_lowercase().replace('_', "-");
     let plain = lower.trim_start_matches("x-");
-    // What is declared as UTF-16 in single bytes was converted after it was written (.NET's string writers); ASCII is
-    // taken at its word, while the Encoding Standard has it for windows-1252.
+    // An ASCII-compatible file that declares UTF-16 was converted after it was written (.NET's string writers). ASCII is
+    // strict here, while the Encoding Standard treats it as windows-1252.
     if plain.starts_with("utf-16") || plain.starts_with("utf16") || plain.starts_with("ucs-2") || is_ascii(plain) {
         return Some(UTF_8);
     }
@@ -180,7 +180,7 @@ fn is_ascii(label: &str) -> bool {
     )
 }
 
-/// Where decoding stops.
+/// The first byte that cannot be decoded.
 fn first_error(encoding: &'static Encoding, bytes: &[u8], mark: usize) -> TextError {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut read = mark;
@@ -194,7 +194,7 @@ fn first_error(encoding: &'static Encoding, bytes: &[u8], mark: usize) -> TextEr
         match result {
             DecoderResult::Malformed(length, after) => break (usize::from(length), usize::from(after)),
             DecoderResult::OutputFull => {}
-            // Not reached: the caller has seen the error.
+            // Unreachable: the caller found an error.
             DecoderResult::InputEmpty => break (0, 0),
         }
     };

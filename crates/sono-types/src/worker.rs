@@ -1,4 +1,4 @@
-//! Configuration of the worker: environment variables and nothing else (core spec §3.1).
+//! Configuration of the worker, from environment variables only (core spec §3.1).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,16 +9,16 @@ use crate::{
     ids::{NodeName, PluginName, Target},
 };
 
-/// What a worker needs to know.
+/// Configuration of a worker.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WorkerConfig {
     /// Addresses of the aggregator, `https://host:port`, in the order in which they are tried.
     pub aggregator_urls: Vec<String>,
     /// The plugin.
     pub plugin: PluginName,
-    /// What it reports for.
+    /// The target of its result.
     pub target: Target,
-    /// Directory that is shared with the plugin.
+    /// Results directory, shared with the plugin.
     pub results_dir: String,
     /// Port of the progress relay.
     pub progress_port: String,
@@ -28,22 +28,22 @@ pub struct WorkerConfig {
     pub client_cert: String,
     /// SEC1 PEM of the worker's key.
     pub client_key: String,
-    /// How long the done file must stand before it counts.
+    /// How long the done file must exist before it is accepted.
     pub done_delay: Duration,
-    /// When to give up.
+    /// Time at which the worker gives up.
     pub deadline: Option<Timestamp>,
-    /// Its own pod, where it runs in one: namespace, pod, and the worker container's name.
+    /// The worker's own pod, if it runs in one.
     pub pod: Option<OwnPod>,
 }
 
-/// The pod that a worker runs in.
+/// The pod in which a worker runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnPod {
     /// Namespace.
     pub namespace: String,
     /// Name of the pod.
     pub name: String,
-    /// Name of the worker's container, which is not waited for.
+    /// Name of the worker's container; the worker waits for all others.
     pub container: String,
 }
 
@@ -63,15 +63,14 @@ impl std::fmt::Debug for WorkerConfig {
     }
 }
 
-/// Environment that makes no worker configuration; holds every problem.
+/// Error of an invalid environment, with all problems.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("loading config: invalid agent configuration: ({})", .0.join(", "))]
 pub struct WorkerConfigError(pub Vec<String>);
 
 impl WorkerConfig {
-    /// Reads the environment. `single_node` is the form that reports for its own node (DaemonSet); otherwise the
-    /// result is the whole cluster's. Empty values count as not set. The second value holds what was wrong but does not
-    /// stop the worker.
+    /// Reads the environment and returns the configuration with warnings. With `single_node` the target is the worker's node
+    /// (DaemonSet), otherwise the whole cluster. Empty values count as unset.
     pub fn from_env(
         variables: &BTreeMap<String, String>,
         single_node: bool,
@@ -150,7 +149,7 @@ impl WorkerConfig {
     }
 }
 
-/// Scheme, host and port: a path that the variable may have gives way to the routes (core spec §3.1).
+/// Scheme, host and port of the URL. Its path is replaced by the routes (core spec §3.1).
 fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_delay_is_said_and_the_default_used() {
+    fn an_invalid_delay_is_reported_and_the_default_used() {
         let mut given = variables(&GOOD);
         given.insert("SONOBUOY_DONE_FILE_DELAY".to_owned(), "soon".to_owned());
         let (config, warnings) = WorkerConfig::from_env(&given, false).unwrap();

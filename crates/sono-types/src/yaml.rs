@@ -1,5 +1,7 @@
-//! The only place that names the YAML crate. Kubernetes reads YAML 1.1 (through Go's yaml.v2), so these options read
-//! `0644` as octal and write `yes`, `on` and `12:30` quoted.
+//! YAML with the options that match Kubernetes.
+//!
+//! No other module uses the YAML crate. Kubernetes reads YAML 1.1 (through Go's yaml.v2), so `0644` is read as octal, and
+//! `yes`, `on` and `12:30` are written in quotes.
 
 use std::{collections::BTreeMap, io::Read};
 
@@ -9,36 +11,36 @@ use serde::{
 };
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options, SerializerOptions, Spanned};
 
-/// Text that is no YAML, or not of the shape that was asked for.
+/// Error of a text that is not YAML or does not have the expected structure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct YamlError {
-    /// What is wrong, without the position.
+    /// Message without the position.
     pub message: String,
-    /// Where it is, when that is known.
-    pub place: Option<Place>,
+    /// Position of the error, if known.
+    pub position: Option<Position>,
 }
 
-/// A position in a text, both counted from one.
+/// A line and column in a text, counted from one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// Line.
     pub line: u64,
     /// Column.
     pub column: u64,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Position {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}:{}", self.line, self.column)
     }
 }
 
-/// How deep lists and maps may nest. Kubernetes' own objects stay far below, and a reader's stack must hold it.
+/// Maximum nesting of lists and maps, far above that of Kubernetes objects. It protects the reader's stack.
 pub const MAX_DEPTH: usize = 48;
-/// Values in one document that is read into memory.
+/// Maximum number of values in a document that is read into memory.
 const MAX_NODES: usize = 10_000_000;
-/// Bytes of all scalars of one document that is read into memory, repeated ones counted again.
+/// Maximum size of all scalars of a document that is read into memory, in bytes; aliases count each time.
 const MAX_SCALAR_BYTES: usize = 1 << 30;
 
 fn options() -> Options {
@@ -64,48 +66,48 @@ fn options_within(nodes: usize, scalar_bytes: usize) -> Options {
 }
 
 fn failure(error: &serde_saphyr::Error) -> YamlError {
-    let place = error
+    let position = error
         .location()
         .filter(|location| location.line() > 0)
-        .map(|location| Place {
+        .map(|location| Position {
             line: location.line(),
             column: location.column(),
         });
-    let mut message = refusal(error).unwrap_or_else(|| error.without_snippet().to_string());
-    if let Some(place) = place {
-        // The crate ends its messages with the position, which callers put in front.
+    let mut message = plain_message(error).unwrap_or_else(|| error.without_snippet().to_string());
+    if let Some(position) = position {
+        // The crate appends the position to its messages; callers print it in front.
         for suffix in [
-            format!(" at line {}, column {}", place.line, place.column),
-            format!("at line {}, column {}", place.line, place.column),
+            format!(" at line {}, column {}", position.line, position.column),
+            format!("at line {}, column {}", position.line, position.column),
         ] {
             message = message.replace(&suffix, "");
         }
     }
     YamlError {
         message: message.trim().trim_end_matches(':').to_owned(),
-        place,
+        position,
     }
 }
 
-/// What is said of a document that takes more memory than it may.
-const TOO_LARGE: &str = "it repeats too much by aliases, or is too large";
+/// Message for a document that exceeds the memory limits.
+const TOO_LARGE: &str = "the document is too large or repeats too many aliases";
 
-/// Why a text is refused that has the form of YAML, where the crate speaks of its own inside.
-fn refusal(error: &serde_saphyr::Error) -> Option<String> {
+/// Message for errors that the YAML crate describes in terms of its internals.
+fn plain_message(error: &serde_saphyr::Error) -> Option<String> {
     use serde_saphyr::{Error, budget::BudgetBreach};
     Some(match error {
-        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => return refusal(error),
-        Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands within what it repeats".to_owned(),
+        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => return plain_message(error),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias refers to its own parent".to_owned(),
         Error::Budget {
             breach: BudgetBreach::Depth { .. },
             ..
-        } => format!("lists and maps are nested more than {MAX_DEPTH} deep"),
+        } => format!("lists and maps are nested more than {MAX_DEPTH} levels deep"),
         Error::Budget { .. } => TOO_LARGE.to_owned(),
         _ => return None,
     })
 }
 
-/// Reads the first document of `text`; later ones are not looked at (core spec §1.2). An empty text reads as null.
+/// Parses the first document of `text` and ignores later ones (core spec §1.2). Empty text is null.
 pub fn first_document<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
     let mut reader = text.as_bytes();
     let mut documents = serde_saphyr::read_with_options::<_, T>(&mut reader, options());
@@ -115,8 +117,10 @@ pub fn first_document<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
     }
 }
 
-/// Reads the documents of `text` up to the first that cannot be read, and why that one cannot. All of them together weigh at most
-/// `nodes`, of which one document has at most as many values; and each has at most `scalar_bytes` of scalars.
+/// Parses the documents of `text` up to the first error, which is returned with them.
+///
+/// `nodes` limits both the total weight of all documents and the number of values in one document; `scalar_bytes` limits the
+/// scalars of one document.
 pub fn each_document_within<T: DeserializeOwned>(
     text: &str,
     nodes: usize,
@@ -136,7 +140,7 @@ pub fn each_document_within<T: DeserializeOwned>(
                 }
                 YamlError {
                     message: TOO_LARGE.to_owned(),
-                    place: None,
+                    position: None,
                 }
             }
             Err(error) => failure(&error),
@@ -146,33 +150,33 @@ pub fn each_document_within<T: DeserializeOwned>(
     (read, None)
 }
 
-/// Reads the only document of `reader` as it arrives, without holding its text. The seed decides what is held, so that the
-/// number of values has no limit.
+/// Parses the only document of `reader` in a streaming way. The number of values is unlimited, as `seed` decides which
+/// ones are stored.
 pub fn stream<T>(reader: impl Read, seed: impl for<'de> DeserializeSeed<'de, Value = T>) -> Result<T, YamlError> {
     let options = options_within(usize::MAX, usize::MAX);
     serde_saphyr::with_deserializer_from_reader_with_options(reader, options, |document| seed.deserialize(document))
         .map_err(|error| failure(&error))
 }
 
-/// Reads every document of `text`, empty ones left out.
+/// Parses all documents of `text` except empty ones.
 pub fn all_documents(text: &str) -> Result<Vec<serde_json::Value>, YamlError> {
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| failure(&error))?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// Writes a document that YAML 1.1 readers read back unchanged.
+/// Serializes a document so that YAML 1.1 readers read it back unchanged.
 pub fn to_string<T: Serialize>(value: &T) -> Result<String, YamlError> {
     let options: SerializerOptions = serde_saphyr::ser_options! { compact_list_indent: true };
     serde_saphyr::to_string_with_options(value, options).map_err(|error| YamlError {
         message: error.to_string(),
-        place: None,
+        position: None,
     })
 }
 
-/// Where the value at `path` (keys, or list indices as decimal numbers) stands in the first document of `text`; the
-/// nearest enclosing value where the path leads nowhere.
-pub fn locate(text: &str, path: &[&str]) -> Option<Place> {
+/// Position of the value at `path` (keys and decimal list indices) in the first document of `text`. If the path does not
+/// exist, the position of its nearest existing parent.
+pub fn locate(text: &str, path: &[&str]) -> Option<Position> {
     let root: Spanned<Located> = first_document(text).ok()?;
     let mut node = &root;
     for key in path {
@@ -187,14 +191,13 @@ pub fn locate(text: &str, path: &[&str]) -> Option<Place> {
         }
     }
     let location = node.referenced;
-    (location.line() > 0).then(|| Place {
+    (location.line() > 0).then(|| Position {
         line: location.line(),
         column: location.column(),
     })
 }
 
-/// Paths of keys that stand more than once in one mapping of the first document of `text`: keys, and list indices as decimal
-/// numbers.
+/// Paths (keys and decimal list indices) of duplicate keys in the first document of `text`.
 pub fn duplicate_keys(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     if let Ok(root) = first_document::<Spanned<Located>>(text) {
@@ -206,7 +209,7 @@ pub fn duplicate_keys(text: &str) -> Vec<Vec<String>> {
 /// A document reduced to the positions of its values.
 #[derive(Debug)]
 enum Located {
-    /// With the keys that stand in it again.
+    /// Values by key, and the duplicate keys.
     Map(BTreeMap<String, Spanned<Self>>, Vec<String>),
     List(Vec<Spanned<Self>>),
     Scalar,
@@ -215,9 +218,9 @@ enum Located {
 impl Located {
     fn duplicates(&self, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
         match self {
-            Self::Map(map, again) => {
+            Self::Map(map, repeated) => {
                 found.extend(
-                    again
+                    repeated
                         .iter()
                         .map(|key| [path.as_slice(), std::slice::from_ref(key)].concat()),
                 );
@@ -249,14 +252,14 @@ impl<'de> Deserialize<'de> for Located {
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut access: A) -> Result<Located, A::Error> {
                 let mut map = BTreeMap::new();
-                let mut again = Vec::new();
+                let mut repeated = Vec::new();
                 while let Some((key, value)) = access.next_entry::<String, _>()? {
-                    if map.contains_key(&key) && !again.contains(&key) {
-                        again.push(key.clone());
+                    if map.contains_key(&key) && !repeated.contains(&key) {
+                        repeated.push(key.clone());
                     }
                     map.insert(key, value);
                 }
-                Ok(Located::Map(map, again))
+                Ok(Located::Map(map, repeated))
             }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut access: A) -> Result<Located, A::Error> {
                 let mut list = Vec::new();
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_document_counts() {
+    fn later_documents_are_ignored() {
         assert_eq!(first_document::<Value>("a: 1\n---\nb: [").unwrap(), json!({"a": 1}));
         assert_eq!(first_document::<Value>("").unwrap(), Value::Null);
     }
@@ -342,9 +345,8 @@ mod tests {
         }
     }
 
-    /// Nothing of the reader's own inside.
     #[test]
-    fn what_is_refused_is_said_in_plain_words() {
+    fn messages_do_not_mention_internals_of_the_yaml_crate() {
         let nested = format!("{}{}", "[".repeat(49), "]".repeat(49));
         let mut laughs = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         laughs.extend((1..9).map(|level| {
@@ -352,24 +354,24 @@ mod tests {
             format!("- &a{level} [{aliases}]\n")
         }));
         for (text, message) in [
-            ("a: &a [*a]\n", "an alias stands within what it repeats"),
-            (&nested, "lists and maps are nested more than 48 deep"),
-            (&laughs, "it repeats too much by aliases, or is too large"),
+            ("a: &a [*a]\n", "an alias refers to its own parent"),
+            (&nested, "lists and maps are nested more than 48 levels deep"),
+            (&laughs, "the document is too large or repeats too many aliases"),
         ] {
             let error = first_document::<Value>(text).unwrap_err();
             assert_eq!(error.message, message);
-            assert!(error.place.is_some(), "{message}");
+            assert!(error.position.is_some(), "{message}");
         }
     }
 
     #[test]
-    fn errors_name_the_place() {
+    fn errors_have_a_position() {
         let error = first_document::<Value>("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
-        assert_eq!(error.place.map(|place| place.line), Some(3), "{error:?}");
+        assert_eq!(error.position.map(|position| position.line), Some(3), "{error:?}");
     }
 
     #[test]
-    fn keys_that_stand_twice_are_found_in_any_depth() {
+    fn duplicate_keys_are_found_at_any_depth() {
         for (text, expected) in [
             ("a: 1\nb: 2\n", &[][..]),
             ("a: 1\na: 2\na: 3\n", &["a"]),
@@ -384,20 +386,20 @@ mod tests {
     }
 
     #[test]
-    fn values_are_found_again() {
+    fn values_are_located() {
         let text = "sonobuoy-config:\n  driver: Job\nspec:\n  env:\n  - name: a\n  - name: b\n";
         assert_eq!(
             locate(text, &["sonobuoy-config", "driver"]),
-            Some(Place { line: 2, column: 11 })
+            Some(Position { line: 2, column: 11 })
         );
         assert_eq!(
             locate(text, &["spec", "env", "1", "name"]),
-            Some(Place { line: 6, column: 11 })
+            Some(Position { line: 6, column: 11 })
         );
-        assert_eq!(locate(text, &["spec", "name"]).map(|place| place.line), Some(4));
+        assert_eq!(locate(text, &["spec", "name"]).map(|position| position.line), Some(4));
     }
 
-    /// Tests run on threads of 2 MiB, as the aggregator's readers do: a stack that overflows ends the process.
+    /// Tests run on threads with 2 MiB of stack, like the aggregator's readers. A stack overflow would abort the process.
     #[test]
     fn depth_is_bounded_before_the_stack_is() {
         for (opening, closing) in [("[", "]"), ("{a: ", "}"), ("{a: [", "]}")] {

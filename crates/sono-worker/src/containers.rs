@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use sono_types::containers::{ContainerEnds, ContainersState};
+use sono_types::containers::{ContainerExits, ContainersState};
 
 /// The part of a pod that is looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -72,15 +72,15 @@ impl Pod {
             .chain(statuses.iter().map(|status| status.name.as_str()))
             .filter(|name| *name != worker)
             .collect();
-        let ends = |name: &str| {
+        let exits = |name: &str| {
             let status = statuses.iter().find(|status| status.name == name);
             let code = |state: fn(&ContainerStatus) -> &State| Some(state(status?).terminated?.exit_code);
-            ContainerEnds {
-                now: code(|status| &status.state),
-                before: code(|status| &status.last_state),
+            ContainerExits {
+                current: code(|status| &status.state),
+                previous: code(|status| &status.last_state),
             }
         };
-        let others: Vec<ContainerEnds> = names.into_iter().map(ends).collect();
+        let others: Vec<ContainerExits> = names.into_iter().map(exits).collect();
         ContainersState::of(&others).where_final(self.is_final())
     }
 

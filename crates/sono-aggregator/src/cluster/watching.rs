@@ -12,7 +12,7 @@ use sono_kube::{
 };
 use sono_types::{
     constants,
-    containers::{ContainerEnds, ContainersState},
+    containers::{ContainerExits, ContainersState},
 };
 
 /// The pods of one plugin.
@@ -201,14 +201,14 @@ fn siblings(pod: &PodView) -> ContainersState {
     let names = pod
         .container_names()
         .filter(|name| *name != constants::WORKER_CONTAINER);
-    let ends = |name: &str| {
-        let (now, before) = pod.exit_codes(name);
-        ContainerEnds {
-            now: now.map(i64::from),
-            before: before.map(i64::from),
+    let exits = |name: &str| {
+        let (current, previous) = pod.exit_codes(name);
+        ContainerExits {
+            current: current.map(i64::from),
+            previous: previous.map(i64::from),
         }
     };
-    let others: Vec<ContainerEnds> = names.map(ends).collect();
+    let others: Vec<ContainerExits> = names.map(exits).collect();
     ContainersState::of(&others).where_final(pod.is_final())
 }
 

@@ -106,8 +106,8 @@ fn document(text: &str) -> Result<Value, String> {
     {
         return Ok(document);
     }
-    yaml::first_document(text).map_err(|error| match error.place {
-        Some(place) => format!("{place}: {}", error.message),
+    yaml::first_document(text).map_err(|error| match error.position {
+        Some(position) => format!("{position}: {}", error.message),
         None => error.message,
     })
 }

@@ -49,7 +49,7 @@ config-map:
             "p.yaml:19:11   podSpec.initContainers[0].name: `twice` is also the name of podSpec.containers[1]",
             "p.yaml:20:12   podSpec.initContainers[0].image must be text, not the number 7; write it in quotes",
             "p.yaml:22:10   config-map.a.txt must be text, not the number 1; write it in quotes",
-            "p.yaml:23:11   failed to parse value of key b.yaml in ConfigMap in its line 1: unclosed bracket '['",
+            "p.yaml:23:11   failed to parse value of key b.yaml in ConfigMap in line 1: unclosed bracket '['",
         ]
     );
     assert_eq!(load("p.yaml", text).0, None);
@@ -66,7 +66,7 @@ fn a_problem_knows_its_field_and_weight() {
         problems,
         [Problem {
             file: "p.yaml".to_owned(),
-            place: yaml::locate(
+            position: yaml::locate(
                 "sonobuoy-config: {driver: Job, plugin-name: p, Order: 1}",
                 &["sonobuoy-config", "Order"]
             ),
@@ -82,13 +82,13 @@ fn text_that_is_no_yaml_names_the_place() {
     let (definition, problems) = load("p.yaml", "sonobuoy-config:\n  driver: [Job\nspec: {}\n");
     assert_eq!(definition, None);
     let message = "is no YAML: illegal placement of ':' indicator".to_owned();
-    let place = Some(yaml::Place { line: 3, column: 5 });
+    let position = Some(yaml::Position { line: 3, column: 5 });
     let file = "p.yaml".to_owned();
     assert_eq!(
         problems,
         [Problem {
             file,
-            place,
+            position,
             field: None,
             message,
             severity: Severity::Error

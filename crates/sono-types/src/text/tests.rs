@@ -26,7 +26,7 @@ fn marks_and_first_bytes_choose_the_encoding() {
     assert_eq!(decode(b"").as_deref(), Ok(""));
     assert_eq!(decode(b"a").as_deref(), Ok("a"));
     assert_eq!(decode(b"\xef\xbb\xbf").as_deref(), Ok(""));
-    // A mark counts more than what is declared.
+    // A byte order mark overrides the declaration.
     let marked = [b"\xef\xbb\xbf".as_slice(), &declared_as("latin1", "ä".as_bytes())].concat();
     assert!(decode(&marked).unwrap().ends_with("?>ä"));
 }
@@ -56,7 +56,7 @@ fn declared_encodings_are_known_by_their_usual_names() {
         ("UTF-8 utf8 UTF_8 cp65001 utf-8-sig", "é".as_bytes(), "é"),
         // Converted after it was written.
         ("utf-16 UTF-16LE ucs-2 US-ASCII", "é".as_bytes(), "é"),
-        // Not a name of an encoding, and still UTF-8.
+        // Unknown label of a UTF-8 file.
         ("klingon", "é".as_bytes(), "é"),
     ] {
         for label in labels.split(' ') {

@@ -42,7 +42,7 @@ pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer
             Err(error) => {
                 problems.push(Problem {
                     file: name.clone(),
-                    place: None,
+                    position: None,
                     field: None,
                     message: error.lines().join(": "),
                     severity: Severity::Error,
@@ -106,15 +106,15 @@ fn word(severity: Severity) -> &'static str {
 pub(super) fn value(problem: &Problem) -> Value {
     let Problem {
         file,
-        place,
+        position,
         field,
         message,
         severity,
     } = problem;
     json!({
         "file": file,
-        "line": place.map(|place| place.line),
-        "column": place.map(|place| place.column),
+        "line": position.map(|position| position.line),
+        "column": position.map(|position| position.column),
         "field": field,
         "severity": word(*severity),
         "message": message,

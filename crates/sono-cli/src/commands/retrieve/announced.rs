@@ -66,7 +66,7 @@ mod tests {
         assert_eq!((name.as_str(), size, sha256), ("a.tar.gz", 3, digest.clone()));
         assert_eq!(
             Announced::parse(&info("../../.bashrc", &digest)).unwrap_err().text(),
-            "error: cannot retrieve the results: the cluster gives its archive a name that is not one of an archive\n  cause: \"../../.bashrc\" has other characters than 0-9, A-Z, a-z, '.', '_' and '-'\n  hint:  somebody else may have changed the run; look at its pod before you trust it\n"
+            "error: cannot retrieve the results: the cluster gives its archive a name that is not one of an archive\n  cause: \"../../.bashrc\" has characters other than 0-9, A-Z, a-z, '.', '_' and '-'\n  hint:  somebody else may have changed the run; look at its pod before you trust it\n"
         );
         for sha256 in ["ab", &"0A".repeat(32), &format!("{}\r\nX: y", "0a".repeat(29)), ""] {
             assert!(Announced::parse(&info("a.tar.gz", sha256)).is_err(), "{sha256:?}");

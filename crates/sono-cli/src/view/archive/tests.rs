@@ -98,7 +98,7 @@ fn a_time_limit_is_told_in_few_words() {
         constants::TIMEOUT_MESSAGE,
         constants::LAST_SEEN
     );
-    assert_eq!(named(limit), "  ✗ its time was up: pod p on node n was still running");
+    assert_eq!(named(limit), "  ✗ timed out: pod p on node n was still running");
 }
 
 #[test]
