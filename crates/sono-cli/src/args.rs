@@ -1,4 +1,4 @@
-//! Arguments, as clap reads them. Nothing is done here: one file for each command, and for flags that commands share.
+//! Arguments as clap parses them: one file for each command, and for each group of shared flags. No actions.
 
 mod addresses;
 mod aggregator;
@@ -21,7 +21,6 @@ mod images;
 mod kubernetes_name;
 mod logs;
 mod modes;
-pub(crate) mod of_run;
 mod plan;
 mod plugin;
 mod preflight;
@@ -29,6 +28,7 @@ mod query;
 mod results;
 mod retrieve;
 mod run;
+pub(crate) mod run_flags_of_wait;
 mod status;
 mod version;
 mod wait;
@@ -37,10 +37,10 @@ mod wait_time;
 use clap::{Parser, Subcommand};
 
 pub use addresses::Addresses;
-pub(crate) use aggregator::EFFECTS;
+pub(crate) use aggregator::TAINT_EFFECTS;
 pub use aggregator::{Aggregator, Toleration};
 pub use changes::{Changes, Pair, Variable};
-pub use cluster::{Cluster, Place};
+pub use cluster::{Cluster, RunLocation};
 pub use common::Common;
 pub use completion::{Completion, Shell};
 pub use delete::{Delete, DeleteRoles};
@@ -49,7 +49,7 @@ pub use e2e::{E2e, E2eMode};
 pub use r#gen::{Gen, GenDefaultImageConfig, GenFlags, GenWhat};
 pub use gen_plugin::{GenBuiltIn, GenBuiltInFlags, GenPlugin};
 pub use get::{Get, GetPod, GetWhat};
-pub(crate) use given::Given;
+pub(crate) use given::GivenFlags;
 pub use host_check::HostCheck;
 pub use images::{
     Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,
@@ -71,8 +71,7 @@ pub use version::{Version, VersionOutput};
 pub use wait::{Wait, WaitOutput};
 pub use wait_time::WaitTime;
 
-/// Runs diagnostic and conformance plugins on a Kubernetes cluster, or on this machine, and brings home one archive of
-/// results.
+/// Run diagnostic and conformance plugins on a Kubernetes cluster or on this machine, and retrieve one archive of results.
 #[derive(Debug, Parser)]
 #[command(
     name = "sono",
@@ -81,54 +80,54 @@ pub use wait_time::WaitTime;
     arg_required_else_help = true
 )]
 pub struct Arguments {
-    /// What to do.
+    /// Command to run.
     #[command(subcommand)]
     pub command: Command,
-    /// Flags of all commands.
+    /// Global flags.
     #[command(flatten)]
     pub common: Common,
 }
 
-/// What to do.
+/// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start a run
     Run(Box<Run>),
-    /// Print what `run` would create, as YAML
+    /// Print the objects that `run` would create, as YAML
     Gen(Box<Gen>),
-    /// Show how far the run is
+    /// Show the progress of a run
     Status(Status),
-    /// Wait until the run is complete
+    /// Wait until a run is complete
     Wait(Wait),
-    /// Print the logs of aggregator and plugins
+    /// Print the logs of the aggregator and the plugins
     Logs(Logs),
-    /// Fetch the archive of a complete run
+    /// Retrieve the archive of a complete run
     Retrieve(Retrieve),
-    /// Show what an archive says
+    /// Show the results in an archive
     Results(Results),
-    /// Write what the cluster says about itself into a directory or an archive, without a run
+    /// Save the objects and logs of a cluster to a directory or an archive, without a run
     Query(Query),
-    /// Print names of pods
+    /// Print the names of pods
     Get(Get),
-    /// Remove everything that a run created
+    /// Delete everything that a run created
     Delete(Delete),
     /// List, copy and inspect the images that a run needs, without a container engine
     Images(Box<Images>),
-    /// List Kubernetes' tests as an archive or a file names them
+    /// List the Kubernetes tests in an archive or a file
     E2e(E2e),
-    /// List the named choices of Kubernetes tests, for --mode
+    /// List the modes, which select Kubernetes tests, for --mode
     Modes(Modes),
-    /// Keep, show and check plugin definitions
+    /// Install, show and check plugin definitions
     #[command(visible_alias = "plugins")]
     Plugin(Plugin),
     /// Print the version
     Version(Version),
-    /// Print a script that makes a shell complete commands, flags and values
+    /// Print a shell completion script for commands, flags and values
     Completion(Completion),
-    /// Write what is generated of this program.
+    /// Write generated documents.
     #[command(name = "__document", hide = true)]
     Document(Document),
-    /// Be the built-in plugin that checks a host.
+    /// Run the built-in plugin host-check.
     #[command(hide = true, disable_help_flag = true)]
     HostCheck(HostCheck),
 }
@@ -139,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// Commands with the words that lead to them.
+    /// All commands below `command`, each with its path.
     fn all<'a>(path: &[&'a str], command: &'a Command, found: &mut Vec<(Vec<&'a str>, &'a Command)>) {
         for within in command.get_subcommands() {
             let path = [path, &[within.get_name()]].concat();
@@ -159,10 +158,10 @@ mod tests {
         }
     }
 
-    /// As with Sonobuoy, the last one counts: giving a flag twice is no other error than giving it once.
+    /// As with Sonobuoy, the last one applies: a repeated flag causes no error of its own.
     #[test]
-    fn every_flag_may_be_given_again() {
-        let mut program = of_run::tolerated(Arguments::command());
+    fn every_flag_may_be_repeated() {
+        let mut program = run_flags_of_wait::accept_run_flags(Arguments::command());
         program.build();
         let mut commands = Vec::new();
         all(&[], &program, &mut commands);

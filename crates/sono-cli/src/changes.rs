@@ -16,7 +16,7 @@ use sono_types::{Config, Item, PluginName, constants, layout};
 
 use crate::{
     aggregator::text,
-    args::{self, Given},
+    args::{self, GivenFlags},
     error::CliError,
     go_regex,
     output::Printer,
@@ -78,7 +78,7 @@ impl Resolved {
     /// name of their Secret.
     pub(crate) fn new(
         flags: args::Changes,
-        given: &Given,
+        given: &GivenFlags,
         config: &mut Config,
         printer: &Printer,
     ) -> Result<Self, CliError> {

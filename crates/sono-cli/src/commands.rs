@@ -30,7 +30,7 @@ use sono_local::RunLog;
 use sono_types::exit;
 
 use crate::{
-    args::{Command, Given},
+    args::{Command, GivenFlags},
     error::CliError,
     output::Printer,
 };
@@ -38,7 +38,7 @@ use crate::{
 /// Does it.
 pub(crate) fn run_command(
     command: Command,
-    given: &Given,
+    given: &GivenFlags,
     level: &str,
     log: RunLog,
     printer: &Printer,

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use crate::{
-    args::{Arguments, Given, booleans, environment, flags_first, of_run},
+    args::{Arguments, GivenFlags, booleans, environment, flags_first, run_flags_of_wait},
     commands, completion, log,
     output::{Printer, shown},
     usage,
@@ -33,7 +33,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if called.is_some_and(|name| name == "kubectl-sono") {
         command = command.bin_name("kubectl sono");
     }
-    command = of_run::tolerated(command);
+    command = run_flags_of_wait::accept_run_flags(command);
     command = command.subcommands(IN_CLUSTER.map(|name| clap::Command::new(name).hide(true)));
     let arguments = flags_first::reorder(arguments, &command);
     match arguments.get(1).and_then(|name| name.to_str()) {
@@ -42,9 +42,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         _ => {}
     }
     command = environment::with_variables(command);
-    let arguments = booleans::plain(arguments, &command);
+    let arguments = booleans::normalize(arguments, &command);
     let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| {
-        let given = Given::new(arguments.first().map(OsString::as_os_str), &command, &matches);
+        let given = GivenFlags::new(arguments.first().map(OsString::as_os_str), &command, &matches);
         Ok((Arguments::from_arg_matches(&matches)?, given))
     });
     let (Arguments { command, common }, given) = match parsed {
@@ -57,7 +57,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             let refused = usage::error(&error, &command, &arguments);
             printer.error(&refused);
-            if let Some((flag, variable)) = environment::blamed(&error) {
+            if let Some((flag, variable)) = environment::variable_of_invalid_flag(&error) {
                 printer.note(&format!(
                     "note: --{flag} may have its value from the variable {variable}"
                 ));

@@ -19,7 +19,7 @@ use sono_manifest::{
 use sono_types::{Config, UploadLimits, constants, env};
 
 use crate::{
-    args::{self, Given},
+    args::{self, GivenFlags},
     changes::{Resolved, run_in_parallel},
     error::CliError,
     output::Printer,
@@ -96,7 +96,7 @@ pub(crate) enum Rbac {
 }
 
 impl Plan {
-    pub(crate) fn new(plan: args::Plan, given: &Given, level: &str, printer: &Printer) -> Result<Self, CliError> {
+    pub(crate) fn new(plan: args::Plan, given: &GivenFlags, level: &str, printer: &Printer) -> Result<Self, CliError> {
         let args::Plan {
             plugins,
             namespace,

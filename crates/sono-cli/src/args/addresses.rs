@@ -1,15 +1,15 @@
-//! Flags that say which definitions of plugins are taken from addresses.
+//! Flags for plugin definitions that are fetched from a URL.
 
 use clap::Args;
 
-/// Which definitions from addresses are taken.
+/// Checks of plugin definitions that are fetched from a URL.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Addresses {
-    /// Fetch definitions of plugins by plain HTTP too, where everybody on the way can change them
-    #[arg(long)]
+    /// Allow plugin definitions over plain HTTP, which anyone on the network path can change
+    #[arg(long, help_heading = "Plugins", hide_short_help = true)]
     pub allow_http: bool,
-    /// SHA-256 that a fetched definition must have, in hexadecimal digits; may be given more than once, for several plugins
-    #[arg(long, value_name = "DIGEST", value_parser = sha256)]
+    /// Expected SHA-256 of a fetched plugin definition, in hexadecimal; repeatable
+    #[arg(long, value_name = "DIGEST", value_parser = sha256, help_heading = "Plugins", hide_short_help = true)]
     pub sha256: Vec<String>,
 }
 
@@ -18,6 +18,6 @@ fn sha256(text: &str) -> Result<String, &'static str> {
     if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Ok(digits.to_ascii_lowercase())
     } else {
-        Err("a SHA-256 has 64 hexadecimal digits")
+        Err("expected 64 hexadecimal digits")
     }
 }

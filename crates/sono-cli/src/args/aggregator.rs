@@ -1,4 +1,4 @@
-//! Flags that say as whom, and where, the aggregator runs.
+//! Flags for the aggregator: accounts, permissions, scheduling and storage.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -7,88 +7,133 @@ use sono_manifest::Quantity;
 
 use super::{Pair, kubernetes_name};
 
-/// What is only there in a cluster: accounts, roles, security settings, and the aggregator's node.
+/// Settings that apply only in a cluster: accounts, roles, security, scheduling and storage.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Aggregator {
     /// Service account of the aggregator [default: sonobuoy-serviceaccount]
-    #[arg(long, value_name = "NAME", value_parser = kubernetes_name::object, help_heading = "Aggregator and its rights")]
+    #[arg(long, value_name = "NAME", value_parser = kubernetes_name::object, help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub service_account_name: Option<String>,
-    /// The service account is there already
-    #[arg(long, help_heading = "Aggregator and its rights")]
+    /// Use a service account that already exists
+    #[arg(long, help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub existing_service_account: bool,
-    /// Service account of plugins: own has fewer rights than the aggregator's, shared is the same [default: shared with clusterAdmin, own
-    /// otherwise]
-    #[arg(long, value_name = "ACCOUNT", value_parser = ["own", "shared"], ignore_case = true, help_heading = "Aggregator and its rights")]
+    /// Service account of plugins: own (fewer permissions than the aggregator's) or shared (the aggregator's) [default:
+    /// shared with clusterAdmin, otherwise own]
+    #[arg(long, value_name = "ACCOUNT", value_parser = ["own", "shared"], ignore_case = true, help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub plugin_account: Option<String>,
-    /// Service account of plugins with --existing-service-account; it must exist
-    #[arg(long, value_name = "NAME", value_parser = kubernetes_name::object, help_heading = "Aggregator and its rights")]
+    /// Existing service account for plugins; requires --existing-service-account
+    #[arg(long, value_name = "NAME", value_parser = kubernetes_name::object, help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub plugin_service_account: Option<String>,
-    /// Create a network policy by which only plugins reach the aggregator; not for plugins in their hosts' network
-    #[arg(long, help_heading = "Aggregator and its rights")]
+    /// Create a NetworkPolicy that allows only plugins to reach the aggregator.
+    ///
+    /// Not for plugins that use the host network.
+    #[arg(long, help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub network_policy: bool,
-    /// Memory limit of the aggregator; 0 means none [default: 1Gi]
-    #[arg(long, value_name = "SIZE", help_heading = "Aggregator and its rights")]
+    /// Memory limit of the aggregator; 0 means no limit [default: 1Gi]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        help_heading = "Aggregator and permissions",
+        hide_short_help = true
+    )]
     pub aggregator_memory: Option<Quantity>,
-    /// Whether roles are created; Detect asks the cluster whether it has them [default: Detect with run, else Enable]
-    #[arg(long, value_name = "MODE", value_parser = ["Enable", "Disable", "Detect"], ignore_case = true, help_heading = "Aggregator and its rights")]
+    /// Whether to create roles; Detect checks whether the cluster uses RBAC [default: Detect with run, otherwise
+    /// Enable]
+    #[arg(long, value_name = "MODE", value_parser = ["Enable", "Disable", "Detect"], ignore_case = true, help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub rbac: Option<String>,
-    /// Pod security level of the namespace that is created [default: privileged]
-    #[arg(long, value_name = "LEVEL", value_parser = ["privileged", "baseline", "restricted"], help_heading = "Aggregator and its rights")]
+    /// Pod security level to enforce in the created namespace [default: privileged]
+    #[arg(long, value_name = "LEVEL", value_parser = ["privileged", "baseline", "restricted"], help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub namespace_psa_enforce_level: Option<String>,
-    /// Security settings of our pods; none is for platforms that choose users themselves [default: nonroot]
-    #[arg(long, value_name = "MODE", value_parser = ["nonroot", "none"], help_heading = "Aggregator and its rights")]
+    /// Security context of the pods of the run; none is for platforms that assign user IDs themselves [default:
+    /// nonroot]
+    #[arg(long, value_name = "MODE", value_parser = ["nonroot", "none"], help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub security_context_mode: Option<String>,
-    /// A label that the aggregator's node has; may be given more than once
-    #[arg(long, value_name = "KEY:VALUE", help_heading = "Aggregator and its rights")]
+    /// Node label required for the aggregator; repeatable
+    #[arg(
+        long,
+        value_name = "KEY:VALUE",
+        help_heading = "Aggregator and permissions",
+        hide_short_help = true
+    )]
     pub aggregator_node_selector: Vec<Pair<':'>>,
-    /// A taint that the aggregator's node may have; may be given more than once
+    /// Taint that the aggregator tolerates; repeatable
     #[arg(
         long,
         value_name = "KEY[=VALUE][:EFFECT]",
-        help_heading = "Aggregator and its rights"
+        help_heading = "Aggregator and permissions",
+        hide_short_help = true
     )]
     pub aggregator_toleration: Vec<Toleration>,
-    /// An annotation of all pods of the run; may be given more than once
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Aggregator and its rights")]
+    /// Annotation for all pods of the run; repeatable
+    #[arg(
+        long,
+        value_name = "NAME=VALUE",
+        help_heading = "Aggregator and permissions",
+        hide_short_help = true
+    )]
     pub annotation: Vec<Pair<'='>>,
-    /// Secret in the run's namespace with which all its images are pulled
-    #[arg(long, value_name = "NAME", alias = "image-pull-secret", help_heading = "Images")]
+    /// Secret in the run's namespace for pulling images
+    #[arg(
+        long,
+        value_name = "NAME",
+        alias = "image-pull-secret",
+        help_heading = "Images",
+        hide_short_help = true
+    )]
     pub image_pull_secrets: Option<String>,
-    /// What the aggregator is: a deployment outlives its pod, which is replaced when it or its node goes; a single pod, as with
-    /// Sonobuoy, takes the run along [default: deployment; pod where sono is called as sonobuoy]
-    #[arg(long, value_name = "KIND", value_parser = ["deployment", "pod"], help_heading = "Aggregator and its rights")]
+    /// Kind of the aggregator: a deployment, which replaces its pod if the pod or its node is lost, or a single pod, as
+    /// in Sonobuoy [default: deployment; pod if called as sonobuoy]
+    #[arg(long, value_name = "KIND", value_parser = ["deployment", "pod"], help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub aggregator_workload: Option<String>,
-    /// Keep results on a volume of this size (such as 5Gi), which the run claims: the aggregator is then replaced when its
-    /// pod or node goes, and the run goes on
-    #[arg(long, value_name = "SIZE")]
+    /// Store results on a new volume of this size, such as 5Gi.
+    ///
+    /// The results then survive the loss of the aggregator's pod or node: the aggregator is replaced and the run
+    /// continues.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        help_heading = "Storage of results",
+        hide_short_help = true
+    )]
     pub results_volume: Option<String>,
-    /// Storage class of that volume [default: the cluster's]
-    #[arg(long, value_name = "NAME", requires = "results_volume")]
+    /// Storage class of the new volume [default: the cluster's]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "results_volume",
+        help_heading = "Storage of results",
+        hide_short_help = true
+    )]
     pub results_volume_class: Option<String>,
-    /// Keep results on a volume that is claimed already, in the run's namespace
-    #[arg(long, value_name = "NAME", conflicts_with = "results_volume")]
+    /// Store results on an existing PersistentVolumeClaim in the run's namespace
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "results_volume",
+        help_heading = "Storage of results",
+        hide_short_help = true
+    )]
     pub results_volume_claim: Option<String>,
-    /// Size limit of the results in the aggregator's pod, without a volume for them; 0 means none [default: 20Gi]
-    #[arg(long, value_name = "SIZE", conflicts_with_all = ["results_volume", "results_volume_claim"])]
+    /// Size limit of results stored in the aggregator's pod, without a volume; 0 means no limit [default: 20Gi]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["results_volume", "results_volume_claim"], help_heading = "Storage of results", hide_short_help = true)]
     pub results_size_limit: Option<Quantity>,
-    /// Puts the pull policy on the plugins' containers too
-    #[arg(long, help_heading = "Images")]
+    /// Apply the pull policy to plugin containers too
+    #[arg(long, help_heading = "Images", hide_short_help = true)]
     pub force_image_pull_policy: bool,
 }
 
-/// What a taint does.
-pub(crate) const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+/// Taint effects.
+pub(crate) const TAINT_EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/// A toleration, as `kubectl taint` writes taints.
+/// A toleration, in the syntax of `kubectl taint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toleration(pub BTreeMap<String, String>);
 
-/// No toleration.
+/// Invalid toleration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoToleration {
-    #[error("there is no key in it")]
+    #[error("missing key")]
     NoKey,
-    #[error("`{0}` is no effect: NoSchedule, PreferNoSchedule or NoExecute")]
+    #[error("invalid effect `{0}`: expected NoSchedule, PreferNoSchedule or NoExecute")]
     Effect(String),
 }
 
@@ -107,7 +152,7 @@ impl FromStr for Toleration {
         if key.is_empty() {
             return Err(NoToleration::NoKey);
         }
-        if let Some(effect) = effect.filter(|effect| !EFFECTS.contains(effect)) {
+        if let Some(effect) = effect.filter(|effect| !TAINT_EFFECTS.contains(effect)) {
             return Err(NoToleration::Effect(effect.to_owned()));
         }
         let operator = if value.is_some() { "Equal" } else { "Exists" };

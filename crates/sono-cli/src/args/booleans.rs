@@ -1,15 +1,15 @@
-//! Flags without a value may be given one, as Go programs take it: `--show-all=true`, `--json=f` (cli spec §1.1).
+//! Boolean flags with a value, as in Go programs: `--show-all=true`, `--json=f` (cli spec §1.1).
 
 use std::ffi::OsString;
 
 use clap::{ArgAction, Command};
 
-/// Takes the value away where it is true, and the flag where it is false. Anything else stays and is refused later.
-pub(crate) fn plain(arguments: Vec<OsString>, program: &Command) -> Vec<OsString> {
+/// Replaces `--flag=true` by `--flag` and removes `--flag=false`. Invalid values stay, for clap to reject.
+pub(crate) fn normalize(arguments: Vec<OsString>, program: &Command) -> Vec<OsString> {
     let mut command = program;
     let mut is_flags = true;
     let mut names_end = false;
-    let mut plain: Vec<OsString> = Vec::with_capacity(arguments.len());
+    let mut normalized: Vec<OsString> = Vec::with_capacity(arguments.len());
     for (index, argument) in arguments.into_iter().enumerate() {
         let text = argument.to_str().unwrap_or_default();
         if index > 0 && !names_end {
@@ -20,28 +20,28 @@ pub(crate) fn plain(arguments: Vec<OsString>, program: &Command) -> Vec<OsString
         }
         is_flags &= text != "--";
         match value(text, command, program).filter(|_| is_flags) {
-            Some((flag, true)) => plain.push(flag.into()),
-            // The last one counts.
-            Some((flag, false)) => plain.retain(|before| *before != *flag),
-            None => plain.push(argument),
+            Some((flag, true)) => normalized.push(flag.into()),
+            // The last occurrence applies.
+            Some((flag, false)) => normalized.retain(|before| *before != *flag),
+            None => normalized.push(argument),
         }
     }
-    plain
+    normalized
 }
 
-/// The flag alone, and the truth it is given.
+/// The flag without its value, and the value.
 fn value(text: &str, command: &Command, program: &Command) -> Option<(String, bool)> {
     let (flag, value) = text.split_once('=')?;
     let long = flag.strip_prefix("--")?;
     let mut known = command.get_arguments().chain(program.get_arguments());
-    let is_plain =
+    let is_boolean =
         known.any(|known| known.get_long() == Some(long) && matches!(known.get_action(), ArgAction::SetTrue));
     let truth = match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
         "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
         _ => return None,
     };
-    is_plain.then(|| (flag.to_owned(), truth))
+    is_boolean.then(|| (flag.to_owned(), truth))
 }
 
 #[cfg(test)]
@@ -53,11 +53,11 @@ mod tests {
 
     fn check(given: &str, expected: &str) {
         let arguments = given.split(' ').map(OsString::from).collect();
-        let plain: Vec<String> = plain(arguments, &Arguments::command())
+        let normalized: Vec<String> = normalize(arguments, &Arguments::command())
             .iter()
             .map(|argument| argument.to_string_lossy().into_owned())
             .collect();
-        assert_eq!(plain.join(" "), expected);
+        assert_eq!(normalized.join(" "), expected);
     }
 
     #[test]

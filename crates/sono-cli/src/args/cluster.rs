@@ -1,4 +1,4 @@
-//! Flags that say which cluster, and which run.
+//! Flags that select a cluster and a namespace.
 
 use std::path::PathBuf;
 
@@ -7,22 +7,22 @@ use sono_types::constants;
 
 use super::kubernetes_name;
 
-/// Which cluster.
+/// The cluster to use.
 #[derive(Debug, Clone, Args)]
 pub struct Cluster {
-    /// Path of a kubeconfig; otherwise KUBECONFIG, ~/.kube/config, or the pod's own account
-    #[arg(long, value_name = "FILE")]
+    /// Path to a kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's service account]
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig; otherwise its current one
-    #[arg(long, value_name = "NAME")]
+    /// Context in the kubeconfig [default: the current context]
+    #[arg(long, value_name = "NAME", help_heading = "Cluster")]
     pub context: Option<String>,
 }
 
-/// Which run.
+/// Namespace and cluster of a run.
 #[derive(Debug, Clone, Args)]
-pub struct Place {
+pub struct RunLocation {
     /// Namespace of the run
-    #[arg(short, long, default_value = constants::DEFAULT_NAMESPACE, value_parser = kubernetes_name::namespace)]
+    #[arg(short, long, default_value = constants::DEFAULT_NAMESPACE, value_parser = kubernetes_name::namespace, help_heading = "Cluster")]
     pub namespace: String,
     #[command(flatten)]
     pub cluster: Cluster,

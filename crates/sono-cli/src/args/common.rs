@@ -1,22 +1,22 @@
-//! Flags of all commands.
+//! Global flags.
 
 use clap::Args;
 
-/// Flags of all commands.
+/// Global flags.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// How much is logged, here and by the aggregator
+    /// Log level of sono and the aggregator
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL",
-        value_parser = ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"])]
+        value_parser = ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"], help_heading = "Global")]
     pub level: String,
-    /// Deprecated, and does no more than it says.
+    /// Deprecated: prints a warning and has no other effect.
     #[arg(short, long, hide = true, global = true)]
     pub debug: bool,
     #[command(flatten)]
     klog: Klog,
 }
 
-/// Flags of Kubernetes' logging library, which scripts pass to Sonobuoy; they have no effect there either.
+/// Flags of klog that scripts pass to Sonobuoy. They have no effect there or here.
 #[derive(Debug, Args)]
 struct Klog {
     #[arg(long = "v", short = 'v', hide = true, global = true)]

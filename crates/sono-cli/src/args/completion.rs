@@ -10,14 +10,14 @@ zsh:         source <(sono completion zsh)                       in ~/.zshrc, af
 fish:        sono completion fish | source                       in ~/.config/fish/config.fish
 PowerShell:  sono completion powershell | Out-String | Invoke-Expression   in $PROFILE
 
-The script asks this program for what fits, so plugins, modes, contexts and namespaces are those of the moment. It is for the
-name that it was made under (sonobuoy completion bash). For `kubectl sono`, put a link to this program named
-kubectl_complete-sono into PATH.")]
+The script calls this program for candidates, so it completes the current plugins, modes, contexts and namespaces.
+It completes the program name that printed it (`sonobuoy completion bash` for sonobuoy). For `kubectl sono`, put a
+link to this program named kubectl_complete-sono into PATH.")]
 pub struct Completion {
-    /// For which shell
+    /// Shell to complete in
     #[arg(value_enum, ignore_case = true)]
     pub shell: Shell,
-    /// Only what can be typed, without what it means
+    /// Omit descriptions
     #[arg(long)]
     pub no_descriptions: bool,
 }
@@ -34,7 +34,7 @@ pub enum Shell {
 }
 
 impl Shell {
-    /// As clap's completion calls it.
+    /// Name of the shell in clap's completion.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bash => "bash",

@@ -4,53 +4,53 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Place, WaitOutput, WaitTime};
+use super::{RunLocation, WaitOutput, WaitTime};
 
-/// How long `run --rm` waits for the deletion.
-const DELETION: Duration = Duration::from_mins(10);
+/// Time limit of the deletion by `run --rm`.
+const DELETION_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// `sono delete`
 #[derive(Debug, Args)]
 pub struct Delete {
     #[command(flatten)]
-    pub place: Place,
-    /// Wait until all is gone; minutes, or a duration such as 30m [bare: 60]
+    pub location: RunLocation,
+    /// Wait until everything is deleted: minutes, or a duration such as 30m [without TIME: 60]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60", conflicts_with = "dry_run")]
     pub wait: Option<WaitTime>,
-    /// What is shown while waiting
+    /// Output while waiting
     #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::Progress)]
     pub wait_output: WaitOutput,
-    /// Also the roles of all other runs, and namespaces that e2e tests left behind
+    /// Also delete roles of all other runs, and namespaces left behind by e2e tests
     #[arg(long)]
     pub all: bool,
-    /// Whether cluster roles are deleted; `Detect` asks whether that is allowed
+    /// Whether to delete cluster roles; detect skips them without permission
     #[arg(long, value_enum, ignore_case = true, default_value_t = DeleteRoles::Detect)]
     pub rbac: DeleteRoles,
-    /// Say what would be deleted
+    /// Print what would be deleted, without deleting it
     #[arg(long)]
     pub dry_run: bool,
-    /// An account that may not watch what it deletes does not wait.
+    /// Skip the wait if the account may not watch the deleted objects.
     #[arg(skip)]
     pub tolerant: bool,
 }
 
-/// Whether a run's cluster roles are deleted.
+/// Whether to delete cluster roles of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DeleteRoles {
-    /// They must be.
+    /// Delete them; fail without permission.
     Enable,
-    /// They are left.
+    /// Do not delete them.
     Disable,
-    /// Where the account may.
+    /// Delete them if permitted.
     Detect,
 }
 
 impl Delete {
-    /// That run, and waits until it is deleted. Cluster roles are its own where it `made_roles`.
-    pub(crate) fn of_run(place: Place, made_roles: bool) -> Self {
+    /// Deletes one run and waits for it. `made_roles`: the run created cluster roles.
+    pub(crate) fn of_run(location: RunLocation, made_roles: bool) -> Self {
         Self {
-            place,
-            wait: Some(WaitTime(DELETION)),
+            location,
+            wait: Some(WaitTime(DELETION_TIMEOUT)),
             wait_output: WaitOutput::Progress,
             all: false,
             rbac: if made_roles {

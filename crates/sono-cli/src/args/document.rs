@@ -1,4 +1,4 @@
-//! `sono __document`, which makes files of this repository and of releases.
+//! `sono __document`, which writes generated files of this repository and of releases.
 
 use std::path::PathBuf;
 
@@ -7,15 +7,15 @@ use clap::{Args, ValueEnum};
 /// `sono __document`
 #[derive(Debug, Args)]
 pub struct Document {
-    /// What to write
+    /// Document to write
     #[arg(value_enum)]
     pub what: DocumentKind,
-    /// Directory for the manual pages, a file each; all else goes to standard output
+    /// Directory for manual pages, one file each; other documents are written to standard output
     #[arg(long, value_name = "DIRECTORY", required_if_eq("what", "man"))]
     pub out: Option<PathBuf>,
 }
 
-/// What can be written.
+/// Generated document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DocumentKind {
     /// All commands and flags, as Markdown.
@@ -24,7 +24,7 @@ pub enum DocumentKind {
     Man,
     /// The JSON Schema of plugin definitions.
     PluginSchema,
-    /// The role of whoever runs sono in a namespace that is there, as YAML.
+    /// Role of a person who runs sono in an existing namespace, as YAML.
     PersonRole,
     /// The network policies of a run's pods, as YAML.
     NetworkPolicies,

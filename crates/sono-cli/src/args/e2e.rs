@@ -9,41 +9,42 @@ use super::Cluster;
 pub struct E2e {
     #[command(flatten)]
     pub cluster: Cluster,
-    /// Where the names come from: an archive of a run with the tests, a JUnit file, a list with a name in each line, `-`
-    /// for such a list on standard input, or `online` with --url
+    /// Source of the test names: archive, JUnit file, list, - for standard input, or online.
+    ///
+    /// An archive is one of a run of the tests; a list has one name per line; `online` requires --url.
     #[arg(short, long, value_name = "FILE")]
     pub input: Option<String>,
-    /// What to print
+    /// Output: names of tests, tags, or tags with counts
     #[arg(short, long, value_enum, default_value_t = E2eMode::Tests)]
     pub mode: E2eMode,
-    /// Only tests with this in their names
+    /// List only tests with names that match
     #[arg(short, long, value_name = "REGEX")]
     pub focus: Option<String>,
-    /// No tests with this in their names
+    /// Omit tests with names that match
     #[arg(short, long, value_name = "REGEX")]
     pub skip: Option<String>,
-    /// The plugin of the archive whose tests are meant
+    /// Plugin in the archive that ran the tests
     #[arg(short, long, value_name = "NAME", default_value = "e2e")]
     pub plugin: String,
-    /// Version of Kubernetes whose list is fetched; otherwise the cluster's
+    /// Kubernetes version of the list to fetch [default: the cluster's version]
     #[arg(long, value_name = "VERSION", requires = "url")]
     pub version: Option<String>,
-    /// Fetch the list from this place, where it is called VERSION.gz
+    /// URL to fetch the list from; its file is named VERSION.gz
     #[arg(long, value_name = "ADDRESS")]
     pub url: Option<String>,
-    /// Read archives of any size, even where that takes all memory
+    /// Read archives of any size, without a memory limit
     #[arg(long)]
     pub no_limits: bool,
 }
 
-/// What `e2e` prints.
+/// Output of `e2e`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum E2eMode {
     /// Names of tests.
     Tests,
-    /// What stands in brackets in them.
+    /// Texts in brackets in the names of tests.
     Tags,
-    /// The same, and in how many tests.
+    /// Tags, each with its number of tests.
     #[value(name = "tagCounts", alias = "tag-counts")]
     TagCounts,
 }

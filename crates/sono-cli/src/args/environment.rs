@@ -1,12 +1,12 @@
-//! Variables that stand for flags: over what the configuration file says, under what the command line says.
+//! Environment variables for flags. They override the configuration file; the command line overrides them.
 
 use clap::{
     Arg, Command,
     error::{ContextKind, ContextValue},
 };
 
-/// Flags with the variables that may stand for them, wherever a command has the flag. All take a value, and none of them
-/// excludes another.
+/// Flags and their environment variables, for every command that has the flag. All flags take a value, and none
+/// conflicts with another.
 pub(crate) const VARIABLES: [(&str, &str); 31] = [
     ("aggregator-image", "SONO_AGGREGATOR_IMAGE"),
     ("aggregator-memory", "SONO_AGGREGATOR_MEMORY"),
@@ -41,15 +41,15 @@ pub(crate) const VARIABLES: [(&str, &str); 31] = [
     ("worker-image", "SONO_WORKER_IMAGE"),
 ];
 
-/// Gives the flags of the command, and of those within, their variables. One that is set to nothing counts as not set.
+/// Sets the environment variables of the flags of `command` and its subcommands. An empty variable counts as unset.
 pub(crate) fn with_variables(command: Command) -> Command {
     let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
     let set: Vec<(&str, &str)> = VARIABLES.into_iter().filter(|(_, variable)| is_set(variable)).collect();
     apply(command, &set)
 }
 
-/// The flag whose value was refused, if its variable is set.
-pub(crate) fn blamed(error: &clap::Error) -> Option<(&'static str, &'static str)> {
+/// The flag with the invalid value, and its variable, if the variable is set.
+pub(crate) fn variable_of_invalid_flag(error: &clap::Error) -> Option<(&'static str, &'static str)> {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
@@ -77,7 +77,7 @@ mod tests {
     use crate::args::Arguments;
 
     #[test]
-    fn every_variable_stands_for_a_flag_with_a_value() {
+    fn every_variable_belongs_to_a_flag_with_a_value() {
         fn all(command: &Command) -> Vec<&Arg> {
             let within = command.get_subcommands().flat_map(all);
             command.get_arguments().chain(within).collect()
@@ -86,18 +86,18 @@ mod tests {
         let flags = all(&program);
         for (flag, variable) in VARIABLES {
             let mut meant = flags.iter().filter(|known| known.get_long() == Some(flag)).peekable();
-            assert!(meant.peek().is_some(), "{flag} is no flag");
+            assert!(meant.peek().is_some(), "unknown flag {flag}");
             assert!(
                 meant.all(|known| known.get_action().takes_values()),
-                "{flag} takes no value"
+                "{flag} does not take a value"
             );
             assert_eq!(variable, format!("SONO_{}", flag.to_uppercase().replace('-', "_")));
         }
     }
 
-    /// BUG 56: the page names every key of the configuration file, and no other.
+    /// BUG 56: the page names exactly the keys of the configuration file.
     #[test]
-    fn every_key_is_on_the_page_and_no_other() {
+    fn page_names_exactly_the_configuration_keys() {
         let page = include_str!("../../../../docs/configuration.md");
         let spans = |line: &str| -> Vec<String> { line.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect() };
         let mut keys = std::collections::BTreeSet::new();
@@ -126,7 +126,7 @@ mod tests {
             let config = key
                 .rsplit('.')
                 .fold("0".to_owned(), |value, part| format!("{{\"{part}\":{value}}}"));
-            assert_eq!(sono_types::Config::unknown_keys(&config), [], "{key} is no key");
+            assert_eq!(sono_types::Config::unknown_keys(&config), [], "unknown key {key}");
         }
         let known = sono_types::Config::unknown_keys("{\"?\":0}")[0].1;
         let missing = |key: &&&str| {
@@ -134,12 +134,11 @@ mod tests {
                 .iter()
                 .any(|named| named == **key || named.starts_with(&format!("{key}.")))
         };
-        // The aggregator writes it.
+        // The aggregator writes `Version`.
         let missing: Vec<&&str> = known.iter().filter(missing).filter(|key| **key != "Version").collect();
         assert_eq!(missing, Vec::<&&str>::new());
     }
 
-    /// The page is the one place where people look.
     #[test]
     fn every_variable_is_on_the_page() {
         let page = include_str!("../../../../docs/configuration.md");

@@ -1,11 +1,11 @@
-//! A command's flags may come before its name: `sono --kubeconfig X -n N status --json` (cli spec §1.1).
+//! Flags before the command name: `sono --kubeconfig X -n N status --json` (cli spec §1.1).
 
 use std::{collections::BTreeSet, ffi::OsString};
 
 use clap::{Arg, ArgAction, Command};
 
-/// Moves what stands in front of the command's name behind it, and the same for names within a command (`gen config`).
-/// Arguments without a command stay as they are.
+/// Moves flags in front of a command's name behind it, also for subcommands (`gen config`). Arguments without a command
+/// stay unchanged.
 pub(crate) fn reorder(arguments: Vec<OsString>, program: &Command) -> Vec<OsString> {
     let mut arguments = arguments;
     let mut command = program;
@@ -17,7 +17,7 @@ pub(crate) fn reorder(arguments: Vec<OsString>, program: &Command) -> Vec<OsStri
     arguments
 }
 
-/// Puts the name of one of the command's own commands at `start`, if one follows after flags.
+/// Moves the name of a subcommand to `start`, if one follows after flags.
 fn move_name<'program>(
     arguments: &mut Vec<OsString>,
     start: usize,
@@ -52,16 +52,16 @@ fn move_name<'program>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Value {
     Never,
-    /// Of some commands, or where one is given.
+    /// In some commands only, or optionally.
     Sometimes,
     Always,
 }
 
-/// Whether the next argument belongs to this one.
+/// Whether the next argument is the value of `flag`.
 fn takes_value(flag: &str, command: &Command, program: &Command) -> Value {
     let flags = program.get_arguments().chain(all_arguments(command));
     let mut kinds = BTreeSet::new();
-    for known in flags.filter(|known| is_meant(known, flag)) {
+    for known in flags.filter(|known| matches_flag(known, flag)) {
         let optional = known.get_num_args().is_some_and(|range| range.min_values() == 0);
         let equals_only = known.is_require_equals_set();
         let kind = match known.get_action() {
@@ -79,14 +79,14 @@ fn takes_value(flag: &str, command: &Command, program: &Command) -> Value {
     }
 }
 
-/// Those of the command and of all commands within.
+/// Arguments of the command and all its subcommands.
 fn all_arguments(command: &Command) -> Vec<&Arg> {
     let within = command.get_subcommands().flat_map(all_arguments);
     command.get_arguments().chain(within).collect()
 }
 
-/// `--long`, or `-s` alone; with a value attached none follows.
-fn is_meant(known: &Arg, flag: &str) -> bool {
+/// Whether `flag` is `known` as `--long` or `-s`, without an attached value.
+fn matches_flag(known: &Arg, flag: &str) -> bool {
     if let Some(long) = flag.strip_prefix("--") {
         return known.get_long() == Some(long);
     }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_move_behind_the_command() {
+    fn flags_before_the_command_are_moved_behind_it() {
         check("sono status --json", "sono status --json");
         check(
             "sono --kubeconfig X --namespace run status --json",
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_command_nothing_moves() {
+    fn arguments_without_a_command_are_unchanged() {
         check("sono --help", "sono --help");
         check("sono --kubeconfig status", "sono --kubeconfig status");
         check("sono --bogus", "sono --bogus");

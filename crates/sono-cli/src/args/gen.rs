@@ -9,45 +9,45 @@ use super::{Cluster, GenPlugin, Plan, Preflight, WaitOutput, WaitTime};
 /// `sono gen`
 #[derive(Debug, Args)]
 pub struct Gen {
-    /// Something else than the objects
+    /// Other output than the objects of the run
     #[command(subcommand)]
     pub what: Option<GenWhat>,
     #[command(flatten)]
     pub flags: GenFlags,
 }
 
-/// What `gen` can print besides the objects.
+/// Output of `gen` other than objects.
 #[derive(Debug, Subcommand)]
 pub enum GenWhat {
-    /// Print the run's configuration after file, variables and flags, as JSON
+    /// Print the run's configuration as JSON, with the file, variables and flags applied
     Config(Box<GenFlags>),
-    /// Print which registry each group of the tests' images comes from, to be changed and given to --e2e-repo-config
+    /// Print the registry of each group of test images, as a template for --e2e-repo-config
     DefaultImageConfig(GenDefaultImageConfig),
     /// Print a plugin definition
     Plugin(Box<GenPlugin>),
 }
 
-/// The flags of `run`, as far as they say what is created; the others are taken, and it is said that they mean nothing.
+/// Flags of `run` that affect the created objects. The others are accepted with a warning.
 #[derive(Debug, Args)]
 pub struct GenFlags {
     #[command(flatten)]
     pub plan: Plan,
     #[command(flatten)]
     pub cluster: Cluster,
-    /// Print this manifest instead; - is standard input
+    /// Print this manifest instead; - reads standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub preflight: Preflight,
     /// Has no effect on gen
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440")]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440", hide_short_help = true)]
     pub wait: Option<WaitTime>,
     /// Has no effect on gen
-    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::usual())]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::from_environment(), hide_short_help = true)]
     pub wait_output: WaitOutput,
 }
 
-/// `sono gen default-image-config`. The cluster has no say in it.
+/// `sono gen default-image-config`. The output does not depend on the cluster.
 #[derive(Debug, Args)]
 pub struct GenDefaultImageConfig {
     #[command(flatten)]

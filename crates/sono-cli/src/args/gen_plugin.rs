@@ -11,66 +11,66 @@ use super::{GenFlags, Variable};
 #[derive(Debug, Args)]
 #[command(subcommand_negates_reqs = true)]
 pub struct GenPlugin {
-    /// The definition of a built-in plugin, as flags change it
+    /// Print the definition of a built-in plugin, changed by flags
     #[command(subcommand)]
     pub built_in: Option<GenBuiltIn>,
-    /// What the plugin is called
+    /// Name of the plugin
     #[arg(short, long, required = true)]
     pub name: Option<String>,
-    /// Image of its container
+    /// Image of the container
     #[arg(short, long, required = true)]
     pub image: Option<String>,
-    /// How it is run: Job (one pod) or DaemonSet (one on each node)
+    /// Driver: Job (one pod) or DaemonSet (one pod on each node)
     #[arg(short = 't', long = "type", value_name = "DRIVER", default_value = "Job", value_parser = driver)]
     pub driver: DriverKind,
-    /// Format of its results: raw, junit, gojson, manual
+    /// Format of the results: raw, junit, gojson, manual
     #[arg(short, long, default_value = "raw")]
     pub format: String,
-    /// Command of the container; may be given more than once [default: ./run.sh]
+    /// Command of the container; repeatable [default: ./run.sh]
     #[arg(short, long, value_name = "WORD", allow_hyphen_values = true)]
     pub cmd: Vec<String>,
-    /// An argument of the command; may be given more than once
+    /// Argument of the command; repeatable
     #[arg(short, long, value_name = "WORD", allow_hyphen_values = true)]
     pub arg: Vec<String>,
-    /// A variable of the container; without a value one that was given before is taken back
+    /// Environment variable of the container; without =VALUE an earlier one is removed; repeatable
     #[arg(short, long, value_name = "NAME=VALUE")]
     pub env: Vec<Variable>,
-    /// A label of the nodes that it runs on; may be given more than once
+    /// Label of the nodes to run on; repeatable
     #[arg(long, value_name = "LABEL=VALUE", value_delimiter = ',')]
     pub node_selector: Vec<Variable>,
-    /// A file that the plugin finds in $SONOBUOY_CONFIG_DIR; may be given more than once
+    /// File to mount into `$SONOBUOY_CONFIG_DIR` of the plugin; repeatable
     #[arg(long, value_name = "FILE")]
     pub configmap: Vec<PathBuf>,
-    /// What it is for
+    /// Purpose of the plugin
     #[arg(short = 'D', long, value_name = "TEXT")]
     pub description: Option<String>,
-    /// Where the definition comes from
+    /// URL of the definition
     #[arg(short, long)]
     pub url: Option<String>,
-    /// Write out the podSpec that it gets when it has none
+    /// Include the default podSpec of a plugin that has none
     #[arg(long)]
     pub show_default_podspec: bool,
 }
 
-/// Plugins that are built in.
+/// Built-in plugin to print.
 #[derive(Debug, Subcommand)]
 pub enum GenBuiltIn {
-    /// Print the definition of e2e, as flags change it
+    /// Print the definition of e2e, changed by flags
     E2e(Box<GenBuiltInFlags>),
-    /// Print the definition of systemd-logs, as flags change it
+    /// Print the definition of systemd-logs, changed by flags
     SystemdLogs(Box<GenBuiltInFlags>),
 }
 
-/// The flags of `run`, and files.
+/// Flags of `run`, and files for the plugin.
 #[derive(Debug, Args)]
 pub struct GenBuiltInFlags {
     #[command(flatten)]
     pub flags: GenFlags,
-    /// A file that the plugin finds in $SONOBUOY_CONFIG_DIR; may be given more than once
+    /// File to mount into `$SONOBUOY_CONFIG_DIR` of the plugin; repeatable
     #[arg(long, value_name = "FILE")]
     pub configmap: Vec<PathBuf>,
 }
 
 fn driver(text: &str) -> Result<DriverKind, String> {
-    DriverKind::from_name(text).ok_or_else(|| "one of Job, DaemonSet".to_owned())
+    DriverKind::from_name(text).ok_or_else(|| "expected Job or DaemonSet".to_owned())
 }

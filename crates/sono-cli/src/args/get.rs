@@ -2,21 +2,21 @@
 
 use clap::{Args, Subcommand};
 
-use super::Place;
+use super::RunLocation;
 
 /// `sono get`
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct Get {
-    /// What to list.
+    /// Kind of objects to list.
     #[command(subcommand)]
     pub what: GetWhat,
 }
 
-/// What to list.
+/// Kind of objects to list.
 #[derive(Debug, Subcommand)]
 pub enum GetWhat {
-    /// Print the names of plugins' pods
+    /// Print the names of the plugins' pods
     #[command(visible_alias = "pods")]
     Pod(GetPod),
 }
@@ -25,8 +25,8 @@ pub enum GetWhat {
 #[derive(Debug, Args)]
 pub struct GetPod {
     #[command(flatten)]
-    pub place: Place,
-    /// Only those of this plugin
+    pub location: RunLocation,
+    /// Print only pods of this plugin
     #[arg(short, long, value_name = "NAME")]
     pub plugin: Option<String>,
 }

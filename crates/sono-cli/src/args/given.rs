@@ -1,24 +1,25 @@
-//! Which flags were given, and where: on the command line, or by a variable.
+//! The flags given on the command line.
 
 use std::{ffi::OsStr, path::Path};
 
 use clap::{ArgMatches, Command, parser::ValueSource};
 
-/// The name of the program that ours takes the place of.
+/// Program name that selects compatibility with Sonobuoy.
 const SONOBUOY: &str = "sonobuoy";
 
-/// The long names of flags on the command line, in the order of the help. Hidden ones have no effect, so they do not
-/// count.
+/// Long names of flags on the command line, in the order of the help.
+///
+/// Hidden flags have no effect, so they are listed separately.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Given {
+pub(crate) struct GivenFlags {
     flags: Vec<String>,
-    /// The hidden ones, with what their help says.
+    /// Hidden flags, with their help texts.
     hidden: Vec<(String, String)>,
     as_sonobuoy: bool,
 }
 
-impl Given {
-    /// `command` has parsed the `matches`; the program was called as `program`.
+impl GivenFlags {
+    /// Flags in `matches`, which `command` has parsed. `program` is the name by which the program was called.
     pub(crate) fn new(program: Option<&OsStr>, command: &Command, matches: &ArgMatches) -> Self {
         let name = program.and_then(|program| Path::new(program).file_stem());
         let (mut command, mut matches) = (command, matches);
@@ -51,19 +52,18 @@ impl Given {
         }
     }
 
-    /// Whether the program goes by the name of the one whose place it takes: whoever calls it so may know objects of a run by
-    /// the names that they have there.
+    /// Whether the program was called as `sonobuoy`. Scripts that do so may expect Sonobuoy's object names.
     pub(crate) fn as_sonobuoy(&self) -> bool {
         self.as_sonobuoy
     }
 
-    /// What a person types to call the program.
+    /// Program name for hints.
     pub(crate) fn program(&self) -> &'static str {
         if self.as_sonobuoy { SONOBUOY } else { "sono" }
     }
 
-    /// Those that are none of `known`.
-    pub(crate) fn besides(&self, known: &[&str]) -> impl Iterator<Item = &str> {
+    /// All flags except `known`.
+    pub(crate) fn except(&self, known: &[&str]) -> impl Iterator<Item = &str> {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();
         self.flags
             .iter()
@@ -71,18 +71,21 @@ impl Given {
             .map(String::as_str)
     }
 
-    /// Hidden ones whose help says this.
+    /// Hidden flags with this help text.
     pub(crate) fn hidden(&self, help: &str) -> impl Iterator<Item = &str> {
-        let wanted = self.hidden.iter().filter(move |(_, says)| says == help);
-        wanted.map(|(flag, _)| flag.as_str())
+        let matching = self.hidden.iter().filter(move |(_, text)| text == help);
+        matching.map(|(flag, _)| flag.as_str())
     }
 
-    /// The first that is one of `wanted`.
-    pub(crate) fn first_of(&self, wanted: &[&str]) -> Option<&str> {
-        self.flags.iter().map(String::as_str).find(|flag| wanted.contains(flag))
+    /// The first given flag among `candidates`.
+    pub(crate) fn first_of(&self, candidates: &[&str]) -> Option<&str> {
+        self.flags
+            .iter()
+            .map(String::as_str)
+            .find(|flag| candidates.contains(flag))
     }
 
-    /// Whether this one was given.
+    /// Whether `flag` was given.
     pub(crate) fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|given| given == flag)
     }

@@ -7,7 +7,7 @@ use clap::Args;
 /// `sono host-check`
 #[derive(Debug, Args)]
 pub struct HostCheck {
-    /// Its arguments.
+    /// Arguments of the plugin.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
 }

@@ -11,43 +11,43 @@ use super::{Addresses, Cluster};
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Images {
-    /// What to do with them; without it they are listed.
+    /// Action; without one, images are listed.
     #[command(subcommand)]
     pub action: Option<ImagesAction>,
     #[command(flatten)]
     pub list: ImagesList,
-    /// Has no effect: nothing is run to list images
+    /// Has no effect: listing images runs no plugin
     #[arg(long, hide = true, value_name = "PLUGIN.NAME=VALUE")]
     pub plugin_env: Vec<String>,
 }
 
-/// What to do with images.
+/// Action on images.
 #[derive(Debug, Subcommand)]
 pub enum ImagesAction {
-    /// Print the names of all images that a run needs
+    /// List the images that a run needs
     List(ImagesList),
-    /// Ask the registries which images are there, and for which platforms
+    /// Check in the registries which images exist, and for which platforms
     Inspect(ImagesInspect),
-    /// Copy images from their registries into a directory
+    /// Copy images from their registries into a local directory
     Pull(ImagesPull),
-    /// Copy images into a private registry, from the directory or straight from where they are
+    /// Copy images into a private registry, from the local directory or directly from their registries
     Push(ImagesPush),
-    /// Write images into one file that container runtimes load
+    /// Write images into one file that container runtimes can load
     Download(ImagesDownload),
-    /// Remove images from the directory
+    /// Remove images from the local directory
     Delete(ImagesDelete),
 }
 
-/// Which images.
+/// Selection of images.
 #[derive(Debug, Clone, Args)]
 pub struct ImagesWanted {
-    /// Plugins whose images are meant: names of built-in ones, or files; may be given more than once
+    /// Plugins that use the images: names of built-in plugins, or files; repeatable
     #[arg(short, long = "plugin", value_name = "PLUGIN", value_delimiter = ',', default_values = ["e2e", "systemd-logs"])]
     pub plugins: Vec<String>,
-    /// Version of Kubernetes that the images are for; otherwise the cluster's
+    /// Kubernetes version of the images [default: the cluster's version]
     #[arg(long, value_name = "VERSION")]
     pub kubernetes_version: Option<String>,
-    /// What `e2e.test --list-images` printed, for versions whose tests' images are not known here; - reads standard input
+    /// Output of `e2e.test --list-images`, for Kubernetes versions unknown to sono; - reads standard input
     #[arg(long, value_name = "FILE")]
     pub images_file: Option<PathBuf>,
     #[command(flatten)]
@@ -56,45 +56,50 @@ pub struct ImagesWanted {
     pub cluster: Cluster,
 }
 
-/// Under which names a private registry has the images.
+/// Names of the images in a private registry.
 #[derive(Debug, Clone, Args)]
 pub struct ImagesRenamed {
-    /// YAML with the private registry of each group of images, as the tests read it from KUBE_TEST_REPO_LIST
-    #[arg(long, value_name = "FILE")]
+    /// YAML file that assigns a private registry to each group of images, as in KUBE_TEST_REPO_LIST
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
     pub e2e_repo_config: Option<PathBuf>,
-    /// One repository for all images of the tests, as they read it from KUBE_TEST_REPO
-    #[arg(long, value_name = "REPOSITORY", conflicts_with = "e2e_repo_config")]
+    /// Repository for all images of the tests, as in KUBE_TEST_REPO
+    #[arg(
+        long,
+        value_name = "REPOSITORY",
+        conflicts_with = "e2e_repo_config",
+        help_heading = "Registries"
+    )]
     pub e2e_repo: Option<String>,
 }
 
-/// How registries are reached.
+/// Access to registries.
 #[derive(Debug, Clone, Args)]
 pub struct ImagesAccess {
-    /// A registry (host or host:port) that speaks plain HTTP; may be given more than once. Those on this machine do anyway,
-    /// unless --ca-file is given
-    #[arg(long, value_name = "HOST")]
+    /// Registry (host or host:port) to use over plain HTTP; repeatable.
+    ///
+    /// Registries on this machine are used over plain HTTP anyway, unless --ca-file is given.
+    #[arg(long, value_name = "HOST", help_heading = "Registries")]
     pub insecure_registry: Vec<String>,
-    /// PEM file with certificate authorities to trust beside the system's
-    #[arg(long, value_name = "FILE")]
+    /// PEM file with certificate authorities to trust in addition to the system's
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
     pub ca_file: Option<PathBuf>,
 }
 
-/// Where images are kept.
+/// Local directory of images.
 #[derive(Debug, Clone, Args)]
 pub struct ImagesStore {
-    /// Directory, in the OCI image layout [default: sono/images in the user's cache directory]
+    /// Local directory of images, in OCI image layout [default: sono/images in the user's cache directory]
     #[arg(long, value_name = "DIRECTORY")]
     pub store: Option<PathBuf>,
 }
 
-/// Which of the images behind one name.
+/// Platforms of images.
 #[derive(Debug, Clone, Args)]
 pub struct ImagesPlatforms {
-    /// Platform such as linux/arm64; may be given more than once [default: those of the cluster's nodes, else this machine's
-    /// architecture]
+    /// Platform such as linux/arm64; repeatable [default: those of the cluster's nodes, else that of this machine]
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Vec<Platform>,
-    /// All platforms
+    /// Use all platforms
     #[arg(long, conflicts_with = "platform")]
     pub all_platforms: bool,
 }
@@ -104,7 +109,7 @@ pub struct ImagesPlatforms {
 pub struct ImagesList {
     #[command(flatten)]
     pub wanted: ImagesWanted,
-    /// Nothing is changed anyway
+    /// Has no effect: the command changes nothing
     #[arg(long, hide = true)]
     pub dry_run: bool,
 }
@@ -118,15 +123,15 @@ pub struct ImagesInspect {
     pub renamed: ImagesRenamed,
     #[command(flatten)]
     pub access: ImagesAccess,
-    /// As what
+    /// Output format
     #[arg(short, long, value_enum, default_value_t = ImagesOutput::Table)]
     pub output: ImagesOutput,
-    /// Nothing is changed anyway
+    /// Has no effect: the command changes nothing
     #[arg(long, hide = true)]
     pub dry_run: bool,
 }
 
-/// As what the inspection is printed.
+/// Output format of an inspection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ImagesOutput {
     /// For people.
@@ -148,7 +153,7 @@ pub struct ImagesPull {
     pub access: ImagesAccess,
     #[command(flatten)]
     pub store: ImagesStore,
-    /// Say what would be done
+    /// Print the actions without performing them
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -160,8 +165,8 @@ pub struct ImagesPush {
     pub wanted: ImagesWanted,
     #[command(flatten)]
     pub renamed: ImagesRenamed,
-    /// A registry for everything: REGISTRY, then the last part of the name
-    #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"])]
+    /// Registry for all images, stored under the last part of their names
+    #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"], help_heading = "Registries")]
     pub custom_registry: Option<String>,
     #[command(flatten)]
     pub platforms: ImagesPlatforms,
@@ -169,7 +174,7 @@ pub struct ImagesPush {
     pub access: ImagesAccess,
     #[command(flatten)]
     pub store: ImagesStore,
-    /// Say what would be done
+    /// Print the actions without performing them
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -187,7 +192,7 @@ pub struct ImagesDownload {
     pub access: ImagesAccess,
     #[command(flatten)]
     pub store: ImagesStore,
-    /// Say what would be done
+    /// Print the actions without performing them
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -201,7 +206,7 @@ pub struct ImagesDelete {
     pub renamed: ImagesRenamed,
     #[command(flatten)]
     pub store: ImagesStore,
-    /// Say what would be done
+    /// Print the actions without performing them
     #[arg(long)]
     pub dry_run: bool,
 }

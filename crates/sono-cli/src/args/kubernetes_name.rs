@@ -1,16 +1,17 @@
-//! Names that the cluster takes (RFC 1123). What is wrong with one is said before anything is created.
+//! Kubernetes object names (RFC 1123), checked before anything is created.
 
 use sono_types::ids::{is_label, is_subdomain};
 
-/// The name of a namespace.
+/// Parses the name of a namespace.
 pub(crate) fn namespace(text: &str) -> Result<String, &'static str> {
-    let refused = "a namespace is called by lower-case letters, digits and inner dashes, at most 63";
+    let refused = "expected at most 63 lower-case letters, digits and dashes, with a letter or digit at both ends";
     is_label(text).then(|| text.to_owned()).ok_or(refused)
 }
 
-/// The name of a service account.
+/// Parses the name of a service account.
 pub(crate) fn object(text: &str) -> Result<String, &'static str> {
-    let refused = "it is called by lower-case letters, digits, and inner dashes and dots, at most 253";
+    let refused =
+        "expected at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends";
     is_subdomain(text).then(|| text.to_owned()).ok_or(refused)
 }
 

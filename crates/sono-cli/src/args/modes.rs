@@ -5,7 +5,7 @@ use clap::Args;
 /// `sono modes`
 #[derive(Debug, Args)]
 pub struct Modes {
-    /// Whole values, however long
+    /// Print values in full
     #[arg(long)]
     pub verbose: bool,
 }

@@ -1,4 +1,4 @@
-//! Flags that say what to run, and how.
+//! Flags that select and configure the plugins of a run.
 
 use std::path::PathBuf;
 
@@ -6,54 +6,68 @@ use clap::Args;
 
 use super::{Addresses, Aggregator, Changes, kubernetes_name};
 
-/// What to run, and how.
+/// Plugins and configuration of a run.
 #[derive(Debug, Clone, Args)]
 pub struct Plan {
-    /// A plugin: the name of an installed or a built-in one (e2e, host-check, systemd-logs), a file, a directory of files,
-    /// an address (https, http, oci), or - for standard input; @NAME behind it renames it. May be given more than once
-    /// [default: e2e and systemd-logs; with --local host-check]
+    /// Plugin to run: a name, file, directory, URL or `-` for standard input; repeatable [default: e2e and
+    /// systemd-logs; with --local: host-check].
+    ///
+    /// A name is that of an installed or a built-in plugin (e2e, host-check, systemd-logs). A directory stands for all
+    /// definitions in it. A URL begins with https, http (requires --allow-http) or oci. @NAME at the end renames the
+    /// plugin.
     #[arg(short, long = "plugin", value_name = "PLUGIN")]
     pub plugins: Vec<String>,
     /// Namespace of the run [default: sonobuoy]
-    #[arg(short, long, value_parser = kubernetes_name::namespace)]
+    #[arg(short, long, value_parser = kubernetes_name::namespace, help_heading = "Cluster")]
     pub namespace: Option<String>,
-    /// Seconds that each plugin may take; 0 means no limit [default: 21600]
+    /// Time limit of each plugin in seconds; 0 means no limit [default: 21600]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub timeout: Option<u64>,
-    /// Registry, or repository in one, that images come from unless they are named: ours, those of the built-in plugins and
-    /// those of the tests, under the last part of their names, as `images push --custom-registry` puts them
+    /// Registry, with an optional path, to pull all images from.
+    ///
+    /// It applies to the images of sono, of built-in plugins and of the Kubernetes tests, unless a flag names an image.
+    /// Each image is expected under the last part of its name, where `sono images push --custom-registry` stores it.
     #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"], help_heading = "Images")]
     pub registry: Option<String>,
-    /// Image of both aggregator and worker
-    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
+    /// Image of both the aggregator and the worker
+    #[arg(long, value_name = "IMAGE", help_heading = "Images", hide_short_help = true)]
     pub sonobuoy_image: Option<String>,
     /// Image of the aggregator
-    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Images", hide_short_help = true)]
     pub aggregator_image: Option<String>,
     /// Image of the worker
-    #[arg(long, value_name = "IMAGE", help_heading = "Images")]
+    #[arg(long, value_name = "IMAGE", help_heading = "Images", hide_short_help = true)]
     pub worker_image: Option<String>,
-    /// When images of aggregator and workers are pulled [default: IfNotPresent]
-    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"], ignore_case = true, help_heading = "Images")]
+    /// Pull policy of the aggregator and worker images [default: IfNotPresent]
+    #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"], ignore_case = true, help_heading = "Images", hide_short_help = true)]
     pub image_pull_policy: Option<String>,
-    /// What the aggregator may do; all but clusterAdmin use a namespace that is there [default: clusterAdmin]
-    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"], help_heading = "Aggregator and its rights")]
+    /// Permissions of the aggregator [default: clusterAdmin].
+    ///
+    /// All modes except clusterAdmin require a namespace that already exists.
+    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"], help_heading = "Aggregator and permissions")]
     pub aggregator_permissions: Option<String>,
-    /// A JSON file with the run's configuration; flags come before it
+    /// JSON file with the run's configuration; flags override it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Version that plugins are told, and that $SONOBUOY_K8S_VERSION in their images stands for; `auto` is the cluster's,
-    /// `ignore` too, or none where it cannot be had, `latest` that of Kubernetes' newest build [default: auto]
-    #[arg(long, value_name = "VERSION", alias = "kube-conformance-image-version")]
+    /// Kubernetes version for plugins: a version, auto, ignore or latest [default: auto].
+    ///
+    /// Plugins receive it, and it replaces `$SONOBUOY_K8S_VERSION` in their images. auto is the version of the cluster;
+    /// ignore is the same, or none if it cannot be determined; latest is the newest Kubernetes build.
+    #[arg(
+        long,
+        value_name = "VERSION",
+        alias = "kube-conformance-image-version",
+        hide_short_help = true
+    )]
     pub kubernetes_version: Option<String>,
-    /// Write the podSpec that they get into the definitions of plugins that have none
-    #[arg(long)]
+    /// Include the default podSpec in plugin definitions that have none
+    #[arg(long, help_heading = "Plugins", hide_short_help = true)]
     pub show_default_podspec: bool,
-    /// Start no further plugins once one ended without a result
-    #[arg(long)]
+    /// Start no further plugins after one ended without a result
+    #[arg(long, help_heading = "Plugins", hide_short_help = true)]
     pub stop_on_failure: bool,
-    /// Let plugins for every node fail on nodes whose taints they do not tolerate, instead of leaving these out
-    #[arg(long)]
+    /// Fail DaemonSet plugins on nodes with taints they do not tolerate, instead of skipping these nodes
+    #[arg(long, help_heading = "Plugins", hide_short_help = true)]
     pub all_nodes: bool,
     #[command(flatten)]
     pub addresses: Addresses,
@@ -64,5 +78,6 @@ pub struct Plan {
 }
 
 fn seconds(text: &str) -> Result<u64, &'static str> {
-    text.parse().map_err(|_| "seconds from 0, which means no limit, on")
+    text.parse()
+        .map_err(|_| "expected a number of seconds, 0 or more (0 means no limit)")
 }

@@ -9,29 +9,29 @@ use super::{Addresses, ImagesAccess};
 /// `sono plugin`
 #[derive(Debug, Args)]
 pub struct Plugin {
-    /// What to do.
+    /// Action.
     #[command(subcommand)]
     pub action: PluginAction,
 }
 
-/// What to do with plugins.
+/// Action on plugin definitions.
 #[derive(Debug, Subcommand)]
 pub enum PluginAction {
-    /// Show the installed plugins
+    /// List the installed plugins
     List(PluginList),
     /// Print the definition of an installed or built-in plugin
     Show(PluginShow),
-    /// Keep a definition under a name that --plugin takes
+    /// Save a plugin definition under a name for --plugin
     Install(PluginInstall),
     /// Remove an installed plugin
     Uninstall(PluginUninstall),
-    /// Say everything that is wrong with definitions
+    /// Report all problems in plugin definitions
     Lint(PluginLint),
-    /// Run a plugin on this machine and check what it does against the contract of plugins
+    /// Run a plugin on this machine and check that it follows the plugin contract
     Test(PluginTest),
 }
 
-/// As what something is printed.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PluginOutput {
     /// For people.
@@ -43,7 +43,7 @@ pub enum PluginOutput {
 /// `sono plugin list`
 #[derive(Debug, Args)]
 pub struct PluginList {
-    /// As what
+    /// Output format
     #[arg(short, long, value_enum, default_value_t = PluginOutput::Text)]
     pub output: PluginOutput,
 }
@@ -51,7 +51,7 @@ pub struct PluginList {
 /// `sono plugin show`
 #[derive(Debug, Args)]
 pub struct PluginShow {
-    /// What --plugin calls it
+    /// Name for --plugin
     #[arg(value_name = "PLUGIN")]
     pub name: String,
 }
@@ -59,14 +59,14 @@ pub struct PluginShow {
 /// `sono plugin install`
 #[derive(Debug, Args)]
 pub struct PluginInstall {
-    /// What --plugin is to call it
+    /// Name for --plugin
     #[arg(value_name = "SAVE-AS")]
     pub name: String,
-    /// A file, an address (https, http), an OCI artifact (oci://REGISTRY/NAME:TAG), or - for standard input; @NAME behind it
+    /// File, URL (https, http), OCI artifact (oci://REGISTRY/NAME:TAG), or - for standard input; @NAME at the end
     /// renames the plugin
     #[arg(value_name = "SOURCE", allow_hyphen_values = true)]
     pub source: String,
-    /// Replace what is installed under that name
+    /// Replace an installed plugin of that name
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub struct PluginInstall {
 /// `sono plugin uninstall`
 #[derive(Debug, Args)]
 pub struct PluginUninstall {
-    /// What --plugin calls it
+    /// Name for --plugin
     #[arg(value_name = "PLUGIN")]
     pub name: String,
 }
@@ -86,12 +86,12 @@ pub struct PluginUninstall {
 /// `sono plugin lint`
 #[derive(Debug, Args)]
 pub struct PluginLint {
-    /// Files, directories of files, addresses, OCI artifacts, or - for standard input
+    /// Files, directories of files, URLs, OCI artifacts, or - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
     #[command(flatten)]
     pub addresses: Addresses,
-    /// As what
+    /// Output format
     #[arg(short, long, value_enum, default_value_t = PluginOutput::Text)]
     pub output: PluginOutput,
 }
@@ -99,15 +99,15 @@ pub struct PluginLint {
 /// `sono plugin test`
 #[derive(Debug, Args)]
 pub struct PluginTest {
-    /// A file, an address, an OCI artifact, an installed plugin, or - for standard input
+    /// File, URL, OCI artifact, installed plugin, or - for standard input
     #[arg(value_name = "FILE")]
     pub file: String,
     #[command(flatten)]
     pub addresses: Addresses,
-    /// How long the plugin may take, as 90s or 5m
+    /// Time limit of the plugin, such as 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
-    /// As what
+    /// Output format
     #[arg(short, long, value_enum, default_value_t = PluginOutput::Text)]
     pub output: PluginOutput,
 }
@@ -118,7 +118,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         Err(_) => sono_types::go_duration::parse(text).map_err(|error| error.to_string())?,
     };
     if duration < Duration::from_secs(1) {
-        return Err("at least a second".to_owned());
+        return Err("expected at least one second".to_owned());
     }
     Ok(duration)
 }

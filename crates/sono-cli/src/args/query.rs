@@ -11,22 +11,24 @@ use super::Cluster;
 pub struct Query {
     #[command(flatten)]
     pub cluster: Cluster,
-    /// Where to write to: a new directory, or an archive if it ends in .tar.gz; otherwise a directory with a new name here
+    /// New directory, or archive if it ends in .tar.gz [default: a directory with a new name]
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
-    /// The run's configuration, whose `Resources`, `Filters` and `Limits` say what is asked for
+    /// Configuration of a run; `Resources`, `Filters` and `Limits` select the objects
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Namespace of the run, whose logs are wanted too
+    /// Namespace of a run: include its logs
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// Only these, such as pods,nodes,podlogs,deployments.apps; Secrets only if they are named
+    /// Query only these resources, such as pods,nodes,podlogs,deployments.apps.
+    ///
+    /// Secrets are queried only if they are named.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub resources: Option<Vec<String>>,
-    /// Only namespaces with this in their names
+    /// Query only namespaces with names that match
     #[arg(long, value_name = "REGEX")]
     pub namespaces: Option<String>,
-    /// Only objects with these labels
+    /// Query only objects with these labels
     #[arg(short = 'l', long, value_name = "LABELS")]
     pub selector: Option<String>,
 }

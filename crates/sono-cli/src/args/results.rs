@@ -7,64 +7,66 @@ use clap::{Args, ValueEnum};
 /// `sono results`
 #[derive(Debug, Args)]
 pub struct Results {
-    /// The archive, or the directory that it was extracted to
+    /// Archive, or directory with an extracted archive
     pub archive: PathBuf,
-    /// Only this plugin; `sonobuoy` is the cluster's health
+    /// Show only this plugin; `sonobuoy` is the health of the cluster
     #[arg(short, long, value_name = "NAME")]
     pub plugin: Option<String>,
-    /// How much; without it and --output: a report, which for a person has the failures with it
+    /// Amount of detail [default: a report; on a terminal it includes failures]
     #[arg(short, long, value_enum, conflicts_with = "output")]
     pub mode: Option<ResultsMode>,
-    /// Only this node, or whatever else in the tree has that name
+    /// Show only this node, or another item with this name in the tree
     #[arg(short, long, value_name = "NAME")]
     pub node: Option<String>,
-    /// No prefix in front of files in the detailed mode
+    /// Omit the prefix in front of files in detailed mode
     #[arg(short, long)]
     pub skip_prefix: bool,
-    /// As one document, for people (table, markdown) or programs
+    /// Output format: table or markdown for people, the others for programs
     #[arg(short, long, value_enum)]
     pub output: Option<ResultsOutput>,
-    /// Only items with this in their names
+    /// Show only items with names that match
     #[arg(long, value_name = "REGEX")]
     pub name: Option<String>,
-    /// Only items with one of these statuses
+    /// Show only items with one of these statuses
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub status: Vec<String>,
-    /// Leave out what passed and what was skipped
+    /// Omit passed and skipped items
     #[arg(long)]
     pub skip_passed: bool,
-    /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed
+    /// Exit with a code for the outcome.
+    ///
+    /// 3: a result failed, 4: a result is unknown.
     #[arg(long)]
     pub exit_code: bool,
-    /// Read archives of any size, even where that takes all memory
+    /// Read archives of any size, without a memory limit
     #[arg(long)]
     pub no_limits: bool,
 }
 
-/// How much `results` shows.
+/// Amount of detail of `results`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ResultsMode {
-    /// Counts, and what failed.
+    /// Counts and failed items.
     Report,
-    /// A line of JSON for each item, or its file.
+    /// One line of JSON for each item, or its file.
     Detailed,
-    /// As dump, with line breaks and tabs as such.
+    /// Same as dump, with line breaks and tabs unescaped.
     Readable,
-    /// The stored YAML.
+    /// Stored YAML.
     Dump,
 }
 
-/// Forms of the whole.
+/// Output format of all results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ResultsOutput {
-    /// The verdict, and what failed and why.
+    /// Verdict, and each failure with its cause.
     Table,
     /// Plugins and their items.
     Json,
     /// The same as YAML.
     Yaml,
-    /// A test suite for each plugin.
+    /// One test suite for each plugin.
     Junit,
-    /// For a CI job's summary.
+    /// For the summary of a CI job.
     Markdown,
 }

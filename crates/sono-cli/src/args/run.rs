@@ -13,28 +13,29 @@ pub struct Run {
     pub plan: Plan,
     #[command(flatten)]
     pub cluster: Cluster,
-    /// Create the objects of this manifest, which `gen` or an older Sonobuoy wrote; - is standard input
+    /// Manifest to apply, written by `sono gen` or Sonobuoy; - reads standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub preflight: Preflight,
-    /// Wait until the run is complete; minutes, or a duration such as 30m; 0 does not wait [bare: 1440]
+    /// Wait until the run is complete: minutes, or a duration such as 30m; 0 does not wait [without TIME: 1440]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440", help_heading = "Waiting")]
     pub wait: Option<WaitTime>,
-    /// What is shown while waiting
-    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::usual(), help_heading = "Waiting")]
+    /// Output while waiting
+    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::from_environment(), help_heading = "Waiting")]
     pub wait_output: WaitOutput,
-    /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed, 5 the run failed, 6 still running when the time
-    /// is over. Needs --wait, --rm or --local
+    /// Exit with a code for the outcome; requires --wait, --rm or --local.
+    ///
+    /// 3: a result failed, 4: a result is unknown, 5: the run failed, 6: the run is still active at the time limit.
     #[arg(long, help_heading = "Waiting")]
     pub exit_code: bool,
-    /// Wait, and when the run is complete, fetch its archive into the current directory, delete the run and wait for its deletion
+    /// Wait for the run, retrieve its archive into the current directory, then delete the run
     #[arg(long, conflicts_with = "local")]
     pub rm: bool,
-    /// With --rm: of the archives in the current directory keep only this many, the newest
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm")]
+    /// With --rm: retain only this many archives in the current directory, the newest
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm", hide_short_help = true)]
     pub keep: Option<u32>,
-    /// Run on this machine, without a cluster: plugins become processes
+    /// Run plugins as processes on this machine, without a cluster
     #[arg(long)]
     pub local: bool,
 }

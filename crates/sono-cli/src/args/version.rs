@@ -7,19 +7,19 @@ use super::Cluster;
 /// `sono version`
 #[derive(Debug, Args)]
 pub struct Version {
-    /// Only the version
+    /// Print only the version
     #[arg(long, conflicts_with = "output")]
     pub short: bool,
-    /// In this form
+    /// Output format
     #[arg(short, long, value_enum)]
     pub output: Option<VersionOutput>,
     #[command(flatten)]
     pub cluster: Cluster,
 }
 
-/// Forms of a version.
+/// Output format of `version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VersionOutput {
-    /// One object.
+    /// JSON object.
     Json,
 }

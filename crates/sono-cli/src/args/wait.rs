@@ -1,42 +1,44 @@
-//! `sono wait`, and what all commands show that wait.
+//! `sono wait`, and the output of all commands that wait.
 
 use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
-use super::{Place, WaitTime};
+use super::{RunLocation, WaitTime};
 
 /// `sono wait`
 #[derive(Debug, Args)]
 pub struct Wait {
     #[command(flatten)]
-    pub place: Place,
-    /// Identity of the run; without it the newest one in the namespace
+    pub location: RunLocation,
+    /// ID of the run [default: the newest in the namespace]
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
-    /// How long; minutes, or a duration such as 30m; 0 means no limit
+    /// Time limit: minutes, or a duration such as 30m; 0 means no limit
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_value = "1440", default_missing_value = "1440")]
     pub wait: WaitTime,
-    /// What is shown while waiting
-    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::usual())]
+    /// Output while waiting
+    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::from_environment())]
     pub wait_output: WaitOutput,
-    /// End with a code that tells the outcome: 3 something failed, 4 not known to have passed, 5 the run failed, 6 still running when the time is over
+    /// Exit with a code for the outcome.
+    ///
+    /// 3: a result failed, 4: a result is unknown, 5: the run failed, 6: the run is still active at the time limit.
     #[arg(long)]
     pub exit_code: bool,
 }
 
-/// What is shown while waiting.
+/// Output while waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WaitOutput {
-    /// Nothing but the end.
+    /// Only the outcome.
     Silent,
-    /// As progress.
+    /// Same as progress.
     Spinner,
-    /// What happens: bars on a terminal, a line for each change elsewhere.
+    /// Progress bars on a terminal, otherwise one line for each change.
     Progress,
 }
 
 impl WaitOutput {
-    /// What is shown unless a flag says otherwise; the variable is Sonobuoy's.
-    pub(crate) fn usual() -> Self {
+    /// Default of `--wait-output`; Sonobuoy's variable can silence it.
+    pub(crate) fn from_environment() -> Self {
         match std::env::var("SONOBUOY_WAIT_PROGRESS").as_deref() {
             Ok("false") => Self::Silent,
             _ => Self::Progress,

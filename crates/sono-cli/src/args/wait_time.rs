@@ -4,20 +4,20 @@ use std::{str::FromStr, time::Duration};
 
 use sono_types::go_duration;
 
-/// How long to wait.
+/// Time limit of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitTime(pub Duration);
 
 impl WaitTime {
-    /// What `--wait` alone means.
-    pub(crate) const fn usual() -> Self {
+    /// Limit of `--wait` without a value.
+    pub(crate) const fn default_limit() -> Self {
         Self(Duration::from_hours(24))
     }
 }
 
-/// A text that says no time.
+/// Text that is neither minutes nor a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("neither minutes, such as 30, nor a duration, such as 1h30m")]
+#[error("expected minutes, such as 30, or a duration, such as 1h30m")]
 pub struct WaitTimeError;
 
 impl FromStr for WaitTime {

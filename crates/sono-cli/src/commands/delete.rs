@@ -47,7 +47,7 @@ const LEFT_BEHIND: [Kind; 8] = [
 
 pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result<u8, CliError> {
     let args::Delete {
-        place: args::Place {
+        location: args::RunLocation {
             namespace,
             cluster: cluster_arguments,
         },

@@ -12,7 +12,7 @@ use sono_types::{env, exit};
 use super::run::{image_version, warn_of_ignored};
 use crate::{
     aggregator::text,
-    args::{self, Given},
+    args::{self, GivenFlags},
     error::CliError,
     manifest,
     output::{Format, Printer},
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn generate(
     arguments: args::Gen,
-    given: &Given,
+    given: &GivenFlags,
     level: &str,
     printer: &Printer,
 ) -> Result<u8, CliError> {
@@ -45,7 +45,7 @@ pub(super) async fn generate(
     }
 }
 
-async fn objects(flags: args::GenFlags, given: &Given, level: &str, printer: &Printer) -> Result<u8, CliError> {
+async fn objects(flags: args::GenFlags, given: &GivenFlags, level: &str, printer: &Printer) -> Result<u8, CliError> {
     if let Some(file) = &flags.file {
         let text = manifest::read(file)?;
         warn_of_ignored(given, printer);
@@ -74,7 +74,7 @@ async fn objects(flags: args::GenFlags, given: &Given, level: &str, printer: &Pr
 /// The plan, and where the cluster is. What `run` alone would look at is named.
 fn resolve(
     flags: args::GenFlags,
-    given: &Given,
+    given: &GivenFlags,
     level: &str,
     printer: &Printer,
 ) -> Result<(Plan, args::Cluster), CliError> {
@@ -92,7 +92,7 @@ fn resolve(
     Ok((Plan::new(plan, given, level, printer)?, cluster))
 }
 
-fn configuration(flags: args::GenFlags, given: &Given, level: &str, printer: &Printer) -> Result<u8, CliError> {
+fn configuration(flags: args::GenFlags, given: &GivenFlags, level: &str, printer: &Printer) -> Result<u8, CliError> {
     if flags.file.is_some() {
         printer.note("warning: --file has no effect on gen config");
     }

@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) async fn get(arguments: args::Get, printer: &Printer) -> Result<u8, CliError> {
     let GetWhat::Pod(args::GetPod {
-        place: args::Place { namespace, cluster },
+        location: args::RunLocation { namespace, cluster },
         plugin,
     }) = arguments.what;
     let (label, component) = constants::COMPONENT;

@@ -17,7 +17,7 @@ use sono_types::{exit, yaml};
 use self::wanted::{Images, Renaming, Target, groups, images, released, runs_suite};
 use crate::{
     aggregator::text,
-    args::{self, Given, ImagesAction},
+    args::{self, GivenFlags, ImagesAction},
     error::CliError,
     output::{Format, Printer},
     plugins::{self, fetch::Access},
@@ -29,7 +29,11 @@ use crate::{
 /// How many images are on their way at once.
 const AT_ONCE: usize = 4;
 
-pub(super) async fn images_command(arguments: args::Images, given: &Given, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn images_command(
+    arguments: args::Images,
+    given: &GivenFlags,
+    printer: &Printer,
+) -> Result<u8, CliError> {
     let args::Images {
         action,
         list,

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::step_summary;
 use crate::{
-    args::{Given, WaitOutput},
+    args::{GivenFlags, WaitOutput},
     clock::now,
     error::CliError,
     judgement,
@@ -205,7 +205,7 @@ const HERE_TOO: [&str; 13] = [
 ];
 
 /// Refuses what was asked for and cannot be had.
-pub(super) fn check_flags(given: &Given) -> Result<(), CliError> {
+pub(super) fn check_flags(given: &GivenFlags) -> Result<(), CliError> {
     match given.first_of(&CLUSTER_ONLY) {
         Some(flag) => Err(CliError::new(format!(
             "--{flag} means something in a cluster only, and --local runs without one"

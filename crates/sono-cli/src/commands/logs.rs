@@ -28,7 +28,7 @@ const PIECE: usize = 64 << 10;
 
 pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8, CliError> {
     let args::Logs {
-        place: args::Place { namespace, cluster },
+        location: args::RunLocation { namespace, cluster },
         run,
         plugin,
         follow,

@@ -9,13 +9,13 @@ mod name;
 mod test;
 
 use crate::{
-    args::{self, Given, PluginAction},
+    args::{self, GivenFlags, PluginAction},
     error::CliError,
     output::Printer,
     plugins::directory::Directory,
 };
 
-pub(super) async fn plugin(arguments: args::Plugin, given: &Given, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn plugin(arguments: args::Plugin, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
     let args::Plugin { action } = arguments;
     let as_sonobuoy = given.as_sonobuoy();
     match action {

@@ -52,7 +52,7 @@ pub(super) async fn fetch(
 ) -> Result<Vec<PathBuf>, CliError> {
     let args::Retrieve {
         path,
-        place: args::Place {
+        location: args::RunLocation {
             namespace,
             cluster: cluster_arguments,
         },

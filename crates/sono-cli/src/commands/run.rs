@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     aggregator::{self, WhichRun, text},
-    args::{self, Given},
+    args::{self, GivenFlags},
     error::CliError,
     identity::Identity,
     manifest::{self, Manifest},
@@ -53,7 +53,7 @@ struct Run {
 
 pub(super) async fn run(
     arguments: args::Run,
-    given: &Given,
+    given: &GivenFlags,
     level: &str,
     log: RunLog,
     printer: &Printer,
@@ -76,7 +76,7 @@ pub(super) async fn run(
         return Err(CliError::new("--rm waits until the run is complete, and --wait=0 does not").hint("--wait"));
     }
     let wait = wait
-        .or_else(|| rm.then(args::WaitTime::usual))
+        .or_else(|| rm.then(args::WaitTime::default_limit))
         .filter(|limit| !limit.0.is_zero());
     if exit_code && wait.is_none() && !is_local {
         return Err(CliError::new("--exit-code tells how a run ended, which nobody waits for").hint("add --wait"));
@@ -152,11 +152,11 @@ pub(super) async fn run(
     let code = attach::attach(attach).await?;
     let detached = [exit::INTERRUPTED, exit::TERMINATED, exit::HUNG_UP].contains(&code);
     if rm && !detached {
-        let place = args::Place {
+        let location = args::RunLocation {
             namespace,
             cluster: cluster_arguments,
         };
-        let removed = fetch_and_delete(&cluster, place, (&identity, &created), made_roles, keep, printer);
+        let removed = fetch_and_delete(&cluster, location, (&identity, &created), made_roles, keep, printer);
         removed.await?.map_or(Ok(()), |error| {
             // The verdict is worth more than the code of the deletion.
             if code == exit::SUCCESS {
@@ -173,20 +173,20 @@ pub(super) async fn run(
 /// What `--rm` does with a complete run. Returns why it was not deleted once its archive is here.
 async fn fetch_and_delete(
     cluster: &Cluster,
-    place: args::Place,
+    location: args::RunLocation,
     (identity, created): (&Identity, &[Value]),
     made_roles: bool,
     keep: Option<u32>,
     printer: &Printer,
 ) -> Result<Option<CliError>, CliError> {
     // What is not here in one piece is not deleted there.
-    let wanted = args::Retrieve::into_this_directory(place.clone(), keep);
+    let wanted = args::Retrieve::into_this_directory(location.clone(), keep);
     for archive in retrieve::fetch(wanted, WhichRun::Created(identity), printer).await? {
         step_summary::of_archive(&archive, printer);
     }
     let deleted = async {
-        still_there(cluster, &place.namespace, created).await?;
-        delete::delete(args::Delete::of_run(place.clone(), made_roles), printer).await
+        still_there(cluster, &location.namespace, created).await?;
+        delete::delete(args::Delete::of_run(location.clone(), made_roles), printer).await
     };
     Ok(deleted.await.err())
 }
@@ -252,7 +252,7 @@ async fn from_plan(
 /// The objects of a manifest, as they are.
 async fn from_manifest(
     file: &Path,
-    given: &Given,
+    given: &GivenFlags,
     checks: &Checks,
     arguments: &args::Cluster,
     printer: &Printer,
@@ -282,8 +282,8 @@ async fn from_manifest(
 }
 
 /// Says of each flag that has no effect where a manifest says what is created.
-pub(super) fn warn_of_ignored(given: &Given, printer: &Printer) {
-    for flag in given.besides(&WITH_FILE) {
+pub(super) fn warn_of_ignored(given: &GivenFlags, printer: &Printer) {
+    for flag in given.except(&WITH_FILE) {
         printer.note(&format!(
             "warning: --{flag} has no effect with --file: the manifest says what is created"
         ));

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::{
     aggregator::{self, Found, WhichRun, phase, plugin_of, status_of},
-    args::{self, Given, StatusOutput},
+    args::{self, GivenFlags, StatusOutput},
     clock::now,
     error::CliError,
     identity::Identity,
@@ -24,9 +24,9 @@ use crate::{
 /// Bytes of a whole status that are read.
 const MAX_STATUS_BYTES: u64 = 256 << 20;
 
-pub(super) async fn status(arguments: args::Status, given: &Given, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
     let args::Status {
-        place: args::Place {
+        location: args::RunLocation {
             namespace,
             cluster: cluster_arguments,
         },

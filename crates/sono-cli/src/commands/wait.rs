@@ -7,20 +7,20 @@ use sono_kube::Cluster;
 use super::attach::{self, Attach};
 use crate::{
     aggregator::{self, Found, WhichRun},
-    args::{self, Given, of_run},
+    args::{self, GivenFlags, run_flags_of_wait},
     error::CliError,
     output::Printer,
     settings::connect,
 };
 
-pub(super) async fn wait(arguments: args::Wait, given: &Given, printer: &Printer) -> Result<u8, CliError> {
-    for flag in of_run::without_effect(given) {
+pub(super) async fn wait(arguments: args::Wait, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
+    for flag in run_flags_of_wait::ignored(given) {
         printer.note(&format!(
             "warning: --{flag} has no effect with wait: it says how a run is started"
         ));
     }
     let args::Wait {
-        place: args::Place {
+        location: args::RunLocation {
             namespace,
             cluster: cluster_arguments,
         },

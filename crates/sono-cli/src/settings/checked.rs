@@ -5,7 +5,7 @@ use sono_types::{
     ids::{is_label, is_subdomain},
 };
 
-use crate::{args::EFFECTS, go_regex};
+use crate::{args::TAINT_EFFECTS, go_regex};
 
 const PERMISSIONS: [&str; 4] = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"];
 const POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
@@ -55,8 +55,8 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         let mut found = |text: String| problems.push(format!("AggregatorTolerations[{number}]: {text}"));
         for (key, value) in toleration {
             match key.as_str() {
-                "effect" if !value.is_empty() && !EFFECTS.contains(&value.as_str()) => {
-                    found(format!("Invalid effect: {value}; one of {}", EFFECTS.join(", ")));
+                "effect" if !value.is_empty() && !TAINT_EFFECTS.contains(&value.as_str()) => {
+                    found(format!("Invalid effect: {value}; one of {}", TAINT_EFFECTS.join(", ")));
                 }
                 "operator" if !value.is_empty() && !OPERATORS.contains(&value.as_str()) => {
                     found(format!("Invalid operator: {value}; one of {}", OPERATORS.join(", ")));

@@ -1,4 +1,4 @@
-//! All commands and flags as Markdown, from what clap knows. Pure.
+//! Reference of all commands and flags as Markdown, from clap's definitions. Pure.
 
 use std::fmt::Write as _;
 
@@ -9,18 +9,15 @@ const HEAD: &str = "\
 
 <!-- Written by `cargo xtask gen reference`; do not edit. -->
 
-A command's flags may stand in front of its name. `-h` is short, `--help` long; both are there for every command.
+Flags may also precede the command name. `-h` prints the common flags of a command, `--help` prints all of them.
 ";
 
-/// The whole of it. `variables` are the names of flags, each with the variable that stands for it.
+/// The reference page. `variables` are the names of flags with their environment variables.
 pub(crate) fn markdown(mut program: Command, variables: &[(&str, &str)]) -> String {
     program.build();
     let mut text = HEAD.to_owned();
     let common: Vec<&Arg> = program.get_arguments().filter(|argument| is_shown(argument)).collect();
-    write(
-        &mut text,
-        &format!("\n## Flags of all commands\n\n{}", list(&common, variables)),
-    );
+    write(&mut text, &format!("\n## Global flags\n\n{}", list(&common, variables)));
     for command in shown(&program) {
         describe(&mut text, command, &[program.get_name()], variables);
     }
@@ -73,7 +70,7 @@ fn describe(text: &mut String, command: &Command, above: &[&str], variables: &[(
     }
 }
 
-/// Positional ones as they come, flags by name.
+/// Positional arguments in their order, then flags by name.
 fn list(arguments: &[&Arg], variables: &[(&str, &str)]) -> String {
     let mut sorted = arguments.to_vec();
     sorted.sort_by_key(|argument| {
@@ -163,7 +160,7 @@ fn values(argument: &Arg) -> String {
     }
 }
 
-/// Characters that Markdown would take for its own.
+/// Escapes Markdown's special characters outside code spans.
 fn escaped(text: &str) -> String {
     let mut is_code = false;
     let mut escaped = String::new();
@@ -215,7 +212,7 @@ mod tests {
             markdown(program, &[("wait", "P_WAIT")]).strip_prefix(HEAD),
             Some(
                 "
-## Flags of all commands
+## Global flags
 
 - `--level LEVEL`: How much
 

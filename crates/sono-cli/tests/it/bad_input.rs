@@ -219,7 +219,7 @@ fn wrong_usage_ends_with_one() {
         (said.code, said.stderr.lines().next().unwrap()),
         (
             1,
-            "error: invalid value 'soon' for '--wait [<TIME>]': neither minutes, such as 30, nor a duration, such as 1h30m"
+            "error: invalid value 'soon' for '--wait [<TIME>]': expected minutes, such as 30, or a duration, such as 1h30m"
         )
     );
 }

@@ -79,7 +79,7 @@ fn wrong_usage_is_said_like_all_else() {
         ),
         (
             &["gen", "--timeout", "-5"],
-            "error: invalid value '-5' for '--timeout <SECONDS>': seconds from 0, which means no limit, on\n  hint:  sono gen --help says what it takes\n",
+            "error: invalid value '-5' for '--timeout <SECONDS>': expected a number of seconds, 0 or more (0 means no limit)\n  hint:  sono gen --help says what it takes\n",
         ),
         (
             &["plugin", "show"],
@@ -87,11 +87,11 @@ fn wrong_usage_is_said_like_all_else() {
         ),
         (
             &["gen", "-n", "Mine"],
-            "error: invalid value 'Mine' for '--namespace <NAMESPACE>': a namespace is called by lower-case letters, digits and inner dashes, at most 63\n  hint:  sono gen --help says what it takes\n",
+            "error: invalid value 'Mine' for '--namespace <NAMESPACE>': expected at most 63 lower-case letters, digits and dashes, with a letter or digit at both ends\n  hint:  sono gen --help says what it takes\n",
         ),
         (
             &["gen", "--service-account-name=a_b"],
-            "error: invalid value 'a_b' for '--service-account-name <NAME>': it is called by lower-case letters, digits, and inner dashes and dots, at most 253\n  hint:  sono gen --help says what it takes\n",
+            "error: invalid value 'a_b' for '--service-account-name <NAME>': expected at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends\n  hint:  sono gen --help says what it takes\n",
         ),
     ] {
         assert_eq!(here(arguments), failure(expected), "{arguments:?}");

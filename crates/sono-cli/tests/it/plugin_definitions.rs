@@ -155,7 +155,7 @@ fn what_would_be_no_definition_is_refused() {
         ),
         (
             ["-t", "pod"],
-            "error: invalid value 'pod' for '--type <DRIVER>': one of Job, DaemonSet",
+            "error: invalid value 'pod' for '--type <DRIVER>': expected Job or DaemonSet",
         ),
         // BUG 45: a command that is none is an error, and its message comes first.
         (["bogus", "-h"], "error: unrecognized subcommand 'bogus'"),

@@ -8,7 +8,7 @@ use sono_types::{PluginName, constants, exit};
 
 use super::{resolve, version};
 use crate::{
-    args::{self, Given},
+    args::{self, GivenFlags},
     changes::read,
     error::CliError,
     output::{Format, Printer},
@@ -21,7 +21,7 @@ const CONTAINER: &str = "plugin";
 
 pub(super) async fn generate(
     arguments: args::GenPlugin,
-    given: &Given,
+    given: &GivenFlags,
     level: &str,
     printer: &Printer,
 ) -> Result<u8, CliError> {
@@ -40,7 +40,7 @@ pub(super) async fn generate(
 async fn built_in(
     name: &str,
     flags: args::GenBuiltInFlags,
-    given: &Given,
+    given: &GivenFlags,
     level: &str,
     printer: &Printer,
 ) -> Result<u8, CliError> {

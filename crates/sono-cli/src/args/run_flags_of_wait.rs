@@ -1,12 +1,11 @@
-//! `wait` takes the flags of `run`, as Sonobuoy's does: scripts give both the same ones. Those that do not say which run
-//! is meant have no effect there.
+//! Flags of `run` that `wait` accepts and ignores, as in Sonobuoy: scripts pass the same flags to both.
 
 use clap::{Arg, Command};
 
-use super::Given;
+use super::GivenFlags;
 
-/// Lets `wait` take them, out of sight.
-pub(crate) fn tolerated(program: Command) -> Command {
+/// Adds the flags of `run` to `wait`, hidden.
+pub(crate) fn accept_run_flags(program: Command) -> Command {
     let Some(run) = program.find_subcommand("run") else {
         return program;
     };
@@ -20,9 +19,9 @@ pub(crate) fn tolerated(program: Command) -> Command {
     })
 }
 
-const NO_EFFECT: &str = "Has no effect here: it says how a run is started";
+const NO_EFFECT: &str = "Has no effect here: it configures the start of a run";
 
-/// Those that were given to `wait`.
-pub(crate) fn without_effect(given: &Given) -> impl Iterator<Item = &str> {
+/// Ignored flags that were given to `wait`.
+pub(crate) fn ignored(given: &GivenFlags) -> impl Iterator<Item = &str> {
     given.hidden(NO_EFFECT)
 }
