@@ -1,5 +1,4 @@
-//! A client that is not kept waiting for ever: the library's own waits as long as the connection lasts, and one on which nothing
-//! comes any more lasts until somebody asks.
+//! A client whose responses have a timeout: kube's own client waits as long as the connection lasts, even a dead one.
 
 use std::time::Duration;
 
@@ -10,24 +9,24 @@ use tokio::time::timeout;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Nothing came for too long.
+/// A response that did not arrive in time.
 #[derive(Debug, thiserror::Error)]
-enum Silent {
+enum ResponseTimeout {
     #[error("no answer within {} s", .0.as_secs())]
     NoAnswer(Duration),
-    #[error("nothing more of the answer for {} s", .0.as_secs())]
-    NoMore(Duration),
+    #[error("the response stalled for {} s", .0.as_secs())]
+    Stalled(Duration),
 }
 
-/// The same client for answers that begin within `begin` and are never silent for longer than `silence`: anything else is an
-/// error, after which its connection is not used any more.
+/// Wraps `client`: a response that starts later than `begin` or pauses longer than `silence` is an error. The
+/// connection of a failed response is not used again.
 pub(crate) fn bounded(client: Client, begin: Duration, silence: Duration) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let client = client.clone();
         async move {
             let answer = timeout(begin, client.send(request)).await;
-            let answer = answer.map_err(|_| Silent::NoAnswer(begin))??;
+            let answer = answer.map_err(|_| ResponseTimeout::NoAnswer(begin))??;
             Ok::<_, Error>(answer.map(|body| StreamBody::new(frames(body, silence))))
         }
     });
@@ -43,7 +42,7 @@ fn frames(
         match timeout(silence, frames.next()).await {
             Ok(None) => None,
             Ok(Some(frame)) => Some((frame.map_err(Error::from), Some(frames))),
-            Err(_) => Some((Err(Silent::NoMore(silence).into()), None)),
+            Err(_) => Some((Err(ResponseTimeout::Stalled(silence).into()), None)),
         }
     })
 }
@@ -59,9 +58,9 @@ mod tests {
         http::Request::get(path).body(Body::empty()).unwrap()
     }
 
-    /// A server that takes a request and never answers, and one that stops in the middle: either is an error in the end.
+    /// A server that accepts a request and never responds, and one that stops in the middle of a response.
     #[tokio::test]
-    async fn silence_is_an_error() {
+    async fn stalled_response_is_an_error() {
         let api = FakeApi::start();
         let folder = tempfile::tempdir().unwrap();
         api.write_kubeconfig(folder.path());
@@ -81,7 +80,7 @@ mod tests {
         let answered = bounded(client.clone(), long, long).send(get("/version")).await.unwrap();
         assert_eq!(answered.status(), 200);
 
-        // Nothing happens that it could tell.
+        // A namespace without changes: the watch stays silent.
         let watch = get("/api/v1/namespaces/none/pods?watch=true&resourceVersion=1");
         let answer = bounded(client, long, short).send(watch).await.unwrap();
         let mut frames = BodyStream::new(answer.into_body());
@@ -92,6 +91,6 @@ mod tests {
                 None => panic!("the watch ended by itself"),
             }
         };
-        assert!(error.to_string().contains("nothing more of the answer"), "{error}");
+        assert!(error.to_string().contains("the response stalled"), "{error}");
     }
 }

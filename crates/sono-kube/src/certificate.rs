@@ -1,4 +1,4 @@
-//! Failures of TLS within the errors of a connection, and what they mean to a person.
+//! Explains TLS and credential failures found inside connection errors.
 
 use std::{error::Error, io};
 
@@ -8,7 +8,7 @@ use rustls::{AlertDescription, CertificateError, pki_types::UnixTime};
 
 use crate::{KubeError, connect::PluginError, error::Cause};
 
-/// The failure of TLS or of credentials that a connection's error is made of; none where it is another.
+/// The TLS or credential failure in the error chain of a connection; `None` for other failures.
 pub(crate) fn failure(error: &(dyn Error + 'static), server: &str) -> Option<KubeError> {
     let server = server.to_owned();
     if let Some(error) = find::<AuthError>(error) {
@@ -34,7 +34,7 @@ pub(crate) fn failure(error: &(dyn Error + 'static), server: &str) -> Option<Kub
     })
 }
 
-/// The first error of a type in a chain. Errors of input and output hold others that are not their sources.
+/// The first error of type `E` in a chain. `io::Error` wraps errors that are not its `source`.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -50,13 +50,13 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-/// Why a certificate is refused.
+/// The reason why a certificate is rejected.
 fn reason(error: &CertificateError) -> String {
     match error {
-        CertificateError::UnknownIssuer => "none of the configured authorities has signed it".to_owned(),
+        CertificateError::UnknownIssuer => "it is not signed by any of the configured authorities".to_owned(),
         CertificateError::ExpiredContext { not_after, .. } => format!("it expired on {}", date(*not_after)),
         CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("it is valid from {}: is this machine's clock right?", date(*not_before))
+            format!("it is valid from {}: check this machine's clock", date(*not_before))
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
             let expected = expected.to_str();
@@ -69,15 +69,15 @@ fn reason(error: &CertificateError) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is not meant for servers (extended key usage)".to_owned()
         }
-        CertificateError::BadSignature => "its signature is wrong: its authority has another key".to_owned(),
+        CertificateError::BadSignature => "its signature does not match the key of its authority".to_owned(),
         CertificateError::Other(error) if error.to_string().contains("CaUsedAsEndEntity") => {
-            "it is the certificate of an authority (CA:TRUE), and not one of the configured ones".to_owned()
+            "it is a CA certificate (CA:TRUE) that is not among the configured authorities".to_owned()
         }
         other => other.to_string(),
     }
 }
 
-/// Why there is no connection, although both sides talk.
+/// The reason why a handshake failed.
 fn handshake(error: &rustls::Error) -> String {
     match error {
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -90,12 +90,12 @@ fn handshake(error: &rustls::Error) -> String {
             | AlertDescription::CertificateUnknown
             | AlertDescription::AccessDenied),
         ) => format!("the server refuses the client certificate: {alert:?}"),
-        rustls::Error::InvalidMessage(_) => "the answer is not TLS: is the server http://?".to_owned(),
+        rustls::Error::InvalidMessage(_) => "the response is not TLS; the server may be http://".to_owned(),
         other => other.to_string(),
     }
 }
 
-/// `DnsName("localhost")` and `IpAddress(127.0.0.1)` without their wrapping.
+/// Strips the wrapping of `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
 fn plain(name: &str) -> &str {
     name.split_once('(')
         .and_then(|(_, rest)| rest.strip_suffix(')'))

@@ -1,4 +1,4 @@
-//! The verbs.
+//! Requests to the API server: create, get, list, replace, patch, delete.
 
 use std::{
     collections::BTreeMap,
@@ -23,21 +23,21 @@ use crate::{
     error::Cause,
 };
 
-/// Objects of one page of a list.
+/// Objects per page of a list.
 const PAGE: u32 = 500;
-/// Objects of one page whose text is in memory as a whole while it is read; a node takes 10 to 30 kB of it.
+/// Objects per page of a list that is parsed from one buffer; a node takes 10 to 30 kB of it.
 const SMALL_PAGE: u32 = 100;
-/// How long one answer may take, and how long the begin of one that goes on.
-const LIMIT: Duration = Duration::from_secs(30);
-/// How long nothing may come of one that goes on: servers end a watch after 290 s, since they are asked to.
-const SILENCE: Duration = Duration::from_secs(330);
+/// Timeout of a request, and of the start of a streamed response.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest pause of a streamed response. Servers end a watch after 290 s, as requested.
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(330);
 
 /// A cluster's API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
     watching: Client,
-    maker: Arc<Maker>,
+    factory: Arc<ClientFactory>,
     plain: Arc<OnceLock<Client>>,
     server: Arc<str>,
     names: Arc<Names>,
@@ -52,13 +52,13 @@ impl fmt::Debug for Cluster {
     }
 }
 
-/// A part of a list.
+/// One page of a list.
 #[derive(Deserialize)]
 #[serde(bound = "T: DeserializeOwned")]
 struct Page<T> {
     #[serde(default)]
     metadata: PageMetadata,
-    /// A list of Go is null where it is empty.
+    /// `null` for an empty list: Go's encoding of a nil slice.
     items: Option<Vec<T>>,
 }
 
@@ -68,21 +68,21 @@ struct PageMetadata {
     next: Option<String>,
 }
 
-/// What became of a request to delete.
+/// The result of a request to delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// It goes away, at once or when its grace period is over.
-    Going,
-    /// It was not there.
-    NotThere,
+    /// The object was or will be deleted, at the latest after its grace period.
+    Started,
+    /// The object does not exist.
+    NotFound,
 }
 
 impl Cluster {
-    pub(crate) fn new(client: Client, maker: Maker, server: String, names: Names) -> Self {
+    pub(crate) fn new(client: Client, factory: ClientFactory, server: String, names: Names) -> Self {
         Self {
-            watching: bounded(client.clone(), LIMIT, SILENCE),
+            watching: bounded(client.clone(), REQUEST_TIMEOUT, STREAM_IDLE_TIMEOUT),
             client,
-            maker: Arc::new(maker),
+            factory: Arc::new(factory),
             plain: Arc::default(),
             server: server.into(),
             names: Arc::new(names),
@@ -94,7 +94,7 @@ impl Cluster {
         &self.server
     }
 
-    /// Name of the user in the kubeconfig, which need not be the one that the server knows.
+    /// Name of the user in the kubeconfig. The server may know the user by another name.
     pub fn user(&self) -> Option<&str> {
         self.names.user.as_deref()
     }
@@ -108,17 +108,17 @@ impl Cluster {
         self.client.clone()
     }
 
-    /// A client for answers that go on: not even a server that takes a request and never answers keeps it for ever.
+    /// A client for streamed responses. Its timeouts also cover a server that accepts a request and never responds.
     pub(crate) fn watching_client(&self) -> Client {
         self.watching.clone()
     }
 
-    /// A client that hands on the first answer, whatever it is: the usual one tries again for minutes and says nothing.
+    /// A client without retries, which returns the first response. The usual client retries silently for minutes.
     pub(crate) fn plain_client(&self) -> Result<Client, KubeError> {
         if let Some(client) = self.plain.get() {
             return Ok(client.clone());
         }
-        let client = self.maker.client(false)?;
+        let client = self.factory.client(false)?;
         Ok(self.plain.get_or_init(|| client).clone())
     }
 
@@ -126,7 +126,7 @@ impl Cluster {
         KubeError::from_kube(error, &self.server, request)
     }
 
-    /// Creates `object` where its metadata says.
+    /// Creates `object` in the namespace that its metadata names.
     pub async fn create(&self, object: &Value) -> Result<Value, KubeError> {
         let kind = Kind::of(object)?;
         let name = object
@@ -148,7 +148,7 @@ impl Cluster {
         let body = object.to_string().into_bytes();
         let made = Request::new(kind.path(namespace)).create(&PostParams::default(), body);
         let created = self.json(made, &format!("creating {} `{name}`", kind.name())).await;
-        // A namespace that is not there, or going, shows as a refusal of what is to be created in it.
+        // For a namespace that does not exist or is being deleted, the server refuses the objects in it.
         match (created, namespace) {
             (Err(KubeError::NamespaceTerminating(found)), Some(namespace)) if found.is_empty() => {
                 Err(KubeError::NamespaceTerminating(namespace.to_owned()))
@@ -157,8 +157,8 @@ impl Cluster {
         }
     }
 
-    /// Puts `object` in place of the one whose version `metadata.resourceVersion` names. Where that is not the current one
-    /// any more, or the object is gone, nothing happens and the answer is `None`.
+    /// Replaces the version of the object that `metadata.resourceVersion` names. Returns `None`, and changes nothing,
+    /// if that version is not the current one or the object no longer exists.
     pub async fn replace(&self, object: &Value) -> Result<Option<Value>, KubeError> {
         let kind = Kind::of(object)?;
         let field = |name: &str| object.pointer(&format!("/metadata/{name}")).and_then(Value::as_str);
@@ -184,7 +184,7 @@ impl Cluster {
         }
     }
 
-    /// Reads one object; none is an answer.
+    /// Reads one object; `None` if it does not exist.
     pub async fn get(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>, KubeError> {
         let made = Request::new(kind.path(namespace)).get(name, &GetParams::default());
         match self.json(made, &format!("reading {} `{name}`", kind.name())).await {
@@ -194,7 +194,7 @@ impl Cluster {
         }
     }
 
-    /// Lists objects by label selector (all where it is empty), of all namespaces where none is given.
+    /// Lists objects by label selector (empty: all), in one namespace or, without one, in all.
     pub async fn list(&self, kind: Kind, namespace: Option<&str>, labels: &str) -> Result<Vec<Value>, KubeError> {
         let parameters = ListParams::default().limit(PAGE);
         let labelled = !labels.is_empty();
@@ -222,8 +222,8 @@ impl Cluster {
         }
     }
 
-    /// Hands the objects of a kind to `each` as they are read, page by page: by field selector (all where it is empty), of all
-    /// namespaces where none is given. `T` names the fields that are read.
+    /// Lists objects page by page and passes each to `each`: by field selector (empty: all), in one namespace or,
+    /// without one, in all. Only the fields of `T` are read.
     pub async fn each<T: DeserializeOwned>(
         &self,
         kind: Kind,
@@ -249,7 +249,7 @@ impl Cluster {
         }
     }
 
-    /// Deletes one object, dependents in the background. `grace` is in seconds, for pods.
+    /// Deletes one object; its dependents are deleted in the background. `grace` is in seconds, for pods.
     pub async fn delete(
         &self,
         kind: Kind,
@@ -267,15 +267,15 @@ impl Cluster {
         request: &str,
     ) -> Result<Deleted, KubeError> {
         match self.json(made, request).await {
-            Ok(_) => Ok(Deleted::Going),
-            Err(error) if error.is_not_found() => Ok(Deleted::NotThere),
-            // A namespace that is on its way already.
-            Err(KubeError::Refused { code: 409, .. }) => Ok(Deleted::Going),
+            Ok(_) => Ok(Deleted::Started),
+            Err(error) if error.is_not_found() => Ok(Deleted::NotFound),
+            // The namespace is already being deleted.
+            Err(KubeError::Refused { code: 409, .. }) => Ok(Deleted::Started),
             Err(error) => Err(error),
         }
     }
 
-    /// Deletes all objects that a label selector finds; it must not be empty.
+    /// Deletes all objects that match a label selector, which must not be empty.
     pub async fn delete_all(
         &self,
         kind: Kind,
@@ -287,7 +287,7 @@ impl Cluster {
         if labels.is_empty() {
             return Err(KubeError::Request {
                 request,
-                source: Cause("no labels: this would be all there are".to_owned()),
+                source: Cause("no labels: this would delete every object".to_owned()),
             });
         }
         let made = Request::new(kind.path(namespace))
@@ -299,7 +299,7 @@ impl Cluster {
         }
     }
 
-    /// Sets annotations and leaves the others as they are.
+    /// Sets annotations; leaves the other annotations unchanged.
     pub async fn annotate(
         &self,
         kind: Kind,
@@ -312,7 +312,7 @@ impl Cluster {
         self.json(made, &format!("annotating {} `{name}`", kind.name())).await
     }
 
-    /// All nodes.
+    /// Lists all nodes.
     pub async fn nodes(&self) -> Result<Vec<Node>, KubeError> {
         let nodes = self.list(Kind::Node, None, "").await?;
         nodes
@@ -326,9 +326,9 @@ impl Cluster {
             .collect()
     }
 
-    /// What `/version` says.
+    /// The response to `GET /version`.
     pub async fn server_version(&self) -> Result<Value, KubeError> {
-        self.json(plain("/version"), "asking for the server's version").await
+        self.json(plain("/version"), "reading the server's version").await
     }
 
     pub(crate) async fn json(
@@ -346,18 +346,18 @@ impl Cluster {
         send: impl FnOnce(http::Request<Vec<u8>>) -> F,
     ) -> Result<T, KubeError> {
         let made = made.map_err(|error| self.failure(kube::Error::BuildRequest(error), request))?;
-        let answer = tokio::time::timeout(LIMIT, send(made)).await;
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, send(made)).await;
         let answer = answer.map_err(|_| KubeError::NoAnswer {
             server: self.server.to_string(),
             request: request.to_owned(),
-            limit: LIMIT,
+            limit: REQUEST_TIMEOUT,
         })?;
-        tracing::trace!(request, ok = answer.is_ok(), "asked the API server");
+        tracing::trace!(request, ok = answer.is_ok(), "API server responded");
         answer.map_err(|error| self.failure(error, request))
     }
 }
 
-/// Items of lists lack the two fields that say what they are.
+/// Adds `apiVersion` and `kind`, which items of a list lack.
 fn typed(kind: Kind, mut item: Value) -> Value {
     if let Some(fields) = item.as_object_mut() {
         fields.entry("apiVersion").or_insert_with(|| kind.api_version().into());

@@ -1,4 +1,4 @@
-//! Where objects of any kind live, also of those that this crate has no [`Kind`] for: asked for when it is needed.
+//! API collections of any kind, including kinds without a [`Kind`], which are discovered on demand.
 
 use kube::{api::PostParams, core::Request};
 use serde_json::Value;
@@ -8,10 +8,10 @@ use crate::{
     client::{deletion, plain},
 };
 
-/// A collection of objects of one kind, in a namespace or of the cluster.
+/// The collection of one kind of object, namespaced or cluster-scoped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collection {
-    /// Path of the group and version.
+    /// Path of the API group and version.
     root: String,
     plural: String,
     kind: String,
@@ -30,12 +30,12 @@ impl From<Kind> for Collection {
 }
 
 impl Collection {
-    /// As it stands in an object's `kind`.
+    /// The value of `kind` in its objects.
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// Whether objects of it live in a namespace.
+    /// Whether its objects are namespaced.
     pub fn is_namespaced(&self) -> bool {
         self.namespaced
     }
@@ -49,11 +49,11 @@ impl Collection {
 }
 
 impl Cluster {
-    /// The collection that `object` belongs to. The server is asked only about kinds that are not known beforehand.
+    /// The collection of `object`. Only kinds without a [`Kind`] cost a request to the server.
     ///
     /// # Errors
     ///
-    /// [`KubeError::UnknownKind`] where the server has no such kind either.
+    /// [`KubeError::UnknownKind`] if the server does not serve the kind.
     pub async fn collection_of(&self, object: &Value) -> Result<Collection, KubeError> {
         let (kind, api_version) = match Kind::of(object) {
             Ok(kind) => return Ok(kind.into()),
@@ -61,7 +61,7 @@ impl Cluster {
             Err(error) => return Err(error),
         };
         let root = root(&api_version);
-        let answer = match self.json(plain(&root), "asking what kinds there are").await {
+        let answer = match self.json(plain(&root), "listing the resources of an API group").await {
             Ok(answer) => answer,
             Err(error) if is_absent(&error) => Value::Null,
             Err(error) => return Err(error),
@@ -70,7 +70,7 @@ impl Cluster {
         let text = |resource: &Value, key: &str| resource.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
         let found = resources
             .filter(|resource| text(resource, "kind").as_ref() == Some(&kind))
-            // Parts of objects, such as `pods/log`, have the kind too.
+            // Subresources such as `pods/log` report the same kind.
             .find_map(|resource| {
                 let plural = text(resource, "name").filter(|name| !name.contains('/'))?;
                 Some((plural, resource.get("namespaced")?.as_bool()?))
@@ -86,7 +86,7 @@ impl Cluster {
         }
     }
 
-    /// Creates an object in a collection; in `namespace`, where the kind has them.
+    /// Creates an object in a collection, in `namespace` if its kind is namespaced.
     pub async fn create_in(
         &self,
         collection: &Collection,
@@ -103,7 +103,7 @@ impl Cluster {
         self.json(made, &format!("creating {}", collection.kind)).await
     }
 
-    /// Deletes an object of a collection, dependents in the background.
+    /// Deletes an object from a collection; its dependents are deleted in the background.
     pub async fn delete_in(
         &self,
         collection: &Collection,
@@ -115,10 +115,13 @@ impl Cluster {
             .await
     }
 
-    /// Whether the server has this version of an API group, such as `rbac.authorization.k8s.io` and `v1`.
+    /// Whether the server serves this version of an API group, such as `rbac.authorization.k8s.io` and `v1`.
     pub async fn has_api(&self, group: &str, version: &str) -> Result<bool, KubeError> {
         let path = format!("/apis/{group}/{version}");
-        match self.json(plain(&path), &format!("asking for {group}/{version}")).await {
+        match self
+            .json(plain(&path), &format!("checking for {group}/{version}"))
+            .await
+        {
             Ok(_) => Ok(true),
             Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),

@@ -1,8 +1,7 @@
-//! From a kubeconfig, or the place inside a cluster, to a client.
+//! Clients from a kubeconfig or from the service account of a pod.
 //!
-//! Files are read here, and what they say is made ready before kube sees any of it, so that sono connects wherever
-//! kubectl does (`docs/configuration.md`, "Kubeconfig"). [`kubeconfig`], [`settings`], [`proxy`], [`url`] and [`pem`]
-//! decide and touch nothing.
+//! Files are read and normalised here, before kube sees them, so that sono connects wherever kubectl does
+//! (`docs/configuration.md`, "Kubeconfig"). [`kubeconfig`], [`settings`], [`proxy`], [`url`] and [`pem`] are pure.
 
 mod environment;
 mod forward;
@@ -30,63 +29,69 @@ pub(crate) use self::plugin::PluginError;
 use self::{kubeconfig::Kubeconfig, settings::Settings};
 use crate::{Cluster, KubeError, error::Cause};
 
-/// Bytes of a kubeconfig, or of a file that it names.
-const LARGEST_FILE: u64 = 64 << 20;
+/// Largest kubeconfig, or file that it names, in bytes.
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// Which cluster to talk to.
+/// The cluster to connect to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Connection {
-    /// Path of a kubeconfig; otherwise `KUBECONFIG`, `~/.kube/config`, then the pod's own account.
+    /// Path of a kubeconfig; otherwise `KUBECONFIG`, `~/.kube/config`, then the pod's service account.
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig; otherwise its current one.
+    /// Context of the kubeconfig; otherwise its current context.
     pub context: Option<String>,
 }
 
 impl Cluster {
-    /// Reads the configuration and makes a client of it. Nothing is sent yet: an unreachable cluster shows at the first
+    /// Reads the configuration and creates a client. Nothing is sent yet: an unreachable cluster fails the first
     /// request.
     pub async fn connect(connection: &Connection) -> Result<Self, KubeError> {
         Self::connect_in(connection, Environment::of_process()).await
     }
 
-    /// As [`Cluster::connect`], with other variables than those of this process.
+    /// Like [`Cluster::connect`], with other environment variables than those of this process.
     pub async fn connect_in(connection: &Connection, environment: Environment) -> Result<Self, KubeError> {
         let connection = connection.clone();
-        // Credential plugins run for as long as a person needs to log in.
+        // Credential plugins run until the user has logged in.
         let made = tokio::task::spawn_blocking(move || {
             let (settings, names) = configuration(&connection, &environment)?;
-            let maker = Maker(settings);
-            Ok::<_, KubeError>((maker.client(true)?, maker, names))
+            let factory = ClientFactory(settings);
+            Ok::<_, KubeError>((factory.client(true)?, factory, names))
         });
         let made = made
             .await
             .map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
-        let (client, maker, names) = made?;
-        let server = maker.0.config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        Ok(Self::new(client, maker, server, names))
+        let (client, factory, names) = made?;
+        let server = factory
+            .0
+            .config
+            .cluster_url
+            .to_string()
+            .trim_end_matches('/')
+            .to_owned();
+        Ok(Self::new(client, factory, server, names))
     }
 }
 
-/// Makes clients of one configuration.
+/// Creates clients of one configuration.
 #[derive(Debug, Clone)]
-pub(crate) struct Maker(Settings);
+pub(crate) struct ClientFactory(Settings);
 
-impl Maker {
-    /// A client that tries again after answers that pass, or hands on the first answer.
+impl ClientFactory {
+    /// A client that retries transient errors, or one that returns the first response.
     pub(crate) fn client(&self, retries: bool) -> Result<Client, KubeError> {
         transport::client(&self.0, retries)
     }
 }
 
-/// What the configuration calls things.
+/// Names in the kubeconfig.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     pub(crate) context: Option<String>,
     pub(crate) user: Option<String>,
 }
 
-/// Reads kubeconfig text as [`Cluster::connect_in`] does, up to the TLS configuration and the proxy, without any other file
-/// and without running programs. Gives the URL of the API server.
+/// Parses a kubeconfig like [`Cluster::connect_in`], up to the TLS configuration and the proxy, without reading other
+/// files or running programs. Returns the URL of the API server.
 pub fn check_kubeconfig(text: &[u8], environment: &Environment) -> Result<String, KubeError> {
     let mut kubeconfig = Kubeconfig::default();
     let absent = |_: &Path| Err(io::ErrorKind::NotFound.into());
@@ -96,7 +101,7 @@ pub fn check_kubeconfig(text: &[u8], environment: &Environment) -> Result<String
         .and_then(|selected| Settings::of(&selected, environment, &absent))
         .map_err(KubeError::Configuration)?
         .without_programs();
-    // The system's store is a matter of its own.
+    // The system's certificate store is not checked here.
     settings.config.accept_invalid_certs |= settings.authorities.is_empty();
     transport::install_provider();
     transport::tls(&settings)?;
@@ -109,7 +114,7 @@ fn configuration(connection: &Connection, environment: &Environment) -> Result<(
     for path in files(connection, environment) {
         match read(&path) {
             Ok(bytes) => kubeconfig.add(&path, &bytes).map_err(KubeError::Configuration)?,
-            // Of those that are only looked for, the others count.
+            // Missing files of a list or the default file are skipped.
             Err(error) if error.kind() == io::ErrorKind::NotFound && connection.kubeconfig.is_none() => {
                 absent.get_or_insert_with(|| described(&path, &error));
             }
@@ -133,7 +138,7 @@ fn configuration(connection: &Connection, environment: &Environment) -> Result<(
     Ok((settings, names))
 }
 
-/// The files to read, in order.
+/// The kubeconfig files to read, in order.
 fn files(connection: &Connection, environment: &Environment) -> Vec<PathBuf> {
     if let Some(path) = &connection.kubeconfig {
         return vec![path.clone()];
@@ -154,9 +159,9 @@ fn files(connection: &Connection, environment: &Environment) -> Vec<PathBuf> {
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        let reason = format!("it has more than {} MiB", LARGEST_FILE >> 20);
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let reason = format!("it has more than {} MiB", MAX_FILE_BYTES >> 20);
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok(bytes)

@@ -1,8 +1,8 @@
-//! Spans of time for people.
+//! Durations for humans.
 
 use std::time::Duration;
 
-/// `412ms`, `6s`, `4m12s`, `2h03m`: the two largest units that matter.
+/// Formats a duration with its two largest units: `412ms`, `6s`, `4m12s`, `2h03m`.
 pub fn elapsed(span: Duration) -> String {
     let seconds = span.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {

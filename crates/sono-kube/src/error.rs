@@ -1,4 +1,4 @@
-//! What a request to the API server can end with.
+//! Errors of requests to the API server.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use kube::core::Status;
 
 use crate::{certificate, connect::PluginError};
 
-/// The last cause of a failure, as one line. The clients underneath say the same thing up to five times.
+/// The innermost cause of an error, as one line. The wrapping errors repeat it up to five times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause(pub String);
 
@@ -29,158 +29,158 @@ impl Cause {
     }
 }
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
-    /// No kubeconfig, and not inside a cluster.
-    #[error("there is no cluster to talk to: no kubeconfig, and this is no pod of a cluster")]
+    /// No kubeconfig was found, and the process does not run in a pod.
+    #[error("no cluster configured: no kubeconfig found, and not running in a pod")]
     NoConfiguration(#[source] Cause),
-    /// There is a configuration, but it cannot be used.
-    #[error("the cluster configuration cannot be used")]
+    /// The configuration is invalid.
+    #[error("cannot use the cluster configuration")]
     Configuration(#[source] Cause),
-    /// Nothing answers there.
-    #[error("the cluster at {server} cannot be reached")]
+    /// The server did not accept a connection.
+    #[error("cannot reach the cluster at {server}")]
     Unreachable {
         /// URL of the API server.
         server: String,
-        /// What the network says.
+        /// The network error.
         source: Cause,
     },
-    /// The server's certificate does not pass.
-    #[error("the certificate of {server} is refused")]
+    /// The server's certificate is invalid or not trusted.
+    #[error("cannot verify the certificate of {server}")]
     Certificate {
         /// URL of the API server.
         server: String,
-        /// Why.
+        /// The reason.
         source: Cause,
     },
-    /// The connection is not secured: one of both refuses the other, or the server does not speak TLS.
+    /// The TLS handshake failed: one side rejected the other, or the server does not speak TLS.
     #[error("the TLS handshake with {server} failed")]
     Handshake {
         /// URL of the API server.
         server: String,
-        /// Why.
+        /// The reason.
         source: Cause,
     },
-    /// The program that the kubeconfig names for credentials is missing, or failed.
-    #[error("the credential plugin `{program}` of the kubeconfig cannot be used")]
+    /// The kubeconfig's credential plugin is missing or failed.
+    #[error("cannot use the credential plugin `{program}` of the kubeconfig")]
     CredentialPlugin {
         /// Its name or path.
         program: String,
-        /// How it is installed, in the words of the kubeconfig; none where it was found.
+        /// The kubeconfig's install hint; `None` if the plugin was found.
         install_hint: Option<String>,
-        /// Why.
+        /// The reason.
         source: Cause,
     },
-    /// Connected, but no answer came in time.
+    /// The server accepted the connection but did not respond in time.
     #[error("no answer from {server} within {} s: {request}", .limit.as_secs())]
     NoAnswer {
         /// URL of the API server.
         server: String,
-        /// What was asked for.
+        /// The request.
         request: String,
-        /// How long it was waited for.
+        /// The timeout.
         limit: Duration,
     },
-    /// The credentials could not be had: an exec plugin or a token file failed.
+    /// An auth provider or a token file failed.
     #[error("no credentials for {server}")]
     Credentials {
         /// URL of the API server.
         server: String,
-        /// Why.
+        /// The reason.
         source: Cause,
     },
-    /// The server does not know the credentials.
+    /// The server rejected the credentials.
     #[error("{server} does not accept the credentials: {message}")]
     Unauthorized {
         /// URL of the API server.
         server: String,
-        /// What it says.
+        /// The server's message.
         message: String,
     },
     /// The account lacks a permission.
     #[error("forbidden: user \"{user}\" cannot {verb} resource \"{resource}\" {}", scope(.namespace.as_deref()))]
     Forbidden {
-        /// The account, as the server knows it.
+        /// The account's name on the server.
         user: String,
-        /// What it may not do.
+        /// The missing verb.
         verb: String,
-        /// Plural, with the API group after a dot when there is one.
+        /// Plural of the resource, followed by a dot and its API group unless that is the core group.
         resource: String,
-        /// Where; otherwise at the cluster scope.
+        /// The namespace; `None` for the cluster scope.
         namespace: Option<String>,
     },
-    /// There is one of that name.
+    /// An object of this name exists already.
     #[error("{kind} `{name}` already exists")]
     AlreadyExists {
-        /// Its kind, singular or plural as the server has it.
+        /// Its kind, singular or plural as in the server's response.
         kind: String,
         /// Its name.
         name: String,
     },
-    /// There is none of that name, or its namespace is not there.
+    /// No object of this name exists, or its namespace does not exist.
     #[error("{kind} `{name}` not found")]
     NotFound {
-        /// Its kind, singular or plural as the server has it.
+        /// Its kind, singular or plural as in the server's response.
         kind: String,
         /// Its name.
         name: String,
     },
-    /// Nothing can be created in a namespace that is going away.
+    /// The namespace is being deleted, so objects cannot be created in it.
     #[error("namespace `{0}` is being deleted")]
     NamespaceTerminating(String),
     /// Any other refusal.
     #[error("{request} was refused ({code}): {message}")]
     Refused {
-        /// What was asked for.
+        /// The request.
         request: String,
         /// HTTP status code.
         code: u16,
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// The answer is not what was asked for.
-    #[error("the answer to {request} makes no sense")]
+    /// The response is not of the expected form.
+    #[error("unexpected response to {request}")]
     Answer {
-        /// What was asked for.
+        /// The request.
         request: String,
-        /// Why.
+        /// The reason.
         source: Cause,
     },
-    /// The request cannot be made.
-    #[error("{request} is no request that can be made")]
+    /// The request is invalid and was not sent.
+    #[error("cannot build the request for {request}")]
     Request {
-        /// What was to be asked for.
+        /// The request.
         request: String,
-        /// Why.
+        /// The reason.
         source: Cause,
     },
-    /// A connection broke in the middle.
+    /// The connection broke during the request.
     #[error("the connection to {server} broke during {request}")]
     Broken {
         /// URL of the API server.
         server: String,
-        /// What was asked for.
+        /// The request.
         request: String,
-        /// Why.
+        /// The reason.
         source: Cause,
     },
-    /// An object of a kind that runs are not made of.
-    #[error("an object of kind `{kind}` and version `{api_version}` is none that runs are made of")]
+    /// sono does not create objects of this kind.
+    #[error("unsupported kind `{kind}` (`{api_version}`)")]
     UnknownKind {
         /// `kind` of the object.
         kind: String,
         /// `apiVersion` of the object.
         api_version: String,
     },
-    /// An object that lives in a namespace names none, or has no name.
+    /// An object lacks its name or namespace.
     #[error("{kind} `{name}` has no {missing}")]
     Incomplete {
         /// Kind of the object.
         kind: &'static str,
         /// Its name.
         name: String,
-        /// What is missing.
+        /// The missing field.
         missing: &'static str,
     },
 }
@@ -203,27 +203,27 @@ fn scope(namespace: Option<&str>) -> String {
 }
 
 impl KubeError {
-    /// The account may not do that (403), or is not known (401).
+    /// Whether the account lacks a permission (403) or is not known (401).
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Forbidden { .. } | Self::Unauthorized { .. })
     }
 
-    /// There is no such object.
+    /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 
-    /// The server does not have objects of that kind.
+    /// Whether the server does not serve objects of that kind.
     pub fn is_not_served(&self) -> bool {
         self.is_not_found() || matches!(self, Self::Refused { code: 404, .. })
     }
 
-    /// There is such an object already.
+    /// Whether an object of that name exists already.
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Self::AlreadyExists { .. })
     }
 
-    /// The server was not reached, or the connection to it was lost: worth another try.
+    /// Whether the server was not reached or the connection to it was lost. Worth a retry.
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self,
@@ -231,16 +231,16 @@ impl KubeError {
         )
     }
 
-    /// Nothing is wrong with what was asked for: the server was not reached, is too busy or failed, or somebody else was
-    /// quicker (a quota's count, for one; the versions that a watch began with). Worth another try in a moment.
-    pub fn is_passing(&self) -> bool {
+    /// Whether a retry may succeed: the server was not reached, is too busy or failed, or another writer was faster (a
+    /// conflict on a quota's count, an expired resourceVersion of a watch).
+    pub fn is_transient(&self) -> bool {
         let busy = matches!(self, Self::Refused { code, .. } if matches!(code, 409 | 410 | 429) || *code >= 500);
-        // Certificates are renewed while a run lasts, and not everywhere at once.
+        // Certificates are renewed during a run, and not on all servers at once.
         let renewed = matches!(self, Self::Certificate { .. } | Self::Handshake { .. });
         busy || renewed || self.is_unreachable()
     }
 
-    /// The server does not have the versions any more that a watch wants to go on from. It begins anew, and nothing is lost.
+    /// Whether the resourceVersion that a watch resumes from has expired. The watch lists again, and loses nothing.
     pub fn is_expired(&self) -> bool {
         matches!(self, Self::Refused { code: 410, .. })
     }
@@ -301,7 +301,7 @@ impl KubeError {
                 .any(|cause| cause.reason == "NamespaceTerminating")
         });
         if terminating {
-            // The message is the only place that has the namespace's name.
+            // Only the message has the namespace's name.
             let namespace = between(&status.message, "in namespace ", " because").unwrap_or_default();
             return Self::NamespaceTerminating(namespace);
         }
@@ -324,7 +324,7 @@ impl KubeError {
     }
 }
 
-/// Of a web page its title: proxies and load balancers answer with one in the API server's place.
+/// Reduces a web page to its title: proxies and load balancers respond with one in place of the API server.
 fn page(message: &str) -> String {
     if !message.trim_start().starts_with('<') {
         return message.to_owned();
@@ -336,13 +336,13 @@ fn page(message: &str) -> String {
         Some(message[start..end].split_whitespace().collect::<Vec<_>>().join(" "))
     });
     match title.filter(|title| !title.is_empty()) {
-        Some(title) => format!("a web page, as a proxy sends: {title}"),
-        None => "a web page, as a proxy sends".to_owned(),
+        Some(title) => format!("a web page, probably of a proxy: {title}"),
+        None => "a web page, probably of a proxy".to_owned(),
     }
 }
 
-/// Reads the authorizer's sentence: `… User "u" cannot create resource "pods" in API group "" in the namespace "n"`.
-/// Refusals of other parts (admission, quota) have other sentences.
+/// Parses the authorizer's message: `… User "u" cannot create resource "pods" in API group "" in the namespace "n"`.
+/// Admission and quota use other messages.
 fn forbidden(message: &str) -> Option<KubeError> {
     let user = between(message, "User \"", "\"")?;
     let verb = between(message, "cannot ", " ")?;
@@ -376,17 +376,16 @@ mod tests {
         KubeError::from_status(&status, "https://s".to_owned(), "creating pod x".to_owned()).to_string()
     }
 
-    /// Whatever stands between may answer.
     #[test]
-    fn a_web_page_is_told_by_its_title() {
+    fn web_page_is_quoted_by_its_title() {
         let page = "<!DOCTYPE HTML>\n<html><head>\n<title>502 Bad\n Gateway</title></head><body>nginx</body></html>";
         assert_eq!(
             said(json!({"code": 502, "reason": "", "message": page})),
-            "creating pod x was refused (502): a web page, as a proxy sends: 502 Bad Gateway"
+            "creating pod x was refused (502): a web page, probably of a proxy: 502 Bad Gateway"
         );
         assert_eq!(
             said(json!({"code": 503, "reason": "", "message": "<html>oops</html>"})),
-            "creating pod x was refused (503): a web page, as a proxy sends"
+            "creating pod x was refused (503): a web page, probably of a proxy"
         );
     }
 
@@ -405,12 +404,12 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_told_from_what_stays() {
-        let passes = |code: u16, reason: &str| {
+    fn transient_errors_are_recognised() {
+        let transient = |code: u16, reason: &str| {
             let status =
                 json!({"code": code, "reason": reason, "message": "m", "details": {"name": "x", "kind": "pods"}});
             let status: Status = serde_json::from_value(status).unwrap();
-            KubeError::from_status(&status, "https://s".to_owned(), "creating pod x".to_owned()).is_passing()
+            KubeError::from_status(&status, "https://s".to_owned(), "creating pod x".to_owned()).is_transient()
         };
         for (code, reason) in [
             (409, "Conflict"),
@@ -418,7 +417,7 @@ mod tests {
             (500, "InternalError"),
             (504, "Timeout"),
         ] {
-            assert!(passes(code, reason), "{code}");
+            assert!(transient(code, reason), "{code}");
         }
         for (code, reason) in [
             (400, "BadRequest"),
@@ -428,12 +427,12 @@ mod tests {
             (409, "AlreadyExists"),
             (422, "Invalid"),
         ] {
-            assert!(!passes(code, reason), "{code}");
+            assert!(!transient(code, reason), "{code}");
         }
     }
 
     #[test]
-    fn other_refusals_keep_the_servers_words() {
+    fn other_refusals_quote_the_server() {
         assert_eq!(
             said(json!({"code": 403, "reason": "Forbidden", "message":
                 "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": privileged"})),
@@ -446,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_on_its_way_out_is_named() {
+    fn namespace_being_deleted_is_named() {
         assert_eq!(
             said(json!({"code": 403, "reason": "Forbidden",
                 "message": "pods \"x\" is forbidden: unable to create new content in namespace n because it is being terminated",

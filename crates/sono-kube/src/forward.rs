@@ -1,4 +1,4 @@
-//! HTTP to a port that a pod has on its loopback address, through the API server.
+//! HTTP requests to a pod's loopback port, through the API server.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tokio::task::AbortHandle;
 
 use crate::{Cluster, KubeError, Pod, error::Cause};
 
-/// Until the answer's first line.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Timeout until the headers of a response arrive.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An answer from inside a pod. The connection ends with it.
+/// A response from inside a pod. Dropping it closes the connection.
 pub struct Forwarded {
     /// HTTP status.
     pub status: u16,
@@ -25,7 +25,7 @@ pub struct Forwarded {
     server: String,
     request: String,
     connection: AbortHandle,
-    // Carries the bytes; ends when dropped.
+    // Carries the connection, and ends it when dropped.
     forwarder: Portforwarder,
 }
 
@@ -47,11 +47,11 @@ impl Drop for Forwarded {
 }
 
 impl Forwarded {
-    /// The next piece of the body, of whatever size; `None` at its end.
+    /// The next chunk of the body, of any size; `None` at its end.
     ///
     /// # Errors
-    /// [`KubeError::Broken`] where the connection ends before the body does.
-    pub async fn piece(&mut self) -> Result<Option<Bytes>, KubeError> {
+    /// [`KubeError::Broken`] if the connection ends before the body does.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, KubeError> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|error| KubeError::Broken {
                 server: self.server.clone(),
@@ -67,12 +67,12 @@ impl Forwarded {
 }
 
 impl Cluster {
-    /// `GET` of `path` at a port of a pod, through the pod's subresource `portforward` (verbs `create` and `get`). The
-    /// pod's own loopback address is meant, whatever network it is in.
+    /// Sends `GET path` to a port of a pod, through the subresource `portforward` (verbs `create` and `get`). The port
+    /// may be open on the pod's loopback address only.
     ///
     /// # Errors
-    /// What the API server refuses, and [`KubeError::Broken`] where nothing answers at the port.
-    pub async fn get_through(
+    /// Refusals of the API server, and [`KubeError::Broken`] if the port does not respond.
+    pub async fn get_forwarded(
         &self,
         namespace: &str,
         pod: &str,
@@ -92,14 +92,14 @@ impl Cluster {
             .map_err(|error| self.failure(error, &request))?;
         let stream = forwarder
             .take_stream(port)
-            .ok_or_else(|| broken(Cause("there is no stream for the port".to_owned())))?;
+            .ok_or_else(|| broken(Cause("no stream for the port".to_owned())))?;
         let refused = forwarder.take_error(port);
         let (mut sender, connection) = hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
             .await
             .map_err(|error| broken(Cause::of(&error)))?;
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
-                // Whoever reads the body is told as well.
+                // The reader of the body gets the error, too.
                 tracing::debug!(%error, "forwarded connection ended");
             }
         })
@@ -111,17 +111,17 @@ impl Cluster {
             built = built.header(name, value);
         }
         let built = built.body(Empty::new()).map_err(|error| broken(Cause::of(&error)))?;
-        let answer = tokio::time::timeout(ANSWER_WITHIN, sender.send_request(built)).await;
+        let answer = tokio::time::timeout(RESPONSE_TIMEOUT, sender.send_request(built)).await;
         let answer = match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Cause::of(&error)),
-            Err(_) => Err(Cause(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))),
+            Err(_) => Err(Cause(format!("no answer within {} s", RESPONSE_TIMEOUT.as_secs()))),
         };
         let answer = match answer {
             Ok(answer) => answer,
             Err(cause) => {
                 connection.abort();
-                // What the kubelet says about the port is worth more than that the stream ended.
+                // The kubelet's error about the port says more than the end of the stream.
                 let said = match refused {
                     Some(refused) => tokio::time::timeout(Duration::from_millis(100), refused)
                         .await

@@ -1,20 +1,20 @@
-//! Why an image was not pulled, in a few words, out of the runtime's long ones.
+//! Short reasons for failed image pulls, from the long messages of container runtimes.
 
-/// Phrases of runtimes and registries, and what they come to.
+/// Phrases in messages of runtimes and registries, and the short reason for each.
 const KNOWN: &[(&str, &str)] = &[
     ("not found", "not found"),
     ("manifest unknown", "not found"),
     ("name unknown", "not found"),
     ("toomanyrequests", "the registry limits the rate of pulls"),
     ("too many requests", "the registry limits the rate of pulls"),
-    ("unauthorized", "the registry wants credentials"),
-    ("authentication required", "the registry wants credentials"),
-    ("authorization failed", "the registry wants credentials"),
+    ("unauthorized", "the registry requires credentials"),
+    ("authentication required", "the registry requires credentials"),
+    ("authorization failed", "the registry requires credentials"),
     ("access denied", "the registry denies access"),
     ("denied", "the registry denies access"),
     ("forbidden", "the registry denies access"),
     ("no such host", "the registry's name cannot be resolved"),
-    ("no match for platform", "there is none for this platform"),
+    ("no match for platform", "no image for this platform"),
     (
         "connection refused",
         "the registry cannot be reached: connection refused",
@@ -30,7 +30,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("no space left", "the node has no space left"),
 ];
 
-/// The reason in few words; the end of the message where it is none of the known ones.
+/// The short reason, or the last part of a message that has no known phrase.
 pub(crate) fn pull_reason(message: &str) -> String {
     let lower = message.to_lowercase();
     if let Some((_, reason)) = KNOWN.iter().find(|(phrase, _)| lower.contains(phrase)) {
@@ -65,7 +65,7 @@ mod tests {
             ),
             (
                 "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed",
-                "the registry wants credentials",
+                "the registry requires credentials",
             ),
             ("Back-off pulling image \"x:1\"", "cannot be pulled"),
             (

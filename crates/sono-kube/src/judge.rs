@@ -1,6 +1,6 @@
-//! Whether a plugin's pod still can bring a result (core spec §2.9, with weaknesses W-8, W-35 and W-36 mended).
+//! Whether a plugin's pod can still deliver a result (core spec §2.9; fixes weaknesses W-8, W-35 and W-36).
 //!
-//! Pure: a pod as the API server shows it and a time in, a verdict out.
+//! Pure: takes a pod as the API server shows it and a time, and returns a verdict.
 
 use std::time::Duration;
 
@@ -18,35 +18,36 @@ mod events;
 #[cfg(test)]
 mod tests;
 
-/// How long each kind of trouble may last.
+/// How long each kind of trouble may last before the pod counts as failing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// No node can take the pod: an autoscaler may be adding one.
+    /// No node can run the pod: an autoscaler may be adding one.
     pub unschedulable: Duration,
-    /// An image cannot be pulled: the registry may come back.
+    /// An image cannot be pulled: the registry may recover.
     pub image_pull: Duration,
-    /// A container cannot be made as it is described: a ConfigMap or Secret may be about to come.
+    /// A container cannot be created as described: its ConfigMap or Secret may be created soon.
     pub container: Duration,
-    /// The last container ended, one of them with an error: what there is may be on its way.
+    /// The last container ended, one of them with an error: a result may be on its way.
     pub settle: Duration,
-    /// A container ended with an error, and the worker runs: it may be packing, sending, or waiting for its next try.
+    /// A container ended with an error while the worker runs: the worker may be packing, sending, or waiting to retry.
     pub worker: Duration,
-    /// A container ended with an error, and others than the worker run: one of them may still name a result.
+    /// A container ended with an error while containers other than the worker run: one of them may still report a
+    /// result.
     pub others: Duration,
-    /// Its containers are not being made: a volume may be on its way, or a large image.
+    /// No container was created yet: a volume may be attaching, or a large image being pulled.
     pub mount: Duration,
-    /// The pod's node is lost, or it was evicted and should be replaced.
+    /// The pod's node is lost, or the pod was evicted and should be replaced.
     pub lost: Duration,
-    /// The node does not answer: it may be starting anew.
+    /// The node does not respond: it may be restarting.
     pub unready: Duration,
-    /// Restarts of one container that are still let pass.
+    /// Restarts of one container that are tolerated.
     pub restarts: i32,
-    /// Containers that end are started again, and pods that go are replaced: DaemonSets.
+    /// Whether ended containers are restarted and deleted pods replaced, as for DaemonSets.
     pub replaced: bool,
 }
 
 impl Policy {
-    /// Bare pods with `restartPolicy: Never`.
+    /// The limits for bare pods with `restartPolicy: Never`.
     pub const fn job() -> Self {
         Self {
             unschedulable: Duration::from_mins(5),
@@ -55,17 +56,17 @@ impl Policy {
             settle: Duration::from_secs(10),
             worker: Duration::from_mins(1),
             others: Duration::from_mins(5),
-            // The kubelet itself gives each try two minutes.
+            // The kubelet takes up to two minutes for each attempt.
             mount: Duration::from_mins(3),
             lost: Duration::from_mins(1),
-            // After which the control plane takes other pods off such a node.
+            // The control plane evicts the pods of such a node after this time.
             unready: Duration::from_mins(5),
             restarts: 2,
             replaced: false,
         }
     }
 
-    /// Pods of a DaemonSet.
+    /// The limits for pods of a DaemonSet.
     pub const fn daemon_set() -> Self {
         Self {
             replaced: true,
@@ -74,33 +75,33 @@ impl Policy {
     }
 }
 
-/// What a pod looks like.
+/// The state of a pod with respect to its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing speaks against a result.
+    /// The pod may still deliver its result.
     Fine,
-    /// Trouble that may pass: look again at that time, unless the pod changes before.
+    /// The trouble may be temporary. Judge again at `until`, or when the pod changes.
     Wait {
-        /// When it counts as failing.
+        /// The time from which the trouble counts as failing.
         until: Timestamp,
-        /// What the trouble is.
+        /// The trouble.
         reason: String,
     },
-    /// It brings no result any more.
+    /// The pod cannot deliver a result any more.
     Failing {
-        /// What happened, to which pod, on which node, and what to do about it.
+        /// The pod, its node, the cause and a remedy.
         message: String,
     },
 }
 
-/// Trouble, and since when and how long it may last.
+/// One kind of trouble: since when, and how long it may last.
 struct Trouble {
     since: Timestamp,
     limit: Duration,
     message: String,
 }
 
-/// Judges `pod` as of `now`.
+/// The verdict about `pod` at the time `now`.
 pub fn judge(pod: &PodView, now: Timestamp, policy: &Policy) -> Verdict {
     let mut waiting: Option<(Timestamp, String)> = None;
     for trouble in troubles(pod, now, policy) {
@@ -137,7 +138,7 @@ fn troubles(pod: &PodView, now: Timestamp, policy: &Policy) -> Vec<Trouble> {
     troubles
 }
 
-/// Deleted, evicted, or its node is lost.
+/// The pod was deleted or evicted, or its node is lost.
 fn gone(pod: &PodView, now: Timestamp, policy: &Policy, place: &str) -> Option<Trouble> {
     let reason = pod.reason.as_deref().unwrap_or_default();
     let message = pod.message.as_deref().unwrap_or_default();
@@ -147,19 +148,17 @@ fn gone(pod: &PodView, now: Timestamp, policy: &Policy, place: &str) -> Option<T
         return Some(Trouble {
             since: since.min(now),
             limit: policy.lost,
-            message: format!(
-                "the node under {place} does not answer any more; bring the node back, or run again without it"
-            ),
+            message: format!("{place}: the node no longer responds; bring the node back, or run again without it"),
         });
     }
     if let Some(deleted) = pod.deleted {
-        // The controller makes a new one; for a bare pod the grace period is the last chance to upload.
+        // The controller creates a new pod; a bare pod may still upload within its grace period.
         return (!policy.replaced).then(|| Trouble {
             since: deleted,
             limit: Duration::ZERO,
             message: match disruption.and_then(|condition| condition.message.as_deref()) {
                 Some(why) => format!(
-                    "{place} was taken off its node before it sent a result ({}); run again",
+                    "{place} was removed from its node before it sent a result ({}); run again",
                     sentence(why)
                 ),
                 None => format!("{place} was deleted before it sent a result; run again"),
@@ -176,9 +175,9 @@ fn gone(pod: &PodView, now: Timestamp, policy: &Policy, place: &str) -> Option<T
             format!(": {}", sentence(message))
         };
         let advice = match reason {
-            "Evicted" => "give the node room or the plugin a resource request, and run again",
+            "Evicted" => "free resources on the node or give the plugin a resource request, and run again",
             "DeadlineExceeded" => "raise the pod's activeDeadlineSeconds",
-            _ => "see to the node, and run again",
+            _ => "check the node, and run again",
         };
         return Some(Trouble {
             since,
@@ -201,7 +200,7 @@ fn unscheduled(pod: &PodView, now: Timestamp, policy: &Policy, place: &str) -> O
         since,
         limit: policy.unschedulable,
         message: format!(
-            "no node can take {place}: {}; free a node, or change the plugin's node selector, tolerations or requests",
+            "{place} cannot be scheduled: {}; free a node, or change the plugin's node selector, tolerations or requests",
             sentence(message)
         ),
     })
@@ -255,9 +254,7 @@ fn of_container(
             "InvalidImageName" => Some(Trouble {
                 since,
                 limit: policy.container,
-                message: format!(
-                    "container {name} of {place} has an image name that cannot be read, {image}; correct it"
-                ),
+                message: format!("container {name} of {place} has an invalid image name, {image}; correct it"),
             }),
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" | "PreCreateHookError" => {
                 Some(Trouble {
@@ -283,7 +280,7 @@ fn of_container(
             other.state == ContainerState::Running && (&*other.name == constants::WORKER_CONTAINER) == is_worker
         })
     };
-    // The others' end begins the worker's time.
+    // The worker's time begins when the other containers have ended.
     let (since, limit) = match (runs(false), runs(true)) {
         (true, _) => (ended.at, policy.others),
         (false, true) => (last_end(pod), policy.worker),
@@ -302,12 +299,12 @@ fn of_container(
 fn advice(ended: Option<&Ended>) -> &'static str {
     match ended.and_then(|ended| ended.reason.as_deref()) {
         Some("OOMKilled") => "raise its memory limit",
-        _ => "its log says more",
+        _ => "see its log",
     }
 }
 
-/// Since when the pod is not ready although its containers run, as far as anybody knows: so the control plane marks the pods of a
-/// node that does not answer. Those of a DaemonSet are not taken off it.
+/// The time since when the pod has been not ready although its containers run. The control plane marks the pods of an
+/// unresponsive node like this; it does not evict pods of a DaemonSet.
 pub fn unready(pod: &PodView) -> Option<Timestamp> {
     let condition = condition(pod, "Ready").filter(|condition| &*condition.status == "False")?;
     let runs = |(container, _): (&ContainerView, bool)| container.state == ContainerState::Running;
@@ -316,18 +313,18 @@ pub fn unready(pod: &PodView) -> Option<Timestamp> {
         .filter(|_| pod.deleted.is_none() && containers(pod).any(runs))
 }
 
-/// What is wrong with a pod whose node does not answer, and from when on that counts; `None` where it does.
+/// The trouble of a pod with an unresponsive node, and when it counts as failing; `None` if the node is ready.
 pub fn unanswering(pod: &PodView, node: &NodeView, policy: &Policy) -> Option<(Timestamp, String)> {
     let since = node.unready_since?;
     let due = since.checked_add(policy.unready).unwrap_or(Timestamp::MAX);
     let message = format!(
-        "the node under {} has not answered since {since}; bring the node back, or run again without it",
+        "{}: the node has not responded since {since}; bring the node back, or run again without it",
         place(pod)
     );
     Some((due, message))
 }
 
-/// Since when the pod has a node and no container of it was made; `None` where one was.
+/// The time since when the pod has a node but no container; `None` if a container was created.
 pub fn without_containers(pod: &PodView) -> Option<Timestamp> {
     let scheduled = condition(pod, "PodScheduled").filter(|condition| &*condition.status == "True")?;
     let waits = |(container, _): (&ContainerView, bool)| match &container.state {
@@ -338,13 +335,13 @@ pub fn without_containers(pod: &PodView) -> Option<Timestamp> {
     scheduled.since.filter(|_| never_made)
 }
 
-/// Init containers, then the others.
+/// Init containers, then the other containers.
 pub(crate) fn containers(pod: &PodView) -> impl Iterator<Item = (&ContainerView, bool)> {
     let init = pod.init_containers.iter().map(|container| (container, true));
     init.chain(pod.containers.iter().map(|container| (container, false)))
 }
 
-/// When the last of its containers ended.
+/// When the last container of the pod ended.
 fn last_end(pod: &PodView) -> Option<Timestamp> {
     containers(pod)
         .filter_map(|(container, _)| container.state.ended()?.at)
@@ -379,7 +376,7 @@ pub(crate) fn condition<'a>(pod: &'a PodView, kind: &str) -> Option<&'a Conditio
     pod.conditions.iter().find(|condition| &*condition.kind == kind)
 }
 
-/// When anything about the pod's state changed last, as far as the pod tells.
+/// When the pod's state last changed, according to its conditions.
 pub(crate) fn latest_change(pod: &PodView, now: Timestamp) -> Timestamp {
     pod.changed.into_iter().chain(pod.started).max().unwrap_or(now)
 }
@@ -393,7 +390,7 @@ pub(crate) fn times(number: i32) -> String {
     }
 }
 
-/// On one line and without a full stop, to stand inside a sentence.
+/// Joins a text to one line without a full stop, to be part of a sentence.
 pub(crate) fn sentence(text: &str) -> String {
     text.split_whitespace()
         .collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! The kinds that runs are made of.
+//! The kinds of objects that sono knows without discovery.
 
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub enum Kind {
     ServiceAccount,
     /// Events of the core group.
     Event,
-    /// Claims of volumes.
+    /// Claims to persistent volumes.
     PersistentVolumeClaim,
     /// DaemonSets.
     DaemonSet,
@@ -45,7 +45,7 @@ pub enum Kind {
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 16] = [
         Self::Namespace,
         Self::Node,
@@ -65,7 +65,7 @@ impl Kind {
         Self::NetworkPolicy,
     ];
 
-    /// Kind, API group, plural, and whether it lives in a namespace.
+    /// Kind, API group, plural, and whether it is namespaced.
     const fn row(self) -> (&'static str, &'static str, &'static str, bool) {
         match self {
             Self::Namespace => ("Namespace", "", "namespaces", false),
@@ -87,7 +87,7 @@ impl Kind {
         }
     }
 
-    /// As it stands in an object's `kind`.
+    /// The value of `kind` in objects.
     pub const fn name(self) -> &'static str {
         self.row().0
     }
@@ -102,17 +102,17 @@ impl Kind {
         "v1"
     }
 
-    /// As it stands in paths, and in messages about permissions.
+    /// Plural, as in paths and in messages about permissions.
     pub const fn plural(self) -> &'static str {
         self.row().2
     }
 
-    /// Whether objects of it live in a namespace.
+    /// Whether its objects are namespaced.
     pub const fn is_namespaced(self) -> bool {
         self.row().3
     }
 
-    /// As it stands in an object's `apiVersion`.
+    /// The value of `apiVersion` in objects.
     pub fn api_version(self) -> String {
         match self.group() {
             "" => self.version().to_owned(),
@@ -133,7 +133,7 @@ impl Kind {
             })
     }
 
-    /// Path of the collection; of all namespaces where none is given.
+    /// Path of the collection in one namespace or, without one, in all.
     pub fn path(self, namespace: Option<&str>) -> String {
         let root = match self.group() {
             "" => format!("/api/{}", self.version()),
@@ -176,7 +176,7 @@ mod tests {
         );
         assert_eq!(
             path(json!({"apiVersion": "extensions/v1", "kind": "DaemonSet"})),
-            Err("an object of kind `DaemonSet` and version `extensions/v1` is none that runs are made of".to_owned())
+            Err("unsupported kind `DaemonSet` (`extensions/v1`)".to_owned())
         );
         assert_eq!(Kind::Pod.path(None), "/api/v1/pods");
     }

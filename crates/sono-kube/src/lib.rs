@@ -1,7 +1,7 @@
-//! The one crate that talks to the Kubernetes API server, and what pods say about themselves.
+//! The Kubernetes API client, and verdicts about pods.
 //!
-//! [`Cluster`] holds the verbs; kinds are known beforehand, so that nothing is discovered at run time. [`judge`] and
-//! [`stuck`] are pure: they read the view of a pod and a time. It does not know what the objects mean to a run.
+//! [`Cluster`] has the requests; most kinds are known at compile time and need no discovery. [`judge`] and [`stuck`]
+//! are pure: they take the view of a pod and a time. This crate does not know what the objects mean to a run.
 
 mod bounded;
 mod certificate;
@@ -31,5 +31,5 @@ pub use forward::Forwarded;
 pub use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 pub use kind::Kind;
 pub use streams::{ExecOutcome, ExecStream, LogOptions};
-pub use view::{EventView, NodeView, PodView, SetView, Strings, Text};
+pub use view::{DaemonSetView, EventView, NodeView, PodView, StringPool, Text};
 pub use watch::WatchEvent;

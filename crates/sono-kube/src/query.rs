@@ -1,6 +1,6 @@
-//! Reading whatever a cluster has, with bounded memory, a steady rate and the server's own words when it refuses.
+//! Queries of everything in a cluster, with bounded memory, a rate limit and verbatim errors of the server.
 //!
-//! It does not know where the answers go: lists end in a [`Sink`], item by item, and logs come as they are sent.
+//! Callers decide where the data is stored: lists are passed item by item to a [`Sink`], logs are streamed.
 
 mod discovery;
 mod error;
@@ -13,5 +13,5 @@ pub use discovery::{Discovery, Resource, Undiscovered};
 pub use error::QueryError;
 pub use list::{ListEnd, ListRequest, Sink};
 pub use path::encode;
-pub use reader::{Opened, Probe, Reader};
+pub use reader::{Probe, Reader, ResponseBody};
 pub use throttle::Rate;

@@ -1,9 +1,9 @@
-//! Takes secrets out of Kubernetes objects. Pure: it reads and changes a JSON value and counts.
+//! Removes secrets from Kubernetes objects. Pure: it changes a JSON value and counts the changes.
 //!
-//! Everything else stays as it is, unknown fields included. What it looks at: environment variables, arguments, probes'
-//! headers, ConfigMaps, annotations (what `kubectl apply` leaves there is an object of its own), Secrets of our own
-//! runs, and secrets known by their shape in any text. It does not look at what other Secrets hold: they are queried
-//! only where they are named.
+//! Checked are environment variables, arguments, headers of probes, ConfigMaps, annotations (including the object in
+//! `kubectl apply`'s annotation), Secrets of sono's own runs, and secrets of a known shape in any text. Everything
+//! else, including unknown fields, is unchanged. The content of other Secrets is unchanged: they are queried only if
+//! the user names them.
 
 mod count;
 mod name;
@@ -19,18 +19,18 @@ use self::{
     text::{scrub_assignments, scrub_shapes},
 };
 
-/// What stands where a secret stood.
+/// The replacement of a secret.
 pub const REDACTED: &str = "[redacted]";
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Takes secrets out of one object, whose `kind` says what it is.
+/// Redacts an object according to its `kind`.
 pub fn redact(object: &mut Value, redactions: &mut Redactions) {
     let kind = text_at(object, "/kind").to_owned();
     redact_as(&kind, object, redactions);
 }
 
-/// As [`redact`], for what does not say what it is.
+/// Redacts an object that has no `kind`, as one of this kind.
 pub fn redact_as(kind: &str, object: &mut Value, redactions: &mut Redactions) {
     let mut walk = Walk {
         kind,
@@ -46,14 +46,14 @@ struct Walk<'a> {
     redactions: &'a mut Redactions,
 }
 
-/// What the strings of a list or map are, beside what their shape says.
+/// The meaning of the strings in a list or map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Texts {
-    /// Names of fields mean something only where they are plain.
+    /// Values of API fields: only unambiguous names mark a secret.
     Fields,
-    /// Keys are names that a user gave, values are whole texts.
+    /// Texts under names chosen by a user.
     UserData,
-    /// Words of a command line.
+    /// Command-line arguments.
     Arguments,
 }
 
@@ -67,7 +67,7 @@ impl Walk<'_> {
             let data = ["data", "stringData", "binaryData"].contains(&key.as_str());
             self.below(key, |walk| match walk.kind {
                 "Secret" if data && own => walk.all(value),
-                // Whoever names Secrets wants to see them.
+                // Queried only if the user names Secrets, so the user wants the content.
                 "Secret" if data => {}
                 "ConfigMap" if data => walk.value(value, Texts::UserData),
                 _ => walk.field(key, value),
@@ -101,7 +101,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A field whose name says what its content is.
+    /// Redacts a field according to its name.
     fn field(&mut self, key: &str, value: &mut Value) {
         match (key, value) {
             ("env", Value::Array(variables)) => self.pairs(variables, is_secret),
@@ -112,7 +112,7 @@ impl Walk<'_> {
         }
     }
 
-    /// `[{"name": …, "value": …}]`.
+    /// Redacts `[{"name": …, "value": …}]`.
     fn pairs(&mut self, pairs: &mut [Value], secret: fn(&str) -> bool) {
         for pair in pairs {
             let name = text_at(pair, "/name").to_owned();
@@ -134,7 +134,7 @@ impl Walk<'_> {
         let mut flag = false;
         for element in elements {
             match element {
-                // `--password`, and then the password.
+                // `--password` and the password are separate arguments.
                 Value::String(text) if flag && !text.starts_with('-') && can_be_secret(text) => {
                     self.replace(text, Reason::Name);
                     flag = false;
@@ -157,7 +157,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The object as it was given to `kubectl apply`.
+    /// Redacts the object in the annotation of `kubectl apply`.
     fn applied(&mut self, text: &mut String) {
         let Ok(mut object) = serde_json::from_str::<Value>(text) else {
             return self.text(text, Texts::UserData);
@@ -176,7 +176,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A plugin's definition in the ConfigMap of a run: YAML, whose containers have variables as those of pods do.
+    /// Redacts a plugin definition in a run's ConfigMap: YAML with containers like those of pods.
     fn definition(&mut self, text: &mut String) {
         let Ok(mut definition) = yaml::first_document::<Value>(text) else {
             return self.text(text, Texts::UserData);
@@ -218,7 +218,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether it is an object of ours: a run's keys and certificates are for the run alone.
+/// Whether the object belongs to a run of sono, whose keys and certificates only the run may see.
 fn is_own(object: &Value) -> bool {
     let (label, value) = constants::COMPONENT;
     object

@@ -1,4 +1,4 @@
-//! Streams that bring nothing for too long.
+//! Read timeouts for streams.
 
 use std::{
     io,
@@ -12,19 +12,19 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Output that brings nothing for so long counts as lost: the command hangs, with its disk for one.
-pub(crate) const STALLED: Duration = Duration::from_mins(1);
+/// Longest pause of a command's output. A longer one means that the command hangs, for example on its disk.
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A reader whose reads fail with [`io::ErrorKind::TimedOut`] when they bring nothing within a limit. Time between two reads does
-/// not count.
-pub(crate) struct Stalling<R> {
+/// A reader that fails a read with [`io::ErrorKind::TimedOut`] if no data arrives within `limit`. The time between two
+/// reads does not count.
+pub(crate) struct StallTimeout<R> {
     inner: R,
     limit: Duration,
-    /// Set while a read waits.
+    /// Set while a read is pending.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<R> Stalling<R> {
+impl<R> StallTimeout<R> {
     pub(crate) fn new(inner: R, limit: Duration) -> Self {
         Self {
             inner,
@@ -34,7 +34,7 @@ impl<R> Stalling<R> {
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Stalling<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for StallTimeout<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -50,15 +50,15 @@ impl<R: AsyncRead + Unpin> AsyncRead for Stalling<R> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
                 deadline.as_mut().reset(Instant::now() + limit);
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, nothing_for(limit))))
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, stall_message(limit))))
             }
         }
     }
 }
 
-/// Why a stream counts as lost.
-pub(crate) fn nothing_for(limit: Duration) -> String {
-    format!("nothing came for {} s", limit.as_secs())
+/// The error message of a stalled stream.
+pub(crate) fn stall_message(limit: Duration) -> String {
+    format!("no data for {} s", limit.as_secs())
 }
 
 #[cfg(test)]
@@ -72,11 +72,11 @@ mod tests {
     #[tokio::test]
     async fn read_without_bytes_ends_at_the_limit() {
         let (reader, mut writer) = tokio::io::simplex(64);
-        let mut stream = Stalling::new(reader, LIMIT);
+        let mut stream = StallTimeout::new(reader, LIMIT);
         writer.write_all(b"ab").await.unwrap();
         let mut bytes = [0; 8];
         assert_eq!(stream.read(&mut bytes).await.unwrap(), 2);
-        // What the reader does meanwhile is no stall.
+        // The time between two reads does not count.
         sleep(LIMIT * 2).await;
         writer.write_all(b"c").await.unwrap();
         assert_eq!(stream.read(&mut bytes).await.unwrap(), 1);

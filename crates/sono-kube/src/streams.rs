@@ -1,4 +1,4 @@
-//! Logs, and commands in containers.
+//! Container logs, and commands in containers.
 
 use std::{
     io,
@@ -21,35 +21,35 @@ use tokio::{
 use crate::{
     Cluster, KubeError, Pod,
     error::Cause,
-    stall::{STALLED, Stalling, nothing_for},
+    stall::{STALL_TIMEOUT, StallTimeout, stall_message},
 };
 
-/// Bytes that may wait between the connection and whoever reads a command's output.
-const PIPE: usize = 1 << 20;
-/// Bytes that are kept of what a command says about itself.
-const KEPT: u64 = 16 << 10;
+/// Size of the buffer between the connection and the reader of a command's output, in bytes.
+const STDOUT_BUFFER: usize = 1 << 20;
+/// Bytes of standard error that are reported.
+const STDERR_LIMIT: u64 = 16 << 10;
 
-/// Which part of a log.
+/// Which part of a log to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Goes on as the container writes, and ends when it ends.
+    /// Whether the stream continues until the container ends.
     pub follow: bool,
-    /// The container before the last restart.
+    /// Whether to read the log of the container before its last restart.
     pub previous: bool,
-    /// A time in front of each line.
+    /// Whether each line begins with a timestamp.
     pub timestamps: bool,
-    /// Only the last so many seconds.
+    /// Only lines of the last so many seconds.
     pub since_seconds: Option<i64>,
-    /// Only from that time on.
+    /// Only lines since this time.
     pub since_time: Option<Timestamp>,
     /// Only the last so many lines.
     pub tail_lines: Option<i64>,
-    /// Only about so many bytes.
+    /// Only about this many bytes.
     pub limit_bytes: Option<i64>,
 }
 
 impl Cluster {
-    /// A container's log, as it comes over the wire.
+    /// Streams a container's log, as the server sends it.
     pub async fn pod_logs(
         &self,
         namespace: &str,
@@ -80,7 +80,7 @@ impl Cluster {
         Ok(Box::pin(stream))
     }
 
-    /// Runs a command in a container. Each read of its output, and its end, have a limit of one minute.
+    /// Runs a command in a container. Each read of its output, and waiting for its end, time out after one minute.
     pub async fn exec(
         &self,
         namespace: &str,
@@ -91,31 +91,31 @@ impl Cluster {
         let request = format!("running {} in pod `{pod}`", command.join(" "));
         let parameters = AttachParams {
             container: Some(container.to_owned()),
-            max_stdout_buf_size: Some(PIPE),
+            max_stdout_buf_size: Some(STDOUT_BUFFER),
             ..AttachParams::default()
         };
         let pods = Api::<Pod>::namespaced(self.client(), namespace);
-        let opened = tokio::time::timeout(STALLED, pods.exec(pod, command.iter().copied(), &parameters)).await;
+        let opened = tokio::time::timeout(STALL_TIMEOUT, pods.exec(pod, command.iter().copied(), &parameters)).await;
         let mut process = match opened {
             Ok(opened) => opened.map_err(|error| self.failure(error, &request))?,
             Err(_) => {
                 return Err(KubeError::NoAnswer {
                     server: self.server_url().to_owned(),
                     request,
-                    limit: STALLED,
+                    limit: STALL_TIMEOUT,
                 });
             }
         };
         let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
         let stderr = tokio::spawn(async move {
-            let mut kept = Vec::new();
+            let mut bytes = Vec::new();
             if let Some(mut stderr) = stderr {
-                // A connection that breaks shows on standard output; what it said until then is of use.
-                if (&mut stderr).take(KEPT).read_to_end(&mut kept).await.is_ok() {
+                // A broken connection is reported on standard output; standard error up to then is still useful.
+                if (&mut stderr).take(STDERR_LIMIT).read_to_end(&mut bytes).await.is_ok() {
                     drop(tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await);
                 }
             }
-            String::from_utf8_lossy(&kept).trim().to_owned()
+            String::from_utf8_lossy(&bytes).trim().to_owned()
         });
         let (break_off, broken) = oneshot::channel();
         let status = tokio::spawn(async move {
@@ -124,26 +124,26 @@ impl Cluster {
                 None => None,
             };
             if status.is_none() {
-                // Nobody listens where the output has been read to its end.
+                // Fails if the output was read to its end and its reader dropped.
                 break_off.send(()).ok();
             }
             let joined = process.join().await;
             match status {
                 Some(status) => Ok(exit_code(&status)),
                 None => Err(joined.err().map_or_else(
-                    || Cause("it ended before the command did".to_owned()),
+                    || Cause("the connection ended before the command did".to_owned()),
                     |error| Cause::of(&error),
                 )),
             }
         });
         let stdout: Box<dyn AsyncRead + Send + Unpin> = match stdout {
-            Some(stdout) => Box::new(Stalling::new(
+            Some(stdout) => Box::new(StallTimeout::new(
                 Breakable {
                     pipe: stdout,
                     broken,
                     is_broken: false,
                 },
-                STALLED,
+                STALL_TIMEOUT,
             )),
             None => Box::new(tokio::io::empty()),
         };
@@ -157,10 +157,10 @@ impl Cluster {
     }
 }
 
-/// A command's output. The client leaves its pipe open when the connection breaks, so reading would never end.
+/// A command's output, which ends when the connection breaks. The client's pipe would stay open, so reading would hang.
 struct Breakable<R> {
     pipe: R,
-    /// Told after the last byte went into the pipe.
+    /// Sent after the last byte was written to the pipe.
     broken: oneshot::Receiver<()>,
     is_broken: bool,
 }
@@ -180,7 +180,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Breakable<R> {
         if !self.is_broken {
             return Poll::Pending;
         }
-        // What came between the two looks.
+        // Data that arrived between the two reads.
         match Pin::new(&mut self.pipe).poll_read(context, buffer) {
             Poll::Pending => Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
@@ -207,9 +207,9 @@ fn exit_code(status: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Status) ->
     }
 }
 
-/// A running command.
+/// A command that was started in a container.
 pub struct ExecStream {
-    /// What it writes to standard output.
+    /// The command's standard output.
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     stderr: JoinHandle<String>,
     status: JoinHandle<Result<Result<u8, String>, Cause>>,
@@ -226,17 +226,18 @@ impl std::fmt::Debug for ExecStream {
     }
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecOutcome {
-    /// Its exit code; 255 stands for all above.
+    /// The exit code; 255 for larger ones.
     pub code: u8,
-    /// The first 16 KiB of what it wrote to standard error.
+    /// The first 16 KiB of standard error.
     pub stderr: String,
 }
 
 impl ExecStream {
-    /// Waits for the end. To be called when [`ExecStream::stdout`] has come to its end: what is not read by then is lost.
+    /// Waits for the end of the command. Call it after reading [`ExecStream::stdout`] to its end: unread output is
+    /// lost.
     pub async fn finish(self) -> Result<ExecOutcome, KubeError> {
         let Self {
             stdout,
@@ -251,14 +252,14 @@ impl ExecStream {
             request: request.clone(),
             source,
         };
-        let Ok(ended) = tokio::time::timeout(STALLED, &mut status).await else {
+        let Ok(ended) = tokio::time::timeout(STALL_TIMEOUT, &mut status).await else {
             status.abort();
             stderr.abort();
-            return Err(lost(Cause(nothing_for(STALLED))));
+            return Err(lost(Cause(stall_message(STALL_TIMEOUT))));
         };
         let status = ended.map_err(|error| lost(Cause(error.to_string())))?;
         let status = status.map_err(|cause| {
-            // Its pipe stays open as well.
+            // The pipe of standard error stays open, too.
             stderr.abort();
             lost(cause)
         })?;
@@ -282,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn output_ends_with_an_error_when_the_connection_broke_and_nothing_is_left() {
-        // What the client gives: a pipe that stays open when its writer is dropped.
+        // Like the client's pipe, it stays open when its writer is dropped.
         let (pipe, mut writer) = tokio::io::simplex(64);
         let (break_off, broken) = oneshot::channel();
         let mut output = Breakable {

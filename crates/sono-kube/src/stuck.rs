@@ -1,4 +1,4 @@
-//! Why a pod does not run yet, in one line for people. Pure.
+//! Why a pod does not run yet, in one line for humans. Pure.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
     view::ContainerState,
 };
 
-/// Making containers takes a while; before that there is nothing to explain.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Creating containers takes some time; before it has passed, no explanation is needed.
+const CREATION_TIME: Duration = Duration::from_secs(1);
 
-/// What keeps `pod` from running, since when; nothing where it runs, has ended well, or only needs its ordinary time.
+/// The reason why `pod` does not run, and since when. `None` if it runs, succeeded, or needs only its ordinary time.
 pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
     if let Some(deleted) = pod.deleted {
         return Some(format!("being deleted{}", since(deleted, now)));
@@ -33,7 +33,7 @@ pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
         let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
         let message = condition.message.as_deref().map(sentence).unwrap_or_default();
         let time = condition.since.unwrap_or(now);
-        return Some(format!("no node can take it: {message} ({reason}{})", after(time, now)));
+        return Some(format!("cannot be scheduled: {message} ({reason}{})", after(time, now)));
     }
     containers(pod).find_map(|(container, _)| {
         let (reason, message) = match &container.state {
@@ -57,7 +57,7 @@ pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
                 container.image,
                 after(time, now)
             )),
-            "InvalidImageName" => Some(format!("image name {} cannot be read ({reason})", container.image)),
+            "InvalidImageName" => Some(format!("invalid image name {} ({reason})", container.image)),
             "CrashLoopBackOff" => {
                 let last = container
                     .last
@@ -72,7 +72,7 @@ pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
             }
             "" | "ContainerCreating" | "PodInitializing" => {
                 let waited = now.duration_since(time).unsigned_abs();
-                (waited >= PATIENCE).then(|| format!("its containers are being created{}", since(time, now)))
+                (waited >= CREATION_TIME).then(|| format!("its containers are being created{}", since(time, now)))
             }
             reason if message.is_empty() => Some(format!("container {}: {reason}", container.name)),
             reason => Some(format!(
@@ -84,7 +84,7 @@ pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
     })
 }
 
-/// What became of a pod whose time was up before its result came, with the namespace's `events` about volumes.
+/// The last known state of a pod at its time limit, with the namespace's `events` about volumes.
 pub fn last_seen(pod: &PodView, events: &[EventView], now: Timestamp) -> String {
     if let Some(message) = unmounted(pod, events, now) {
         return message;
@@ -167,7 +167,7 @@ mod tests {
                 "lastTransitionTime": "2026-11-22T10:01:00Z"}]})
             )
             .as_deref(),
-            Some("no node can take it: 0/1 nodes are available: 1 node(s) had untolerated taint (Unschedulable, 10s)")
+            Some("cannot be scheduled: 0/1 nodes are available: 1 node(s) had untolerated taint (Unschedulable, 10s)")
         );
     }
 
@@ -187,12 +187,12 @@ mod tests {
         assert_eq!(
             seen(mounting),
             "pod p on node n has no containers after 1m, because a volume cannot be mounted: configmap \"c\" not found \
-             (FailedMount); correct the plugin's volumes, or make what they name"
+             (FailedMount); correct the plugin's volumes, or create the missing objects"
         );
     }
 
     #[test]
-    fn without_events_its_own_status_tells() {
+    fn status_is_described_without_events() {
         let seen = |status: Value| {
             let pod = json!({"metadata": {"name": "p"},
                 "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});

@@ -1,11 +1,11 @@
-//! The few fields of watched objects that a run judges: what a watch holds of ten thousand pods is this and nothing else.
+//! Small views of watched objects: the only data that a watch stores of ten thousand pods.
 //!
-//! Labels, annotations, managed fields, volumes and environments are skipped while an object is read. Texts that repeat
-//! from pod to pod are held once.
+//! Labels, annotations, managed fields, volumes and environment variables are skipped during parsing. Strings that
+//! repeat from pod to pod are stored once.
 
 mod partial;
 mod pod;
-mod strings;
+mod string_pool;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -16,19 +16,19 @@ pub(crate) use self::{
 };
 pub use self::{
     pod::PodView,
-    strings::{Strings, Text},
+    string_pool::{StringPool, Text},
 };
 
-/// A DaemonSet as its controller describes it.
+/// The status of a DaemonSet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SetView {
+pub struct DaemonSetView {
     /// `metadata.uid`.
     pub uid: String,
     /// When it was created.
     pub created: Option<Timestamp>,
-    /// Version of what is asked for.
+    /// `metadata.generation`.
     pub generation: Option<i64>,
-    /// The version that the status is about.
+    /// `status.observedGeneration`.
     pub observed: Option<i64>,
     /// Nodes that should have a pod.
     pub desired: u64,
@@ -36,7 +36,7 @@ pub struct SetView {
     pub current: u64,
 }
 
-impl SetView {
+impl DaemonSetView {
     pub(crate) fn of(set: Partial<serde::de::IgnoredAny, SetStatus>) -> Self {
         let status = set.status.unwrap_or_default();
         let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
@@ -51,27 +51,27 @@ impl SetView {
     }
 }
 
-/// An event of the core group.
+/// An Event of the core group.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "partial::Event")]
 pub struct EventView {
-    /// `metadata.uid` of the object that it is about.
+    /// `metadata.uid` of the involved object.
     pub about: String,
-    /// One word.
+    /// The reason, one word.
     pub reason: String,
-    /// The first KiB of it.
+    /// The first KiB of the message.
     pub message: String,
-    /// When it happened last.
+    /// When the Event last occurred.
     pub at: Option<Timestamp>,
 }
 
-/// Whether a node answers.
+/// The readiness of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "partial::Node")]
 pub struct NodeView {
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
-    /// Since when its condition `Ready` is something else than `True`; `None` where it is, or where nothing is known.
+    /// Since when the condition `Ready` has not been `True`; `None` if it is `True` or missing.
     pub unready_since: Option<Timestamp>,
 }
 

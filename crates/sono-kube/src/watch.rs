@@ -1,4 +1,4 @@
-//! Changes, as they happen.
+//! Watches of objects.
 
 use std::{fmt::Debug, future::ready, time::Duration};
 
@@ -16,27 +16,28 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::{
-    Cluster, Kind, KubeError, Pod, PodView, SetView, Strings,
+    Cluster, DaemonSetView, Kind, KubeError, Pod, PodView, StringPool,
     error::Cause,
     view::{Partial, PartialPod, SetStatus},
 };
 
-/// Objects of one page of a list. The text of a page is in memory as a whole, up to three times while it is read; a pod takes 5
-/// to 30 kB of it.
+/// Objects per page of a list. The text of a page is in memory up to three times during parsing; a pod takes 5 to 30 kB
+/// of it.
 const PAGE: u32 = 100;
 
-/// A change.
+/// A change of the watched objects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WatchEvent<T> {
-    /// All that there is: at the start, and again when changes may have been missed. What is not in it is gone.
+    /// All objects: at the start, and again when changes may have been missed. Objects that are missing here were
+    /// deleted.
     Restarted(Vec<T>),
-    /// New or changed.
+    /// The object was created or changed.
     Applied(T),
-    /// Gone; its last state.
+    /// The object was deleted; this is its last state.
     Deleted(T),
 }
 
-/// Which objects.
+/// The objects to watch.
 #[derive(Debug, Clone, Copy)]
 enum Selected<'a> {
     Labels(&'a str),
@@ -44,9 +45,9 @@ enum Selected<'a> {
 }
 
 impl Cluster {
-    /// Objects of one kind, by label selector (all where it is empty): all that there are, then every change at once.
-    /// Lost connections are made up again, from 200 ms to 30 s later; each failed try shows as an error in between. The
-    /// stream does not end.
+    /// Watches objects of one kind by label selector (empty: all): the current objects, then each change. A lost
+    /// connection is reopened after 200 ms to 30 s; each failed attempt is reported as an error. The stream does not
+    /// end.
     pub fn watch(
         &self,
         kind: Kind,
@@ -56,8 +57,7 @@ impl Cluster {
         self.watch_values(kind, Some(namespace), Selected::Labels(labels))
     }
 
-    /// As [`Cluster::watch`], for one object, which need not be there yet; of the whole cluster where no namespace is
-    /// given.
+    /// Like [`Cluster::watch`], for one object, which may not exist yet; in the whole cluster if `namespace` is `None`.
     pub fn watch_named(
         &self,
         kind: Kind,
@@ -67,7 +67,7 @@ impl Cluster {
         self.watch_values(kind, namespace, Selected::Name(name))
     }
 
-    /// As [`Cluster::watch`], for kinds that live in no namespace.
+    /// Like [`Cluster::watch`], for cluster-scoped kinds.
     pub fn watch_cluster(
         &self,
         kind: Kind,
@@ -76,7 +76,7 @@ impl Cluster {
         self.watch_values(kind, None, Selected::Labels(labels))
     }
 
-    /// As [`Cluster::watch`], for pods.
+    /// Like [`Cluster::watch`], for pods.
     pub fn watch_pods(
         &self,
         namespace: &str,
@@ -89,29 +89,29 @@ impl Cluster {
         )
     }
 
-    /// As [`Cluster::watch_pods`], with what verdicts need of each pod: nothing else of it is read.
+    /// Like [`Cluster::watch_pods`], but parses and stores only the fields that verdicts need.
     pub fn watch_pod_views(
         &self,
         namespace: &str,
         labels: &str,
     ) -> impl Stream<Item = Result<WatchEvent<PodView>, KubeError>> + Send + use<> {
         let api: Api<PartialPod> = Api::namespaced_with(self.watching_client(), namespace, &Kind::Pod.resource());
-        let mut strings = Strings::default();
+        let mut strings = StringPool::default();
         self.views(api, Selected::Labels(labels), "pods", move |pod| {
             PodView::of(&pod, &mut strings)
         })
     }
 
-    /// As [`Cluster::watch_pod_views`], for DaemonSets.
-    pub fn watch_set_views(
+    /// Like [`Cluster::watch_pod_views`], for DaemonSets.
+    pub fn watch_daemon_set_views(
         &self,
         namespace: &str,
         labels: &str,
-    ) -> impl Stream<Item = Result<WatchEvent<SetView>, KubeError>> + Send + use<> {
+    ) -> impl Stream<Item = Result<WatchEvent<DaemonSetView>, KubeError>> + Send + use<> {
         let resource = Kind::DaemonSet.resource();
         let api: Api<Partial<IgnoredAny, SetStatus>> =
             Api::namespaced_with(self.watching_client(), namespace, &resource);
-        self.views(api, Selected::Labels(labels), "daemonsets", SetView::of)
+        self.views(api, Selected::Labels(labels), "daemonsets", DaemonSetView::of)
     }
 
     fn watch_values(
@@ -149,7 +149,7 @@ impl Cluster {
         self.views(api, selected, plural, |object| object)
     }
 
-    /// What `view` makes of the objects; of these themselves none is held longer than its page.
+    /// Watches objects as `view` maps them. The objects themselves are dropped with their page.
     fn views<K, T, F>(
         &self,
         api: Api<K>,
@@ -211,7 +211,7 @@ fn to_value(kind: Kind, object: &DynamicObject) -> Result<Value, KubeError> {
     Ok(value)
 }
 
-/// A history that is too old is the ordinary course of things: the watch starts over by itself.
+/// Maps a watch error. An expired resourceVersion is normal: the watch lists again by itself.
 fn failure(error: watcher::Error, server: &str, plural: &str) -> Option<KubeError> {
     let request = format!("watching {plural}");
     match error {

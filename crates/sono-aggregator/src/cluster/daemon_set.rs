@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use jiff::{SignedDuration, Timestamp};
 use sono_kube::{
-    Kind, KubeError, NodeView, PodView, SetView, Text, WatchEvent,
+    DaemonSetView, Kind, KubeError, NodeView, PodView, Text, WatchEvent,
     judge::{self, Policy},
 };
 use sono_manifest::Definition;
@@ -52,7 +52,7 @@ impl Driver for DaemonSet {
             let (namespace, selector) = (shared.config.namespace.as_str(), self.0.selector());
             let policy = Policy::daemon_set();
             let mut pod_events = std::pin::pin!(shared.cluster.watch_pod_views(namespace, &selector));
-            let mut set_events = std::pin::pin!(shared.cluster.watch_set_views(namespace, &selector));
+            let mut set_events = std::pin::pin!(shared.cluster.watch_daemon_set_views(namespace, &selector));
             let mut pods = Pods::patient_until(launch.patient_until);
             let mut set = None;
             let mut look_again = None;
@@ -220,7 +220,7 @@ impl DaemonSet {
 
 /// How many pods the DaemonSet controller wants, once it says itself that it has them all. Only its own account counts:
 /// pods appear over minutes on a large cluster, so a missing pod alone says nothing (weakness W-9).
-fn account(pods: &Pods, set: Option<&SetView>) -> Option<u64> {
+fn account(pods: &Pods, set: Option<&DaemonSetView>) -> Option<u64> {
     let set = set?;
     let is_current = set.observed? >= set.generation?;
     (is_current && set.current == set.desired && pods.len() as u64 == set.desired).then_some(set.desired)
@@ -362,13 +362,13 @@ mod tests {
         pods
     }
 
-    fn set(observed: i64, desired: u64, current: u64) -> SetView {
-        SetView {
+    fn set(observed: i64, desired: u64, current: u64) -> DaemonSetView {
+        DaemonSetView {
             generation: Some(1),
             observed: Some(observed),
             desired,
             current,
-            ..SetView::default()
+            ..DaemonSetView::default()
         }
     }
 
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn a_missing_pod_is_judged_by_the_controllers_own_account() {
         let (places, _reports) = places(&["a", "b"], false);
-        let judge = |pods: &Pods, set: Option<&SetView>| {
+        let judge = |pods: &Pods, set: Option<&DaemonSetView>| {
             account(pods, set).map(|desired| (desired, places.missing(pods).join(",")))
         };
         let missing = |desired, nodes: &str| Some((desired, nodes.to_owned()));

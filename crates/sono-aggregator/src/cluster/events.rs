@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sono_kube::{
-    EventView, Kind, SetView,
+    DaemonSetView, EventView, Kind,
     judge::{self, Policy},
 };
 
@@ -50,7 +50,7 @@ impl Events {
     pub(super) async fn uncreated(
         &mut self,
         shared: &Shared,
-        set: &SetView,
+        set: &DaemonSetView,
         pods: &Pods,
         now: Timestamp,
         policy: &Policy,
@@ -82,7 +82,7 @@ impl Events {
     }
 
     /// Why the controller of `set` cannot create pods, asked for at once.
-    pub(super) async fn of_creation(&mut self, shared: &Shared, set: &SetView, now: Timestamp) -> Option<String> {
+    pub(super) async fn of_creation(&mut self, shared: &Shared, set: &DaemonSetView, now: Timestamp) -> Option<String> {
         if self.refused {
             return None;
         }

@@ -67,7 +67,7 @@ impl<'a> Evidence<'a> {
             }
             Ok(Ok(_)) => return Err(format!("the pod no longer exists; {ONLY}")),
             Ok(Err(error)) => {
-                if error.is_passing() {
+                if error.is_transient() {
                     self.silent.store(true, Ordering::Relaxed);
                 }
                 chain(&error)

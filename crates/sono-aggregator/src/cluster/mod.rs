@@ -114,7 +114,7 @@ impl ClusterSite {
                     match service.await {
                         // Without the right to read Services the pod's own address still serves. One that was only not
                         // answered would be missing in the certificate, and workers that dial it would be lost.
-                        Err(error) if !error.is_passing() => Ok(None),
+                        Err(error) if !error.is_transient() => Ok(None),
                         answered => answered,
                     }
                 },
@@ -286,7 +286,7 @@ impl Site for ClusterSite {
                 Ok(_) => Ok(()),
                 // An earlier process of this run told it.
                 Err(error) if error.is_already_exists() => Ok(()),
-                Err(error) if error.is_passing() => Err(Untold::Failed(chain(&error))),
+                Err(error) if error.is_transient() => Err(Untold::Failed(chain(&error))),
                 Err(error) => Err(Untold::Refused(chain(&error))),
             }
         })

@@ -23,7 +23,7 @@ where
     let mut pause = MIN_PAUSE;
     loop {
         match ask().await {
-            Err(error) if error.is_passing() && Instant::now() + pause < until => {
+            Err(error) if error.is_transient() && Instant::now() + pause < until => {
                 tracing::warn!(error = chain(&error), "{what}, trying again");
                 sleep(pause).await;
                 pause = (pause * 2).min(MAX_PAUSE);

@@ -25,7 +25,7 @@ impl RunSecret {
 }
 
 fn failed(error: &KubeError) -> VaultError {
-    if error.is_passing() {
+    if error.is_transient() {
         VaultError::Failed(chain(error))
     } else {
         VaultError::Refused(chain(error))

@@ -228,7 +228,7 @@ async fn a_volume_that_cannot_be_mounted_is_named() {
     let said = error_of(&bundle, "n1");
     let (begin, end) = (
         "pod p-n1 on node n1 has no containers after 4m",
-        ", because a volume cannot be mounted: MountVolume.SetUp failed for volume \"c\" : configmap \"c\" not found (FailedMount); correct the plugin's volumes, or make what they name",
+        ", because a volume cannot be mounted: MountVolume.SetUp failed for volume \"c\" : configmap \"c\" not found (FailedMount); correct the plugin's volumes, or create the missing objects",
     );
     assert!(said.starts_with(begin) && said.ends_with(end), "{said}");
 }
@@ -349,7 +349,7 @@ async fn a_node_that_is_switched_off_is_a_stated_result() {
     api.put(left);
     let (_, bundle) = ended(run).await;
     let expected = format!(
-        "the node under pod p-n2 on node n2 has not answered since {since}; bring the node back, or run again without it"
+        "pod p-n2 on node n2: the node has not responded since {since}; bring the node back, or run again without it"
     );
     assert_eq!(error_of(&bundle, "n2"), expected);
 }
@@ -421,7 +421,7 @@ async fn failed_pod_is_recorded_whole_or_as_it_was_watched() {
         assert_eq!(
             record_of(&bundle, name),
             json!({
-                "error": format!("container plugin of pod p-{name} on node {name} was restarted 9 times, the last time with exit code 3; its log says more"),
+                "error": format!("container plugin of pod p-{name} on node {name} was restarted 9 times, the last time with exit code 3; see its log"),
                 "pod": {
                     "apiVersion": "v1", "kind": "Pod",
                     "metadata": {"name": format!("p-{name}"), "uid": format!("uid-{name}"), "creationTimestamp": created},

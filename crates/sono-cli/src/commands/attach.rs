@@ -156,7 +156,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
             event = events.next() => match event {
                 Some(Ok(event)) => run.apply(event),
                 Some(Err(error)) if error.is_expired() => continue,
-                Some(Err(error)) if error.is_passing() => {
+                Some(Err(error)) if error.is_transient() => {
                     screen.tell(&[format!("connection troubled, trying again: {error}")], now());
                     continue;
                 }

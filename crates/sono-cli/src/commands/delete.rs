@@ -304,7 +304,7 @@ impl Job<'_> {
                 .map(|name| self.cluster.delete(Kind::Namespace, None, name, None)),
         )
         .await?;
-        let number = deleted.iter().filter(|deleted| **deleted == Deleted::Going).count();
+        let number = deleted.iter().filter(|deleted| **deleted == Deleted::Started).count();
         if number > 0 {
             self.printer
                 .note(&format!("{number} namespaces of e2e tests go: {}", names.join(", ")));
@@ -403,7 +403,7 @@ impl Job<'_> {
                 Some(Ok(WatchEvent::Deleted(object))) => {
                     left.remove(&name(&object));
                 }
-                Some(Err(error)) if error.is_passing() => tracing::debug!(%error, "watching what goes"),
+                Some(Err(error)) if error.is_transient() => tracing::debug!(%error, "watching what goes"),
                 Some(Err(error)) if self.tolerant && error.is_forbidden() => {
                     self.printer
                         .note(&format!("warning: the deletion is not waited for: {error}"));

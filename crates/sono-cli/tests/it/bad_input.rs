@@ -71,13 +71,13 @@ fn no_cluster_at_all() {
     assert_eq!(
         with_files(&[], &["status"]),
         failure(
-            "error: there is no cluster to talk to: no kubeconfig, and this is no pod of a cluster\n  cause: HOME/.kube/config: No such file or directory (os error 2)\n  hint:  name one with --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local\n"
+            "error: no cluster configured: no kubeconfig found, and not running in a pod\n  cause: HOME/.kube/config: No such file or directory (os error 2)\n  hint:  name one with --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local\n"
         )
     );
     assert_eq!(
         with_files(&[], &["--kubeconfig", "nowhere.yaml", "status"]),
         failure(
-            "error: the cluster configuration cannot be used\n  cause: nowhere.yaml: No such file or directory (os error 2)\n  hint:  kubectl config get-contexts lists what there is\n"
+            "error: cannot use the cluster configuration\n  cause: nowhere.yaml: No such file or directory (os error 2)\n  hint:  kubectl config get-contexts lists what there is\n"
         )
     );
 }
@@ -93,7 +93,7 @@ fn an_unreachable_cluster() {
     assert_eq!(
         with_files(&[("k.yaml", &kubeconfig)], &["run", "--kubeconfig", "k.yaml"]),
         failure(&format!(
-            "error: the cluster at {server} cannot be reached\n  cause: Connection refused (os error 111)\n  hint:  is it running? kubectl cluster-info; another one is chosen with --context or --kubeconfig\n"
+            "error: cannot reach the cluster at {server}\n  cause: Connection refused (os error 111)\n  hint:  is it running? kubectl cluster-info; another one is chosen with --context or --kubeconfig\n"
         ))
     );
 }

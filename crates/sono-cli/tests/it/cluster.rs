@@ -337,7 +337,7 @@ fn gen_needs_no_cluster() {
         sono(directory.path(), &["gen", "-p", "e2e"]),
         failure(&format!(
             "error: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask\n  \
-             there is no cluster to talk to: no kubeconfig, and this is no pod of a cluster\n  \
+             no cluster configured: no kubeconfig found, and not running in a pod\n  \
              {}/.kube/config: No such file or directory (os error 2)\n  hint:  say which: --kubernetes-version v1.37.2\n",
             directory.path().display()
         ))

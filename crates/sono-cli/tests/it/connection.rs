@@ -25,19 +25,19 @@ fn credential_plugin_missing_is_named_with_its_install_hint() {
             ", installHint: 'Install it: gcloud components install gke-gcloud-auth-plugin'"
         ),
         failure(
-            "error: the credential plugin `gke-gcloud-auth-plugin` of the kubeconfig cannot be used\n  cause: no such program in PATH\n  hint:  Install it: gcloud components install gke-gcloud-auth-plugin\n"
+            "error: cannot use the credential plugin `gke-gcloud-auth-plugin` of the kubeconfig\n  cause: no such program in PATH\n  hint:  Install it: gcloud components install gke-gcloud-auth-plugin\n"
         )
     );
     assert_eq!(
         exec("./bin/helper", ""),
         failure(
-            "error: the credential plugin `./bin/helper` of the kubeconfig cannot be used\n  cause: ./bin/helper: no such file\n"
+            "error: cannot use the credential plugin `./bin/helper` of the kubeconfig\n  cause: ./bin/helper: no such file\n"
         )
     );
     assert_eq!(
         exec("./k.yaml", ""),
         failure(
-            "error: the credential plugin `./k.yaml` of the kubeconfig cannot be used\n  cause: ./k.yaml is not an executable file\n"
+            "error: cannot use the credential plugin `./k.yaml` of the kubeconfig\n  cause: ./k.yaml is not an executable file\n"
         )
     );
     assert_eq!(
@@ -46,7 +46,7 @@ fn credential_plugin_missing_is_named_with_its_install_hint() {
             ""
         ),
         failure(
-            "error: the credential plugin `/bin/sh` of the kubeconfig cannot be used\n  cause: exit status: 3: the login has expired\n"
+            "error: cannot use the credential plugin `/bin/sh` of the kubeconfig\n  cause: exit status: 3: the login has expired\n"
         )
     );
 }
@@ -86,14 +86,14 @@ fn certificate_refused_says_why() {
         let port = listener.port().to_string();
         let hint = "\n  hint:  compare the server with certificate-authority and tls-server-name: kubectl config view --minify\n";
         let cause = said.stderr.replace(&port, "PORT");
-        let cause = cause.strip_prefix("error: cannot look for a run in namespace `sonobuoy`\n  cause: the certificate of https://localhost:PORT is refused\n  cause: ");
+        let cause = cause.strip_prefix("error: cannot look for a run in namespace `sonobuoy`\n  cause: cannot verify the certificate of https://localhost:PORT\n  cause: ");
         let cause = cause.and_then(|cause| cause.strip_suffix(hint)).map(str::to_owned);
         cause.unwrap_or(said.stderr)
     };
     let usual = Template::default();
     assert_eq!(
         refused(&usual, false, Some(&other), ""),
-        "none of the configured authorities has signed it"
+        "it is not signed by any of the configured authorities"
     );
     let past = Template {
         validity: Validity::Past,
@@ -115,7 +115,7 @@ fn certificate_refused_says_why() {
     };
     assert_eq!(
         refused(&future, false, None, ""),
-        "it is valid from 2200-01-01T00:00:00Z: is this machine's clock right?"
+        "it is valid from 2200-01-01T00:00:00Z: check this machine's clock"
     );
     let own = Template {
         authority: true,

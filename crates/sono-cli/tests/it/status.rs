@@ -92,7 +92,7 @@ fn a_pod_that_does_not_start_is_explained() {
                 "message": "0/3 nodes are available: 3 Insufficient cpu."}]}),
             0,
             PENDING,
-            "aggregator: no node can take it: 0/3 nodes are available: 3 Insufficient cpu (Unschedulable)\n",
+            "aggregator: cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu (Unschedulable)\n",
         ),
     ];
     for (more, code, stdout, stderr) in cases {

@@ -1,15 +1,15 @@
-//! The variables that say how a cluster is reached.
+//! Environment variables for the connection to a cluster.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
 
-/// Environment variables, as a value: `KUBECONFIG`, `HOME`, `PATH` and those of proxies.
+/// Environment variables as a value: `KUBECONFIG`, `HOME`, `PATH` and the proxy variables.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<OsString, OsString>,
     home: Option<PathBuf>,
 }
 
-/// Without the values, some of which are secret.
+/// Shows names only, since some values are secret.
 impl fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.variables.keys()).finish()
@@ -38,7 +38,7 @@ impl Environment {
         Some(found.to_string_lossy().into_owned())
     }
 
-    /// The person's directory.
+    /// The user's home directory.
     pub(super) fn home(&self) -> Option<PathBuf> {
         self.get("HOME").map(PathBuf::from).or_else(|| self.home.clone())
     }

@@ -1,4 +1,4 @@
-//! Requests for `http://` servers through a proxy, which takes them whole and does not open a tunnel.
+//! Requests to `http://` servers through a proxy, without a tunnel.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower::Service;
 
-/// Connects to the proxy, whatever is asked for.
+/// Connects to the proxy, whatever the URL of the request.
 #[derive(Debug, Clone)]
 pub(super) struct Forward<C> {
     pub(super) proxy: Uri,
@@ -39,7 +39,7 @@ where
     }
 }
 
-/// A connection to a proxy: requests on it name the whole URL.
+/// A connection to a proxy: its requests contain the whole URL.
 #[derive(Debug)]
 pub(super) struct Forwarded<T>(T);
 

@@ -1,8 +1,7 @@
-//! The text of kubeconfig files to one cluster and one user, as kubectl reads them. Pure.
+//! Selects one cluster and one user from kubeconfig files, as kubectl does. Pure.
 //!
-//! Only what the chosen context names has to make sense: other entries, unknown fields, `null` in place of anything and
-//! wrongly typed values never matter. Of several files the first that has a name counts (client-go's
-//! `ClientConfigLoadingRules`).
+//! Only the entries that the selected context names must be valid; other entries, unknown fields, `null` and values of
+//! a wrong type are ignored. The first file that has a name wins (client-go's `ClientConfigLoadingRules`).
 
 use std::path::{Path, PathBuf};
 
@@ -26,28 +25,27 @@ struct Named {
     fields: Fields,
 }
 
-/// The fields of a cluster or user, and the directory that its paths begin at.
+/// The fields of a cluster or user, and the directory of relative paths.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     fields: Map<String, Value>,
     directory: PathBuf,
 }
 
-/// What a context names.
+/// The context, cluster and user that were selected.
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) context: String,
     pub(super) namespace: Option<String>,
     pub(super) cluster: Fields,
-    /// None in contexts without a user.
+    /// `None` for a context without a user.
     pub(super) user_name: Option<String>,
-    /// Empty where the file has no such user, as in kubectl.
+    /// Empty if the file has no such user, as in kubectl.
     pub(super) user: Fields,
 }
 
 impl Kubeconfig {
-    /// Adds the entries of a file at `path` whose names are new. Only its first document counts, and an empty one is
-    /// fine.
+    /// Adds the entries of a file at `path` with new names. Only its first document is read; it may be empty.
     pub(super) fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Cause> {
         let unusable = |reason: String| Cause(format!("{}: {reason}", path.display()));
         let text = decode(bytes).map_err(|error| unusable(error.to_string()))?;
@@ -72,12 +70,12 @@ impl Kubeconfig {
         Ok(())
     }
 
-    /// The files have nothing that could be connected to.
+    /// Whether the files have no cluster.
     pub(super) fn is_empty(&self) -> bool {
         self.clusters.is_empty()
     }
 
-    /// Looks up what a context names: the given one, or the current one.
+    /// Looks up a context: the given one, or the current one.
     pub(super) fn select(&self, context: Option<&str>) -> Result<Selected, Cause> {
         let name = context.filter(|name| !name.is_empty()).or(self.current.as_deref());
         let name = name.ok_or_else(|| Cause("it has no current context".to_owned()))?;
@@ -99,7 +97,7 @@ impl Kubeconfig {
     }
 }
 
-/// JSON may be indented by tabs, which YAML refuses.
+/// JSON may be indented with tabs, which YAML does not allow.
 fn document(text: &str) -> Result<Value, String> {
     if text.trim_start().starts_with('{')
         && let Ok(document) = serde_json::from_str(text)
@@ -138,7 +136,7 @@ fn find<'a>(list: &'a [Named], name: &str) -> Option<&'a Fields> {
     list.iter().find(|named| named.name == name).map(|named| &named.fields)
 }
 
-/// A scalar as text; none where it is empty, null, a list or a map.
+/// A scalar as text; `None` if it is empty, null, a list or a map.
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if text.is_empty() => None,
@@ -150,35 +148,35 @@ fn text_of(value: &Value) -> Option<String> {
 }
 
 impl Fields {
-    /// The same with these fields alone.
+    /// A copy with these fields only.
     pub(super) fn only(&self, names: &[&str]) -> Self {
-        let mut kept = self.clone();
-        kept.fields.retain(|name, _| names.contains(&name.as_str()));
-        kept
+        let mut copy = self.clone();
+        copy.fields.retain(|name, _| names.contains(&name.as_str()));
+        copy
     }
 
-    /// Text that is neither absent nor empty.
+    /// The text of a field; `None` if it is absent or empty.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.fields.get(name).and_then(text_of)
     }
 
-    /// A truth, in the words of YAML 1.1 too.
+    /// A boolean, including YAML 1.1's `yes` and `on`.
     pub(super) fn truth(&self, name: &str) -> bool {
         let text = self.text(name).unwrap_or_default().to_ascii_lowercase();
         matches!(text.as_str(), "true" | "yes" | "on" | "y")
     }
 
-    /// A path, from the directory of the file that it stands in.
+    /// A path, relative to the directory of its file.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         Some(self.directory.join(self.text(name)?))
     }
 
-    /// A list of texts.
+    /// A list of strings.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
         texts(self.fields.get(name))
     }
 
-    /// A map within.
+    /// A nested map.
     pub(super) fn map(&self, name: &str) -> Option<Self> {
         let fields = self.fields.get(name)?.as_object()?.clone();
         Some(Self {
@@ -187,7 +185,7 @@ impl Fields {
         })
     }
 
-    /// Names and values of maps in a list, `name` and the field `value`.
+    /// The `name` and the field `value` of each map in a list.
     pub(super) fn named(&self, list: &str, value: &str) -> Vec<(String, Value)> {
         let entries = self.fields.get(list).and_then(Value::as_array);
         let named = |entry: &Value| {
@@ -197,12 +195,12 @@ impl Fields {
         entries.into_iter().flatten().filter_map(named).collect()
     }
 
-    /// All fields that are text, or lists of it.
+    /// All fields that are a string or a list of strings.
     pub(super) fn lists(&self) -> impl Iterator<Item = (&String, Vec<String>)> {
         self.fields.iter().map(|(name, value)| (name, texts(Some(value))))
     }
 
-    /// The directory that paths begin at.
+    /// The directory of relative paths.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }

@@ -1,4 +1,4 @@
-//! Certificates and keys of a kubeconfig, as Go's clients take them: base64 with line ends, and PEM between other lines.
+//! Certificates and keys of a kubeconfig, as lenient as Go's clients: base64 in lines, and PEM between other lines.
 
 use base64::{
     Engine as _, alphabet,
@@ -14,8 +14,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 const BEGIN: &str = "-----BEGIN ";
 
-/// Decodes a `…-data` field. Blanks and line ends within it are passed over; what `!!binary` wraps once more is
-/// decoded twice, and PEM that somebody did not encode is taken as it is.
+/// Decodes a `…-data` field. Whitespace is ignored; data that `!!binary` wraps again is decoded twice; plain PEM is
+/// returned as is.
 pub(super) fn decode_data(value: &str) -> Option<Vec<u8>> {
     if value.contains(BEGIN) {
         return Some(value.as_bytes().to_vec());
@@ -38,8 +38,7 @@ fn is_pem(bytes: &[u8]) -> bool {
     bytes.windows(BEGIN.len()).any(|window| window == BEGIN.as_bytes())
 }
 
-/// The PEM blocks of a text: label and content. Everything outside of them is passed over, and so are blocks that
-/// cannot be decoded.
+/// The PEM blocks of a text, with label and content. Other lines, and blocks that cannot be decoded, are skipped.
 fn blocks(text: &[u8]) -> Vec<(String, Vec<u8>)> {
     let text = String::from_utf8_lossy(text);
     let mut found = Vec::new();
@@ -60,7 +59,7 @@ fn blocks(text: &[u8]) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// The certificates of a text, as DER.
+/// The certificates of a text, in DER.
 pub(super) fn certificates(text: &[u8]) -> Vec<Vec<u8>> {
     let blocks = blocks(text).into_iter();
     blocks
@@ -68,8 +67,8 @@ pub(super) fn certificates(text: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The first private key of a text as PEM whose label says what it is: some programs write a wrong one, or parameters
-/// in front of it.
+/// The first private key of a text, as PEM with the correct label: some programs write a wrong label, or parameters
+/// before the key.
 pub(super) fn private_key(text: &[u8]) -> Option<String> {
     let (_, key) = blocks(text)
         .into_iter()
@@ -82,7 +81,7 @@ pub(super) fn private_key(text: &[u8]) -> Option<String> {
     Some(encode(label, &key))
 }
 
-/// A PEM block.
+/// Encodes a PEM block.
 pub(super) fn encode(label: &str, content: &[u8]) -> String {
     let encoded = STANDARD.encode(content);
     let mut text = format!("-----BEGIN {label}-----\n");
@@ -99,7 +98,7 @@ pub(super) fn encode(label: &str, content: &[u8]) -> String {
     text
 }
 
-/// Base64 in one line, for fields that other code reads.
+/// Encodes base64 in one line.
 pub(super) fn encode_data(content: &[u8]) -> String {
     STANDARD.encode(content)
 }

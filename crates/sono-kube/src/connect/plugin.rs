@@ -1,4 +1,4 @@
-//! The program of a kubeconfig that is asked for credentials (`client.authentication.k8s.io`).
+//! Credential plugins: programs that print credentials (`client.authentication.k8s.io`).
 
 use std::{
     io::{IsTerminal as _, stdin},
@@ -19,10 +19,10 @@ use tokio::sync::Mutex;
 use super::token::bearer;
 use crate::error::Cause;
 
-/// How long before its end a credential is asked for again.
+/// How long before its expiry a credential is renewed.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// The program failed, or its answer cannot be used.
+/// The plugin failed, or its output is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("the credential plugin `{program}` failed")]
 pub(crate) struct PluginError {
@@ -30,7 +30,7 @@ pub(crate) struct PluginError {
     pub(crate) source: Cause,
 }
 
-/// What a program answers.
+/// The credential that a plugin printed.
 pub(super) struct Credential {
     token: Option<HeaderValue>,
     /// Certificate and key as PEM.
@@ -38,13 +38,13 @@ pub(super) struct Credential {
     expires: Option<Timestamp>,
 }
 
-/// Runs the program and waits for its answer.
-pub(super) fn ask(exec: &ExecConfig) -> Result<Credential, PluginError> {
+/// Runs the plugin and parses its output.
+pub(super) fn run(exec: &ExecConfig) -> Result<Credential, PluginError> {
     let program = exec.command.clone().unwrap_or_default();
-    run(exec, &program).map_err(|source| PluginError { program, source })
+    execute(exec, &program).map_err(|source| PluginError { program, source })
 }
 
-fn run(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
+fn execute(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
     let silent = exec.interactive_mode == Some(ExecInteractiveMode::Never);
     let interactive = !silent && stdin().is_terminal();
     let mut spec = json!({ "interactive": interactive });
@@ -60,7 +60,7 @@ fn run(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
         .envs(variables)
         .env("KUBERNETES_EXEC_INFO", information.to_string())
         .stdin(if interactive { Stdio::inherit() } else { Stdio::null() })
-        // Where a person may be asked, they read the question there.
+        // The plugin may ask the user on standard error.
         .stderr(if silent { Stdio::piped() } else { Stdio::inherit() })
         .stdout(Stdio::piped())
         .output()
@@ -73,10 +73,10 @@ fn run(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
             None => output.status.to_string(),
         }));
     }
-    // The output may hold a token, so nothing of it is shown.
-    let text = decode(&output.stdout).map_err(|_| Cause("its answer is not text".to_owned()))?;
+    // The output may contain a token, so it is never shown.
+    let text = decode(&output.stdout).map_err(|_| Cause("its output is not text".to_owned()))?;
     let answer: Value =
-        yaml::first_document(&text).map_err(|_| Cause("its answer is not an ExecCredential".to_owned()))?;
+        yaml::first_document(&text).map_err(|_| Cause("its output is not an ExecCredential".to_owned()))?;
     credential(&answer)
 }
 
@@ -88,7 +88,7 @@ fn credential(answer: &Value) -> Result<Credential, Cause> {
         (None, None) => None,
         _ => {
             return Err(Cause(
-                "its answer has a certificate without a key, or a key alone".to_owned(),
+                "its output has a certificate without a key, or a key without a certificate".to_owned(),
             ));
         }
     };
@@ -97,17 +97,17 @@ fn credential(answer: &Value) -> Result<Credential, Cause> {
         .transpose()
         .map_err(|error| Cause(error.to_string()))?;
     if token.is_none() && identity.is_none() {
-        return Err(Cause("its answer has neither a token nor a certificate".to_owned()));
+        return Err(Cause("its output has neither a token nor a certificate".to_owned()));
     }
     let expires = text("expirationTimestamp").map(str::parse).transpose();
     Ok(Credential {
         token,
         identity,
-        expires: expires.map_err(|_| Cause("the expirationTimestamp of its answer is not a time".to_owned()))?,
+        expires: expires.map_err(|_| Cause("the expirationTimestamp of its output is not a time".to_owned()))?,
     })
 }
 
-/// The token of a program, which is asked again before it expires. Cheap to clone.
+/// The token of a plugin, renewed before it expires. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct PluginToken {
     exec: Arc<ExecConfig>,
@@ -115,7 +115,7 @@ pub(super) struct PluginToken {
 }
 
 impl PluginToken {
-    /// None where the credential has no token.
+    /// `None` if the credential has no token.
     pub(super) fn of(exec: &ExecConfig, credential: Credential) -> Option<Self> {
         Some(Self {
             exec: Arc::new(exec.clone()),
@@ -123,22 +123,25 @@ impl PluginToken {
         })
     }
 
-    /// Adds the token to the request. Fails where the plugin cannot provide a new one.
+    /// Adds the token to a request. Fails if the plugin cannot provide a new token.
     pub(super) async fn authorize(self, mut request: Request<Body>) -> Result<Request<Body>, PluginError> {
         let mut current = self.current.lock().await;
         if current.1.is_some_and(|expires| now() + MARGIN >= expires) {
             let exec = Arc::clone(&self.exec);
             let program = exec.command.clone().unwrap_or_default();
             let failed = |source| PluginError { program, source };
-            let asked = tokio::task::spawn_blocking(move || ask(&exec)).await;
+            let asked = tokio::task::spawn_blocking(move || run(&exec)).await;
             let asked = asked.map_err(|error| Cause::of(&error));
             let credential = match asked {
                 Ok(credential) => credential?,
                 Err(error) => return Err(failed(error)),
             };
             let token = credential.token;
-            let token =
-                token.ok_or_else(|| failed(Cause("its last answer had a token, this one has none".to_owned())))?;
+            let token = token.ok_or_else(|| {
+                failed(Cause(
+                    "its earlier output had a token, the last one has none".to_owned(),
+                ))
+            })?;
             *current = (token, credential.expires);
         }
         request.headers_mut().insert(AUTHORIZATION, current.0.clone());
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_with_half_a_credential_is_refused() {
+    fn output_with_half_a_credential_is_refused() {
         assert_eq!(read(&json!({"token": " t\n"})), "Some(\"Bearer t\") false None");
         assert_eq!(
             read(
@@ -178,7 +181,7 @@ mod tests {
         );
         assert_eq!(
             read(&json!({"clientCertificateData": "c"})),
-            "its answer has a certificate without a key, or a key alone"
+            "its output has a certificate without a key, or a key without a certificate"
         );
         for status in [
             json!(null),
@@ -187,15 +190,15 @@ mod tests {
             json!({"token": 1}),
             json!("x"),
         ] {
-            assert_eq!(read(&status), "its answer has neither a token nor a certificate");
+            assert_eq!(read(&status), "its output has neither a token nor a certificate");
         }
         assert_eq!(
             read(&json!({"token": "t", "expirationTimestamp": "soon"})),
-            "the expirationTimestamp of its answer is not a time"
+            "the expirationTimestamp of its output is not a time"
         );
         assert_eq!(
             read(&json!({"token": "t\u{0}"})),
-            "the token holds characters that no token has"
+            "the token contains invalid characters"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Looks for the credential plugin of a kubeconfig before it is run, so that a missing one is named.
+//! Finds the credential plugin of a kubeconfig before it is run, for a better error message.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use kube::config::ExecConfig;
 use super::environment::Environment;
 use crate::{KubeError, error::Cause};
 
-/// Replaces the plugin's command by its path, which is found in the `PATH` of this process and not in the one that the
-/// kubeconfig gives to the plugin, as Go does it. Fails with the install hint where it is missing.
+/// Replaces the plugin's command by its path. Like Go, searches the `PATH` of this process, not the one that the
+/// kubeconfig sets for the plugin. A missing plugin is reported with its install hint.
 pub(super) fn find(exec: &mut ExecConfig, environment: &Environment) -> Result<(), KubeError> {
     let command = exec.command.clone().unwrap_or_default();
     let path = environment.get("PATH").cloned().unwrap_or_default();
@@ -41,7 +41,7 @@ pub(super) fn find(exec: &mut ExecConfig, environment: &Environment) -> Result<(
     }
 }
 
-/// On Windows a program is found without its extension.
+/// On Windows, the extension of a program may be omitted.
 fn with_extensions(path: &Path, extensions: Option<&str>) -> Vec<PathBuf> {
     let mut candidates = vec![path.to_owned()];
     if cfg!(windows) {

@@ -1,4 +1,4 @@
-//! Which proxy a request takes, by the rules of Go's clients (golang.org/x/net/http/httpproxy).
+//! Selects the proxy of a request by the rules of Go's clients (golang.org/x/net/http/httpproxy).
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use super::{
     url::{self, Login, Parts},
 };
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http,
@@ -18,18 +18,18 @@ pub(super) enum Protocol {
     Socks5,
 }
 
-/// A proxy.
+/// A proxy, its protocol and its login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Proxy {
     pub(super) protocol: Protocol,
-    /// With its port, without its login.
+    /// With port, without login.
     pub(super) uri: Uri,
     pub(super) login: Option<Login>,
 }
 
 impl Proxy {
-    /// Reads `proxy-url` of a kubeconfig or the value of a variable; none where it is not a URL. Without a scheme it is
-    /// `http`, and so are schemes that are not known, as Go has it.
+    /// Parses `proxy-url` of a kubeconfig or the value of a variable; `None` if it is not a URL. As in Go, a missing or
+    /// unknown scheme means `http`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let parts = if text.contains("://") {
@@ -66,7 +66,7 @@ impl Proxy {
         })
     }
 
-    /// The proxy for `server` by the variables. Values that are not URLs count as absent.
+    /// The proxy for `server` from the environment. Values that are not URLs are ignored.
     pub(super) fn of_variables(environment: &Environment, server: &Uri) -> Option<Self> {
         let secure = server.scheme_str() == Some("https");
         let value = if secure {
@@ -83,14 +83,14 @@ impl Proxy {
     }
 }
 
-/// Whether a host is this machine, as far as its name or address says.
+/// Whether a host is this machine, by its name or address.
 pub(super) fn is_this_machine(host: &str) -> bool {
     let address = host.parse::<IpAddr>().map(|address| address.to_canonical());
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Whether a host is reached without a proxy: it is this machine, or an entry of `NO_PROXY` names it. Empty and malformed
-/// entries are passed over.
+/// Whether a host is reached without a proxy: it is this machine, or an entry of `NO_PROXY` matches. Empty and
+/// malformed entries are ignored.
 fn is_direct(exceptions: &str, host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
@@ -111,11 +111,11 @@ fn names(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     if let Ok(network) = entry.parse::<IpNet>() {
         return address.is_some_and(|address| network.contains(&address));
     }
-    let Some((name, wanted)) = split_port(entry) else {
+    let Some((name, entry_port)) = split_port(entry) else {
         return false;
     };
     // Go compares ports as text.
-    if !wanted.is_empty() && wanted != port.to_string() {
+    if !entry_port.is_empty() && entry_port != port.to_string() {
         return false;
     }
     if let Ok(named) = name.parse::<IpAddr>() {
@@ -130,7 +130,7 @@ fn names(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     }
 }
 
-/// Name and port of an entry. Returns `None` for an entry that has a port but no name.
+/// Name and port of an entry; `None` for a port without a name.
 fn split_port(entry: &str) -> Option<(&str, &str)> {
     if let Some(rest) = entry.strip_prefix('[') {
         return Some(match rest.split_once("]:") {
@@ -149,7 +149,7 @@ fn split_port(entry: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    /// Rows after httpproxy's own tests.
+    /// Cases from httpproxy's own tests.
     #[test]
     fn no_proxy_entries_name_hosts_as_in_go() {
         const LIST: &str = "foobar.com, .barbaz.net, *.wildcard.io, 192.168.1.1, 192.168.1.2:81, 192.168.1.3:80, 10.0.0.0/30, 2001:db8::52:0:1, [2001:db8::52:0:2]:443, [2001:db8::52:0:3]:80, 2002:db8:a::45/64, with.port:8443,,  ,a b, 169.254/16, :80, ., [, [::, 300.1.1.1/8";

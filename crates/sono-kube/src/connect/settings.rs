@@ -1,4 +1,4 @@
-//! What a context names to the settings of a client. Reads files through a function; runs nothing.
+//! Client settings from a selected context. Reads files through a function; runs no programs.
 
 use std::{
     fmt, io,
@@ -21,20 +21,20 @@ use super::{
 };
 use crate::error::Cause;
 
-/// Everything that a client is made of.
+/// The settings of a client.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) config: Config,
-    /// File of a bearer token, which is read again and again.
+    /// File of a bearer token, which is read again periodically.
     pub(super) token_file: Option<PathBuf>,
-    /// The token that counts while that file cannot be read.
+    /// The token that is used while the file cannot be read.
     pub(super) token: Option<String>,
-    /// Certificates that servers are verified by; none where it is the system's store.
+    /// Trusted certificate authorities; empty means the system's store.
     pub(super) authorities: Vec<CertificateDer<'static>>,
-    /// File that takes the place of those certificates when it changes.
+    /// File of certificate authorities that replace those when it changes.
     pub(super) authority_file: Option<PathBuf>,
     pub(super) proxy: Option<Proxy>,
-    /// The program that is asked for credentials.
+    /// The credential plugin.
     pub(super) plugin: Option<ExecConfig>,
 }
 
@@ -50,11 +50,11 @@ impl fmt::Debug for Settings {
 /// Fields of a user that are not credentials.
 const IMPERSONATION: [&str; 4] = ["as", "as-uid", "as-groups", "as-user-extra"];
 
-/// Reads a file that a kubeconfig names.
+/// Reads a file named by a kubeconfig.
 pub(super) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 impl Settings {
-    /// Of what a context names.
+    /// The settings for a selected context.
     pub(super) fn of(selected: &Selected, environment: &Environment, read: ReadFile<'_>) -> Result<Self, Cause> {
         let Selected { cluster, user, .. } = selected;
         let text = cluster
@@ -69,7 +69,7 @@ impl Settings {
             url::server(&text, tls).ok_or_else(|| Cause(format!("the server `{text}` is not a URL or host:port")))?;
 
         let secure = server.scheme_str() == Some("https");
-        // kubectl sends credentials over TLS alone. To this machine they do no harm.
+        // kubectl sends credentials over TLS only. Sending them to this machine does no harm.
         let exposed = !secure && !is_this_machine(url::host(&server));
         let user = &if exposed {
             user.only(&IMPERSONATION)
@@ -94,7 +94,7 @@ impl Settings {
             exec.cluster = Some(described(cluster, &config.cluster_url, read)?);
         }
         let proxy = match cluster.text("proxy-url") {
-            // Go uses it for this machine and in spite of NO_PROXY, too.
+            // As in Go, this proxy is also used for this machine, and `NO_PROXY` is ignored.
             Some(text) => {
                 Some(Proxy::parse(&text).ok_or_else(|| Cause(format!("its proxy-url `{text}` is not a URL")))?)
             }
@@ -111,7 +111,7 @@ impl Settings {
         })
     }
 
-    /// The same with the certificate and key that a program has answered with, as PEM.
+    /// A copy with the certificate and key of a credential plugin, both in PEM.
     pub(super) fn with_identity(&self, certificate: &str, key: &str) -> Result<Self, Cause> {
         let (certificate, key) = encoded(certificate.as_bytes(), key.as_bytes())?;
         let fields = json!({"client-certificate-data": certificate, "client-key-data": key});
@@ -122,7 +122,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The same without what runs programs or asks others for credentials.
+    /// A copy without credential and auth plugins.
     pub(super) fn without_programs(&self) -> Self {
         let mut settings = self.clone();
         settings.plugin = None;
@@ -131,7 +131,7 @@ impl Settings {
     }
 }
 
-/// The bytes of a field that has its content in `NAME-data`, or names a file.
+/// The content of a field, from `NAME-data` or from the file that it names.
 fn content(fields: &Fields, name: &str, read: ReadFile<'_>) -> Result<Option<Vec<u8>>, Cause> {
     let data = format!("{name}-data");
     if let Some(text) = fields.text(&data) {
@@ -147,7 +147,7 @@ fn content(fields: &Fields, name: &str, read: ReadFile<'_>) -> Result<Option<Vec
         .map_err(|error| Cause(format!("its {name} {}: {error}", path.display())))
 }
 
-/// The authorities of a cluster, as far as certificates can be read; none where the system's are meant.
+/// The valid certificates of a cluster's authorities; empty means the system's store.
 fn authorities(cluster: &Fields, read: ReadFile<'_>) -> Result<Vec<CertificateDer<'static>>, Cause> {
     let Some(bundle) = content(cluster, "certificate-authority", read)? else {
         return Ok(Vec::new());
@@ -159,12 +159,12 @@ fn authorities(cluster: &Fields, read: ReadFile<'_>) -> Result<Vec<CertificateDe
         .filter(|certificate| store.add(certificate.clone()).is_ok())
         .collect();
     if usable.is_empty() {
-        return Err(Cause("its certificate-authority holds no certificate".to_owned()));
+        return Err(Cause("its certificate-authority has no valid certificate".to_owned()));
     }
     Ok(usable)
 }
 
-/// Credentials, of which a token counts before a password, and both before what a program or provider says.
+/// Credentials by precedence: token, password, credential or auth plugin.
 fn account(user: &Fields, login: Option<Login>, read: ReadFile<'_>) -> Result<AuthInfo, Cause> {
     let mut fields = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
@@ -194,14 +194,14 @@ fn account(user: &Fields, login: Option<Login>, read: ReadFile<'_>) -> Result<Au
         (None, login) => login.map(|login| (login.user, login.password)),
     };
     if user.text("tokenFile").is_some() {
-        // It is read with every minute that passes, and not by kube.
+        // `TokenFile` reads it once a minute; kube does not.
     } else if let Some(token) = user.text("token") {
         set("token", Some(token.into()));
     } else if let Some((name, password)) = login {
         set("username", Some(name.into()));
         set("password", Some(password.into()));
     } else if let Some(exec) = user.map("exec") {
-        // kubectl does not ask a program for what is there.
+        // As in kubectl, the plugin is not run if a client certificate exists.
         if !identified {
             set("exec", Some(program(&exec)?));
         }
@@ -218,7 +218,7 @@ fn account(user: &Fields, login: Option<Login>, read: ReadFile<'_>) -> Result<Au
     serde_json::from_value(Value::Object(fields)).map_err(|error| Cause(format!("its user: {error}")))
 }
 
-/// Certificate and key as base64 of PEM. A key without a certificate means nothing, as in Go.
+/// Certificate and key as base64 of PEM. As in Go, a key without a certificate is ignored.
 fn identity(user: &Fields, read: ReadFile<'_>) -> Result<Option<(String, String)>, Cause> {
     let Some(certificate) = content(user, "client-certificate", read)? else {
         return Ok(None);
@@ -228,24 +228,23 @@ fn identity(user: &Fields, read: ReadFile<'_>) -> Result<Option<(String, String)
     encoded(&certificate, &key).map(Some)
 }
 
-/// Certificates and a key as base64 of PEM that holds nothing else.
+/// Certificates and a key as base64 of PEM, without other content.
 fn encoded(certificate: &[u8], key: &[u8]) -> Result<(String, String), Cause> {
     let chain = pem::certificates(certificate);
     if chain.is_empty() {
-        return Err(Cause("its client-certificate holds no certificate".to_owned()));
+        return Err(Cause("its client-certificate has no certificate".to_owned()));
     }
-    let key = pem::private_key(key)
-        .ok_or_else(|| Cause("its client-key holds no private key that can be read".to_owned()))?;
+    let key = pem::private_key(key).ok_or_else(|| Cause("its client-key has no valid private key".to_owned()))?;
     let chain: String = chain.iter().map(|der| pem::encode("CERTIFICATE", der)).collect();
     Ok((pem::encode_data(chain.as_bytes()), pem::encode_data(key.as_bytes())))
 }
 
-/// The program that is asked for credentials.
+/// The credential plugin.
 fn program(exec: &Fields) -> Result<Value, Cause> {
     let command = exec
         .text("command")
         .ok_or_else(|| Cause("its exec plugin has no command".to_owned()))?;
-    // Only paths begin at the kubeconfig; names are looked up in PATH.
+    // Only commands with a slash are relative to the kubeconfig; others are searched in PATH.
     let command = if command.contains(['/', std::path::MAIN_SEPARATOR]) {
         exec.directory().join(&command).to_string_lossy().into_owned()
     } else {
@@ -276,7 +275,7 @@ fn program(exec: &Fields) -> Result<Value, Cause> {
     }))
 }
 
-/// The cluster's data that a credential plugin with `provideClusterInfo` receives.
+/// The cluster's data for a credential plugin with `provideClusterInfo`.
 fn described(cluster: &Fields, server: &http::Uri, read: ReadFile<'_>) -> Result<ExecAuthCluster, Cause> {
     let config = cluster
         .named("extensions", "extension")

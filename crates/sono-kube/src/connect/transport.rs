@@ -1,4 +1,4 @@
-//! Settings to a client: TLS, proxy, credentials and retries around hyper, as kube puts them together.
+//! Builds clients from settings: TLS, proxy, credentials and retries around hyper, like kube.
 
 use std::sync::Arc;
 
@@ -45,16 +45,16 @@ use super::{
 };
 use crate::{KubeError, error::Cause};
 
-/// What the `Authorization` of requests comes from.
+/// The source of the `Authorization` header.
 #[derive(Default)]
 struct Authorization {
     token: Option<TokenFile>,
     plugin: Option<PluginToken>,
-    /// What kube makes of a token, a password or a provider.
+    /// kube's layer for a token, a password or an auth provider.
     layer: Option<AuthLayer>,
 }
 
-/// Makes a client. Runs the credential plugin, if there is one.
+/// Creates a client. Runs the credential plugin, if one is configured.
 pub(super) fn client(settings: &Settings, retries: bool) -> Result<Client, KubeError> {
     install_provider();
     let mut answered = None;
@@ -64,7 +64,7 @@ pub(super) fn client(settings: &Settings, retries: bool) -> Result<Client, KubeE
             .map_err(|error| KubeError::Configuration(Cause(format!("its tokenFile: {error}"))))?;
         authorization.token = Some(token);
     } else if let Some(exec) = &settings.plugin {
-        let credential = plugin::ask(exec)?;
+        let credential = plugin::run(exec)?;
         if let Some((certificate, key)) = &credential.identity {
             let identified = settings.with_identity(certificate, key);
             answered = Some(identified.map_err(KubeError::Configuration)?);
@@ -108,10 +108,10 @@ pub(super) fn client(settings: &Settings, retries: bool) -> Result<Client, KubeE
     }
 }
 
-/// kube makes its TLS configurations with the process's provider.
+/// Installs the process-wide crypto provider, which kube uses for TLS.
 pub(super) fn install_provider() {
     if CryptoProvider::get_default().is_none() {
-        // Fails where another thread was quicker, which is as good.
+        // Fails only if another thread has installed one.
         drop(aws_lc_rs::default_provider().install_default());
     }
 }
@@ -123,7 +123,7 @@ fn failure(error: kube::Error) -> KubeError {
     })
 }
 
-/// The TLS configuration.
+/// The TLS configuration of a client.
 pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, KubeError> {
     let mut config = settings.config.clone();
     let verified = !config.accept_invalid_certs && config.cluster_url.scheme_str() == Some("https");
@@ -132,7 +132,7 @@ pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, KubeError> {
     } else {
         settings.authorities.clone()
     };
-    // Ours decides; an empty list keeps kube from making one of the system's.
+    // The verifier below decides; an empty list prevents kube from building its own.
     if !verified || !authorities.is_empty() {
         config.root_cert = Some(Vec::new());
     }
@@ -146,7 +146,7 @@ pub(super) fn tls(settings: &Settings) -> Result<ClientConfig, KubeError> {
     Ok(tls)
 }
 
-/// Where a system's store is files, its certificates; none where the system itself verifies (macOS, Windows).
+/// The certificates of a file-based system store; empty where the system verifies (macOS, Windows).
 #[cfg(all(unix, not(target_vendor = "apple")))]
 fn system_authorities() -> Result<Vec<CertificateDer<'static>>, KubeError> {
     let found = rustls_native_certs::load_native_certs();
@@ -211,7 +211,7 @@ fn https<C>(
         .wrap_connector(connector))
 }
 
-/// A final dot of a host is not part of the name in its certificate.
+/// The name for a host's certificate, without a final dot.
 fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
     ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned())
 }

@@ -1,9 +1,9 @@
-//! URLs as Go's clients take them: of the API server, and the parts of any URL.
+//! URLs as Go's clients parse them.
 
 use http::Uri;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// Characters that a path may not hold as they are.
+/// Characters that are escaped in a path.
 const IN_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -16,14 +16,14 @@ const IN_PATH: &AsciiSet = &CONTROLS
     .add(b'^')
     .add(b'|');
 
-/// User and password of a URL, decoded.
+/// The decoded user and password of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) password: String,
 }
 
-/// A URL with a scheme and an authority, in parts.
+/// The parts of a URL that has a scheme and an authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parts {
     /// In lower case.
@@ -36,7 +36,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// None where `text` has no scheme or no host: `localhost:8443` has neither in the eyes of Go.
+    /// `None` if `text` has no scheme or no host. Like Go, finds neither in `localhost:8443`.
     pub(super) fn of(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let mut letters = scheme.chars();
@@ -62,7 +62,7 @@ impl Parts {
         })
     }
 
-    /// The same without the login; none where it is not a URL after all.
+    /// The URL without its login; `None` if it is invalid.
     pub(super) fn uri(&self) -> Option<Uri> {
         let path = utf8_percent_encode(&self.path, IN_PATH).to_string();
         Uri::builder()
@@ -75,7 +75,7 @@ impl Parts {
     }
 }
 
-/// The crate accepts ports that are not numbers of 16 bits, and has none then.
+/// Excludes ports that are not 16-bit numbers, which the crate drops silently.
 fn has_valid_authority(uri: &Uri) -> bool {
     let (Some(host), Some(authority)) = (uri.host(), uri.authority()) else {
         return false;
@@ -93,8 +93,8 @@ fn decoded(login: &str) -> Login {
     }
 }
 
-/// The URL of an API server as `client-go` reads it (rest.DefaultServerURL): without a scheme it is `https` where TLS is
-/// configured, and `http` otherwise.
+/// The URL of an API server as in client-go (rest.DefaultServerURL): the default scheme is `https` if TLS is
+/// configured, otherwise `http`.
 pub(super) fn server(text: &str, tls: bool) -> Option<(Uri, Option<Login>)> {
     let text = text.trim();
     let parts = Parts::of(text).or_else(|| {
@@ -105,7 +105,7 @@ pub(super) fn server(text: &str, tls: bool) -> Option<(Uri, Option<Login>)> {
     Some((parts.uri()?, parts.login))
 }
 
-/// Host of a URL without the brackets of an IPv6 address.
+/// Host of a URL, without the brackets of an IPv6 address.
 pub(super) fn host(uri: &Uri) -> &str {
     let host = uri.host().unwrap_or_default();
     host.strip_prefix('[')

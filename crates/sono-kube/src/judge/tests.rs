@@ -61,11 +61,11 @@ fn a_pod_on_its_way_is_fine() {
 }
 
 #[test]
-fn an_autoscaler_gets_its_time() {
+fn unschedulable_pod_waits_for_an_autoscaler() {
     let status = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
         "reason": "Unschedulable", "lastTransitionTime": "2026-11-22T10:00:00Z",
         "message": "0/1 nodes are available: 1 Insufficient cpu."}]});
-    let why = "no node can take pod p: 0/1 nodes are available: 1 Insufficient cpu; free a node, or change the plugin's node selector, tolerations or requests";
+    let why = "pod p cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu; free a node, or change the plugin's node selector, tolerations or requests";
     let mut unscheduled = pod(&status);
     unscheduled["spec"].as_object_mut().unwrap().remove("nodeName");
     let judged = |at| verdict(at, unscheduled.clone(), &Policy::job());
@@ -76,7 +76,7 @@ fn an_autoscaler_gets_its_time() {
     assert_eq!(judged("2026-11-22T10:05:00Z"), format!("failing: {why}"));
 }
 
-/// BUG 47: no plugin waits for its time limit because an image is not there.
+/// BUG 47: a plugin does not wait for its time limit when its image does not exist.
 #[test]
 fn an_image_that_cannot_be_pulled_fails_with_the_registrys_reason() {
     let status = || {
@@ -104,7 +104,7 @@ fn a_container_that_cannot_be_made_fails_soon() {
     );
     assert_eq!(
         job("2026-11-22T10:00:30Z", &waiting("InvalidImageName", "")),
-        "failing: container c of pod p on node n has an image name that cannot be read, example.org/c:1; correct it"
+        "failing: container c of pod p on node n has an invalid image name, example.org/c:1; correct it"
     );
     assert_eq!(
         job("2026-11-22T10:00:30Z", &waiting("ErrImageNeverPull", "")),
@@ -114,7 +114,7 @@ fn a_container_that_cannot_be_made_fails_soon() {
 
 #[test]
 fn an_error_exit_leaves_the_worker_time_to_upload() {
-    let why = "container c of pod p on node n ended with exit code 3 and no result arrived; its log says more";
+    let why = "container c of pod p on node n ended with exit code 3 and no result arrived; see its log";
     assert_eq!(
         job(NOW, &terminated(3, "Error")),
         format!("wait until 2026-11-22T10:10:10Z: {why}")
@@ -129,9 +129,10 @@ fn an_error_exit_leaves_the_worker_time_to_upload() {
     );
 }
 
-/// W-35: whoever may still bring a result is waited for; as long as Sonobuoy does where it is a container of the plugin's.
+/// W-35: a container that may still deliver a result gets time to do so; a container of the plugin as long as with
+/// Sonobuoy.
 #[test]
-fn an_error_exit_is_judged_by_who_still_runs() {
+fn error_exit_limit_depends_on_running_containers() {
     let other = |name: &str, state: Value| {
         let mut other = container(&state);
         other["name"] = name.into();
@@ -149,7 +150,7 @@ fn an_error_exit_is_judged_by_who_still_runs() {
         job(NOW, &status).split(": ").next().unwrap().to_owned()
     };
     assert_eq!(until(&runs, &runs), "wait until 2026-11-22T10:15:00Z");
-    // From the end of the last that could have named a result.
+    // Counted from the end of the last container that could have reported a result.
     assert_eq!(until(&ended, &runs), "wait until 2026-11-22T10:13:00Z");
     assert_eq!(until(&ended, &ended), "wait until 2026-11-22T10:12:10Z");
 }
@@ -169,7 +170,7 @@ fn containers_of_a_daemon_set_are_started_again() {
     status["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
     assert_eq!(
         daemon_set(NOW, &status),
-        "failing: container c of pod p on node n was restarted 3 times, the last time with exit code 1; its log says more"
+        "failing: container c of pod p on node n was restarted 3 times, the last time with exit code 1; see its log"
     );
     status["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
     assert_eq!(
@@ -178,9 +179,9 @@ fn containers_of_a_daemon_set_are_started_again() {
     );
 }
 
-/// W-8: a node that is switched off leaves its DaemonSets' pods as they were, but not ready.
+/// W-8: the control plane marks the DaemonSet pods of a node that is switched off as not ready, and nothing else.
 #[test]
-fn a_node_that_does_not_answer_is_seen_on_itself() {
+fn unresponsive_node_is_recognised_by_its_condition() {
     let status = |ready: &str| {
         json!({"phase": "Running", "containerStatuses": [container(&json!({"running": {}}))],
             "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": NOW}]})
@@ -198,7 +199,7 @@ fn a_node_that_does_not_answer_is_seen_on_itself() {
     let judged = |ready: &str| unanswering(&read(status("False")), &node(ready), &Policy::daemon_set());
     assert_eq!(judged("True"), None);
     let due = "2026-11-22T10:15:00Z".parse().unwrap();
-    let why = "the node under pod p on node n has not answered since 2026-11-22T10:10:00Z; bring the node back, or run again without it";
+    let why = "pod p on node n: the node has not responded since 2026-11-22T10:10:00Z; bring the node back, or run again without it";
     for ready in ["Unknown", "False"] {
         assert_eq!(judged(ready), Some((due, why.to_owned())));
     }
@@ -208,7 +209,7 @@ fn a_node_that_does_not_answer_is_seen_on_itself() {
 fn an_eviction_is_named() {
     let status = json!({"phase": "Failed", "reason": "Evicted", "startTime": "2026-11-22T10:00:00Z",
         "message": "The node was low on resource: memory. "});
-    let why = "pod p on node n was ended by Kubernetes (Evicted: The node was low on resource: memory); give the node room or the plugin a resource request, and run again";
+    let why = "pod p on node n was ended by Kubernetes (Evicted: The node was low on resource: memory); free resources on the node or give the plugin a resource request, and run again";
     assert_eq!(job(NOW, &status), format!("failing: {why}"));
     assert_eq!(
         daemon_set("2026-11-22T10:00:30Z", &status),
@@ -236,7 +237,7 @@ fn a_lost_node_is_named() {
     lost["metadata"]["deletionTimestamp"] = "2026-11-22T10:00:00Z".into();
     assert_eq!(
         verdict("2026-11-22T10:01:00Z", lost, &Policy::daemon_set()),
-        "failing: the node under pod p on node n does not answer any more; bring the node back, or run again without it"
+        "failing: pod p on node n: the node no longer responds; bring the node back, or run again without it"
     );
 }
 
@@ -256,7 +257,7 @@ fn init_containers_count() {
         container(&json!({"terminated": {"exitCode": 2, "reason": "Error", "finishedAt": "2026-11-22T10:01:00Z"}}))]});
     assert_eq!(
         job(NOW, &status),
-        "failing: init container c of pod p on node n ended with exit code 2 and no result arrived; its log says more"
+        "failing: init container c of pod p on node n ended with exit code 2 and no result arrived; see its log"
     );
 }
 
@@ -272,15 +273,15 @@ fn unmounted_at(now: &str, status: &Value, events: &[(&str, &str, &str, &str)]) 
     unmounted(&view(pod), &events, now.parse().unwrap())
 }
 
-/// W-8: a volume that cannot be mounted shows only in events; old ones, those of other pods and those about other things
-/// say nothing.
+/// W-8: a volume that cannot be mounted shows only in Events. Events that are old, or about other pods or things, are
+/// ignored.
 #[test]
-fn events_tell_of_volumes() {
+fn unmounted_volume_is_found_in_events() {
     let scheduled = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-22T10:05:00Z"});
     let mut status = waiting("ContainerCreating", "");
     status["conditions"] = json!([scheduled]);
     let good = ("u-1", "FailedMount", "no such configmap", "2026-11-22T10:09:00Z");
-    let said = "pod p on node n has no containers after 5m, because a volume cannot be mounted: no such configmap (FailedMount); correct the plugin's volumes, or make what they name";
+    let said = "pod p on node n has no containers after 5m, because a volume cannot be mounted: no such configmap (FailedMount); correct the plugin's volumes, or create the missing objects";
     assert_eq!(unmounted_at(NOW, &status, &[good]).as_deref(), Some(said));
     let older = ("u-1", "FailedAttachVolume", "not yet", "2026-11-22T10:08:00Z");
     assert_eq!(unmounted_at(NOW, &status, &[good, older]).as_deref(), Some(said));
@@ -294,7 +295,7 @@ fn events_tell_of_volumes() {
 }
 
 #[test]
-fn only_pods_of_which_nothing_runs_wait_for_volumes() {
+fn only_pods_without_containers_wait_for_volumes() {
     let since = |status: &Value| without_containers(&view(pod(status)));
     let scheduled = json!([{"type": "PodScheduled", "status": "True", "lastTransitionTime": NOW}]);
     let with = |mut status: Value| {
@@ -305,14 +306,14 @@ fn only_pods_of_which_nothing_runs_wait_for_volumes() {
     assert_eq!(
         with(json!({"phase": "Pending"})),
         now,
-        "the kubelet has said nothing yet"
+        "the kubelet has not reported yet"
     );
     assert_eq!(with(waiting("PodInitializing", "")), now);
     assert_eq!(since(&waiting("ContainerCreating", "")), None, "it has no node");
     assert_eq!(
         with(waiting("ErrImagePull", "")),
         None,
-        "volumes are there before images"
+        "volumes are mounted before images are pulled"
     );
     assert_eq!(with(terminated(1, "Error")), None);
 }

@@ -1,62 +1,62 @@
-//! What a query can end with.
+//! Errors of queries.
 
 use std::{io, time::Duration};
 
 use crate::KubeError;
 
-/// Why a query has no complete answer.
+/// Why a query is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The server refused, or was not reached.
+    /// The server refused the request or was not reached.
     #[error(transparent)]
     Kube(#[from] KubeError),
-    /// The answer stopped in the middle.
-    #[error("{path}: nothing more came for {} s", .limit.as_secs())]
+    /// The response stalled.
+    #[error("{path}: the response stalled for {} s", .limit.as_secs())]
     Stalled {
-        /// What was asked for.
+        /// The request path.
         path: String,
-        /// How long it was waited for.
+        /// The stall timeout.
         limit: Duration,
     },
-    /// The answer is not what was asked for.
-    #[error("{path}: the answer is no list")]
+    /// The response is not a list.
+    #[error("{path}: the response is not a list")]
     NoList {
-        /// What was asked for.
+        /// The request path.
         path: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: serde_json::Error,
     },
-    /// The answer is no JSON.
-    #[error("{path}: the answer is no JSON")]
+    /// The response is not JSON.
+    #[error("{path}: the response is not JSON")]
     NoJson {
-        /// What was asked for.
+        /// The request path.
         path: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: serde_json::Error,
     },
-    /// The answer is larger than anything of its sort.
-    #[error("{path}: the answer is longer than {limit} bytes")]
+    /// The response exceeds the size limit.
+    #[error("{path}: the response is longer than {limit} bytes")]
     TooLong {
-        /// What was asked for.
+        /// The request path.
         path: String,
         /// Bytes.
         limit: usize,
     },
-    /// An answer could not be kept, here.
-    #[error("cannot keep the answer to {path} on this side")]
+    /// The response could not be written to the local disk.
+    #[error("cannot store the response to {path} on disk")]
     Disk {
-        /// What was asked for.
+        /// The request path.
         path: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: io::Error,
     },
 }
 
 impl QueryError {
-    /// The account may not do that.
+    /// Whether the account lacks the permission.
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Kube(error) if error.is_forbidden())
     }

@@ -1,4 +1,4 @@
-//! Lists, page by page and item by item: memory holds one object at a time, whatever the server sends.
+//! Lists, read page by page and parsed item by item: memory holds one object at a time, whatever the server sends.
 
 use std::{
     error::Error,
@@ -13,25 +13,25 @@ use tokio::io::AsyncWriteExt as _;
 use super::{QueryError, Reader, encode};
 use crate::KubeError;
 
-/// Objects of one page.
+/// Objects per page.
 const PAGE: u32 = 500;
 
-/// Takes the items of a list.
+/// Receives the items of a list.
 pub trait Sink: Send + 'static {
-    /// What came so far does not count: the list starts over.
+    /// Discards the items so far: the list is read again from the start.
     fn restart(&mut self) -> io::Result<()>;
-    /// One object, as the server sent it.
+    /// Receives one object, as sent by the server.
     fn item(&mut self, item: Value) -> io::Result<()>;
 }
 
-/// Which list.
+/// The path and selectors of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListRequest {
     /// Path of the collection.
     pub path: String,
-    /// Label selector; empty for all.
+    /// Label selector; empty: all.
     pub labels: String,
-    /// Field selector; empty for all.
+    /// Field selector; empty: all.
     pub fields: String,
 }
 
@@ -57,18 +57,18 @@ impl ListRequest {
     }
 }
 
-/// What a list says beside its items.
+/// The fields of a list other than its items.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListEnd {
     /// `PodList`.
     pub kind: String,
-    /// Of the last page, without what is about paging.
+    /// Metadata of the last page, without the paging fields.
     pub metadata: Value,
 }
 
 impl Reader {
-    /// Reads a list to its end. History that the server has thrown away meanwhile (410) starts it over, in one page
-    /// then, which cannot run out of history.
+    /// Reads a list to its end. If the resourceVersion expires between pages (410), the list is read again in one page,
+    /// which cannot expire.
     pub async fn list<S: Sink>(&self, request: &ListRequest, sink: S) -> Result<(S, ListEnd), QueryError> {
         let mut sink = sink;
         let mut limit = Some(PAGE);
@@ -92,7 +92,7 @@ impl Reader {
             let mut spool = tokio::fs::File::from_std(file);
             opened.copy_to(&mut spool, u64::MAX).await?;
             spool.flush().await.map_err(QueryError::disk(&request.path))?;
-            // Its turn is over: others may read while this is parsed.
+            // Releases the slot: another request may start while this page is parsed.
             drop(opened);
             let file = spool.into_std().await;
             let path = request.path.clone();
@@ -105,7 +105,7 @@ impl Reader {
                 (sink, end)
             })
             .await;
-            // It neither panics nor is it aborted.
+            // The task does not panic and is not aborted.
             let (back, end) = parsed.map_err(|error| QueryError::disk(&request.path)(io::Error::other(error)))?;
             sink = back;
             let mut end = end?;
@@ -117,7 +117,7 @@ impl Reader {
         }
     }
 
-    /// The JSON at a path, asked for once.
+    /// Reads the JSON at a path, without retries.
     pub(super) async fn once(&self, path: &str) -> Result<Value, QueryError> {
         let probe = self.probe(path).await?;
         if !(200..300).contains(&probe.status) {
@@ -130,7 +130,7 @@ impl Reader {
     }
 }
 
-/// An error with all its causes, each said once.
+/// An error with its causes, without repetitions.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -144,7 +144,7 @@ pub(super) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Takes out what is about paging, and returns where the list goes on.
+/// Removes the paging fields and returns the continue token.
 fn take_paging(metadata: &mut Value) -> String {
     let Some(fields) = metadata.as_object_mut() else {
         return String::new();
@@ -175,7 +175,7 @@ fn read_page(reader: impl Read, sink: &mut impl Sink, path: &str) -> Result<List
     })
 }
 
-/// Reads a list object; its items go to the sink while it is read.
+/// Parses a list object and passes its items to the sink.
 struct Page<'a, S> {
     sink: &'a mut S,
     failure: &'a mut Option<io::Error>,
@@ -243,7 +243,7 @@ impl<'de, S: Sink> Visitor<'de> for Items<'_, S> {
         formatter.write_str("a list of objects")
     }
 
-    /// Go writes an empty list so where nobody made one.
+    /// Go encodes an empty list as `null`.
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
         Ok(())
     }
@@ -267,9 +267,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Kept(Vec<Value>, usize);
+    struct Collected(Vec<Value>, usize);
 
-    impl Sink for Kept {
+    impl Sink for Collected {
         fn restart(&mut self) -> io::Result<()> {
             self.0.clear();
             Ok(())
@@ -285,13 +285,13 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<(Vec<Value>, ListEnd), String> {
-        let mut kept = Kept(Vec::new(), 2);
-        let end = read_page(text.as_bytes(), &mut kept, "/p").map_err(|error| chain(&error))?;
-        Ok((kept.0, end))
+        let mut collected = Collected(Vec::new(), 2);
+        let end = read_page(text.as_bytes(), &mut collected, "/p").map_err(|error| chain(&error))?;
+        Ok((collected.0, end))
     }
 
     #[test]
-    fn items_go_by_wherever_they_stand() {
+    fn items_are_found_at_any_position() {
         let end = ListEnd {
             kind: "PodList".to_owned(),
             metadata: json!({"resourceVersion": "7"}),
@@ -312,17 +312,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_said() {
+    fn other_responses_are_errors() {
         let said = |text| read(text).unwrap_err();
         assert_eq!(
             said(r#"{"kind":"Pod"}"#),
-            "/p: the answer is no list: missing field `items` at line 1 column 14"
+            "/p: the response is not a list: missing field `items` at line 1 column 14"
         );
-        assert!(said(r#"{"items":[{"a":1}"#).starts_with("/p: the answer is no list: EOF"));
-        assert!(said(r#"{"items":[]} x"#).starts_with("/p: the answer is no list: trailing"));
+        assert!(said(r#"{"items":[{"a":1}"#).starts_with("/p: the response is not a list: EOF"));
+        assert!(said(r#"{"items":[]} x"#).starts_with("/p: the response is not a list: trailing"));
         assert_eq!(
             said(r#"{"items":[1,2,3]}"#),
-            "cannot keep the answer to /p on this side: the disk is full"
+            "cannot store the response to /p on disk: the disk is full"
         );
     }
 

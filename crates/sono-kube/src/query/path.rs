@@ -1,8 +1,8 @@
-//! Texts as parts of a URL.
+//! Percent-encoding for URLs.
 
 use std::fmt::Write as _;
 
-/// A text as one value of a URL's query, or one segment of its path.
+/// Encodes `text` as a value in a URL's query, or as one segment of its path.
 pub fn encode(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_but_the_harmless_is_escaped() {
+    fn reserved_characters_are_escaped() {
         assert_eq!(
             encode("app in (a,b)=ü&c-d._~/"),
             "app%20in%20%28a%2Cb%29%3D%C3%BC%26c-d._~%2F"

@@ -1,4 +1,4 @@
-//! One request: its turn, its tries, its answer as a stream.
+//! Requests with a rate limit, retries and streamed responses.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,23 +20,23 @@ use tokio::{
     time::Instant,
 };
 
-use super::{QueryError, Rate, throttle::Turns};
+use super::{QueryError, Rate, throttle::TokenBucket};
 use crate::{Cluster, KubeError};
 
-/// Answers that are read at the same time.
-const AT_ONCE: usize = 8;
-/// How long an answer may take to begin.
-const BEGIN: Duration = Duration::from_mins(1);
-/// How long an answer may pause.
-const PAUSE: Duration = Duration::from_secs(30);
-/// Tries of one request that the server is too busy for, or that gets lost on the way.
-const TRIES: u32 = 4;
-/// The longest rest between two tries, whatever the server asks for.
-const REST: Duration = Duration::from_secs(10);
-/// Bytes of an answer that is held in memory: texts of errors, discovery, kubelet configurations.
-const HELD: usize = 32 << 20;
+/// Responses that are read at the same time.
+const MAX_CONCURRENT: usize = 8;
+/// Timeout until a response starts.
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Longest pause within a response.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Attempts of one request when the server is busy or the connection breaks.
+const MAX_ATTEMPTS: u32 = 4;
+/// Longest delay before a retry, even if the server's `Retry-After` is longer.
+const MAX_DELAY: Duration = Duration::from_secs(10);
+/// Largest response in memory, in bytes: error messages, discovery, kubelet configurations.
+const MAX_BODY_BYTES: usize = 32 << 20;
 
-/// Reads from one cluster at a steady rate, a bounded number of answers at a time. Cheap to clone.
+/// Reads from one cluster with a rate limit and a limit on concurrent responses. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
     shared: Arc<Shared>,
@@ -45,10 +45,10 @@ pub struct Reader {
 struct Shared {
     cluster: Cluster,
     client: Client,
-    turns: Mutex<Turns>,
+    bucket: Mutex<TokenBucket>,
     start: Instant,
-    at_once: Arc<Semaphore>,
-    /// Where answers wait to be read.
+    slots: Arc<Semaphore>,
+    /// Directory for responses that wait to be parsed.
     scratch: PathBuf,
 }
 
@@ -61,44 +61,44 @@ impl std::fmt::Debug for Reader {
     }
 }
 
-/// An answer, whatever its status.
+/// A complete response with any status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// HTTP status code.
     pub status: u16,
-    /// What it says.
+    /// The body.
     pub body: Vec<u8>,
 }
 
-/// An answer with status 2xx that is still to be read.
-pub struct Opened {
+/// A response with status 2xx; its body is still to be read.
+pub struct ResponseBody {
     body: Body,
     path: String,
     shared: Arc<Shared>,
-    _turn: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
-impl std::fmt::Debug for Opened {
+impl std::fmt::Debug for ResponseBody {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Opened")
+            .debug_struct("ResponseBody")
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
 }
 
-impl Opened {
-    /// The next part of the answer; nothing at its end.
+impl ResponseBody {
+    /// The next chunk of the body; `None` at its end.
     ///
     /// # Cancel safety
-    /// A part is either returned or still to come.
+    /// A chunk is either returned or still to be read.
     pub async fn next(&mut self) -> Result<Option<Bytes>, QueryError> {
         loop {
-            let frame = tokio::time::timeout(PAUSE, self.body.frame())
+            let frame = tokio::time::timeout(STALL_TIMEOUT, self.body.frame())
                 .await
                 .map_err(|_| QueryError::Stalled {
                     path: self.path.clone(),
-                    limit: PAUSE,
+                    limit: STALL_TIMEOUT,
                 })?;
             match frame {
                 None => return Ok(None),
@@ -116,7 +116,8 @@ impl Opened {
         }
     }
 
-    /// Writes the answer, at most `limit` bytes of it. Returns how many, and whether that is all there is.
+    /// Writes at most `limit` bytes of the body. Returns the number of bytes written and whether the body ended within
+    /// the limit.
     pub async fn copy_to(
         &mut self,
         target: &mut (impl AsyncWrite + Unpin),
@@ -124,8 +125,8 @@ impl Opened {
     ) -> Result<(u64, bool), QueryError> {
         let mut written = 0;
         while let Some(data) = self.next().await? {
-            let room = usize::try_from(limit - written).unwrap_or(usize::MAX);
-            let part = &data[..data.len().min(room)];
+            let left = usize::try_from(limit - written).unwrap_or(usize::MAX);
+            let part = &data[..data.len().min(left)];
             target.write_all(part).await.map_err(QueryError::disk(&self.path))?;
             written += part.len() as u64;
             if part.len() < data.len() {
@@ -137,31 +138,31 @@ impl Opened {
         Ok((written, true))
     }
 
-    async fn held(mut self) -> Result<Vec<u8>, QueryError> {
-        let mut held = Vec::new();
+    async fn into_bytes(mut self) -> Result<Vec<u8>, QueryError> {
+        let mut bytes = Vec::new();
         while let Some(data) = self.next().await? {
-            if held.len() + data.len() > HELD {
+            if bytes.len() + data.len() > MAX_BODY_BYTES {
                 return Err(QueryError::TooLong {
                     path: self.path,
-                    limit: HELD,
+                    limit: MAX_BODY_BYTES,
                 });
             }
-            held.extend_from_slice(&data);
+            bytes.extend_from_slice(&data);
         }
-        Ok(held)
+        Ok(bytes)
     }
 }
 
 impl Reader {
-    /// A reader whose answers wait in files without a name, in `scratch`.
+    /// A reader that stores responses in unnamed files in `scratch` until they are parsed.
     pub fn new(cluster: &Cluster, rate: Rate, scratch: &Path) -> Result<Self, KubeError> {
         Ok(Self {
             shared: Arc::new(Shared {
                 client: cluster.plain_client()?,
                 cluster: cluster.clone(),
-                turns: Mutex::new(Turns::new(rate)),
+                bucket: Mutex::new(TokenBucket::new(rate)),
                 start: Instant::now(),
-                at_once: Arc::new(Semaphore::new(AT_ONCE)),
+                slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
                 scratch: scratch.to_path_buf(),
             }),
         })
@@ -171,46 +172,46 @@ impl Reader {
         &self.shared.scratch
     }
 
-    /// Asks for a path and waits for the answer to begin. A server that is too busy is asked again, when it says; so is
-    /// one whose connection broke.
-    pub async fn open(&self, path: &str) -> Result<Opened, QueryError> {
+    /// Sends a GET and waits for the response to start. Retries when the server is too busy, after its `Retry-After`,
+    /// and when the connection broke.
+    pub async fn open(&self, path: &str) -> Result<ResponseBody, QueryError> {
         self.open_as(path, "application/json, */*").await
     }
 
-    pub(super) async fn open_as(&self, path: &str, accept: &str) -> Result<Opened, QueryError> {
-        let mut tries = 1;
+    pub(super) async fn open_as(&self, path: &str, accept: &str) -> Result<ResponseBody, QueryError> {
+        let mut attempt = 1;
         loop {
             let failure = match self.send(path, accept).await {
-                Ok((status, _, opened)) if (200..300).contains(&status) => return Ok(opened),
-                Ok((status, after, opened)) => {
-                    let error = self.refusal(path, status, &opened.held().await?);
+                Ok((status, _, body)) if (200..300).contains(&status) => return Ok(body),
+                Ok((status, after, body)) => {
+                    let error = self.refusal(path, status, &body.into_bytes().await?);
                     ([429, 502, 503, 504].contains(&status), after, error)
                 }
-                // Without any answer it has waited long enough.
+                // A request without any response has waited long enough.
                 Err(error) => {
                     let lost = error.is_unreachable() && !matches!(error, KubeError::NoAnswer { .. });
                     (lost, None, error)
                 }
             };
-            let (again, after, error) = failure;
-            if !again || tries >= TRIES {
+            let (retry, after, error) = failure;
+            if !retry || attempt >= MAX_ATTEMPTS {
                 return Err(error.into());
             }
-            let rest = after
-                .unwrap_or_else(|| Duration::from_millis(250) * 2_u32.pow(tries))
-                .min(REST);
-            tracing::debug!(path, tries, rest = ?rest, error = %error, "asking again");
-            tokio::time::sleep(rest).await;
-            tries += 1;
+            let delay = after
+                .unwrap_or_else(|| Duration::from_millis(250) * 2_u32.pow(attempt))
+                .min(MAX_DELAY);
+            tracing::debug!(path, attempt, delay = ?delay, error = %error, "retrying");
+            tokio::time::sleep(delay).await;
+            attempt += 1;
         }
     }
 
-    /// Asks once, and takes every answer for one.
+    /// Sends a GET once and returns the response, whatever its status.
     pub async fn probe(&self, path: &str) -> Result<Probe, QueryError> {
-        let (status, _, opened) = self.send(path, "*/*").await?;
+        let (status, _, body) = self.send(path, "*/*").await?;
         Ok(Probe {
             status,
-            body: opened.held().await?,
+            body: body.into_bytes().await?,
         })
     }
 
@@ -220,23 +221,23 @@ impl Reader {
     }
 
     pub(super) async fn json_as(&self, path: &str, accept: &str) -> Result<Value, QueryError> {
-        let held = self.open_as(path, accept).await?.held().await?;
-        serde_json::from_slice(&held).map_err(|source| QueryError::NoJson {
+        let body = self.open_as(path, accept).await?.into_bytes().await?;
+        serde_json::from_slice(&body).map_err(|source| QueryError::NoJson {
             path: path.to_owned(),
             source,
         })
     }
 
-    /// Status, how long the server asks to wait, and the answer.
-    async fn send(&self, path: &str, accept: &str) -> Result<(u16, Option<Duration>, Opened), KubeError> {
+    /// Sends one GET. Returns the status, the server's `Retry-After` and the response.
+    async fn send(&self, path: &str, accept: &str) -> Result<(u16, Option<Duration>, ResponseBody), KubeError> {
         let shared = &self.shared;
-        let turn = Arc::clone(&shared.at_once)
+        let slot = Arc::clone(&shared.slots)
             .acquire_owned()
             .await
             .expect("the semaphore is never closed");
         let wait = {
-            let mut turns = shared.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.take(shared.start.elapsed())
+            let mut bucket = shared.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            bucket.take(shared.start.elapsed())
         };
         tokio::time::sleep(wait).await;
         let request = format!("reading {path}");
@@ -247,12 +248,12 @@ impl Reader {
                 let error = kube::Error::BuildRequest(kube::core::request::Error::BuildRequest(error));
                 shared.cluster.failure(error, &request)
             })?;
-        let answer = tokio::time::timeout(BEGIN, shared.client.send(made))
+        let answer = tokio::time::timeout(RESPONSE_TIMEOUT, shared.client.send(made))
             .await
             .map_err(|_| KubeError::NoAnswer {
                 server: shared.cluster.server_url().to_owned(),
                 request: request.clone(),
-                limit: BEGIN,
+                limit: RESPONSE_TIMEOUT,
             })?
             .map_err(|error| shared.cluster.failure(error, &request))?;
         let after = answer
@@ -261,17 +262,17 @@ impl Reader {
             .and_then(|value| value.to_str().ok()?.trim().parse().ok())
             .map(Duration::from_secs);
         let status = answer.status().as_u16();
-        tracing::trace!(path, status, "asked the API server");
-        let opened = Opened {
+        tracing::trace!(path, status, "API server responded");
+        let body = ResponseBody {
             path: path.to_owned(),
             shared: Arc::clone(shared),
-            _turn: turn,
+            _slot: slot,
             body: answer.into_body(),
         };
-        Ok((status, after, opened))
+        Ok((status, after, body))
     }
 
-    /// What a refusal says, be it a `Status` or any text.
+    /// The error in a response body, be it a `Status` or plain text.
     pub(super) fn refusal(&self, path: &str, code: u16, body: &[u8]) -> KubeError {
         let server = self.shared.cluster.server_url().to_owned();
         let request = format!("reading {path}");

@@ -1,20 +1,20 @@
-//! What was redacted, counted.
+//! Counts of redacted values.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Why a value was taken for a secret.
+/// Why a value was redacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// The name of the variable, key or header says so.
+    /// The name of the variable, key or header marks a secret.
     Name,
     /// A private key in PEM, or the base64 of one.
     PrivateKey,
-    /// A certificate of our own run.
+    /// A certificate of sono's own run.
     OwnCertificate,
-    /// A token that is known by its shape.
+    /// A token of a known shape.
     Token,
     /// The identifier of an AWS access key.
     AwsKey,
@@ -22,17 +22,17 @@ pub enum Reason {
     UrlPassword,
 }
 
-/// Counts by kind of object, path in it and reason. Paths have `[]` for every element of a list, so that they name
-/// places and not objects.
+/// Counts by kind of object, path and reason. Paths have `[]` for every element of a list, so they name fields, not
+/// objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redactions(BTreeMap<(String, String, Reason), u64>);
 
-/// One line of the count.
+/// One row of the counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Redaction {
     /// Kind of the objects.
     pub kind: String,
-    /// Where in them.
+    /// Path in them.
     pub path: String,
     /// Why.
     pub reason: Reason,
@@ -41,14 +41,14 @@ pub struct Redaction {
 }
 
 impl Redactions {
-    /// Adds what was counted elsewhere.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: Self) {
         for (key, count) in other.0 {
             *self.0.entry(key).or_default() += count;
         }
     }
 
-    /// Number of values.
+    /// The number of redacted values.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }

@@ -1,7 +1,7 @@
-//! What a name says about its value.
+//! Recognises secrets by the name of a variable, key or header.
 
-/// Last words of names that say where a secret is, or something about it.
-const ABOUT: &[&str] = &[
+/// Last words of names for the location or a property of a secret.
+const PROPERTIES: &[&str] = &[
     "name",
     "names",
     "namespace",
@@ -65,8 +65,8 @@ const ABOUT: &[&str] = &[
     "hash",
     "seen",
 ];
-/// Words before a last `key` that make it a secret one.
-const KEYS: &[&str] = &[
+/// Words before a final `key` that mark a secret.
+const KEY_PREFIXES: &[&str] = &[
     "api",
     "access",
     "private",
@@ -84,10 +84,10 @@ const KEYS: &[&str] = &[
     "session",
     "deploy",
 ];
-/// Single words that end as other words do, and mean a secret only as a whole.
-const WHOLE: &[&str] = &["apikey", "accesskey", "privatekey", "credential", "credentials"];
+/// Words that mark a secret only as a whole, since other words end like them.
+const WHOLE_WORDS: &[&str] = &["apikey", "accesskey", "privatekey", "credential", "credentials"];
 const ENDINGS: &[&str] = &["password", "passwd", "passphrase", "token"];
-/// What says how a value is written, not what it is.
+/// Words for the encoding of a value.
 const ENCODINGS: &[&str] = &["data", "value", "b64", "base64"];
 
 /// Whether the value of a variable, key or header of this name is a secret: `DB_PASSWORD`, `apiToken`,
@@ -102,25 +102,25 @@ pub(super) fn is_secret(name: &str) -> bool {
         return false;
     };
     let previous = before.last().copied().unwrap_or_default();
-    // Names of Secrets, as charts and image pulls have them.
+    // Names of Secrets, as in charts and image pull secrets.
     let names_object = words.iter().any(|word| ["pull", "existing"].contains(word));
-    if ABOUT.contains(last) || names_object {
+    if PROPERTIES.contains(last) || names_object {
         return false;
     }
     let short = match *last {
-        // Without anything before it is the working directory, and nginx's `proxy_pass` leads to a server.
+        // Alone, `pwd` is the working directory; nginx's `proxy_pass` names a server.
         "pwd" => !["", "old"].contains(&previous),
         "pass" => !["", "proxy"].contains(&previous),
-        "key" => KEYS.contains(&previous),
+        "key" => KEY_PREFIXES.contains(&previous),
         _ => false,
     };
     short
-        || WHOLE.contains(last)
+        || WHOLE_WORDS.contains(last)
         || ENDINGS.iter().any(|ending| last.ends_with(ending))
         || words.iter().any(|word| word.contains("secret"))
 }
 
-/// As [`is_secret`], for fields of any object: only what cannot be the name of a Secret.
+/// Like [`is_secret`], for fields of any object: excludes names that may refer to a Secret.
 pub(super) fn is_plainly_secret(name: &str) -> bool {
     let words = words(name);
     let mut last = words.iter().rev().map(String::as_str);
@@ -149,7 +149,7 @@ pub(super) fn is_secret_header(name: &str) -> bool {
     known.iter().any(|header| header.eq_ignore_ascii_case(name)) || is_secret(name)
 }
 
-/// Lower-case words of `SNAKE_CASE`, `kebab-case`, `dotted.names` and `camelCase`, without digits at their ends.
+/// Lower-case words of `SNAKE_CASE`, `kebab-case`, `dotted.names` and `camelCase`, without trailing digits.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;
@@ -177,7 +177,7 @@ fn words(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a value can be a secret at all: not empty, no switch, no reference, no path.
+/// Whether a value can be a secret: not empty, not a boolean, not a reference, not a path.
 pub(super) fn can_be_secret(value: &str) -> bool {
     let value = value.trim().trim_matches(['"', '\'']);
     let words = [
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_secrets() {
+    fn names_mark_secrets() {
         let secret = "DB_PASSWORD PGPASSWORD dbPassword password2 PASSWORD_1 GITHUB_TOKEN authToken token DB_PASS DB_PWD \
             SECRET_KEY_BASE AWS_SECRET_ACCESS_KEY clientSecret APIKEY api-key CLIENT_KEY client-key-data tls.key \
             spring.datasource.password SSH_PRIVATE_KEY MYSQL_ROOT_PASSWORD GOOGLE_CREDENTIALS";
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_references_and_paths_are_no_secrets() {
+    fn switches_references_and_paths_are_not_secrets() {
         for value in [
             "",
             "true",

@@ -16,7 +16,7 @@ fn check(mut object: Value, expected: Value, counted: &[(&str, &str, Reason, u64
         .map(|(kind, path, reason, count)| ((*kind).to_owned(), (*path).to_owned(), *reason, *count))
         .collect();
     assert_eq!(rows, counted);
-    // A second pass finds nothing more.
+    // A second pass changes nothing.
     let mut again = Redactions::default();
     redact(&mut object, &mut again);
     assert_eq!((object, again), (expected, Redactions::default()));
@@ -80,7 +80,7 @@ fn pods_lose_secrets_and_nothing_else() {
 }
 
 #[test]
-fn config_maps_keep_what_is_no_secret() {
+fn config_maps_lose_secrets_only() {
     let map = |token: &str, password: &str, key: &str| {
         json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"},
@@ -110,7 +110,7 @@ fn config_maps_keep_what_is_no_secret() {
 }
 
 #[test]
-fn what_was_applied_is_read_as_the_object_that_it_is() {
+fn applied_annotation_is_redacted_as_an_object() {
     let applied = |value: &str| {
         let object = json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [
             {"env": [{"name": "A_TOKEN", "value": value}]}]}}}});
@@ -129,7 +129,7 @@ fn what_was_applied_is_read_as_the_object_that_it_is() {
             ("Deployment", "metadata.annotations.x/api-token", Reason::Name, 1),
         ],
     );
-    // Nothing to redact: not a byte changes, blanks and order included.
+    // Without a secret the text is unchanged, whitespace and order included.
     let same = json!({"kind": "Pod", "metadata": {"annotations": {LAST_APPLIED: "{\"kind\": \"Pod\",\n \"a\": 1}\n"}}});
     check(same.clone(), same, &[]);
     let broken = |value: &str| json!({"kind": "Pod", "metadata": {"annotations": {LAST_APPLIED: format!("{{\"token\": \"{value}\"")}}});
@@ -181,7 +181,7 @@ fn other_objects_are_judged_by_plain_names_and_shapes() {
     }
 }
 
-/// The ConfigMap with a run's plugins holds what their containers are given.
+/// The ConfigMap with a run's plugins holds container specifications.
 #[test]
 fn definitions_in_a_config_map_lose_what_pods_lose() {
     let map = |value: &str| {

@@ -1,4 +1,4 @@
-//! Secrets inside texts: by shape, and as `name = value` in whatever format.
+//! Secrets in texts: by their shape, and as `name = value` in any format.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -9,13 +9,13 @@ use super::{
     name::{can_be_secret, is_secret},
 };
 
-/// Reasons and expressions. Group `keep` stays; group `secret`, where there is one, must look like a secret.
+/// Reasons and expressions. Group `prefix` is not replaced; group `secret`, if present, must look random.
 const SHAPES: &[(Reason, &str)] = &[
     (
         Reason::PrivateKey,
         r"(?s)-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\z)",
     ),
-    // The base64 of the same first lines, and not that of certificates.
+    // Base64 of the same first lines. Those of certificates do not match.
     (
         Reason::PrivateKey,
         r"LS0tLS1CRUdJTi(?:BQUklWQVRFIEtFWS|BSU0EgUFJJVkFURS|BFQyBQUklWQVRF|BPUEVOU1NIIFBS|BFTkNSWVBURUQg|BEU0EgUFJJVkFURS)[A-Za-z0-9+/]*={0,2}",
@@ -26,22 +26,22 @@ const SHAPES: &[(Reason, &str)] = &[
     ),
     (
         Reason::Token,
-        r"(?P<keep>(?i:\bbearer\s+))(?P<secret>[A-Za-z0-9._~+/-]{16,}=*)",
+        r"(?P<prefix>(?i:\bbearer\s+))(?P<secret>[A-Za-z0-9._~+/-]{16,}=*)",
     ),
     (
         Reason::Token,
-        r"(?P<keep>(?i:\bauthorization:\s*basic\s+))[A-Za-z0-9+/]{8,}=*",
+        r"(?P<prefix>(?i:\bauthorization:\s*basic\s+))[A-Za-z0-9+/]{8,}=*",
     ),
     (
         Reason::Token,
         r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abposr]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35})",
     ),
-    // What registries' credentials look like in `.dockerconfigjson`.
-    (Reason::Token, r#"(?P<keep>"auth"\s*:\s*")[A-Za-z0-9+/]{8,}={0,2}"#),
+    // Registry credentials in `.dockerconfigjson`.
+    (Reason::Token, r#"(?P<prefix>"auth"\s*:\s*")[A-Za-z0-9+/]{8,}={0,2}"#),
     (Reason::AwsKey, r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
     (
         Reason::UrlPassword,
-        r#"(?P<keep>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@?#'"]*:)(?P<secret>[^\s/@'"]+)@"#,
+        r#"(?P<prefix>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@?#'"]*:)(?P<secret>[^\s/@'"]+)@"#,
     ),
 ];
 
@@ -55,7 +55,7 @@ static EACH: LazyLock<Vec<(Reason, Regex)>> = LazyLock::new(|| {
         .map(|(reason, expression)| (*reason, compile(expression)))
         .collect()
 });
-/// A cheap look before the expensive one.
+/// A cheap test that excludes most texts from the expensive expression.
 static HINT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("(?i)pass|pwd|secret|token|key|credential").expect("the expression is a constant"));
 /// `name: value`, `name = "value"`, `--name=value`, `"name": "value"`.
@@ -66,7 +66,7 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the expression is a constant")
 });
 
-/// Replaces secrets that are known by their shape.
+/// Replaces secrets of a known shape.
 pub(super) fn scrub_shapes(text: &mut String, found: &mut dyn FnMut(Reason)) {
     let matching = ANY.matches(text);
     for index in &matching {
@@ -80,9 +80,9 @@ pub(super) fn scrub_shapes(text: &mut String, found: &mut dyn FnMut(Reason)) {
                 return whole.to_owned();
             }
             found(*reason);
-            let keep = captures.name("keep").map_or("", |keep| keep.as_str());
+            let prefix = captures.name("prefix").map_or("", |prefix| prefix.as_str());
             let end = if *reason == Reason::UrlPassword { "@" } else { "" };
-            format!("{keep}{REDACTED}{end}")
+            format!("{prefix}{REDACTED}{end}")
         });
         if let Cow::Owned(replaced) = replaced {
             *text = replaced;
@@ -90,7 +90,7 @@ pub(super) fn scrub_shapes(text: &mut String, found: &mut dyn FnMut(Reason)) {
     }
 }
 
-/// Prose has words where these shapes have secrets.
+/// Whether a match looks random; prose has ordinary words in these places.
 fn looks_random(secret: &str, reason: Reason) -> bool {
     match reason {
         Reason::Token => secret.bytes().any(|byte| byte.is_ascii_digit()) || secret.ends_with('='),
@@ -98,8 +98,8 @@ fn looks_random(secret: &str, reason: Reason) -> bool {
     }
 }
 
-/// Replaces the values of what is assigned to secret names. A value that begins its line goes to the line's end, for
-/// YAML and properties need no quotes around blanks.
+/// Replaces the values assigned to secret names. A value of a name at the start of a line extends to the end of the
+/// line, since YAML and properties files do not require quotes.
 pub(super) fn scrub_assignments(text: &mut String, found: &mut dyn FnMut(Reason)) {
     if !HINT.is_match(text) {
         return;
@@ -110,7 +110,7 @@ pub(super) fn scrub_assignments(text: &mut String, found: &mut dyn FnMut(Reason)
         let (Some(name), Some(value)) = (captures.name("name"), captures.name("value")) else {
             break;
         };
-        // A value may hold assignments of its own.
+        // A value may contain assignments.
         position = value.start();
         if !is_secret(name.as_str()) || !can_be_secret(value.as_str()) {
             continue;
@@ -153,7 +153,7 @@ mod tests {
         scrub(&mut text, &mut |_| count += 1);
         assert_eq!(text, expected);
         assert_eq!(count, expected.matches(REDACTED).count(), "{input}");
-        // What is redacted stays as it is.
+        // Redacted texts do not change again.
         let before = text.clone();
         scrub(&mut text, &mut |_| count += 100);
         assert_eq!((text, count < 100), (before, true), "{input}");

@@ -1,4 +1,4 @@
-//! Objects of which only some fields are read; they live until a view is made of them.
+//! Partially parsed objects, from which the views are made.
 
 use std::{borrow::Cow, fmt::Debug};
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{EventView, NodeView, pod::cut};
 
-/// An object with these parts of its specification and status.
+/// An object with parts of its specification and status.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Partial<S, T> {
     #[serde(default, deserialize_with = "head")]
@@ -81,7 +81,7 @@ fn head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Err
     })
 }
 
-/// Of a DaemonSet.
+/// Parts of a DaemonSet's status.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SetStatus {
@@ -97,7 +97,7 @@ pub(super) struct Event {
     reason: Option<String>,
     message: Option<String>,
     series: Option<Series>,
-    // Not every recorder fills all of them, some with an empty text.
+    // Some recorders omit some of these fields or leave them empty.
     last_timestamp: Option<String>,
     #[serde(rename = "eventTime")]
     time: Option<String>,

@@ -1,4 +1,4 @@
-//! Pods.
+//! The view of a pod.
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -8,14 +8,14 @@ use k8s_openapi::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Partial, Strings, Text};
+use super::{Partial, StringPool, Text};
 
-/// Bytes that are held of a message; the whole of it is in the object.
+/// Bytes of a message that are stored.
 pub(super) const MESSAGE_BYTES: usize = 1 << 10;
-/// The conditions that verdicts depend on.
+/// Conditions that affect verdicts.
 const CONDITIONS: [&str; 3] = ["PodScheduled", "Ready", "DisruptionTarget"];
 
-/// What is held of a pod.
+/// The fields of a pod that affect verdicts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodView {
     /// `metadata.name`.
@@ -26,21 +26,21 @@ pub struct PodView {
     pub created: Option<Timestamp>,
     /// When its grace period ends, once it is deleted.
     pub deleted: Option<Timestamp>,
-    /// The node that it is bound to.
+    /// The node to which the pod is bound.
     pub node: Option<Text>,
-    /// The only node that its affinity allows, as that of a DaemonSet's pod does.
+    /// The only node that its affinity allows, as for a DaemonSet's pod.
     pub intended_node: Option<Text>,
-    /// `Pending`, `Running`, …; empty where nothing is known.
+    /// `Pending`, `Running`, …; empty if unknown.
     pub phase: Text,
     pub(crate) reason: Option<Text>,
     pub(crate) message: Option<Text>,
     pub(crate) started: Option<Timestamp>,
-    /// When a condition changed last.
+    /// When a condition last changed.
     pub(crate) changed: Option<Timestamp>,
     pub(crate) conditions: Box<[ConditionView]>,
     pub(crate) init_containers: Box<[ContainerView]>,
     pub(crate) containers: Box<[ContainerView]>,
-    /// Names of the containers that it should have, without init containers.
+    /// Names of the containers in its specification, without init containers.
     names: Box<[Text]>,
     restart_policy: Option<Text>,
 }
@@ -59,28 +59,28 @@ pub(crate) struct ConditionView {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContainerView {
     pub(crate) name: Text,
-    /// As the pod asks for it; the runtime's own name for it may be a digest.
+    /// The image of the specification; the status may name a digest.
     pub(crate) image: Text,
     pub(crate) restarts: i32,
     pub(crate) state: ContainerState,
-    /// How it ended before it was started again.
+    /// How the container ended before its last restart.
     pub(crate) last: Option<Box<Ended>>,
 }
 
-/// What a container does.
+/// The state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ContainerState {
-    /// Nothing is known.
+    /// The status has no state.
     Unknown,
-    /// It is not made yet.
+    /// The container was not created yet.
     Waiting { reason: Text, message: Option<Text> },
-    /// It runs.
+    /// The container runs.
     Running,
-    /// It ended.
+    /// The container ended.
     Ended(Box<Ended>),
 }
 
-/// The end of a container.
+/// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -89,7 +89,7 @@ pub(crate) struct Ended {
     pub(crate) at: Option<Timestamp>,
 }
 
-/// A pod as a watch reads it.
+/// A pod as a watch parses it.
 pub(crate) type PartialPod = Partial<PartialSpec, PodStatus>;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -109,7 +109,7 @@ struct PartialContainer {
     image: Option<String>,
 }
 
-/// What a view takes of a specification.
+/// The parts of a specification that a view uses.
 #[derive(Default)]
 struct Spec<'a> {
     node: Option<&'a str>,
@@ -159,24 +159,26 @@ impl From<&Pod> for PodView {
             &pod.metadata,
             &spec,
             pod.status.as_ref().unwrap_or(&empty),
-            &mut Strings::default(),
+            &mut StringPool::default(),
         )
     }
 }
 
 impl PodView {
-    pub(crate) fn of(pod: &PartialPod, strings: &mut Strings) -> Self {
+    pub(crate) fn of(pod: &PartialPod, strings: &mut StringPool) -> Self {
         let spec = pod.spec.as_ref().map(Spec::from).unwrap_or_default();
         let empty = PodStatus::default();
         Self::new(&pod.metadata, &spec, pod.status.as_ref().unwrap_or(&empty), strings)
     }
 
-    fn new(metadata: &ObjectMeta, spec: &Spec<'_>, status: &PodStatus, strings: &mut Strings) -> Self {
+    fn new(metadata: &ObjectMeta, spec: &Spec<'_>, status: &PodStatus, strings: &mut StringPool) -> Self {
         let conditions = status.conditions.iter().flatten();
-        let kept = conditions
+        let relevant = conditions
             .clone()
             .filter(|condition| CONDITIONS.contains(&condition.type_.as_str()));
-        let kept = kept.map(|condition| ConditionView::new(condition, strings)).collect();
+        let relevant = relevant
+            .map(|condition| ConditionView::new(condition, strings))
+            .collect();
         let changes = conditions.filter_map(|condition| condition.last_transition_time.as_ref().map(|time| time.0));
         let changed = changes.max();
         let mut containers = |statuses: &Option<Vec<core::ContainerStatus>>| {
@@ -199,7 +201,7 @@ impl PodView {
             message: status.message.as_deref().map(|message| strings.get(cut(message))),
             started: status.start_time.as_ref().map(|time| time.0),
             changed,
-            conditions: kept,
+            conditions: relevant,
             init_containers,
             containers,
             names: spec.containers.iter().map(|(name, _)| strings.get(name)).collect(),
@@ -207,12 +209,12 @@ impl PodView {
         }
     }
 
-    /// The node that it runs on; for a DaemonSet's pod that is not scheduled yet, the one that its affinity names.
+    /// The node on which the pod runs; for an unscheduled pod of a DaemonSet, the node that its affinity names.
     pub fn node_or_intended(&self) -> Option<&Text> {
         self.node.as_ref().or(self.intended_node.as_ref())
     }
 
-    /// The names of its containers, each once, without those of init containers.
+    /// The names of its containers, each once, without init containers.
     pub fn container_names(&self) -> impl Iterator<Item = &str> {
         let unknown = self.containers.iter().map(|container| &container.name);
         let unknown = unknown.filter(|name| !self.names.contains(*name));
@@ -225,7 +227,7 @@ impl PodView {
         named.any(|container| container.state == ContainerState::Running)
     }
 
-    /// The exit code of a container, and of its run before that; `None` for one that has not ended.
+    /// The exit codes of a container and of its run before the last restart; `None` for a run that has not ended.
     pub fn exit_codes(&self, name: &str) -> (Option<i32>, Option<i32>) {
         let found = self.containers.iter().find(|container| &*container.name == name);
         let now = found.and_then(|container| container.state.ended().map(|ended| ended.code));
@@ -233,13 +235,13 @@ impl PodView {
         (now, before)
     }
 
-    /// Whether no container is started again, and none of those that run next to the main ones is left.
+    /// Whether no container will be restarted and all sidecars have ended.
     pub fn is_final(&self) -> bool {
         let mut sidecars = self.init_containers.iter();
         self.restart_policy.as_deref() == Some("Never") && sidecars.all(|container| container.state.ended().is_some())
     }
 
-    /// As the API server would show it, with these fields alone.
+    /// The JSON of the pod, with the fields of the view only.
     pub fn to_json(&self) -> Value {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let statuses = |containers: &[ContainerView]| -> Vec<Value> { containers.iter().map(container_json).collect() };
@@ -289,7 +291,7 @@ impl PodView {
     }
 }
 
-/// An object of the fields that say something.
+/// A JSON object of the fields that are not empty.
 fn filled<const COUNT: usize>(fields: [(&str, Value); COUNT]) -> Value {
     let says = |value: &Value| match value {
         Value::Null => false,
@@ -337,7 +339,7 @@ fn container_json(container: &ContainerView) -> Value {
 }
 
 impl ConditionView {
-    fn new(condition: &core::PodCondition, strings: &mut Strings) -> Self {
+    fn new(condition: &core::PodCondition, strings: &mut StringPool) -> Self {
         Self {
             kind: strings.get(&condition.type_),
             status: strings.get(&condition.status),
@@ -349,7 +351,7 @@ impl ConditionView {
 }
 
 impl ContainerView {
-    fn new(status: &core::ContainerStatus, spec: &Spec<'_>, strings: &mut Strings) -> Self {
+    fn new(status: &core::ContainerStatus, spec: &Spec<'_>, strings: &mut StringPool) -> Self {
         let mut described = spec.init_containers.iter().chain(&spec.containers);
         let image = described
             .find(|(name, _)| *name == status.name)
@@ -366,7 +368,7 @@ impl ContainerView {
 }
 
 impl ContainerState {
-    fn new(state: Option<&core::ContainerState>, strings: &mut Strings) -> Self {
+    fn new(state: Option<&core::ContainerState>, strings: &mut StringPool) -> Self {
         let Some(state) = state else { return Self::Unknown };
         if let Some(waiting) = &state.waiting {
             Self::Waiting {
@@ -382,7 +384,7 @@ impl ContainerState {
         }
     }
 
-    /// How it ended, if it did.
+    /// How the container ended, if it did.
     pub(crate) fn ended(&self) -> Option<&Ended> {
         match self {
             Self::Ended(ended) => Some(ended),
@@ -392,7 +394,7 @@ impl ContainerState {
 }
 
 impl Ended {
-    fn new(ended: &core::ContainerStateTerminated, strings: &mut Strings) -> Self {
+    fn new(ended: &core::ContainerStateTerminated, strings: &mut StringPool) -> Self {
         Self {
             code: ended.exit_code,
             reason: ended.reason.as_deref().map(|reason| strings.get(reason)),
@@ -415,7 +417,7 @@ fn intended_node(affinity: &Affinity) -> Option<&str> {
         .find_map(|field| field.values.as_ref()?.first().map(String::as_str))
 }
 
-/// The beginning of a message.
+/// The start of a message, up to [`MESSAGE_BYTES`].
 pub(super) fn cut(message: &str) -> &str {
     &message[..message.floor_char_boundary(MESSAGE_BYTES)]
 }

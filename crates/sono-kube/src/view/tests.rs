@@ -38,13 +38,13 @@ fn whole() -> Value {
     })
 }
 
-fn read(pod: &Value, strings: &mut Strings) -> PodView {
+fn read(pod: &Value, strings: &mut StringPool) -> PodView {
     PodView::of(&serde_json::from_value(pod.clone()).unwrap(), strings)
 }
 
 #[test]
 fn pod_view_holds_what_verdicts_need() {
-    let view = read(&whole(), &mut Strings::default());
+    let view = read(&whole(), &mut StringPool::default());
     assert_eq!(
         view.to_json(),
         json!({
@@ -80,13 +80,17 @@ fn pod_view_of_a_whole_pod_is_the_same() {
     ];
     for pod in sparse.into_iter().chain([whole()]) {
         let of_whole: Pod = serde_json::from_value(pod.clone()).unwrap_or_default();
-        assert_eq!(read(&pod, &mut Strings::default()), PodView::from(&of_whole), "{pod}");
+        assert_eq!(
+            read(&pod, &mut StringPool::default()),
+            PodView::from(&of_whole),
+            "{pod}"
+        );
     }
 }
 
 #[test]
 fn pod_views_share_what_repeats() {
-    let mut strings = Strings::default();
+    let mut strings = StringPool::default();
     let (first, second) = (read(&whole(), &mut strings), read(&whole(), &mut strings));
     for (one, other) in [
         (&first.phase, &second.phase),
@@ -100,8 +104,8 @@ fn pod_views_share_what_repeats() {
 
 #[test]
 fn texts_that_never_repeat_are_not_all_held() {
-    let mut strings = Strings::default();
-    let held = |strings: &mut Strings, text: &str| std::sync::Arc::strong_count(&strings.get(text));
+    let mut strings = StringPool::default();
+    let held = |strings: &mut StringPool, text: &str| std::sync::Arc::strong_count(&strings.get(text));
     assert_eq!(held(&mut strings, "a"), 2);
     assert_eq!(held(&mut strings, &"long".repeat(100)), 1);
     for number in 0..5000 {
@@ -116,7 +120,7 @@ fn texts_that_never_repeat_are_not_all_held() {
 fn long_messages_are_cut() {
     let message = "é".repeat(5000);
     let pod = json!({"metadata": {"name": "p"}, "status": {"message": message}});
-    let view = read(&pod, &mut Strings::default());
+    let view = read(&pod, &mut StringPool::default());
     assert_eq!(view.message.as_deref(), Some("é".repeat(512).as_str()));
     let event: EventView = serde_json::from_value(json!({"message": message})).unwrap();
     assert_eq!(event.message.len(), 1024);

@@ -68,7 +68,7 @@ async fn any_kind_that_the_server_has_is_created_and_deleted() {
     cluster.create_in(&collection, Some("default"), &thing).await.unwrap();
     assert!(api.get("things", Some("default"), "one").is_some());
     let deleted = cluster.delete_in(&collection, Some("default"), "one").await.unwrap();
-    assert_eq!(deleted, Deleted::Going);
+    assert_eq!(deleted, Deleted::Started);
     assert_eq!(api.get("things", Some("default"), "one"), None);
 
     let asked = api.requests().len();
@@ -77,7 +77,7 @@ async fn any_kind_that_the_server_has_is_created_and_deleted() {
     let unknown = json!({"apiVersion": "example.org/v1", "kind": "Other"});
     assert_eq!(
         cluster.collection_of(&unknown).await.unwrap_err().to_string(),
-        "an object of kind `Other` and version `example.org/v1` is none that runs are made of"
+        "unsupported kind `Other` (`example.org/v1`)"
     );
 }
 
@@ -99,11 +99,11 @@ async fn objects_are_made_read_annotated_and_deleted() {
     assert_eq!(cluster.list(Kind::Pod, None, "a=c").await.unwrap().len(), 0);
     assert_eq!(
         cluster.delete(Kind::Pod, Some("default"), "p", Some(1)).await.unwrap(),
-        Deleted::Going
+        Deleted::Started
     );
     assert_eq!(
         cluster.delete(Kind::Pod, Some("default"), "p", Some(1)).await.unwrap(),
-        Deleted::NotThere
+        Deleted::NotFound
     );
     assert_eq!(cluster.get(Kind::Pod, Some("default"), "p").await.unwrap(), None);
     let refused = cluster
@@ -112,7 +112,7 @@ async fn objects_are_made_read_annotated_and_deleted() {
         .unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "deleting pods with labels  is no request that can be made"
+        "cannot build the request for deleting pods with labels "
     );
 }
 
@@ -202,7 +202,7 @@ async fn a_closed_port_names_the_server() {
     let error = cluster.server_version().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("the cluster at http://{address} cannot be reached")
+        format!("cannot reach the cluster at http://{address}")
     );
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.starts_with("Connection refused"), "{cause}");
@@ -226,7 +226,7 @@ async fn an_unknown_context_is_named() {
             std::error::Error::source(&error).unwrap().to_string()
         ),
         (
-            "the cluster configuration cannot be used".to_owned(),
+            "cannot use the cluster configuration".to_owned(),
             "it has no context `nowhere`".to_owned()
         )
     );

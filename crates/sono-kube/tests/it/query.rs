@@ -150,7 +150,7 @@ async fn a_busy_server_is_asked_again_and_a_broken_one_is_quoted() {
     api.put_text("/text", 200, "plain words");
     assert_eq!(
         said(reader.json("/text").await.unwrap_err()),
-        "/text: the answer is no JSON"
+        "/text: the response is not JSON"
     );
     let expected = Probe {
         status: 200,
@@ -183,14 +183,14 @@ async fn a_disk_that_does_not_hold_an_answer_is_said() {
     let (_api, cluster) = fake().await;
     let reader = Reader::new(&cluster, Rate::from_config(-1.0, 0), Path::new("/nowhere")).unwrap();
     let error = reader.list(&pods(), Names::default()).await.map(|_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "cannot keep the answer to /api/v1/pods on this side");
+    assert_eq!(error.to_string(), "cannot store the response to /api/v1/pods on disk");
 }
 
 #[tokio::test]
 async fn requests_keep_to_the_rate() {
     let (api, cluster) = fake().await;
     let rate = Rate {
-        a_second: 20.0,
+        per_second: 20.0,
         burst: 1,
     };
     let reader = Reader::new(&cluster, rate, &std::env::temp_dir()).unwrap();

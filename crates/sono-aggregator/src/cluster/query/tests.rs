@@ -485,9 +485,7 @@ async fn no_cluster_is_said() {
     let problems = query(&cluster, &config, &folder.path().join("out"), &clock).await;
     assert_eq!(problems.len(), 1);
     assert!(
-        problems[0].starts_with(&format!(
-            "serverversion: the cluster at http://{closed} cannot be reached"
-        )),
+        problems[0].starts_with(&format!("serverversion: cannot reach the cluster at http://{closed}")),
         "{problems:?}"
     );
     assert!(folder.path().join("out").join(layout::QUERY_TIME).exists());

@@ -88,7 +88,7 @@ impl Followed {
             Some(Ok(WatchEvent::Restarted(found))) => self.maker = Maker::of(found),
             Some(Ok(WatchEvent::Applied(maker))) if makes_pods(&maker) => self.maker = Maker::There(maker),
             Some(Ok(WatchEvent::Applied(_) | WatchEvent::Deleted(_))) => self.maker = Maker::None,
-            Some(Err(error)) if error.is_expired() || error.is_passing() => {}
+            Some(Err(error)) if error.is_expired() || error.is_transient() => {}
             Some(Err(error)) => {
                 tracing::debug!(%error, "cannot see what makes the aggregator's pod");
                 self.maker = Maker::Hidden;

@@ -104,7 +104,7 @@ async fn gone(events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>) 
                 Some(Ok(WatchEvent::Deleted(object))) => {
                     left.remove(&name(&object));
                 }
-                Some(Err(error)) if error.is_passing() => {
+                Some(Err(error)) if error.is_transient() => {
                     tracing::debug!(%error, "watching an earlier run's objects");
                     continue;
                 }

@@ -130,7 +130,7 @@ fn tolerate(error: KubeError, printer: &Printer) -> Result<(), CliError> {
     if error.is_expired() {
         return Ok(());
     }
-    if !error.is_passing() {
+    if !error.is_transient() {
         return Err(error.into());
     }
     printer.note(&format!("connection troubled, trying again: {error}"));

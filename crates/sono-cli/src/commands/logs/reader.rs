@@ -142,7 +142,7 @@ impl Reader {
         // Once the run has ended, a server that does not answer is given up after two tries.
         let finishes = *self.shared.finish.borrow() && self.tries > 2;
         let is_early = matches!(error, KubeError::Refused { code: 400, .. }) && self.tries < TRIES;
-        !finishes && (error.is_passing() || is_early)
+        !finishes && (error.is_transient() || is_early)
     }
 
     async fn pause(&mut self) {
@@ -162,7 +162,7 @@ impl Reader {
         let Following { cluster, namespace, .. } = &*self.shared.following;
         let pod = match cluster.get(Kind::Pod, Some(namespace), &self.source.pod).await {
             Ok(pod) => pod.and_then(|pod| serde_json::from_value::<Pod>(pod).ok()),
-            Err(error) if error.is_passing() => return Ok(()),
+            Err(error) if error.is_transient() => return Ok(()),
             Err(error) => return Err(error),
         };
         let Some(pod) = pod else {

@@ -34,7 +34,7 @@ pub(super) enum Bytestream {
 impl Flow for Bytestream {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         match self {
-            Self::Forwarded(forwarded) => forwarded.piece().await.map_err(|error| chain(&error)),
+            Self::Forwarded(forwarded) => forwarded.chunk().await.map_err(|error| chain(&error)),
             Self::Exec(stream) => {
                 let Some(open) = stream else { return Ok(None) };
                 let mut piece = BytesMut::with_capacity(PIECE);
@@ -153,7 +153,7 @@ impl Reach<'_> {
         headers: &[(header::HeaderName, String)],
     ) -> Result<Forwarded, KubeError> {
         self.cluster
-            .get_through(self.namespace, self.pod, constants::LOCAL_PORT, path, headers)
+            .get_forwarded(self.namespace, self.pod, constants::LOCAL_PORT, path, headers)
             .await
     }
 }
