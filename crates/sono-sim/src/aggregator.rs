@@ -1,4 +1,4 @@
-//! The aggregator's process: started with the world's volume as its directory, looked at, killed.
+//! The aggregator's process, with the world's volume mounted as its directory.
 
 use std::{
     collections::BTreeSet,
@@ -18,26 +18,26 @@ use tokio::{
 
 use crate::world::World;
 
-/// How long a process may take to end that is asked to.
-const END: Duration = Duration::from_secs(30);
+/// Time limit for an exit after SIGTERM.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// Puts a directory where the program has its own: a mount that nobody else sees.
-const IN_PLACE: &str = r#"mount --bind "$1" "$2" && shift 2 && exec "$@""#;
+/// Mounts a directory at the program's fixed path, in a private mount namespace.
+const BIND_MOUNT: &str = r#"mount --bind "$1" "$2" && shift 2 && exec "$@""#;
 
-/// A process that runs.
+/// A running aggregator process.
 #[derive(Debug)]
 pub(crate) struct Aggregator {
     child: Child,
     pub(crate) log: PathBuf,
     pub(crate) started: Instant,
-    /// The most memory that it was seen to hold, in bytes.
+    /// Peak memory in bytes, as far as sampled.
     pub(crate) memory: u64,
 }
 
 impl Aggregator {
     /// Starts `program` as the `number`th of this world.
     pub(crate) fn start(program: &Path, world: &World, number: usize) -> anyhow::Result<Self> {
-        // The place must be there to be mounted on; what it holds on this machine stays hidden.
+        // The mount point must exist; the mount hides its contents on this machine.
         fs_err::create_dir_all(constants::AGGREGATOR_DIR)?;
         let log = world.path().join(format!("aggregator-{number}.log"));
         let mut command = Command::new("unshare");
@@ -46,7 +46,7 @@ impl Aggregator {
             command.arg("--map-root-user");
         }
         command
-            .args(["--", "sh", "-c", IN_PLACE, "sh"])
+            .args(["--", "sh", "-c", BIND_MOUNT, "sh"])
             .arg(world.volume())
             .arg(constants::AGGREGATOR_DIR)
             .arg(program)
@@ -61,7 +61,7 @@ impl Aggregator {
             .kill_on_drop(true);
         let child = command
             .spawn()
-            .context("starting the aggregator with unshare, of util-linux")?;
+            .context("cannot start the aggregator with `unshare` (package util-linux)")?;
         Ok(Self {
             child,
             log,
@@ -70,61 +70,60 @@ impl Aggregator {
         })
     }
 
-    /// Resolves when it ends by itself.
+    /// Resolves when the process exits by itself.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         Ok(self.child.wait().await?)
     }
 
-    /// The process' number while it runs.
+    /// The process ID while the process runs.
     pub(crate) fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Takes note of its memory.
-    pub(crate) fn look(&mut self) {
+    /// Updates the peak memory.
+    pub(crate) fn sample_memory(&mut self) {
         if let Some(bytes) = self.child.id().and_then(high_water) {
             self.memory = self.memory.max(bytes);
         }
     }
 
     pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
-        self.look();
+        self.sample_memory();
         self.child.start_kill()?;
         self.child.wait().await?;
         Ok(())
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Sends SIGTERM and waits for the exit.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<ExitStatus> {
-        self.look();
+        self.sample_memory();
         if let Some(id) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             kill_process(id, Signal::TERM)?;
         }
-        if let Ok(status) = timeout(END, self.child.wait()).await {
+        if let Ok(status) = timeout(STOP_LIMIT, self.child.wait()).await {
             return Ok(status?);
         }
         self.child.start_kill()?;
-        bail!("it did not end within {END:?} after SIGTERM")
+        bail!("the aggregator did not exit within {STOP_LIMIT:?} after SIGTERM")
     }
 
-    /// Waits until it says that the run is over.
-    pub(crate) async fn is_blocking(&mut self) -> anyhow::Result<()> {
+    /// Waits for the log message of a finished run with `--no-exit`.
+    pub(crate) async fn wait_for_no_exit(&mut self) -> anyhow::Result<()> {
         loop {
             if fs_err::read_to_string(&self.log)?.contains(constants::NO_EXIT_MESSAGE) {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("it ended ({status}) instead of waiting for its archive to be fetched");
+                bail!("the aggregator exited ({status}) instead of waiting for the retrieval of its archive");
             }
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Connections that it holds of those who came to `address`. Those to the API server are the client's affair: it keeps as
-    /// many for a while as it needed at a time.
+    /// Number of open connections to `address`. Connections to the API server do not count: the client pools them.
     pub(crate) fn connections(&self, address: Ipv4Addr) -> anyhow::Result<usize> {
         let Some(id) = self.child.id() else { return Ok(0) };
-        let held: BTreeSet<String> = fs_err::read_dir(format!("/proc/{id}/fd"))?
+        let inodes: BTreeSet<String> = fs_err::read_dir(format!("/proc/{id}/fd"))?
             .flatten()
             .filter_map(|entry| fs_err::read_link(entry.path()).ok())
             .filter_map(|target| {
@@ -133,12 +132,12 @@ impl Aggregator {
             })
             .collect();
         let table = fs_err::read_to_string(format!("/proc/{id}/net/tcp"))?;
-        Ok(connections(&table, address, &held))
+        Ok(connections(&table, address, &inodes))
     }
 }
 
-/// The rows of the system's table that are neither listening nor another process'.
-fn connections(table: &str, address: Ipv4Addr, held: &BTreeSet<String>) -> usize {
+/// Counts the established connections of the process in the system's TCP table.
+fn connections(table: &str, address: Ipv4Addr, inodes: &BTreeSet<String>) -> usize {
     const LISTENS: &str = "0A";
     let local = format!(
         "{:08X}:{:04X}",
@@ -149,17 +148,17 @@ fn connections(table: &str, address: Ipv4Addr, held: &BTreeSet<String>) -> usize
         let fields: Vec<&str> = row.split_ascii_whitespace().collect();
         fields.get(1) == Some(&local.as_str())
             && fields.get(3) != Some(&LISTENS)
-            && fields.get(9).is_some_and(|inode| held.contains(*inode))
+            && fields.get(9).is_some_and(|inode| inodes.contains(*inode))
     };
     table.lines().filter(is_one).count()
 }
 
-/// `VmHWM` of a process, in bytes.
+/// Peak memory (`VmHWM`) of a process, in bytes.
 pub(crate) fn high_water(process: u32) -> Option<u64> {
     status_bytes(process, "VmHWM:")
 }
 
-/// What a process holds now, in bytes.
+/// Current memory (`VmRSS`) of a process, in bytes.
 pub(crate) fn resident(process: u32) -> Option<u64> {
     status_bytes(process, "VmRSS:")
 }
@@ -176,13 +175,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_are_told_from_listeners_and_from_those_of_others() {
+    fn connections_skip_listeners_and_other_processes() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
                0: 0901007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0\n\
                1: 0901007F:1F90 0100007F:A1B2 01 00000000:00000000 00:00000000 00000000     0        0 12 1 0\n\
                2: 0901007F:1F90 0100007F:A1B3 06 00000000:00000000 00:00000000 00000000     0        0 0 1 0\n\
                3: 0901007F:1F91 0100007F:A1B4 01 00000000:00000000 00:00000000 00000000     0        0 13 1 0\n";
-        let held = ["11", "12", "13"].map(str::to_owned).into();
-        assert_eq!(connections(table, Ipv4Addr::new(127, 0, 1, 9), &held), 1);
+        let inodes = ["11", "12", "13"].map(str::to_owned).into();
+        assert_eq!(connections(table, Ipv4Addr::new(127, 0, 1, 9), &inodes), 1);
     }
 }

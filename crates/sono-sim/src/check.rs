@@ -1,4 +1,4 @@
-//! What must hold when a run is over.
+//! Invariants of a finished run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,27 +9,27 @@ use anyhow::Context as _;
 use sono_types::{UploadLimits, layout};
 
 use crate::{
-    content::{self, Fate},
+    content::{self, WorkerResult},
     status,
     world::World,
 };
 
-/// What of an archive is compared.
+/// The compared contents of an archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Collected {
     /// Checksums of results, by path.
     pub(crate) results: BTreeMap<String, String>,
-    /// Errors in place of results.
+    /// Stored errors of failed results, by path.
     pub(crate) errors: BTreeMap<String, String>,
-    /// Item trees.
+    /// Item trees, by path.
     pub(crate) trees: BTreeMap<String, String>,
-    /// Names of files that were never finished.
+    /// Names of incomplete files.
     pub(crate) unfinished: Vec<String>,
 }
 
 /// Reads the archive that the status names.
 pub(crate) fn collected(world: &World) -> anyhow::Result<Collected> {
-    let status = status::last(world)?.context("there is no status")?;
+    let status = status::last(world)?.context("the aggregator's pod has no status")?;
     let archive = world.volume().join(&status.tarball.name);
     let bytes = fs_err::read(&archive)?;
     let checksum = content::checksum(&bytes);
@@ -59,22 +59,22 @@ pub(crate) fn collected(world: &World) -> anyhow::Result<Collected> {
     Ok(collected)
 }
 
-/// Every expected result once, with its bytes, or a stated error; and nothing else.
+/// Checks that each expected result is in the archive exactly once, with its bytes or an error, and nothing else.
 pub(crate) fn results(seed: u64, workers: usize, collected: &Collected) -> anyhow::Result<Vec<String>> {
     let expected = content::expected(seed, workers)?;
     let mut violations = Vec::new();
     for (name, checksum) in &expected {
         match collected.results.get(name) {
             None => violations.push(format!("lost: {name}")),
-            Some(found) if found != checksum => violations.push(format!("other bytes: {name}")),
+            Some(found) if found != checksum => violations.push(format!("wrong bytes: {name}")),
             Some(_) => {}
         }
     }
     let more = collected.results.keys().filter(|name| !expected.contains_key(*name));
-    violations.extend(more.map(|name| format!("not expected: {name}")));
-    let mut stated = BTreeSet::new();
+    violations.extend(more.map(|name| format!("unexpected: {name}")));
+    let mut expected_errors = BTreeSet::new();
     for number in 0..workers {
-        if matches!(content::fate(seed, number, workers)?, Fate::Good(_)) {
+        if matches!(content::worker_result(seed, number, workers)?, WorkerResult::Good(_)) {
             continue;
         }
         let name = format!("{}/error.json", layout::errors_dir(&content::key(number, workers)));
@@ -83,22 +83,17 @@ pub(crate) fn results(seed: u64, workers: usize, collected: &Collected) -> anyho
             .get(&name)
             .is_some_and(|text| text.contains("\"error\":"))
         {
-            violations.push(format!("no stated error: {name}"));
+            violations.push(format!("missing error: {name}"));
         }
-        stated.insert(name);
+        expected_errors.insert(name);
     }
-    violations.extend(
-        collected
-            .unfinished
-            .iter()
-            .map(|name| format!("never finished: {name}")),
-    );
-    let more = collected.errors.keys().filter(|name| !stated.contains(*name));
-    violations.extend(more.map(|name| format!("an error that nobody sent: {name}: {}", collected.errors[name])));
+    violations.extend(collected.unfinished.iter().map(|name| format!("incomplete: {name}")));
+    let more = collected.errors.keys().filter(|name| !expected_errors.contains(*name));
+    violations.extend(more.map(|name| format!("unexpected error: {name}: {}", collected.errors[name])));
     Ok(violations)
 }
 
-/// Where this run differs from an undisturbed one, results apart, whose bytes depend on the seed.
+/// Differences from an undisturbed run, except for results: their bytes depend on the seed.
 pub(crate) fn differences(reference: &Collected, collected: &Collected) -> Vec<String> {
     let pairs = [
         (&reference.errors, &collected.errors),
@@ -112,13 +107,13 @@ pub(crate) fn differences(reference: &Collected, collected: &Collected) -> Vec<S
     names
         .iter()
         .filter(differs)
-        .map(|name| format!("other than in an undisturbed run: {name}"))
+        .map(|name| format!("differs from an undisturbed run: {name}"))
         .collect()
 }
 
-/// Files outside of where they belong.
-pub(crate) fn strays(world: &World, before: &BTreeSet<PathBuf>) -> anyhow::Result<Vec<String>> {
-    let status = status::last(world)?.context("there is no status")?;
+/// Files left in the volume or written outside of it.
+pub(crate) fn stray_files(world: &World, before: &BTreeSet<PathBuf>) -> anyhow::Result<Vec<String>> {
+    let status = status::last(world)?.context("the aggregator's pod has no status")?;
     let mut violations = Vec::new();
     for (name, _) in files(&world.volume())? {
         if name != status.tarball.name && name != ".sono-journal-run" {
@@ -133,7 +128,7 @@ pub(crate) fn strays(world: &World, before: &BTreeSet<PathBuf>) -> anyhow::Resul
     Ok(violations)
 }
 
-/// What lies where paths that escape would lead to.
+/// Files in the directories that path traversal would reach.
 pub(crate) fn around(world: &World) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for directory in [world.path(), &world.path().join("plugins.d"), Path::new("/")] {
@@ -151,15 +146,15 @@ pub(crate) fn around(world: &World) -> anyhow::Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-/// All files below a directory, by their path relative to it.
+/// All files below a directory, by relative path.
 fn files(root: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
-    let mut open = vec![root.to_path_buf()];
-    while let Some(directory) = open.pop() {
+    let mut pending = vec![root.to_path_buf()];
+    while let Some(directory) = pending.pop() {
         for entry in fs_err::read_dir(directory)? {
             let path = entry?.path();
             if fs_err::symlink_metadata(&path)?.is_dir() {
-                open.push(path);
+                pending.push(path);
             } else {
                 files.insert(path.strip_prefix(root)?.display().to_string(), path);
             }

@@ -1,5 +1,5 @@
-//! What workers send: the kind depends on the worker's number alone, so that all runs of one size have the same item
-//! trees; the bytes depend on the seed too.
+//! Uploads of workers. Their kind depends only on the worker's number, so that all runs of one size have the same item
+//! trees; their bytes also depend on the seed.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use sono_types::{PluginName, ResultKey, Target, constants, layout};
 
 use crate::{hostile::Hostile, random::Random};
 
-/// The plugins of a simulated run: all nodes, one for the cluster, and one that follows when these are done.
+/// The plugins of a simulated run: one per node, one per cluster, and one of the next order group.
 pub(crate) const NODES: &str = "nodes";
 pub(crate) const CLUSTER: &str = "cluster";
 pub(crate) const LAST: &str = "last";
 
-/// One request's body and what its head says.
+/// Body and headers of an upload.
 #[derive(Debug, Clone)]
 pub(crate) struct Upload {
     pub(crate) body: Bytes,
@@ -23,18 +23,18 @@ pub(crate) struct Upload {
     pub(crate) is_error: bool,
 }
 
-/// What becomes of a worker's result.
+/// The uploads of a worker.
 #[derive(Debug, Clone)]
-pub(crate) enum Fate {
-    /// It is stored.
+pub(crate) enum WorkerResult {
+    /// A valid result.
     Good(Upload),
-    /// The worker says that there is none.
+    /// An error report instead of a result.
     Reported(Upload),
-    /// All it ever sends is hostile.
+    /// Only a hostile body.
     Hostile(Hostile),
 }
 
-/// Who worker `number` of `workers` is.
+/// Plugin and target of worker `number` of `workers`.
 pub(crate) fn key(number: usize, workers: usize) -> ResultKey {
     let plugin = |name: &str| PluginName::parse(name).expect("it is a valid name");
     match workers - number {
@@ -51,20 +51,20 @@ pub(crate) fn node(number: usize) -> String {
     format!("n{number:05}")
 }
 
-/// How many nodes a run of so many workers has.
+/// Number of nodes in a run with this number of workers.
 pub(crate) fn nodes(workers: usize) -> usize {
     workers.saturating_sub(2)
 }
 
-pub(crate) fn fate(seed: u64, number: usize, workers: usize) -> anyhow::Result<Fate> {
+pub(crate) fn worker_result(seed: u64, number: usize, workers: usize) -> anyhow::Result<WorkerResult> {
     if workers - number > 2 {
         match number % 17 {
-            11 => return Ok(Fate::Reported(report(number))),
-            13 => return Ok(Fate::Hostile(Hostile::pick(number as u64 / 17))),
+            11 => return Ok(WorkerResult::Reported(report(number))),
+            13 => return Ok(WorkerResult::Hostile(Hostile::pick(number as u64 / 17))),
             _ => {}
         }
     }
-    Ok(Fate::Good(good(seed, number)?.0))
+    Ok(WorkerResult::Good(good(seed, number)?.0))
 }
 
 fn report(number: usize) -> Upload {
@@ -76,11 +76,11 @@ fn report(number: usize) -> Upload {
     }
 }
 
-/// The files that results become, by their path in the archive, as checksums.
+/// Checksums of the expected result files, by path in the archive.
 pub(crate) fn expected(seed: u64, workers: usize) -> anyhow::Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for number in 0..workers {
-        if !matches!(fate(seed, number, workers)?, Fate::Good(_)) {
+        if !matches!(worker_result(seed, number, workers)?, WorkerResult::Good(_)) {
             continue;
         }
         let directory = layout::results_dir(&key(number, workers));
@@ -102,7 +102,7 @@ pub(crate) fn checksum(bytes: &[u8]) -> String {
 
 type Files = Vec<(String, Vec<u8>)>;
 
-/// A result and the files that become of it.
+/// A valid result and its files in the archive.
 fn good(seed: u64, number: usize) -> anyhow::Result<(Upload, Files)> {
     let mut random = Random::new(seed, (number as u64) | 1 << 40);
     let mut bytes = |limit: u64| {
@@ -126,7 +126,7 @@ fn good(seed: u64, number: usize) -> anyhow::Result<(Upload, Files)> {
         3 => single("empty", named("empty"), Vec::new()),
         4 => packed(vec![("large.bin", bytes(700 << 10)), ("small", bytes(10))], None)?,
         5 => single("with space (1).txt", named("\"with space (1).txt\""), bytes(100)),
-        // A link is left out, and a name loses its leading slash.
+        // The aggregator skips links and strips leading slashes.
         _ => packed(
             vec![("/absolute", bytes(300)), ("plain", bytes(300))],
             Some(("link", "/etc/passwd")),
@@ -148,7 +148,7 @@ fn packed(files: Vec<(&str, Vec<u8>)>, link: Option<(&str, &str)>) -> anyhow::Re
     Ok((upload, files.collect()))
 }
 
-/// A `.tar.gz` with these names, honest or not, after a link if there is one.
+/// Packs a `.tar.gz` with an optional link and then these files; the names may be hostile.
 pub(crate) fn archive(entries: &[(&str, &[u8])], link: Option<(&str, &str)>) -> anyhow::Result<Vec<u8>> {
     let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut builder = tar::Builder::new(encoder);
@@ -161,7 +161,7 @@ pub(crate) fn archive(entries: &[(&str, &[u8])], link: Option<(&str, &str)>) -> 
     }
     for (name, content) in entries {
         let mut header = tar::Header::new_gnu();
-        // Written by hand: the builder itself refuses hostile names.
+        // The builder rejects hostile names, so write the field directly.
         if let Some(fields) = header.as_gnu_mut() {
             fields.name[..name.len()].copy_from_slice(name.as_bytes());
         }
@@ -188,7 +188,7 @@ mod tests {
                 .keys()
                 .any(|name| name.starts_with("plugins/last/results/global/"))
         );
-        // Errors have no files here: 11, 13, 28, 30.
+        // Workers without a valid result, such as 11, 13, 28 and 30, have no files.
         assert!(
             !first
                 .keys()

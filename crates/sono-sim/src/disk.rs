@@ -1,21 +1,20 @@
-//! A disk that can lose what was not synced: a killed process leaves its page cache behind, a machine that stops does not.
+//! A disk that loses unsynced writes, as in a power loss. Killing the process alone would keep the page cache.
 //!
-//! The volume is an ext4 file system in a file, mounted over a loop device. What the file system has not been asked to
-//! write out is in no block of that file. So a copy of the file, taken at the moment of the kill, mounted in the file's
-//! place, is what a machine finds that lost its power then (blocks that a real disk would still reorder in its own cache
-//! are not modelled). Needs root and loop devices.
+//! The volume is an ext4 file system in an image file, mounted through a loop device. Unsynced writes are not yet in the
+//! image. A power loss copies the image at the moment of the kill and mounts the copy instead. The write cache of a real
+//! disk is not modelled. Requires root and loop devices.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 
-/// Size of the file system; its file takes only what is written.
+/// Size of the file system in bytes; the image file is sparse.
 const SIZE: u64 = 1 << 30;
-/// Nothing is written out because time passes: only what is synced counts.
+/// Mount options with a long commit interval: only explicit syncs reach the image.
 const OPTIONS: &str = "loop,commit=600";
 
-/// Options of a volume that is soon full: room for some hundred results.
+/// Mount options of a small volume, for some hundred results.
 const SMALL: &str = "size=256m,mode=755";
 
 /// A mounted disk.
@@ -23,12 +22,12 @@ const SMALL: &str = "size=256m,mode=755";
 pub(crate) struct Disk {
     directory: PathBuf,
     volume: PathBuf,
-    /// How many power losses it has seen.
+    /// Number of power losses so far.
     number: usize,
 }
 
 impl Disk {
-    /// Makes one with its file in `directory` and mounts it on `volume`.
+    /// Creates a disk with its image in `directory` and mounts it on `volume`.
     pub(crate) async fn new(directory: &Path, volume: &Path) -> anyhow::Result<Self> {
         let disk = Self {
             directory: directory.to_path_buf(),
@@ -39,7 +38,7 @@ impl Disk {
         run("mkfs.ext4", &[Path::new("-q"), Path::new("-F"), &disk.image()]).await?;
         disk.mount().await?;
         fs_err::remove_dir(volume.join("lost+found"))?;
-        // The empty file system itself is there before anything happens.
+        // The empty file system must survive the first power loss.
         run("sync", &[Path::new("-f"), volume]).await?;
         Ok(disk)
     }
@@ -56,8 +55,8 @@ impl Disk {
         .await
     }
 
-    /// The power fails and comes back: whatever was not synced is gone. Nobody may be using the volume.
-    pub(crate) async fn lose_what_is_not_synced(&mut self) -> anyhow::Result<()> {
+    /// Simulates a power loss: drops all unsynced writes. The volume must not be in use.
+    pub(crate) async fn lose_unsynced_writes(&mut self) -> anyhow::Result<()> {
         let before = self.image();
         self.number += 1;
         let after = self.image();
@@ -70,7 +69,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // A mount that stays is seen by whoever removes the directory.
+        // If this fails, removing the directory reports the remaining mount.
         std::process::Command::new("umount")
             .arg("--lazy")
             .arg(&self.volume)
@@ -79,7 +78,7 @@ impl Drop for Disk {
     }
 }
 
-/// Whether power can fail here: it takes root and loop devices.
+/// Whether power losses can be simulated here: requires root and loop devices.
 pub async fn can_lose_power() -> bool {
     let mounted = async {
         let folder = tempfile::tempdir()?;
@@ -90,14 +89,14 @@ pub async fn can_lose_power() -> bool {
     mounted.await.is_ok()
 }
 
-/// A volume in memory that is soon full.
+/// A small volume in memory.
 #[derive(Debug)]
 pub(crate) struct SmallVolume {
     volume: PathBuf,
 }
 
 impl SmallVolume {
-    /// Mounts it on `volume`.
+    /// Mounts a volume on `volume`.
     pub(crate) async fn new(volume: &Path) -> anyhow::Result<Self> {
         let source = ["-t", "tmpfs", "-o", SMALL, "none"].map(Path::new);
         let arguments: Vec<&Path> = source.into_iter().chain([volume]).collect();
@@ -110,7 +109,7 @@ impl SmallVolume {
 
 impl Drop for SmallVolume {
     fn drop(&mut self) {
-        // A mount that stays is seen by whoever removes the directory.
+        // If this fails, removing the directory reports the remaining mount.
         std::process::Command::new("umount")
             .arg("--lazy")
             .arg(&self.volume)
@@ -121,7 +120,7 @@ impl Drop for SmallVolume {
 
 async fn run(program: &str, arguments: &[&Path]) -> anyhow::Result<()> {
     let output = Command::new(program).args(arguments).output().await;
-    let output = output.with_context(|| format!("starting {program}"))?;
+    let output = output.with_context(|| format!("cannot start `{program}`"))?;
     ensure!(
         output.status.success(),
         "{program}: {}: {}",
@@ -137,16 +136,16 @@ mod tests {
 
     use super::*;
 
-    /// The simulation's own check: without this, surviving a power loss would mean nothing.
+    /// Checks the simulation itself: without lost writes, surviving a power loss would prove nothing.
     #[tokio::test]
-    async fn what_was_not_synced_is_gone_and_the_rest_is_not() {
+    async fn power_loss_drops_only_unsynced_writes() {
         let folder = tempfile::tempdir().unwrap();
         let volume = folder.path().join("volume");
         fs_err::create_dir(&volume).unwrap();
         let mut disk = match Disk::new(folder.path(), &volume).await {
             Ok(disk) => disk,
             Err(error) => {
-                eprintln!("not run: no file system can be mounted here: {error:#}");
+                eprintln!("skipped: cannot mount a file system here: {error:#}");
                 return;
             }
         };
@@ -155,16 +154,12 @@ mod tests {
         synced.sync_all().unwrap();
         fs_err::File::open(&volume).unwrap().sync_all().unwrap();
         drop(synced);
-        fs_err::write(
-            volume.join("written"),
-            "written, and read back as long as the power lasts",
-        )
-        .unwrap();
-        disk.lose_what_is_not_synced().await.unwrap();
+        fs_err::write(volume.join("written"), "readable until the power loss").unwrap();
+        disk.lose_unsynced_writes().await.unwrap();
         assert_eq!(fs_err::read_to_string(volume.join("synced")).unwrap(), "synced");
         assert_ne!(
             fs_err::read_to_string(volume.join("written")).unwrap_or_default(),
-            "written, and read back as long as the power lasts"
+            "readable until the power loss"
         );
     }
 }

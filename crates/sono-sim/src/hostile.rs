@@ -1,4 +1,4 @@
-//! Bodies that no honest worker sends. Each must be refused with 400 and leave nothing behind.
+//! Hostile upload bodies. The aggregator must reject each with 400 and leave no files behind.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use sono_types::constants;
 
 use crate::content::{Upload, archive};
 
-/// Limits that the simulated run is given, so that what is too large is quickly made.
+/// Low limits of a simulated run, so that bodies above them are created quickly.
 pub(crate) const MAX_BODY: u64 = 2 << 20;
 pub(crate) const MAX_UNPACKED: u64 = 16 << 20;
 pub(crate) const MAX_ENTRIES: u64 = 1000;
@@ -16,23 +16,23 @@ pub(crate) const MAX_ENTRIES: u64 = 1000;
 /// A kind of hostile body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Hostile {
-    /// An archive with a name that leads out of its directory.
+    /// An archive with a name that escapes the directory.
     TarEscape,
-    /// An archive with such a name behind a link that leads out of it.
+    /// An archive with a link out of the directory and a name through it.
     TarThroughLink,
     /// An archive that unpacks to more than the limit.
     GzipBomb,
     /// An archive with too many entries.
     TarBomb,
-    /// An archive that ends in the middle.
+    /// A truncated archive.
     TornArchive,
-    /// No archive, although it is called one.
+    /// A body with an archive's media type that is not an archive.
     NoArchive,
-    /// A file whose name leads out of its directory.
+    /// A file name that escapes the directory.
     NameEscape,
-    /// A body over the limit, by its own account.
+    /// A body over the limit, with `Content-Length`.
     Oversized,
-    /// A body over the limit that does not say so.
+    /// A body over the limit, without `Content-Length`.
     OversizedInPieces,
 }
 
@@ -49,14 +49,14 @@ const ALL: [Hostile; 9] = [
 ];
 
 impl Hostile {
-    /// One of them.
+    /// Selects a kind by number.
     pub(crate) fn pick(number: u64) -> Self {
         let index = usize::try_from(number % ALL.len() as u64).unwrap_or_default();
         ALL[index]
     }
 
-    /// Whether the sender says how long it is.
-    pub(crate) fn says_length(self) -> bool {
+    /// Whether the request has a `Content-Length`.
+    pub(crate) fn sends_length(self) -> bool {
         self != Self::OversizedInPieces
     }
 
@@ -93,7 +93,7 @@ impl Hostile {
                 whole.truncate(whole.len() - 20);
                 packed(whole)
             }
-            Self::NoArchive => packed(b"this is no archive at all, whatever its type says".to_vec()),
+            Self::NoArchive => packed(b"this is not an archive, despite its media type".to_vec()),
             Self::NameEscape => plain(Bytes::from_static(b"x"), "\"../../../../../../tmp/sono-sim-escape\""),
             Self::Oversized | Self::OversizedInPieces => {
                 let size = usize::try_from(MAX_BODY).unwrap_or_default() + 1;
@@ -103,7 +103,7 @@ impl Hostile {
     }
 }
 
-/// Zeros, more than the limit, in an archive of a few kilobytes.
+/// An archive of a few kilobytes that unpacks to zeros above the limit.
 fn bomb() -> anyhow::Result<Vec<u8>> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let size = MAX_UNPACKED + (8 << 20);

@@ -1,4 +1,4 @@
-//! Clients that are no honest workers. They are let go when the run is over.
+//! Hostile clients other than workers. They end with the run.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{content::NODES, schedule::Intruder, world};
 
-/// What must not have been answered, if anything was.
+/// Runs an intruder. Returns a violation if the aggregator gave a wrong response.
 pub(crate) async fn intrude(
     intruder: Intruder,
     environment: BTreeMap<String, String>,
@@ -24,15 +24,15 @@ pub(crate) async fn intrude(
         .first()
         .context("the worker has an address")?
         .clone();
-    let refused = async |path: &str, wanted: &[u16]| {
+    let refused = async |path: &str, expected: &[u16]| {
         let client = world::client(&config)?;
-        // An aggregator that is being started again refuses nothing.
+        // A restarting aggregator does not respond.
         let Ok(answer) = client.put(format!("{base}{path}")).body("x").send().await else {
             return Ok(None);
         };
         let status = answer.status().as_u16();
-        let is_fine = wanted.contains(&status) || status == 503;
-        Ok((!is_fine).then(|| format!("{intruder:?}: {path} was answered with {status}")))
+        let is_expected = expected.contains(&status) || status == 503;
+        Ok((!is_expected).then(|| format!("{intruder:?}: {path} was answered with {status}")))
     };
     match intruder {
         Intruder::UnknownNode => refused(&format!("/api/v1/results/by-node/stranger/{NODES}"), &[403]).await,
@@ -54,7 +54,7 @@ pub(crate) async fn intrude(
         }
         Intruder::Garbage { bytes } => {
             if let Ok(mut stream) = connect(address).await {
-                // Whether it takes them does not matter.
+                // The server may close the connection early.
                 stream.write_all(&vec![b'\x16'; usize::from(bytes)]).await.ok();
                 let mut rest = Vec::new();
                 timeout(Duration::from_secs(30), stream.read_to_end(&mut rest))
@@ -74,11 +74,11 @@ pub(crate) async fn intrude(
         }
         Intruder::SlowReader => {
             let head = "PUT /api/v1/results/by-node/stranger/nodes HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
-            by_hand(config, address, head.repeat(2000)).await
+            send_slowly(config, address, head.repeat(2000)).await
         }
         Intruder::SlowHead => {
             let head = "PUT /api/v1/results/by-node/stranger/nodes HTTP/1.1\r\nHost: h\r\nX-Slow: ";
-            by_hand(config, address, head.to_owned()).await
+            send_slowly(config, address, head.to_owned()).await
         }
     }
 }
@@ -87,9 +87,9 @@ async fn connect(address: Ipv4Addr) -> std::io::Result<TcpStream> {
     TcpStream::connect((address, constants::AGGREGATOR_PORT)).await
 }
 
-/// Shakes hands, sends these bytes, and then does nothing until the server has had enough. Blocking: rustls without
-/// tokio's wrapper, which nothing else here needs.
-async fn by_hand(config: WorkerConfig, address: Ipv4Addr, text: String) -> anyhow::Result<Option<String>> {
+/// Completes the TLS handshake, sends these bytes, and reads slowly until the server closes the connection. Blocking: uses
+/// rustls without tokio's wrapper.
+async fn send_slowly(config: WorkerConfig, address: Ipv4Addr, text: String) -> anyhow::Result<Option<String>> {
     tokio::task::spawn_blocking(move || {
         use std::io::{Read as _, Write as _};
         let tls = sono_tls::client_config(&config.ca_cert, &config.client_cert, &config.client_key)?;
@@ -101,7 +101,7 @@ async fn by_hand(config: WorkerConfig, address: Ipv4Addr, text: String) -> anyho
         stream.set_write_timeout(Some(Duration::from_secs(1)))?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let mut stream = rustls::StreamOwned::new(connection, stream);
-        // Cut off in the middle, or stuck because nobody reads: both are what it is for.
+        // The server may cut the connection or stop reading; both are expected here.
         if stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).is_err() {
             return Ok(None);
         }

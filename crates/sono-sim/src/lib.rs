@@ -1,9 +1,9 @@
-//! Simulated workers over real mutual TLS against the real aggregator program, with a fake API server: what is lost when
-//! it is killed, cut off, lied to and flooded (`sim`), who can stop the results of others (`attack`), and how much it takes in how
-//! quickly (`bench`).
+//! Simulated workers over real mutual TLS against the real aggregator program, with a fake API server. `sim` looks for
+//! lost results under kills, faults and hostile input, `attack` for attackers that disturb other plugins; `bench` measures
+//! throughput and memory.
 //!
-//! [`schedule`] decides everything from a seed; the rest does it and looks at what came of it. It knows the aggregator as
-//! a program, by its protocol and its archive.
+//! [`schedule`] derives all events from a seed; the other modules carry them out and check the outcome. The crate knows
+//! the aggregator only as a program with a protocol and an archive.
 
 mod aggregator;
 mod attack;
@@ -13,13 +13,13 @@ mod content;
 mod disk;
 mod hostile;
 mod intruder;
-mod keeper;
 mod machine;
 mod program;
 mod random;
 pub mod schedule;
 mod simulate;
 mod status;
+mod supervisor;
 mod worker;
 mod world;
 

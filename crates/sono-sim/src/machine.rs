@@ -1,4 +1,4 @@
-//! What goes wrong with the machine: a disk without room, a clock that is set.
+//! Faults of the machine: a full disk and clock changes.
 
 use std::{
     io::ErrorKind,
@@ -15,24 +15,24 @@ use crate::{
     world::World,
 };
 
-/// Where Debian's package `libfaketime` puts its library.
+/// Paths of the library in Debian's package `libfaketime`.
 const LIBRARIES: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/faketime/libfaketime.so.1",
 ];
-/// What takes all the room.
+/// Name of the file that fills the volume.
 const FILLER: &str = ".filler";
-/// The smallest piece that is worth taking.
+/// Minimum size of an allocation, in bytes.
 const BLOCK: u64 = 4096;
 
-/// Whether workers may be told that there is no room.
+/// Whether the faults include a full disk, so that workers may get 507.
 pub(crate) fn fills_the_disk(faults: &[MachineFault]) -> bool {
     let full = |fault: &MachineFault| matches!(fault.what, MachineTrouble::DiskFull { .. });
     faults.iter().any(full)
 }
 
-/// The library that lets a program see another time, where it is installed.
+/// Path of the faketime library, if installed.
 fn faketime() -> Option<PathBuf> {
     LIBRARIES.iter().map(PathBuf::from).find(|path| path.exists())
 }
@@ -42,32 +42,32 @@ pub fn can_set_clocks() -> bool {
     faketime().is_some()
 }
 
-/// Gets the world ready for these faults.
+/// Prepares the world for these faults.
 pub(crate) async fn prepare(faults: &[MachineFault], world: &World) -> anyhow::Result<()> {
     if fills_the_disk(faults) {
         world
             .use_small_volume()
             .await
-            .context("making a small volume, which needs root or a user namespace (without it: --no-machine-faults)")?;
+            .context("cannot create a small volume: requires root or a user namespace (or use --no-machine-faults)")?;
     }
     let clock = |fault: &MachineFault| matches!(fault.what, MachineTrouble::Clock { .. });
     if faults.iter().any(clock) {
         let library =
-            faketime().context("clocks are set with Debian's package faketime (without it: --no-machine-faults)")?;
+            faketime().context("clock faults require Debian's package faketime (or use --no-machine-faults)")?;
         world.set_clock(0)?;
         world.use_faketime(library);
     }
     Ok(())
 }
 
-/// Each when its time has come.
+/// Applies each fault at its scheduled time.
 pub(crate) async fn troubles(
     faults: &[MachineFault],
     world: &World,
     mut answered: watch::Receiver<usize>,
 ) -> anyhow::Result<()> {
     for fault in faults {
-        // The workers being gone means that the run is over.
+        // The workers have ended, and with them the run.
         if answered.wait_for(|answered| *answered >= fault.answered).await.is_err() {
             break;
         }
@@ -84,23 +84,23 @@ pub(crate) async fn troubles(
     Ok(())
 }
 
-/// Takes all the room that is left.
+/// Allocates all free space of the volume.
 fn fill(path: &Path) -> anyhow::Result<()> {
     let file = fs_err::File::create(path)?;
-    let room = statvfs(path)?;
-    let mut piece = room.f_bfree.saturating_mul(room.f_frsize);
-    let mut taken = 0;
-    while piece >= BLOCK {
-        match fallocate(&file, FallocateFlags::empty(), taken, piece) {
-            Ok(()) => taken += piece,
-            Err(rustix::io::Errno::NOSPC) => piece /= 2,
-            Err(error) => return Err(error).context("filling the volume"),
+    let space = statvfs(path)?;
+    let mut size = space.f_bfree.saturating_mul(space.f_frsize);
+    let mut allocated = 0;
+    while size >= BLOCK {
+        match fallocate(&file, FallocateFlags::empty(), allocated, size) {
+            Ok(()) => allocated += size,
+            Err(rustix::io::Errno::NOSPC) => size /= 2,
+            Err(error) => return Err(error).context("cannot fill the volume"),
         }
     }
     Ok(())
 }
 
-/// Gives it back. It may be gone: the power failed before it was synced.
+/// Frees the space. The file may be missing after a power loss.
 fn empty(path: &Path) -> anyhow::Result<()> {
     match fs_err::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),

@@ -1,5 +1,5 @@
-//! The command line: started by `cargo xtask sim` and `cargo xtask bench`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
+//! The command line behind `cargo xtask sim`, `attack` and `bench`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program prints its report")]
 
 use std::{
     ffi::OsString,
@@ -22,10 +22,7 @@ use crate::{
 };
 
 #[derive(Debug, Parser)]
-#[command(
-    name = "sono-sim",
-    about = "Simulated workers and seeded faults against the real aggregator"
-)]
+#[command(name = "sono-sim", about = "Simulate, attack and measure the real aggregator")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -33,65 +30,65 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Kill, cut, stall and lie, then look whether anything was lost
+    /// Run simulations with seeded faults and check that no result is lost
     Sim(Sim),
-    /// Attack, then look whether a bystander lost anything
+    /// Run attacks and check that other plugins lose no result
     Attack(AttackArguments),
-    /// One scenario of `attack`, in this process
+    /// Run one scenario of `attack` in this process
     #[command(hide = true)]
     Scene(SceneArguments),
-    /// One attacker of a scenario
+    /// Run one attacker of a scenario
     #[command(hide = true)]
     Attacker(AttackerArguments),
-    /// How much comes in how quickly, and what it takes
+    /// Measure upload throughput and memory
     Ingest(Box<Ingest>),
-    /// What the queries of a cluster with many pods cost
+    /// Measure the queries of a cluster with many pods
     Queries(Queries),
-    /// How much memory the aggregator holds on a cluster with many nodes
+    /// Measure the aggregator's memory on a cluster with many nodes
     Memory(Memory),
 }
 
 #[derive(Debug, Args)]
 struct Sim {
-    /// The aggregator's program
+    /// Path of the aggregator program
     #[arg(long, value_name = "FILE")]
     aggregator: PathBuf,
-    /// The first seed
+    /// First seed
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    /// How many seeds, one after the other
+    /// Number of consecutive seeds
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     seeds: u64,
-    /// Go on with further seeds for so long, whatever --seeds says
+    /// Run further seeds for this many minutes, instead of --seeds
     #[arg(long, value_name = "MINUTES", conflicts_with = "seeds")]
     minutes: Option<u64>,
-    /// Leave out full disks, which need root, and clocks that are set, which need Debian's package faketime
+    /// Skip full disks, which require root, and clock changes, which require Debian's package faketime
     #[arg(long)]
     no_machine_faults: bool,
-    /// Workers, that is expected results
+    /// Number of workers and of expected results
     #[arg(long, value_name = "COUNT", default_value_t = 40)]
     workers: usize,
-    /// How often the aggregator is killed in a run
+    /// Number of kills of the aggregator in a run
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     rounds: usize,
-    /// The most memory that the aggregator may hold
+    /// Memory limit of the aggregator, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     max_memory: u64,
-    /// Every kill takes along what was not synced to disk; needs root and loop devices
+    /// Drop unsynced writes at every kill; requires root and loop devices
     #[arg(long)]
     power_loss: bool,
-    /// How many seeds at the same time: most of a simulation is waiting
+    /// Number of simulations in parallel; they mostly wait
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     jobs: usize,
-    /// Stop at the first seed that breaks something
+    /// Stop at the first seed with a violation
     #[arg(long)]
     fail_fast: bool,
-    /// Print the schedule and do nothing
+    /// Print the schedule without running it
     #[arg(long)]
     show: bool,
 }
 
-/// Does what the arguments say.
+/// Runs the command of the arguments.
 pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse_from(arguments);
     sono_tls::install_provider();
@@ -117,16 +114,20 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<
 }
 
 async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
-    ensure!(sim.workers >= 4, "a simulation needs at least 4 workers");
-    ensure!(sim.jobs > 0, "no simulation is to run");
+    ensure!(sim.workers >= 4, "--workers must be at least 4");
+    ensure!(sim.jobs > 0, "--jobs must be at least 1");
     let shape = Shape {
         workers: sim.workers,
         rounds: sim.rounds,
     };
-    let without = sim.no_machine_faults;
+    let no_machine_faults = sim.no_machine_faults;
     let scheduled = move |seed| {
         let schedule = Schedule::new(seed, shape);
-        if without { schedule.without_machine() } else { schedule }
+        if no_machine_faults {
+            schedule.without_machine_faults()
+        } else {
+            schedule
+        }
     };
     if sim.show {
         println!("{}", serde_json::to_string_pretty(&scheduled(sim.seed))?);
@@ -158,11 +159,11 @@ async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
             let seed = outcome.seed;
             eprintln!("  schedule: {}", serde_json::to_string(&scheduled(seed))?);
             eprintln!(
-                "  again: cargo xtask sim --seed {seed} --workers {} --rounds {}{}{}",
+                "  reproduce: cargo xtask sim --seed {seed} --workers {} --rounds {}{}{}",
                 shape.workers,
                 shape.rounds,
                 if sim.power_loss { " --power-loss" } else { "" },
-                if without { " --no-machine-faults" } else { "" }
+                if no_machine_faults { " --no-machine-faults" } else { "" }
             );
         }
         outcomes.push(outcome);
@@ -184,9 +185,9 @@ async fn run(sim: Sim) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn report(what: &str, outcome: &Outcome) {
+fn report(kind: &str, outcome: &Outcome) {
     eprintln!(
-        "seed {:>6} {what:<11} {:>3} kills {:>4} tries {:>4} again {:>4} acknowledged {:>3} statuses {:>3} MiB {:>6} ms  {}",
+        "seed {:>6} {kind:<11} {:>3} kills {:>4} requests {:>4} failed {:>4} acknowledged {:>3} statuses {:>3} MiB {:>6} ms  {}",
         outcome.seed,
         outcome.kills,
         outcome.tries,
@@ -221,7 +222,7 @@ fn summary(sim: &Sim, outcomes: &[Outcome], broken: &[u64]) -> serde_json::Value
         "rounds": sim.rounds,
         "power_loss": sim.power_loss,
         "kills": sum(|outcome| outcome.kills),
-        "shortages": sum(|outcome| outcome.shortages),
+        "shortages": sum(|outcome| outcome.disk_full_messages),
         "own_ends": sum(|outcome| outcome.own_ends),
         "tries": sum(|outcome| outcome.tries),
         "acknowledged": sum(|outcome| outcome.acknowledged),

@@ -1,11 +1,11 @@
-//! Numbers that depend on their seed alone.
+//! Pseudo-random numbers that depend only on their seed.
 
-/// SplitMix64: small, quick, and the same everywhere.
+/// A SplitMix64 generator, with the same sequence on every platform.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The sequence of this seed and part: parts of one seed have nothing to do with each other.
+    /// Starts the sequence of this seed and part; parts of one seed are independent.
     pub(crate) fn new(seed: u64, part: u64) -> Self {
         let mut random = Self(seed ^ part.wrapping_mul(0xd6e8_feb8_6659_fd93));
         random.number();
@@ -25,7 +25,7 @@ impl Random {
         self.number() % bound.max(1)
     }
 
-    /// True `percent` times out of a hundred.
+    /// True with this probability in percent.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }

@@ -1,4 +1,4 @@
-//! What goes wrong, when, and what the workers do: a pure function of the seed.
+//! The schedule of faults and of the workers' actions: a pure function of the seed.
 
 mod machine;
 
@@ -7,132 +7,132 @@ use serde::Serialize;
 
 use crate::{hostile::Hostile, random::Random};
 
-/// How large a simulation is.
+/// Size of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Shape {
-    /// Workers, that is expected results; at least 4.
+    /// Number of workers and of expected results; at least 4.
     pub workers: usize,
-    /// How often the aggregator is killed and started again.
+    /// Number of kills and restarts of the aggregator.
     pub rounds: usize,
 }
 
-/// Everything that is decided beforehand.
+/// The complete schedule of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Schedule {
-    /// Where it comes from.
+    /// Seed of the schedule.
     pub seed: u64,
-    /// One plan a worker; the last worker sends only when all others have their answer, so that these may be refused and
-    /// come again without the run being over.
+    /// One plan per worker. The last worker starts after the final responses of all others, so that they can retry
+    /// before the run ends.
     pub workers: Vec<WorkerPlan>,
-    /// In the order in which they come.
+    /// Kills in chronological order.
     pub kills: Vec<Kill>,
-    /// Faults of the API server, in the order in which they come.
+    /// Faults of the API server in chronological order.
     pub api: Vec<ApiFault>,
-    /// Faults of the machine, in the order in which they come.
+    /// Faults of the machine in chronological order.
     pub machine: Vec<MachineFault>,
-    /// Clients that are no workers.
+    /// Clients that are not workers.
     pub intruders: Vec<Intruder>,
 }
 
-/// What a worker does.
+/// Actions of a worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct WorkerPlan {
-    /// Before it sends its result as it should.
+    /// Steps before the regular upload of its result.
     pub steps: Vec<Step>,
-    /// So often it sends something else afterwards, so many milliseconds later, which must be refused.
+    /// Pauses in milliseconds; after each one the worker uploads a different result, which must be rejected.
     pub again_after_ms: Vec<u64>,
 }
 
-/// Something that a worker does, or that happens to it.
+/// An action or fault of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Step {
-    /// It takes its time.
+    /// The worker waits.
     Wait { ms: u64 },
-    /// It tells its progress.
+    /// The worker sends a progress update.
     Progress { completed: u32 },
-    /// Its connection is cut after so much of the body.
+    /// The connection breaks after this share of the body.
     Truncate { percent: u8, with_length: bool },
-    /// It says nothing for a while after so much of the body, then goes on.
+    /// The worker pauses after this share of the body, then continues.
     Stall { percent: u8, ms: u64 },
-    /// It sends the whole body and goes away before the answer.
+    /// The worker sends the whole body and disconnects before the response.
     Abandon { after_ms: u64 },
-    /// It sends the same body over so many connections at once.
+    /// The worker sends the same body over several connections in parallel.
     AllAtOnce { times: u8 },
-    /// Something hostile in place of its result, which it sends afterwards.
+    /// The worker sends a hostile body before its result.
     Hostile(Hostile),
 }
 
-/// When something happens.
+/// Time of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Moment {
-    /// So long after the process was started.
+    /// This long after the start of the process.
     Started { after_ms: u64 },
-    /// So long after so many workers had their answer.
+    /// This long after the final response of that many workers.
     Answered { workers: usize, then_us: u64 },
-    /// So long after the last worker began to send.
+    /// This long after the last worker started its upload.
     Last { after_us: u64 },
-    /// When the status says that the archive is there.
+    /// When the status is complete.
     Sealed,
 }
 
-/// An end of the aggregator's process.
+/// A kill of the aggregator's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Kill {
-    /// When.
+    /// Time of the kill.
     pub at: Moment,
-    /// SIGTERM and not SIGKILL.
+    /// SIGTERM instead of SIGKILL.
     pub gently: bool,
 }
 
 /// A fault of the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ApiFault {
-    /// When so many workers had their answer.
+    /// Number of final responses before the fault.
     pub answered: usize,
-    /// What.
+    /// Kind of the fault.
     pub what: ApiTrouble,
 }
 
-/// How the API server fails.
+/// A kind of fault of the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ApiTrouble {
-    /// The next requests are refused with this status.
+    /// The next requests fail with this status.
     Refuse { code: u16, times: usize },
-    /// The next requests are answered late.
+    /// The next responses are delayed.
     Delay { ms: u64, times: usize },
-    /// The next answers break off.
+    /// The next responses break in the middle.
     Cut { times: usize },
-    /// All watches end, and the next so many are too old (410 Gone).
+    /// All watches end, and the next `times` watches fail with 410 Gone.
     Gone { times: usize },
-    /// Nobody is there for a while.
+    /// The server is down for a while.
     Away { ms: u64 },
-    /// The next requests are never answered.
+    /// The next requests get no response.
     Hang { times: usize },
 }
 
-/// A client that is no honest worker.
+/// A hostile client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Intruder {
     /// A result of a node that is not expected.
     UnknownNode,
     /// A result of another plugin than the certificate's.
     OtherPlugin,
-    /// A path that leads nowhere, with dots in it.
+    /// An invalid path with dots.
     OddPath,
     /// No certificate.
     NoCertificate,
-    /// Bytes that are no TLS.
+    /// Bytes that are not TLS.
     Garbage { bytes: u16 },
-    /// Asks and never reads the answers.
+    /// Sends requests and reads responses slowly.
     SlowReader,
-    /// A request whose head never ends.
+    /// Sends an incomplete request head.
     SlowHead,
-    /// A connection over which nothing comes, not even a handshake.
+    /// Opens a connection without sending a byte.
     Silent,
 }
 
-/// Answers after which a kill may come are fewer than all workers: the last one waits for the others.
-fn before_the_last(shape: Shape) -> u64 {
+/// Upper bound of the response count for a kill: the last worker waits for all others.
+fn answers_before_last(shape: Shape) -> u64 {
     shape.workers.saturating_sub(1).max(1) as u64
 }
 
@@ -141,7 +141,7 @@ impl Schedule {
     pub fn new(seed: u64, shape: Shape) -> Self {
         let mut workers: Vec<WorkerPlan> = (0..shape.workers).map(|number| worker(seed, number)).collect();
         if let Some(last) = workers.last_mut() {
-            // The run ends with its answer, good or bad: a good one could not follow.
+            // The run ends with its first final response, so that a result could not follow a hostile body.
             last.steps.retain(|step| !matches!(step, Step::Hostile(_)));
         }
         let mut random = Random::new(seed, 1 << 32);
@@ -156,9 +156,9 @@ impl Schedule {
         }
     }
 
-    /// Without what needs more than an ordinary account and an ordinary machine.
+    /// Removes the machine faults, which require privileges and extra packages.
     #[must_use]
-    pub fn without_machine(mut self) -> Self {
+    pub fn without_machine_faults(mut self) -> Self {
         self.machine.clear();
         self
     }
@@ -202,7 +202,7 @@ fn step(random: &mut Random) -> Step {
         },
         4 => Step::Stall {
             percent,
-            // Some are longer than the aggregator's patience, which is two seconds here.
+            // Some are longer than the idle timeout, which is two seconds here.
             ms: if random.chance(15) { 2500 } else { random.below(500) },
         },
         5 => Step::Abandon {
@@ -233,7 +233,7 @@ fn kills(seed: u64, shape: Shape) -> Vec<Kill> {
             ),
             3 => (u64::MAX, Moment::Sealed),
             _ => {
-                let workers = random.below(before_the_last(shape));
+                let workers = random.below(answers_before_last(shape));
                 let at = Moment::Answered {
                     workers: usize::try_from(workers).unwrap_or_default(),
                     then_us: random.below(30_000),
@@ -257,7 +257,7 @@ fn api(seed: u64, shape: Shape) -> Vec<ApiFault> {
     let mut random = Random::new(seed, 3 << 32);
     let mut faults: Vec<ApiFault> = (0..shape.rounds.max(1))
         .map(|_| {
-            let answered = usize::try_from(random.below(before_the_last(shape))).unwrap_or_default();
+            let answered = usize::try_from(random.below(answers_before_last(shape))).unwrap_or_default();
             let times = usize::try_from(1 + random.below(4)).unwrap_or(1);
             let what = match random.below(7) {
                 0 | 1 => ApiTrouble::Refuse {
@@ -305,7 +305,7 @@ mod tests {
     };
 
     #[test]
-    fn the_schedule_is_a_function_of_the_seed() {
+    fn schedule_depends_only_on_seed() {
         for seed in 0..20 {
             assert_eq!(Schedule::new(seed, SHAPE), Schedule::new(seed, SHAPE));
             assert_ne!(Schedule::new(seed, SHAPE), Schedule::new(seed + 1, SHAPE));
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_comes_up_and_kills_come_in_their_order() {
+    fn schedules_cover_every_fault_with_kills_in_order() {
         let mut text = String::new();
         for seed in 0..40 {
             let schedule = Schedule::new(seed, SHAPE);

@@ -1,4 +1,4 @@
-//! One simulation: world, workers, faults, and at the end what must hold.
+//! One simulation: world, workers, faults and the final checks.
 
 use std::{
     path::PathBuf,
@@ -20,63 +20,63 @@ use tokio::{
 use crate::{
     check::{self, Collected},
     content::{self, CLUSTER, LAST, NODES},
-    hostile, intruder,
-    keeper::{self, Kept, PATIENCE, Signs},
-    machine,
+    hostile, intruder, machine,
     random::Random,
     schedule::{ApiFault, ApiTrouble, Schedule},
     status,
-    worker::{Complaints, Report, Worker},
+    supervisor::{self, STEP_LIMIT, Supervised, WorkerProgress},
+    worker::{Report, Violations, Worker},
     world::{Environments, Plan, Plugin, World},
 };
 
-/// What to simulate with.
+/// Options of a simulation.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The aggregator's program.
+    /// Path of the aggregator program.
     pub aggregator: PathBuf,
-    /// The most memory that it may hold, in bytes.
+    /// Memory limit of the aggregator, in bytes.
     pub max_memory: u64,
-    /// Every kill takes along what was not synced, as a power loss would. Needs root and loop devices.
+    /// Whether kills drop unsynced writes, as in a power loss. Requires root and loop devices.
     pub power_loss: bool,
 }
 
-/// What came of a simulation.
+/// Outcome of a simulation.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
-    /// Where it came from.
+    /// Seed of the schedule.
     pub seed: u64,
-    /// What did not hold; empty is good.
+    /// Violated invariants; empty on success.
     pub violations: Vec<String>,
-    /// How often the aggregator was killed, or asked to end.
+    /// Number of kills and SIGTERMs.
     pub kills: usize,
-    /// How often it ended by itself.
+    /// Number of exits that were not requested.
     pub own_ends: usize,
-    /// Requests for results that workers made.
+    /// Number of uploads.
     pub tries: usize,
-    /// Those that were made again.
+    /// Number of failed and retried uploads.
     pub failed: usize,
-    /// Results that were acknowledged with 200.
+    /// Number of results with a 200 response.
     pub acknowledged: usize,
-    /// Statuses that were written.
+    /// Number of status writes.
     pub statuses: usize,
-    /// The most memory of any process of the aggregator, in bytes.
+    /// Peak memory of all aggregator processes, in bytes.
     pub memory: u64,
-    /// Connections of workers that it held after the run.
+    /// Number of worker connections that were still open after the run.
     pub connections: usize,
-    /// How often a process had to wait for room on the volume.
-    pub shortages: usize,
-    /// From each kill to the first connection that the next process deals with, in milliseconds.
+    /// Number of log messages about a full volume.
+    #[serde(rename = "shortages")]
+    pub disk_full_messages: usize,
+    /// Times from a kill to the next process's first response, in milliseconds.
     pub recoveries_ms: Vec<u64>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub took_ms: u64,
-    /// Where its files are, if it failed.
+    /// Folder of the simulation's files, on failure.
     pub files: Option<PathBuf>,
     #[serde(skip)]
     pub(crate) collected: Collected,
 }
 
-/// What results may be, so that what is too large is quickly made, and who stalls is quickly given up.
+/// Low upload limits, so that oversized bodies are created and stalled uploads are rejected quickly.
 pub(crate) fn limits() -> UploadLimits {
     UploadLimits {
         max_body_bytes: hostile::MAX_BODY,
@@ -87,13 +87,13 @@ pub(crate) fn limits() -> UploadLimits {
         idle_timeout: Duration::from_secs(2),
         handshake_timeout: Duration::from_secs(2),
         connection_idle: Duration::from_secs(10),
-        // A volume that is full for a while costs no result here, however quickly workers come again.
+        // A full volume must not lose a result here, however often workers retry.
         max_store_tries: 10_000,
         ..UploadLimits::default()
     }
 }
 
-/// Does what the schedule says and looks at what came of it. `reference` is an undisturbed run of the same size.
+/// Runs the schedule and checks the outcome. `reference` is an undisturbed run of the same size.
 pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<&Outcome>) -> anyhow::Result<Outcome> {
     let began = Instant::now();
     let workers = schedule.workers.len();
@@ -115,14 +115,17 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
     };
     let world = World::new(plan)?;
     if options.power_loss {
-        world.use_disk().await.context("making a disk to lose")?;
+        world
+            .use_disk()
+            .await
+            .context("cannot create a disk for power losses")?;
     }
     machine::prepare(&schedule.machine, &world).await?;
     let before = check::around(&world)?;
-    let complaints = Complaints::default();
-    let ran = timeout(PATIENCE * 2, run(schedule, options, &world, &complaints)).await;
+    let violations = Violations::default();
+    let ran = timeout(STEP_LIMIT * 2, run(schedule, options, &world, &violations)).await;
     let ran = ran
-        .map_err(|_| anyhow::anyhow!("it did not end within {:?}", PATIENCE * 2))
+        .map_err(|_| anyhow::anyhow!("the simulation did not end within {:?}", STEP_LIMIT * 2))
         .flatten();
     let mut outcome = Outcome {
         seed: schedule.seed,
@@ -135,17 +138,17 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
         statuses: 0,
         memory: 0,
         connections: 0,
-        shortages: 0,
+        disk_full_messages: 0,
         recoveries_ms: Vec::new(),
         took_ms: 0,
         files: None,
         collected: Collected::default(),
     };
-    outcome.violations = std::mem::take(&mut complaints.lock().unwrap_or_else(PoisonError::into_inner));
+    outcome.violations = std::mem::take(&mut violations.lock().unwrap_or_else(PoisonError::into_inner));
     match ran {
         Err(error) => outcome.violations.push(format!("{error:#}")),
-        Ok((kept, reports)) => {
-            outcome.note(kept, &reports, options);
+        Ok((supervised, reports)) => {
+            outcome.record(supervised, &reports, options);
             if let Err(error) = outcome.check(schedule, &world, reference, &before) {
                 outcome.violations.push(format!("{error:#}"));
             }
@@ -153,20 +156,20 @@ pub async fn simulate(schedule: &Schedule, options: &Options, reference: Option<
     }
     outcome.took_ms = milliseconds(began.elapsed());
     if !outcome.violations.is_empty() {
-        outcome.files = Some(world.keep());
+        outcome.files = Some(world.persist());
     }
     Ok(outcome)
 }
 
 impl Outcome {
-    fn note(&mut self, kept: Kept, reports: &[Report], options: &Options) {
-        self.kills = kept.kills;
-        self.own_ends = kept.own_ends;
-        self.memory = kept.memory;
-        self.connections = kept.connections;
-        self.shortages = kept.shortages;
-        self.recoveries_ms = kept.recoveries.iter().copied().map(milliseconds).collect();
-        self.violations.extend(kept.violations);
+    fn record(&mut self, supervised: Supervised, reports: &[Report], options: &Options) {
+        self.kills = supervised.kills;
+        self.own_ends = supervised.own_ends;
+        self.memory = supervised.memory;
+        self.connections = supervised.connections;
+        self.disk_full_messages = supervised.disk_full_messages;
+        self.recoveries_ms = supervised.recoveries.iter().copied().map(milliseconds).collect();
+        self.violations.extend(supervised.violations);
         for report in reports {
             self.tries += report.tries;
             self.failed += report.failed;
@@ -174,14 +177,14 @@ impl Outcome {
         }
         if self.memory > options.max_memory {
             self.violations.push(format!(
-                "the aggregator held {} MiB, more than {} MiB",
+                "the aggregator used {} MiB, more than {} MiB",
                 self.memory >> 20,
                 options.max_memory >> 20
             ));
         }
         if self.connections > 0 {
             self.violations
-                .push(format!("{} connections are left after the run", self.connections));
+                .push(format!("{} connections are open after the run", self.connections));
         }
     }
 
@@ -193,73 +196,79 @@ impl Outcome {
         before: &std::collections::BTreeSet<PathBuf>,
     ) -> anyhow::Result<()> {
         let workers = schedule.workers.len();
-        self.collected = check::collected(world).context("reading the archive")?;
+        self.collected = check::collected(world).context("cannot read the archive")?;
         self.violations
             .extend(check::results(schedule.seed, workers, &self.collected)?);
         if let Some(reference) = reference {
             self.violations
                 .extend(check::differences(&reference.collected, &self.collected));
         }
-        self.violations.extend(check::strays(world, before)?);
+        self.violations.extend(check::stray_files(world, before)?);
         let statuses = status::written(world)?;
         self.statuses = statuses.len();
         self.violations
-            .extend(status::steps_back(statuses.iter().map(|(status, _)| status)));
-        // Neither started twice nor left behind: one DaemonSet, two pods of Jobs, a secret each.
+            .extend(status::regressions(statuses.iter().map(|(status, _)| status)));
+        // Created once and deleted: one DaemonSet, two pods of Jobs, a secret each.
         let own_pods = 1 + content::nodes(workers);
-        for (plural, made) in [("daemonsets", 1), ("secrets", 3), ("pods", own_pods + 2)] {
+        for (plural, expected) in [("daemonsets", 1), ("secrets", 3), ("pods", own_pods + 2)] {
             let found = world.api.created_count(plural);
-            if found != made {
+            if found != expected {
                 self.violations
-                    .push(format!("{found} {plural} were made instead of {made}"));
+                    .push(format!("{found} {plural} were created instead of {expected}"));
             }
         }
         for plural in ["daemonsets", "secrets"] {
-            let left = world.api.all(plural).len();
-            if left > 0 {
-                self.violations.push(format!("{left} {plural} are left"));
+            let remaining = world.api.all(plural).len();
+            if remaining > 0 {
+                self.violations.push(format!("{remaining} {plural} were not deleted"));
             }
         }
         Ok(())
     }
 }
 
-/// Everything that goes on at the same time.
+/// Runs the aggregator, the workers and all faults concurrently.
 async fn run(
     schedule: &Schedule,
     options: &Options,
     world: &World,
-    complaints: &Complaints,
-) -> anyhow::Result<(Kept, Vec<Report>)> {
+    violations: &Violations,
+) -> anyhow::Result<(Supervised, Vec<Report>)> {
     let environments = watch::Sender::new(Environments::new());
     let answered = Arc::new(watch::Sender::new(0_usize));
     let last = watch::Sender::new(false);
     let ready = watch::Sender::new(false);
-    let signs = Signs {
+    let progress = WorkerProgress {
         answered: answered.subscribe(),
         last: last.subscribe(),
     };
-    let keep = keeper::keep(&options.aggregator, world, &schedule.kills, &signs, ready.subscribe());
+    let supervise = supervisor::supervise(
+        &options.aggregator,
+        world,
+        &schedule.kills,
+        &progress,
+        ready.subscribe(),
+    );
     let control = world.control(&environments);
     let trouble = api_troubles(&schedule.api, world, answered.subscribe());
     let machine = machine::troubles(&schedule.machine, world, answered.subscribe());
     let work = async {
-        let reports = workers(schedule, world, &environments, &answered, &last, complaints).await;
+        let reports = workers(schedule, world, &environments, &answered, &last, violations).await;
         ready.send_replace(true);
         reports
     };
-    let (kept, (), (), (), reports) = tokio::try_join!(keep, control, trouble, machine, work)?;
-    Ok((kept, reports))
+    let (supervised, (), (), (), reports) = tokio::try_join!(supervise, control, trouble, machine, work)?;
+    Ok((supervised, reports))
 }
 
-/// All workers and intruders; the last worker when all others have their answers.
+/// Runs all workers and intruders; the last worker starts after the final responses of all others.
 async fn workers(
     schedule: &Schedule,
     world: &World,
     environments: &watch::Sender<Environments>,
     answered: &Arc<watch::Sender<usize>>,
     last: &watch::Sender<bool>,
-    complaints: &Complaints,
+    violations: &Violations,
 ) -> anyhow::Result<Vec<Report>> {
     let seed = schedule.seed;
     let count = schedule.workers.len();
@@ -268,10 +277,10 @@ async fn workers(
         let worker = Worker {
             key: content::key(number, count),
             plan: schedule.workers[number].clone(),
-            fate: content::fate(seed, number, count)?,
+            result: content::worker_result(seed, number, count)?,
             random: Random::new(seed, number as u64 | 1 << 41),
             may_be_full,
-            complaints: Arc::clone(complaints),
+            violations: Arc::clone(violations),
         };
         let name = worker.key.plugin.to_string();
         let mut known = environments.subscribe();
@@ -298,7 +307,7 @@ async fn workers(
     }
     let final_worker = start(count - 1).await?;
     last.send_replace(true);
-    // When the run is over, and with it the plugin's pod, nobody waits for an answer any more.
+    // After the run the plugin's pod is deleted, so that the worker may miss its response.
     let over = async {
         while status::last(world)?.is_none_or(|status| status.archive().is_none()) {
             sleep(Duration::from_millis(20)).await;
@@ -311,15 +320,15 @@ async fn workers(
     }
     while let Some(found) = intruders.join_next().await {
         let found = found??;
-        complaints.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        violations.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
     }
     Ok(reports)
 }
 
-/// Faults of the API server, each when its time has come.
+/// Applies each fault of the API server at its scheduled time.
 async fn api_troubles(faults: &[ApiFault], world: &World, mut answered: watch::Receiver<usize>) -> anyhow::Result<()> {
     for fault in faults {
-        // The workers being gone means that the run is over.
+        // The workers have ended, and with them the run.
         if answered.wait_for(|answered| *answered >= fault.answered).await.is_err() {
             break;
         }

@@ -1,4 +1,4 @@
-//! The status as the API server saw it, write by write.
+//! The history of the status annotation in the API server.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ fn of(pod: &Value) -> anyhow::Result<Option<RunStatus>> {
     Ok(text.map(serde_json::from_str).transpose()?)
 }
 
-/// The status as it is now.
+/// The current status.
 pub(crate) fn last(world: &World) -> anyhow::Result<Option<RunStatus>> {
     let pod = world.api.get("pods", Some(NAMESPACE), constants::AGGREGATOR_POD);
     pod.as_ref().map_or(Ok(None), of)
 }
 
-/// All statuses that were written, in their order, and the size of each.
+/// All written statuses in order, with their sizes in bytes.
 pub(crate) fn written(world: &World) -> anyhow::Result<Vec<(RunStatus, usize)>> {
     let pods = world.api.versions("pods", Some(NAMESPACE), constants::AGGREGATOR_POD);
     let mut all = Vec::new();
@@ -35,14 +35,14 @@ pub(crate) fn written(world: &World) -> anyhow::Result<Vec<(RunStatus, usize)>> 
     Ok(all)
 }
 
-/// Where a status went back: a phase to an earlier one, a result that was in to one that is not.
-pub(crate) fn steps_back<'a>(statuses: impl IntoIterator<Item = &'a RunStatus>) -> Vec<String> {
+/// Backward changes: a phase to an earlier one, or a complete result to another status.
+pub(crate) fn regressions<'a>(statuses: impl IntoIterator<Item = &'a RunStatus>) -> Vec<String> {
     let mut violations = Vec::new();
     let mut phase = OverallStatus::Running;
     let mut rows: BTreeMap<(String, String), String> = BTreeMap::new();
     for status in statuses {
         if rank(&status.status) < rank(&phase) {
-            violations.push(format!("the status went from {phase} to {}", status.status));
+            violations.push(format!("the status changed from {phase} to {}", status.status));
         }
         phase = status.status.clone();
         for row in status.rows() {
@@ -51,7 +51,7 @@ pub(crate) fn steps_back<'a>(statuses: impl IntoIterator<Item = &'a RunStatus>) 
                 && row_rank(before) > row_rank(&row.status)
             {
                 violations.push(format!(
-                    "{}/{} went from {before} to {}",
+                    "{}/{} changed from {before} to {}",
                     row.plugin, row.node, row.status
                 ));
             }
@@ -98,22 +98,22 @@ mod tests {
     }
 
     #[test]
-    fn steps_back_are_found_and_steps_on_are_not() {
-        let on = [
+    fn regressions_found_only_for_backward_changes() {
+        let forward = [
             RunStatus::default(),
             status(OverallStatus::Running, "running"),
             status(OverallStatus::Running, "failed"),
             status(OverallStatus::PostProcessing, "complete"),
             status(OverallStatus::Complete, "complete"),
         ];
-        assert_eq!(steps_back(&on), Vec::<String>::new());
+        assert_eq!(regressions(&forward), Vec::<String>::new());
         assert_eq!(
-            steps_back(on.iter().rev()),
+            regressions(forward.iter().rev()),
             [
-                "the status went from complete to post-processing",
-                "the status went from post-processing to running",
-                "p/n went from complete to failed",
-                "p/n went from failed to running",
+                "the status changed from complete to post-processing",
+                "the status changed from post-processing to running",
+                "p/n changed from complete to failed",
+                "p/n changed from failed to running",
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! One simulated worker: what its plan says, then its result, again and again until it has an answer for good.
+//! A simulated worker: executes its plan, then uploads its result until it gets a final response.
 
 use std::{
     collections::BTreeMap,
@@ -17,65 +17,65 @@ use tokio::{
 };
 
 use crate::{
-    content::{Fate, Upload},
+    content::{Upload, WorkerResult},
     hostile::Hostile,
     random::Random,
     schedule::{Step, WorkerPlan},
     world,
 };
 
-/// Size of the pieces in which a body is sent.
-const PIECE: usize = 16 << 10;
+/// Size of a body's chunks, in bytes.
+const CHUNK_BYTES: usize = 16 << 10;
 
-/// A worker.
+/// A simulated worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) key: ResultKey,
     pub(crate) plan: WorkerPlan,
-    pub(crate) fate: Fate,
+    pub(crate) result: WorkerResult,
     pub(crate) random: Random,
-    /// Whether it may be told that there is no room, and has to try again.
+    /// Whether the disk may be full, so that uploads may fail with 507 and are retried.
     pub(crate) may_be_full: bool,
-    /// Where it says at once what broke a promise: the simulation may come to a stand because of it.
-    pub(crate) complaints: Complaints,
+    /// Shared list of violations, reported immediately: they may block the simulation.
+    pub(crate) violations: Violations,
 }
 
-/// What broke a promise, of all workers.
-pub(crate) type Complaints = Arc<Mutex<Vec<String>>>;
+/// Violations found by all workers.
+pub(crate) type Violations = Arc<Mutex<Vec<String>>>;
 
-/// How it went: what was answered, and what must not have been.
+/// Statistics of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// Tries, in all.
+    /// Number of uploads.
     pub(crate) tries: usize,
-    /// Tries that failed and were made again.
+    /// Number of failed and retried uploads.
     pub(crate) failed: usize,
-    /// Whether a 200 was seen for the result.
+    /// Whether the result got a 200.
     pub(crate) acknowledged: bool,
 }
 
-/// How one request ended.
+/// Outcome of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer {
     Status(u16, String),
-    /// No answer: it may have been taken all the same.
+    /// No response: the upload may have been accepted.
     None,
 }
 
-/// One worker at work.
-struct At<'a> {
+/// State of a running worker.
+struct Session<'a> {
     client: Client,
     url: String,
     key: &'a ResultKey,
     report: Report,
-    /// An earlier try may have been taken although no answer was seen.
+    /// Whether an earlier upload without a response may have been accepted.
     unknown: bool,
     may_be_full: bool,
-    complaints: Complaints,
+    violations: Violations,
 }
 
 impl Worker {
-    /// Does all of it. Calls `answered` once its result has been settled.
+    /// Runs the worker. Calls `answered` after the final response.
     pub(crate) async fn work(
         mut self,
         environment: &BTreeMap<String, String>,
@@ -87,39 +87,41 @@ impl Worker {
         };
         let config = world::worker_config(environment, node.as_deref())?;
         let base = config.aggregator_urls.first().context("the worker has an address")?;
-        let mut at = At {
+        let mut session = Session {
             client: world::client(&config)?,
             url: format!("{base}{}", routes::result_path(&self.key.plugin, &self.key.target)),
             key: &self.key,
             report: Report::default(),
             unknown: false,
             may_be_full: self.may_be_full,
-            complaints: Arc::clone(&self.complaints),
+            violations: Arc::clone(&self.violations),
         };
         let progress = format!("{base}{}", routes::progress_path(&self.key.plugin, &self.key.target));
-        let good = match &self.fate {
-            Fate::Good(upload) => Some(upload.clone()),
-            Fate::Reported(_) | Fate::Hostile(_) => None,
+        let good = match &self.result {
+            WorkerResult::Good(upload) => Some(upload.clone()),
+            WorkerResult::Reported(_) | WorkerResult::Hostile(_) => None,
         };
         for step in std::mem::take(&mut self.plan.steps) {
             match (step, &good) {
                 (Step::Wait { ms }, _) => sleep(Duration::from_millis(ms)).await,
-                (Step::Progress { completed }, _) => at.tell(&progress, completed).await,
-                // Who has no result has nothing to cut off.
+                (Step::Progress { completed }, _) => session.send_progress(&progress, completed).await,
+                // These steps require a result.
                 (_, None) => {}
                 (Step::Truncate { percent, with_length }, Some(upload)) => {
-                    at.truncate(upload, percent, with_length).await;
+                    session.truncate(upload, percent, with_length).await;
                 }
-                (Step::Stall { percent, ms }, Some(upload)) => at.stall(upload, percent, ms).await,
-                (Step::Abandon { after_ms }, Some(upload)) => at.abandon(upload, after_ms).await,
-                (Step::AllAtOnce { times }, Some(upload)) => at.all_at_once(upload, times).await,
-                (Step::Hostile(hostile), Some(_)) => at.hostile(hostile, &mut self.random).await?,
+                (Step::Stall { percent, ms }, Some(upload)) => session.stall(upload, percent, ms).await,
+                (Step::Abandon { after_ms }, Some(upload)) => session.abandon(upload, after_ms).await,
+                (Step::AllAtOnce { times }, Some(upload)) => session.all_at_once(upload, times).await,
+                (Step::Hostile(hostile), Some(_)) => session.hostile(hostile, &mut self.random).await?,
             }
         }
-        let settled = match &self.fate {
-            Fate::Good(upload) | Fate::Reported(upload) => at.until_settled(upload, &mut self.random).await,
-            Fate::Hostile(hostile) => {
-                at.hostile(*hostile, &mut self.random).await?;
+        let settled = match &self.result {
+            WorkerResult::Good(upload) | WorkerResult::Reported(upload) => {
+                session.until_settled(upload, &mut self.random).await
+            }
+            WorkerResult::Hostile(hostile) => {
+                session.hostile(*hostile, &mut self.random).await?;
                 false
             }
         };
@@ -127,25 +129,25 @@ impl Worker {
         if settled && good.is_some() {
             for ms in std::mem::take(&mut self.plan.again_after_ms) {
                 sleep(Duration::from_millis(ms)).await;
-                at.again().await;
+                session.send_different_result().await;
             }
         }
-        Ok(at.report)
+        Ok(session.report)
     }
 }
 
-impl At<'_> {
+impl Session<'_> {
     async fn put(&mut self, upload: &Upload, body: Body, length: Option<u64>) -> Answer {
         put(&self.client, &self.url, upload, body, length).await
     }
 
     fn violation(&mut self, what: &str, status: u16, text: &str) {
-        let complaint = format!("{}: {what}: {status} {}", self.key, text.trim());
-        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
-        complaints.push(complaint);
+        let violation = format!("{}: {what}: {status} {}", self.key, text.trim());
+        let mut violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner);
+        violations.push(violation);
     }
 
-    /// Sends it as it should until it has an answer for good. False when that is none that it may get.
+    /// Uploads until a final response. Returns false if that response is a violation.
     async fn until_settled(&mut self, upload: &Upload, random: &mut Random) -> bool {
         let mut pause = 20;
         loop {
@@ -156,20 +158,20 @@ impl At<'_> {
                     self.report.acknowledged = true;
                     return true;
                 }
-                // 410: another error took its place, and the archive is being made.
+                // 410: another error was stored for the target, and the archive is being packed.
                 Answer::Status(status @ (409 | 410), text) => {
                     if !self.unknown {
-                        self.violation("known before it was sent", status, &text);
+                        self.violation("reported as a duplicate before the first upload", status, &text);
                     }
                     return true;
                 }
-                // It may have been put in place before the aggregator was told to end.
+                // The result may have been stored before the aggregator got SIGTERM.
                 Answer::Status(503, _) => self.unknown = true,
                 Answer::Status(500 | 507, _) if self.may_be_full => self.unknown = true,
-                // A machine under load brings a body too slowly, and a worker comes again then.
+                // A loaded machine may send the body too slowly; workers retry then.
                 Answer::Status(500, text) if was_too_slow(&text) => self.unknown = true,
                 Answer::Status(status, text) => {
-                    self.violation("its result was refused", status, &text);
+                    self.violation("the result was rejected", status, &text);
                     return false;
                 }
                 Answer::None => self.unknown = true,
@@ -180,20 +182,22 @@ impl At<'_> {
         }
     }
 
-    /// Cut off: nothing of it may count.
+    /// Sends a truncated body, which must not be stored.
     async fn truncate(&mut self, upload: &Upload, percent: u8, with_length: bool) {
         if upload.body.is_empty() {
             return;
         }
         let end = (upload.body.len() * usize::from(percent) / 100).min(upload.body.len() - 1);
-        let pieces = pieces(upload.body.slice(..end))
+        let chunks = chunks(upload.body.slice(..end))
             .map(Ok)
             .chain(futures::stream::once(async { Err(std::io::Error::other("cut")) }));
         let length = with_length.then_some(upload.body.len() as u64);
         self.report.tries += 1;
-        match self.put(upload, Body::wrap_stream(pieces), length).await {
-            Answer::Status(200, text) => self.violation("a body that was cut off was taken", 200, &text),
-            Answer::Status(409, text) if !self.unknown => self.violation("known before it was sent", 409, &text),
+        match self.put(upload, Body::wrap_stream(chunks), length).await {
+            Answer::Status(200, text) => self.violation("a truncated body was accepted", 200, &text),
+            Answer::Status(409, text) if !self.unknown => {
+                self.violation("reported as a duplicate before the first upload", 409, &text);
+            }
             Answer::Status(..) | Answer::None => {}
         }
     }
@@ -204,40 +208,40 @@ impl At<'_> {
             sleep(Duration::from_millis(ms)).await;
             Bytes::new()
         });
-        let body = pieces(upload.body.slice(..at))
+        let body = chunks(upload.body.slice(..at))
             .chain(pause)
-            .chain(pieces(upload.body.slice(at..)))
-            .filter(|piece| std::future::ready(!piece.is_empty()))
+            .chain(chunks(upload.body.slice(at..)))
+            .filter(|chunk| std::future::ready(!chunk.is_empty()))
             .map(Ok::<_, std::io::Error>);
         self.report.tries += 1;
         let answer = self
             .put(upload, Body::wrap_stream(body), Some(upload.body.len() as u64))
             .await;
-        self.take(&answer);
+        self.record(&answer);
     }
 
-    /// What an answer to the right body may be.
-    fn take(&mut self, answer: &Answer) {
+    /// Checks and records the response to a correct body.
+    fn record(&mut self, answer: &Answer) {
         match answer {
             Answer::Status(200, _) => {
                 if self.report.acknowledged {
-                    self.violation("taken twice", 200, "");
+                    self.violation("accepted twice", 200, "");
                 }
                 self.report.acknowledged = true;
                 self.unknown = true;
             }
             Answer::Status(status @ (409 | 410), text) if !self.unknown => {
-                self.violation("known before it was sent", *status, text);
+                self.violation("reported as a duplicate before the first upload", *status, text);
             }
             Answer::Status(409 | 410, _) => {}
             Answer::Status(500 | 503, _) => self.unknown = true,
             Answer::Status(507, _) if self.may_be_full => self.unknown = true,
-            Answer::Status(status, text) => self.violation("its result was refused", *status, text),
+            Answer::Status(status, text) => self.violation("the result was rejected", *status, text),
             Answer::None => self.unknown = true,
         }
     }
 
-    /// Everything is sent, and nobody waits for the answer.
+    /// Sends the whole body and disconnects before the response.
     async fn abandon(&mut self, upload: &Upload, after_ms: u64) {
         let (sent, is_sent) = oneshot::channel::<()>();
         let mut sent = Some(sent);
@@ -245,9 +249,9 @@ impl At<'_> {
             drop(sent.take());
             Bytes::new()
         });
-        let body = pieces(upload.body.clone())
+        let body = chunks(upload.body.clone())
             .chain(end)
-            .filter(|piece| std::future::ready(!piece.is_empty()))
+            .filter(|chunk| std::future::ready(!chunk.is_empty()))
             .map(Ok::<_, std::io::Error>);
         self.report.tries += 1;
         self.unknown = true;
@@ -259,7 +263,7 @@ impl At<'_> {
                 sleep(Duration::from_millis(after_ms)).await;
             } => Answer::None,
         };
-        self.take(&answer);
+        self.record(&answer);
     }
 
     async fn all_at_once(&mut self, upload: &Upload, times: u8) {
@@ -273,34 +277,34 @@ impl At<'_> {
             .filter(|answer| matches!(answer, Answer::Status(200, _)))
             .count();
         if taken > 1 || taken == 1 && self.report.acknowledged {
-            self.violation("taken more than once", 200, &format!("{answers:?}"));
+            self.violation("accepted more than once", 200, &format!("{answers:?}"));
         }
         for answer in &answers {
-            // Among themselves they may know of each other.
+            // Parallel uploads may be duplicates of each other.
             self.unknown = true;
             if !matches!(answer, Answer::Status(200, _)) {
-                self.take(answer);
+                self.record(answer);
             }
         }
         self.report.acknowledged |= taken > 0;
         self.unknown = before || taken > 0 || answers.iter().any(|answer| matches!(answer, Answer::None));
     }
 
-    /// Refused for good, or known already.
+    /// Sends a hostile body until it is rejected for good, or as a duplicate.
     async fn hostile(&mut self, hostile: Hostile, random: &mut Random) -> anyhow::Result<()> {
         let upload = tokio::task::spawn_blocking(move || hostile.upload()).await??;
         let settled = self.unknown || self.report.acknowledged;
         loop {
             self.report.tries += 1;
-            let length = hostile.says_length().then_some(upload.body.len() as u64);
-            let body = Body::wrap_stream(pieces(upload.body.clone()).map(Ok::<_, std::io::Error>));
+            let length = hostile.sends_length().then_some(upload.body.len() as u64);
+            let body = Body::wrap_stream(chunks(upload.body.clone()).map(Ok::<_, std::io::Error>));
             match self.put(&upload, body, length).await {
                 Answer::Status(400, _) => return Ok(()),
                 Answer::Status(409 | 410, _) if settled => return Ok(()),
                 Answer::Status(500 | 503, _) | Answer::None => {}
                 Answer::Status(507, _) if self.may_be_full => {}
                 Answer::Status(status, text) => {
-                    self.violation(&format!("{hostile:?} was answered"), status, &text);
+                    self.violation(&format!("wrong response to {hostile:?}"), status, &text);
                     return Ok(());
                 }
             }
@@ -309,8 +313,8 @@ impl At<'_> {
         }
     }
 
-    /// Something else under the same name: it must not be taken, whatever has happened to the aggregator meanwhile.
-    async fn again(&mut self) {
+    /// Uploads a different result for the same target, which must never be accepted.
+    async fn send_different_result(&mut self) {
         let upload = Upload {
             body: Bytes::from_static(b"something else"),
             content_type: "",
@@ -320,23 +324,23 @@ impl At<'_> {
         self.report.tries += 1;
         match self.put(&upload, upload.body.clone().into(), None).await {
             Answer::Status(409 | 500 | 503, _) | Answer::None => {}
-            Answer::Status(status, text) => self.violation("sent again after it was taken", status, &text),
+            Answer::Status(status, text) => self.violation("a second result was not rejected", status, &text),
         }
     }
 
-    /// Progress is worth one try.
-    async fn tell(&mut self, url: &str, completed: u32) {
-        let body = serde_json::json!({"msg": "going on", "total": 1000, "completed": completed}).to_string();
+    /// Sends a progress update, without retries.
+    async fn send_progress(&mut self, url: &str, completed: u32) {
+        let body = serde_json::json!({"msg": "in progress", "total": 1000, "completed": completed}).to_string();
         if let Ok(answer) = self.client.post(url).body(body).send().await {
             let status = answer.status().as_u16();
             if !matches!(status, 200 | 503) {
-                self.violation("progress was refused", status, "");
+                self.violation("a progress update was rejected", status, "");
             }
         }
     }
 }
 
-/// The aggregator's words for a body that it did not wait for.
+/// Whether the error message is about a slow or broken body.
 fn was_too_slow(text: &str) -> bool {
     [
         "the body sent nothing for",
@@ -371,10 +375,10 @@ async fn put(client: &Client, url: &str, upload: &Upload, body: Body, length: Op
     }
 }
 
-fn pieces(body: Bytes) -> impl futures::Stream<Item = Bytes> + Send + Unpin {
-    let count = body.len().div_ceil(PIECE);
+fn chunks(body: Bytes) -> impl futures::Stream<Item = Bytes> + Send + Unpin {
+    let count = body.len().div_ceil(CHUNK_BYTES);
     futures::stream::iter((0..count).map(move |number| {
-        let from = number * PIECE;
-        body.slice(from..(from + PIECE).min(body.len()))
+        let from = number * CHUNK_BYTES;
+        body.slice(from..(from + CHUNK_BYTES).min(body.len()))
     }))
 }

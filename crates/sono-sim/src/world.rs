@@ -1,5 +1,5 @@
-//! Everything around the aggregator: a fake API server with nodes, the objects that `sono run` makes, and who plays the
-//! controllers; and the files that would be mounted.
+//! The environment of the aggregator: a fake API server with nodes and the objects of `sono run`, the part of the
+//! controllers, and the mounted files.
 
 use std::{
     collections::BTreeMap,
@@ -26,10 +26,10 @@ use crate::disk::{Disk, SmallVolume};
 
 pub(crate) const NAMESPACE: &str = constants::DEFAULT_NAMESPACE;
 
-/// The file that says how far off the aggregator's clock is.
+/// Name of the file with the offset of the aggregator's clock.
 const CLOCK: &str = "clock";
 
-/// A plugin that is run.
+/// A plugin of the run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plugin {
     pub(crate) name: &'static str,
@@ -38,26 +38,26 @@ pub(crate) struct Plugin {
     pub(crate) result_format: &'static str,
 }
 
-/// What a world is made of.
+/// Parameters of a world.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) nodes: Vec<String>,
     pub(crate) plugins: Vec<Plugin>,
     pub(crate) limits: UploadLimits,
-    /// Whether every node of a DaemonSet gets its pod; thousands of them only cost time.
+    /// Whether each node gets a pod of the DaemonSet; benchmarks skip them to save time.
     pub(crate) pods: bool,
 }
 
-/// The environment of a plugin's worker container, secrets filled in, by the plugin's name.
+/// Environments of worker containers with resolved secrets, by plugin name.
 pub(crate) type Environments = BTreeMap<String, BTreeMap<String, String>>;
 
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) api: FakeApi,
-    /// Before the folder that it is mounted in, so that it is gone when that is removed.
+    /// Dropped before the folder that it is mounted in.
     disk: Mutex<Option<Disk>>,
     small: Mutex<Option<SmallVolume>>,
-    /// The library through which the aggregator sees a time of its own.
+    /// The library that changes the aggregator's clock.
     faketime: OnceLock<PathBuf>,
     folder: tempfile::TempDir,
     pub(crate) address: Ipv4Addr,
@@ -69,7 +69,7 @@ impl World {
         Self::at(plan, free_address()?)
     }
 
-    /// A world whose aggregator listens at `address`, where nobody else may.
+    /// Creates a world with an aggregator at `address`, which must be free.
     pub(crate) fn at(plan: Plan, address: Ipv4Addr) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("sono-sim-").tempdir()?;
         let api = FakeApi::start();
@@ -145,49 +145,49 @@ impl World {
         Ok(())
     }
 
-    /// Where everything of this world lies.
+    /// Folder of the world's files.
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What the aggregator sees as its own directory.
+    /// The aggregator's directory.
     pub(crate) fn volume(&self) -> PathBuf {
         self.path().join("volume")
     }
 
-    /// From now on the volume is a disk that can lose what was not synced.
+    /// Replaces the volume by a disk that can lose unsynced writes.
     pub(crate) async fn use_disk(&self) -> anyhow::Result<()> {
         *self.disk.lock().await = Some(Disk::new(self.path(), &self.volume()).await?);
         Ok(())
     }
 
-    /// The power of the volume's disk fails, where it has one of its own.
+    /// Simulates a power loss if the volume is such a disk.
     pub(crate) async fn fail_power(&self) -> anyhow::Result<()> {
         match self.disk.lock().await.as_mut() {
-            Some(disk) => disk.lose_what_is_not_synced().await,
+            Some(disk) => disk.lose_unsynced_writes().await,
             None => Ok(()),
         }
     }
 
-    /// From now on the volume is one that can be filled.
+    /// Replaces the volume by a small one.
     pub(crate) async fn use_small_volume(&self) -> anyhow::Result<()> {
-        // A disk that can lose its power has a size already.
+        // A disk for power losses already has a fixed size.
         if self.disk.lock().await.is_none() {
             *self.small.lock().await = Some(SmallVolume::new(&self.volume()).await?);
         }
         Ok(())
     }
 
-    /// Every aggregator that is started later sees the time that [`World::set_clock`] says.
+    /// Makes aggregators that are started later use the clock of [`World::set_clock`].
     pub(crate) fn use_faketime(&self, library: PathBuf) {
         self.faketime.get_or_init(|| library);
     }
 
-    /// Sets the aggregator's clock that many seconds off.
+    /// Sets the offset of the aggregator's clock.
     pub(crate) fn set_clock(&self, seconds: i64) -> anyhow::Result<()> {
         let new = self.path().join("clock.new");
         fs_err::write(&new, format!("{seconds:+}s\n"))?;
-        // In one step: it is read all the time.
+        // Rename atomically: the file is read all the time.
         Ok(fs_err::rename(new, self.path().join(CLOCK))?)
     }
 
@@ -215,14 +215,14 @@ impl World {
         self.path().join("kubeconfig")
     }
 
-    /// Keeps the files, for whoever wants to know what happened.
-    pub(crate) fn keep(self) -> PathBuf {
+    /// Makes the files permanent, for an analysis, and returns their folder.
+    pub(crate) fn persist(self) -> PathBuf {
         let Self { folder, .. } = self;
         folder.keep()
     }
 
-    /// Plays kubelets and controllers: pods of DaemonSets appear, pods run. Tells what their workers' environment is.
-    /// Returns when all plugins have been seen.
+    /// Plays kubelets and controllers: creates the pods of DaemonSets, sets pods to running, and publishes the environments
+    /// of their workers. Returns when all plugins have started.
     pub(crate) async fn control(&self, environments: &watch::Sender<Environments>) -> anyhow::Result<()> {
         while environments.borrow().len() < self.plan.plugins.len() {
             for object in ["daemonsets", "pods"].iter().flat_map(|plural| self.api.all(plural)) {
@@ -252,7 +252,7 @@ impl World {
         Ok(())
     }
 
-    /// The pods of a DaemonSet appear; a pod runs.
+    /// Creates the pods of a DaemonSet, or sets a pod to running.
     fn run(&self, object: &Value) {
         let status = json!({"phase": "Running", "startTime": "2026-11-23T00:00:00Z"});
         if object["kind"] == "Pod" {
@@ -272,7 +272,7 @@ impl World {
         }
     }
 
-    /// The container's environment, as the kubelet would make it.
+    /// Resolves the container's environment as the kubelet does.
     fn environment(&self, container: &Value) -> anyhow::Result<BTreeMap<String, String>> {
         let mut variables = BTreeMap::new();
         for variable in container["env"].as_array().into_iter().flatten() {
@@ -285,7 +285,7 @@ impl World {
                     let secret = self
                         .api
                         .get("secrets", Some(NAMESPACE), secret)
-                        .with_context(|| format!("the secret {secret} is not there"))?;
+                        .with_context(|| format!("the secret {secret} does not exist"))?;
                     let encoded = secret["data"][key].as_str().context("the secret has the key")?;
                     String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded)?)?
                 }
@@ -296,7 +296,7 @@ impl World {
     }
 }
 
-/// What a worker makes of its environment.
+/// Parses the environment of a worker.
 pub(crate) fn worker_config(
     environment: &BTreeMap<String, String>,
     node: Option<&str>,
@@ -309,7 +309,7 @@ pub(crate) fn worker_config(
     Ok(config)
 }
 
-/// A client as a worker has it.
+/// An HTTP client with a worker's certificates.
 pub(crate) fn client(config: &WorkerConfig) -> anyhow::Result<reqwest::Client> {
     client_with(sono_tls::client_config(
         &config.ca_cert,
@@ -318,9 +318,9 @@ pub(crate) fn client(config: &WorkerConfig) -> anyhow::Result<reqwest::Client> {
     )?)
 }
 
-/// A client with these identities, every connection of which begins anew.
+/// An HTTP client with this TLS configuration, without connection reuse or TLS resumption.
 pub(crate) fn client_with(mut tls: rustls::ClientConfig) -> anyhow::Result<reqwest::Client> {
-    // Workers are processes of their own: none knows another's session.
+    // Workers are separate processes and do not share TLS sessions.
     tls.resumption = rustls::client::Resumption::disabled();
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -337,7 +337,7 @@ fn label(object: &Value, name: &str) -> Option<String> {
     Some(object.get("metadata")?.get("labels")?.get(name)?.as_str()?.to_owned())
 }
 
-/// An address of its own for each run, so that the port is the usual one and free again after every kill.
+/// Finds a separate loopback address for each run, so that the standard port is free after every kill.
 fn free_address() -> anyhow::Result<Ipv4Addr> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..1000 {
@@ -354,7 +354,7 @@ fn free_address() -> anyhow::Result<Ipv4Addr> {
     anyhow::bail!("no loopback address has port {} free", constants::AGGREGATOR_PORT)
 }
 
-/// Thousands of connections at both ends.
+/// Raises the limit of open files, for thousands of connections.
 pub(crate) fn raise_open_files() -> anyhow::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -365,5 +365,5 @@ pub(crate) fn raise_open_files() -> anyhow::Result<()> {
             maximum: limit.maximum,
         },
     )
-    .context("raising the limit of open files")
+    .context("cannot raise the limit of open files")
 }

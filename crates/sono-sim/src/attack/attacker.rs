@@ -1,5 +1,5 @@
-//! Attackers: programs of their own, which have what a pod of the attacking plugin has. `sono-sim attacker KIND` reads a worker's
-//! environment, waits for a line, and attacks until its standard input ends.
+//! Attackers: separate processes with the environment of the attacking plugin's worker. `sono-sim attacker KIND` waits for
+//! a line on standard input and attacks until standard input ends.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,43 +17,44 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{content, world};
 
-/// What an attacker does.
+/// A kind of attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// Connections that send nothing, opened again when they are closed
+    /// Connections that send nothing and are reopened when closed
     Silent,
-    /// Connections that shake hands with the plugin's certificate (and, over HTTP/2, send one request) and then send nothing
+    /// Connections that complete the TLS handshake with the plugin's certificate (and, over HTTP/2, send one request) and then
+    /// send nothing
     Idle,
-    /// Progress updates of 4 MiB that arrive a byte at a time
+    /// Progress updates of 4 MB, sent byte by byte
     Drip,
-    /// Progress updates of 4 MiB for every node, as quickly as possible
+    /// Progress updates of 4 MB for every node, as fast as possible
     Flood,
-    /// Results of another plugin, which are refused; each was a line of the log once
+    /// Results of another plugin, which are rejected; each used to add a line to the log
     Refused,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AttackerArguments {
     kind: Kind,
-    /// Connections, or requests of `refused`
+    /// Number of connections, or of requests of `refused`
     #[arg(long, default_value_t = 1)]
     count: usize,
-    /// The plugin's nodes
+    /// Number of the plugin's nodes
     #[arg(long, default_value_t = 1)]
     nodes: usize,
-    /// Begin at once, and continue for so long
+    /// Start immediately and attack for this many seconds
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
 }
 
-/// Longer than an honest one needs to be, and than it may be.
+/// Size of an oversized progress update, in bytes.
 const UPDATE_BYTES: usize = 4_000_000;
-/// Between two bytes of one that drips.
-const DROP: Duration = Duration::from_secs(2);
-/// Before another try, where there is no connection.
-const AGAIN: Duration = Duration::from_millis(50);
+/// Interval between two bytes of a dripping update.
+const DRIP_INTERVAL: Duration = Duration::from_secs(2);
+/// Delay before another connection attempt.
+const RECONNECT_DELAY: Duration = Duration::from_millis(50);
 
-/// One attacker's view of the aggregator.
+/// Address and credentials for the attacked aggregator.
 #[derive(Clone)]
 struct Target {
     address: SocketAddr,
@@ -66,7 +67,12 @@ pub(super) async fn attack(arguments: AttackerArguments) -> anyhow::Result<()> {
     world::raise_open_files()?;
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let config = world::worker_config(&environment, Some(&content::node(0)))?;
-    let url = reqwest::Url::parse(config.aggregator_urls.first().context("there is an address")?)?;
+    let url = reqwest::Url::parse(
+        config
+            .aggregator_urls
+            .first()
+            .context("the worker has an aggregator URL")?,
+    )?;
     let host = url.host_str().context("the address has a host")?;
     let addresses = url.socket_addrs(|| None)?;
     let mut tls = sono_tls::client_config(&config.ca_cert, &config.client_cert, &config.client_key)?;
@@ -116,14 +122,14 @@ impl Target {
             });
         }
         tasks.join_all().await;
-        // What was done has its effect; the others are still watched.
+        // The attack is complete; wait until standard input ends.
         std::future::pending().await
     }
 
     async fn silent(&self) {
         loop {
             let Ok(mut stream) = TcpStream::connect(self.address).await else {
-                sleep(AGAIN).await;
+                sleep(RECONNECT_DELAY).await;
                 continue;
             };
             until_closed(&mut stream).await;
@@ -132,8 +138,8 @@ impl Target {
 
     async fn idle(&self) {
         loop {
-            let Ok(mut stream) = self.shake_hands().await else {
-                sleep(AGAIN).await;
+            let Ok(mut stream) = self.handshake().await else {
+                sleep(RECONNECT_DELAY).await;
                 continue;
             };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -148,8 +154,8 @@ impl Target {
         let path = self.progress_path(number % nodes);
         let head = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {UPDATE_BYTES}\r\n\r\n{{");
         loop {
-            let Ok(mut stream) = self.shake_hands_for_http1().await else {
-                sleep(AGAIN).await;
+            let Ok(mut stream) = self.handshake_for_http1().await else {
+                sleep(RECONNECT_DELAY).await;
                 continue;
             };
             if stream.write_all(head.as_bytes()).await.is_err() {
@@ -157,7 +163,7 @@ impl Target {
             }
             while stream.write_all(b" ").await.is_ok() && stream.flush().await.is_ok() {
                 tokio::select! {
-                    () = sleep(DROP) => {}
+                    () = sleep(DRIP_INTERVAL) => {}
                     () = until_answered(&mut stream) => break,
                 }
             }
@@ -200,11 +206,11 @@ impl Target {
         routes::progress_path(&self.config.plugin, &target)
     }
 
-    async fn shake_hands(&self) -> std::io::Result<TlsStream<TcpStream>> {
+    async fn handshake(&self) -> std::io::Result<TlsStream<TcpStream>> {
         self.connect(&self.tls).await
     }
 
-    async fn shake_hands_for_http1(&self) -> std::io::Result<TlsStream<TcpStream>> {
+    async fn handshake_for_http1(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = rustls::ClientConfig::clone(self.tls.config());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         self.connect(&TlsConnector::from(Arc::new(config))).await
@@ -222,12 +228,12 @@ async fn until_closed(stream: &mut (impl tokio::io::AsyncRead + Unpin)) {
 }
 
 async fn until_answered(stream: &mut (impl tokio::io::AsyncRead + Unpin)) {
-    // An answer, its end or an error: the request is over.
+    // A response, the end of the connection or an error: the request is over.
     stream.read_u8().await.ok();
 }
 
-/// The start of an HTTP/2 connection and `HEAD /` (RFC 9113 §3.4, RFC 7541 §6): enough to leave the time limit on its first request
-/// behind.
+/// The start of an HTTP/2 connection with `HEAD /` (RFC 9113 §3.4, RFC 7541 §6), to satisfy the time limit on the first
+/// request.
 fn http2_head() -> Vec<u8> {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const HEADERS: [u8; 5] = [1, 0b101, 0, 0, 0];

@@ -1,23 +1,23 @@
-//! Workers of the plugin that must not notice the attack. They are Sonobuoy's: three attempts a second apart, each over a new
-//! connection, and no patience but that (core spec §3.4).
+//! Workers of the bystander plugin, which must not be affected by the attack. Like Sonobuoy's workers they make only three
+//! attempts, one second apart, each over a new connection (core spec §3.4).
 
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use tokio::time::{sleep, timeout};
 
-/// Attempts of one worker.
+/// Number of attempts of a worker.
 const ATTEMPTS: usize = 3;
 
-/// How it went.
+/// Statistics of the bystander's uploads.
 #[derive(Debug, Default)]
-pub(super) struct Went {
+pub(super) struct Uploads {
     pub(super) attempts: usize,
     pub(super) successes: usize,
     times: Vec<Duration>,
 }
 
-impl Went {
+impl Uploads {
     pub(super) fn p99_ms(&mut self) -> u64 {
         self.times.sort_unstable();
         let index = (self.times.len() * 99 / 100).min(self.times.len().saturating_sub(1));
@@ -27,7 +27,8 @@ impl Went {
     }
 }
 
-/// One worker for each of `urls`, one every `pace`, with attempts of at most `attempt`; those that have no answer when `within` is over have lost.
+/// Starts one worker for each of `urls`, one every `pace`, with a time limit of `attempt` per attempt. Workers without a
+/// response after `within` have failed.
 pub(super) async fn work(
     client: &reqwest::Client,
     urls: impl IntoIterator<Item = String>,
@@ -35,7 +36,7 @@ pub(super) async fn work(
     pace: Duration,
     attempt: Duration,
     within: Duration,
-) -> Went {
+) -> Uploads {
     let end = tokio::time::Instant::now() + within;
     let workers = urls.into_iter().zip(0_u32..).map(|(url, number)| async move {
         sleep(pace * number).await;
@@ -58,17 +59,17 @@ pub(super) async fn work(
         let succeeded = tokio::time::timeout_at(end, tried).await.unwrap_or(false);
         (attempts, succeeded.then(|| began.elapsed()))
     });
-    let mut went = Went::default();
+    let mut uploads = Uploads::default();
     let mut workers: futures::stream::FuturesUnordered<_> = workers.collect();
     while let Some((attempts, time)) = workers.next().await {
-        went.attempts += attempts;
-        went.successes += usize::from(time.is_some());
-        went.times.extend(time);
+        uploads.attempts += attempts;
+        uploads.successes += usize::from(time.is_some());
+        uploads.times.extend(time);
     }
-    went
+    uploads
 }
 
-/// Sends the rest of a run's results, however often that takes, so that the run can end.
+/// Uploads the remaining results of a run, with unlimited retries, so that the run can end.
 pub(super) async fn complete(
     client: &reqwest::Client,
     urls: impl IntoIterator<Item = String>,
@@ -83,7 +84,7 @@ pub(super) async fn complete(
                 .send()
                 .await;
             match sent.map(|answer| answer.status().as_u16()) {
-                // New, known, or given up in the meantime.
+                // Accepted, already stored, or reported as missing.
                 Ok(200 | 409 | 410) => return,
                 _ => sleep(Duration::from_millis(200)).await,
             }

@@ -1,5 +1,5 @@
-//! Attackers as pods of a test cluster, whose nodes are on this machine: they run this very program from the host's file system. They
-//! know a certificate and the aggregator's address; the bystander is a plugin of jobs with real workers.
+//! Attackers as pods of a test cluster with its nodes on this machine: they run this program from the host's file system.
+//! They have a certificate and the aggregator's address; the bystanders are Job plugins with real workers.
 
 use std::{
     path::Path,
@@ -20,21 +20,21 @@ use super::{
 };
 
 const NAMESPACE: &str = "attack";
-/// Attackers are not in the run's namespace, whose pods may be restricted.
+/// Namespace of the attackers. The run's namespace may restrict its pods.
 const ATTACKERS: &str = "default";
-/// Jobs of the bystander; each is a worker with three minutes to get its result in.
+/// Number of bystander plugins; each has three minutes to upload its result.
 const JOBS: usize = 5;
 const WITHIN: Duration = Duration::from_mins(3);
-/// The image of the tests' plugins: a shell and little else.
+/// The image of the test plugins, with a shell.
 const IMAGE: &str = "sono.local/testplugin:dev";
 
-/// Plays one scenario on the cluster.
+/// Runs one scenario on the cluster.
 pub(super) async fn run(sono: &Path, scenario: Scenario) -> anyhow::Result<Outcome> {
     let (kind, count, attackers) = scenario.attackers().context("the scenario has attackers")?;
     let folder = tempfile::tempdir()?;
-    end_attackers().await?;
+    delete_attackers().await?;
     let delete = ["delete", "-n", NAMESPACE, "--wait"];
-    said(Command::new(sono).args(delete)).await?;
+    stdout_of(Command::new(sono).args(delete)).await?;
     let mut start = Command::new(sono);
     start.args(["run", "-n", NAMESPACE]);
     let jobs: Vec<String> = (0..JOBS).map(|number| format!("{BYSTANDER}-{number}")).collect();
@@ -52,7 +52,7 @@ pub(super) async fn run(sono: &Path, scenario: Scenario) -> anyhow::Result<Outco
         fs_err::write(&file, definition.to_string())?;
         start.arg("-p").arg(file);
     }
-    said(&mut start).await?;
+    stdout_of(&mut start).await?;
     let environment = environment().await?;
     for number in 0..attackers {
         attack(number, kind_name(kind)?, count / attackers, &environment).await?;
@@ -67,7 +67,7 @@ pub(super) async fn run(sono: &Path, scenario: Scenario) -> anyhow::Result<Outco
     while outcome.successes < JOBS && began.elapsed() < WITHIN {
         sleep(Duration::from_secs(1)).await;
         let status: Value =
-            serde_json::from_str(&said(Command::new(sono).args(["status", "-n", NAMESPACE, "--json"])).await?)?;
+            serde_json::from_str(&stdout_of(Command::new(sono).args(["status", "-n", NAMESPACE, "--json"])).await?)?;
         let rows = status["plugins"].as_array().cloned().unwrap_or_default();
         let is_in = |row: &&Value| {
             row["plugin"]
@@ -78,12 +78,12 @@ pub(super) async fn run(sono: &Path, scenario: Scenario) -> anyhow::Result<Outco
         outcome.successes = rows.iter().filter(is_in).count();
     }
     outcome.p99_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    end_attackers().await?;
-    said(Command::new(sono).args(delete)).await?;
+    delete_attackers().await?;
+    stdout_of(Command::new(sono).args(delete)).await?;
     Ok(outcome)
 }
 
-async fn end_attackers() -> anyhow::Result<()> {
+async fn delete_attackers() -> anyhow::Result<()> {
     let delete = [
         "-n",
         ATTACKERS,
@@ -103,7 +103,7 @@ fn kind_name(kind: super::attacker::Kind) -> anyhow::Result<String> {
     Ok(value.get_name().to_owned())
 }
 
-/// What a worker of the noisy plugin is given.
+/// The environment of the noisy plugin's worker.
 async fn environment() -> anyhow::Result<Vec<Value>> {
     let selector = format!("sonobuoy-plugin={NOISY}");
     for kind in ["pod", "secret"] {
@@ -152,7 +152,7 @@ async fn environment() -> anyhow::Result<Vec<Value>> {
     Ok(variables)
 }
 
-/// A pod that runs this program, with the host's own loader and libraries.
+/// Creates a pod that runs this program with the host's loader and libraries.
 async fn attack(number: usize, kind: String, count: usize, environment: &[Value]) -> anyhow::Result<()> {
     const HOST: &str = "/host";
     let program = std::env::current_exe()?;
@@ -195,23 +195,23 @@ async fn kubectl(arguments: &[&str], input: Option<String>) -> anyhow::Result<St
     let mut command = Command::new(program);
     command.args(arguments);
     let Some(input) = input else {
-        return said(&mut command).await;
+        return stdout_of(&mut command).await;
     };
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
-    let mut stdin = child.stdin.take().context("kubectl has an input")?;
+    let mut stdin = child.stdin.take().context("kubectl has a standard input")?;
     stdin.write_all(input.as_bytes()).await?;
     drop(stdin);
     let status = child.wait().await?;
-    ensure!(status.success(), "kubectl {} ended: {status}", arguments.join(" "));
+    ensure!(status.success(), "kubectl {} failed: {status}", arguments.join(" "));
     Ok(String::new())
 }
 
-/// What a command that must succeed prints.
-async fn said(command: &mut Command) -> anyhow::Result<String> {
+/// Runs a command and returns its standard output; fails if the command fails.
+async fn stdout_of(command: &mut Command) -> anyhow::Result<String> {
     let output = command.stdin(Stdio::null()).output().await?;
     if !output.status.success() {
         bail!(
-            "{:?} ended: {}: {}",
+            "{:?} failed: {}: {}",
             command.as_std(),
             output.status,
             String::from_utf8_lossy(&output.stderr)

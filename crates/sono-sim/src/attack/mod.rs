@@ -1,5 +1,5 @@
-//! `cargo xtask attack`: attackers against the real programs. Each scenario is a way in which one plugin, or somebody without any
-//! certificate, once stopped the results of others; its bystander is another plugin, whose results must all arrive.
+//! `cargo xtask attack`: attackers against the real programs. Each scenario once let a plugin, or a client without a
+//! certificate, block the results of others. The bystander is another plugin; all its results must be stored.
 
 mod attacker;
 mod bystander;
@@ -24,46 +24,46 @@ pub(crate) use self::{attacker::AttackerArguments, scenario::SceneArguments};
 use self::{attacker::attack, scenario::Scenario};
 use crate::random::Random;
 
-/// How long a scenario may take.
-const LONGEST: Duration = Duration::from_mins(4);
+/// Time limit for a scenario.
+const SCENARIO_LIMIT: Duration = Duration::from_mins(4);
 
 #[derive(Debug, Args)]
 pub(crate) struct AttackArguments {
-    /// The aggregator's program; a worker's program is looked for next to it
+    /// Path of the aggregator program; the worker program must be next to it
     #[arg(long, value_name = "FILE")]
     aggregator: PathBuf,
     /// Run only this scenario (may be repeated)
     #[arg(long, value_name = "NAME")]
     only: Vec<Scenario>,
-    /// Continue for this long, with seeds that change how many attackers come
+    /// Repeat for this many minutes, with seeds that vary the number of attackers
     #[arg(long, value_name = "MINUTES")]
     minutes: Option<u64>,
-    /// The first seed; 0 is the load of the table
+    /// First seed; 0 is the standard load
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     seed: u64,
-    /// How many scenarios at the same time
+    /// Number of scenarios in parallel
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     jobs: usize,
-    /// Instead: attackers are pods of the cluster that KUBECONFIG names, and attack the address of an aggregator there
+    /// Run the attackers as pods of the cluster in KUBECONFIG, against an aggregator there
     #[arg(long, conflicts_with = "minutes")]
     cluster: bool,
-    /// With --cluster: the program `sono`
+    /// Path of the program `sono`, for --cluster
     #[arg(long, value_name = "FILE", requires = "cluster")]
     sono: Option<PathBuf>,
 }
 
-/// How a scenario ended; what its process prints.
+/// The outcome of a scenario, which its process prints as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Outcome {
     load: String,
-    /// The most memory that the aggregator held; 0 where it is not known.
+    /// Peak memory of the aggregator; 0 if unknown.
     memory_mib: u64,
-    /// Tries of the bystander, and results that it got in, of so many.
+    /// Attempts, stored results and expected results of the bystander.
     attempts: usize,
     successes: usize,
     expected: usize,
     p99_ms: u64,
-    /// What must not have happened.
+    /// Violated invariants.
     faults: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ impl Outcome {
     }
 }
 
-/// Runs the scenarios; fails if one of them does.
+/// Runs the scenarios; fails if one of them fails.
 pub(crate) async fn run(arguments: AttackArguments) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let mut report = Report::default();
@@ -95,8 +95,8 @@ pub(crate) async fn run(arguments: AttackArguments) -> anyhow::Result<ExitCode> 
     let program = arguments.aggregator.canonicalize()?;
     let own_network = network::is_possible();
     if !own_network {
-        Report::say(
-            "left out: network namespaces, which need root or user namespaces, and `ip`; attackers share the host's network; foreign-host, whose port may be another program's there",
+        Report::print(
+            "skipped: network namespaces are not available (they require `ip` and root or user namespaces), so attackers share the host's network; foreign-host, since another program may use its port there",
         );
     }
     let until = arguments.minutes.map(|minutes| began + Duration::from_mins(minutes));
@@ -128,7 +128,7 @@ fn chosen(only: &[Scenario]) -> Vec<Scenario> {
         .collect()
 }
 
-/// A count of the table, changed by the seed to between half and twice of it.
+/// The standard count, scaled by the seed to between half and twice of it.
 fn varied(count: usize, seed: u64) -> usize {
     if seed == 0 {
         return count;
@@ -137,7 +137,7 @@ fn varied(count: usize, seed: u64) -> usize {
     (count * usize::try_from(percent).unwrap_or(100) / 100).max(1)
 }
 
-/// This program, in a network of its own where that is possible.
+/// Runs a scenario in a child process, in a separate network namespace if `own_network`.
 async fn in_a_process(program: &Path, scenario: Scenario, seed: u64, own_network: bool) -> anyhow::Result<Outcome> {
     let name = scenario.to_possible_value().context("the scenario has a name")?;
     let mut command = network::command(own_network)?;
@@ -152,25 +152,27 @@ async fn in_a_process(program: &Path, scenario: Scenario, seed: u64, own_network
     if own_network {
         command.arg("--own-network");
     }
-    let output = timeout(LONGEST, command.output()).await.context("it took too long")??;
+    let output = timeout(SCENARIO_LIMIT, command.output())
+        .await
+        .context("the scenario timed out")??;
     let text = String::from_utf8(output.stdout)?;
     let last = text
         .lines()
         .last()
-        .with_context(|| format!("it ended ({}) without a report", output.status))?;
+        .with_context(|| format!("the scenario's process ended ({}) without a report", output.status))?;
     Ok(serde_json::from_str(last)?)
 }
 
-/// The table, a row at a time.
+/// Prints the report row by row.
 #[derive(Debug, Default)]
 struct Report {
     passed: usize,
     failed: usize,
 }
 
-#[expect(clippy::print_stdout, reason = "its report is what it is for")]
+#[expect(clippy::print_stdout, reason = "prints the report")]
 impl Report {
-    fn say(text: &str) {
+    fn print(text: &str) {
         println!("{text}");
     }
 
@@ -197,7 +199,7 @@ impl Report {
             format!("{} MiB", outcome.memory_mib)
         };
         let bystander = format!(
-            "{}/{} in {} tries",
+            "{}/{} in {} attempts",
             outcome.successes, outcome.expected, outcome.attempts
         );
         let p99 = format!("{} ms", outcome.p99_ms);
@@ -222,16 +224,16 @@ impl Report {
     }
 }
 
-/// What one attacker's process does.
+/// Runs one attacker in this process.
 pub(crate) async fn attacker(arguments: AttackerArguments) -> anyhow::Result<ExitCode> {
     attack(arguments).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// One scenario; prints its outcome.
-#[expect(clippy::print_stdout, reason = "the process that started this one reads it")]
+/// Runs one scenario and prints its outcome as JSON.
+#[expect(clippy::print_stdout, reason = "the parent process reads the outcome")]
 pub(crate) async fn scene(arguments: SceneArguments) -> anyhow::Result<ExitCode> {
-    let outcome = scenario::play(&arguments)
+    let outcome = scenario::run(&arguments)
         .await
         .unwrap_or_else(|error| Outcome::failed(&error));
     println!("{}", serde_json::to_string(&outcome)?);

@@ -1,4 +1,4 @@
-//! Network namespaces: one for a scenario's aggregator and bystander, one for each attacker, with a cable between.
+//! Network namespaces: one for a scenario's aggregator and bystander and one for each attacker, connected by veth pairs.
 
 use std::{net::Ipv4Addr, path::PathBuf, process::Stdio, time::Duration};
 
@@ -8,10 +8,10 @@ use tokio::{
     time::sleep,
 };
 
-/// The aggregator's address in a network of its own.
+/// The aggregator's address in its network namespace.
 pub(super) const AGGREGATOR: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 
-/// Whether namespaces can be made here.
+/// Whether network namespaces are available here.
 pub(super) fn is_possible() -> bool {
     let mut command = std::process::Command::new("unshare");
     let mapped = (!rustix::process::getuid().is_root()).then_some("--map-root-user");
@@ -21,7 +21,7 @@ pub(super) fn is_possible() -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// This program, in a network of its own if that is asked for.
+/// A command for this program, in a separate network namespace if `own_network`.
 pub(super) fn command(own_network: bool) -> anyhow::Result<Command> {
     let own = std::env::current_exe()?;
     if !own_network {
@@ -35,17 +35,17 @@ pub(super) fn command(own_network: bool) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Makes the network that this process was started in usable.
+/// Configures the network namespace of this process.
 pub(super) async fn set_up() -> anyhow::Result<()> {
     sh(&format!("ip link set lo up && ip addr add {AGGREGATOR}/32 dev lo")).await
 }
 
-/// Lays a cable from here to the network of the `number`th attacker, which has just been started.
+/// Connects this network namespace to that of attacker `number`, which has just been started.
 pub(super) async fn connect(attacker: &Child, number: usize) -> anyhow::Result<()> {
-    let process = attacker.id().context("the attacker runs")?;
+    let process = attacker.id().context("the attacker has ended")?;
     let network = |process: &str| fs_err::read_link(format!("/proc/{process}/ns/net"));
     let own: PathBuf = network("self")?;
-    // It is `unshare` until it has a network of its own.
+    // Wait until `unshare` has created the attacker's network namespace.
     while network(&process.to_string())? == own {
         sleep(Duration::from_millis(5)).await;
     }
@@ -65,7 +65,7 @@ async fn sh(script: &str) -> anyhow::Result<()> {
         .stdin(Stdio::null())
         .output()
         .await?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cannot set up the network: {told}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cannot set up the network: {errors}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The scenarios: what is sent, and what must not come of it.
+//! The attack scenarios: their load and their checks.
 
 use std::{
     io::Write as _,
@@ -20,35 +20,35 @@ use super::{
     Outcome,
     attacker::Kind,
     bystander,
-    scene::{BYSTANDER, NOISY, Scene, place},
+    scene::{BYSTANDER, NOISY, Scene, archive_path},
     varied,
 };
 
-/// A way in which the results of others were once lost.
+/// An attack that once lost results of other plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Scenario {
-    /// A done file that blocks whoever opens it, and a results directory with one: mostly waiting, so it is first
+    /// A FIFO as done file, whose open call blocks, and a FIFO in a results directory; runs first since it mostly waits
     FifoDoneFile,
-    /// Progress updates a byte at a time over as many connections as are served
+    /// Progress updates sent byte by byte over all available connections
     ProgressDrip,
-    /// As many connections with a certificate that send nothing
+    /// Idle connections with a certificate, above the limit
     IdleAuthenticated,
     /// Silent connections without a certificate
     #[value(name = "silent-300")]
     Silent300,
     #[value(name = "silent-1500")]
     Silent1500,
-    /// All workers of a large cluster at the same moment
+    /// All workers of a large cluster at once
     WorkersAtOnce,
-    /// A small JUnit file with millions of cases
+    /// A small compressed JUnit file with millions of test cases
     TinyCases,
-    /// Large progress updates for every node
+    /// Large progress updates for all nodes
     ProgressFlood,
-    /// An honest result that compresses well
+    /// A valid result with a high compression ratio
     CompressibleResult,
-    /// Requests of a web page to the loopback address
+    /// Requests of a web page to the loopback listener
     ForeignHost,
-    /// Long reasons and many refused requests
+    /// Long error reports and many rejected requests
     LongTexts,
 }
 
@@ -59,43 +59,43 @@ pub(crate) struct SceneArguments {
     aggregator: PathBuf,
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     seed: u64,
-    /// This process has a network of its own
+    /// Set up this process's own network namespace
     #[arg(long)]
     own_network: bool,
 }
 
-/// How many nodes a run has, that is results of the bystander.
+/// Number of nodes of a run, and of the bystander's results.
 const NODES: usize = 20;
-/// Between two of them.
+/// Interval between two of the bystander's uploads.
 const PACE: Duration = Duration::from_millis(300);
-/// How long one attempt may take: far above what it takes on a quiet machine.
+/// Time limit for one attempt, far above its time on an idle machine.
 const ATTEMPT: Duration = Duration::from_secs(5);
-/// When all of them must be in.
+/// Time limit for all uploads of the bystander.
 const WITHIN: Duration = Duration::from_secs(30);
-/// How long an attack has been going on when the first arrives.
+/// Duration of the attack before the bystander's first upload.
 const LEAD: Duration = Duration::from_secs(2);
-/// The most memory that the aggregator may hold, in MiB: generous, since programs are not optimized.
-const MOST_MEMORY: u64 = 256;
-/// The most that its journal and the run's log may take in `long-texts`, in bytes.
-const MOST_JOURNAL: u64 = 1 << 20;
-const MOST_LOG: u64 = 256 << 10;
+/// Memory limit of the aggregator in MiB, generous for unoptimized programs.
+const MAX_MEMORY: u64 = 256;
+/// Maximum sizes of the journal and the run log in `long-texts`, in bytes.
+const MAX_JOURNAL: u64 = 1 << 20;
+const MAX_LOG: u64 = 256 << 10;
 /// Node of the worker with a FIFO in its results directory.
 const OTHER_WORKER: usize = 2;
-/// How long a worker may live after SIGTERM.
-const WORKER_END: Duration = constants::GRACEFUL_SHUTDOWN.saturating_add(Duration::from_secs(15));
+/// Time limit for a worker's exit after SIGTERM.
+const WORKER_STOP_LIMIT: Duration = constants::GRACEFUL_SHUTDOWN.saturating_add(Duration::from_secs(15));
 
 impl Scenario {
-    /// Whether attackers that know an address and a certificate can play it.
+    /// Whether the scenario only needs attackers with an address and a certificate, so that it can run on a cluster.
     pub(super) fn is_for_clusters(self) -> bool {
         self.attackers().is_some()
     }
 
-    /// Whether it cannot be played on the host's network, where a port may be another program's.
+    /// Whether the scenario requires its own network namespace, because another program may use the port on the host.
     pub(super) fn needs_own_network(self) -> bool {
         self == Self::ForeignHost
     }
 
-    /// Kind, count and number of attackers, where that is all there is to it.
+    /// Kind of attack, count and number of attackers, for scenarios that consist only of attackers.
     pub(super) fn attackers(self) -> Option<(Kind, usize, usize)> {
         match self {
             Self::ProgressDrip => Some((Kind::Drip, 256, 4)),
@@ -123,8 +123,8 @@ impl Scenario {
     }
 }
 
-/// Plays one scenario.
-pub(super) async fn play(arguments: &SceneArguments) -> anyhow::Result<Outcome> {
+/// Runs one scenario.
+pub(super) async fn run(arguments: &SceneArguments) -> anyhow::Result<Outcome> {
     let (scenario, seed) = (arguments.scenario, arguments.seed);
     let nodes = match scenario {
         Scenario::WorkersAtOnce => varied(1000, seed),
@@ -135,7 +135,7 @@ pub(super) async fn play(arguments: &SceneArguments) -> anyhow::Result<Outcome> 
         expected: nodes,
         ..Outcome::default()
     };
-    let (mut count, mut most_memory) = (nodes, MOST_MEMORY);
+    let (mut count, mut max_memory) = (nodes, MAX_MEMORY);
     if let Some((kind, usual, attackers)) = scenario.attackers() {
         count = varied(usual, seed);
         scene.attack(kind, count, attackers).await?;
@@ -144,15 +144,15 @@ pub(super) async fn play(arguments: &SceneArguments) -> anyhow::Result<Outcome> 
     let mut fault = |what: anyhow::Result<()>| outcome.faults.extend(what.err().map(|error| format!("{error:#}")));
     let (mut pace, mut attempt) = (PACE, ATTEMPT);
     match scenario {
-        // Each waits for its turn, as Sonobuoy's workers do.
+        // Attempts wait for an upload slot, as those of Sonobuoy's workers.
         Scenario::WorkersAtOnce => (pace, attempt) = (Duration::ZERO, WITHIN),
         Scenario::TinyCases => {
             count = varied(4_000_000, seed);
-            most_memory *= 2;
+            max_memory *= 2;
             fault(upload(&scene, "junit_tiny.xml", &tiny_cases(count)?).await);
         }
         // 237 to 272 MiB were seen with programs that are not optimized; what holds it has not been measured.
-        Scenario::ProgressFlood => most_memory *= 2,
+        Scenario::ProgressFlood => max_memory *= 2,
         Scenario::CompressibleResult => fault(upload(&scene, "core", &vec![0; 80 << 20]).await),
         Scenario::ForeignHost => fault(foreign_host(&scene).await),
         Scenario::LongTexts => {
@@ -163,41 +163,41 @@ pub(super) async fn play(arguments: &SceneArguments) -> anyhow::Result<Outcome> 
         _ => {}
     }
     let client = scene.client(BYSTANDER)?;
-    let mut went = bystander::work(&client, scene.urls(BYSTANDER), "passed", pace, attempt, WITHIN).await;
+    let mut uploads = bystander::work(&client, scene.urls(BYSTANDER), "passed", pace, attempt, WITHIN).await;
     outcome.load = scenario.load(count);
-    outcome.attempts = went.attempts;
-    outcome.successes = went.successes;
-    outcome.p99_ms = went.p99_ms();
+    outcome.attempts = uploads.attempts;
+    outcome.successes = uploads.successes;
+    outcome.p99_ms = uploads.p99_ms();
     match scene.end().await {
         Err(error) => outcome.faults.push(format!("{error:#}")),
         Ok(bundle) if scenario == Scenario::LongTexts => {
             let log = bundle.read(layout::RUN_LOG)?.map_or(0, |log| log.len() as u64);
             let texts = scene.journal_bytes()?;
-            if texts > MOST_JOURNAL || log > MOST_LOG {
+            if texts > MAX_JOURNAL || log > MAX_LOG {
                 outcome
                     .faults
                     .push(format!("journal {} KiB, run log {} KiB", texts >> 10, log >> 10));
             }
         }
         Ok(bundle) if scenario == Scenario::FifoDoneFile => {
-            let small = place(NOISY, OTHER_WORKER, "small")?;
+            let small = archive_path(NOISY, OTHER_WORKER, "small")?;
             if bundle.read(&small)?.as_deref() != Some(b"small") {
                 outcome.faults.push(format!("{small} is not in the archive"));
             }
         }
         Ok(_) => {}
     }
-    scene.aggregator.look();
+    scene.aggregator.sample_memory();
     outcome.memory_mib = scene.aggregator.memory >> 20;
-    if outcome.memory_mib > most_memory {
-        outcome.faults.push(format!("more than {most_memory} MiB of memory"));
+    if outcome.memory_mib > max_memory {
+        outcome.faults.push(format!("more than {max_memory} MiB of memory"));
     }
-    // It may have ended, which is said above then.
+    // The aggregator may have ended, which is already reported.
     scene.aggregator.kill().await.ok();
     Ok(outcome)
 }
 
-/// Sends an archive with one file, and a small one beside it, as the noisy plugin's first result.
+/// Uploads an archive with this file and a small one as the noisy plugin's first result.
 async fn upload(scene: &Scene, name: &str, content: &[u8]) -> anyhow::Result<()> {
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
     for (name, content) in [("small", b"small".as_slice()), (name, content)] {
@@ -218,7 +218,7 @@ async fn upload(scene: &Scene, name: &str, content: &[u8]) -> anyhow::Result<()>
     let status = answer.status();
     ensure!(
         status.is_success(),
-        "the result was answered with {status}: {}",
+        "the result was rejected with {status}: {}",
         answer.text().await?
     );
     Ok(())
@@ -240,13 +240,13 @@ async fn foreign_host(scene: &Scene) -> anyhow::Result<()> {
         (&[("Host", "127.0.0.1.evil.example:8081")], 421),
         (&[("Origin", "http://evil.example")], 403),
     ] {
-        let (status, _) = scene.ask_locally(headers).await?;
-        ensure!(status == expected, "{headers:?} was answered with {status}");
+        let (status, _) = scene.request_status(headers).await?;
+        ensure!(status == expected, "unexpected status {status} for {headers:?}");
     }
     Ok(())
 }
 
-/// Says of every node but one that there is no result, at great length.
+/// Sends a long error report for every node of the noisy plugin.
 async fn long_reasons(scene: &Scene) -> anyhow::Result<()> {
     let client = scene.client(NOISY)?;
     let body = serde_json::json!({"error": "x".repeat(64_000)}).to_string();
@@ -256,12 +256,13 @@ async fn long_reasons(scene: &Scene) -> anyhow::Result<()> {
             .header(routes::ERROR_HEADER, "1")
             .header("Content-Type", "application/json");
         let status = request.body(body.clone()).send().await?.status();
-        ensure!(status.is_success(), "an error report was answered with {status}");
+        ensure!(status.is_success(), "an error report was rejected with {status}");
     }
     Ok(())
 }
 
-/// A worker whose done file is a FIFO ends after SIGTERM; one whose results directory has a FIFO sends the rest.
+/// Checks that a worker with a FIFO as done file exits after SIGTERM, and that a worker with a FIFO in its results directory
+/// uploads the other files.
 async fn fifos(scene: &Scene, aggregator: &Path) -> anyhow::Result<()> {
     let program = aggregator.with_file_name("sono-worker");
     ensure!(program.exists(), "{} does not exist", program.display());
@@ -281,19 +282,19 @@ async fn fifos(scene: &Scene, aggregator: &Path) -> anyhow::Result<()> {
     )?;
     let mut blocked = scene.worker(&program, 1, &first)?;
     let mut other = scene.worker(&program, OTHER_WORKER, &second)?;
-    // Time to look for its done file.
+    // Let the worker reach its done file.
     sleep(LEAD).await;
     let id = blocked.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     if let Some(id) = id {
         kill_process(id, Signal::TERM)?;
     }
-    timeout(WORKER_END, scene.complete(NOISY, OTHER_WORKER))
+    timeout(WORKER_STOP_LIMIT, scene.wait_for_result(NOISY, OTHER_WORKER))
         .await
         .context("a FIFO in a results directory blocks the worker")??;
-    // It keeps its result until the archive is made.
+    // The worker runs until the archive is packed.
     other.kill().await?;
-    timeout(WORKER_END, blocked.wait())
+    timeout(WORKER_STOP_LIMIT, blocked.wait())
         .await
-        .context("a worker whose done file is a FIFO does not end after SIGTERM")??;
+        .context("a worker with a FIFO as done file does not exit after SIGTERM")??;
     Ok(())
 }

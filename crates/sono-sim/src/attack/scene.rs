@@ -1,4 +1,4 @@
-//! A run under attack: an aggregator that waits for the results of two plugins.
+//! A run under attack: an aggregator that expects the results of two plugins.
 
 use std::{
     path::Path,
@@ -25,18 +25,18 @@ use crate::{
     world::{self, Environments, Plan, Plugin, World},
 };
 
-/// The plugin whose certificate the attackers have.
+/// The attacking plugin; the attackers use its certificate.
 pub(super) const NOISY: &str = "noisy";
-/// The plugin that must not notice.
+/// The plugin that must not be affected.
 pub(super) const BYSTANDER: &str = "bystander";
 
-/// How long a run may take to start, and to be packed.
-const START: Duration = Duration::from_mins(1);
-const SEAL: Duration = Duration::from_mins(2);
-/// How long the late results may take once the attack is over.
-const COMPLETE: Duration = Duration::from_mins(1);
+/// Time limits for starting a run and for packing its archive.
+const START_LIMIT: Duration = Duration::from_mins(1);
+const SEAL_LIMIT: Duration = Duration::from_mins(2);
+/// Time limit for the remaining results after the attack.
+const COMPLETE_LIMIT: Duration = Duration::from_mins(1);
 
-/// A run whose plugins wait for results from `nodes` nodes each.
+/// A run with two plugins on `nodes` nodes each.
 pub(super) struct Scene {
     pub(super) aggregator: Aggregator,
     world: World,
@@ -70,7 +70,7 @@ impl Scene {
         let mut aggregator = Aggregator::start(program, &world, 0)?;
         let environments = watch::Sender::new(Environments::new());
         tokio::select! {
-            controlled = timeout(START, world.control(&environments)) => controlled.context("starting the run")??,
+            controlled = timeout(START_LIMIT, world.control(&environments)) => controlled.context("timeout while starting the run")??,
             ended = aggregator.ended() => {
                 let log = fs_err::read_to_string(&aggregator.log)?;
                 bail!("the aggregator ended: {}: {log}", ended?);
@@ -87,7 +87,7 @@ impl Scene {
         })
     }
 
-    /// Starts attackers that share `count` connections or requests, each with an address of its own where that is possible.
+    /// Starts attackers that share `count` connections or requests, each with its own address if possible.
     pub(super) async fn attack(&mut self, kind: Kind, count: usize, attackers: usize) -> anyhow::Result<()> {
         let name = clap::ValueEnum::to_possible_value(&kind).context("the attacker has a name")?;
         for _ in 0..attackers {
@@ -103,14 +103,14 @@ impl Scene {
             if self.own_network {
                 network::connect(&child, self.attackers.len() + 1).await?;
             }
-            let input = child.stdin.as_mut().context("the attacker has an input")?;
+            let input = child.stdin.as_mut().context("the attacker has a standard input")?;
             input.write_all(b"begin\n").await?;
             self.attackers.push(child);
         }
         Ok(())
     }
 
-    /// A worker's program of `plugin` on `node`, with this results directory.
+    /// Starts a worker program of the noisy plugin on `node` with this results directory.
     pub(super) fn worker(&self, program: &Path, node: usize, results: &Path) -> anyhow::Result<Child> {
         Ok(Command::new(program)
             .args(["worker", "single-node"])
@@ -142,15 +142,15 @@ impl Scene {
         (0..self.nodes).map(|node| self.url(plugin, node)).collect()
     }
 
-    /// Ends the attack, sends what is missing, waits for the archive, and looks for the bystander's results in it.
+    /// Ends the attack, uploads missing results, waits for the archive, and checks that it has the bystander's results.
     pub(super) async fn end(&mut self) -> anyhow::Result<sono_bundle::Bundle> {
         for mut attacker in std::mem::take(&mut self.attackers) {
             attacker.start_kill()?;
             attacker.wait().await?;
         }
         for plugin in [BYSTANDER, NOISY] {
-            let sent = bystander::complete(&self.client(plugin)?, self.urls(plugin), COMPLETE).await;
-            sent.with_context(|| format!("results of {plugin} are not taken after the attack"))?;
+            let sent = bystander::complete(&self.client(plugin)?, self.urls(plugin), COMPLETE_LIMIT).await;
+            sent.with_context(|| format!("results of {plugin} are not accepted after the attack"))?;
         }
         let world = &self.world;
         let sealed = async {
@@ -164,34 +164,34 @@ impl Scene {
             }
         };
         let name = tokio::select! {
-            sealed = timeout(SEAL, sealed) => sealed.context("there is no archive")??,
+            sealed = timeout(SEAL_LIMIT, sealed) => sealed.context("timeout while waiting for the archive")??,
             ended = self.aggregator.ended() => bail!("the aggregator ended: {}", ended?),
         };
         let bundle = sono_bundle::Bundle::open(&self.world.volume().join(name))?;
         for node in 0..self.nodes {
-            let place = place(BYSTANDER, node, "result")?;
-            ensure!(bundle.read(&place)?.is_some(), "{place} is not in the archive");
+            let path = archive_path(BYSTANDER, node, "result")?;
+            ensure!(bundle.read(&path)?.is_some(), "{path} is not in the archive");
         }
         Ok(bundle)
     }
 
-    /// Returns once the status says that a node's result is in.
-    pub(super) async fn complete(&self, plugin: &str, node: usize) -> anyhow::Result<()> {
+    /// Waits until the status of a node's result is complete.
+    pub(super) async fn wait_for_result(&self, plugin: &str, node: usize) -> anyhow::Result<()> {
         let node = content::node(node);
         loop {
             let status = status::last(&self.world)?.unwrap_or_default();
             let mut rows = status.rows().iter();
-            let is_in = |row: &sono_types::PluginStatus| {
+            let is_complete = |row: &sono_types::PluginStatus| {
                 row.plugin == plugin && row.node == node && row.status == plugin_status::COMPLETE
             };
-            if rows.any(is_in) {
+            if rows.any(is_complete) {
                 return Ok(());
             }
             sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// The size of the journal, in bytes.
+    /// Size of the journal in bytes.
     pub(super) fn journal_bytes(&self) -> anyhow::Result<u64> {
         let mut bytes = 0;
         for entry in fs_err::read_dir(self.world.volume())? {
@@ -203,8 +203,8 @@ impl Scene {
         Ok(bytes)
     }
 
-    /// Status and duration of a request to the aggregator's loopback address.
-    pub(super) async fn ask_locally(&self, headers: &[(&str, &str)]) -> anyhow::Result<(u16, Duration)> {
+    /// Status code and duration of a request to the aggregator's loopback listener.
+    pub(super) async fn request_status(&self, headers: &[(&str, &str)]) -> anyhow::Result<(u16, Duration)> {
         let url = format!("http://127.0.0.1:{}{}", constants::LOCAL_PORT, routes::LOCAL_STATUS);
         let client = reqwest::Client::builder().no_proxy().build()?;
         let began = Instant::now();
@@ -216,8 +216,8 @@ impl Scene {
     }
 }
 
-/// Where a file of a node's result is in the archive.
-pub(super) fn place(plugin: &str, node: usize, file: &str) -> anyhow::Result<String> {
+/// Path of a node's result file in the archive.
+pub(super) fn archive_path(plugin: &str, node: usize, file: &str) -> anyhow::Result<String> {
     let target = Target::Node(NodeName::parse(&content::node(node))?);
     let key = ResultKey::new(PluginName::parse(plugin)?, target);
     Ok(format!("{}/{file}", layout::results_dir(&key)))

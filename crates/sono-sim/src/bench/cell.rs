@@ -1,4 +1,4 @@
-//! One cell: a server is started, the load is run against it, and it is looked at meanwhile.
+//! One measurement: starts a server, runs the load against it and samples its memory.
 
 use std::{
     path::Path,
@@ -19,14 +19,14 @@ use crate::{
     world::{self, Environments, Plan, Plugin, World},
 };
 
-/// How long a run may take to start.
-const START: Duration = Duration::from_mins(1);
-/// How long sealing may take.
-const SEAL: Duration = Duration::from_mins(5);
-/// Packing is not waited for when there is more: it is the compressor's speed then, and well known by then.
-const MOST_TO_SEAL: u64 = 256 << 20;
-/// Between two looks at a server's memory.
-const LOOK: Duration = Duration::from_millis(100);
+/// Time limit for starting a run.
+const START_LIMIT: Duration = Duration::from_mins(1);
+/// Time limit for packing the archive.
+const SEAL_LIMIT: Duration = Duration::from_mins(5);
+/// Larger loads are not packed, since packing then only measures the compressor. In bytes.
+const MAX_SEALED_BYTES: u64 = 256 << 20;
+/// Interval between two memory samples.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
 fn urls(base: &str, plugin: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
     let path = |number| format!("{base}/api/v1/results/by-node/{}/{plugin}", content::node(number));
@@ -58,8 +58,8 @@ pub(super) async fn cell(
         sealed_seconds: None,
     };
     match server {
-        Server::There(there) => {
-            let measured = load::run(&load(&there.url, &there.plugin), &there.client).await?;
+        Server::Existing(existing) => {
+            let measured = load::run(&load(&existing.url, &existing.plugin), &existing.client).await?;
             Ok(cell("url", measured))
         }
         Server::Plain => {
@@ -71,14 +71,14 @@ pub(super) async fn cell(
         Server::Program(name, path) => {
             let mut running = Running::start(path, workers + stalled).await?;
             let load = load(&running.base, PLUGIN);
-            let mut seen = Vec::new();
+            let mut samples = Vec::new();
             let process = running.process.id();
             let mut measured = tokio::select! {
                 measured = load::run(&load, &running.client) => measured?,
-                never = look_at(process, &mut seen) => match never {},
+                never = sample_memory(process, &mut samples) => match never {},
             };
             let last = Instant::now();
-            // They come after all, or the run would wait for them.
+            // The stalled workers upload now, or the run would wait for them.
             let rest = Load {
                 urls: urls(&running.base, PLUGIN, workers..workers + stalled),
                 stalled: Vec::new(),
@@ -86,18 +86,20 @@ pub(super) async fn cell(
                 clients: 1,
             };
             let mut sealed = None;
-            if (workers * body.len()) as u64 <= MOST_TO_SEAL && stalled == 0 {
-                timeout(SEAL, running.sealed()).await.context("sealing")??;
+            if (workers * body.len()) as u64 <= MAX_SEALED_BYTES && stalled == 0 {
+                timeout(SEAL_LIMIT, running.sealed())
+                    .await
+                    .context("timeout while packing the archive")??;
                 sealed = Some(last.elapsed().as_secs_f64());
             } else if stalled > 0 {
                 measured.failed_tries += load::run(&rest, &running.client).await?.failed_tries;
             }
-            running.process.look();
+            running.process.sample_memory();
             let memory = running.process.memory >> 20;
             running.process.kill().await?;
             Ok(Cell {
                 memory_mib: Some(memory),
-                memory_by_quarter_mib: Some(by_quarter(&seen)),
+                memory_by_quarter_mib: Some(by_quarter(&samples)),
                 sealed_seconds: sealed,
                 ..cell(name, measured)
             })
@@ -105,18 +107,18 @@ pub(super) async fn cell(
     }
 }
 
-/// Notes the resident memory of a process, in bytes, every now and then.
-async fn look_at(process: Option<u32>, seen: &mut Vec<u64>) -> std::convert::Infallible {
+/// Samples the resident memory of a process, in bytes.
+async fn sample_memory(process: Option<u32>, samples: &mut Vec<u64>) -> std::convert::Infallible {
     loop {
-        seen.extend(process.and_then(resident));
-        sleep(LOOK).await;
+        samples.extend(process.and_then(resident));
+        sleep(SAMPLE_INTERVAL).await;
     }
 }
 
-/// The most in each quarter of the time, in MiB.
-fn by_quarter(seen: &[u64]) -> [u64; 4] {
+/// Maximum of the samples in each quarter of the time, in MiB.
+fn by_quarter(samples: &[u64]) -> [u64; 4] {
     [0, 1, 2, 3].map(|quarter| {
-        let part = &seen[seen.len() * quarter / 4..seen.len() * (quarter + 1) / 4];
+        let part = &samples[samples.len() * quarter / 4..samples.len() * (quarter + 1) / 4];
         part.iter().max().copied().unwrap_or_default() >> 20
     })
 }
@@ -130,7 +132,7 @@ pub(super) async fn status_cell(name: &str, path: &Path, nodes: usize) -> anyhow
         clients: 32,
     };
     let measured = load::run(&load, &running.client).await?;
-    anyhow::ensure!(measured.lost == 0, "{} results were not taken", measured.lost);
+    anyhow::ensure!(measured.lost == 0, "{} results were not accepted", measured.lost);
     let full = running.full_status().await;
     let last = Load {
         urls: urls(&running.base, PLUGIN, nodes - 1..nodes),
@@ -138,9 +140,11 @@ pub(super) async fn status_cell(name: &str, path: &Path, nodes: usize) -> anyhow
     };
     load::run(&last, &running.client).await?;
     let began = Instant::now();
-    let sealed = timeout(SEAL, running.sealed()).await.is_ok_and(|sealed| sealed.is_ok());
+    let sealed = timeout(SEAL_LIMIT, running.sealed())
+        .await
+        .is_ok_and(|sealed| sealed.is_ok());
     let sealed = sealed.then(|| began.elapsed().as_secs_f64());
-    running.process.look();
+    running.process.sample_memory();
     let memory = running.process.memory >> 20;
     running.process.kill().await?;
     let sizes: Vec<usize> = status::written(&running.world)?
@@ -160,7 +164,7 @@ pub(super) async fn status_cell(name: &str, path: &Path, nodes: usize) -> anyhow
     })
 }
 
-/// A program with a run that waits for results.
+/// An aggregator program with a run that expects results.
 struct Running {
     process: Aggregator,
     world: World,
@@ -184,10 +188,10 @@ impl Running {
         let mut process = Aggregator::start(program, &world, 0)?;
         let environments = watch::Sender::new(Environments::new());
         tokio::select! {
-            controlled = timeout(START, world.control(&environments)) => controlled.context("starting the run")??,
+            controlled = timeout(START_LIMIT, world.control(&environments)) => controlled.context("timeout while starting the run")??,
             ended = process.ended() => {
                 let log = fs_err::read_to_string(&process.log)?;
-                bail!("it ended: {}: {log}", ended?);
+                bail!("the aggregator ended: {}: {log}", ended?);
             }
         }
         let environment = environments.borrow()[PLUGIN].clone();
@@ -207,9 +211,9 @@ impl Running {
         Ok(())
     }
 
-    /// Milliseconds and bytes of the whole status over the loopback listener, where this process has it.
+    /// Milliseconds and bytes of a request for the full status on the loopback listener; `None` if another process has the port.
     async fn full_status(&self) -> Option<(f64, usize)> {
-        // There is one such port on a machine, and it may be another's.
+        // The port is fixed, so that another process may use it.
         let log = fs_err::read_to_string(&self.process.log).ok()?;
         if log.contains("not serving status") {
             return None;
@@ -223,7 +227,7 @@ impl Running {
 }
 
 fn plain_identities() -> anyhow::Result<(rustls::ServerConfig, reqwest::Client)> {
-    // No certificate of ours is looked at for its dates here.
+    // Validity dates of these certificates are not checked here.
     let now = "2026-01-01T00:00:00Z".parse()?;
     let authority = sono_tls::Authority::new(now)?;
     let server = authority.server(now, &["127.0.0.1".to_owned()])?;

@@ -1,4 +1,4 @@
-//! What machine it was.
+//! Description of the machine.
 
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub(super) fn facts(directory: &std::path::Path) -> Facts {
     }
 }
 
-/// Processes that wanted to run, on the average of the last minute: other work on the machine shows in it.
+/// Load average of the last minute, which shows other work on the machine.
 pub(super) fn load_average() -> f64 {
     let text = fs_err::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ')
@@ -37,7 +37,7 @@ pub(super) fn load_average() -> f64 {
         .unwrap_or_default()
 }
 
-/// The type of the mount that a directory lies on.
+/// File system type of a directory's mount.
 fn file_system(mounts: &str, directory: &std::path::Path) -> String {
     mounts
         .lines()
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_mount_counts() {
+    fn file_system_is_of_nearest_mount() {
         let mounts = "/dev/vda / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n";
         assert_eq!(file_system(mounts, std::path::Path::new("/tmp/a")), "tmpfs");
         assert_eq!(file_system(mounts, std::path::Path::new("/home")), "ext4");

@@ -1,4 +1,4 @@
-//! Workers that all report at once, each over a connection of its own, and how long each takes.
+//! Load of concurrent workers, each with its own connection, and their times.
 
 use std::{
     sync::Arc,
@@ -11,26 +11,26 @@ use reqwest::{Body, Client, header};
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
-/// Size of the pieces in which a body is sent, as workers have it.
-const PIECE: usize = 64 << 10;
-/// How often one upload is tried.
-const MOST_TRIES: usize = 50;
-/// What stalled clients send half of.
+/// Size of a body's chunks in bytes, as in workers.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Maximum number of attempts for an upload.
+const MAX_ATTEMPTS: usize = 50;
+/// Size in bytes of a stalled client's body; it sends half of it.
 const STALLED_BODY: usize = 1 << 20;
 
-/// What is sent.
+/// The uploads of a measurement.
 #[derive(Debug, Clone)]
 pub(super) struct Load {
     /// A URL for each worker.
     pub(super) urls: Vec<String>,
-    /// URLs over which a body begins and never ends.
+    /// URLs of uploads that stall halfway.
     pub(super) stalled: Vec<String>,
     pub(super) body: Bytes,
-    /// How many are at it at the same time.
+    /// Number of concurrent uploads.
     pub(super) clients: usize,
 }
 
-/// How it went.
+/// The measured times and counts.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Measured {
     pub(super) seconds: f64,
@@ -39,13 +39,13 @@ pub(super) struct Measured {
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
     pub(super) max_ms: f64,
-    /// Tries that were made again.
+    /// Number of failed and retried attempts.
     pub(super) failed_tries: usize,
-    /// Workers that gave up.
+    /// Number of workers without a success.
     pub(super) lost: usize,
 }
 
-/// Runs the load. `new_client` makes a client for one worker: nothing is shared between them.
+/// Runs the load with this client, which must not share connections between workers.
 pub(super) async fn run(load: &Load, client: &Client) -> anyhow::Result<Measured> {
     let mut stalled = JoinSet::new();
     let unfinished = Bytes::from(vec![b'x'; STALLED_BODY]);
@@ -54,29 +54,29 @@ pub(super) async fn run(load: &Load, client: &Client) -> anyhow::Result<Measured
         let body = unfinished.clone();
         stalled.spawn(async move {
             let half = body.slice(..body.len() / 2);
-            let pieces = pieces(half)
+            let chunks = chunks(half)
                 .map(Ok::<_, std::io::Error>)
                 .chain(futures::stream::pending());
             let request = client
                 .put(url)
                 .header(header::CONTENT_LENGTH, body.len())
                 .timeout(Duration::from_hours(1))
-                .body(Body::wrap_stream(pieces));
-            // It ends with the measurement.
+                .body(Body::wrap_stream(chunks));
+            // The request ends with the measurement.
             request.send().await.ok();
         });
     }
     if !load.stalled.is_empty() {
-        // They are to stand there before anybody else comes.
+        // Stalled clients must be connected before the other workers start.
         sleep(Duration::from_secs(1)).await;
     }
-    let gate = Arc::new(Semaphore::new(load.clients));
+    let slots = Arc::new(Semaphore::new(load.clients));
     let began = Instant::now();
     let mut tasks = JoinSet::new();
     for url in &load.urls {
-        let (client, url, body, gate) = (client.clone(), url.clone(), load.body.clone(), Arc::clone(&gate));
+        let (client, url, body, slots) = (client.clone(), url.clone(), load.body.clone(), Arc::clone(&slots));
         tasks.spawn(async move {
-            let _turn = gate.acquire_owned().await;
+            let _slot = slots.acquire_owned().await;
             upload(&client, &url, &body).await
         });
     }
@@ -105,30 +105,30 @@ pub(super) async fn run(load: &Load, client: &Client) -> anyhow::Result<Measured
     Ok(measured)
 }
 
-/// From the first connection to the last answer; and how many tries failed.
+/// Uploads a body with retries. Returns the time from the first connection to the final response, and the failed attempts.
 async fn upload(client: &Client, url: &str, body: &Bytes) -> (Option<Duration>, usize) {
     let began = Instant::now();
-    for failed in 0..MOST_TRIES {
-        let pieces = pieces(body.clone()).map(Ok::<_, std::io::Error>);
+    for failed in 0..MAX_ATTEMPTS {
+        let chunks = chunks(body.clone()).map(Ok::<_, std::io::Error>);
         let request = client
             .put(url)
             .header(header::CONTENT_LENGTH, body.len())
             .header(header::CONTENT_DISPOSITION, "attachment;filename=result.bin")
-            .body(Body::wrap_stream(pieces));
+            .body(Body::wrap_stream(chunks));
         let status = request.send().await.map(|answer| answer.status().as_u16());
-        // An answer that was lost is known by the next try.
+        // 409: an earlier attempt was accepted, but its response was lost.
         if matches!(status, Ok(200 | 409)) {
             return (Some(began.elapsed()), failed);
         }
         sleep(Duration::from_millis(50)).await;
     }
-    (None, MOST_TRIES)
+    (None, MAX_ATTEMPTS)
 }
 
-fn pieces(body: Bytes) -> impl futures::Stream<Item = Bytes> + Send + Unpin {
-    let count = body.len().div_ceil(PIECE);
+fn chunks(body: Bytes) -> impl futures::Stream<Item = Bytes> + Send + Unpin {
+    let count = body.len().div_ceil(CHUNK_BYTES);
     futures::stream::iter((0..count).map(move |number| {
-        let from = number * PIECE;
-        body.slice(from..(from + PIECE).min(body.len()))
+        let from = number * CHUNK_BYTES;
+        body.slice(from..(from + CHUNK_BYTES).min(body.len()))
     }))
 }

@@ -1,4 +1,4 @@
-//! Figures: how much comes in how quickly, what it takes, and what the machine could do.
+//! Benchmarks of ingest, queries and memory, with a plain loop as the machine's upper bound.
 
 mod cell;
 mod facts;
@@ -25,57 +25,57 @@ pub(crate) use self::{
 use crate::{random::Random, world};
 
 const PLUGIN: &str = "p";
-/// What the plain loop is called.
+/// Name of the plain loop in reports.
 const PLAIN: &str = "plain loop";
 
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
-    /// The aggregator's program
+    /// Path of the aggregator program
     #[arg(long, value_name = "FILE", required_unless_present = "url")]
     aggregator: Option<PathBuf>,
-    /// Another program with the same command line and protocol, side by side: Sonobuoy's own
+    /// Path of another program to compare with, with the same command line and protocol, such as Sonobuoy's
     #[arg(long, value_name = "FILE", requires = "aggregator")]
     against: Option<PathBuf>,
-    /// A server that is there already, in place of a program: `https://host:port`
+    /// URL of a running server to measure instead of a program: `https://host:port`
     #[arg(long, value_name = "URL", requires_all = ["ca", "cert", "key"], conflicts_with = "aggregator")]
     url: Option<String>,
-    /// Its CA, as PEM
+    /// PEM file with the server's CA
     #[arg(long, value_name = "FILE", requires = "url")]
     ca: Option<PathBuf>,
-    /// The client's certificate, as PEM
+    /// PEM file with the client certificate
     #[arg(long, value_name = "FILE", requires = "url")]
     cert: Option<PathBuf>,
-    /// The certificate's key, as PEM
+    /// PEM file with the key of the client certificate
     #[arg(long, value_name = "FILE", requires = "url")]
     key: Option<PathBuf>,
-    /// The plugin to report for; its nodes are n00000, n00001, …
+    /// Plugin of the uploads; its nodes are n00000, n00001, …
     #[arg(long, value_name = "NAME", default_value = PLUGIN, requires = "url")]
     plugin: String,
-    /// Numbers of workers
+    /// Numbers of workers to measure
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [10, 100, 1000, 5000])]
     workers: Vec<usize>,
-    /// Sizes of their results
+    /// Sizes of results to measure, in bytes
     #[arg(long, value_name = "BYTES", value_delimiter = ',', default_values_t = [1 << 10, 1 << 20, 50 << 20])]
     sizes: Vec<u64>,
-    /// How many workers are at it at the same time; all of them unless told otherwise
+    /// Number of concurrent workers (default: all)
     #[arg(long, value_name = "COUNT")]
     clients: Option<usize>,
-    /// Cells with more bytes than this are left out
+    /// Skip measurements with more data than this, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 4096)]
     cap: u64,
-    /// No cell with stalled clients
+    /// Skip measurements with stalled clients
     #[arg(long, conflicts_with = "stalled")]
     no_stalled: bool,
-    /// How many clients stall half-way through 1 MiB; one for each hundred workers unless told otherwise
+    /// Number of clients that stall halfway through 1 MiB (default: one per hundred workers)
     #[arg(long, value_name = "COUNT")]
     stalled: Option<usize>,
-    /// Each cell so many times, the servers by turns; figures are medians then
+    /// Repetitions of each measurement, alternating between servers; reports medians
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     turns: u32,
-    /// Numbers of nodes for the cells about the status; 0 for none
+    /// Numbers of nodes for measurements of the status; 0 skips them
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [100, 1000, 10_000])]
     nodes: Vec<usize>,
-    /// Few and small cells
+    /// Run only a few small measurements
     #[arg(long)]
     quick: bool,
     /// Print JSON instead of a table
@@ -83,7 +83,7 @@ pub(crate) struct Ingest {
     json: bool,
 }
 
-/// One row of figures.
+/// One measurement of uploads.
 #[derive(Debug, Clone, Serialize)]
 struct Cell {
     server: String,
@@ -92,17 +92,17 @@ struct Cell {
     stalled: usize,
     #[serde(flatten)]
     measured: Measured,
-    /// `VmHWM` of the server.
+    /// Peak memory (`VmHWM`) of the server.
     memory_mib: Option<u64>,
-    /// Its resident memory in each quarter of the time, at most: whether it grows.
+    /// Maximum resident memory in each quarter of the time, which shows growth.
     memory_by_quarter_mib: Option<[u64; 4]>,
-    /// Processes that wanted to run, the last minute's average, when the cell was done.
+    /// Load average of the last minute at the end of the measurement.
     load_average: f64,
-    /// From the last answer to the status that names the archive.
+    /// Time from the last response to the status with the archive.
     sealed_seconds: Option<f64>,
 }
 
-/// What the status costs.
+/// One measurement of the status.
 #[derive(Debug, Clone, Serialize)]
 struct StatusCell {
     server: String,
@@ -116,21 +116,21 @@ struct StatusCell {
     sealed_seconds: Option<f64>,
 }
 
-/// What is measured.
+/// The measured server.
 enum Server {
     Program(String, PathBuf),
-    There(Box<There>),
+    Existing(Box<Existing>),
     Plain,
 }
 
-struct There {
+struct Existing {
     url: String,
     client: reqwest::Client,
     plugin: String,
 }
 
 impl Ingest {
-    /// The numbers of stalled clients with which a cell is measured.
+    /// The numbers of stalled clients to measure.
     fn stalls(&self, server: &Server, workers: usize, bytes: u64) -> Vec<usize> {
         match self.stalled {
             Some(stalled) => vec![0, stalled],
@@ -150,8 +150,8 @@ pub(crate) async fn ingest(arguments: Ingest) -> anyhow::Result<()> {
     if let Some(path) = &arguments.against {
         servers.push(program("other", path)?);
     }
-    if let Some(there) = there(&arguments)? {
-        servers.push(Server::There(Box::new(there)));
+    if let Some(existing) = existing(&arguments)? {
+        servers.push(Server::Existing(Box::new(existing)));
     }
     servers.push(Server::Plain);
     let (workers, sizes, nodes) = if arguments.quick {
@@ -167,7 +167,7 @@ pub(crate) async fn ingest(arguments: Ingest) -> anyhow::Result<()> {
     for &bytes in &sizes {
         for &workers in &workers {
             if (workers as u64).saturating_mul(bytes) > arguments.cap << 20 {
-                report.leave_out(workers, bytes, arguments.cap);
+                report.skip(workers, bytes, arguments.cap);
                 continue;
             }
             let body = Random::new(bytes, 0).fill(usize::try_from(bytes)?).into();
@@ -197,14 +197,14 @@ pub(crate) async fn ingest(arguments: Ingest) -> anyhow::Result<()> {
     report.print(arguments.json)
 }
 
-fn there(arguments: &Ingest) -> anyhow::Result<Option<There>> {
+fn existing(arguments: &Ingest) -> anyhow::Result<Option<Existing>> {
     let (Some(url), Some(ca), Some(cert), Some(key)) = (&arguments.url, &arguments.ca, &arguments.cert, &arguments.key)
     else {
         return Ok(None);
     };
     let read = |path: &PathBuf| fs_err::read_to_string(path);
     let tls = sono_tls::client_config(&read(ca)?, &read(cert)?, &read(key)?)?;
-    Ok(Some(There {
+    Ok(Some(Existing {
         url: url.clone(),
         client: world::client_with(tls)?,
         plugin: arguments.plugin.clone(),

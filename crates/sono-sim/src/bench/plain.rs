@@ -1,5 +1,5 @@
-//! What this machine can do: the same requests, taken by a loop that reads a body, writes it to a file, syncs that and
-//! answers. No ledger, no limits, no journal.
+//! A minimal server as the machine's upper bound: a loop that reads a body, writes it to a file, syncs the file and
+//! responds, without ledger, limits and journal.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -15,10 +15,10 @@ use std::{
 use anyhow::Context as _;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// Stack of the thread of one connection.
+/// Stack size of a connection's thread, in bytes.
 const STACK: usize = 512 << 10;
 
-/// Serves until the process ends.
+/// Starts the server, which runs until the process ends; returns its URL.
 pub(super) fn serve(config: ServerConfig, directory: PathBuf) -> anyhow::Result<String> {
     let mut config = config;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -31,8 +31,8 @@ pub(super) fn serve(config: ServerConfig, directory: PathBuf) -> anyhow::Result<
             let (config, directory, number) = (Arc::clone(&config), directory.clone(), Arc::clone(&number));
             let work = move || {
                 let path = directory.join(number.fetch_add(1, Ordering::Relaxed).to_string());
-                // Its client sees that it ended, and counts it.
-                drop(take(stream, config, &path));
+                // The client sees and counts the failure.
+                drop(receive(stream, config, &path));
             };
             if thread::Builder::new().stack_size(STACK).spawn(work).is_err() {
                 return;
@@ -42,26 +42,26 @@ pub(super) fn serve(config: ServerConfig, directory: PathBuf) -> anyhow::Result<
     Ok(url)
 }
 
-fn take(stream: TcpStream, config: Arc<ServerConfig>, path: &Path) -> anyhow::Result<()> {
+fn receive(stream: TcpStream, config: Arc<ServerConfig>, path: &Path) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::with_capacity(64 << 10, StreamOwned::new(ServerConnection::new(config)?, stream));
     let mut length = 0_u64;
     let mut line = String::new();
     loop {
         line.clear();
-        anyhow::ensure!(stream.read_line(&mut line)? > 0, "it ended in its head");
+        anyhow::ensure!(stream.read_line(&mut line)? > 0, "the request ended in its head");
         if line == "\r\n" {
             break;
         }
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("content-length")
         {
-            length = value.trim().parse().context("a length is a number")?;
+            length = value.trim().parse().context("invalid Content-Length")?;
         }
     }
     let mut file = fs_err::File::create(path)?;
     let written = std::io::copy(&mut stream.by_ref().take(length), &mut file)?;
-    anyhow::ensure!(written == length, "it ended in its body");
+    anyhow::ensure!(written == length, "the request ended in its body");
     file.sync_all()?;
     let stream = stream.get_mut();
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;

@@ -1,5 +1,5 @@
-//! Figures as a table and as JSON.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
+//! The measurements as a table and as JSON.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "prints the report")]
 
 use comfy_table::{Table, presets::NOTHING};
 use serde::Serialize;
@@ -7,13 +7,14 @@ use serde_json::json;
 
 use super::{Cell, PLAIN, StatusCell, facts::Facts};
 
-/// All figures of one run.
+/// All measurements of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     machine: Facts,
     ingest: Vec<Cell>,
     status: Vec<StatusCell>,
-    left_out: Vec<String>,
+    #[serde(rename = "left_out")]
+    skipped: Vec<String>,
 }
 
 impl Report {
@@ -22,31 +23,31 @@ impl Report {
             machine,
             ingest: Vec::new(),
             status: Vec::new(),
-            left_out: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 
-    pub(super) fn leave_out(&mut self, workers: usize, bytes: u64, cap: u64) {
-        self.left_out
+    pub(super) fn skip(&mut self, workers: usize, bytes: u64, cap: u64) {
+        self.skipped
             .push(format!("{workers} workers with {bytes} bytes: more than {cap} MiB"));
     }
 
-    /// Takes note of a cell; tells that it is done, since all of them take a while.
-    pub(super) fn add(&mut self, cell: Cell, tells: bool) {
-        if tells {
+    /// Adds a measurement, and prints it if `prints_progress`.
+    pub(super) fn add(&mut self, cell: Cell, prints_progress: bool) {
+        if prints_progress {
             eprintln!("{}", json!(cell));
         }
         self.ingest.push(cell);
     }
 
-    pub(super) fn add_status(&mut self, cell: StatusCell, tells: bool) {
-        if tells {
+    pub(super) fn add_status(&mut self, cell: StatusCell, prints_progress: bool) {
+        if prints_progress {
             eprintln!("{}", json!(cell));
         }
         self.status.push(cell);
     }
 
-    /// A row for each kind of cell, in the order in which they were measured first.
+    /// A row for each measurement, in the order of their first repetitions.
     fn rows(&self) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         for cell in &self.ingest {
@@ -77,7 +78,7 @@ impl Report {
             "p50 ms",
             "p99 ms",
             "max ms",
-            "again",
+            "failed",
             "lost",
             "MiB",
             "by quarter",
@@ -140,14 +141,14 @@ impl Report {
         if !self.status.is_empty() {
             println!("{table}");
         }
-        for cell in &self.left_out {
-            println!("left out: {cell}");
+        for cell in &self.skipped {
+            println!("skipped: {cell}");
         }
         Ok(())
     }
 }
 
-/// The medians of all cells of a kind, but for what went wrong, which is summed up, and memory, of which the most counts.
+/// Medians of the repetitions of a measurement, the sums of failures and the maximum of memory.
 #[derive(Debug, Serialize)]
 struct Row {
     server: String,
@@ -157,7 +158,7 @@ struct Row {
     turns: usize,
     uploads_per_second: f64,
     mib_per_second: f64,
-    /// What it takes in a second, to what the plain loop took in the same turn without stalled clients.
+    /// Uploads per second, relative to the plain loop in the same repetition without stalled clients.
     share_of_plain: Option<f64>,
     p50_ms: f64,
     p99_ms: f64,
@@ -212,7 +213,7 @@ impl Row {
     }
 }
 
-/// The middle one, of an even number the lower of the two.
+/// The median; for an even number of values the lower of the two middle ones.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied()

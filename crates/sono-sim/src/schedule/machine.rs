@@ -2,35 +2,35 @@
 
 use serde::Serialize;
 
-use super::{ApiFault, ApiTrouble, Shape, before_the_last};
+use super::{ApiFault, ApiTrouble, Shape, answers_before_last};
 use crate::random::Random;
 
 /// A fault of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MachineFault {
-    /// When so many workers had their answer.
+    /// Number of final responses before the fault.
     pub answered: usize,
-    /// What.
+    /// Kind of the fault.
     pub what: MachineTrouble,
 }
 
-/// What goes wrong with it.
+/// A kind of fault of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum MachineTrouble {
-    /// For a while there is no room left on the volume.
+    /// The volume is full for a while.
     DiskFull { ms: u64 },
-    /// From now on the clock is that many seconds off. Processes that are started later begin with it.
+    /// The clock is off by this many seconds from now on, for later processes as well.
     Clock { seconds: i64 },
 }
 
-/// The furthest that a clock is off: a plugin may take six hours by default, and what is waited for must not run into that.
-const FURTHEST: i64 = 9000;
+/// Maximum clock offset in seconds: well below the default plugin timeout of six hours.
+const MAX_CLOCK_OFFSET: i64 = 9000;
 
 fn answered(random: &mut Random, shape: Shape) -> usize {
-    usize::try_from(random.below(before_the_last(shape))).unwrap_or_default()
+    usize::try_from(random.below(answers_before_last(shape))).unwrap_or_default()
 }
 
-/// In the order in which they come. A sequence of its own: what else a seed decides stays as it was.
+/// Faults in chronological order. They use their own random sequence, so that the rest of a seed's schedule is stable.
 pub(super) fn machine(seed: u64, shape: Shape) -> Vec<MachineFault> {
     let mut random = Random::new(seed, 4 << 32);
     let mut faults = Vec::new();
@@ -40,9 +40,9 @@ pub(super) fn machine(seed: u64, shape: Shape) -> Vec<MachineFault> {
                 ms: 50 + random.below(1500),
             }
         } else {
-            let away = i64::try_from(random.below(FURTHEST.unsigned_abs() * 2)).unwrap_or_default();
+            let offset = i64::try_from(random.below(MAX_CLOCK_OFFSET.unsigned_abs() * 2)).unwrap_or_default();
             MachineTrouble::Clock {
-                seconds: away - FURTHEST,
+                seconds: offset - MAX_CLOCK_OFFSET,
             }
         };
         faults.push(MachineFault {
@@ -54,7 +54,7 @@ pub(super) fn machine(seed: u64, shape: Shape) -> Vec<MachineFault> {
     faults
 }
 
-/// A request that is never answered. One, and seldom: whoever asked waits for half a minute.
+/// A request without a response. At most one, and rarely, since each delays the client by half a minute.
 pub(super) fn hanging(seed: u64, shape: Shape) -> Option<ApiFault> {
     let mut random = Random::new(seed, 5 << 32);
     random.chance(8).then(|| ApiFault {

@@ -1,10 +1,10 @@
-//! A short simulation with fixed seeds. Longer ones: `cargo xtask sim --seeds 200`.
+//! Short simulations with fixed seeds. For longer ones run `cargo xtask sim --seeds 200`.
 
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "helpers of tests, which say what was not run"
+    reason = "test helpers that report skipped tests"
 )]
 
 use std::{
@@ -19,8 +19,8 @@ use sono_sim::{
     simulate,
 };
 
-/// The aggregator's program is another package's: cargo puts it beside this test's directory, but a test of this package
-/// alone may find it missing or old.
+/// Builds the aggregator program. It belongs to another package: a test of this package alone may find it missing or
+/// outdated.
 fn aggregator() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let directory = own.parent().and_then(Path::parent).unwrap();
@@ -47,7 +47,7 @@ fn aggregator() -> PathBuf {
     directory.join("sono-aggregator")
 }
 
-/// The aggregator's directory is fixed; each simulation puts its own in that place, which needs a mount namespace.
+/// Whether mount namespaces are available: each simulation mounts its volume at the aggregator's fixed directory.
 fn has_mount_namespaces() -> bool {
     let own = Command::new("unshare").args(["--mount", "true"]).status();
     let mapped = || {
@@ -65,19 +65,19 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// Runs these schedules, which all have that many workers, after an undisturbed run to compare with.
+/// Runs an undisturbed reference and then these schedules, all with this number of workers.
 fn nothing_is_broken(workers: usize, schedules: impl IntoIterator<Item = Schedule>) -> Vec<Outcome> {
     nothing_is_broken_by(false, workers, schedules)
 }
 
-/// With `power_loss` every kill takes along what was not synced.
+/// Like [`nothing_is_broken`]; with `power_loss` kills drop unsynced writes.
 fn nothing_is_broken_by(
     power_loss: bool,
     workers: usize,
     schedules: impl IntoIterator<Item = Schedule>,
 ) -> Vec<Outcome> {
     if !has_mount_namespaces() {
-        eprintln!("not run: this system gives no mount namespace (`unshare --mount`)");
+        eprintln!("skipped: mount namespaces are not available here (`unshare --mount`)");
         return Vec::new();
     }
     sono_tls::install_provider();
@@ -98,12 +98,12 @@ fn nothing_is_broken_by(
             assert_eq!(outcome.kills, schedule.kills.len());
             outcome
         });
-        // Most of a simulation is waiting.
+        // Simulations mostly wait.
         futures::stream::iter(simulated).buffered(3).collect().await
     })
 }
 
-/// Every fault that comes from a seed is in one of these.
+/// Seeds that cover every seeded fault.
 const SEEDS: [u64; 5] = [1, 2, 3, 37, 41];
 
 fn seeded(seed: u64) -> Schedule {
@@ -111,16 +111,16 @@ fn seeded(seed: u64) -> Schedule {
         workers: WORKERS,
         rounds: 3,
     };
-    let mut schedule = Schedule::new(seed, shape).without_machine();
-    // It takes half a minute, and has a test of its own.
+    let mut schedule = Schedule::new(seed, shape).without_machine_faults();
+    // It takes half a minute and has its own test.
     schedule
         .api
         .retain(|fault| !matches!(fault.what, ApiTrouble::Hang { .. }));
     schedule
 }
 
-/// Issue 6: `cargo xtask bench queries`, on a cluster that is small enough to be asked here: who asks finds all there is, with
-/// as many requests as a plain loop, and keeps about as much.
+/// Issue 6: `cargo xtask bench queries` on a small cluster: queries find all objects, with as many requests as a plain loop,
+/// and store about as many bytes.
 #[test]
 fn the_bench_of_queries_measures_what_is_asked_for() {
     let output = Command::new(env!("CARGO_BIN_EXE_sono-sim"))
@@ -128,8 +128,8 @@ fn the_bench_of_queries_measures_what_is_asked_for() {
         .arg(aggregator())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows: Vec<String> = report["rows"]
         .as_array()
@@ -164,14 +164,14 @@ fn the_bench_of_queries_measures_what_is_asked_for() {
     }
 }
 
-/// W-1, W-3, W-4, W-5, W-40, W-44: killed at random, cut off, stalled, lied to and left without an API server, the
-/// aggregator keeps every result once, with its bytes, or a stated error, and its archive is that of an undisturbed run.
+/// W-1, W-3, W-4, W-5, W-40, W-44: despite random kills, broken and stalled uploads, hostile input and API server outages,
+/// the archive has every result exactly once, with its bytes or an error, as in an undisturbed run.
 #[test]
 fn nothing_is_lost_under_these_seeds() {
     nothing_is_broken(WORKERS, SEEDS.map(seeded));
 }
 
-/// Issue 6: each fault has a test with a fixed seed; `docs/durability.md` says which.
+/// Issue 6: each fault has a test with a fixed seed, listed in `docs/durability.md`.
 #[test]
 fn every_fault_is_in_one_of_these_seeds() {
     let text: String = SEEDS.map(|seed| serde_json::to_string(&seeded(seed)).unwrap()).concat();
@@ -219,11 +219,11 @@ fn every_fault_is_in_one_of_these_seeds() {
     }
 }
 
-/// Issue 6: a killed process leaves its page cache behind, a machine that loses its power does not.
+/// Issue 6: unlike a killed process, a power loss also drops the page cache.
 #[test]
 fn nothing_is_lost_when_the_power_fails() {
     if !runtime().block_on(can_lose_power()) {
-        eprintln!("not run: no file system can be mounted here, which takes root and loop devices");
+        eprintln!("skipped: cannot mount a file system here (requires root and loop devices)");
         return;
     }
     nothing_is_broken_by(true, WORKERS, [4, 5].map(seeded));
@@ -238,19 +238,19 @@ fn kill(workers: usize) -> Kill {
     }
 }
 
-/// While the process takes up the run.
+/// A kill while the process resumes the run.
 fn soon(gently: bool) -> Kill {
     let at = Moment::Started { after_ms: 300 };
     Kill { at, gently }
 }
 
-/// After the last result was sent, while the archive is made.
+/// A kill after the last upload, while the archive is packed.
 fn at_the_end(after_us: u64) -> Kill {
     let at = Moment::Last { after_us };
     Kill { at, gently: false }
 }
 
-/// What workers and strangers do is decided by the seed, what the machine does is not.
+/// A schedule with workers and intruders of the seed, and explicit kills and machine faults.
 fn with(seed: u64, kills: Vec<Kill>, machine: &[(usize, MachineTrouble)]) -> Schedule {
     let shape = Shape {
         workers: WORKERS,
@@ -267,28 +267,28 @@ fn with(seed: u64, kills: Vec<Kill>, machine: &[(usize, MachineTrouble)]) -> Sch
     }
 }
 
-/// A volume of one's own takes root; where there are user namespaces everybody is root in one. True in there: the test
-/// is then done outside.
+/// Reruns the test as root in a user namespace, since mounting a volume requires root. Returns true if it did so: the
+/// caller is then done.
 fn runs_as_root_instead(test: &str) -> bool {
     const INSIDE: &str = "SONO_SIM_INSIDE";
     if rustix::process::getuid().is_root() || std::env::var_os(INSIDE).is_some() {
         return false;
     }
     if has_mount_namespaces() {
-        let again = Command::new("unshare")
+        let rerun = Command::new("unshare")
             .args(["--mount", "--map-root-user"])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env(INSIDE, "1")
             .status();
-        assert!(again.unwrap().success());
+        assert!(rerun.unwrap().success());
     } else {
-        eprintln!("not run: this system gives no mount namespace (`unshare --mount`)");
+        eprintln!("skipped: mount namespaces are not available here (`unshare --mount`)");
     }
     true
 }
 
-/// Issue 6: a full disk is no crash: senders are told that there is no room, and once there is, everything is taken.
+/// Issue 6: with a full disk uploads fail with 507; when space is free again, all results are stored.
 #[test]
 fn a_full_disk_is_survived() {
     if runs_as_root_instead("a_full_disk_is_survived") {
@@ -304,16 +304,15 @@ fn a_full_disk_is_survived() {
             with(5, vec![at_the_end(2_000), soon(true)], &[(14, full(2000))]),
         ],
     );
-    let waited = outcomes.iter().filter(|outcome| outcome.shortages > 0).count();
-    assert!(waited >= 2 || outcomes.is_empty(), "only {waited} had to wait for room");
+    let waited = outcomes.iter().filter(|outcome| outcome.disk_full_messages > 0).count();
+    assert!(waited >= 2 || outcomes.is_empty(), "only {waited} had a full disk");
 }
 
-/// Issue 6: the clock of the aggregator's machine is set, by hours between two of its processes and by weeks while one
-/// runs.
+/// Issue 6: the clock of the aggregator's machine changes, by hours between processes and by weeks during one.
 #[test]
 fn clocks_that_are_set_are_survived() {
     if !can_set_clocks() {
-        eprintln!("not run: Debian's package faketime is not installed");
+        eprintln!("skipped: Debian's package faketime is not installed");
         return;
     }
     let clock = |hours: i64| MachineTrouble::Clock { seconds: hours * 3600 };
@@ -334,15 +333,15 @@ fn clocks_that_are_set_are_survived() {
     );
 }
 
-/// Issue 6: an API server that takes requests and never answers holds nothing up for longer than the half minute after which
-/// it is asked again, be it a request or a watch.
+/// Issue 6: an API server that accepts requests without responding delays the aggregator by at most half a minute, the
+/// time limit of requests and watches.
 #[test]
 fn an_api_server_that_never_answers_is_survived() {
     let fault = |answered, what| ApiFault { answered, what };
     nothing_is_broken(
         WORKERS,
         [Schedule {
-            // The watches that begin again are among the next requests.
+            // The restarted watches are among the next requests.
             api: vec![
                 fault(4, ApiTrouble::Hang { times: 3 }),
                 fault(4, ApiTrouble::Gone { times: 0 }),
@@ -353,7 +352,7 @@ fn an_api_server_that_never_answers_is_survived() {
     );
 }
 
-/// Issue 15, 3: the curve has a point for each number of nodes; pods of 25 kB each take a small part of that.
+/// Issue 15, 3: the report has a point for each number of nodes, and memory grows by much less than the pods' 25 kB.
 #[test]
 fn memory_bench_measures_each_number_of_nodes() {
     let output = Command::new(env!("CARGO_BIN_EXE_sono-sim"))
@@ -361,9 +360,9 @@ fn memory_bench_measures_each_number_of_nodes() {
         .arg(aggregator())
         .output()
         .unwrap();
-    // A program that is not optimized may be beyond the bounds.
-    let said = String::from_utf8_lossy(&output.stderr);
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+    // An unoptimized program may exceed the bounds.
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{errors}"));
     let points = report["points"].as_array().unwrap();
     let marks: Vec<(u64, u64)> = points
         .iter()
@@ -372,7 +371,7 @@ fn memory_bench_measures_each_number_of_nodes() {
     let [(2, least), (100, most)] = marks[..] else {
         panic!("{report}")
     };
-    // Decoded as a whole they took 20 MiB.
+    // Decoding all pods at once took 20 MiB.
     assert!(least > 0 && most < least + (12 << 10), "{report}");
     assert!(
         points.iter().all(|point| point["taken_up_kib"].as_u64().unwrap() > 0),

@@ -1,4 +1,4 @@
-//! The fake API: the test is scheduler, kubelet and DaemonSet controller.
+//! Measurement with the fake API: plays scheduler, kubelet and DaemonSet controller.
 
 use std::{
     path::Path,
@@ -22,13 +22,13 @@ use crate::{
 };
 
 const PLUGIN: &str = "p";
-/// How long a run may take to begin: the nodes are listed.
-const START: Duration = Duration::from_mins(2);
-/// Pods that appear at a time, and how long it takes to the next: more quickly than on any real cluster.
-const AT_A_TIME: usize = 20;
-const PAUSE: Duration = Duration::from_millis(20);
+/// Time limit for starting a run, which lists all nodes.
+const START_LIMIT: Duration = Duration::from_mins(2);
+/// Number of pods created at a time and the delay after them: faster than on a real cluster.
+const POD_BATCH: usize = 20;
+const BATCH_DELAY: Duration = Duration::from_millis(20);
 
-/// A run whose pods appear and start, then a second process that takes it up.
+/// Measures a run while its pods are created and started, and a second process that resumes the run.
 pub(super) async fn measure(
     name: &str,
     program: &Path,
@@ -57,22 +57,22 @@ pub(super) async fn measure(
     let mut process = Aggregator::start(program, &world, 0)?;
     let environments = watch::Sender::new(Environments::new());
     tokio::select! {
-        controlled = timeout(START, world.control(&environments)) => controlled.context("starting the run")??,
-        ended = process.ended() => bail!("it ended: {}: {}", ended?, fs_err::read_to_string(&process.log)?),
+        controlled = timeout(START_LIMIT, world.control(&environments)) => controlled.context("timeout while starting the run")??,
+        ended = process.ended() => bail!("the aggregator ended: {}: {}", ended?, fs_err::read_to_string(&process.log)?),
     }
-    let id = process.id().context("it runs")?;
-    let started = high_water(id).context("it runs")?;
+    let id = process.id().context("the aggregator has ended")?;
+    let started = high_water(id).context("the aggregator has ended")?;
     let sets = world.api.all("daemonsets");
     let set = sets.first().context("the plugin has a DaemonSet")?;
-    for (number, names) in names.chunks(AT_A_TIME).enumerate() {
+    for (number, names) in names.chunks(POD_BATCH).enumerate() {
         for stage in [Stage::Created, Stage::Bound, Stage::Running] {
             for name in names {
                 world.api.put(objects::pod(set, name, &time, stage, bytes));
             }
         }
-        let made = number * AT_A_TIME + names.len();
-        world.api.put(objects::counted(set, nodes, made));
-        sleep(PAUSE).await;
+        let created = number * POD_BATCH + names.len();
+        world.api.put(objects::with_status(set, nodes, created));
+        sleep(BATCH_DELAY).await;
     }
     let pods_seconds = began.elapsed().as_secs_f64();
     sleep(hold).await;
@@ -81,19 +81,19 @@ pub(super) async fn measure(
         program: name.to_owned(),
         nodes,
         started_kib: started >> 10,
-        memory_kib: high_water(id).context("it runs")? >> 10,
-        resident_kib: resident(id).context("it runs")? >> 10,
+        memory_kib: high_water(id).context("the aggregator has ended")? >> 10,
+        resident_kib: resident(id).context("the aggregator has ended")? >> 10,
         pods_seconds,
         ..Point::default()
     };
     process.kill().await?;
     let mut second = Aggregator::start(program, &world, 1)?;
     sleep(hold).await;
-    second.look();
-    let taken_up = second.memory >> 10;
+    second.sample_memory();
+    let resumed = second.memory >> 10;
     second.kill().await?;
     Ok(Point {
-        taken_up_kib: Some(taken_up),
+        resumed_kib: Some(resumed),
         ..point
     })
 }

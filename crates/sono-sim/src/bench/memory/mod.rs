@@ -1,12 +1,12 @@
-//! How much memory the aggregator holds while a DaemonSet plugin runs on many nodes.
+//! Measures the aggregator's memory while a DaemonSet plugin runs on many nodes.
 //!
-//! The API is the fake one with nodes and pods of the usual size, or a real API server with Node objects behind which no machine
-//! is. What counts is the high-water mark of its process (`VmHWM`) from its start to some time after the last pod exists.
+//! The API is the fake one with nodes and pods of realistic size, or a real API server with Node objects without machines.
+//! The result is the process's peak memory (`VmHWM`) from its start to some time after the creation of the last pod.
 
+mod api_server;
 mod fake;
 mod objects;
 mod report;
-mod there;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,32 +17,32 @@ use super::facts;
 
 #[derive(Debug, Args)]
 pub(crate) struct Memory {
-    /// The aggregator's program, for the fake API
+    /// Path of the aggregator program, for the fake API
     #[arg(long, value_name = "FILE", required_unless_present = "kubeconfig")]
     aggregator: Option<PathBuf>,
-    /// Another one, side by side: one from before a change
+    /// Path of another aggregator program to compare with, such as an earlier version
     #[arg(long, value_name = "FILE", requires = "aggregator")]
     against: Option<PathBuf>,
-    /// Numbers of nodes, each with one pod
+    /// Numbers of nodes to measure, with one pod each
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1, 1_001, 2_201, 10_000],
         value_parser = clap::value_parser!(u32).range(1..=20_000))]
     nodes: Vec<u32>,
-    /// Bytes of a node and of a pod, as the fake API sends them
+    /// Size of a node and of a pod from the fake API, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 25_000)]
     object_bytes: usize,
-    /// How long after the last pod the mark is read
+    /// Seconds between the last pod and the measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     hold: u64,
-    /// Instead: on this cluster, with the images that it has; nodes are created and removed afterwards
+    /// Measure on this cluster with its images instead; creates nodes and deletes them afterwards
     #[arg(long, value_name = "FILE", requires_all = ["sono", "kubectl"], conflicts_with = "aggregator")]
     kubeconfig: Option<PathBuf>,
-    /// The command line, to run and to delete on that cluster
+    /// Path of the program `sono`, for that cluster
     #[arg(long, value_name = "FILE", requires = "kubeconfig")]
     sono: Option<PathBuf>,
-    /// kubectl, whose deletion of a namespace is the lower bound of `sono delete --wait`
+    /// Path of kubectl; its namespace deletion is the lower bound of `sono delete --wait`
     #[arg(long, value_name = "FILE", requires = "kubeconfig")]
     kubectl: Option<PathBuf>,
-    /// Do not measure how long deleting takes
+    /// Do not measure the time of deletions
     #[arg(long, requires = "kubeconfig")]
     no_delete: bool,
     /// Print JSON instead of a table
@@ -50,35 +50,36 @@ pub(crate) struct Memory {
     json: bool,
 }
 
-/// One point of the curve.
+/// One measured point.
 #[derive(Debug, Clone, Default, Serialize)]
 struct Point {
     server: &'static str,
     program: String,
     nodes: usize,
-    /// The mark before the first pod: the nodes have been listed.
+    /// Peak memory before the first pod, after listing the nodes.
     started_kib: u64,
-    /// The mark some time after the last pod.
+    /// Peak memory some time after the last pod.
     memory_kib: u64,
-    /// Resident at that time.
+    /// Resident memory at that time.
     resident_kib: u64,
-    /// The mark of a second process that takes up the run, and lists all pods at once.
-    taken_up_kib: Option<u64>,
-    /// From the start to the last pod.
+    /// Peak memory of a second process that resumes the run and lists all pods.
+    #[serde(rename = "taken_up_kib")]
+    resumed_kib: Option<u64>,
+    /// Time from the start to the last pod.
     pods_seconds: f64,
-    /// `sono delete --wait`.
+    /// Time of `sono delete --wait`.
     delete_seconds: Option<f64>,
-    /// `kubectl delete namespace` of an equal run: the API server alone.
+    /// Time of `kubectl delete namespace` for an equal run: the API server alone.
     namespace_seconds: Option<f64>,
 }
 
-/// The most that is allowed up to so many nodes, in MB of 1,000,000 bytes (issue 15).
+/// Memory limits by number of nodes, in MB of 1,000,000 bytes (issue 15).
 const BOUNDS: [(usize, u64); 4] = [(10, 16), (1_001, 40), (2_201, 64), (10_000, 128)];
 
 impl Point {
     fn bound(&self) -> Option<u64> {
-        let fits = |(nodes, _): &&(usize, u64)| self.nodes <= *nodes;
-        BOUNDS.iter().find(fits).map(|(_, megabytes)| *megabytes)
+        let covers = |(nodes, _): &&(usize, u64)| self.nodes <= *nodes;
+        BOUNDS.iter().find(covers).map(|(_, megabytes)| *megabytes)
     }
 
     fn is_within(&self) -> bool {
@@ -87,7 +88,7 @@ impl Point {
     }
 }
 
-/// Measures; fails where a bound is broken by the program that is not compared with.
+/// Measures all points; fails if the program of `--aggregator` exceeds a limit.
 pub(crate) async fn memory(arguments: Memory) -> anyhow::Result<()> {
     let mut nodes: Vec<usize> = arguments.nodes.iter().map(|nodes| *nodes as usize).collect();
     nodes.sort_unstable();
@@ -95,8 +96,8 @@ pub(crate) async fn memory(arguments: Memory) -> anyhow::Result<()> {
     let mut report = report::Report::new(facts::facts(&std::env::temp_dir()), !arguments.json);
     if let (Some(kubeconfig), Some(sono), Some(kubectl)) = (&arguments.kubeconfig, &arguments.sono, &arguments.kubectl)
     {
-        let there = there::There::new(kubeconfig, sono, kubectl, hold, !arguments.no_delete)?;
-        there.measure(&nodes, &mut report).await?;
+        let cluster = api_server::Cluster::new(kubeconfig, sono, kubectl, hold, !arguments.no_delete)?;
+        cluster.measure(&nodes, &mut report).await?;
     }
     for &nodes in &nodes {
         for (name, program) in [("sono", &arguments.aggregator), ("other", &arguments.against)] {
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_those_of_the_next_larger_cluster() {
+    fn bound_is_that_of_next_larger_cluster() {
         let within = |nodes, memory_kib| {
             let point = Point {
                 nodes,

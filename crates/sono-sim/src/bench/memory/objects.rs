@@ -1,15 +1,15 @@
-//! Nodes and pods of a DaemonSet as large clusters have them: with labels, images and the fields' managers.
+//! Nodes and DaemonSet pods as in large clusters, with labels, images and managed fields.
 
 use serde_json::{Value, json};
 
 use crate::bench::queries::managed_fields;
 
-/// Images that a kubelet names, as many as it does by default.
+/// Number of images in a node's status, the kubelet's default.
 const IMAGES: usize = 50;
-/// Labels that clouds and operators give a node.
+/// Number of labels that clouds and operators add to a node.
 const LABELS: usize = 30;
 
-/// A node of about so many bytes.
+/// A node of about `bytes` bytes.
 pub(super) fn node(name: &str, time: &str, bytes: usize) -> Value {
     let images: Vec<Value> = (0..IMAGES)
         .map(|number| {
@@ -44,7 +44,7 @@ pub(super) fn node(name: &str, time: &str, bytes: usize) -> Value {
     filled(node, bytes)
 }
 
-/// What has happened to a pod.
+/// Lifecycle stage of a pod.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     Created,
@@ -52,7 +52,7 @@ pub(super) enum Stage {
     Running,
 }
 
-/// The pod of a DaemonSet for a node, of about so many bytes.
+/// The DaemonSet's pod for a node, of about `bytes` bytes.
 pub(super) fn pod(set: &Value, node: &str, time: &str, stage: Stage, bytes: usize) -> Value {
     let mut spec = set["spec"]["template"]["spec"].clone();
     spec["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
@@ -103,7 +103,7 @@ fn running(container: &Value, time: &str) -> Value {
         "state": {"running": {"startedAt": time}}, "lastState": {}})
 }
 
-/// With the managers of its fields, and an annotation in place of what webhooks and operators add.
+/// Adds managed fields and a filler annotation, which stands for additions of webhooks and operators.
 fn filled(mut object: Value, bytes: usize) -> Value {
     object["metadata"]["managedFields"] = managed_fields(&object);
     let missing = bytes.saturating_sub(object.to_string().len());
@@ -113,8 +113,8 @@ fn filled(mut object: Value, bytes: usize) -> Value {
     object
 }
 
-/// The controller's account of its pods.
-pub(super) fn counted(set: &Value, desired: usize, current: usize) -> Value {
+/// The DaemonSet with the controller's counts in its status.
+pub(super) fn with_status(set: &Value, desired: usize, current: usize) -> Value {
     let mut set = set.clone();
     set["metadata"]["generation"] = 1.into();
     set["status"] = json!({"observedGeneration": 1, "desiredNumberScheduled": desired, "currentNumberScheduled": current,
@@ -122,26 +122,26 @@ pub(super) fn counted(set: &Value, desired: usize, current: usize) -> Value {
     set
 }
 
-/// The label by which nodes of this bench are known.
+/// Label of the nodes of this benchmark.
 pub(super) const NODE_LABEL: &str = "sono.local/bench-node";
 
-/// A node behind which no machine is, for a real API server.
+/// A node without a machine, for a real API server.
 pub(super) fn bare_node(name: &str) -> Value {
     let resources = json!({"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"});
     json!({
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": {"kubernetes.io/os": "linux", "kubernetes.io/hostname": name, NODE_LABEL: "true"}},
-        // Ordinary pods would stay pending there.
+        // Prevents other pods from being scheduled here, where they would stay pending.
         "spec": {"taints": [{"key": NODE_LABEL, "value": "true", "effect": "NoSchedule"}]},
         "status": {
             "capacity": resources, "allocatable": resources,
-            "conditions": [{"type": "Ready", "status": "True", "reason": "Fake", "message": "no kubelet behind this node"}],
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Fake", "message": "this node has no kubelet"}],
         },
     })
 }
 
-/// A plugin whose pods a namespace's deletion need not wait for.
+/// A plugin with a grace period of zero, so that deleting its namespace does not wait for its pods.
 pub(super) fn plugin(name: &str, image: &str) -> Value {
     json!({
         "sonobuoy-config": {"driver": "DaemonSet", "plugin-name": name, "result-format": "raw"},
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_have_the_size_that_is_asked_for() {
+    fn objects_have_requested_size() {
         let set = json!({"metadata": {"name": "s", "namespace": "ns", "uid": "u"}, "spec": {"template": {
             "metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": constants::WORKER_CONTAINER, "image": "i"}]}}}});
         let time = "2026-11-23T00:00:00Z";

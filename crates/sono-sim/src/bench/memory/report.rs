@@ -1,5 +1,5 @@
-//! The curve as a table and as JSON.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
+//! The measured points as a table and as JSON.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "prints the report")]
 
 use anyhow::ensure;
 use serde::Serialize;
@@ -13,24 +13,28 @@ pub(super) struct Report {
     machine: Facts,
     points: Vec<Point>,
     #[serde(skip)]
-    tells: bool,
+    prints_progress: bool,
 }
 
 impl Report {
-    /// Prints every point when it is known, where it `tells`.
-    pub(super) fn new(machine: Facts, tells: bool) -> Self {
+    /// Creates a report. With `prints_progress` it prints each point when it is added.
+    pub(super) fn new(machine: Facts, prints_progress: bool) -> Self {
         let points = Vec::new();
-        Self { machine, points, tells }
+        Self {
+            machine,
+            points,
+            prints_progress,
+        }
     }
 
     pub(super) fn add(&mut self, point: Point) {
-        if self.tells {
+        if self.prints_progress {
             eprintln!("{}", json!(point));
         }
         self.points.push(point);
     }
 
-    /// Prints all points; fails where a bound is broken.
+    /// Prints all points; fails if one exceeds its limit.
     pub(super) fn print(&self, as_json: bool) -> anyhow::Result<()> {
         if as_json {
             println!("{:#}", json!(self));
@@ -43,9 +47,9 @@ impl Report {
             .iter()
             .filter(|point| point.program != "other" && !point.is_within());
         let broken: Vec<String> = broken
-            .map(|point| format!("{} nodes take {} MB", point.nodes, megabytes(point.memory_kib)))
+            .map(|point| format!("{} nodes use {} MB", point.nodes, megabytes(point.memory_kib)))
             .collect();
-        ensure!(broken.is_empty(), "more than allowed: {}", broken.join(", "));
+        ensure!(broken.is_empty(), "memory limit exceeded: {}", broken.join(", "));
         Ok(())
     }
 
@@ -58,7 +62,7 @@ impl Report {
             "MB",
             "allowed",
             "resident",
-            "taken up",
+            "resumed",
             "s to the last pod",
             "s delete --wait",
             "s kubectl delete ns",
@@ -73,7 +77,7 @@ impl Report {
                 megabytes(point.memory_kib),
                 point.bound().map(|bound| bound.to_string()).unwrap_or_default(),
                 megabytes(point.resident_kib),
-                point.taken_up_kib.map(megabytes).unwrap_or_default(),
+                point.resumed_kib.map(megabytes).unwrap_or_default(),
                 seconds(Some(point.pods_seconds)),
                 seconds(point.delete_seconds),
                 seconds(point.namespace_seconds),
@@ -83,7 +87,7 @@ impl Report {
     }
 }
 
-/// MB of 1,000,000 bytes; tenths are exact enough.
+/// MB of 1,000,000 bytes with one decimal.
 fn megabytes(kibibytes: u64) -> String {
     let tenths = kibibytes * 1024 / 100_000;
     format!("{}.{}", tenths / 10, tenths % 10)

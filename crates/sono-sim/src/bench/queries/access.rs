@@ -1,4 +1,4 @@
-//! The way to an API server, out of a kubeconfig.
+//! Connection to an API server from a kubeconfig.
 
 use std::{path::Path, time::Duration};
 
@@ -6,10 +6,10 @@ use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use serde_json::Value;
 
-/// How long one answer may take: a whole namespace may go in one.
-const LIMIT: Duration = Duration::from_mins(5);
+/// Time limit for a response: a deletion may take as long as a whole namespace.
+const RESPONSE_LIMIT: Duration = Duration::from_mins(5);
 
-/// A client and where it asks.
+/// An HTTP client and the server's URL.
 #[derive(Debug, Clone)]
 pub(in crate::bench) struct Access {
     pub(super) server: String,
@@ -17,21 +17,24 @@ pub(in crate::bench) struct Access {
 }
 
 impl Access {
-    /// Reads the current context. It has everything in it, as the files of the fake API and of `cargo xtask cluster` have.
+    /// Reads the current context. Credentials must be inline, as in the files of the fake API and of `cargo xtask cluster`.
     pub(in crate::bench) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs_err::read_to_string(path)?;
         let config: Value = sono_types::yaml::first_document(&text)?;
-        let named = |list: &str, name: &Value, what: &str| {
+        let named = |list: &str, name: &Value, field: &str| {
             let entries = config[list].as_array().into_iter().flatten();
             let entry = entries.into_iter().find(|entry| entry["name"] == *name);
             let entry = entry.with_context(|| format!("{}: {list} has no {name}", path.display()))?;
-            anyhow::Ok(entry[what].clone())
+            anyhow::Ok(entry[field].clone())
         };
         let context = named("contexts", &config["current-context"], "context")?;
         let cluster = named("clusters", &context["cluster"], "cluster")?;
         let user = named("users", &context["user"], "user")?;
         let server = cluster["server"].as_str().context("the cluster has no server")?;
-        let mut builder = reqwest::Client::builder().no_proxy().http1_only().timeout(LIMIT);
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .http1_only()
+            .timeout(RESPONSE_LIMIT);
         if server.starts_with("https:") {
             let pem = |entry: &Value, key: &str| {
                 let data = entry[key]
@@ -52,7 +55,7 @@ impl Access {
         })
     }
 
-    /// Sends a body of that type; status and answer, whatever they are.
+    /// Sends a body with this content type; returns status and response, also on failures.
     pub(in crate::bench) async fn send(
         &self,
         method: reqwest::Method,

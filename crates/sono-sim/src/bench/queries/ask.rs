@@ -1,4 +1,4 @@
-//! Programs that ask a cluster, looked at while they do.
+//! Runs programs that query a cluster and measures their time and memory.
 
 use std::{
     ffi::OsStr,
@@ -17,20 +17,20 @@ use tokio::{
 
 use crate::aggregator::high_water;
 
-/// Between two looks at its memory. The mark does not sink: only what it takes after the last look is missed.
-const LOOK: Duration = Duration::from_millis(2);
-/// What the aggregator says of each request at the level `trace`.
-const ASKED: &str = "asked the API server";
+/// Interval between two memory samples. Peak memory never decreases, so only growth after the last sample is missed.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
+/// The aggregator's log message for each request at the level `trace`.
+const REQUEST_MESSAGE: &str = "asked the API server";
 
-/// What came of it.
+/// Measurements of a program's queries.
 #[derive(Debug)]
 pub(super) struct Queried {
     pub(super) seconds: f64,
     pub(super) memory_kib: u64,
-    pub(super) kept_bytes: u64,
-    /// Pods that were found; kubectl does not tell.
+    pub(super) stored_bytes: u64,
+    /// Number of found pods; 0 for kubectl, which does not report it.
     pub(super) pods: usize,
-    /// Queries that lack something.
+    /// Number of incomplete queries.
     pub(super) incomplete: usize,
 }
 
@@ -39,34 +39,34 @@ pub(super) async fn query(program: &Path, kubeconfig: &Path, config: &Value) -> 
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("out");
     let mut command = command(program, kubeconfig, config, folder.path())?;
-    let (status, seconds, memory_kib) = watched(&mut command).await?;
+    let (status, seconds, memory_kib) = run_and_measure(&mut command).await?;
     let rows = rows(&out).with_context(|| failed(status, folder.path()))?;
-    let rows = rows.as_array().context("the times of queries are a list")?;
+    let rows = rows.as_array().context("the query times are not a list")?;
     let pods = rows.iter().filter(|row| row["queryobj"] == "pods");
     let pods: u64 = pods.filter_map(|row| row["items"].as_u64()).sum();
     Ok(Queried {
         seconds,
         memory_kib,
-        kept_bytes: size(&out)?,
+        stored_bytes: size(&out)?,
         pods: usize::try_from(pods)?,
         incomplete: rows.iter().filter(|row| row["outcome"] != "complete").count(),
     })
 }
 
-/// The paths that the aggregator's queries ask for, in the order in which it did.
+/// The request paths of the aggregator's queries, in order.
 pub(super) async fn paths(program: &Path, kubeconfig: &Path, config: &Value) -> anyhow::Result<Vec<String>> {
     let folder = tempfile::tempdir()?;
     let mut command = command(program, kubeconfig, config, folder.path())?;
     let status = command.args(["--level", "trace"]).status().await?;
     rows(&folder.path().join("out")).with_context(|| failed(status, folder.path()))?;
     let log = fs_err::read_to_string(folder.path().join("log"))?;
-    let asked = log.lines().filter(|line| line.contains(ASKED));
-    let paths: Vec<String> = asked.filter_map(asked_for).map(str::to_owned).collect();
-    ensure!(!paths.is_empty(), "the aggregator's log names no request");
+    let requests = log.lines().filter(|line| line.contains(REQUEST_MESSAGE));
+    let paths: Vec<String> = requests.filter_map(request_path).map(str::to_owned).collect();
+    ensure!(!paths.is_empty(), "the aggregator's log has no requests");
     Ok(paths)
 }
 
-/// `kubectl get pods`, into a file.
+/// Runs `kubectl get pods` with its output in a file.
 pub(super) async fn kubectl(program: &Path, kubeconfig: &Path) -> anyhow::Result<Queried> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pods.json");
@@ -78,12 +78,12 @@ pub(super) async fn kubectl(program: &Path, kubeconfig: &Path) -> anyhow::Result
         .stdin(Stdio::null())
         .stdout(fs_err::File::create(&file)?.into_parts().0)
         .kill_on_drop(true);
-    let (status, seconds, memory_kib) = watched(&mut command).await?;
+    let (status, seconds, memory_kib) = run_and_measure(&mut command).await?;
     ensure!(status.success(), "kubectl: {status}");
     Ok(Queried {
         seconds,
         memory_kib,
-        kept_bytes: fs_err::metadata(&file)?.len(),
+        stored_bytes: fs_err::metadata(&file)?.len(),
         pods: 0,
         incomplete: 0,
     })
@@ -105,19 +105,19 @@ fn command(program: &Path, kubeconfig: &Path, config: &Value, folder: &Path) -> 
     Ok(command)
 }
 
-/// Exit status, seconds and `VmHWM` in KiB of a program that is run to its end.
-async fn watched(command: &mut Command) -> anyhow::Result<(ExitStatus, f64, u64)> {
+/// Runs a program to its end; returns exit status, seconds and peak memory (`VmHWM`) in KiB.
+async fn run_and_measure(command: &mut Command) -> anyhow::Result<(ExitStatus, f64, u64)> {
     let began = Instant::now();
     let mut child = command.spawn()?;
-    let id = child.id().context("it has just begun")?;
+    let id = child.id().context("the program has ended")?;
     let mut memory = 0;
-    let mut looks = interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut samples = interval(SAMPLE_INTERVAL);
+    samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
             status = child.wait() => return Ok((status?, began.elapsed().as_secs_f64(), memory >> 10)),
-            _ = looks.tick() => memory = memory.max(high_water(id).unwrap_or_default()),
+            _ = samples.tick() => memory = memory.max(high_water(id).unwrap_or_default()),
         }
     }
 }
@@ -133,12 +133,12 @@ fn failed(status: ExitStatus, folder: &Path) -> String {
     format!("the queries ended with {status}: {log}")
 }
 
-/// The path in a line of the log; those of requests have no quotation marks.
-fn asked_for(line: &str) -> Option<&str> {
+/// The path in a line of the log; request paths contain no quotation marks.
+fn request_path(line: &str) -> Option<&str> {
     line.split_once("path=\"")?.1.split_once('"').map(|(path, _)| path)
 }
 
-/// Bytes of all files below a directory.
+/// Total size of all files below a directory, in bytes.
 fn size(directory: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for entry in fs_err::read_dir(directory)? {
@@ -157,14 +157,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_names_paths() {
+    fn request_path_parsed_from_log_line() {
         let line = r#"2026 TRACE sono_kube::query::reader: asked the API server path="/api/v1/pods?limit=500&continue=a%3D" status=200 run_id="""#;
-        assert_eq!(asked_for(line), Some("/api/v1/pods?limit=500&continue=a%3D"));
-        assert_eq!(asked_for("asked the API server"), None);
+        assert_eq!(request_path(line), Some("/api/v1/pods?limit=500&continue=a%3D"));
+        assert_eq!(request_path("asked the API server"), None);
     }
 
     #[test]
-    fn files_of_all_depths_count() {
+    fn size_counts_nested_files() {
         let folder = tempfile::tempdir().unwrap();
         fs_err::create_dir_all(folder.path().join("a/b")).unwrap();
         fs_err::write(folder.path().join("a/b/c"), "123").unwrap();

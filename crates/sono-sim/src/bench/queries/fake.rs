@@ -1,4 +1,4 @@
-//! The fake API with as many pods.
+//! The fake API with this number of pods.
 
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
@@ -6,9 +6,9 @@ use sono_testkit::FakeApi;
 use super::objects;
 use crate::content;
 
-/// Nodes that the pods lie on.
+/// Number of nodes.
 const NODES: usize = 100;
-/// Lines of each pod's log.
+/// Number of lines in each pod's log.
 const LINES: usize = 20;
 
 pub(super) fn start(pods: usize) -> FakeApi {
@@ -26,8 +26,7 @@ pub(super) fn start(pods: usize) -> FakeApi {
         namespace["status"] = json!({"phase": "Active"});
         api.put(namespace);
     }
-    let log =
-        "{\"level\":\"info\",\"message\":\"a request was answered\",\"path\":\"/\",\"status\":200}\n".repeat(LINES);
+    let log = "{\"level\":\"info\",\"message\":\"request served\",\"path\":\"/\",\"status\":200}\n".repeat(LINES);
     for number in 0..pods {
         let mut pod = objects::pod(number, &content::node(number % NODES));
         pod["status"] = objects::status(number);
@@ -39,7 +38,7 @@ pub(super) fn start(pods: usize) -> FakeApi {
     api
 }
 
-/// As the API server keeps them: who wrote which field.
+/// The managed fields of an object, as the API server records them.
 pub(in crate::bench) fn managed_fields(object: &Value) -> Value {
     let by = |manager: &str, part: &Value| {
         json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "time": "2026-11-23T00:00:00Z",

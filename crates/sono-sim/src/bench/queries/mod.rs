@@ -1,16 +1,16 @@
-//! What the queries at the end of a run cost on a cluster with many pods: time, requests, bytes, memory.
+//! Measures the queries at the end of a run on a cluster with many pods: time, requests, bytes, memory.
 //!
-//! The cluster is the fake API, or a real API server with nodes behind which no machine is. The queries are those of the
-//! aggregator's program, started as `query`; beside it stands a loop that asks the same questions and keeps the answers as
-//! they come, and `kubectl get pods -A -o json`.
+//! The cluster is the fake API, or a real API server with nodes without machines. The queries are those of the aggregator
+//! program, started as `query`. They are compared with a loop that sends the same requests and stores the responses
+//! unchanged, and with `kubectl get pods -A -o json`.
 
 mod access;
+mod api_server;
 mod ask;
 mod fake;
 mod objects;
 mod replay;
 mod report;
-mod there;
 
 use std::path::{Path, PathBuf};
 
@@ -25,26 +25,26 @@ use super::facts;
 
 #[derive(Debug, Args)]
 pub(crate) struct Queries {
-    /// The aggregator's program
+    /// Path of the aggregator program
     #[arg(long, value_name = "FILE")]
     aggregator: PathBuf,
-    /// Another one, side by side: one from before a change
+    /// Path of another aggregator program to compare with, such as an earlier version
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
-    /// Numbers of pods
+    /// Numbers of pods to measure
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1_000, 10_000],
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pods: Vec<u32>,
-    /// Also on this cluster, whose nodes without a machine take the pods; they are removed afterwards
+    /// Also measure on this cluster; creates pods on its nodes without machines and deletes them afterwards
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Only on that cluster, not on the fake API
+    /// Measure only on that cluster, not on the fake API
     #[arg(long, requires = "kubeconfig")]
     no_fake: bool,
-    /// kubectl, to compare with on that cluster
+    /// Path of kubectl to compare with on that cluster
     #[arg(long, value_name = "FILE", requires = "kubeconfig")]
     kubectl: Option<PathBuf>,
-    /// Each cell so many times, by turns; figures are medians then
+    /// Repetitions of each measurement, alternating between programs; reports medians
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     turns: u32,
     /// Print JSON instead of a table
@@ -52,21 +52,21 @@ pub(crate) struct Queries {
     json: bool,
 }
 
-/// What is asked for.
+/// A set of queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Asked {
+enum QuerySet {
     /// All pods.
     Pods,
     /// All pods and the log of each.
     PodsAndLogs,
-    /// What a run asks for unless it is told otherwise.
+    /// The default queries of a run.
     Everything,
 }
 
-impl Asked {
+impl QuerySet {
     fn config(self) -> Value {
-        // The machine is measured, not the rate that the configuration allows.
+        // Disable the client's rate limit, to measure the machine.
         let mut config = json!({"QPS": -1});
         match self {
             Self::Pods => config["Resources"] = json!(["pods"]),
@@ -91,23 +91,25 @@ impl Asked {
 /// One measurement.
 #[derive(Debug, Clone, Serialize)]
 struct Cell {
-    /// Who answers.
+    /// Kind of the API server.
     server: &'static str,
     pods: usize,
-    asked: Asked,
-    /// Who asks.
+    #[serde(rename = "asked")]
+    queries: QuerySet,
+    /// Name of the client program.
     client: String,
     seconds: f64,
     requests: Option<usize>,
-    /// Of all answers, without their heads, not compressed.
+    /// Size of all response bodies, uncompressed.
     answer_bytes: Option<u64>,
-    /// Of all files that there are afterwards.
-    kept_bytes: u64,
-    /// `VmHWM` of the client, where it is a process of its own.
+    /// Size of all stored files.
+    #[serde(rename = "kept_bytes")]
+    stored_bytes: u64,
+    /// Peak memory (`VmHWM`) of the client, if it is a separate process.
     memory_kib: Option<u64>,
-    /// Queries that lack something; a node without a machine says nothing.
+    /// Number of incomplete queries, such as those to nodes without machines.
     incomplete: Option<usize>,
-    /// Processes that wanted to run, the last minute's average.
+    /// Load average of the last minute.
     load_average: f64,
 }
 
@@ -118,7 +120,7 @@ struct Cluster<'a> {
     access: &'a Access,
     kubeconfig: &'a Path,
     kubectl: Option<&'a Path>,
-    asked: &'a [Asked],
+    queries: &'a [QuerySet],
 }
 
 pub(crate) async fn queries(arguments: Queries) -> anyhow::Result<()> {
@@ -140,21 +142,21 @@ pub(crate) async fn queries(arguments: Queries) -> anyhow::Result<()> {
                 access: &Access::read(&kubeconfig)?,
                 kubeconfig: &kubeconfig,
                 kubectl: None,
-                asked: &[Asked::Pods, Asked::PodsAndLogs, Asked::Everything],
+                queries: &[QuerySet::Pods, QuerySet::PodsAndLogs, QuerySet::Everything],
             };
             measure(&cluster, &programs, arguments.turns, &mut report).await?;
         }
     }
     if let Some(kubeconfig) = &arguments.kubeconfig {
         let access = Access::read(kubeconfig)?;
-        there::clear(&access)
+        api_server::clear(&access)
             .await
-            .context("removing what an earlier run left")?;
+            .context("cannot delete the pods of an earlier run")?;
         let measured = tokio::select! {
             measured = on_cluster(&access, kubeconfig, &arguments, &pods, &programs, &mut report) => measured,
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         };
-        let cleared = there::clear(&access).await.context("removing the pods");
+        let cleared = api_server::clear(&access).await.context("cannot delete the pods");
         measured?;
         cleared?;
     }
@@ -169,18 +171,20 @@ async fn on_cluster(
     programs: &[(String, PathBuf)],
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let mut made = 0;
+    let mut created = 0;
     for &pods in pods {
-        there::create(access, made..pods).await.context("creating pods")?;
-        made = pods;
+        api_server::create(access, created..pods)
+            .await
+            .context("cannot create pods")?;
+        created = pods;
         let cluster = Cluster {
             server: "API server",
             pods,
             access,
             kubeconfig,
             kubectl: arguments.kubectl.as_deref(),
-            // There are no kubelets to have logs.
-            asked: &[Asked::Pods, Asked::Everything],
+            // Without kubelets pods have no logs.
+            queries: &[QuerySet::Pods, QuerySet::Everything],
         };
         measure(&cluster, programs, arguments.turns, report).await?;
     }
@@ -193,54 +197,54 @@ async fn measure(
     turns: u32,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    for &asked in cluster.asked {
+    for &queries in cluster.queries {
         for _ in 0..turns {
-            turn(cluster, asked, programs, report)
+            measure_once(cluster, queries, programs, report)
                 .await
-                .with_context(|| format!("{} of {} pods, {}", asked.name(), cluster.pods, cluster.server))?;
+                .with_context(|| format!("{} of {} pods, {}", queries.name(), cluster.pods, cluster.server))?;
         }
     }
     Ok(())
 }
 
-/// Everybody once.
-async fn turn(
+/// Measures each client once.
+async fn measure_once(
     cluster: &Cluster<'_>,
-    asked: Asked,
+    queries: QuerySet,
     programs: &[(String, PathBuf)],
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let cell = |client: &str, seconds, kept_bytes| Cell {
+    let cell = |client: &str, seconds, stored_bytes| Cell {
         server: cluster.server,
         pods: cluster.pods,
-        asked,
+        queries,
         client: client.to_owned(),
         seconds,
         requests: None,
         answer_bytes: None,
-        kept_bytes,
+        stored_bytes,
         memory_kib: None,
         incomplete: None,
         load_average: facts::load_average(),
     };
     let mut loops = None;
     for (name, program) in programs {
-        let queried = ask::query(program, cluster.kubeconfig, &asked.config()).await?;
+        let queried = ask::query(program, cluster.kubeconfig, &queries.config()).await?;
         ensure!(
             queried.pods >= cluster.pods,
             "{name} found {} pods of {}",
             queried.pods,
             cluster.pods
         );
-        // Once more, to see what it asks for: telling it costs time and memory.
-        let paths = ask::paths(program, cluster.kubeconfig, &asked.config()).await?;
+        // Run the queries again for the request paths: logging them takes time and memory.
+        let paths = ask::paths(program, cluster.kubeconfig, &queries.config()).await?;
         let replayed = replay::replay(cluster.access, &paths).await?;
         report.add(Cell {
             requests: Some(paths.len()),
             answer_bytes: Some(replayed.bytes),
             memory_kib: Some(queried.memory_kib),
             incomplete: Some(queried.incomplete),
-            ..cell(name, queried.seconds, queried.kept_bytes)
+            ..cell(name, queried.seconds, queried.stored_bytes)
         });
         loops.get_or_insert((paths.len(), replayed));
     }
@@ -251,11 +255,11 @@ async fn turn(
             ..cell("plain loop", replayed.seconds, replayed.bytes)
         });
     }
-    if let (Some(kubectl), Asked::Pods) = (cluster.kubectl, asked) {
+    if let (Some(kubectl), QuerySet::Pods) = (cluster.kubectl, queries) {
         let queried = ask::kubectl(kubectl, cluster.kubeconfig).await?;
         report.add(Cell {
             memory_kib: Some(queried.memory_kib),
-            ..cell("kubectl", queried.seconds, queried.kept_bytes)
+            ..cell("kubectl", queried.seconds, queried.stored_bytes)
         });
     }
     Ok(())

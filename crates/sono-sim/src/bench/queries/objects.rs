@@ -1,10 +1,10 @@
-//! Pods such as a Deployment makes, of the usual size: about 5 KB as the API server sends them.
+//! Pods as from a Deployment, of realistic size: about 5 KB as the API server sends them.
 
 use serde_json::{Value, json};
 
-/// How many namespaces there are: more than the aggregator lists one by one.
+/// Number of namespaces: more than the aggregator lists one by one.
 pub(super) const NAMESPACES: usize = 20;
-/// What a namespace of ours is known by.
+/// Label of the benchmark's namespaces.
 pub(super) const LABEL: &str = "sono.local/bench";
 pub(super) const CONTAINER: &str = "main";
 
@@ -37,7 +37,7 @@ pub(super) fn pod(number: usize, node: &str) -> Value {
         },
         "spec": {
             "nodeName": node,
-            // Nobody is there to end it.
+            // The pod has no kubelet that would stop it.
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": false,
             "containers": [{
@@ -61,7 +61,7 @@ pub(super) fn pod(number: usize, node: &str) -> Value {
     })
 }
 
-/// What a kubelet would say of it.
+/// The status that a kubelet would report.
 pub(super) fn status(number: usize) -> Value {
     let time = "2026-11-23T00:00:00Z";
     let condition = |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": time});

@@ -1,4 +1,4 @@
-//! What the server and the machine can do: the same requests, whose answers go to a file each, as they come.
+//! Replays the same requests and writes each response to a file, as the upper bound of server and machine.
 
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
@@ -7,8 +7,8 @@ use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use super::access::Access;
 
-/// Answers at the same time, as the aggregator has them.
-const AT_ONCE: usize = 8;
+/// Maximum number of concurrent responses, as in the aggregator.
+const MAX_CONCURRENT: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Replayed {
@@ -16,7 +16,7 @@ pub(super) struct Replayed {
     pub(super) bytes: u64,
 }
 
-/// Asks for all paths. Pages of one list come one after the other: nobody knows the next one before.
+/// Requests all paths. The pages of a list are requested in sequence, as their continue tokens require.
 pub(super) async fn replay(access: &Access, paths: &[String]) -> anyhow::Result<Replayed> {
     let folder = tempfile::tempdir()?;
     let directory = folder.path();
@@ -30,7 +30,7 @@ pub(super) async fn replay(access: &Access, paths: &[String]) -> anyhow::Result<
             }
             anyhow::Ok(bytes)
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(MAX_CONCURRENT)
         .try_collect()
         .await?;
     Ok(Replayed {
@@ -51,7 +51,7 @@ async fn fetch(access: &Access, path: &str, target: &Path) -> anyhow::Result<u64
     Ok(bytes)
 }
 
-/// The paths by list, with their numbers, in the order in which each list was begun.
+/// The paths grouped by list, with their indexes, in the order of each list's first page.
 fn by_list(paths: &[String]) -> Vec<Vec<(usize, &str)>> {
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut lists: Vec<Vec<(usize, &str)>> = Vec::new();

@@ -1,10 +1,10 @@
-//! Figures as a table and as JSON.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its report is what it is for")]
+//! The measurements as a table and as JSON.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "prints the report")]
 
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Asked, Cell};
+use super::{Cell, QuerySet};
 use crate::bench::{
     facts::Facts,
     report::{median, table},
@@ -15,47 +15,53 @@ pub(super) struct Report {
     machine: Facts,
     cells: Vec<Cell>,
     #[serde(skip)]
-    tells: bool,
+    prints_progress: bool,
 }
 
-/// Medians of all cells of a kind; of memory the most counts.
+/// Medians of the repetitions of a measurement, and the maximum of memory.
 #[derive(Debug, Serialize)]
 struct Row {
     server: &'static str,
     pods: usize,
-    asked: Asked,
+    #[serde(rename = "asked")]
+    queries: QuerySet,
     client: String,
     turns: usize,
     seconds: f64,
     requests: Option<usize>,
     answer_bytes: Option<u64>,
-    kept_bytes: u64,
+    #[serde(rename = "kept_bytes")]
+    stored_bytes: u64,
     memory_kib: Option<u64>,
     incomplete: Option<usize>,
     load_average: f64,
 }
 
 impl Report {
-    /// It says what it gets as it gets it, where it `tells`.
-    pub(super) fn new(machine: Facts, tells: bool) -> Self {
+    /// Creates a report. With `prints_progress` it prints each measurement when it is added.
+    pub(super) fn new(machine: Facts, prints_progress: bool) -> Self {
         let cells = Vec::new();
-        Self { machine, cells, tells }
+        Self {
+            machine,
+            cells,
+            prints_progress,
+        }
     }
 
     pub(super) fn add(&mut self, cell: Cell) {
-        if self.tells {
+        if self.prints_progress {
             eprintln!("{}", json!(cell));
         }
         self.cells.push(cell);
     }
 
     fn rows(&self) -> Vec<Row> {
-        let kind = |cell: &Cell| (cell.server, cell.pods, cell.asked, cell.client.clone());
+        let kind = |cell: &Cell| (cell.server, cell.pods, cell.queries, cell.client.clone());
         let mut rows: Vec<Row> = Vec::new();
         for first in &self.cells {
             if rows
                 .iter()
-                .any(|row| (row.server, row.pods, row.asked, row.client.clone()) == kind(first))
+                .any(|row| (row.server, row.pods, row.queries, row.client.clone()) == kind(first))
             {
                 continue;
             }
@@ -65,13 +71,13 @@ impl Report {
             rows.push(Row {
                 server: first.server,
                 pods: first.pods,
-                asked: first.asked,
+                queries: first.queries,
                 client: first.client.clone(),
                 turns: cells.len(),
                 seconds: of(|cell| cell.seconds),
                 requests: cells.iter().filter_map(|cell| cell.requests).max(),
                 answer_bytes: cells.iter().filter_map(|cell| cell.answer_bytes).max(),
-                kept_bytes: cells.iter().map(|cell| cell.kept_bytes).max().unwrap_or_default(),
+                stored_bytes: cells.iter().map(|cell| cell.stored_bytes).max().unwrap_or_default(),
                 memory_kib: cells.iter().filter_map(|cell| cell.memory_kib).max(),
                 incomplete: cells.iter().filter_map(|cell| cell.incomplete).max(),
                 load_average: of(|cell| cell.load_average),
@@ -92,13 +98,13 @@ impl Report {
         let mut table = table(&[
             "server",
             "pods",
-            "asked for",
+            "queries",
             "client",
             "turns",
             "s",
             "requests",
-            "MB of answers",
-            "MB kept",
+            "MB received",
+            "MB stored",
             "MiB",
             "incomplete",
             "load",
@@ -108,13 +114,13 @@ impl Report {
             table.add_row([
                 row.server.to_owned(),
                 row.pods.to_string(),
-                row.asked.name().to_owned(),
+                row.queries.name().to_owned(),
                 row.client,
                 row.turns.to_string(),
                 format!("{:.2}", row.seconds),
                 number(row.requests),
                 row.answer_bytes.map_or_else(String::new, megabytes),
-                megabytes(row.kept_bytes),
+                megabytes(row.stored_bytes),
                 row.memory_kib.map_or_else(String::new, mebibytes),
                 number(row.incomplete),
                 format!("{:.1}", row.load_average),
@@ -125,7 +131,7 @@ impl Report {
     }
 }
 
-/// Tenths are exact enough.
+/// MB of 1,000,000 bytes with one decimal.
 fn megabytes(bytes: u64) -> String {
     let tenths = bytes / 100_000;
     format!("{}.{}", tenths / 10, tenths % 10)

@@ -1,5 +1,5 @@
-//! A real API server with Node objects behind which no machine is. The aggregator is a pod on one of the real nodes, which are on this
-//! machine: its process is found by its control group.
+//! Measurement with a real API server and Node objects without machines. The aggregator is a pod on a real node on this
+//! machine; its process is found by its control group.
 
 use std::{
     ffi::OsStr,
@@ -29,43 +29,43 @@ use crate::{
 
 const NAMESPACE: &str = "sono-bench-memory";
 const PLUGIN: &str = "sleeps";
-/// The image of the tests' plugins: a shell and little else.
+/// The image of the test plugins, with a shell.
 const IMAGE: &str = "sono.local/testplugin:dev";
-/// Requests at the same time.
-const AT_ONCE: usize = 32;
+/// Maximum number of concurrent requests.
+const MAX_CONCURRENT: usize = 32;
 const JSON: &str = "application/json";
-const PAUSE: Duration = Duration::from_millis(500);
-/// How long one command may take: deleting ten thousand pods takes minutes.
-const LIMIT: Duration = Duration::from_mins(15);
-/// How long a run may take to create its pods, apart from the time for each.
-const START: Duration = Duration::from_mins(3);
-/// Controllers with the usual client limits create 20 pods a second.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Time limit for a command: deleting ten thousand pods takes minutes.
+const COMMAND_LIMIT: Duration = Duration::from_mins(15);
+/// Time limit for creating a run's pods, plus `PER_POD` for each pod.
+const START_LIMIT: Duration = Duration::from_mins(3);
+/// Additional time per pod: controllers with default client limits create 20 pods per second.
 const PER_POD: Duration = Duration::from_millis(100);
 
-pub(super) struct There<'a> {
+pub(super) struct Cluster<'a> {
     access: Access,
     kubeconfig: &'a Path,
     sono: &'a Path,
     kubectl: &'a Path,
     hold: Duration,
-    deletes: bool,
+    measures_deletion: bool,
     definition: tempfile::TempDir,
 }
 
-/// A run with all its pods.
+/// A run with a pod on every node.
 struct Running {
     process: u32,
     started_kib: u64,
     seconds: f64,
 }
 
-impl<'a> There<'a> {
+impl<'a> Cluster<'a> {
     pub(super) fn new(
         kubeconfig: &'a Path,
         sono: &'a Path,
         kubectl: &'a Path,
         hold: Duration,
-        deletes: bool,
+        measures_deletion: bool,
     ) -> anyhow::Result<Self> {
         let definition = tempfile::tempdir()?;
         // JSON is YAML.
@@ -79,26 +79,28 @@ impl<'a> There<'a> {
             sono,
             kubectl,
             hold,
-            deletes,
+            measures_deletion,
             definition,
         })
     }
 
-    /// All sizes, the smallest first; everything that was created is removed, whatever happens.
+    /// Measures all sizes, the smallest first. Deletes all created objects, also on errors.
     pub(super) async fn measure(&self, sizes: &[usize], report: &mut Report) -> anyhow::Result<()> {
-        self.clear().await.context("removing what an earlier bench left")?;
+        self.clear()
+            .await
+            .context("cannot delete the objects of an earlier benchmark")?;
         let measured = tokio::select! {
             measured = self.all(sizes, report) => measured,
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         };
-        let cleared = self.clear().await.context("removing nodes and run");
+        let cleared = self.clear().await.context("cannot delete nodes and run");
         measured?;
         cleared
     }
 
     async fn all(&self, sizes: &[usize], report: &mut Report) -> anyhow::Result<()> {
         for &size in sizes {
-            let nodes = self.nodes(size).await.context("creating nodes")?;
+            let nodes = self.nodes(size).await.context("cannot create nodes")?;
             let point = self.point(nodes).await;
             report.add(point.with_context(|| format!("{nodes} nodes"))?);
         }
@@ -120,19 +122,19 @@ impl<'a> There<'a> {
         };
         let began = Instant::now();
         self.delete().await?;
-        if self.deletes {
+        if self.measures_deletion {
             point.delete_seconds = Some(began.elapsed().as_secs_f64());
             self.run(nodes).await?;
             let began = Instant::now();
             self.kubectl(&["delete", "namespace", NAMESPACE, "--wait"]).await?;
             point.namespace_seconds = Some(began.elapsed().as_secs_f64());
-            // Cluster roles are not in the namespace.
+            // Deletes the cluster roles, which are outside the namespace.
             self.delete().await?;
         }
         Ok(point)
     }
 
-    /// A run whose plugin has a pod on every node.
+    /// Starts a run and waits until its plugin has a pod on every node.
     async fn run(&self, nodes: usize) -> anyhow::Result<Running> {
         let began = Instant::now();
         let file = self.definition.path().join("plugin.yaml");
@@ -143,10 +145,10 @@ impl<'a> There<'a> {
             OsStr::new("-p"),
             file.as_os_str(),
         ];
-        said(self.command(self.sono).args(arguments)).await?;
+        stdout_of(self.command(self.sono).args(arguments)).await?;
         let process = self.process(began).await?;
         let set = format!("/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets?labelSelector=sonobuoy-plugin={PLUGIN}");
-        let limit = START + PER_POD * u32::try_from(nodes)?;
+        let limit = START_LIMIT + PER_POD * u32::try_from(nodes)?;
         let mut started_kib = 0;
         loop {
             let sets = self.access.get(&set).await?;
@@ -168,11 +170,11 @@ impl<'a> There<'a> {
                 number("currentNumberScheduled"),
                 limit.as_secs()
             );
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// The number of the aggregator's process.
+    /// Process ID of the aggregator.
     async fn process(&self, began: Instant) -> anyhow::Result<u32> {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=sonobuoy-component=aggregator");
         loop {
@@ -182,14 +184,14 @@ impl<'a> There<'a> {
                 return Ok(process);
             }
             ensure!(
-                began.elapsed() < START,
-                "no process of the aggregator's pod is on this machine: only a cluster of `cargo xtask cluster` can be measured"
+                began.elapsed() < START_LIMIT,
+                "the process of the aggregator's pod is not on this machine: only clusters of `cargo xtask cluster` can be measured"
             );
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Creates nodes until the cluster has so many, if it has fewer; returns how many it has.
+    /// Creates nodes until the cluster has at least `size`; returns their number.
     async fn nodes(&self, size: usize) -> anyhow::Result<usize> {
         let nodes = self.access.get("/api/v1/nodes").await?;
         let found = nodes["items"].as_array().map_or(0, Vec::len);
@@ -198,13 +200,13 @@ impl<'a> There<'a> {
                 let body = objects::bare_node(&format!("bench{number:05}"));
                 self.expect(Method::POST, "/api/v1/nodes", &body, &[201, 409]).await
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(MAX_CONCURRENT)
             .try_collect::<Vec<()>>()
             .await?;
         Ok(found.max(size))
     }
 
-    /// Removes run and nodes.
+    /// Deletes the run and the nodes.
     async fn clear(&self) -> anyhow::Result<()> {
         self.delete().await?;
         let nodes = self
@@ -218,7 +220,7 @@ impl<'a> There<'a> {
                 let path = format!("/api/v1/nodes/{name}");
                 self.expect(Method::DELETE, &path, &Value::Null, &[200, 404]).await
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(MAX_CONCURRENT)
             .try_collect::<Vec<()>>()
             .await
             .map(drop)
@@ -226,11 +228,13 @@ impl<'a> There<'a> {
 
     async fn delete(&self) -> anyhow::Result<()> {
         let mut delete = self.command(self.sono);
-        said(delete.args(["delete", "-n", NAMESPACE, "--wait"])).await.map(drop)
+        stdout_of(delete.args(["delete", "-n", NAMESPACE, "--wait"]))
+            .await
+            .map(drop)
     }
 
     async fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        said(self.command(self.kubectl).args(arguments)).await.map(drop)
+        stdout_of(self.command(self.kubectl).args(arguments)).await.map(drop)
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -239,10 +243,10 @@ impl<'a> There<'a> {
         command
     }
 
-    async fn expect(&self, method: Method, path: &str, body: &Value, fine: &[u16]) -> anyhow::Result<()> {
+    async fn expect(&self, method: Method, path: &str, body: &Value, expected: &[u16]) -> anyhow::Result<()> {
         let (status, answer) = self.access.send(method.clone(), path, JSON, body).await?;
         ensure!(
-            fine.contains(&status),
+            expected.contains(&status),
             "{method} {path}: {status}: {}",
             answer["message"]
         );
@@ -250,20 +254,20 @@ impl<'a> There<'a> {
     }
 }
 
-/// Runs a command that must succeed; returns what it prints.
-async fn said(command: &mut Command) -> anyhow::Result<String> {
-    let output = timeout(LIMIT, command.stdin(Stdio::null()).output());
+/// Runs a command and returns its standard output; fails if the command fails.
+async fn stdout_of(command: &mut Command) -> anyhow::Result<String> {
+    let output = timeout(COMMAND_LIMIT, command.stdin(Stdio::null()).output());
     let output = output
         .await
-        .with_context(|| format!("{:?} takes too long", command.as_std()))??;
+        .with_context(|| format!("{:?} timed out", command.as_std()))??;
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
-        bail!("{:?} ended: {}: {error}", command.as_std(), output.status);
+        bail!("{:?} failed: {}: {error}", command.as_std(), output.status);
     }
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The process of this machine that is the aggregator of the pod with that UID.
+/// Finds the aggregator process of the pod with this UID on this machine.
 fn process_of(uid: &str) -> Option<u32> {
     let entries = fs_err::read_dir("/proc").ok()?;
     let numbers = entries
@@ -278,7 +282,7 @@ fn process_of(uid: &str) -> Option<u32> {
     })
 }
 
-/// Whether a process' control group is that of a pod; some drivers write its UID with underscores.
+/// Whether a control group belongs to a pod; some drivers write the UID with underscores.
 fn is_in_pod(group: &str, uid: &str) -> bool {
     !uid.is_empty()
         && (group.contains(&format!("pod{uid}")) || group.contains(&format!("pod{}", uid.replace('-', "_"))))
@@ -289,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processes_are_found_by_the_control_group_of_their_pod() {
+    fn control_group_matches_only_its_pod() {
         let uid = "0c4a5d9e-1111-2222-3333-444455556666";
         assert!(is_in_pod(&format!("0::/kubepods/burstable/pod{uid}/abc\n"), uid));
         assert!(is_in_pod(

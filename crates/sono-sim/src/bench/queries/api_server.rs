@@ -1,4 +1,4 @@
-//! Pods on a real API server: bound to nodes behind which there is no machine, so that nobody runs them.
+//! Pods on a real API server, bound to nodes without machines, so that they never run.
 
 use std::{collections::BTreeSet, ops::Range, time::Duration};
 
@@ -10,16 +10,16 @@ use tokio::time::{Instant, sleep};
 
 use super::{access::Access, objects};
 
-/// Requests at the same time.
-const AT_ONCE: usize = 32;
-/// How long a namespace may take to have its account, or to be gone.
-const LIMIT: Duration = Duration::from_mins(4);
-const PAUSE: Duration = Duration::from_millis(200);
+/// Maximum number of concurrent requests.
+const MAX_CONCURRENT: usize = 32;
+/// Time limit for the creation of a namespace's service account and for a namespace's deletion.
+const NAMESPACE_LIMIT: Duration = Duration::from_mins(4);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const JSON: &str = "application/json";
 
-/// Creates the pods of these numbers, and says in place of a kubelet that they run.
+/// Creates the pods with these numbers and sets their status to running, in place of a kubelet.
 pub(super) async fn create(access: &Access, numbers: Range<usize>) -> anyhow::Result<()> {
-    // As `cargo xtask cluster up --fake-nodes` names them. Pods on real nodes would be run.
+    // The label of `cargo xtask cluster up --fake-nodes`. Real nodes would run the pods.
     let nodes = access.get("/api/v1/nodes?labelSelector=sono.local/fake=true").await?;
     let nodes: Vec<&str> = nodes["items"]
         .as_array()
@@ -29,7 +29,7 @@ pub(super) async fn create(access: &Access, numbers: Range<usize>) -> anyhow::Re
         .collect();
     ensure!(
         !nodes.is_empty(),
-        "this cluster has no node without a machine: `cargo xtask cluster up --fake-nodes 100` makes some"
+        "this cluster has no fake nodes: create them with `cargo xtask cluster up --fake-nodes 100`"
     );
     let namespaces: BTreeSet<String> = numbers.clone().map(objects::namespace_name).collect();
     for name in &namespaces {
@@ -37,7 +37,7 @@ pub(super) async fn create(access: &Access, numbers: Range<usize>) -> anyhow::Re
         expect(access, Method::POST, "/api/v1/namespaces", JSON, &body, &[201, 409]).await?;
     }
     for name in &namespaces {
-        // Without it pods are refused.
+        // The API server rejects pods without the service account.
         wait_for(
             access,
             &format!("/api/v1/namespaces/{name}/serviceaccounts/default"),
@@ -63,13 +63,13 @@ pub(super) async fn create(access: &Access, numbers: Range<usize>) -> anyhow::Re
             )
             .await
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(MAX_CONCURRENT)
         .try_collect::<Vec<()>>()
         .await
         .map(drop)
 }
 
-/// Removes all namespaces of ours with what is in them, and waits until they are gone.
+/// Deletes all namespaces of the benchmark and waits until they are deleted.
 pub(super) async fn clear(access: &Access) -> anyhow::Result<()> {
     let found = access
         .get(&format!("/api/v1/namespaces?labelSelector={}=true", objects::LABEL))
@@ -79,13 +79,21 @@ pub(super) async fn clear(access: &Access) -> anyhow::Result<()> {
     stream::iter(names)
         .map(|name| async move {
             let path = format!("/api/v1/namespaces/{name}");
-            // Nobody would ever say that they have ended.
-            let at_once = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
-            expect(access, Method::DELETE, &format!("{path}/pods"), JSON, &at_once, &[200]).await?;
+            // Without a kubelet the pods would never terminate gracefully.
+            let immediately = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
+            expect(
+                access,
+                Method::DELETE,
+                &format!("{path}/pods"),
+                JSON,
+                &immediately,
+                &[200],
+            )
+            .await?;
             expect(access, Method::DELETE, &path, JSON, &Value::Null, &[200, 202, 404, 409]).await?;
             wait_for(access, &path, 404).await
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(MAX_CONCURRENT)
         .try_collect::<Vec<()>>()
         .await
         .map(drop)
@@ -97,27 +105,27 @@ async fn expect(
     path: &str,
     kind: &str,
     body: &Value,
-    fine: &[u16],
+    expected: &[u16],
 ) -> anyhow::Result<()> {
     let (status, answer) = access.send(method.clone(), path, kind, body).await?;
     ensure!(
-        fine.contains(&status),
+        expected.contains(&status),
         "{method} {path}: {status}: {}",
         answer["message"]
     );
     Ok(())
 }
 
-async fn wait_for(access: &Access, path: &str, wanted: u16) -> anyhow::Result<()> {
-    let until = Instant::now() + LIMIT;
+async fn wait_for(access: &Access, path: &str, expected: u16) -> anyhow::Result<()> {
+    let until = Instant::now() + NAMESPACE_LIMIT;
     loop {
         let (status, _) = access.send(Method::GET, path, JSON, &Value::Null).await?;
-        if status == wanted {
+        if status == expected {
             return Ok(());
         }
         if Instant::now() > until {
-            bail!("{path}: still {status} after {} s", LIMIT.as_secs());
+            bail!("{path}: still {status} after {} s", NAMESPACE_LIMIT.as_secs());
         }
-        sleep(PAUSE).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
