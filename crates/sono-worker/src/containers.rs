@@ -1,11 +1,11 @@
-//! What the plugin's containers are up to, from the worker's own pod.
+//! The state of a plugin's containers, read from the worker's own pod.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use sono_types::containers::{ContainerExits, ContainersState};
 
-/// The part of a pod that is looked at.
+/// The fields of a pod that the worker reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Pod {
     #[serde(default)]
@@ -61,7 +61,7 @@ struct Terminated {
 }
 
 impl Pod {
-    /// Judges all containers but `worker` ([`ContainersState::of`]).
+    /// The state of all containers except `worker` ([`ContainersState::of`]).
     pub(crate) fn others(&self, worker: &str) -> ContainersState {
         let statuses = self.status.container_statuses.as_deref().unwrap_or_default();
         let names: BTreeSet<&str> = self
@@ -84,7 +84,7 @@ impl Pod {
         ContainersState::of(&others).where_final(self.is_final())
     }
 
-    /// No container is started again, and none of those that run beside the main ones is left.
+    /// Whether no container will be restarted and all sidecars have ended.
     fn is_final(&self) -> bool {
         let sidecars = self.status.init_container_statuses.iter().flatten();
         self.spec.restart_policy == "Never" && sidecars.into_iter().all(|status| status.state.terminated.is_some())
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn all_have_to_end_well() {
+    fn all_containers_must_succeed() {
         let worker = running("sonobuoy-worker");
         check(
             &json!([ended("plugin", 0), ended("side", 0), worker]),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_reported_yet_runs() {
+    fn unreported_container_counts_as_running() {
         check(&json!([ended("plugin", 0)]), ContainersState::Running);
         check(&json!(null), ContainersState::Running);
         check(&json!([]), ContainersState::Running);

@@ -1,4 +1,4 @@
-//! What is said about a file that is uploaded: its name and its content type.
+//! Headers of an uploaded file: its name and content type.
 
 use std::{
     fmt::Write as _,
@@ -9,7 +9,7 @@ use std::{
 use sono_bundle::{Links, open_regular};
 use sono_types::constants;
 
-/// `Content-Disposition` for a file of this name. Characters that cannot stand in a header become `_`.
+/// The `Content-Disposition` for a file of this name. Characters that are not allowed in a header become `_`.
 pub(crate) fn disposition(name: &str) -> String {
     let name: String = name
         .chars()
@@ -26,21 +26,20 @@ pub(crate) fn disposition(name: &str) -> String {
         let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
         return format!("attachment;filename=\"{escaped}\"");
     }
-    // RFC 8187, as Go writes and reads it too.
+    // RFC 8187, as in Go.
     let mut encoded = String::from("attachment;filename*=utf-8''");
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            write!(encoded, "%{byte:02X}").expect("a string takes everything");
+            write!(encoded, "%{byte:02X}").expect("writing to a string cannot fail");
         }
     }
     encoded
 }
 
-/// The content type of a file, by its extension; empty where it is not known. The aggregator unpacks gzip and stores all
-/// else as it is, so a compressed file that holds no tar archive gets none. `.tgz` is taken for what it is, which
-/// Sonobuoy does not.
+/// The content type of a file by its extension; empty if unknown. The aggregator unpacks gzip and stores everything
+/// else unchanged, so a gzip file without a tar archive gets no type. Unlike Sonobuoy, `.tgz` counts as gzip.
 pub(crate) fn content_type(path: &Path) -> io::Result<&'static str> {
     let extension = path
         .extension()
@@ -56,12 +55,12 @@ pub(crate) fn content_type(path: &Path) -> io::Result<&'static str> {
     })
 }
 
-/// Whether gzip and, in it, the header of a first entry (or an archive's end) are found. Errors are those of reading.
+/// Whether the data is gzip that starts with a tar header or the end of a tar archive. Only read errors are returned.
 fn is_tar_gz(mut reader: impl BufRead) -> io::Result<bool> {
-    // A reader that fails must not be taken for one that holds something else.
+    // A read error must not look like other content.
     reader.fill_buf()?;
     let mut archive = tar::Archive::new(flate2::bufread::MultiGzDecoder::new(reader));
-    // Raw: long names are content like all else, so nothing but one header is held.
+    // Raw entries: a long name would be read into memory, one header is enough.
     let first = archive.entries().map(|entries| entries.raw(true).next());
     Ok(match first {
         Ok(Some(entry)) => entry.is_ok(),
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_written_so_that_they_are_read_back() {
+    fn file_names_survive_encoding() {
         for (name, header) in [
             ("results.tar.gz", "attachment;filename=results.tar.gz"),
             ("a b.xml", "attachment;filename=\"a b.xml\""),
@@ -110,13 +109,13 @@ mod tests {
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_size(1);
-        // Longer than a header holds: the archive begins with an entry that only carries the name.
+        // A name longer than a header: the archive begins with an entry for the name.
         builder.append_data(&mut header, "n".repeat(200), &b"x"[..]).unwrap();
         builder.into_inner().unwrap()
     }
 
     #[test]
-    fn only_an_archive_is_called_one() {
+    fn only_archives_get_the_gzip_type() {
         check("a.tar.gz", &gzip(&tarball()), "application/gzip");
         check("a.tgz", &gzip(&tarball()), "application/gzip");
         check("A.TGZ", &gzip(&tarball()), "application/gzip");
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn types_go_by_extension() {
+    fn content_type_depends_on_the_extension() {
         check("junit_01.xml", b"", "text/xml; charset=utf-8");
         check("a.json", b"", "application/json");
         check("a.yaml", b"", "application/yaml");
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_is_an_error() {
+    fn missing_file_is_an_error() {
         assert_eq!(
             content_type(Path::new("/no/such.gz")).unwrap_err().kind(),
             io::ErrorKind::NotFound

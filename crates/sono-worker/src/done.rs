@@ -1,4 +1,4 @@
-//! The done file: when it counts, and what it then asks for. Times are durations since any fixed moment.
+//! The done file: when it takes effect, and which result it names. Times are durations since any fixed start.
 
 use std::{
     io::{self, Read as _},
@@ -12,157 +12,164 @@ use sono_types::{constants, text::decode};
 
 use crate::ContainersState;
 
-/// How long a done file of which nothing else is known has to stand unchanged. Without the event that tells that its
-/// writer has closed it, it could be half written.
-const SETTLE: Duration = Duration::from_millis(100);
-/// How long a done file that names a missing file has to stand: its writer may be about to create that file.
+/// How long a done file must be unchanged if no close event was seen. Before that it could be incomplete.
+const SETTLE_TIME: Duration = Duration::from_millis(100);
+/// How long a done file that names a missing file must be unchanged: the plugin may be about to create that file.
 const MISSING_GRACE: Duration = Duration::from_secs(1);
-/// A done file that is written again and again is taken after this many delays all the same.
-const MOST_RESTARTS: u32 = 12;
-/// Longest path that a done file may hold, in bytes.
+/// A done file that is rewritten repeatedly takes effect after this many delays.
+const MAX_RESTARTS: u32 = 12;
+/// Longest path in a done file, in bytes.
 const MAX_PATH: u64 = 4096;
-/// Bytes of a done file that holds no path that are quoted.
-const QUOTED: usize = 100;
+/// Bytes of an invalid done file that are quoted in the error.
+const MAX_QUOTED: usize = 100;
 
-/// A look at the done file.
+/// An observation of the done file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// There is none, or it is empty: `echo x > done` makes it so for a moment.
+pub(crate) enum Observation {
+    /// The file does not exist or is empty. `echo x > done` leaves it empty for a moment.
     Absent,
-    /// It is there, and for now cannot be read.
+    /// The file exists but cannot be read at the moment.
     Unreadable(String),
-    /// It names something.
+    /// The file names a path.
     Named {
-        /// What it names.
+        /// The path in the file.
         path: PathBuf,
-        /// What is found there.
+        /// The kind of the file at that path.
         target: Target,
-        /// Changes whenever the file is written or replaced.
+        /// Changes when the done file is written or replaced.
         modified: Option<SystemTime>,
     },
 }
 
-/// What a done file names.
+/// The target of a done file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     File,
     Directory,
-    /// Neither, with the reason.
+    /// Neither a file nor a directory, with the reason.
     Missing(String),
-    /// Nothing that could become a result, however long it stands, with the reason and what the file holds.
+    /// A path that can never be a result, with the reason and the content of the done file.
     Refused(String),
 }
 
-/// What there is to do.
+/// The next action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Nothing until something happens.
+    /// Wait for an event.
     Wait,
-    /// Look again at this time, or when something happens.
+    /// Check again at this time, or after an event.
     WaitUntil(Duration),
-    /// The waiting is over.
-    Collect(Found),
+    /// Collect the result.
+    Collect(ResultSource),
 }
 
-/// What the waiting ended with.
+/// The result to upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// A file to upload.
+pub(crate) enum ResultSource {
+    /// A file, uploaded unchanged.
     File(PathBuf),
-    /// A directory to pack and upload.
+    /// A directory, packed before the upload.
     Directory(PathBuf),
-    /// There is no done file and none will come: the results directory is to be packed and uploaded.
+    /// The results directory, packed before the upload: all containers ended without a done file.
     Everything,
-    /// The done file names nothing that could be uploaded: this is to be reported.
+    /// No result, for this reason, which is reported.
     Nothing(String),
 }
 
-/// Remembers since when a done file stands.
+/// Tracks since when the done file is unchanged.
 #[derive(Debug, Default)]
 pub(crate) struct DoneFile {
     delay: Duration,
-    standing: Option<Standing>,
+    candidate: Option<Candidate>,
 }
 
 #[derive(Debug)]
-struct Standing {
-    seen: Seen,
+struct Candidate {
+    observation: Observation,
     first: Duration,
     since: Duration,
-    /// Its writer is known to have closed it.
+    /// Its writer closed it.
     closed: bool,
 }
 
 impl DoneFile {
-    /// `delay` is how long the file has to stand for a side-car to take it away.
+    /// `delay` is how long the file must be unchanged, so that a sidecar can remove it.
     pub(crate) fn new(delay: Duration) -> Self {
-        Self { delay, standing: None }
+        Self { delay, candidate: None }
     }
 
-    /// Decides by what was `seen` at the time `at`. `closed` says that the file was closed by its writer, or moved into
-    /// place, since the last look.
-    pub(crate) fn decide(&mut self, at: Duration, seen: Seen, closed: bool, others: ContainersState) -> Decision {
+    /// Decides after an observation at the time `at`. `closed`: since the last observation, the file was closed after
+    /// writing or moved into place.
+    pub(crate) fn decide(
+        &mut self,
+        at: Duration,
+        observation: Observation,
+        closed: bool,
+        others: ContainersState,
+    ) -> Decision {
         let over = others == ContainersState::Succeeded;
-        let (path, target) = match &seen {
-            Seen::Absent | Seen::Unreadable(_) if over => return Decision::Collect(Found::Everything),
-            Seen::Absent => {
-                self.standing = None;
+        let (path, target) = match &observation {
+            Observation::Absent | Observation::Unreadable(_) if over => {
+                return Decision::Collect(ResultSource::Everything);
+            }
+            Observation::Absent => {
+                self.candidate = None;
                 return Decision::Wait;
             }
-            Seen::Unreadable(_) => return Decision::Wait,
-            Seen::Named { path, target, .. } => (path.clone(), target.clone()),
+            Observation::Unreadable(_) => return Decision::Wait,
+            Observation::Named { path, target, .. } => (path.clone(), target.clone()),
         };
-        let standing = match self.standing.take() {
-            Some(old) if old.seen == seen => Standing {
+        let candidate = match self.candidate.take() {
+            Some(old) if old.observation == observation => Candidate {
                 closed: old.closed || closed,
                 ..old
             },
-            old => Standing {
-                seen,
+            old => Candidate {
+                observation,
                 first: old.map_or(at, |old| old.first),
                 since: at,
                 closed,
             },
         };
-        let settle = if standing.closed { Duration::ZERO } else { SETTLE };
+        let settle = if candidate.closed { Duration::ZERO } else { SETTLE_TIME };
         let wait = match &target {
-            // Nobody is left who could take the file away or finish writing.
+            // No other container could remove the file or finish writing it.
             _ if over => Duration::ZERO,
             Target::Missing(_) => self.delay.max(MISSING_GRACE),
             Target::File | Target::Directory | Target::Refused(_) => self.delay.max(settle),
         };
-        let due = (standing.since + wait).min(standing.first + wait * MOST_RESTARTS);
-        self.standing = Some(standing);
+        let due = (candidate.since + wait).min(candidate.first + wait * MAX_RESTARTS);
+        self.candidate = Some(candidate);
         if at < due {
             return Decision::WaitUntil(due);
         }
         Decision::Collect(match target {
-            Target::File => Found::File(path),
-            Target::Directory => Found::Directory(path),
+            Target::File => ResultSource::File(path),
+            Target::Directory => ResultSource::Directory(path),
             Target::Missing(reason) => {
-                Found::Nothing(format!("failed to stat result file {}: {reason}", path.display()))
+                ResultSource::Nothing(format!("failed to stat result file {}: {reason}", path.display()))
             }
-            Target::Refused(reason) => Found::Nothing(reason),
+            Target::Refused(reason) => ResultSource::Nothing(reason),
         })
     }
 }
 
-/// Looks at the done file in `directory`.
-pub(crate) fn look(directory: &Path) -> Seen {
+/// Observes the done file in `directory`.
+pub(crate) fn observe(directory: &Path) -> Observation {
     let file = directory.join(constants::DONE_FILE);
     let (content, modified) = match read(&file) {
         Ok(read) => read,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Seen::Absent,
-        Err(error) => return Seen::Unreadable(error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Observation::Absent,
+        Err(error) => return Observation::Unreadable(error.to_string()),
     };
-    let refused = |reason: String| Seen::Named {
+    let refused = |reason: String| Observation::Named {
         path: file.clone(),
         target: Target::Refused(reason),
         modified,
     };
     let quoted = || {
-        let more = if content.len() > QUOTED { "…" } else { "" };
-        format!("`{}`{more}", content[..content.len().min(QUOTED)].escape_ascii())
+        let more = if content.len() > MAX_QUOTED { "…" } else { "" };
+        format!("`{}`{more}", content[..content.len().min(MAX_QUOTED)].escape_ascii())
     };
     if content.len() as u64 > MAX_PATH {
         return refused(format!("the done file is longer than {MAX_PATH} bytes: {}", quoted()));
@@ -173,20 +180,20 @@ pub(crate) fn look(directory: &Path) -> Seen {
     };
     let name = text.trim();
     if name.is_empty() {
-        return Seen::Absent;
+        return Observation::Absent;
     }
     if name.contains('\0') {
         return refused(format!("the done file holds no path: {}", quoted()));
     }
     let (path, target) = resolve(directory, name);
-    match never_a_result(directory, &path) {
-        Some(what) => refused(format!("the done file names {what}: `{name}`")),
-        None => Seen::Named { path, target, modified },
+    match excluded(directory, &path) {
+        Some(excluded) => refused(format!("the done file names {excluded}: `{name}`")),
+        None => Observation::Named { path, target, modified },
     }
 }
 
-/// What a path is that is not a result of the plugin, although it exists.
-fn never_a_result(directory: &Path, path: &Path) -> Option<&'static str> {
+/// Describes a path that exists but cannot be a result.
+fn excluded(directory: &Path, path: &Path) -> Option<&'static str> {
     let (results, real) = (fs::canonicalize(directory).ok()?, fs::canonicalize(path).ok()?);
     if real == results.join(constants::DONE_FILE) {
         Some("itself")
@@ -201,7 +208,7 @@ fn read(file: &Path) -> io::Result<(Vec<u8>, Option<SystemTime>)> {
     let file = open_regular(file, Links::Followed).map_err(|error| {
         let is_link = || fs::symlink_metadata(file).is_ok_and(|found| found.is_symlink());
         if error.kind() == io::ErrorKind::NotFound && is_link() {
-            return io::Error::other("it is a link to nothing");
+            return io::Error::other("it is a dangling link");
         }
         error
     })?;
@@ -211,26 +218,26 @@ fn read(file: &Path) -> io::Result<(Vec<u8>, Option<SystemTime>)> {
     Ok((content, modified))
 }
 
-/// A relative path is one in the results directory. Plugins that know only the results directory of old name paths
-/// below it; where nothing is mounted there, the file of that name in the results directory is meant.
+/// Resolves a path relative to the results directory. Plugins written for Sonobuoy's old results directory name paths
+/// below it; if nothing is mounted there, the same path in the results directory is used.
 fn resolve(directory: &Path, name: &str) -> (PathBuf, Target) {
     let path = directory.join(name);
     let found = target(&path);
     if let (Target::Missing(_), Some(below)) = (&found, below_legacy(name)) {
-        let meant = if below.is_empty() {
+        let moved = if below.is_empty() {
             directory.to_path_buf()
         } else {
             directory.join(below)
         };
-        let there = target(&meant);
-        if !matches!(there, Target::Missing(_)) {
-            return (meant, there);
+        let found = target(&moved);
+        if !matches!(found, Target::Missing(_)) {
+            return (moved, found);
         }
     }
     (path, found)
 }
 
-/// What follows the results directory of old in a path, which may be one of Windows.
+/// The part of a path, possibly of Windows, below the old results directory.
 fn below_legacy(name: &str) -> Option<String> {
     let name = name.replace('\\', "/");
     let on_drive = name.split_once(':').filter(|(drive, _)| drive.len() == 1);

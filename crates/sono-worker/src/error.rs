@@ -1,44 +1,44 @@
-//! Why a worker gave up.
+//! Errors that end a worker.
 
 use std::{io, path::PathBuf};
 
-/// A step that failed and cannot be got over.
+/// An error after which a worker gives up.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// The certificate, its key or the CA's certificate are of no use.
-    #[error("set up the connection to the aggregator")]
+    /// The client certificate, its key or the CA certificate is invalid.
+    #[error("cannot set up the connection to the aggregator")]
     Tls(#[source] sono_tls::TlsError),
     /// The HTTP client could not be built.
-    #[error("build the HTTP client")]
+    #[error("cannot build the HTTP client")]
     Client(#[source] reqwest::Error),
-    /// There is no results directory and none could be made.
-    #[error("create the results directory {}", path.display())]
+    /// The results directory does not exist and could not be created.
+    #[error("cannot create the results directory {}", path.display())]
     ResultsDirectory {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         source: io::Error,
     },
-    /// The aggregator said no, and would say it again.
+    /// The aggregator rejected the result permanently.
     #[error("got a {status} response when dialing aggregator to {url}: {message}")]
     Refused {
         /// Status code.
         status: u16,
-        /// Where.
+        /// The URL of the upload.
         url: String,
-        /// What the aggregator said.
+        /// The aggregator's message.
         message: String,
     },
-    /// The aggregator could not be reached, or could not take the result, until the time was up.
-    #[error("gave up on the upload after {tries} tries: {last}")]
+    /// The upload did not succeed before its deadline.
+    #[error("upload failed after attempt {tries}: {last}")]
     GaveUp {
-        /// How often it was tried.
+        /// The number of attempts.
         tries: usize,
-        /// What went wrong the last time.
+        /// The error of the last attempt.
         last: String,
     },
-    /// The worker was told to end, and the upload did not succeed in the time that was left.
-    #[error("told to end before the results were transmitted")]
+    /// The worker was terminated before the upload succeeded.
+    #[error("terminated before the results were transmitted")]
     Interrupted,
 }

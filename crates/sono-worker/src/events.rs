@@ -1,5 +1,4 @@
-//! File events of the done file. They only save time: whoever waits for them also looks from time to time, because there
-//! are volumes without events.
+//! File events of the done file. They only reduce latency: the worker also polls, because some volumes have no events.
 
 use std::{
     ffi::OsStr,
@@ -13,73 +12,70 @@ use notify::{
 use sono_types::constants;
 use tokio::sync::watch;
 
-/// What happened to the done file so far.
+/// Counts of the events of the done file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Happened {
+struct EventCounts {
     touched: u64,
     closed: u64,
 }
 
-/// Tells when something happens to the done file.
+/// Watches the done file for events.
 #[derive(Debug)]
 pub(crate) struct DoneEvents {
-    happened: watch::Receiver<Happened>,
-    taken: Happened,
+    counts: watch::Receiver<EventCounts>,
+    seen: EventCounts,
     _watcher: Option<RecommendedWatcher>,
 }
 
 impl DoneEvents {
-    /// Watches the done file in `directory`. Where that is not possible it says so in the log, and no event ever comes.
+    /// Watches the done file in `directory`. If that is not possible, logs a warning and never reports an event.
     pub(crate) fn new(directory: &Path) -> Self {
-        let (sender, happened) = watch::channel(Happened::default());
+        let (sender, counts) = watch::channel(EventCounts::default());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            sender.send_if_modified(|happened| happened.count(&event));
+            sender.send_if_modified(|counts| counts.count(&event));
         })
         .and_then(|mut watcher| {
             watcher.watch(directory, RecursiveMode::NonRecursive)?;
             Ok(watcher)
         });
         let watcher = watcher
-            .inspect_err(
-                |error| tracing::warn!(%error, "no file events for the results directory, looking every second"),
-            )
+            .inspect_err(|error| tracing::warn!(%error, "cannot watch the results directory; polling every second"))
             .ok();
         Self {
-            happened,
-            taken: Happened::default(),
+            counts,
+            seen: EventCounts::default(),
             _watcher: watcher,
         }
     }
 
-    /// Whether the done file was closed after writing, or moved into place, since this was last asked. To be asked
-    /// before the file is looked at.
+    /// Whether the done file was closed after writing or moved into place since the last call. Call it before observing
+    /// the file.
     pub(crate) fn closed(&mut self) -> bool {
-        let now = *self.happened.borrow_and_update();
-        let closed = now.closed > self.taken.closed;
-        self.taken = now;
+        let now = *self.counts.borrow_and_update();
+        let closed = now.closed > self.seen.closed;
+        self.seen = now;
         closed
     }
 
-    /// Ends when something happened to the done file after [`DoneEvents::closed`] was last asked; never ends where there
-    /// are no events.
+    /// Resolves after an event since the last call of [`DoneEvents::closed`]; never resolves without a watch.
     ///
     /// # Cancel safety
-    /// Nothing is lost when the future is dropped.
+    /// Dropping the future loses no event.
     pub(crate) async fn next(&mut self) {
-        if self.happened.wait_for(|now| *now != self.taken).await.is_err() {
+        if self.counts.wait_for(|now| *now != self.seen).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-impl Happened {
+impl EventCounts {
     fn count(&mut self, event: &Event) -> bool {
         let ours = |path: &PathBuf| path.file_name() == Some(OsStr::new(constants::DONE_FILE));
         match event.kind {
-            // Looking at the file is such an event too, and must not cause another look.
+            // Observing the file causes these events, too, and must not trigger another observation.
             EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write) => return false,
-            // Of two paths the last is where the file is now.
+            // The last of two paths is the new location of the file.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both))
                 if event.paths.last().is_some_and(ours) =>
             {
@@ -107,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writing_and_moving_are_told_and_reading_is_not() {
+    async fn writing_and_moving_cause_events_and_reading_does_not() {
         let directory = tempfile::tempdir().unwrap();
         let done = directory.path().join("done");
         let mut events = DoneEvents::new(directory.path());
@@ -122,7 +118,7 @@ mod tests {
         fs::read(&done).unwrap();
         fs::rename(&done, directory.path().join("taken")).unwrap();
         limited(&mut events).await;
-        assert!(!events.closed(), "moved away is not moved into place");
+        assert!(!events.closed(), "moving away is not moving into place");
 
         fs::rename(directory.path().join("taken"), &done).unwrap();
         while !events.closed() {
@@ -131,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn looking_does_not_wake() {
-        let mut happened = Happened::default();
-        let mut count = |kind| happened.count(&Event::new(kind).add_path("/r/done".into()));
+    fn observing_does_not_wake() {
+        let mut counts = EventCounts::default();
+        let mut count = |kind| counts.count(&Event::new(kind).add_path("/r/done".into()));
         assert!(!count(EventKind::Access(AccessKind::Open(AccessMode::Any))));
         assert!(count(EventKind::Create(notify::event::CreateKind::File)));
-        assert_eq!(happened, Happened { touched: 1, closed: 0 });
+        assert_eq!(counts, EventCounts { touched: 1, closed: 0 });
     }
 }

@@ -1,4 +1,4 @@
-//! Several files become one archive.
+//! Packs the files of a result into one archive.
 
 use std::{
     io::{self, Write as _},
@@ -9,16 +9,16 @@ use fs_err as fs;
 use sono_bundle::{PackError, Packed, pack_directory};
 use sono_types::constants;
 
-/// Name of the archive of a directory that the done file names; it is put into that directory.
+/// Name of the archive of a directory named by the done file. It is created in that directory.
 const DIRECTORY_ARCHIVE: &str = "results.tar.gz";
-/// Name of the archive of all that a plugin left behind.
+/// Name of the archive of the whole results directory.
 const WHOLE_ARCHIVE: &str = "out.tar.gz";
-/// gzip's own default: twice as much work saves a few percent.
+/// gzip's default level: twice the work would save only a few percent.
 const COMPRESSION: u32 = 6;
-/// Files that are named in the log because they are packed not at all or otherwise than expected.
-const MOST_LINES: usize = 20;
+/// Skipped or changed files that are logged by name.
+const MAX_LOGGED_FILES: usize = 20;
 
-/// Why there is no archive.
+/// Why packing failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GatherError {
     #[error("cannot pack {}", .0.display())]
@@ -27,13 +27,13 @@ pub(crate) enum GatherError {
     Write(PathBuf, #[source] io::Error),
 }
 
-/// Packs the directory that a done file names.
+/// Packs a directory named by the done file.
 pub(crate) fn directory(directory: &Path) -> Result<PathBuf, GatherError> {
     pack(directory, DIRECTORY_ARCHIVE)
 }
 
-/// Packs the whole results directory and names the archive in the done file, so that a worker that is started again
-/// sends the same.
+/// Packs the whole results directory and names the archive in the done file, so that a restarted worker sends the same
+/// archive.
 pub(crate) fn everything(results: &Path) -> Result<PathBuf, GatherError> {
     let archive = pack(results, WHOLE_ARCHIVE)?;
     let done = results.join(constants::DONE_FILE);
@@ -42,14 +42,14 @@ pub(crate) fn everything(results: &Path) -> Result<PathBuf, GatherError> {
         .and_then(|mut file| file.write_all(archive.to_string_lossy().as_bytes()))
         .and_then(|()| fs::rename(&partial, &done));
     if let Err(error) = named {
-        // The result is whole without it: another worker would only pack once more.
+        // The upload works without it: a restarted worker would pack again.
         tracing::warn!(%error, "cannot name the archive in the done file");
         fs::remove_file(&partial).ok();
     }
     Ok(archive)
 }
 
-/// A new file, whatever the plugin has put in its place: a FIFO would wait for a reader, a link would lead elsewhere.
+/// Replaces the file, whatever the plugin created there: opening a FIFO could block, a link could lead elsewhere.
 fn create(path: &Path) -> io::Result<fs::File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -58,8 +58,8 @@ fn create(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// The archive appears under its name only when it is whole. Neither it nor the done file is part of it (Sonobuoy packs
-/// the done file when that names the results directory itself, which then shows up among the results).
+/// Packs `directory` to a temporary file, then renames it. The archive and the done file are excluded (Sonobuoy
+/// includes the done file if it names the results directory itself).
 fn pack(directory: &Path, name: &str) -> Result<PathBuf, GatherError> {
     let archive = directory.join(name);
     let partial = directory.join(format!(".{name}.partial"));
@@ -85,14 +85,14 @@ fn report(archive: &Path, packed: &Packed) {
         skipped,
     } = packed;
     tracing::info!(archive = %archive.display(), entries, bytes, "packed results");
-    for name in changed.iter().take(MOST_LINES) {
+    for name in changed.iter().take(MAX_LOGGED_FILES) {
         tracing::warn!(name, "file changed while it was packed");
     }
-    for (name, reason) in skipped.iter().take(MOST_LINES) {
+    for (name, reason) in skipped.iter().take(MAX_LOGGED_FILES) {
         tracing::warn!(name, reason, "not packed");
     }
-    if let Some(more) = skipped.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
-        tracing::warn!(more, "further files are not packed");
+    if let Some(more) = skipped.len().checked_sub(MAX_LOGGED_FILES).filter(|more| *more > 0) {
+        tracing::warn!(more, "more files were not packed");
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_packed_without_what_is_not_a_result() {
+    fn directory_is_packed_without_done_file_and_archive() {
         let results = plugin_directory();
         let archive = directory(results.path()).unwrap();
         assert_eq!(archive, results.path().join("results.tar.gz"));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_packed_and_the_done_file_says_so() {
+    fn everything_is_packed_and_named_in_the_done_file() {
         let results = plugin_directory();
         let archive = everything(results.path()).unwrap();
         assert_eq!(archive, results.path().join("out.tar.gz"));
@@ -169,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_gone_is_an_error() {
+    fn missing_directory_is_an_error() {
         assert!(matches!(
             directory(Path::new("/no/such/directory")),
             Err(GatherError::Write(..))
         ));
     }
-    /// What a plugin has put where the worker writes: nothing of it is waited for, followed, or in the way.
+    /// Special files at the worker's paths are not opened, followed or obstacles.
     #[cfg(unix)]
     #[test]
     fn special_files_in_the_results_directory_are_neither_packed_nor_waited_for() {
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(entries(&archive), expected());
         assert_eq!(fs::read_to_string(path("done")).unwrap(), archive.to_string_lossy());
 
-        // A directory cannot be replaced by a file: the result is there all the same.
+        // A directory cannot be replaced by a file; the archive is created nevertheless.
         fs::remove_file(path("done")).unwrap();
         fs::create_dir(path("done")).unwrap();
         assert_eq!(entries(&everything(results.path()).unwrap()), expected());

@@ -1,45 +1,45 @@
-//! What the output of a Ginkgo suite says while it runs. The Kubernetes suite's own progress posts stay at zero when it
-//! runs in several processes, and in 1.37 in one process too (`test/e2e/reporters/progress.go` says so of the former); its output,
-//! which the runner writes to a file beside the results, has every verdict as it falls.
+//! Parses the output of a Ginkgo suite while it runs. The progress posts of the Kubernetes suite stay at zero when it
+//! runs in several processes (see `test/e2e/reporters/progress.go`), and in 1.37 in one process, too. Its output, which
+//! the runner writes to a file next to the results, has every verdict immediately.
 
-/// More than any line of dots (a character for each of 7,000 tests); the rest of a longer line is nothing we read.
-const LONGEST_LINE: usize = 64 << 10;
+/// Longest line that is parsed: more than a line of dots for 7,000 tests.
+const MAX_LINE: usize = 64 << 10;
 
-/// How far a suite is.
+/// The progress of a suite.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// How many tests will run, once the suite has said so.
+    /// Tests that will run, once known.
     pub(crate) total: i64,
     pub(crate) passed: i64,
-    /// Names of the tests that failed, without the labels.
+    /// Names of failed tests, without labels.
     pub(crate) failures: Vec<String>,
 }
 
 impl Counts {
-    /// How many tests have ended.
+    /// The number of tests that ended.
     pub(crate) fn ended(&self) -> i64 {
         self.passed
             .saturating_add(i64::try_from(self.failures.len()).unwrap_or(i64::MAX))
     }
 }
 
-/// Reads the output piece by piece.
+/// A streaming parser of the output.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     counts: Counts,
-    /// The line that is not whole yet.
+    /// The incomplete last line.
     line: Vec<u8>,
-    /// It is longer than anything that counts.
+    /// The current line is too long and is ignored.
     is_too_long: bool,
-    /// The next line is the name of a test that failed.
+    /// The next line is the name of a failed test.
     is_name_next: bool,
 }
 
 impl Output {
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
-            if self.line.len() + text.len() > LONGEST_LINE {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
+            if self.line.len() + text.len() > MAX_LINE {
                 self.is_too_long = true;
             }
             if !self.is_too_long {
@@ -54,7 +54,7 @@ impl Output {
         }
     }
 
-    /// What is known so far; a line of dots counts before it is whole. `None` until a suite has begun.
+    /// The counts so far, including an incomplete line of dots; `None` before the suite has started.
     pub(crate) fn counts(&self) -> Option<Counts> {
         let mut counts = self.counts.clone();
         counts.passed += dots(&String::from_utf8_lossy(&self.line)).unwrap_or(0);
@@ -76,7 +76,7 @@ impl Output {
             if is_failure {
                 self.is_name_next = true;
             } else {
-                // A slow test, or one that passed at the second try.
+                // A slow test, or one that passed on a retry.
                 self.counts.passed += 1;
             }
         }
@@ -89,13 +89,13 @@ fn will_run(line: &str) -> Option<i64> {
     rest.split_once(' ')?.1.starts_with("spec").then(|| run.parse().ok())?
 }
 
-/// A line of a character for each test, S and P for those that did not run: how many passed.
+/// The number of passed tests in a line with one character per test; S and P mark tests that did not run.
 fn dots(line: &str) -> Option<i64> {
     let is_dense = !line.is_empty() && line.chars().all(|letter| matches!(letter, '•' | 'S' | 'P'));
     is_dense.then(|| i64::try_from(line.matches('•').count()).unwrap_or(i64::MAX))
 }
 
-/// The name as the suite's results have it: without the mark at the step that failed and the list of labels at the end.
+/// The test's name as in the suite's results: without the mark at the failed step and the list of labels.
 fn test_name(line: &str) -> String {
     let mut name = line.to_owned();
     for step in [
@@ -160,7 +160,7 @@ Summarizing 2 Failures:
     }
 
     #[test]
-    fn a_suite_is_counted() {
+    fn suite_output_is_counted() {
         let mut output = Output::default();
         output.feed(SUITE.as_bytes());
         assert_eq!(output.counts(), Some(counts()));
@@ -168,7 +168,7 @@ Summarizing 2 Failures:
     }
 
     #[test]
-    fn dots_count_as_they_come() {
+    fn dots_count_before_their_line_ends() {
         let mut output = Output::default();
         output.feed(b"SSS");
         assert_eq!(output.counts(), None);
@@ -181,21 +181,21 @@ Summarizing 2 Failures:
     }
 
     #[test]
-    fn a_line_without_end_is_not_held() {
+    fn overlong_line_is_not_stored() {
         let mut output = Output::default();
         output.feed(b"Will run 1 of 2 specs\n");
         for _ in 0..100 {
             output.feed(&[b'x'; 4096]);
         }
-        assert!(output.line.len() <= LONGEST_LINE);
+        assert!(output.line.len() <= MAX_LINE);
         output.feed("\n•\n".as_bytes());
         assert_eq!(output.counts().map(|counts| counts.passed), Some(1));
     }
 
     proptest! {
-        /// Pieces may end anywhere, in the middle of a dot too.
+        /// The output may be split anywhere, even within a character.
         #[test]
-        fn pieces_do_not_matter(cuts in proptest::collection::vec(1_usize..200, 0..40)) {
+        fn splits_do_not_matter(cuts in proptest::collection::vec(1_usize..200, 0..40)) {
             let mut output = Output::default();
             let mut rest = SUITE.as_bytes();
             for cut in cuts {

@@ -1,9 +1,9 @@
 //! The sidecar that watches a plugin's results directory and uploads what the plugin names as its result (core spec §3,
 //! §4).
 //!
-//! It knows the aggregator only as addresses and routes, and Kubernetes only as one watch on its own pod, where that may look at itself. [`run`] has no
-//! globals and handles no signals, so that a run without a cluster can hold many workers in one process; the program
-//! around it is [`main_with_args`].
+//! It knows the aggregator only by its addresses and routes, and Kubernetes only by a watch on its own pod, if it has
+//! the permission. [`run`] has no globals and handles no signals, so a run without a cluster can have many workers in
+//! one process. The program is [`main_with_args`].
 
 mod containers;
 mod content;
@@ -12,11 +12,11 @@ mod error;
 mod events;
 mod gather;
 mod ginkgo;
-mod keep;
 mod live;
 mod own_pod;
 mod program;
 mod relay;
+mod retention;
 mod run;
 mod siblings;
 mod submit;

@@ -1,5 +1,5 @@
-//! Live counts of a plugin that runs a Ginkgo suite, read from the suite's output ([`crate::ginkgo`]) while it is written.
-//! They are posted as progress, and stand in the plugin's own updates where those know less.
+//! Live counts of a Ginkgo suite, parsed from its output ([`crate::ginkgo`]). They are posted as progress, and replace
+//! lower counts in the plugin's own updates.
 
 use std::{
     io::SeekFrom,
@@ -14,22 +14,22 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::ginkgo::{Counts, Output};
 
-/// How much of it is read at once.
-const PIECE: usize = 16 << 10;
+/// Size of the read buffer, in bytes.
+const BUFFER: usize = 16 << 10;
 
-/// How far the suite is, by its output and by its own updates.
+/// The progress of the suite, from its output and its own updates.
 #[derive(Debug, Default)]
 pub(crate) struct Live(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     counts: Option<Counts>,
-    /// How many tests had ended by the plugin's own last update.
-    told: i64,
+    /// Ended tests according to the plugin's last update.
+    reported: i64,
 }
 
 impl Live {
-    /// The plugin's own update, with our counts where they are further. What is no plain update stays as it is.
+    /// The plugin's update with our counts, if these are ahead. `None` leaves the update unchanged.
     pub(crate) fn complete(&self, body: &[u8]) -> Option<Vec<u8>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut update: Map<String, Value> = serde_json::from_slice(body).ok()?;
@@ -41,9 +41,9 @@ impl Live {
         }
         let number = |name: &str| update.get(name).and_then(Value::as_i64).unwrap_or(0);
         let failed = update.get("failures").and_then(Value::as_array).map_or(0, Vec::len);
-        let told = number("completed").saturating_add(i64::try_from(failed).unwrap_or(i64::MAX));
-        known.told = told;
-        let counts = known.counts.as_ref().filter(|counts| counts.ended() > told)?;
+        let reported = number("completed").saturating_add(i64::try_from(failed).unwrap_or(i64::MAX));
+        known.reported = reported;
+        let counts = known.counts.as_ref().filter(|counts| counts.ended() > reported)?;
         let total = number("total").max(counts.total);
         update.insert("total".to_owned(), total.into());
         update.insert("completed".to_owned(), counts.passed.into());
@@ -51,20 +51,20 @@ impl Live {
         serde_json::to_vec(&update).ok()
     }
 
-    /// Takes new counts; gives an update for them where the plugin itself has not said as much.
-    fn learn(&self, counts: Option<Counts>) -> Option<Vec<u8>> {
+    /// Stores new counts. Returns an update if the plugin has not reported as much.
+    fn update(&self, counts: Option<Counts>) -> Option<Vec<u8>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts == known.counts {
             return None;
         }
         known.counts.clone_from(&counts);
-        let counts = counts.filter(|counts| counts.ended() > known.told)?;
+        let counts = counts.filter(|counts| counts.ended() > known.reported)?;
         let update = json!({"msg": "", "total": counts.total, "completed": counts.passed, "failures": counts.failures});
         serde_json::to_vec(&update).ok()
     }
 }
 
-/// Reads the suite's output while it is written.
+/// Reads the suite's output as it is written.
 #[derive(Debug)]
 pub(crate) struct Reader {
     path: PathBuf,
@@ -73,7 +73,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Of the output in this results directory; it need not be there yet.
+    /// A reader of the output in this results directory; the file may not exist yet.
     pub(crate) fn new(results: &Path) -> Self {
         Self {
             path: results.join(constants::SUITE_OUTPUT),
@@ -82,31 +82,31 @@ impl Reader {
         }
     }
 
-    /// What was written since the last look, if it is worth an update.
-    pub(crate) async fn look(&mut self, live: &Live) -> Option<Vec<u8>> {
-        // Nothing but a convenience: what cannot be read is looked at again.
-        self.read_on().await.ok();
-        live.learn(self.output.counts())
+    /// Reads new output. Returns an update if the counts changed.
+    pub(crate) async fn poll(&mut self, live: &Live) -> Option<Vec<u8>> {
+        // Live counts are optional: a failed read is repeated with the next poll.
+        self.read_new().await.ok();
+        live.update(self.output.counts())
     }
 
-    /// Takes in what was written since.
-    async fn read_on(&mut self) -> std::io::Result<()> {
+    /// Parses the output written since the last read.
+    async fn read_new(&mut self) -> std::io::Result<()> {
         let path = self.path.clone();
         let file = tokio::task::spawn_blocking(move || open_regular(&path, Links::Followed)).await??;
         let mut file = tokio::fs::File::from_std(file.into_file());
         if file.metadata().await?.len() < self.read {
-            // Another run of the suite, in the same file.
+            // The suite was started again and overwrites the file.
             self.output = Output::default();
             self.read = 0;
         }
         file.seek(SeekFrom::Start(self.read)).await?;
-        let mut piece = vec![0; PIECE];
+        let mut buffer = vec![0; BUFFER];
         loop {
-            let length = file.read(&mut piece).await?;
+            let length = file.read(&mut buffer).await?;
             if length == 0 {
                 return Ok(());
             }
-            self.output.feed(&piece[..length]);
+            self.output.feed(&buffer[..length]);
             self.read += length as u64;
         }
     }
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn only_news_is_told() {
+    fn only_changes_are_reported() {
         let live = Live::default();
-        assert_eq!(live.learn(None), None);
-        assert_eq!(live.learn(Some(counts(0, &[]))), None);
+        assert_eq!(live.update(None), None);
+        assert_eq!(live.update(Some(counts(0, &[]))), None);
         let expected = json!({"msg": "", "total": 5, "completed": 1, "failures": ["a"]});
-        assert_eq!(value(live.learn(Some(counts(1, &["a"])))), expected);
-        assert_eq!(live.learn(Some(counts(1, &["a"]))), None);
+        assert_eq!(value(live.update(Some(counts(1, &["a"])))), expected);
+        assert_eq!(live.update(Some(counts(1, &["a"]))), None);
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         let live = Live::default();
         let own = br#"{"msg":"Test Suite completed","total":5,"completed":0,"failed":0}"#;
         assert_eq!(live.complete(own), None);
-        live.learn(Some(counts(2, &["a"])));
+        live.update(Some(counts(2, &["a"])));
         let expected =
             json!({"msg": "Test Suite completed", "total": 5, "completed": 2, "failed": 0, "failures": ["a"]});
         assert_eq!(value(live.complete(own)), expected);
@@ -152,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_knows_more_is_believed() {
+    fn higher_counts_of_the_plugin_win() {
         let live = Live::default();
-        live.learn(Some(counts(2, &[])));
+        live.update(Some(counts(2, &[])));
         assert_eq!(live.complete(br#"{"total":5,"completed":3,"failures":["b"]}"#), None);
-        assert_eq!(live.learn(Some(counts(3, &[]))), None);
-        assert_eq!(live.learn(Some(counts(3, &["b"]))), None);
-        assert_ne!(live.learn(Some(counts(4, &["b"]))), None);
+        assert_eq!(live.update(Some(counts(3, &[]))), None);
+        assert_eq!(live.update(Some(counts(3, &["b"]))), None);
+        assert_ne!(live.update(Some(counts(4, &["b"]))), None);
     }
 }

@@ -1,5 +1,5 @@
-//! The watch on the worker's own pod: the only thing that it asks the API server, with plain HTTP and the service
-//! account that the pod has anyway. A pod without such an account asks the aggregator ([`crate::siblings`]).
+//! A watch on the worker's own pod, its only request to the API server. It uses plain HTTP and the pod's service
+//! account. Without permission, the worker asks the aggregator instead ([`crate::siblings`]).
 
 use std::{
     env, io,
@@ -21,19 +21,19 @@ use crate::{
 
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const CA: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
-/// How long the API server keeps one watch open.
-const WATCH: Duration = Duration::from_mins(4);
-/// What a connection that died without a word is given on top.
-const SLACK: Duration = Duration::from_secs(30);
-/// How often the pod is asked for where it may be read but not watched.
-const POLL: Duration = Duration::from_secs(5);
-/// Waits between failed tries.
+/// Duration of one watch, as requested from the API server.
+const WATCH_TIMEOUT: Duration = Duration::from_mins(4);
+/// Additional time for a watch, after which its connection counts as dead; also the timeout of other requests.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval of reads if the account may read the pod but not watch it.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Shortest and longest delay between failed attempts.
 const MIN_DELAY: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_mins(1);
-/// Longest event that is looked at: etcd holds objects of at most 1.5 MiB.
-const MAX_EVENT: usize = 4 << 20;
+/// Longest event, in bytes: etcd stores objects of at most 1.5 MiB.
+const MAX_EVENT_BYTES: usize = 4 << 20;
 
-/// Where the API server is and who asks.
+/// The address of the API server and the account's files.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -42,7 +42,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// As every pod finds it.
+    /// The server and account of a pod, from its environment.
     fn in_cluster() -> Result<Self, &'static str> {
         let variable = |name: &'static str| env::var(name).ok().filter(|value| !value.is_empty()).ok_or(name);
         let host = variable("KUBERNETES_SERVICE_HOST")?;
@@ -64,17 +64,17 @@ enum WatchError {
     File(PathBuf, #[source] io::Error),
     #[error("cannot build a client for the API server")]
     Client(#[source] reqwest::Error),
-    #[error("the API server cannot be reached")]
+    #[error("cannot reach the API server")]
     Request(#[source] reqwest::Error),
-    #[error("the API server answered {0}")]
+    #[error("the API server responded {0}")]
     Status(StatusCode),
-    #[error("the API server sent an event of more than {MAX_EVENT} bytes")]
+    #[error("the API server sent an event of more than {MAX_EVENT_BYTES} bytes")]
     TooLong,
-    #[error("the API server sent something that is no event")]
+    #[error("the API server sent an invalid event")]
     Event(#[source] serde_json::Error),
     #[error("the API server ended the watch: {0}")]
     Ended(String),
-    #[error("the pod is gone")]
+    #[error("the pod was deleted")]
     Gone,
 }
 
@@ -83,7 +83,7 @@ impl WatchError {
         matches!(self, Self::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
     }
 
-    /// Whether waiting cannot help.
+    /// Whether a retry is useless.
     fn is_final(&self) -> bool {
         match self {
             Self::Variable(_) => true,
@@ -93,25 +93,25 @@ impl WatchError {
     }
 }
 
-/// Follows what the other containers of `pod` are up to and passes it on to `state`: by the API server where the pod's
-/// account may look at the pod, otherwise by the aggregator. Ends when neither can ever say, and when `state` has no
-/// receiver any more.
+/// Watches the other containers of `pod` and sends their state to `state`: through the API server if the pod's account
+/// may read the pod, otherwise through the aggregator. Returns when neither is possible, or when `state` has no
+/// receiver.
 pub async fn watch_containers(config: &WorkerConfig, pod: OwnPod, state: watch::Sender<ContainersState>) {
     tokio::select! {
-        () = watch_each(config, &pod, &state) => {}
+        () = watch_any(config, &pod, &state) => {}
         () = state.closed() => {}
     }
 }
 
-async fn watch_each(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<ContainersState>) {
+async fn watch_any(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<ContainersState>) {
     let client = match submit::client(config) {
         Ok(client) => client,
-        Err(error) => return off(&chain(&error)),
+        Err(error) => return warn_unavailable(&chain(&error)),
     };
     let urls = submit::urls(config);
     let server = Server::in_cluster();
     let mut delay = MIN_DELAY;
-    let mut said = false;
+    let mut warned = false;
     loop {
         let error = match &server {
             Ok(server) => follow(server, pod, state).await,
@@ -122,27 +122,27 @@ async fn watch_each(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<C
             "asking the aggregator for the other containers of this pod"
         );
         siblings::follow(&client, &urls, &config.target, state).await;
-        if !said {
-            off(&chain(&error));
-            said = true;
+        if !warned {
+            warn_unavailable(&chain(&error));
+            warned = true;
         }
         if error.is_final() {
             return;
         }
-        // Rights may be granted while the pod runs.
+        // The permission may be granted while the pod runs.
         time::sleep(delay).await;
         delay = (delay * 2).min(MAX_DELAY);
     }
 }
 
-fn off(reason: &str) {
+fn warn_unavailable(reason: &str) {
     tracing::warn!(
         reason,
-        "cannot see the other containers of this pod: results are taken only when the done file names them"
+        "cannot watch the other containers of this pod; results are collected only when the done file names them"
     );
 }
 
-/// Ends when the account may not look at the pod, or does not exist.
+/// Follows the pod until the account lacks the permission or does not exist.
 async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersState>) -> WatchError {
     let mut delay = MIN_DELAY;
     let mut may_watch = true;
@@ -156,28 +156,28 @@ async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersS
             Ok(()) => {
                 delay = MIN_DELAY;
                 if !may_watch {
-                    time::sleep(POLL).await;
+                    time::sleep(POLL_INTERVAL).await;
                 }
                 continue;
             }
             Err(error) => error,
         };
         if error.is_refusal() && may_watch {
-            // Sonobuoy reads the pod again and again, so an account may be allowed that alone.
+            // Sonobuoy only reads the pod, so the account may lack the permission to watch it.
             may_watch = false;
             continue;
         }
         if error.is_final() || error.is_refusal() {
             return error;
         }
-        tracing::debug!(reason = chain(&error), "lost sight of this pod");
+        tracing::debug!(reason = chain(&error), "lost the watch on this pod");
         may_watch = true;
         time::sleep(delay).await;
         delay = (delay * 2).min(MAX_DELAY);
     }
 }
 
-/// One event of a watch. The object of an error is no pod but a `Status`.
+/// One event of a watch. The object of an `ERROR` event is a `Status`.
 #[derive(Debug, Deserialize)]
 struct Event {
     #[serde(rename = "type")]
@@ -186,16 +186,16 @@ struct Event {
     object: serde_json::Value,
 }
 
-/// Watches until the server ends it. With resource version 0 the first event is the pod as the server's cache has it, so
-/// there is nothing to remember from one watch to the next, and nothing to wait for: a cache that cannot tell whether it is
-/// current refuses a watch without version after three seconds.
+/// Watches until the server ends the watch. With resource version 0, the first event is the pod from the server's
+/// cache. So no version must be stored between watches, and the server need not confirm that its cache is current:
+/// without a version it may refuse the watch after three seconds.
 async fn watch_once(
     server: &Server,
     pod: &OwnPod,
     state: &watch::Sender<ContainersState>,
     delay: &mut Duration,
 ) -> Result<(), WatchError> {
-    let seconds = WATCH.as_secs().to_string();
+    let seconds = WATCH_TIMEOUT.as_secs().to_string();
     let selector = format!("metadata.name={}", pod.name);
     let query = [
         ("watch", "1"),
@@ -203,14 +203,14 @@ async fn watch_once(
         ("timeoutSeconds", seconds.as_str()),
         ("resourceVersion", "0"),
     ];
-    let response = ask(server, &pods(server, pod), &query, WATCH + SLACK).await?;
-    let mut pieces = response.bytes_stream();
+    let response = request(server, &pods(server, pod), &query, WATCH_TIMEOUT + REQUEST_TIMEOUT).await?;
+    let mut chunks = response.bytes_stream();
     let mut line = Vec::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(WatchError::Request)?;
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(WatchError::Request)?;
+        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
             line.extend_from_slice(part);
-            if line.len() > MAX_EVENT {
+            if line.len() > MAX_EVENT_BYTES {
                 return Err(WatchError::TooLong);
             }
             if line.ends_with(b"\n") {
@@ -220,7 +220,7 @@ async fn watch_once(
                     "ADDED" | "MODIFIED" => {
                         *delay = MIN_DELAY;
                         let object: Pod = serde_json::from_value(event.object).map_err(WatchError::Event)?;
-                        tell(state, object.others(&pod.container));
+                        publish(state, object.others(&pod.container));
                     }
                     "DELETED" => return Err(WatchError::Gone),
                     "ERROR" => {
@@ -236,14 +236,20 @@ async fn watch_once(
 }
 
 async fn get_once(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersState>) -> Result<(), WatchError> {
-    let response = ask(server, &format!("{}/{}", pods(server, pod), pod.name), &[], SLACK).await?;
+    let response = request(
+        server,
+        &format!("{}/{}", pods(server, pod), pod.name),
+        &[],
+        REQUEST_TIMEOUT,
+    )
+    .await?;
     let body = response.bytes().await.map_err(WatchError::Request)?;
     let object: Pod = serde_json::from_slice(&body).map_err(WatchError::Event)?;
-    tell(state, object.others(&pod.container));
+    publish(state, object.others(&pod.container));
     Ok(())
 }
 
-fn tell(state: &watch::Sender<ContainersState>, now: ContainersState) {
+fn publish(state: &watch::Sender<ContainersState>, now: ContainersState) {
     state.send_if_modified(|last| {
         let changed = *last != now;
         *last = now;
@@ -255,9 +261,9 @@ fn pods(server: &Server, pod: &OwnPod) -> String {
     format!("{}/api/v1/namespaces/{}/pods", server.url, pod.namespace)
 }
 
-/// Token and CA are read for every request: both are replaced while the pod runs. No proxy: this is the cluster's own
-/// network.
-async fn ask(server: &Server, url: &str, query: &[(&str, &str)], limit: Duration) -> Result<Response, WatchError> {
+/// Sends a GET. Token and CA are read for every request, since both are rotated. No proxy: the request stays in the
+/// cluster's network.
+async fn request(server: &Server, url: &str, query: &[(&str, &str)], limit: Duration) -> Result<Response, WatchError> {
     let token = read(&server.token).await?;
     let ca = read(&server.ca).await?;
     let certificates = Certificate::from_pem_bundle(&ca).map_err(WatchError::Client)?;
@@ -265,7 +271,7 @@ async fn ask(server: &Server, url: &str, query: &[(&str, &str)], limit: Duration
         .tls_certs_only(certificates)
         .no_proxy()
         .http1_only()
-        .connect_timeout(SLACK)
+        .connect_timeout(REQUEST_TIMEOUT)
         .timeout(limit)
         .build()
         .map_err(WatchError::Client)?;

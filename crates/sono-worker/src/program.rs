@@ -1,4 +1,4 @@
-//! The program around the worker: command line, logs, signals.
+//! The worker's program: command line, logs, signals.
 
 use std::{collections::BTreeMap, env, ffi::OsString, io, process::ExitCode};
 
@@ -40,20 +40,20 @@ enum Role {
     Global,
     /// Uploads the result of the node it runs on
     SingleNode {
-        /// How many seconds to live on after the upload; a negative number means for ever
+        /// Seconds to sleep after the upload; a negative number means forever
         #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
         sleep: i64,
     },
 }
 
-/// `--level` and `-v` choose how much is logged. The other flags are Go's klog's: pods are rendered with them, and there
-/// is only one place that logs can go.
+/// `--level` and `-v` set the log level. The other flags are klog's: pods are created with them, but logs are always
+/// written to standard error.
 #[derive(Debug, Args)]
 struct Logs {
-    /// How much to log: error, warn, info, debug or trace
+    /// Log level: error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
     level: String,
-    /// Verbosity as Kubernetes counts it: from 4 on debug, from 8 on trace
+    /// Verbosity as in Kubernetes: debug from 4, trace from 8
     #[arg(
         short = 'v',
         long = "v",
@@ -90,7 +90,7 @@ struct Logs {
 }
 
 impl Logs {
-    /// The finer of the two; a level that is not known counts as `info`.
+    /// The more verbose of both levels; an unknown level means `info`.
     fn filter(&self) -> LevelFilter {
         let level = match self.level.to_ascii_lowercase().as_str() {
             "panic" | "fatal" | "error" => LevelFilter::ERROR,
@@ -114,13 +114,13 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            let wanted = !error.use_stderr();
-            // Nothing can be done when even this cannot be written.
+            let is_help = !error.use_stderr();
+            // Nothing can be done if even this cannot be written.
             drop(error.print());
-            return ExitCode::from(if wanted { exit::SUCCESS } else { exit::FAILURE });
+            return ExitCode::from(if is_help { exit::SUCCESS } else { exit::FAILURE });
         }
     };
-    // Our own records at the level asked for, which is always the finest; libraries only when something is wrong.
+    // The worker's own records at the requested level, which is always the most verbose; libraries only log warnings.
     let level = cli.logs.filter();
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
@@ -129,7 +129,7 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         .with_writer(io::stderr)
         .with_ansi(false);
     let subscriber = tracing_subscriber::registry().with(targets).with(lines);
-    // Fails where whoever calls this logs already.
+    // Fails if the caller has installed a subscriber.
     drop(tracing::subscriber::set_global_default(subscriber));
     sono_tls::install_provider();
     let Command::Worker { role } = cli.command;
@@ -155,17 +155,17 @@ fn work(role: &Role, variables: &BTreeMap<String, String>) -> Result<Outcome, St
         Role::Global => Sleep::from_seconds(0),
         Role::SingleNode { sleep } => Sleep::from_seconds(*sleep),
     };
-    // One thread: a worker stands beside every plugin on every node, and mostly waits.
-    // One thread, so that the span holds for every task: each line of the log names the run, the plugin and the node.
+    // A single thread suffices for a sidecar on every node, and lets the span apply to every task, so each log line
+    // names the run, the plugin and the node.
     let run = variables.get(env_names::SONO_RUN_ID).map(tracing::field::display);
     let span = tracing::error_span!("worker", run, plugin_name = %config.plugin, node = %config.target);
     let _entered = span.enter();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("start the runtime: {error}"))?;
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
     let outcome = runtime.block_on(supervise(&config, sleep));
-    // A thread that a volume holds up does not hold up the end.
+    // A thread blocked on a volume must not delay the exit.
     runtime.shutdown_background();
     outcome.map_err(|error| chain(&error))
 }
@@ -177,9 +177,9 @@ async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<Outcome, Worke
         others,
         ..Options::new()
     };
-    let worker = run(config, options, told_to_end());
+    let worker = run(config, options, termination_signal());
     let Some(pod) = config.pod.clone() else {
-        tracing::info!("this pod's name is not known: results are taken only when the done file names them");
+        tracing::info!("the pod's name is unknown; results are collected only when the done file names them");
         return worker.await;
     };
     let watching = async {
@@ -192,9 +192,9 @@ async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<Outcome, Worke
     }
 }
 
-/// Listens from now on, whenever the future is first looked at: a SIGTERM that comes early is no sudden death.
+/// Resolves at SIGTERM. The handler is installed by this call, not by the first poll, so an early SIGTERM is not fatal.
 #[cfg(unix)]
-fn told_to_end() -> impl Future<Output = ()> {
+fn termination_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = signal(SignalKind::terminate());
     async {
@@ -209,7 +209,7 @@ fn told_to_end() -> impl Future<Output = ()> {
 }
 
 #[cfg(not(unix))]
-async fn told_to_end() {
+async fn termination_signal() {
     if let Err(error) = tokio::signal::ctrl_c().await {
         tracing::error!(%error, "cannot listen for Ctrl-C");
         std::future::pending::<()>().await;
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_rendered_with_these_arguments() {
+    fn arguments_of_pods_are_accepted() {
         let cli = parse("/sonobuoy worker single-node --level=trace -v=6 --logtostderr --sleep=-1");
         let Command::Worker { role } = &cli.command;
         assert!(matches!(role, Role::SingleNode { sleep: -1 }), "{role:?}");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_environment_lacks_is_named() {
+    fn missing_variables_are_named() {
         assert_eq!(
             work(&Role::Global, &BTreeMap::new()).unwrap_err(),
             "loading config: invalid agent configuration: (AggregatorURL not set, ResultsType not set, Couldn't parse CaCert PEM, Couldn't parse ClientCert PEM, Couldn't parse ClientKey PEM)"
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn sleeping_is_in_seconds() {
+    fn sleep_is_in_seconds() {
         assert_eq!(Sleep::from_seconds(-7), Sleep::Forever);
         assert_eq!(Sleep::from_seconds(0), Sleep::For(std::time::Duration::ZERO));
         assert_eq!(

@@ -1,6 +1,6 @@
-//! The progress relay: a plugin posts to its own pod's loopback, without certificates, and the worker passes it on.
+//! The progress relay: a plugin posts to loopback without certificates, and the worker relays to the aggregator.
 //!
-//! Sonobuoy listens on all interfaces; this relay cannot be reached from outside the pod.
+//! Sonobuoy listens on all interfaces; this relay is not reachable from outside the pod.
 
 use std::{
     io,
@@ -33,34 +33,34 @@ use crate::{
     submit::chain,
 };
 
-/// Where the relay listens.
+/// The sockets on which the relay listens.
 #[derive(Debug, Default)]
 pub enum RelayListener {
-    /// On the configured port of the loopback addresses. A port that is taken (two plugins on the host network, say) is
-    /// tried again from time to time, and the worker goes on without a relay meanwhile.
+    /// The configured port of both loopback addresses. A port in use (by two plugins on the host network, for example)
+    /// is retried periodically; the worker runs without a relay meanwhile.
     #[default]
     Configured,
-    /// On sockets that are bound already.
+    /// Sockets that are bound already.
     Bound(Vec<std::net::TcpListener>),
 }
 
-/// A progress update as it was posted, and the HTTP status that answered it.
+/// A progress update and the HTTP status of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgressPost {
     /// The body.
     pub body: Bytes,
-    /// The answer.
+    /// The status of the response.
     pub status: u16,
 }
 
-/// How often the output of a suite is looked at.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often a port that is taken is tried again.
-const REBIND: Duration = Duration::from_secs(5);
-/// How long reading a plugin's request may take.
-const RECEIVE: Duration = Duration::from_secs(10);
-/// How long one address of the aggregator may take to answer. Progress is soon out of date.
-const FORWARD: Duration = Duration::from_secs(10);
+/// Interval between reads of a suite's output.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval between attempts to bind a port in use.
+const REBIND_INTERVAL: Duration = Duration::from_secs(5);
+/// Timeout of reading a plugin's request.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of one address of the aggregator. Progress is soon out of date.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Relay {
@@ -70,15 +70,15 @@ struct Relay {
     live: Live,
 }
 
-/// Serves until it is dropped, and tells what the output of a suite in `results` says. It never ends by itself and no error
-/// ends it. Whoever asks by `last` is told when all that the output says now has been passed on.
+/// Relays progress updates and reports the output of a suite in `results`, until dropped. It never returns, and no
+/// error stops it. A sender received from `flush` is used after the current output was reported.
 pub(crate) async fn relay(
     config: &WorkerConfig,
     client: Client,
     listener: RelayListener,
     posts: Option<mpsc::UnboundedSender<ProgressPost>>,
     results: &Path,
-    mut last: mpsc::Receiver<oneshot::Sender<()>>,
+    mut flush: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
     let path = routes::progress_path(&config.plugin, &config.target);
     let urls: Vec<String> = config
@@ -114,7 +114,9 @@ pub(crate) async fn relay(
             }
         }
         RelayListener::Configured => match config.progress_port.parse::<u16>() {
-            Err(error) => tracing::error!(port = config.progress_port, %error, "no port for progress updates"),
+            Err(error) => {
+                tracing::error!(port = config.progress_port, %error, "the port for progress updates is invalid")
+            }
             Ok(port) => {
                 let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
                 let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
@@ -124,78 +126,78 @@ pub(crate) async fn relay(
         },
     }
     let serving = async { while servers.join_next().await.is_some() {} };
-    let telling = async {
+    let reporting = async {
         let mut reader = Reader::new(results);
         loop {
-            if let Some(update) = reader.look(&relay.live).await {
-                pass_on(&relay, &update.into()).await;
+            if let Some(update) = reader.poll(&relay.live).await {
+                relay_update(&relay, &update.into()).await;
             }
             tokio::select! {
-                () = time::sleep(LOOK) => {}
-                Some(told) = last.recv() => {
-                    if let Some(update) = reader.look(&relay.live).await {
-                        pass_on(&relay, &update.into()).await;
+                () = time::sleep(POLL_INTERVAL) => {}
+                Some(flushed) = flush.recv() => {
+                    if let Some(update) = reader.poll(&relay.live).await {
+                        relay_update(&relay, &update.into()).await;
                     }
-                    // Whoever asked waits only so long.
-                    told.send(()).ok();
+                    // The requester may have stopped waiting.
+                    flushed.send(()).ok();
                 }
             }
         }
     };
-    let ((), ()) = tokio::join!(serving, telling);
+    let ((), ()) = tokio::join!(serving, reporting);
 }
 
 async fn bind_and_serve(address: SocketAddr, app: Router) {
-    let mut said = false;
+    let mut reported = false;
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return serve(listener, app).await,
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                if !said {
+                if !reported {
                     tracing::error!(
                         %error,
-                        "Error listening on port {:?}: something else on this network listens there, such as another plugin on the host's network; progress is not passed on until the port is free, results are",
+                        "Error listening on port {:?}: another process uses the port, for example a plugin on the host network; progress is not relayed until the port is free; results are not affected",
                         address.port().to_string()
                     );
-                    said = true;
+                    reported = true;
                 }
             }
             Err(error) => {
-                // No IPv6 in this pod, for one.
-                tracing::info!(%address, %error, "no progress updates at this address");
+                // For example, a pod without IPv6.
+                tracing::info!(%address, %error, "cannot listen for progress updates at this address");
                 return;
             }
         }
-        time::sleep(REBIND).await;
+        time::sleep(REBIND_INTERVAL).await;
     }
 }
 
 async fn serve(listener: TcpListener, app: Router) {
     if let Err(error) = axum::serve(listener, app).await {
-        tracing::error!(%error, "progress updates are no longer listened for");
+        tracing::error!(%error, "stopped listening for progress updates");
     }
 }
 
-/// Any method counts, as with Sonobuoy.
+/// As in Sonobuoy, any method is accepted.
 async fn forward(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let limit = usize::try_from(UploadLimits::default().max_progress_bytes).unwrap_or(usize::MAX);
-    let body = match time::timeout(RECEIVE, to_bytes(request.into_body(), limit)).await {
+    let body = match time::timeout(RECEIVE_TIMEOUT, to_bytes(request.into_body(), limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) => return (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
     let completed = relay.live.complete(&body).map(Bytes::from);
-    let answer = pass_on(&relay, completed.as_ref().unwrap_or(&body)).await;
+    let answer = relay_update(&relay, completed.as_ref().unwrap_or(&body)).await;
     if let Some(posts) = &relay.posts {
         let status = answer.status().as_u16();
-        // Whoever asked for them may have gone.
+        // The receiver may have been dropped.
         posts.send(ProgressPost { body, status }).ok();
     }
     answer
 }
 
-async fn pass_on(relay: &Relay, body: &Bytes) -> Response {
-    // Exactly two tries: the second at the other address where there is one.
+async fn relay_update(relay: &Relay, body: &Bytes) -> Response {
+    // Exactly two attempts, the second at the other address if there is one.
     let mut reason = String::new();
     for url in relay.urls.iter().cycle().take(2) {
         match post(&relay.client, url, body.clone()).await {
@@ -211,7 +213,7 @@ async fn post(client: &Client, url: &str, body: Bytes) -> Result<Response, Strin
     let failed = |error: reqwest::Error| format!("{url}: {}", chain(&error));
     let answer = client
         .post(url)
-        .timeout(FORWARD)
+        .timeout(FORWARD_TIMEOUT)
         .body(body)
         .send()
         .await

@@ -1,4 +1,4 @@
-//! One worker from start to end.
+//! The life of one worker.
 
 use std::{
     future::Future,
@@ -18,56 +18,56 @@ use tokio::{
 
 use crate::{
     ContainersState, ProgressPost, RelayListener, WorkerError,
-    done::{self, Decision, DoneFile, Found},
+    done::{self, Decision, DoneFile, ResultSource},
     events::DoneEvents,
     gather,
-    keep::{self, Held},
     relay::relay,
-    submit::{self, Accepted, How, SubmitError, Upload},
+    retention::{self, StoredState},
+    submit::{self, Accepted, SubmitError, SubmitOutcome, Upload},
 };
 
-/// How often the done file is looked at where no event comes.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long the done file may take to be looked at when the waiting is over.
-const LAST_LOOK: Duration = Duration::from_secs(1);
-/// How long a result waits until the last progress is told.
-const LAST_PROGRESS: Duration = Duration::from_secs(2);
+/// Interval between observations of the done file without an event.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Timeout of the last observation of the done file after the worker should end.
+const LAST_OBSERVATION: Duration = Duration::from_secs(1);
+/// Longest delay of a result until the last progress is reported.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a worker does once its result is with the aggregator.
+/// What a worker does after its result was uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sleep {
-    /// It lives on until it is told to end: in a DaemonSet it would only be started again.
+    /// It sleeps until it is terminated: in a DaemonSet it would be restarted.
     Forever,
-    /// It lives on for this long.
+    /// It sleeps for this long.
     For(Duration),
 }
 
 impl Sleep {
-    /// `--sleep`: seconds, where a negative number means for ever.
+    /// Parses `--sleep`: seconds, where a negative number means forever.
     pub fn from_seconds(seconds: i64) -> Self {
         u64::try_from(seconds).map_or(Self::Forever, |seconds| Self::For(Duration::from_secs(seconds)))
     }
 }
 
-/// What a worker is given beside its configuration.
+/// The inputs of a worker other than its configuration.
 #[derive(Debug)]
 pub struct Options {
-    /// What it does at the end.
+    /// What the worker does at the end.
     pub sleep: Sleep,
-    /// What the plugin's other containers are up to. A sender that is dropped leaves its last word standing.
+    /// The state of the plugin's other containers. After the sender is dropped, the last state remains valid.
     pub others: watch::Receiver<ContainersState>,
-    /// Where it listens for progress updates.
+    /// The sockets for progress updates.
     pub relay: RelayListener,
-    /// Gets every progress update with its answer, where somebody wants to see them.
+    /// Receives every progress update with its response.
     pub posts: Option<mpsc::UnboundedSender<ProgressPost>>,
-    /// The clock that [`WorkerConfig::deadline`] is read by.
+    /// The clock for [`WorkerConfig::deadline`].
     pub clock: fn() -> Timestamp,
-    /// How long a worker that was told to end still waits for a result.
+    /// How long a terminated worker still waits for a result.
     pub grace: Duration,
 }
 
 impl Options {
-    /// Nothing is known about other containers, and the worker ends when its result is uploaded.
+    /// Options for a worker that knows nothing about other containers and ends after the upload.
     pub fn new() -> Self {
         Self {
             sleep: Sleep::For(Duration::ZERO),
@@ -98,18 +98,18 @@ pub fn system_clock() -> Timestamp {
 /// How a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The aggregator has the result, from this try or an earlier one.
+    /// The aggregator has the result, from this upload or an earlier one.
     Transmitted,
-    /// There was something wrong with the result, and the aggregator has been told this.
+    /// The result was invalid, and the aggregator has the reason.
     Reported(String),
-    /// There was a result, and the run takes no more: the archive is made without it.
+    /// The result arrived too late: the run's archive does not include it.
     TooLate,
-    /// There was no result in the time that was left after it was told to end, or there can be none any more.
+    /// No result appeared within the grace period, or none can appear any more.
     NoResults,
 }
 
-/// Waits for the plugin's result, uploads it, and lives on as the options say. It ends early when `shutdown` does: while
-/// it waits for a result or uploads one, after the grace period at the latest; once the result is uploaded, at once.
+/// Waits for the plugin's result, uploads it, then sleeps as configured. `shutdown` ends the worker early: within the
+/// grace period before or during the upload, at once after it.
 pub async fn run(
     config: &WorkerConfig,
     options: Options,
@@ -131,20 +131,20 @@ pub async fn run(
         clock,
     };
     let mut shutdown = Shutdown::new(shutdown, grace);
-    let (tell, last) = mpsc::channel(1);
+    let (flush, flush_requests) = mpsc::channel(1);
     tokio::select! {
-        outcome = worker.work(others, sleep, &tell, &mut shutdown) => outcome,
-        () = relay(config, client, listener, posts, &worker.results, last) => Err(WorkerError::Interrupted),
+        outcome = worker.work(others, sleep, &flush, &mut shutdown) => outcome,
+        () = relay(config, client, listener, posts, &worker.results, flush_requests) => Err(WorkerError::Interrupted),
     }
 }
 
-/// What the aggregator has.
+/// The result of an upload.
 struct Delivered {
     outcome: Outcome,
-    /// What was sent.
+    /// The uploaded result.
     upload: Upload,
-    /// It shall be kept, and asked for after so long.
-    keep: Option<Duration>,
+    /// The first query interval, if the result is to be retained.
+    retain: Option<Duration>,
 }
 
 struct Worker<'a> {
@@ -159,7 +159,7 @@ impl Worker<'_> {
         &self,
         others: watch::Receiver<ContainersState>,
         sleep: Sleep,
-        tell: &mpsc::Sender<oneshot::Sender<()>>,
+        flush: &mpsc::Sender<oneshot::Sender<()>>,
         shutdown: &mut Shutdown<impl Future<Output = ()>>,
     ) -> Result<Outcome, WorkerError> {
         let Some(found) = self.wait(others, shutdown).await? else {
@@ -167,60 +167,63 @@ impl Worker<'_> {
             return Ok(Outcome::NoResults);
         };
         let delivered = tokio::select! {
-            delivered = async { tell_the_last(tell).await; self.deliver(found).await } => delivered?,
+            delivered = async { flush_progress(flush).await; self.deliver(found).await } => delivered?,
             () = shutdown.grace_over() => return Err(WorkerError::Interrupted),
         };
-        let Delivered { outcome, upload, keep } = delivered;
-        if let Some(first) = keep {
+        let Delivered {
+            outcome,
+            upload,
+            retain,
+        } = delivered;
+        if let Some(first) = retain {
             tokio::select! {
-                kept = Box::pin(self.keep(&upload, first)) => kept?,
+                ended = Box::pin(self.retain(&upload, first)) => ended?,
                 _ = shutdown.requested() => return Ok(outcome),
             }
         }
-        self.rest(sleep, &outcome, shutdown).await;
+        self.sleep_after_upload(sleep, &outcome, shutdown).await;
         Ok(outcome)
     }
 
-    /// Stays with the result until nobody can need it any more, and sends it to whoever does not have it: an aggregator
-    /// that took another's place.
-    async fn keep(&self, upload: &Upload, first: Duration) -> Result<(), WorkerError> {
+    /// Retains the result until the run no longer needs it. Sends it again to an aggregator that lost it.
+    async fn retain(&self, upload: &Upload, first: Duration) -> Result<(), WorkerError> {
         tracing::info!(
             seconds = first.as_secs(),
-            "keeping the result until the run's archive is made"
+            "retaining the result until the run's archive is complete"
         );
         let urls = self.urls();
         let mut first = first;
-        let mut pauses = keep::pauses(first);
+        let mut intervals = retention::intervals(first);
         let mut unknown = false;
-        let mut answered = Instant::now();
+        let mut responded = Instant::now();
         loop {
-            keep::rest(&mut pauses).await;
-            let held = keep::ask(&self.client, &urls).await;
-            if held != Held::Unknown {
-                answered = Instant::now();
-            } else if answered.elapsed() >= constants::PLUGIN_TIMEOUT {
+            retention::sleep_until_next(&mut intervals).await;
+            let state = retention::query(&self.client, &urls).await;
+            if state != StoredState::Unknown {
+                responded = Instant::now();
+            } else if responded.elapsed() >= constants::PLUGIN_TIMEOUT {
                 tracing::warn!(
-                    "no aggregator has answered for longer than a plugin may take; the result is not kept any more"
+                    "no aggregator has responded within the plugin timeout; the worker stops retaining the result"
                 );
                 return Ok(());
             }
-            if unknown != (held == Held::Unknown) {
+            if unknown != (state == StoredState::Unknown) {
                 unknown = !unknown;
-                // Whoever takes its place wants results soon.
-                pauses = keep::pauses(first);
+                // A new aggregator should get the results soon.
+                intervals = retention::intervals(first);
             }
-            match (held, upload) {
-                (Held::Over, _) => return Ok(()),
-                (Held::Result | Held::Unknown, _) | (Held::Error, Upload::Error(_)) => {}
-                (Held::Missing | Held::Error, _) => {
-                    tracing::info!("the aggregator does not have the result any more, sending it again");
+            match (state, upload) {
+                (StoredState::Over, _) => return Ok(()),
+                (StoredState::Result | StoredState::Unknown, _) | (StoredState::Error, Upload::Error(_)) => {}
+                (StoredState::Missing | StoredState::Error, _) => {
+                    tracing::info!("the aggregator lost the result; sending it again");
                     match self.submit_within(upload, constants::PLUGIN_TIMEOUT).await {
                         Ok(accepted) => {
-                            said(accepted);
-                            // One that asks for nothing more will not lose it.
-                            let Some(again) = accepted.keep else { return Ok(()) };
-                            first = again;
-                            pauses = keep::pauses(first);
+                            log_outcome(accepted);
+                            // Without a new request the aggregator does not lose results.
+                            let Some(interval) = accepted.retain else { return Ok(()) };
+                            first = interval;
+                            intervals = retention::intervals(first);
                         }
                         Err(SubmitError::Worker(error)) => return Err(error),
                         Err(SubmitError::Unreadable(last)) => return Err(WorkerError::GaveUp { tries: 1, last }),
@@ -230,13 +233,13 @@ impl Worker<'_> {
         }
     }
 
-    /// Waits for something to upload; `None` when the worker has to end before.
+    /// Waits for a result; `None` if the worker must end without one.
     async fn wait(
         &self,
         mut others: watch::Receiver<ContainersState>,
         shutdown: &mut Shutdown<impl Future<Output = ()>>,
-    ) -> Result<Option<Found>, WorkerError> {
-        // In a pod the volume is there; in a run without a cluster nobody else may have made it.
+    ) -> Result<Option<ResultSource>, WorkerError> {
+        // In a pod the volume exists; without a cluster the directory may not exist yet.
         fs::create_dir_all(&self.results).map_err(|source| WorkerError::ResultsDirectory {
             path: self.results.clone(),
             source,
@@ -244,32 +247,32 @@ impl Worker<'_> {
         let mut events = DoneEvents::new(&self.results);
         let mut file = DoneFile::new(self.config.done_delay);
         let start = Instant::now();
-        let mut complaint = None;
+        let mut last_reason = None;
         tracing::info!(waitfile = %self.results.join(constants::DONE_FILE).display(), "Waiting for waitfile");
         loop {
-            // In this order: what happens after the look is told by the next event.
+            // In this order, changes after the observation cause another event.
             let state = *others.borrow_and_update();
             let closed = events.closed();
             let over = matches!(state, ContainersState::Failed | ContainersState::PermanentlyFailed);
-            // A volume that does not answer does not hold up the end.
+            // A hanging volume must not prevent the worker from ending.
             let seen = tokio::select! {
-                seen = look(&self.results) => seen,
-                () = async { shutdown.end(over).await; sleep(LAST_LOOK).await } => return Ok(None),
+                seen = observe(&self.results) => seen,
+                () = async { shutdown.end(over).await; sleep(LAST_OBSERVATION).await } => return Ok(None),
             };
-            if let done::Seen::Unreadable(reason) = &seen
-                && complaint.as_ref() != Some(reason)
+            if let done::Observation::Unreadable(reason) = &seen
+                && last_reason.as_ref() != Some(reason)
             {
                 tracing::warn!(reason, "cannot read the done file");
-                complaint = Some(reason.clone());
+                last_reason = Some(reason.clone());
             }
-            // Seen after the last of them had ended: a done file written just before it is there by now.
-            if state == ContainersState::PermanentlyFailed && seen == done::Seen::Absent {
-                tracing::info!("all other containers have ended, not all of them well, and there is no done file");
+            // Observed after the last container had ended, so a done file written just before is visible.
+            if state == ContainersState::PermanentlyFailed && seen == done::Observation::Absent {
+                tracing::info!("all other containers ended, at least one with an error, and no done file exists");
                 return Ok(None);
             }
             let until = match file.decide(start.elapsed(), seen, closed, state) {
-                Decision::Wait => start.elapsed() + LOOK,
-                Decision::WaitUntil(until) => until.min(start.elapsed() + LOOK),
+                Decision::Wait => start.elapsed() + POLL_INTERVAL,
+                Decision::WaitUntil(until) => until.min(start.elapsed() + POLL_INTERVAL),
                 Decision::Collect(found) => return Ok(Some(found)),
             };
             tokio::select! {
@@ -281,16 +284,16 @@ impl Worker<'_> {
         }
     }
 
-    /// Uploads what was found; what cannot be uploaded is reported instead.
-    async fn deliver(&self, found: Found) -> Result<Delivered, WorkerError> {
-        let collected = match found {
-            Found::File(path) => Ok(path),
-            Found::Directory(path) => pack(path, gather::directory).await,
-            Found::Everything => {
+    /// Uploads a result, or reports why there is none.
+    async fn deliver(&self, source: ResultSource) -> Result<Delivered, WorkerError> {
+        let collected = match source {
+            ResultSource::File(path) => Ok(path),
+            ResultSource::Directory(path) => pack(path, gather::directory).await,
+            ResultSource::Everything => {
                 tracing::info!("all other containers have completed, packing the results directory");
                 pack(self.results.clone(), gather::everything).await
             }
-            Found::Nothing(reason) => Err(reason),
+            ResultSource::Nothing(reason) => Err(reason),
         };
         let reason = match collected {
             Ok(path) => {
@@ -298,11 +301,11 @@ impl Worker<'_> {
                 let upload = Upload::File(path);
                 match self.submit(&upload).await {
                     Ok(accepted) => {
-                        said(accepted);
+                        log_outcome(accepted);
                         return Ok(Delivered {
-                            outcome: accepted.outcome(Outcome::Transmitted),
+                            outcome: accepted.worker_outcome(Outcome::Transmitted),
                             upload,
-                            keep: accepted.keep,
+                            retain: accepted.retain,
                         });
                     }
                     Err(SubmitError::Worker(error)) => return Err(error),
@@ -311,15 +314,15 @@ impl Worker<'_> {
             }
             Err(reason) => reason,
         };
-        tracing::error!(reason, "no result to transmit, reporting that instead");
+        tracing::error!(reason, "no result to transmit; reporting the reason instead");
         let upload = Upload::Error(reason.clone());
         match self.submit(&upload).await {
             Ok(accepted) => {
-                said(accepted);
+                log_outcome(accepted);
                 Ok(Delivered {
-                    outcome: accepted.outcome(Outcome::Reported(reason)),
+                    outcome: accepted.worker_outcome(Outcome::Reported(reason)),
                     upload,
-                    keep: accepted.keep,
+                    retain: accepted.retain,
                 })
             }
             Err(SubmitError::Worker(error)) => Err(error),
@@ -332,7 +335,7 @@ impl Worker<'_> {
     }
 
     async fn submit(&self, upload: &Upload) -> Result<Accepted, SubmitError> {
-        // Without a deadline, as long as a plugin has by default.
+        // The default timeout of plugins, without a deadline.
         let within = self.config.deadline.map_or(constants::PLUGIN_TIMEOUT, |deadline| {
             Duration::try_from(deadline.duration_since((self.clock)())).unwrap_or_default()
         });
@@ -343,64 +346,69 @@ impl Worker<'_> {
         submit::submit(&self.client, &self.urls(), upload, within).await
     }
 
-    /// Also after a result that came too late: a worker of a DaemonSet that ended would be started again, and again be too late.
-    async fn rest(&self, sleep: Sleep, outcome: &Outcome, shutdown: &mut Shutdown<impl Future<Output = ()>>) {
-        let what = match outcome {
+    /// Sleeps even after a result that came too late: a worker of a DaemonSet would be restarted and be too late again.
+    async fn sleep_after_upload(
+        &self,
+        sleep: Sleep,
+        outcome: &Outcome,
+        shutdown: &mut Shutdown<impl Future<Output = ()>>,
+    ) {
+        let result = match outcome {
             Outcome::TooLate => "The result was not taken.",
             _ => "Results transmitted to aggregator.",
         };
         let time = match sleep {
             Sleep::Forever => {
-                tracing::info!("{what}  Sleeping forever.");
+                tracing::info!("{result}  Sleeping forever.");
                 None
             }
             Sleep::For(Duration::ZERO) => return,
             Sleep::For(time) => {
-                tracing::info!(?time, "{what}  Sleeping.");
+                tracing::info!(?time, "{result}  Sleeping.");
                 Some(time)
             }
         };
         tokio::select! {
-            () = pause(time) => {}
+            () = sleep_for(time) => {}
             _ = shutdown.requested() => {}
         }
     }
 }
 
-/// Has the last verdicts of a suite told before its result: after that nobody takes progress any more.
-async fn tell_the_last(tell: &mpsc::Sender<oneshot::Sender<()>>) {
-    let (told, is_told) = oneshot::channel();
-    if tell.send(told).await.is_ok() {
-        // A convenience, which may not hold up a result.
-        timeout(LAST_PROGRESS, is_told).await.ok();
+/// Reports the last verdicts of a suite before its result: afterwards the aggregator accepts no progress.
+async fn flush_progress(flush: &mpsc::Sender<oneshot::Sender<()>>) {
+    let (flushed, done) = oneshot::channel();
+    if flush.send(flushed).await.is_ok() {
+        // Progress is optional and must not delay a result for long.
+        timeout(FLUSH_TIMEOUT, done).await.ok();
     }
 }
 
-fn said(accepted: Accepted) {
-    match accepted.how {
-        How::Stored => tracing::info!("Results transmitted to aggregator."),
-        How::Before => tracing::info!("the aggregator has these results already"),
-        How::TooLate => tracing::error!(
-            "this result came too late: the run takes no more results, and its archive is made without this one"
+fn log_outcome(accepted: Accepted) {
+    match accepted.outcome {
+        SubmitOutcome::Stored => tracing::info!("Results transmitted to aggregator."),
+        SubmitOutcome::AlreadyStored => tracing::info!("the aggregator already has these results"),
+        SubmitOutcome::TooLate => tracing::error!(
+            "this result came too late: the run accepts no more results, and its archive does not include this one"
         ),
     }
 }
 
 impl Accepted {
-    /// What the worker ends with, where `taken` is that of a result that was taken.
-    fn outcome(self, taken: Outcome) -> Outcome {
-        match self.how {
-            How::Stored | How::Before => taken,
-            How::TooLate => Outcome::TooLate,
+    /// The worker's outcome, which is `taken` for a result that the aggregator accepted.
+    fn worker_outcome(self, taken: Outcome) -> Outcome {
+        match self.outcome {
+            SubmitOutcome::Stored | SubmitOutcome::AlreadyStored => taken,
+            SubmitOutcome::TooLate => Outcome::TooLate,
         }
     }
 }
 
-async fn look(results: &Path) -> done::Seen {
+async fn observe(results: &Path) -> done::Observation {
     let results = results.to_path_buf();
-    tokio::task::spawn_blocking(move || done::look(&results))
+    tokio::task::spawn_blocking(move || done::observe(&results))
         .await
-        .unwrap_or_else(|error| done::Seen::Unreadable(error.to_string()))
+        .unwrap_or_else(|error| done::Observation::Unreadable(error.to_string()))
 }
 
 async fn pack(path: PathBuf, gather: fn(&Path) -> Result<PathBuf, gather::GatherError>) -> Result<PathBuf, String> {
@@ -410,21 +418,21 @@ async fn pack(path: PathBuf, gather: fn(&Path) -> Result<PathBuf, gather::Gather
     }
 }
 
-/// Ends with the next change; never when there can be none.
+/// Resolves at the next change; never if the sender was dropped.
 async fn changed(others: &mut watch::Receiver<ContainersState>) {
     if others.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn pause(time: Option<Duration>) {
+async fn sleep_for(time: Option<Duration>) {
     match time {
         Some(time) => sleep(time).await,
         None => std::future::pending().await,
     }
 }
 
-/// The wish that the worker ends, and since when there is one.
+/// The request to terminate, and the end of its grace period.
 struct Shutdown<F> {
     request: Pin<Box<F>>,
     grace: Duration,
@@ -440,21 +448,21 @@ impl<F: Future<Output = ()>> Shutdown<F> {
         }
     }
 
-    /// Ends as soon as the worker is wanted to end.
+    /// Resolves when termination is requested.
     ///
     /// # Cancel safety
-    /// A wish is remembered.
+    /// A request is stored, and not lost when the future is dropped.
     async fn requested(&mut self) -> Instant {
         if let Some(over) = self.over {
             return over;
         }
         self.request.as_mut().await;
-        tracing::info!("told to end");
+        tracing::info!("termination requested");
         *self.over.insert(Instant::now() + self.grace)
     }
 
-    /// Ends when nothing is waited for any more. Where no container is left that could still write a result, the grace period
-    /// is of no use.
+    /// Resolves when the worker must stop waiting for a result: after the grace period, or at once if no container is
+    /// left that could write one.
     async fn end(&mut self, all_failed: bool) {
         if all_failed {
             self.requested().await;
@@ -463,7 +471,7 @@ impl<F: Future<Output = ()>> Shutdown<F> {
         }
     }
 
-    /// Ends when the grace period is over.
+    /// Resolves at the end of the grace period.
     async fn grace_over(&mut self) {
         let over = self.requested().await;
         sleep_until(over).await;

@@ -1,4 +1,4 @@
-//! What the aggregator says of the other containers of the worker's pod, where the pod may not ask the API server itself.
+//! The state of the pod's other containers, as known to the aggregator, for pods that may not use the API server.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tokio::{
 
 use crate::submit::chain;
 
-/// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(10);
-/// How much longer each pause is than the one before: a plugin's end is noticed after a fifth of the time that it took, or with
-/// the most of jitter two fifths.
+/// Timeout of a query.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Growth of the intervals: a plugin's end is noticed within a fifth of its duration, or two fifths with the most
+/// jitter.
 const GROWTH: f32 = 1.2;
 
-/// The first and the longest pause between two questions. Of DaemonSets there is a worker on every node, and they leave a
-/// done file as a rule: a container that ends is started again.
+/// The shortest and longest interval between queries. A DaemonSet has a worker on every node and usually writes a done
+/// file, since a container that ends is restarted.
 fn bounds(target: &Target) -> (Duration, Duration) {
     match target {
         Target::Global => (Duration::from_secs(1), Duration::from_mins(1)),
@@ -27,71 +27,75 @@ fn bounds(target: &Target) -> (Duration, Duration) {
     }
 }
 
-/// The pauses between questions, none the same for two workers.
-fn pauses(target: &Target) -> impl Iterator<Item = Duration> + use<> {
-    let (first, longest) = bounds(target);
+/// The intervals between queries, with jitter.
+fn intervals(target: &Target) -> impl Iterator<Item = Duration> + use<> {
+    let (first, max) = bounds(target);
     let growing = ExponentialBuilder::new()
         .with_min_delay(first)
-        .with_max_delay(longest)
+        .with_max_delay(max)
         .with_factor(GROWTH)
         .without_max_times()
         .with_jitter()
         .build();
-    growing.map(move |pause| pause.min(longest))
+    growing.map(move |interval| interval.min(max))
 }
 
-/// An answer of the aggregator.
+/// The aggregator's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+enum QueryResult {
     State(ContainersState),
-    /// It knows no such question, as Sonobuoy's and older ones.
-    Unable,
-    /// It could not be asked this time.
-    Missing,
+    /// The aggregator does not support the query, like Sonobuoy's and older ones.
+    Unsupported,
+    /// No aggregator responded.
+    Unavailable,
 }
 
-/// Asks again and again, and passes on what the aggregator says. Ends when an aggregator answers that does not know the
-/// question.
+/// Queries the aggregator periodically and sends the state to `state`. Returns when an aggregator does not support the
+/// query.
 pub(crate) async fn follow(client: &Client, urls: &[String], target: &Target, state: &watch::Sender<ContainersState>) {
-    let (_, longest) = bounds(target);
-    let mut pauses = pauses(target);
+    let (_, max) = bounds(target);
+    let mut intervals = intervals(target);
     loop {
-        sleep(pauses.next().unwrap_or(longest)).await;
-        match ask(client, urls).await {
-            Answer::State(now) => {
+        sleep(intervals.next().unwrap_or(max)).await;
+        match query(client, urls).await {
+            QueryResult::State(now) => {
                 state.send_if_modified(|last| std::mem::replace(last, now) != now);
             }
-            Answer::Unable => return,
-            Answer::Missing => {}
+            QueryResult::Unsupported => return,
+            QueryResult::Unavailable => {}
         }
     }
 }
 
-/// Asks one address after the other. Connections are few, and uploads need them: none is kept.
-async fn ask(client: &Client, urls: &[String]) -> Answer {
+/// Queries the addresses in turn. Connections are closed at once: their number is limited, and uploads need them.
+async fn query(client: &Client, urls: &[String]) -> QueryResult {
     for url in urls {
-        let question = client
+        let request = client
             .head(url)
             .header(routes::CONTAINERS_HEADER, "?")
             .header(header::CONNECTION, "close");
-        let answer = match timeout(ANSWER, question.send()).await {
+        let answer = match timeout(QUERY_TIMEOUT, request.send()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                tracing::debug!(url, error = chain(&error), "cannot ask for the other containers");
+                tracing::debug!(
+                    url,
+                    error = chain(&error),
+                    "cannot query the state of the other containers"
+                );
                 continue;
             }
             Err(_) => continue,
         };
         let said = answer.headers().get(routes::CONTAINERS_HEADER);
         if let Some(said) = said.and_then(|said| said.to_str().ok()) {
-            return Answer::State(ContainersState::from_name(said));
+            return QueryResult::State(ContainersState::from_name(said));
         }
         match answer.status() {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {}
-            _ => return Answer::Unable,
+            _ => return QueryResult::Unsupported,
         }
     }
-    Answer::Missing
+    QueryResult::Unavailable
 }
 
 #[cfg(test)]
@@ -101,26 +105,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_of_a_job_grow_from_a_second_to_a_minute() {
-        let pauses: Vec<Duration> = pauses(&Target::Global).take(40).collect();
-        assert!(pauses[0] < Duration::from_secs(3), "{pauses:?}");
-        assert_eq!(pauses.last(), Some(&Duration::from_mins(1)));
-        // Jitter adds to a pause as much as the pause itself, at most.
+    fn intervals_of_a_job_grow_from_a_second_to_a_minute() {
+        let intervals: Vec<Duration> = intervals(&Target::Global).take(40).collect();
+        assert!(intervals[0] < Duration::from_secs(3), "{intervals:?}");
+        assert_eq!(intervals.last(), Some(&Duration::from_mins(1)));
+        // Jitter at most doubles an interval.
         let mut passed = Duration::ZERO;
-        for pause in pauses {
+        for interval in intervals {
             assert!(
-                pause <= passed * 2 / 5 + Duration::from_secs(2),
-                "{pause:?} after {passed:?}"
+                interval <= passed * 2 / 5 + Duration::from_secs(2),
+                "{interval:?} after {passed:?}"
             );
-            passed += pause;
+            passed += interval;
         }
     }
 
     #[test]
-    fn workers_of_daemon_sets_ask_rarely() {
+    fn workers_of_daemon_sets_query_rarely() {
         let node = Target::Node(NodeName::parse("n1").unwrap());
-        let pauses: Vec<Duration> = pauses(&node).take(40).collect();
-        assert!(pauses[0] >= Duration::from_secs(20), "{pauses:?}");
-        assert_eq!(pauses.last(), Some(&Duration::from_mins(2)));
+        let intervals: Vec<Duration> = intervals(&node).take(40).collect();
+        assert!(intervals[0] >= Duration::from_secs(20), "{intervals:?}");
+        assert_eq!(intervals.last(), Some(&Duration::from_mins(2)));
     }
 }

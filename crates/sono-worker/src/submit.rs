@@ -1,4 +1,4 @@
-//! Uploads with retries: the body is read from disk anew at every try and never held in memory.
+//! Uploads with retries. Every attempt reads the body from disk, so it is never in memory.
 
 use std::{
     io::SeekFrom,
@@ -18,52 +18,52 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{WorkerError, content, keep};
+use crate::{WorkerError, content, retention};
 
-/// Size of the pieces in which a file is sent.
+/// Bytes per chunk of an uploaded file.
 const CHUNK: usize = 64 << 10;
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long no byte may move before a try counts as failed.
-const IDLE: Duration = Duration::from_mins(1);
-/// How long the answer may take after the last byte was sent: the aggregator unpacks and syncs the result first.
-const ANSWER: Duration = Duration::from_mins(5);
-/// Of a file from this size on the aggregator is asked how much of it is there already, after a try that failed.
-const RESUMABLE: u64 = 4 << 20;
-/// How long that answer may take.
-const ASK: Duration = Duration::from_secs(10);
-/// How much of an answer's text is kept.
+/// Timeout of a connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest pause of an upload before the attempt fails.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Timeout of the response after the last byte was sent: the aggregator unpacks and syncs the result first.
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(5);
+/// Size from which a failed upload is resumed, in bytes: the worker asks the aggregator how much it has received.
+const MIN_RESUMABLE: u64 = 4 << 20;
+/// Timeout of that query.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a response that are reported.
 const MAX_MESSAGE: usize = 4 << 10;
-/// The wait after the first failed try; it doubles, with some jitter, up to [`MAX_DELAY`].
+/// The delay after the first failed attempt. It doubles, with jitter, up to [`MAX_DELAY`].
 const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(30);
 
-/// How an upload ended, so that nothing is left to be sent.
+/// An upload after which nothing is left to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accepted {
-    pub(crate) how: How,
-    /// The result shall be kept, and asked for after so long.
-    pub(crate) keep: Option<Duration>,
+    pub(crate) outcome: SubmitOutcome,
+    /// The first query interval, if the result is to be retained.
+    pub(crate) retain: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum SubmitOutcome {
     Stored,
-    /// The aggregator has this result from an earlier try.
-    Before,
-    /// The run takes no more results, and does not have this one.
+    /// The aggregator has this result from an earlier upload.
+    AlreadyStored,
+    /// The run accepts no more results, and does not have this one.
     TooLate,
 }
 
-/// What is uploaded.
+/// A result or an error to upload.
 #[derive(Debug, Clone)]
 pub(crate) enum Upload {
     File(PathBuf),
-    /// There is no result, for this reason.
+    /// The reason for the missing result.
     Error(String),
 }
 
-/// How an upload ended badly.
+/// Why an upload failed.
 #[derive(Debug)]
 pub(crate) enum SubmitError {
     /// The file cannot be read.
@@ -71,7 +71,7 @@ pub(crate) enum SubmitError {
     Worker(WorkerError),
 }
 
-/// A client that knows the aggregator and nobody else. No proxy: the plugin's own environment is in the worker's too.
+/// A client that trusts only the aggregator. It ignores proxies, since it inherits the plugin's environment.
 pub(crate) fn client(config: &WorkerConfig) -> Result<Client, WorkerError> {
     let tls =
         sono_tls::client_config(&config.ca_cert, &config.client_cert, &config.client_key).map_err(WorkerError::Tls)?;
@@ -80,27 +80,27 @@ pub(crate) fn client(config: &WorkerConfig) -> Result<Client, WorkerError> {
         .no_proxy()
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .build()
         .map_err(WorkerError::Client)
 }
 
-/// Where the result is uploaded to, by one address of the aggregator or the other.
+/// The upload URLs of the result, one per address of the aggregator.
 pub(crate) fn urls(config: &WorkerConfig) -> Vec<String> {
     let path = routes::result_path(&config.plugin, &config.target);
     let urls = config.aggregator_urls.iter();
     urls.map(|url| format!("{url}{path}")).collect()
 }
 
-/// Sends `upload` to the first of `urls` that can be reached, and tries again until it was taken, refused for good, or
-/// `within` is over. One try is always made.
+/// Uploads to the first reachable address. Retries until the aggregator accepts or rejects the upload, or `within` has
+/// passed. At least one attempt is made.
 pub(crate) async fn submit(
     client: &Client,
     urls: &[String],
     upload: &Upload,
     within: Duration,
 ) -> Result<Accepted, SubmitError> {
-    let give_up = Instant::now() + within;
+    let deadline = Instant::now() + within;
     let mut delays = ExponentialBuilder::new()
         .with_min_delay(MIN_DELAY)
         .with_max_delay(MAX_DELAY)
@@ -108,65 +108,65 @@ pub(crate) async fn submit(
         .without_max_times()
         .with_jitter()
         .build();
-    let mut tries = 0_usize;
+    let mut attempts = 0_usize;
     loop {
-        tries += 1;
-        // After a failure the next address has its turn: the one that failed may lead nowhere.
-        let first = tries - 1;
-        let last = match send_to_any(client, urls, first, upload, tries > 1).await {
+        attempts += 1;
+        // The next attempt begins with the next address: the failed one may be unreachable.
+        let first = attempts - 1;
+        let last = match send_to_any(client, urls, first, upload, attempts > 1).await {
             Ok(accepted) => return Ok(accepted),
-            Err(Failure::Final(error)) => return Err(error),
-            Err(Failure::Again(reason)) => reason,
+            Err(Failure::Permanent(error)) => return Err(error),
+            Err(Failure::Transient(reason)) => reason,
         };
         let delay = delays.next().unwrap_or(MAX_DELAY).min(MAX_DELAY);
-        if Instant::now() + delay >= give_up {
-            return Err(SubmitError::Worker(WorkerError::GaveUp { tries, last }));
+        if Instant::now() + delay >= deadline {
+            return Err(SubmitError::Worker(WorkerError::GaveUp { tries: attempts, last }));
         }
-        tracing::warn!(tries, reason = last, ?delay, "upload failed, trying again");
+        tracing::warn!(attempts, reason = last, ?delay, "upload failed, retrying");
         sleep(delay).await;
     }
 }
 
 enum Failure {
-    /// Worth another try.
-    Again(String),
-    Final(SubmitError),
+    /// Worth a retry.
+    Transient(String),
+    Permanent(SubmitError),
 }
 
-/// One try: the next address is used where the one before cannot be connected to.
+/// One attempt: falls back to the next address if a connection fails.
 async fn send_to_any(
     client: &Client,
     urls: &[String],
     first: usize,
     upload: &Upload,
-    again: bool,
+    is_retry: bool,
 ) -> Result<Accepted, Failure> {
     let mut reasons = Vec::new();
-    for turn in 0..urls.len() {
-        let url = &urls[(first + turn) % urls.len()];
-        match send(client, url, upload, again).await {
-            Err(Try::Connect(reason)) => reasons.push(reason),
-            Err(Try::Again(reason)) => return Err(Failure::Again(reason)),
-            Err(Try::Final(error)) => return Err(Failure::Final(error)),
+    for offset in 0..urls.len() {
+        let url = &urls[(first + offset) % urls.len()];
+        match send(client, url, upload, is_retry).await {
+            Err(SendError::Connect(reason)) => reasons.push(reason),
+            Err(SendError::Transient(reason)) => return Err(Failure::Transient(reason)),
+            Err(SendError::Permanent(error)) => return Err(Failure::Permanent(error)),
             Ok(accepted) => return Ok(accepted),
         }
     }
-    Err(Failure::Again(reasons.join("; ")))
+    Err(Failure::Transient(reasons.join("; ")))
 }
 
-enum Try {
+enum SendError {
     Connect(String),
-    Again(String),
-    Final(SubmitError),
+    Transient(String),
+    Permanent(SubmitError),
 }
 
-/// `again`: some of it may have arrived before.
-async fn send(client: &Client, url: &str, upload: &Upload, again: bool) -> Result<Accepted, Try> {
-    let moved = Moved::new();
+/// Sends one upload. `is_retry`: parts of it may have arrived before.
+async fn send(client: &Client, url: &str, upload: &Upload, is_retry: bool) -> Result<Accepted, SendError> {
+    let progress = TransferProgress::new();
     let request = client.put(url);
     let request = match upload {
         Upload::Error(message) => {
-            moved.finish();
+            progress.finish();
             request
                 .header(header::CONTENT_TYPE, "application/json")
                 .header(header::CONTENT_DISPOSITION, content::disposition(constants::ERROR_FILE))
@@ -174,7 +174,7 @@ async fn send(client: &Client, url: &str, upload: &Upload, again: bool) -> Resul
                 .body(serde_json::json!({ "error": message }).to_string())
         }
         Upload::File(path) => {
-            let unreadable = |error: std::io::Error| Try::Final(unreadable(path, &error));
+            let unreadable = |error: std::io::Error| SendError::Permanent(unreadable(path, &error));
             let OpenFile {
                 mut file,
                 length,
@@ -186,8 +186,8 @@ async fn send(client: &Client, url: &str, upload: &Upload, again: bool) -> Resul
                 .header(header::CONTENT_TYPE, content_type)
                 .header(header::CONTENT_DISPOSITION, disposition);
             let mut from = 0;
-            if length >= RESUMABLE {
-                if again {
+            if length >= MIN_RESUMABLE {
+                if is_retry {
                     from = received(client, url, &name)
                         .await
                         .filter(|from| *from < length)
@@ -196,67 +196,67 @@ async fn send(client: &Client, url: &str, upload: &Upload, again: bool) -> Resul
                 request = request.header(routes::UPLOAD_HEADER, name);
             }
             if from > 0 {
-                tracing::info!(from, length, "going on where the upload broke off");
+                tracing::info!(from, length, "resuming the upload");
                 file.seek(SeekFrom::Start(from)).await.map_err(unreadable)?;
                 request = request.header(header::CONTENT_RANGE, format!("bytes {from}-{}/{length}", length - 1));
             }
             request
                 .header(header::CONTENT_LENGTH, length - from)
-                .body(body(file, length - from, &moved))
+                .body(body(file, length - from, &progress))
         }
     };
-    let answered = tokio::select! {
-        answered = request.send() => answered,
-        () = moved.stalled() => return Err(Try::Again(format!("{url}: no byte could be sent for {IDLE:?}, or no answer came for {ANSWER:?}"))),
+    let response = tokio::select! {
+        response = request.send() => response,
+        () = progress.stalled() => return Err(SendError::Transient(format!("{url}: nothing could be sent for {IDLE_TIMEOUT:?}, or no response arrived within {RESPONSE_TIMEOUT:?}"))),
     };
-    if let Some(reason) = moved.read_error() {
+    if let Some(reason) = progress.read_error() {
         let Upload::File(path) = upload else {
-            return Err(Try::Again(reason));
+            return Err(SendError::Transient(reason));
         };
-        return Err(Try::Final(SubmitError::Unreadable(format!(
+        return Err(SendError::Permanent(SubmitError::Unreadable(format!(
             "failed to read result file {}: {reason}",
             path.display()
         ))));
     }
-    let response = answered.map_err(|error| {
+    let response = response.map_err(|error| {
         let reason = format!("error encountered dialing aggregator at {url}: {}", chain(&error));
         if error.is_connect() {
-            Try::Connect(reason)
+            SendError::Connect(reason)
         } else {
-            Try::Again(reason)
+            SendError::Transient(reason)
         }
     })?;
     let status = response.status();
-    let accepted = |how| Accepted {
-        how,
-        keep: keep::wanted(response.headers()),
+    let accepted = |outcome| Accepted {
+        outcome,
+        retain: retention::requested_interval(response.headers()),
     };
     if status.is_success() {
-        return Ok(accepted(How::Stored));
+        return Ok(accepted(SubmitOutcome::Stored));
     }
     if status == StatusCode::CONFLICT {
-        return Ok(accepted(How::Before));
+        return Ok(accepted(SubmitOutcome::AlreadyStored));
     }
     if status == StatusCode::GONE {
-        return Ok(accepted(How::TooLate));
+        return Ok(accepted(SubmitOutcome::TooLate));
     }
     let message = message(response).await;
-    // What it should go on behind is gone: the next try asks, and begins anew.
+    // The received part no longer exists: the next attempt queries it, and starts at the beginning.
     let gap = status == StatusCode::RANGE_NOT_SATISFIABLE;
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || gap {
-        return Err(Try::Again(format!("{url} answered {status}: {message}")));
+        return Err(SendError::Transient(format!("{url} responded {status}: {message}")));
     }
-    Err(Try::Final(SubmitError::Worker(WorkerError::Refused {
+    Err(SendError::Permanent(SubmitError::Worker(WorkerError::Refused {
         status: status.as_u16(),
         url: url.to_owned(),
         message,
     })))
 }
 
-/// How many bytes of the upload of that name are there; none where nobody says so.
+/// How many bytes of the named upload the aggregator has received; `None` if it does not say.
 async fn received(client: &Client, url: &str, name: &str) -> Option<u64> {
-    let asked = client.head(url).header(routes::UPLOAD_HEADER, name).send();
-    let answer = timeout(ASK, asked).await.ok()?.ok()?;
+    let query = client.head(url).header(routes::UPLOAD_HEADER, name).send();
+    let answer = timeout(QUERY_TIMEOUT, query).await.ok()?.ok()?;
     let bytes = answer.headers().get(routes::RECEIVED_HEADER)?.to_str().ok()?;
     answer.status().is_success().then(|| bytes.parse().ok())?
 }
@@ -264,7 +264,7 @@ async fn received(client: &Client, url: &str, name: &str) -> Option<u64> {
 struct OpenFile {
     file: tokio::fs::File,
     length: u64,
-    /// Another one for other content: a file that was written anew begins anew.
+    /// Identifies the content: a rewritten file is uploaded from its beginning.
     name: String,
     content_type: &'static str,
     disposition: String,
@@ -286,7 +286,7 @@ async fn open(path: &Path) -> std::io::Result<OpenFile> {
     let changed = metadata.modified().ok();
     let changed = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     let mut file = tokio::fs::File::from_std(file);
-    // Its own buffer would otherwise grow to 2 MiB.
+    // The default buffer would grow to 2 MiB.
     file.set_max_buf_size(CHUNK);
     Ok(OpenFile {
         file,
@@ -297,70 +297,71 @@ async fn open(path: &Path) -> std::io::Result<OpenFile> {
     })
 }
 
-/// Exactly `length` bytes of the file: it may still grow.
-fn body(file: tokio::fs::File, length: u64, moved: &Moved) -> Body {
-    let (sent, failed) = (moved.clone(), moved.clone());
+/// A body of exactly `length` bytes, although the file may still grow.
+fn body(file: tokio::fs::File, length: u64, progress: &TransferProgress) -> Body {
+    let (sent, failed) = (progress.clone(), progress.clone());
     if length == 0 {
-        moved.finish();
+        progress.finish();
     }
     let mut left = length;
-    let pieces = ReaderStream::with_capacity(file.take(length), CHUNK)
-        .inspect_ok(move |piece| {
-            left -= piece.len() as u64;
-            // Whoever knows the length does not ask for what comes after the last piece.
+    let chunks = ReaderStream::with_capacity(file.take(length), CHUNK)
+        .inspect_ok(move |chunk| {
+            left -= chunk.len() as u64;
+            // hyper knows the length and does not poll after the last chunk.
             if left == 0 { sent.finish() } else { sent.touch() }
         })
         .inspect_err(move |error| failed.fail(error));
-    Body::wrap_stream(pieces)
+    Body::wrap_stream(chunks)
 }
 
-/// When a body last moved on. Shared between the body, which hyper pulls, and the try that waits for the answer.
+/// When a body last made progress. Shared by the body, which hyper polls, and the attempt, which waits for the
+/// response.
 #[derive(Debug, Clone)]
-struct Moved(Arc<Mutex<Progress>>);
+struct TransferProgress(Arc<Mutex<TransferState>>);
 
 #[derive(Debug)]
-struct Progress {
+struct TransferState {
     at: Instant,
     finished: bool,
     read_error: Option<String>,
 }
 
-impl Moved {
+impl TransferProgress {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Progress {
+        Self(Arc::new(Mutex::new(TransferState {
             at: Instant::now(),
             finished: false,
             read_error: None,
         })))
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut TransferState) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn touch(&self) {
-        self.with(|progress| progress.at = Instant::now());
+        self.with(|state| state.at = Instant::now());
     }
 
     fn finish(&self) {
-        self.with(|progress| {
-            progress.at = Instant::now();
-            progress.finished = true;
+        self.with(|state| {
+            state.at = Instant::now();
+            state.finished = true;
         });
     }
 
     fn fail(&self, error: &std::io::Error) {
-        self.with(|progress| progress.read_error = Some(error.to_string()));
+        self.with(|state| state.read_error = Some(error.to_string()));
     }
 
     fn read_error(&self) -> Option<String> {
-        self.with(|progress| progress.read_error.take())
+        self.with(|state| state.read_error.take())
     }
 
-    /// Ends when nothing has moved for too long.
+    /// Resolves when the transfer has stalled.
     async fn stalled(&self) {
         loop {
-            let due = self.with(|progress| progress.at + if progress.finished { ANSWER } else { IDLE });
+            let due = self.with(|state| state.at + if state.finished { RESPONSE_TIMEOUT } else { IDLE_TIMEOUT });
             if due <= Instant::now() {
                 return;
             }
@@ -369,13 +370,13 @@ impl Moved {
     }
 }
 
-/// The text of an answer, cut to a sensible length.
+/// The text of a response, up to [`MAX_MESSAGE`] bytes.
 async fn message(response: reqwest::Response) -> String {
     let mut text = Vec::new();
-    let mut pieces = response.bytes_stream();
+    let mut chunks = response.bytes_stream();
     while text.len() < MAX_MESSAGE {
-        match timeout(IDLE, pieces.next()).await {
-            Ok(Some(Ok(piece))) => text.extend_from_slice(&piece),
+        match timeout(IDLE_TIMEOUT, chunks.next()).await {
+            Ok(Some(Ok(chunk))) => text.extend_from_slice(&chunk),
             _ => break,
         }
     }
@@ -387,7 +388,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> SubmitError {
     SubmitError::Unreadable(format!("failed to read result file {}: {error}", path.display()))
 }
 
-/// An error and its causes: reqwest's own text says little.
+/// An error with its causes, since reqwest's messages say little.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -404,25 +405,25 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_may_be_slow_but_not_stand_still() {
-        let moved = Moved::new();
+    async fn slow_body_is_allowed_and_stalled_body_is_not() {
+        let progress = TransferProgress::new();
         let start = Instant::now();
         let sending = async {
             for _ in 0..10 {
-                sleep(IDLE * 9 / 10).await;
-                moved.touch();
+                sleep(IDLE_TIMEOUT * 9 / 10).await;
+                progress.touch();
             }
         };
-        tokio::join!(sending, moved.stalled());
-        assert_eq!(start.elapsed(), IDLE * 9 + IDLE);
+        tokio::join!(sending, progress.stalled());
+        assert_eq!(start.elapsed(), IDLE_TIMEOUT * 9 + IDLE_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_answer_may_take_longer_than_a_piece() {
-        let moved = Moved::new();
+    async fn response_timeout_is_longer_than_idle_timeout() {
+        let progress = TransferProgress::new();
         let start = Instant::now();
-        moved.finish();
-        moved.stalled().await;
-        assert_eq!(start.elapsed(), ANSWER);
+        progress.finish();
+        progress.stalled().await;
+        assert_eq!(start.elapsed(), RESPONSE_TIMEOUT);
     }
 }

@@ -6,26 +6,29 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn written(path: &str, target: Target, written: u64) -> Seen {
-    Seen::Named {
+fn written(path: &str, target: Target, written: u64) -> Observation {
+    Observation::Named {
         path: PathBuf::from(path),
         target,
         modified: Some(SystemTime::UNIX_EPOCH + millis(written)),
     }
 }
 
-fn file() -> Seen {
+fn file() -> Observation {
     written("/r/a.xml", Target::File, 0)
 }
 
 fn submit() -> Decision {
-    Decision::Collect(Found::File("/r/a.xml".into()))
+    Decision::Collect(ResultSource::File("/r/a.xml".into()))
 }
 
 #[test]
 fn with_no_delay_a_closed_file_counts_at_once() {
     let mut done = DoneFile::new(Duration::ZERO);
-    assert_eq!(done.decide(millis(0), Seen::Absent, false, RUNNING), Decision::Wait);
+    assert_eq!(
+        done.decide(millis(0), Observation::Absent, false, RUNNING),
+        Decision::Wait
+    );
     assert_eq!(done.decide(millis(7), file(), true, RUNNING), submit());
 }
 
@@ -46,7 +49,7 @@ fn with_no_delay_a_file_that_may_be_half_written_has_to_settle() {
 }
 
 #[test]
-fn the_close_may_be_told_after_the_first_look() {
+fn close_event_may_follow_the_first_observation() {
     let mut done = DoneFile::new(Duration::ZERO);
     assert_eq!(
         done.decide(millis(0), file(), false, RUNNING),
@@ -76,9 +79,12 @@ fn a_side_car_may_take_the_file_and_write_it_again() {
         done.decide(millis(0), file(), true, RUNNING),
         Decision::WaitUntil(millis(5000))
     );
-    assert_eq!(done.decide(millis(2000), Seen::Absent, false, RUNNING), Decision::Wait);
     assert_eq!(
-        done.decide(millis(60_000), Seen::Absent, false, RUNNING),
+        done.decide(millis(2000), Observation::Absent, false, RUNNING),
+        Decision::Wait
+    );
+    assert_eq!(
+        done.decide(millis(60_000), Observation::Absent, false, RUNNING),
         Decision::Wait
     );
     let again = written("/r/b.xml", Target::File, 61_000);
@@ -88,12 +94,12 @@ fn a_side_car_may_take_the_file_and_write_it_again() {
     );
     assert_eq!(
         done.decide(millis(66_000), again, false, RUNNING),
-        Decision::Collect(Found::File("/r/b.xml".into()))
+        Decision::Collect(ResultSource::File("/r/b.xml".into()))
     );
 }
 
 #[test]
-fn a_file_that_was_replaced_starts_anew_but_not_for_ever() {
+fn replaced_file_restarts_the_delay_a_limited_number_of_times() {
     let mut done = DoneFile::new(millis(5000));
     for second in 0..60 {
         let at = millis(second * 1000);
@@ -109,11 +115,11 @@ fn a_file_that_was_replaced_starts_anew_but_not_for_ever() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_for_a_moment_keeps_its_time() {
+fn temporarily_unreadable_file_does_not_restart_the_delay() {
     let mut done = DoneFile::new(millis(5000));
     done.decide(millis(0), file(), true, RUNNING);
     assert_eq!(
-        done.decide(millis(3000), Seen::Unreadable("no".to_owned()), false, RUNNING),
+        done.decide(millis(3000), Observation::Unreadable("no".to_owned()), false, RUNNING),
         Decision::Wait
     );
     assert_eq!(done.decide(millis(5000), file(), false, RUNNING), submit());
@@ -124,12 +130,12 @@ fn directories_are_packed() {
     let mut done = DoneFile::new(Duration::ZERO);
     assert_eq!(
         done.decide(millis(0), written("/r", Target::Directory, 0), true, RUNNING),
-        Decision::Collect(Found::Directory("/r".into()))
+        Decision::Collect(ResultSource::Directory("/r".into()))
     );
 }
 
 #[test]
-fn what_is_missing_gets_time_to_appear() {
+fn missing_target_has_a_grace_period() {
     let missing = || written("/r/a.xml", Target::Missing("gone".to_owned()), 0);
     let mut done = DoneFile::new(Duration::ZERO);
     assert_eq!(
@@ -142,22 +148,26 @@ fn what_is_missing_gets_time_to_appear() {
     done.decide(millis(0), missing(), true, RUNNING);
     assert_eq!(
         done.decide(millis(1000), missing(), false, RUNNING),
-        Decision::Collect(Found::Nothing("failed to stat result file /r/a.xml: gone".to_owned()))
+        Decision::Collect(ResultSource::Nothing(
+            "failed to stat result file /r/a.xml: gone".to_owned()
+        ))
     );
 }
 
 #[test]
-fn when_all_others_have_ended_there_is_nothing_to_wait_for() {
+fn delay_is_skipped_when_all_other_containers_have_ended() {
     let decide = |seen| DoneFile::new(millis(5000)).decide(millis(0), seen, false, ContainersState::Succeeded);
-    assert_eq!(decide(Seen::Absent), Decision::Collect(Found::Everything));
+    assert_eq!(decide(Observation::Absent), Decision::Collect(ResultSource::Everything));
     assert_eq!(
-        decide(Seen::Unreadable("no".to_owned())),
-        Decision::Collect(Found::Everything)
+        decide(Observation::Unreadable("no".to_owned())),
+        Decision::Collect(ResultSource::Everything)
     );
     assert_eq!(decide(file()), submit());
     assert_eq!(
         decide(written("/r/a.xml", Target::Missing("gone".to_owned()), 0)),
-        Decision::Collect(Found::Nothing("failed to stat result file /r/a.xml: gone".to_owned()))
+        Decision::Collect(ResultSource::Nothing(
+            "failed to stat result file /r/a.xml: gone".to_owned()
+        ))
     );
 }
 
@@ -165,17 +175,20 @@ fn when_all_others_have_ended_there_is_nothing_to_wait_for() {
 fn others_that_failed_do_not_make_a_result() {
     for others in [ContainersState::Failed, ContainersState::Unknown] {
         let mut done = DoneFile::new(Duration::ZERO);
-        assert_eq!(done.decide(millis(0), Seen::Absent, false, others), Decision::Wait);
+        assert_eq!(
+            done.decide(millis(0), Observation::Absent, false, others),
+            Decision::Wait
+        );
         assert_eq!(done.decide(millis(0), file(), true, others), submit());
     }
 }
 
-fn look_at(content: &str) -> (tempfile::TempDir, Seen) {
+fn observe_content(content: &str) -> (tempfile::TempDir, Observation) {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("a.xml"), "x").unwrap();
     fs::create_dir(directory.path().join("sub")).unwrap();
     fs::write(directory.path().join("done"), content).unwrap();
-    let seen = look(directory.path());
+    let seen = observe(directory.path());
     (directory, seen)
 }
 
@@ -189,8 +202,8 @@ fn white_space_around_the_path_does_not_count() {
         ("/tmp/results/a.xml", "a.xml", Target::File),
         ("/tmp/results/sub/", "sub", Target::Directory),
     ] {
-        let (directory, seen) = look_at(content);
-        let Seen::Named { path, target, .. } = seen else {
+        let (directory, seen) = observe_content(content);
+        let Observation::Named { path, target, .. } = seen else {
             panic!("{content:?} gives {seen:?}");
         };
         assert_eq!((path, target), (directory.path().join(name), expected), "{content:?}");
@@ -198,25 +211,25 @@ fn white_space_around_the_path_does_not_count() {
 }
 
 #[test]
-fn an_empty_file_is_none() {
-    assert_eq!(look_at("").1, Seen::Absent);
-    assert_eq!(look_at(" \r\n").1, Seen::Absent);
-    assert_eq!(look(Path::new("/no/such/directory")), Seen::Absent);
+fn empty_file_counts_as_absent() {
+    assert_eq!(observe_content("").1, Observation::Absent);
+    assert_eq!(observe_content(" \r\n").1, Observation::Absent);
+    assert_eq!(observe(Path::new("/no/such/directory")), Observation::Absent);
 }
 
 #[test]
-fn nonsense_is_not_taken_for_a_path() {
+fn invalid_content_is_not_a_path() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("done")).unwrap();
     assert_eq!(
-        look(directory.path()),
-        Seen::Unreadable("it is a directory, not a file".to_owned())
+        observe(directory.path()),
+        Observation::Unreadable("it is a directory, not a file".to_owned())
     );
 }
 
 #[cfg(unix)]
 #[test]
-fn done_that_is_not_a_file_is_said_and_not_waited_for() {
+fn done_that_is_not_a_file_is_reported_at_once() {
     use std::os::unix::{fs::symlink, net::UnixListener};
 
     use rustix::fs::{CWD, Mode, mkfifoat};
@@ -233,19 +246,19 @@ fn done_that_is_not_a_file_is_said_and_not_waited_for() {
         ),
         (|done| symlink("/dev/zero", done).unwrap(), "it is a device, not a file"),
         (|done| symlink("/", done).unwrap(), "it is a directory, not a file"),
-        (|done| symlink("nowhere", done).unwrap(), "it is a link to nothing"),
+        (|done| symlink("nowhere", done).unwrap(), "it is a dangling link"),
     ];
     for (make, said) in cases {
         let directory = tempfile::tempdir().unwrap();
         make(&directory.path().join("done"));
-        assert_eq!(look(directory.path()), Seen::Unreadable(said.to_owned()));
+        assert_eq!(observe(directory.path()), Observation::Unreadable(said.to_owned()));
     }
-    // What it names may be no file either.
+    // The target may be another kind of file, too.
     let directory = tempfile::tempdir().unwrap();
     mkfifoat(CWD, directory.path().join("fifo"), Mode::RWXU).unwrap();
     fs::write(directory.path().join("done"), "fifo").unwrap();
-    let Seen::Named { target, .. } = look(directory.path()) else {
-        panic!("it names something")
+    let Observation::Named { target, .. } = observe(directory.path()) else {
+        panic!("expected a path")
     };
     assert_eq!(
         target,
@@ -253,14 +266,14 @@ fn done_that_is_not_a_file_is_said_and_not_waited_for() {
     );
 }
 
-/// What a done file with these bytes is refused for, as soon as it has settled and although its plugin runs on.
+/// The reason for which a done file with these bytes is rejected, as soon as it has settled, while its plugin runs.
 fn refusal(content: &[u8]) -> String {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("done"), content).unwrap();
-    let seen = look(directory.path());
+    let seen = observe(directory.path());
     let mut done = DoneFile::new(Duration::ZERO);
     match done.decide(millis(0), seen, true, RUNNING) {
-        Decision::Collect(Found::Nothing(reason)) => reason,
+        Decision::Collect(ResultSource::Nothing(reason)) => reason,
         other => panic!("{content:?} gives {other:?}"),
     }
 }
@@ -289,7 +302,7 @@ fn done_file_without_a_possible_result_is_refused_at_once() {
     assert_eq!(refusal("a".repeat(5000).as_bytes()), long);
 }
 
-/// Case 15: as PowerShell writes them.
+/// Case 15: written by PowerShell.
 #[test]
 fn done_file_in_other_encodings_is_read() {
     let utf16: Vec<u8> = "\u{feff}a.xml\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -298,14 +311,14 @@ fn done_file_in_other_encodings_is_read() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("a.xml"), "x").unwrap();
         fs::write(directory.path().join("done"), &content).unwrap();
-        let Seen::Named { path, target, .. } = look(directory.path()) else {
+        let Observation::Named { path, target, .. } = observe(directory.path()) else {
             panic!("{content:?}");
         };
         assert_eq!((path, target), (directory.path().join("a.xml"), Target::File));
     }
 }
 
-/// Plugins of old, and those for Windows, name paths below `/tmp/results` whatever the results directory is.
+/// Plugins for older Sonobuoy or Windows name paths below `/tmp/results`, wherever the results directory is.
 #[test]
 fn the_results_directory_of_old_is_understood() {
     let folder = tempfile::tempdir().unwrap();

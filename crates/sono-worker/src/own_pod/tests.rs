@@ -13,13 +13,13 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How one request is answered.
+/// The response to one request.
 enum Answer {
     Status(u16),
     Json(Value),
-    /// A watch that sends these pieces and then ends.
+    /// A watch that sends these chunks and then ends.
     Pieces(Vec<String>),
-    /// A watch that sends these pieces and stays open.
+    /// A watch that sends these chunks and stays open.
     Open(Vec<String>),
 }
 
@@ -44,7 +44,7 @@ async fn answer(State(api): State<Api>, request: Request) -> impl IntoResponse {
     }
 }
 
-/// Serves these answers, follows the pod until it is seen in each of `states` in turn, and says what was asked.
+/// Serves these responses, follows the pod until each of `states` was seen in turn, and returns the requests.
 async fn check(answers: Vec<Answer>, states: &[ContainersState]) -> Vec<(String, String)> {
     sono_tls::install_provider();
     let now = crate::system_clock();
@@ -90,7 +90,7 @@ async fn check(answers: Vec<Answer>, states: &[ContainersState]) -> Vec<(String,
     };
     tokio::select! {
         error = follow(&server, &pod, &state) => panic!("gave up: {error}"),
-        waited = time::timeout(LIMIT, waiting) => waited.expect("the state never came"),
+        waited = time::timeout(LIMIT, waiting) => waited.expect("the state did not change in time"),
     }
     serving.abort();
     api.asked.lock().unwrap().clone()
@@ -121,9 +121,9 @@ fn watching() -> (String, String) {
 }
 
 #[tokio::test]
-async fn events_tell_the_state() {
+async fn events_update_the_state() {
     let whole = event("ADDED", &pod(None)) + &event("MODIFIED", &pod(Some(0)));
-    // Pieces end where they like.
+    // The stream may be split anywhere.
     let (first, second) = whole.split_at(whole.len() / 3);
     let asked = check(
         vec![Answer::Open(vec![first.to_owned(), second.to_owned()])],
@@ -134,7 +134,7 @@ async fn events_tell_the_state() {
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_is_taken_up_again() {
+async fn ended_watch_is_reopened() {
     let asked = check(
         vec![
             Answer::Pieces(vec![event("ADDED", &pod(None))]),
@@ -152,7 +152,7 @@ async fn a_watch_that_ends_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn an_account_that_may_only_read_reads() {
+async fn account_without_watch_permission_polls() {
     let asked = check(
         vec![Answer::Status(403), Answer::Json(pod(Some(0)))],
         &[ContainersState::Succeeded],
@@ -168,7 +168,7 @@ async fn an_account_that_may_only_read_reads() {
 }
 
 #[tokio::test]
-async fn without_an_account_there_is_nothing_to_follow() {
+async fn missing_account_ends_following() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server {
         url: "https://127.0.0.1:1".to_owned(),

@@ -1,4 +1,4 @@
-//! An aggregator that remembers what it got and answers as it was told.
+//! A scripted aggregator that records its requests.
 
 use std::{
     collections::VecDeque,
@@ -30,10 +30,10 @@ use crate::LIMIT;
 pub(crate) struct Received {
     /// Method, path and HTTP version.
     pub(crate) line: String,
-    /// Those that the protocol knows, by name.
+    /// The headers of the protocol, by name.
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) length: usize,
-    /// The first few bytes.
+    /// The first bytes of the body.
     pub(crate) start: String,
     pub(crate) peer: Vec<String>,
 }
@@ -41,17 +41,17 @@ pub(crate) struct Received {
 #[derive(Debug, Default)]
 struct Script {
     answers: VecDeque<(u16, String)>,
-    /// Seconds after which workers shall ask for their result.
-    keep: Option<u64>,
-    /// How many bytes of an upload that broke off are here.
+    /// The query interval that workers are asked for, in seconds.
+    retain: Option<u64>,
+    /// Bytes received of an interrupted upload.
     before: Option<u64>,
-    /// What is said of a pod's containers, a name for each question.
+    /// States of a pod's containers, one per query.
     containers: VecDeque<&'static str>,
     received: Vec<Received>,
 }
 
 #[derive(Clone)]
-struct Desk {
+struct Shared {
     script: Arc<Mutex<Script>>,
     count: watch::Sender<usize>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Aggregator {
     address: SocketAddr,
     /// Bound, but not listening: connections are refused.
     socket: Option<TcpSocket>,
-    desk: Desk,
+    shared: Shared,
     handle: Handle<SocketAddr>,
 }
 
@@ -76,7 +76,7 @@ const HEADERS: [&str; 7] = [
 ];
 
 impl Aggregator {
-    /// Has an address at which nobody answers yet.
+    /// An aggregator that has an address but does not accept connections yet.
     pub(crate) fn down() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
@@ -84,7 +84,7 @@ impl Aggregator {
             authority: Authority::new(sono_worker::system_clock()).unwrap(),
             address: socket.local_addr().unwrap(),
             socket: Some(socket),
-            desk: Desk {
+            shared: Shared {
                 script: Arc::default(),
                 count: watch::channel(0).0,
             },
@@ -105,7 +105,7 @@ impl Aggregator {
             .server(sono_worker::system_clock(), &["127.0.0.1".to_owned()])
             .unwrap();
         let config = sono_tls::server_config(&identity, self.authority.certificate_pem()).unwrap();
-        let app = Router::new().fallback(receive).with_state(self.desk.clone());
+        let app = Router::new().fallback(receive).with_state(self.shared.clone());
         let server = from_tcp_rustls(listener, RustlsConfig::from_config(Arc::new(config)))
             .unwrap()
             .handle(self.handle.clone());
@@ -116,34 +116,34 @@ impl Aggregator {
         format!("https://{}", self.address)
     }
 
-    /// What the next requests are answered with; all further ones get 200.
+    /// The responses to the next requests; later requests get 200.
     pub(crate) fn answer(&self, answers: &[(u16, &str)]) {
         let answers = answers.iter().map(|(status, text)| (*status, (*text).to_owned()));
-        self.desk.script.lock().unwrap().answers.extend(answers);
+        self.shared.script.lock().unwrap().answers.extend(answers);
     }
 
-    /// Workers shall keep their result, and ask for it after so many seconds.
-    pub(crate) fn keeps(&self, seconds: u64) {
-        self.desk.script.lock().unwrap().keep = Some(seconds);
+    /// Asks workers to retain their result and to query it at this interval.
+    pub(crate) fn asks_to_retain(&self, seconds: u64) {
+        self.shared.script.lock().unwrap().retain = Some(seconds);
     }
 
-    /// Of an upload that breaks off so many bytes are here.
+    /// Reports this many received bytes of an interrupted upload.
     pub(crate) fn has(&self, bytes: u64) {
-        self.desk.script.lock().unwrap().before = Some(bytes);
+        self.shared.script.lock().unwrap().before = Some(bytes);
     }
 
-    /// What the next questions about containers are answered with.
+    /// The responses to the next queries about containers.
     pub(crate) fn says_of_containers(&self, names: &[&'static str]) {
-        self.desk.script.lock().unwrap().containers.extend(names);
+        self.shared.script.lock().unwrap().containers.extend(names);
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
-        self.desk.script.lock().unwrap().received.clone()
+        self.shared.script.lock().unwrap().received.clone()
     }
 
-    /// Waits until so many requests were answered.
+    /// Waits until this many requests were received.
     pub(crate) async fn wait_for(&self, requests: usize) {
-        let mut count = self.desk.count.subscribe();
+        let mut count = self.shared.count.subscribe();
         tokio::time::timeout(LIMIT, count.wait_for(|count| *count >= requests))
             .await
             .expect("no request came")
@@ -158,7 +158,7 @@ impl Drop for Aggregator {
 }
 
 async fn receive(
-    State(desk): State<Desk>,
+    State(shared): State<Shared>,
     Extension(peer): Extension<Arc<TlsInfo>>,
     request: Request,
 ) -> impl IntoResponse {
@@ -176,11 +176,13 @@ async fn receive(
         start,
         peer: sono_tls::certificate_names(&peer.peer_certificates[0]),
     };
-    let mut script = desk.script.lock().unwrap();
+    let mut script = shared.script.lock().unwrap();
     script.received.push(received);
     let (status, text) = script.answers.pop_front().unwrap_or((200, String::new()));
-    desk.count.send_modify(|count| *count += 1);
-    let keep = script.keep.map(|seconds| [(routes::KEEP_HEADER, seconds.to_string())]);
+    shared.count.send_modify(|count| *count += 1);
+    let retain = script
+        .retain
+        .map(|seconds| [(routes::KEEP_HEADER, seconds.to_string())]);
     let before = script.before.filter(|_| asks);
     let before = before.map(|bytes| [(routes::RECEIVED_HEADER, bytes.to_string())]);
     let containers = if asks_of_containers {
@@ -191,7 +193,7 @@ async fn receive(
     let containers = containers.map(|name| [(routes::CONTAINERS_HEADER, name)]);
     (
         StatusCode::from_u16(status).unwrap(),
-        keep.map(AppendHeaders),
+        retain.map(AppendHeaders),
         before.map(AppendHeaders),
         containers.map(AppendHeaders),
         text,

@@ -50,7 +50,8 @@ async fn a_directory_is_sent_as_an_archive() {
     );
 }
 
-/// Core spec §3.2: the done file may name the directory that it is in. Sonobuoy packs it too; it is no result.
+/// Core spec §3.2: the done file may name its own directory. Sonobuoy packs the done file, too, although it is not a
+/// result.
 #[tokio::test]
 async fn the_results_directory_itself_is_sent_whole() {
     let aggregator = Aggregator::up();
@@ -92,7 +93,7 @@ async fn compressed_text_is_not_sent_as_an_archive() {
 async fn a_done_file_that_names_nothing_is_reported() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
-    // Nobody is left who could make it, so there is no waiting for it either.
+    // No other container could create it, so the worker does not wait.
     let (_state, others) = watch::channel(ContainersState::Succeeded);
     plugin.write("done", "gone.xml");
     let reason = format!(
@@ -115,7 +116,7 @@ async fn a_done_file_that_names_nothing_is_reported() {
 async fn a_directory_that_cannot_be_written_to_is_reported() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
-    // In `/proc` nobody can make files, whoever runs the test.
+    // Not even root can create files in `/proc`.
     plugin.write("done", "/proc/self");
     let Outcome::Reported(reason) = plugin.run().await.unwrap() else {
         panic!("not reported");
@@ -151,7 +152,7 @@ async fn everything_is_sent_when_all_others_have_ended() {
 async fn the_done_file_goes_before_the_end_of_the_others() {
     let aggregator = Aggregator::up();
     let mut plugin = Plugin::of(&aggregator);
-    // The delay is for side-cars, of which none is left.
+    // The delay is for sidecars, and none is left.
     plugin.config.done_delay = Duration::from_hours(1);
     let (_state, others) = watch::channel(ContainersState::Succeeded);
     plugin.finish("a.json", "{}");
@@ -175,10 +176,10 @@ async fn a_side_car_may_take_the_done_file_away() {
     plugin.config.done_delay = Duration::from_secs(1);
     let side_car = async {
         plugin.finish("raw.json", "{}");
-        // Time for a worker that does not wait to get it wrong.
+        // Time in which a worker that does not wait would upload.
         tokio::time::sleep(Duration::from_millis(200)).await;
         fs_err::remove_file(plugin.path().join("done")).unwrap();
-        // Longer than the file would have had to stand.
+        // Longer than the file would have to be unchanged.
         tokio::time::sleep(plugin.config.done_delay).await;
         plugin.finish("processed.json", "{}");
     };
@@ -191,17 +192,17 @@ async fn a_side_car_may_take_the_done_file_away() {
 }
 
 #[tokio::test]
-async fn a_done_file_that_comes_later_is_seen_by_its_event() {
+async fn later_done_file_is_seen_by_its_event() {
     let aggregator = Aggregator::up();
     let mut plugin = Plugin::of(&aggregator);
-    // A directory that is not there yet, as in a run without a cluster.
+    // The directory does not exist yet, as in a run without a cluster.
     plugin.config.results_dir = plugin.path().join("results").to_str().unwrap().to_owned();
     let later = async {
         while !plugin.path().join("results").exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         plugin.write("results/a.json", "{}");
-        // In two steps, as a shell does it.
+        // Written in two steps, like a shell redirection.
         plugin.write("results/done", "");
         plugin.write("results/done", "a.json");
     };

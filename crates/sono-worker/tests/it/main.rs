@@ -5,25 +5,25 @@
 //! |---|---|
 //! | 3.1 commands, exit codes | `program::{a_global_worker_ends_after_the_upload, wrong_usage_is_exit_code_1, a_refusal_is_exit_code_1}` |
 //! | 3.1 `--sleep` below, above zero | `program::{a_sleeping_worker_of_a_node_ends_on_sigterm, the_environment_is_read_as_the_protocol_has_it}` |
-//! | 3.1 environment, validation, PEM | `program::{the_environment_is_read_…, an_environment_that_is_no_configuration_is_exit_code_1}` |
-//! | 3.1 addresses | `upload::{a_result_arrives_…, a_nodes_result_goes_to_the_nodes_path}`, a path in the variable: `program::the_environment_is_read_…` |
-//! | 3.2 done file, delay, side-car | `collect::{a_side_car_may_take_the_done_file_away, a_done_file_that_comes_later_is_seen_by_its_event}` |
-//! | 3.2 what it names: nothing, file, directory, the results directory | `collect::{a_done_file_that_names_nothing_is_reported, a_directory_is_sent_as_an_archive, the_results_directory_itself_is_sent_whole}` |
+//! | 3.1 environment, validation, PEM | `program::{the_environment_is_read_…, invalid_configuration_is_exit_code_1}` |
+//! | 3.1 addresses | `upload::{a_result_arrives_…, result_of_a_node_is_sent_to_the_path_of_the_node}`, a path in the variable: `program::the_environment_is_read_…` |
+//! | 3.2 done file, delay, side-car | `collect::{a_side_car_may_take_the_done_file_away, later_done_file_is_seen_by_its_event}` |
+//! | 3.2 its target: nothing, file, directory, the results directory | `collect::{a_done_file_that_names_nothing_is_reported, a_directory_is_sent_as_an_archive, the_results_directory_itself_is_sent_whole}` |
 //! | 3.2 content types | `collect::compressed_text_is_not_sent_as_an_archive`, `content.rs` of the worker |
 //! | 3.2 auto-done, exit codes of the others | `collect::everything_is_sent_when_all_others_have_ended`, `siblings`, `containers.rs` and `own_pod.rs` of the worker |
 //! | 3.2 SIGTERM | `shutdown`, `program::results_written_after_sigterm_are_sent` |
-//! | 3.3 what is sent, no proxy | `upload::a_result_arrives_…`, `program` (every one has `HTTPS_PROXY` set) |
-//! | 3.3 tries, memory | `upload::{answers_that_may_change_are_asked_for_again, a_large_file_is_sent_whole_at_every_try}`, `program::a_large_result_needs_no_more_memory_than_a_small_one` |
-//! | 3.3 200, 409, the rest | `upload::{a_result_that_is_there_already_is_no_error, a_refusal_is_final_and_says_why}` |
+//! | 3.3 the request, no proxy | `upload::a_result_arrives_…`, `program` (every one has `HTTPS_PROXY` set) |
+//! | 3.3 tries, memory | `upload::{transient_errors_are_retried, large_file_is_sent_whole_at_every_attempt}`, `program::a_large_result_needs_no_more_memory_than_a_small_one` |
+//! | 3.3 200, 409, the rest | `upload::{already_stored_result_is_not_an_error, a_refusal_is_final_and_says_why}` |
 //! | 3.3 a file that cannot be read | `collect::a_directory_that_cannot_be_written_to_is_reported`, `collect::a_done_file_that_names_nothing_is_reported` |
 //! | 3.4 progress | `relay` |
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 mod aggregator;
 mod collect;
-mod keep;
 mod program;
 mod relay;
+mod retention;
 mod shutdown;
 mod siblings;
 mod upload;
@@ -36,7 +36,7 @@ use tempfile::TempDir;
 
 use crate::aggregator::Aggregator;
 
-/// Longer than anything takes; only a hang comes this far.
+/// The limit for everything; only a hang takes as long.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A results directory and the configuration of a worker that watches it.
@@ -91,7 +91,7 @@ impl Plugin {
     }
 }
 
-/// Without a relay: tests run beside each other.
+/// Without a relay, so that tests can run in parallel.
 fn options() -> Options {
     Options {
         relay: RelayListener::Bound(Vec::new()),

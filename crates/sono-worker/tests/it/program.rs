@@ -21,7 +21,7 @@ pub(crate) fn program(plugin: &Plugin, args: &str) -> Command {
         .env("CA_CERT", &config.ca_cert)
         .env("CLIENT_CERT", &config.client_cert)
         .env("CLIENT_KEY", &config.client_key)
-        // Uploads go to the cluster's own network, whatever the plugin's environment says.
+        // Uploads stay in the cluster's network and ignore the plugin's proxy.
         .env("HTTPS_PROXY", "http://127.0.0.1:9")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -29,7 +29,7 @@ pub(crate) fn program(plugin: &Plugin, args: &str) -> Command {
     command
 }
 
-/// Reads the log up to a line that holds `text`.
+/// Reads the log up to a line that contains `text`.
 pub(crate) fn log_until(log: &mut impl Iterator<Item = std::io::Result<String>>, text: &str) -> String {
     let mut before = String::new();
     for line in log {
@@ -78,8 +78,8 @@ async fn a_global_worker_ends_after_the_upload() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
-/// Core spec §3.1: variables that the worker does not read, empty ones that count as unset, a delay that is none, white
-/// space of Windows around the path, an address with a path of its own, and a node's worker that lives on for a while.
+/// Core spec §3.1: unknown variables, empty variables that count as unset, an invalid delay, Windows line ends around
+/// the path, an address with a path, and a node's worker that sleeps.
 #[tokio::test]
 async fn the_environment_is_read_as_the_protocol_has_it() {
     let aggregator = Aggregator::up();
@@ -118,9 +118,9 @@ async fn the_environment_is_read_as_the_protocol_has_it() {
     assert_eq!(lines, ["PUT /api/v1/results/by-node/n1/cis-1.8 HTTP/1.1"]);
 }
 
-/// Core spec §3.1: what is missing or cannot be read ends the worker at once, and says what it is.
+/// Core spec §3.1: a missing or invalid variable ends the worker at once and is named.
 #[tokio::test]
-async fn an_environment_that_is_no_configuration_is_exit_code_1() {
+async fn invalid_configuration_is_exit_code_1() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     for (name, value, said) in [
@@ -199,7 +199,7 @@ async fn results_written_after_sigterm_are_sent() {
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         log_until(&mut log, "Waiting for waitfile");
         terminate(&child);
-        log_until(&mut log, "told to end");
+        log_until(&mut log, "termination requested");
         (child, log)
     })
     .await
@@ -215,7 +215,7 @@ async fn results_written_after_sigterm_are_sent() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
-/// Peak memory in KiB of a worker that uploaded a file of this size.
+/// Peak memory in KiB of a worker that uploads a file of this size.
 #[cfg(target_os = "linux")]
 async fn peak_memory(size: u64) -> u64 {
     let aggregator = Aggregator::up();

@@ -21,7 +21,7 @@ fn post(path: &str, body: &str) -> Received {
     }
 }
 
-/// Runs a worker with a relay for as long as `plugin_does` takes, which gets the relay's address.
+/// Runs a worker with a relay while `plugin_does`, which receives the relay's address, runs.
 async fn with_relay<Does: Future<Output = ()>>(plugin: &Plugin, plugin_does: impl FnOnce(String) -> Does) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +41,7 @@ async fn send(method: Method, url: &str, body: &'static str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn progress_is_passed_on_and_the_answer_back() {
+async fn progress_and_its_response_are_relayed() {
     let aggregator = Aggregator::up();
     let mut plugin = Plugin::of(&aggregator);
     with_relay(&plugin, async |url| {
@@ -101,7 +101,7 @@ async fn progress_takes_the_second_address_too() {
 }
 
 #[tokio::test]
-async fn a_flood_is_turned_away() {
+async fn too_large_update_is_rejected() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     let large = "x".repeat((4 << 20) + 1).leak();
@@ -113,7 +113,7 @@ async fn a_flood_is_turned_away() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_stops_nothing() {
+async fn port_in_use_does_not_stop_the_worker() {
     let aggregator = Aggregator::up();
     let mut plugin = Plugin::of(&aggregator);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -149,9 +149,9 @@ async fn a_suites_output_is_progress() {
     assert_eq!(bodies, [update(""), update("Test Suite completed")]);
 }
 
-/// What a suite wrote just before it ended is told before its result is: later progress is refused.
+/// Output written just before the suite ended is reported before the result, since later progress is refused.
 #[tokio::test]
-async fn the_last_verdicts_are_told() {
+async fn last_verdicts_are_reported() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     plugin.write("e2e.log", "Will run 2 of 7 specs\n••\n");

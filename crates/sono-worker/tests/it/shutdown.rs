@@ -5,8 +5,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{Plugin, aggregator::Aggregator, options};
 
-/// What a worker is told to end by.
-async fn told(receiver: oneshot::Receiver<()>) {
+/// Resolves when the sender requests termination.
+async fn requested(receiver: oneshot::Receiver<()>) {
     receiver.await.unwrap();
 }
 
@@ -26,10 +26,10 @@ async fn without_results_the_worker_ends_when_its_grace_is_over() {
     assert_eq!(aggregator.received(), []);
 }
 
-/// A FIFO that no process writes to: opening it would never return.
+/// A FIFO without a writer: opening it would block.
 #[cfg(unix)]
 #[tokio::test]
-async fn worker_with_a_fifo_for_a_done_file_ends_when_told_to() {
+async fn worker_with_a_fifo_for_a_done_file_can_be_terminated() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     let done = plugin.path().join("done");
@@ -47,18 +47,18 @@ async fn worker_with_a_fifo_for_a_done_file_ends_when_told_to() {
 async fn results_that_appear_in_the_grace_period_are_sent() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
-    let (tell, receiver) = oneshot::channel();
+    let (terminate, receiver) = oneshot::channel();
     let running = plugin.run_with(options(), async {
-        told(receiver).await;
+        requested(receiver).await;
         plugin.finish("a.json", "{}");
     });
-    tell.send(()).unwrap();
+    terminate.send(()).unwrap();
     assert_eq!(running.await.unwrap(), Outcome::Transmitted);
     assert_eq!(aggregator.received().len(), 1);
 }
 
 #[tokio::test]
-async fn nobody_waits_for_containers_that_have_all_ended() {
+async fn worker_does_not_wait_when_all_containers_have_ended() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     let (state, others) = watch::channel(ContainersState::Running);
@@ -67,17 +67,17 @@ async fn nobody_waits_for_containers_that_have_all_ended() {
         grace: Duration::from_hours(1),
         ..options()
     };
-    let (tell, receiver) = oneshot::channel();
-    let running = plugin.run_with(options, told(receiver));
+    let (terminate, receiver) = oneshot::channel();
+    let running = plugin.run_with(options, requested(receiver));
     let ending = async {
-        tell.send(()).unwrap();
+        terminate.send(()).unwrap();
         state.send_replace(ContainersState::Failed);
     };
     let (outcome, ()) = tokio::join!(running, ending);
     assert_eq!(outcome.unwrap(), Outcome::NoResults);
 }
 
-/// Issue 16 (operator A4): the aggregator judges a pod ten seconds after its last container ended, which is the worker.
+/// Issue 16 (operator A4): the aggregator judges a pod ten seconds after its last container, the worker, ended.
 #[tokio::test]
 async fn worker_ends_when_the_others_failed_for_good_without_a_done_file() {
     let aggregator = Aggregator::up();
@@ -102,7 +102,7 @@ async fn result_of_containers_that_failed_for_good_is_sent() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
-/// Issue 16: containers that the kubelet starts again may still bring a result.
+/// Issue 16: containers that the kubelet restarts may still deliver a result.
 #[tokio::test]
 async fn worker_waits_for_containers_that_are_started_again() {
     let aggregator = Aggregator::up();

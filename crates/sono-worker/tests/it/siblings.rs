@@ -1,4 +1,4 @@
-//! A pod without a token that may read pods: the aggregator says what the other containers are up to.
+//! A pod without a token for reading pods: the aggregator reports the state of the other containers.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -14,7 +14,7 @@ use crate::{
 const PUT: &str = "PUT /api/v1/results/global/cis-1.8 HTTP/1.1";
 const HEAD: &str = "HEAD /api/v1/results/global/cis-1.8 HTTP/1.1";
 
-/// The program as it is in a pod, without the variables and files by which pods find the API server.
+/// The program as in a pod, without the variables and files for reaching the API server.
 fn in_a_pod(plugin: &Plugin) -> Command {
     let mut command = program(plugin, "worker global --level=trace");
     command
@@ -38,12 +38,13 @@ async fn results_without_done_file_are_sent_once_the_aggregator_says_that_the_pl
     assert_eq!(output.status.code(), Some(0), "{log}");
     let lines: Vec<String> = aggregator.received().into_iter().map(|request| request.line).collect();
     assert_eq!(lines, [HEAD, HEAD, HEAD, HEAD, PUT], "{log}");
-    assert!(!log.contains("cannot see the other containers"), "{log}");
+    assert!(!log.contains("cannot watch the other containers"), "{log}");
 }
 
 #[tokio::test]
-async fn an_aggregator_that_knows_no_such_question_leaves_the_done_file() {
-    // Sonobuoy's and one of ours that keeps nothing; one that keeps results and misses this one; one of each with it.
+async fn aggregator_without_the_query_leaves_the_done_file() {
+    // Sonobuoy's aggregator and one of sono that stores nothing; one that stores results but not this one; each of them
+    // with the result.
     for status in [405, 404, 200, 403] {
         let aggregator = Aggregator::up();
         aggregator.answer(&[(503, ""), (status, "")]);
@@ -52,7 +53,7 @@ async fn an_aggregator_that_knows_no_such_question_leaves_the_done_file() {
         let stderr = child.stderr.take().unwrap();
         let said = tokio::task::spawn_blocking(move || {
             let mut log = BufReader::new(stderr).lines();
-            let said = log_until(&mut log, "cannot see the other containers of this pod");
+            let said = log_until(&mut log, "cannot watch the other containers of this pod");
             (said, log)
         });
         let (said, log) = said.await.unwrap();

@@ -37,7 +37,7 @@ async fn a_result_arrives_as_the_protocol_has_it() {
 }
 
 #[tokio::test]
-async fn a_nodes_result_goes_to_the_nodes_path() {
+async fn result_of_a_node_is_sent_to_the_path_of_the_node() {
     let aggregator = Aggregator::up();
     let mut plugin = Plugin::of(&aggregator);
     plugin.config.target = Target::parse("node-1").unwrap();
@@ -50,7 +50,7 @@ async fn a_nodes_result_goes_to_the_nodes_path() {
 }
 
 #[tokio::test]
-async fn answers_that_may_change_are_asked_for_again() {
+async fn transient_errors_are_retried() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     aggregator.answer(&[(500, "disk"), (429, "slow down"), (503, "busy")]);
@@ -61,7 +61,7 @@ async fn answers_that_may_change_are_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_result_that_is_there_already_is_no_error() {
+async fn already_stored_result_is_not_an_error() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     aggregator.answer(&[(409, "result cis-1.8/global already received")]);
@@ -70,7 +70,7 @@ async fn a_result_that_is_there_already_is_no_error() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
-/// Review 5.9: neither known nor an error that a DaemonSet's worker would be started again for.
+/// Review 5.9: reported as neither known nor an error, after which a DaemonSet's worker would be restarted.
 #[tokio::test]
 async fn result_after_the_end_of_collecting_is_too_late_and_sent_once() {
     let aggregator = Aggregator::up();
@@ -101,12 +101,12 @@ async fn a_refusal_is_final_and_says_why() {
 }
 
 #[tokio::test]
-async fn an_aggregator_that_comes_up_late_gets_the_result() {
+async fn aggregator_that_starts_late_gets_the_result() {
     let mut aggregator = Aggregator::down();
     let plugin = Plugin::of(&aggregator);
     plugin.finish("a.json", "{}");
     let late = async {
-        // Long enough for a few tries to be refused; the outcome does not depend on it.
+        // Long enough for a few refused attempts; the outcome does not depend on it.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         assert_eq!(aggregator.received(), []);
         aggregator.start();
@@ -117,8 +117,8 @@ async fn an_aggregator_that_comes_up_late_gets_the_result() {
 }
 
 #[tokio::test]
-async fn the_second_address_is_tried_when_the_first_leads_nowhere() {
-    // Nobody listens at one, and the other hangs up on everyone: not a byte of TLS comes back.
+async fn second_address_is_tried_when_the_first_is_unreachable() {
+    // One address refuses connections, the other closes them before the TLS handshake.
     let refusing = Aggregator::down();
     let hanging_up = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = hanging_up.local_addr().unwrap();
@@ -134,10 +134,10 @@ async fn the_second_address_is_tried_when_the_first_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn the_deadline_ends_the_tries() {
+async fn deadline_ends_the_attempts() {
     let aggregator = Aggregator::up();
     let mut plugin = Plugin::of(&aggregator);
-    // It is over already: one try is made all the same.
+    // The deadline has passed; one attempt is made nevertheless.
     plugin.config.deadline = Some(sono_worker::system_clock());
     aggregator.answer(&[(500, "disk")]);
     plugin.finish("a.json", "{}");
@@ -146,7 +146,7 @@ async fn the_deadline_ends_the_tries() {
     assert_eq!(
         error.to_string(),
         format!(
-            "gave up on the upload after 1 tries: {}{GLOBAL} answered 500 Internal Server Error: disk",
+            "upload failed after attempt 1: {}{GLOBAL} responded 500 Internal Server Error: disk",
             aggregator.url()
         )
     );
@@ -168,7 +168,7 @@ async fn an_aggregator_of_another_run_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_large_file_is_sent_whole_at_every_try() {
+async fn large_file_is_sent_whole_at_every_attempt() {
     const SIZE: u64 = 96 << 20;
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
@@ -188,7 +188,7 @@ async fn a_large_file_is_sent_whole_at_every_try() {
 
 const LARGE: usize = 5 << 20;
 
-/// Lengths, ranges and first letters of what was sent; all of it under one name.
+/// Lengths, ranges and first letters of the requests; all of them name the same upload.
 fn parts(aggregator: &Aggregator) -> Vec<(String, usize, String, String)> {
     let mut names = std::collections::BTreeSet::new();
     let received = aggregator.received().into_iter().map(|request| {
@@ -210,7 +210,7 @@ fn part(method: &str, length: usize, range: &str, start: &str) -> (String, usize
     (method.to_owned(), length, range.to_owned(), start.to_owned())
 }
 
-/// `a` in its first four MiB, and then `b`.
+/// A file of four MiB of `a`, followed by `b`.
 fn large(plugin: &Plugin) {
     let mut content = vec![b'a'; 4 << 20];
     content.resize(LARGE, b'b');
@@ -218,7 +218,7 @@ fn large(plugin: &Plugin) {
 }
 
 #[tokio::test]
-async fn a_large_result_goes_on_where_it_broke_off() {
+async fn large_result_is_resumed() {
     let aggregator = Aggregator::up();
     let plugin = Plugin::of(&aggregator);
     aggregator.has(4 << 20);
@@ -234,9 +234,9 @@ async fn a_large_result_goes_on_where_it_broke_off() {
     assert_eq!(parts(&aggregator), expected);
 }
 
-/// Sonobuoy's aggregator has no answer to the question, one that was started anew has another, and neither stops the result.
+/// Sonobuoy's aggregator does not answer the query, and a restarted one has received nothing. Both get the result.
 #[tokio::test]
-async fn a_large_result_begins_anew_where_it_must() {
+async fn large_result_restarts_when_it_cannot_be_resumed() {
     for (asked, again) in [(405, 200), (404, 200), (200, 416)] {
         let aggregator = Aggregator::up();
         let plugin = Plugin::of(&aggregator);
@@ -257,7 +257,7 @@ async fn a_large_result_begins_anew_where_it_must() {
     }
 }
 
-/// A small one is sent again in less time than it takes to ask.
+/// Sending a small result again is faster than the query.
 #[tokio::test]
 async fn a_small_result_is_sent_again() {
     let aggregator = Aggregator::up();

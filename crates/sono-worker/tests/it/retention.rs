@@ -1,4 +1,4 @@
-//! Results that are kept until the run is sealed, because the aggregator that has them may go.
+//! Results that a worker retains until the run is sealed, because its aggregator may be replaced.
 
 use sono_worker::{Options, Outcome, Sleep};
 
@@ -12,12 +12,12 @@ fn lines(aggregator: &Aggregator) -> Vec<String> {
     received.into_iter().map(|request| request.line).collect()
 }
 
-/// 200 and 409 keep it alike; it is sent again when it is missing, or when an error took its place, and no more once the
-/// run is over.
+/// 200 and 409 both start retention. The result is sent again if it is missing or replaced by an error, until the run
+/// is over.
 #[tokio::test]
-async fn a_result_is_sent_again_to_whoever_does_not_have_it() {
+async fn result_is_sent_again_when_the_aggregator_lost_it() {
     let aggregator = Aggregator::up();
-    aggregator.keeps(1);
+    aggregator.asks_to_retain(1);
     let plugin = Plugin::of(&aggregator);
     let answers = [200, 200, 404, 409, 202, 200, 503, 410].map(|status| (status, ""));
     aggregator.answer(&answers);
@@ -29,25 +29,25 @@ async fn a_result_is_sent_again_to_whoever_does_not_have_it() {
     assert_eq!(received[0], received[5]);
 }
 
-/// What is no result stands as an error: that is what it was sent as.
+/// An error in place of a result is what this worker uploaded.
 #[tokio::test]
-async fn an_error_that_is_known_is_not_sent_again() {
+async fn known_error_is_not_sent_again() {
     let aggregator = Aggregator::up();
-    aggregator.keeps(1);
+    aggregator.asks_to_retain(1);
     let plugin = Plugin::of(&aggregator);
     aggregator.answer(&[(200, ""), (202, ""), (404, ""), (200, ""), (410, "")]);
     plugin.write("done", plugin.path().join("nothing").to_str().unwrap());
     let Outcome::Reported(reason) = plugin.run().await.unwrap() else {
-        panic!("there is no result");
+        panic!("expected a reported error");
     };
     assert!(reason.contains("nothing"), "{reason}");
     assert_eq!(lines(&aggregator), [PUT, HEAD, HEAD, PUT, HEAD]);
 }
 
 #[tokio::test]
-async fn a_worker_that_keeps_its_result_ends_at_once() {
+async fn worker_that_retains_its_result_ends_at_once() {
     let aggregator = Aggregator::up();
-    aggregator.keeps(1);
+    aggregator.asks_to_retain(1);
     let plugin = Plugin::of(&aggregator);
     plugin.finish("a.json", "{}");
     let options = Options {
