@@ -1,4 +1,4 @@
-//! The aggregator's pod, and the status it wears.
+//! The aggregator's pod and its status annotation.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use sono_types::{RunStatus, constants};
 
 use crate::{
     error::CliError,
-    identity::{self, Identity, Maker},
+    identity::{self, AggregatorWorkload, Identity},
     manifest,
     output::Printer,
 };
 
-/// Between two looks over a connection that broke off.
-const AGAIN: Duration = Duration::from_millis(100);
+/// Delay before a failed list request is retried.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Lists pods; a connection that breaks off is tried again.
+/// Lists pods. Connection errors are retried.
 async fn list(cluster: &Cluster, namespace: &str, selector: &str, tries: u32) -> Result<Vec<Value>, KubeError> {
     let mut tried = 1;
     loop {
         match cluster.list(Kind::Pod, Some(namespace), selector).await {
             Err(error) if error.is_unreachable() && tried < tries => {
-                tracing::debug!(%error, "looking for the run again");
+                tracing::debug!(%error, "retrying the search for the run");
                 tried += 1;
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             listed => return listed,
         }
     }
 }
 
-/// All pods of aggregators in the namespace.
+/// Lists all aggregator pods in the namespace.
 async fn pods(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Vec<Pod>, CliError> {
     let what = || format!("cannot look for a run in namespace `{namespace}`");
     for selector in constants::AGGREGATOR_SELECTORS {
@@ -46,21 +46,21 @@ async fn pods(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Vec<Pod>
     Ok(Vec::new())
 }
 
-/// The Deployment that makes the aggregator's pod.
-pub(crate) async fn maker(cluster: &Cluster, namespace: &str) -> Maker {
+/// Finds the Deployment that controls the aggregator's pod.
+pub(crate) async fn workload(cluster: &Cluster, namespace: &str) -> AggregatorWorkload {
     let selector = constants::AGGREGATOR_SELECTORS[0];
     match cluster.list(Kind::Deployment, Some(namespace), selector).await {
-        Ok(found) => Maker::of(found),
-        Err(error) if error.is_not_served() => Maker::None,
-        // An account that may not see it may still see its pod, in a moment.
+        Ok(found) => AggregatorWorkload::of(found),
+        Err(error) if error.is_not_served() => AggregatorWorkload::None,
+        // The account may still be able to see the pod when it exists.
         Err(error) => {
-            tracing::debug!(%error, "cannot see the aggregator's Deployment");
-            Maker::Hidden
+            tracing::debug!(%error, "cannot read the aggregator's Deployment");
+            AggregatorWorkload::Forbidden
         }
     }
 }
 
-/// Which run of a namespace.
+/// Selects a run in a namespace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum WhichRun<'a> {
     Newest,
@@ -71,31 +71,31 @@ pub(crate) enum WhichRun<'a> {
 }
 
 impl<'a> WhichRun<'a> {
-    /// As the flag `--run` says.
+    /// Selection by the flag `--run`.
     pub(crate) fn of(id: Option<&'a String>) -> Self {
         id.map_or(Self::Newest, |id| Self::Id(id))
     }
 }
 
-/// A run, and its aggregator.
+/// A run and its aggregator.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundRun {
     pub(crate) identity: Identity,
-    /// None where its pod does not exist yet, or was deleted and is being replaced.
+    /// `None` if the pod does not exist yet, or is being replaced.
     pub(crate) pod: Option<Box<Pod>>,
-    /// Why its pod cannot be created.
+    /// Reason why the pod cannot be created.
     pub(crate) uncreated: Option<String>,
     /// The pod is being deleted and may be that of an earlier run: the account may not see the Deployment.
     pub(crate) is_ambiguous: bool,
 }
 
-impl Found {
-    /// Names the run on standard error, for a command that chose it.
+impl FoundRun {
+    /// Prints the selected run on standard error.
     pub(crate) fn announce(&self, namespace: &str, printer: &Printer) {
         let Some(id) = &self.identity.id else { return };
         let deleting = match &self.pod {
             Some(pod) if self.uncreated.is_none() && identity::is_terminating(pod) => {
-                ", whose aggregator is being deleted"
+                "; its aggregator is being deleted"
             }
             _ => "",
         };
@@ -103,21 +103,26 @@ impl Found {
     }
 }
 
-/// The run of that namespace, or that there is none.
-pub(crate) async fn find(cluster: &Cluster, namespace: &str, wanted: WhichRun<'_>) -> Result<Found, CliError> {
+/// Finds a run in the namespace.
+pub(crate) async fn find(cluster: &Cluster, namespace: &str, wanted: WhichRun<'_>) -> Result<FoundRun, CliError> {
     find_trying(cluster, namespace, wanted, 1).await
 }
 
-async fn find_trying(cluster: &Cluster, namespace: &str, wanted: WhichRun<'_>, tries: u32) -> Result<Found, CliError> {
+async fn find_trying(
+    cluster: &Cluster,
+    namespace: &str,
+    wanted: WhichRun<'_>,
+    tries: u32,
+) -> Result<FoundRun, CliError> {
     let pods = pods(cluster, namespace, tries).await?;
-    let maker = if pods.is_empty() || pods.iter().any(is_replaced) {
-        maker(cluster, namespace).await
+    let workload = if pods.is_empty() || pods.iter().any(is_replaced) {
+        workload(cluster, namespace).await
     } else {
-        Maker::None
+        AggregatorWorkload::None
     };
     let mut identity = match wanted {
         WhichRun::Created(identity) => identity.clone(),
-        WhichRun::Newest | WhichRun::Id(_) => match identity::newest(&pods, &maker) {
+        WhichRun::Newest | WhichRun::Id(_) => match identity::newest(&pods, &workload) {
             Some(newest) => newest,
             None => return Err(absence(cluster, namespace).await),
         },
@@ -126,7 +131,7 @@ async fn find_trying(cluster: &Cluster, namespace: &str, wanted: WhichRun<'_>, t
         let pod = identity.aggregator(&pods);
         identity.id = match pod.and_then(archive_run) {
             Some(id) => Some(id),
-            // The configuration may be that of the next run already.
+            // The configuration may already belong to the next run.
             None if pod.is_some_and(identity::is_terminating) => None,
             None => configured_id(cluster, namespace).await,
         };
@@ -136,31 +141,33 @@ async fn find_trying(cluster: &Cluster, namespace: &str, wanted: WhichRun<'_>, t
     {
         let newest = identity.id.take();
         let of_id = |pod: &&Pod| identity::id_of(pod) == Some(id);
-        let Some(pod) = pods.iter().filter(of_id).min_by_key(|pod| succession(pod)) else {
+        let Some(pod) = pods.iter().filter(of_id).min_by_key(|pod| newest_first(pod)) else {
             return Err(another(namespace, id, newest.as_deref()));
         };
         identity = Identity::of_pod(pod);
     }
-    let deployment = match &maker {
-        Maker::There(deployment) if identity.includes_deployment(deployment) => Some(deployment),
+    let deployment = match &workload {
+        AggregatorWorkload::Deployment(deployment) if identity.includes_deployment(deployment) => Some(deployment),
         _ => None,
     };
     let pod = identity.aggregator(&pods).cloned().map(Box::new);
     if let Some(pod) = &pod {
         identity.learn(pod);
     }
-    match (&pod, deployment, &maker) {
-        (None, None, Maker::Hidden | Maker::Unknown) | (Some(_), ..) | (None, Some(_), _) => {}
-        (None, None, Maker::None | Maker::There(_)) => {
+    match (&pod, deployment, &workload) {
+        (None, None, AggregatorWorkload::Forbidden | AggregatorWorkload::Unknown)
+        | (Some(_), ..)
+        | (None, Some(_), _) => {}
+        (None, None, AggregatorWorkload::None | AggregatorWorkload::Deployment(_)) => {
             return Err(match wanted {
                 WhichRun::Created(_) => deleted(namespace, identity.id.as_deref()),
                 WhichRun::Newest | WhichRun::Id(_) => absence(cluster, namespace).await,
             });
         }
     }
-    Ok(Found {
+    Ok(FoundRun {
         uncreated: deployment.filter(|_| pod.is_none()).and_then(uncreated),
-        is_ambiguous: matches!(maker, Maker::Hidden)
+        is_ambiguous: matches!(workload, AggregatorWorkload::Forbidden)
             && pod
                 .as_ref()
                 .is_some_and(|pod| is_replaced(pod) && identity::is_terminating(pod)),
@@ -169,13 +176,13 @@ async fn find_trying(cluster: &Cluster, namespace: &str, wanted: WhichRun<'_>, t
     })
 }
 
-/// The run in the name of the archive that a pod's status names.
+/// Id of the run, from the archive name in the pod's status.
 fn archive_run(pod: &Pod) -> Option<String> {
     let status = status_of(pod)?.ok()?;
     identity::run_of(&status.archive()?.name).map(str::to_owned)
 }
 
-/// The run in the configuration, where it can be read: pods of older versions do not carry it.
+/// Id of the run from its configuration, for pods of older versions, which lack it. `None` if it cannot be read.
 async fn configured_id(cluster: &Cluster, namespace: &str) -> Option<String> {
     let found = cluster
         .get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
@@ -183,43 +190,43 @@ async fn configured_id(cluster: &Cluster, namespace: &str) -> Option<String> {
     manifest::uuid(&found.ok()??).filter(|id| identity::is_id(id))
 }
 
-/// The aggregator's pod, or why there is none.
+/// Finds the aggregator's pod. Fails with the reason if it does not exist.
 pub(crate) async fn expect(
     cluster: &Cluster,
     namespace: &str,
     wanted: WhichRun<'_>,
     tries: u32,
-) -> Result<(Pod, Found), CliError> {
+) -> Result<(Pod, FoundRun), CliError> {
     let mut found = find_trying(cluster, namespace, wanted, tries).await?;
     if let Some(pod) = found.pod.take() {
         found.pod = Some(pod.clone());
         return Ok((*pod, found));
     }
     let error = CliError::new(format!(
-        "the aggregator in namespace `{namespace}` has no pod at the moment"
+        "the aggregator in namespace `{namespace}` currently has no pod"
     ));
     Err(error.details(found.uncreated).hint(format!(
-        "sono wait -n {namespace} waits for it; kubectl -n {namespace} describe deployment sonobuoy says more"
+        "to wait for it: sono wait -n {namespace}; for details: kubectl -n {namespace} describe deployment sonobuoy"
     )))
 }
 
-/// The namespace holds another run than the wanted one.
+/// Error: the namespace contains another run than `wanted`.
 fn another(namespace: &str, wanted: &str, newest: Option<&str>) -> CliError {
     let what = format!("run `{wanted}` does not exist in namespace `{namespace}`");
-    let details = newest.map(|newest| format!("the run in it is {newest}"));
+    let details = newest.map(|newest| format!("the namespace contains run {newest}"));
     CliError::new(what)
         .details(details)
-        .hint("leave out --run for the newest run, or name another namespace with -n")
+        .hint("omit --run to use the newest run, or select another namespace with -n")
 }
 
-/// The run that a command created does not exist any more.
+/// Error: the run that this command created no longer exists.
 fn deleted(namespace: &str, id: Option<&str>) -> CliError {
     let run = id.map_or_else(|| "the run".to_owned(), |id| format!("run {id}"));
     CliError::new(format!("{run} in namespace `{namespace}` was deleted"))
-        .hint("another command deleted it, or its aggregator's pod: start it again with sono run")
+        .hint("another command deleted the run or its aggregator's pod; start a new run: sono run")
 }
 
-/// Why no run was found: there is none, or only parts of one.
+/// Error for a namespace without a complete run.
 pub(crate) async fn absence(cluster: &Cluster, namespace: &str) -> CliError {
     let (space, configuration) = futures::join!(
         cluster.get(Kind::Namespace, None, namespace),
@@ -233,7 +240,7 @@ pub(crate) async fn absence(cluster: &Cluster, namespace: &str) -> CliError {
     }
 }
 
-/// A run whose aggregator was deleted: nothing continues it, and `run` refuses its namespace.
+/// Error for a run with a deleted aggregator: it cannot continue, and `run` refuses its namespace.
 async fn remains(cluster: &Cluster, namespace: &str, configuration: &Value) -> CliError {
     let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
     let mut remains = vec![format!("configmap {}", constants::CONFIG_MAP)];
@@ -257,38 +264,38 @@ async fn remains(cluster: &Cluster, namespace: &str, configuration: &Value) -> C
     CliError::new(format!(
         "{run} in namespace `{namespace}` has no aggregator pod: it was deleted, or does not exist yet"
     ))
-    .details([format!("what remains: {}", remains.join(", "))])
+    .details([format!("remaining objects: {}", remains.join(", "))])
     .hint(format!(
-        "sono delete -n {namespace} --wait removes what remains; results that were not fetched are lost"
+        "to remove them: sono delete -n {namespace} --wait; results that were not retrieved are lost"
     ))
 }
 
-/// Whether a Deployment is one that stays.
-pub(crate) fn makes_pods(maker: &Value) -> bool {
-    text(maker, "/metadata/deletionTimestamp").is_empty()
+/// Whether a Deployment is not being deleted.
+pub(crate) fn makes_pods(workload: &Value) -> bool {
+    text(workload, "/metadata/deletionTimestamp").is_empty()
 }
 
-/// What a Deployment says of pods that it cannot create: a quota, a pod security level or a webhook refuses them.
-pub(crate) fn uncreated(maker: &Value) -> Option<String> {
-    let conditions = maker.pointer("/status/conditions")?.as_array()?;
+/// Reason why a Deployment cannot create pods: a quota, a pod security level or a webhook.
+pub(crate) fn uncreated(workload: &Value) -> Option<String> {
+    let conditions = workload.pointer("/status/conditions")?.as_array()?;
     let failing =
         |condition: &&Value| text(condition, "/type") == "ReplicaFailure" && text(condition, "/status") == "True";
     let message = text(conditions.iter().find(failing)?, "/message").trim_end_matches('.');
     Some(format!("no pod can be created: {message}"))
 }
 
-/// There is no run to speak of.
+/// Error for a namespace without a run.
 pub(crate) fn absent(namespace: &str, no_namespace: bool) -> CliError {
     let what = if no_namespace {
-        format!("there is no namespace `{namespace}`, so no run in it")
+        format!("namespace `{namespace}` does not exist")
     } else {
-        format!("there is no run in namespace `{namespace}`")
+        format!("no run found in namespace `{namespace}`")
     };
-    CliError::new(what).hint("start one with sono run, or name another namespace with -n")
+    CliError::new(what).hint("start a run with sono run, or select another namespace with -n")
 }
 
-/// Sorts the pods of an aggregator that is being replaced: the one that counts comes first.
-pub(crate) fn succession(pod: &Pod) -> (bool, bool, std::cmp::Reverse<Option<jiff::Timestamp>>) {
+/// Sort key for pods of an aggregator that is being replaced: the current pod is first.
+pub(crate) fn newest_first(pod: &Pod) -> (bool, bool, std::cmp::Reverse<Option<jiff::Timestamp>>) {
     let metadata = &pod.metadata;
     (
         metadata.deletion_timestamp.is_some(),
@@ -297,7 +304,7 @@ pub(crate) fn succession(pod: &Pod) -> (bool, bool, std::cmp::Reverse<Option<jif
     )
 }
 
-/// Whether somebody makes a new pod when this one goes.
+/// Whether a controller replaces the pod when it is deleted.
 pub(crate) fn is_replaced(pod: &Pod) -> bool {
     pod.metadata
         .owner_references
@@ -306,7 +313,7 @@ pub(crate) fn is_replaced(pod: &Pod) -> bool {
         .any(|owner| owner.controller == Some(true))
 }
 
-/// Whether a pod is the aggregator's.
+/// Whether a pod runs an aggregator.
 pub(crate) fn is_aggregator(pod: &Pod) -> bool {
     let labels = pod.metadata.labels.as_ref();
     labels
@@ -323,13 +330,13 @@ pub(crate) fn plugin_of(pod: &Pod) -> Option<&str> {
         .map(String::as_str)
 }
 
-/// The status in the pod's annotation; nothing where there is none yet.
+/// The status in the pod's annotation; `None` before the first status.
 pub(crate) fn status_of(pod: &Pod) -> Option<Result<RunStatus, serde_json::Error>> {
     let text = status_text(pod)?;
     Some(serde_json::from_str(text))
 }
 
-/// The annotation itself.
+/// The text of the status annotation.
 pub(crate) fn status_text(pod: &Pod) -> Option<&str> {
     pod.metadata
         .annotations
@@ -338,7 +345,7 @@ pub(crate) fn status_text(pod: &Pod) -> Option<&str> {
         .map(String::as_str)
 }
 
-/// `Pending`, `Running`, …; empty when the kubelet has not said.
+/// `Pending`, `Running`, …; empty before the kubelet reports.
 pub(crate) fn phase(pod: &Pod) -> &str {
     pod.status
         .as_ref()
@@ -346,12 +353,12 @@ pub(crate) fn phase(pod: &Pod) -> &str {
         .unwrap_or_default()
 }
 
-/// Node that the pod is on.
+/// Name of the pod's node.
 pub(crate) fn node(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
-/// Text at a pointer of an object.
+/// Text at a JSON pointer; empty if missing.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! From flags to what they change in plugins.
+//! Changes to plugins, from flags.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,13 +25,13 @@ use crate::{
 };
 
 const SYSTEMD_LOGS: &str = "systemd-logs";
-/// File with the registries of the tests' images, where one registry is for all of them.
+/// Name of the file that assigns one registry to all groups of test images.
 const REGISTRIES: &str = "registries.yaml";
-/// Under this name flags mean the aggregator's own container.
+/// Plugin name that stands for the aggregator's own container.
 const AGGREGATOR: &str = "sonobuoy";
 
-/// Flags that mean one plugin without naming it.
-const MEANT: [(&str, &str); 12] = [
+/// Flags that apply to one plugin without naming it.
+const IMPLIED_PLUGINS: [(&str, &str); 12] = [
     ("mode", E2E),
     ("e2e-focus", E2E),
     ("e2e-skip", E2E),
@@ -46,36 +46,36 @@ const MEANT: [(&str, &str); 12] = [
     ("systemd-logs-image", SYSTEMD_LOGS),
 ];
 
-/// What flags change.
+/// Changes to plugins and to the aggregator, from flags.
 #[derive(Clone, Default)]
-pub(crate) struct Resolved {
+pub(crate) struct PluginChanges {
     plugins: Changes,
     /// Variables of the aggregator; `None` removes one.
     aggregator: BTreeMap<String, Option<String>>,
     /// Plugins that flags name.
     named: BTreeSet<String>,
-    /// Flags that were given and mean a plugin without naming it.
-    meant: Vec<(&'static str, &'static str)>,
-    /// Key with which the tests log in to nodes.
+    /// Given flags that apply to a plugin without naming it.
+    implied: Vec<(&'static str, &'static str)>,
+    /// SSH key of the tests for node access.
     ssh_key: Option<Vec<u8>>,
-    /// Credentials with which the tests pull images.
+    /// Docker configuration with credentials of the tests.
     docker_config: Option<Vec<u8>>,
 }
 
-impl fmt::Debug for Resolved {
-    /// Leaves out what is secret.
+impl fmt::Debug for PluginChanges {
+    /// Omits secrets.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Resolved")
+            .debug_struct("PluginChanges")
             .field("plugins", &self.plugins)
             .field("aggregator", &self.aggregator)
             .finish_non_exhaustive()
     }
 }
 
-impl Resolved {
-    /// Reads the flags, and the files that they name. What the configuration says of credentials counts too, and gets the
-    /// name of their Secret.
+impl PluginChanges {
+    /// Reads the flags and their files. Credentials in the configuration are used too, and `config` receives the name of
+    /// their Secret.
     pub(crate) fn new(
         flags: args::Changes,
         given: &GivenFlags,
@@ -106,22 +106,22 @@ impl Resolved {
             plugins.set(E2E, "E2E_SKIP", Some(selection.skip));
             plugins.set(E2E, "E2E_PARALLEL", Some(selection.parallel));
         }
-        let keeps_skip = e2e_focus.is_some() && e2e_skip.is_none();
+        let is_default_skip = e2e_focus.is_some() && e2e_skip.is_none();
         for (flag, variable, expression) in [
             ("--e2e-focus", "E2E_FOCUS", e2e_focus),
             ("--e2e-skip", "E2E_SKIP", e2e_skip),
         ] {
             if let Some(expression) = expression {
-                // The tests read it with Go's syntax; what cannot be read here cannot be read there.
+                // The tests parse it as a Go expression: an invalid one would fail there too.
                 go_regex::compile(flag, &expression)?;
                 plugins.set(E2E, variable, Some(expression));
             }
         }
-        if keeps_skip {
+        if is_default_skip {
             let skip = mode.unwrap_or(Mode::DEFAULT).selection().skip;
             if !skip.is_empty() {
                 printer.note(&format!(
-                    "note: tests that match {} are left out, as the mode {} does; --e2e-skip= leaves out none",
+                    "note: tests that match {} are skipped, as in mode {}; to skip none: --e2e-skip=",
                     shortened(&skip),
                     mode.unwrap_or(Mode::DEFAULT).name()
                 ));
@@ -174,7 +174,7 @@ impl Resolved {
             } else {
                 if AUTOMATIC_VARIABLES.contains(&variable) {
                     printer.note(&format!(
-                        "warning: --plugin-env {name}.{variable} has no effect: a run sets {variable} itself for every plugin"
+                        "warning: --plugin-env {name}.{variable} has no effect: the run sets {variable} for every plugin"
                     ));
                 }
                 named.insert(name.clone());
@@ -182,7 +182,7 @@ impl Resolved {
             }
         }
         refuse_too_long(&plugins)?;
-        // The last image for a plugin wins, the special flags coming last.
+        // The last image of a plugin applies; flags for one plugin follow the general one.
         let special = [(E2E, kube_conformance_image), (SYSTEMD_LOGS, systemd_logs_image)];
         let images = plugin_image.into_iter().map(|args::Pair { name, value }| (name, value));
         let special = special
@@ -193,13 +193,16 @@ impl Resolved {
             plugins,
             aggregator,
             named,
-            meant: MEANT.into_iter().filter(|(flag, _)| given.has(flag)).collect(),
+            implied: IMPLIED_PLUGINS
+                .into_iter()
+                .filter(|(flag, _)| given.has(flag))
+                .collect(),
             ssh_key,
             docker_config,
         })
     }
 
-    /// The tests find in this text where each group of their images is.
+    /// Sets the file from which the tests read the registry of each group of their images.
     pub(crate) fn take_test_images_from(&mut self, groups: String) {
         let path = format!("{}/{REGISTRIES}", constants::PLUGIN_CONFIG_DIR);
         self.plugins.set(E2E, "KUBE_TEST_REPO_LIST", Some(path));
@@ -207,19 +210,19 @@ impl Resolved {
         files.insert(REGISTRIES.to_owned(), groups);
     }
 
-    /// Changes the definitions. Whoever names a plugin that does not run made a slip; flags that mean the Kubernetes tests
-    /// stand in scripts whatever is run, so they are only named.
+    /// Changes the definitions. Fails if a flag names a plugin that is not part of the run. Flags for the Kubernetes tests
+    /// cause only a warning, since scripts pass them for any plugin.
     pub(crate) fn apply(&self, definitions: &mut [Definition], printer: &Printer) -> Result<(), CliError> {
         let may_be_absent: Vec<&str> = [E2E, SYSTEMD_LOGS]
             .into_iter()
             .filter(|name| !self.named.contains(*name))
             .collect();
         self.plugins.apply(definitions, &may_be_absent).map_err(|error| {
-            CliError::new("a flag means a plugin that does not run")
+            CliError::new("a flag applies to a plugin that is not part of the run")
                 .caused_by(&error)
-                .hint(format!("run it too: -p {}; or leave the flag out", error.plugin))
+                .hint(format!("add the plugin with -p {}, or omit the flag", error.plugin))
         })?;
-        for (flag, plugin) in &self.meant {
+        for (flag, plugin) in &self.implied {
             if !definitions.iter().any(|definition| definition.name.as_str() == *plugin) {
                 printer.note(&format!(
                     "warning: --{flag} has no effect: plugin {plugin} is not part of this run"
@@ -230,8 +233,8 @@ impl Resolved {
     }
 }
 
-impl Resolved {
-    /// Changes the aggregator's container among a run's objects.
+impl PluginChanges {
+    /// Changes the aggregator's container in the objects of a run.
     pub(crate) fn apply_to_aggregator(&self, objects: &mut [Value]) {
         let specs = objects.iter_mut().filter_map(sono_manifest::aggregator_spec_mut);
         let containers = specs.filter_map(|spec| spec.pointer_mut("/containers/0"));
@@ -240,7 +243,7 @@ impl Resolved {
         }
     }
 
-    /// Adds what only some plugins may read, in front of what refers to it.
+    /// Adds the Secrets, in front of the objects that refer to them.
     pub(crate) fn add_secrets(&self, config: &Config, objects: &mut Vec<Value>) {
         let docker_config = self
             .docker_config
@@ -254,24 +257,24 @@ impl Resolved {
         objects.splice(at..at, docker_config.into_iter().chain(ssh_key));
     }
 
-    /// The tests take Docker credentials from Kubernetes 1.27 on. Where no version is known, nothing is wrong.
+    /// Fails if the tests would ignore Docker credentials: before Kubernetes 1.27. An unknown version is accepted.
     pub(crate) fn check_version(&self, version: &str) -> Result<(), CliError> {
         match numbers(version) {
             Some(numbers) if self.docker_config.is_some() && numbers < (1, 27, 0) => Err(CliError::new(format!(
                 "e2e-docker-config-file is only supported for Kubernetes 1.27 or later, not for {version}"
             ))
-            .hint("leave the flag out: before, only the nodes' own credentials count")),
+            .hint("omit the flag: older versions use only the credentials of the nodes")),
             _ => Ok(()),
         }
     }
 
-    /// Whether the aggregator's container is changed, which a local run does not have.
-    pub(crate) fn means_aggregator(&self) -> bool {
+    /// Whether the aggregator's container is changed. A local run does not have one.
+    pub(crate) fn changes_aggregator(&self) -> bool {
         !self.aggregator.is_empty()
     }
 }
 
-/// Hands the number of tests at the same time on to the plugin's test runner.
+/// Passes the number of parallel tests to the plugin's test runner.
 pub(crate) fn run_in_parallel(
     definitions: &mut [Definition],
     version: &str,
@@ -286,7 +289,7 @@ pub(crate) fn run_in_parallel(
         .filter(|definition| definition.name.as_str() == E2E);
     for definition in suites {
         let notice = parallelize(definition, version, &matches).map_err(|error| {
-            CliError::new("cannot run the tests of plugin e2e at the same time")
+            CliError::new("cannot run the tests of plugin e2e in parallel")
                 .caused_by(&error)
                 .hint(error.hint())
         })?;
@@ -300,28 +303,29 @@ pub(crate) fn run_in_parallel(
 fn find_mode(name: &str) -> Result<Mode, CliError> {
     Mode::from_name(name).ok_or_else(|| {
         let names = Mode::ALL.map(Mode::name).join(", ");
-        CliError::new(format!("there is no mode `{name}`")).hint(format!("one of {names}; sono modes describes them"))
+        CliError::new(format!("unknown mode `{name}`")).hint(format!("one of {names}; for details: sono modes"))
     })
 }
 
 pub(crate) fn read(file: &Path) -> Result<(String, String), CliError> {
-    let what = || CliError::new(format!("cannot use `{}`", file.display())).hint("the flag takes the name of a file");
+    let what =
+        || CliError::new(format!("cannot use `{}`", file.display())).hint("the flag requires the name of a file");
     let text = text_file::read(file).map_err(|error| what().caused_by(&error))?;
     let name = file.file_name().ok_or_else(what)?.to_string_lossy().into_owned();
     Ok((name, text))
 }
 
-/// The bytes of a file that is not shown to anybody.
+/// Reads a file with a secret.
 fn read_secret(file: &Path) -> Result<Vec<u8>, CliError> {
     let content = fs_err::read(file);
     content.map_err(|error| {
         CliError::new(format!("cannot use `{}`", file.display()))
             .caused_by(&error)
-            .hint("the flag takes the name of a file")
+            .hint("the flag requires the name of a file")
     })
 }
 
-/// As much as a line can bear.
+/// Truncates an expression for a message.
 fn shortened(expression: &str) -> String {
     match expression.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &expression[..end]),
@@ -329,49 +333,51 @@ fn shortened(expression: &str) -> String {
     }
 }
 
-/// The names of an archive's failed tests, as one expression that matches no others.
+/// Expression that matches exactly the failed tests of an archive.
 fn failed_tests(archive: &Path) -> Result<String, CliError> {
     let what = || {
-        CliError::new(format!("cannot run the failed tests of `{}` again", archive.display()))
-            .hint("it takes the archive of a run in which tests of e2e failed: sono results ARCHIVE shows them")
+        CliError::new(format!("cannot rerun the failed tests of `{}`", archive.display())).hint(
+            "--rerun-failed requires the archive of a run with failed tests of e2e; to list them: sono results ARCHIVE",
+        )
     };
     let bundle = Bundle::open(archive).map_err(|error| what().caused_by(&error))?;
     let name = layout::results_file(&e2e());
     let files = trees::of_plugin(&bundle, E2E).map_err(|error| what().caused_by(&error))?;
-    let files = files.ok_or_else(|| what().details([format!("it holds no results of the plugin {E2E}: no {name}")]))?;
+    let files = files
+        .ok_or_else(|| what().details([format!("the archive has no results of plugin {E2E}: {name} is missing")]))?;
     let tree = files.tree().map_err(|error| what().caused_by(&error))?;
-    let mut failed = Failed::default();
+    let mut failed = FailedTests::default();
     failed.collect(&tree, None);
     if failed.names.is_empty() {
-        return Err(what().details([format!("no test of the plugin {E2E} failed in it")]));
+        return Err(what().details([format!("no test of plugin {E2E} failed")]));
     }
     let suites = failed.suites.iter().map(String::as_str);
     let expression = exactly(suites, failed.names.iter().map(String::as_str));
     if !fits("E2E_FOCUS", &expression) {
         let (number, bytes) = (failed.names.len(), expression.len());
         let reason = format!(
-            "the names of {number} failed tests are {bytes} bytes long, and Linux passes at most {MOST_BYTES} in one variable"
+            "the names of {number} failed tests are {bytes} bytes long, and Linux passes at most {MAX_VARIABLE_BYTES} in one variable"
         );
-        return Err(what().details([reason]).hint(
-            "so many failures often have one cause: fix it first; or run a group of them: --e2e-focus '\\[sig-network\\]'",
-        ));
+        return Err(what()
+            .details([reason])
+            .hint("fix their common cause first, or run a group of the tests: --e2e-focus '\\[sig-network\\]'"));
     }
     Ok(expression)
 }
 
-/// Bytes of one variable or argument of a process in Linux, with its name and the zero at its end (`MAX_ARG_STRLEN`).
-const MOST_BYTES: usize = 128 << 10;
+/// Maximum size of a variable or argument in Linux, including name and final zero (`MAX_ARG_STRLEN`).
+const MAX_VARIABLE_BYTES: usize = 128 << 10;
 
-/// Whether a value fits into one variable. The tests' runner makes an argument of some.
+/// Whether a value fits into one variable. The test runner turns some variables into arguments.
 fn fits(variable: &str, value: &str) -> bool {
     let name = match variable {
         "E2E_FOCUS" | "E2E_SKIP" => "--ginkgo.focus",
         other => other,
     };
-    name.len() + value.len() + 2 <= MOST_BYTES
+    name.len() + value.len() + 2 <= MAX_VARIABLE_BYTES
 }
 
-/// Refuses values that no process could be started with.
+/// Rejects values that Linux cannot pass to a process.
 fn refuse_too_long(changes: &Changes) -> Result<(), CliError> {
     for (plugin, variables) in &changes.variables {
         for (variable, value) in variables {
@@ -379,7 +385,7 @@ fn refuse_too_long(changes: &Changes) -> Result<(), CliError> {
             if !fits(variable, value) {
                 let what = format!("cannot set {variable} of plugin `{plugin}`");
                 let reason = format!(
-                    "it is {} bytes long, and Linux passes at most {MOST_BYTES} in one variable",
+                    "the value is {} bytes long, and Linux passes at most {MAX_VARIABLE_BYTES} in one variable",
                     value.len()
                 );
                 return Err(CliError::new(what).details([reason]).hint("shorten the value"));
@@ -393,14 +399,14 @@ fn e2e() -> PluginName {
     PluginName::parse(E2E).expect("it is a valid name")
 }
 
-/// Names of failed tests, and of the suites that they belong to.
+/// Names of failed tests and their suites.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Failed {
+struct FailedTests {
     names: BTreeSet<String>,
     suites: BTreeSet<String>,
 }
 
-impl Failed {
+impl FailedTests {
     fn collect(&mut self, item: &Item, suite: Option<&str>) {
         if !item.items.is_empty() {
             // Plugins, nodes and files have a type, suites have none.
@@ -412,7 +418,7 @@ impl Failed {
         if !["failed", "timeout"].contains(&item.status.as_str()) {
             return;
         }
-        // `[It]` is put in front by the report alone, and stages of the suite itself, like [SynchronizedBeforeSuite], are no tests.
+        // Only the report adds `[It]`. Stages of the suite, like [SynchronizedBeforeSuite], are not tests.
         let name = item.name.strip_prefix("[It] ").unwrap_or(&item.name);
         let stage = name.split_once(']').map_or("", |(start, _)| start);
         if !stage.ends_with("Suite") {
@@ -434,7 +440,7 @@ mod tests {
         }
     }
 
-    /// B-26 and its like: names without the report's own additions, and no stages of the suite.
+    /// B-26: names without the report's additions, and without stages of the suite.
     #[test]
     fn failed_tests_are_named_as_the_suite_names_them() {
         let tree = Item {
@@ -447,11 +453,11 @@ mod tests {
             ],
             ..leaf("e2e", "failed")
         };
-        let mut failed = Failed::default();
+        let mut failed = FailedTests::default();
         failed.collect(&tree, None);
         assert_eq!(
             failed,
-            Failed {
+            FailedTests {
                 names: ["[sig-node] a (b)", "[sig-node] c"].map(ToOwned::to_owned).into(),
                 suites: ["e2e".to_owned()].into(),
             }
@@ -486,10 +492,10 @@ mod tests {
     }
 
     #[test]
-    fn values_that_no_process_can_have_do_not_fit() {
-        assert!(fits("A", &"x".repeat(MOST_BYTES - 3)));
-        assert!(!fits("A", &"x".repeat(MOST_BYTES - 2)));
-        assert!(fits("E2E_FOCUS", &"x".repeat(MOST_BYTES - 16)));
-        assert!(!fits("E2E_FOCUS", &"x".repeat(MOST_BYTES - 15)));
+    fn value_above_the_linux_limit_does_not_fit() {
+        assert!(fits("A", &"x".repeat(MAX_VARIABLE_BYTES - 3)));
+        assert!(!fits("A", &"x".repeat(MAX_VARIABLE_BYTES - 2)));
+        assert!(fits("E2E_FOCUS", &"x".repeat(MAX_VARIABLE_BYTES - 16)));
+        assert!(!fits("E2E_FOCUS", &"x".repeat(MAX_VARIABLE_BYTES - 15)));
     }
 }

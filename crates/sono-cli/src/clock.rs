@@ -1,9 +1,9 @@
-//! The machine's clock.
+//! System clock.
 
 use jiff::Timestamp;
 
-/// Now.
+/// Current time.
 pub(crate) fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the clock comes in")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
     Timestamp::now()
 }

@@ -1,4 +1,4 @@
-//! What each command does.
+//! Commands.
 
 mod attach;
 mod completion;
@@ -35,7 +35,7 @@ use crate::{
     output::Printer,
 };
 
-/// Does it.
+/// Runs a command and returns its exit code.
 pub(crate) fn run_command(
     command: Command,
     given: &GivenFlags,
@@ -63,7 +63,7 @@ pub(crate) fn run_command(
         Command::Document(arguments) => document::document(&arguments, printer),
         Command::Version(arguments) => version::version(&arguments, printer),
     }?;
-    // Whoever stopped reading has seen enough.
+    // A broken pipe is success: the reader has all it needs.
     Ok(ExitCode::from(if printer.is_broken() { exit::SUCCESS } else { code }))
 }
 
@@ -74,7 +74,7 @@ fn in_runtime<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, C
         .build()
         .map_err(|error| CliError::new("cannot start").caused_by(&error))?;
     let outcome = runtime.block_on(work);
-    // What still waits on the cluster ends with the process.
+    // Pending requests end with the process.
     runtime.shutdown_background();
     outcome
 }

@@ -1,4 +1,4 @@
-//! The one error at the edge: what failed, why, what helps, and with which code the program ends.
+//! The error type of all commands: failure, causes, hint and exit code.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use sono_bundle::{ArchiveError, ReadError};
 use sono_kube::KubeError;
 use sono_types::exit;
 
-/// What the user gets to read.
+/// Error shown to the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CliError {
     what: String,
@@ -16,14 +16,14 @@ pub(crate) struct CliError {
     code: u8,
 }
 
-/// What a line of an error is.
+/// Kind of a line of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Label {
     What,
     Detail,
     Cause,
     Hint,
-    /// The line before goes on, so many blanks further to the right.
+    /// Continuation of the previous line, with this indentation.
     More(usize),
 }
 
@@ -40,7 +40,7 @@ impl Label {
 }
 
 impl CliError {
-    /// `what` failed, in the user's words.
+    /// Error with the message `what`.
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -51,7 +51,7 @@ impl CliError {
         }
     }
 
-    /// Adds an error and what is behind it, each text once.
+    /// Adds an error and its sources as causes, each text once.
     pub(crate) fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -65,19 +65,19 @@ impl CliError {
         self
     }
 
-    /// Lines with single problems, below what failed.
+    /// Adds lines with individual problems.
     pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
         self.details.extend(details);
         self
     }
 
-    /// What is worth typing next.
+    /// Sets the hint.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Another exit code than 1.
+    /// Sets an exit code other than 1.
     pub(crate) fn exit_with(mut self, code: u8) -> Self {
         self.code = code;
         self
@@ -87,16 +87,16 @@ impl CliError {
         self.code
     }
 
-    /// `what` failed because of the cluster; the hint is the one that fits its answer.
+    /// Error caused by the cluster, with a matching hint.
     pub(crate) fn of_cluster(what: impl Into<String>, error: &KubeError) -> Self {
         let mut made = Self::new(what).caused_by(error);
         made.hint = match error {
             KubeError::NoConfiguration(_) => {
-                Some("name one with --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local")
+                Some("set --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local")
             }
-            KubeError::Configuration(_) => Some("kubectl config get-contexts lists what there is"),
+            KubeError::Configuration(_) => Some("to list contexts: kubectl config get-contexts"),
             KubeError::Unreachable { .. } | KubeError::NoAnswer { .. } => {
-                Some("is it running? kubectl cluster-info; another one is chosen with --context or --kubeconfig")
+                Some("check the cluster: kubectl cluster-info; or select another one with --context or --kubeconfig")
             }
             KubeError::Certificate { .. } => {
                 Some("compare the server with certificate-authority and tls-server-name: kubectl config view --minify")
@@ -114,25 +114,25 @@ impl CliError {
         made
     }
 
-    /// `what` failed because of an archive; the hint says how to get one that can be read.
+    /// Error caused by an archive, with a matching hint.
     pub(crate) fn of_archive(what: impl Into<String>, error: &ReadError) -> Self {
         let mut made = Self::new(what).caused_by(error);
         made.hint = Some(
             match error {
-                _ if error.is_limit() => "--no-limits reads it all the same",
-                ReadError::Missing(_) => "sono retrieve fetches the archive of a run and prints its name",
+                _ if error.is_limit() => "to read it without limits: --no-limits",
+                ReadError::Missing(_) => "to retrieve the archive of a run: sono retrieve",
                 ReadError::Archive {
                     source: ArchiveError::Truncated | ArchiveError::Damaged(_) | ArchiveError::DamagedTar(_),
                     ..
-                } => "it is damaged: fetch it again with sono retrieve",
-                _ => "it takes what sono retrieve fetches, or a directory with what is in one",
+                } => "the archive is damaged; retrieve it again: sono retrieve",
+                _ => "expected an archive from sono retrieve, or a directory with an extracted archive",
             }
             .to_owned(),
         );
         made
     }
 
-    /// The same with another name for what was read.
+    /// Replaces the name of the input in all texts.
     pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
         let texts = [&mut self.what]
             .into_iter()
@@ -142,14 +142,14 @@ impl CliError {
         self
     }
 
-    /// What failed and why, a line each, to stand below another error.
+    /// Message, details and causes, as details of another error.
     pub(crate) fn lines(self) -> Vec<String> {
         let causes = self.causes.into_iter();
         std::iter::once(self.what).chain(self.details).chain(causes).collect()
     }
 
-    /// Its lines without their labels. A foreign text of several lines stays below its first: none of them looks like
-    /// a cause or a hint.
+    /// Lines without their labels. Further lines of a multi-line text are indented, so that foreign text cannot look like a
+    /// cause or a hint.
     pub(crate) fn labelled(&self) -> Vec<(Label, &str)> {
         let texts = [(Label::What, &self.what)]
             .into_iter()
@@ -159,7 +159,7 @@ impl CliError {
         texts
             .flat_map(|(label, text)| {
                 let more = match label {
-                    // Not as far as a detail of its own.
+                    // Deeper than a detail.
                     Label::Detail => Label::More(4),
                     label => Label::More(label.text().len()),
                 };
@@ -170,13 +170,13 @@ impl CliError {
             .collect()
     }
 
-    /// Its lines as one text.
+    /// All lines as one text.
     #[cfg(test)]
     pub(crate) fn text(&self) -> String {
         self.text_lines().join("\n") + "\n"
     }
 
-    /// Its lines, as they are.
+    /// All lines with their labels.
     pub(crate) fn text_lines(&self) -> Vec<String> {
         let lines = self.labelled().into_iter();
         lines.map(|(label, line)| format!("{}{line}", label.text())).collect()
@@ -198,7 +198,7 @@ mod tests {
     struct Outer(#[source] std::io::Error);
 
     #[test]
-    fn error_with_foreign_lines_has_no_further_hint() {
+    fn foreign_lines_cannot_add_a_hint() {
         let error = CliError::new("cannot do it").details(["said\n  hint:  x".to_owned()]);
         let error = error.caused_by(&std::io::Error::other("a\n  hint:  y"));
         assert_eq!(
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_is_said_once() {
+    fn each_cause_is_printed_once() {
         let inner = std::io::Error::other("inner");
         let error = CliError::new("cannot do it: outer")
             .caused_by(&Outer(inner))

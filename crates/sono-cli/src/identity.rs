@@ -1,51 +1,51 @@
-//! The identity of a run. Two runs may share a namespace for a while: pods of a deleted run live until their grace period is
-//! over, and are complete with an archive. Pure.
+//! Identity of a run. Two runs may share a namespace for a while: pods of a deleted run exist until their grace period
+//! ends, and may report a complete run with an archive. Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
 use sono_kube::Pod;
 use sono_types::{TarInfo, constants, env};
 
-use crate::aggregator::{is_aggregator, is_replaced, makes_pods, succession, text};
+use crate::aggregator::{is_aggregator, is_replaced, makes_pods, newest_first, text};
 
-/// The identity of a run, as far as its objects show it.
+/// Identity of a run, as known from its objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// The run's UUID. Unknown for objects of Sonobuoy, of older versions, and of manifests without a UUID.
     pub(crate) id: Option<String>,
-    /// uid of the Deployment that makes the aggregator's pod.
+    /// uid of the Deployment that controls the aggregator's pod.
     deployment: Option<String>,
-    /// uid of the ReplicaSet that makes the aggregator's pod, or of the pod itself where it stands alone.
+    /// uid of the ReplicaSet that controls the aggregator's pod, or of the pod itself if it has no controller.
     owner: Option<String>,
-    /// Creation of the Deployment, for pods without the id: older pods belong to another run.
+    /// Creation time of the Deployment, for pods without the id: older pods belong to another run.
     since: Option<Timestamp>,
-    /// The aggregator is a single pod.
+    /// Whether the aggregator is a single pod.
     alone: bool,
 }
 
-/// The Deployment that makes the aggregator's pod.
+/// Deployment that controls the aggregator's pod, if any.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Maker {
-    /// Not looked at yet.
+pub(crate) enum AggregatorWorkload {
+    /// Not queried yet.
     #[default]
     Unknown,
     /// The account may not see Deployments.
-    Hidden,
-    /// It does not exist: the pod stands alone, or the run is being deleted.
+    Forbidden,
+    /// Does not exist: the aggregator is a single pod, or the run is being deleted.
     None,
-    There(Value),
+    Deployment(Value),
 }
 
-impl Maker {
-    /// The first Deployment that is not being deleted.
+impl AggregatorWorkload {
+    /// Selects the first Deployment that is not being deleted.
     pub(crate) fn of(found: Vec<Value>) -> Self {
-        found.into_iter().find(makes_pods).map_or(Self::None, Self::There)
+        found.into_iter().find(makes_pods).map_or(Self::None, Self::Deployment)
     }
 }
 
 impl Identity {
-    /// The identity of a run from its objects, as the API server returned them when they were created. `None` where the
-    /// aggregator is not among them.
+    /// Identity of a run from its created objects, as returned by the API server. `None` if the aggregator is not among
+    /// them.
     pub(crate) fn of_created(created: &[Value], id: Option<&str>) -> Option<Self> {
         let aggregator = |object: &&Value| {
             let labels = ["/metadata/labels", "/spec/template/metadata/labels"];
@@ -64,7 +64,7 @@ impl Identity {
         Some(identity)
     }
 
-    /// The identity of the run whose aggregator this Deployment makes.
+    /// Identity of the run of an aggregator's Deployment.
     pub(crate) fn of_deployment(deployment: &Value) -> Self {
         Self {
             id: template_id(deployment),
@@ -75,7 +75,7 @@ impl Identity {
         }
     }
 
-    /// The identity of the run of an aggregator's pod.
+    /// Identity of the run of an aggregator's pod.
     pub(crate) fn of_pod(pod: &Pod) -> Self {
         Self {
             id: id_of(pod).map(str::to_owned),
@@ -86,8 +86,8 @@ impl Identity {
         }
     }
 
-    /// Whether this is the pod of the run's aggregator. The id alone is not enough: a manifest that is applied twice makes two runs
-    /// of one id.
+    /// Whether `pod` is the pod of the run's aggregator. The id is not sufficient: applying a manifest twice creates two
+    /// runs with one id.
     pub(crate) fn includes(&self, pod: &Pod) -> bool {
         let owner = self.owner.as_deref();
         if self.alone {
@@ -100,7 +100,7 @@ impl Identity {
             (Some(false), ..) => false,
             (Some(true), Some(since), _) => created.is_none_or(|created| created >= since),
             (_, _, Some(owner)) => owner_of(pod) == owner,
-            // Times have whole seconds: a pod that is being deleted may be that of an earlier run.
+            // Times have a resolution of one second: a pod that is being deleted may belong to an earlier run.
             (None, Some(since), None) => {
                 metadata.deletion_timestamp.is_none() && created.is_some_and(|created| created >= since)
             }
@@ -109,14 +109,14 @@ impl Identity {
         }
     }
 
-    /// Whether this Deployment makes the run's aggregator.
+    /// Whether `deployment` controls the run's aggregator.
     pub(crate) fn includes_deployment(&self, deployment: &Value) -> bool {
         let is_other = |own: &String| template_id(deployment).is_some_and(|other| other != *own);
         let has_uid = |uid: &str| uid == text(deployment, "/metadata/uid");
         !self.alone && !self.id.as_ref().is_some_and(is_other) && self.deployment.as_deref().is_none_or(has_uid)
     }
 
-    /// Whether a pod is not that of another run, as far as it says: a plugin's pod has the id in an environment variable.
+    /// Whether a pod may belong to this run. A plugin's pod has the id in an environment variable.
     pub(crate) fn may_include(&self, pod: &Pod) -> bool {
         if is_aggregator(pod) {
             return self.includes(pod);
@@ -127,7 +127,7 @@ impl Identity {
         }
     }
 
-    /// Adds what a pod of the run shows of its identity.
+    /// Completes the identity from a pod of the run.
     pub(crate) fn learn(&mut self, pod: &Pod) {
         if self.id.is_none() {
             self.id = id_of(pod).map(str::to_owned);
@@ -138,14 +138,14 @@ impl Identity {
         }
     }
 
-    /// The pod of the run's aggregator; of several the one that counts.
+    /// The current pod of the run's aggregator.
     pub(crate) fn aggregator<'a>(&self, pods: impl IntoIterator<Item = &'a Pod>) -> Option<&'a Pod> {
         pods.into_iter()
             .filter(|pod| self.includes(pod))
-            .min_by_key(|pod| succession(pod))
+            .min_by_key(|pod| newest_first(pod))
     }
 
-    /// Whether an archive may be this run's, by its name.
+    /// Whether an archive may belong to this run, by its name.
     pub(crate) fn owns(&self, archive: &TarInfo) -> bool {
         match (&self.id, run_of(&archive.name)) {
             (Some(own), Some(other)) => own == other,
@@ -154,33 +154,33 @@ impl Identity {
     }
 }
 
-/// The newest run of a namespace, by the pods of aggregators in it and what makes them.
-pub(crate) fn newest(aggregators: &[Pod], maker: &Maker) -> Option<Identity> {
-    match maker {
-        Maker::There(deployment) => Some(Identity::of_deployment(deployment)),
-        Maker::Unknown | Maker::Hidden | Maker::None => {
-            let pod = aggregators.iter().min_by_key(|pod| succession(pod))?;
+/// The newest run of a namespace, from its aggregator pods and their Deployment.
+pub(crate) fn newest(aggregators: &[Pod], workload: &AggregatorWorkload) -> Option<Identity> {
+    match workload {
+        AggregatorWorkload::Deployment(deployment) => Some(Identity::of_deployment(deployment)),
+        AggregatorWorkload::Unknown | AggregatorWorkload::Forbidden | AggregatorWorkload::None => {
+            let pod = aggregators.iter().min_by_key(|pod| newest_first(pod))?;
             Some(Identity::of_pod(pod))
         }
     }
 }
 
-/// What a namespace without a run's configuration still holds of one.
+/// Remains of an earlier run in a namespace without a configuration of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Previous {
     None,
     /// An aggregator that is not being deleted.
     Stays,
-    /// Names of aggregators' pods that are being deleted, or will be since their Deployment is gone.
+    /// Names of aggregator pods that are being deleted, or will be because their Deployment no longer exists.
     Leaves(Vec<String>),
 }
 
-/// What is left of an earlier run, by the pods of aggregators and what makes them.
-pub(crate) fn previous(aggregators: &[Pod], maker: &Maker) -> Previous {
+/// Remains of an earlier run, from aggregator pods and their Deployment.
+pub(crate) fn previous(aggregators: &[Pod], workload: &AggregatorWorkload) -> Previous {
     let stays = |pod: &Pod| !is_terminating(pod) && !is_replaced(pod);
     if aggregators.is_empty() {
         Previous::None
-    } else if matches!(maker, Maker::There(_)) || aggregators.iter().any(stays) {
+    } else if matches!(workload, AggregatorWorkload::Deployment(_)) || aggregators.iter().any(stays) {
         Previous::Stays
     } else {
         let names = aggregators.iter().filter_map(|pod| pod.metadata.name.clone());
@@ -193,25 +193,25 @@ pub(crate) fn is_terminating(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
-/// The run that a pod of an aggregator says it belongs to.
+/// Id of the run in the annotation of an aggregator's pod.
 pub(crate) fn id_of(pod: &Pod) -> Option<&str> {
     let id = pod.metadata.annotations.as_ref()?.get(constants::RUN_ANNOTATION)?;
     Some(id.as_str()).filter(|id| is_id(id))
 }
 
-/// Whether a text of a cluster may be a run's id. It becomes part of sentences and of the names of files.
+/// Whether a text from a cluster is a valid run id. Ids are used in messages and file names.
 pub(crate) fn is_id(text: &str) -> bool {
     let may_be_in_one = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=100).contains(&text.len()) && text.bytes().all(may_be_in_one)
 }
 
-/// The run of an archive: `<when>_sonobuoy_<uuid>.tar.gz`.
+/// Id of the run in the name of an archive: `<when>_sonobuoy_<uuid>.tar.gz`.
 pub(crate) fn run_of(archive: &str) -> Option<&str> {
     let (_, run) = archive.strip_suffix(".tar.gz")?.split_once("_sonobuoy_")?;
     Some(run).filter(|run| is_id(run))
 }
 
-/// The run in the variables of a plugin's worker.
+/// Id of the run in the environment of a plugin's worker.
 fn plugin_run(pod: &Pod) -> Option<&str> {
     let spec = pod.spec.as_ref()?;
     let variables = spec
@@ -231,7 +231,7 @@ fn template_id(deployment: &Value) -> Option<String> {
     is_id(id).then(|| id.to_owned())
 }
 
-/// uid of the controller that makes the pod, or of the pod itself.
+/// uid of the pod's controller, or of the pod itself.
 fn owner_of(pod: &Pod) -> &str {
     let metadata = &pod.metadata;
     let mut owners = metadata.owner_references.iter().flatten();

@@ -1,13 +1,13 @@
-//! What results mean for the exit code, when `--exit-code` asks for it.
+//! Exit codes of `--exit-code`.
 
 use sono_types::{OverallStatus, RunStatus, exit, item::status};
 
-/// The code for results with these statuses, as plugins have them after the roll-up.
+/// Exit code for the statuses of plugins after the roll-up.
 pub(crate) fn of_results<'status>(statuses: impl IntoIterator<Item = &'status str>) -> u8 {
     let mut code = None;
     for status in statuses {
         let one = of_result(status);
-        // The codes grow from bad to unsure.
+        // A lower code is worse.
         code = match code {
             None | Some(exit::SUCCESS) => Some(one),
             Some(before) if one == exit::SUCCESS => Some(before),
@@ -17,8 +17,8 @@ pub(crate) fn of_results<'status>(statuses: impl IntoIterator<Item = &'status st
     code.unwrap_or(exit::RESULTS_UNKNOWN)
 }
 
-/// The same in a word.
-pub(crate) fn word_for_results<'status>(statuses: impl IntoIterator<Item = &'status str>) -> &'static str {
+/// Overall status for the statuses of plugins.
+pub(crate) fn overall_status<'status>(statuses: impl IntoIterator<Item = &'status str>) -> &'static str {
     match of_results(statuses) {
         exit::SUCCESS => status::PASSED,
         exit::RESULTS_FAILED => status::FAILED,
@@ -26,7 +26,7 @@ pub(crate) fn word_for_results<'status>(statuses: impl IntoIterator<Item = &'sta
     }
 }
 
-/// Older archives have counts in place of a status: `failed: 1, passed: 2`.
+/// Exit code for one status. Older archives have counts instead: `failed: 1, passed: 2`.
 fn of_result(result: &str) -> u8 {
     if result.contains(": ") {
         let names = result.split(", ").filter_map(|part| Some(part.split_once(": ")?.0));
@@ -39,7 +39,7 @@ fn of_result(result: &str) -> u8 {
     }
 }
 
-/// The code for a run as its status shows it.
+/// Exit code for the status of a run.
 pub(crate) fn of_run(run: &RunStatus) -> u8 {
     match run.status {
         OverallStatus::Complete => of_results(run.rows().iter().map(|row| row.result_status.as_str())),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_on_is_not_complete() {
+    fn unfinished_run_is_not_complete() {
         let run = |status: OverallStatus| RunStatus {
             status,
             ..RunStatus::default()

@@ -1,7 +1,7 @@
-//! The command line: arguments are read ([`args`]), resolved (`settings`), and done (`commands`); `output` is the only
-//! place that prints.
+//! The command line: arguments are parsed ([`args`]), resolved (`settings`) and executed (`commands`). Only `output`
+//! prints.
 //!
-//! It knows people and terminals. What a run, a result or a cluster is stands in the crates below.
+//! This crate knows users and terminals. Runs, results and clusters are defined in the crates below.
 
 mod aggregator;
 pub mod args;

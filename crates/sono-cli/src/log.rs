@@ -1,4 +1,4 @@
-//! Records for whoever asks for them with `--level`, and for the archive of a local run.
+//! Logging: records on standard error (`--level`), and in the archive of a local run.
 
 use sono_local::RunLog;
 use tracing::level_filters::LevelFilter;
@@ -6,13 +6,13 @@ use tracing_subscriber::{Layer as _, filter::Targets, fmt, layer::SubscriberExt 
 
 use crate::output::Records;
 
-/// The parts of a local run.
-const RUN: [&str; 3] = ["sono_local", "sono_aggregator", "sono_worker"];
+/// Crates of a local run.
+const RUN_CRATES: [&str; 3] = ["sono_local", "sono_aggregator", "sono_worker"];
 
-/// Starts the log on standard error, and returns the one of a run in this process.
+/// Starts the log on standard error, and returns the log of a run in this process.
 ///
-/// Of our own records those from `level` on are shown; those of a run in this process, and of libraries, only when more
-/// than the usual is asked for.
+/// Records of this crate are shown from `level` on. Records of a run in this process and of libraries are shown only at
+/// debug level and below.
 pub(crate) fn start(level: &str, is_terminal: bool) -> RunLog {
     let level = match level {
         "panic" | "fatal" | "error" => LevelFilter::ERROR,
@@ -24,13 +24,13 @@ pub(crate) fn start(level: &str, is_terminal: bool) -> RunLog {
     let (libraries, run) = match level {
         LevelFilter::TRACE => (LevelFilter::DEBUG, LevelFilter::TRACE),
         LevelFilter::DEBUG => (LevelFilter::OFF, LevelFilter::DEBUG),
-        // What it has to say stands in the run's story, in its results, and in the archive's log.
+        // The progress output, the results and the archive's log contain these records.
         _ => (LevelFilter::OFF, LevelFilter::OFF),
     };
     let shown = Targets::new()
         .with_default(libraries)
         .with_targets([("sono_cli", level), ("sono_kube", level)])
-        .with_targets(RUN.map(|part| (part, run)));
+        .with_targets(RUN_CRATES.map(|name| (name, run)));
     let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = fmt::layer()
         .with_writer(Records { colours })
@@ -39,12 +39,12 @@ pub(crate) fn start(level: &str, is_terminal: bool) -> RunLog {
         .with_timer(fmt::time::uptime())
         .with_filter(shown);
     let log = RunLog::new(sono_local::system_clock());
-    let kept = Targets::new().with_targets(RUN.map(|part| (part, level.max(LevelFilter::INFO))));
-    // Only whoever runs this twice in one process has a log already.
+    let archived = Targets::new().with_targets(RUN_CRATES.map(|name| (name, level.max(LevelFilter::INFO))));
+    // Fails only if a log was started before in this process.
     drop(
         tracing_subscriber::registry()
             .with(lines)
-            .with(log.clone().with_filter(kept))
+            .with(log.clone().with_filter(archived))
             .try_init(),
     );
     log

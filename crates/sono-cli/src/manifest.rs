@@ -1,4 +1,4 @@
-//! Manifests that were written before: by `gen`, by an older Sonobuoy, by hand.
+//! Manifests written by `gen`, by Sonobuoy, or manually.
 
 use std::{io::IsTerminal as _, path::Path};
 
@@ -7,17 +7,17 @@ use sono_types::{constants, ids::is_label, yaml};
 
 use crate::{aggregator::text, error::CliError, text_file};
 
-/// The objects of a manifest, and what they say of the run.
+/// Objects of a manifest, with the namespace and id of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Manifest {
     pub(crate) objects: Vec<Value>,
     /// Namespace of the run.
     pub(crate) namespace: String,
-    /// The run's identity, where the manifest has it.
+    /// UUID of the run, if the manifest contains it.
     pub(crate) uuid: Option<String>,
 }
 
-/// The text of a file, or of standard input where it is `-`.
+/// Reads a file, or standard input for `-`.
 pub(crate) fn read(file: &Path) -> Result<String, CliError> {
     let what = || CliError::new(format!("cannot read the manifest `{}`", file.display()));
     if file.as_os_str() != "-" {
@@ -25,14 +25,14 @@ pub(crate) fn read(file: &Path) -> Result<String, CliError> {
     }
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        return Err(CliError::new("nothing on standard input to read").hint("sono gen | sono run -f -"));
+        return Err(CliError::new("standard input is a terminal, not a manifest").hint("sono gen | sono run -f -"));
     }
     text_file::read_from(stdin, u64::MAX)
         .map_err(|error| CliError::new("cannot read the manifest on standard input").caused_by(&error))
 }
 
 impl Manifest {
-    /// Reads it; `file` names it in messages. Its namespace is that of its first object that is in one.
+    /// Parses a manifest; `file` is its name in messages. The first namespaced object determines the namespace.
     pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, CliError> {
         let what = || CliError::new(format!("the manifest `{}` cannot be used", file.display()));
         let documents = yaml::all_documents(text).map_err(|error| what().caused_by(&error))?;
@@ -47,7 +47,7 @@ impl Manifest {
             }
         }
         if objects.is_empty() {
-            return Err(what().details(["it holds no object".to_owned()]));
+            return Err(what().details(["the manifest contains no object".to_owned()]));
         }
         let namespaced = objects.iter().map(|object| self::text(object, "/metadata/namespace"));
         let made = objects
@@ -56,7 +56,7 @@ impl Manifest {
             .map(|object| self::text(object, "/metadata/name"));
         let namespace = namespaced.chain(made).find(|namespace| !namespace.is_empty());
         let namespace = namespace.unwrap_or(constants::DEFAULT_NAMESPACE).to_owned();
-        // It becomes a part of commands that are worth typing next.
+        // It becomes part of suggested commands.
         if !is_label(&namespace) {
             return Err(what().details([format!("{namespace:?} is not the name of a namespace")]));
         }
@@ -69,7 +69,7 @@ impl Manifest {
     }
 }
 
-/// A list, as `kubectl get -o yaml` prints it, is its items.
+/// The items of a `List`, as `kubectl get -o yaml` prints it, or the document itself.
 fn items(mut document: Value) -> Vec<Value> {
     match document.get_mut("items").map(Value::take) {
         Some(Value::Array(items)) if text(&document, "/kind") == "List" => items,
@@ -81,7 +81,7 @@ fn items(mut document: Value) -> Vec<Value> {
     }
 }
 
-/// The identity in the run's configuration.
+/// UUID in the run's configuration.
 pub(crate) fn uuid(object: &Value) -> Option<String> {
     if text(object, "/metadata/name") != constants::CONFIG_MAP {
         return None;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_namespace_and_the_identity_are_those_of_the_objects() {
+    fn namespace_and_uuid_are_those_of_the_objects() {
         let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n---\n\n---\n\
                     apiVersion: v1\nkind: ConfigMap\nmetadata: {name: sonobuoy-config-cm, namespace: mine}\n\
                     data: {config.json: '{\"UUID\":\"u\"}'}\n---\n";
@@ -112,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_manifest_is_refused() {
+    fn invalid_manifest_is_rejected() {
         for (text, detail) in [
-            ("---\n---\n", "it holds no object"),
+            ("---\n---\n", "the manifest contains no object"),
             ("a: 1\n", "object 1 has no apiVersion"),
             (
                 "apiVersion: v1\nkind: Pod\nmetadata: {}\n",

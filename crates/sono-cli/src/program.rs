@@ -1,4 +1,4 @@
-//! From arguments to an exit code.
+//! The program `sono`, from arguments to an exit code.
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -10,9 +10,8 @@ use crate::{
 };
 use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 
-/// The programs of the images, which read their arguments themselves: what runs in a cluster as `/sonobuoy aggregator`
-/// can be run by hand too.
-const IN_CLUSTER: [&str; 3] = ["aggregator", "splat", "worker"];
+/// Programs of the images, which parse their own arguments. They can also be run manually, as `/sonobuoy aggregator`.
+const IMAGE_PROGRAMS: [&str; 3] = ["aggregator", "splat", "worker"];
 
 /// Runs `sono` with these arguments, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -28,17 +27,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         };
     }
     let mut command = Arguments::command();
-    // kubectl finds its plugins by that name, and people call them so.
+    // Name of the program as a kubectl plugin.
     let called = arguments.first().and_then(|program| Path::new(program).file_stem());
     if called.is_some_and(|name| name == "kubectl-sono") {
         command = command.bin_name("kubectl sono");
     }
     command = run_flags_of_wait::accept_run_flags(command);
-    command = command.subcommands(IN_CLUSTER.map(|name| clap::Command::new(name).hide(true)));
+    command = command.subcommands(IMAGE_PROGRAMS.map(|name| clap::Command::new(name).hide(true)));
     let arguments = flags_first::reorder(arguments, &command);
     match arguments.get(1).and_then(|name| name.to_str()) {
         Some("worker") => return sono_local::worker_program(arguments),
-        Some(name) if IN_CLUSTER.contains(&name) => return sono_local::aggregator_program(arguments),
+        Some(name) if IMAGE_PROGRAMS.contains(&name) => return sono_local::aggregator_program(arguments),
         _ => {}
     }
     command = environment::with_variables(command);
@@ -49,7 +48,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     let (Arguments { command, common }, given) = match parsed {
         Ok(parsed) => parsed,
-        // Whoever says nothing wants to know what can be said.
+        // Without arguments, print the help.
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return shown(&printer.help(&error));
         }
@@ -59,14 +58,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             printer.error(&refused);
             if let Some((flag, variable)) = environment::variable_of_invalid_flag(&error) {
                 printer.note(&format!(
-                    "note: --{flag} may have its value from the variable {variable}"
+                    "note: the value of --{flag} may be set by the environment variable {variable}"
                 ));
             }
             return ExitCode::from(refused.code());
         }
     };
     if common.debug {
-        printer.note("warning: --debug has no effect any more: --level debug says more");
+        printer.note("warning: --debug has no effect; use --level debug");
     }
     let log = log::start(&common.level, printer.is_terminal());
     commands::run_command(command, &given, &common.level, log, &printer).unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! A client for registries, with this user's logins and proxies.
+//! Registry client with the user's logins and proxies.
 
 use std::{env, path::Path};
 
@@ -6,8 +6,8 @@ use sono_images::{ImageError, Options, Registry};
 
 use crate::error::CliError;
 
-/// A client. Registries of `images` on this machine, and those in `insecure`, speak plain HTTP; where `authorities` are named,
-/// those in `insecure` alone.
+/// Creates a client. It uses plain HTTP for registries in `insecure`, and, without `authorities`, for registries of
+/// `images` on this machine.
 pub(crate) fn client(insecure: &[String], authorities: Option<&Path>, images: &[String]) -> Result<Registry, CliError> {
     let names = images.iter().map(String::as_str);
     let options = Options::usual(|name| env::var_os(name), insecure, authorities, names)

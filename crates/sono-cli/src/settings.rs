@@ -1,4 +1,4 @@
-//! What the arguments come to: defaults, then the configuration file, then flags.
+//! Resolved settings: defaults, overridden by the configuration file, overridden by flags.
 
 mod checked;
 pub(crate) mod configuration;
@@ -20,14 +20,14 @@ use sono_types::{Config, UploadLimits, constants, env};
 
 use crate::{
     args::{self, GivenFlags},
-    changes::{Resolved, run_in_parallel},
+    changes::{PluginChanges, run_in_parallel},
     error::CliError,
     output::Printer,
     plugins::{self, fetch::Access},
 };
 
 pub(crate) use latest::latest;
-use private::Private;
+use private::PrivateRegistry;
 pub(crate) use version::{NO_VERSION, Version, numbers};
 
 impl From<&args::Cluster> for Connection {
@@ -40,12 +40,12 @@ impl From<&args::Cluster> for Connection {
     }
 }
 
-/// Connects, with an error for people.
+/// Connects to a cluster.
 pub(crate) async fn connect(cluster: &args::Cluster) -> Result<Cluster, CliError> {
     Ok(Cluster::connect(&cluster.into()).await?)
 }
 
-/// What to run, resolved.
+/// Resolved plugins and configuration of a run.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// The run's configuration.
@@ -56,33 +56,33 @@ pub(crate) struct Plan {
     plugins: Vec<String>,
     /// Images of the built-in plugins.
     images: Images,
-    /// Version that plugins are told.
+    /// Kubernetes version for plugins.
     pub(crate) kubernetes_version: Version,
-    /// Whether roles are created, where the user says it.
+    /// Whether roles are created, if the user set it.
     rbac: Option<Rbac>,
-    /// Labels of the aggregator's node.
+    /// Node selector of the aggregator.
     node_selector: BTreeMap<String, String>,
-    /// Where results are kept, if not in the aggregator's pod.
+    /// Volume for results; `None` stores them in the aggregator's pod.
     results_volume: Option<ResultsVolume>,
-    /// What the aggregator is in a cluster, if the configuration says nothing of it.
-    usual_workload: &'static str,
-    /// Which account plugins have in a cluster.
-    usual_plugin_account: &'static str,
-    /// How much the aggregator may take of its node.
+    /// Workload kind of the aggregator, unless the configuration sets one.
+    default_workload: &'static str,
+    /// Service account of plugins.
+    plugin_account: &'static str,
+    /// Memory and storage limits of the aggregator.
     sizes: Sizes,
-    /// Only plugins reach the aggregator.
+    /// Whether a NetworkPolicy restricts access to the aggregator.
     network_policy: bool,
-    /// Definitions without a podSpec get the driver's.
+    /// Whether definitions without a podSpec show the driver's default.
     show_default_podspec: bool,
-    /// What flags change in plugins.
-    pub(crate) changes: Resolved,
+    /// Changes to plugins.
+    pub(crate) changes: PluginChanges,
     /// The aggregator's log level.
     level: String,
-    /// Where the configuration is from.
+    /// Configuration file.
     file: Option<PathBuf>,
-    /// Which definitions from addresses are taken.
+    /// Checks of definitions that are fetched from a URL.
     addresses: args::Addresses,
-    /// Whether the program goes by the name of Sonobuoy.
+    /// Whether the program was called as `sonobuoy`.
     as_sonobuoy: bool,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Plan {
 pub(crate) enum Rbac {
     Enable,
     Disable,
-    /// Where the cluster has them.
+    /// If the cluster uses RBAC.
     Detect,
 }
 
@@ -150,33 +150,33 @@ impl Plan {
             .map(|file| configuration::read(file, printer))
             .transpose()?;
         let mut config = config.unwrap_or_default();
-        let registry = registry.as_deref().map(Private::new);
+        let registry = registry.as_deref().map(PrivateRegistry::new);
         // A variable that a script fills in may be empty.
         let [sonobuoy_image, aggregator_image, worker_image] =
             [sonobuoy_image, aggregator_image, worker_image].map(|image| image.filter(|image| !image.is_empty()));
-        let home = |image: &str| {
+        let located = |image: &str| {
             registry
                 .as_ref()
-                .map_or_else(|| image.to_owned(), |registry| registry.home(image))
+                .map_or_else(|| image.to_owned(), |registry| registry.image(image))
         };
         let aggregator_image = aggregator_image
             .or_else(|| sonobuoy_image.clone())
-            .unwrap_or_else(|| home(constants::AGGREGATOR_IMAGE));
+            .unwrap_or_else(|| located(constants::AGGREGATOR_IMAGE));
         if config.worker_image == constants::WORKER_IMAGE {
-            config.worker_image = home(constants::WORKER_IMAGE);
+            config.worker_image = located(constants::WORKER_IMAGE);
         }
         set(&mut config.worker_image, worker_image.or(sonobuoy_image));
         set(&mut config.namespace, namespace);
         set(&mut config.server.timeout_seconds, timeout);
         set(&mut config.image_pull_policy, image_pull_policy);
-        config.image_pull_policy = spelled(&config.image_pull_policy);
+        config.image_pull_policy = canonical_policy(&config.image_pull_policy);
         set(&mut config.image_pull_secrets, image_pull_secrets);
         set(&mut config.service_account_name, service_account_name);
         set(&mut config.namespace_psa_enforce_level, namespace_psa_enforce_level);
         set(&mut config.security_context_mode, security_context_mode);
         set(&mut config.aggregator_permissions, aggregator_permissions);
         set(&mut config.aggregator_workload, aggregator_workload);
-        let usual_workload = usual_workload(
+        let default_workload = default_workload(
             &config.aggregator_workload,
             results_volume.is_some(),
             given.as_sonobuoy(),
@@ -197,25 +197,25 @@ impl Plan {
         config.aggregator_tolerations.extend(tolerations);
         let annotations = annotation.into_iter().map(|args::Pair { name, value }| (name, value));
         config.custom_annotations.extend(annotations);
-        // Scripts that were written for Sonobuoy look for its counts. Nothing that hides a failure follows from the name.
+        // Scripts for Sonobuoy expect its counts. The program name never hides a failure.
         if given.as_sonobuoy() && config.results_compatibility.is_empty() {
             constants::COMPATIBLE_COUNTS.clone_into(&mut config.results_compatibility);
         }
         if let Some(file) = &file {
             configuration::refused(file, &checked::problems(&config))?;
         }
-        let usual_plugin_account = plugin_account::usual(&config, printer)?;
+        let plugin_account = plugin_account::resolve(&config, printer)?;
         if changes.kube_conformance_image.is_some() && kubernetes_version.is_some() {
             printer
                 .note("warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does");
         }
-        let mut changes = Resolved::new(changes, given, &mut config, printer)?;
+        let mut changes = PluginChanges::new(changes, given, &mut config, printer)?;
         if let Some(registry) = &registry {
             changes.take_test_images_from(registry.groups());
         }
         let kubernetes_version = kubernetes_version
             .as_deref()
-            .map_or(Ok(Version::Cluster), version::wanted)?;
+            .map_or(Ok(Version::Cluster), version::parse)?;
         let conformance = match kubernetes_version {
             Version::Latest => format!("{}:${}", latest::CONFORMANCE, env::SONOBUOY_K8S_VERSION),
             _ => Images::default().conformance,
@@ -225,8 +225,8 @@ impl Plan {
             pull_policy: config.image_pull_policy.clone(),
             service_account: config.service_account_name.clone(),
             progress_port: config.progress_updates_port.clone(),
-            conformance: home(&conformance),
-            systemd_logs: home(&Images::default().systemd_logs),
+            conformance: located(&conformance),
+            systemd_logs: located(&Images::default().systemd_logs),
         };
         Ok(Self {
             config,
@@ -244,8 +244,8 @@ impl Plan {
                 .map(|args::Pair { name, value }| (name, value))
                 .collect(),
             results_volume,
-            usual_workload,
-            usual_plugin_account,
+            default_workload,
+            plugin_account,
             sizes,
             network_policy,
             show_default_podspec,
@@ -259,7 +259,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// The plugins as the user named them. Where none is named: `otherwise`.
+    /// Plugins as named by the user; `otherwise` if none is named.
     pub(crate) fn named(&self, otherwise: &[&str]) -> Vec<String> {
         if self.plugins.is_empty() {
             return otherwise.iter().map(ToString::to_string).collect();
@@ -267,13 +267,13 @@ impl Plan {
         self.plugins.clone()
     }
 
-    /// The plugins as flags want them.
+    /// Loads the plugin definitions and applies flags to them.
     pub(crate) async fn definitions(&self, names: &[String], printer: &Printer) -> Result<Vec<Definition>, CliError> {
         let access = Access::new(&self.addresses, self.as_sonobuoy);
         let mut definitions = plugins::load(names, &self.images, access, printer).await?;
         if let (Some(selected), Some(file)) = (&self.config.plugins, &self.file) {
-            let there: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
-            configuration::check_selection(file, selected, &there)?;
+            let loaded: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
+            configuration::check_selection(file, selected, &loaded)?;
         }
         self.changes.apply(&mut definitions, printer)?;
         if self.config.skip_plugins {
@@ -281,31 +281,31 @@ impl Plan {
         }
         if self.show_default_podspec {
             for definition in &mut definitions {
-                let usual = || default_pod_spec(definition.driver, &self.config.service_account_name);
-                definition.pod_spec.get_or_insert_with(usual);
+                let default = || default_pod_spec(definition.driver, &self.config.service_account_name);
+                definition.pod_spec.get_or_insert_with(default);
             }
         }
         Ok(definitions)
     }
 
-    /// Whether this is the built-in plugin that runs Kubernetes' tests.
+    /// Whether this is the built-in plugin that runs the Kubernetes tests.
     pub(crate) fn is_suite(&self, definition: &Definition) -> bool {
         let built_in = sono_manifest::builtin(sono_manifest::E2E, &self.images);
         definition.name.as_str() == sono_manifest::E2E
             && built_in.is_some_and(|built_in| built_in.spec.get("image") == definition.spec.get("image"))
     }
 
-    /// The run makes its namespace.
+    /// Whether the run creates its namespace.
     pub(crate) fn makes_namespace(&self) -> bool {
         self.config.aggregator_permissions == "clusterAdmin"
     }
 
-    /// Whether the cluster must say that roles are created.
+    /// Whether the cluster is queried to decide about roles.
     pub(crate) fn detects_rbac(&self) -> bool {
         self.rbac == Some(Rbac::Detect)
     }
 
-    /// Whether roles are created; where nothing is said, the cluster is asked if `by_default`.
+    /// Whether roles are created. Without a setting, the cluster is queried if `by_default`.
     pub(crate) async fn detected_rbac(&self, cluster: &Cluster, by_default: bool) -> bool {
         match self.rbac {
             Some(Rbac::Enable) => true,
@@ -313,21 +313,21 @@ impl Plan {
             None if !by_default => true,
             None | Some(Rbac::Detect) => {
                 let found = cluster.has_api("rbac.authorization.k8s.io", "v1").await;
-                // A cluster that does not say is one that has them.
+                // Without an answer, assume that the cluster uses RBAC.
                 found.unwrap_or_else(|error| {
-                    tracing::debug!(%error, "asking for roles");
+                    tracing::debug!(%error, "cannot detect RBAC");
                     true
                 })
             }
         }
     }
 
-    /// Whether roles are created, without a cluster to ask.
+    /// Whether roles are created, without a query to the cluster.
     pub(crate) fn rbac(&self) -> bool {
         self.rbac != Some(Rbac::Disable)
     }
 
-    /// The definitions, ready for the cluster.
+    /// Prepares the definitions for the cluster.
     pub(crate) fn prepared(
         &self,
         definitions: Vec<Definition>,
@@ -344,24 +344,24 @@ impl Plan {
         Ok(definitions)
     }
 
-    /// What the aggregator is.
+    /// Workload kind of the aggregator.
     fn workload(&self) -> &str {
         let configured = self.config.aggregator_workload.as_str();
         if configured.is_empty() {
-            self.usual_workload
+            self.default_workload
         } else {
             configured
         }
     }
 
-    /// Names the run where that outlives the aggregator's pod: another run in the same place must not be taken for it.
-    pub(crate) fn name_what_outlives_its_pod(&mut self) {
+    /// Assigns an id to a run that survives its aggregator's pod, to distinguish it from other runs in the namespace.
+    pub(crate) fn assign_run_id(&mut self) {
         if self.config.uuid.is_empty() && self.workload() == constants::WORKLOAD_DEPLOYMENT {
             self.config.uuid = uuid::Uuid::new_v4().to_string();
         }
     }
 
-    /// All objects of the run.
+    /// Renders all objects of the run.
     pub(crate) fn objects(
         &self,
         definitions: Vec<Definition>,
@@ -373,8 +373,8 @@ impl Plan {
         refused::refuse_invalid(&definitions)?;
         let mut config = self.config.clone();
         self.workload().clone_into(&mut config.aggregator_workload);
-        self.usual_plugin_account.clone_into(&mut config.plugin_account);
-        self.bound_results(&mut config.upload_limits);
+        self.plugin_account.clone_into(&mut config.plugin_account);
+        self.limit_results(&mut config.upload_limits);
         if self.network_policy {
             refuse_host_network(&definitions)?;
         }
@@ -400,9 +400,9 @@ impl Plan {
 }
 
 impl Plan {
-    /// Results may take nine tenths of where they are, unless the configuration says how much. The size of a volume that
-    /// exists is not known here.
-    fn bound_results(&self, limits: &mut UploadLimits) {
+    /// Limits results to 90 % of their storage, unless the configuration sets a limit. The size of an existing volume is
+    /// unknown here.
+    fn limit_results(&self, limits: &mut UploadLimits) {
         let size = match &self.results_volume {
             None => Some(self.sizes.results.clone()),
             Some(ResultsVolume::New { size, .. }) => size.parse().ok(),
@@ -416,7 +416,7 @@ impl Plan {
     }
 }
 
-/// Policies select pods by their labels, and a pod in its host's network has the host's address.
+/// Rejects plugins that use the host network: a NetworkPolicy cannot select their pods.
 fn refuse_host_network(definitions: &[Definition]) -> Result<(), CliError> {
     match definitions
         .iter()
@@ -425,37 +425,40 @@ fn refuse_host_network(definitions: &[Definition]) -> Result<(), CliError> {
         None => Ok(()),
         Some(definition) => {
             let what = format!(
-                "cannot create a network policy for plugin `{}`: its pods are in their hosts' network, which no policy selects, so their results would be refused",
+                "cannot create a NetworkPolicy for plugin `{}`: its pods use the host network, which a NetworkPolicy cannot select, so their results would be blocked",
                 definition.name
             );
-            Err(CliError::new(what).hint("leave out --network-policy, or name other plugins with --plugin"))
+            Err(CliError::new(what).hint("omit --network-policy, or select other plugins with --plugin"))
         }
     }
 }
 
-/// What runs in a cluster when no plugin is named, as it does with Sonobuoy.
-pub(crate) const IN_CLUSTER: [&str; 2] = ["e2e", "systemd-logs"];
+/// Default plugins in a cluster, as in Sonobuoy.
+pub(crate) const DEFAULT_PLUGINS: [&str; 2] = ["e2e", "systemd-logs"];
 
-/// A pull policy as the cluster spells it.
-fn spelled(policy: &str) -> String {
+/// Pull policy in the capitalization of Kubernetes.
+fn canonical_policy(policy: &str) -> String {
     let known = ["Always", "IfNotPresent", "Never"];
     let found = known.into_iter().find(|known| known.eq_ignore_ascii_case(policy));
     found.unwrap_or(policy).to_owned()
 }
 
-/// What the aggregator is where nothing says it: a Deployment, but for scripts that know it as a pod of a certain name. One with a
-/// volume is never a pod.
-fn usual_workload(wanted: &str, has_volume: bool, as_sonobuoy: bool) -> Result<&'static str, CliError> {
+/// Default workload kind of the aggregator: a Deployment, or a pod if the program was called as `sonobuoy`.
+///
+/// # Errors
+///
+/// For an unknown kind, and for a pod with a results volume.
+fn default_workload(wanted: &str, has_volume: bool, as_sonobuoy: bool) -> Result<&'static str, CliError> {
     match (wanted, has_volume) {
         (constants::WORKLOAD_POD, true) => {
             let what = "an aggregator with a results volume is a deployment, not a pod";
-            Err(CliError::new(what).hint("leave out --aggregator-workload (AggregatorWorkload), or the volume"))
+            Err(CliError::new(what).hint("omit --aggregator-workload (AggregatorWorkload) or the volume"))
         }
         ("", false) if as_sonobuoy => Ok(constants::WORKLOAD_POD),
         ("" | constants::WORKLOAD_POD | constants::WORKLOAD_DEPLOYMENT, _) => Ok(constants::WORKLOAD_DEPLOYMENT),
         (wanted, _) => {
-            let what = format!("the aggregator cannot be a `{wanted}` (AggregatorWorkload)");
-            Err(CliError::new(what).hint("it is a deployment or a pod"))
+            let what = format!("invalid aggregator workload `{wanted}` (AggregatorWorkload)");
+            Err(CliError::new(what).hint("expected deployment or pod"))
         }
     }
 }
@@ -466,8 +469,8 @@ fn set<T>(target: &mut T, given: Option<T>) {
     }
 }
 
-/// How to type a command for the same run again.
-pub(crate) fn again(command: &str, namespace: &str, cluster: &args::Cluster) -> String {
+/// Command line of `sono` for the same run, for hints.
+pub(crate) fn command_hint(command: &str, namespace: &str, cluster: &args::Cluster) -> String {
     let mut text = format!("sono {command}");
     if namespace != constants::DEFAULT_NAMESPACE {
         text.push_str(" -n ");

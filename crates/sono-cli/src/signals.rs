@@ -1,16 +1,16 @@
-//! Being asked to stop: by Ctrl-C, by a CI system that cancels its job, by a terminal that is closed.
+//! Termination signals: Ctrl-C, a cancelled CI job, a closed terminal.
 
 use std::io;
 
 use sono_types::exit;
 
-/// Waits for such a signal. The exit code that says which it was: 128 and the signal's number.
+/// Waits for a termination signal and returns its exit code: 128 plus the signal's number.
 ///
 /// # Errors
 ///
-/// Where signals cannot be waited for.
+/// If the signal handlers cannot be installed.
 #[cfg(unix)]
-pub(crate) async fn asked_to_stop() -> io::Result<u8> {
+pub(crate) async fn termination() -> io::Result<u8> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -21,12 +21,12 @@ pub(crate) async fn asked_to_stop() -> io::Result<u8> {
     }
 }
 
-/// Waits for Ctrl-C, the only one there is here.
+/// Waits for Ctrl-C, the only termination signal on this platform.
 ///
 /// # Errors
 ///
-/// Where it cannot be waited for.
+/// If the signal handler cannot be installed.
 #[cfg(not(unix))]
-pub(crate) async fn asked_to_stop() -> io::Result<u8> {
+pub(crate) async fn termination() -> io::Result<u8> {
     tokio::signal::ctrl_c().await.map(|()| exit::INTERRUPTED)
 }

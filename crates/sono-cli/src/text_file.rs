@@ -1,4 +1,4 @@
-//! Text files that people supply, in whatever encoding their tools write: all of them are read here.
+//! Text files supplied by users, in UTF-8 or UTF-16.
 
 use std::{
     io::{self, Read as _},
@@ -7,19 +7,19 @@ use std::{
 
 use sono_types::text::decode;
 
-/// The text of a file. Fails with the position of the first byte that is not text.
+/// Reads a text file. Fails with the position of the first invalid byte.
 pub(crate) fn read(file: &Path) -> io::Result<String> {
     text(&fs_err::read(file)?).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))
 }
 
-/// The text of what `reader` holds, of at most `most` bytes.
-pub(crate) fn read_from(reader: impl io::Read, most: u64) -> io::Result<String> {
+/// Reads text from `reader`, at most `limit` bytes.
+pub(crate) fn read_from(reader: impl io::Read, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
-    reader.take(most).read_to_end(&mut bytes)?;
+    reader.take(limit).read_to_end(&mut bytes)?;
     text(&bytes)
 }
 
-/// The text of a file's bytes.
+/// Decodes the content of a text file.
 pub(crate) fn text(bytes: &[u8]) -> io::Result<String> {
     decode(bytes)
         .map(std::borrow::Cow::into_owned)

@@ -1,4 +1,4 @@
-//! Plugins' trees of results in an archive: the YAML, and the JSON that is read in its place where it was written with it.
+//! Result trees of plugins in an archive: the YAML file, and the JSON file that is read instead if it matches.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
@@ -6,7 +6,7 @@ use sono_bundle::{Bundle, Memory, ReadError};
 use sono_results::{ItemError, read_tree};
 use sono_types::{Item, layout};
 
-/// Both files of one plugin.
+/// YAML and JSON result tree of one plugin.
 #[derive(Debug, Default)]
 pub(crate) struct TreeFiles {
     yaml: Vec<u8>,
@@ -14,18 +14,18 @@ pub(crate) struct TreeFiles {
 }
 
 impl TreeFiles {
-    /// The tree, or why the YAML is none.
+    /// Parses the tree.
     pub(crate) fn tree(&self) -> Result<Item, ItemError> {
         read_tree(&self.yaml, self.json.as_deref())
     }
 }
 
-/// The files of one plugin; nothing where there is no YAML.
+/// Reads the files of one plugin; `None` without a YAML file.
 pub(crate) fn of_plugin(bundle: &Bundle, plugin: &str) -> Result<Option<TreeFiles>, ReadError> {
     Ok(of_plugins(bundle, &[plugin])?.into_values().next())
 }
 
-/// The files of several plugins in one pass. The JSON stands in front of the YAML: nothing is read behind the last of these.
+/// Reads the files of several plugins in one pass. The JSON precedes the YAML, so reading stops at the last YAML.
 pub(crate) fn of_plugins(bundle: &Bundle, plugins: &[&str]) -> Result<BTreeMap<String, TreeFiles>, ReadError> {
     let names = |name: fn(&str) -> String| -> BTreeMap<String, &str> {
         plugins.iter().map(|plugin| (name(plugin), *plugin)).collect()
@@ -33,11 +33,11 @@ pub(crate) fn of_plugins(bundle: &Bundle, plugins: &[&str]) -> Result<BTreeMap<S
     let json_names = names(layout::results_json_file_named);
     let yaml_names = names(layout::results_file_named);
     let (mut found, mut json) = (BTreeMap::new(), BTreeMap::new());
-    // What the JSON takes is not taken from the YAML.
+    // JSON and YAML have separate memory limits.
     let (mut memory, mut memory_of_json) = (Memory::new(bundle.limits()), Memory::new(bundle.limits()));
     bundle.visit(&mut |name, content| {
         if let Some(plugin) = json_names.get(name) {
-            // One that is too large is as good as none.
+            // A JSON file above the limit is ignored.
             if let Ok(bytes) = memory_of_json.read(name, content) {
                 json.insert(*plugin, bytes);
             }

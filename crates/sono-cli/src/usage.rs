@@ -1,5 +1,6 @@
-//! Wrong usage in the form of all other errors: what is wrong, how the command is typed, and what was meant most likely.
-//! Clap's own words recommend commands and flags that are hidden.
+//! Usage errors in the form of all other errors: problem, usage line and suggestion.
+//!
+//! Clap's own suggestions include hidden commands and flags.
 
 use std::{borrow::Cow, ffi::OsString, slice};
 
@@ -11,27 +12,27 @@ use sono_manifest::closest;
 
 use crate::{error::CliError, output::visible};
 
-/// The error for people. `arguments` are those that were refused, the program's name first.
+/// Converts clap's error. `arguments` are the rejected arguments, the program's name first.
 pub(crate) fn error(error: &clap::Error, program: &Command, arguments: &[OsString]) -> CliError {
-    let (path, command) = meant(program, arguments);
+    let (path, command) = named_command(program, arguments);
     let rendered = rendered(error);
     let first = rendered.split("\n\n").next().unwrap_or_default();
     let mut lines = first.lines().map(str::trim);
     let what = lines.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(what).to_owned();
-    // Nothing but a flag that is there or not takes no value at all.
-    let of_truth = match (
+    // Only boolean flags reject every value.
+    let boolean = match (
         error.kind(),
         text(error, ContextKind::InvalidValue),
         text(error, ContextKind::InvalidArg),
     ) {
         (ErrorKind::TooManyValues, Some(value), Some(flag)) => Some(format!(
-            "invalid value '{value}' for '{flag}': true or false, or nothing"
+            "invalid value '{value}' for '{flag}': expected true, false or no value"
         )),
         _ => None,
     };
-    let what = of_truth.unwrap_or(what);
-    // Clap shows how the command is typed with what was given, hidden flags too.
+    let what = boolean.unwrap_or(what);
+    // Clap's own usage line includes the given flags, even hidden ones.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").lines().map(str::trim);
     let usage = usage.map(|usage| format!("usage: {usage}"));
@@ -42,7 +43,7 @@ pub(crate) fn error(error: &clap::Error, program: &Command, arguments: &[OsStrin
         .hint(hint(error, program, command, &path))
 }
 
-/// Clap's words, in which a line end of the user's text is no line end.
+/// Clap's message, with line breaks of the user's text escaped.
 fn rendered(error: &clap::Error) -> String {
     let mut text = error.render().ansi().to_string();
     for (_, value) in error.context() {
@@ -60,8 +61,8 @@ fn rendered(error: &clap::Error) -> String {
     anstream::adapter::strip_str(&text).to_string()
 }
 
-/// The command that the arguments name, with the words that lead to it.
-fn meant<'a>(program: &'a Command, arguments: &[OsString]) -> (String, &'a Command) {
+/// The command named by the arguments, with its path.
+fn named_command<'a>(program: &'a Command, arguments: &[OsString]) -> (String, &'a Command) {
     let mut command = program;
     let mut path = program.get_bin_name().unwrap_or_else(|| program.get_name()).to_owned();
     for argument in arguments.iter().skip(1) {
@@ -85,17 +86,20 @@ fn hint(error: &clap::Error, program: &Command, command: &Command, path: &str) -
                 .collect();
             let given = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             match closest(given, &names) {
-                Some(nearest) => format!("did you mean {nearest}? {help} lists the commands"),
-                None => format!("{help} lists the commands"),
+                Some(nearest) => format!("did you mean {nearest}? for a list of commands: {help}"),
+                None => format!("for a list of commands: {help}"),
             }
         }
         ErrorKind::UnknownArgument => {
             let given = text(error, ContextKind::InvalidArg).unwrap_or_default();
             if given == "--version" {
-                return format!("{} version prints it", program.get_bin_name().unwrap_or("sono"));
+                return format!(
+                    "to print the version: {} version",
+                    program.get_bin_name().unwrap_or("sono")
+                );
             }
             let Some(flag) = given.strip_prefix("--") else {
-                return format!("{help} lists what it takes");
+                return format!("for a list of arguments: {help}");
             };
             let known = command.get_arguments().chain(program.get_arguments());
             let flags: Vec<&str> = known
@@ -103,13 +107,13 @@ fn hint(error: &clap::Error, program: &Command, command: &Command, path: &str) -
                 .filter_map(Arg::get_long)
                 .collect();
             match closest(flag, &flags) {
-                Some(nearest) => format!("did you mean --{nearest}? {help} lists the flags"),
-                None => format!("{help} lists the flags"),
+                Some(nearest) => format!("did you mean --{nearest}? for a list of flags: {help}"),
+                None => format!("for a list of flags: {help}"),
             }
         }
         _ => match text(error, ContextKind::SuggestedValue) {
-            Some(value) => format!("did you mean {value}? {help} says more"),
-            None => format!("{help} says what it takes"),
+            Some(value) => format!("did you mean {value}? for details: {help}"),
+            None => format!("for details: {help}"),
         },
     }
 }

@@ -20,8 +20,8 @@ use crate::{
     identity::Identity,
     judgement,
     output::{Printer, Tone, text},
-    settings::again,
-    signals::asked_to_stop,
+    settings::command_hint,
+    signals::termination,
     view::{counts, screen::Screen, story::Story},
 };
 
@@ -47,8 +47,8 @@ pub(super) struct Attach<'a> {
 }
 
 impl Attach<'_> {
-    fn again(&self, command: &str) -> String {
-        again(command, self.namespace, self.arguments)
+    fn command_hint(&self, command: &str) -> String {
+        command_hint(command, self.namespace, self.arguments)
     }
 
     /// A code that is only given when it is asked for.
@@ -58,8 +58,8 @@ impl Attach<'_> {
 
     /// The run's status, or why it has none.
     async fn outcome(&self, end: End) -> Result<Outcome, CliError> {
-        let removes = format!("{} removes the run", self.again("delete"));
-        let logs = self.again("logs -p sonobuoy");
+        let removes = format!("{} removes the run", self.command_hint("delete"));
+        let logs = self.command_hint("logs -p sonobuoy");
         Err(match end {
             End::Complete(status) => return Ok(Outcome::Complete(status)),
             End::NoArchive => CliError::new("the run ended without an archive").hint(logs),
@@ -72,12 +72,15 @@ impl Attach<'_> {
                     .hint(if is_created {
                         format!("{logs}; {removes}")
                     } else {
-                        let wait = self.again("wait");
+                        let wait = self.command_hint("wait");
                         format!("{wait} goes on when that is out of the way; {removes}")
                     })
             }
-            End::Deleted => CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone")
-                .hint(format!("{} removes what remains of it", self.again("delete --wait"))),
+            End::Deleted => {
+                CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone").hint(
+                    format!("{} removes what remains of it", self.command_hint("delete --wait")),
+                )
+            }
             End::Absent => aggregator::absence(self.cluster, self.namespace).await,
         })
     }
@@ -114,14 +117,14 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
             };
             printer.note(&text!["run ", tone.paint(verdict), took]);
             if !attach.fetches {
-                printer.note(&format!("results: {}", attach.again("retrieve")));
+                printer.note(&format!("results: {}", attach.command_hint("retrieve")));
             }
             Ok(attach.code(judgement::of_run(&status), exit::SUCCESS))
         }
         Outcome::Detached(code) => {
             printer.note(&format!(
                 "detached: the run goes on; {} attaches again",
-                attach.again("wait")
+                attach.command_hint("wait")
             ));
             Ok(code)
         }
@@ -143,7 +146,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
     let mut makers = std::pin::pin!(attach.cluster.watch(Kind::Deployment, attach.namespace, aggregators));
     let deadline = tokio::time::sleep(attach.limit);
     let mut deadline = std::pin::pin!(deadline);
-    let interrupt = asked_to_stop();
+    let interrupt = termination();
     let mut interrupt = std::pin::pin!(interrupt);
     // Time alone makes a difference to what is said about a pod that does not start.
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
@@ -167,7 +170,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
             _ = seconds.tick() => {}
             () = &mut deadline => {
                 return Err(CliError::new(format!("the run is not complete after {}; it goes on", elapsed(attach.limit)))
-                    .hint(format!("{} says how far it is, {} waits again", attach.again("status"), attach.again("wait")))
+                    .hint(format!("{} says how far it is, {} waits again", attach.command_hint("status"), attach.command_hint("wait")))
                     .exit_with(attach.code(exit::TIMED_OUT, exit::FAILURE)));
             }
             interrupted = &mut interrupt => {

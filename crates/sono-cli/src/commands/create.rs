@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sono_kube::{Cluster, Collection, Kind, KubeError};
 use sono_types::constants;
 
-use crate::{aggregator::text, args, error::CliError, output::Printer, settings::again};
+use crate::{aggregator::text, args, error::CliError, output::Printer, settings::command_hint};
 
 /// What is to be created, and where.
 #[derive(Debug, Clone, Copy)]
@@ -264,6 +264,6 @@ pub(super) fn terminating(namespace: &str) -> CliError {
 pub(super) fn holds_a_run(namespace: &str, arguments: &args::Cluster) -> CliError {
     CliError::new(format!("namespace `{namespace}` already holds a run")).hint(format!(
         "remove it: {} --wait; or use another: sono run -n NAME",
-        again("delete", namespace, arguments)
+        command_hint("delete", namespace, arguments)
     ))
 }

@@ -22,7 +22,7 @@ use crate::{
     args,
     error::CliError,
     output::{Printer, Text, text},
-    settings::{again, connect},
+    settings::{command_hint, connect},
 };
 
 /// Seconds that containers have to end: nothing of theirs is wanted any more.
@@ -85,7 +85,7 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
                 .details(stays::why(job.left.borrow().values()))
                 .hint(format!(
                     "what holds it: kubectl describe namespace {namespace}; {} goes on waiting",
-                    again("delete --wait", &namespace, &cluster_arguments)
+                    command_hint("delete --wait", &namespace, &cluster_arguments)
                 ))
         })??,
     }

@@ -16,7 +16,7 @@ use crate::{
     error::CliError,
     manifest,
     output::{Format, Printer},
-    settings::{IN_CLUSTER, NO_VERSION, Plan, Version, connect, latest},
+    settings::{DEFAULT_PLUGINS, NO_VERSION, Plan, Version, connect, latest},
 };
 
 /// Flags of `run` that say nothing about what is created.
@@ -53,8 +53,8 @@ async fn objects(flags: args::GenFlags, given: &GivenFlags, level: &str, printer
         return Ok(exit::SUCCESS);
     }
     let (mut plan, cluster) = resolve(flags, given, level, printer)?;
-    plan.name_what_outlives_its_pod();
-    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
+    plan.assign_run_id();
+    let definitions = plan.definitions(&plan.named(&DEFAULT_PLUGINS), printer).await?;
     let version = version(&plan, &definitions, &cluster, printer).await?;
     let rbac = if plan.detects_rbac() {
         let cluster = connect(&cluster).await.map_err(|error| {
@@ -115,7 +115,7 @@ async fn version(
     });
     let is_named = cluster.kubeconfig.is_some() || cluster.context.is_some();
     match (&plan.kubernetes_version, wants_version) {
-        (Version::Given(version), _) => Ok(version.clone()),
+        (Version::Exact(version), _) => Ok(version.clone()),
         (Version::Latest, _) => latest().await,
         (Version::ClusterOrNone, wants_version) => {
             let asked = tokio::time::timeout(PATIENCE, cluster_version(cluster)).await;
@@ -139,7 +139,7 @@ async fn version(
                 definition.name
             ))
             .details(error.lines())
-            .hint("say which: --kubernetes-version v1.37.2")
+            .hint("set the version: --kubernetes-version v1.37.2")
         }),
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     judgement,
     output::{Printer, Tone, text},
     settings::Plan,
-    signals::asked_to_stop,
+    signals::termination,
     trees,
     view::{checks, counts, screen::Screen, story::Story},
 };
@@ -65,7 +65,7 @@ pub(super) async fn run(
     let interrupted = async {
         tokio::select! {
             // Without the signal there is only no gentle end.
-            Ok(code) = asked_to_stop() => stopped_by.store(code, Ordering::Relaxed),
+            Ok(code) = termination() => stopped_by.store(code, Ordering::Relaxed),
             () = too_late => is_late.store(true, Ordering::Relaxed),
         }
     };
@@ -219,7 +219,7 @@ pub(super) fn check_flags(given: &GivenFlags) -> Result<(), CliError> {
 async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
     let program =
         std::env::current_exe().map_err(|error| CliError::new("cannot find this program's file").caused_by(&error))?;
-    if plan.changes.means_aggregator() {
+    if plan.changes.changes_aggregator() {
         return Err(CliError::new(
             "--plugin-env sonobuoy.… changes the aggregator's container, which a local run does not have",
         ));

@@ -29,7 +29,7 @@ use crate::{
     args,
     error::CliError,
     output::Printer,
-    settings::{again, connect},
+    settings::{command_hint, connect},
     view::meter::Meter,
 };
 
@@ -82,8 +82,8 @@ pub(super) async fn fetch(
     let not_ready = || {
         CliError::new("Results not ready yet. Check `sono status` for status.").hint(format!(
             "{} waits for them; {} fetches what is there",
-            again("wait", &namespace, &cluster_arguments),
-            again("retrieve --partial", &namespace, &cluster_arguments)
+            command_hint("wait", &namespace, &cluster_arguments),
+            command_hint("retrieve --partial", &namespace, &cluster_arguments)
         ))
     };
     if expected.is_none() && status.is_some() && !partial {
@@ -106,7 +106,7 @@ pub(super) async fn fetch(
         extract,
         is_used: extract && extract::has_content(&directory)?,
         no_limits,
-        again: &again("retrieve", &namespace, &cluster_arguments),
+        again: &command_hint("retrieve", &namespace, &cluster_arguments),
         printer,
         placed: RefCell::default(),
     };

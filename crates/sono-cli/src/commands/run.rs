@@ -21,7 +21,7 @@ use crate::{
     identity::Identity,
     manifest::{self, Manifest},
     output::Printer,
-    settings::{IN_CLUSTER, Plan, Version, again, connect, latest},
+    settings::{DEFAULT_PLUGINS, Plan, Version, command_hint, connect, latest},
 };
 
 /// Flags that count with `--file` too.
@@ -128,7 +128,10 @@ pub(super) async fn run(
         elapsed(started.elapsed())
     ));
     let Some(limit) = wait else {
-        printer.note(&format!("next: {}", again("wait", &namespace, &cluster_arguments)));
+        printer.note(&format!(
+            "next: {}",
+            command_hint("wait", &namespace, &cluster_arguments)
+        ));
         return Ok(exit::SUCCESS);
     };
     let identity = match identity {
@@ -220,7 +223,7 @@ async fn from_plan(
     arguments: &args::Cluster,
     printer: &Printer,
 ) -> Result<(Cluster, Run), CliError> {
-    let definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
+    let definitions = plan.definitions(&plan.named(&DEFAULT_PLUGINS), printer).await?;
     let cluster = connect(arguments).await?;
     let namespace = plan.config.namespace.clone();
     let wanted = Wanted {
@@ -232,7 +235,7 @@ async fn from_plan(
         Ok(plan.detected_rbac(&cluster, true).await)
     })?;
     let version = match &plan.kubernetes_version {
-        Version::Given(version) => version.clone(),
+        Version::Exact(version) => version.clone(),
         Version::Latest => latest().await?,
         Version::Cluster | Version::ClusterOrNone => image_version(text(&server, "/gitVersion")),
     };

@@ -7,14 +7,14 @@ use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count
 use tokio::io::AsyncReadExt as _;
 
 use crate::{
-    aggregator::{self, Found, WhichRun, phase, plugin_of, status_of},
+    aggregator::{self, FoundRun, WhichRun, phase, plugin_of, status_of},
     args::{self, GivenFlags, StatusOutput},
     clock::now,
     error::CliError,
     identity::Identity,
     judgement,
     output::{Format, Markdown, Printer, Text, markdown, text},
-    settings::{again, connect},
+    settings::{command_hint, connect},
     view::{
         overview::{self, Obstacle},
         table,
@@ -42,8 +42,8 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
         found.announce(&namespace, printer);
     }
     let program = given.program();
-    let again = |command: &str| {
-        let text = again(command, &namespace, &cluster_arguments);
+    let command_hint = |command: &str| {
+        let text = command_hint(command, &namespace, &cluster_arguments);
         match text.strip_prefix("sono ") {
             Some(rest) => format!("{program} {rest}"),
             None => text,
@@ -52,7 +52,7 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
     let silent = |silent: &Silent<'_>| {
         match output {
             Some(output) if output != StatusOutput::Table => silent.document(output, printer)?,
-            _ => silent.prose(&again, printer)?,
+            _ => silent.prose(&command_hint, printer)?,
         }
         Ok(match (exit_code, silent.code()) {
             (false, code) => code,
@@ -60,7 +60,7 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
             (true, _) => exit::RUN_FAILED,
         })
     };
-    let Found {
+    let FoundRun {
         identity,
         pod,
         uncreated,
@@ -77,7 +77,7 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
             .caused_by(&error)
             .hint(format!(
                 "the aggregator writes it anew while it runs: try again; {} says more",
-                again("logs -p sonobuoy")
+                command_hint("logs -p sonobuoy")
             ))
     })?;
     let form = match (output, json) {
@@ -134,7 +134,7 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
         Form::Output(StatusOutput::Table) => {
             let lines = overview::lines(&status, &obstacles, show_all);
             printer.line(&overview::table(&lines))?;
-            printer.note(&next(&status, &obstacles, &again));
+            printer.note(&next(&status, &obstacles, &command_hint));
         }
     }
     if exit_code {
@@ -161,17 +161,19 @@ enum Form {
 }
 
 /// What is worth typing next.
-fn next(status: &RunStatus, obstacles: &[Obstacle], again: &dyn Fn(&str) -> String) -> String {
+fn next(status: &RunStatus, obstacles: &[Obstacle], command_hint: &dyn Fn(&str) -> String) -> String {
     match (&status.status, obstacles.first()) {
         (OverallStatus::Running, Some(obstacle)) => format!(
             "hint: {} shows more; {} gives the run up",
-            again(&format!("logs -p {}", obstacle.plugin)),
-            again("delete")
+            command_hint(&format!("logs -p {}", obstacle.plugin)),
+            command_hint("delete")
         ),
-        (OverallStatus::Running, None) => format!("run running; {} attaches to it", again("wait")),
-        (OverallStatus::PostProcessing, _) => format!("results are being packed; {} waits for them", again("wait")),
-        (OverallStatus::Complete, _) => format!("run complete; {} fetches the results", again("retrieve")),
-        (OverallStatus::Failed, _) => format!("run failed; {} says why", again("logs -p sonobuoy")),
+        (OverallStatus::Running, None) => format!("run running; {} attaches to it", command_hint("wait")),
+        (OverallStatus::PostProcessing, _) => {
+            format!("results are being packed; {} waits for them", command_hint("wait"))
+        }
+        (OverallStatus::Complete, _) => format!("run complete; {} fetches the results", command_hint("retrieve")),
+        (OverallStatus::Failed, _) => format!("run failed; {} says why", command_hint("logs -p sonobuoy")),
         (OverallStatus::Other(word), _) => format!("run in a state that sono does not know: {word}"),
     }
 }
@@ -303,7 +305,7 @@ impl<'a> Silent<'a> {
     }
 
     /// For people, and for scripts: to these the sentences that they know, on standard output, and why on standard error.
-    fn prose(&self, again: &dyn Fn(&str) -> String, printer: &Printer) -> Result<(), CliError> {
+    fn prose(&self, command_hint: &dyn Fn(&str) -> String, printer: &Printer) -> Result<(), CliError> {
         if printer.is_screen()
             && let Some(why) = &self.why
         {
@@ -311,10 +313,14 @@ impl<'a> Silent<'a> {
             let hint = match (self.phase, self.pull) {
                 ("Pending", Some(_)) => format!(
                     "--sonobuoy-image or --registry names another image; {} gives the run up",
-                    again("delete")
+                    command_hint("delete")
                 ),
-                ("Pending", None) => format!("{} attaches to it; {} gives the run up", again("wait"), again("delete")),
-                _ => again("logs -p sonobuoy"),
+                ("Pending", None) => format!(
+                    "{} attaches to it; {} gives the run up",
+                    command_hint("wait"),
+                    command_hint("delete")
+                ),
+                _ => command_hint("logs -p sonobuoy"),
             };
             printer.note(&format!("hint: {hint}"));
             return Ok(());
@@ -332,7 +338,7 @@ impl<'a> Silent<'a> {
             printer.note(&format!("aggregator: {why}"));
         }
         if self.code() == exit::FAILURE && self.pull.is_none() {
-            printer.note(&format!("hint: {}", again("logs -p sonobuoy")));
+            printer.note(&format!("hint: {}", command_hint("logs -p sonobuoy")));
         }
         Ok(())
     }

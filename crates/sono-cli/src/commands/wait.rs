@@ -6,7 +6,7 @@ use sono_kube::Cluster;
 
 use super::attach::{self, Attach};
 use crate::{
-    aggregator::{self, Found, WhichRun},
+    aggregator::{self, FoundRun, WhichRun},
     args::{self, GivenFlags, run_flags_of_wait},
     error::CliError,
     output::Printer,
@@ -63,7 +63,7 @@ async fn certain(
     wanted: WhichRun<'_>,
     limit: Duration,
     printer: &Printer,
-) -> Result<Found, CliError> {
+) -> Result<FoundRun, CliError> {
     let started = tokio::time::Instant::now();
     let mut is_said = false;
     loop {

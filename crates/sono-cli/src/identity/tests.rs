@@ -144,33 +144,33 @@ fn newest_run_is_that_of_the_deployment_where_it_is_seen() {
         set: Some("t"),
         ..PLAIN
     });
-    let id = |pods: &[Pod], maker: &Maker| newest(pods, maker).and_then(|run| run.id);
-    let made = Maker::There(deployment("d", Some("b"), "2026-01-01T00:00:05Z"));
+    let id = |pods: &[Pod], workload: &AggregatorWorkload| newest(pods, workload).and_then(|run| run.id);
+    let made = AggregatorWorkload::Deployment(deployment("d", Some("b"), "2026-01-01T00:00:05Z"));
     let named = |id: &str| Some(id.to_owned());
     assert_eq!(id(std::slice::from_ref(&old), &made), named("b"));
-    assert_eq!(id(std::slice::from_ref(&old), &Maker::None), named("a"));
-    for maker in [made, Maker::None, Maker::Hidden] {
-        assert_eq!(id(&[old.clone(), young.clone()], &maker), named("b"));
+    assert_eq!(id(std::slice::from_ref(&old), &AggregatorWorkload::None), named("a"));
+    for workload in [made, AggregatorWorkload::None, AggregatorWorkload::Forbidden] {
+        assert_eq!(id(&[old.clone(), young.clone()], &workload), named("b"));
     }
-    assert_eq!(id(&[], &Maker::None), None);
+    assert_eq!(id(&[], &AggregatorWorkload::None), None);
 }
 
 #[test]
 fn previous_run_leaves_where_its_pods_are_being_deleted() {
     let made = |set, deleted| pod(&Made { set, deleted, ..PLAIN });
     let leaves = Previous::Leaves(vec!["p".to_owned()]);
-    let there = Maker::There(deployment("d", None, "2026-01-01T00:00:05Z"));
-    for (pod, maker, expected) in [
-        (made(None, true), Maker::None, &leaves),
-        (made(Some("s"), true), Maker::Hidden, &leaves),
+    let there = AggregatorWorkload::Deployment(deployment("d", None, "2026-01-01T00:00:05Z"));
+    for (pod, workload, expected) in [
+        (made(None, true), AggregatorWorkload::None, &leaves),
+        (made(Some("s"), true), AggregatorWorkload::Forbidden, &leaves),
         // Its Deployment is gone; the garbage collector follows.
-        (made(Some("s"), false), Maker::None, &leaves),
-        (made(None, false), Maker::None, &Previous::Stays),
+        (made(Some("s"), false), AggregatorWorkload::None, &leaves),
+        (made(None, false), AggregatorWorkload::None, &Previous::Stays),
         (made(Some("s"), true), there, &Previous::Stays),
     ] {
-        assert_eq!(previous(&[pod], &maker), *expected);
+        assert_eq!(previous(&[pod], &workload), *expected);
     }
-    assert_eq!(previous(&[], &Maker::None), Previous::None);
+    assert_eq!(previous(&[], &AggregatorWorkload::None), Previous::None);
 }
 
 #[test]

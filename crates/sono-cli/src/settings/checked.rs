@@ -1,4 +1,4 @@
-//! Values of the configuration file, looked at as those of flags are. Pure.
+//! Validation of the configuration file, with the rules of the flags. Pure.
 
 use sono_types::{
     Config, constants,
@@ -15,7 +15,7 @@ const PLUGIN_ACCOUNTS: [&str; 2] = [constants::PLUGIN_ACCOUNT_OWN, constants::PL
 const OPERATORS: [&str; 2] = ["Equal", "Exists"];
 const TOLERATION: [&str; 4] = ["key", "operator", "value", "effect"];
 
-/// What is wrong with it, each with its key. Flags that count over the file are in it already.
+/// Problems of a configuration, each with its key. Flags have been applied to it before.
 pub(super) fn problems(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     let permissions = config.aggregator_permissions.as_str();
@@ -25,7 +25,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
             "AggregatorPermissions: unknown aggregator permission: {permissions}; one of {known}"
         ));
     }
-    // Where one of these is empty, Kubernetes decides.
+    // Kubernetes decides for empty values.
     for (key, value, known) in [
         ("ImagePullPolicy", &config.image_pull_policy, &POLICIES[..]),
         ("NamespacePSAEnforceLevel", &config.namespace_psa_enforce_level, &LEVELS),
@@ -33,23 +33,21 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         ("PluginAccount", &config.plugin_account, &PLUGIN_ACCOUNTS),
     ] {
         if !value.is_empty() && !known.contains(&value.as_str()) {
-            problems.push(format!("{key}: `{value}` is none of {}", known.join(", ")));
+            problems.push(format!("{key}: invalid value `{value}`; one of {}", known.join(", ")));
         }
     }
     if !is_label(&config.namespace) {
-        problems.push(format!("Namespace: `{}` cannot be the name of one", config.namespace));
+        problems.push(format!("Namespace: invalid name `{}`", config.namespace));
     }
     if !is_subdomain(&config.service_account_name) {
         problems.push(format!(
-            "ServiceAccountName: `{}` cannot be the name of one",
+            "ServiceAccountName: invalid name `{}`",
             config.service_account_name
         ));
     }
     let of_plugins = config.plugin_service_account_name.as_str();
     if !of_plugins.is_empty() && !is_subdomain(of_plugins) {
-        problems.push(format!(
-            "PluginServiceAccountName: `{of_plugins}` cannot be the name of one"
-        ));
+        problems.push(format!("PluginServiceAccountName: invalid name `{of_plugins}`"));
     }
     for (number, toleration) in config.aggregator_tolerations.iter().enumerate() {
         let mut found = |text: String| problems.push(format!("AggregatorTolerations[{number}]: {text}"));
@@ -62,7 +60,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
                     found(format!("Invalid operator: {value}; one of {}", OPERATORS.join(", ")));
                 }
                 key if !TOLERATION.contains(&key) => {
-                    found(format!("`{key}` is none of {}", TOLERATION.join(", ")));
+                    found(format!("invalid key `{key}`; one of {}", TOLERATION.join(", ")));
                 }
                 _ => {}
             }
@@ -71,7 +69,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     let port = config.progress_updates_port.as_str();
     if !port.is_empty() && !port.parse::<u16>().is_ok_and(|port| port > 0) {
         problems.push(format!(
-            "ProgressUpdatesPort: `{port}` is no port: a number from 1 to 65535"
+            "ProgressUpdatesPort: invalid port `{port}`: expected a number from 1 to 65535"
         ));
     }
     for (key, expression) in [
@@ -79,7 +77,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         ("Limits.PodLogs.Namespaces", &config.limits.pod_logs.namespaces),
     ] {
         if let Err(reason) = go_regex::read(expression) {
-            problems.push(format!("{key}: `{expression}` is no regular expression: {reason}"));
+            problems.push(format!("{key}: invalid regular expression `{expression}`: {reason}"));
         }
     }
     problems
@@ -90,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_run_starts_from_is_right() {
+    fn default_configuration_is_valid() {
         assert_eq!(problems(&Config::default()), Vec::<String>::new());
         let none = Config::from_json(
             r#"{"ImagePullPolicy": "", "NamespacePSAEnforceLevel": "", "ProgressUpdatesPort": "",

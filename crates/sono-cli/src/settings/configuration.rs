@@ -10,18 +10,18 @@ use sono_types::{
 
 use crate::{error::CliError, output::Printer, text_file};
 
-/// Reads it over the defaults. Keys that mean nothing, as files for older versions have, are named.
+/// Reads the configuration file over the defaults. Unknown keys, as in files for older versions, cause warnings.
 pub(crate) fn read(path: &Path, printer: &Printer) -> Result<Config, CliError> {
     let file = path.display();
     let text = text_file::read(path).map_err(|error| {
         CliError::new(format!("cannot read the configuration file `{file}`"))
             .caused_by(&error)
-            .hint("sono gen config prints one to begin with")
+            .hint("for a template: sono gen config")
     })?;
     let config = Config::from_json(&text).map_err(|error| {
         CliError::new(format!("cannot use the configuration file `{file}`"))
             .details([format!("{file}{}", wrong(&text, &error))])
-            .hint("sono gen config prints one that is right")
+            .hint("for a valid file: sono gen config")
     })?;
     for (key, known) in Config::unknown_keys(&text) {
         let (above, name) = key
@@ -36,13 +36,12 @@ pub(crate) fn read(path: &Path, printer: &Printer) -> Result<Config, CliError> {
     Ok(config)
 }
 
-/// What is wrong with the text, behind where that is.
+/// Position and description of an error in the text.
 fn wrong(text: &str, error: &ConfigError) -> String {
     let ConfigError::Json(error) = error else {
         return format!(": {error}");
     };
-    // A value of the wrong type is found in the merged configuration, which has no lines; in the text it is found where its
-    // key is spelled as usual.
+    // An error in the merged configuration has no line. Parsing the text alone finds it, if the key has its usual case.
     let of_text = serde_json::from_str::<Config>(text).err();
     let error = of_text.as_ref().unwrap_or(error);
     let (line, column) = (error.line(), error.column());
@@ -54,7 +53,7 @@ fn wrong(text: &str, error: &ConfigError) -> String {
     }
 }
 
-/// Refuses a file with problems, all of them at once.
+/// Fails with all problems of a file.
 pub(super) fn refused(file: &Path, problems: &[String]) -> Result<(), CliError> {
     let number = match problems {
         [] => return Ok(()),
@@ -64,16 +63,14 @@ pub(super) fn refused(file: &Path, problems: &[String]) -> Result<(), CliError> 
     let file = file.display();
     Err(CliError::new(format!("the configuration file `{file}` has {number}"))
         .details(problems.iter().map(|problem| format!("{file}: {problem}")))
-        .hint("sono gen config prints one that is right; flags count over the file"))
+        .hint("for a valid file: sono gen config; flags override the file"))
 }
 
-/// The aggregator would fail over a plugin that is chosen and not loaded.
-pub(super) fn check_selection(file: &Path, selected: &[PluginSelection], there: &[&str]) -> Result<(), CliError> {
-    let absent = selected.iter().filter(|plugin| !there.contains(&plugin.name.as_str()));
+/// Fails if a selected plugin is not loaded. The aggregator would fail.
+pub(super) fn check_selection(file: &Path, selected: &[PluginSelection], loaded: &[&str]) -> Result<(), CliError> {
+    let absent = selected.iter().filter(|plugin| !loaded.contains(&plugin.name.as_str()));
     let problems: Vec<String> = absent
-        .map(|PluginSelection { name }| {
-            format!("Plugins: there is no plugin `{name}`; there are: {}", there.join(", "))
-        })
+        .map(|PluginSelection { name }| format!("Plugins: unknown plugin `{name}`; one of {}", loaded.join(", ")))
         .collect();
     refused(file, &problems)
 }

@@ -1,11 +1,11 @@
-//! Plugins that the API server would refuse, before anything is created.
+//! Rejects plugins that the API server would refuse, before anything is created.
 
 use serde_json::Value;
 use sono_manifest::{Definition, refused_by_api_server};
 
 use crate::error::CliError;
 
-/// Refuses what the API server would refuse when the aggregator creates the plugins' objects.
+/// Fails if the API server would refuse the objects of a plugin.
 pub(super) fn refuse_invalid(definitions: &[Definition]) -> Result<(), CliError> {
     let mut problems = Vec::new();
     for definition in definitions {
@@ -24,5 +24,5 @@ pub(super) fn refuse_invalid(definitions: &[Definition]) -> Result<(), CliError>
     }
     Err(CliError::new("the API server would refuse plugins of this run")
         .details(problems)
-        .hint("sono plugin lint FILE names the lines; nothing was created"))
+        .hint("for line numbers: sono plugin lint FILE; nothing was created"))
 }

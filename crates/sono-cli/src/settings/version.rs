@@ -2,24 +2,24 @@
 
 use crate::error::CliError;
 
-/// The version that plugins are told.
+/// Kubernetes version for plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// The cluster's own.
+    /// Version of the cluster.
     Cluster,
-    /// The cluster's own, or none where there is no cluster.
+    /// Version of the cluster, or none without a cluster.
     ClusterOrNone,
-    /// The newest that Kubernetes' own builds have.
+    /// Newest build of Kubernetes.
     Latest,
-    /// This one.
-    Given(String),
+    /// Version set by the user.
+    Exact(String),
 }
 
-/// Stands for the cluster's version where there is none to ask, as it does with Sonobuoy.
+/// Value for an unknown cluster version, as in Sonobuoy.
 pub(crate) const NO_VERSION: &str = "ignore";
 
-/// Reads the flag.
-pub(super) fn wanted(given: &str) -> Result<Version, CliError> {
+/// Parses the flag.
+pub(super) fn parse(given: &str) -> Result<Version, CliError> {
     match given {
         "auto" => return Ok(Version::Cluster),
         NO_VERSION => return Ok(Version::ClusterOrNone),
@@ -27,8 +27,8 @@ pub(super) fn wanted(given: &str) -> Result<Version, CliError> {
         _ => {}
     }
     let refused = || {
-        CliError::new(format!("`{given}` is no version of Kubernetes"))
-            .hint("such as v1.37.2; or auto, which is the cluster's, ignore, which is none where there is no cluster, or latest")
+        CliError::new(format!("invalid Kubernetes version `{given}`"))
+            .hint("expected a version such as v1.37.2, or auto (the cluster's), ignore (the cluster's, if available) or latest")
     };
     let rest = given.strip_prefix('v').ok_or_else(refused)?;
     let end = rest.find(['-', '+']).unwrap_or(rest.len());
@@ -39,7 +39,7 @@ pub(super) fn wanted(given: &str) -> Result<Version, CliError> {
         return Err(refused());
     }
     let missing = ".0".repeat(3 - parts.len());
-    Ok(Version::Given(format!("v{numbers}{missing}{suffix}")))
+    Ok(Version::Exact(format!("v{numbers}{missing}{suffix}")))
 }
 
 /// The three numbers of `v1.37.2-gke.100`.
@@ -57,18 +57,18 @@ mod tests {
 
     #[test]
     fn versions_have_three_numbers() {
-        assert_eq!(wanted("auto"), Ok(Version::Cluster));
-        assert_eq!(wanted("ignore"), Ok(Version::ClusterOrNone));
-        assert_eq!(wanted("latest"), Ok(Version::Latest));
+        assert_eq!(parse("auto"), Ok(Version::Cluster));
+        assert_eq!(parse("ignore"), Ok(Version::ClusterOrNone));
+        assert_eq!(parse("latest"), Ok(Version::Latest));
         for (given, expected) in [
             ("v1.13", "v1.13.0"),
             ("v1", "v1.0.0"),
             ("v1.37.2-rc.1+x", "v1.37.2-rc.1+x"),
         ] {
-            assert_eq!(wanted(given), Ok(Version::Given(expected.to_owned())), "{given}");
+            assert_eq!(parse(given), Ok(Version::Exact(expected.to_owned())), "{given}");
         }
         for given in ["1.30", "", "v", "v1.11+", "v1.2.3.4", "v1.x"] {
-            assert!(wanted(given).is_err(), "{given}");
+            assert!(parse(given).is_err(), "{given}");
         }
     }
 }

@@ -117,7 +117,7 @@ fn what_is_no_archive_is_named() {
     assert_eq!(
         sono(directory.path(), &["results", "none.tar.gz"]),
         failure(
-            "error: no such file or directory: none.tar.gz\n  hint:  sono retrieve fetches the archive of a run and prints its name\n"
+            "error: no such file or directory: none.tar.gz\n  hint:  to retrieve the archive of a run: sono retrieve\n"
         )
     );
     fs_err::create_dir(directory.path().join("empty")).unwrap();
@@ -415,7 +415,7 @@ fn results_of_more_than_the_limits_are_refused_without_a_flag() {
         ("long.tar.gz", file, "the file has more than 268435456 bytes"),
     ] {
         let refused = format!(
-            "error: cannot read \"{what}\" in {archive}\n  cause: {cause}\n  hint:  --no-limits reads it all the same\n"
+            "error: cannot read \"{what}\" in {archive}\n  cause: {cause}\n  hint:  to read it without limits: --no-limits\n"
         );
         assert_eq!(sono(directory.path(), &["results", archive]), failure(&refused));
     }

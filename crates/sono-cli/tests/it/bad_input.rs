@@ -71,13 +71,13 @@ fn no_cluster_at_all() {
     assert_eq!(
         with_files(&[], &["status"]),
         failure(
-            "error: no cluster configured: no kubeconfig found, and not running in a pod\n  cause: HOME/.kube/config: No such file or directory (os error 2)\n  hint:  name one with --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local\n"
+            "error: no cluster configured: no kubeconfig found, and not running in a pod\n  cause: HOME/.kube/config: No such file or directory (os error 2)\n  hint:  set --kubeconfig or KUBECONFIG, or run without a cluster: sono run --local\n"
         )
     );
     assert_eq!(
         with_files(&[], &["--kubeconfig", "nowhere.yaml", "status"]),
         failure(
-            "error: cannot use the cluster configuration\n  cause: nowhere.yaml: No such file or directory (os error 2)\n  hint:  kubectl config get-contexts lists what there is\n"
+            "error: cannot use the cluster configuration\n  cause: nowhere.yaml: No such file or directory (os error 2)\n  hint:  to list contexts: kubectl config get-contexts\n"
         )
     );
 }
@@ -93,7 +93,7 @@ fn an_unreachable_cluster() {
     assert_eq!(
         with_files(&[("k.yaml", &kubeconfig)], &["run", "--kubeconfig", "k.yaml"]),
         failure(&format!(
-            "error: cannot reach the cluster at {server}\n  cause: Connection refused (os error 111)\n  hint:  is it running? kubectl cluster-info; another one is chosen with --context or --kubeconfig\n"
+            "error: cannot reach the cluster at {server}\n  cause: Connection refused (os error 111)\n  hint:  check the cluster: kubectl cluster-info; or select another one with --context or --kubeconfig\n"
         ))
     );
 }
@@ -246,7 +246,7 @@ fn plugin_that_the_api_server_would_refuse_is_refused_before_anything_is_created
              plugin p: spec.name: `Plugin_1` is not a name of at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends\n  \
              plugin p: spec.volumeMounts[0].name: there is no volume `none`\n  \
              plugin p: spec.image is missing\n  \
-             hint:  sono plugin lint FILE names the lines; nothing was created\n"
+             hint:  for line numbers: sono plugin lint FILE; nothing was created\n"
         )
     );
     let created: Vec<String> = api

@@ -123,21 +123,21 @@ fn flags_that_mean_nothing_are_errors() {
     assert_eq!(
         said(&["--mode", "slow"]),
         failure(
-            "error: there is no mode `slow`\n  hint:  one of certified-conformance, conformance-lite, \
-             non-disruptive-conformance, quick; sono modes describes them\n"
+            "error: unknown mode `slow`\n  hint:  one of certified-conformance, conformance-lite, \
+             non-disruptive-conformance, quick; for details: sono modes\n"
         )
     );
     assert_eq!(
         said(&["-p", "host-check", "--plugin-env", "other.A=b"]),
         failure(
-            "error: a flag means a plugin that does not run\n  cause: there is no plugin `other` to change; there are: host-check\n  hint:  run it too: -p other; or leave the flag out\n"
+            "error: a flag applies to a plugin that is not part of the run\n  cause: there is no plugin `other` to change; there are: host-check\n  hint:  add the plugin with -p other, or omit the flag\n"
         )
     );
     let expression = said(&["--e2e-focus", "("]);
     assert!(
         expression
             .stderr
-            .starts_with("error: --e2e-focus is no regular expression\n"),
+            .starts_with("error: --e2e-focus is not a valid regular expression\n"),
         "{}",
         expression.stderr
     );
@@ -154,7 +154,7 @@ fn flags_for_a_built_in_plugin_that_does_not_run_are_named() {
         assert_eq!(
             gen_with(&[&["-p", "systemd-logs"], &flag[..]].concat()),
             failure(
-                "error: a flag means a plugin that does not run\n  cause: there is no plugin `e2e` to change; there are: systemd-logs\n  hint:  run it too: -p e2e; or leave the flag out\n"
+                "error: a flag applies to a plugin that is not part of the run\n  cause: there is no plugin `e2e` to change; there are: systemd-logs\n  hint:  add the plugin with -p e2e, or omit the flag\n"
             )
         );
     }
@@ -207,7 +207,7 @@ fn variables_that_a_run_sets_cannot_be_changed() {
             (
                 0,
                 format!(
-                    "warning: --plugin-env host-check.{variable} has no effect: a run sets {variable} itself for every plugin\n"
+                    "warning: --plugin-env host-check.{variable} has no effect: the run sets {variable} for every plugin\n"
                 )
             )
         );
@@ -234,8 +234,7 @@ fn a_focus_alone_keeps_what_the_mode_leaves_out() {
     };
     assert_eq!(
         said(&[]),
-        "note: tests that match \\[Disruptive\\]|NoExecuteTaintManager are left out, as the mode \
-         non-disruptive-conformance does; --e2e-skip= leaves out none\n"
+        "note: tests that match \\[Disruptive\\]|NoExecuteTaintManager are skipped, as in mode non-disruptive-conformance; to skip none: --e2e-skip=\n"
     );
     assert_eq!(
         (said(&["--e2e-skip="]), said(&["--mode", "quick"])),
@@ -324,9 +323,9 @@ fn rerun_of_too_many_failures_is_refused() {
     assert_eq!(
         said,
         failure(&format!(
-            "error: cannot run the failed tests of `{path}` again\n  \
+            "error: cannot rerun the failed tests of `{path}`\n  \
              the names of 1000 failed tests are 146050 bytes long, and Linux passes at most 131072 in one variable\n  \
-             hint:  so many failures often have one cause: fix it first; or run a group of them: --e2e-focus '\\[sig-network\\]'\n"
+             hint:  fix their common cause first, or run a group of the tests: --e2e-focus '\\[sig-network\\]'\n"
         ))
     );
     let long = "x".repeat(131_070);
@@ -403,7 +402,7 @@ fn tests_at_the_same_time_reach_ginkgo() {
         said("v1.28.3", &["--e2e-parallel", "4"]),
         (
             1,
-            "error: cannot run the tests of plugin e2e at the same time\n  cause: the selection may contain serial tests, which \
+            "error: cannot run the tests of plugin e2e in parallel\n  cause: the selection may contain serial tests, which \
              Kubernetes v1.28.3 runs next to others; they run alone from 1.29 on\n  hint:  leave them out: --e2e-skip \
              '\\[Serial\\]'; or --e2e-parallel false\n"
                 .to_owned()

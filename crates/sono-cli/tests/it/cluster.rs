@@ -127,7 +127,7 @@ fn a_run_that_is_deleted_while_it_is_waited_for() {
     let possible = [
         "error: the run was deleted while it was waited for: the aggregator's pod is gone",
         // It was gone before the first list.
-        "error: there is no run in namespace `sonobuoy`",
+        "error: no run found in namespace `sonobuoy`",
     ];
     assert!(possible.contains(&last), "{}", waiting.stderr);
 }
@@ -214,7 +214,7 @@ fn without_a_run_there_is_nothing_to_say() {
         assert_eq!(
             with_cluster(&api, &[command]),
             failure(
-                "error: there is no namespace `sonobuoy`, so no run in it\n  hint:  start one with sono run, or name another namespace with -n\n"
+                "error: namespace `sonobuoy` does not exist\n  hint:  start a run with sono run, or select another namespace with -n\n"
             )
         );
     }
@@ -338,7 +338,7 @@ fn gen_needs_no_cluster() {
         failure(&format!(
             "error: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask\n  \
              no cluster configured: no kubeconfig found, and not running in a pod\n  \
-             {}/.kube/config: No such file or directory (os error 2)\n  hint:  say which: --kubernetes-version v1.37.2\n",
+             {}/.kube/config: No such file or directory (os error 2)\n  hint:  set the version: --kubernetes-version v1.37.2\n",
             directory.path().display()
         ))
     );

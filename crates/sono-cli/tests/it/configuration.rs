@@ -18,23 +18,23 @@ fn values_of_the_file_are_those_of_flags() {
         "Filters": {"Namespaces": "("}, "Limits": {"PodLogs": {"Namespaces": "("}}}"#;
     let problems = [
         "AggregatorPermissions: unknown aggregator permission: bogus; one of clusterAdmin, clusterRead, namespaceAdmin, minimal",
-        "ImagePullPolicy: `alwayz` is none of Always, IfNotPresent, Never",
-        "NamespacePSAEnforceLevel: `low` is none of privileged, baseline, restricted",
-        "SecurityContextMode: `root` is none of nonroot, none",
-        "PluginAccount: `root` is none of own, shared",
-        "Namespace: `A b` cannot be the name of one",
-        "ServiceAccountName: `a_b` cannot be the name of one",
-        "PluginServiceAccountName: `c_d` cannot be the name of one",
+        "ImagePullPolicy: invalid value `alwayz`; one of Always, IfNotPresent, Never",
+        "NamespacePSAEnforceLevel: invalid value `low`; one of privileged, baseline, restricted",
+        "SecurityContextMode: invalid value `root`; one of nonroot, none",
+        "PluginAccount: invalid value `root`; one of own, shared",
+        "Namespace: invalid name `A b`",
+        "ServiceAccountName: invalid name `a_b`",
+        "PluginServiceAccountName: invalid name `c_d`",
         "AggregatorTolerations[0]: Invalid effect: Never; one of NoSchedule, PreferNoSchedule, NoExecute",
         "AggregatorTolerations[0]: Invalid operator: Is; one of Equal, Exists",
-        "AggregatorTolerations[1]: `tolerationSeconds` is none of key, operator, value, effect",
-        "ProgressUpdatesPort: `abc` is no port: a number from 1 to 65535",
-        "Filters.Namespaces: `(` is no regular expression: unclosed group",
-        "Limits.PodLogs.Namespaces: `(` is no regular expression: unclosed group",
+        "AggregatorTolerations[1]: invalid key `tolerationSeconds`; one of key, operator, value, effect",
+        "ProgressUpdatesPort: invalid port `abc`: expected a number from 1 to 65535",
+        "Filters.Namespaces: invalid regular expression `(`: unclosed group",
+        "Limits.PodLogs.Namespaces: invalid regular expression `(`: unclosed group",
     ]
     .map(|problem| format!("  c.json: {problem}\n"));
     let expected = format!(
-        "error: the configuration file `c.json` has 14 problems\n{}  hint:  sono gen config prints one that is right; flags count over the file\n",
+        "error: the configuration file `c.json` has 14 problems\n{}  hint:  for a valid file: sono gen config; flags override the file\n",
         problems.concat()
     );
     for command in [&["config"][..], &["-p", "host-check"]] {
@@ -55,7 +55,7 @@ fn a_plugin_that_is_chosen_must_be_there() {
     assert_eq!(
         with_file(r#"{"Plugins": [{"name": "nope"}]}"#, &["-p", "host-check"]),
         failure(
-            "error: the configuration file `c.json` has a problem\n  c.json: Plugins: there is no plugin `nope`; there are: host-check\n  hint:  sono gen config prints one that is right; flags count over the file\n"
+            "error: the configuration file `c.json` has a problem\n  c.json: Plugins: unknown plugin `nope`; one of host-check\n  hint:  for a valid file: sono gen config; flags override the file\n"
         )
     );
     assert_eq!(
@@ -80,7 +80,7 @@ fn plugins_can_be_skipped() {
 /// Where it is wrong is said in the words of the file.
 #[test]
 fn a_file_that_is_none_says_where() {
-    let hint = "\n  hint:  sono gen config prints one that is right\n";
+    let hint = "\n  hint:  for a valid file: sono gen config\n";
     for (text, expected) in [
         ("{\n  \"Namespace\": }", "c.json:2:16: expected value"),
         (

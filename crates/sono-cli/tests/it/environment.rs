@@ -164,7 +164,7 @@ fn a_variable_with_a_wrong_value_is_named() {
         (
             1,
             Some("error: invalid value 'maybe' for '--rbac <MODE>'"),
-            Some("note: --rbac may have its value from the variable SONO_RBAC")
+            Some("note: the value of --rbac may be set by the environment variable SONO_RBAC")
         )
     );
 }
@@ -186,11 +186,14 @@ fn the_latest_version_is_looked_up() {
     assert_eq!(
         lines[..2],
         [
-            "error: the latest version of Kubernetes cannot be had",
+            "error: cannot look up the latest Kubernetes version",
             "  https://storage.googleapis.com/k8s-release-dev/ci/latest.txt"
         ]
     );
-    assert_eq!(lines.last(), Some(&"  hint:  say which: --kubernetes-version v1.37.2"));
+    assert_eq!(
+        lines.last(),
+        Some(&"  hint:  set the version: --kubernetes-version v1.37.2")
+    );
 }
 
 /// So many flags are only found in groups.

@@ -51,47 +51,47 @@ fn wrong_usage_is_said_like_all_else() {
     for (arguments, expected) in [
         (
             &["statsu"][..],
-            "error: unrecognized subcommand 'statsu'\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  did you mean status? sono --help lists the commands\n",
+            "error: unrecognized subcommand 'statsu'\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  did you mean status? for a list of commands: sono --help\n",
         ),
         (
             &["bogus"],
-            "error: unrecognized subcommand 'bogus'\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  sono --help lists the commands\n",
+            "error: unrecognized subcommand 'bogus'\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  for a list of commands: sono --help\n",
         ),
         (
             &["--version"],
-            "error: unexpected argument '--version' found\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  sono version prints it\n",
+            "error: unexpected argument '--version' found\n  usage: sono [OPTIONS] <COMMAND>\n  hint:  to print the version: sono version\n",
         ),
         (
             &["gen", "config", "--namspace", "x"],
-            "error: unexpected argument '--namspace' found\n  usage: sono gen config [OPTIONS]\n  hint:  did you mean --namespace? sono gen config --help lists the flags\n",
+            "error: unexpected argument '--namspace' found\n  usage: sono gen config [OPTIONS]\n  hint:  did you mean --namespace? for a list of flags: sono gen config --help\n",
         ),
         (
             &["gen", "--existing-service-account=maybe"],
-            "error: invalid value 'maybe' for '--existing-service-account': true or false, or nothing\n  usage: sono gen [OPTIONS] [COMMAND]\n  hint:  sono gen --help says what it takes\n",
+            "error: invalid value 'maybe' for '--existing-service-account': expected true, false or no value\n  usage: sono gen [OPTIONS] [COMMAND]\n  hint:  for details: sono gen --help\n",
         ),
         (
             &["status", "more"],
-            "error: unexpected argument 'more' found\n  usage: sono status [OPTIONS]\n  hint:  sono status --help lists what it takes\n",
+            "error: unexpected argument 'more' found\n  usage: sono status [OPTIONS]\n  hint:  for a list of arguments: sono status --help\n",
         ),
         (
             &["status", "-o", "jsno"],
-            "error: invalid value 'jsno' for '--output <OUTPUT>'\n  [possible values: table, json, yaml, markdown]\n  hint:  did you mean json? sono status --help says more\n",
+            "error: invalid value 'jsno' for '--output <OUTPUT>'\n  [possible values: table, json, yaml, markdown]\n  hint:  did you mean json? for details: sono status --help\n",
         ),
         (
             &["gen", "--timeout", "-5"],
-            "error: invalid value '-5' for '--timeout <SECONDS>': expected a number of seconds, 0 or more (0 means no limit)\n  hint:  sono gen --help says what it takes\n",
+            "error: invalid value '-5' for '--timeout <SECONDS>': expected a number of seconds, 0 or more (0 means no limit)\n  hint:  for details: sono gen --help\n",
         ),
         (
             &["plugin", "show"],
-            "error: the following required arguments were not provided:\n  <PLUGIN>\n  usage: sono plugin show [OPTIONS] <PLUGIN>\n  hint:  sono plugin show --help says what it takes\n",
+            "error: the following required arguments were not provided:\n  <PLUGIN>\n  usage: sono plugin show [OPTIONS] <PLUGIN>\n  hint:  for details: sono plugin show --help\n",
         ),
         (
             &["gen", "-n", "Mine"],
-            "error: invalid value 'Mine' for '--namespace <NAMESPACE>': expected at most 63 lower-case letters, digits and dashes, with a letter or digit at both ends\n  hint:  sono gen --help says what it takes\n",
+            "error: invalid value 'Mine' for '--namespace <NAMESPACE>': expected at most 63 lower-case letters, digits and dashes, with a letter or digit at both ends\n  hint:  for details: sono gen --help\n",
         ),
         (
             &["gen", "--service-account-name=a_b"],
-            "error: invalid value 'a_b' for '--service-account-name <NAME>': expected at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends\n  hint:  sono gen --help says what it takes\n",
+            "error: invalid value 'a_b' for '--service-account-name <NAME>': expected at most 253 lower-case letters, digits, dashes and dots, with a letter or digit at both ends\n  hint:  for details: sono gen --help\n",
         ),
     ] {
         assert_eq!(here(arguments), failure(expected), "{arguments:?}");
@@ -139,7 +139,7 @@ fn errors_on_the_way_have_hints() {
     assert_eq!(
         said(&["results", "short.tar.gz"]),
         failure(
-            "error: cannot read short.tar.gz\n  cause: truncated archive\n  hint:  it is damaged: fetch it again with sono retrieve\n"
+            "error: cannot read short.tar.gz\n  cause: truncated archive\n  hint:  the archive is damaged; retrieve it again: sono retrieve\n"
         )
     );
     let mut piped = command(directory.path());
@@ -152,29 +152,27 @@ fn errors_on_the_way_have_hints() {
     assert_eq!(
         crate::said(&piped.output().unwrap()),
         failure(
-            "error: cannot read standard input\n  cause: truncated archive\n  hint:  it is damaged: fetch it again with sono retrieve\n"
+            "error: cannot read standard input\n  cause: truncated archive\n  hint:  the archive is damaged; retrieve it again: sono retrieve\n"
         )
     );
-    let rerun = "it takes the archive of a run in which tests of e2e failed: sono results ARCHIVE shows them";
-    let takes = "it takes what sono retrieve fetches, or a directory with what is in one";
+    let rerun =
+        "--rerun-failed requires the archive of a run with failed tests of e2e; to list them: sono results ARCHIVE";
+    let takes = "expected an archive from sono retrieve, or a directory with an extracted archive";
     for (arguments, hint) in [
         (
             &["results", "nofile"][..],
-            "sono retrieve fetches the archive of a run and prints its name",
+            "to retrieve the archive of a run: sono retrieve",
         ),
         (&["results", "text"], takes),
         (
             &["results", "short.tar.gz"],
-            "it is damaged: fetch it again with sono retrieve",
+            "the archive is damaged; retrieve it again: sono retrieve",
         ),
         (&["results", "run.tar.gz", "-p", "nope"], "the plugins in it: a, e2e"),
         (&["gen", "--rerun-failed", "text"], rerun),
         (&["gen", "--rerun-failed", "run"], rerun),
-        (&["gen", "--ssh-key", "nofile"], "the flag takes the name of a file"),
-        (
-            &["gen", "--config", "nofile"],
-            "sono gen config prints one to begin with",
-        ),
+        (&["gen", "--ssh-key", "nofile"], "the flag requires the name of a file"),
+        (&["gen", "--config", "nofile"], "for a template: sono gen config"),
         (
             &["gen", "-p", "ftp://h/p.yaml"],
             "fetch it by other means, and name the file",
@@ -191,15 +189,12 @@ fn errors_on_the_way_have_hints() {
                 "--kubernetes-version",
                 "v1.26.0",
             ],
-            "leave the flag out: before, only the nodes' own credentials count",
+            "omit the flag: older versions use only the credentials of the nodes",
         ),
-        (
-            &["gen", "--e2e-focus", "("],
-            "a text that is meant as it stands goes between \\Q and \\E",
-        ),
+        (&["gen", "--e2e-focus", "("], "put literal text between \\Q and \\E"),
         (
             &["gen", "-p", "host-check", "--plugin-env", "e2e.A=b"],
-            "run it too: -p e2e; or leave the flag out",
+            "add the plugin with -p e2e, or omit the flag",
         ),
         (
             &["gen", "-p", "ok.yaml@Bad Name"],

@@ -143,14 +143,14 @@ fn versions_are_checked_before_anything_is_printed() {
         failure(&format!(
             "error: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask\n  \
              no cluster configured: no kubeconfig found, and not running in a pod\n  \
-             {}/.kube/config: No such file or directory (os error 2)\n  hint:  say which: --kubernetes-version v1.37.2\n",
+             {}/.kube/config: No such file or directory (os error 2)\n  hint:  set the version: --kubernetes-version v1.37.2\n",
             directory.path().display()
         ))
     );
     assert_eq!(
         of("1.30"),
         failure(
-            "error: `1.30` is no version of Kubernetes\n  hint:  such as v1.37.2; or auto, which is the cluster's, ignore, which is none where there is no cluster, or latest\n"
+            "error: invalid Kubernetes version `1.30`\n  hint:  expected a version such as v1.37.2, or auto (the cluster's), ignore (the cluster's, if available) or latest\n"
         )
     );
     assert!(
@@ -218,7 +218,7 @@ fn a_key_reaches_the_tests() {
     assert_eq!(
         with_files(&["--ssh-key", "nowhere"]),
         failure(
-            "error: cannot use `nowhere`\n  cause: failed to open file `nowhere`: No such file or directory (os error 2)\n  hint:  the flag takes the name of a file\n"
+            "error: cannot use `nowhere`\n  cause: failed to open file `nowhere`: No such file or directory (os error 2)\n  hint:  the flag requires the name of a file\n"
         )
     );
 }
@@ -291,7 +291,7 @@ fn credentials_need_a_version_that_takes_them() {
     assert_eq!(
         code("v1.26.9"),
         failure(
-            "error: e2e-docker-config-file is only supported for Kubernetes 1.27 or later, not for v1.26.9\n  hint:  leave the flag out: before, only the nodes' own credentials count\n"
+            "error: e2e-docker-config-file is only supported for Kubernetes 1.27 or later, not for v1.26.9\n  hint:  omit the flag: older versions use only the credentials of the nodes\n"
         )
     );
     assert_eq!(code("v2.1.0").code, 0);

@@ -179,7 +179,7 @@ fn an_unknown_action_is_an_error() {
     assert_eq!((said.code, said.stdout.as_str()), (1, ""));
     assert_eq!(
         said.stderr,
-        "error: unrecognized subcommand 'bogus'\n  usage: sono plugin [OPTIONS] <COMMAND>\n  hint:  sono plugin --help lists the commands\n"
+        "error: unrecognized subcommand 'bogus'\n  usage: sono plugin [OPTIONS] <COMMAND>\n  hint:  for a list of commands: sono plugin --help\n"
     );
 }
 

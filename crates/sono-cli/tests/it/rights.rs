@@ -80,20 +80,20 @@ fn shared_rights_that_the_mode_would_not_give_are_said() {
         "--existing-service-account",
         "--service-account-name=me",
     ]);
-    let expected = "plugins have the aggregator's service account `me` and all of its rights; --plugin-service-account NAME gives them another\n";
+    let expected = "plugins use the aggregator's service account `me` with all its permissions; to use another: --plugin-service-account NAME\n";
     assert_eq!((said.code, said.stderr.as_str()), (0, expected));
     let documents = sono_types::yaml::all_documents(&said.stdout).unwrap();
     assert_eq!(stored(&documents)["PluginAccount"], "shared");
     assert_eq!(
         generate(&["--plugin-service-account=mine"]),
         failure(
-            "error: cannot use service account `mine` for plugins: the run creates its own accounts\n  hint:  add --existing-service-account, or leave out --plugin-service-account\n"
+            "error: cannot use service account `mine` for plugins: the run creates its own accounts\n  hint:  add --existing-service-account, or omit --plugin-service-account\n"
         )
     );
     assert_eq!(
         generate(&["--plugin-account=own", "--existing-service-account"]),
         failure(
-            "error: cannot give plugins an account of their own: with --existing-service-account the run creates none\n  hint:  name one that exists with --plugin-service-account NAME\n"
+            "error: cannot create a service account for plugins: with --existing-service-account the run creates none\n  hint:  use an existing one: --plugin-service-account NAME\n"
         )
     );
 }
@@ -164,7 +164,7 @@ fn a_network_policy_is_refused_for_plugins_in_their_hosts_network() {
         )
     };
     let refused = failure(
-        "error: cannot create a network policy for plugin `p`: its pods are in their hosts' network, which no policy selects, so their results would be refused\n  hint:  leave out --network-policy, or name other plugins with --plugin\n",
+        "error: cannot create a NetworkPolicy for plugin `p`: its pods use the host network, which a NetworkPolicy cannot select, so their results would be blocked\n  hint:  omit --network-policy, or select other plugins with --plugin\n",
     );
     // The default podSpec of DaemonSets is in the host's network.
     assert_eq!(generate("DaemonSet", ""), refused);

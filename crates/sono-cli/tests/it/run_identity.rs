@@ -197,7 +197,7 @@ fn newest_run_is_chosen_and_named() {
     let early = with_cluster(&api, &["retrieve", "-n", "lim"]);
     assert_eq!(
         early.stderr.lines().next(),
-        Some("error: the aggregator in namespace `lim` has no pod at the moment")
+        Some("error: the aggregator in namespace `lim` currently has no pod")
     );
 
     let directory = tempfile::tempdir().unwrap();
@@ -237,8 +237,8 @@ fn run_is_chosen_by_its_id() {
         assert_eq!(serde_json::from_str::<Value>(&said.stdout).unwrap(), status(id, result));
     }
     let absent = failure(
-        "error: run `other` does not exist in namespace `lim`\n  the run in it is new\n  \
-         hint:  leave out --run for the newest run, or name another namespace with -n\n",
+        "error: run `other` does not exist in namespace `lim`\n  the namespace contains run new\n  \
+         hint:  omit --run to use the newest run, or select another namespace with -n\n",
     );
     for command in ["status", "wait", "logs", "retrieve"] {
         assert_eq!(
@@ -306,8 +306,8 @@ fn run_without_its_aggregator_is_said_to_remain() {
     }
     let remains = failure(
         "error: run u in namespace `lim` has no aggregator pod: it was deleted, or does not exist yet\n  \
-         what remains: configmap sonobuoy-config-cm, pod a and 2 more\n  \
-         hint:  sono delete -n lim --wait removes what remains; results that were not fetched are lost\n",
+         remaining objects: configmap sonobuoy-config-cm, pod a and 2 more\n  \
+         hint:  to remove them: sono delete -n lim --wait; results that were not retrieved are lost\n",
     );
     for command in ["status", "wait", "retrieve"] {
         assert_eq!(with_cluster(&api, &[command, "-n", "lim"]), remains, "{command}");

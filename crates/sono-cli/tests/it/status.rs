@@ -263,7 +263,7 @@ fn an_aggregator_without_a_pod_is_pending() {
             (
                 1,
                 format!(
-                    "error: the aggregator in namespace `sonobuoy` has no pod at the moment\n  {why}\n  hint:  sono wait -n sonobuoy waits for it; kubectl -n sonobuoy describe deployment sonobuoy says more\n"
+                    "error: the aggregator in namespace `sonobuoy` currently has no pod\n  {why}\n  hint:  to wait for it: sono wait -n sonobuoy; for details: kubectl -n sonobuoy describe deployment sonobuoy\n"
                 )
             )
         );

@@ -62,7 +62,7 @@ fn a_list_on_standard_input_needs_no_cluster() {
     let bad = e2e(&["--skip", "("]);
     assert_eq!(
         (bad.code, bad.stderr.lines().next()),
-        (1, Some("error: --skip is no regular expression"))
+        (1, Some("error: --skip is not a valid regular expression"))
     );
 }
 

@@ -12,7 +12,7 @@ use sono_types::{OverallStatus, RunStatus};
 
 use crate::{
     aggregator::{self, is_replaced, makes_pods, phase, status_of},
-    identity::{Identity, Maker},
+    identity::{AggregatorWorkload, Identity},
 };
 
 /// How long there may be no aggregator where another pod takes its place.
@@ -28,7 +28,7 @@ pub(super) struct Followed {
     seen: bool,
     /// Another pod takes its place.
     replaced: bool,
-    maker: Maker,
+    workload: AggregatorWorkload,
     /// Since when there is none.
     absent_since: Option<Timestamp>,
     /// It has said something of the run, so it did start.
@@ -85,20 +85,22 @@ impl Followed {
 
     pub(super) fn apply_maker(&mut self, event: Option<Result<WatchEvent<Value>, KubeError>>) {
         match event {
-            Some(Ok(WatchEvent::Restarted(found))) => self.maker = Maker::of(found),
-            Some(Ok(WatchEvent::Applied(maker))) if makes_pods(&maker) => self.maker = Maker::There(maker),
-            Some(Ok(WatchEvent::Applied(_) | WatchEvent::Deleted(_))) => self.maker = Maker::None,
+            Some(Ok(WatchEvent::Restarted(found))) => self.workload = AggregatorWorkload::of(found),
+            Some(Ok(WatchEvent::Applied(workload))) if makes_pods(&workload) => {
+                self.workload = AggregatorWorkload::Deployment(workload);
+            }
+            Some(Ok(WatchEvent::Applied(_) | WatchEvent::Deleted(_))) => self.workload = AggregatorWorkload::None,
             Some(Err(error)) if error.is_expired() || error.is_transient() => {}
             Some(Err(error)) => {
                 tracing::debug!(%error, "cannot see what makes the aggregator's pod");
-                self.maker = Maker::Hidden;
+                self.workload = AggregatorWorkload::Forbidden;
             }
-            None => self.maker = Maker::Hidden,
+            None => self.workload = AggregatorWorkload::Forbidden,
         }
     }
 
     pub(super) fn sees_makers(&self) -> bool {
-        !matches!(self.maker, Maker::Hidden)
+        !matches!(self.workload, AggregatorWorkload::Forbidden)
     }
 
     pub(super) fn is_listed(&self) -> bool {
@@ -112,8 +114,10 @@ impl Followed {
 
     /// Its Deployment; that of another run does not make its pod.
     fn deployment(&self) -> Option<&Value> {
-        match &self.maker {
-            Maker::There(deployment) if self.identity.includes_deployment(deployment) => Some(deployment),
+        match &self.workload {
+            AggregatorWorkload::Deployment(deployment) if self.identity.includes_deployment(deployment) => {
+                Some(deployment)
+            }
             _ => None,
         }
     }
@@ -137,18 +141,18 @@ impl Followed {
     fn gone(&self, begins: bool, gone_for: Duration) -> Option<End> {
         let is_soon = gone_for < REPLACED_WITHIN;
         // A run that this command began did exist.
-        let existed = self.seen || begins && matches!(self.maker, Maker::None);
+        let existed = self.seen || begins && matches!(self.workload, AggregatorWorkload::None);
         let lost = if existed { End::Deleted } else { End::Absent };
-        match (&self.maker, self.deployment()) {
-            (Maker::Unknown, _) => None,
-            (Maker::There(_), Some(_)) => self
+        match (&self.workload, self.deployment()) {
+            (AggregatorWorkload::Unknown, _) => None,
+            (AggregatorWorkload::Deployment(_), Some(_)) => self
                 .uncreated()
                 .filter(|_| !is_soon)
                 .map(|why| End::Broken { why, is_created: false }),
-            (Maker::Hidden, _) if is_soon && (self.replaced || begins) => None,
-            (Maker::Hidden | Maker::None, _) => Some(lost),
+            (AggregatorWorkload::Forbidden, _) if is_soon && (self.replaced || begins) => None,
+            (AggregatorWorkload::Forbidden | AggregatorWorkload::None, _) => Some(lost),
             // The next run's: this one was deleted, whether its pod was seen or not.
-            (Maker::There(_), None) => Some(End::Deleted),
+            (AggregatorWorkload::Deployment(_), None) => Some(End::Deleted),
         }
     }
 
@@ -209,8 +213,8 @@ mod tests {
     #[test]
     fn aggregator_absent_ends_the_run_only_where_no_pod_follows() {
         let (soon, late) = (Duration::from_secs(59), REPLACED_WITHIN);
-        let makes = Maker::There(json!({"metadata": {"name": "sonobuoy"}}));
-        let refused = Maker::There(json!({"metadata": {}, "status": {"conditions": [
+        let makes = AggregatorWorkload::Deployment(json!({"metadata": {"name": "sonobuoy"}}));
+        let refused = AggregatorWorkload::Deployment(json!({"metadata": {}, "status": {"conditions": [
             {"type": "Available", "status": "False", "message": "m"},
             {"type": "ReplicaFailure", "status": "True", "message": "pods \"x\" is forbidden: exceeded quota."}]}}));
         let why = || {
@@ -219,27 +223,33 @@ mod tests {
                 is_created: false,
             })
         };
-        let gone = |maker: Maker, seen, replaced, begins| {
+        let gone = |workload: AggregatorWorkload, seen, replaced, begins| {
             let run = Followed {
                 seen,
                 replaced,
-                maker,
+                workload,
                 ..Followed::default()
             };
             [soon, late].map(|gone_for| run.gone(begins, gone_for))
         };
-        assert_eq!(gone(Maker::Unknown, false, false, false), [None, None]);
+        assert_eq!(gone(AggregatorWorkload::Unknown, false, false, false), [None, None]);
         assert_eq!(gone(makes, true, true, false), [None, None]);
         assert_eq!(gone(refused, false, false, true), [None, why()]);
-        let none = |seen, begins| gone(Maker::None, seen, true, begins);
+        let none = |seen, begins| gone(AggregatorWorkload::None, seen, true, begins);
         assert_eq!(none(true, false), [Some(End::Deleted), Some(End::Deleted)]);
         assert_eq!(none(false, true), [Some(End::Deleted), Some(End::Deleted)]);
         assert_eq!(none(false, false), [Some(End::Absent), Some(End::Absent)]);
         // An account that may not see the Deployment can only wait.
-        assert_eq!(gone(Maker::Hidden, false, false, true), [None, Some(End::Absent)]);
-        assert_eq!(gone(Maker::Hidden, true, true, false), [None, Some(End::Deleted)]);
         assert_eq!(
-            gone(Maker::Hidden, true, false, false),
+            gone(AggregatorWorkload::Forbidden, false, false, true),
+            [None, Some(End::Absent)]
+        );
+        assert_eq!(
+            gone(AggregatorWorkload::Forbidden, true, true, false),
+            [None, Some(End::Deleted)]
+        );
+        assert_eq!(
+            gone(AggregatorWorkload::Forbidden, true, false, false),
             [Some(End::Deleted), Some(End::Deleted)]
         );
     }
@@ -262,8 +272,8 @@ mod tests {
         let mut run = Followed::default();
         let deleted = json!({"metadata": {"deletionTimestamp": "2026-11-23T10:00:00Z"}});
         run.apply_maker(Some(Ok(WatchEvent::Applied(json!({"metadata": {}})))));
-        assert!(matches!(run.maker, Maker::There(_)));
+        assert!(matches!(run.workload, AggregatorWorkload::Deployment(_)));
         run.apply_maker(Some(Ok(WatchEvent::Applied(deleted))));
-        assert!(matches!(run.maker, Maker::None));
+        assert!(matches!(run.workload, AggregatorWorkload::None));
     }
 }

@@ -9,7 +9,7 @@ use sono_kube::{Pod, WatchEvent};
 use sono_types::TarInfo;
 
 use super::followed::{End, Followed};
-use crate::identity::{self, Identity, Maker, Previous};
+use crate::identity::{self, AggregatorWorkload, Identity, Previous};
 
 /// Milliseconds.
 type Time = u64;
@@ -191,11 +191,11 @@ impl Model {
         objects.map(|pod| serde_json::from_value(pod).unwrap()).collect()
     }
 
-    fn maker(&self) -> Maker {
+    fn workload(&self) -> AggregatorWorkload {
         if self.world.sees_makers {
-            Maker::of(self.deployment_object().into_iter().collect())
+            AggregatorWorkload::of(self.deployment_object().into_iter().collect())
         } else {
-            Maker::Hidden
+            AggregatorWorkload::Forbidden
         }
     }
 
@@ -235,11 +235,11 @@ impl Model {
     /// What `status` finds at any time is of the newest run.
     fn look(&self) {
         let pods = self.pods();
-        let maker = self.maker();
+        let workload = self.workload();
         let Some(newest) = self.configuration else { return };
-        let found = identity::newest(&pods, &maker).and_then(|run| run.aggregator(&pods).cloned());
+        let found = identity::newest(&pods, &workload).and_then(|run| run.aggregator(&pods).cloned());
         let Some(found) = found else { return };
-        let hidden = matches!(maker, Maker::Hidden) && identity::is_terminating(&found);
+        let hidden = matches!(workload, AggregatorWorkload::Forbidden) && identity::is_terminating(&found);
         // A pod that stands alone has a name that no other takes; the next run is not there before it is gone.
         if hidden || !self.world.deployment && identity::is_terminating(&found) {
             return;
@@ -326,7 +326,7 @@ impl Model {
         }
         let limit = self.now + LIMIT;
         loop {
-            match identity::previous(&self.pods(), &self.maker()) {
+            match identity::previous(&self.pods(), &self.workload()) {
                 _ if self.world.by_label => return true,
                 Previous::None => return true,
                 Previous::Stays => return false,
@@ -365,7 +365,7 @@ impl Model {
         // A manifest of an older version may have no UUID.
         let id = Some(id.as_str()).filter(|_| self.world.annotated);
         let identity = if self.world.by_label {
-            identity::newest(&self.pods(), &Maker::None)?
+            identity::newest(&self.pods(), &AggregatorWorkload::None)?
         } else {
             Identity::of_created(&created, id).expect("the aggregator was created")
         };
@@ -390,13 +390,13 @@ impl Model {
         loop {
             assert!(self.now < limit, "{self:?}");
             let pods = self.pods();
-            let maker = self.maker();
+            let workload = self.workload();
             // Where Deployments cannot be seen, and no pod yet, there is no run.
-            let mut identity = identity::newest(&pods, &maker)?;
+            let mut identity = identity::newest(&pods, &workload)?;
             let pod = identity.aggregator(&pods);
             let is_replaced = pod.is_some_and(crate::aggregator::is_replaced);
             let ambiguous = is_replaced && pod.is_some_and(identity::is_terminating);
-            if matches!(maker, Maker::Hidden) && ambiguous {
+            if matches!(workload, AggregatorWorkload::Forbidden) && ambiguous {
                 self.advance();
                 continue;
             }

@@ -11,7 +11,7 @@ use super::{Creation, Object, holds_a_run, is_going};
 use crate::{
     aggregator,
     error::CliError,
-    identity::{self, Maker, Previous},
+    identity::{self, AggregatorWorkload, Previous},
 };
 
 /// How long such objects are waited for: a node that does not answer never lets go of its pods.
@@ -36,12 +36,12 @@ impl Creation<'_> {
                 return Ok(());
             }
         };
-        let maker = if pods.is_empty() {
-            Maker::None
+        let workload = if pods.is_empty() {
+            AggregatorWorkload::None
         } else {
-            aggregator::maker(cluster, namespace).await
+            aggregator::workload(cluster, namespace).await
         };
-        match identity::previous(&pods, &maker) {
+        match identity::previous(&pods, &workload) {
             Previous::None => return Ok(()),
             Previous::Stays => return Err(holds_a_run(namespace, self.arguments)),
             Previous::Leaves(names) => self.say(&format!("aggregator pod {}", names.join(", "))),

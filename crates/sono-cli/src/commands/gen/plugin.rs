@@ -12,7 +12,7 @@ use crate::{
     changes::read,
     error::CliError,
     output::{Format, Printer},
-    settings::IN_CLUSTER,
+    settings::DEFAULT_PLUGINS,
 };
 
 /// What the command's flags leave open.
@@ -49,7 +49,7 @@ async fn built_in(
         printer.note("warning: --file has no effect on gen plugin");
     }
     let (plan, cluster) = resolve(flags, given, level, printer)?;
-    let mut definitions = plan.definitions(&plan.named(&IN_CLUSTER), printer).await?;
+    let mut definitions = plan.definitions(&plan.named(&DEFAULT_PLUGINS), printer).await?;
     definitions.retain(|definition| definition.name.as_str() == name);
     let [definition] = definitions.as_mut_slice() else {
         return Err(CliError::new(format!(

@@ -21,7 +21,7 @@ use crate::{
     error::CliError,
     output::{Format, Printer, Text, Tone, text},
     plugins::{self, Found, fetch::Access},
-    signals::asked_to_stop,
+    signals::termination,
 };
 
 /// In this time a program that has written its done file ends by itself, if it means to. A cluster's worker may take
@@ -168,7 +168,7 @@ async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> 
     };
     let stopped_by = AtomicU8::new(exit::INTERRUPTED);
     let interrupted = async {
-        match asked_to_stop().await {
+        match termination().await {
             Ok(code) => stopped_by.store(code, Ordering::Relaxed),
             // Without the signal there is only no gentle end.
             Err(_) => std::future::pending::<()>().await,

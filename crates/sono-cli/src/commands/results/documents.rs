@@ -51,7 +51,7 @@ impl<'a> Shown<'a> {
             gathered,
             plugins,
             health,
-            status: judgement::word_for_results(statuses(gathered)),
+            status: judgement::overall_status(statuses(gathered)),
         };
         (shown, failures)
     }
