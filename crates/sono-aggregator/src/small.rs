@@ -112,7 +112,7 @@ pub(crate) fn restore(
             NotStaged::Content { reason, .. } => failed(reason, false),
             NotStaged::Storage { reason, full } => failed(reason, full),
         })?;
-        let put = staged.appear(destination);
+        let put = staged.commit_unsynced(destination);
         put.map_err(|error| failed(chain(&error), error.is_full()))
     };
     match put() {

@@ -331,9 +331,9 @@ impl Uploads {
         let place = destination.clone();
         let placed = blocking(move || {
             let placed = if durably {
-                staged.appear_durably(&place)
+                staged.commit_durable(&place)
             } else {
-                staged.appear(&place)
+                staged.commit_unsynced(&place)
             };
             placed.map_err(|error| unstored(&error))
         });
@@ -425,7 +425,7 @@ impl Uploads {
                     Ready::Small { staged, body }
                 }
                 Content::File(_) => {
-                    staged.appear_whole(&destination).map_err(|error| unstored(&error))?;
+                    staged.commit_synced(&destination).map_err(|error| unstored(&error))?;
                     Ready::InPlace
                 }
             };

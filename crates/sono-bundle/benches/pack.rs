@@ -1,4 +1,4 @@
-//! Packing 10,000 files, beside GNU tar with gzip doing the same at the same level.
+//! Packs 10,000 files, compared with GNU tar and gzip at the same level.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run must say so")]
 
 use std::{
@@ -11,12 +11,12 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use fs_err as fs;
 
 const FILES: usize = 10_000;
-/// What a run is sealed with.
+/// The compression level of archives of runs.
 const LEVEL: u32 = 6;
-/// Runs of each for the ratio, by turns.
+/// Runs of each for the ratio, alternating.
 const ROUNDS: usize = 5;
 
-/// Lists and logs of a cluster: text, some 4 KiB each.
+/// Text files of about 4 KiB each, like lists and logs of a cluster.
 fn make(root: &Path) {
     for number in 0..FILES {
         let folder = root.join(format!("resources/ns/namespace-{}", number / 50));

@@ -1,4 +1,4 @@
-//! A directory as [`ResultFiles`].
+//! [`ResultFiles`] of a directory.
 
 use std::{
     io::{self, Read},
@@ -11,14 +11,14 @@ use sono_types::ResultFiles;
 
 use crate::walk::{resolve, walk};
 
-/// The files of a directory. Links are not followed, and names that lead out of it lead nowhere.
+/// The files of a directory. Links are not followed, and names that lead out of the directory are not found.
 #[derive(Debug, Clone)]
 pub struct DirectoryFiles {
     root: PathBuf,
 }
 
 impl DirectoryFiles {
-    /// Files below `root`, which need not be there.
+    /// The files below `root`, which may not exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }

@@ -1,8 +1,7 @@
-//! Archives and files: packing and unpacking with limits, a store that survives `kill -9`, and one reader over an
-//! extracted directory or a tarball.
+//! Archives and files: packing and unpacking with limits, durable storage, and one reader for directories and tarballs.
 //!
-//! It knows bytes, names and paths. What a result means, where things stand in the archive, and who is allowed to send
-//! what is decided elsewhere. Everything here is synchronous; async callers use a blocking task.
+//! It knows only bytes, names and paths, not results or permissions. All functions are synchronous; async callers use a
+//! blocking task.
 
 mod codec;
 mod files;
@@ -19,7 +18,7 @@ pub use codec::{
     unpack::{UnpackError, Unpacked, unpack_private, unpack_tar_gz},
 };
 pub use files::DirectoryFiles;
-pub use read::{Bundle, FileTaker, FileVisitor, Memory, ReadError, ReadLimits, usable_space};
+pub use read::{Bundle, FileTaker, FileVisitor, MemoryBudget, ReadError, ReadLimits, usable_space};
 pub use regular::{Links, open_regular};
 pub use splat::{SplatFileError, splat, splat_file};
 pub use store::{

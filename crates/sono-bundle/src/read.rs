@@ -1,4 +1,4 @@
-//! One reader over an extracted directory or a tarball.
+//! Reads results from an extracted directory or a tarball.
 
 mod in_order;
 mod limits;
@@ -26,47 +26,47 @@ use crate::{
 /// Why results cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is nothing of that name.
+    /// The path does not exist.
     #[error("no such file or directory: {}", .0.display())]
     Missing(PathBuf),
     /// The file or directory cannot be opened.
     #[error("cannot open {}", path.display())]
     Open {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The archive is broken, or none at all.
+    /// The file is damaged or not an archive.
     #[error("cannot read {}", path.display())]
     Archive {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: ArchiveError,
     },
-    /// A file in it cannot be read, or the visitor failed.
+    /// A file in the archive cannot be read, or the visitor failed.
     #[error("cannot read {name:?} in {}", path.display())]
     File {
         /// The archive or directory.
         path: PathBuf,
         /// The file in it.
         name: String,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
     /// A directory cannot be listed.
     #[error("cannot list {}", path.display())]
     List {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl ReadError {
-    /// Whether one of [`ReadLimits`] is exceeded.
+    /// Whether one of [`ReadLimits`] was exceeded.
     pub fn is_limit(&self) -> bool {
         match self {
             Self::Archive { source, .. } => {
@@ -81,11 +81,11 @@ impl ReadError {
     }
 }
 
-/// Looks at one file, its name and its content, and says whether to go on.
+/// Visits one file with its name and content, and returns whether to continue.
 pub type FileVisitor<'a> = dyn FnMut(&str, &mut dyn Read) -> io::Result<ControlFlow<()>> + 'a;
 
-/// The results of a run: a `.tar.gz` or the directory it was extracted to. Names are relative, with `/`; a leading `./`
-/// makes no difference.
+/// The results of a run: a `.tar.gz`, or the directory to which it was extracted. Names are relative, with `/`; a
+/// leading `./` is ignored.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     path: PathBuf,
@@ -93,12 +93,12 @@ pub struct Bundle {
     limits: ReadLimits,
 }
 
-/// Where POSIX tar (ustar, pax and GNU alike) says what it is.
+/// Position of the magic bytes of POSIX tar (ustar, pax and GNU).
 const TAR_MAGIC: std::ops::Range<usize> = 257..TAR_MAGIC_END;
 const TAR_MAGIC_END: usize = 262;
 
 impl Bundle {
-    /// Looks whether there is something to read, within [`ReadLimits::DEFAULT`]. A file must at least begin like a gzip file.
+    /// Opens a directory or archive with [`ReadLimits::DEFAULT`]. Of a file, only the first bytes are checked.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let failed = |source: io::Error| {
             if source.kind() == io::ErrorKind::NotFound {
@@ -136,33 +136,32 @@ impl Bundle {
         })
     }
 
-    /// The same with other limits.
+    /// Replaces the limits.
     #[must_use]
     pub fn with_limits(self, limits: ReadLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The limits on what is read of it.
+    /// The limits on reading.
     pub fn limits(&self) -> &ReadLimits {
         &self.limits
     }
 
-    /// Where it is.
+    /// The path of the archive or directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The content of one file; `None` when there is none of that name. Of a tarball everything up to it is read:
-    /// [`Bundle::read_many`] is for more than one.
+    /// Reads one file; `None` if it does not exist. A tarball is read up to the file: use [`Bundle::read_many`] for
+    /// several files.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.read_many(&[name])?.into_values().next())
     }
 
-    /// The content of several files, in one pass; those that are not there are not in the result. Keys are the names as
-    /// they were given.
+    /// Reads several files in one pass; missing files are omitted. Keys are the names as given.
     pub fn read_many(&self, names: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, ReadError> {
         let mut found = BTreeMap::new();
-        let mut memory = Memory::new(&self.limits);
+        let mut memory = MemoryBudget::new(&self.limits);
         if self.is_directory {
             for name in names {
                 let content = match resolve(&self.path, name) {
@@ -177,18 +176,18 @@ impl Bundle {
             }
             return Ok(found);
         }
-        let wanted: BTreeMap<String, &str> = names
+        let requested: BTreeMap<String, &str> = names
             .iter()
             .filter_map(|name| Some((normalize(name.as_bytes(), usize::MAX).ok()?, *name)))
             .collect();
-        if wanted.is_empty() {
+        if requested.is_empty() {
             return Ok(found);
         }
         self.visit(&mut |name, content| {
-            if let Some(given) = wanted.get(name) {
+            if let Some(given) = requested.get(name) {
                 found.insert((*given).to_owned(), memory.read(name, content)?);
             }
-            Ok(if found.len() == wanted.len() {
+            Ok(if found.len() == requested.len() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -197,9 +196,8 @@ impl Bundle {
         Ok(found)
     }
 
-    /// Calls `visitor` with every regular file, in one pass and without holding more than its reader's buffer. The
-    /// order is the archive's, or the lexical one in a directory. Entries whose names lead out of the archive are
-    /// passed over.
+    /// Calls `visitor` for every regular file, in one pass with constant memory. The order is that of the archive, or
+    /// lexical in a directory. Entries with names that lead out of the archive are skipped.
     pub fn visit(&self, visitor: &mut FileVisitor<'_>) -> Result<(), ReadError> {
         if self.is_directory {
             self.visit_directory(visitor)
@@ -267,15 +265,15 @@ impl Bundle {
     }
 }
 
-/// Counts what is read into memory.
+/// A budget for file content in memory.
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryBudget {
     limits: ReadLimits,
     left: u64,
 }
 
-impl Memory {
-    /// Nothing has been read.
+impl MemoryBudget {
+    /// The full budget.
     pub fn new(limits: &ReadLimits) -> Self {
         Self {
             limits: *limits,
@@ -283,14 +281,14 @@ impl Memory {
         }
     }
 
-    /// The whole content of the file `name`.
+    /// Reads the whole file `name` within the budget.
     pub fn read(&mut self, name: &str, content: &mut dyn Read) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.reader(name, content).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// The content of the file `name`, which fails where it becomes more than may be in memory.
+    /// A reader of the file `name` that fails when the budget is exceeded.
     pub fn reader<'a>(&'a mut self, name: &str, content: &'a mut dyn Read) -> impl Read + 'a {
         Counted {
             limit: self.limits.max_bytes_of(name),
@@ -302,7 +300,7 @@ impl Memory {
 }
 
 struct Counted<'a> {
-    memory: &'a mut Memory,
+    memory: &'a mut MemoryBudget,
     content: &'a mut dyn Read,
     limit: u64,
     left: u64,

@@ -1,25 +1,24 @@
-//! Opening files in directories that somebody else writes to: what looks like a file may be a FIFO that no process ever writes
-//! to, or a device.
+//! Opens files in directories with other writers, where an apparent file may be a device or a FIFO without a writer.
 
 use std::{fs::FileType, io, path::Path};
 
 use fs_err as fs;
 
-/// What a symbolic link at the end of a path is taken for.
+/// How a symbolic link at the end of a path is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// The file it leads to.
+    /// The link is followed.
     Followed,
-    /// Not a file.
+    /// The link is an error.
     Refused,
 }
 
-/// Opens a regular file for reading, without waiting for anything.
+/// Opens a regular file for reading, without blocking.
 ///
 /// # Errors
-/// [`io::ErrorKind::NotFound`] and the like, and an error that says what there is in place of a regular file.
+/// [`io::ErrorKind::NotFound`] and the like, or an error that names the type of a special file.
 pub fn open_regular(path: &Path, links: Links) -> io::Result<fs::File> {
-    // Not even opened: that alone starts something on some devices.
+    // Special files are not opened: opening some devices has side effects.
     let metadata = match links {
         Links::Followed => fs::metadata(path)?,
         Links::Refused => fs::symlink_metadata(path)?,
@@ -36,7 +35,7 @@ pub fn open_regular(path: &Path, links: Links) -> io::Result<fs::File> {
         options.custom_flags(flags.bits().cast_signed());
     }
     let file = options.open(path)?;
-    // It may have been replaced meanwhile.
+    // The file may have been replaced meanwhile.
     only_regular(file.metadata()?.file_type())?;
     Ok(file)
 }
@@ -51,7 +50,7 @@ fn only_regular(kind: FileType) -> io::Result<()> {
     ))
 }
 
-/// What people call something that is not a regular file.
+/// The name of a file type other than a regular file.
 pub(crate) fn name(kind: FileType) -> &'static str {
     #[cfg(unix)]
     {
@@ -87,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_regular_file_is_named_and_not_waited_for() {
+    fn special_file_is_rejected_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("file"), "content").unwrap();

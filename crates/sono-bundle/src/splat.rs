@@ -1,4 +1,4 @@
-//! All archives of a directory in one stream, as `retrieve` asks for them (core spec §8).
+//! Streams the archives of a directory, for `retrieve` (core spec §8).
 
 use std::{
     io::{self, Read, Seek, SeekFrom, Write},
@@ -10,8 +10,8 @@ use sono_types::UploadLimits;
 
 use crate::store::safe_file_name;
 
-/// Writes every `*.tar.gz` right in `directory` as one gzipped tar of base names, each streamed. No archive gives an
-/// empty tar. Archives are compressed already, so the stream around them is only framed.
+/// Writes every `*.tar.gz` directly in `directory` as one gzipped tar of base names, each streamed. Without archives
+/// the tar is empty. The outer stream is not compressed again.
 pub fn splat<W: Write>(directory: &Path, writer: W) -> io::Result<W> {
     let mut archives = Vec::new();
     for entry in fs_err::read_dir(directory)? {
@@ -33,50 +33,49 @@ pub fn splat<W: Write>(directory: &Path, writer: W) -> io::Result<W> {
         header.set_size(size);
         header.set_mode(0o644);
         header.set_mtime(0);
-        // Exactly as many bytes as the header says, whatever happens to the file meanwhile.
+        // Exactly as many bytes as in the header, even if the file grows.
         stream.append_data(&mut header, name, file.take(size))?;
     }
     stream.into_inner()?.finish()
 }
 
-/// Why a file was not sent, or not to its end.
+/// Why an archive was not sent completely.
 #[derive(Debug, thiserror::Error)]
 pub enum SplatFileError {
-    /// Only plain base names of archives are served.
+    /// The name is not a plain base name of an archive.
     #[error("{0:?} is not the name of an archive")]
     Name(String),
-    /// There is no such file, or it cannot be read.
+    /// The file does not exist or cannot be read.
     #[error("cannot open {}", path.display())]
     Open {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It was asked for from beyond its end.
+    /// The offset is beyond the end of the file.
     #[error("offset {offset} is beyond the end of the file, which has {size} bytes")]
     Offset {
-        /// Where it was to begin.
+        /// The requested offset.
         offset: u64,
-        /// How long the file is.
+        /// The size of the file.
         size: u64,
     },
-    /// Reading or sending failed on the way.
+    /// Reading or sending failed midway.
     #[error("cannot send the file")]
     Copy(#[source] io::Error),
-    /// The file became shorter on the way.
+    /// The file became shorter while it was sent.
     #[error("the file ended after {sent} of {expected} bytes")]
     Short {
-        /// Bytes that were sent.
+        /// Bytes sent.
         sent: u64,
-        /// Bytes that were there when it began.
+        /// Bytes expected.
         expected: u64,
     },
 }
 
-/// Writes the archive `name` (a base name ending in `.tar.gz`) of `directory` as it is, from byte `offset` to its end,
-/// so that a retrieval that broke off goes on where it stopped. Returns how many bytes were written; an offset at the
-/// end is none. Links are not followed.
+/// Writes the archive `name` (a base name ending in `.tar.gz`) of `directory` from byte `offset` to its end, so that an
+/// interrupted retrieval can resume. Returns the number of bytes written, 0 at the end. Links are not followed.
 pub fn splat_file(directory: &Path, name: &str, offset: u64, mut writer: impl Write) -> Result<u64, SplatFileError> {
     if safe_file_name(name, &UploadLimits::DEFAULT).is_err() || !name.ends_with(".tar.gz") {
         return Err(SplatFileError::Name(name.to_owned()));
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn archives_come_by_base_name_and_nothing_else_does() {
+    fn archives_are_sent_by_base_name_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.tar.gz", "a.tar.gz", "notes.txt", "half.tar.gz.tmp"] {
             fs_err::write(folder.path().join(name), name).unwrap();
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_comes_from_any_offset() {
+    fn file_is_sent_from_any_offset() {
         let folder = tempfile::tempdir().unwrap();
         fs_err::write(folder.path().join("a.tar.gz"), "0123456789").unwrap();
         let from = |name: &str, offset| {

@@ -1,6 +1,6 @@
-//! The durable store: what it says is stored appears at once and whole, and stays after `kill -9` and power loss.
+//! The durable store: files and directories appear atomically and survive `kill -9` and power loss.
 //!
-//! The rule everywhere: write under a name that nobody looks at, sync, rename, sync the directory.
+//! Everything is written under a temporary name, synced, renamed, and the directory synced.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -25,7 +25,7 @@ pub use sync::{create_directories, sync_directory};
 
 use sync::{sync_file, sync_tree};
 
-/// gzip's own default.
+/// gzip's default level.
 const COMPRESSION: u32 = 6;
 
 /// A step of storing that failed.
@@ -43,13 +43,13 @@ impl StoreError {
         move |source| Self { step, path, source }
     }
 
-    /// Whether the disk is full or a quota is used up.
+    /// Whether the disk is full or a quota exhausted.
     pub fn is_full(&self) -> bool {
         is_full(&self.source)
     }
 }
 
-/// Whether the error says that there is no room for more bytes.
+/// Whether the error is a full disk or an exhausted quota.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -57,16 +57,16 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 /// Why an archive was not placed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// The archive, or writing its entries.
+    /// The archive is invalid, or its entries could not be written.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// Anything around it.
+    /// Another step failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl PlaceError {
-    /// Whether the archive is at fault: sending it again does not help. Otherwise it is our own disk.
+    /// Whether the archive is invalid, so that sending it again is useless. Otherwise the local disk failed.
     pub fn is_content(&self) -> bool {
         match self {
             Self::Unpack(error) => error.is_content(),
@@ -74,7 +74,7 @@ impl PlaceError {
         }
     }
 
-    /// Whether the disk is full or a quota is used up.
+    /// Whether the disk is full or a quota exhausted.
     pub fn is_full(&self) -> bool {
         match self {
             Self::Unpack(UnpackError::Write { source, .. }) => is_full(source),
@@ -84,24 +84,24 @@ impl PlaceError {
     }
 }
 
-/// Why a name is not taken as a file's name.
+/// Why a file name is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileNameError {
-    /// It is empty.
+    /// The name is empty.
     #[error("file name is empty")]
     Empty,
-    /// It is `.` or `..`.
+    /// The name is `.` or `..`.
     #[error("file name {0:?} names a directory")]
     Dots(String),
-    /// It has a slash, a backslash or a control character.
+    /// The name contains a slash, a backslash or a control character.
     #[error("file name {name:?} contains {character:?}")]
     Character {
         /// The name.
         name: String,
-        /// What it must not contain.
+        /// The forbidden character.
         character: char,
     },
-    /// It is too long.
+    /// The name is too long.
     #[error("file name is longer than {limit} bytes")]
     TooLong {
         /// The limit in bytes.
@@ -109,9 +109,9 @@ pub enum FileNameError {
     },
 }
 
-/// Checks the name under which a client wants its file stored: a base name and nothing else.
+/// Checks that a file name from a client is a plain base name.
 pub fn safe_file_name(name: &str, limits: &UploadLimits) -> Result<String, FileNameError> {
-    // No file system holds a longer one.
+    // The limit of common file systems.
     let limit = limits.max_name_bytes.min(255);
     if name.is_empty() {
         return Err(FileNameError::Empty);
@@ -134,32 +134,31 @@ pub fn safe_file_name(name: &str, limits: &UploadLimits) -> Result<String, FileN
     }
 }
 
-/// Makes `destination` a directory with the one file `file_name`, whose content is that of `incoming`: a complete file
-/// on the same file system, which is moved away. An older `destination` is replaced as a whole. `file_name` must have
-/// passed [`safe_file_name`].
+/// Makes `destination` a directory with the single file `file_name`, by moving `incoming`, a complete file on the same
+/// file system. An existing `destination` is replaced as a whole. `file_name` must have passed [`safe_file_name`].
 pub fn place_file(incoming: &Path, file_name: &str, destination: &Path) -> Result<(), StoreError> {
     sync_file(incoming)?;
-    let scratch = Scratch::beside(incoming)?;
+    let scratch = Scratch::next_to(incoming)?;
     let target = scratch.path().join(file_name);
     fs::rename(incoming, &target).map_err(StoreError::at("move the file to", &target))?;
     set_shared(&target)?;
     sync_directory(scratch.path())?;
-    scratch.appear_as(destination)
+    scratch.commit_durable(destination)
 }
 
-/// Makes `destination` a directory with the content of the `.tar.gz` in `incoming`, which must be on the same file
-/// system. An older `destination` is replaced as a whole; on error nothing changes there. `incoming` stays.
+/// Makes `destination` a directory with the content of the `.tar.gz` `incoming` on the same file system. An existing
+/// `destination` is replaced as a whole, and unchanged on error. `incoming` remains.
 pub fn place_archive(incoming: &Path, destination: &Path, limits: &UploadLimits) -> Result<Unpacked, PlaceError> {
-    let scratch = Scratch::beside(incoming)?;
+    let scratch = Scratch::next_to(incoming)?;
     let archive = fs::File::open(incoming).map_err(StoreError::at("open", incoming))?;
     let unpacked = unpack_tar_gz(archive, scratch.path(), limits)?;
-    // Syncing afterwards rather than file by file: the first sync commits most of the work of all others.
+    // Synced at the end rather than file by file: the first sync commits most of the data.
     sync_tree(scratch.path())?;
-    scratch.appear_as(destination)?;
+    scratch.commit_durable(destination)?;
     Ok(unpacked)
 }
 
-/// Writes a file so that readers see the old content or the new one, never a part. Parents are created.
+/// Writes a file atomically and durably: readers see the old content or the new. Creates parent directories.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let parent = parent(path);
     create_directories(parent)?;
@@ -168,30 +167,30 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     persist(file, path)
 }
 
-/// A finished archive.
+/// A complete archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
     /// Bytes of the archive.
     pub size: u64,
-    /// SHA-256 of the archive in lower-case hexadecimal digits.
+    /// SHA-256 of the archive in lower-case hexadecimal.
     pub sha256: String,
-    /// What went into it.
+    /// Statistics of its content.
     pub packed: Packed,
 }
 
-/// Why an archive was not made.
+/// Why sealing failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// Packing.
+    /// Packing failed.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// Anything around it.
+    /// Another step failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Packs `directory` into the file `archive`, which appears only when it is complete. It may lie below `directory`; it
-/// does not contain itself then.
+/// Packs `directory` into the file `archive`, atomically. The archive may lie below `directory` and does not contain
+/// itself.
 pub fn seal(directory: &Path, archive: &Path) -> Result<Sealed, SealError> {
     let parent = parent(archive);
     create_directories(parent)?;
@@ -210,7 +209,7 @@ pub fn seal(directory: &Path, archive: &Path) -> Result<Sealed, SealError> {
     })
 }
 
-/// The directory that holds `path`; a bare name stands in the current one.
+/// The directory of `path`; the current directory for a bare name.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -218,14 +217,14 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// How the names of unfinished files begin and end.
+/// Prefix and suffix of the names of unfinished files.
 const PREFIX: &str = ".sono-";
 const SUFFIX: &str = ".partial";
 
-/// How the names of files begin that are to become `path`.
+/// The prefix of unfinished files for `path`.
 fn unfinished_prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Names have 255 bytes at most, and this one has more to say.
+    // Names have at most 255 bytes, including the prefix and suffix.
     let name: String = name.chars().take(60).collect();
     format!("{PREFIX}{name}-")
 }
@@ -235,7 +234,7 @@ fn is_unfinished(path: &Path, prefix: &str) -> bool {
     name.starts_with(prefix) && name.ends_with(SUFFIX)
 }
 
-/// Removes what a process that was killed left of writing the file `path`. Best effort: what stays only takes room.
+/// Removes unfinished files for `path` that a killed process left. Best effort: leftovers only use disk space.
 pub fn remove_unfinished(path: &Path) {
     let prefix = unfinished_prefix(path);
     for entry in fs::read_dir(parent(path)).into_iter().flatten().flatten() {
@@ -245,15 +244,15 @@ pub fn remove_unfinished(path: &Path) {
     }
 }
 
-/// Removes what a process that was killed left of writing any file below `directory`, but for directories that `is_kept`
-/// names (relative to it): such files there are somebody else's. Best effort.
-pub fn remove_unfinished_below(directory: &Path, is_kept: &dyn Fn(&Path) -> bool) {
+/// Removes unfinished files below `directory` that a killed process left, except in directories for which `is_excluded`
+/// holds (paths relative to `directory`), which may contain a plugin's files of such names. Best effort.
+pub fn remove_unfinished_below(directory: &Path, is_excluded: &dyn Fn(&Path) -> bool) {
     let mut open = vec![directory.to_path_buf()];
     while let Some(current) = open.pop() {
         for entry in fs::read_dir(current).into_iter().flatten().flatten() {
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if !path.strip_prefix(directory).is_ok_and(is_kept) {
+                if !path.strip_prefix(directory).is_ok_and(is_excluded) {
                     open.push(path);
                 }
             } else if is_unfinished(&path, PREFIX) {
@@ -263,7 +262,7 @@ pub fn remove_unfinished_below(directory: &Path, is_kept: &dyn Fn(&Path) -> bool
     }
 }
 
-/// A file beside `path`, which it is to become.
+/// Creates a temporary file next to `path`, to be renamed to it.
 fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
     let (directory, prefix) = (parent(path), unfinished_prefix(path));
     let mut builder = tempfile::Builder::new();
@@ -272,7 +271,7 @@ fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, StoreError> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
     builder
         .tempfile_in(directory)
-        .map_err(StoreError::at("make a file in", directory))
+        .map_err(StoreError::at("create a file in", directory))
 }
 
 fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreError> {
@@ -294,18 +293,18 @@ fn set_shared(_path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A directory of ours on the way to its name. It is removed at the end unless it got there.
+/// A directory to be renamed to its destination, removed on drop otherwise.
 struct Scratch {
-    /// What will appear.
+    /// The temporary directory.
     fresh: TempDir,
 }
 
 impl Scratch {
-    fn beside(incoming: &Path) -> Result<Self, StoreError> {
-        Self::inside(parent(incoming))
+    fn next_to(incoming: &Path) -> Result<Self, StoreError> {
+        Self::in_directory(parent(incoming))
     }
 
-    fn inside(directory: &Path) -> Result<Self, StoreError> {
+    fn in_directory(directory: &Path) -> Result<Self, StoreError> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".sono-");
         // Temporary directories are private; results are not.
@@ -313,7 +312,7 @@ impl Scratch {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let fresh = builder
             .tempdir_in(directory)
-            .map_err(StoreError::at("make a directory in", directory))?;
+            .map_err(StoreError::at("create a directory in", directory))?;
         Ok(Self { fresh })
     }
 
@@ -321,15 +320,15 @@ impl Scratch {
         self.fresh.path()
     }
 
-    /// As [`Scratch::put`], and its name is synced.
-    fn appear_as(self, destination: &Path) -> Result<(), StoreError> {
-        self.put(destination)?;
+    /// Like [`Scratch::commit`], and syncs the name.
+    fn commit_durable(self, destination: &Path) -> Result<(), StoreError> {
+        self.commit(destination)?;
         sync_directory(parent(destination))
     }
 
-    /// Renames the directory. An older one moves out of the way first: a crash between the two renames leaves none,
-    /// which is why only results that were never acknowledged may be replaced.
-    fn put(self, destination: &Path) -> Result<(), StoreError> {
+    /// Renames the directory to `destination`. An existing directory is moved away first. A crash between the two
+    /// renames leaves neither, so only unacknowledged results may be replaced.
+    fn commit(self, destination: &Path) -> Result<(), StoreError> {
         create_directories(parent(destination))?;
         let old = self.path().with_extension("old");
         let has_old = fs::symlink_metadata(destination).is_ok();
@@ -338,22 +337,22 @@ impl Scratch {
         }
         if let Err(error) = fs::rename(self.path(), destination) {
             if has_old {
-                // Should this fail too, the first error is the one that tells why.
+                // If this fails, too, the first error is the relevant one.
                 drop(fs::rename(&old, destination));
             }
             return Err(StoreError::at("rename a directory to", destination)(error));
         }
-        // There is nothing under that name any more.
+        // The temporary name no longer exists.
         drop(self.fresh.keep());
         if has_old {
-            // What remains is rubbish that may stay.
+            // If this fails, the old directory only uses disk space.
             fs::remove_dir_all(&old).or_else(|_| fs::remove_file(&old)).ok();
         }
         Ok(())
     }
 }
 
-/// Hashes and counts what passes through.
+/// Hashes and counts the bytes written through it.
 struct Hashing<W> {
     inner: W,
     digest: Sha256,

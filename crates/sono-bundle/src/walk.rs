@@ -1,4 +1,4 @@
-//! Walking a directory in a stable order, without following links.
+//! Walks a directory in a stable order, without following links.
 
 use std::{
     fs::FileType,
@@ -9,22 +9,22 @@ use std::{
 
 use fs_err as fs;
 
-/// Something below a directory.
+/// An entry below a directory.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Name relative to the root, with `/`. Parts that are no UTF-8 are shown lossily.
+    /// Name relative to the root, with `/`. Parts that are not UTF-8 are converted lossily.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     pub(crate) kind: FileType,
 }
 
-/// Calls `visit` for everything below `root`, directories before their content, each directory in lexical order of its
-/// names. What vanishes meanwhile is not visited; so is a root that is not there.
+/// Calls `visit` for everything below `root`, parents first, in lexical order. Entries that vanish, and a missing root,
+/// are skipped.
 pub(crate) fn walk<E: From<io::Error>>(
     root: &Path,
     visit: &mut dyn FnMut(&Found) -> Result<ControlFlow<()>, E>,
 ) -> Result<(), E> {
-    // A stack, not recursion: how deep a plugin's directories go is not ours to choose.
+    // Not recursive: plugins may create directories of any depth.
     let mut stack = vec![children(root, "")?];
     while let Some(level) = stack.last_mut() {
         let Some(found) = level.next() else {
@@ -71,12 +71,13 @@ fn children(directory: &Path, name: &str) -> io::Result<std::vec::IntoIter<Found
     Ok(children.into_iter())
 }
 
-/// Whether something is simply not there (any more).
+/// Whether the path does not exist.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The path of `name` below `root`, when it leads there without links and without `..`; names may begin with `./`.
+/// The path of `name` below `root`; `None` if it does not exist, or leads through a link or `..`. Names may begin with
+/// `./`.
 pub(crate) fn resolve(root: &Path, name: &str) -> io::Result<Option<PathBuf>> {
     let mut path = root.to_path_buf();
     for part in name.split('/').filter(|part| !part.is_empty() && *part != ".") {

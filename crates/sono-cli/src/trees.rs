@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use sono_bundle::{Bundle, Memory, ReadError};
+use sono_bundle::{Bundle, MemoryBudget, ReadError};
 use sono_results::{ItemError, read_tree};
 use sono_types::{Item, layout};
 
@@ -34,7 +34,7 @@ pub(crate) fn of_plugins(bundle: &Bundle, plugins: &[&str]) -> Result<BTreeMap<S
     let yaml_names = names(layout::results_file_named);
     let (mut found, mut json) = (BTreeMap::new(), BTreeMap::new());
     // JSON and YAML have separate memory limits.
-    let (mut memory, mut memory_of_json) = (Memory::new(bundle.limits()), Memory::new(bundle.limits()));
+    let (mut memory, mut memory_of_json) = (MemoryBudget::new(bundle.limits()), MemoryBudget::new(bundle.limits()));
     bundle.visit(&mut |name, content| {
         if let Some(plugin) = json_names.get(name) {
             // A JSON file above the limit is ignored.

@@ -1,4 +1,4 @@
-//! The CA of one run and the certificates that it signs.
+//! The CA of a run and the certificates that it signs.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::{
     key::{self, SigningKey},
 };
 
-/// Nodes' clocks differ: certificates hold from a day ago (weakness W-30).
+/// Clocks of nodes differ, so certificates are valid from a day ago (weakness W-30).
 const BACKDATED: Duration = Duration::from_hours(24);
-/// Longer than any run, and the authority is thrown away with its run (weakness W-30: two days were too few).
+/// Longer than any run; the CA is discarded with its run (weakness W-30: two days were too short).
 const VALID: Duration = Duration::from_hours(24 * 3652);
 
-/// The CA of one run.
+/// The CA of a run.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
@@ -31,15 +31,14 @@ pub struct Authority {
 /// A certificate and its key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate alone, without the CA's.
+    /// The certificate, without that of the CA.
     pub certificate_pem: String,
-    /// Its key as SEC1 (`EC PRIVATE KEY`) with the curve's identifier, which is the only form that Sonobuoy's worker
-    /// takes.
+    /// The key as SEC1 (`EC PRIVATE KEY`) with the curve's identifier, the only form that Sonobuoy's worker accepts.
     pub key_pem: String,
 }
 
 impl Authority {
-    /// Makes a new CA, valid from a day before `now` for ten years.
+    /// Creates a CA, valid from a day before `now` for ten years.
     pub fn new(now: Timestamp) -> Result<Self, TlsError> {
         let SigningKey { pair, pem } = key::generate()?;
         let mut params = ca_params();
@@ -55,12 +54,12 @@ impl Authority {
         })
     }
 
-    /// Takes up a CA that [`Authority::new`] made, in this process or in an earlier one.
+    /// Loads a CA that [`Authority::new`] created, in this or an earlier process.
     pub fn from_pem(certificate_pem: &str, key_pem: &str) -> Result<Self, TlsError> {
         let SigningKey { pair, pem } = key::from_pem(key_pem)?;
         let der =
             CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|source| TlsError::ReadCertificate {
-                whose: "the CA",
+                owner: "the CA",
                 source,
             })?;
         let (_, certificate) = parse_x509_certificate(&der).map_err(|_| TlsError::ParseCa)?;
@@ -84,13 +83,13 @@ impl Authority {
         &self.key_pem
     }
 
-    /// A certificate for a server that is dialled by any of `names`: addresses or DNS names.
+    /// Creates a certificate for a server with these `names`: addresses or DNS names.
     pub fn server(&self, now: Timestamp, names: &[String]) -> Result<Identity, TlsError> {
         let alternative = names.iter().map(|name| server_name(name)).collect::<Result<_, _>>()?;
         self.sign(now, "sono aggregator", alternative, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// A certificate for the workers of one plugin. The plugin's name stands in it as a DNS name, as Sonobuoy has it.
+    /// Creates a certificate for the workers of one plugin. As in Sonobuoy, its DNS name is the plugin's name.
     pub fn client(&self, now: Timestamp, plugin: &PluginName) -> Result<Identity, TlsError> {
         self.sign(
             now,
@@ -127,8 +126,8 @@ impl Authority {
     }
 }
 
-/// All of the CA but its validity. It is the same in every run, so a CA is taken up again without its certificate
-/// having to be read back into parameters. Serial numbers are left to rcgen, which derives them from the fresh key.
+/// All parameters of the CA except its validity. They are constant, so a stored CA can be used without parsing its
+/// certificate. rcgen derives the serial number from the key.
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = distinguished_name("sono run CA");
@@ -139,7 +138,7 @@ fn ca_params() -> CertificateParams {
 
 fn distinguished_name(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
-    // X.520 gives a common name at most 64 characters, and some verifiers insist.
+    // X.520 limits a common name to 64 characters, which some verifiers check.
     name.push(DnType::CommonName, common_name.chars().take(64).collect::<String>());
     name
 }
@@ -158,7 +157,7 @@ fn dns_name(name: &str) -> Result<SanType, TlsError> {
     })
 }
 
-/// Sets start and end. It works from the epoch on because rcgen does not re-export the type of its times.
+/// Sets the validity. Computed from the epoch, because rcgen does not export its time type.
 fn set_validity(params: &mut CertificateParams, now: Timestamp) {
     let now = Duration::from_secs(now.as_second().unsigned_abs());
     let epoch = date_time_ymd(1970, 1, 1);

@@ -1,4 +1,4 @@
-//! rustls configurations for both sides.
+//! rustls configurations for servers and clients.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use rustls::{
 
 use crate::{Identity, TlsError};
 
-/// Makes aws-lc-rs the provider of the process, for those libraries that ask rustls for its default. May be called
-/// again; the first provider stays.
+/// Makes aws-lc-rs the default crypto provider of the process, for libraries that use the default. Later calls have no
+/// effect.
 pub fn install_provider() {
-    // Fails only when there is one already.
+    // Fails only if a provider is already installed.
     drop(aws_lc_rs::default_provider().install_default());
 }
 
-/// A server that shows its certificate followed by the CA's, and lets in only clients with a certificate of that CA.
-/// TLS 1.2 or newer, and HTTP/1.1 alone: workers ask for nothing else, and one connection of HTTP/2 would carry any number of
-/// requests past the limits on connections.
+/// A server that sends its certificate and the CA's, and requires client certificates of that CA. TLS 1.2 or newer.
+/// HTTP/1.1 only: workers use nothing else, and an HTTP/2 connection could carry any number of requests past the limits
+/// on connections.
 pub fn server_config(identity: &Identity, ca_pem: &str) -> Result<ServerConfig, TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca_pem)?), provider())
         .build()
@@ -30,7 +30,7 @@ pub fn server_config(identity: &Identity, ca_pem: &str) -> Result<ServerConfig, 
         .map_err(TlsError::Versions)?
         .with_client_cert_verifier(verifier)
         .with_single_cert(
-            vec![certificate("this side", &identity.certificate_pem)?, ca(ca_pem)?],
+            vec![certificate("this process", &identity.certificate_pem)?, ca(ca_pem)?],
             private_key(&identity.key_pem)?,
         )
         .map_err(TlsError::UseIdentity)?;
@@ -38,13 +38,16 @@ pub fn server_config(identity: &Identity, ca_pem: &str) -> Result<ServerConfig, 
     Ok(config)
 }
 
-/// A client that trusts that CA alone and shows its own certificate. The key may be SEC1 or PKCS#8.
+/// A client that trusts only that CA and sends its own certificate. The key may be SEC1 or PKCS#8.
 pub fn client_config(ca_pem: &str, certificate_pem: &str, key_pem: &str) -> Result<ClientConfig, TlsError> {
     ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Versions)?
         .with_root_certificates(roots(ca_pem)?)
-        .with_client_auth_cert(vec![certificate("this side", certificate_pem)?], private_key(key_pem)?)
+        .with_client_auth_cert(
+            vec![certificate("this process", certificate_pem)?],
+            private_key(key_pem)?,
+        )
         .map_err(TlsError::UseIdentity)
 }
 
@@ -62,8 +65,8 @@ fn ca(pem: &str) -> Result<CertificateDer<'static>, TlsError> {
     certificate("the CA", pem)
 }
 
-fn certificate(whose: &'static str, pem: &str) -> Result<CertificateDer<'static>, TlsError> {
-    CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|source| TlsError::ReadCertificate { whose, source })
+fn certificate(owner: &'static str, pem: &str) -> Result<CertificateDer<'static>, TlsError> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|source| TlsError::ReadCertificate { owner, source })
 }
 
 fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, TlsError> {

@@ -1,62 +1,62 @@
-//! What can go wrong with certificates, keys and configurations.
+//! Errors of certificates, keys and TLS configurations.
 
 use rustls::{pki_types::pem, server::VerifierBuilderError};
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// No key could be made: the system gives no random numbers.
-    #[error("generate a key")]
+    /// No key could be generated: the system provides no random numbers.
+    #[error("cannot generate a key")]
     GenerateKey,
-    /// A key is not one that can sign here: ECDSA on P-256, as SEC1 or PKCS#8.
-    #[error("load the signing key")]
+    /// The key is not ECDSA on P-256 in SEC1 or PKCS#8.
+    #[error("cannot load the signing key")]
     LoadKey(#[source] rcgen::Error),
-    /// A name cannot stand in a certificate.
-    #[error("put the name {name:?} into a certificate")]
+    /// The name is not allowed in a certificate.
+    #[error("cannot create a certificate with the name {name:?}")]
     Name {
         /// The name.
         name: String,
-        /// Why not.
+        /// The reason.
         #[source]
         source: rcgen::Error,
     },
-    /// The CA did not sign.
-    #[error("sign the certificate of {subject}")]
+    /// The CA could not sign a certificate.
+    #[error("cannot sign the certificate of {subject}")]
     Sign {
-        /// Whose certificate it would have been.
+        /// The subject of the certificate.
         subject: String,
-        /// Why not.
+        /// The reason.
         #[source]
         source: rcgen::Error,
     },
-    /// Text that holds no certificate.
-    #[error("read the certificate of {whose}")]
+    /// The text is not a certificate.
+    #[error("cannot read the certificate of {owner}")]
     ReadCertificate {
-        /// `the CA` or `this side`.
-        whose: &'static str,
-        /// What is wrong with it.
+        /// `the CA` or `this process`.
+        owner: &'static str,
+        /// The reason.
         #[source]
         source: pem::Error,
     },
-    /// Text that holds no private key.
-    #[error("read the private key")]
+    /// The text is not a private key.
+    #[error("cannot read the private key")]
     ReadKey(#[source] pem::Error),
-    /// A CA's certificate that cannot be understood.
-    #[error("understand the CA's certificate")]
+    /// The CA's certificate cannot be parsed.
+    #[error("cannot parse the CA's certificate")]
     ParseCa,
-    /// The certificate is another key's.
-    #[error("the CA's certificate and key do not belong together")]
+    /// The certificate is for another key.
+    #[error("the CA's certificate and key do not match")]
     ForeignKey,
-    /// The CA's certificate is no trust anchor.
-    #[error("trust the CA's certificate")]
+    /// The CA's certificate is not a valid trust anchor.
+    #[error("cannot trust the CA's certificate")]
     TrustCa(#[source] rustls::Error),
     /// Client certificates cannot be verified with this CA.
-    #[error("set up the verification of client certificates")]
+    #[error("cannot set up the verification of client certificates")]
     Verifier(#[source] VerifierBuilderError),
-    /// No protocol version that both rustls and its provider know.
-    #[error("choose the protocol versions")]
+    /// rustls and its provider have no protocol version in common.
+    #[error("cannot choose the protocol versions")]
     Versions(#[source] rustls::Error),
-    /// Certificate and key were refused: they do not belong together, or the key is of a kind that is not known.
-    #[error("use the certificate and its key")]
+    /// Certificate and key were rejected: they do not match, or the key type is unknown.
+    #[error("cannot use the certificate and its key")]
     UseIdentity(#[source] rustls::Error),
 }

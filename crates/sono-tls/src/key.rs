@@ -1,4 +1,4 @@
-//! Private keys: ECDSA on P-256, written as SEC1.
+//! Private keys: ECDSA on P-256, encoded as SEC1.
 
 use aws_lc_rs::{
     encoding::{AsDer, EcPrivateKeyRfc5915Der},
@@ -10,11 +10,11 @@ use rustls::pki_types::{PrivateKeyDer, PrivateSec1KeyDer, pem::PemObject};
 
 use crate::TlsError;
 
-/// A key that signs, and its text.
+/// A signing key and its PEM encoding.
 pub(crate) struct SigningKey {
     pub(crate) pair: KeyPair,
-    /// `EC PRIVATE KEY` with the curve's identifier inside: Sonobuoy's worker hands it to Go's `ParseECPrivateKey`,
-    /// which knows the curve from there alone. rcgen writes PKCS#8, which that function refuses.
+    /// `EC PRIVATE KEY` with the curve's identifier, which Go's `ParseECPrivateKey` in Sonobuoy's worker requires.
+    /// rcgen writes PKCS#8, which that function rejects.
     pub(crate) pem: String,
 }
 
@@ -41,7 +41,7 @@ fn load(der: &PrivateKeyDer<'_>) -> Result<KeyPair, TlsError> {
     KeyPair::from_der_and_sign_algo(der, &PKCS_ECDSA_P256_SHA256).map_err(TlsError::LoadKey)
 }
 
-/// RFC 7468: lines of 64 characters between the labels.
+/// Encodes PEM (RFC 7468), in lines of 64 characters.
 fn encode(label: &str, der: &[u8]) -> String {
     let body = STANDARD.encode(der);
     let mut lines = vec![format!("-----BEGIN {label}-----")];

@@ -1,7 +1,7 @@
 //! The run's CA, server and client TLS configurations, and peer identity (core spec §2.11).
 //!
-//! It knows certificates and keys only: what a peer may do with its identity is decided by those who ask for it, and
-//! nothing here opens a socket or reads a clock.
+//! It knows only certificates and keys. Callers decide about permissions; this crate opens no sockets and reads no
+//! clock.
 
 mod authority;
 mod config;

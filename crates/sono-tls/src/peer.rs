@@ -1,9 +1,9 @@
-//! Who the other side is.
+//! The identity of the peer.
 
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
-/// The DNS names that a certificate stands for, exactly as they are written in it; none when it cannot be read. A
-/// plugin's name need not be a name that DNS would take: `cis-1.8` is one.
+/// The DNS names of a certificate, exactly as written; empty if it cannot be parsed. A plugin's name need not be a
+/// valid DNS name: for example `cis-1.8`.
 pub fn certificate_names(der: &[u8]) -> Vec<String> {
     let Ok((_, certificate)) = parse_x509_certificate(der) else {
         return Vec::new();
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_are_no_certificate_have_no_names() {
+    fn invalid_certificate_has_no_names() {
         assert_eq!(certificate_names(b""), Vec::<String>::new());
         assert_eq!(certificate_names(b"\x30\x03\x02\x01\x01"), Vec::<String>::new());
     }

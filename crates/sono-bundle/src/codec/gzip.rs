@@ -1,5 +1,5 @@
-//! Walks the entries of a `.tar.gz` from an untrusted source: never more memory than one header needs, never more bytes
-//! than the bounds allow, and damage is told apart from errors of our own disk.
+//! Walks the entries of an untrusted `.tar.gz` with bounded memory and size, and distinguishes damaged archives from
+//! local I/O errors.
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,44 +11,43 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, EntryType};
 
-/// Bytes of headers that may precede one entry. Long names and PAX records are held in memory, so they have a limit of
-/// their own.
+/// Bytes of headers before one entry. Long names and PAX records are held in memory, so they have their own limit.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// Why an archive cannot be read (any further).
+/// Why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The bytes could not be fetched; nothing is known about the archive itself.
+    /// The bytes could not be read; the archive itself may be intact.
     #[error("cannot read the archive's bytes")]
     Source(#[source] io::Error),
-    /// There are no bytes at all.
+    /// The file is empty.
     #[error("not a gzip file: it is empty")]
     Empty,
-    /// The content does not begin as gzip does.
+    /// The content does not begin like gzip.
     #[error("not a gzip file")]
     NotGzip,
-    /// A tar archive as it is.
-    #[error("not a gzip file: a tar archive that is not compressed; gzip makes one of it")]
+    /// An uncompressed tar archive.
+    #[error("not a gzip file: an uncompressed tar archive; compress it with gzip")]
     PlainTar,
-    /// The gzip stream is broken: wrong checksum, invalid data, or garbage after its end.
+    /// The gzip stream is damaged: wrong checksum, invalid data, or garbage at its end.
     #[error("damaged gzip stream")]
     Damaged(#[source] io::Error),
     /// The gzip stream or the tar archive in it ends too early.
     #[error("truncated archive")]
     Truncated,
-    /// The gzip stream holds no tar archive.
-    #[error("gzip stream holds no tar archive")]
+    /// The gzip stream contains no tar archive.
+    #[error("gzip stream contains no tar archive")]
     NotTar,
-    /// The tar archive is broken behind its first entries.
+    /// The tar archive is damaged after its first entries.
     #[error("damaged tar archive")]
     DamagedTar(#[source] io::Error),
-    /// A header (a long name, say) is larger than any sensible one.
+    /// A header, such as a long name, exceeds the limit.
     #[error("archive has a header of more than {limit} bytes")]
     Header {
         /// The limit in bytes.
         limit: u64,
     },
-    /// It unpacks to more than is allowed.
+    /// The unpacked size exceeds the limit.
     #[error("archive unpacks to more than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -60,27 +59,27 @@ pub enum ArchiveError {
         /// The limit.
         limit: u64,
     },
-    /// It is compressed so well that it must be a bomb.
+    /// The compression ratio exceeds the limit, as that of a decompression bomb.
     #[error("archive unpacks to more than {limit} times its size")]
     Ratio {
-        /// The limit: bytes unpacked for each byte compressed.
+        /// The limit: unpacked bytes per compressed byte.
         limit: u64,
     },
 }
 
 impl ArchiveError {
-    /// Whether the archive itself is at fault, and not the means of reading it.
+    /// Whether the archive is invalid, as opposed to unreadable.
     pub fn is_content(&self) -> bool {
         !matches!(self, Self::Source(_))
     }
 }
 
-/// How much an archive may unpack to.
+/// Limits on the unpacked archive.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Bytes that come out of the decompressor.
+    /// Bytes from the decompressor.
     pub(crate) max_bytes: u64,
-    /// Bytes that the headers of all entries announce: a sparse file has more of these.
+    /// Bytes of all entries according to their headers; more than that for sparse files.
     pub(crate) max_announced: u64,
     pub(crate) max_entries: u64,
     pub(crate) max_ratio: u64,
@@ -97,40 +96,39 @@ impl Bounds {
     };
 }
 
-/// One entry of an archive.
+/// The header of one entry.
 #[derive(Debug)]
 pub(crate) struct Head {
-    /// The name as it stands in the archive.
+    /// The name as in the archive.
     pub(crate) name: Vec<u8>,
     pub(crate) kind: Kind,
-    /// Bytes of content.
+    /// Size of the content in bytes.
     pub(crate) size: u64,
     /// Permission bits.
     pub(crate) mode: u32,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
     Directory,
-    /// Links, devices and whatever else is neither file nor directory; the word names it.
+    /// Links, devices and all other types, by name.
     Other(&'static str),
 }
 
-/// Why a walk ended early: the archive, or whoever looked at its entries.
+/// Why a walk ended early: an error of the archive or of the visitor.
 #[derive(Debug)]
 pub(crate) enum WalkError<E> {
     Archive(ArchiveError),
     Visitor(E),
 }
 
-/// Looks at one entry and its content, and says whether to go on.
+/// Visits one entry and its content, and returns whether to continue.
 pub(crate) type EntryVisitor<'a, E> = dyn FnMut(&Head, &mut dyn Read) -> Result<ControlFlow<()>, E> + 'a;
 
-/// Calls `visit` for every entry, in the archive's order. An error that `visit` got from the content's reader counts as
-/// the archive's error. After the last entry the rest of the stream is read too, so that damage at its end is noticed;
-/// not so when `visit` breaks off.
+/// Calls `visit` for every entry, in the archive's order. A read error that `visit` returns counts as the archive's
+/// error. Unless `visit` breaks, the rest of the stream is read after the last entry, to detect damage at its end.
 pub(crate) fn walk_entries<E>(
     reader: impl Read,
     bounds: Bounds,
@@ -167,10 +165,10 @@ pub(crate) fn walk_entries<E>(
         let head = Head {
             name: entry.path_bytes().into_owned(),
             kind: match kind {
-                // Archives of the oldest kind mark directories by the slash alone.
+                // Archives of the oldest format mark directories only by the slash.
                 Some(Kind::File) if entry.path_bytes().ends_with(b"/") => Kind::Directory,
                 Some(kind) => kind,
-                // A PAX record for the whole archive describes no file.
+                // A PAX record for the whole archive is not an entry.
                 None => {
                     meter.begin_content();
                     io::copy(&mut entry, &mut io::sink()).map_err(archive_error)?;
@@ -201,7 +199,7 @@ pub(crate) fn walk_entries<E>(
     Ok(())
 }
 
-/// The content of a gzip file, whatever it is, up to so many bytes.
+/// Decompresses gzip data of any content, up to `max_bytes`.
 pub fn gunzip(reader: impl Read, max_bytes: u64) -> Result<Vec<u8>, ArchiveError> {
     let meter = Rc::new(Meter::new(Bounds {
         max_bytes,
@@ -234,18 +232,18 @@ fn kind(entry: EntryType) -> Option<Kind> {
     })
 }
 
-/// Counts on both sides of the decompressor, and keeps the first failure: readers above it may wrap or lose it.
+/// Counts bytes before and after the decompressor, and stores the first failure, which readers above may wrap or lose.
 #[derive(Debug)]
 struct Meter {
     bounds: Bounds,
     compressed: Cell<u64>,
     plain: Cell<u64>,
-    /// What is left for headers; `None` while content is read.
+    /// Bytes left for headers; `None` while content is read.
     header_left: Cell<Option<u64>>,
-    /// Whether there was one good header at least.
+    /// Whether at least one header was valid.
     has_entries: Cell<bool>,
     entries: Cell<u64>,
-    /// Bytes of all entries as their headers say.
+    /// Bytes of all entries according to their headers.
     announced: Cell<u64>,
     failure: RefCell<Option<ArchiveError>>,
 }
@@ -282,7 +280,7 @@ impl Meter {
         self.failure.borrow_mut().take()
     }
 
-    /// What an error of the tar reader means: the failure below it, or else that this is no tar archive.
+    /// Maps an error of the tar reader to the failure below it, or to an invalid tar archive.
     fn explain(&self, error: io::Error) -> ArchiveError {
         if let Some(failure) = self.take_failure() {
             return failure;
@@ -292,7 +290,7 @@ impl Meter {
         } else if self.has_entries.get() {
             ArchiveError::DamagedTar(error)
         } else {
-            // The tar reader's own words are about numbers in a header that is none.
+            // The tar reader's message is about numbers in an invalid header.
             ArchiveError::NotTar
         }
     }
@@ -340,7 +338,7 @@ impl Meter {
     }
 }
 
-/// The bytes as they come, counted.
+/// The compressed bytes, counted.
 struct Compressed<R> {
     inner: R,
     meter: Rc<Meter>,
@@ -362,7 +360,7 @@ impl<R: Read> Read for Compressed<R> {
     }
 }
 
-/// The bytes out of the decompressor, counted and bounded.
+/// The decompressed bytes, counted and bounded.
 struct Plain<R> {
     inner: R,
     meter: Rc<Meter>,
@@ -370,7 +368,7 @@ struct Plain<R> {
 
 impl<R: Read> Read for Plain<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // A header is read in small steps, so the limit for headers is not overshot by much.
+        // Headers are read in small steps, so the limit for headers is not exceeded by much.
         match self.inner.read(buffer) {
             Ok(count) => {
                 self.meter.count_plain(count as u64)?;
@@ -382,7 +380,7 @@ impl<R: Read> Read for Plain<R> {
     }
 }
 
-/// Content of exactly the size that the header says; the tar reader would let a truncated one pass.
+/// Content of exactly the size in its header. The tar reader would accept truncated content.
 struct Exactly<'a, R> {
     left: u64,
     inner: R,

@@ -1,4 +1,4 @@
-//! Tar and gzip, both ways.
+//! Tar and gzip: packing and unpacking.
 
 pub(crate) mod gzip;
 pub(crate) mod name;

@@ -1,8 +1,8 @@
-//! Names inside archives.
+//! Names of archive entries.
 
 use std::fmt::Write;
 
-/// Why a name is refused.
+/// Why a name is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameFault {
     #[error("has a \"..\" part")]
@@ -13,13 +13,12 @@ pub(crate) enum NameFault {
     Long(usize),
     #[error("has a part of more than 255 bytes, which no file system can hold")]
     LongPart,
-    #[error("is no file name on this system")]
+    #[error("is not a valid file name on this system")]
     Platform,
 }
 
-/// Brings a name into the form that everything here uses: relative, with `/`, no empty and no `.` parts; `""` stands for
-/// the root itself. Absolute names lose their leading slash: kube-bench's archives have such. Bytes that are no UTF-8
-/// are written as `%XX`.
+/// Normalises a name: relative, with `/`, without empty and `.` parts; the root is `""`. Leading slashes, as in
+/// kube-bench's archives, are removed. Bytes that are not UTF-8 become `%XX`.
 pub(crate) fn normalize(name: &[u8], max_bytes: usize) -> Result<String, NameFault> {
     if name.contains(&0) {
         return Err(NameFault::Nul);
@@ -28,7 +27,8 @@ pub(crate) fn normalize(name: &[u8], max_bytes: usize) -> Result<String, NameFau
         return Err(NameFault::Long(max_bytes));
     }
     let text = to_text(name);
-    // Backslashes are ordinary characters in names from Linux (systemd units have them), but not as a way up.
+    // Backslashes are ordinary characters in Linux names, such as those of systemd units, but `..` next to one is
+    // rejected.
     if text.split(['/', '\\']).any(|part| part == "..") {
         return Err(NameFault::Parent);
     }

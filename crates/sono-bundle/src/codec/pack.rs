@@ -1,4 +1,4 @@
-//! Packing a directory (core spec §5.1, §5.2, without its oddity W-27).
+//! Packs a directory (core spec §5.1, §5.2; fixes weakness W-27).
 
 use std::{
     io::{self, Read, Write},
@@ -15,30 +15,30 @@ use crate::{
     walk::{is_gone, walk},
 };
 
-/// Bytes of a file from which on it is left out if it is sparse: an image of a disk has its full size in an archive, and takes
-/// hours to pack.
+/// Size from which sparse files are skipped, in bytes: a disk image would be packed at its full size, which takes
+/// hours.
 const SPARSE_BYTES: u64 = 1 << 30;
-/// A file is sparse if it takes so much less on disk than its size says. File systems that compress do not reach that.
+/// A file is sparse if its size exceeds its disk usage by this factor, which compressing file systems do not reach.
 const SPARSE_RATIO: u64 = 128;
 
-/// What went into an archive.
+/// Statistics of an archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// Entries, directories included.
+    /// Entries, including directories.
     pub entries: u64,
     /// Bytes of content before compression.
     pub bytes: u64,
-    /// Names of files whose size changed meanwhile: they are cut, or filled up with zeros, at the size they had first.
+    /// Files whose size changed while packing. Their content is cut or padded with zeros to the original size.
     pub changed: Vec<String>,
-    /// Names of files that could not be read at all, and of what is not a file, with the reason. They are not in the archive.
+    /// Unreadable or special files, with the reason. They are not in the archive.
     pub skipped: Vec<(String, String)>,
 }
 
-/// Why a directory was not packed.
+/// Why packing failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// There is no such directory.
-    #[error("no directory {}", .0.display())]
+    /// The directory does not exist.
+    #[error("directory {} not found", .0.display())]
     NoDirectory(PathBuf),
     /// The directory cannot be listed.
     #[error("cannot list the files to pack")]
@@ -54,10 +54,9 @@ impl From<io::Error> for PackError {
     }
 }
 
-/// Packs every regular file and directory below `directory` as `.tar.gz` into `writer`: names relative to it, with `/`,
-/// in lexical order; links and special files are left out and said. `exclude` are paths that are left out, compared as they are
-/// found below `directory`. Files may change while they are read: what then happened is in the returned value.
-/// `compression` is gzip's level, 0 to 9.
+/// Packs all regular files and directories below `directory` as `.tar.gz` into `writer`, with relative names in lexical
+/// order. Links and special files are skipped and reported. Paths in `exclude`, compared as found below `directory`,
+/// are skipped. Files may change meanwhile; the result says which did. `compression` is gzip's level, 0 to 9.
 pub fn pack_directory<W: Write>(
     directory: &Path,
     writer: W,
@@ -135,7 +134,7 @@ pub fn pack_directory<W: Write>(
 #[cfg(unix)]
 fn is_sparse(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    // Blocks of 512 bytes, whatever the file system.
+    // `blocks` counts 512 bytes, whatever the file system's block size.
     metadata.len() > SPARSE_BYTES && metadata.blocks().saturating_mul(512) < metadata.len() / SPARSE_RATIO
 }
 
@@ -149,12 +148,12 @@ fn relative<'a>(directory: &Path, path: &'a Path) -> &'a Path {
         .expect("the walk yields only paths below its root")
 }
 
-/// Whether there is more after what was read.
+/// Whether `reader` has more data.
 fn grown(mut reader: impl Read) -> bool {
     matches!(reader.read(&mut [0]), Ok(1))
 }
 
-/// Yields exactly as many bytes as were promised: zeros where there are no more, or where they cannot be read.
+/// Yields exactly `size` bytes, padded with zeros if the content is shorter or unreadable.
 struct Exactly<R> {
     inner: R,
     left: u64,
@@ -173,8 +172,8 @@ impl<R> Exactly<R> {
 
 impl<R: Read> Read for Exactly<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let buffer = &mut buffer[..wanted];
+        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = &mut buffer[..length];
         if buffer.is_empty() {
             return Ok(0);
         }
@@ -183,7 +182,7 @@ impl<R: Read> Read for Exactly<R> {
             match self.inner.read(buffer) {
                 Ok(read) => count = read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-                // A header that promises bytes is written already; without them the whole archive would be lost.
+                // The header with the size is already written; without padding the whole archive would be invalid.
                 Err(_) => {}
             }
         }
@@ -202,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_has_the_promised_size_whatever_the_file_does() {
+    fn content_has_the_size_of_its_header() {
         let read = |content: &[u8], size| {
             let mut reader = Exactly::new(content, size);
             let mut bytes = Vec::new();

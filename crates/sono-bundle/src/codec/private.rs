@@ -1,10 +1,10 @@
-//! Files and directories that only this user may read.
+//! Files and directories readable by this user only.
 
 use std::{io, path::Path};
 
 use fs_err as fs;
 
-/// Creates a directory and its missing parents with the mode 0700; those that exist stay as they are.
+/// Creates a directory and its missing parents with mode 0700; existing ones are unchanged.
 pub fn create_private_directories(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -15,7 +15,7 @@ pub fn create_private_directories(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Creates a file with the mode 0600, or empties the one that exists.
+/// Creates or truncates a file, with mode 0600 if it is new.
 pub(crate) fn create_private_file(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

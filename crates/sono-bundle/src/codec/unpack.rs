@@ -1,4 +1,4 @@
-//! Unpacking archives from untrusted sources (core spec §5.3, without its holes W-4 and W-28).
+//! Unpacks untrusted archives (core spec §5.3; fixes weaknesses W-4 and W-28).
 
 use std::{
     io::{self, Read},
@@ -16,29 +16,29 @@ use super::{
 };
 use crate::read::ReadLimits;
 
-/// What came out of an archive.
+/// Statistics of an unpacked archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unpacked {
-    /// Entries in the archive, those left out too.
+    /// Entries in the archive, including skipped ones.
     pub entries: u64,
-    /// Bytes of content that were written.
+    /// Bytes of content written.
     pub bytes: u64,
-    /// Links and special files that were left out: `name (kind)`.
+    /// Skipped links and special files: `name (kind)`.
     pub dropped: Vec<String>,
 }
 
-/// Why an archive was not unpacked.
+/// Why unpacking failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    /// The archive cannot be read, or it is larger than allowed.
+    /// The archive cannot be read, or exceeds a limit.
     #[error(transparent)]
     Archive(ArchiveError),
-    /// An entry's name is one that no honest archive has.
+    /// An entry has an unsafe or invalid name.
     #[error("archive entry {name:?} {fault}")]
     Name {
-        /// The name as far as it can be shown.
+        /// The name, possibly shortened.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         fault: String,
     },
     /// The archive has too many entries.
@@ -47,24 +47,24 @@ pub enum UnpackError {
         /// The limit.
         limit: u64,
     },
-    /// The archive has an entry that is a file and a directory at the same time.
+    /// Two entries make the same name a file and a directory.
     #[error("archive entry {name:?} is both a file and a directory")]
     Conflict {
         /// The name.
         name: String,
     },
-    /// Our own disk failed.
+    /// The local disk failed.
     #[error("cannot write archive entry {name:?}")]
     Write {
         /// The name.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl UnpackError {
-    /// Whether a limit on the whole archive is exceeded.
+    /// Whether a limit on the whole archive was exceeded.
     pub fn is_limit(&self) -> bool {
         matches!(
             self,
@@ -72,7 +72,7 @@ impl UnpackError {
         )
     }
 
-    /// Whether the archive is at fault: sending it again does not help. Otherwise it is our own disk.
+    /// Whether the archive is invalid, so that sending it again is useless. Otherwise the local disk failed.
     pub fn is_content(&self) -> bool {
         match self {
             Self::Archive(error) => error.is_content(),
@@ -82,15 +82,14 @@ impl UnpackError {
     }
 }
 
-/// Unpacks the `.tar.gz` in `reader` into `directory`, which must be an empty directory that nobody else writes to.
-/// Only regular files and directories are made; links and special files are left out and reported. Names lose a leading
-/// `/`; names that lead out of the directory end it with an error, as does any limit that is exceeded. What was written
-/// until then stays in `directory`.
+/// Unpacks the `.tar.gz` in `reader` into `directory`, which must be empty and have no other writer. Only regular files
+/// and directories are created; links and special files are skipped and reported. A leading `/` is removed from names.
+/// A name that leads out of the directory, or an exceeded limit, is an error. Files written before the error remain.
 pub fn unpack_tar_gz(reader: impl Read, directory: &Path, limits: &UploadLimits) -> Result<Unpacked, UnpackError> {
     unpack(reader, directory, limits, false)
 }
 
-/// As [`unpack_tar_gz`], for this user alone: files have the mode 0600, directories 0700.
+/// Like [`unpack_tar_gz`], but readable by this user only: files have mode 0600, directories 0700.
 pub fn unpack_private(reader: impl Read, directory: &Path, limits: &ReadLimits) -> Result<Unpacked, UnpackError> {
     unpack(reader, directory, &limits.unpacking(), true)
 }
@@ -102,12 +101,12 @@ fn unpack(
     is_private: bool,
 ) -> Result<Unpacked, UnpackError> {
     let bounds = Bounds {
-        // Headers count too; each entry has one or, with a long name, a few.
+        // Headers count, too; each entry has one or, with a long name, a few.
         max_bytes: limits
             .max_unpacked_bytes
             .saturating_add(limits.max_entries.saturating_mul(4096))
             .saturating_add(1 << 20),
-        // Both are counted entry by entry below.
+        // Both are counted per entry below.
         max_announced: u64::MAX,
         max_entries: u64::MAX,
         max_ratio: limits.max_ratio,
@@ -167,7 +166,7 @@ impl Unpacker<'_> {
     }
 
     fn refuse(&self, head: &Head, fault: NameFault) -> UnpackError {
-        // A name that is too long is shown in part: the message goes to logs and clients.
+        // The message is written to logs and sent to clients, so a long name is shortened.
         let shown = head
             .name
             .get(..self.limits.max_name_bytes.min(200))
@@ -195,7 +194,7 @@ impl Unpacker<'_> {
             })
         };
         let left = self.limits.max_unpacked_bytes.saturating_sub(self.done.bytes);
-        // Said by the header alone: a sparse file can claim any size, and the disk is not filled to find out.
+        // Checked by the header alone: a sparse file can claim any size, and must not fill the disk.
         if head.size > left {
             return Err(too_large());
         }
@@ -220,7 +219,7 @@ impl Unpacker<'_> {
         })
     }
 
-    /// Tells an archive that contradicts itself from a disk that fails.
+    /// Distinguishes contradictory entries from a failing disk.
     fn failed(&self, name: &str, wanted: Kind, source: io::Error) -> UnpackError {
         let mut path = self.directory.to_path_buf();
         let mut parts = name.split('/').peekable();

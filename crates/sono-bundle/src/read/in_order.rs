@@ -1,4 +1,4 @@
-//! Several files of an archive in an order that may not be the archive's.
+//! Reads files of an archive in an order of the caller's choice.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,12 @@ use fs_err as fs;
 use super::{Bundle, ReadError, ReadLimits, usable_space};
 use crate::{codec::name::normalize, walk::resolve};
 
-/// Takes a file by its number in the list that was asked for; there is no reader where there is no such file.
+/// Receives a file by its index in the list, with `None` for a missing file.
 pub type FileTaker<'a> = dyn FnMut(usize, Option<&mut dyn Read>) -> io::Result<ControlFlow<()>> + 'a;
 
 impl Bundle {
-    /// Hands over these files in this order, each as a stream, in one pass over the archive: what comes before its turn
-    /// waits in a temporary file, so that memory does not grow with the files. A name may be there more than once.
+    /// Passes these files in this order to `take`, as streams, in one pass over the archive. Files that arrive early
+    /// are buffered in a temporary file, so memory use is constant. A name may occur several times.
     pub fn read_in_order(&self, names: &[&str], take: &mut FileTaker<'_>) -> Result<(), ReadError> {
         if self.is_directory {
             return self.take_from_directory(names, take);
@@ -24,20 +24,20 @@ impl Bundle {
         let mut queue = Queue::new(names, &self.limits);
         if !queue.is_done() {
             self.visit(&mut |name, content| {
-                let places = queue.places.remove(name).unwrap_or_default();
-                if !places.is_empty() {
-                    queue.arrived(&places, content, take)?;
+                let indexes = queue.pending.remove(name).unwrap_or_default();
+                if !indexes.is_empty() {
+                    queue.receive(&indexes, content, take)?;
                 }
-                Ok(if queue.is_done() || queue.places.is_empty() {
+                Ok(if queue.is_done() || queue.pending.is_empty() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 })
             })?;
         }
-        // What did not come by now is not there, and nothing waits for it any longer.
+        // Files still pending do not exist in the archive.
         let mut current = queue.next;
-        queue.rest(take, &mut current).map_err(|source| {
+        queue.finish(take, &mut current).map_err(|source| {
             let name = names.get(current).copied().unwrap_or_default();
             self.file_error(name, source)
         })
@@ -60,36 +60,36 @@ impl Bundle {
     }
 }
 
-/// What has been handed over, and what waits for its turn.
+/// The files passed on so far, and those buffered.
 struct Queue {
     length: usize,
-    /// The number whose turn it is.
+    /// The index of the next file.
     next: usize,
     stopped: bool,
-    /// Names that have not come yet, and their numbers in ascending order.
-    places: BTreeMap<String, Vec<usize>>,
-    /// Where those that came too early stand in the store: start and length.
-    waiting: BTreeMap<usize, (u64, u64)>,
+    /// Names that were not found yet, with their indexes in ascending order.
+    pending: BTreeMap<String, Vec<usize>>,
+    /// Position and length of buffered files in the store.
+    buffered: BTreeMap<usize, (u64, u64)>,
     store: Option<fs::File>,
-    /// Bytes that may still be put into the store.
+    /// Bytes that may still be written to the store.
     usable: u64,
 }
 
 impl Queue {
     fn new(names: &[&str], limits: &ReadLimits) -> Self {
-        let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut pending: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (number, name) in names.iter().enumerate() {
-            // A name that no archive can have is one that is not there.
+            // An invalid name cannot exist in the archive.
             if let Ok(name) = normalize(name.as_bytes(), usize::MAX) {
-                places.entry(name).or_default().push(number);
+                pending.entry(name).or_default().push(number);
             }
         }
         Self {
             length: names.len(),
             next: 0,
             stopped: false,
-            places,
-            waiting: BTreeMap::new(),
+            pending,
+            buffered: BTreeMap::new(),
             store: None,
             usable: limits.max_unpacked_bytes,
         }
@@ -99,8 +99,8 @@ impl Queue {
         self.stopped || self.next >= self.length
     }
 
-    fn arrived(&mut self, places: &[usize], content: &mut dyn Read, take: &mut FileTaker<'_>) -> io::Result<()> {
-        if places == [self.next] {
+    fn receive(&mut self, indexes: &[usize], content: &mut dyn Read, take: &mut FileTaker<'_>) -> io::Result<()> {
+        if indexes == [self.next] {
             self.hand_over(Some(content), take)?;
         } else {
             let store = if let Some(store) = &mut self.store {
@@ -112,35 +112,33 @@ impl Queue {
             };
             let start = store.seek(SeekFrom::End(0))?;
             let length = io::copy(&mut content.take(self.usable.saturating_add(1)), store)?;
-            self.usable = self.usable.checked_sub(length).ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::FileTooLarge,
-                    "files that wait for their turn fill the disk of temporary files",
-                )
-            })?;
-            self.waiting
-                .extend(places.iter().map(|place| (*place, (start, length))));
+            self.usable = self
+                .usable
+                .checked_sub(length)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, "buffered files fill the temporary disk"))?;
+            self.buffered
+                .extend(indexes.iter().map(|index| (*index, (start, length))));
         }
-        while !self.is_done() && self.waiting.contains_key(&self.next) {
-            self.take_waiting(take)?;
+        while !self.is_done() && self.buffered.contains_key(&self.next) {
+            self.take_buffered(take)?;
         }
         Ok(())
     }
 
-    fn rest(&mut self, take: &mut FileTaker<'_>, current: &mut usize) -> io::Result<()> {
+    fn finish(&mut self, take: &mut FileTaker<'_>, current: &mut usize) -> io::Result<()> {
         while !self.is_done() {
             *current = self.next;
-            self.take_waiting(take)?;
+            self.take_buffered(take)?;
         }
         Ok(())
     }
 
-    /// Hands over what waits for this turn, or nothing.
-    fn take_waiting(&mut self, take: &mut FileTaker<'_>) -> io::Result<()> {
-        let Some((start, length)) = self.waiting.remove(&self.next) else {
+    /// Passes on the buffered file with the next index, or `None`.
+    fn take_buffered(&mut self, take: &mut FileTaker<'_>) -> io::Result<()> {
+        let Some((start, length)) = self.buffered.remove(&self.next) else {
             return self.hand_over(None, take);
         };
-        let mut store = self.store.take().expect("what waits stands in the store");
+        let mut store = self.store.take().expect("buffered files are in the store");
         store.seek(SeekFrom::Start(start))?;
         let handed = self.hand_over(Some(&mut (&mut store).take(length)), take);
         self.store = Some(store);

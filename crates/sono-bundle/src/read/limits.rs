@@ -1,26 +1,26 @@
-//! Limits on archives that a person reads: whoever packed them may want to fill a disk or the memory.
+//! Limits on untrusted archives, which could otherwise fill the disk or memory.
 
 use std::{io, path::Path};
 
 use sono_types::UploadLimits;
 
-/// Limits on one archive. A good compression ratio alone is not refused.
+/// Limits on reading one archive. A good compression ratio alone is not an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// Bytes of all entries, as their headers announce them and as they unpack.
+    /// Bytes of all entries, according to their headers and when unpacked.
     pub max_unpacked_bytes: u64,
-    /// Entries.
+    /// Number of entries.
     pub max_entries: u64,
-    /// Bytes of one file below `meta/` that is parsed.
+    /// Bytes of one parsed file below `meta/`.
     pub max_meta_bytes: u64,
     /// Bytes of all files that are parsed in memory.
     pub max_parsed_bytes: u64,
-    /// Result items of all plugins that are looked at.
+    /// Result items of all plugins.
     pub max_items: u64,
 }
 
 impl ReadLimits {
-    /// Limits where nothing is written to the disk. An aggregator keeps 256 GiB of results unless told otherwise.
+    /// The limits for reading without writing to disk. An aggregator stores 256 GiB of results by default.
     pub const DEFAULT: Self = Self {
         max_unpacked_bytes: 256 << 30,
         max_entries: 2_000_000,
@@ -47,12 +47,12 @@ impl ReadLimits {
         }
     }
 
-    /// The same as limits on unpacking.
+    /// The corresponding limits on unpacking.
     pub(crate) fn unpacking(&self) -> UploadLimits {
         UploadLimits {
             max_unpacked_bytes: self.max_unpacked_bytes,
             max_entries: self.max_entries,
-            // A result's own names have up to 1024 bytes, and a plugin's and a node's name stand in front.
+            // A result's own names have up to 1024 bytes, with the names of a plugin and a node in front.
             max_name_bytes: 4096,
             max_ratio: u64::MAX,
             ..UploadLimits::DEFAULT
@@ -60,7 +60,7 @@ impl ReadLimits {
     }
 }
 
-/// Bytes that may be written to the file system of `path`: what is free there, less 10 %.
+/// Bytes that may be written to the file system of `path`: the free space less 10 %.
 pub fn usable_space(path: &Path) -> io::Result<u64> {
     let free = fs4::available_space(path)?;
     Ok(free - free / 10)

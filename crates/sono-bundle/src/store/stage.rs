@@ -1,5 +1,5 @@
-//! Results that are checked and complete before it is decided how they get onto the disk: a small one may be there already
-//! in another form (a journal), so that nothing of its own has to be synced.
+//! Staged results: complete and checked before the caller decides how they are synced. A small result may already be
+//! durable in the journal and need no sync of its own.
 
 use std::{
     io::{self, BufWriter, Read, Write},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::codec::unpack::{Unpacked, unpack_tar_gz};
 
-/// A result beside its place. It goes away with this value unless it is put there.
+/// A complete result under a temporary name. It is removed on drop unless committed.
 #[must_use]
 #[allow(
     missing_debug_implementations,
@@ -27,64 +27,64 @@ use crate::codec::unpack::{Unpacked, unpack_tar_gz};
 pub struct Staged(Scratch);
 
 impl Staged {
-    /// Makes the directory in which `destination` will appear, so that nothing is left to go wrong then but its name.
+    /// Creates the parent of `destination`, so that only the rename can still fail.
     pub fn prepare(&self, destination: &Path) -> Result<(), StoreError> {
         create_directories(parent(destination))
     }
 
-    /// Puts it at `destination`, where an older one is replaced as a whole. Nothing is synced: after power loss it may be
-    /// gone, or there in part.
-    pub fn appear(self, destination: &Path) -> Result<(), StoreError> {
-        self.0.put(destination)
+    /// Renames it to `destination`, replacing an existing directory. Nothing is synced: after power loss it may be
+    /// missing or incomplete.
+    pub fn commit_unsynced(self, destination: &Path) -> Result<(), StoreError> {
+        self.0.commit(destination)
     }
 
-    /// Puts it at `destination`, all of it synced but for its name there: it stays once the directory above is synced
-    /// ([`sync_directory`](super::sync_directory)), which then serves everything that appeared in it before. After power
-    /// loss it is there whole or not at all.
-    pub fn appear_whole(self, destination: &Path) -> Result<(), StoreError> {
+    /// Renames it to `destination` with its content synced, but not its name. It is durable once the directory above is
+    /// synced ([`sync_directory`](super::sync_directory)), which serves all results committed there before. After power
+    /// loss it is complete or missing.
+    pub fn commit_synced(self, destination: &Path) -> Result<(), StoreError> {
         sync_tree(self.0.path())?;
-        self.0.put(destination)
+        self.0.commit(destination)
     }
 
-    /// Puts it at `destination` so that it stays, as [`place_file`](super::place_file) does.
-    pub fn appear_durably(self, destination: &Path) -> Result<(), StoreError> {
+    /// Renames it to `destination`, fully synced, like [`place_file`](super::place_file).
+    pub fn commit_durable(self, destination: &Path) -> Result<(), StoreError> {
         sync_tree(self.0.path())?;
-        self.0.appear_as(destination)
+        self.0.commit_durable(destination)
     }
 }
 
-/// A directory with the one file `file_name`, whose content is that of `incoming`, which is moved away. `file_name` must
-/// have passed [`safe_file_name`](super::safe_file_name).
+/// Stages a directory with the single file `file_name`, by moving `incoming`. `file_name` must have passed
+/// [`safe_file_name`](super::safe_file_name).
 pub fn stage_file(incoming: &Path, file_name: &str) -> Result<Staged, StoreError> {
-    let scratch = Scratch::beside(incoming)?;
+    let scratch = Scratch::next_to(incoming)?;
     let target = scratch.path().join(file_name);
     fs::rename(incoming, &target).map_err(StoreError::at("move the file to", &target))?;
     set_shared(&target)?;
     Ok(Staged(scratch))
 }
 
-/// A directory in `directory` with the one file `file_name` of these bytes. `file_name` must have passed
+/// Stages a directory in `directory` with the single file `file_name` of these bytes. `file_name` must have passed
 /// [`safe_file_name`](super::safe_file_name).
 pub fn stage_bytes(bytes: &[u8], file_name: &str, directory: &Path) -> Result<Staged, StoreError> {
-    let scratch = Scratch::inside(directory)?;
+    let scratch = Scratch::in_directory(directory)?;
     let target = scratch.path().join(file_name);
     fs::write(&target, bytes).map_err(StoreError::at("write", &target))?;
     set_shared(&target)?;
     Ok(Staged(scratch))
 }
 
-/// A directory in `directory` with the content of a `.tar.gz`.
+/// Stages a directory in `directory` with the content of a `.tar.gz`.
 pub fn stage_archive(
     archive: impl Read,
     directory: &Path,
     limits: &UploadLimits,
 ) -> Result<(Staged, Unpacked), PlaceError> {
-    let scratch = Scratch::inside(directory)?;
+    let scratch = Scratch::in_directory(directory)?;
     let unpacked = unpack_tar_gz(archive, scratch.path(), limits)?;
     Ok((Staged(scratch), unpacked))
 }
 
-/// A file that is written next to its destination. It goes away with this value unless it is committed.
+/// A file that is written next to its destination. It is removed on drop unless committed.
 #[derive(Debug)]
 #[must_use]
 pub struct StagedFile {
@@ -93,7 +93,7 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    /// An empty file that is to become `path`. Parents are created.
+    /// An empty file to be committed as `path`. Creates parent directories.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         create_directories(parent(path))?;
         Ok(Self {
@@ -102,7 +102,7 @@ impl StagedFile {
         })
     }
 
-    /// Renames it into place, synced: readers see the old content or the new one, never a part.
+    /// Syncs and renames it into place: readers see the old content or the new.
     pub fn commit(self) -> Result<(), StoreError> {
         let Self { file, path } = self;
         let file = file
@@ -127,24 +127,24 @@ impl Write for StagedFile {
 mod tests {
     use super::*;
 
-    type Appear = fn(Staged, &Path) -> Result<(), StoreError>;
+    type Commit = fn(Staged, &Path) -> Result<(), StoreError>;
 
     #[test]
-    fn a_staged_file_appears_when_it_is_wanted_and_leaves_nothing_otherwise() {
+    fn staged_directory_appears_when_committed_and_is_removed_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let (incoming, destination) = (folder.path().join("body"), folder.path().join("results/p/n1"));
-        let ways: [(&str, Appear); 3] = [
-            ("one", Staged::appear),
-            ("two", Staged::appear_durably),
-            ("three", Staged::appear_whole),
+        let ways: [(&str, Commit); 3] = [
+            ("one", Staged::commit_unsynced),
+            ("two", Staged::commit_durable),
+            ("three", Staged::commit_synced),
         ];
-        for (content, appear) in ways {
+        for (content, commit) in ways {
             fs::write(&incoming, content).unwrap();
-            appear(stage_file(&incoming, "file.txt").unwrap(), &destination).unwrap();
+            commit(stage_file(&incoming, "file.txt").unwrap(), &destination).unwrap();
             assert_eq!(fs::read_to_string(destination.join("file.txt")).unwrap(), content);
             let bytes = format!("{content} of memory");
             let staged = stage_bytes(bytes.as_bytes(), "file.txt", folder.path()).unwrap();
-            appear(staged, &destination).unwrap();
+            commit(staged, &destination).unwrap();
             assert_eq!(fs::read_to_string(destination.join("file.txt")).unwrap(), bytes);
         }
         fs::write(&incoming, "four").unwrap();
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(left.collect::<Vec<_>>(), ["results"]);
     }
     #[test]
-    fn staged_content_is_the_files_once_committed_and_gone_otherwise() {
+    fn staged_file_appears_when_committed_and_is_removed_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b.txt");
         for content in ["one", "two"] {

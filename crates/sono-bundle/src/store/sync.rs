@@ -1,4 +1,4 @@
-//! Getting names and bytes onto the disk.
+//! Syncs files and directories to disk.
 
 use std::{
     ops::ControlFlow,
@@ -11,7 +11,7 @@ use fs_err as fs;
 use super::StoreError;
 use crate::walk::walk;
 
-/// Syncs a file's bytes.
+/// Syncs the content of a file.
 pub(super) fn sync_file(path: &Path) -> Result<(), StoreError> {
     // Windows syncs only through handles that may write.
     fs::OpenOptions::new()
@@ -22,7 +22,7 @@ pub(super) fn sync_file(path: &Path) -> Result<(), StoreError> {
         .map_err(StoreError::at("sync", path))
 }
 
-/// Syncs the names in a directory. Windows has no way to do so and needs none.
+/// Syncs the names in a directory. Not possible, and not needed, on Windows.
 pub fn sync_directory(path: &Path) -> Result<(), StoreError> {
     #[cfg(test)]
     tests::SYNCED.with_borrow_mut(|synced| synced.push(path.to_path_buf()));
@@ -49,11 +49,11 @@ pub(super) fn sync_tree(root: &Path) -> Result<(), StoreError> {
     sync_directory(root)
 }
 
-/// Held while directories are created: a directory exists before its name is synced, and whoever finds it relies on that name.
+/// Held while a directory is created and synced, since other threads may rely on a directory as soon as it exists.
 static CREATING: Mutex<()> = Mutex::new(());
 
-/// Creates a directory with its parents, each of them synced into the one above. When it returns, those that another thread is
-/// creating are synced, too; those that an earlier process created and did not sync are the caller's.
+/// Creates a directory and its parents, and syncs each name. On return, directories created by other threads are
+/// synced, too. Directories that an earlier process created without a sync are not.
 pub fn create_directories(path: &Path) -> Result<(), StoreError> {
     let _one_at_a_time = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
     create(path)
@@ -69,9 +69,9 @@ fn create(path: &Path) -> Result<(), StoreError> {
     }
     match fs::create_dir(path) {
         Ok(()) => sync_directory(parent),
-        // Another process was quicker, and may not have synced it yet.
+        // Another process created it, and may not have synced it yet.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => sync_directory(parent),
-        Err(error) => Err(StoreError::at("make the directory", path)(error)),
+        Err(error) => Err(StoreError::at("create the directory", path)(error)),
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     thread_local! {
-        /// Directories that this thread has synced.
+        /// Directories synced by this thread.
         pub(super) static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
     }
 
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(SYNCED.take(), [] as [PathBuf; 0]);
     }
 
-    /// S17: of two results of a new plugin the second must not be acknowledged while the first one's directory is not synced.
+    /// S17: the second of two results of a new plugin must not be acknowledged before the plugin's directory is synced.
     #[test]
     fn directory_that_another_thread_creates_is_synced_before_it_is_used() {
         let folder = tempfile::tempdir().unwrap();

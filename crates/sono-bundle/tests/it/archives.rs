@@ -1,5 +1,5 @@
-//! Archives of real runs, made by Sonobuoy: they read, and their plugins' files give the trees that it made of them.
-//! They are no part of this repository: `../shared/vectors` or `$SONO_VECTORS` has them.
+//! Archives of real Sonobuoy runs are readable, and give the same trees as in Sonobuoy. They are not part of this
+//! repository, but in `../shared/vectors` or `$SONO_VECTORS`.
 
 use std::{
     env,
@@ -61,12 +61,12 @@ fn real_archives_read_and_process_as_they_did() {
             let name = PluginName::parse(plugin.as_str().unwrap()).unwrap();
             check_plugin(&bundle, directory.path(), &name);
         }
-        // Older ones have none.
+        // Older archives have no health.
         let Some(stored) = bundle.read(layout::CLUSTER_HEALTH).unwrap() else {
             continue;
         };
         let mut health = serde_json::to_value(cluster_health(&DirectoryFiles::new(directory.path()))).unwrap();
-        // Sonobuoy looked before its own log was written.
+        // Sonobuoy computed the health before it wrote its own log.
         let mut stored = json(&stored);
         for health in [&mut health, &mut stored] {
             health.as_object_mut().unwrap().remove("error_summary");
@@ -118,7 +118,7 @@ fn check_plugin(bundle: &Bundle, directory: &Path, name: &PluginName) {
     assert_eq!(from_yaml(&to_yaml(&item)), Ok(item), "{folder}");
 }
 
-/// Whole trees of seven thousand tests are no help in a failed assertion.
+/// Trees of seven thousand tests are not readable in a failed assertion.
 fn first_difference(one: &Item, other: &Item) -> Option<(Item, Item)> {
     if one == other {
         return None;

@@ -1,4 +1,4 @@
-//! Archives from people who mean harm, and from tools that are merely odd.
+//! Hostile archives, and archives of unusual tools.
 
 use std::io::{self, Read};
 
@@ -18,10 +18,10 @@ const SMALL: UploadLimits = UploadLimits {
     ..UploadLimits::DEFAULT
 };
 
-/// What came out, or the message and whether the archive is at fault.
+/// The result, or the message and whether the archive is invalid.
 type Outcome = Result<Unpacked, (String, bool)>;
 
-/// What an archive leaves behind in a directory whose parent is watched too.
+/// Unpacks into a directory and returns its content. Checks that nothing appears next to it.
 fn unpack(archive: impl Read) -> (Outcome, Vec<(String, Option<String>)>) {
     let outside = tempfile::tempdir().unwrap();
     let inside = outside.path().join("inside");
@@ -32,7 +32,7 @@ fn unpack(archive: impl Read) -> (Outcome, Vec<(String, Option<String>)>) {
         .filter(|(name, _)| name != "inside")
         .map(|(name, content)| {
             let inside = name.strip_prefix("inside/").map(str::to_owned);
-            (inside.expect("nothing is made outside of the destination"), content)
+            (inside.expect("nothing is created outside of the destination"), content)
         })
         .collect();
     (result, left)
@@ -52,7 +52,7 @@ fn accepted(archive: &[u8], entries: u64, dropped: &[&str], files: &[(&str, Opti
     assert_eq!((result, left), (Ok(unpacked), expected(files).into_iter().collect()));
 }
 
-/// Refused for its content. What was unpacked before may stay, but nothing outside (see [`unpack`]).
+/// Rejected because of its content. Entries unpacked before may remain, but nothing outside (see [`unpack`]).
 fn refused(archive: impl Read, message: &str) {
     assert_eq!(unpack(archive).0, Err((message.to_owned(), true)));
 }
@@ -81,14 +81,14 @@ fn ordinary_archives_are_unpacked() {
 }
 
 #[test]
-fn a_file_may_come_twice_and_the_last_one_stays() {
+fn last_of_two_entries_with_the_same_name_wins() {
     let (result, left) = unpack(Tar::default().file("a", "first").file("a", "2nd").finish().as_slice());
     assert_eq!(result.map(|unpacked| unpacked.entries), Ok(2));
     assert_eq!(left, [("a".to_owned(), Some("2nd".to_owned()))]);
 }
 
 #[test]
-fn absolute_names_are_taken_as_relative() {
+fn absolute_names_become_relative() {
     accepted(
         &Tar::default()
             .directory("/tmp")
@@ -106,7 +106,7 @@ fn absolute_names_are_taken_as_relative() {
     );
 }
 
-/// W-4, W-28: such a name is an error, not an early end that looks like success.
+/// W-4, W-28: such a name is an error, not the end of the archive.
 #[test]
 fn names_that_lead_out_are_refused() {
     for name in ["../x", "a/../../x", "..", "a/..", "/../x", "..\\x", "a\\..\\..\\x"] {
@@ -131,7 +131,7 @@ fn names_that_lead_out_are_refused() {
 }
 
 #[test]
-fn names_that_no_file_system_holds_are_refused() {
+fn names_too_long_for_file_systems_are_refused() {
     let long = "n/".repeat(200);
     refused(
         Tar::default().pax("path", &long).file("a", "x").finish().as_slice(),
@@ -187,7 +187,7 @@ fn a_file_behind_a_link_stays_inside() {
 }
 
 #[test]
-fn limits_are_kept() {
+fn limits_are_enforced() {
     let many = (0..6).fold(Tar::default(), |tar, number| tar.file(&format!("f{number}"), ""));
     refused(many.finish().as_slice(), "archive has more than 5 entries");
     let large = "x".repeat(10_001);
@@ -200,7 +200,7 @@ fn limits_are_kept() {
         Tar::default().file("a", half).file("b", half).finish().as_slice(),
         "archive unpacks to more than 10000 bytes",
     );
-    // A claim alone is enough.
+    // The claimed size suffices.
     refused(
         Tar::default()
             .sized(b"claim", EntryType::Regular, b"", b"", 1 << 40)
@@ -212,7 +212,7 @@ fn limits_are_kept() {
 
 #[test]
 fn bombs_are_refused() {
-    // Content of an entry that is dropped is not free either, and nor is what comes after the archive's end.
+    // Skipped entries and data after the end of the archive count, too.
     let zeros = vec![0; 2_000_000];
     let ratio = "archive unpacks to more than 20 times its size";
     refused(
@@ -223,7 +223,7 @@ fn bombs_are_refused() {
         ratio,
     );
     refused(gzip(&zeros).as_slice(), ratio);
-    // Long names are held in memory, so they must not be as large as a body may be.
+    // Long names are held in memory, so they have a lower limit than content.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -261,13 +261,13 @@ fn contradictions_are_refused() {
 }
 
 #[test]
-fn what_is_no_archive_is_said() {
+fn other_content_is_not_an_archive() {
     refused(io::empty(), "not a gzip file: it is empty");
     refused(&b"plain text"[..], "not a gzip file");
     refused(&b"\x1f"[..], "truncated archive");
     refused(
-        gzip(&b"this is text, and no tar archive. ".repeat(40)).as_slice(),
-        "gzip stream holds no tar archive",
+        gzip(&b"this is text, not a tar archive. ".repeat(40)).as_slice(),
+        "gzip stream contains no tar archive",
     );
     let mut broken = Tar::default().file("a", "x");
     broken.0.extend_from_slice(&[b'7'; 1024]);

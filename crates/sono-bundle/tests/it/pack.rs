@@ -1,4 +1,4 @@
-//! Packing, and that what was packed comes out again.
+//! Packing, and unpacking the result.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use sono_types::UploadLimits;
 
 use crate::tools::{expected, make, tree};
 
-/// Names and types of an archive's entries in their order.
+/// Names and types of an archive's entries, in order.
 fn entries(archive: &[u8]) -> Vec<(String, tar::EntryType)> {
     tar::Archive::new(flate2::read::MultiGzDecoder::new(archive))
         .entries()
@@ -24,10 +24,10 @@ fn entries(archive: &[u8]) -> Vec<(String, tar::EntryType)> {
         .collect()
 }
 
-/// W-27: nested files named like the archive stay in it.
+/// W-27: nested files with the archive's name are packed.
 #[cfg(unix)]
 #[test]
-fn files_and_directories_go_in_and_links_do_not() {
+fn files_and_directories_are_packed_and_links_are_not() {
     let directory = tempfile::tempdir().unwrap();
     let long = format!("long/{}", "n".repeat(150));
     make(
@@ -36,7 +36,7 @@ fn files_and_directories_go_in_and_links_do_not() {
             ("a/x", "1"),
             ("a.txt", "22"),
             ("empty/", ""),
-            ("b/result.tar.gz", "nested files of that name stay"),
+            ("b/result.tar.gz", "nested files of that name are packed"),
             ("result.tar.gz", "the archive itself"),
             (&long, "3"),
         ],
@@ -75,7 +75,7 @@ fn files_and_directories_go_in_and_links_do_not() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_not_a_file_and_what_is_mostly_holes_is_left_out_and_said() {
+fn special_and_sparse_files_are_skipped_and_reported() {
     use rustix::fs::{CWD, Mode, mkfifoat};
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
@@ -97,15 +97,15 @@ fn what_is_not_a_file_and_what_is_mostly_holes_is_left_out_and_said() {
     );
 }
 
-/// S14: an honest result with a file of zeros, as the worker packs it.
+/// S14: a genuine result with a file of zeros, packed like by the worker.
 #[test]
-fn result_that_compresses_as_well_as_can_be_is_unpacked() {
+fn highly_compressible_result_is_unpacked() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(from.path().join("core"), vec![0; 80 << 20]).unwrap();
     fs::write(from.path().join("small"), "x").unwrap();
     let (archive, _) = pack_directory(from.path(), Vec::new(), &[], 9).unwrap();
     let most = UploadLimits {
-        // Whatever its size.
+        // Any size.
         ratio_floor_bytes: 0,
         ..UploadLimits::DEFAULT
     };
@@ -113,9 +113,9 @@ fn result_that_compresses_as_well_as_can_be_is_unpacked() {
     assert_eq!((unpacked.entries, unpacked.bytes), (2, (80 << 20) + 1));
 }
 
-/// W-27: only the root itself is cut from names, not every place where its path occurs again.
+/// W-27: only the root prefix is removed from names, not other occurrences of its path.
 #[test]
-fn a_path_like_the_roots_stays_in_names() {
+fn path_of_the_root_within_a_name_is_not_removed() {
     let directory = tempfile::tempdir().unwrap();
     let again = directory
         .path()
@@ -150,7 +150,7 @@ fn a_file_that_cannot_be_opened_is_named() {
     make(directory.path(), &[("a", "1"), ("secret", "2")]);
     let secret = directory.path().join("secret");
     fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
-    // Root may read everything; then there is nothing to be skipped.
+    // Root can read the file, so nothing is skipped.
     let readable = fs::read(&secret).is_ok();
     let (archive, packed) = pack_directory(directory.path(), Vec::new(), &[], 6).unwrap();
     let skipped: Vec<&str> = packed.skipped.iter().map(|(name, _)| name.as_str()).collect();
@@ -173,7 +173,7 @@ fn there_must_be_a_directory() {
     }
 }
 
-/// Files that grow, shrink and vanish while they are packed: whatever happens, the archive is whole.
+/// Files grow, shrink and vanish during packing; the archive is always valid.
 #[test]
 fn changing_files_do_not_break_the_archive() {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -214,11 +214,11 @@ fn contents() -> impl Strategy<Value = BTreeMap<String, String>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn what_was_packed_comes_out_again(files in contents()) {
+    fn packed_files_are_unpacked_unchanged(files in contents()) {
         let original = tempfile::tempdir().unwrap();
         for (name, content) in &files {
             let path = original.path().join(name);
-            // A name may be a directory of another; such a file is left out of the case.
+            // A name may be a directory of another; such a file is skipped.
             if fs::create_dir_all(path.parent().unwrap()).is_ok() && !path.is_dir() {
                 fs::write(path, content).unwrap();
             }

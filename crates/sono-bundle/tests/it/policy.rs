@@ -1,5 +1,4 @@
-//! The policy of unpacking as a property: whatever an archive holds, nothing appears outside, and nothing but regular
-//! files and directories inside.
+//! The policy of unpacking as a property: any archive creates only regular files and directories, and only inside.
 
 use fs_err as fs;
 use proptest::prelude::*;
@@ -23,7 +22,7 @@ const KINDS: [EntryType; 9] = [
     EntryType::GNUSparse,
 ];
 
-/// Few parts, so that names meet each other: links that are used as directories, files that come twice, clashing case.
+/// Few parts, for collisions: links used as directories, duplicate files, names that differ only in case.
 fn name() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
         "a", "A", "b", "link", "..", ".", "", "secret", "inside", "..\\x", "\u{e9}",
@@ -38,9 +37,9 @@ struct Entry {
     kind: EntryType,
     target: String,
     content: Vec<u8>,
-    /// A PAX record before it: its key and its value.
+    /// A preceding PAX record: key and value.
     pax: Option<(&'static str, String)>,
-    /// A GNU long name before it.
+    /// A preceding GNU long name.
     long: Option<String>,
 }
 
@@ -78,20 +77,20 @@ fn archive(entries: &[Entry]) -> Vec<u8> {
     tar.finish()
 }
 
-/// Unpacks into `outside/inside` and looks at everything that is there afterwards.
+/// Unpacks into `outside/inside` and checks everything that exists afterwards.
 fn nothing_leads_out(archive: &[u8]) {
     let outside = tempfile::tempdir().unwrap();
     let inside = outside.path().join("inside");
     fs::create_dir(&inside).unwrap();
     fs::write(outside.path().join("secret"), "untouched").unwrap();
-    // Refusing is as good as unpacking; what matters is what is left behind.
+    // Rejection is fine, too; only the remaining files matter.
     let unpacked = unpack_tar_gz(archive, &inside, &UploadLimits::DEFAULT);
-    let mut beside: Vec<String> = Vec::new();
+    let mut entries: Vec<String> = Vec::new();
     for entry in fs::read_dir(outside.path()).unwrap() {
-        beside.push(entry.unwrap().file_name().into_string().unwrap());
+        entries.push(entry.unwrap().file_name().into_string().unwrap());
     }
-    beside.sort();
-    assert_eq!(beside, ["inside", "secret"]);
+    entries.sort();
+    assert_eq!(entries, ["inside", "secret"]);
     let secret = fs::read_to_string(outside.path().join("secret")).unwrap();
     assert_eq!(secret, "untouched");
     let mut files = 0;
@@ -113,8 +112,8 @@ fn nothing_leads_out(archive: &[u8]) {
         }
     }
     if let Ok(unpacked) = unpacked {
-        let kept = unpacked.entries - unpacked.dropped.len() as u64;
-        assert!(files <= kept, "{files} files from {kept} entries");
+        let expected = unpacked.entries - unpacked.dropped.len() as u64;
+        assert!(files <= expected, "{files} files from {expected} entries");
     }
 }
 
@@ -127,7 +126,7 @@ proptest! {
         nothing_leads_out(&archive(&entries));
     }
 
-    /// Blocks of a valid archive with bytes of noise in them: broken checksums, sizes and types.
+    /// Blocks of a valid archive with random bytes: broken checksums, sizes and types.
     #[test]
     fn damaged_archives_stay_inside(
         entries in prop::collection::vec(entry(), 1..6),
@@ -143,7 +142,7 @@ proptest! {
     }
 }
 
-/// Gives little at a time, and counts how many files the process holds open meanwhile.
+/// Returns little data at a time, and records the number of open files of the process.
 #[cfg(target_os = "linux")]
 struct Counting<R> {
     reader: R,
@@ -160,7 +159,7 @@ impl<R: std::io::Read> std::io::Read for Counting<R> {
     }
 }
 
-/// W-38: thousands of files are open one after another, not all until the end. Other tests of this process have a few
+/// W-38: thousands of files are opened one after another. Other tests of this process may have a few files open.
 /// open at the same time.
 #[cfg(target_os = "linux")]
 #[test]

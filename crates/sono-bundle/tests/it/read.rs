@@ -1,4 +1,4 @@
-//! A directory and a tarball read the same.
+//! Directories and tarballs read the same.
 
 use std::{io, ops::ControlFlow, path::Path};
 
@@ -23,7 +23,7 @@ fn both(check: impl Fn(&Bundle)) {
     make(&run, FILES);
     let archive = directory.path().join("run.tar.gz");
     seal(&run, &archive).unwrap();
-    // Archives made by hand have other names.
+    // Archives made manually have other names.
     let by_hand = directory.path().join("hand.tar.gz");
     let tar = Tar::default()
         .directory("./")
@@ -104,7 +104,7 @@ fn every_file_is_visited_once() {
 }
 
 #[test]
-fn a_visit_may_end_early_or_fail() {
+fn visitor_may_break_or_fail() {
     both(|bundle| {
         let mut count = 0;
         bundle
@@ -123,14 +123,14 @@ fn a_visit_may_end_early_or_fail() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said() {
+fn unreadable_bundles_are_explained() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let whole = Tar::default().file("a", &"content ".repeat(500)).finish();
     fs::write(path("text"), "text").unwrap();
     fs::write(path("empty"), "").unwrap();
     fs::write(path("cut.tar.gz"), &whole[..whole.len() - 12]).unwrap();
-    fs::write(path("text.gz"), gzip(&b"no tar ".repeat(100))).unwrap();
+    fs::write(path("text.gz"), gzip(&b"not tar".repeat(100))).unwrap();
     let check = |name: &str, expected: &str| {
         let error = Bundle::open(&path(name))
             .and_then(|bundle| bundle.read("absent"))
@@ -142,11 +142,11 @@ fn what_cannot_be_read_is_said() {
     check("text", "cannot read PATH: not a gzip file");
     check("empty", "cannot read PATH: not a gzip file: it is empty");
     check("cut.tar.gz", "cannot read PATH: truncated archive");
-    check("text.gz", "cannot read PATH: gzip stream holds no tar archive");
+    check("text.gz", "cannot read PATH: gzip stream contains no tar archive");
 }
 
 #[test]
-fn a_truncated_file_is_not_taken_for_a_short_one() {
+fn truncated_file_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.tar.gz");
     let tar = Tar::default().sized(b"a", tar::EntryType::Regular, b"", b"short", 5000);
@@ -186,7 +186,7 @@ fn a_directory_lists_its_files_in_order() {
 
 #[cfg(unix)]
 #[test]
-fn links_lead_nowhere() {
+fn links_are_not_followed() {
     let directory = tempfile::tempdir().unwrap();
     make(directory.path(), &[("secret", "s"), ("run/file", "1")]);
     let run = directory.path().join("run");
@@ -203,11 +203,11 @@ fn links_lead_nowhere() {
     assert_eq!(Path::new(bundle.path()), run);
 }
 
-/// Only what is wanted is read: what comes after it may be broken, or half a gigabyte.
+/// Reading stops at the last requested file: data after it may be damaged or very large.
 #[test]
-fn reading_ends_at_the_last_wanted_file() {
+fn reading_ends_at_the_last_requested_file() {
     let tar = Tar::default().file("meta/info.json", "{}").file("plugins/a/x", "1");
-    // A member that says it is far longer than what follows.
+    // An entry with a claimed size much larger than its data.
     let broken = tar
         .sized(b"large", tar::EntryType::Regular, b"", b"", 500 << 20)
         .unfinished();
@@ -225,9 +225,9 @@ fn reading_ends_at_the_last_wanted_file() {
     ));
 }
 
-/// BUG 34: many files cost one pass, whatever order they are wanted in.
+/// BUG 34: many files need one pass, in any order.
 #[test]
-fn files_come_in_the_order_that_was_asked_for() {
+fn files_are_passed_in_the_requested_order() {
     let asked: &[&[&str]] = &[
         &["meta/info.json", "plugins/a/x", "plugins/a/y/deep"],
         &["plugins/a/y/deep", "plugins/a.txt", "plugins/a/x"],
@@ -263,6 +263,6 @@ fn files_come_in_the_order_that_was_asked_for() {
                 Ok(ControlFlow::Break(()))
             })
             .unwrap();
-        assert_eq!(taken, 1, "who has seen enough is asked no more");
+        assert_eq!(taken, 1, "no call after a break");
     });
 }

@@ -1,4 +1,4 @@
-//! What is stored appears whole, replaces what was there, and leaves no rubbish.
+//! Stored files appear atomically, replace older ones, and leave no temporary files.
 
 use std::path::PathBuf;
 
@@ -117,14 +117,14 @@ fn files_are_replaced_as_a_whole() {
     let error = write_durably(&path("a/b/c.json/d"), b"").unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("cannot make the directory {}", path("a/b/c.json").display())
+        format!("cannot create the directory {}", path("a/b/c.json").display())
     );
 }
 
 #[test]
 fn an_archive_is_sealed_with_its_digest() {
     let (_directory, path) = with(&[("run/meta/info.json", "{}"), ("run/plugins/", "")]);
-    // Twice: the first archive must not become part of the second.
+    // Twice, since the first archive must not become part of the second.
     for _ in 0..2 {
         let sealed = seal(&path("run"), &path("run/out.tar.gz")).unwrap();
         let bytes = fs::read(path("run/out.tar.gz")).unwrap();
@@ -186,7 +186,7 @@ fn file_names_are_base_names() {
     }
 }
 
-/// Killed while it wrote: what is left goes, and what plugins sent under such names stays.
+/// A killed process left unfinished files: they are removed, but not a plugin's files of such names.
 #[test]
 fn unfinished_files_are_removed() {
     let folder = tempfile::tempdir().unwrap();

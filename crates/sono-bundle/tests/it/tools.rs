@@ -1,4 +1,4 @@
-//! Trees of files, and archives as no honest tool writes them.
+//! Trees of files, and malformed archives.
 
 use std::{collections::BTreeMap, io::Write, path::Path};
 
@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 use fs_err as fs;
 use tar::{EntryType, Header};
 
-/// Everything below a directory: content by name, `None` for directories. Links appear with their target.
+/// Everything below a directory: content by name, `None` for directories. Links are included with their target.
 pub(crate) fn tree(root: &Path) -> BTreeMap<String, Option<String>> {
     let mut found = BTreeMap::new();
     let mut pending = vec![root.to_path_buf()];
@@ -36,7 +36,7 @@ pub(crate) fn expected(entries: &[(&str, Option<&str>)]) -> BTreeMap<String, Opt
         .collect()
 }
 
-/// Writes files; a name with a slash at its end is a directory.
+/// Writes files; a name with a trailing slash is a directory.
 pub(crate) fn make(root: &Path, entries: &[(&str, &str)]) {
     for (name, content) in entries {
         let path = root.join(name);
@@ -49,7 +49,7 @@ pub(crate) fn make(root: &Path, entries: &[(&str, &str)]) {
     }
 }
 
-/// A tar archive that takes any name and type as it is.
+/// A tar archive that accepts any name and type.
 #[derive(Default)]
 pub(crate) struct Tar(pub(crate) Vec<u8>);
 
@@ -66,7 +66,7 @@ impl Tar {
         self.entry(name.as_bytes(), EntryType::Directory, b"", b"")
     }
 
-    /// An entry whose header says another size than its content has.
+    /// An entry with a size in its header that differs from that of its content.
     pub(crate) fn sized(mut self, name: &[u8], kind: EntryType, link: &[u8], content: &[u8], size: u64) -> Self {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
@@ -82,7 +82,7 @@ impl Tar {
         self
     }
 
-    /// A PAX record for the entry after it.
+    /// A PAX record for the next entry.
     pub(crate) fn pax(self, key: &str, value: &str) -> Self {
         let rest = format!(" {key}={value}\n");
         let mut length = rest.len() + 1;
@@ -92,7 +92,7 @@ impl Tar {
         self.entry(b"pax", EntryType::XHeader, b"", format!("{length}{rest}").as_bytes())
     }
 
-    /// The archive without the blocks that end it.
+    /// The archive without its end blocks.
     pub(crate) fn unfinished(self) -> Vec<u8> {
         gzip(&self.0)
     }
@@ -109,7 +109,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A whole error with its causes.
+/// An error with its causes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! Sonobuoy's worker is a Go program: Go has to take our keys and believe our certificates.
+//! Sonobuoy's worker is a Go program, so Go must accept our keys and certificates.
 
 use std::process::Command;
 
@@ -66,7 +66,7 @@ func main() {
 #[test]
 fn go_takes_keys_and_certificates() {
     if Command::new("go").arg("version").output().is_err() {
-        eprintln!("no `go` on the PATH: only the unit test of the key's bytes says what Go would make of it");
+        eprintln!("no `go` in PATH: the key format is checked only by the unit test of its bytes");
         return;
     }
     let authority = Authority::new(now()).unwrap();

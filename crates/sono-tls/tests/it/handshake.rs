@@ -45,13 +45,13 @@ fn client(ca: &Authority, identity: &Identity) -> ClientConfig {
     config
 }
 
-/// Shakes hands in memory and answers with what each side ended with; the server's ends with the peer's names.
+/// Performs a handshake in memory and returns the result of each side; the server's includes the peer's names.
 fn shake(client: ClientConfig, server: ServerConfig, name: &str) -> (Result<(), Error>, Result<Vec<String>, Error>) {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
     let mut server = ServerConnection::new(Arc::new(server)).unwrap();
     let (mut client_end, mut server_end) = (Ok(()), Ok(()));
-    // A handshake takes two flights each way; what is left after that is session tickets.
+    // A handshake takes two flights each way; the rest are session tickets.
     for _ in 0..4 {
         let mut wire = Vec::new();
         while client.wants_write() {
@@ -75,7 +75,7 @@ fn shake(client: ClientConfig, server: ServerConfig, name: &str) -> (Result<(), 
     if client_end.is_ok() && server_end.is_ok() {
         assert!(
             !client.is_handshaking() && !server.is_handshaking(),
-            "neither end nor error"
+            "neither success nor error"
         );
         assert_eq!(client.peer_certificates().map(<[_]>::len), Some(2), "leaf and CA");
     }
@@ -84,9 +84,9 @@ fn shake(client: ClientConfig, server: ServerConfig, name: &str) -> (Result<(), 
 }
 
 #[test]
-fn a_client_with_a_certificate_is_known_by_its_plugin() {
+fn client_is_identified_by_its_plugin() {
     let authority = Authority::new(now()).unwrap();
-    // `cis-1.8` is no DNS name, and still the name that has to come out.
+    // `cis-1.8` is not a valid DNS name, but must be returned.
     for name in ["e2e", "cis-1.8", "0"] {
         let identity = authority.client(now(), &plugin(name)).unwrap();
         for host in ["10.0.0.7", "fd00::7", "sonobuoy-aggregator.sonobuoy.svc"] {
@@ -141,7 +141,7 @@ fn a_client_without_a_certificate_is_refused() {
 }
 
 #[test]
-fn a_client_of_another_run_is_refused_and_refuses() {
+fn client_and_server_of_different_runs_refuse_each_other() {
     let (ours, theirs) = (Authority::new(now()).unwrap(), Authority::new(now()).unwrap());
     let stranger = theirs.client(now(), &plugin("e2e")).unwrap();
     let (_, server_end) = shake(client(&ours, &stranger), server(&ours), "10.0.0.7");
@@ -182,7 +182,7 @@ fn clocks_may_differ_by_hours_and_runs_may_take_years() {
 }
 
 #[test]
-fn an_authority_goes_on_after_a_restart() {
+fn authority_survives_a_restart() {
     let first = Authority::new(now()).unwrap();
     let again = Authority::from_pem(first.certificate_pem(), first.key_pem()).unwrap();
     assert_eq!(again.certificate_pem(), first.certificate_pem());
@@ -212,10 +212,10 @@ fn secrets_stay_out_of_logs() {
 }
 
 #[test]
-fn pkcs8_keys_are_taken_too() {
+fn pkcs8_keys_are_accepted() {
     let authority = Authority::new(now()).unwrap();
     let identity = authority.client(now(), &plugin("e2e")).unwrap();
-    // The key's contents do not matter for reading it; that it belongs to the certificate is checked as well.
+    // The key must match the certificate, so the same key is encoded as PKCS#8.
     let sec1 = rustls::pki_types::PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).unwrap();
     let pair = aws_lc_rs::signature::EcdsaKeyPair::from_private_key_der(
         &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING,

@@ -1,4 +1,4 @@
-//! Handshakes between the configurations, and what other programs make of keys and certificates.
+//! Handshakes between the configurations, and compatibility of keys and certificates with other programs.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -8,7 +8,7 @@ mod handshake;
 use jiff::Timestamp;
 use sono_types::PluginName;
 
-/// When all certificates of these tests are made.
+/// The time at which all certificates of these tests are created.
 fn now() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }

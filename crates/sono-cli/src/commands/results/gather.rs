@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sono_bundle::{Bundle, Memory, ReadError, ReadLimits};
+use sono_bundle::{Bundle, MemoryBudget, ReadError, ReadLimits};
 use sono_results::{
     DetailedLine, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line, stream_json,
     stream_yaml, visit_leaves,
@@ -205,7 +205,7 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
         folders: BTreeSet::new(),
         from_json: BTreeMap::new(),
         again: Vec::new(),
-        memory: Memory::new(bundle.limits()),
+        memory: MemoryBudget::new(bundle.limits()),
         limits: *bundle.limits(),
         items: 0,
         saw_meta: false,
@@ -271,7 +271,7 @@ struct Pass<'a> {
     from_json: BTreeMap<String, (Plugin, u64, YamlDigest)>,
     /// Those whose results have to be read as a whole.
     again: Vec<String>,
-    memory: Memory,
+    memory: MemoryBudget,
     limits: ReadLimits,
     /// Result items so far.
     items: u64,
@@ -322,7 +322,7 @@ impl Pass<'_> {
         let streams = self.asked.node.is_none() && self.asked.part != PartKind::Text;
         if name == layout::results_json_file_named(plugin) && streams {
             // What the JSON takes is not taken from the YAML, which may be read in its place.
-            let mut memory = Memory::new(&self.limits);
+            let mut memory = MemoryBudget::new(&self.limits);
             let json = memory.reader(name, content);
             let read = self.stream(plugin, |visit| stream_json(json, visit));
             if let Streamed {
@@ -360,7 +360,7 @@ impl Pass<'_> {
         } else if was_in_json || !streams {
             self.again.push(plugin.to_owned());
         } else {
-            let mut memory = std::mem::replace(&mut self.memory, Memory::new(&self.limits));
+            let mut memory = std::mem::replace(&mut self.memory, MemoryBudget::new(&self.limits));
             let Streamed { part, items, read } =
                 self.stream(plugin, |visit| stream_yaml(memory.reader(name, content), visit));
             self.memory = memory;
