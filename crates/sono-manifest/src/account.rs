@@ -1,61 +1,60 @@
-//! Which service account a plugin's pods run as, and which of these accounts a run creates.
+//! Service accounts of plugin pods, and the accounts that a run creates for them.
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants};
 
 use crate::{Definition, PluginAccount, rbac::Permissions};
 
-/// The rights that a plugin gets.
+/// Rights of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rights {
-    /// The aggregator's.
+    /// The aggregator's rights.
     Shared,
-    /// The reads of the run's mode.
-    Reads,
-    /// None.
-    Nothing,
+    /// Read access according to the run's mode.
+    ReadOnly,
+    /// No rights.
+    NoAccess,
 }
 
 /// An account that a run creates for plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NewAccount {
-    /// Its name.
+    /// Name of the account.
     pub(crate) name: &'static str,
-    /// Pods get its token, and it may read.
-    pub(crate) reads: bool,
+    /// Whether it has read access and pods get its token.
+    pub(crate) can_read: bool,
 }
 
 fn rights(config: &Config, definition: &Definition) -> Rights {
     let own = if Permissions::of(config) == Permissions::Minimal {
-        Rights::Nothing
+        Rights::NoAccess
     } else {
-        Rights::Reads
+        Rights::ReadOnly
     };
     match definition.account {
-        Some(PluginAccount::NoRights) => Rights::Nothing,
+        Some(PluginAccount::NoRights) => Rights::NoAccess,
         Some(PluginAccount::Own) => own,
         None if config.plugin_account == constants::PLUGIN_ACCOUNT_OWN => own,
         None => Rights::Shared,
     }
 }
 
-/// The account of a plugin with these rights. Programs that write no [`Config::plugin_account`] create none but the
-/// aggregator's.
+/// Name of the account for these rights. Without [`Config::plugin_account`] only the aggregator's account exists.
 fn name(config: &Config, rights: Rights) -> &str {
-    let aggregators = config.service_account_name.as_str();
+    let shared = config.service_account_name.as_str();
     match rights {
-        Rights::Shared => aggregators,
+        Rights::Shared => shared,
         _ if config.existing_service_account => match config.plugin_service_account_name.as_str() {
-            "" => aggregators,
+            "" => shared,
             name => name,
         },
-        _ if config.plugin_account.is_empty() => aggregators,
-        Rights::Reads => constants::PLUGINS_SERVICE_ACCOUNT,
-        Rights::Nothing => constants::NO_RIGHTS_SERVICE_ACCOUNT,
+        _ if config.plugin_account.is_empty() => shared,
+        Rights::ReadOnly => constants::PLUGINS_SERVICE_ACCOUNT,
+        Rights::NoAccess => constants::NO_RIGHTS_SERVICE_ACCOUNT,
     }
 }
 
-/// The accounts that these plugins need and that do not exist before the run.
+/// The accounts that the run must create for these plugins.
 pub(crate) fn created(config: &Config, definitions: &[Definition]) -> Vec<NewAccount> {
     if config.existing_service_account || config.plugin_account.is_empty() {
         return Vec::new();
@@ -63,27 +62,29 @@ pub(crate) fn created(config: &Config, definitions: &[Definition]) -> Vec<NewAcc
     let is_own = config.plugin_account == constants::PLUGIN_ACCOUNT_OWN;
     let is_minimal = Permissions::of(config) == Permissions::Minimal;
     let needed = |rights_needed: Rights| {
-        let by_mode = is_own && (rights_needed == Rights::Nothing) == is_minimal;
+        let by_mode = is_own && (rights_needed == Rights::NoAccess) == is_minimal;
         by_mode
             || definitions
                 .iter()
                 .any(|definition| rights(config, definition) == rights_needed)
     };
-    let account = |rights: Rights, reads: bool| {
+    let account = |rights: Rights, can_read: bool| {
         let name = match rights {
-            Rights::Nothing => constants::NO_RIGHTS_SERVICE_ACCOUNT,
+            Rights::NoAccess => constants::NO_RIGHTS_SERVICE_ACCOUNT,
             _ => constants::PLUGINS_SERVICE_ACCOUNT,
         };
-        needed(rights).then_some(NewAccount { name, reads })
+        needed(rights).then_some(NewAccount { name, can_read })
     };
-    [account(Rights::Reads, true), account(Rights::Nothing, false)]
+    [account(Rights::ReadOnly, true), account(Rights::NoAccess, false)]
         .into_iter()
         .flatten()
         .collect()
 }
 
-/// Sets the account of a plugin's pods. An account of the author's own stays; the aggregator's, by which definitions have
-/// always meant the run's, becomes the one that this run gives its plugins.
+/// Sets the account of a plugin's pods.
+///
+/// A custom account of the definition is not changed. The aggregator's account is replaced, because existing definitions use
+/// its name for the account that the run provides.
 pub(crate) fn apply(config: &Config, definition: &Definition, pod_spec: &mut Value) {
     let rights = rights(config, definition);
     let Some(spec) = pod_spec.as_object_mut() else { return };
@@ -93,18 +94,18 @@ pub(crate) fn apply(config: &Config, definition: &Definition, pod_spec: &mut Val
     let named = ["serviceAccountName", "serviceAccount"]
         .into_iter()
         .find_map(|key| spec.get(key)?.as_str().filter(|name| !name.is_empty()));
-    let is_the_runs = |name: &str| [config.service_account_name.as_str(), constants::SERVICE_ACCOUNT].contains(&name);
+    let is_shared = |name: &str| [config.service_account_name.as_str(), constants::SERVICE_ACCOUNT].contains(&name);
     let is_replaced = match named {
-        Some(named) => is_the_runs(named),
-        // Kubernetes takes the namespace's default account, to which somebody may have given rights.
-        None => rights == Rights::Nothing,
+        Some(named) => is_shared(named),
+        // Kubernetes uses the namespace's default account, which may have rights.
+        None => rights == Rights::NoAccess,
     };
     if is_replaced {
         spec.remove("serviceAccount");
         spec.insert("serviceAccountName".to_owned(), json!(name(config, rights)));
     }
-    // A definition that asks for no rights gets no token of whatever account it runs as.
-    let is_without = rights == Rights::Nothing && is_replaced && !config.existing_service_account;
+    // A definition that requests no rights gets no token, whichever account it runs as.
+    let is_without = rights == Rights::NoAccess && is_replaced && !config.existing_service_account;
     if is_without || definition.account == Some(PluginAccount::NoRights) {
         let token = spec.entry("automountServiceAccountToken").or_insert(Value::Null);
         if token.is_null() {
@@ -169,7 +170,7 @@ mod tests {
                 ("own", "own", own),
                 ("shared", "none", nothing),
                 ("own", "none", nothing),
-                // An older program created no further account.
+                // Older programs created no other account.
                 ("", "own", shared),
                 ("", "none", shared),
             ] {
@@ -204,7 +205,7 @@ mod tests {
         ] {
             assert_eq!(applied(&renamed, "", named.clone()), without, "{named}");
         }
-        // In a mode that reads, a pod that names none keeps the namespace's default account.
+        // In modes with read access, a pod without an account uses the namespace's default account.
         assert_eq!(applied(&config("clusterRead", "own"), "", json!({})), json!({}));
         let asked = json!({ "serviceAccountName": "me", "automountServiceAccountToken": true });
         assert_eq!(
@@ -221,7 +222,7 @@ mod tests {
             json!({ "serviceAccountName": "plugins" })
         );
         assert_eq!(applied(&existing("shared", ""), "", pod()), pod());
-        // Without a second account what asks for no rights has no token of the first.
+        // Without a second account, plugins without rights get no token of the first.
         for (name, expected) in [("", "aggregators"), ("plugins", "plugins")] {
             assert_eq!(
                 applied(&existing("shared", name), "none", pod()),
@@ -236,7 +237,7 @@ mod tests {
             let created = created(config, &[definition(""), definition(key)]);
             created
                 .into_iter()
-                .map(|account| (account.name, account.reads))
+                .map(|account| (account.name, account.can_read))
                 .collect()
         };
         let (reads, nothing) = (("sonobuoy-plugins", true), ("sonobuoy-no-rights", false));

@@ -1,5 +1,7 @@
-//! What the API server refuses in a plugin's pod and ConfigMap, found without a cluster. The rules are those of Kubernetes'
-//! own validation (`pkg/apis/core/validation`) that a definition can break; what is not known here is left to the server.
+//! Offline validation of a plugin's pod and ConfigMap against the rules of the API server.
+//!
+//! The rules are those of Kubernetes' `pkg/apis/core/validation` that a definition can violate. The set is not complete; the
+//! API server still checks the rest.
 
 mod container;
 mod formats;
@@ -12,27 +14,27 @@ use sono_types::constants;
 
 use crate::{Definition, containers, pod_spec::default_pod_spec, types::path_text};
 
-/// The largest `int32`.
+/// Maximum of an `int32`.
 const MAX_INT: i64 = 2_147_483_647;
-/// Bytes of all values of a ConfigMap.
+/// Maximum size of all values of a ConfigMap, in bytes.
 const MAX_CONFIG_MAP_BYTES: usize = 1 << 20;
 
-/// A value that the API server refuses.
+/// A value that the API server would reject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Keys, and indices as decimal numbers.
+    /// Keys and decimal list indices.
     pub path: Vec<String>,
-    /// What is wrong, behind the field's name.
+    /// Error message that starts with the field's name.
     pub message: String,
 }
 
-/// Everything in the plugin's objects that the API server refuses. An image is required in a cluster alone, so its absence
-/// is left to others.
+/// All values of the plugin's objects that the API server would reject. A missing image is not among them, because local
+/// runs do not require one.
 pub fn refused_by_api_server(definition: &Definition) -> Vec<Refused> {
     let mut checker = Checker::default();
     checker.config_map(definition);
-    let usual = default_pod_spec(definition.driver, constants::SERVICE_ACCOUNT);
-    let pod_spec = definition.pod_spec.as_ref().unwrap_or(&usual);
+    let default = default_pod_spec(definition.driver, constants::SERVICE_ACCOUNT);
+    let pod_spec = definition.pod_spec.as_ref().unwrap_or(&default);
     let volumes = checker.volumes(definition, pod_spec);
     let pod = container::Pod {
         volumes: &volumes,
@@ -52,7 +54,7 @@ pub fn refused_by_api_server(definition: &Definition) -> Vec<Refused> {
     checker.found
 }
 
-/// Collects what is wrong, and knows where it is.
+/// Collects violations together with their paths.
 #[derive(Debug, Default)]
 struct Checker {
     path: Vec<String>,
@@ -60,7 +62,7 @@ struct Checker {
 }
 
 impl Checker {
-    /// The value at the present place is refused.
+    /// Records a violation at the current path.
     fn refuse(&mut self, why: &str) {
         self.found.push(Refused {
             path: self.path.clone(),
@@ -68,7 +70,7 @@ impl Checker {
         });
     }
 
-    /// The value at `key` is refused.
+    /// Records a violation at `key`.
     fn refuse_at(&mut self, key: &str, why: &str) {
         self.below(key, |checker| checker.refuse(why));
     }
@@ -80,14 +82,14 @@ impl Checker {
         checked
     }
 
-    /// Looks at the value at `key`, where there is one.
+    /// Checks the value at `key` if it exists.
     fn within(&mut self, key: &str, value: &Value, check: impl FnOnce(&mut Self, &Value)) {
         if let Some(value) = value.get(key).filter(|value| !value.is_null()) {
             self.below(key, |checker| check(checker, value));
         }
     }
 
-    /// Looks at each entry of the list at `key`.
+    /// Checks each entry of the list at `key`.
     fn each(&mut self, key: &str, value: &Value, mut check: impl FnMut(&mut Self, &Value)) {
         self.below(key, |checker| {
             for (index, entry) in containers::each(value, key).enumerate() {
@@ -96,7 +98,7 @@ impl Checker {
         });
     }
 
-    /// A text at `key` that has to be of a form.
+    /// Checks the format of the text at `key`.
     fn format(&mut self, key: &str, value: &Value, check: impl FnOnce(&str) -> Result<(), String>) {
         let Some(text) = value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()) else {
             return;
@@ -106,7 +108,7 @@ impl Checker {
         }
     }
 
-    /// Texts in the list at `key` that have to be of a form.
+    /// Checks the format of all texts in the list at `key`.
     fn texts(&mut self, key: &str, value: &Value, check: fn(&str) -> Result<(), String>) {
         self.each(key, value, |checker, text| {
             if let Err(why) = text.as_str().map_or(Ok(()), check) {
@@ -115,17 +117,17 @@ impl Checker {
         });
     }
 
-    /// A text at `key` that must not be missing or empty.
+    /// Checks that the value at `key` is neither missing nor empty.
     fn required(&mut self, key: &str, value: &Value) {
-        let is_there = value
+        let is_set = value
             .get(key)
             .is_some_and(|value| !value.is_null() && value.as_str() != Some(""));
-        if !is_there && value.is_object() {
+        if !is_set && value.is_object() {
             self.refuse(&format!("{key} is missing"));
         }
     }
 
-    /// A text at `key` that has to be one of `allowed`.
+    /// Checks that the text at `key` is one of `allowed`.
     fn one_of(&mut self, key: &str, value: &Value, allowed: &[&str]) {
         self.format(key, value, |text| {
             if allowed.contains(&text) {
@@ -136,29 +138,29 @@ impl Checker {
         });
     }
 
-    /// A number at `key` that has to lie within a range.
-    fn range(&mut self, key: &str, value: &Value, least: i64, most: i64) {
+    /// Checks that the number at `key` is within a range.
+    fn range(&mut self, key: &str, value: &Value, min: i64, max: i64) {
         let number = value.get(key).and_then(Value::as_i64);
-        if let Some(number) = number.filter(|number| !(least..=most).contains(number)) {
-            let why = if most == MAX_INT {
-                format!("{number} is not a number from {least} on")
+        if let Some(number) = number.filter(|number| !(min..=max).contains(number)) {
+            let why = if max == MAX_INT {
+                format!("must be a number of at least {min}, not {number}")
             } else {
-                format!("{number} is not a number from {least} to {most}")
+                format!("must be a number from {min} to {max}, not {number}")
             };
             self.refuse_at(key, &why);
         }
     }
 
-    /// Exactly one of these keys; none is allowed where another one stands for it.
+    /// Checks that exactly one of these keys is set, or at most one if `may_be_none`.
     fn only_one(&mut self, value: &Value, keys: &[&str], may_be_none: bool) {
-        let there: Vec<&str> = keys
+        let present: Vec<&str> = keys
             .iter()
             .copied()
             .filter(|key| value.get(*key).is_some_and(|value| !value.is_null()))
             .collect();
-        match there.as_slice() {
+        match present.as_slice() {
             [] if !may_be_none => self.refuse(&format!("one of {} is missing", keys.join(", "))),
-            [_, .., last] => self.refuse_at(last, &format!("only one of {} may be set", there.join(", "))),
+            [_, .., last] => self.refuse_at(last, &format!("only one of {} may be set", present.join(", "))),
             _ => {}
         }
     }
@@ -173,7 +175,7 @@ impl Checker {
             let bytes: usize = definition.config_map.values().map(String::len).sum();
             if bytes > MAX_CONFIG_MAP_BYTES {
                 checker.refuse(&format!(
-                    "its values are {bytes} bytes long, and a ConfigMap holds at most {MAX_CONFIG_MAP_BYTES}"
+                    "its values have {bytes} bytes, more than the {MAX_CONFIG_MAP_BYTES} that a ConfigMap can hold"
                 ));
             }
         });

@@ -1,4 +1,4 @@
-//! Plugins that need no definition file (cli spec §6.3, §6.4, and our own `host-check`).
+//! Built-in plugins: those of Sonobuoy (cli spec §6.3, §6.4) and `host-check`.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use sono_types::{PluginName, constants, env};
 
 use crate::{Definition, DriverKind, Mode, PluginAccount, Selection, pod_spec::default_pod_spec};
 
-/// Names that [`builtin`] knows.
+/// Names of the built-in plugins.
 pub const BUILTIN_NAMES: [&str; 3] = ["e2e", "host-check", "systemd-logs"];
 
-/// Images of the built-in plugins, and what else their definitions take from the run.
+/// Images and other settings of the built-in plugins that the run defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
-    /// Ours, which holds `/sonobuoy host-check`.
+    /// Image with `/sonobuoy host-check`.
     pub host_check: String,
-    /// Kubernetes' conformance tests; `$SONOBUOY_K8S_VERSION` in it becomes the cluster's version.
+    /// Kubernetes' conformance tests; `$SONOBUOY_K8S_VERSION` is replaced by the cluster's version.
     pub conformance: String,
-    /// Ours; Sonobuoy's collector of logs takes the same command and variables.
+    /// sono's image, or Sonobuoy's, which has the same command and variables.
     pub systemd_logs: String,
-    /// Pull policy of all of them; empty leaves it to Kubernetes.
+    /// Pull policy of all images; empty uses the default of Kubernetes.
     pub pull_policy: String,
-    /// Service account of their pods.
+    /// Service account of the plugins' pods.
     pub service_account: String,
     /// Port of the worker's progress relay.
     pub progress_port: String,
@@ -40,7 +40,7 @@ impl Default for Images {
     }
 }
 
-/// The built-in plugin of that name.
+/// The built-in plugin with this name.
 pub fn builtin(name: &str, images: &Images) -> Option<Definition> {
     match name {
         "e2e" => Some(e2e(images)),
@@ -81,7 +81,7 @@ fn container(name: &str, image: &str, images: &Images, rest: Value) -> Value {
     container
 }
 
-/// The conformance tests that do not disturb the cluster: [`Mode::DEFAULT`].
+/// The conformance tests of [`Mode::DEFAULT`].
 fn e2e(images: &Images) -> Definition {
     let progress = format!(
         "--progress-report-url=http://localhost:{}/progress",
@@ -109,7 +109,7 @@ fn e2e(images: &Images) -> Definition {
 }
 
 fn systemd_logs(images: &Images) -> Definition {
-    // The wording is part of the manifests that people compare.
+    // The text is part of Sonobuoy's manifests, with which users compare.
     let script = "/get_systemd_logs.sh; while true; do echo \"Plugin is complete. Sleeping indefinitely to avoid container exit and automatic restarts from Kubernetes\"; sleep 3600; done";
     let spec = json!({
         "command": ["/bin/sh", "-c", script],
@@ -129,8 +129,8 @@ fn systemd_logs(images: &Images) -> Definition {
     }
 }
 
-/// Kernel, memory, disks, time, limits and DNS of every node. It reads the node's files as root without any
-/// capability, and cannot write to them.
+/// Checks kernel, memory, disks, time, limits and DNS of every node. It reads the node's files as root without any
+/// capability and with a read-only mount.
 fn host_check(images: &Images) -> Definition {
     let spec = json!({
         "command": ["/sonobuoy", "host-check", "--stay"],
@@ -150,7 +150,7 @@ fn host_check(images: &Images) -> Definition {
     });
     let pod_spec = json!({
         "containers": [],
-        // Names are to be resolved the way the node does it.
+        // Resolve names like the node does.
         "dnsPolicy": "Default",
         "hostNetwork": true,
         "nodeSelector": { "kubernetes.io/os": "linux" },
@@ -176,7 +176,7 @@ mod tests {
     use crate::load;
 
     #[test]
-    fn built_in_plugins_are_valid_definitions_that_take_their_settings_from_the_run() {
+    fn built_in_plugins_are_valid_and_use_the_settings_of_the_run() {
         let images = Images {
             host_check: "h:1".to_owned(),
             conformance: "c:1".to_owned(),

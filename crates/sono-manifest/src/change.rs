@@ -1,4 +1,4 @@
-//! What flags change in plugins (cli spec §3 and §4.1).
+//! Changes of plugins by flags (cli spec §3 and §4.1).
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::{Definition, containers, secrets};
 
-/// The plugin that the flags about Kubernetes' own tests change, wherever its definition comes from.
+/// Name of the plugin that the flags for the Kubernetes tests change, built-in or not.
 pub const E2E: &str = "e2e";
 const EXTRA_ARGS: &str = "E2E_EXTRA_ARGS";
 const PROGRESS_FLAG: &str = "--progress-report-url";
 
-/// All changes, by plugin.
+/// Changes by plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Images of main containers.
@@ -20,18 +20,18 @@ pub struct Changes {
     pub variables: BTreeMap<String, BTreeMap<String, Option<String>>>,
     /// Files for the plugin's configuration directory.
     pub files: BTreeMap<String, BTreeMap<String, String>>,
-    /// The plugin e2e gets the SSH key of the run's Secret.
+    /// Mounts the SSH key of the run's Secret in the plugin e2e.
     pub ssh_key: bool,
-    /// The plugin e2e gets the Docker credentials of this Secret.
+    /// Mounts the Docker credentials of this Secret in the plugin e2e.
     pub docker_config: Option<String>,
 }
 
-/// Changes for a plugin that is not there.
+/// Error of changes for a plugin that the run does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no plugin `{plugin}` to change; there are: {there}")]
-pub struct NoSuchPlugin {
+#[error("unknown plugin `{plugin}`; plugins of this run: {known}")]
+pub struct UnknownPlugin {
     pub plugin: String,
-    pub there: String,
+    pub known: String,
 }
 
 impl Changes {
@@ -41,20 +41,20 @@ impl Changes {
         variables.insert(variable.to_owned(), value);
     }
 
-    /// Applies everything.
+    /// Applies all changes.
     ///
     /// # Errors
     ///
-    /// A plugin that is not there, unless it is in `may_be_absent`: flags have defaults for some.
-    pub fn apply(&self, definitions: &mut [Definition], may_be_absent: &[&str]) -> Result<(), NoSuchPlugin> {
+    /// Fails for a plugin that is not in `definitions`, unless it is in `may_be_absent`: some flags have defaults for plugins.
+    pub fn apply(&self, definitions: &mut [Definition], may_be_absent: &[&str]) -> Result<(), UnknownPlugin> {
         let named = self.images.keys().chain(self.variables.keys()).chain(self.files.keys());
         for plugin in named {
-            let there = definitions.iter().any(|definition| definition.name.as_str() == plugin);
-            if !there && !may_be_absent.contains(&plugin.as_str()) {
+            let is_known = definitions.iter().any(|definition| definition.name.as_str() == plugin);
+            if !is_known && !may_be_absent.contains(&plugin.as_str()) {
                 let names: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
-                return Err(NoSuchPlugin {
+                return Err(UnknownPlugin {
                     plugin: plugin.clone(),
-                    there: names.join(", "),
+                    known: names.join(", "),
                 });
             }
         }
@@ -93,7 +93,7 @@ impl Changes {
     }
 }
 
-/// Changes variables where they are; new ones come last, so that they may refer to those before.
+/// Changes variables in place and appends new ones, so that they may refer to earlier ones.
 pub fn change_variables(container: &mut Value, variables: &BTreeMap<String, Option<String>>) {
     change(container, variables, None);
 }
@@ -103,27 +103,27 @@ fn change(container: &mut Value, variables: &BTreeMap<String, Option<String>>, p
         return;
     };
     for (name, value) in variables {
-        let place = list.iter().position(|variable| containers::name(variable) == name);
+        let position = list.iter().position(|variable| containers::name(variable) == name);
         let Some(value) = value.as_deref().filter(|value| !value.is_empty()) else {
-            if let Some(place) = place {
-                list.remove(place);
+            if let Some(position) = position {
+                list.remove(position);
             }
             continue;
         };
-        // The tests' progress is reported by one of these arguments, which people do not mean to take away.
+        // One of these arguments makes the tests report progress; a new value must not remove it.
         let value = match progress {
             Some(progress) if name == EXTRA_ARGS && !value.contains(PROGRESS_FLAG) => format!("{progress} {value}"),
             _ => value.to_owned(),
         };
         let variable = json!({ "name": name, "value": value });
-        match place {
-            Some(place) => list[place] = variable,
+        match position {
+            Some(position) => list[position] = variable,
             None => list.push(variable),
         }
     }
 }
 
-/// The argument by which the container's tests report their progress.
+/// The container's argument that makes the tests report progress.
 fn progress_flag(container: &Value) -> Option<String> {
     let variable = containers::each(container, "env").find(|variable| containers::name(variable) == EXTRA_ARGS)?;
     let arguments = variable.get("value")?.as_str()?.split_whitespace();
@@ -175,9 +175,9 @@ mod tests {
         );
     }
 
-    /// B-18: more arguments for the tests do not end their progress.
+    /// B-18: extra arguments for the tests do not disable progress reports.
     #[test]
-    fn extra_arguments_keep_the_progress() {
+    fn extra_arguments_preserve_the_progress_flag() {
         let mut changes = Changes::default();
         changes.set("e2e", EXTRA_ARGS, Some("--allowed-not-ready-nodes=1".to_owned()));
         let mut definitions = [definition("e2e")];
@@ -188,16 +188,16 @@ mod tests {
         );
     }
 
-    /// B-37: changes for a plugin that is not there are an error.
+    /// B-37: changes for an unknown plugin are an error.
     #[test]
-    fn a_plugin_that_is_not_there_is_an_error() {
+    fn change_of_an_unknown_plugin_fails() {
         let mut changes = Changes::default();
         changes.images.insert("b".to_owned(), "new".to_owned());
         assert_eq!(
             changes.apply(&mut [definition("a")], &[]),
-            Err(NoSuchPlugin {
+            Err(UnknownPlugin {
                 plugin: "b".to_owned(),
-                there: "a".to_owned()
+                known: "a".to_owned()
             })
         );
         assert_eq!(changes.apply(&mut [definition("a")], &["b"]), Ok(()));

@@ -10,7 +10,7 @@ fn object_name(definition: &Definition) -> String {
     format!("plugin-{}-cm", definition.name)
 }
 
-/// The ConfigMap with the plugin's files, where it has any.
+/// The ConfigMap with the plugin's files, if it has any.
 pub(crate) fn object(definition: &Definition, namespace: &str) -> Option<Value> {
     (!definition.config_map.is_empty()).then(|| {
         json!({
@@ -22,7 +22,7 @@ pub(crate) fn object(definition: &Definition, namespace: &str) -> Option<Value> 
     })
 }
 
-/// Adds the volume with the plugin's files and mounts it in the main container and those of the podSpec.
+/// Adds the volume with the plugin's files, and mounts it in the main container and in the containers of the podSpec.
 pub(crate) fn mount(definition: &mut Definition) {
     if definition.config_map.is_empty() {
         return;

@@ -1,9 +1,9 @@
-//! Reading and changing containers and pods that users wrote, without knowing all of their fields.
+//! Reads and changes containers and pods of users, including those with unknown fields.
 
 use serde_json::{Value, json};
 use sono_types::constants;
 
-/// The list at `key`, made when there is none. `None` when `value` is no object or holds something else at `key`.
+/// The list at `key`, created if missing. `None` if `value` is not an object or has another type at `key`.
 pub(crate) fn list_mut<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Vec<Value>> {
     let list = value.as_object_mut()?.entry(key).or_insert_with(|| json!([]));
     if list.is_null() {
@@ -17,22 +17,22 @@ pub(crate) fn each<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a 
     value.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// The entries of the list at `key`, to be changed.
+/// The mutable entries of the list at `key`.
 pub(crate) fn each_mut<'a>(value: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
     value.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
-/// What an entry of a list (a container, variable, volume, mount) is called.
+/// Name of a list entry (a container, variable, volume or mount).
 pub(crate) fn name(entry: &Value) -> &str {
     entry.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether the container mounts that volume.
+/// Whether the container mounts this volume.
 pub(crate) fn mounts(container: &Value, volume: &str) -> bool {
     each(container, "volumeMounts").any(|mount| name(mount) == volume)
 }
 
-/// Mounts the results volume at `directory`: the mount that is there is pointed at it, or one is added.
+/// Mounts the results volume at `directory`, by changing the existing mount or adding one.
 pub(crate) fn mount_results(container: &mut Value, directory: &str) {
     let Some(mounts) = list_mut(container, "volumeMounts") else {
         return;
@@ -43,23 +43,24 @@ pub(crate) fn mount_results(container: &mut Value, directory: &str) {
     }
 }
 
-/// Mounts the results volume, where the container has it, where plugins of old look for it too, unless something is
-/// mounted there.
+/// Mounts the results volume of the container also at the directory that old plugins use, unless that is mounted already.
 pub(crate) fn mount_legacy_results(container: &mut Value) {
     let path = |mount: &Value| mount.get("mountPath").and_then(Value::as_str).map(str::to_owned);
-    let is_there = each(container, "volumeMounts")
+    let is_mounted = each(container, "volumeMounts")
         .filter_map(path)
         .any(|path| path.trim_end_matches('/') == constants::LEGACY_RESULTS_DIR);
     if mounts(container, constants::RESULTS_VOLUME)
-        && !is_there
+        && !is_mounted
         && let Some(mounts) = list_mut(container, "volumeMounts")
     {
         mounts.push(json!({ "name": constants::RESULTS_VOLUME, "mountPath": constants::LEGACY_RESULTS_DIR }));
     }
 }
 
-/// Sets variables, which stand in front: Kubernetes replaces `$(NAME)` only by variables that come before, so the
-/// user's own may refer to these. Their order stays otherwise. An empty value removes the variable.
+/// Sets variables and moves them to the front. An empty value removes the variable.
+///
+/// The user's variables may refer to them, as Kubernetes replaces `$(NAME)` only by earlier variables. The order of the
+/// others does not change.
 pub(crate) fn set_variables(container: &mut Value, variables: &[(&str, &str)]) {
     let Some(list) = list_mut(container, "env") else { return };
     list.retain(|variable| !variables.iter().any(|(name_set, _)| name(variable) == *name_set));
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn set_variables_stand_in_front_and_the_rest_keeps_its_order() {
+    fn set_variables_are_first_and_the_order_of_others_is_preserved() {
         let mut container = json!({ "env": [
             { "name": "Z", "value": "$(DIR)" }, { "name": "DIR", "value": "old" }, { "name": "GONE", "value": "x" },
             { "name": "A", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_results_mount_is_moved_or_made() {
+    fn results_mount_is_changed_or_added() {
         let mut container = json!({ "volumeMounts": [
             { "name": "a", "mountPath": "/a" }, { "name": "results", "mountPath": "/tmp/results", "subPath": "s" },
         ] });
@@ -111,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn plugins_of_old_find_the_results_directory() {
+    fn legacy_results_directory_is_mounted() {
         let mounted = |mounts: Value| {
             let mut container = json!({ "volumeMounts": mounts });
             mount_legacy_results(&mut container);
             let again = container.clone();
             mount_legacy_results(&mut container);
-            assert_eq!(container, again, "twice is no more than once");
+            assert_eq!(container, again, "mounting is idempotent");
             let paths = each(&container, "volumeMounts").map(|mount| mount["mountPath"].as_str().unwrap().to_owned());
             paths.collect::<Vec<_>>().join(" ")
         };

@@ -7,7 +7,7 @@ use sono_types::{PluginName, ResultFormat, yaml};
 
 use crate::containers;
 
-/// How a plugin is run.
+/// Driver of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DriverKind {
     /// One pod, one result for the whole cluster.
@@ -20,7 +20,7 @@ impl DriverKind {
     /// Names of all drivers.
     pub(crate) const NAMES: [&str; 2] = ["Job", "DaemonSet"];
 
-    /// The driver of that name, in any case.
+    /// The driver with this name; case-insensitive.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Job, Self::DaemonSet]
             .into_iter()
@@ -36,27 +36,27 @@ impl DriverKind {
     }
 }
 
-/// The account that a definition asks for, which is less than the run's plugins may have.
+/// Service account that a definition requests, with fewer rights than the run may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PluginAccount {
-    /// The plugins' own, where the others share the aggregator's.
+    /// The separate account of plugins, also if other plugins share the aggregator's.
     Own,
-    /// One without rights, and without a token.
+    /// An account without rights and without a token.
     NoRights,
 }
 
 impl PluginAccount {
-    /// Names of all of them.
+    /// Names of all accounts.
     pub(crate) const NAMES: [&str; 2] = ["own", "none"];
 
-    /// The account of that name.
+    /// The account with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Own, Self::NoRights]
             .into_iter()
             .find(|account| account.as_str() == name)
     }
 
-    /// As it is written.
+    /// The account's name in a definition.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -71,51 +71,51 @@ impl fmt::Display for DriverKind {
     }
 }
 
-/// One plugin.
+/// Definition of a plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
-    /// What it is called everywhere.
+    /// Name of the plugin.
     pub name: PluginName,
-    /// How it is run.
+    /// Driver of the plugin.
     pub driver: DriverKind,
-    /// The driver as it was written, which is what the annotation `sonobuoy-driver` shows.
+    /// The driver as written in the definition, for the annotation `sonobuoy-driver`.
     pub driver_text: String,
-    /// Its pods stay after the run.
+    /// Whether the plugin's pods are not deleted after the run.
     pub skip_cleanup: bool,
-    /// The result format as it was written.
+    /// The result format as written in the definition.
     pub result_format: String,
-    /// Base names of the files to read results from; empty means those with the format's usual extension.
+    /// Base names of the result files; empty means all files with the format's usual extension.
     pub result_files: Vec<String>,
-    /// What it does, for people.
+    /// Description for users.
     pub description: String,
-    /// Where it comes from, for people.
+    /// URL of the plugin's source, for users.
     pub source_url: String,
     /// Plugins start in groups of ascending order.
     pub order: i64,
-    /// The account that its pods run as, where that is less than the run gives. sono's own.
+    /// Account of the plugin's pods, if it has fewer rights than the run gives. Not in Sonobuoy.
     pub account: Option<PluginAccount>,
     /// The main container.
     pub spec: Value,
-    /// Volumes added to the pod's.
+    /// Additional volumes of the pod.
     pub extra_volumes: Vec<Value>,
-    /// Replaces the driver's default podSpec as a whole.
+    /// PodSpec that completely replaces the driver's default.
     pub pod_spec: Option<Value>,
-    /// Files that the command line makes a ConfigMap of, mounted in the plugin's containers.
+    /// Files by name, stored in a ConfigMap and mounted in the plugin's containers.
     pub config_map: BTreeMap<String, String>,
-    /// Keys beside `sonobuoy-config` and `spec` that nobody here knows.
+    /// Unknown top-level keys.
     pub others: Map<String, Value>,
-    /// The same within `sonobuoy-config`.
+    /// Unknown keys of `sonobuoy-config`.
     pub other_settings: Map<String, Value>,
 }
 
 impl Definition {
-    /// How its result files are read.
+    /// Format of the result files.
     pub fn format(&self) -> ResultFormat {
         ResultFormat::from_name(&self.result_format)
     }
 
-    /// The definition as a JSON object, the shape of `Definition` in `definition.json`: empty settings are left out,
-    /// and what must be there always is.
+    /// The definition as a JSON object, as in `Definition` of `definition.json`. Empty settings are omitted, required ones
+    /// always present.
     pub fn to_json(&self) -> Value {
         let mut settings = self.other_settings.clone();
         settings.insert("driver".to_owned(), json!(self.driver_text));
@@ -155,8 +155,8 @@ impl Definition {
         Value::Object(manifest)
     }
 
-    /// The definition as YAML with sorted keys, the form that the plugins' ConfigMap holds. Empty `resources` of
-    /// containers are left out, as `gen` does.
+    /// The definition as YAML with sorted keys, as stored in the plugins' ConfigMap. Empty `resources` of containers are
+    /// omitted, as in `gen`.
     pub fn to_yaml(&self) -> String {
         let mut manifest = self.to_json();
         if let Some(container) = manifest.get_mut("spec") {
@@ -188,7 +188,7 @@ mod tests {
     use crate::load;
 
     #[test]
-    fn drivers_are_named_in_any_case() {
+    fn driver_names_are_case_insensitive() {
         assert_eq!(DriverKind::from_name("daemonset"), Some(DriverKind::DaemonSet));
         assert_eq!(DriverKind::from_name("JOB"), Some(DriverKind::Job));
         assert_eq!(DriverKind::from_name(""), None);
@@ -204,7 +204,7 @@ extra-volumes:
 podSpec:
   containers: []
   futureField:
-    kept: true
+    new: true
 sonobuoy-config:
   description: words
   driver: dAEMONset
@@ -238,7 +238,7 @@ spec:
     }
 
     #[test]
-    fn what_nobody_knows_is_kept() {
+    fn unknown_keys_are_preserved() {
         let text = "future:\n  a: 1\nsonobuoy-config:\n  colour: red\n  driver: Job\n  plugin-name: one\n  source_url: u\nspec:\n  name: c\n";
         let (definition, problems) = load("one.yaml", text);
         assert_eq!(definition.unwrap().to_yaml(), text);
@@ -251,7 +251,7 @@ spec:
     }
 
     #[test]
-    fn a_written_definition_has_what_readers_expect_and_nothing_empty() {
+    fn a_written_definition_has_required_keys_and_no_empty_ones() {
         let text = "sonobuoy-config: {driver: Job, plugin-name: one, order: 0}\nspec: {name: c, resources: {}}\npodSpec: {nodeSelector: {a: b}}\n";
         let definition = load("one.yaml", text).0.unwrap();
         assert_eq!(

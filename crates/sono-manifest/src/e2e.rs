@@ -1,11 +1,11 @@
-//! What the Kubernetes tests are asked to do (cli spec §14 and §3).
+//! Selections of Kubernetes tests (cli spec §14 and §3).
 
 use std::collections::BTreeSet;
 
-/// What Kubernetes' suite calls itself, in every release.
+/// Description of the Kubernetes test suite in every release.
 const SUITE: &str = "Kubernetes e2e suite";
 
-/// A named choice of tests.
+/// A predefined selection of tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     CertifiedConformance,
@@ -14,7 +14,7 @@ pub enum Mode {
     Quick,
 }
 
-/// Which tests, in the words of the tests' own variables.
+/// Selection of tests, as values of the test image's variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// `E2E_FOCUS`: a regular expression.
@@ -26,7 +26,7 @@ pub struct Selection {
 }
 
 impl Mode {
-    /// In the order in which they are listed.
+    /// All modes in the order in which they are listed.
     pub const ALL: [Self; 4] = [
         Self::CertifiedConformance,
         Self::ConformanceLite,
@@ -34,10 +34,10 @@ impl Mode {
         Self::Quick,
     ];
 
-    /// What runs when nothing is said.
+    /// The default mode.
     pub const DEFAULT: Self = Self::NonDisruptiveConformance;
 
-    /// Its name on the command line.
+    /// The mode's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::CertifiedConformance => "certified-conformance",
@@ -47,32 +47,30 @@ impl Mode {
         }
     }
 
-    /// What it is for.
+    /// Description of the mode for users.
     pub fn description(self) -> &'static str {
         match self {
             Self::CertifiedConformance => {
-                "All conformance tests, those that disturb the cluster included: what a certification asks for. Not for a cluster that others use."
+                "All conformance tests, including disruptive ones, as required for certification. Not for a cluster in use."
             }
             Self::ConformanceLite => {
-                "The conformance tests without the slow and the disturbing ones, in parallel: the most coverage for the least time. Not an official selection."
+                "The conformance tests without slow and disruptive ones, run in parallel: high coverage in little time. Not an official selection."
             }
             Self::NonDisruptiveConformance => {
-                "All conformance tests but those that disturb what else runs on the cluster, such as by restarting nodes or changing permissions."
+                "All conformance tests except those that disrupt other workloads, for example by restarting nodes or changing permissions."
             }
-            Self::Quick => {
-                "One test that creates a pod and deletes it again: the fastest answer to whether the cluster works at all."
-            }
+            Self::Quick => "One test that creates and deletes a pod: a quick check that the cluster works at all.",
         }
     }
 
-    /// The mode of that name, in any case.
+    /// The mode with this name; case-insensitive.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|mode| mode.name().eq_ignore_ascii_case(name))
     }
 
-    /// The tests it stands for.
+    /// The tests of this mode.
     pub fn selection(self) -> Selection {
         const CONFORMANCE: &str = r"\[Conformance\]";
         let (focus, skip, parallel) = match self {
@@ -89,14 +87,16 @@ impl Mode {
     }
 }
 
-/// Names of tests, as one expression that finds exactly these texts.
+/// Regular expression that matches any of the test names as substrings.
 pub fn any_of<'names>(names: impl IntoIterator<Item = &'names str>) -> String {
     names.into_iter().map(quoted).collect::<Vec<_>>().join("|")
 }
 
-/// Names of tests, as one expression that finds these tests and no others: 57 names of Kubernetes 1.37 begin with another's
-/// whole name. Ginkgo matches the suite's description, a blank and the name; Ginkgo 1, of Kubernetes before 1.25, has
-/// `[Top Level]` between them. `suites` are descriptions other than that of Kubernetes' own.
+/// Regular expression that matches exactly these test names and no longer ones.
+///
+/// 57 tests of Kubernetes 1.37 have names that start with the name of another test. Ginkgo matches the suite's description, a
+/// space and the name; Ginkgo 1 (Kubernetes before 1.25) adds `[Top Level]` in between. `suites` are the descriptions of
+/// suites other than Kubernetes' own.
 pub fn exactly<'names>(
     suites: impl IntoIterator<Item = &'names str>,
     names: impl IntoIterator<Item = &'names str>,
@@ -106,12 +106,12 @@ pub fn exactly<'names>(
     format!(r"^(?:{})?(?:\[Top Level\] )?(?:{})$", suites.join("|"), any_of(names))
 }
 
-/// Quotes stand for any letter: not every shell on the way leaves them alone.
+/// The tests skipped by the lite mode. Quotes are replaced by `.`, because some shells would interpret them.
 fn lite_skips() -> String {
     any_of(include_str!("../data/conformance-lite-skips.txt").lines()).replace('"', ".")
 }
 
-/// As Go's `regexp.QuoteMeta`, since Go reads it.
+/// Quotes a text like Go's `regexp.QuoteMeta`.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -128,16 +128,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_are_found_in_any_case() {
+    fn mode_names_are_case_insensitive() {
         for mode in Mode::ALL {
             assert_eq!(Mode::from_name(&mode.name().to_uppercase()), Some(mode));
         }
         assert_eq!(Mode::from_name("slow"), None);
     }
 
-    /// The length and the ends of what Sonobuoy passes: cli spec §14 and appendix C.
+    /// Length and start of Sonobuoy's value: cli spec §14 and appendix C.
     #[test]
-    fn the_lite_mode_skips_what_it_always_did() {
+    fn lite_mode_skips_the_same_tests_as_sonobuoy() {
         let skip = Mode::ConformanceLite.selection().skip;
         assert_eq!(skip.len(), 7231);
         assert!(
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_names_are_anchored_behind_the_suites_description() {
+    fn exact_names_are_anchored_after_the_suites_description() {
         assert_eq!(
             exactly(["mine"], ["a [b]", "c"]),
             r"^(?:Kubernetes e2e suite |mine )?(?:\[Top Level\] )?(?:a \[b\]|c)$"

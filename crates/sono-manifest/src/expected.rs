@@ -1,4 +1,4 @@
-//! Which results a run waits for (core spec §2.7).
+//! Expected results of a run (core spec §2.7).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,21 +8,21 @@ use sono_types::{NodeName, ResultKey, Target};
 
 use crate::{Definition, DriverKind, containers::each, pod_spec};
 
-/// What is known of a node when the run begins; read from a Node object.
+/// Properties of a node at the start of the run, parsed from a Node object.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(from = "Node")]
 pub struct NodeFacts {
-    /// Its name.
+    /// Name of the node.
     pub name: String,
-    /// Its labels.
+    /// Labels of the node.
     pub labels: BTreeMap<String, String>,
-    /// It is cordoned. DaemonSets run there all the same.
+    /// Whether the node is cordoned. DaemonSets run there anyway.
     pub unschedulable: bool,
-    /// Its taints, as objects with `key`, `value` and `effect`.
+    /// Taints of the node, as objects with `key`, `value` and `effect`.
     pub taints: Vec<Value>,
 }
 
-/// The fields of a Node object that are read: a node of a real cluster has 10 to 30 kB of others.
+/// The parsed fields of a Node object. A real node has 10 to 30 kB of other fields.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Node {
@@ -54,7 +54,7 @@ impl From<Node> for NodeFacts {
     }
 }
 
-/// The labels of nodes that decide where the pods of a plugin run.
+/// Keys of the node labels that determine where the plugin's pods run.
 pub fn node_labels(definition: &Definition) -> BTreeSet<String> {
     let Some(pod_spec) = &definition.pod_spec else {
         return BTreeSet::new();
@@ -71,9 +71,10 @@ pub fn node_labels(definition: &Definition) -> BTreeSet<String> {
     selected.chain(required).collect()
 }
 
-/// The results of a plugin: one for a Job, one for each node that a DaemonSet of its podSpec runs on. That is what the
-/// DaemonSet controller looks at (Kubernetes, "DaemonSet": node selector, required affinity, and taints that are not
-/// tolerated); a cordon and a node's pressures do not keep a DaemonSet away, since its controller tolerates them.
+/// Expected results of a plugin: one for a Job, one per node for a DaemonSet.
+///
+/// Nodes are selected like by the DaemonSet controller (Kubernetes, "DaemonSet"): by node selector, required affinity, and
+/// taints that are not tolerated. Cordons and node pressure do not matter, because the controller tolerates them.
 pub fn expected_results(definition: &Definition, nodes: &[NodeFacts]) -> Vec<ResultKey> {
     let key = |target| ResultKey::new(definition.name.clone(), target);
     match definition.driver {
@@ -86,8 +87,8 @@ pub fn expected_results(definition: &Definition, nodes: &[NodeFacts]) -> Vec<Res
     }
 }
 
-/// The nodes that a DaemonSet plugin selects and does not run on, by the taint that it does not tolerate:
-/// `taint bad=yes:NoSchedule`. The other driver has none.
+/// Selected nodes on which a DaemonSet plugin does not run, by the taint that it does not tolerate, such as
+/// `taint bad=yes:NoSchedule`. Always empty for a Job.
 pub fn left_out(definition: &Definition, nodes: &[NodeFacts]) -> BTreeMap<String, Vec<String>> {
     let mut left_out: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if definition.driver == DriverKind::DaemonSet {
@@ -116,7 +117,7 @@ fn selected<'a>(definition: &'a Definition, nodes: &'a [NodeFacts]) -> impl Iter
     })
 }
 
-/// The first taint that keeps the plugin's pod away.
+/// The first taint of the node that the plugin's pod does not tolerate.
 fn untolerated<'a>(definition: &Definition, node: &'a NodeFacts) -> Option<&'a Value> {
     let pod_spec = definition.pod_spec.as_ref()?;
     node.taints.iter().find(|taint| !is_tolerated(taint, pod_spec))
@@ -130,7 +131,7 @@ fn is_selected(pod_spec: &Value, node: &NodeFacts) -> bool {
     pinned.is_none_or(|name| name == node.name) && matches_selectors(pod_spec, node)
 }
 
-/// Taints that the DaemonSet controller tolerates for its pods.
+/// Taints that the DaemonSet controller tolerates for all its pods.
 const TOLERATED: [(&str, &str); 6] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
@@ -139,8 +140,8 @@ const TOLERATED: [(&str, &str); 6] = [
     ("node.kubernetes.io/pid-pressure", "NoSchedule"),
     ("node.kubernetes.io/unschedulable", "NoSchedule"),
 ];
-/// And this one for pods on the host's network.
-const NETWORK: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
+/// Taint that the DaemonSet controller tolerates for pods with `hostNetwork`.
+const HOST_NETWORK_TOLERATED: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
 
 fn is_tolerated(taint: &Value, pod_spec: &Value) -> bool {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -150,14 +151,14 @@ fn is_tolerated(taint: &Value, pod_spec: &Value) -> bool {
     }
     let on_host_network = pod_spec::is_on_host_network(pod_spec);
     let by_controller = |(tolerated, of): (&str, &str)| tolerated == key && of == effect;
-    if TOLERATED.into_iter().any(by_controller) || on_host_network && by_controller(NETWORK) {
+    if TOLERATED.into_iter().any(by_controller) || on_host_network && by_controller(HOST_NETWORK_TOLERATED) {
         return true;
     }
     each(pod_spec, "tolerations").any(|toleration| {
         let of_effect = text(toleration, "effect");
         let of_key = text(toleration, "key");
         let all_values = text(toleration, "operator") == "Exists";
-        // Without a key it is for every taint, which only `Exists` may be.
+        // A toleration without a key matches every taint; it requires the operator `Exists`.
         (of_effect.is_empty() || of_effect == effect)
             && (of_key == key || of_key.is_empty() && all_values)
             && (all_values || text(toleration, "value") == value)
@@ -166,7 +167,7 @@ fn is_tolerated(taint: &Value, pod_spec: &Value) -> bool {
 
 fn matches_selectors(pod_spec: &Value, node: &NodeFacts) -> bool {
     let selector = pod_spec.get("nodeSelector").and_then(Value::as_object);
-    // A value that is null is the empty text, as the API server stores it.
+    // The API server stores null as an empty value.
     let labelled = |(label, value): (&String, &Value)| {
         let own = node.labels.get(label);
         own.is_some_and(|own| own == value.as_str().unwrap_or_default())
@@ -178,7 +179,7 @@ fn matches_selectors(pod_spec: &Value, node: &NodeFacts) -> bool {
             .is_none_or(|required| each(required, "nodeSelectorTerms").any(|term| term_matches(term, node)))
 }
 
-/// All requirements of a term hold; as in Kubernetes, a term without any matches nothing.
+/// Whether all requirements of a term hold. As in Kubernetes, a term without requirements matches nothing.
 fn term_matches(term: &Value, node: &NodeFacts) -> bool {
     let expressions = || each(term, "matchExpressions");
     let fields = || each(term, "matchFields");

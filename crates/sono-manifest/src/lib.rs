@@ -1,9 +1,8 @@
-//! Plugin definitions, and every Kubernetes object that a run consists of, rendered from them and the run's
-//! configuration.
+//! Plugin definitions, and all Kubernetes objects of a run, rendered from them and the run's configuration.
 //!
-//! Whatever a user wrote (containers, volumes, podSpecs) stays a `serde_json::Value`: fields that this program has never
-//! heard of reach the cluster unchanged. The crate knows no files, cluster or clock; `DEVIATIONS.md` lists where its
-//! objects differ from Sonobuoy's on purpose.
+//! Containers, volumes and podSpecs of users are stored as `serde_json::Value`, so that unknown fields reach the cluster
+//! unchanged. The crate does no I/O and reads no clock. `DEVIATIONS.md` lists intentional differences from Sonobuoy's
+//! objects.
 
 mod account;
 mod api_rules;
@@ -37,23 +36,23 @@ mod unknown;
 
 pub use api_rules::{Refused, refused_by_api_server};
 pub use builtin::{BUILTIN_NAMES, Images, builtin};
-pub use change::{Changes, E2E, NoSuchPlugin, change_variables};
+pub use change::{Changes, E2E, UnknownPlugin, change_variables};
 pub use definition::{Definition, DriverKind, PluginAccount};
 pub use e2e::{Mode, Selection, any_of, exactly};
 pub use expected::{NodeFacts, expected_results, left_out, node_labels};
 pub use lint::lint;
 pub use load::{check_set, load};
-pub use parallel::{NotParallel, Parallel, ParallelError, ParallelNotice, parallelize};
+pub use parallel::{InvalidParallel, Parallel, ParallelError, ParallelNotice, parallelize};
 pub use permissions::{Permission, Scope, permissions};
 pub use person::{network_policies, person_permissions, person_role};
 pub use plugin_objects::{Owner, PluginLaunch, daemon_set, object_name, pod, run_secret, secret, secret_name};
 pub use pod_security::restricted_violations;
-pub use pod_spec::{default_pod_spec, is_on_its_hosts_network};
+pub use pod_spec::{default_pod_spec, uses_host_network};
 pub use problem::{Problem, Severity};
 pub use results_volume::{ResultsVolume, aggregator_spec_mut};
 pub use run_objects::{CREATED_BY, RunObjects, run_objects, to_manifest};
 pub use schema::schema;
 pub use secrets::{DOCKER_CONFIG_SECRET, docker_config_secret, ssh_key_secret};
-pub use sizes::{NotAQuantity, Quantity, Sizes};
+pub use sizes::{InvalidQuantity, Quantity, Sizes};
 pub use suggest::closest;
 pub use transform::{AUTOMATIC_VARIABLES, Preparation, prepare, reconcile_results_dir};

@@ -1,4 +1,4 @@
-//! What `plugin lint` says beyond [`load`](crate::load): what is allowed, and probably not meant.
+//! Additional checks of `plugin lint`: valid definitions that are probably not intended.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
 use serde::de::DeserializeOwned;
@@ -16,8 +16,8 @@ use crate::{
 
 /// Names of the result formats (core spec §1.1).
 pub(crate) const RESULT_FORMATS: [&str; 5] = ["junit", "e2e", "gojson", "manual", "raw"];
-/// Variables that a run gives to every container, whatever the definition says.
-const GIVEN: [&str; 6] = [
+/// Variables that a run sets in every container, overriding the definition.
+const SET_BY_RUN: [&str; 6] = [
     env::SONOBUOY,
     env::SONOBUOY_K8S_VERSION,
     env::SONOBUOY_RESULTS_DIR,
@@ -26,8 +26,8 @@ const GIVEN: [&str; 6] = [
     env::SONOBUOY_CONFIG_DIR,
 ];
 
-/// All problems of a definition, in the order of the file: those of [`load`], fields that Kubernetes does not know, and
-/// what has another effect than it seems.
+/// All problems of a definition in the order of the file: those of [`load`], fields unknown to Kubernetes, values that the
+/// API server would reject, and probable mistakes.
 pub fn lint(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
     let (definition, problems) = load(file, text);
     let mut linter = Linter { file, text, problems };
@@ -43,7 +43,7 @@ pub fn lint(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
         }
     }
     if yaml::all_documents(text).is_ok_and(|documents| documents.len() > 1) {
-        linter.warn(&[], "has several documents; only the first one counts".to_owned());
+        linter.warn(&[], "has several documents; only the first one is used".to_owned());
     }
     if let Some(definition) = &definition {
         linter.results(definition);
@@ -98,7 +98,7 @@ impl Linter<'_> {
             let owned: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
             let key = path.last().copied().unwrap_or_default();
             let message = format!(
-                "`{}` is no known field of a {}{}",
+                "unknown field `{}` of a {}{}",
                 path_text(&owned),
                 field.of,
                 suggest::hint(key, field.known)
@@ -109,7 +109,7 @@ impl Linter<'_> {
 
     fn old_settings(&mut self, settings: &Value) {
         for (old, instead) in [
-            ("result-type", "its name is the result's type"),
+            ("result-type", "the plugin's name is used"),
             ("source_url", "did you mean source-url?"),
         ] {
             if settings.get(old).is_some() {
@@ -123,7 +123,7 @@ impl Linter<'_> {
         let format = definition.result_format.as_str();
         if !format.is_empty() && !RESULT_FORMATS.contains(&format) {
             let message = format!(
-                "unknown result-format `{format}` is read as raw; one of {}{}",
+                "unknown result-format `{format}` is treated as raw; expected one of {}{}",
                 RESULT_FORMATS.join(", "),
                 suggest::hint(format, &RESULT_FORMATS)
             );
@@ -131,12 +131,11 @@ impl Linter<'_> {
         }
         for (index, file) in definition.result_files.iter().enumerate() {
             if file.contains('/') {
-                let message = format!("result-files[{index}] `{file}` is a path, which no file's name is");
+                let message = format!("result-files[{index}] `{file}` is a path; expected a file name");
                 self.warn(&["sonobuoy-config", "result-files", &index.to_string()], message);
             } else if file.contains(['*', '?', '[']) {
-                let message = format!(
-                    "result-files[{index}] `{file}` is taken as a literal file name: wildcards are not supported"
-                );
+                let message =
+                    format!("result-files[{index}] `{file}` is matched literally; wildcards are not supported");
                 self.warn(&["sonobuoy-config", "result-files", &index.to_string()], message);
             }
         }
@@ -151,29 +150,29 @@ impl Linter<'_> {
                 .to_owned()
         };
         if images(&definition.spec).is_empty() {
-            let message = "spec.image is missing: a cluster has nothing to run".to_owned();
+            let message = "spec.image is missing; a run in a cluster requires it".to_owned();
             self.warn(&["spec"], message);
         }
         for (index, variable) in each(&definition.spec, "env").enumerate() {
             let variable = name(variable);
             if !variable.is_empty() && !is_old_variable(variable) {
-                let message = format!("spec.env[{index}]: Kubernetes before 1.32 refuses the variable `{variable}`");
+                let message = format!("spec.env[{index}]: Kubernetes before 1.32 rejects the variable `{variable}`");
                 self.warn(&["spec", "env", &index.to_string()], message);
             }
-            if GIVEN.contains(&variable) {
-                let message = format!("spec.env[{index}]: {variable} is set by the run, whatever stands here");
+            if SET_BY_RUN.contains(&variable) {
+                let message = format!("spec.env[{index}]: {variable} has no effect, as the run sets it");
                 self.warn(&["spec", "env", &index.to_string()], message);
             }
         }
     }
 
-    /// A podSpec replaces the driver's default as a whole.
+    /// Checks the podSpec, which completely replaces the driver's default.
     fn pod(&mut self, definition: &Definition) {
         let Some(pod_spec) = &definition.pod_spec else { return };
         let policy = pod_spec.get("restartPolicy").and_then(Value::as_str);
         if definition.driver == DriverKind::Job && policy.is_none() {
-            let message = "podSpec.restartPolicy is missing: Kubernetes starts the containers again when they end; \
-                           a Job wants Never"
+            let message = "podSpec.restartPolicy is missing: Kubernetes restarts the containers when they end; \
+                           set it to Never for a Job"
                 .to_owned();
             self.warn(&["podSpec"], message);
         }
@@ -184,7 +183,7 @@ impl Linter<'_> {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Vec<String> {
+    fn messages(text: &str) -> Vec<String> {
         lint("p.yaml", text).1.iter().map(ToString::to_string).collect()
     }
 
@@ -193,11 +192,11 @@ mod tests {
 
     #[test]
     fn a_good_definition_has_no_problems() {
-        assert_eq!(said(GOOD), Vec::<String>::new());
+        assert_eq!(messages(GOOD), Vec::<String>::new());
     }
 
     #[test]
-    fn what_is_probably_not_meant_is_said_with_its_place() {
+    fn probable_mistakes_are_reported_with_their_position() {
         let text = "\
 sonobuoy-config:
   driver: Job
@@ -217,18 +216,18 @@ podSpec:
 more: 1
 ";
         assert_eq!(
-            said(text),
+            messages(text),
             [
-                "p.yaml:1:1   has several documents; only the first one counts",
-                "p.yaml:4:18   unknown result-format `jnit` is read as raw; one of junit, e2e, gojson, manual, raw (did you mean junit?)",
-                "p.yaml:5:16   `sonobuoy-config.result-type` has no effect (its name is the result's type)",
-                "p.yaml:6:18   result-files[0] `out/a.xml` is a path, which no file's name is",
+                "p.yaml:1:1   has several documents; only the first one is used",
+                "p.yaml:4:18   unknown result-format `jnit` is treated as raw; expected one of junit, e2e, gojson, manual, raw (did you mean junit?)",
+                "p.yaml:5:16   `sonobuoy-config.result-type` has no effect (the plugin's name is used)",
+                "p.yaml:6:18   result-files[0] `out/a.xml` is a path; expected a file name",
                 "p.yaml:7:17   unknown key `sonobuoy-config.skip_cleanup` has no effect (did you mean skip-cleanup?)",
-                "p.yaml:9:3   spec.image is missing: a cluster has nothing to run",
-                "p.yaml:10:11   `spec.comand` is no known field of a Container (did you mean command?)",
-                "p.yaml:12:5   spec.env[0]: RESULTS_DIR is set by the run, whatever stands here",
-                "p.yaml:14:3   podSpec.restartPolicy is missing: Kubernetes starts the containers again when they end; a Job wants Never",
-                "p.yaml:14:19   `podSpec.restartPolicyy` is no known field of a PodSpec (did you mean restartPolicy?)",
+                "p.yaml:9:3   spec.image is missing; a run in a cluster requires it",
+                "p.yaml:10:11   unknown field `spec.comand` of a Container (did you mean command?)",
+                "p.yaml:12:5   spec.env[0]: RESULTS_DIR has no effect, as the run sets it",
+                "p.yaml:14:3   podSpec.restartPolicy is missing: Kubernetes restarts the containers when they end; set it to Never for a Job",
+                "p.yaml:14:19   unknown field `podSpec.restartPolicyy` of a PodSpec (did you mean restartPolicy?)",
             ]
         );
     }
@@ -237,28 +236,28 @@ more: 1
     fn a_daemon_set_restarts_always() {
         let text = GOOD.replace("Job", "DaemonSet") + "podSpec: {restartPolicy: Never}\n";
         assert_eq!(
-            said(&text),
-            ["p.yaml:3:26   podSpec.restartPolicy: that of a DaemonSet can only be Always"]
+            messages(&text),
+            ["p.yaml:3:26   podSpec.restartPolicy: must be Always in a DaemonSet"]
         );
     }
 
-    /// Issue 16, case 22, and its like.
+    /// Issue 16, case 22, and similar cases.
     #[test]
-    fn definition_that_the_api_server_refuses_is_an_error() {
+    fn definition_that_the_api_server_rejects_is_an_error() {
         for (text, expected, severity) in [
             (
                 "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: Plugin_1, image: i}\n",
-                "p.yaml:2:14   spec.name: `Plugin_1` is not a name of at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends",
+                "p.yaml:2:14   spec.name: invalid name `Plugin_1`: expected at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends",
                 Severity::Error,
             ),
             (
                 "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: c, image: i}\nconfig-map: {a/b.txt: x}\n",
-                "p.yaml:3:23   config-map.a/b.txt: `a/b.txt` is not a key of a ConfigMap: at most 253 letters, digits, `-`, `_` and `.`, not `.`, and without `..` in front",
+                "p.yaml:3:23   config-map.a/b.txt: invalid ConfigMap key `a/b.txt`: expected at most 253 letters, digits, `-`, `_` and `.`; not `.` and not starting with `..`",
                 Severity::Error,
             ),
             (
                 "sonobuoy-config: {driver: Job, plugin-name: p, result-format: junit, result-files: [\"*.xml\"]}\nspec: {name: c, image: i}\n",
-                "p.yaml:1:85   result-files[0] `*.xml` is taken as a literal file name: wildcards are not supported",
+                "p.yaml:1:85   result-files[0] `*.xml` is matched literally; wildcards are not supported",
                 Severity::Warning,
             ),
             (
@@ -268,7 +267,7 @@ more: 1
             ),
             (
                 "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: c, image: i, env: [{name: 1A}]}\n",
-                "p.yaml:2:33   spec.env[0]: Kubernetes before 1.32 refuses the variable `1A`",
+                "p.yaml:2:33   spec.env[0]: Kubernetes before 1.32 rejects the variable `1A`",
                 Severity::Warning,
             ),
         ] {

@@ -1,4 +1,4 @@
-//! Reading a definition file (core spec §1.2, §1.3), with everything that is wrong with it.
+//! Parses definition files and reports all their problems (core spec §1.2, §1.3).
 
 use std::collections::BTreeMap;
 
@@ -34,11 +34,10 @@ pub(crate) const SETTINGS: &[&str] = &[
     "order",
     "plugin-account",
 ];
-/// Keys that definitions in the wild have and that never had, or no longer have, a meaning.
+/// Keys without effect that existing definitions contain.
 const OLD_SETTINGS: &[&str] = &["result-type", "source_url"];
 
-/// Reads the first document of `text`; `file` names it in messages. There is no definition where a problem is an
-/// error.
+/// Parses the first document of `text`; `file` names it in messages. Returns no definition if a problem is an error.
 pub fn load(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
     let mut reader = Reader {
         file,
@@ -52,7 +51,7 @@ pub fn load(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
                 file: file.to_owned(),
                 position: error.position,
                 field: None,
-                message: format!("is no YAML: {}", error.message),
+                message: format!("invalid YAML: {}", error.message),
                 severity: Severity::Error,
             });
             None
@@ -64,7 +63,7 @@ pub fn load(file: &str, text: &str) -> (Option<Definition>, Vec<Problem>) {
     (definition.filter(|_| usable), problems)
 }
 
-/// Finds what is wrong with definitions together: two of one name. Each comes with the file it is from.
+/// Problems of a set of definitions: duplicate names. Each definition is given with its file.
 pub fn check_set(definitions: &[(String, Definition)]) -> Vec<Problem> {
     let mut first: BTreeMap<&PluginName, &str> = BTreeMap::new();
     let mut problems = Vec::new();
@@ -116,7 +115,7 @@ impl Reader<'_> {
             Value::Null => {
                 self.error(
                     &[],
-                    "is empty; a plugin definition has the keys sonobuoy-config and spec".to_owned(),
+                    "is empty; a plugin definition requires the keys sonobuoy-config and spec".to_owned(),
                 );
                 return None;
             }
@@ -125,7 +124,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        // Nulls mean the same as nothing everywhere below.
+        // Null is the same as missing, also below.
         document.retain(|_, value| !value.is_null());
         if !self.is_manifest(&document) {
             return None;
@@ -171,7 +170,7 @@ impl Reader<'_> {
             .is_some_and(|spec| name(spec) == constants::WORKER_CONTAINER)
         {
             let message = format!(
-                "spec.name: `{}` is the name of the worker's container",
+                "spec.name: `{}` is reserved for the worker's container",
                 constants::WORKER_CONTAINER
             );
             self.error(&["spec", "name"], message);
@@ -194,18 +193,18 @@ impl Reader<'_> {
         })
     }
 
-    /// `apiVersion` and `kind` may be left out.
+    /// Checks `apiVersion` and `kind`, which are optional.
     fn is_manifest(&mut self, document: &Map<String, Value>) -> bool {
         let before = self.problems.len();
-        for (key, what, only) in [
+        for (key, what, expected) in [
             ("apiVersion", "group version", "sonobuoy/v0"),
             ("kind", "kind", "manifest"),
         ] {
             match document.get(key) {
                 None => {}
-                Some(Value::String(text)) if text.is_empty() || text == only => {}
+                Some(Value::String(text)) if text.is_empty() || text == expected => {}
                 Some(Value::String(text)) => {
-                    let message = format!("unrecognised {what} {text}; a plugin definition has {only}, or no {key}");
+                    let message = format!("unrecognised {what} {text}; expected {expected} or no {key}");
                     self.error(&[key], message);
                 }
                 Some(other) => self.error(&[key], must_be(key, "text", other)),
@@ -230,7 +229,7 @@ impl Reader<'_> {
         }
     }
 
-    /// All of `sonobuoy-config`. The rest of the definition that it returns is empty.
+    /// Parses `sonobuoy-config`. The other parts of the returned definition are empty.
     fn settings(&mut self, settings: &Map<String, Value>) -> Option<Definition> {
         self.unknown_keys(&["sonobuoy-config"], settings, SETTINGS, OLD_SETTINGS);
         let plugin_name = self.plugin_name(settings);
@@ -272,7 +271,7 @@ impl Reader<'_> {
         if !settings.contains_key("plugin-name") {
             self.error(
                 &field[..1],
-                "sonobuoy-config.plugin-name is missing: what the plugin is called".to_owned(),
+                "sonobuoy-config.plugin-name is missing: the plugin's name".to_owned(),
             );
         }
         let text = self.setting(settings, "plugin-name")?;
@@ -286,19 +285,22 @@ impl Reader<'_> {
         if !settings.contains_key("driver") {
             self.error(
                 &field[..1],
-                "sonobuoy-config.driver is missing; one of Job, DaemonSet".to_owned(),
+                "sonobuoy-config.driver is missing; expected one of Job, DaemonSet".to_owned(),
             );
         }
         let text = self.setting(settings, "driver")?;
         let kind = DriverKind::from_name(&text);
         if kind.is_none() {
             let (names, hint) = (DriverKind::NAMES.join(", "), suggest::hint(&text, &DriverKind::NAMES));
-            self.error(&field, format!("unknown driver `{text}`; one of {names}{hint}"));
+            self.error(
+                &field,
+                format!("unknown driver `{text}`; expected one of {names}{hint}"),
+            );
         }
         kind.map(|kind| (kind, text))
     }
 
-    /// A name that is not known is an error: what was meant gives fewer rights.
+    /// Parses the account. An unknown name is an error, because the intended account has fewer rights.
     fn account(&mut self, settings: &Map<String, Value>) -> Option<PluginAccount> {
         let text = self
             .setting(settings, "plugin-account")
@@ -309,7 +311,7 @@ impl Reader<'_> {
                 PluginAccount::NAMES.join(", "),
                 suggest::hint(&text, &PluginAccount::NAMES),
             );
-            let message = format!("unknown plugin-account `{text}`; one of {names}{hint}");
+            let message = format!("unknown plugin-account `{text}`; expected one of {names}{hint}");
             self.error(&["sonobuoy-config", "plugin-account"], message);
         }
         account
@@ -378,7 +380,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Entries named like YAML or JSON files must be readable as such.
+    /// Checks the syntax of entries that are named like YAML or JSON files.
     fn config_map_syntax(&mut self, entries: &BTreeMap<String, String>) {
         for (key, text) in entries {
             let is_document = [".yml", ".yaml", ".json"].iter().any(|ending| key.ends_with(ending));
@@ -395,10 +397,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Kubernetes refuses a pod that has two containers of one name.
+    /// Reports duplicate container names, which Kubernetes rejects.
     fn container_names(&mut self, spec: Option<&Value>, pod_spec: &Value) {
-        let mut taken: Vec<(&str, String)> = vec![(constants::WORKER_CONTAINER, "of the worker".to_owned())];
-        taken.extend(spec.map(|spec| (name(spec), "of spec".to_owned())));
+        let mut taken: Vec<(&str, String)> = vec![(constants::WORKER_CONTAINER, "the worker".to_owned())];
+        taken.extend(spec.map(|spec| (name(spec), "spec".to_owned())));
         for key in ["containers", "initContainers"] {
             for (index, container) in each(pod_spec, key).enumerate() {
                 let own = name(container);
@@ -407,10 +409,11 @@ impl Reader<'_> {
                     continue;
                 }
                 if let Some((_, other)) = taken.iter().find(|(other, _)| *other == own) {
-                    let message = format!("podSpec.{key}[{index}].name: `{own}` is also the name {other}");
+                    let message =
+                        format!("podSpec.{key}[{index}].name: duplicate container name `{own}`, also used by {other}");
                     self.error(&["podSpec", key, &index, "name"], message);
                 }
-                taken.push((own, format!("of podSpec.{key}[{index}]")));
+                taken.push((own, format!("podSpec.{key}[{index}]")));
             }
         }
     }
@@ -424,7 +427,7 @@ impl Reader<'_> {
     }
 }
 
-/// What is not among the known keys.
+/// The fields with unknown keys.
 fn unknown(mut fields: Map<String, Value>, known: &[&str]) -> Map<String, Value> {
     fields.retain(|key, _| !known.contains(&key.as_str()));
     fields

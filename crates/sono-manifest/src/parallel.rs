@@ -1,8 +1,10 @@
-//! How many of the Kubernetes tests run at the same time. Their image's runner acts on `true`, `y` and `Y` in `E2E_PARALLEL`
-//! alone; a number of processes has to reach Ginkgo as one of its own arguments, in `E2E_EXTRA_GINKGO_ARGS`.
+//! Parallelism of the Kubernetes tests.
 //!
-//! Ginkgo runs tests with its decorator `Serial` alone, in its first process, after all others have ended. Kubernetes gives
-//! that decorator to its `[Serial]` tests from 1.29 on; before, the word was a part of the name alone.
+//! The runner of the test image supports only `true`, `y` and `Y` in `E2E_PARALLEL`; a number of processes must be passed to
+//! Ginkgo as an argument in `E2E_EXTRA_GINKGO_ARGS`.
+//!
+//! Ginkgo runs tests with the decorator `Serial` one at a time, after all others have ended. Kubernetes uses the decorator for
+//! its `[Serial]` tests since 1.29; before, `[Serial]` was only part of the name.
 
 use std::{fmt, num::NonZeroU16, str::FromStr};
 
@@ -12,42 +14,42 @@ use crate::{Definition, containers};
 
 const PARALLEL: &str = "E2E_PARALLEL";
 const GINKGO_ARGS: &str = "E2E_EXTRA_GINKGO_ARGS";
-/// Separates arguments in [`GINKGO_ARGS`]; a blank where it is not set.
+/// Separator of the arguments in [`GINKGO_ARGS`], by default a space.
 const SEPARATOR: &str = "E2E_EXTRA_ARGS_SEP";
-/// The first release whose serial tests run alone among several processes.
-const SERIAL_ALONE: (u64, u64) = (1, 29);
-/// The first release with Ginkgo 2, which knows `--procs`.
-const KNOWS_PROCS: (u64, u64) = (1, 25);
-/// Ginkgo's arguments about the number of processes, without dashes.
-const OF_GINKGO: [&str; 3] = ["procs", "nodes", "p"];
+/// First release that runs serial tests one at a time with several processes.
+const SERIAL_DECORATOR_SINCE: (u64, u64) = (1, 29);
+/// First release with Ginkgo 2, which supports `--procs`.
+const PROCS_SINCE: (u64, u64) = (1, 25);
+/// Ginkgo's arguments for the number of processes, without dashes.
+const PROCESS_ARGUMENTS: [&str; 3] = ["procs", "nodes", "p"];
 
-/// How many tests run at the same time: a value of `E2E_PARALLEL`.
+/// Number of tests that run in parallel: a value of `E2E_PARALLEL`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parallel {
-    /// One.
+    /// One test at a time.
     Off,
-    /// As many as Ginkgo chooses, without the serial tests where nothing else is skipped: the image's own meaning of `true`.
+    /// As many as Ginkgo chooses; skips serial tests if nothing else is skipped. The test image's meaning of `true`.
     WithoutSerial,
-    /// As many as Ginkgo chooses from the processors of the tests' pod, serial tests too.
+    /// As many as Ginkgo chooses by the processors of the pod, including serial tests.
     Auto,
-    /// This many, serial tests too.
+    /// A number of processes, including serial tests.
     Processes(NonZeroU16),
 }
 
-/// A text that is not a [`Parallel`].
+/// Error of a text that is not a [`Parallel`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not one of true, false, auto, or a number from 1 to 65535")]
-pub struct NotParallel;
+#[error("expected true, false, auto or a number from 1 to 65535")]
+pub struct InvalidParallel;
 
 impl FromStr for Parallel {
-    type Err = NotParallel;
+    type Err = InvalidParallel;
 
-    fn from_str(text: &str) -> Result<Self, NotParallel> {
+    fn from_str(text: &str) -> Result<Self, InvalidParallel> {
         match text.trim().to_ascii_lowercase().as_str() {
             "" | "false" | "no" | "n" => Ok(Self::Off),
             "true" | "yes" | "y" => Ok(Self::WithoutSerial),
             "auto" => Ok(Self::Auto),
-            number => number.parse().map(Self::Processes).map_err(|_| NotParallel),
+            number => number.parse().map(Self::Processes).map_err(|_| InvalidParallel),
         }
     }
 }
@@ -64,7 +66,7 @@ impl fmt::Display for Parallel {
 }
 
 impl Parallel {
-    /// What the runner of the tests' image, or [`parallelize`], makes of a value.
+    /// Interprets a value of the variable like the runner of the test image and [`parallelize`].
     fn of_variable(value: &str) -> Self {
         match value {
             "true" | "y" | "Y" => Self::WithoutSerial,
@@ -76,7 +78,7 @@ impl Parallel {
         }
     }
 
-    /// Ginkgo's argument for it.
+    /// Ginkgo's argument for this number of processes.
     fn argument(self) -> Option<String> {
         match self {
             Self::Off | Self::WithoutSerial => None,
@@ -85,78 +87,81 @@ impl Parallel {
         }
     }
 
-    fn is_one_at_a_time(self) -> bool {
+    fn is_one_process(self) -> bool {
         matches!(self, Self::Off) || matches!(self, Self::Processes(number) if number.get() == 1)
     }
 }
 
-/// What people should know about a number of processes that was asked for.
+/// Notice about the effect of the requested number of processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParallelNotice {
-    /// Serial tests do not run.
-    SerialLeftOut,
-    /// Serial tests of so old an image run next to others.
-    SerialNotAlone { version: String },
-    /// The user's own arguments for Ginkgo say another number.
-    Overridden { asked: Parallel, given: String },
+    /// Serial tests are skipped.
+    SerialSkipped,
+    /// The image is old and runs serial tests in parallel with others.
+    SerialInParallel { version: String },
+    /// An argument in `E2E_EXTRA_GINKGO_ARGS` overrides the requested number.
+    Overridden { requested: Parallel, argument: String },
 }
 
 impl fmt::Display for ParallelNotice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SerialLeftOut => formatter.write_str(
-                "note: tests that match \\[Serial\\] are left out, as E2E_PARALLEL=true does where E2E_SKIP is empty; \
-                 --e2e-parallel auto runs them too, alone at the end",
+            Self::SerialSkipped => formatter.write_str(
+                "note: E2E_PARALLEL=true with an empty E2E_SKIP skips tests that match \\[Serial\\]; \
+                 --e2e-parallel auto also runs them, one at a time at the end",
             ),
-            Self::SerialNotAlone { version } => write!(
+            Self::SerialInParallel { version } => write!(
                 formatter,
-                "warning: serial tests of Kubernetes {version} run next to other tests, which makes them fail at random; \
-                 --e2e-skip '\\[Serial\\]' leaves them out"
+                "warning: Kubernetes {version} runs serial tests in parallel with others, which makes them fail at random; \
+                 --e2e-skip '\\[Serial\\]' skips them"
             ),
-            Self::Overridden { asked, given } => write!(
+            Self::Overridden { requested, argument } => write!(
                 formatter,
-                "note: E2E_EXTRA_GINKGO_ARGS has `{given}`, which takes precedence over E2E_PARALLEL={asked}"
+                "note: `{argument}` in E2E_EXTRA_GINKGO_ARGS takes precedence over E2E_PARALLEL={requested}"
             ),
         }
     }
 }
 
-/// Why tests cannot run as was asked.
+/// Error of a number of processes that the tests do not support.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParallelError {
-    /// Before Kubernetes 1.29.
+    /// Kubernetes before 1.29 with serial tests.
     #[error(
-        "the selection may contain serial tests, which Kubernetes {version} runs next to others; they run alone from 1.29 on"
+        "the selection may contain serial tests, which Kubernetes {version} runs in parallel with others; 1.29 and later run them one at a time"
     )]
-    SerialTogether { version: String },
-    /// Before Kubernetes 1.25.
-    #[error("the tests of Kubernetes {version} cannot be given a number of processes; 1.25 and later can")]
+    SerialInParallel { version: String },
+    /// Kubernetes before 1.25.
+    #[error("the tests of Kubernetes {version} do not support a number of processes; 1.25 and later do")]
     NoProcs { version: String },
     /// The variable takes its value from another object.
-    #[error("E2E_EXTRA_GINKGO_ARGS takes its value from another object, to which nothing can be added")]
+    #[error("cannot add an argument to E2E_EXTRA_GINKGO_ARGS: its value comes from another object")]
     Indirect,
 }
 
 impl ParallelError {
-    /// What to do about it.
+    /// Hint for the user.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::SerialTogether { .. } => "leave them out: --e2e-skip '\\[Serial\\]'; or --e2e-parallel false",
-            Self::NoProcs { .. } => "--e2e-parallel true, which leaves serial tests out, or --e2e-parallel false",
-            Self::Indirect => "write --procs=N there, and leave out --e2e-parallel",
+            Self::SerialInParallel { .. } => {
+                "skip serial tests with --e2e-skip '\\[Serial\\]', or use --e2e-parallel false"
+            }
+            Self::NoProcs { .. } => "use --e2e-parallel true, which skips serial tests, or --e2e-parallel false",
+            Self::Indirect => "add --procs=N to that object, and omit --e2e-parallel",
         }
     }
 }
 
-/// Hands a number of processes in `E2E_PARALLEL` of the plugin on to Ginkgo. The user's own arguments for Ginkgo stay, and
-/// one of them about the number of processes takes precedence. Doing it twice changes nothing.
+/// Passes the number of processes in the plugin's `E2E_PARALLEL` to Ginkgo.
 ///
-/// `kubernetes_version` counts where the image's tag is not a version; `matches` says whether a regular expression (Go's)
-/// matches a text.
+/// The user's arguments for Ginkgo are preserved; an argument for the number of processes takes precedence. Idempotent.
+///
+/// `kubernetes_version` is used if the image's tag is not a version. `matches(expression, text)` evaluates a Go regular
+/// expression.
 ///
 /// # Errors
 ///
-/// The image is too old, or the variable cannot be changed.
+/// Fails if the image is too old or the variable cannot be changed.
 pub fn parallelize(
     definition: &mut Definition,
     kubernetes_version: &str,
@@ -172,12 +177,12 @@ pub fn parallelize(
     let version_text = || version.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
     let skip = variable(&definition.spec, "E2E_SKIP").unwrap_or_default();
     let focus = variable(&definition.spec, "E2E_FOCUS").unwrap_or_default();
-    let leaves_serial_out = matches(skip, "[Serial]") || (is_list_of_names(focus) && !focus.contains("Serial"));
+    let skips_serial = matches(skip, "[Serial]") || (is_list_of_names(focus) && !focus.contains("Serial"));
     let Some(argument) = parallel.argument() else {
         return Ok(match parallel {
-            Parallel::WithoutSerial if skip.is_empty() && !leaves_serial_out => Some(ParallelNotice::SerialLeftOut),
-            Parallel::WithoutSerial if is_before(SERIAL_ALONE) && !leaves_serial_out => {
-                Some(ParallelNotice::SerialNotAlone {
+            Parallel::WithoutSerial if skip.is_empty() && !skips_serial => Some(ParallelNotice::SerialSkipped),
+            Parallel::WithoutSerial if is_before(SERIAL_DECORATOR_SINCE) && !skips_serial => {
+                Some(ParallelNotice::SerialInParallel {
                     version: version_text(),
                 })
             }
@@ -191,26 +196,26 @@ pub fn parallelize(
     let entry = containers::each(&definition.spec, "env").find(|entry| containers::name(entry) == GINKGO_ARGS);
     let is_indirect = entry.is_some_and(|entry| entry.get("valueFrom").is_some_and(|from| !from.is_null()));
     let own = variable(&definition.spec, GINKGO_ARGS).unwrap_or_default().to_owned();
-    if let Some(given) = own.split(&*separator).find(|argument| is_about_processes(argument)) {
-        return Ok((given != argument).then(|| ParallelNotice::Overridden {
-            asked: parallel,
-            given: given.to_owned(),
+    if let Some(existing) = own.split(&*separator).find(|argument| sets_processes(argument)) {
+        return Ok((existing != argument).then(|| ParallelNotice::Overridden {
+            requested: parallel,
+            argument: existing.to_owned(),
         }));
     }
     if is_indirect {
         return Err(ParallelError::Indirect);
     }
-    if is_before(KNOWS_PROCS) && matches!(parallel, Parallel::Processes(_)) {
+    if is_before(PROCS_SINCE) && matches!(parallel, Parallel::Processes(_)) {
         return Err(ParallelError::NoProcs {
             version: version_text(),
         });
     }
-    if is_before(SERIAL_ALONE) && !parallel.is_one_at_a_time() && !leaves_serial_out {
-        return Err(ParallelError::SerialTogether {
+    if is_before(SERIAL_DECORATOR_SINCE) && !parallel.is_one_process() && !skips_serial {
+        return Err(ParallelError::SerialInParallel {
             version: version_text(),
         });
     }
-    // An empty argument would be the name of a package.
+    // Ginkgo would read an empty argument as a package name.
     let own = own.strip_suffix(&*separator).unwrap_or(&own);
     let merged = if own.trim().is_empty() {
         argument
@@ -221,7 +226,7 @@ pub fn parallelize(
     Ok(None)
 }
 
-/// The value of the variable that counts: the last one of that name.
+/// Value of the variable; the last entry with this name is effective.
 fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
     let named = containers::each(container, "env").filter(|entry| containers::name(entry) == name);
     named.last()?.get("value")?.as_str()
@@ -238,16 +243,16 @@ fn set(container: &mut Value, name: &str, value: &str) {
     }
 }
 
-/// `--procs=4`, `-p`, `--nodes 4`.
-fn is_about_processes(argument: &str) -> bool {
+/// Whether the argument sets the number of processes: `--procs=4`, `-p`, `--nodes 4`.
+fn sets_processes(argument: &str) -> bool {
     let Some(name) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else {
         return false;
     };
     let name = name.split_once('=').map_or(name, |(name, _)| name);
-    OF_GINKGO.contains(&name)
+    PROCESS_ARGUMENTS.contains(&name)
 }
 
-/// Release and text of the version that an image's tag names, otherwise those of `kubernetes_version`.
+/// Release and text of the version in an image's tag, else of `kubernetes_version`.
 fn version_of(image: &str, kubernetes_version: &str) -> Option<((u64, u64), String)> {
     let image = image.split_once('@').map_or(image, |(image, _)| image);
     let last = image.rsplit('/').next().unwrap_or_default();
@@ -257,7 +262,7 @@ fn version_of(image: &str, kubernetes_version: &str) -> Option<((u64, u64), Stri
         .find_map(|text| Some((release(text)?, text.to_owned())))
 }
 
-/// `(1, 28)` of `v1.28.3-gke.100`.
+/// Major and minor version: `(1, 28)` for `v1.28.3-gke.100`.
 fn release(version: &str) -> Option<(u64, u64)> {
     let version = version.strip_prefix('v').unwrap_or(version);
     let numbers = version.split(['-', '+', '_']).next()?;
@@ -265,7 +270,7 @@ fn release(version: &str) -> Option<(u64, u64)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
-/// Whether an expression is anchored at both ends and made of quoted names, so that it matches nothing else.
+/// Whether an expression is anchored at both ends and consists of quoted names, so that it matches only these.
 fn is_list_of_names(expression: &str) -> bool {
     let Some(inner) = expression.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')) else {
         return false;

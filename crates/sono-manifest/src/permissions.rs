@@ -1,36 +1,37 @@
-//! What the aggregator and its workers ask of the API server, one row for each reason: the one place from which the
-//! `minimal` role is made and which `docs/permissions.md` repeats.
+//! Permissions of the aggregator and its workers, one row per purpose.
+//!
+//! The `minimal` role is generated from them, and a test compares them with `docs/permissions.md`.
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants};
 
-/// Where a right is needed.
+/// Scope of a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// In the run's namespace.
+    /// The run's namespace.
     Namespace,
-    /// In the whole cluster.
+    /// The whole cluster.
     Cluster,
 }
 
-/// A right and what it is needed for.
+/// A permission and its purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission {
-    /// Where.
+    /// Scope of the permission.
     pub scope: Scope,
     /// API group, empty for the core group.
     pub group: &'static str,
-    /// Kinds, as they stand in paths.
+    /// Resources, as in API paths.
     pub resources: &'static [&'static str],
-    /// The only object it is about; empty for all.
+    /// Name of the only object; empty for all objects.
     pub name: &'static str,
-    /// What is done to them.
+    /// Allowed verbs.
     pub verbs: &'static [&'static str],
-    /// What for, and what happens without it.
+    /// Purpose, and the effect if the permission is missing.
     pub purpose: &'static str,
 }
 
-/// Every right that is used, apart from those that queries need: these list whatever `Resources` names.
+/// All permissions except those of queries, which list the resources named by `Resources`.
 pub fn permissions() -> &'static [Permission] {
     &PERMISSIONS
 }
@@ -73,28 +74,28 @@ const PERMISSIONS: [Permission; 11] = [
         &["configmaps"],
         constants::CONFIG_MAP,
         &["get"],
-        "the run's owner: plugin objects go when it goes",
+        "the owner of plugin objects: they are deleted together with it",
     ),
     in_namespace(
         "",
         &["services"],
         constants::AGGREGATOR_SERVICE,
         &["get"],
-        "the address that workers are told; without it they get the pod's",
+        "the aggregator's address for workers; without it they use that of the pod",
     ),
     in_namespace(
         "",
         &["pods"],
         "",
         &["get", "list", "watch", "create", "patch", "delete", "deletecollection"],
-        "finding itself, the status annotation, Job plugins, what happens to plugins, clean-up",
+        "finding its own pod, the status annotation, Job plugins, watching plugins, clean-up",
     ),
     in_namespace(
         "apps",
         &["daemonsets"],
         "",
         &["list", "watch", "create", "delete", "deletecollection"],
-        "DaemonSet plugins, what happens to them, clean-up",
+        "DaemonSet plugins, watching them, clean-up",
     ),
     in_namespace(
         "",
@@ -108,44 +109,44 @@ const PERMISSIONS: [Permission; 11] = [
         &["secrets"],
         constants::RUN_SECRET,
         &["get", "update"],
-        "what a run keeps that outlives the aggregator's pod; not needed with `--aggregator-workload pod`, otherwise a run does not begin without it",
+        "the checkpoint of the run; without it a run does not start, except with `--aggregator-workload pod`, which does not need it",
     ),
     in_namespace(
         "",
         &["events"],
         "",
         &["list"],
-        "volumes that cannot be mounted and pods that cannot be created; without it such plugins end at their time limit",
+        "detecting volumes that cannot be mounted and pods that cannot be created; without it such plugins fail at their time limit",
     ),
     in_namespace(
         "",
         &["events"],
         "",
         &["create"],
-        "the run's story on its ConfigMap; without it the log says once that there is none",
+        "Events of the run on its ConfigMap; without it a warning is logged once",
     ),
     in_namespace("", &["pods/log"], "", &["get"], "pod logs of the run itself"),
     in_cluster(
         &["nodes"],
         &["list"],
-        "which nodes a DaemonSet plugin reports from, and whether one has left; without it that is learnt from the plugin's pods",
+        "the nodes of a DaemonSet plugin, and nodes that left the cluster; without it they are derived from the plugin's pods",
     ),
     in_cluster(
         &["pods/log"],
         &["get"],
-        "pod logs of the namespaces that `Limits.PodLogs` names",
+        "pod logs of the namespaces in `Limits.PodLogs`",
     ),
 ];
 
-/// The rules of a role that grants just what the aggregator of such a run uses there.
+/// Rules of a role with exactly the permissions that the run's aggregator uses in this scope.
 pub(crate) fn rules(config: &Config, scope: Scope) -> Value {
-    let outlives = config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT;
-    let is_used = |permission: &&Permission| outlives || permission.name != constants::RUN_SECRET;
+    let has_checkpoint = config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT;
+    let is_used = |permission: &&Permission| has_checkpoint || permission.name != constants::RUN_SECRET;
     rules_of(PERMISSIONS.iter().filter(is_used), scope)
 }
 
-/// What plugins may read of the cluster in the modes that read it, besides what the role `view` has: group and kinds.
-/// Secrets, `nodes/proxy`, `pods/exec` and the API server's own logs are not among them.
+/// Groups and resources that plugins may read in modes with read access to the cluster, in addition to the role `view`.
+/// Secrets, `nodes/proxy`, `pods/exec` and the API server's logs are not included.
 pub(crate) const PLUGIN_READS: [(&str, &[&str]); 13] = [
     ("", &["nodes", "persistentvolumes", "componentstatuses"]),
     ("admissionregistration.k8s.io", &["*"]),
@@ -163,7 +164,7 @@ pub(crate) const PLUGIN_READS: [(&str, &[&str]); 13] = [
 ];
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// The rules of the plugins' role in the cluster.
+/// Rules of the plugins' cluster role.
 pub(crate) fn plugin_reads() -> Value {
     let reading = ["get", "list", "watch"];
     let mut rules: Vec<Value> = PLUGIN_READS
@@ -174,7 +175,7 @@ pub(crate) fn plugin_reads() -> Value {
     rules.into()
 }
 
-/// The rules of a role that grants those of the rights that are needed there.
+/// Rules of a role with those permissions that have this scope.
 pub(crate) fn rules_of<'a>(permissions: impl IntoIterator<Item = &'a Permission>, scope: Scope) -> Value {
     let rule = |permission: &Permission| {
         let mut rule = json!({
@@ -187,8 +188,8 @@ pub(crate) fn rules_of<'a>(permissions: impl IntoIterator<Item = &'a Permission>
         }
         rule
     };
-    let wanted = permissions.into_iter().filter(|permission| permission.scope == scope);
-    wanted.map(rule).collect()
+    let in_scope = permissions.into_iter().filter(|permission| permission.scope == scope);
+    in_scope.map(rule).collect()
 }
 
 #[cfg(test)]
@@ -197,7 +198,7 @@ pub(crate) mod tests {
 
     /// A row of the table in `docs/permissions.md`.
     fn row(permission: &Permission, namespace: &str) -> String {
-        let place = match permission.scope {
+        let scope = match permission.scope {
             Scope::Namespace => namespace,
             Scope::Cluster => "cluster",
         };
@@ -211,37 +212,35 @@ pub(crate) mod tests {
         };
         let (resources, verbs) = (permission.resources.join(", "), permission.verbs.join(", "));
         format!(
-            "| {place} | {resources}{group}{name} | {verbs} | {} |",
+            "| {scope} | {resources}{group}{name} | {verbs} | {} |",
             permission.purpose
         )
     }
 
-    /// The rows that the page should have, and those of them that it has.
+    /// The expected rows of the page, and the actual ones.
     pub(crate) fn rows_on_the_page(permissions: &[Permission], namespace: &str) -> (Vec<String>, Vec<String>) {
         let page = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md")).unwrap();
-        let wanted: Vec<String> = permissions
+        let expected: Vec<String> = permissions
             .iter()
             .map(|permission| row(permission, namespace))
             .collect();
-        // A row that is on the page and not in the table is found too.
+        // Also finds rows of the page that are missing in the table.
         let start = format!("| {namespace} | ");
-        let is_row = |line: &&str| line.starts_with(&start) || wanted.iter().any(|row| row == line);
+        let is_row = |line: &&str| line.starts_with(&start) || expected.iter().any(|row| row == line);
         let found = page.lines().filter(is_row).map(ToOwned::to_owned).collect();
-        (wanted, found)
+        (expected, found)
     }
 
-    /// The page is the table, row for row and in its order.
     #[test]
-    fn the_documented_table_is_the_one_in_code() {
-        let (wanted, found) = rows_on_the_page(permissions(), "its namespace");
-        assert_eq!(found, wanted);
+    fn documented_permissions_match_the_code() {
+        let (expected, found) = rows_on_the_page(permissions(), "its namespace");
+        assert_eq!(found, expected);
     }
 
-    /// The page names what plugins read.
     #[test]
-    fn documented_reads_of_plugins_are_those_in_code() {
+    fn documented_reads_of_plugins_match_the_code() {
         let page = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md")).unwrap();
-        let head = "| group | kinds that plugins read in the cluster besides those of `view` |\n|---|---|\n";
+        let head = "| group | kinds that plugins may read in the cluster, in addition to `view` |\n|---|---|\n";
         let (_, table) = page.split_once(head).unwrap();
         let found: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
         let row = |(group, resources): (&str, &[&str])| {
@@ -251,7 +250,7 @@ pub(crate) mod tests {
         assert_eq!(found, PLUGIN_READS.map(row));
     }
 
-    /// S6: no rule of theirs reads Secrets, runs commands or writes.
+    /// S6: no rule of plugins allows reading Secrets, running commands or writing.
     #[test]
     fn plugins_only_read_and_no_secrets() {
         for (group, resources) in PLUGIN_READS {

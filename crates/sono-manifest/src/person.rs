@@ -1,5 +1,6 @@
-//! What a person, or a job in their place, needs who runs `sono` in a namespace that others have prepared: one row for
-//! each reason, from which the role is made and which `docs/permissions.md` repeats.
+//! Permissions of a person or CI job that runs `sono` in a prepared namespace, one row per purpose.
+//!
+//! The role `sono-runner` is generated from them, and a test compares them with `docs/permissions.md`.
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants};
@@ -9,7 +10,7 @@ use crate::permissions::{Permission, Scope, in_namespace, rules_of};
 /// Name of the role.
 const ROLE: &str = "sono-runner";
 
-/// Every right that is used where the aggregator's account and its roles are there already.
+/// All permissions that are used if the aggregator's account and roles already exist.
 pub fn person_permissions() -> &'static [Permission] {
     &PERMISSIONS
 }
@@ -20,49 +21,49 @@ const PERMISSIONS: [Permission; 10] = [
         &["configmaps"],
         "",
         &["get", "create", "delete", "deletecollection"],
-        "`run` stores configuration and plugins, and looks whether there is a run already; `delete`",
+        "`run` stores configuration and plugins, and checks for an existing run; `delete`",
     ),
     in_namespace(
         "",
         &["pods"],
         "",
         &["get", "list", "watch", "create", "delete", "deletecollection"],
-        "`run` starts the aggregator; all that look at a run find it by its pod; `delete` takes all pods of the run",
+        "`run` starts the aggregator; all commands find a run by its pod; `delete` deletes all pods of the run",
     ),
     in_namespace(
         "apps",
         &["deployments"],
         "",
         &["list", "watch", "create", "delete", "deletecollection"],
-        "`run` makes the aggregator one, so that its pod is replaced; while it has none, `status` and `wait` say why; all that look at a run see by it which pod is the newest run's; `delete`; not needed with `--aggregator-workload pod`",
+        "`run` creates the aggregator's Deployment; `status` and `wait` report why it has no pod; all commands find the pod of the newest run by it; `delete`; not needed with `--aggregator-workload pod`",
     ),
     in_namespace(
         "",
         &["services"],
         "",
         &["create", "delete", "deletecollection"],
-        "`run` puts one in front of the aggregator; `delete`",
+        "`run` creates the aggregator's Service; `delete`",
     ),
     in_namespace(
         "",
         &["secrets"],
         "",
         &["create", "delete", "deletecollection"],
-        "`run` stores credentials where flags name some; `delete` takes those and the certificates of plugins",
+        "`run` stores credentials that flags name; `delete` deletes them and the certificates of plugins",
     ),
     in_namespace(
         "apps",
         &["daemonsets"],
         "",
         &["list", "deletecollection"],
-        "`status` looks whether they have their pods; `delete` takes those of plugins that still run",
+        "`status` checks whether they have their pods; `delete` deletes those of running plugins",
     ),
     in_namespace(
         "",
         &["events"],
         "",
         &["list"],
-        "`status` says why a plugin's pods cannot be created; without it it says nothing of that",
+        "`status` reports why a plugin's pods cannot be created; without it the reason is missing",
     ),
     in_namespace("", &["pods/log"], "", &["get"], "`logs`"),
     in_namespace(
@@ -70,18 +71,18 @@ const PERMISSIONS: [Permission; 10] = [
         &["pods/exec"],
         "",
         &["get", "create"],
-        "`retrieve` (create alone was enough before Kubernetes 1.35)",
+        "`retrieve` (before Kubernetes 1.35 only create)",
     ),
     in_namespace(
         "",
         &["pods/portforward"],
         "",
         &["get", "create"],
-        "`retrieve` where exec is closed, `retrieve --partial`, `status` with all rows of a large run",
+        "`retrieve` if exec is not allowed, `retrieve --partial`, `status` with all rows of a large run",
     ),
 ];
 
-/// The role with these rights.
+/// The role with these permissions.
 pub fn person_role(namespace: &str) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -91,16 +92,17 @@ pub fn person_role(namespace: &str) -> Value {
     })
 }
 
-/// The policy of one run: of its pods only those of plugins reach the workers' port, and nothing else of the aggregator is
-/// reached but the address of its counts, where the configuration opens one. Kubelets' probes and forwarded ports are not
-/// subject to policies.
+/// Network policy of the run's aggregator.
+///
+/// It allows only plugin pods to connect to the workers' port, and all pods to the metrics port if the configuration has a
+/// metrics address. Probes of kubelets and forwarded ports are not subject to policies.
 pub(crate) fn aggregator_policy(config: &Config) -> Value {
     let port = |port: u16| json!([{ "port": port, "protocol": "TCP" }]);
     let plugins = json!({ "matchExpressions": [{ "key": constants::PLUGIN_LABEL, "operator": "Exists" }] });
     let mut ingress = vec![json!({ "from": [{ "podSelector": plugins }], "ports": port(config.server.bind_port) })];
-    let counts = config.server.metrics_address.rsplit_once(':');
-    if let Some(counts) = counts.and_then(|(_, port)| port.parse().ok()) {
-        ingress.push(json!({ "ports": port(counts) }));
+    let metrics = config.server.metrics_address.rsplit_once(':');
+    if let Some(metrics) = metrics.and_then(|(_, port)| port.parse().ok()) {
+        ingress.push(json!({ "ports": port(metrics) }));
     }
     json!({
         "apiVersion": "networking.k8s.io/v1",
@@ -118,8 +120,7 @@ pub(crate) fn aggregator_policy(config: &Config) -> Value {
     })
 }
 
-/// What pods of a run may reach and be reached by; everything else is denied. Pods in the host's network are outside of
-/// all this.
+/// Network policies that allow only the connections of a run. They do not apply to pods with `hostNetwork`.
 pub fn network_policies(namespace: &str) -> Vec<Value> {
     let policy = |name: &str, spec: Value| {
         json!({
@@ -137,7 +138,7 @@ pub fn network_policies(namespace: &str) -> Vec<Value> {
             "sono-default-deny",
             json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }),
         ),
-        // No selector names the API server; its ports are these, behind its Service or not.
+        // No selector matches the API server, so its ports are allowed, with and without its Service.
         policy(
             "sono-to-api-server",
             json!({
@@ -170,16 +171,14 @@ mod tests {
     use super::*;
     use crate::permissions::tests::rows_on_the_page;
 
-    /// The page is the table, row for row and in its order.
     #[test]
-    fn the_documented_table_is_the_one_in_code() {
-        let (wanted, found) = rows_on_the_page(person_permissions(), "the run's namespace");
-        assert_eq!(found, wanted);
+    fn documented_permissions_match_the_code() {
+        let (expected, found) = rows_on_the_page(person_permissions(), "the run's namespace");
+        assert_eq!(found, expected);
     }
 
-    /// The policies choose pods by what the run's objects wear.
     #[test]
-    fn the_policies_mean_the_pods_of_a_run() {
+    fn policies_select_the_pods_of_a_run() {
         let config = sono_types::Config::default();
         let objects = crate::run_objects(&crate::RunObjects {
             config: &config,

@@ -1,4 +1,4 @@
-//! What the aggregator creates for one plugin (core spec §2.5).
+//! Objects that the aggregator creates for a plugin (core spec §2.5).
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -11,30 +11,31 @@ use crate::{
     security,
 };
 
-/// The object with which the others go: a ConfigMap of the run, not the aggregator's pod, whose replacement is to find
-/// its plugins still there.
+/// Owner of the plugin's objects: a ConfigMap of the run.
+///
+/// The aggregator's pod cannot be the owner, because plugins must survive its replacement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     /// Name of the ConfigMap.
     pub name: String,
-    /// Its uid.
+    /// UID of the ConfigMap.
     pub uid: String,
 }
 
-/// All that a plugin's objects depend on.
+/// Inputs of a plugin's objects.
 #[derive(Clone, Copy)]
 pub struct PluginLaunch<'a> {
     /// The plugin.
     pub definition: &'a Definition,
     /// The run's configuration.
     pub config: &'a Config,
-    /// Tells these objects from those of other plugins and runs.
+    /// Identifies the objects of this plugin and run.
     pub session: &'a SessionId,
     /// Namespace of the run.
     pub namespace: &'a str,
-    /// What they are deleted with.
+    /// Owner of the objects.
     pub owner: &'a Owner,
-    /// Where the worker uploads to, `https://host:port`.
+    /// Address of the aggregator for the worker, `https://host:port`.
     pub aggregator_url: &'a str,
     /// A second address of the aggregator.
     pub fallback_url: Option<&'a str>,
@@ -44,12 +45,12 @@ pub struct PluginLaunch<'a> {
     pub client_cert: &'a str,
     /// SEC1 PEM of the worker's key.
     pub client_key: &'a str,
-    /// When the worker gives up.
+    /// Time at which the worker gives up.
     pub deadline: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for PluginLaunch<'_> {
-    /// Leaves the key out.
+    /// Omits the key.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("PluginLaunch")
@@ -78,7 +79,7 @@ pub fn secret_name(definition: &Definition, session: &SessionId) -> String {
     format!("sonobuoy-plugin-{}-{session}", definition.name)
 }
 
-/// The worker's certificate and key.
+/// The Secret with the worker's certificate and key.
 pub fn secret(launch: &PluginLaunch<'_>) -> Value {
     let pem = |text: &str| ByteString(text.as_bytes().to_vec());
     json!({
@@ -95,7 +96,7 @@ pub fn secret(launch: &PluginLaunch<'_>) -> Value {
     })
 }
 
-/// What a run keeps for the aggregator that takes the place of one whose pod went.
+/// The Secret with the run's checkpoint, for an aggregator that replaces a lost one.
 pub fn run_secret(owner: &Owner, namespace: &str, content: &[u8]) -> Value {
     json!({
         "apiVersion": "v1",
@@ -111,8 +112,7 @@ pub fn run_secret(owner: &Owner, namespace: &str, content: &[u8]) -> Value {
     })
 }
 
-/// The pod of a plugin with driver Job. Where there is room it keeps off the aggregator's node: what it does to a node
-/// should not end the run.
+/// The pod of a plugin with driver Job. It prefers other nodes than the aggregator's, because tests may disrupt a node.
 pub fn pod(launch: &PluginLaunch<'_>) -> Value {
     let mut metadata = metadata(launch);
     metadata["annotations"] = annotations(launch, {
@@ -121,7 +121,7 @@ pub fn pod(launch: &PluginLaunch<'_>) -> Value {
         own
     });
     let mut spec = complete_pod_spec(launch);
-    keep_off_the_aggregator(&mut spec);
+    avoid_aggregator_node(&mut spec);
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -130,8 +130,8 @@ pub fn pod(launch: &PluginLaunch<'_>) -> Value {
     })
 }
 
-/// Unless the author says where the pod goes with respect to others.
-fn keep_off_the_aggregator(spec: &mut Value) {
+/// Adds a preferred anti-affinity to the aggregator, unless the definition has a pod anti-affinity.
+fn avoid_aggregator_node(spec: &mut Value) {
     let Some(spec) = spec.as_object_mut() else { return };
     let affinity = spec.entry("affinity").or_insert_with(|| json!({}));
     if affinity.is_null() {
@@ -150,7 +150,7 @@ fn keep_off_the_aggregator(spec: &mut Value) {
     }
 }
 
-/// Those of the configuration come over `own`.
+/// Annotations `own`, overridden by those of the configuration.
 fn annotations(launch: &PluginLaunch<'_>, own: Value) -> Value {
     let mut annotations = own;
     for (name, value) in &launch.config.custom_annotations {
@@ -159,7 +159,7 @@ fn annotations(launch: &PluginLaunch<'_>, own: Value) -> Value {
     annotations
 }
 
-/// The DaemonSet of a plugin with that driver.
+/// The DaemonSet of a plugin with driver DaemonSet.
 pub fn daemon_set(launch: &PluginLaunch<'_>) -> Value {
     let template = json!({
         "labels": labels(&launch.definition.name, launch.session),
@@ -263,9 +263,9 @@ fn worker(launch: &PluginLaunch<'_>, pod_spec: &Value) -> Value {
     if !config.image_pull_policy.is_empty() {
         worker["imagePullPolicy"] = json!(config.image_pull_policy);
     }
-    if security::is_wanted(config) && !pod_spec::is_windows(pod_spec) {
+    if security::is_enabled(config) && !pod_spec::is_windows(pod_spec) {
         let mut context = security::container();
-        // A plugin that is not root may keep its files to itself; root's are readable by all, as a rule.
+        // The worker must read the plugin's files. Those of root are usually readable by all users.
         let user = pod_spec::user(definition).filter(|user| *user != 0);
         context["runAsUser"] = json!(user.unwrap_or(security::WORKER_USER));
         worker["securityContext"] = context;
@@ -273,8 +273,8 @@ fn worker(launch: &PluginLaunch<'_>, pod_spec: &Value) -> Value {
     worker
 }
 
-/// The plugin's own variables in their order, so that `SONOBUOY_DONE_FILE_DELAY` and the like reach the worker, without
-/// those that the worker sets itself.
+/// Variables of the worker: those of the plugin in their order, such as `SONOBUOY_DONE_FILE_DELAY`, and the worker's own,
+/// which take precedence.
 fn worker_variables(launch: &PluginLaunch<'_>, pod_spec: &Value) -> Vec<Value> {
     let own = own_variables(launch);
     let mut variables: Vec<Value> = containers::each(&launch.definition.spec, "env")
@@ -327,22 +327,22 @@ fn own_variables(launch: &PluginLaunch<'_>) -> Vec<Value> {
     variables
 }
 
-/// The port that the plugin was told (see [`prepare`](crate::prepare)): its worker listens where it speaks.
+/// Port of the worker's progress relay, as set in the plugin's variables by [`prepare`](crate::prepare).
 fn progress_port<'a>(launch: &PluginLaunch<'a>) -> &'a str {
-    let told = containers::each(&launch.definition.spec, "env")
+    let port = containers::each(&launch.definition.spec, "env")
         .filter(|variable| containers::name(variable) == env::SONOBUOY_PROGRESS_PORT)
         .find_map(|variable| variable.get("value")?.as_str())
         .filter(|port| port.parse::<u16>().is_ok());
-    told.unwrap_or(&launch.config.progress_updates_port)
+    port.unwrap_or(&launch.config.progress_updates_port)
 }
 
-/// Whether a container beside the main one can take the done file away and put another there. Containers that end
-/// before the main one starts cannot.
+/// Whether a container other than the main one can replace the done file. Init containers that end before the main
+/// container starts cannot.
 fn shares_results(pod_spec: &Value) -> bool {
     let mounts = |container: &Value| containers::mounts(container, constants::RESULTS_VOLUME);
-    let stays = |container: &Value| container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
+    let is_sidecar = |container: &Value| container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
     containers::each(pod_spec, "containers").any(mounts)
-        || containers::each(pod_spec, "initContainers").any(|container| stays(container) && mounts(container))
+        || containers::each(pod_spec, "initContainers").any(|container| is_sidecar(container) && mounts(container))
 }
 
 #[cfg(test)]

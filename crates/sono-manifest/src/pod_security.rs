@@ -1,11 +1,12 @@
-//! The `restricted` level of Kubernetes' pod security standards, checked before a pod is refused: a DaemonSet's pods are
-//! refused one by one where nobody looks.
+//! Checks pods against the `restricted` level of the Kubernetes pod security standards before they are created.
+//!
+//! The API server rejects a DaemonSet's pods one by one, which is only visible in Events.
 
 use serde_json::Value;
 
 use crate::containers::{each, name};
 
-/// Kinds of volumes that the level admits.
+/// Kinds of volumes that the level allows.
 const VOLUMES: [&str; 8] = [
     "configMap",
     "csi",
@@ -17,8 +18,7 @@ const VOLUMES: [&str; 8] = [
     "secret",
 ];
 
-/// What keeps a pod of this spec out of a namespace that enforces `restricted`, one line a field. Pods for Windows are
-/// spared what only Linux has.
+/// Violations of the level `restricted`, one message per field. Pods for Windows are exempt from rules specific to Linux.
 pub fn restricted_violations(pod_spec: &Value) -> Vec<String> {
     let mut found = Vec::new();
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
@@ -43,28 +43,28 @@ pub fn restricted_violations(pod_spec: &Value) -> Vec<String> {
     found
 }
 
-fn user(context: &Value, place: &str, found: &mut Vec<String>) {
+fn user(context: &Value, path: &str, found: &mut Vec<String>) {
     if context.get("runAsUser").and_then(Value::as_i64) == Some(0) {
-        found.push(format!("{place}.runAsUser must not be 0"));
+        found.push(format!("{path}.runAsUser must not be 0"));
     }
     if context.get("runAsNonRoot").and_then(Value::as_bool) == Some(false) {
-        found.push(format!("{place}.runAsNonRoot must not be false"));
+        found.push(format!("{path}.runAsNonRoot must not be false"));
     }
 }
 
 fn of_container(container: &Value, of_pod: &Value, on_linux: bool, found: &mut Vec<String>) {
     let context = container.get("securityContext").unwrap_or(&Value::Null);
-    let place = format!("container {}: securityContext", name(container));
+    let path = format!("container {}: securityContext", name(container));
     let flag = |context: &Value, field: &str| context.get(field).and_then(Value::as_bool);
-    user(context, &place, found);
+    user(context, &path, found);
     if flag(context, "privileged") == Some(true) {
-        found.push(format!("{place}.privileged must not be true"));
+        found.push(format!("{path}.privileged must not be true"));
     }
     if flag(context, "runAsNonRoot")
         .or_else(|| flag(of_pod, "runAsNonRoot"))
         .is_none()
     {
-        found.push(format!("{place}.runAsNonRoot must be true"));
+        found.push(format!("{path}.runAsNonRoot must be true"));
     }
     if each(container, "ports").any(|port| port.get("hostPort").and_then(Value::as_i64).unwrap_or_default() != 0) {
         found.push(format!("container {}: ports must not have a hostPort", name(container)));
@@ -73,19 +73,17 @@ fn of_container(container: &Value, of_pod: &Value, on_linux: bool, found: &mut V
         return;
     }
     if flag(context, "allowPrivilegeEscalation") != Some(false) {
-        found.push(format!("{place}.allowPrivilegeEscalation must be false"));
+        found.push(format!("{path}.allowPrivilegeEscalation must be false"));
     }
     let capabilities = |field: &str| {
         let list = context.get("capabilities").map(|all| each(all, field));
         list.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>()
     };
     if !capabilities("drop").contains(&"ALL") {
-        found.push(format!("{place}.capabilities.drop must name ALL"));
+        found.push(format!("{path}.capabilities.drop must contain ALL"));
     }
     if capabilities("add").iter().any(|added| *added != "NET_BIND_SERVICE") {
-        found.push(format!(
-            "{place}.capabilities.add must name nothing but NET_BIND_SERVICE"
-        ));
+        found.push(format!("{path}.capabilities.add must contain only NET_BIND_SERVICE"));
     }
     let profile = |context: &Value| {
         let kind = context.pointer("/seccompProfile/type").and_then(Value::as_str);
@@ -93,7 +91,7 @@ fn of_container(container: &Value, of_pod: &Value, on_linux: bool, found: &mut V
     };
     if profile(context).or_else(|| profile(of_pod)) != Some(true) {
         found.push(format!(
-            "{place}.seccompProfile.type must be RuntimeDefault or Localhost"
+            "{path}.seccompProfile.type must be RuntimeDefault or Localhost"
         ));
     }
 }
@@ -105,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_containers_are_admitted() {
+    fn own_containers_are_allowed() {
         let spec = json!({ "containers": [{ "name": "w", "securityContext": crate::security::container() }],
             "volumes": [{ "name": "results", "emptyDir": {} }, { "name": "c", "configMap": { "name": "x" } }] });
         assert_eq!(restricted_violations(&spec), Vec::<String>::new());
     }
 
     #[test]
-    fn every_field_that_is_in_the_way_is_named() {
+    fn every_violating_field_is_named() {
         let spec = json!({
             "hostNetwork": true,
             "hostPID": false,
@@ -134,8 +132,8 @@ mod tests {
                 "container c: securityContext.runAsNonRoot must be true",
                 "container c: ports must not have a hostPort",
                 "container c: securityContext.allowPrivilegeEscalation must be false",
-                "container c: securityContext.capabilities.drop must name ALL",
-                "container c: securityContext.capabilities.add must name nothing but NET_BIND_SERVICE",
+                "container c: securityContext.capabilities.drop must contain ALL",
+                "container c: securityContext.capabilities.add must contain only NET_BIND_SERVICE",
             ]
         );
     }

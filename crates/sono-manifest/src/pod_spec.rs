@@ -1,10 +1,10 @@
-//! Pod specifications: the drivers' defaults, and questions to those that users wrote.
+//! Default podSpecs of the drivers, and properties of podSpecs.
 
 use serde_json::{Value, json};
 
 use crate::{Definition, DriverKind};
 
-/// The podSpec of a plugin that brings none (core spec §2.5).
+/// The podSpec of a plugin without one (core spec §2.5).
 pub fn default_pod_spec(driver: DriverKind, service_account: &str) -> Value {
     match driver {
         DriverKind::Job => json!({
@@ -32,7 +32,7 @@ pub fn default_pod_spec(driver: DriverKind, service_account: &str) -> Value {
     }
 }
 
-/// Whether the pod is meant for Windows nodes.
+/// Whether the pod runs on Windows nodes.
 pub(crate) fn is_windows(pod_spec: &Value) -> bool {
     let selected = |label: &str| {
         pod_spec
@@ -51,15 +51,15 @@ pub(crate) fn is_on_host_network(pod_spec: &Value) -> bool {
     pod_spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or_default()
 }
 
-/// Whether the plugin's pods share their nodes' network. A plugin without a podSpec has its driver's.
-pub fn is_on_its_hosts_network(definition: &Definition) -> bool {
+/// Whether the plugin's pods share their nodes' network, according to its podSpec or its driver's default.
+pub fn uses_host_network(definition: &Definition) -> bool {
     match &definition.pod_spec {
         Some(pod_spec) => is_on_host_network(pod_spec),
         None => is_on_host_network(&default_pod_spec(definition.driver, "")),
     }
 }
 
-/// The user that the plugin's files belong to, where the definition says so.
+/// The user as which the plugin runs, if the definition has one.
 pub(crate) fn user(definition: &Definition) -> Option<i64> {
     let user = |value: Option<&Value>| value?.pointer("/securityContext/runAsUser")?.as_i64();
     user(Some(&definition.spec)).or_else(|| user(definition.pod_spec.as_ref()))

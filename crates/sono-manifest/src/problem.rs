@@ -1,30 +1,30 @@
-//! What is wrong with a definition, and where.
+//! Problems of plugin definitions.
 
 use std::fmt;
 
 use sono_types::yaml::Position;
 
-/// Whether a definition can be used in spite of a problem.
+/// Severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It cannot.
+    /// The definition cannot be used.
     Error,
-    /// It can; something in it has no effect.
+    /// The definition can be used, but part of it may not have the intended effect.
     Warning,
 }
 
-/// One thing that is wrong with a plugin definition.
+/// A problem of a plugin definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Name of the file, as it was given.
+    /// Name of the file, as given by the user.
     pub file: String,
-    /// Where in the file, when that is known.
+    /// Position in the file, if known.
     pub position: Option<Position>,
-    /// The field it is about, such as `spec.env[0].value`.
+    /// The affected field, such as `spec.env[0].value`.
     pub field: Option<String>,
-    /// What is wrong.
+    /// Error message.
     pub message: String,
-    /// Whether the definition can be used all the same.
+    /// Severity of the problem.
     pub severity: Severity,
 }
 

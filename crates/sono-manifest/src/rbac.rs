@@ -1,4 +1,4 @@
-//! Who may do what: the aggregator's roles (cli spec §5.4).
+//! Roles and bindings of the aggregator and of plugins (cli spec §5.4).
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants};
@@ -9,24 +9,24 @@ use crate::{
 };
 
 const GROUP: &str = "rbac.authorization.k8s.io";
-/// Kubernetes' own role of those who may look at a namespace: no Secrets, no exec, no writing.
+/// Kubernetes' cluster role for read access without Secrets and exec.
 const VIEW: &str = "view";
 
-/// What the aggregator may do.
+/// Permissions of the aggregator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permissions {
-    /// Everything in the whole cluster. The run has a namespace of its own.
+    /// Full access to the cluster. The run creates its namespace.
     ClusterAdmin,
-    /// Read everything in the cluster, and all in a namespace that is there already.
+    /// Read access to the cluster and full access to an existing namespace.
     ClusterRead,
-    /// Everything in a namespace that is there already, and nothing outside.
+    /// Full access to an existing namespace.
     NamespaceAdmin,
-    /// What the aggregator itself uses and nothing for its plugins, in a namespace that is there already.
+    /// Only the permissions that the aggregator itself uses, in an existing namespace.
     Minimal,
 }
 
 impl Permissions {
-    /// Reads `AggregatorPermissions`.
+    /// Parses `AggregatorPermissions`.
     fn parse(text: &str) -> Option<Self> {
         match text {
             "clusterAdmin" => Some(Self::ClusterAdmin),
@@ -37,13 +37,13 @@ impl Permissions {
         }
     }
 
-    /// Those of a run; a text that means nothing gives the fewest.
+    /// Permissions of a run. An unknown value means [`Self::NamespaceAdmin`].
     pub(crate) fn of(config: &Config) -> Self {
         Self::parse(&config.aggregator_permissions).unwrap_or(Self::NamespaceAdmin)
     }
 }
 
-/// Bindings and roles, each binding before its role.
+/// Bindings and roles of the aggregator, each binding before its role.
 pub(crate) fn objects(config: &Config) -> Vec<Value> {
     let everything = ["*"];
     let reading = ["get", "list", "watch"];
@@ -60,9 +60,9 @@ pub(crate) fn objects(config: &Config) -> Vec<Value> {
     }
 }
 
-/// What a plugin's account may read: [`Permissions::Minimal`] has none that may.
+/// Bindings and roles of a plugin account; none without read access or with [`Permissions::Minimal`].
 pub(crate) fn plugin_objects(config: &Config, account: NewAccount) -> Vec<Value> {
-    if !account.reads {
+    if !account.can_read {
         return Vec::new();
     }
     let name = account.name;
@@ -97,7 +97,7 @@ fn all(verbs: &[&str]) -> Value {
     ])
 }
 
-/// Queries read what the cluster lets everybody read who may look: Kubernetes' own role, which leaves Secrets out.
+/// Binding to Kubernetes' role `view` for queries, which does not include Secrets.
 fn viewer(config: &Config) -> Value {
     let metadata = json!({ "name": format!("{}-view", cluster_name(config)), "labels": labels(config) });
     binding(config, "Cluster", &metadata, VIEW, &config.service_account_name)

@@ -1,33 +1,33 @@
-//! The aggregator as a workload that is replaced when its pod or node goes, with or without a volume for the run's results.
+//! The aggregator as a Deployment, which survives the loss of its pod or node, with an optional volume for results.
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants};
 
-/// Name of the claim that a run makes.
+/// Name of the claim that a run creates.
 const CLAIM: &str = "sonobuoy-results";
-/// Seconds after which the aggregator is taken off a node that does not answer. Kubernetes' own default is five minutes
+/// Seconds after which the aggregator is evicted from an unreachable node. Kubernetes' default is five minutes
 /// (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions>).
-const NODE_PATIENCE: u64 = 30;
+const EVICTION_SECONDS: u64 = 30;
 
-/// The volume that results are kept on.
+/// The volume on which results are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResultsVolume {
-    /// A claim that is there.
+    /// An existing claim.
     Existing {
-        /// Its name.
+        /// Name of the claim.
         name: String,
     },
-    /// A claim that the run makes, and that goes with it.
+    /// A claim that is created and deleted together with the run.
     New {
         /// A quantity such as `5Gi`.
         size: String,
-        /// Its storage class; otherwise the cluster's default.
+        /// Storage class; `None` is the cluster's default.
         class: Option<String>,
     },
 }
 
 impl ResultsVolume {
-    /// The claim to be made, if one is.
+    /// The claim to create, if any.
     pub(crate) fn claim(&self, config: &Config) -> Option<Value> {
         let Self::New { size, class } = self else { return None };
         let mut spec = json!({
@@ -57,8 +57,9 @@ impl ResultsVolume {
     }
 }
 
-/// The aggregator's pod as a Deployment, with results on that volume if there is one. Not a StatefulSet: that one is not
-/// replaced while its node does not answer.
+/// Converts the aggregator's pod to a Deployment, with an optional results volume.
+///
+/// A StatefulSet would not replace the pod while its node is unreachable.
 pub(crate) fn workload(mut pod: Value, volume: Option<&ResultsVolume>) -> Value {
     let mut metadata = pod["metadata"].take();
     let mut spec = pod["spec"].take();
@@ -74,7 +75,7 @@ pub(crate) fn workload(mut pod: Value, volume: Option<&ResultsVolume>) -> Value 
                 "key": format!("node.kubernetes.io/{state}"),
                 "operator": "Exists",
                 "effect": "NoExecute",
-                "tolerationSeconds": NODE_PATIENCE,
+                "tolerationSeconds": EVICTION_SECONDS,
             })
         }));
     }
@@ -90,7 +91,7 @@ pub(crate) fn workload(mut pod: Value, volume: Option<&ResultsVolume>) -> Value 
         },
         "spec": {
             "replicas": 1,
-            // Two of them would want one volume, or one run.
+            // Two aggregators must not share a volume or a run.
             "strategy": { "type": "Recreate" },
             "selector": { "matchLabels": { constants::COMPONENT_LABEL: "aggregator" } },
             "template": {
@@ -101,12 +102,12 @@ pub(crate) fn workload(mut pod: Value, volume: Option<&ResultsVolume>) -> Value 
     })
 }
 
-/// The pod spec of the aggregator, where `object` is its pod or its Deployment.
+/// The podSpec of the aggregator if `object` is its pod or Deployment.
 pub fn aggregator_spec_mut(object: &mut Value) -> Option<&mut Value> {
-    let is_its = object.pointer("/metadata/name").and_then(Value::as_str) == Some(constants::AGGREGATOR_POD);
+    let is_aggregator = object.pointer("/metadata/name").and_then(Value::as_str) == Some(constants::AGGREGATOR_POD);
     match object.get("kind").and_then(Value::as_str) {
-        Some("Pod") if is_its => object.pointer_mut("/spec"),
-        Some("Deployment") if is_its => object.pointer_mut("/spec/template/spec"),
+        Some("Pod") if is_aggregator => object.pointer_mut("/spec"),
+        Some("Deployment") if is_aggregator => object.pointer_mut("/spec/template/spec"),
         _ => None,
     }
 }
@@ -175,7 +176,7 @@ mod tests {
         );
     }
 
-    /// Without a volume its files go with the pod, and the pod is replaced all the same.
+    /// Without a volume the files are lost with the pod, but the pod is still replaced.
     #[test]
     fn a_deployment_needs_no_volume() {
         let single = objects_of(constants::WORKLOAD_POD, None);
@@ -187,16 +188,16 @@ mod tests {
         let spec = &deployment["spec"]["template"]["spec"];
         assert_eq!(spec["volumes"], pod["spec"]["volumes"]);
         assert_eq!(spec["containers"], pod["spec"]["containers"]);
-        let patience: Vec<&Value> = spec["tolerations"].as_array().unwrap().iter().rev().take(2).collect();
+        let tolerations: Vec<&Value> = spec["tolerations"].as_array().unwrap().iter().rev().take(2).collect();
         assert!(
-            patience
+            tolerations
                 .iter()
-                .all(|toleration| toleration["tolerationSeconds"] == NODE_PATIENCE)
+                .all(|toleration| toleration["tolerationSeconds"] == EVICTION_SECONDS)
         );
     }
 
     #[test]
-    fn a_claim_that_is_there_is_used_and_not_made() {
+    fn an_existing_claim_is_used_and_not_created() {
         let volume = ResultsVolume::Existing {
             name: "mine".to_owned(),
         };

@@ -1,4 +1,4 @@
-//! What the command line creates to start a run (cli spec §5).
+//! Objects that the command line creates to start a run (cli spec §5).
 
 use std::collections::BTreeMap;
 
@@ -14,38 +14,38 @@ use crate::{
     sizes::Sizes,
 };
 
-/// Label of a namespace that was made for a run, and may go with it: `delete` removes no other.
+/// Label of namespaces created for a run. `delete` deletes only these.
 pub const CREATED_BY: (&str, &str) = ("app.kubernetes.io/created-by", "sono");
 
-/// Labels and taints of control plane nodes, of today and before Kubernetes 1.24.
+/// Labels and taints of control plane nodes; the second one is from before Kubernetes 1.24.
 const CONTROL_PLANE: [&str; 2] = [
     "node-role.kubernetes.io/control-plane",
     "node-role.kubernetes.io/master",
 ];
 
-/// What a run is made of.
+/// Inputs of a run's objects.
 #[derive(Debug, Clone, Copy)]
 pub struct RunObjects<'a> {
     /// The run's configuration.
     pub config: &'a Config,
-    /// The plugins, [prepared](crate::prepare), in the order they are stored in.
+    /// The [prepared](crate::prepare) plugins in the order in which they are stored.
     pub definitions: &'a [Definition],
     /// Image of the aggregator.
     pub aggregator_image: &'a str,
-    /// The cluster asks for roles.
+    /// Whether to create roles and bindings.
     pub rbac: bool,
     /// Log level of the aggregator: `error`, `warn`, `info`, `debug`, `trace`.
     pub log_level: &'a str,
-    /// Where results are kept; otherwise they are in the aggregator's pod and go with it, whatever takes its place.
+    /// Volume for results. Without it, results are in the aggregator's pod and are lost with it.
     pub results_volume: Option<&'a ResultsVolume>,
-    /// How much memory and disk the aggregator may take.
+    /// Limits of the aggregator's memory and disk.
     pub sizes: &'a Sizes,
-    /// Only plugins' pods reach the workers' port, where the cluster enforces policies. Pods in their hosts' network are
-    /// not selected by any, so no plugin may have such.
+    /// Whether a network policy allows only plugin pods to connect to the workers' port. Policies cannot select pods with
+    /// `hostNetwork`, so no plugin may use it.
     pub network_policy: bool,
 }
 
-/// The objects in the order in which they are created.
+/// The run's objects in the order of their creation.
 pub fn run_objects(run: &RunObjects<'_>) -> Vec<Value> {
     let config = run.config;
     let mut objects = Vec::new();
@@ -58,7 +58,7 @@ pub fn run_objects(run: &RunObjects<'_>) -> Vec<Value> {
     let of_plugins = account::created(config, run.definitions);
     objects.extend(of_plugins.iter().map(|account| {
         let mut object = service_account(config, account.name);
-        if !account.reads {
+        if !account.can_read {
             object["automountServiceAccountToken"] = json!(false);
         }
         object
@@ -161,9 +161,9 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
     tolerations.extend(CONTROL_PLANE.map(|key| json!({ "key": key, "operator": "Exists", "effect": "NoSchedule" })));
     tolerations.extend(config.aggregator_tolerations.iter().map(toleration));
     let mut spec = json!({
-        "affinity": { "nodeAffinity": elsewhere_if_possible() },
+        "affinity": { "nodeAffinity": avoid_control_plane() },
         "containers": [aggregator_container(run)],
-        // Started again on the same volume, it goes on with the run.
+        // Restarted on the same volume, it resumes the run.
         "restartPolicy": "OnFailure",
         "serviceAccountName": config.service_account_name,
         "terminationGracePeriodSeconds": 10,
@@ -177,15 +177,15 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
     if !config.image_pull_secrets.is_empty() {
         spec["imagePullSecrets"] = json!([{ "name": config.image_pull_secrets }]);
     }
-    if security::is_wanted(config) {
+    if security::is_enabled(config) {
         spec["securityContext"] = json!({ "fsGroup": 2000, "runAsGroup": 3000, "runAsUser": 1000 });
     }
-    // The run's results are in this pod until they are fetched.
+    // The run's results are in this pod until they are retrieved.
     let mut annotations = json!({ constants::SAFE_TO_EVICT: "false" });
     for (name, value) in &config.custom_annotations {
         annotations[name] = json!(value);
     }
-    // A pod of the run before must not be taken for this one's.
+    // Distinguishes this pod from one of the previous run.
     if !config.uuid.is_empty() {
         annotations[constants::RUN_ANNOTATION] = json!(config.uuid);
     }
@@ -206,8 +206,8 @@ fn aggregator(run: &RunObjects<'_>) -> Value {
     })
 }
 
-/// Nodes of the control plane are there for clusters that have no others.
-fn elsewhere_if_possible() -> Value {
+/// Prefers nodes outside the control plane.
+fn avoid_control_plane() -> Value {
     let expressions = CONTROL_PLANE.map(|key| json!({ "key": key, "operator": "DoesNotExist" }));
     json!({ "preferredDuringSchedulingIgnoredDuringExecution": [{
         "weight": 100,
@@ -233,7 +233,7 @@ fn aggregator_container(run: &RunObjects<'_>) -> Value {
             { "name": env::SONOBUOY_ADVERTISE_IP, "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } },
             { "name": env::NODE_NAME, "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },
         ],
-        // The Service leads to the pod from the moment that it can answer.
+        // The pod is ready as soon as workers can connect.
         "readinessProbe": {
             "tcpSocket": { "port": config.server.bind_port },
             "initialDelaySeconds": 0,
@@ -250,13 +250,13 @@ fn aggregator_container(run: &RunObjects<'_>) -> Value {
     if !config.image_pull_policy.is_empty() {
         container["imagePullPolicy"] = json!(config.image_pull_policy);
     }
-    if security::is_wanted(config) {
+    if security::is_enabled(config) {
         container["securityContext"] = security::container();
     }
     container
 }
 
-/// The level as the aggregator reads it, and as a number for what reads `-v`.
+/// Values of `--level` and `-v` for a log level.
 fn log_level(level: &str) -> (&str, u8) {
     match level {
         "panic" => (level, 0),
@@ -269,7 +269,7 @@ fn log_level(level: &str) -> (&str, u8) {
     }
 }
 
-/// The configuration holds text only; the one number of a toleration becomes one again.
+/// Converts a toleration of the configuration, which holds only texts; `tolerationSeconds` becomes a number.
 fn toleration(fields: &BTreeMap<String, String>) -> Value {
     fields
         .iter()
@@ -297,8 +297,7 @@ fn service(config: &Config) -> Value {
                 "protocol": "TCP",
                 "targetPort": config.server.bind_port,
             }],
-            // Workers may dial before the probe has seen the aggregator answer.
-
+            // Workers may connect before the readiness probe has succeeded.
             "publishNotReadyAddresses": true,
             "selector": component,
             "type": "ClusterIP",

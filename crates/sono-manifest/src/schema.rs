@@ -1,5 +1,6 @@
-//! The JSON Schema of plugin definitions, for editors and other programs. Containers, volumes and podSpecs stay open: they
-//! are Kubernetes' own, which has fields that this program has never heard of.
+//! JSON Schema of plugin definitions, for editors and other programs.
+//!
+//! Containers, volumes and podSpecs allow any fields, because Kubernetes may add new ones.
 
 use serde_json::{Value, json};
 
@@ -20,27 +21,27 @@ pub fn schema() -> Value {
         },
         "plugin-name": {
             "type": "string",
-            "description": "What the plugin is called everywhere: an RFC 1123 subdomain of at most 63 characters.",
+            "description": "Name of the plugin: an RFC 1123 subdomain of at most 63 characters.",
             "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
             "maxLength": 63,
             "not": { "const": "sonobuoy" },
         },
         "result-format": {
             "type": "string",
-            "description": "How result files are read; e2e means junit, and anything else than these is raw.",
+            "description": "Format of the result files; e2e means junit, and any other value means raw.",
             "anyOf": [{ "enum": RESULT_FORMATS }, { "type": "string" }],
         },
         "result-files": {
             "type": "array",
             "items": { "type": "string" },
-            "description": "Base names of the files to read; otherwise those with the format's usual extension.",
+            "description": "Base names of the result files; by default all files with the format's usual extension.",
         },
-        "skip-cleanup": { "type": "boolean", "description": "Its pods stay after the run." },
-        "description": text("What it does, for people."),
-        "source-url": text("Where it comes from, for people."),
+        "skip-cleanup": { "type": "boolean", "description": "Whether the plugin's pods remain after the run." },
+                "description": text("Description of the plugin."),
+                "source-url": text("URL of the plugin's source."),
         "order": { "type": "integer", "description": "Plugins start in groups of ascending order." },
         "plugin-account": {
-            "description": "own: the service account of plugins, which may read. none: one without rights. Otherwise the run decides.",
+            "description": "own: the service account of plugins, with read access. none: an account without rights. By default the run decides.",
             "enum": PluginAccount::NAMES.iter().map(|name| json!(name)).chain([json!(""), json!(null)]).collect::<Vec<_>>(),
         },
     });
@@ -56,7 +57,7 @@ pub fn schema() -> Value {
         "kind": { "enum": ["manifest", "", null] },
         "sonobuoy-config": {
             "type": "object",
-            "description": "What the plugin is called and how it is run.",
+            "description": "Name and settings of the plugin.",
             "required": ["driver", "plugin-name"],
             "properties": settings,
         },
@@ -64,16 +65,16 @@ pub fn schema() -> Value {
         "extra-volumes": {
             "type": ["array", "null"],
             "items": open("A Kubernetes Volume (core/v1)."),
-            "description": "Volumes added to the pod's.",
+            "description": "Additional volumes of the pod.",
         },
         "podSpec": {
             "type": ["object", "null"],
-            "description": "A Kubernetes PodSpec (core/v1), which replaces the driver's default as a whole; spec and the worker are added to its containers.",
+            "description": "A Kubernetes PodSpec (core/v1) that completely replaces the driver's default; spec and the worker are added to its containers.",
         },
         "config-map": {
             "type": ["object", "null"],
             "additionalProperties": { "type": "string" },
-            "description": "Files, by name, that the plugin's containers find in SONOBUOY_CONFIG_DIR.",
+            "description": "Files by name, mounted in the plugin's containers at SONOBUOY_CONFIG_DIR.",
         },
     });
     json!({
@@ -85,7 +86,7 @@ pub fn schema() -> Value {
     })
 }
 
-/// A pattern for the name in any case.
+/// Case-insensitive pattern for the name.
 fn any_case(name: &str) -> String {
     let letter = |letter: char| format!("[{}{}]", letter.to_ascii_uppercase(), letter.to_ascii_lowercase());
     name.chars().map(letter).collect()
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_has_the_keys_that_the_loader_knows() {
+    fn the_schema_has_all_keys_of_the_loader() {
         let schema = schema();
         assert_eq!(names(&schema["properties"]), sorted(TOP_LEVEL));
         assert_eq!(

@@ -1,5 +1,6 @@
-//! What only some plugins may read: an SSH key and registry credentials. Their contents are in Secrets of the run's
-//! namespace and nowhere else, neither in a definition nor in the archive.
+//! Secrets with an SSH key and registry credentials.
+//!
+//! The contents are only in Secrets of the run's namespace, neither in a definition nor in the archive.
 
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use sono_types::{Config, constants};
 
 use crate::{Definition, change::E2E, containers};
 
-/// Secret with the key by which the tests log in to nodes.
+/// Secret with the SSH key with which the tests log in to nodes.
 const SSH_KEY: &str = "ssh-key";
 const SSH_KEY_FILE: &str = "id_rsa";
 const SSH_DIR: &str = "/root/.ssh";
@@ -16,15 +17,15 @@ const DOCKER_CONFIG_VOLUME: &str = "e2e-docker-config";
 const DOCKER_CONFIG_DIR: &str = "/tmp/sonobuoy/credentials";
 const EXTRA_ARGS: &str = "E2E_EXTRA_ARGS";
 
-/// Name of the pull secret that is made of Docker credentials unless the configuration names one.
+/// Default name of the pull secret that is created from Docker credentials.
 pub const DOCKER_CONFIG_SECRET: &str = "auth-repo-cred";
 
-/// The Secret with a key, as it is in its file.
+/// The Secret with the content of an SSH key file.
 pub fn ssh_key_secret(config: &Config, key: &[u8]) -> Value {
     secret(config, SSH_KEY, "Opaque", SSH_KEY_FILE, key)
 }
 
-/// The pull secret with Docker credentials, as they are in their file.
+/// The pull secret with the content of a Docker credentials file.
 pub fn docker_config_secret(config: &Config, credentials: &[u8]) -> Value {
     let name = &config.image_pull_secrets;
     secret(
@@ -50,7 +51,7 @@ fn secret(config: &Config, name: &str, kind: &str, key: &str, content: &[u8]) ->
     })
 }
 
-/// Gives the plugin e2e the key.
+/// Mounts the SSH key in the plugin e2e.
 pub(crate) fn mount_ssh_key(definition: &mut Definition) {
     if definition.name.as_str() != E2E {
         return;
@@ -66,7 +67,7 @@ pub(crate) fn mount_ssh_key(definition: &mut Definition) {
     containers::set_variables(&mut definition.spec, &variables);
 }
 
-/// Gives the plugin e2e the Docker credentials of the Secret, and tells its tests.
+/// Mounts the Docker credentials of the Secret in the plugin e2e, and passes their path to its tests.
 pub(crate) fn mount_docker_config(definition: &mut Definition, secret: &str) {
     if definition.name.as_str() != E2E {
         return;
@@ -83,8 +84,8 @@ pub(crate) fn mount_docker_config(definition: &mut Definition, secret: &str) {
         .find(|variable| containers::name(variable) == EXTRA_ARGS)
     {
         Some(variable) => {
-            let before = variable.get("value").and_then(Value::as_str).unwrap_or_default();
-            variable["value"] = json!(format!("{before} {argument}").trim_start());
+            let arguments = variable.get("value").and_then(Value::as_str).unwrap_or_default();
+            variable["value"] = json!(format!("{arguments} {argument}").trim_start());
         }
         None => variables.push(json!({ "name": EXTRA_ARGS, "value": argument })),
     }
@@ -142,7 +143,7 @@ mod tests {
         );
     }
 
-    /// BUG 13: credentials are in a Secret only; the definition, which the archive holds, knows no more than its name.
+    /// BUG 13: credentials are only in a Secret; the definition in the archive contains only its name.
     #[test]
     fn credentials_are_in_the_secret_only() {
         let secret = docker_config_secret(&config(), b"{}");

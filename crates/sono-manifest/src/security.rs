@@ -1,18 +1,17 @@
-//! Security settings of our own containers, such that the `restricted` pod security level admits them.
+//! Security settings of the aggregator and worker containers, allowed by the pod security level `restricted`.
 
 use serde_json::{Value, json};
 use sono_types::Config;
 
-/// User of the worker, unless the plugin's files belong to another that is not root.
+/// User of the worker, unless the plugin runs as another user that is not root.
 pub(crate) const WORKER_USER: i64 = 65532;
 
-/// Whether pods get security settings at all: `SecurityContextMode` is not `none`, which is for platforms that hand
-/// out users themselves.
-pub(crate) fn is_wanted(config: &Config) -> bool {
+/// Whether pods get security settings. `SecurityContextMode` is `none` on platforms that assign users themselves.
+pub(crate) fn is_enabled(config: &Config) -> bool {
     config.security_context_mode != "none"
 }
 
-/// What every container of ours gets.
+/// The security context of aggregator and worker containers.
 pub(crate) fn container() -> Value {
     json!({
         "allowPrivilegeEscalation": false,

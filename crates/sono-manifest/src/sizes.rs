@@ -1,20 +1,20 @@
-//! How much memory and disk the aggregator may take.
+//! Memory and disk limits of the aggregator.
 
 use std::{fmt, str::FromStr};
 
 use serde_json::{Value, json};
 
-/// A number of bytes as Kubernetes writes it: `1Gi`, `500M`, `1073741824`.
+/// A number of bytes in Kubernetes notation: `1Gi`, `500M`, `1073741824`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantity {
     text: String,
     bytes: u64,
 }
 
-/// A text that is not a [`Quantity`].
+/// Error of a text that is not a [`Quantity`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a size: a whole number of bytes, or one with Ki, Mi, Gi, Ti, k, M, G or T")]
-pub struct NotAQuantity;
+#[error("expected a whole number of bytes, optionally with Ki, Mi, Gi, Ti, k, M, G or T")]
+pub struct InvalidQuantity;
 
 const UNITS: [(&str, u64); 9] = [
     ("Ki", 1 << 10),
@@ -29,12 +29,12 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 impl Quantity {
-    /// Bytes.
+    /// The number of bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Nothing, which stands for no limit.
+    /// Whether it is zero, which means no limit.
     pub fn is_zero(&self) -> bool {
         self.bytes == 0
     }
@@ -45,17 +45,17 @@ impl Quantity {
 }
 
 impl FromStr for Quantity {
-    type Err = NotAQuantity;
+    type Err = InvalidQuantity;
 
-    fn from_str(text: &str) -> Result<Self, NotAQuantity> {
+    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
         let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
         let unit = UNITS.iter().find(|(unit, _)| *unit == &text[digits.len()..]);
-        let (_, unit) = unit.ok_or(NotAQuantity)?;
+        let (_, unit) = unit.ok_or(InvalidQuantity)?;
         let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-        let number: u64 = if is_number { digits.parse().ok() } else { None }.ok_or(NotAQuantity)?;
+        let number: u64 = if is_number { digits.parse().ok() } else { None }.ok_or(InvalidQuantity)?;
         Ok(Self {
             text: text.to_owned(),
-            bytes: number.checked_mul(*unit).ok_or(NotAQuantity)?,
+            bytes: number.checked_mul(*unit).ok_or(InvalidQuantity)?,
         })
     }
 }
@@ -69,14 +69,14 @@ impl fmt::Display for Quantity {
 /// Limits of the aggregator's pod; zero means none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sizes {
-    /// Memory of its container.
+    /// Memory limit of the container.
     pub memory: Quantity,
-    /// The results, where they are in its pod.
+    /// Size limit of the results volume in the pod.
     pub results: Quantity,
 }
 
 impl Default for Sizes {
-    /// Memory: eight times what a run of 10,000 nodes took (`docs/scale.md`).
+    /// The memory limit is eight times the memory used by a run with 10,000 nodes (`docs/scale.md`).
     fn default() -> Self {
         Self {
             memory: Quantity::of("1Gi"),
@@ -85,7 +85,7 @@ impl Default for Sizes {
     }
 }
 
-/// What the aggregator reserves of its node's disk, so that the kubelet evicts others first when the disk is full.
+/// Disk request of the aggregator. The kubelet evicts pods above their request first if the disk is full.
 const RESERVED_DISK: &str = "1Gi";
 
 impl Sizes {
@@ -99,7 +99,7 @@ impl Sizes {
         resources
     }
 
-    /// The volume of results in the aggregator's pod.
+    /// The emptyDir of results in the aggregator's pod.
     pub(crate) fn volume(&self) -> Value {
         if self.results.is_zero() {
             json!({})

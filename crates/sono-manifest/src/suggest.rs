@@ -1,6 +1,6 @@
-//! "Did you mean …?"
+//! Suggestions for misspelled names: "did you mean …?"
 
-/// The candidate that `text` is most likely a slip of, if there is one. Case does not count.
+/// The candidate that is most similar to `text`, if any is similar enough. Case-insensitive.
 pub fn closest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let text = text.to_lowercase();
     candidates
@@ -11,12 +11,12 @@ pub fn closest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// ` (did you mean x?)`, or nothing.
+/// ` (did you mean x?)`, or an empty text.
 pub(crate) fn hint(text: &str, candidates: &[&str]) -> String {
     closest(text, candidates).map_or_else(String::new, |candidate| format!(" (did you mean {candidate}?)"))
 }
 
-/// Letters to insert, remove, replace or swap with their neighbour to get from one text to the other.
+/// Damerau-Levenshtein distance (optimal string alignment) of two texts.
 fn distance(from: &str, to: &str) -> usize {
     let from: Vec<char> = from.chars().collect();
     let to: Vec<char> = to.chars().collect();
@@ -26,11 +26,11 @@ fn distance(from: &str, to: &str) -> usize {
         let mut row = vec![index + 1];
         for column in 0..to.len() {
             let replaced = above[column] + usize::from(*letter != to[column]);
-            let mut least = replaced.min(above[column + 1] + 1).min(row[column] + 1);
+            let mut min = replaced.min(above[column + 1] + 1).min(row[column] + 1);
             if index > 0 && column > 0 && *letter == to[column - 1] && from[index - 1] == to[column] {
-                least = least.min(before[column - 1] + 1);
+                min = min.min(before[column - 1] + 1);
             }
-            row.push(least);
+            row.push(min);
         }
         before = std::mem::replace(&mut above, row);
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_recognised_and_other_words_are_not() {
+    fn misspellings_are_recognised_and_other_words_are_not() {
         let drivers = ["Job", "DaemonSet"];
         for (text, expected) in [
             ("Deamonset", Some("DaemonSet")),

@@ -1,11 +1,11 @@
-//! What happens to definitions between the user's file and the plugin's pod (cli spec §4.1, core spec §2.6).
+//! Changes of definitions between the user's file and the plugin's pod (cli spec §4.1, core spec §2.6).
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants, env};
 
 use crate::{Definition, config_map, containers, pod_spec};
 
-/// Variables that every plugin of a run gets, whatever its definition or a flag says of them.
+/// Variables that a run sets in every plugin, overriding definitions and flags.
 pub const AUTOMATIC_VARIABLES: [&str; 6] = [
     env::SONOBUOY,
     env::SONOBUOY_K8S_VERSION,
@@ -15,18 +15,19 @@ pub const AUTOMATIC_VARIABLES: [&str; 6] = [
     env::SONOBUOY_CONFIG_DIR,
 ];
 
-/// What a run adds to its plugins.
+/// Inputs of [`prepare`].
 #[derive(Debug, Clone, Copy)]
 pub struct Preparation<'a> {
     /// The run's configuration.
     pub config: &'a Config,
-    /// Version of the cluster, as plugins are told.
+    /// Version of the cluster, passed to plugins.
     pub kubernetes_version: &'a str,
 }
 
-/// Makes definitions ready for the cluster, as the command line does before it stores them: forced pull policy,
-/// `config-map` volumes, the variables and the results mount that every plugin relies on, and the cluster's version in
-/// images. Sorted by name. Doing it twice changes nothing.
+/// Prepares definitions for the cluster before they are stored.
+///
+/// Applies the forced pull policy, `config-map` volumes, the variables and results mount that plugins expect, and the
+/// cluster's version in images. The result is sorted by name. Idempotent.
 pub fn prepare(mut definitions: Vec<Definition>, preparation: &Preparation<'_>) -> Vec<Definition> {
     let Preparation {
         config,
@@ -60,8 +61,10 @@ pub fn prepare(mut definitions: Vec<Definition>, preparation: &Preparation<'_>) 
     definitions
 }
 
-/// Where each plugin's worker listens for progress. Pods on the host's network share its ports, so from the second such
-/// plugin on each has a port of its own (weakness W-13); the first keeps the configured one, as do all others.
+/// Ports of the plugins' progress relays.
+///
+/// Pods on the host's network share its ports, so each such plugin after the first one gets its own port (weakness W-13). The
+/// first one and all other plugins use the configured port.
 fn progress_ports(definitions: &[Definition], configured: &str) -> Vec<String> {
     let mut ports = configured
         .parse::<u16>()
@@ -79,10 +82,10 @@ fn progress_ports(definitions: &[Definition], configured: &str) -> Vec<String> {
     definitions.iter().map(port).collect()
 }
 
-/// Points the results volume of all containers, and the main container's variables, at the configured directory, as
-/// the aggregator does before it starts a plugin: definitions that know only `/tmp/results`, or a literal
-/// `$(SONOBUOY_RESULTS_DIR)` as mount path, work that way. Containers that run before the others keep their mounts
-/// unless they mount the results volume too.
+/// Changes results mounts and variables to the configured directory before the aggregator starts a plugin.
+///
+/// Definitions that use `/tmp/results`, or a literal `$(SONOBUOY_RESULTS_DIR)` as mount path, require this. Init containers
+/// are only changed if they mount the results volume.
 pub fn reconcile_results_dir(definition: &mut Definition, results_dir: &str) {
     for container in all_containers(definition) {
         containers::mount_results(container, results_dir);
@@ -99,7 +102,7 @@ pub fn reconcile_results_dir(definition: &mut Definition, results_dir: &str) {
     containers::set_variables(&mut definition.spec, &variables);
 }
 
-/// The main container and those of the podSpec.
+/// The main container and the containers of the podSpec.
 fn all_containers(definition: &mut Definition) -> impl Iterator<Item = &mut Value> {
     let others = definition
         .pod_spec

@@ -1,5 +1,7 @@
-//! Wrong types in containers, volumes and podSpecs. They are read as Kubernetes' own types only to find what the API
-//! server would refuse; what is used later is the value as the user wrote it.
+//! Type errors in containers, volumes and podSpecs.
+//!
+//! They are parsed as Kubernetes types only to find values that the API server would reject. The objects of a run contain
+//! the values as the user wrote them.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -8,24 +10,24 @@ use serde_path_to_error::Segment;
 /// A value of the wrong type.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WrongType {
-    /// Keys, and indices as decimal numbers.
+    /// Keys and decimal list indices.
     pub(crate) path: Vec<String>,
     expected: String,
     found: Value,
 }
 
 impl WrongType {
-    /// What is wrong; `field` is what the value is called.
+    /// The error message, with `field` as the name of the value.
     pub(crate) fn message(&self, field: &str) -> String {
         must_be(field, &self.expected, &self.found)
     }
 }
 
-/// Finds all values in `value` that have no place in a `T`.
+/// All values in `value` of the wrong type for a `T`.
 pub(crate) fn wrong_types<T: DeserializeOwned>(value: &Value) -> Vec<WrongType> {
     let mut rest = value.clone();
     let mut found = Vec::new();
-    // Every turn takes a value away, so this ends.
+    // Terminates: each iteration removes a value.
     while let Err(error) = serde_path_to_error::deserialize::<_, T>(&rest) {
         let path: Vec<String> = error
             .path()
@@ -46,7 +48,7 @@ pub(crate) fn wrong_types<T: DeserializeOwned>(value: &Value) -> Vec<WrongType> 
             expected: kind(expected),
             found: wrong,
         });
-        if !take(&mut rest, &path) {
+        if !remove(&mut rest, &path) {
             break;
         }
     }
@@ -72,7 +74,7 @@ pub(crate) fn path_text(path: &[String]) -> String {
     text
 }
 
-/// The message about a value that should be something else.
+/// Error message for a value of the wrong type.
 pub(crate) fn must_be(field: &str, expected: &str, found: &Value) -> String {
     let scalar = found.is_number() || found.is_boolean();
     let hint = if expected == "text" && scalar {
@@ -94,7 +96,7 @@ fn describe(value: &Value) -> String {
     }
 }
 
-/// What serde says it expected, in words of YAML.
+/// YAML name of a type that serde expected.
 fn kind(expected: &str) -> String {
     match expected {
         "a string" => "text".to_owned(),
@@ -115,8 +117,8 @@ fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     })
 }
 
-/// Removes the value at `path`, or the whole list when it is an entry of one.
-fn take(value: &mut Value, path: &[String]) -> bool {
+/// Removes the value at `path`, or the whole list if it is a list entry.
+fn remove(value: &mut Value, path: &[String]) -> bool {
     let Some((last, above)) = path.split_last() else {
         return false;
     };
@@ -133,7 +135,7 @@ fn take(value: &mut Value, path: &[String]) -> bool {
     }
     match parent {
         Value::Object(fields) => fields.remove(last).is_some(),
-        _ => take(value, above),
+        _ => remove(value, above),
     }
 }
 
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_takes_is_no_problem() {
+    fn values_that_kubernetes_accepts_are_valid() {
         let pod = json!({
             "containers": null,
             "unheardOf": { "deep": [1] },
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_of_the_wrong_type_is_one_problem() {
+    fn a_root_of_the_wrong_type_is_one_problem() {
         assert_eq!(
             messages::<Container>(&json!(["a"])),
             [" must be a mapping (Container), not a list"]

@@ -1,5 +1,6 @@
-//! Fields of containers, volumes and podSpecs that Kubernetes' own types do not have. The types are read through a
-//! deserializer that looks at each mapping on the way.
+//! Finds fields of containers, volumes and podSpecs that the Kubernetes types do not have.
+//!
+//! The types are parsed with a deserializer that compares the keys of each mapping with the fields of its type.
 
 use std::cell::RefCell;
 
@@ -13,39 +14,39 @@ use serde::{
 };
 use serde_json::Value;
 
-/// A field that is not known.
+/// An unknown field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnknownField {
-    /// Keys, and indices as decimal numbers.
+    /// Keys and decimal list indices.
     pub(crate) path: Vec<String>,
-    /// The type it stands in.
+    /// The type of the enclosing object.
     pub(crate) of: &'static str,
-    /// The fields that are known there.
+    /// The fields of that type.
     pub(crate) known: &'static [&'static str],
 }
 
-/// Finds all fields in `value` that a `T`, or what it consists of, does not have. Looking ends at a value of the wrong
-/// type, which is another problem.
+/// All fields in `value` that `T` or its nested types do not have. Stops at the first value of a wrong type, which is
+/// reported elsewhere.
 pub(crate) fn unknown_fields<T: DeserializeOwned>(value: &Value) -> Vec<UnknownField> {
     let found = RefCell::default();
-    let looker = Looker {
+    let collector = FieldCollector {
         value,
         path: Vec::new(),
         found: &found,
     };
-    // Only what was seen on the way matters.
-    T::deserialize(looker).ok();
+    // Only the collected fields are used.
+    T::deserialize(collector).ok();
     found.into_inner()
 }
 
 #[derive(Clone)]
-struct Looker<'a> {
+struct FieldCollector<'a> {
     value: &'a Value,
     path: Vec<String>,
     found: &'a RefCell<Vec<UnknownField>>,
 }
 
-impl<'a> Looker<'a> {
+impl<'a> FieldCollector<'a> {
     fn below(&self, part: String, value: &'a Value) -> Self {
         let mut path = self.path.clone();
         path.push(part);
@@ -57,7 +58,7 @@ impl<'a> Looker<'a> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, serde_json::Error> for Looker<'de> {
+impl<'de> IntoDeserializer<'de, serde_json::Error> for FieldCollector<'de> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -65,7 +66,7 @@ impl<'de> IntoDeserializer<'de, serde_json::Error> for Looker<'de> {
     }
 }
 
-impl<'de> Deserializer<'de> for Looker<'de> {
+impl<'de> Deserializer<'de> for FieldCollector<'de> {
     type Error = serde_json::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
@@ -115,7 +116,7 @@ impl<'de> Deserializer<'de> for Looker<'de> {
         self.deserialize_any(visitor)
     }
 
-    /// What belongs to an unknown field.
+    /// Skips the value of an unknown field.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         visitor.visit_unit()
     }
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_in_any_depth_and_maps_have_any_key() {
+    fn unknown_fields_are_found_at_any_depth_and_maps_allow_any_key() {
         let pod = json!({
             "containers": [{
                 "name": "c",

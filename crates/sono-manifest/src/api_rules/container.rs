@@ -1,4 +1,4 @@
-//! Containers.
+//! Rules for containers.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use serde_json::Value;
 use super::{Checker, MAX_INT, formats};
 use crate::containers::{each, name};
 
-/// What containers refer to.
+/// Properties of the pod that containers refer to.
 #[derive(Debug)]
 pub(super) struct Pod<'a> {
-    /// Names of its volumes.
+    /// Names of the volumes.
     pub(super) volumes: &'a BTreeSet<String>,
     pub(super) on_host_network: bool,
 }
 
-/// Where a value of a variable may come from.
+/// Sources of a variable's value.
 const VALUE_SOURCES: [&str; 5] = [
     "fieldRef",
     "resourceFieldRef",
@@ -30,7 +30,7 @@ const HOOKS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "sleep"];
 impl Checker {
     pub(super) fn container(&mut self, container: &Value, pod: &Pod<'_>, is_init: bool) {
         if self.path.first().is_some_and(|first| first != "spec") {
-            // That of spec is missed by the loader.
+            // The loader reports a missing name of `spec`.
             self.required("name", container);
         }
         self.format("name", container, formats::label);
@@ -38,7 +38,7 @@ impl Checker {
             if image.trim() == image {
                 Ok(())
             } else {
-                Err(format!("`{image}` has blanks at an end"))
+                Err(format!("`{image}` has leading or trailing whitespace"))
             }
         });
         self.one_of("imagePullPolicy", container, &["Always", "IfNotPresent", "Never"]);
@@ -66,14 +66,14 @@ impl Checker {
         for key in ["livenessProbe", "readinessProbe", "startupProbe"] {
             self.within(key, container, |checker, probe| {
                 if !may_probe {
-                    checker.refuse("an init container may not have it unless its restartPolicy is Always");
+                    checker.refuse("not allowed in an init container unless its restartPolicy is Always");
                 }
                 checker.probe(probe, key != "readinessProbe");
             });
         }
         self.within("lifecycle", container, |checker, lifecycle| {
             if !may_probe {
-                checker.refuse("an init container may not have it unless its restartPolicy is Always");
+                checker.refuse("not allowed in an init container unless its restartPolicy is Always");
             }
             for key in ["postStart", "preStop"] {
                 checker.within(key, lifecycle, |checker, hook| {
@@ -94,7 +94,7 @@ impl Checker {
             .is_some_and(|value| !value.is_empty());
         self.within("valueFrom", variable, |checker, source| {
             if has_value {
-                checker.refuse("may not be set where value is");
+                checker.refuse("must not be set together with value");
             }
             checker.only_one(source, &VALUE_SOURCES, false);
             checker.within("fieldRef", source, |checker, field| {
@@ -121,17 +121,17 @@ impl Checker {
             checker.format("name", port, formats::port_name);
             let own = name(port);
             if !own.is_empty() && !names.insert(own.to_owned()) {
-                checker.refuse_at("name", &format!("`{own}` is also the name of another port"));
+                checker.refuse_at("name", &format!("duplicate port name `{own}`"));
             }
             checker.required("containerPort", port);
             checker.range("containerPort", port, 1, 65_535);
             checker.range("hostPort", port, 0, 65_535);
             checker.one_of("protocol", port, &["TCP", "UDP", "SCTP"]);
-            let text = |key: &str, usual: &str| port.get(key).and_then(Value::as_str).unwrap_or(usual).to_owned();
+            let text = |key: &str, default: &str| port.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
             if let Some(host) = port.get("hostPort").and_then(Value::as_i64).filter(|host| *host != 0)
                 && !host_ports.insert((text("protocol", "TCP"), text("hostIP", ""), host))
             {
-                checker.refuse_at("hostPort", &format!("{host} is also that of another port"));
+                checker.refuse_at("hostPort", &format!("duplicate host port {host}"));
             }
             let number = |key: &str| port.get(key).and_then(Value::as_i64);
             if let (true, Some(host), Some(own)) = (pod.on_host_network, number("hostPort"), number("containerPort"))
@@ -140,7 +140,7 @@ impl Checker {
             {
                 checker.refuse_at(
                     "hostPort",
-                    &format!("{host} is not containerPort, which it must be in a host's network"),
+                    &format!("must be equal to containerPort with hostNetwork, not {host}"),
                 );
             }
         });
@@ -157,13 +157,13 @@ impl Checker {
             checker.required("mountPath", mount);
             let volume = name(mount);
             if !volume.is_empty() && !pod.volumes.contains(volume) {
-                checker.refuse_at("name", &format!("there is no volume `{volume}`"));
+                checker.refuse_at("name", &format!("volume `{volume}` does not exist"));
             }
             if let Some(path) = mount.get("mountPath").and_then(Value::as_str)
                 && !path.is_empty()
                 && !paths.insert(path.to_owned())
             {
-                checker.refuse_at("mountPath", &format!("`{path}` is mounted twice"));
+                checker.refuse_at("mountPath", &format!("duplicate mount path `{path}`"));
             }
             checker.format("subPath", mount, formats::relative_path);
             checker.format("subPathExpr", mount, formats::relative_path);
@@ -195,10 +195,10 @@ impl Checker {
                 && request > limit
             {
                 self.below("requests", |checker| {
-                    checker.refuse_at(resource, "is larger than the limit");
+                    checker.refuse_at(resource, "exceeds the limit");
                 });
             }
-            // What cannot be overcommitted is given as it is asked for.
+            // Resources that cannot be overcommitted require request = limit.
             if is_extended(resource) || resource.starts_with(HUGE_PAGES) {
                 let request = amount("requests", resource);
                 let why = match amount("limits", resource) {
@@ -209,11 +209,11 @@ impl Checker {
                 self.below("requests", |checker| checker.refuse_at(resource, why));
             }
         }
-        let has = |wanted: &dyn Fn(&str) -> bool| {
+        let has = |is_match: &dyn Fn(&str) -> bool| {
             let lists = ["limits", "requests"]
                 .into_iter()
                 .filter_map(|key| resources.get(key)?.as_object());
-            lists.flatten().any(|(resource, _)| wanted(resource))
+            lists.flatten().any(|(resource, _)| is_match(resource))
         };
         let has_pages = has(&|resource| resource.starts_with(HUGE_PAGES));
         if has_pages && !has(&|resource| ["cpu", "memory"].contains(&resource)) {
@@ -225,7 +225,7 @@ impl Checker {
         let is_known = ["cpu", "memory", "ephemeral-storage"].contains(&resource) || resource.starts_with(HUGE_PAGES);
         if !is_known && !resource.contains('/') {
             self.refuse(&format!(
-                "`{resource}` is not a resource of containers: cpu, memory, ephemeral-storage, hugepages-SIZE, or a name like `example.org/name`"
+                "unknown resource `{resource}`; expected cpu, memory, ephemeral-storage, hugepages-SIZE or a name such as `example.org/name`"
             ));
         } else if let Err(why) = formats::qualified_name(resource) {
             self.refuse(&why);
@@ -234,10 +234,10 @@ impl Checker {
             Some(number) if is_extended(resource) && number.fract() != 0.0 => {
                 self.refuse(&format!("{} is not a whole number", shown(amount)));
             }
-            Some(number) if number < 0.0 => self.refuse(&format!("{} is less than nothing", shown(amount))),
+            Some(number) if number < 0.0 => self.refuse(&format!("{} is negative", shown(amount))),
             Some(_) => {}
             None => self.refuse(&format!(
-                "`{}` is not a quantity, such as 100m, 0.5, 1Gi",
+                "`{}` is not a quantity such as 100m, 0.5 or 1Gi",
                 shown(amount)
             )),
         }
@@ -254,8 +254,8 @@ impl Checker {
         ] {
             self.range(key, probe, 0, MAX_INT);
         }
-        let most = if succeeds_once { 1 } else { MAX_INT };
-        self.range("successThreshold", probe, 0, most);
+        let max = if succeeds_once { 1 } else { MAX_INT };
+        self.range("successThreshold", probe, 0, max);
     }
 
     fn handler(&mut self, handler: &Value) {
@@ -286,16 +286,16 @@ impl Checker {
             .any(|capability| capability.as_str() == Some("CAP_SYS_ADMIN"));
         if flag("allowPrivilegeEscalation") == Some(false) {
             if flag("privileged") == Some(true) {
-                self.refuse("allowPrivilegeEscalation may not be false where privileged is true");
+                self.refuse("allowPrivilegeEscalation must not be false if privileged is true");
             }
             if adds_admin {
-                self.refuse("allowPrivilegeEscalation may not be false where CAP_SYS_ADMIN is added");
+                self.refuse("allowPrivilegeEscalation must not be false if CAP_SYS_ADMIN is added");
             }
         }
         self.one_of("procMount", context, &["Default", "Unmasked"]);
     }
 
-    /// What pods and containers have in common.
+    /// Checks the fields that security contexts of pods and containers have in common.
     pub(super) fn identities(&mut self, context: &Value) {
         for key in ["runAsUser", "runAsGroup", "fsGroup"] {
             self.range(key, context, 0, MAX_INT);
@@ -316,14 +316,14 @@ impl Checker {
     }
 }
 
-/// Whether a resource is one that somebody else than Kubernetes gives out.
+/// Whether it is an extended resource, provided by another component than Kubernetes.
 fn is_extended(resource: &str) -> bool {
     resource
         .split_once('/')
         .is_some_and(|(prefix, _)| prefix != "kubernetes.io" && !prefix.ends_with(".kubernetes.io"))
 }
 
-/// The number that a quantity stands for, which YAML may hold as a number.
+/// Numeric value of a quantity, which may be text or a number.
 pub(super) fn number(amount: &Value) -> Option<f64> {
     match amount {
         Value::String(text) => formats::quantity(text),

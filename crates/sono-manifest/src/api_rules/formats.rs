@@ -1,12 +1,12 @@
-//! Forms of names and numbers in Kubernetes' API.
+//! Formats of names and numbers in the Kubernetes API.
 
-/// A name of at most 63 lower-case letters, digits and dashes (RFC 1123 label).
+/// Checks an RFC 1123 label: at most 63 lower-case letters, digits and dashes.
 pub(super) fn label(text: &str) -> Result<(), String> {
     if is_label(text) {
         return Ok(());
     }
     Err(format!(
-        "`{text}` is not a name of at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends"
+        "invalid name `{text}`: expected at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends"
     ))
 }
 
@@ -19,25 +19,25 @@ fn is_label(text: &str) -> bool {
         )
 }
 
-/// Letters at both ends, and others between them.
+/// Whether a text has letters at both ends, and letters or other given characters in between.
 fn is_within(text: &str, between: impl Fn(u8) -> bool, letter: impl Fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
     let at_ends = bytes.first().is_some_and(|byte| letter(*byte)) && bytes.last().is_some_and(|byte| letter(*byte));
     at_ends && bytes.iter().all(|byte| letter(*byte) || between(*byte))
 }
 
-/// Labels with dots between them, 253 characters at most (RFC 1123 subdomain).
+/// Checks an RFC 1123 subdomain: labels joined by dots, at most 253 characters.
 pub(super) fn subdomain(text: &str) -> Result<(), String> {
     if is_subdomain(text) {
         return Ok(());
     }
     Err(format!(
-        "`{text}` is not a name of at most 253 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends"
+        "invalid name `{text}`: expected at most 253 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends"
     ))
 }
 
 fn is_subdomain(text: &str) -> bool {
-    // Kubernetes limits the whole, not each part.
+    // Kubernetes limits the total length, not that of each part.
     let part = |part: &str| {
         is_within(
             part,
@@ -48,7 +48,7 @@ fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(part)
 }
 
-/// A label's key, an extended resource: a name, or `example.org/name`.
+/// Checks the key of a label or an extended resource: a name, or `example.org/name`.
 pub(super) fn qualified_name(text: &str) -> Result<(), String> {
     let (prefix, name) = match text.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
@@ -58,7 +58,7 @@ pub(super) fn qualified_name(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "`{text}` is not a key: at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends, behind an optional prefix like `example.org/`"
+        "invalid key `{text}`: expected an optional prefix such as `example.org/` and at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
     ))
 }
 
@@ -67,17 +67,17 @@ fn is_label_value(text: &str) -> bool {
     text.is_empty() || (text.len() <= 63 && is_within(text, between, |byte| byte.is_ascii_alphanumeric()))
 }
 
-/// The value of a label.
+/// Checks the value of a label.
 pub(super) fn label_value(text: &str) -> Result<(), String> {
     if is_label_value(text) {
         return Ok(());
     }
     Err(format!(
-        "`{text}` is not a label's value: at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
+        "invalid label value `{text}`: expected at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
     ))
 }
 
-/// A key of a ConfigMap or Secret.
+/// Checks the key of a ConfigMap or Secret.
 pub(super) fn config_map_key(text: &str) -> Result<(), String> {
     let letters = text
         .bytes()
@@ -86,21 +86,21 @@ pub(super) fn config_map_key(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "`{text}` is not a key of a ConfigMap: at most 253 letters, digits, `-`, `_` and `.`, not `.`, and without `..` in front"
+        "invalid ConfigMap key `{text}`: expected at most 253 letters, digits, `-`, `_` and `.`; not `.` and not starting with `..`"
     ))
 }
 
-/// The name of a variable, as Kubernetes takes it from 1.32 on.
+/// Checks the name of a variable, as accepted by Kubernetes 1.32 and later.
 pub(super) fn variable(text: &str) -> Result<(), String> {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'=') {
         return Ok(());
     }
     Err(format!(
-        "`{text}` is not a variable's name: printable ASCII characters without `=`"
+        "invalid variable name `{text}`: expected printable ASCII characters without `=`"
     ))
 }
 
-/// Whether releases before 1.32 take the name of a variable, too.
+/// Whether releases before 1.32 accept the name of a variable, too.
 pub(crate) fn is_old_variable(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
     let letters = text
@@ -109,7 +109,7 @@ pub(crate) fn is_old_variable(text: &str) -> bool {
     first && letters && text != "." && !text.starts_with("..")
 }
 
-/// The name of a port (IANA service name).
+/// Checks the name of a port (IANA service name).
 pub(super) fn port_name(text: &str) -> Result<(), String> {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_name = text.len() <= 15
@@ -120,11 +120,11 @@ pub(super) fn port_name(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "`{text}` is not a port's name: at most 15 lower-case letters, digits and single `-`, with a letter among them and a letter or digit at both ends"
+        "invalid port name `{text}`: expected at most 15 lower-case letters, digits and single `-`, with at least one letter and a letter or digit at both ends"
     ))
 }
 
-/// A path below a directory.
+/// Checks a relative path.
 pub(super) fn relative_path(text: &str) -> Result<(), String> {
     if text.starts_with('/') {
         return Err(format!("`{text}` is not a relative path"));
@@ -132,7 +132,7 @@ pub(super) fn relative_path(text: &str) -> Result<(), String> {
     without_parents(text)
 }
 
-/// A path from the root.
+/// Checks an absolute path.
 pub(super) fn absolute_path(text: &str) -> Result<(), String> {
     if text.starts_with('/') {
         return Ok(());
@@ -140,7 +140,7 @@ pub(super) fn absolute_path(text: &str) -> Result<(), String> {
     Err(format!("`{text}` is not an absolute path"))
 }
 
-/// The name of a kernel parameter.
+/// Checks the name of a kernel parameter.
 pub(super) fn sysctl(text: &str) -> Result<(), String> {
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let part = |part: &str| is_within(part, |byte| b"-_".contains(&byte), letters);
@@ -150,7 +150,7 @@ pub(super) fn sysctl(text: &str) -> Result<(), String> {
     Err(format!("`{text}` is not the name of a kernel parameter"))
 }
 
-/// An address of IPv4 or IPv6.
+/// Checks an IPv4 or IPv6 address.
 pub(super) fn ip(text: &str) -> Result<(), String> {
     match text.parse::<std::net::IpAddr>() {
         Ok(_) => Ok(()),
@@ -158,7 +158,7 @@ pub(super) fn ip(text: &str) -> Result<(), String> {
     }
 }
 
-/// A path that does not lead up.
+/// Checks that a path has no `..`.
 pub(super) fn without_parents(text: &str) -> Result<(), String> {
     if text.split('/').any(|part| part == "..") {
         return Err(format!("`{text}` contains `..`"));
@@ -166,7 +166,7 @@ pub(super) fn without_parents(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The number that a quantity such as `100m` or `1Gi` stands for.
+/// Numeric value of a quantity such as `100m` or `1Gi`.
 pub(super) fn quantity(text: &str) -> Option<f64> {
     let text = text.trim();
     let end = text
@@ -177,7 +177,7 @@ pub(super) fn quantity(text: &str) -> Option<f64> {
     let is_number = !digits.is_empty()
         && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && digits.matches('.').count() <= 1;
-    // A point alone is nothing.
+    // Kubernetes reads a single `.` as 0.
     let number: f64 = match digits {
         "." => 0.0,
         _ if is_number => number.parse().ok()?,

@@ -1,4 +1,4 @@
-//! Pods, apart from their containers and volumes.
+//! Rules for pods, except their containers and volumes.
 
 use serde_json::Value;
 
@@ -38,11 +38,11 @@ impl Checker {
         });
         let flag = |key: &str| spec.get(key).and_then(Value::as_bool) == Some(true);
         if flag("hostPID") && flag("shareProcessNamespace") {
-            self.refuse_at("shareProcessNamespace", "may not be true where hostPID is");
+            self.refuse_at("shareProcessNamespace", "must not be true if hostPID is true");
         }
         self.within("ephemeralContainers", spec, |checker, list| {
             if list.as_array().is_some_and(|list| !list.is_empty()) {
-                checker.refuse("a pod is not created with any");
+                checker.refuse("not allowed in a new pod");
             }
         });
         self.within("nodeSelector", spec, |checker, labels| {
@@ -73,7 +73,10 @@ impl Checker {
                 let groups = context.get("supplementalGroups").and_then(Value::as_array);
                 for (index, group) in groups.into_iter().flatten().enumerate() {
                     if group.as_i64().is_some_and(|group| !(0..=MAX_INT).contains(&group)) {
-                        checker.refuse_at(&index.to_string(), &format!("{group} is not a number from 0 on"));
+                        checker.refuse_at(
+                            &index.to_string(),
+                            &format!("must be a number of at least 0, not {group}"),
+                        );
                     }
                 }
             });
@@ -89,10 +92,10 @@ impl Checker {
     fn daemon_set(&mut self, spec: &Value) {
         let policy = spec.get("restartPolicy").and_then(Value::as_str);
         if policy.is_some_and(|policy| !policy.is_empty() && policy != "Always") {
-            self.refuse_at("restartPolicy", "that of a DaemonSet can only be Always");
+            self.refuse_at("restartPolicy", "must be Always in a DaemonSet");
         }
         if spec.get("activeDeadlineSeconds").is_some_and(|value| !value.is_null()) {
-            self.refuse_at("activeDeadlineSeconds", "the pods of a DaemonSet have none");
+            self.refuse_at("activeDeadlineSeconds", "not allowed in a DaemonSet");
         }
     }
 
@@ -109,10 +112,10 @@ impl Checker {
         self.one_of("operator", toleration, &["Exists", "Equal", "Gt", "Lt"]);
         self.one_of("effect", toleration, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         if text("key").is_empty() && text("operator") != "Exists" {
-            self.refuse("without a key its operator can only be Exists");
+            self.refuse("operator must be Exists if key is empty");
         }
         if text("operator") == "Exists" && !text("value").is_empty() {
-            self.refuse_at("value", "may not be set where the operator is Exists");
+            self.refuse_at("value", "must not be set with the operator Exists");
         } else {
             self.format("value", toleration, formats::label_value);
         }
@@ -162,7 +165,7 @@ impl Checker {
             match expression.get("operator").and_then(Value::as_str) {
                 Some("In" | "NotIn") if !has_values => checker.refuse("values is missing"),
                 Some("Exists" | "DoesNotExist") if has_values => {
-                    checker.refuse_at("values", "may not be set where the operator is Exists or DoesNotExist");
+                    checker.refuse_at("values", "must not be set with the operator Exists or DoesNotExist");
                 }
                 _ => {}
             }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What is refused in a definition: `rest` follows its settings; `{{` may be left out.
+/// Violations of a definition that consists of its settings and `rest`.
 fn refused(driver: &str, rest: &str) -> Vec<String> {
     let text = format!("sonobuoy-config: {{driver: {driver}, plugin-name: p}}\n{rest}");
     let (definition, problems) = crate::load("p.yaml", &text);
@@ -9,7 +9,7 @@ fn refused(driver: &str, rest: &str) -> Vec<String> {
     found.into_iter().map(|refused| refused.message).collect()
 }
 
-/// Of each row the fields that are refused.
+/// Checks which fields of each row's definition violate a rule.
 fn check(driver: &str, rows: &[(&str, &[&str])], definition: impl Fn(&str) -> String) {
     for (row, expected) in rows {
         let found = refused(driver, &definition(row));
@@ -287,15 +287,15 @@ fn volumes_and_files_are_checked() {
     let large = large.replace("{a: ", "{b: z, a: ");
     assert_eq!(
         refused("Job", &large),
-        ["config-map: its values are 1048577 bytes long, and a ConfigMap holds at most 1048576"]
+        ["config-map: its values have 1048577 bytes, more than the 1048576 that a ConfigMap can hold"]
     );
-    // The driver's own volume, and the one that the run adds for files.
+    // The volume of the default podSpec, and the config-map volume that the run adds.
     let mounts = "spec: {name: c, image: i, volumeMounts: [{name: root, mountPath: /n}, {name: sonobuoy-p-vol, mountPath: /c}]}\n";
     assert_eq!(refused("DaemonSet", mounts), Vec::<String>::new());
 }
 
 #[test]
-fn what_a_run_and_built_in_plugins_add_is_accepted() {
+fn prepared_built_in_plugins_are_accepted() {
     for name in crate::BUILTIN_NAMES {
         let definition = crate::builtin(name, &crate::Images::default()).unwrap();
         let config = sono_types::Config::default();

@@ -1,4 +1,4 @@
-//! Volumes.
+//! Rules for volumes.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::{
     containers::{each, name},
 };
 
-/// What a volume may be.
+/// Volume sources.
 const SOURCES: [&str; 31] = [
     "awsElasticBlockStore",
     "azureDisk",
@@ -54,11 +54,11 @@ const HOST_PATH_TYPES: [&str; 7] = [
     "CharDevice",
     "BlockDevice",
 ];
-/// Permissions of a file: `0777`.
+/// Maximum file mode.
 const MAX_MODE: i64 = 0o777;
 
 impl Checker {
-    /// Checks the volumes of the definition; returns the names of all that its pod has.
+    /// Checks the volumes of the definition and returns the names of all volumes of its pod.
     pub(super) fn volumes(&mut self, definition: &Definition, pod_spec: &Value) -> BTreeSet<String> {
         let mut names: BTreeSet<String> = [constants::RESULTS_VOLUME.to_owned()].into();
         let own = definition.pod_spec.is_some();
@@ -78,7 +78,7 @@ impl Checker {
                 checker.below(&index.to_string(), |checker| checker.volume(volume, &mut names));
             }
         });
-        // The run adds it where there is a config-map.
+        // The run adds this volume for a config-map.
         names.insert(format!("sonobuoy-{}-vol", definition.name));
         names
     }
@@ -89,13 +89,13 @@ impl Checker {
         self.format("name", volume, formats::label);
         if !own.is_empty() && !names.insert(own.to_owned()) {
             let why = if own == constants::RESULTS_VOLUME {
-                format!("`{own}` is the name of the volume that a run adds")
+                format!("`{own}` is reserved for the results volume")
             } else {
-                format!("`{own}` is also the name of another volume")
+                format!("duplicate volume name `{own}`")
             };
             self.refuse_at("name", &why);
         }
-        // One without a source is an empty directory.
+        // A volume without a source is an emptyDir.
         self.only_one(volume, &SOURCES, true);
         self.within("hostPath", volume, |checker, source| {
             checker.required("path", source);
@@ -122,7 +122,7 @@ impl Checker {
             if let Some(limit) = source.get("sizeLimit").filter(|limit| !limit.is_null())
                 && number(limit).is_none_or(|limit| limit < 0.0)
             {
-                checker.refuse_at("sizeLimit", &format!("{limit} is not a size, such as 500M or 1Gi"));
+                checker.refuse_at("sizeLimit", &format!("{limit} is not a size such as 500M or 1Gi"));
             }
         });
         self.within("projected", volume, |checker, source| {
@@ -138,7 +138,7 @@ impl Checker {
         });
     }
 
-    /// Files out of keys.
+    /// Checks the files of a ConfigMap or Secret volume.
     fn files(&mut self, source: &Value) {
         self.range("defaultMode", source, 0, MAX_MODE);
         self.each("items", source, |checker, item| {

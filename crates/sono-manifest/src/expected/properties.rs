@@ -1,5 +1,5 @@
-//! Whatever a podSpec asks for and whatever nodes there are: the nodes that are expected are those that a small model of
-//! the DaemonSet controller picks, written down from Kubernetes' documentation with types instead of JSON.
+//! Compares the expected nodes for any podSpec and any nodes with a small, typed model of the DaemonSet controller that is
+//! based on Kubernetes' documentation.
 
 use proptest::prelude::*;
 use serde_json::{Map, json};
@@ -39,16 +39,16 @@ struct Term {
 
 #[derive(Debug, Clone)]
 struct Toleration {
-    /// Every key where there is none.
+    /// `None` matches every key.
     key: Option<&'static str>,
-    /// Every value where there is none.
+    /// `None` matches every value.
     value: Option<&'static str>,
     effect: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
 struct Spec {
-    /// A value that is null stands for the empty text.
+    /// A null value is the empty text.
     selector: Option<BTreeMap<&'static str, Option<&'static str>>>,
     terms: Option<Vec<Term>>,
     tolerations: Vec<Toleration>,
@@ -97,7 +97,7 @@ impl Operator {
 }
 
 impl Spec {
-    /// The model.
+    /// The model: whether the DaemonSet runs on the node.
     fn picks(&self, number: usize, node: &Node) -> bool {
         let label = |key: &str| node.labels.get(key).copied();
         let selected = self
@@ -151,7 +151,7 @@ impl Spec {
                 fields.insert("key".to_owned(), json!(key));
             }
             match toleration.value {
-                // `Equal` is what it means without a word.
+                // `Equal` is the default operator.
                 Some(value) => fields.insert("value".to_owned(), json!(value)),
                 None => fields.insert("operator".to_owned(), json!("Exists")),
             };
@@ -208,7 +208,7 @@ fn specs() -> impl Strategy<Value = Spec> {
         .prop_map(|(labels, names)| Term { labels, names });
     let key = prop::option::of(prop::sample::select(&TAINTS[..]));
     let effect = prop::option::of(prop::sample::select(&EFFECTS[..]));
-    // Without a key a toleration is for every value too: the API server admits no other.
+    // Without a key, a toleration matches every value: the API server accepts no other.
     let toleration =
         (key, prop::option::of(prop::sample::select(&VALUES[..2])), effect).prop_map(|(key, value, effect)| {
             let value = key.and(value);
@@ -231,8 +231,8 @@ fn specs() -> impl Strategy<Value = Spec> {
 }
 
 proptest! {
-    /// W-53: selectors, affinity terms, fields, numbers, taints and tolerations count as the controller counts them;
-    /// cordons do not.
+    /// W-53: selectors, affinity terms, fields, numbers, taints and tolerations are evaluated like by the controller;
+    /// cordons are ignored.
     #[test]
     fn nodes_are_those_that_the_model_picks(nodes in nodes(), spec in specs()) {
         let mut definition = builtin("systemd-logs", &Images::default()).unwrap();
@@ -244,7 +244,7 @@ proptest! {
             let object = json!({ "metadata": { "name": name(number), "labels": node.labels },
                 "spec": { "unschedulable": node.cordoned, "taints": taints } });
             let mut facts: NodeFacts = serde_json::from_value(object).unwrap();
-            // The others are not held.
+            // The aggregator stores only these labels.
             facts.labels.retain(|label, _| labels.contains(label));
             facts
         }).collect();

@@ -7,7 +7,7 @@ fn facts(node: Value) -> NodeFacts {
     serde_json::from_value(node).unwrap()
 }
 
-/// Names of the nodes that a DaemonSet with this podSpec is expected to report from.
+/// Names of the nodes from which results of a DaemonSet with this podSpec are expected.
 fn nodes(pod_spec: Value) -> Vec<String> {
     let nodes: Vec<NodeFacts> = [
         json!({ "metadata": { "name": "n1" } }),
@@ -82,7 +82,7 @@ fn nodes_are_selected_as_kubernetes_does() {
 }
 
 #[test]
-fn a_job_has_one_result_whatever_the_nodes() {
+fn a_job_has_one_result_for_any_nodes() {
     let definition = builtin("e2e", &Images::default()).unwrap();
     assert_eq!(
         expected_results(&definition, &[]),
@@ -106,9 +106,9 @@ fn facts_are_read_from_a_node() {
     assert_eq!(facts(node), expected);
 }
 
-/// W-53: taints keep a DaemonSet away as they do in the cluster, cordons and pressures do not.
+/// W-53: taints exclude nodes as in the cluster, cordons and node pressure do not.
 #[test]
-fn taints_count_as_the_controller_counts_them() {
+fn taints_are_evaluated_like_by_the_controller() {
     let taint = |key: &str, value: &str, effect: &str| json!({ "key": key, "value": value, "effect": effect });
     let toleration = |key: &str, operator: &str, value: &str, effect: &str| json!({ "key": key, "operator": operator, "value": value, "effect": effect });
     let runs = |taint: Value, tolerations: Value, more: Value| {
@@ -156,7 +156,7 @@ fn taints_count_as_the_controller_counts_them() {
 }
 
 #[test]
-fn a_pinned_pod_runs_on_its_node_alone() {
+fn a_pinned_pod_runs_only_on_its_node() {
     let on = |name: &str| {
         let node = NodeFacts {
             name: name.to_owned(),
@@ -167,7 +167,7 @@ fn a_pinned_pod_runs_on_its_node_alone() {
     assert_eq!((on("a"), on("b")), (true, false));
 }
 
-/// Issue 16 (operator A3): a node that is not selected is no gap, one whose taint is not tolerated is.
+/// Issue 16 (operator A3): nodes with an untolerated taint are left out; nodes that are not selected are ignored.
 #[test]
 fn nodes_with_taints_that_are_not_tolerated_are_left_out_by_name() {
     let taint = |name: &str, taints: Value| {
@@ -214,7 +214,7 @@ fn nodes_with_taints_that_are_not_tolerated_are_left_out_by_name() {
 }
 
 #[test]
-fn node_labels_are_those_that_a_plugin_asks_for() {
+fn node_labels_are_those_used_by_the_pod_spec() {
     let mut definition = builtin("systemd-logs", &Images::default()).unwrap();
     let mut labels = |pod_spec: Value| {
         definition.pod_spec = Some(pod_spec);

@@ -6,7 +6,7 @@ fn messages(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_problem_is_told_with_its_place() {
+fn every_problem_is_reported_with_its_position() {
     let text = "\
 sonobuoy-config:
   driver: Deamonset
@@ -35,7 +35,7 @@ config-map:
     assert_eq!(
         messages(text),
         [
-            "p.yaml:2:11   unknown driver `Deamonset`; one of Job, DaemonSet (did you mean DaemonSet?)",
+            "p.yaml:2:11   unknown driver `Deamonset`; expected one of Job, DaemonSet (did you mean DaemonSet?)",
             "p.yaml:3:16   invalid plugin name \"My_Plugin\"; name must only include lowercase alphanumeric values '.' or '-'. This is due to Kubernetes requiring various values to follow RFC 1123 for valid subdomain names",
             "p.yaml:4:10   sonobuoy-config.order must be a whole number, not the text \"1\"",
             "p.yaml:5:17   sonobuoy-config.skip-cleanup must be true or false, not the text \"maybe\"",
@@ -45,8 +45,8 @@ config-map:
             "p.yaml:10:3   spec.name is missing: the name of the container",
             "p.yaml:12:12   spec.env[0].value must be text, not the number 5; write it in quotes",
             "p.yaml:13:16   extra-volumes must be a list, not a mapping",
-            "p.yaml:16:11   podSpec.containers[0].name: `sonobuoy-worker` is also the name of the worker",
-            "p.yaml:19:11   podSpec.initContainers[0].name: `twice` is also the name of podSpec.containers[1]",
+            "p.yaml:16:11   podSpec.containers[0].name: duplicate container name `sonobuoy-worker`, also used by the worker",
+            "p.yaml:19:11   podSpec.initContainers[0].name: duplicate container name `twice`, also used by podSpec.containers[1]",
             "p.yaml:20:12   podSpec.initContainers[0].image must be text, not the number 7; write it in quotes",
             "p.yaml:22:10   config-map.a.txt must be text, not the number 1; write it in quotes",
             "p.yaml:23:11   failed to parse value of key b.yaml in ConfigMap in line 1: unclosed bracket '['",
@@ -56,12 +56,12 @@ config-map:
 }
 
 #[test]
-fn a_problem_knows_its_field_and_weight() {
+fn a_problem_has_its_field_and_severity() {
     let (definition, problems) = load(
         "p.yaml",
         "sonobuoy-config: {driver: Job, plugin-name: p, Order: 1}\nspec: {name: c}\n",
     );
-    assert!(definition.is_some(), "a warning does not stop anything");
+    assert!(definition.is_some(), "a warning does not prevent loading");
     assert_eq!(
         problems,
         [Problem {
@@ -78,10 +78,10 @@ fn a_problem_knows_its_field_and_weight() {
 }
 
 #[test]
-fn text_that_is_no_yaml_names_the_place() {
+fn invalid_yaml_is_reported_with_its_position() {
     let (definition, problems) = load("p.yaml", "sonobuoy-config:\n  driver: [Job\nspec: {}\n");
     assert_eq!(definition, None);
-    let message = "is no YAML: illegal placement of ':' indicator".to_owned();
+    let message = "invalid YAML: illegal placement of ':' indicator".to_owned();
     let position = Some(yaml::Position { line: 3, column: 5 });
     let file = "p.yaml".to_owned();
     assert_eq!(
@@ -100,7 +100,7 @@ fn text_that_is_no_yaml_names_the_place() {
 fn missing_parts_are_named() {
     assert_eq!(
         messages(""),
-        ["p.yaml:1:1   is empty; a plugin definition has the keys sonobuoy-config and spec"]
+        ["p.yaml:1:1   is empty; a plugin definition requires the keys sonobuoy-config and spec"]
     );
     assert_eq!(
         messages("- a\n"),
@@ -116,17 +116,17 @@ fn missing_parts_are_named() {
     assert_eq!(
         messages("sonobuoy-config: {}\nspec: []\n"),
         [
-            "p.yaml:1:18   sonobuoy-config.plugin-name is missing: what the plugin is called",
-            "p.yaml:1:18   sonobuoy-config.driver is missing; one of Job, DaemonSet",
+            "p.yaml:1:18   sonobuoy-config.plugin-name is missing: the plugin's name",
+            "p.yaml:1:18   sonobuoy-config.driver is missing; expected one of Job, DaemonSet",
             "p.yaml:2:7   spec must be a mapping (Container), not a list",
         ]
     );
     assert_eq!(
         messages("sonobuoy-config: {driver: '', plugin-name: ''}\nspec: {name: sonobuoy-worker}\n"),
         [
-            "p.yaml:1:27   unknown driver ``; one of Job, DaemonSet",
+            "p.yaml:1:27   unknown driver ``; expected one of Job, DaemonSet",
             "p.yaml:1:44   invalid plugin name \"\"; name must only include lowercase alphanumeric values '.' or '-'. This is due to Kubernetes requiring various values to follow RFC 1123 for valid subdomain names",
-            "p.yaml:2:14   spec.name: `sonobuoy-worker` is the name of the worker's container",
+            "p.yaml:2:14   spec.name: `sonobuoy-worker` is reserved for the worker's container",
         ]
     );
 }
@@ -134,7 +134,7 @@ fn missing_parts_are_named() {
 const GOOD: &str = "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: c}\n";
 
 #[test]
-fn versions_are_ours_or_none() {
+fn api_version_and_kind_are_checked() {
     for good in [
         "",
         "apiVersion: sonobuoy/v0\nkind: manifest\n",
@@ -145,14 +145,14 @@ fn versions_are_ours_or_none() {
     assert_eq!(
         messages(&format!("apiVersion: v1\nkind: container\nmetadata: {{}}\n{GOOD}")),
         [
-            "p.yaml:1:13   unrecognised group version v1; a plugin definition has sonobuoy/v0, or no apiVersion",
-            "p.yaml:2:7   unrecognised kind container; a plugin definition has manifest, or no kind",
+            "p.yaml:1:13   unrecognised group version v1; expected sonobuoy/v0 or no apiVersion",
+            "p.yaml:2:7   unrecognised kind container; expected manifest or no kind",
         ]
     );
 }
 
 #[test]
-fn it_reads_as_kubernetes_tools_read() {
+fn definitions_are_parsed_like_by_kubernetes_tools() {
     let text = "\
 sonobuoy-config:
   driver: job
@@ -202,7 +202,7 @@ sonobuoy-config: {driver: Other}
 }
 
 #[test]
-fn two_plugins_of_one_name_are_refused() {
+fn duplicate_plugin_names_are_rejected() {
     let definition = |name| builtin(name, &Images::default()).unwrap();
     let set = [("a.yaml", "e2e"), ("b.yaml", "host-check"), ("c.yaml", "e2e")]
         .map(|(file, name)| (file.to_owned(), definition(name)));
@@ -213,9 +213,9 @@ fn two_plugins_of_one_name_are_refused() {
     );
 }
 
-/// Core spec §1.2: scalars are those of YAML 1.1, as Kubernetes' tools read them.
+/// Core spec §1.2: scalars are those of YAML 1.1, as in Kubernetes' tools.
 #[test]
-fn scalars_are_read_as_kubernetes_tools_read_them() {
+fn scalars_are_parsed_like_by_kubernetes_tools() {
     let read = |key: &str, value: &str| {
         let text = format!("sonobuoy-config: {{driver: Job, plugin-name: p, {key}: {value}}}\nspec: {{name: c}}\n");
         load("p.yaml", &text).0

@@ -12,7 +12,7 @@ fn definition(image: &str, variables: &[(&str, &str)]) -> Definition {
     definition
 }
 
-/// As the command line reads it; here plain texts are enough.
+/// Simplified matching: expressions are plain texts.
 fn matches(expression: &str, text: &str) -> bool {
     expression
         .split('|')
@@ -25,14 +25,14 @@ fn run(image: &str, variables: &[(&str, &str)]) -> Result<(Option<String>, Optio
     let notice = parallelize(&mut definition, "v1.37.2", &matches)?;
     let again = definition.clone();
     parallelize(&mut definition, "v1.37.2", &matches)?;
-    assert_eq!(definition, again, "twice is no more than once");
+    assert_eq!(definition, again, "parallelize is idempotent");
     Ok((variable(&definition.spec, GINKGO_ARGS).map(str::to_owned), notice))
 }
 
 const NEW: &str = "registry.k8s.io/conformance:v1.37.2";
 
 #[test]
-fn parallel_value_of_every_kind_is_read() {
+fn parallel_values_are_parsed() {
     for (text, expected) in [
         ("true", Some("true")),
         ("TRUE", Some("true")),
@@ -60,7 +60,7 @@ fn parallel_value_of_every_kind_is_read() {
 }
 
 #[test]
-fn number_of_processes_joins_the_users_arguments() {
+fn number_of_processes_is_added_to_the_users_arguments() {
     for (variables, expected) in [
         (&[(PARALLEL, "4")][..], Some("--procs=4")),
         (&[(PARALLEL, "1")], Some("--procs=1")),
@@ -94,40 +94,40 @@ fn number_of_processes_joins_the_users_arguments() {
 }
 
 #[test]
-fn users_number_of_processes_wins_and_is_named() {
-    for given in ["--procs=8", "-procs=8", "--nodes=8", "-p", "--p", "--procs"] {
-        let own = if given == "--procs" { "--procs 8" } else { given };
+fn users_number_of_processes_takes_precedence() {
+    for argument in ["--procs=8", "-procs=8", "--nodes=8", "-p", "--p", "--procs"] {
+        let own = if argument == "--procs" { "--procs 8" } else { argument };
         let variables = [(PARALLEL, "4"), (GINKGO_ARGS, own)];
         let notice = ParallelNotice::Overridden {
-            asked: "4".parse().unwrap(),
-            given: given.to_owned(),
+            requested: "4".parse().unwrap(),
+            argument: argument.to_owned(),
         };
         assert_eq!(run(NEW, &variables), Ok((Some(own.to_owned()), Some(notice))), "{own}");
     }
 }
 
 #[test]
-fn true_says_when_serial_tests_are_left_out() {
-    let said = |image: &str, skip: &str| run(image, &[(PARALLEL, "true"), ("E2E_SKIP", skip)]).unwrap().1;
-    assert_eq!(said(NEW, ""), Some(ParallelNotice::SerialLeftOut));
-    assert_eq!(said(NEW, "Slow"), None);
-    assert_eq!(said(NEW, "Serial|Slow"), None);
+fn true_with_skipped_serial_tests_is_noticed() {
+    let notice = |image: &str, skip: &str| run(image, &[(PARALLEL, "true"), ("E2E_SKIP", skip)]).unwrap().1;
+    assert_eq!(notice(NEW, ""), Some(ParallelNotice::SerialSkipped));
+    assert_eq!(notice(NEW, "Slow"), None);
+    assert_eq!(notice(NEW, "Serial|Slow"), None);
     assert_eq!(
-        said("registry.k8s.io/conformance:v1.28.3", "Slow"),
-        Some(ParallelNotice::SerialNotAlone {
+        notice("registry.k8s.io/conformance:v1.28.3", "Slow"),
+        Some(ParallelNotice::SerialInParallel {
             version: "v1.28.3".to_owned()
         })
     );
-    assert_eq!(said("registry.k8s.io/conformance:v1.28.3", "Serial"), None);
+    assert_eq!(notice("registry.k8s.io/conformance:v1.28.3", "Serial"), None);
 }
 
 #[test]
-fn old_images_with_serial_tests_are_refused() {
+fn old_images_with_serial_tests_are_rejected() {
     let old = "registry.example:5000/conformance:v1.28.3-eks.1@sha256:00";
     let version = "v1.28.3-eks.1".to_owned();
-    let refused = Err(ParallelError::SerialTogether { version });
-    assert_eq!(run(old, &[(PARALLEL, "4")]), refused);
-    assert_eq!(run(old, &[(PARALLEL, "auto"), ("E2E_SKIP", "Slow")]), refused);
+    let rejected = Err(ParallelError::SerialInParallel { version });
+    assert_eq!(run(old, &[(PARALLEL, "4")]), rejected);
+    assert_eq!(run(old, &[(PARALLEL, "auto"), ("E2E_SKIP", "Slow")]), rejected);
     let procs = |number: &str| Ok((Some(format!("--procs={number}")), None));
     assert_eq!(run(old, &[(PARALLEL, "1")]), procs("1"));
     assert_eq!(
@@ -137,9 +137,9 @@ fn old_images_with_serial_tests_are_refused() {
     let names = exactly(["Kubernetes e2e suite"], ["[sig-x] Pods (a|b) run. \\d"]);
     assert_eq!(run(old, &[(PARALLEL, "4"), ("E2E_FOCUS", &names)]), procs("4"));
     let serial = exactly(["Kubernetes e2e suite"], ["[sig-x] Pods [Serial] run"]);
-    assert_eq!(run(old, &[(PARALLEL, "4"), ("E2E_FOCUS", &serial)]), refused);
+    assert_eq!(run(old, &[(PARALLEL, "4"), ("E2E_FOCUS", &serial)]), rejected);
     for focus in ["^a|b$", "^.*$", "^(a|b).+$", "Pods", "^\\w$", "^a[b]$"] {
-        assert_eq!(run(old, &[(PARALLEL, "4"), ("E2E_FOCUS", focus)]), refused, "{focus}");
+        assert_eq!(run(old, &[(PARALLEL, "4"), ("E2E_FOCUS", focus)]), rejected, "{focus}");
     }
     assert_eq!(
         run("registry.k8s.io/conformance:v1.29.0", &[(PARALLEL, "4")]),
@@ -159,7 +159,7 @@ fn old_images_with_serial_tests_are_refused() {
 }
 
 #[test]
-fn arguments_from_another_object_are_refused() {
+fn arguments_from_another_object_are_rejected() {
     let mut definition = definition(NEW, &[(PARALLEL, "4")]);
     definition.spec["env"].as_array_mut().unwrap().push(json!({
         "name": GINKGO_ARGS, "valueFrom": { "configMapKeyRef": { "name": "c", "key": "k" } } }));

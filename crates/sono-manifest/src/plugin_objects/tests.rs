@@ -102,7 +102,7 @@ fn owner_references() -> Value {
     json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "sonobuoy-config-cm", "uid": "u-1" }])
 }
 
-fn off_the_aggregator() -> Value {
+fn aggregator_anti_affinity() -> Value {
     json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
         "weight": 100,
         "podAffinityTerm": {
@@ -113,7 +113,7 @@ fn off_the_aggregator() -> Value {
 }
 
 #[test]
-fn what_the_author_says_of_other_pods_stays() {
+fn pod_anti_affinity_of_the_definition_is_preserved() {
     let text = "sonobuoy-config: {driver: Job, plugin-name: p}\nspec: {name: main}\n\
         podSpec: {affinity: {podAntiAffinity: {}, nodeAffinity: {}}}\n";
     let spec = render(text, &Config::default(), pod)["spec"].take();
@@ -143,7 +143,7 @@ fn a_job_is_a_pod() {
                 "ownerReferences": owner_references(),
             },
             "spec": {
-                "affinity": off_the_aggregator(),
+                "affinity": aggregator_anti_affinity(),
                 "containers": [{ "name": "main", "image": "i" }, expected_worker(&command.0, &command.1)],
                 "nodeSelector": { "kubernetes.io/os": "linux" },
                 "restartPolicy": "Never",
@@ -241,7 +241,7 @@ fn the_secret_holds_certificate_and_key() {
 }
 
 #[test]
-fn a_pod_spec_is_taken_as_it_is() {
+fn a_pod_spec_is_used_unchanged() {
     let text = "\
 sonobuoy-config: {driver: Job, plugin-name: p}
 spec: {name: main}
@@ -260,7 +260,7 @@ podSpec:
     assert_eq!(
         spec,
         json!({
-            "affinity": off_the_aggregator(),
+            "affinity": aggregator_anti_affinity(),
             "containers": [{ "name": "side" }, { "name": "main" }],
             "imagePullSecrets": [{ "name": "own" }, { "name": "pull" }],
             "volumes": [{ "name": "own", "emptyDir": {} }, { "name": "results", "emptyDir": {} }],
@@ -270,7 +270,7 @@ podSpec:
 }
 
 #[test]
-fn the_worker_gets_the_plugins_variables_but_for_its_own() {
+fn the_worker_gets_the_plugins_variables_except_its_own() {
     let text = "\
 sonobuoy-config: {driver: Job, plugin-name: p}
 spec:
@@ -291,7 +291,7 @@ spec:
 }
 
 #[test]
-fn the_done_file_has_to_stand_only_where_a_side_car_may_take_it() {
+fn done_file_delay_is_set_only_with_a_sidecar() {
     let mounts = "volumeMounts: [{name: results, mountPath: /r}]";
     for (pod_spec, expected) in [
         ("{}".to_owned(), Some("0s")),
@@ -314,7 +314,7 @@ fn the_done_file_has_to_stand_only_where_a_side_car_may_take_it() {
 }
 
 #[test]
-fn the_worker_can_read_what_the_plugin_writes() {
+fn the_worker_runs_as_the_plugins_user() {
     for (container, pod_spec, expected) in [
         ("", "{}", 65532),
         (", securityContext: {runAsUser: 0}", "{}", 65532),
@@ -334,7 +334,7 @@ fn the_worker_can_read_what_the_plugin_writes() {
 }
 
 #[test]
-fn security_settings_are_left_out_where_they_are_refused() {
+fn security_settings_are_omitted_where_they_would_be_rejected() {
     for pod_spec in [
         "{nodeSelector: {kubernetes.io/os: windows}}",
         "{nodeSelector: {beta.kubernetes.io/os: windows}}",
@@ -359,7 +359,7 @@ fn the_key_is_not_in_debug_output() {
     );
 }
 
-/// W-13: the worker listens where the plugin was told to speak.
+/// W-13: the worker listens on the port in the plugin's variables.
 #[test]
 fn the_worker_listens_on_the_plugins_own_port() {
     let told = |value: &str| {

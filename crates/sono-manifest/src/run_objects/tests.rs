@@ -16,7 +16,7 @@ fn render(config: &Config, rbac: bool, log_level: &str) -> Vec<Value> {
     })
 }
 
-/// `Kind name` of each object, in order.
+/// `Kind name` of each object in order.
 fn names(objects: &[Value]) -> Vec<String> {
     objects
         .iter()
@@ -28,7 +28,7 @@ fn names(objects: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn objects_come_in_the_order_they_need_each_other() {
+fn objects_are_created_in_order_of_dependency() {
     let own = Config {
         namespace: "ns".to_owned(),
         service_account_name: "me".to_owned(),
@@ -102,10 +102,10 @@ fn objects_come_in_the_order_they_need_each_other() {
     );
 }
 
-/// BUG 22: it runs on a control plane where there is nothing else. BUG 55: it has requests, a probe, and security settings
-/// that the level `restricted` admits.
+/// BUG 22: it can run on control plane nodes. BUG 55: it has requests, a probe, and security settings that the level
+/// `restricted` allows.
 #[test]
-fn the_aggregator_has_all_it_needs() {
+fn aggregator_pod_is_complete() {
     let config = Config {
         image_pull_secrets: "pull".to_owned(),
         custom_annotations: BTreeMap::from([
@@ -194,9 +194,9 @@ fn the_aggregator_has_all_it_needs() {
     );
 }
 
-/// BUG 54: the Service leads to the port that the aggregator listens on.
+/// BUG 54: the Service targets the port on which the aggregator listens.
 #[test]
-fn the_service_leads_to_the_configured_port() {
+fn the_service_targets_the_configured_port() {
     let mut config = Config::default();
     config.server.bind_port = 9443;
     let objects = render(&config, true, "info");
@@ -210,7 +210,7 @@ fn the_service_leads_to_the_configured_port() {
 }
 
 #[test]
-fn without_a_security_mode_nothing_is_said_about_security() {
+fn without_a_security_mode_security_settings_are_omitted() {
     let config = Config {
         security_context_mode: "none".to_owned(),
         ..Config::default()
@@ -221,7 +221,7 @@ fn without_a_security_mode_nothing_is_said_about_security() {
 }
 
 #[test]
-fn what_is_stored_can_be_read_again() {
+fn stored_configuration_and_plugins_read_back() {
     let config = Config::default();
     let objects = render(&config, true, "info");
     let stored = |name: &str| {
@@ -256,7 +256,7 @@ fn what_is_stored_can_be_read_again() {
 }
 
 #[test]
-fn a_manifest_is_documents_followed_by_dashes() {
+fn documents_of_a_manifest_end_with_dashes() {
     let objects = [
         json!({ "kind": "B", "apiVersion": "v1", "list": [1, "on"] }),
         json!({ "kind": "A" }),
@@ -267,10 +267,10 @@ fn a_manifest_is_documents_followed_by_dashes() {
     );
 }
 
-/// Least privilege: the roles of `minimal` grant no verb on everything, and no reading of Secrets but
-/// the run's own, where it has one.
+/// Least privilege: the roles of `minimal` grant no verb on all resources, and reading only the run's own Secret, if it
+/// has one.
 #[test]
-fn the_minimal_roles_grant_what_is_used() {
+fn the_minimal_roles_grant_only_used_permissions() {
     let config = Config {
         aggregator_permissions: "minimal".to_owned(),
         aggregator_workload: constants::WORKLOAD_DEPLOYMENT.to_owned(),
@@ -304,9 +304,9 @@ fn the_minimal_roles_grant_what_is_used() {
     assert_eq!(viewer["roleRef"]["kind"], "ClusterRole");
 }
 
-/// S6: plugins have accounts of their own, which only read. Whatever is created has the labels by which `delete` finds it.
+/// S6: plugins have separate accounts with read access only. All objects have the labels by which `delete` finds them.
 #[test]
-fn accounts_of_plugins_only_read() {
+fn accounts_of_plugins_have_only_read_access() {
     let subjects = |objects: &[Value], account: &str| -> Vec<String> {
         let bound = objects.iter().filter(|object| {
             object["subjects"] == json!([{ "kind": "ServiceAccount", "name": account, "namespace": "ns" }])
@@ -379,7 +379,7 @@ fn accounts_of_plugins_only_read() {
         }
         assert_eq!(subjects(&objects, "sonobuoy-plugins"), bound, "{mode} {flag}");
         assert_eq!(subjects(&objects, "sonobuoy-no-rights"), Vec::<String>::new());
-        // The ConfigMap of a plugin is found by the plugin's name, and a namespace is the run's own.
+        // `delete` finds the ConfigMap of a plugin by the plugin's name; the namespace belongs to the run.
         let labelled = |object: &&Value| object["kind"] != "Namespace" && object["metadata"]["name"] != "plugin-p-cm";
         for object in objects.iter().filter(labelled) {
             assert_eq!(object["metadata"]["labels"]["component"], "sonobuoy", "{object}");
@@ -404,7 +404,7 @@ fn accounts_of_plugins_only_read() {
 }
 
 #[test]
-fn limits_of_the_aggregator_are_those_that_are_given() {
+fn limits_of_the_aggregator_are_configurable() {
     let config = Config::default();
     let quantity = |text: &str| text.parse::<crate::Quantity>().unwrap();
     for (memory, results, limits, volume) in [
@@ -439,7 +439,7 @@ fn limits_of_the_aggregator_are_those_that_are_given() {
 }
 
 #[test]
-fn the_network_policy_opens_the_workers_port_to_plugins_and_the_counts_to_all() {
+fn network_policy_opens_the_workers_port_to_plugins_and_metrics_to_all() {
     let mut config = Config {
         namespace: "ns".to_owned(),
         ..Config::default()

@@ -31,7 +31,7 @@ fn prepared(text: &str, config: &Config) -> Definition {
         kubernetes_version: "v1.37.2",
     };
     let once = prepare(vec![definition(text)], &preparation);
-    assert_eq!(prepare(once.clone(), &preparation), once, "twice is no more than once");
+    assert_eq!(prepare(once.clone(), &preparation), once, "prepare is idempotent");
     once.into_iter().next().unwrap()
 }
 
@@ -49,7 +49,7 @@ fn automatic() -> Vec<Value> {
 }
 
 #[test]
-fn every_container_gets_what_plugins_rely_on() {
+fn every_container_gets_variables_and_mounts() {
     let config = Config {
         force_image_pull_policy: true,
         ..Config::default()
@@ -113,7 +113,7 @@ fn definitions_are_sorted_and_nothing_else_is_added() {
 }
 
 #[test]
-fn the_results_directory_is_the_configured_one_wherever_it_is_mounted() {
+fn all_results_mounts_use_the_configured_directory() {
     let mut definition = definition(SIDE_CAR);
     reconcile_results_dir(&mut definition, "/results");
     let mount = json!([{ "name": "results", "mountPath": "/results" }]);
@@ -140,10 +140,10 @@ fn the_results_directory_is_the_configured_one_wherever_it_is_mounted() {
     );
 }
 
-/// W-13: plugins that share the host's network do not share a port; the first, and those with a network of their own,
-/// keep the one that plugins know.
+/// W-13: plugins on the host's network have different ports; the first one and plugins with a network of their own use the
+/// configured port.
 #[test]
-fn plugins_on_the_hosts_network_have_ports_of_their_own() {
+fn plugins_on_the_hosts_network_have_different_ports() {
     let job = "sonobuoy-config: {driver: Job, plugin-name: NAME}\nspec: {name: c}\n";
     let on_host = "sonobuoy-config: {driver: Job, plugin-name: NAME}\nspec: {name: c}\npodSpec: {hostNetwork: true}\n";
     let set = "sonobuoy-config: {driver: DaemonSet, plugin-name: NAME}\nspec: {name: c}\n";

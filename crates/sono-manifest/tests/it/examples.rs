@@ -7,7 +7,7 @@ use sono_manifest::{check_set, lint};
 use crate::yaml_files;
 
 #[test]
-fn the_examples_load_without_a_complaint_and_run_side_by_side() {
+fn examples_load_without_problems_as_one_set() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
     let files = yaml_files(&folder);
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
@@ -27,7 +27,7 @@ fn the_examples_load_without_a_complaint_and_run_side_by_side() {
     let loaded: Vec<_> = files
         .iter()
         .map(|(file, text)| {
-            assert!(text.starts_with("# "), "{file} does not say what it shows");
+            assert!(text.starts_with("# "), "{file} does not start with a comment");
             let (definition, problems) = lint(file, text);
             assert_eq!(problems, [], "{file}");
             (file.clone(), definition.unwrap())

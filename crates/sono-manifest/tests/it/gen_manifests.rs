@@ -1,4 +1,4 @@
-//! Manifests that `sonobuoy gen` printed. Ours are the same objects but for the deviations listed here.
+//! Compares rendered objects with manifests printed by `sonobuoy gen`, except for the deviations listed here.
 
 use serde_json::{Value, json};
 use sono_manifest::{
@@ -8,12 +8,12 @@ use sono_types::{Config, yaml};
 
 use crate::vectors;
 
-/// What we do otherwise, and how to take it back: false where there was nothing to take.
+/// Description of a deviation and a function that reverts it; it returns false if there is nothing to revert.
 type Deviation = (&'static str, fn(&mut [Value]) -> bool);
 
-/// What we do otherwise on purpose (`DEVIATIONS.md`).
+/// Intentional deviations (`DEVIATIONS.md`).
 const DEVIATIONS: &[Deviation] = &[
-    ("the namespace says who made it", |objects| {
+    ("the namespace has a label of its creator", |objects| {
         removes(
             objects,
             "Namespace",
@@ -31,7 +31,7 @@ const DEVIATIONS: &[Deviation] = &[
         let annotations = json!({ "cluster-autoscaler.kubernetes.io/safe-to-evict": "false" });
         removes(objects, "Pod", "/metadata", "annotations", &annotations)
     }),
-    ("the aggregator runs on control planes if it must", |objects| {
+    ("the aggregator can run on control plane nodes", |objects| {
         let spec = object(objects, "Pod").get_mut("spec").unwrap();
         let has_affinity = spec.as_object_mut().unwrap().remove("affinity").is_some();
         let tolerations = spec["tolerations"].as_array_mut().unwrap();
@@ -47,7 +47,7 @@ const DEVIATIONS: &[Deviation] = &[
     ("the aggregator ends at SIGTERM", |objects| {
         removes(objects, "Pod", "/spec", "terminationGracePeriodSeconds", &json!(10))
     }),
-    ("an aggregator that fails is started again", |objects| {
+    ("a failed aggregator is restarted", |objects| {
         let ours = removes(objects, "Pod", "/spec", "restartPolicy", &json!("OnFailure"));
         let pods = objects.iter_mut().filter(|object| object["kind"] == "Pod");
         pods.for_each(|pod| pod["spec"]["restartPolicy"] = json!("Never"));
@@ -59,7 +59,7 @@ const DEVIATIONS: &[Deviation] = &[
         });
         removes(objects, "Pod", "/spec/containers/0", "readinessProbe", &probe)
     }),
-    ("the aggregator asks for what it needs", |objects| {
+    ("the aggregator has resource requests", |objects| {
         let resources = json!({
             "requests": { "cpu": "50m", "memory": "64Mi", "ephemeral-storage": "1Gi" },
             "limits": { "memory": "1Gi" },
@@ -72,7 +72,7 @@ const DEVIATIONS: &[Deviation] = &[
         *volume = json!({});
         ours
     }),
-    ("the aggregator knows its node", |objects| {
+    ("the aggregator has a variable with its node", |objects| {
         let variable = json!({ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } });
         let list = object(objects, "Pod")
             .pointer_mut("/spec/containers/0/env")
@@ -83,10 +83,10 @@ const DEVIATIONS: &[Deviation] = &[
         list.retain(|given| *given != variable);
         list.len() < before
     }),
-    ("workers reach the aggregator before it is ready", |objects| {
+    ("workers can connect to the aggregator before it is ready", |objects| {
         removes(objects, "Service", "/spec", "publishNotReadyAddresses", &json!(true))
     }),
-    ("variables keep the order that their author gave them", |objects| {
+    ("the order of variables is preserved", |objects| {
         plugins(objects).fold(false, |_, plugin| {
             let list = plugin.pointer_mut("/spec/env").unwrap().as_array_mut().unwrap();
             list.sort_by_key(|variable| variable["name"].as_str().unwrap().to_lowercase());
@@ -95,8 +95,8 @@ const DEVIATIONS: &[Deviation] = &[
     }),
 ];
 
-/// Only where a plugin has the default podSpec of a Job.
-const TOLERATES_CONTROL_PLANE: Deviation = ("pods run on control planes of today", |objects| {
+/// Applies only to plugins with the default podSpec of a Job.
+const TOLERATES_CONTROL_PLANE: Deviation = ("pods can run on control plane nodes of current releases", |objects| {
     let control_plane =
         json!({ "effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane", "operator": "Exists" });
     plugins(objects).any(|plugin| {
@@ -109,8 +109,8 @@ const TOLERATES_CONTROL_PLANE: Deviation = ("pods run on control planes of today
     })
 });
 
-/// Where the aggregator's container has security settings at all.
-const RESTRICTED: Deviation = ("the aggregator needs no privilege", |objects| {
+/// Applies only if the aggregator's container has security settings.
+const RESTRICTED: Deviation = ("the aggregator has no privileges", |objects| {
     let context = json!({
         "allowPrivilegeEscalation": false,
         "capabilities": { "drop": ["ALL"] },
@@ -121,8 +121,8 @@ const RESTRICTED: Deviation = ("the aggregator needs no privilege", |objects| {
     removes(objects, "Pod", "/spec/containers/0", "securityContext", &context)
 });
 
-/// Where systemd-logs is among the plugins.
-const OWN_LOGS_IMAGE: Deviation = ("the image of systemd-logs is ours, and it needs no rights", |objects| {
+/// Applies only with the plugin systemd-logs.
+const OWN_LOGS_IMAGE: Deviation = ("systemd-logs has sono's image and no rights", |objects| {
     plugins(objects).any(|plugin| {
         let image = &mut plugin["spec"]["image"];
         let ours = *image == json!("sono.local/sono-systemd-logs:dev");
@@ -163,7 +163,7 @@ fn plugins(objects: &mut [Value]) -> impl Iterator<Item = &mut Value> {
         .flat_map(|data| data.values_mut())
 }
 
-/// The objects of a manifest, with the texts inside of ConfigMaps read too.
+/// The objects of a manifest, with parsed contents of ConfigMaps.
 fn read(manifest: &str) -> Vec<Value> {
     let mut objects = yaml::all_documents(manifest).unwrap();
     for object in &mut objects {
@@ -181,7 +181,7 @@ fn read(manifest: &str) -> Vec<Value> {
     objects
 }
 
-/// Renders the plugins with the configuration that the manifest holds, and compares.
+/// Renders the plugins with the configuration of the manifest, and compares the objects.
 fn check(golden: &str, definitions: Vec<Definition>, version: &str, rbac: bool, further: &[Deviation]) {
     let Some(folder) = vectors("gen") else { return };
     let golden_text = fs_err::read_to_string(folder.join(golden)).unwrap();
@@ -223,7 +223,7 @@ fn check(golden: &str, definitions: Vec<Definition>, version: &str, rbac: bool, 
     }
 }
 
-/// Some of the manifests were made by a test that left out the pull policy and the mode of the e2e plugin.
+/// Built-in plugins without pull policy and e2e mode, as in the test that generated some of the manifests.
 fn bare(names: &[&str]) -> Vec<Definition> {
     let images = Images {
         pull_policy: String::new(),
@@ -240,7 +240,7 @@ fn bare(names: &[&str]) -> Vec<Definition> {
     definitions
 }
 
-const BARE_AGGREGATOR: Deviation = ("that test left out the pull policy", |objects| {
+const BARE_AGGREGATOR: Deviation = ("the manifest has no pull policy", |objects| {
     removes(
         objects,
         "Pod",

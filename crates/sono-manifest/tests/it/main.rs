@@ -1,4 +1,4 @@
-//! Definitions and manifests that others wrote.
+//! Definitions and manifests from other sources.
 #![cfg(test)]
 
 mod examples;
@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A folder of the test vectors, which are no part of this repository: `../shared/vectors` or `$SONO_VECTORS` has them.
+/// A directory of the test vectors, which are not part of this repository: in `../shared/vectors` or `$SONO_VECTORS`.
 #[expect(clippy::disallowed_methods, reason = "the crate is pure, its tests are not")]
 fn vectors(folder: &str) -> Option<PathBuf> {
     let root = env::var("SONO_VECTORS").map_or_else(
@@ -26,7 +26,7 @@ fn vectors(folder: &str) -> Option<PathBuf> {
     None
 }
 
-/// Name and content of the YAML files in a folder, in the order of their names.
+/// Name and content of the YAML files in a directory, sorted by name.
 fn yaml_files(folder: &Path) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = fs_err::read_dir(folder)
         .unwrap()

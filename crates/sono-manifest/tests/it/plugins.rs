@@ -7,7 +7,7 @@ use sono_types::{Config, SessionId, constants};
 use crate::{vectors, yaml_files};
 
 #[test]
-fn real_plugins_load_without_a_complaint_and_are_written_back_whole() {
+fn real_plugins_load_without_problems_and_are_written_back_completely() {
     let Some(folder) = vectors("plugins") else { return };
     let files = yaml_files(&folder);
     assert!(files.len() > 20, "{} files", files.len());
@@ -21,7 +21,7 @@ fn real_plugins_load_without_a_complaint_and_are_written_back_whole() {
     }
 }
 
-/// Those are left out when a definition is written.
+/// The definition without empty resources, which are omitted in written definitions.
 fn without_empty_resources(mut definition: Definition) -> Definition {
     let others = definition
         .pod_spec
@@ -34,7 +34,7 @@ fn without_empty_resources(mut definition: Definition) -> Definition {
     definition
 }
 
-/// Its pod, or its DaemonSet.
+/// The plugin's pod or DaemonSet.
 fn rendered(definition: &Definition) -> Value {
     let owner = Owner {
         name: "sonobuoy-config-cm".to_owned(),
@@ -59,8 +59,9 @@ fn rendered(definition: &Definition) -> Value {
     }
 }
 
-/// Where `whole` lacks something of `part`: a map has at least its fields, a list of named things at least its elements, by their
-/// names, and any other list all of them in order.
+/// Collects the paths at which `whole` lacks a part of `part`.
+///
+/// Maps and lists of named elements must contain at least the fields and elements of `part`; other lists must be equal.
 fn lacks(part: &Value, whole: &Value, path: &str, missing: &mut Vec<String>) {
     match (part, whole) {
         (Value::Object(part), Value::Object(whole)) => {
@@ -87,9 +88,9 @@ fn lacks(part: &Value, whole: &Value, path: &str, missing: &mut Vec<String>) {
     }
 }
 
-/// What its author wrote is in the pod, whatever it is, beside the worker and the results' volume.
+/// The pod contains everything in the definition, the worker and the results volume.
 #[test]
-fn real_plugins_become_pods_with_all_that_their_authors_wrote() {
+fn pods_of_real_plugins_contain_everything_in_the_definition() {
     let Some(folder) = vectors("plugins") else { return };
     for (file, text) in yaml_files(&folder) {
         let preparation = Preparation {

@@ -1,11 +1,11 @@
-//! The YAML of this repository that only GitHub runs.
+//! Checks of this repository's GitHub workflows and action.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sono_types::yaml;
 
-/// `action.yml`, and everything under `.github`.
+/// `action.yml` and all YAML files in `.github`.
 fn files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = vec![root.join("action.yml")];
@@ -18,7 +18,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn they_are_yaml() {
+fn workflows_are_valid_yaml() {
     let files = files();
     assert!(files.len() > 5, "{files:?}");
     for file in files {
@@ -32,7 +32,7 @@ fn they_are_yaml() {
     }
 }
 
-/// A tag may be moved to other code, a commit may not.
+/// A tag can be moved to other code, a commit cannot.
 #[test]
 fn actions_are_pinned_by_commit() {
     let mut found = 0;
