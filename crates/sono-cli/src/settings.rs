@@ -13,8 +13,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection};
 use sono_manifest::{
-    Definition, Images, Preparation, ResultsVolume, RunObjects, Sizes, aggregator_spec_mut, default_pod_spec,
-    is_on_its_hosts_network, prepare, run_objects,
+    Definition, Images, Preparation, ResultsVolume, RunObjects, Sizes, aggregator_spec_mut, default_pod_spec, prepare,
+    run_objects, uses_host_network,
 };
 use sono_types::{Config, UploadLimits, constants, env};
 
@@ -418,10 +418,7 @@ impl Plan {
 
 /// Rejects plugins that use the host network: a NetworkPolicy cannot select their pods.
 fn refuse_host_network(definitions: &[Definition]) -> Result<(), CliError> {
-    match definitions
-        .iter()
-        .find(|definition| is_on_its_hosts_network(definition))
-    {
+    match definitions.iter().find(|definition| uses_host_network(definition)) {
         None => Ok(()),
         Some(definition) => {
             let what = format!(

@@ -25,7 +25,7 @@ fn an_unknown_driver() {
     assert_eq!(
         with_files(&[("p.yaml", &text)], &["run", "-p", "p.yaml"]),
         failure(
-            "error: plugin definition `p.yaml` has a problem\n  p.yaml:2:11   unknown driver `Deamonset`; one of Job, DaemonSet (did you mean DaemonSet?)\n"
+            "error: plugin definition `p.yaml` has a problem\n  p.yaml:2:11   unknown driver `Deamonset`; expected one of Job, DaemonSet (did you mean DaemonSet?)\n"
         )
     );
 }
@@ -38,7 +38,7 @@ fn yaml_that_does_not_parse() {
             &["run", "-p", "p.yaml"]
         ),
         failure(
-            "error: plugin definition `p.yaml` has a problem\n  p.yaml:3:5   is no YAML: illegal placement of ':' indicator\n"
+            "error: plugin definition `p.yaml` has a problem\n  p.yaml:3:5   invalid YAML: illegal placement of ':' indicator\n"
         )
     );
 }
@@ -242,9 +242,9 @@ fn plugin_that_the_api_server_would_refuse_is_refused_before_anything_is_created
         crate::said(&output),
         failure(
             "error: the API server would refuse plugins of this run\n  \
-             plugin p: config-map.a/b: `a/b` is not a key of a ConfigMap: at most 253 letters, digits, `-`, `_` and `.`, not `.`, and without `..` in front\n  \
-             plugin p: spec.name: `Plugin_1` is not a name of at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends\n  \
-             plugin p: spec.volumeMounts[0].name: there is no volume `none`\n  \
+             plugin p: config-map.a/b: invalid ConfigMap key `a/b`: expected at most 253 letters, digits, `-`, `_` and `.`; not `.` and not starting with `..`\n  \
+             plugin p: spec.name: invalid name `Plugin_1`: expected at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends\n  \
+             plugin p: spec.volumeMounts[0].name: volume `none` does not exist\n  \
              plugin p: spec.image is missing\n  \
              hint:  for line numbers: sono plugin lint FILE; nothing was created\n"
         )

@@ -130,7 +130,7 @@ fn flags_that_mean_nothing_are_errors() {
     assert_eq!(
         said(&["-p", "host-check", "--plugin-env", "other.A=b"]),
         failure(
-            "error: a flag applies to a plugin that is not part of the run\n  cause: there is no plugin `other` to change; there are: host-check\n  hint:  add the plugin with -p other, or omit the flag\n"
+            "error: a flag applies to a plugin that is not part of the run\n  cause: unknown plugin `other`; plugins of this run: host-check\n  hint:  add the plugin with -p other, or omit the flag\n"
         )
     );
     let expression = said(&["--e2e-focus", "("]);
@@ -154,7 +154,7 @@ fn flags_for_a_built_in_plugin_that_does_not_run_are_named() {
         assert_eq!(
             gen_with(&[&["-p", "systemd-logs"], &flag[..]].concat()),
             failure(
-                "error: a flag applies to a plugin that is not part of the run\n  cause: there is no plugin `e2e` to change; there are: systemd-logs\n  hint:  add the plugin with -p e2e, or omit the flag\n"
+                "error: a flag applies to a plugin that is not part of the run\n  cause: unknown plugin `e2e`; plugins of this run: systemd-logs\n  hint:  add the plugin with -p e2e, or omit the flag\n"
             )
         );
     }
@@ -377,8 +377,8 @@ fn tests_at_the_same_time_reach_ginkgo() {
         ),
         (
             0,
-            "note: tests that match \\[Serial\\] are left out, as E2E_PARALLEL=true does where E2E_SKIP is empty; \
-             --e2e-parallel auto runs them too, alone at the end\n"
+            "note: E2E_PARALLEL=true with an empty E2E_SKIP skips tests that match \\[Serial\\]; \
+             --e2e-parallel auto also runs them, one at a time at the end\n"
                 .to_owned()
         )
     );
@@ -395,7 +395,7 @@ fn tests_at_the_same_time_reach_ginkgo() {
         ),
         (
             0,
-            "note: E2E_EXTRA_GINKGO_ARGS has `--procs=8`, which takes precedence over E2E_PARALLEL=4\n".to_owned()
+            "note: `--procs=8` in E2E_EXTRA_GINKGO_ARGS takes precedence over E2E_PARALLEL=4\n".to_owned()
         )
     );
     assert_eq!(
@@ -403,8 +403,8 @@ fn tests_at_the_same_time_reach_ginkgo() {
         (
             1,
             "error: cannot run the tests of plugin e2e in parallel\n  cause: the selection may contain serial tests, which \
-             Kubernetes v1.28.3 runs next to others; they run alone from 1.29 on\n  hint:  leave them out: --e2e-skip \
-             '\\[Serial\\]'; or --e2e-parallel false\n"
+             Kubernetes v1.28.3 runs in parallel with others; 1.29 and later run them one at a time\n  hint:  skip serial tests \
+             with --e2e-skip '\\[Serial\\]', or use --e2e-parallel false\n"
                 .to_owned()
         )
     );
@@ -413,7 +413,7 @@ fn tests_at_the_same_time_reach_ginkgo() {
     assert!(
         wrong
             .1
-            .contains("not one of true, false, auto, or a number from 1 to 65535"),
+            .contains("expected true, false, auto or a number from 1 to 65535"),
         "{}",
         wrong.1
     );

@@ -111,7 +111,7 @@ fn only_one_usable_plugin_is_installed() {
     assert_eq!(
         sono(here, &["plugin", "install", "x", "bad.yaml"]),
         failure(
-            "error: plugin definition `bad.yaml` has a problem\n  bad.yaml:3:11   unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)\n"
+            "error: plugin definition `bad.yaml` has a problem\n  bad.yaml:3:11   unknown driver `Jobb`; expected one of Job, DaemonSet (did you mean Job?)\n"
         )
     );
     assert_eq!(
@@ -201,9 +201,10 @@ fn lint_says_everything() {
         sono(here, &["plugin", "lint", "good.yaml", "bad.yaml"]),
         Said {
             code: 1,
-            stdout: "error: bad.yaml:3:11   unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)\n\
-                     warning: bad.yaml:6:10   `spec.imgae` is no known field of a Container (did you mean image?)\n"
-                .to_owned(),
+            stdout:
+                "error: bad.yaml:3:11   unknown driver `Jobb`; expected one of Job, DaemonSet (did you mean Job?)\n\
+                     warning: bad.yaml:6:10   unknown field `spec.imgae` of a Container (did you mean image?)\n"
+                    .to_owned(),
             stderr: "2 definitions: 1 error, 1 warning\n".to_owned(),
         }
     );
@@ -214,7 +215,7 @@ fn lint_says_everything() {
         problems[0],
         serde_json::json!({
             "file": "bad.yaml", "line": 3, "column": 11, "field": "sonobuoy-config.driver", "severity": "error",
-            "message": "unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)",
+            "message": "unknown driver `Jobb`; expected one of Job, DaemonSet (did you mean Job?)",
         })
     );
 }
@@ -232,7 +233,7 @@ fn lint_goes_on_after_a_file_that_cannot_be_read() {
         Said {
             code: 1,
             stdout: "error: plugins/a.yaml   cannot read the plugin `plugins/a.yaml`: it is not text: byte 0 (line 1) is not UTF-8: 0xff\n\
-                     error: plugins/b.yaml:3:11   unknown driver `Jobb`; one of Job, DaemonSet (did you mean Job?)\n\
+                     error: plugins/b.yaml:3:11   unknown driver `Jobb`; expected one of Job, DaemonSet (did you mean Job?)\n\
                      error: none.yaml   there is no plugin `none.yaml`: no such file or directory\n"
                 .to_owned(),
             stderr: "1 definition: 3 errors, 0 warnings\n".to_owned(),
