@@ -1,5 +1,4 @@
-//! What the shell is told to complete: answers to its scripts, and to `__complete`, the protocol that `kubectl` and scripts
-//! made by Sonobuoy speak.
+//! Shell completion: answers to our scripts, and to `__complete`, the protocol of kubectl and of Sonobuoy's scripts.
 
 mod candidates;
 mod values;
@@ -14,20 +13,20 @@ use clap_complete::{engine, env::Shells};
 
 use crate::{args::Shell, error::CliError, output::Printer};
 
-/// The variable by which a script asks, with the shell's name.
-const ASKED: &str = "_SONO_COMPLETE";
+/// Environment variable of a completion request; its value is the shell's name.
+const SHELL_VARIABLE: &str = "_SONO_COMPLETE";
 /// The same, without descriptions.
-const ASKED_PLAIN: &str = "_SONO_COMPLETE_PLAIN";
+const PLAIN_SHELL_VARIABLE: &str = "_SONO_COMPLETE_PLAIN";
 
-/// The name under which kubectl looks for a plugin's completion.
+/// Program name that kubectl calls for completion of its plugin.
 const KUBECTL: &str = "kubectl_complete-sono";
 
-/// The script that makes `shell` complete the program under the name it was called by.
+/// Completion script of `shell` for the program, by the name it was called.
 pub(crate) fn script(shell: Shell, is_plain: bool) -> Result<Vec<u8>, CliError> {
     let called = env::args_os().next().unwrap_or_default();
     let path = Path::new(&called);
     let name = path.file_stem().and_then(OsStr::to_str).unwrap_or("sono");
-    // By a path it is not found in PATH.
+    // A program called by its path may be missing in PATH.
     let program = if path.components().count() > 1 {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         absolute.to_string_lossy().into_owned()
@@ -37,22 +36,22 @@ pub(crate) fn script(shell: Shell, is_plain: bool) -> Result<Vec<u8>, CliError> 
     let shells = Shells::builtins();
     let writer = shells
         .completer(shell.name())
-        .ok_or_else(|| CliError::new(format!("nothing is known of the shell {}", shell.name())))?;
-    let asked = if is_plain { ASKED_PLAIN } else { ASKED };
+        .ok_or_else(|| CliError::new(format!("unsupported shell {}", shell.name())))?;
+    let asked = if is_plain { PLAIN_SHELL_VARIABLE } else { SHELL_VARIABLE };
     let mut text = Vec::new();
     writer
         .write_registration(asked, name, name, &program, &mut text)
-        .map_err(|error| CliError::new("cannot write the script").caused_by(&error))?;
+        .map_err(|error| CliError::new("cannot write the completion script").caused_by(&error))?;
     Ok(text)
 }
 
-/// Answers where a shell asks. `None` where nothing was asked: an ordinary call.
+/// Answers a completion request. `None` for an ordinary call.
 pub(crate) fn answer(arguments: &[OsString], printer: &Printer) -> Option<Result<(), CliError>> {
     let variable = |name: &str| env::var(name).ok().filter(|shell| !shell.is_empty());
-    if let Some(shell) = variable(ASKED) {
+    if let Some(shell) = variable(SHELL_VARIABLE) {
         return Some(to_script(&shell, arguments, false, printer));
     }
-    if let Some(shell) = variable(ASKED_PLAIN) {
+    if let Some(shell) = variable(PLAIN_SHELL_VARIABLE) {
         return Some(to_script(&shell, arguments, true, printer));
     }
     let (program, rest) = arguments.split_first()?;
@@ -68,11 +67,11 @@ pub(crate) fn answer(arguments: &[OsString], printer: &Printer) -> Option<Result
     }
 }
 
-/// Words after `--`, the program's name first.
+/// Answers our own script. The words follow `--`, the program's name first.
 fn to_script(shell: &str, arguments: &[OsString], is_plain: bool, printer: &Printer) -> Result<(), CliError> {
     let shells = Shells::builtins();
     let Some(writer) = shells.completer(shell) else {
-        return Err(CliError::new(format!("nothing is known of the shell `{shell}`")));
+        return Err(CliError::new(format!("unsupported shell `{shell}`")));
     };
     let start = arguments
         .iter()
@@ -85,7 +84,7 @@ fn to_script(shell: &str, arguments: &[OsString], is_plain: bool, printer: &Prin
     let mut command = values::command(&words, is_plain);
     let directory = env::current_dir().ok();
     let mut text = Vec::new();
-    // A line that cannot be understood has nothing to complete.
+    // An invalid line has no candidates.
     if writer
         .write_complete(&mut command, words, directory.as_deref(), &mut text)
         .is_ok()
@@ -95,7 +94,7 @@ fn to_script(shell: &str, arguments: &[OsString], is_plain: bool, printer: &Prin
     Ok(())
 }
 
-/// Each candidate on a line, what it means behind a tab, and at last a number: 4 forbids file names, 2 a space.
+/// Answers kubectl: one candidate per line, its description after a tab, then a directive: 4 disables file names, 2 a space.
 fn to_kubectl(words: &[OsString], is_plain: bool, printer: &Printer) -> Result<(), CliError> {
     let mut line = vec![OsString::from("sono")];
     line.extend_from_slice(words);
@@ -105,7 +104,7 @@ fn to_kubectl(words: &[OsString], is_plain: bool, printer: &Printer) -> Result<(
     let mut command = values::command(&line, is_plain);
     let at = line.len() - 1;
     let directory = env::current_dir().ok();
-    // A line that cannot be understood has nothing to complete.
+    // An invalid line has no candidates.
     let found = engine::complete(&mut command, line, at, directory.as_deref()).unwrap_or_default();
     let mut directive = 4;
     if let [one] = found.as_slice()

@@ -1,8 +1,8 @@
-//! The only place that prints: data to standard output, all else to standard error.
+//! The only module that prints: data to standard output, everything else to standard error.
 //!
-//! It is a gate too. What is printed is [`Text`] or [`Markdown`], which escape every string that gets into them; a document
-//! in a [`Format`], which on a terminal is escaped as that format does it; or bytes of others ([`Printer::verbatim`],
-//! [`Printer::log`]), which reach pipes as they are and terminals without what a terminal obeys. There is no other way.
+//! It also escapes. Printed values are [`Text`] or [`Markdown`], which escape every string in them; documents in a
+//! [`Format`], which are escaped on a terminal by the rules of the format; or foreign bytes ([`Printer::verbatim`],
+//! [`Printer::log`]), which reach pipes unchanged and terminals without control sequences.
 #![expect(clippy::disallowed_methods, reason = "only this module prints")]
 
 mod bars;
@@ -39,17 +39,17 @@ use crate::error::{CliError, Label};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
-/// Bytes of an unfinished line that wait for its end.
-const PENDING: usize = 256 << 10;
+/// Maximum size of a buffered unfinished line.
+const MAX_PENDING: usize = 256 << 10;
 
-/// Prints. Clones share their state.
+/// Printer. Clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct Printer {
     /// Standard error is a terminal.
     terminal: bool,
     /// Standard output is a terminal.
     screen: bool,
-    /// Nobody reads standard output any more.
+    /// The reader of standard output has closed it.
     broken: Arc<AtomicBool>,
 }
 
@@ -62,17 +62,17 @@ impl Printer {
         }
     }
 
-    /// Whether a person looks at standard error.
+    /// Whether standard error is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// Whether a person looks at standard output, and no script.
+    /// Whether standard output is a terminal.
     pub(crate) fn is_screen(&self) -> bool {
         self.screen
     }
 
-    /// Nobody reads standard output any more. That is success: `sono results … | head`.
+    /// Whether the reader has closed standard output. That is success: `sono results … | head`.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
@@ -100,7 +100,7 @@ impl Printer {
         }
     }
 
-    /// Writes a text. Styles are taken out where they are not wanted.
+    /// Writes a text. Styles are removed if colours are off.
     pub(crate) fn print<T: ?Sized>(&self, text: &T) -> Result<(), CliError>
     where
         for<'a> Text: From<&'a T>,
@@ -123,7 +123,7 @@ impl Printer {
         self.write(markdown.as_str().as_bytes())
     }
 
-    /// Writes a document for programs: byte for byte into a pipe, the same data with the format's escapes on a terminal.
+    /// Writes a document for programs: unchanged to a pipe, with the format's escapes to a terminal.
     pub(crate) fn document(&self, format: Format, text: &str) -> Result<(), CliError> {
         if self.screen {
             self.write(document::for_terminal(format, text).as_bytes())
@@ -132,7 +132,7 @@ impl Printer {
         }
     }
 
-    /// Writes whole lines of others: byte for byte into a pipe, without what a terminal obeys on one.
+    /// Writes whole foreign lines: unchanged to a pipe, without control sequences to a terminal.
     pub(crate) fn verbatim(&self, bytes: &[u8]) -> Result<(), CliError> {
         if self.screen {
             self.write(foreign::visible_lines(bytes, Colours::Removed).as_bytes())
@@ -141,7 +141,7 @@ impl Printer {
         }
     }
 
-    /// The same for a text that comes in pieces; [`Verbatim::end`] writes the rest.
+    /// Like [`Self::verbatim`], for a stream of parts; [`Verbatim::end`] writes the rest.
     pub(crate) fn pieces(&self) -> Verbatim<'_> {
         Verbatim {
             printer: self,
@@ -149,11 +149,11 @@ impl Printer {
         }
     }
 
-    /// Writes whole lines of a log: byte for byte into a pipe; on a terminal colours pass and nothing else.
+    /// Writes whole log lines: unchanged to a pipe, with colours as the only control sequences to a terminal.
     pub(crate) fn log(&self, bytes: &[u8]) -> Result<(), CliError> {
         if self.screen {
             let colours = if has_colours(&io::stdout()) {
-                Colours::Kept
+                Colours::Preserved
             } else {
                 Colours::Removed
             };
@@ -163,7 +163,7 @@ impl Printer {
         }
     }
 
-    /// Writes a part of a line: byte for byte into a pipe, as a text on a terminal.
+    /// Writes a part of a line: unchanged to a pipe, as [`Text`] to a terminal.
     pub(crate) fn part(&self, bytes: &[u8]) -> Result<(), CliError> {
         if self.screen {
             self.put(&Text::of_bytes(bytes))
@@ -172,19 +172,19 @@ impl Printer {
         }
     }
 
-    /// Writes the name of a file on a line, for scripts as it is.
+    /// Writes a file name on a line, unchanged to a pipe.
     pub(crate) fn path(&self, path: &Path) -> Result<(), CliError> {
         self.part(path.as_os_str().as_encoded_bytes())?;
         self.write(b"\n")
     }
 
-    /// Says something beside the data. Styles are taken out where they are not wanted.
-    #[expect(clippy::unused_self, reason = "who prints needs a printer")]
+    /// Writes a message to standard error. Styles are removed if colours are off.
+    #[expect(clippy::unused_self, reason = "printing requires a printer")]
     pub(crate) fn note<T: ?Sized>(&self, text: &T)
     where
         for<'a> Text: From<&'a T>,
     {
-        // Nowhere to say that it could not be said.
+        // A failure to write to standard error cannot be reported.
         drop(writeln!(anstream::stderr(), "{}", Text::from(text).styled()));
     }
 
@@ -203,30 +203,30 @@ impl Printer {
         self.note(&Text::lines(lines));
     }
 
-    /// Help, which clap takes for an error.
+    /// Writes help, which clap represents as an error.
     pub(crate) fn help(&self, help: &clap::Error) -> Result<(), CliError> {
         self.put(&Text::of_clap(&help.render()))
     }
 }
 
-/// A text of others that comes in pieces.
+/// Foreign text that arrives in parts.
 #[derive(Debug)]
 pub(crate) struct Verbatim<'a> {
     printer: &'a Printer,
-    /// The begun line, on a terminal.
+    /// Unfinished line, on a terminal.
     pending: Vec<u8>,
 }
 
 impl Verbatim<'_> {
-    /// Writes the whole lines that there are now.
+    /// Writes all complete lines.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         if !self.printer.screen {
             return self.printer.write(bytes);
         }
         self.pending.extend_from_slice(bytes);
         let whole = self.pending.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
-        // A line without an end is not waited for.
-        let whole = whole.or_else(|| (self.pending.len() > PENDING).then(|| whole_characters(&self.pending)));
+        // Write a long line before its end arrives.
+        let whole = whole.or_else(|| (self.pending.len() > MAX_PENDING).then(|| whole_characters(&self.pending)));
         let Some(whole) = whole else { return Ok(()) };
         let rest = self.pending.split_off(whole);
         let lines = std::mem::replace(&mut self.pending, rest);
@@ -239,7 +239,7 @@ impl Verbatim<'_> {
     }
 }
 
-/// The length without a character that is not whole.
+/// Length without an incomplete last character.
 fn whole_characters(bytes: &[u8]) -> usize {
     let start = bytes.len().saturating_sub(3);
     let lead = bytes[start..]
@@ -254,7 +254,7 @@ fn has_colours(stream: &impl anstream::stream::RawStream) -> bool {
     anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
 }
 
-/// The text as bars show it on standard error.
+/// Text for a bar on standard error.
 fn on_stderr(text: &Text) -> String {
     if has_colours(&io::stderr()) {
         text.styled().to_owned()
@@ -263,16 +263,20 @@ fn on_stderr(text: &Text) -> String {
     }
 }
 
-/// Standard error for records, one at a time: what others wrote into them is escaped.
+/// Writer of log records to standard error, one at a time. Foreign text in them is escaped.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Records {
-    /// The records' own colours pass.
+    /// Whether colours are preserved.
     pub(crate) colours: bool,
 }
 
 impl io::Write for Records {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        let colours = if self.colours { Colours::Kept } else { Colours::Removed };
+        let colours = if self.colours {
+            Colours::Preserved
+        } else {
+            Colours::Removed
+        };
         io::stderr().write_all(foreign::visible_record(record, colours).as_bytes())?;
         Ok(record.len())
     }
@@ -290,7 +294,7 @@ impl MakeWriter<'_> for Records {
     }
 }
 
-/// What `main` returns for help that was asked for.
+/// Exit code after requested help.
 pub(crate) fn shown(result: &Result<(), CliError>) -> ExitCode {
     ExitCode::from(result.as_ref().map_or_else(CliError::code, |()| exit::SUCCESS))
 }

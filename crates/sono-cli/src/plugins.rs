@@ -1,5 +1,5 @@
-//! From what the user calls a plugin to its definition (cli spec §6.1): an installed plugin, a built-in one, an address, a
-//! file of a registry, a file, a directory, or `-` for standard input; `@NAME` behind it renames.
+//! Resolution of `--plugin` (cli spec §6.1): an installed plugin, a built-in one, a URL, an OCI artifact, a file, a
+//! directory, or `-` for standard input. `@NAME` at the end renames the plugin.
 
 pub(crate) mod directory;
 pub(crate) mod fetch;
@@ -11,11 +11,11 @@ use sono_types::PluginName;
 use self::{
     directory::Directory,
     fetch::{Access, Document},
-    source::{Place, Source},
+    source::{Location, Source},
 };
 use crate::{error::CliError, output::Printer};
 
-/// Loads all plugins. Every problem of every file is in the one error.
+/// Loads all plugins. The error contains all problems of all files.
 pub(crate) async fn load(
     names: &[String],
     images: &Images,
@@ -28,17 +28,17 @@ pub(crate) async fn load(
             .any(|start| name.starts_with(start))
     };
     if !access.digests.is_empty() && !names.iter().any(is_fetched) {
-        return Err(CliError::new("--sha256 requires a plugin from an address").hint("name one: --plugin https://…"));
+        return Err(CliError::new("--sha256 requires a plugin from a URL").hint("add --plugin https://…"));
     }
     let mut definitions: Vec<(String, Definition)> = Vec::new();
     let mut problems = Vec::new();
     for name in names {
         let (documents, rename) = match find(name, access, printer).await? {
-            Found::BuiltIn(name) => {
+            ResolvedPlugin::BuiltIn(name) => {
                 definitions.extend(sono_manifest::builtin(&name, images).map(|definition| (name, definition)));
                 continue;
             }
-            Found::Documents { documents, rename } => (documents, rename),
+            ResolvedPlugin::Documents { documents, rename } => (documents, rename),
         };
         let installed = documents.first().filter(|_| BUILTIN_NAMES.contains(&name.as_str()));
         if let Some(document) = installed {
@@ -65,9 +65,9 @@ pub(crate) async fn load(
     Err(refused(&problems))
 }
 
-/// What a name leads to.
+/// Plugin found for a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum ResolvedPlugin {
     BuiltIn(String),
     Documents {
         documents: Vec<Document>,
@@ -75,53 +75,51 @@ pub(crate) enum Found {
     },
 }
 
-/// Finds what `text` means and reads it.
-pub(crate) async fn find(text: &str, access: Access<'_>, printer: &Printer) -> Result<Found, CliError> {
-    let installed = Directory::looked_into();
+/// Finds the plugin for a value of `--plugin` and reads its definitions.
+pub(crate) async fn find(text: &str, access: Access<'_>, printer: &Printer) -> Result<ResolvedPlugin, CliError> {
+    let installed = Directory::for_lookup();
     let is_there = |name: &str| {
         std::path::Path::new(name).exists()
             || installed
                 .as_ref()
                 .is_some_and(|directory| directory.find(name).is_some())
     };
-    let Source { place, rename } = Source::parse(text, is_there);
-    let one = |document| Found::Documents {
+    let Source { location, rename } = Source::parse(text, is_there);
+    let one = |document| ResolvedPlugin::Documents {
         documents: vec![document],
         rename: rename.clone(),
     };
-    match place {
-        Place::Input => fetch::input().map(one),
-        Place::Url(address) => access.check(one(fetch::url(&address, access, printer).await?)),
-        Place::Artifact(name) => access.check(one(fetch::artifact(&name, access).await?)),
-        Place::Foreign(scheme) => Err(CliError::new(format!("cannot fetch the plugin `{text}`"))
-            .details([format!(
-                "`{scheme}` is not understood; addresses begin with https, http or oci"
-            )])
-            .hint("fetch it by other means, and name the file")),
-        Place::Name(name) => {
+    match location {
+        Location::Input => fetch::input().map(one),
+        Location::Url(address) => access.check(one(fetch::url(&address, access, printer).await?)),
+        Location::Artifact(name) => access.check(one(fetch::artifact(&name, access).await?)),
+        Location::Foreign(scheme) => Err(CliError::new(format!("cannot fetch the plugin `{text}`"))
+            .details([format!("unsupported scheme `{scheme}`; one of https, http, oci")])
+            .hint("download the file and pass its path")),
+        Location::Name(name) => {
             if let Some(path) = installed.as_ref().and_then(|directory| directory.find(&name)) {
                 return fetch::file(&path).map(one);
             }
             if BUILTIN_NAMES.contains(&name.as_str()) {
                 return match rename {
-                    None => Ok(Found::BuiltIn(name)),
+                    None => Ok(ResolvedPlugin::BuiltIn(name)),
                     Some(_) => Err(CliError::new(format!("the built-in plugin `{name}` cannot be renamed"))
-                        .hint("only plugins from a file, an address or a registry can")),
+                        .hint("only plugins from a file, a URL or a registry can be renamed")),
                 };
             }
             let files = fetch::files(&name)?.ok_or_else(|| not_there(&name, installed.as_ref(), is_there))?;
             if rename.is_some() && std::path::Path::new(&name).is_dir() {
                 return Err(CliError::new(format!(
-                    "`{name}` is a directory, whose plugins have no one new name"
+                    "`{name}` is a directory: only single plugins can be renamed"
                 )));
             }
             let documents = files.iter().map(|path| fetch::file(path)).collect::<Result<_, _>>()?;
-            Ok(Found::Documents { documents, rename })
+            Ok(ResolvedPlugin::Documents { documents, rename })
         }
     }
 }
 
-/// The definition under its new name.
+/// Renames a definition.
 pub(crate) fn renamed(mut definition: Definition, rename: Option<&PluginName>) -> Definition {
     if let Some(name) = rename {
         definition.name = name.clone();
@@ -130,22 +128,22 @@ pub(crate) fn renamed(mut definition: Definition, rename: Option<&PluginName>) -
 }
 
 fn not_there(name: &str, installed: Option<&Directory>, is_there: impl Fn(&str) -> bool) -> CliError {
-    if let Some((place, rename)) = name.rsplit_once('@').filter(|(place, _)| is_there(place))
+    if let Some((location, rename)) = name.rsplit_once('@').filter(|(location, _)| is_there(location))
         && let Err(error) = PluginName::parse(rename)
     {
-        return CliError::new(format!("`{place}` cannot be renamed `{rename}`"))
+        return CliError::new(format!("`{location}` cannot be renamed `{rename}`"))
             .caused_by(&error)
-            .hint("behind @ stands a name such as my-plugin");
+            .hint("expected a name such as my-plugin after @");
     }
     let mut hint = format!("built-in plugins: {}", BUILTIN_NAMES.join(", "));
     let names = installed.map(Directory::names).unwrap_or_default();
     if !names.is_empty() {
         hint = format!("{hint}; installed: {}", names.join(", "));
     }
-    CliError::new(format!("there is no plugin `{name}`: no such file or directory")).hint(hint)
+    CliError::new(format!("plugin `{name}` not found: no such file or directory")).hint(hint)
 }
 
-/// The one error about all problems.
+/// Error with all problems.
 pub(crate) fn refused(problems: &[Problem]) -> CliError {
     let mut concerned: Vec<&str> = problems.iter().map(|problem| problem.file.as_str()).collect();
     concerned.dedup();

@@ -1,5 +1,4 @@
-//! What values can be at this moment, each with what it means. Whatever goes wrong means that there is nothing: a shell
-//! waits, and nobody reads messages.
+//! Current candidates for values, with descriptions. Errors yield no candidates, since a shell cannot show messages.
 
 use std::{
     env,
@@ -14,8 +13,8 @@ use sono_types::{constants, yaml};
 
 use crate::{aggregator::text, args, plugins::directory::Directory, settings::connect, text_file};
 
-/// How long a cluster may take to name its namespaces.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for listing the cluster's namespaces.
+const NAMESPACE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn plugins() -> Vec<(String, String)> {
     let built_in = BUILTIN_NAMES
@@ -27,7 +26,7 @@ pub(super) fn plugins() -> Vec<(String, String)> {
 }
 
 pub(super) fn installed() -> Vec<(String, String)> {
-    let names = Directory::looked_into()
+    let names = Directory::for_lookup()
         .map(|directory| directory.names())
         .unwrap_or_default();
     names.into_iter().map(|name| (name, "installed".to_owned())).collect()
@@ -40,7 +39,7 @@ pub(super) fn modes() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Those of the kubeconfig, with their clusters.
+/// Contexts of the kubeconfig, with their clusters.
 pub(super) fn contexts(kubeconfig: Option<&Path>) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for file in kubeconfigs(kubeconfig) {
@@ -73,25 +72,25 @@ fn kubeconfigs(given: Option<&Path>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Those of the cluster; the usual one where it does not answer.
+/// Namespaces of the cluster; the default namespace if the cluster does not respond.
 pub(super) fn namespaces(cluster: &args::Cluster) -> Vec<(String, String)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let usual = || vec![(constants::DEFAULT_NAMESPACE.to_owned(), String::new())];
-    let Ok(runtime) = runtime else { return usual() };
+    let default = || vec![(constants::DEFAULT_NAMESPACE.to_owned(), String::new())];
+    let Ok(runtime) = runtime else { return default() };
     let listed = runtime.block_on(async {
         let list = async {
             let cluster = connect(cluster).await.ok()?;
             cluster.list(Kind::Namespace, None, "").await.ok()
         };
-        tokio::time::timeout(PATIENCE, list).await.ok().flatten()
+        tokio::time::timeout(NAMESPACE_TIMEOUT, list).await.ok().flatten()
     });
-    // What still waits on the cluster ends with the process.
+    // Pending requests end with the process.
     runtime.shutdown_background();
     match listed {
         Some(namespaces) => {
             let name = |namespace: &Value| (text(namespace, "/metadata/name").to_owned(), String::new());
             namespaces.iter().map(name).collect()
         }
-        None => usual(),
+        None => default(),
     }
 }

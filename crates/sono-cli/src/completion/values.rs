@@ -1,4 +1,4 @@
-//! The command line with what its values can be. It stands beside the arguments, which need not know of it.
+//! Adds candidates for values to the command line. The arguments themselves do not depend on completion.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,7 +17,7 @@ use crate::{
     output::{is_hidden, visible},
 };
 
-/// The command for these words; without texts where only values are wanted.
+/// The command for these words; without descriptions if `is_plain`.
 pub(super) fn command(words: &[OsString], is_plain: bool) -> Command {
     let cluster = args::Cluster {
         kubeconfig: given(words, "kubeconfig").map(PathBuf::from),
@@ -26,7 +26,7 @@ pub(super) fn command(words: &[OsString], is_plain: bool) -> Command {
     with_values(Arguments::command(), &cluster, is_plain)
 }
 
-/// What the line says of a flag, or the variable that stands for it.
+/// Value of a flag on the command line, or of its environment variable.
 fn given(words: &[OsString], name: &str) -> Option<OsString> {
     let variable = VARIABLES.iter().find(|(flag, _)| *flag == name);
     flag(words, &format!("--{name}"))
@@ -34,7 +34,7 @@ fn given(words: &[OsString], name: &str) -> Option<OsString> {
         .filter(|value| !value.is_empty())
 }
 
-/// The value of a flag that stands among the words already.
+/// Value of a flag among the words.
 fn flag(words: &[OsString], name: &str) -> Option<OsString> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -114,7 +114,7 @@ fn with_value(argument: Arg, cluster: &args::Cluster) -> Arg {
 
 fn fitting(start: &OsStr, values: Vec<(String, String)>) -> Vec<CompletionCandidate> {
     let Some(start) = start.to_str() else { return Vec::new() };
-    // A shell prints them, and a line end would begin another one.
+    // A line end in a candidate would begin another candidate.
     let fitting = values
         .into_iter()
         .filter(|(value, _)| value.starts_with(start) && !value.chars().any(is_hidden));
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_that_are_there_already_are_read() {
+    fn flags_among_the_words_are_read() {
         let words: Vec<OsString> = ["sono", "run", "--context=c", "--kubeconfig", "k", "-n", ""]
             .map(Into::into)
             .to_vec();

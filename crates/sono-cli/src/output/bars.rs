@@ -1,5 +1,5 @@
-//! Bars that repaint themselves on a terminal. Like [`super::Printer`] they take nothing but [`Text`].
-#![expect(clippy::disallowed_types, reason = "here they are wrapped")]
+//! Progress bars on a terminal. Like [`super::Printer`], they accept only [`Text`].
+#![expect(clippy::disallowed_types, reason = "this module wraps them")]
 
 use std::time::Duration;
 
@@ -7,32 +7,32 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{on_stderr, text::Text};
 
-/// Characters of a bar.
-const PARTS: &str = "━╸─";
+/// Characters for the done, current and open parts of a bar.
+const BAR_CHARACTERS: &str = "━╸─";
 
-/// A bar, or a line in its place.
+/// Progress bar or status line.
 #[derive(Debug)]
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    /// Shows nothing.
+    /// Bar that shows nothing.
     pub(crate) fn hidden() -> Self {
         Self(ProgressBar::hidden())
     }
 
-    /// On standard error, alone.
+    /// Single bar on standard error.
     pub(crate) fn alone(template: &'static str, length: Option<u64>) -> Self {
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
         bar.set_style(style(template));
         Self(bar)
     }
 
-    /// What `{msg}` of the template is.
+    /// Sets `{msg}` of the template.
     pub(crate) fn set_message(&self, text: impl Into<Text>) {
         self.0.set_message(on_stderr(&text.into()));
     }
 
-    /// What `{prefix}` of the template is.
+    /// Sets `{prefix}` of the template.
     pub(crate) fn set_prefix(&self, text: impl Into<Text>) {
         self.0.set_prefix(on_stderr(&text.into()));
     }
@@ -66,7 +66,7 @@ impl Stack {
         Bar(bar)
     }
 
-    /// Adds a spinner that turns by itself.
+    /// Adds a spinner with a steady tick.
     pub(crate) fn add_spinner(&self) -> Bar {
         let bar = self.0.add(ProgressBar::new_spinner());
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -75,7 +75,7 @@ impl Stack {
 
     /// Writes a line above the bars.
     pub(crate) fn line(&self, text: &Text) {
-        // A terminal that goes away is found out by the next write.
+        // The next write reports a closed terminal.
         drop(self.0.println(on_stderr(text)));
     }
 }
@@ -83,5 +83,5 @@ impl Stack {
 fn style(template: &'static str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .expect("the template is a constant")
-        .progress_chars(PARTS)
+        .progress_chars(BAR_CHARACTERS)
 }

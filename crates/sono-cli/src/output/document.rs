@@ -1,4 +1,4 @@
-//! Documents for programs, as they are shown on a terminal: the same data, with the escapes of their own formats. Pure.
+//! Documents for programs on a terminal: the same data, with the escapes of their formats. Pure.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -7,7 +7,7 @@ use sono_types::yaml;
 
 use super::foreign::{self, Colours, is_hidden};
 
-/// What a document is written in.
+/// Format of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Json,
@@ -16,24 +16,24 @@ pub(crate) enum Format {
     Xml,
 }
 
-/// Hidden characters, apart from those with which documents are laid out.
+/// Whether a character is hidden and not part of the layout.
 fn is_escaped(character: char) -> bool {
     is_hidden(character) && !matches!(character, '\n' | '\t')
 }
 
-/// The document without a character that a terminal obeys.
+/// Escapes control characters in a document.
 pub(super) fn for_terminal(format: Format, text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_escaped) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(match format {
-        // They stand in strings only.
+        // Hidden characters occur only in strings.
         Format::Json => escaped(text, |character, shown| {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 write!(shown, "\\u{unit:04x}").expect("writing to a string cannot fail");
             }
         }),
-        // In attributes and between tags only, and what XML cannot hold has been replaced.
+        // Hidden characters occur only in attributes and text. Characters that XML cannot represent were replaced before.
         Format::Xml => escaped(text, |character, shown| {
             write!(shown, "&#x{:x};", u32::from(character)).expect("writing to a string cannot fail");
         }),
@@ -53,8 +53,7 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
     shown
 }
 
-/// Only between double quotes YAML has escapes: the documents are read and written again, and strings with hidden
-/// characters are quoted.
+/// Escapes a YAML document: rewrites it with strings that contain hidden characters in double quotes, which support escapes.
 fn of_yaml(text: &str) -> Option<String> {
     let documents = yaml::all_documents(text).ok()?;
     let mut quoted = Quoted {
@@ -88,7 +87,7 @@ fn unused_word(text: &str) -> String {
     word
 }
 
-/// Strings that stand aside, each for a word.
+/// Quoted strings, each represented by a placeholder word.
 struct Quoted {
     mark: String,
     strings: Vec<String>,

@@ -1,13 +1,14 @@
-//! Escaping of text that others wrote: clusters, plugins, archives, registries, users. Pure.
+//! Escaping of foreign text, from clusters, plugins, archives, registries and users. Pure.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// What a line takes instead of a line end or a tab of foreign text.
+/// Replacement for a line end or a tab within a line of foreign text.
 const BLANK: char = ' ';
 
-/// Characters that change what a reader sees without a shape of their own, beyond the control characters (category Cc):
-/// bidirectional controls, separators of lines and paragraphs, zero-width characters, fillers, tags. Variation selectors
-/// U+FE00–FE0F are left alone: emoji are written with them, and they change no order and hide no letter.
+/// Invisible characters, in addition to control characters (category Cc).
+///
+/// Bidirectional controls, line and paragraph separators, zero-width characters, fillers and tags. Variation selectors
+/// U+FE00–FE0F are allowed: emoji require them, and they neither reorder nor hide text.
 const INVISIBLE: [(char, char); 16] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -27,7 +28,7 @@ const INVISIBLE: [(char, char); 16] = [
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Whether a terminal may obey the character, or a reader cannot see it. Line ends and tabs are among them.
+/// Whether the character is a control or invisible character, including line ends and tabs.
 pub(crate) fn is_hidden(character: char) -> bool {
     character.is_control()
         || (character > '~'
@@ -36,15 +37,16 @@ pub(crate) fn is_hidden(character: char) -> bool {
                 .any(|(first, last)| (*first..=*last).contains(&character)))
 }
 
-/// What becomes of a colour sequence (SGR, `ESC [ … m`).
+/// Treatment of colour sequences (SGR, `ESC [ … m`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Colours {
     Removed,
-    /// It passes through; a line with one ends with a reset.
-    Kept,
+    /// Written unchanged; a line with colours ends with a reset.
+    Preserved,
 }
 
-/// One line: line ends and tabs become blanks, colours are removed, other hidden characters become `\u{…}`.
+/// Escapes text to one line: line ends and tabs become blanks, colours are removed, other hidden characters become
+/// `\u{…}`.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
@@ -54,7 +56,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Adds a text without line feeds, or with those that become blanks.
+/// Appends the escaped text; line feeds become blanks.
 fn write_line(text: &str, colours: Colours, shown: &mut String) {
     let mut rest = text;
     let mut coloured = false;
@@ -62,7 +64,7 @@ fn write_line(text: &str, colours: Colours, shown: &mut String) {
         let (plain, from) = rest.split_at(at);
         shown.push_str(plain);
         if let Some(length) = sgr(from) {
-            if colours == Colours::Kept {
+            if colours == Colours::Preserved {
                 shown.push_str("\u{1b}[");
                 shown.push_str(from[..length].trim_start_matches(['\u{1b}', '\u{9b}', '[']));
                 coloured = true;
@@ -73,9 +75,9 @@ fn write_line(text: &str, colours: Colours, shown: &mut String) {
         let hidden = from.chars().next().unwrap_or(BLANK);
         rest = &from[hidden.len_utf8()..];
         match hidden {
-            '\t' if colours == Colours::Kept => shown.push('\t'),
+            '\t' if colours == Colours::Preserved => shown.push('\t'),
             '\n' | '\t' => shown.push(BLANK),
-            // The line end of Windows.
+            // Windows line end.
             '\r' if rest.is_empty() || rest.starts_with('\n') => {}
             other => shown.extend(other.escape_unicode()),
         }
@@ -86,7 +88,7 @@ fn write_line(text: &str, colours: Colours, shown: &mut String) {
     }
 }
 
-/// Bytes of the colour sequence that the text begins with.
+/// Length of the colour sequence at the start of the text.
 fn sgr(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\u{1b}[").or_else(|| text.strip_prefix('\u{9b}'))?;
     let end = parameters.find(|character: char| !matches!(character, '0'..='9' | ';' | ':'))?;
@@ -95,7 +97,7 @@ fn sgr(text: &str) -> Option<usize> {
         .then(|| text.len() - parameters.len() + end + 1)
 }
 
-/// Lines for a terminal, their ends and tabs kept. Bytes that are not UTF-8 become `\x…`.
+/// Escapes lines for a terminal, except line ends and tabs. Bytes that are not UTF-8 become `\x…`.
 pub(super) fn visible_lines(bytes: &[u8], colours: Colours) -> String {
     let mut shown = String::with_capacity(bytes.len() + 16);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -105,8 +107,8 @@ pub(super) fn visible_lines(bytes: &[u8], colours: Colours) -> String {
         };
         let text = utf8(line);
         match colours {
-            Colours::Kept => write_line(&text, colours, &mut shown),
-            // A tab is what it looks like.
+            Colours::Preserved => write_line(&text, colours, &mut shown),
+            // Tabs are visible.
             Colours::Removed => {
                 for (index, part) in text.split('\t').enumerate() {
                     if index > 0 {
@@ -121,7 +123,7 @@ pub(super) fn visible_lines(bytes: &[u8], colours: Colours) -> String {
     shown
 }
 
-/// A record, ended: one line, whatever is in it.
+/// Escapes a log record to one line, with its line end.
 pub(super) fn visible_record(record: &[u8], colours: Colours) -> String {
     let mut shown = String::with_capacity(record.len() + 16);
     write_line(&utf8(record.strip_suffix(b"\n").unwrap_or(record)), colours, &mut shown);
@@ -129,7 +131,7 @@ pub(super) fn visible_record(record: &[u8], colours: Colours) -> String {
     shown
 }
 
-/// The text, with bytes that are not UTF-8 as `\x…`.
+/// Decodes text; bytes that are not UTF-8 become `\x…`.
 pub(super) fn utf8(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = str::from_utf8(bytes) {
         return Cow::Borrowed(text);
@@ -175,7 +177,7 @@ mod tests {
         }
     }
 
-    /// What is left after a colour is removed is looked at too.
+    /// Removing a colour cannot create another control sequence.
     #[test]
     fn visible_of_colours_is_the_text_without_them() {
         for (text, shown) in [
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn visible_lines_with_colours_pass_them_only() {
-        let lines = |bytes: &[u8]| visible_lines(bytes, Colours::Kept);
+        let lines = |bytes: &[u8]| visible_lines(bytes, Colours::Preserved);
         assert_eq!(
             lines(b"\x1b[31mred\na\tb\r\n\x1b[2Jx\ry\n"),
             "\u{1b}[31mred\u{1b}[0m\na\tb\n\\u{1b}[2Jx\\u{d}y\n"
@@ -200,7 +202,7 @@ mod tests {
         assert_eq!(lines("\u{202e}\u{9b}5n".as_bytes()), "\\u{202e}\\u{9b}5n");
         assert_eq!(lines("\u{9b}1mbold".as_bytes()), "\u{1b}[1mbold\u{1b}[0m");
         assert_eq!(
-            visible_record(b"\x1b[32m INFO\x1b[0m a\nb\n", Colours::Kept),
+            visible_record(b"\x1b[32m INFO\x1b[0m a\nb\n", Colours::Preserved),
             "\u{1b}[32m INFO\u{1b}[0m a b\u{1b}[0m\n"
         );
         assert_eq!(lines(b"\x9b2J \xff\xc3"), "\\x9b2J \\xff\\xc3");

@@ -1,14 +1,14 @@
-//! Tables on a terminal. Pure, apart from the terminal's width.
-#![expect(clippy::disallowed_types, reason = "here they are wrapped")]
+//! Tables on a terminal. Pure, except for the terminal's width.
+#![expect(clippy::disallowed_types, reason = "this module wraps them")]
 
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, presets::NOTHING};
 
 use super::text::{Text, Tone};
 
-/// Columns of a terminal below which nobody reads, because it does not know its size.
-const NARROWEST: u16 = 20;
-/// Columns of one that does not know.
-const USUAL: u16 = 80;
+/// Minimum plausible width. A terminal that reports less does not know its size.
+const MIN_WIDTH: u16 = 20;
+/// Width of a terminal of unknown size.
+const DEFAULT_WIDTH: u16 = 80;
 
 /// A table that fits the terminal.
 #[derive(Debug)]
@@ -20,19 +20,19 @@ impl Grid {
         table
             .load_style(NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic);
-        if table.width().is_some_and(|width| width < NARROWEST) {
-            table.set_width(USUAL);
+        if table.width().is_some_and(|width| width < MIN_WIDTH) {
+            table.set_width(DEFAULT_WIDTH);
         }
         table.set_header(header);
         Self(table)
     }
 
-    /// The terminal's width, where there is one.
+    /// Width of the terminal, if any.
     pub(crate) fn width(&self) -> Option<usize> {
         self.0.width().map(usize::from)
     }
 
-    /// Adds a row; the tone of a cell takes the place of its text's.
+    /// Adds a row. The tone of a cell overrides the style of its text.
     pub(crate) fn row<T: Into<Text>>(&mut self, cells: impl IntoIterator<Item = (T, Tone)>) {
         let cells = cells.into_iter().map(|(text, tone)| {
             let cell = Cell::new(text.into().plain());
@@ -46,14 +46,14 @@ impl Grid {
         self.0.add_row(cells.collect::<Vec<_>>());
     }
 
-    /// The first columns are not wrapped.
-    pub(crate) fn keep_whole(&mut self, columns: usize) {
+    /// Disables wrapping in the first columns.
+    pub(crate) fn disable_wrapping(&mut self, columns: usize) {
         for column in self.0.column_iter_mut().take(columns) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
 
-    /// Its lines as they are laid out, without the blanks around them.
+    /// Lines of the table, trimmed.
     pub(crate) fn lines(&self) -> Vec<Text> {
         self.0.lines().map(|line| Text::of_table(line).trimmed_row()).collect()
     }

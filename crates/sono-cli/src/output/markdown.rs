@@ -1,15 +1,16 @@
-//! Markdown: structure of our own, and foreign text that stays text. Pure.
+//! Markdown with escaped foreign text. Pure.
 
 use std::fmt::Write as _;
 
 use super::foreign::visible;
 
-/// Markdown that is made of strings of this program and of foreign text, which is escaped and becomes part of one line.
-/// A string that is not a constant of this program does not get into it unescaped.
+/// Markdown built from constants of this program and foreign text, which is escaped to one line.
+///
+/// Only constants can be added without escaping.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Markdown(String);
 
-/// Pieces side by side: constants of this program, numbers, and Markdown.
+/// Concatenates constants, numbers and Markdown.
 macro_rules! markdown {
     ($($piece:expr),* $(,)?) => {{
         let mut markdown = $crate::output::Markdown::default();
@@ -20,13 +21,13 @@ macro_rules! markdown {
 pub(crate) use markdown;
 
 impl Markdown {
-    /// Foreign text among other text, or in a cell of a table.
+    /// Foreign text within a paragraph or a table cell.
     pub(crate) fn text(text: &str) -> Self {
         let text = visible(text);
         let mut escaped = String::with_capacity(text.len() + 16);
         let mut rest = text.as_ref();
         while !rest.is_empty() {
-            // Readers make links of addresses of mail and mention users; within code they do not.
+            // Renderers turn email addresses and mentions into links, except within code.
             let word = rest.find(|character| !is_of_address(character)).unwrap_or(rest.len());
             let (word, after) = rest.split_at(word);
             if word.contains('@') {
@@ -42,7 +43,7 @@ impl Markdown {
         Self(escaped)
     }
 
-    /// Foreign text as code; not for cells of tables, where `|` ends the cell within code too.
+    /// Foreign text as code. Not for table cells, where `|` ends the cell even within code.
     pub(crate) fn code(text: &str) -> Self {
         let text = visible(text);
         let ticks = "`".repeat(longest_ticks(&text) + 1);
@@ -54,7 +55,7 @@ impl Markdown {
         Self(format!("{ticks}{space}{text}{space}{ticks}"))
     }
 
-    /// Foreign lines as a block; nothing where there are none. No line begins a comment.
+    /// Foreign lines as a code block; empty without lines. No line can begin a comment.
     pub(crate) fn quoted<'a>(lines: impl IntoIterator<Item = &'a str>, indent: &'static str) -> Vec<Self> {
         let lines: Vec<_> = lines.into_iter().map(visible).collect();
         if lines.is_empty() {
@@ -74,7 +75,7 @@ impl Markdown {
             .collect()
     }
 
-    /// Lines, with line ends between them.
+    /// Joins lines with line ends.
     pub(crate) fn lines(lines: impl IntoIterator<Item = Self>) -> Self {
         Self::joined(lines, "\n")
     }
@@ -109,17 +110,17 @@ fn is_of_address(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '@' | '.' | '_' | '+' | '-')
 }
 
-/// Adds a part of a text with what means something in Markdown behind backslashes.
+/// Appends text with Markdown's special characters escaped.
 fn escape(part: &str, after: &str, escaped: &mut String) {
     for (at, character) in part.char_indices() {
         let rest = &part[at..];
         let next = rest[character.len_utf8()..].chars().chain(after.chars()).next();
         let is_special = match character {
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '|' | '~' | '#' | '$' | '!' => true,
-            // An address becomes a link without any brackets.
+            // Bare URLs become links.
             ':' => rest[1..].starts_with("//"),
             '.' if part[..at].to_ascii_lowercase().ends_with("www") => true,
-            // Where the text stands at the start of a line: lists, rules, headings.
+            // At the start of a line: lists, rules, headings.
             '.' | ')' if next.is_none_or(|next| next == ' ') => {
                 !escaped.is_empty() && escaped.bytes().all(|byte| byte.is_ascii_digit())
             }

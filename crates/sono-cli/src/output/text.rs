@@ -1,4 +1,4 @@
-//! Text for people: styles of our own, and foreign text that is escaped. Pure.
+//! Styled text with escaped foreign text. Pure.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,14 @@ use anstyle::{AnsiColor, Color, Style};
 
 use super::foreign::{self, Colours};
 
-/// Text for a terminal or a line of output. It is made of strings, each of which is escaped and becomes part of one line,
-/// of styles, and of line ends; nothing else can get into it. So a string with an escape sequence, wherever it comes from,
-/// shows the sequence.
+/// Text for a terminal, or a line of output.
+///
+/// It consists of styles, line ends and strings, which are escaped to one line. An escape sequence in a string is
+/// displayed, not executed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Text(String);
 
-/// Pieces side by side: strings, numbers as strings, texts.
+/// Concatenates strings and texts.
 macro_rules! text {
     ($($piece:expr),* $(,)?) => {{
         let mut text = $crate::output::Text::default();
@@ -23,7 +24,7 @@ macro_rules! text {
 pub(crate) use text;
 
 impl Text {
-    /// A text of this program, line ends included.
+    /// Constant of this program, which may contain line ends.
     pub(crate) fn own(text: &'static str) -> Self {
         Self(text.to_owned())
     }
@@ -38,12 +39,12 @@ impl Text {
         Self::from(foreign::utf8(bytes))
     }
 
-    /// Lines, with line ends between them.
+    /// Joins lines with line ends.
     pub(crate) fn lines<T: Into<Self>>(lines: impl IntoIterator<Item = T>) -> Self {
         Self::joined(lines, "\n")
     }
 
-    /// Texts with a separator of this program between them.
+    /// Joins texts with a separator.
     pub(crate) fn joined<T: Into<Self>>(texts: impl IntoIterator<Item = T>, separator: &'static str) -> Self {
         let texts: Vec<String> = texts.into_iter().map(|text| text.into().0).collect();
         Self(texts.join(separator))
@@ -53,43 +54,43 @@ impl Text {
         self.0.push_str(&text.into().0);
     }
 
-    /// The same with a style around it.
+    /// Applies a style.
     pub(super) fn with(self, style: Style) -> Self {
         Self(format!("{style}{}{style:#}", self.0))
     }
 
-    /// What a table made of texts.
+    /// Table rendered from texts.
     pub(super) fn of_table(rendered: String) -> Self {
         Self(rendered)
     }
 
-    /// Texts of this program's command line with its styles, and the user's words in them.
+    /// Message of clap with its styles and the user's arguments.
     pub(super) fn of_clap(styled: &clap::builder::StyledStr) -> Self {
         Self(foreign::visible_lines(
             styled.ansi().to_string().as_bytes(),
-            Colours::Kept,
+            Colours::Preserved,
         ))
     }
 
-    /// Characters, without styles.
+    /// Number of characters, without styles.
     pub(crate) fn width(&self) -> usize {
         self.plain().chars().count()
     }
 
-    /// Filled up with blanks.
+    /// Pads with blanks.
     pub(crate) fn padded(mut self, width: usize) -> Self {
         let gap = width.saturating_sub(self.width());
         self.0.push_str(&" ".repeat(gap));
         self
     }
 
-    /// Without a blank in front and blanks at the end.
+    /// Removes one leading blank and all trailing blanks.
     pub(super) fn trimmed_row(&self) -> Self {
         let row = self.0.trim_end();
         Self(row.strip_prefix(' ').unwrap_or(row).to_owned())
     }
 
-    /// Without styles.
+    /// Text without styles.
     pub(crate) fn plain(&self) -> Cow<'_, str> {
         if self.0.contains('\u{1b}') {
             Cow::Owned(anstream::adapter::strip_str(&self.0).to_string())
@@ -98,7 +99,7 @@ impl Text {
         }
     }
 
-    /// With styles.
+    /// Text with styles.
     pub(super) fn styled(&self) -> &str {
         &self.0
     }
@@ -137,12 +138,12 @@ impl From<&Self> for Text {
     }
 }
 
-/// A colour that goes with a word; the word says the same without it.
+/// Colour of a word. Its meaning never depends on the colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Good,
     Bad,
-    /// Neither: what was left out, or has an outcome of its own.
+    /// Neither good nor bad: skipped, or a custom status.
     Unsure,
     Plain,
 }
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_foreign_and_own_pieces_keeps_styles_and_lines_of_its_own() {
+    fn text_preserves_only_its_own_styles_and_lines() {
         let foreign = "\u{1b}[31mred\u{1b}[2J\nhint: x";
         let text = text!["run ", Tone::Good.paint(foreign), format!(" in {foreign}")];
         assert_eq!(

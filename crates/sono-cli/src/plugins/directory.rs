@@ -1,5 +1,5 @@
-//! The directory of installed plugins (cli spec §1.7, §17.1): `~/.sonobuoy`, or what `SONOBUOY_DIR` says. It is made when
-//! something is installed, and not before.
+//! Directory of installed plugins (cli spec §1.7, §17.1): `SONOBUOY_DIR`, or `~/.sonobuoy`. The first installation
+//! creates it.
 
 use std::{
     env,
@@ -10,34 +10,34 @@ use std::{
 
 use crate::error::CliError;
 
-/// The variable that names the directory.
-const DIRECTORY: &str = "SONOBUOY_DIR";
-/// The variable that, as `false`, keeps `--plugin` from looking there.
-const LOOK: &str = "SONOBUOY_PLUGIN_INSTALLATION";
-/// Directories below each other; deeper ones are not looked into.
-const DEPTH: usize = 8;
+/// Environment variable with the path of the directory.
+const DIRECTORY_VARIABLE: &str = "SONOBUOY_DIR";
+/// Environment variable that disables installed plugins in `--plugin` if it is `false`.
+const LOOKUP_VARIABLE: &str = "SONOBUOY_PLUGIN_INSTALLATION";
+/// Maximum depth of subdirectories.
+const MAX_DEPTH: usize = 8;
 
-/// Where installed plugins are.
+/// Directory of installed plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Directory {
     path: PathBuf,
 }
 
 impl Directory {
-    /// This user's. `None` without a home.
+    /// Directory of the user. `None` without a home directory.
     pub(crate) fn of_user() -> Option<Self> {
         Self::from_variables(|name| env::var_os(name).filter(|value| !value.is_empty()))
     }
 
-    /// The one that `--plugin` looks into.
-    pub(crate) fn looked_into() -> Option<Self> {
-        let off = env::var_os(LOOK).is_some_and(|value| value == "false");
+    /// Directory for `--plugin`. `None` if installed plugins are disabled.
+    pub(crate) fn for_lookup() -> Option<Self> {
+        let off = env::var_os(LOOKUP_VARIABLE).is_some_and(|value| value == "false");
         if off { None } else { Self::of_user() }
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let home = variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from);
-        let path = match (variable(DIRECTORY).map(PathBuf::from), home) {
+        let path = match (variable(DIRECTORY_VARIABLE).map(PathBuf::from), home) {
             (Some(given), home) => match (given.strip_prefix("~"), home) {
                 (Ok(below), Some(home)) => home.join(below),
                 _ => given,
@@ -47,7 +47,7 @@ impl Directory {
         Some(Self { path })
     }
 
-    /// The file of that plugin, whether it is there or not. `None` where `name` leads out of the directory.
+    /// Path of a plugin's file, which need not exist. `None` if `name` points outside the directory.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         let below = Path::new(name);
         let is_below = below.components().all(|part| matches!(part, Component::Normal(_)));
@@ -58,15 +58,15 @@ impl Directory {
         })
     }
 
-    /// The file of that plugin, if it is there.
+    /// Path of a plugin's file, if it exists.
     pub(crate) fn find(&self, name: &str) -> Option<PathBuf> {
         self.file(name).filter(|path| path.is_file())
     }
 
-    /// All files of plugins, sorted by path; none where there is no directory.
+    /// All plugin files, sorted by path; empty without a directory.
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>, CliError> {
         let mut files = Vec::new();
-        match collect(&self.path, DEPTH, &mut files) {
+        match collect(&self.path, MAX_DEPTH, &mut files) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let what = format!("cannot list the plugins in `{}`", self.path.display());
                 return Err(CliError::new(what).caused_by(&error));
@@ -77,7 +77,7 @@ impl Directory {
         Ok(files)
     }
 
-    /// What `--plugin` calls that file.
+    /// Name of a file for `--plugin`.
     pub(crate) fn name_of(&self, file: &Path) -> String {
         let below = file.strip_prefix(&self.path).unwrap_or(file);
         let text = below.components().map(|part| part.as_os_str().to_string_lossy());
@@ -85,7 +85,7 @@ impl Directory {
         text.strip_suffix(".yaml").unwrap_or(&text).to_owned()
     }
 
-    /// The names of all.
+    /// Names of all installed plugins.
     pub(crate) fn names(&self) -> Vec<String> {
         let files = self.files().unwrap_or_default();
         files.iter().map(|file| self.name_of(file)).collect()
@@ -100,7 +100,7 @@ fn collect(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Resu
     for entry in fs_err::read_dir(directory)? {
         let entry = entry?;
         let path = entry.path();
-        // A link to a directory may lead back here.
+        // Links to directories are not followed, since they may form a loop.
         if entry.file_type()?.is_dir() {
             if depth > 0 {
                 collect(&path, depth - 1, files)?;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_comes_before_home_and_may_begin_with_a_tilde() {
+    fn variable_overrides_home_and_may_begin_with_a_tilde() {
         let path = |text: &str| Some(PathBuf::from(text));
         assert_eq!(directory(&[]), None);
         assert_eq!(directory(&[("HOME", "/h")]), path("/h/.sonobuoy"));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_inside() {
+    fn names_outside_the_directory_are_rejected() {
         let directory = Directory {
             path: PathBuf::from("/d"),
         };

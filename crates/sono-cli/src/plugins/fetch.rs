@@ -1,4 +1,4 @@
-//! Getting the text of definitions from where they are.
+//! Reads plugin definitions from files, URLs, registries and standard input.
 
 use std::{
     error::Error,
@@ -11,19 +11,19 @@ use std::{
 use reqwest::{Client, Url, redirect::Policy};
 use sha2::{Digest as _, Sha256};
 
-use super::Found;
+use super::ResolvedPlugin;
 use crate::{args, error::CliError, output::Printer, registries, text_file};
 
-/// How long an address may take to answer.
+/// Time limit of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an address may lead to another.
+/// Maximum number of redirects.
 const REDIRECTS: usize = 10;
-/// Bytes of a definition: it goes into a ConfigMap, which Kubernetes limits to this.
-const MOST: u64 = 1024 * 1024;
-/// Names of files that hold definitions.
-const ENDINGS: [&str; 2] = [".yaml", ".yml"];
+/// Maximum size of a definition: that of a ConfigMap.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// File name extensions of definitions.
+const EXTENSIONS: [&str; 2] = [".yaml", ".yml"];
 
-/// A definition as text, and what messages call its file.
+/// Text of a definition, and the name of its file in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Document {
     pub(crate) file: String,
@@ -31,7 +31,7 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// SHA-256 of its bytes in lower-case hexadecimal digits.
+    /// SHA-256 of the text, in lower-case hexadecimal digits.
     pub(crate) fn sha256(&self) -> String {
         let digest = Sha256::digest(self.text.as_bytes());
         let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -39,21 +39,21 @@ impl Document {
     }
 }
 
-/// How addresses and registries are reached, and what is taken from there.
+/// Access to URLs and registries.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Access<'a> {
-    /// Plain HTTP is used beyond this machine too.
+    /// Whether plain HTTP to other machines is allowed.
     pub(crate) allow_http: bool,
-    /// SHA-256 of the definitions that are taken; all where there is none.
+    /// SHA-256 digests of allowed definitions; empty allows all.
     pub(crate) digests: &'a [String],
-    /// Those that speak plain HTTP.
+    /// Registries that are used over plain HTTP.
     pub(crate) insecure: &'a [String],
-    /// A file of certificate authorities.
+    /// PEM file with certificate authorities.
     pub(crate) authorities: Option<&'a Path>,
 }
 
 impl<'a> Access<'a> {
-    /// As the flags say. Sonobuoy takes plain HTTP without a flag.
+    /// Access by the flags. Called as `sonobuoy`, plain HTTP requires no flag.
     pub(crate) fn new(addresses: &'a args::Addresses, as_sonobuoy: bool) -> Self {
         let args::Addresses { allow_http, sha256 } = addresses;
         Self {
@@ -63,14 +63,14 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Refuses documents that have none of the digests.
-    pub(crate) fn check(&self, found: Found) -> Result<Found, CliError> {
+    /// Fails if a document has none of the digests.
+    pub(crate) fn check(&self, found: ResolvedPlugin) -> Result<ResolvedPlugin, CliError> {
         if self.digests.is_empty() {
             return Ok(found);
         }
         let documents = match &found {
-            Found::Documents { documents, rename: _ } => documents.as_slice(),
-            Found::BuiltIn(_) => &[],
+            ResolvedPlugin::Documents { documents, rename: _ } => documents.as_slice(),
+            ResolvedPlugin::BuiltIn(_) => &[],
         };
         for document in documents {
             let digest = document.sha256();
@@ -78,29 +78,29 @@ impl<'a> Access<'a> {
                 let found = format!("found    {digest}");
                 let expected = self.digests.iter().map(|digest| format!("expected {digest}"));
                 return Err(CliError::new(format!(
-                    "the plugin `{}` does not have the SHA-256 of --sha256",
+                    "the SHA-256 of plugin `{}` differs from --sha256",
                     document.file
                 ))
                 .details(expected.chain([found]))
-                .hint("read the definition before you trust another digest"));
+                .hint("review the definition before you trust its new digest"));
             }
         }
         Ok(found)
     }
 }
 
-/// Why a redirection is not followed.
+/// Reason to reject a redirect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
-    #[error("more than {REDIRECTS} redirections")]
+    #[error("more than {REDIRECTS} redirects")]
     TooMany,
-    #[error("redirected from https to http, where everybody on the way can change the plugin")]
+    #[error("redirected from https to plain http, which anyone on the network path can change")]
     Downgrade,
-    #[error("redirected to another machine by plain http, which requires --allow-http")]
+    #[error("redirected to another machine over plain http, which requires --allow-http")]
     PlainHttp,
 }
 
-/// Whether a redirection from the `previous` addresses, the first of them first, to `next` is refused.
+/// Reason to reject a redirect to `next` after the `previous` URLs, in their order.
 fn refusal(previous: &[Url], next: &Url, allow_http: bool) -> Option<Refusal> {
     if previous.len() > REDIRECTS {
         Some(Refusal::TooMany)
@@ -113,25 +113,25 @@ fn refusal(previous: &[Url], next: &Url, allow_http: bool) -> Option<Refusal> {
     }
 }
 
-/// Whether the address is on this machine.
+/// Whether the URL points to this machine.
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
-/// What is on standard input.
+/// Reads standard input.
 pub(crate) fn input() -> Result<Document, CliError> {
     let what = "cannot read a plugin from standard input";
     let text = read_text(io::stdin().lock(), what)?;
     if text.trim().is_empty() {
-        return Err(CliError::new("there is no plugin on standard input"));
+        return Err(CliError::new("standard input contains no plugin"));
     }
     let file = "standard input".to_owned();
     Ok(Document { file, text })
 }
 
-/// A file.
+/// Reads a file.
 pub(crate) fn file(path: &Path) -> Result<Document, CliError> {
     let file = path.display().to_string();
     let what = format!("cannot read the plugin `{file}`");
@@ -140,7 +140,7 @@ pub(crate) fn file(path: &Path) -> Result<Document, CliError> {
     Ok(Document { file, text })
 }
 
-/// The files that a name means: itself, or what is directly in it.
+/// The file `name`, or the definitions directly in the directory `name`.
 pub(crate) fn files(name: &str) -> Result<Option<Vec<PathBuf>>, CliError> {
     let path = Path::new(name);
     if !path.is_dir() {
@@ -160,33 +160,34 @@ pub(crate) fn files(name: &str) -> Result<Option<Vec<PathBuf>>, CliError> {
     files.sort();
     if files.is_empty() {
         return Err(CliError::new(format!(
-            "there is no plugin in `{name}`: no file ends in .yaml or .yml"
+            "no plugin found in `{name}`: no file ends in .yaml or .yml"
         )));
     }
     Ok(Some(files))
 }
 
-/// What is behind an address.
+/// Fetches a URL.
 pub(crate) async fn url(address: &str, access: Access<'_>, printer: &Printer) -> Result<Document, CliError> {
     let url =
-        Url::parse(address).map_err(|error| CliError::new(format!("`{address}` is no address")).caused_by(&error))?;
+        Url::parse(address).map_err(|error| CliError::new(format!("invalid URL `{address}`")).caused_by(&error))?;
     let file = without_login(&url);
     let what = format!("cannot fetch the plugin `{file}`");
     let failed = |error: reqwest::Error| {
-        let failed = CliError::new(&what).hint("without a way there, fetch it by other means, and name the file");
+        let failed = CliError::new(&what)
+            .hint("if this machine cannot reach the URL, download the file elsewhere and pass its path");
         if error.is_timeout() {
-            return failed.details([format!("no answer within {} seconds", TIMEOUT.as_secs())]);
+            return failed.details([format!("no response within {} seconds", TIMEOUT.as_secs())]);
         }
         failed.caused_by(root(&error))
     };
     if url.scheme() == "http" && !is_loopback(&url) {
         if !access.allow_http {
             return Err(CliError::new(what)
-                .details(["everybody on the way can change what comes by plain http".to_owned()])
-                .hint("take an https address; --allow-http fetches it all the same"));
+                .details(["anyone on the network path can change a plugin that is sent over plain http".to_owned()])
+                .hint("use an https URL, or --allow-http to fetch it anyway"));
         }
         printer.note(&format!(
-            "warning: `{file}` is fetched by plain http: everybody on the way can change it"
+            "warning: fetching `{file}` over plain http, which anyone on the network path can change"
         ));
     }
     let allow_http = access.allow_http;
@@ -207,25 +208,25 @@ pub(crate) async fn url(address: &str, access: Access<'_>, printer: &Printer) ->
     if status.is_client_error() || status.is_server_error() {
         return Err(CliError::new(what)
             .details([format!("unexpected HTTP response code {status}")])
-            .hint("look whether the address is right; a file that is here is named by its path"));
+            .hint("check the URL; for a local file, pass its path"));
     }
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(failed)? {
         bytes.extend_from_slice(&part);
-        if bytes.len() as u64 > MOST {
+        if bytes.len() as u64 > MAX_BYTES {
             return Err(too_large(&what));
         }
     }
     let text = decoded(&bytes, &what)?;
     if is_web_page(&text) {
         return Err(CliError::new(what)
-            .details(["the address gives a web page, not a file".to_owned()])
-            .hint("on code hosting sites, take the address behind `Raw`"));
+            .details(["the response is a web page, not a file".to_owned()])
+            .hint("on code hosting sites, use the `Raw` URL"));
     }
     Ok(Document { file, text })
 }
 
-/// What is behind all the layers of a client's error.
+/// Root cause of an HTTP client error.
 fn root(error: &reqwest::Error) -> &(dyn Error + 'static) {
     let mut root: &(dyn Error + 'static) = error;
     while let Some(source) = root.source() {
@@ -234,7 +235,7 @@ fn root(error: &reqwest::Error) -> &(dyn Error + 'static) {
     root
 }
 
-/// A file of an OCI artifact.
+/// Fetches a file of an OCI artifact.
 pub(crate) async fn artifact(name: &str, access: Access<'_>) -> Result<Document, CliError> {
     let Access {
         insecure, authorities, ..
@@ -242,7 +243,7 @@ pub(crate) async fn artifact(name: &str, access: Access<'_>) -> Result<Document,
     let client = registries::client(insecure, authorities, &[name.to_owned()])?;
     let file = format!("oci://{name}");
     let what = format!("cannot fetch the plugin `{file}`");
-    let found = sono_images::artifact_file(&client, name, &ENDINGS, MOST).await;
+    let found = sono_images::artifact_file(&client, name, &EXTENSIONS, MAX_BYTES).await;
     let found = found.map_err(|error| CliError::new(&what).caused_by(&error))?;
     let text = decoded(&found.bytes, &what)?;
     Ok(Document { file, text })
@@ -250,9 +251,9 @@ pub(crate) async fn artifact(name: &str, access: Access<'_>) -> Result<Document,
 
 fn read_text(reader: impl Read, what: &str) -> Result<String, CliError> {
     let mut bytes = Vec::new();
-    let read = reader.take(MOST + 1).read_to_end(&mut bytes);
+    let read = reader.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| CliError::new(what).caused_by(&error))?;
-    if bytes.len() as u64 > MOST {
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(too_large(what));
     }
     decoded(&bytes, what)
@@ -261,21 +262,24 @@ fn read_text(reader: impl Read, what: &str) -> Result<String, CliError> {
 fn decoded(bytes: &[u8], what: &str) -> Result<String, CliError> {
     text_file::text(bytes).map_err(|error| {
         CliError::new(what)
-            .details([format!("it is not text: {error}")])
-            .hint("a definition is YAML: sono gen plugin writes one")
+            .details([format!("the definition is not text: {error}")])
+            .hint("a definition is YAML; for a template: sono gen plugin")
     })
 }
 
 fn too_large(what: &str) -> CliError {
-    let limit = format!("it is larger than {} KiB, the most that a ConfigMap holds", MOST / 1024);
+    let limit = format!(
+        "the definition exceeds {} KiB, the size limit of a ConfigMap",
+        MAX_BYTES / 1024
+    );
     CliError::new(what).details([limit])
 }
 
-/// Passwords have no place in messages.
+/// The URL without user and password, for messages.
 fn without_login(url: &Url) -> String {
     let mut url = url.clone();
     if !url.username().is_empty() || url.password().is_some() {
-        // Both only fail for addresses without a host, which have no login.
+        // Both fail only for URLs without a host, which have no login.
         url.set_username("").ok();
         url.set_password(None).ok();
     }
@@ -293,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redirection_is_refused_where_it_becomes_less_safe() {
+    fn redirect_is_rejected_if_it_is_less_secure() {
         let check = |addresses: &[&str], allow_http, expected| {
             let urls: Vec<Url> = addresses.iter().map(|address| Url::parse(address).unwrap()).collect();
             let (next, previous) = urls.split_last().unwrap();
@@ -330,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_hold_no_login() {
+    fn login_is_removed_from_messages() {
         let url = Url::parse("https://me:secret@host/a.yaml").unwrap();
         assert_eq!(without_login(&url), "https://host/a.yaml");
     }

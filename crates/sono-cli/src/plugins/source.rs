@@ -1,48 +1,48 @@
-//! What the text of `--plugin` means. Pure.
+//! Values of `--plugin`. Pure.
 
 use sono_types::PluginName;
 
-/// Where a definition is.
+/// Location of a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// On standard input.
+pub(crate) enum Location {
+    /// Standard input.
     Input,
-    /// Behind an address.
+    /// HTTP or HTTPS URL.
     Url(String),
-    /// In a registry, without the leading `oci://`.
+    /// OCI artifact in a registry, without the leading `oci://`.
     Artifact(String),
-    /// An installed plugin, a built-in one, a file or a directory.
+    /// Installed plugin, built-in plugin, file or directory.
     Name(String),
-    /// An address that nothing here can read, with its scheme.
+    /// Unsupported URL scheme.
     Foreign(String),
 }
 
-/// Where a definition is, and the name that it gets instead of its own.
+/// Location of a definition, and its new name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) rename: Option<PluginName>,
 }
 
 impl Source {
-    /// Reads `PLACE` or `PLACE@NAME`. The last `@` counts, and only where a plugin's name follows: addresses with a user,
-    /// versions in paths and digests stay whole. What `is_there` knows as it stands is never cut.
+    /// Parses `LOCATION` or `LOCATION@NAME`. Only the last `@` is a separator, and only before a valid plugin name: URLs
+    /// with a user, versions in paths and digests are not split. A text for which `is_there` holds is never split.
     pub(crate) fn parse(text: &str, is_there: impl Fn(&str) -> bool) -> Self {
-        let (place, rename) = if is_there(text) { (text, None) } else { split(text) };
-        let place = match place.split_once("://") {
-            None if place == "-" => Place::Input,
-            None => Place::Name(place.to_owned()),
-            Some(("oci", artifact)) => Place::Artifact(artifact.to_owned()),
-            Some(("http" | "https", _)) => Place::Url(place.to_owned()),
-            Some((scheme, _)) => Place::Foreign(scheme.to_owned()),
+        let (location, rename) = if is_there(text) { (text, None) } else { split(text) };
+        let location = match location.split_once("://") {
+            None if location == "-" => Location::Input,
+            None => Location::Name(location.to_owned()),
+            Some(("oci", artifact)) => Location::Artifact(artifact.to_owned()),
+            Some(("http" | "https", _)) => Location::Url(location.to_owned()),
+            Some((scheme, _)) => Location::Foreign(scheme.to_owned()),
         };
-        Self { place, rename }
+        Self { location, rename }
     }
 }
 
 fn split(text: &str) -> (&str, Option<PluginName>) {
     let whole = (text, None);
-    // Up to here an `@` belongs to the address.
+    // An `@` before this position belongs to the URL.
     let authority_end = match text.find("://") {
         Some(at) => match text[at + 3..].find('/') {
             Some(slash) => at + 3 + slash,
@@ -50,12 +50,12 @@ fn split(text: &str) -> (&str, Option<PluginName>) {
         },
         None => 0,
     };
-    let Some((place, name)) = text.rsplit_once('@') else {
+    let Some((location, name)) = text.rsplit_once('@') else {
         return whole;
     };
     let is_file = [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending));
     match PluginName::parse(name) {
-        Ok(name) if !place.is_empty() && place.len() >= authority_end && !is_file => (place, Some(name)),
+        Ok(name) if !location.is_empty() && location.len() >= authority_end && !is_file => (location, Some(name)),
         _ => whole,
     }
 }
@@ -64,20 +64,20 @@ fn split(text: &str) -> (&str, Option<PluginName>) {
 mod tests {
     use super::*;
 
-    fn check(text: &str, place: Place, rename: Option<&str>) {
+    fn check(text: &str, location: Location, rename: Option<&str>) {
         let rename = rename.map(|name| PluginName::parse(name).unwrap());
-        assert_eq!(Source::parse(text, |_| false), Source { place, rename }, "{text}");
+        assert_eq!(Source::parse(text, |_| false), Source { location, rename }, "{text}");
     }
 
-    fn name(text: &str) -> Place {
-        Place::Name(text.to_owned())
+    fn name(text: &str) -> Location {
+        Location::Name(text.to_owned())
     }
 
-    fn url(text: &str) -> Place {
-        Place::Url(text.to_owned())
+    fn url(text: &str) -> Location {
+        Location::Url(text.to_owned())
     }
 
-    /// BUG 39: an `@` in a path or an address.
+    /// BUG 39: an `@` in a path or a URL.
     #[test]
     fn the_last_at_renames_where_a_name_follows() {
         check("e2e", name("e2e"), None);
@@ -91,23 +91,23 @@ mod tests {
         check("https://u@h", url("https://u@h"), None);
         check("https://u@h/a.yaml@b", url("https://u@h/a.yaml"), Some("b"));
         check("http://h/a@1.2/p.yaml", url("http://h/a@1.2/p.yaml"), None);
-        check("-", Place::Input, None);
-        check("-@b", Place::Input, Some("b"));
-        let artifact = |text: &str| Place::Artifact(text.to_owned());
+        check("-", Location::Input, None);
+        check("-@b", Location::Input, Some("b"));
+        let artifact = |text: &str| Location::Artifact(text.to_owned());
         check("oci://r/p:1@b", artifact("r/p:1"), Some("b"));
         check("oci://r/p@sha256:00ff", artifact("r/p@sha256:00ff"), None);
         check("oci://r/p@sha256:00ff@b", artifact("r/p@sha256:00ff"), Some("b"));
-        check("ftp://h/a.yaml", Place::Foreign("ftp".to_owned()), None);
+        check("ftp://h/a.yaml", Location::Foreign("ftp".to_owned()), None);
     }
 
-    /// BUG 39: a file may be called as it likes.
+    /// BUG 39: the name of an existing file may contain `@`.
     #[test]
-    fn what_is_there_is_not_cut() {
+    fn existing_name_is_not_split() {
         let source = Source::parse("a@b", |text| text == "a@b");
         assert_eq!(
             source,
             Source {
-                place: name("a@b"),
+                location: name("a@b"),
                 rename: None
             }
         );

@@ -255,7 +255,7 @@ fn table_within(lines: &[Line], width: Option<usize>) -> Text {
         table.row(row);
     }
     // Names and numbers are looked for as a whole; details are read.
-    table.keep_whole(WHOLE);
+    table.disable_wrapping(WHOLE);
     let mut shown = Vec::new();
     for (index, row) in table.lines().into_iter().enumerate() {
         shown.push(row);

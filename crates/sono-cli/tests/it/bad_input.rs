@@ -61,7 +61,7 @@ fn a_plugin_that_is_not_there() {
     assert_eq!(
         with_files(&[], &["run", "-p", "typo"]),
         failure(
-            "error: there is no plugin `typo`: no such file or directory\n  hint:  built-in plugins: e2e, host-check, systemd-logs\n"
+            "error: plugin `typo` not found: no such file or directory\n  hint:  built-in plugins: e2e, host-check, systemd-logs\n"
         )
     );
 }

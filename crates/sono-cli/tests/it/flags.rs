@@ -173,13 +173,10 @@ fn errors_on_the_way_have_hints() {
         (&["gen", "--rerun-failed", "run"], rerun),
         (&["gen", "--ssh-key", "nofile"], "the flag requires the name of a file"),
         (&["gen", "--config", "nofile"], "for a template: sono gen config"),
-        (
-            &["gen", "-p", "ftp://h/p.yaml"],
-            "fetch it by other means, and name the file",
-        ),
+        (&["gen", "-p", "ftp://h/p.yaml"], "download the file and pass its path"),
         (
             &["gen", "-p", "latin.yaml"],
-            "a definition is YAML: sono gen plugin writes one",
+            "a definition is YAML; for a template: sono gen plugin",
         ),
         (
             &[
@@ -198,7 +195,7 @@ fn errors_on_the_way_have_hints() {
         ),
         (
             &["gen", "-p", "ok.yaml@Bad Name"],
-            "behind @ stands a name such as my-plugin",
+            "expected a name such as my-plugin after @",
         ),
     ] {
         let said = sono(directory.path(), arguments);

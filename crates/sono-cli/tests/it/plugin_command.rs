@@ -232,9 +232,9 @@ fn lint_goes_on_after_a_file_that_cannot_be_read() {
         sono(here, &["plugin", "lint", "plugins", "none.yaml"]),
         Said {
             code: 1,
-            stdout: "error: plugins/a.yaml   cannot read the plugin `plugins/a.yaml`: it is not text: byte 0 (line 1) is not UTF-8: 0xff\n\
+            stdout: "error: plugins/a.yaml   cannot read the plugin `plugins/a.yaml`: the definition is not text: byte 0 (line 1) is not UTF-8: 0xff\n\
                      error: plugins/b.yaml:3:11   unknown driver `Jobb`; expected one of Job, DaemonSet (did you mean Job?)\n\
-                     error: none.yaml   there is no plugin `none.yaml`: no such file or directory\n"
+                     error: none.yaml   plugin `none.yaml` not found: no such file or directory\n"
                 .to_owned(),
             stderr: "1 definition: 3 errors, 0 warnings\n".to_owned(),
         }

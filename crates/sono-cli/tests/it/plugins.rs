@@ -77,11 +77,11 @@ fn an_address_that_has_no_plugin_says_why() {
     };
     check(
         "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
-        "error: cannot fetch the plugin `URL`\n  unexpected HTTP response code 404 Not Found\n  hint:  look whether the address is right; a file that is here is named by its path\n",
+        "error: cannot fetch the plugin `URL`\n  unexpected HTTP response code 404 Not Found\n  hint:  check the URL; for a local file, pass its path\n",
     );
     check(
         ok("<!DOCTYPE html><html></html>"),
-        "error: cannot fetch the plugin `URL`\n  the address gives a web page, not a file\n  hint:  on code hosting sites, take the address behind `Raw`\n",
+        "error: cannot fetch the plugin `URL`\n  the response is a web page, not a file\n  hint:  on code hosting sites, use the `Raw` URL\n",
     );
     check(
         ok("sonobuoy-config: {driver: Job, plugin-name: a}\n"),
@@ -89,19 +89,19 @@ fn an_address_that_has_no_plugin_says_why() {
     );
     check(
         ok(&"#".repeat(1024 * 1024 + 1)),
-        "error: cannot fetch the plugin `URL`\n  it is larger than 1024 KiB, the most that a ConfigMap holds\n",
+        "error: cannot fetch the plugin `URL`\n  the definition exceeds 1024 KiB, the size limit of a ConfigMap\n",
     );
     let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     assert_eq!(
         names(directory.path(), &[&format!("http://{nobody}/p.yaml")]).unwrap_err(),
         failure(&format!(
-            "error: cannot fetch the plugin `http://{nobody}/p.yaml`\n  cause: Connection refused (os error 111)\n  hint:  without a way there, fetch it by other means, and name the file\n"
+            "error: cannot fetch the plugin `http://{nobody}/p.yaml`\n  cause: Connection refused (os error 111)\n  hint:  if this machine cannot reach the URL, download the file elsewhere and pass its path\n"
         ))
     );
     assert_eq!(
         names(directory.path(), &["ftp://host/p.yaml"]).unwrap_err(),
         failure(
-            "error: cannot fetch the plugin `ftp://host/p.yaml`\n  `ftp` is not understood; addresses begin with https, http or oci\n  hint:  fetch it by other means, and name the file\n"
+            "error: cannot fetch the plugin `ftp://host/p.yaml`\n  unsupported scheme `ftp`; one of https, http, oci\n  hint:  download the file and pass its path\n"
         )
     );
 }
@@ -122,7 +122,7 @@ fn standard_input_is_a_source() {
     };
     let found = run(PLUGIN);
     assert!(found.stdout.contains("plugin-name: other"), "{}", found.stderr);
-    assert_eq!(run(" \n"), failure("error: there is no plugin on standard input\n"));
+    assert_eq!(run(" \n"), failure("error: standard input contains no plugin\n"));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn installed_plugins_come_first_and_can_be_left_out() {
     assert_eq!(
         names(here, &["typo"]).unwrap_err(),
         failure(
-            "error: there is no plugin `typo`: no such file or directory\n  hint:  built-in plugins: e2e, host-check, systemd-logs; installed: e2e, sub/foo\n"
+            "error: plugin `typo` not found: no such file or directory\n  hint:  built-in plugins: e2e, host-check, systemd-logs; installed: e2e, sub/foo\n"
         )
     );
 }
@@ -173,12 +173,12 @@ fn renaming_takes_the_last_at_and_says_what_it_cannot_rename() {
     assert_eq!(
         names(here, &["e2e@other"]).unwrap_err(),
         failure(
-            "error: the built-in plugin `e2e` cannot be renamed\n  hint:  only plugins from a file, an address or a registry can\n"
+            "error: the built-in plugin `e2e` cannot be renamed\n  hint:  only plugins from a file, a URL or a registry can be renamed\n"
         )
     );
     assert_eq!(
         names(here, &["./me@home@other"]).unwrap_err(),
-        failure("error: `./me@home` is a directory, whose plugins have no one new name\n")
+        failure("error: `./me@home` is a directory: only single plugins can be renamed\n")
     );
 }
 
@@ -188,9 +188,10 @@ fn plugin_from_plain_http_beyond_this_machine_requires_a_flag() {
     let directory = tempfile::tempdir().unwrap();
     let address = "http://plugins.invalid/p.yaml";
     let refused = format!(
-        "error: cannot fetch the plugin `{address}`\n  everybody on the way can change what comes by plain http\n  hint:  take an https address; --allow-http fetches it all the same\n"
+        "error: cannot fetch the plugin `{address}`\n  anyone on the network path can change a plugin that is sent over plain http\n  hint:  use an https URL, or --allow-http to fetch it anyway\n"
     );
-    let warning = format!("warning: `{address}` is fetched by plain http: everybody on the way can change it\n");
+    let warning =
+        format!("warning: fetching `{address}` over plain http, which anyone on the network path can change\n");
     let version = "--kubernetes-version=v1.37.2";
     let commands: [&[&str]; 5] = [
         &["gen", version, "-p", address],
@@ -227,7 +228,7 @@ fn plugin_redirected_to_plain_http_elsewhere_is_refused() {
     assert_eq!(
         names(directory.path(), &[&address]).unwrap_err(),
         failure(&format!(
-            "error: cannot fetch the plugin `{address}`\n  cause: redirected to another machine by plain http, which requires --allow-http\n  hint:  without a way there, fetch it by other means, and name the file\n"
+            "error: cannot fetch the plugin `{address}`\n  cause: redirected to another machine over plain http, which requires --allow-http\n  hint:  if this machine cannot reach the URL, download the file elsewhere and pass its path\n"
         ))
     );
 }
@@ -249,7 +250,7 @@ fn plugin_with_another_digest_is_refused() {
     let digits = right.trim_start_matches("sha256:");
     let refused = |file: &str| {
         format!(
-            "error: the plugin `{file}` does not have the SHA-256 of --sha256\n  expected {wrong}\n  found    {digits}\n  hint:  read the definition before you trust another digest\n"
+            "error: the SHA-256 of plugin `{file}` differs from --sha256\n  expected {wrong}\n  found    {digits}\n  hint:  review the definition before you trust its new digest\n"
         )
     };
     let version = "--kubernetes-version=v1.37.2";
@@ -275,7 +276,7 @@ fn plugin_with_another_digest_is_refused() {
         fetched(&["gen", version, "-p", "e2e", "--sha256", &wrong]),
         (
             1,
-            "error: --sha256 requires a plugin from an address\n  hint:  name one: --plugin https://…\n".to_owned()
+            "error: --sha256 requires a plugin from a URL\n  hint:  add --plugin https://…\n".to_owned()
         )
     );
     assert_eq!(fetched(&["gen", "-p", "URL", "--sha256", "abc"]).0, 1);

@@ -14,7 +14,7 @@ use crate::{
     error::CliError,
     output::Printer,
     plugins::{
-        self, Found,
+        self, ResolvedPlugin,
         fetch::{Access, Document},
     },
 };
@@ -50,8 +50,8 @@ pub(super) async fn install(
         ..Access::new(&addresses, as_sonobuoy)
     };
     let (documents, rename) = match access.check(plugins::find(&source, access, printer).await?)? {
-        Found::Documents { documents, rename } => (documents, rename),
-        Found::BuiltIn(_) => {
+        ResolvedPlugin::Documents { documents, rename } => (documents, rename),
+        ResolvedPlugin::BuiltIn(_) => {
             return Err(CliError::new(format!(
                 "`{source}` is a built-in plugin, which need not be installed"
             )));

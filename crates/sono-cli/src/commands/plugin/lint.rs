@@ -11,7 +11,7 @@ use crate::{
     error::CliError,
     output::{Format, Printer, Tone},
     plugins::{
-        self, Found,
+        self, ResolvedPlugin,
         fetch::{self, Access},
     },
 };
@@ -32,8 +32,8 @@ pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer
             .await
             .and_then(|found| access.check(found))
         {
-            Ok(Found::Documents { documents, rename }) => (documents, rename),
-            Ok(Found::BuiltIn(name)) => {
+            Ok(ResolvedPlugin::Documents { documents, rename }) => (documents, rename),
+            Ok(ResolvedPlugin::BuiltIn(name)) => {
                 return Err(CliError::new(format!("`{name}` is a built-in plugin, not a file"))
                     .hint(format!("a file of that name: ./{name}")));
             }

@@ -20,7 +20,7 @@ use crate::{
     args::{self, PluginOutput},
     error::CliError,
     output::{Format, Printer, Text, Tone, text},
-    plugins::{self, Found, fetch::Access},
+    plugins::{self, ResolvedPlugin, fetch::Access},
     signals::termination,
 };
 
@@ -39,8 +39,8 @@ pub(super) async fn test(arguments: args::PluginTest, as_sonobuoy: bool, printer
     } = arguments;
     let access = Access::new(&addresses, as_sonobuoy);
     let (documents, rename) = match access.check(plugins::find(&file, access, printer).await?)? {
-        Found::Documents { documents, rename } => (documents, rename),
-        Found::BuiltIn(name) => {
+        ResolvedPlugin::Documents { documents, rename } => (documents, rename),
+        ResolvedPlugin::BuiltIn(name) => {
             return Err(CliError::new(format!(
                 "`{name}` is a built-in plugin, which our own tests run"
             )));
