@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: what a release delivers, the same bytes wherever the same commit is built with the same compiler.
+//! `cargo xtask dist`: the files of a release, reproducible for the same commit and compiler.
 
 mod archive;
 mod build;
@@ -30,24 +30,24 @@ use self::{
 };
 use crate::{images::hex, repository, say, step::step};
 
-/// The sums of all other files.
+/// Name of the file with the checksums of all other files.
 const SUMS: &str = "SHA256SUMS";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Where the files go; what was there is replaced
+    /// Folder for the files; replaces those of an earlier call
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out: PathBuf,
-    /// Only this target, and fail if it cannot be built here (may be repeated)
+    /// Build only this target, and fail if it cannot be built here (may be repeated)
     #[arg(long, value_name = "TRIPLE", value_parser = target::parse)]
     target: Vec<&'static Target>,
-    /// Fail if one of a release's targets cannot be built here
+    /// Fail if a target of the release cannot be built here
     #[arg(long, conflicts_with = "target")]
     all: bool,
-    /// Build the commit in two folders, cold, and compare byte for byte
+    /// Build the commit twice, in clean folders, and compare byte for byte
     #[arg(long)]
     twice: bool,
-    /// Take along what is not committed; the program's commit then ends with -dirty
+    /// Include uncommitted changes; the program's commit then ends with -dirty
     #[arg(long, conflicts_with = "twice")]
     allow_dirty: bool,
     #[command(flatten)]
@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } = arguments;
     let tree = repository::root();
     let out = std::path::absolute(out)?;
-    ensure!(!tree.starts_with(&out), "{} holds the source tree", out.display());
+    ensure!(!tree.starts_with(&out), "{} contains the source tree", out.display());
     let source = Source::of(&tree, *allow_dirty)?;
     let machine = Machine::this()?;
     let (targets, not_built) = chosen(&machine, target, *all)?;
@@ -98,28 +98,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 type Chosen = (Vec<&'static Target>, Vec<(&'static Target, String)>);
 
-/// What to build, and what not with the reason.
+/// The targets to build, and the others with the reason.
 fn chosen(machine: &Machine, named: &[&'static Target], all: bool) -> anyhow::Result<Chosen> {
-    let wanted: Vec<&Target> = if named.is_empty() {
+    let requested: Vec<&Target> = if named.is_empty() {
         TARGETS.iter().collect()
     } else {
         named.to_vec()
     };
     let mut possible = Vec::new();
-    let mut lacking = Vec::new();
-    for target in wanted {
-        match machine.lacks(target)? {
+    let mut impossible = Vec::new();
+    for target in requested {
+        match machine.missing_for(target)? {
             None => possible.push(target),
-            Some(reason) => lacking.push((target, reason)),
+            Some(reason) => impossible.push((target, reason)),
         }
     }
-    if let Some((target, reason)) = lacking.first()
+    if let Some((target, reason)) = impossible.first()
         && (all || !named.is_empty())
     {
-        bail!("{target} cannot be built here: {reason}");
+        bail!("cannot build {target} here: {reason}");
     }
-    ensure!(!possible.is_empty(), "no target of a release can be built here");
-    Ok((possible, lacking))
+    ensure!(!possible.is_empty(), "cannot build any target of a release here");
+    Ok((possible, impossible))
 }
 
 struct Job<'a> {
@@ -130,7 +130,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Builds `tree` into `out`, which has nothing else afterwards.
+    /// Builds `tree` into `out` and removes earlier files there.
     fn once(&self, tree: &Path, out: &Path) -> anyhow::Result<()> {
         let mut files = Vec::new();
         for target in self.targets {
@@ -149,36 +149,33 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The two folders have names of different lengths, and are gone afterwards unless something differs.
+    /// Builds twice and compares. The two folders have names of different lengths, and are deleted unless a file differs.
     fn twice(&self, tree: &Path, out: &Path) -> anyhow::Result<()> {
         let folder = tempfile::Builder::new().prefix("sono-dist-").tempdir()?;
-        let places = ["one", "the/other/place"].map(|name| folder.path().join(name));
+        let trees = ["one", "the/other/place"].map(|name| folder.path().join(name));
         let outs = ["one.out", "other.out"].map(|name| folder.path().join(name));
-        for (place, built) in places.iter().zip(&outs) {
-            say::progress(format_args!("{} in {}", self.source.revision, place.display()));
-            self.source.clone_to(tree, place)?;
-            self.once(place, built)?;
-            // A gigabyte each.
-            fs::remove_dir_all(place)?;
+        for (clone, built) in trees.iter().zip(&outs) {
+            say::progress(format_args!("{} in {}", self.source.revision, clone.display()));
+            self.source.clone_to(tree, clone)?;
+            self.once(clone, built)?;
+            // Each has a gigabyte.
+            fs::remove_dir_all(clone)?;
         }
         let [one, other] = &outs;
         if let Some(difference) = compare::difference(one, other)? {
-            let kept = folder.keep();
-            bail!(
-                "the two builds differ: {difference}; both are kept in {}",
-                kept.display()
-            );
+            let folder = folder.keep();
+            bail!("the two builds differ: {difference}; both are in {}", folder.display());
         }
         clear(out)?;
         for entry in fs::read_dir(one)? {
             let entry = entry?;
             fs::copy(entry.path(), out.join(entry.file_name()))?;
         }
-        say::progress("both builds gave the same bytes");
+        say::progress("both builds are identical");
         Ok(())
     }
 
-    /// The archive, the bill of materials and where there is one the system's package, by their names.
+    /// The archive, the bill of materials and, on Linux, the Debian package, by name.
     fn target(&self, tree: &Path, target: &Target) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
         let Self {
             source,
@@ -213,7 +210,7 @@ impl Job<'_> {
     }
 }
 
-/// Leaves an empty folder. Only what this command writes is taken away: somebody's own folder may be named by mistake.
+/// Empties the folder. Deletes only files of this command, in case another folder is named by mistake.
 fn clear(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     for entry in fs::read_dir(folder)? {
@@ -222,7 +219,7 @@ fn clear(folder: &Path) -> anyhow::Result<()> {
         let is_ours = name == SUMS || (name.starts_with("sono_") && entry.file_type()?.is_file());
         ensure!(
             is_ours,
-            "{} is not of this command; name an empty folder",
+            "{} was not written by this command; use an empty folder",
             entry.path().display()
         );
         fs::remove_file(entry.path())?;
@@ -235,15 +232,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_name_all_that_is_possible_is_built() {
+    fn chosen_without_names_builds_all_possible_targets() {
         let machine = Machine::this().unwrap();
-        let (built, lacking) = chosen(&machine, &[], false).unwrap();
+        let (built, impossible) = chosen(&machine, &[], false).unwrap();
         assert!(built.iter().any(|target| target.triple == machine.host));
-        assert_eq!(built.len() + lacking.len(), TARGETS.len());
-        if let Some((missing, _)) = lacking.first() {
+        assert_eq!(built.len() + impossible.len(), TARGETS.len());
+        if let Some((missing, _)) = impossible.first() {
             let refused = chosen(&machine, &[missing], false).unwrap_err().to_string();
             assert!(
-                refused.starts_with(&format!("{missing} cannot be built here: ")),
+                refused.starts_with(&format!("cannot build {missing} here: ")),
                 "{refused}"
             );
             assert!(chosen(&machine, &[], true).is_err());
@@ -251,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn only_files_of_its_own_are_replaced() {
+    fn clear_deletes_only_files_of_this_command() {
         let folder = tempfile::tempdir().unwrap();
         for name in [SUMS, "sono_1.2.3_linux_amd64.tar.gz"] {
             fs::write(folder.path().join(name), "old").unwrap();

@@ -174,7 +174,7 @@ impl Registry {
         [
             ("SONO_TEST_REGISTRY", self.program.clone()),
             ("SONO_TEST_XTASK", self.xtask.clone()),
-            ("SONO_TEST_IMAGES", images::usual_directory()),
+            ("SONO_TEST_IMAGES", images::default_directory()),
         ]
     }
 }
@@ -185,7 +185,7 @@ fn registry_tests(arguments: &Arguments) -> anyhow::Result<()> {
     long_step("building a release's images", "the images are built", || {
         own(&[
             &["images", "--profile", &arguments.profile][..],
-            &images::ONLY_A_RELEASES,
+            &images::RELEASE_IMAGE_ARGUMENTS,
         ]
         .concat())
     })?;

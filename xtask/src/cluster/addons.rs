@@ -1,4 +1,4 @@
-//! What a cluster gets once its API server answers, and whether that is ready.
+//! Add-ons of a cluster, such as its DNS, and readiness checks.
 
 use std::path::Path;
 
@@ -15,28 +15,28 @@ use crate::{
     step::step,
 };
 
-/// The archives of the images that every node needs, packed once per version.
+/// Archives of the images that every node needs, packed once per version.
 pub(crate) fn images(coredns: &Path) -> anyhow::Result<Vec<Archive>> {
-    // The program's directory is named for its version and sums, so its path stands for its content.
+    // The program's directory name contains version and checksums, so that its path identifies its content.
     let mut key = Sha256::new();
     key.update(coredns.as_os_str().as_encoded_bytes());
     key.update(fs::read(images::pause_source())?);
     let directory = cache::directory(&format!("system-images-{}", short_hex(&key.finalize())))?;
     let index = directory.join("archives.json");
     if !index.exists() {
-        let packed = step("packed the images of the cluster itself", || {
+        let packed = step("packed the cluster's own images", || {
             let pause = images::pause(&directory)?.write_to(&directory)?;
             let coredns = images::coredns(coredns.to_path_buf()).write_to(&directory)?;
             Ok(vec![pause, coredns])
         })?;
         fs::write(&index, serde_json::to_vec_pretty(&packed)?)?;
     }
-    serde_json::from_slice(&fs::read(&index)?).with_context(|| format!("read {}", index.display()))
+    serde_json::from_slice(&fs::read(&index)?).with_context(|| format!("cannot read {}", index.display()))
 }
 
 pub(crate) fn create_dns(kubernetes: &Path) -> anyhow::Result<()> {
     let manifests = repository::root().join("deploy/testbed/manifests/core.yaml");
-    // Without validation kubectl need not read the API server's whole schema first.
+    // Validation would download the API server's whole schema first.
     command::run(
         kubectl::command(kubernetes)
             .args(["create", "--validate=false", "-f"])
@@ -44,7 +44,7 @@ pub(crate) fn create_dns(kubernetes: &Path) -> anyhow::Result<()> {
     )
 }
 
-/// Asks the API server for one path; `None` while it does not answer or has no such object.
+/// Requests one path of the API server; `None` if it is unavailable or has no such object.
 fn get(kubernetes: &Path, path: &str) -> Option<Value> {
     let text = command::output(kubectl::command(kubernetes).args(["get", "--raw", path])).ok()?;
     serde_json::from_str(&text).ok()
@@ -54,7 +54,7 @@ pub(crate) fn api_is_ready(kubernetes: &Path) -> bool {
     command::succeeds(kubectl::command(kubernetes).args(["get", "--raw", "/readyz"]))
 }
 
-/// How many of the nodes that the API server lists are ready, and how many it lists.
+/// Names of the ready nodes, and the number of all nodes.
 pub(crate) fn ready_nodes(kubernetes: &Path) -> anyhow::Result<(Vec<String>, usize)> {
     let nodes = get(kubernetes, "/api/v1/nodes").context("the API server does not list nodes")?;
     let items = nodes["items"].as_array().map_or(&[][..], Vec::as_slice);
@@ -74,7 +74,7 @@ pub(crate) fn dns_is_available(kubernetes: &Path) -> bool {
         .is_some_and(|deployment| has_condition(&deployment, "Available"))
 }
 
-/// Without it no pod is admitted.
+/// Whether the default service account exists; pods are not admitted without it.
 pub(crate) fn has_default_service_account(kubernetes: &Path) -> bool {
     get(kubernetes, "/api/v1/namespaces/default/serviceaccounts/default").is_some()
 }

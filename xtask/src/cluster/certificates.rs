@@ -1,4 +1,4 @@
-//! The certificates of a cluster. Keys are made anew for every cluster and never leave its directory.
+//! The certificates of a cluster. Keys are generated for every cluster and never leave its directory.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ pub(crate) const ADMINISTRATOR: &str = "administrator";
 pub(crate) const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 pub(crate) const SCHEDULER: &str = "kube-scheduler";
 pub(crate) const PROXY: &str = "kube-proxy";
-/// With this the API server asks kubelets for logs and exec.
+/// The API server's client certificate for kubelets (logs and exec).
 pub(crate) const KUBELET_CLIENT: &str = "kubelet-client";
 
 pub(crate) fn kubelet(node: Node) -> String {
@@ -48,7 +48,7 @@ pub(crate) fn create_authority() -> anyhow::Result<()> {
     let certificate = authority_parameters()?.self_signed(&key)?;
     write(&pair(AUTHORITY), &certificate.pem(), &key.serialize_pem())?;
     let key = KeyPair::generate()?;
-    // Not a certificate: the API server wants the public half of the key that signs tokens.
+    // Not a certificate: the API server needs the public key of the key that signs tokens.
     write(&pair(SERVICE_ACCOUNTS), &key.public_key_pem(), &key.serialize_pem())
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn create_control_plane() -> anyhow::Result<()> {
     )
 }
 
-/// For both directions: the kubelet asks the API server and serves it.
+/// Creates the kubelet's certificate, for both its client and its server role.
 pub(crate) fn create_node(node: Node) -> anyhow::Result<()> {
     let names = [node.name(), node.address()];
     issue(
@@ -105,7 +105,7 @@ fn issue(file: &str, common_name: &str, organization: Option<&str>, names: &[Str
     set_validity(&mut parameters);
     let certificate = parameters
         .signed_by(&key, &issuer)
-        .with_context(|| format!("issue {file}"))?;
+        .with_context(|| format!("cannot issue {file}"))?;
     write(&pair(file), &certificate.pem(), &key.serialize_pem())
 }
 
@@ -124,7 +124,7 @@ fn authority_parameters() -> anyhow::Result<CertificateParams> {
     Ok(parameters)
 }
 
-/// Fixed dates: a cluster lives for hours, and the task reads no clock.
+/// Sets fixed dates, so that the task needs no clock.
 fn set_validity(parameters: &mut CertificateParams) {
     parameters.not_before = date_time_ymd(2020, 1, 1);
     parameters.not_after = date_time_ymd(2100, 1, 1);

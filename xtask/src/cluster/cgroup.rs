@@ -1,6 +1,6 @@
 //! The control groups of the cluster, in version 1 and version 2 hierarchies.
 //!
-//! All daemons and all pods are below one group, which is how `down` knows what to end.
+//! All daemons and pods are below one group, so that `down` finds all processes.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use fs_err as fs;
 use crate::{command, wait};
 
 pub(crate) const ROOT: &str = "sono-testbed";
-/// Processes may only be in leaves (version 2), so the daemons are not in the root group itself.
+/// Group of the daemons. In version 2 only leaf groups may have processes, so the root group has none.
 pub(crate) const DAEMONS: &str = "sono-testbed/daemons";
 
 /// The mount point of every hierarchy.
@@ -32,7 +32,7 @@ fn is_version_2(hierarchy: &Path) -> bool {
     hierarchy.join("cgroup.controllers").exists()
 }
 
-/// The hierarchy by which processes are found: any one has them all.
+/// The hierarchy for listing processes; every hierarchy has all of them.
 fn tracking() -> anyhow::Result<PathBuf> {
     let all = hierarchies()?;
     let pids = all.iter().find(|path| path.ends_with("pids"));
@@ -41,32 +41,32 @@ fn tracking() -> anyhow::Result<PathBuf> {
         .context("no control group hierarchy is mounted")
 }
 
-/// Makes the group with everything above it, ready for the kubelet and for processes.
+/// Creates the group and its parents, ready for the kubelet and for processes.
 pub(crate) fn create(group: &str) -> anyhow::Result<()> {
     for hierarchy in hierarchies()? {
-        let mut above = hierarchy.clone();
+        let mut parent = hierarchy.clone();
         for part in Path::new(group) {
-            if is_version_2(&above) {
-                hand_down_controllers(&above)?;
+            if is_version_2(&parent) {
+                delegate_controllers(&parent)?;
             }
-            let directory = above.join(part);
+            let directory = parent.join(part);
             fs::create_dir_all(&directory)?;
             // A new version 1 cpuset is empty, and nothing may run in it.
             for file in ["cpuset.cpus", "cpuset.mems"] {
-                let (from, to) = (above.join(file), directory.join(file));
+                let (from, to) = (parent.join(file), directory.join(file));
                 if !is_version_2(&hierarchy) && from.exists() {
                     fs::write(to, fs::read(from)?)?;
                 }
             }
-            above = directory;
+            parent = directory;
         }
     }
     Ok(())
 }
 
-fn hand_down_controllers(group: &Path) -> anyhow::Result<()> {
+fn delegate_controllers(group: &Path) -> anyhow::Result<()> {
     for controller in fs::read_to_string(group.join("cgroup.controllers"))?.split_whitespace() {
-        // Some controllers cannot be handed down on some machines; the kubelet says which of them it misses.
+        // Some machines cannot delegate all controllers; the kubelet reports the ones it misses.
         fs::write(group.join("cgroup.subtree_control"), format!("+{controller}")).ok();
     }
     Ok(())
@@ -80,14 +80,14 @@ pub(crate) fn add_process(group: &str, pid: u32) -> anyhow::Result<()> {
 pub(crate) fn processes(group: &str) -> anyhow::Result<Vec<u32>> {
     let mut found = Vec::new();
     for directory in below(&tracking()?.join(group)) {
-        // The group may go away between listing and reading.
+        // The group may be deleted between listing and reading.
         let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
         found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
     }
     Ok(found)
 }
 
-/// Ends every process in the group and waits until the last is gone. Returns how many there were.
+/// Kills every process in the group and waits until all have ended. Returns their number.
 pub(crate) fn kill_processes(group: &str) -> anyhow::Result<usize> {
     let mut seen = BTreeSet::<u32>::new();
     wait::until("every process of the cluster ends", Duration::from_secs(30), || {
@@ -97,7 +97,7 @@ pub(crate) fn kill_processes(group: &str) -> anyhow::Result<usize> {
         }
         seen.extend(pids.iter().copied());
         let pids = pids.iter().map(u32::to_string);
-        // Some may have ended since; then `kill` complains, and the next look tells.
+        // Processes that have already ended make `kill` fail; the next iteration checks again.
         command::succeeds(&mut command::new(
             "busybox",
             ["kill".to_owned(), "-KILL".to_owned()].into_iter().chain(pids),
@@ -107,7 +107,7 @@ pub(crate) fn kill_processes(group: &str) -> anyhow::Result<usize> {
     Ok(seen.len())
 }
 
-/// Removes the group from every hierarchy. The kernel needs a moment after the last process ended.
+/// Removes the group from every hierarchy, with retries: the kernel needs a moment after the last process.
 pub(crate) fn remove(group: &str) -> anyhow::Result<()> {
     for hierarchy in hierarchies()? {
         let top = hierarchy.join(group);
@@ -128,10 +128,10 @@ pub(crate) fn remove(group: &str) -> anyhow::Result<()> {
 /// The directory and all below it, parents first.
 fn below(top: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut open = vec![top.to_path_buf()];
-    while let Some(directory) = open.pop() {
+    let mut pending = vec![top.to_path_buf()];
+    while let Some(directory) = pending.pop() {
         if let Ok(entries) = fs::read_dir(&directory) {
-            open.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
+            pending.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
             found.push(directory);
         }
     }

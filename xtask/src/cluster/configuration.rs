@@ -1,4 +1,4 @@
-//! The configuration files of a node's parts.
+//! Configuration files of a node's components.
 
 use serde_json::{Value, json};
 
@@ -24,9 +24,9 @@ address = "{socket}"
 address = "{socket}.ttrpc"
 
 [plugins."io.containerd.cri.v1.runtime"]
-# Without CAP_SYS_RESOURCE (containers, small virtual machines) runc cannot lower the score, and no sandbox starts.
+# Without CAP_SYS_RESOURCE (containers, small virtual machines) runc cannot lower the score, and sandboxes do not start.
 restrict_oom_score_adj = true
-# Pods' network namespaces stay out of /run/netns, where adding a node's namespace would strand them.
+# Adding a node's network namespace to /run/netns would hide the pods' namespaces there.
 netns_mounts_under_state_dir = true
 
 [plugins."io.containerd.cri.v1.runtime".cni]
@@ -61,7 +61,7 @@ disable = true
 pub(crate) fn network(node: Node) -> Value {
     json!({
         "cniVersion": "1.0.0",
-        // The plugins keep addresses and results by this name, so every node has its own.
+        // The plugins store addresses and results under this name, so every node has its own.
         "name": format!("sono-{}", node.name()),
         "plugins": [
             {
@@ -107,20 +107,20 @@ pub(crate) fn kubelet(node: Node) -> Value {
         "volumePluginDir": node.file("volume-plugins"),
         "oomScoreAdj": 0,
         "maxPods": 200,
-        // Tests wait for pods: no limits of its own, and no queue of images.
+        // Tests wait for pods: disable client limits and serial image pulls.
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
         "eventRecordQPS": 0,
         "registryPullQPS": 0,
         "serializeImagePulls": false,
-        // An image that a test has pulled under one name is not verified by pulling it again under the name it was loaded by.
+        // Otherwise an image that a test pulled under one name would be pulled again under the name it was loaded as.
         "featureGates": { "KubeletEnsureSecretPulledImages": false },
-        // Images come from archives and cannot be pulled again, so a full disk must not cost them or the pods.
+        // Images are loaded from archives and cannot be pulled again, so a full disk must not evict images or pods.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {
             "memory.available": "100Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%",
         },
-        // The kubelet's own chains are for Docker's time.
+        // The kubelet's own iptables chains are obsolete.
         "makeIPTablesUtilChains": false,
     })
 }
@@ -133,7 +133,7 @@ pub(crate) fn proxy(node: Node) -> Value {
         "hostnameOverride": node.name(),
         "clusterCIDR": POD_NETWORK,
         "clientConnection": { "kubeconfig": node.file("kube-proxy.kubeconfig") },
-        // The kernel's limits are the machine's, and often not ours to change.
+        // Kernel limits belong to the machine and are often read-only here.
         "conntrack": { "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
         "iptables": { "minSyncPeriod": "50ms", "localhostNodePorts": false },
         "oomScoreAdj": 0,

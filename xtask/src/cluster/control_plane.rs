@@ -1,4 +1,4 @@
-//! etcd, API server, controller manager and scheduler: their command lines.
+//! Starts etcd, API server, controller manager and scheduler.
 
 use std::{
     io::{Read as _, Write as _},
@@ -17,7 +17,7 @@ use super::{
     state,
 };
 
-/// Not 6443 and not 2379: something else on the machine may have those.
+/// Ports other than the defaults 6443 and 2379, which another program may use.
 pub(crate) const API_PORT: u16 = 16443;
 const ETCD_PORT: u16 = 12379;
 const ETCD_PEER_PORT: u16 = 12380;
@@ -37,7 +37,7 @@ pub(crate) fn start_etcd(programs: &Programs) -> anyhow::Result<Daemon> {
     etcd.arg(format!(
         "--initial-cluster=sono-testbed=http://127.0.0.1:{ETCD_PEER_PORT}"
     ));
-    // A test cluster's data need not survive a power failure. There is one member: no election to wait for.
+    // A test cluster's data need not survive a power loss. The timeouts are short since etcd has only one member.
     etcd.args([
         "--unsafe-no-fsync=true",
         "--heartbeat-interval=10",
@@ -71,7 +71,7 @@ pub(crate) fn start_api_server(programs: &Programs) -> anyhow::Result<Daemon> {
         server.arg(format!("{flag}={}", path.display()));
     }
     server.args([
-        // What the product's manifests grant is really tested.
+        // Tests the permissions of the product's manifests.
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--kubelet-preferred-address-types=InternalIP",
@@ -81,8 +81,8 @@ pub(crate) fn start_api_server(programs: &Programs) -> anyhow::Result<Daemon> {
     daemon::start("kube-apiserver", &server)
 }
 
-/// Whether it answers at all: it opens its port long before that. A request without TLS is refused with a line of text,
-/// and costs nothing, while asking properly means a process each time.
+/// Whether the API server responds; it opens its port much earlier. Sends a request without TLS, which is rejected with a
+/// line of text, since a regular request would need a kubectl process each time.
 pub(crate) fn api_serves() -> bool {
     let answer = || {
         let mut connection = TcpStream::connect((HOST_ADDRESS, API_PORT))?;
@@ -109,7 +109,7 @@ pub(crate) fn start_controller_manager(programs: &Programs, settings: &Settings)
         .arg("--use-service-account-credentials=true")
         .arg(format!("--cluster-cidr={POD_NETWORK}"));
     if settings.fake_nodes > 0 {
-        // Nobody sends heartbeats for them.
+        // Fake nodes send no heartbeats.
         manager.arg("--node-monitor-grace-period=24h");
     }
     start_client(
@@ -125,7 +125,7 @@ pub(crate) fn start_scheduler(programs: &Programs, settings: &Settings) -> anyho
     start_client("kube-scheduler", certificates::SCHEDULER, scheduler, settings)
 }
 
-/// What controller manager and scheduler have in common. There is one of each, so that nobody has to be elected.
+/// Starts a controller manager or scheduler, without leader election since only one instance exists.
 fn start_client(name: &str, identity: &str, mut command: Command, settings: &Settings) -> anyhow::Result<Daemon> {
     let config = state::path(&format!("{name}.kubeconfig"));
     kubeconfig::write(&config, identity)?;

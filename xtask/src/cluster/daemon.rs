@@ -1,4 +1,4 @@
-//! Long-running programs that outlive us: started in a session of their own, logged to a file, known by their pid.
+//! Daemons that outlive this process: started in their own session, with a log file and a recorded PID.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,11 +16,11 @@ pub(crate) struct Daemon {
     log: PathBuf,
 }
 
-/// `command` is the program with its arguments, or `nsenter` with them: it ends up under the pid that is noted.
+/// Starts a daemon. `command` is the program with its arguments, or `nsenter` with them; both run under the recorded PID.
 pub(crate) fn start(name: &str, command: &Command) -> anyhow::Result<Daemon> {
     let log = state::log_directory()?.join(format!("{name}.log"));
     let output = fs::File::create(&log)?.into_parts().0;
-    // Without a session of its own it would end with the terminal.
+    // In this session it would end with the terminal.
     let mut session = Command::new("setsid");
     session.arg(command.get_program()).args(command.get_args());
     session.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
@@ -29,7 +29,7 @@ pub(crate) fn start(name: &str, command: &Command) -> anyhow::Result<Daemon> {
         .stdout(output.try_clone()?)
         .stderr(output)
         .current_dir("/");
-    let child = session.spawn().with_context(|| format!("start {name}"))?;
+    let child = session.spawn().with_context(|| format!("cannot start {name}"))?;
     cgroup::add_process(cgroup::DAEMONS, child.id())?;
     fs::create_dir_all(directory())?;
     fs::write(directory().join(name), child.id().to_string())?;
@@ -41,11 +41,11 @@ pub(crate) fn start(name: &str, command: &Command) -> anyhow::Result<Daemon> {
 }
 
 impl Daemon {
-    /// An error, with the end of its log, when it has ended: nobody should wait for it any longer.
+    /// Fails with the end of the log if the daemon has ended.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!(
-                "{} ended early, {status}; the end of {}:\n{}",
+                "{} exited early, {status}; the end of {}:\n{}",
                 self.name,
                 self.log.display(),
                 last_lines(&self.log)
@@ -65,18 +65,18 @@ fn directory() -> PathBuf {
     state::path("daemons")
 }
 
-pub(crate) struct Noted {
+pub(crate) struct Recorded {
     pub(crate) name: String,
     pub(crate) pid: u32,
     pub(crate) running: bool,
 }
 
-/// Every daemon that was started, by name.
-pub(crate) fn noted() -> anyhow::Result<Vec<Noted>> {
+/// All recorded daemons, by name.
+pub(crate) fn recorded() -> anyhow::Result<Vec<Recorded>> {
     if !directory().exists() {
         return Ok(Vec::new());
     }
-    // A pid may belong to somebody else by now; whoever is in our control group is ours.
+    // The system may have reused a PID; only processes in our control group are daemons.
     let ours = cgroup::processes(cgroup::DAEMONS)?;
     let mut found = Vec::new();
     for entry in fs::read_dir(directory())? {
@@ -84,8 +84,8 @@ pub(crate) fn noted() -> anyhow::Result<Vec<Noted>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let pid = fs::read_to_string(&path)?
             .parse()
-            .with_context(|| format!("read {}", path.display()))?;
-        found.push(Noted {
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        found.push(Recorded {
             name,
             pid,
             running: ours.contains(&pid),

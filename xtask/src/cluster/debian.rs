@@ -1,4 +1,4 @@
-//! Programs that come as Debian packages.
+//! Programs from Debian packages.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{command, step::long_step};
 
 pub(crate) struct Package {
     name: &'static str,
-    /// What is looked for before anything is installed: a program's name or an absolute path.
+    /// A program name or an absolute path, which shows that the package is installed.
     provides: &'static str,
 }
 
@@ -17,7 +17,7 @@ pub(crate) const BUSYBOX: Package = Package {
     provides: "busybox",
 };
 
-/// The library that shows programs another time.
+/// The library that changes the clock of programs.
 pub(crate) const FAKETIME: Package = Package {
     name: "libfaketime",
     provides: if cfg!(target_arch = "aarch64") {
@@ -27,7 +27,7 @@ pub(crate) const FAKETIME: Package = Package {
     },
 };
 
-/// Where Debian puts the network plugins.
+/// Path of Debian's network plugins.
 pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
 
 pub(crate) const CLUSTER: [Package; 8] = [
@@ -65,7 +65,7 @@ pub(crate) const CLUSTER: [Package; 8] = [
 pub(crate) fn ensure(packages: &[Package]) -> anyhow::Result<()> {
     let missing: Vec<_> = packages
         .iter()
-        .filter(|package| !package.is_there())
+        .filter(|package| !package.is_installed())
         .map(|package| package.name)
         .collect();
     if missing.is_empty() {
@@ -73,9 +73,9 @@ pub(crate) fn ensure(packages: &[Package]) -> anyhow::Result<()> {
     }
     let list = missing.join(" ");
     if command::find_program("apt-get").is_none() {
-        bail!("these Debian packages are missing, and there is no apt-get to install them: {list}");
+        bail!("missing Debian packages, and apt-get is not available to install them: {list}");
     }
-    // The package starts its own etcd. We run another one on other ports and want none beside it.
+    // The package starts its own etcd, which the cluster does not use.
     let etcd_service = missing.contains(&"etcd-server") && Path::new("/run/systemd/system").exists();
     if etcd_service {
         command::run(&mut command::new("systemctl", ["mask", "etcd.service"]))?;
@@ -85,7 +85,7 @@ pub(crate) fn ensure(packages: &[Package]) -> anyhow::Result<()> {
             let mut apt = command::new("apt-get", ["install", "-y", "-q", "--no-install-recommends"]);
             command::run(apt.args(&missing).env("DEBIAN_FRONTEND", "noninteractive"))
         };
-        // Package lists may be missing or old; only then is the network asked for them.
+        // Update the package lists only if they are missing or outdated.
         install().or_else(|_| {
             command::run(&mut command::new("apt-get", ["update", "-q"]))?;
             install()
@@ -94,7 +94,7 @@ pub(crate) fn ensure(packages: &[Package]) -> anyhow::Result<()> {
 }
 
 impl Package {
-    fn is_there(&self) -> bool {
+    fn is_installed(&self) -> bool {
         if self.provides.starts_with('/') {
             Path::new(self.provides).exists()
         } else {

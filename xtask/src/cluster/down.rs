@@ -1,4 +1,4 @@
-//! `cluster down`: ends everything that `up` started and takes it off the machine, from whatever state it is in.
+//! `cluster down`: stops and removes everything that `up` created, from any state.
 
 use std::path::Path;
 
@@ -13,17 +13,19 @@ pub(crate) fn run() -> anyhow::Result<()> {
         say::progress("no cluster is up");
         return Ok(());
     }
-    // Without a readable state the processes and files go all the same; only the host's settings stay as they are.
+    // Without a readable state processes and files are removed as well; only the host's settings are not restored.
     let state = State::load().unwrap_or_else(|error| {
-        say::progress(format_args!("going on without the cluster's record: {error:#}"));
+        say::progress(format_args!(
+            "continuing without the cluster's recorded state: {error:#}"
+        ));
         None
     });
     step("removed the cluster", || remove(state.as_ref()))
 }
 
 pub(crate) fn remove(state: Option<&State>) -> anyhow::Result<()> {
-    // All at once and without ceremony: nothing that they could save is kept.
-    let ended = step("  ended every process", || cgroup::kill_processes(cgroup::ROOT))?;
+    // Kill all processes at once: they have no state to save.
+    let ended = step("  stopped every process", || cgroup::kill_processes(cgroup::ROOT))?;
     say::progress(format_args!("  {ended} processes"));
     mounts::unmount_below(Path::new(state::DIRECTORY))?;
     step("  removed networks and rules", network::remove)?;
@@ -31,11 +33,11 @@ pub(crate) fn remove(state: Option<&State>) -> anyhow::Result<()> {
     remove_links(Path::new("/var/log/containers"))?;
     remove_network_results()?;
     if let Some(state) = state {
-        // `ip netns` mounts the directory on itself; with somebody else's namespaces in it, it stays.
-        if state.host.made("/run/netns") && is_empty("/run/netns") {
+        // `ip netns` mounts the directory on itself. Leave it if it has namespaces of other programs.
+        if state.host.created_directory("/run/netns") && is_empty("/run/netns") {
             mounts::unmount_below(Path::new("/run/netns"))?;
         }
-        state.host.put_back()?;
+        state.host.restore()?;
     }
     fs::remove_dir_all(state::DIRECTORY)?;
     Ok(())
@@ -45,7 +47,7 @@ fn is_empty(directory: &str) -> bool {
     fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// The kubelet links every log there, wherever its other directories are.
+/// Removes the kubelet's log links, which are always in this directory.
 fn remove_links(directory: &Path) -> anyhow::Result<()> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Ok(());
@@ -58,7 +60,7 @@ fn remove_links(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The network plugins note what they did by the network's name, which begins with ours.
+/// Removes the results that network plugins store under the network's name.
 fn remove_network_results() -> anyhow::Result<()> {
     let Ok(entries) = fs::read_dir("/var/lib/cni/results") else {
         return Ok(());

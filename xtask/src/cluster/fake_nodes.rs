@@ -1,4 +1,4 @@
-//! Node objects without a machine: enough to expect a result from each.
+//! Node objects without a machine, from which DaemonSet plugins expect results.
 
 use std::{ops::RangeInclusive, path::Path, thread};
 
@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 use super::kubectl;
 use crate::command;
 
-/// Keeps ordinary pods, which would stay Pending there for ever, off; a DaemonSet that tolerates everything is put there.
+/// Taint against ordinary pods, which would stay Pending there; DaemonSets that tolerate everything still get pods.
 const TAINT: &str = "sono.local/fake";
 
-/// kubectl sends 300 requests at once and then 50 a second, so each process gets fewer than that.
-const AT_ONCE: u16 = 250;
+/// Number of nodes per kubectl process: kubectl sends 300 requests at once and then only 50 per second.
+const BATCH_SIZE: u16 = 250;
 
 pub(crate) fn create(kubernetes: &Path, count: u16) -> anyhow::Result<()> {
     thread::scope(|scope| {
         let batches: Vec<_> = (1..=count)
-            .step_by(usize::from(AT_ONCE))
-            .map(|first| first..=count.min(first + (AT_ONCE - 1)))
+            .step_by(usize::from(BATCH_SIZE))
+            .map(|first| first..=count.min(first + (BATCH_SIZE - 1)))
             .map(|numbers| scope.spawn(move || create_batch(kubernetes, numbers)))
             .collect();
         batches
             .into_iter()
-            .try_for_each(|batch| batch.join().ok().context("a thread ended early")?)
+            .try_for_each(|batch| batch.join().ok().context("a thread panicked")?)
     })
 }
 
@@ -57,7 +57,7 @@ fn node(number: u16) -> Value {
                 "type": "Ready",
                 "status": "True",
                 "reason": "Fake",
-                "message": "no kubelet behind this node",
+                "message": "this node has no kubelet",
             }],
         },
     })

@@ -1,4 +1,4 @@
-//! Builds programs out of Go modules that `deploy/testbed` pins, into the cache.
+//! Builds programs from Go modules pinned in `deploy/testbed` into the cache.
 
 use std::path::{Path, PathBuf};
 
@@ -9,23 +9,23 @@ use sha2::{Digest as _, Sha256};
 use crate::{cache, command, images::short_hex, step::long_step};
 
 pub(crate) struct Build {
-    /// Names the directory in the cache, with the version.
+    /// Name and version, for the directory in the cache.
     pub(crate) name: String,
-    /// Holds our go.mod and go.sum.
+    /// Directory of go.mod and go.sum.
     pub(crate) module: PathBuf,
-    /// Import paths; a program is named by its last part.
+    /// Import paths of programs; the last part is the program's name.
     pub(crate) packages: Vec<String>,
-    /// Import paths of packages whose tests are a program; it is named by the last part and `.test`.
+    /// Import paths of packages with a test program; its name is the last part and `.test`.
     pub(crate) tests: Vec<String>,
     pub(crate) tags: &'static str,
     pub(crate) linker_flags: String,
-    /// What somebody without Go can do instead of installing it; comes behind "install it".
+    /// Alternative to installing Go, appended to "install it".
     pub(crate) without_go: &'static str,
 }
 
 impl Build {
-    /// Builds what the cache lacks and returns the directory of the programs. An interrupted build goes on where it was:
-    /// finished programs are there, and the Go compiler keeps its own cache of the packages.
+    /// Builds missing programs and returns their directory. An interrupted build continues with the next program, and the
+    /// Go compiler caches packages.
     pub(crate) fn ensure(&self) -> anyhow::Result<PathBuf> {
         let directory = self.directory()?;
         let programs = self
@@ -41,7 +41,7 @@ impl Build {
             .filter(|(_, name)| !directory.join(name).exists())
             .collect();
         if !missing.is_empty() && command::find_program("go").is_none() {
-            bail!("Go is needed to build {}; install it{}", self.name, self.without_go);
+            bail!("building {} requires Go; install it{}", self.name, self.without_go);
         }
         for (package, name) in missing {
             long_step(
@@ -55,7 +55,7 @@ impl Build {
 
     fn build(&self, package: &str, program: &Path) -> anyhow::Result<()> {
         let unfinished = program.with_extension("unfinished");
-        // Others work on the machine while this takes minutes.
+        // The build takes minutes; leave CPU time to other work on the machine.
         let mut go = command::new("nice", ["-n", "5", "go"]);
         if self.tests.iter().any(|test| test == package) {
             go.args(["test", "-c"]);
@@ -73,7 +73,7 @@ impl Build {
         Ok(())
     }
 
-    /// The key is all that decides the bytes of the programs, except for the compiler.
+    /// The cache directory. Its key covers everything that affects the programs, except for the compiler.
     fn directory(&self) -> anyhow::Result<PathBuf> {
         let mut key = Sha256::new();
         key.update(fs::read(self.module.join("go.mod"))?);

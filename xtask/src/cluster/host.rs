@@ -1,4 +1,4 @@
-//! What the cluster changes on the machine itself, remembered so that `down` can put it back.
+//! The machine's settings that the cluster changes, recorded so that `down` can restore them.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::mounts;
 use crate::command;
 
-/// Kernel settings that we, the kubelet or kube-proxy change.
+/// Kernel settings that `up`, the kubelet or kube-proxy change.
 const KERNEL_SETTINGS: [&str; 8] = [
     "net/ipv4/ip_forward",
     "net/bridge/bridge-nf-call-iptables",
@@ -20,7 +20,7 @@ const KERNEL_SETTINGS: [&str; 8] = [
     "kernel/keys/root_maxkeys",
 ];
 
-/// Directories outside of ours that Kubernetes and containerd insist on.
+/// Directories outside the cluster's own with fixed paths in Kubernetes and containerd.
 const DIRECTORIES: [&str; 9] = [
     "/run/containerd",
     "/run/netns",
@@ -41,7 +41,7 @@ pub(crate) struct HostSettings {
 }
 
 impl HostSettings {
-    pub(crate) fn remember() -> anyhow::Result<Self> {
+    pub(crate) fn capture() -> anyhow::Result<Self> {
         let kernel = KERNEL_SETTINGS.iter().filter_map(|name| {
             let value = fs::read_to_string(kernel_setting(name)).ok()?;
             Some(((*name).to_owned(), value.trim().to_owned()))
@@ -56,12 +56,12 @@ impl HostSettings {
         })
     }
 
-    /// Whether the directory was not there before the cluster.
-    pub(crate) fn made(&self, directory: &str) -> bool {
+    /// Whether the directory did not exist before the cluster.
+    pub(crate) fn created_directory(&self, directory: &str) -> bool {
         self.absent_directories.iter().any(|absent| absent == directory)
     }
 
-    pub(crate) fn put_back(&self) -> anyhow::Result<()> {
+    pub(crate) fn restore(&self) -> anyhow::Result<()> {
         for (name, value) in &self.kernel {
             let path = kernel_setting(name);
             if fs::read_to_string(&path).is_ok_and(|now| now.trim() != value) {
@@ -70,7 +70,7 @@ impl HostSettings {
         }
         command::run(&mut command::new("iptables", ["-P", "FORWARD", &self.forward_policy]))?;
         for directory in &self.absent_directories {
-            // Something mounted there is somebody else's: ours is unmounted by now.
+            // The cluster's mounts are already unmounted, so that remaining ones belong to other programs.
             let directory = Path::new(directory);
             if directory.exists() && mounts::below(directory)?.is_empty() {
                 fs::remove_dir_all(directory)?;

@@ -1,4 +1,4 @@
-//! Kubeconfig files, complete in themselves so that they can be copied.
+//! Kubeconfig files with inline credentials, so that they can be copied.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The kubectl we built, on our cluster.
+//! The built kubectl, for the test cluster.
 
 use std::{
     ffi::OsString,
@@ -9,33 +9,33 @@ use std::{
 use anyhow::Context;
 
 use super::{
-    foreign,
+    external,
     state::{self, State},
 };
 use crate::command;
 
-/// For steps of the cluster itself, which know where the programs are.
+/// A kubectl command for the cluster's own steps, with the programs in `kubernetes`.
 pub(crate) fn command(kubernetes: &Path) -> Command {
     let mut command = Command::new(kubernetes.join("kubectl"));
     command.arg("--kubeconfig").arg(state::kubeconfig());
     command
 }
 
-/// The program, for tests that change the cluster.
+/// Path of kubectl, for tests that change the cluster.
 pub(crate) fn program() -> anyhow::Result<PathBuf> {
-    if foreign::kubeconfig().is_some() {
+    if external::kubeconfig().is_some() {
         return installed();
     }
     Ok(State::running()?.programs.kubernetes.join("kubectl"))
 }
 
 pub(crate) fn pass_through(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
-    let mut kubectl = if let Some(kubeconfig) = foreign::kubeconfig() {
+    let mut kubectl = if let Some(kubeconfig) = external::kubeconfig() {
         command::new(installed()?, ["--kubeconfig".into(), kubeconfig.into_os_string()])
     } else {
         command(&State::running()?.programs.kubernetes)
     };
-    let status = kubectl.args(arguments).status().context("start kubectl")?;
+    let status = kubectl.args(arguments).status().context("cannot start kubectl")?;
     Ok(status
         .code()
         .and_then(|code| u8::try_from(code).ok())
@@ -43,5 +43,5 @@ pub(crate) fn pass_through(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
 }
 
 fn installed() -> anyhow::Result<PathBuf> {
-    command::find_program("kubectl").context("there is no kubectl for the cluster of KUBECONFIG")
+    command::find_program("kubectl").context("kubectl is not installed; the cluster of KUBECONFIG requires it")
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask cluster`: a real Kubernetes on this machine, without a container engine and without an image registry.
 //!
-//! Everything is built from the Go module proxy or installed from Debian; `deploy/testbed` pins it. What was started is
-//! known by its control group, never by its name: `down` ends exactly that.
+//! All programs are built from the Go module proxy or installed from Debian; `deploy/testbed` pins them. `down` finds the
+//! cluster's processes by their control group, never by name.
 
 mod addons;
 mod certificates;
@@ -11,8 +11,8 @@ mod control_plane;
 mod daemon;
 pub(crate) mod debian;
 mod down;
+mod external;
 mod fake_nodes;
-mod foreign;
 mod go;
 mod host;
 mod kubeconfig;
@@ -48,20 +48,20 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build what is missing and start the cluster; says so and ends when it runs already
+    /// Build missing programs and start the cluster, unless it is already running
     Up(settings::UpArguments),
-    /// Only build what is missing of a version, beside whatever runs
+    /// Build the missing programs of a version without starting a cluster
     Build {
         #[arg(default_value = settings::DEFAULT_KUBERNETES)]
         version: settings::KubernetesVersion,
     },
-    /// Stop the cluster and remove everything it left on this machine
+    /// Stop the cluster and remove everything it created on this machine
     Down,
-    /// Versions, nodes and processes
+    /// Show versions, nodes and processes
     Status,
-    /// Print the path of the kubeconfig and nothing else
+    /// Print only the path of the kubeconfig
     Kubeconfig,
-    /// Run the kubectl we built against the cluster
+    /// Run the built kubectl against the cluster
     Kubectl {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -85,12 +85,12 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The cluster that `KUBECONFIG` names, otherwise ours.
+/// Kubeconfig of the external cluster in `KUBECONFIG`, otherwise of the test cluster.
 pub(crate) fn kubeconfig_path() -> PathBuf {
-    foreign::kubeconfig().unwrap_or_else(state::kubeconfig)
+    external::kubeconfig().unwrap_or_else(state::kubeconfig)
 }
 
-/// Of the cluster that runs, or of the one that would.
+/// Kubernetes version of the running cluster, or the default version.
 pub(crate) fn version() -> anyhow::Result<KubernetesVersion> {
     match state::State::running() {
         Ok(state) => Ok(state.settings.kubernetes),

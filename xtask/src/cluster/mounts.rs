@@ -1,4 +1,4 @@
-//! What is mounted on this machine, and its removal.
+//! Mounts of this machine, and unmounting.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use fs_err as fs;
 
 use crate::command;
 
-/// Unmounts what is at or below the directory. Fails rather than leave a mount: the directory is deleted afterwards,
-/// and with it would go what is mounted there, such as the files of a local volume.
+/// Unmounts everything at or below the directory. Fails if a mount remains: the directory is deleted afterwards, which
+/// would delete mounted files, such as those of a local volume.
 pub(crate) fn unmount_below(directory: &Path) -> anyhow::Result<()> {
     for path in below(directory)?.iter().rev() {
         let umount = |options: &[&str]| command::succeeds(command::new("umount", options).arg(path));
@@ -17,7 +17,7 @@ pub(crate) fn unmount_below(directory: &Path) -> anyhow::Result<()> {
         }
     }
     match below(directory)?.first() {
-        Some(left) => bail!("{} cannot be unmounted", left.display()),
+        Some(remaining) => bail!("cannot unmount {}", remaining.display()),
         None => Ok(()),
     }
 }
@@ -31,7 +31,7 @@ pub(crate) fn below(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths.filter(|path| path.starts_with(directory)).collect())
 }
 
-/// The kernel writes blanks in paths as three octal digits.
+/// Decodes the kernel's escapes: whitespace and backslashes in paths are three octal digits.
 fn unescape(path: &str) -> String {
     path.replace("\\040", " ")
         .replace("\\011", "\t")

@@ -1,4 +1,4 @@
-//! Bridges, network namespaces and routes; and their removal.
+//! Creates and removes bridges, network namespaces and routes.
 
 use std::path::Path;
 
@@ -11,27 +11,27 @@ fn ip(arguments: &[&str]) -> anyhow::Result<()> {
     command::run(&mut command::new("ip", arguments))
 }
 
-/// The host's side: what the first node is on and what the others are plugged into.
+/// Creates the host's network, which contains the first node and the bridge to the others.
 pub(crate) fn create_host() -> anyhow::Result<()> {
     ip(&["link", "add", NODE_BRIDGE, "type", "bridge"])?;
     ip(&["address", "add", &format!("{HOST_ADDRESS}/24"), "dev", NODE_BRIDGE])?;
     ip(&["link", "set", NODE_BRIDGE, "up"])?;
-    // Pods on the host's network reach Services even where the machine has no default route.
+    // Pods on the host network must reach Services even without a default route on the machine.
     ip(&["route", "add", SERVICE_NETWORK, "dev", NODE_BRIDGE])?;
     allow_forwarding(Node::numbered(1))
 }
 
-/// A network namespace, a cable from it to the bridge, and routes to the pods of all other nodes, both ways.
+/// Creates a node's network namespace, its veth pair to the bridge, and routes between its pods and those of other nodes.
 pub(crate) fn create_node(node: Node, others: &[Node]) -> anyhow::Result<()> {
     let Some(namespace) = node.namespace() else {
         return Ok(());
     };
-    let cable = node.cable();
+    let veth = node.veth();
     ip(&["netns", "add", &namespace])?;
     ip(&[
-        "link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", &namespace,
+        "link", "add", &veth, "type", "veth", "peer", "name", "eth0", "netns", &namespace,
     ])?;
-    ip(&["link", "set", &cable, "master", NODE_BRIDGE, "up"])?;
+    ip(&["link", "set", &veth, "master", NODE_BRIDGE, "up"])?;
     let inside = |arguments: &[&str]| ip(&[&["-n", namespace.as_str()], arguments].concat());
     inside(&["link", "set", "lo", "up"])?;
     inside(&["address", "add", &format!("{}/24", node.address()), "dev", "eth0"])?;
@@ -45,7 +45,7 @@ pub(crate) fn create_node(node: Node, others: &[Node]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `replace`, because two nodes made at once both add the pair of routes between them.
+/// Adds a route with `replace`, because two nodes created at the same time both add the routes between them.
 fn add_route(at: Node, to: Node) -> anyhow::Result<()> {
     let mut command = at.command("ip");
     command::run(command.args(["route", "replace", &to.pod_subnet(), "via", &to.address()]))
@@ -57,7 +57,7 @@ fn allow_forwarding(node: Node) -> anyhow::Result<()> {
     command::run(node.command("iptables").args(["-w", "-P", "FORWARD", "ACCEPT"]))
 }
 
-/// Removes every trace in the host's network, of however many nodes there were.
+/// Removes all namespaces, links and rules of the cluster from the host's network.
 pub(crate) fn remove() -> anyhow::Result<()> {
     if let Ok(entries) = fs::read_dir("/run/netns") {
         for name in entries
@@ -69,7 +69,7 @@ pub(crate) fn remove() -> anyhow::Result<()> {
             }
         }
     }
-    // The kernel removes the cables of a deleted namespace some time later; what hangs on our bridges goes now.
+    // The kernel removes the veth pairs of a deleted namespace later; delete the bridges' ports now.
     for bridge in [POD_BRIDGE, NODE_BRIDGE] {
         let ports = format!("/sys/class/net/{bridge}/brif");
         if let Ok(entries) = fs::read_dir(&ports) {
@@ -87,7 +87,7 @@ pub(crate) fn remove() -> anyhow::Result<()> {
     remove_rules()
 }
 
-/// Takes Kubernetes' and the network plugins' chains out of iptables, and the rules that lead there; nothing else.
+/// Removes only the iptables chains of Kubernetes and the network plugins, and the rules that jump to them.
 fn remove_rules() -> anyhow::Result<()> {
     for program in ["iptables", "ip6tables"] {
         if command::find_program(program).is_none() {
@@ -103,7 +103,7 @@ fn remove_rules() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From what `iptables-save` printed, the input of `iptables-restore --noflush` that removes our part.
+/// Converts the output of `iptables-save` to the input of `iptables-restore --noflush` that removes the cluster's rules.
 fn removal(saved: &str) -> String {
     let ours = |chain: &str| chain.starts_with("KUBE-") || chain.starts_with("CNI-");
     let mut script = String::new();
@@ -114,7 +114,7 @@ fn removal(saved: &str) -> String {
             table = name;
         } else if let Some(chain) = line.strip_prefix(':').and_then(|rest| rest.split(' ').next()) {
             if ours(chain) {
-                // Declaring a chain empties it, so that chains that refer to each other can be deleted in any order.
+                // Declaring a chain flushes it, so that chains with mutual references can be deleted in any order.
                 declare = declare + ":" + chain + " - [0:0]\n";
                 delete_chains = delete_chains + "-X " + chain + "\n";
             }

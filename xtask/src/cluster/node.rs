@@ -1,20 +1,20 @@
-//! One node: everything about it follows from its number, counted from 1.
+//! A node; its names and addresses are derived from its number, counted from 1.
 
 use std::{path::PathBuf, process::Command};
 
 use super::state;
 use crate::command;
 
-/// Joins the nodes on the host; carries the first node's address.
+/// Bridge of the nodes on the host; has the first node's address.
 pub(crate) const NODE_BRIDGE: &str = "sono-nodes";
-/// Joins the pods of one node; every further node has its own of this name in its namespace.
+/// Bridge of a node's pods; every further node has its own with this name in its namespace.
 pub(crate) const POD_BRIDGE: &str = "sono-pods";
 pub(crate) const POD_NETWORK: &str = "10.244.0.0/16";
 pub(crate) const SERVICE_NETWORK: &str = "10.96.0.0/16";
-/// The first of the Service network: the API server's Service.
+/// The API server's Service: the first address of the Service network.
 pub(crate) const API_SERVICE_ADDRESS: &str = "10.96.0.1";
 pub(crate) const DNS_ADDRESS: &str = "10.96.0.10";
-/// The address of the host on the node network: API server and first node.
+/// The host's address on the node network, for API server and first node.
 pub(crate) const HOST_ADDRESS: &str = "10.250.0.1";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,13 +43,13 @@ impl Node {
         format!("10.244.{}.0/24", self.number)
     }
 
-    /// The first node lives in the host's network, so that Services can be reached from the host.
+    /// The node's network namespace. The first node uses the host's network, so that the host can reach Services.
     pub(crate) fn namespace(self) -> Option<String> {
         (self.number > 1).then(|| format!("sono-node{}", self.number))
     }
 
-    /// The host's end of the cable into the namespace.
-    pub(crate) fn cable(self) -> String {
+    /// The host's end of the veth pair into the namespace.
+    pub(crate) fn veth(self) -> String {
         format!("sono-veth{}", self.number)
     }
 
@@ -65,13 +65,13 @@ impl Node {
         self.file("containerd.sock")
     }
 
-    /// Relative to the root of every control group hierarchy.
+    /// The node's control group, relative to the root of every hierarchy.
     pub(crate) fn control_group(self) -> String {
         format!("{}/{}", super::cgroup::ROOT, self.name())
     }
 
-    /// A program in this node's network. Not `ip netns exec`: that makes a mount namespace as well, and containerd
-    /// must see the volumes that the kubelet mounts.
+    /// A command in this node's network namespace. `ip netns exec` would also create a mount namespace, but containerd must see
+    /// the kubelet's volume mounts.
     pub(crate) fn command(self, program: &str) -> Command {
         match self.namespace() {
             None => Command::new(program),

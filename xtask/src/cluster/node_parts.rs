@@ -1,4 +1,4 @@
-//! Container runtime, kubelet and proxy of one node.
+//! Starts container runtime, kubelet and proxy of a node.
 
 use std::{env, process::Command};
 
@@ -27,7 +27,7 @@ pub(crate) fn start_containerd(node: Node, programs: &Programs) -> anyhow::Resul
     fs::write(&config, configuration::containerd(node, programs))?;
     let mut containerd = command(node, &programs.containerd.join("containerd"))?;
     containerd.arg("--config").arg(config).args(["--log-level", "warn"]);
-    // It looks for its shim on the PATH.
+    // containerd finds its shim through PATH.
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = [programs.containerd.clone()].into_iter().chain(env::split_paths(&path));
     containerd.env("PATH", env::join_paths(directories)?);

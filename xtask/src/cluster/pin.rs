@@ -1,4 +1,4 @@
-//! Writes the small Go module through which one Kubernetes version is built: what to build, and which sums it must have.
+//! Writes the small Go module that builds one Kubernetes version: the packages to build and their checksums.
 
 use std::path::{Path, PathBuf};
 
@@ -26,10 +26,10 @@ pub(crate) const SUITE_PROGRAMS: [&str; 3] = [
     "k8s.io/kubernetes/test/conformance/image/go-runner",
     "k8s.io/kubernetes/test/images/agnhost",
 ];
-/// Its tests are the suite.
+/// The package with the e2e suite as its tests.
 pub(crate) const SUITE: &str = "k8s.io/kubernetes/test/e2e";
 
-/// What is built of one version, each with a module of its own: the suite needs much more than the programs.
+/// A pinned module of a version. The suite has its own module, since it needs many more dependencies than the programs.
 #[derive(Clone, Copy)]
 pub(crate) enum Pinned {
     Programs,
@@ -37,21 +37,21 @@ pub(crate) enum Pinned {
 }
 
 impl Pinned {
-    /// The committed module, or for other versions one made on the spot and kept in the cache.
+    /// The committed module, or for other versions a module created in the cache.
     pub(crate) fn module(self, version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
         let committed = self.committed(version);
         if committed.join("go.sum").exists() {
             return Ok(committed);
         }
-        let made = cache::directory(&format!("modules/{}-{version}", self.name()))?;
-        if !made.join("go.sum").exists() {
+        let created = cache::directory(&format!("modules/{}-{version}", self.name()))?;
+        if !created.join("go.sum").exists() {
             say::progress(format_args!(
-                "deploy/testbed pins no {} {version}; resolving it now (`cargo xtask cluster pin {version}` pins it)",
+                "deploy/testbed does not pin {} {version}; resolving it now (to pin it: `cargo xtask cluster pin {version}`)",
                 self.name()
             ));
-            self.write(version, &made)?;
+            self.write(version, &created)?;
         }
-        Ok(made)
+        Ok(created)
     }
 
     fn name(self) -> &'static str {
@@ -77,21 +77,26 @@ impl Pinned {
 
     fn write(self, version: &KubernetesVersion, directory: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(directory)?;
-        let theirs = long_step("downloading the Kubernetes module", "downloaded it", || {
-            their_go_mod(version)
-        })?;
-        fs::write(directory.join("go.mod"), self.go_mod(version, &theirs))?;
+        let upstream = long_step(
+            "downloading the Kubernetes module",
+            "downloaded the Kubernetes module",
+            || upstream_go_mod(version),
+        )?;
+        fs::write(directory.join("go.mod"), self.go_mod(version, &upstream))?;
         step("resolved its requirements", || {
             command::run(command::new("go", ["mod", "tidy"]).current_dir(directory))
         })
     }
 
-    /// Kubernetes' go.mod replaces its staging modules by directories that are not in its module; each is published
-    /// under the same name as v0 with the same minor and patch.
-    fn go_mod(self, version: &KubernetesVersion, theirs: &str) -> String {
-        let language = theirs.lines().find(|line| line.starts_with("go ")).unwrap_or("go 1.24");
+    /// Creates the go.mod. Kubernetes' go.mod replaces its staging modules by directories outside the published module; each
+    /// is published under the same name as v0 with the same minor and patch.
+    fn go_mod(self, version: &KubernetesVersion, upstream: &str) -> String {
+        let language = upstream
+            .lines()
+            .find(|line| line.starts_with("go "))
+            .unwrap_or("go 1.24");
         let packages = self.packages().join("\n\t");
-        let staging = theirs
+        let staging = upstream
             .lines()
             .filter_map(|line| line.trim().trim_start_matches("replace ").split_once(" => ./staging/"));
         let replacements = staging
@@ -112,7 +117,7 @@ impl Pinned {
     }
 }
 
-/// Pins both.
+/// Pins both modules of a version.
 pub(crate) fn run(version: &KubernetesVersion) -> anyhow::Result<()> {
     for pinned in [Pinned::Programs, Pinned::Suite] {
         pinned.write(version, &pinned.committed(version))?;
@@ -120,16 +125,16 @@ pub(crate) fn run(version: &KubernetesVersion) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn their_go_mod(version: &KubernetesVersion) -> anyhow::Result<String> {
+fn upstream_go_mod(version: &KubernetesVersion) -> anyhow::Result<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Download {
         go_mod: PathBuf,
     }
     let module = format!("k8s.io/kubernetes@v{version}");
-    // Outside of any module, so that no go.mod nearby has a say.
+    // Run outside of any module, so that other go.mod files have no effect.
     let json = command::output(command::new("go", ["mod", "download", "-json", &module]).current_dir("/"))?;
-    let download: Download = serde_json::from_str(&json).context("read what go mod download said")?;
+    let download: Download = serde_json::from_str(&json).context("cannot parse the output of `go mod download`")?;
     Ok(fs::read_to_string(download.go_mod)?)
 }
 
@@ -139,9 +144,9 @@ mod tests {
 
     #[test]
     fn staging_modules_are_replaced_by_their_published_versions() {
-        let theirs =
+        let upstream =
             "module k8s.io/kubernetes\n\ngo 1.24.0\n\nreplace (\n\tk8s.io/api => ./staging/src/k8s.io/api\n)\n";
-        let ours = Pinned::Programs.go_mod(&"1.34.4".parse().unwrap(), theirs);
+        let ours = Pinned::Programs.go_mod(&"1.34.4".parse().unwrap(), upstream);
         assert!(ours.contains("\ngo 1.24.0\n"), "{ours}");
         assert!(
             ours.ends_with("replace (\n\tk8s.io/api => k8s.io/api v0.34.4\n)\n"),

@@ -1,4 +1,4 @@
-//! Which programs make a cluster, and where they are once built.
+//! The programs of a cluster and their paths.
 
 use std::path::PathBuf;
 
@@ -13,14 +13,14 @@ use super::{
 };
 use crate::{command, repository};
 
-/// In step with `deploy/testbed/containerd/go.mod`.
+/// Must match `deploy/testbed/containerd/go.mod`.
 const CONTAINERD: &str = "2.4.2";
-/// In step with `deploy/testbed/coredns/go.mod`.
+/// Must match `deploy/testbed/coredns/go.mod`.
 const COREDNS: &str = "1.15.0";
-/// In step with `deploy/testbed/registry/go.mod`.
+/// Must match `deploy/testbed/registry/go.mod`.
 const REGISTRY: &str = "3.0.0";
 
-const OWN_CLUSTER: &str = ", or set KUBECONFIG to use a cluster of your own";
+const OWN_CLUSTER: &str = ", or set KUBECONFIG to use your own cluster";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Programs {
@@ -43,7 +43,7 @@ pub(crate) fn ensure(version: &KubernetesVersion) -> anyhow::Result<Programs> {
     })
 }
 
-/// What is in a cluster besides Kubernetes, for people.
+/// Versions of the cluster's other programs, for display.
 pub(crate) fn versions() -> String {
     format!("containerd {CONTAINERD}, CoreDNS {COREDNS}")
 }
@@ -56,14 +56,14 @@ fn containerd() -> Build {
             .map(|program| format!("github.com/containerd/containerd/v2/cmd/{program}"))
             .to_vec(),
         tests: Vec::new(),
-        // Those snapshotters need C libraries or are of no use here.
+        // These snapshotters require C libraries or are not needed here.
         tags: "no_btrfs no_devmapper no_zfs",
         linker_flags: format!("-X github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}"),
         without_go: OWN_CLUSTER,
     }
 }
 
-/// The registry server for the tests of images.
+/// Builds the registry server for image tests.
 pub(crate) fn registry() -> anyhow::Result<PathBuf> {
     let build = Build {
         name: format!("registry-{REGISTRY}"),
@@ -72,7 +72,7 @@ pub(crate) fn registry() -> anyhow::Result<PathBuf> {
         tests: Vec::new(),
         tags: "",
         linker_flags: String::new(),
-        without_go: " (the tests of images need a real registry server)",
+        without_go: " (image tests require a real registry server)",
     };
     Ok(build.ensure()?.join("registry"))
 }
@@ -101,7 +101,7 @@ fn kubernetes(version: &KubernetesVersion) -> anyhow::Result<Build> {
     })
 }
 
-/// Without these it calls itself v0.0.0-master, and version checks fail.
+/// Linker flags with the version. Without them programs report v0.0.0-master, and version checks fail.
 fn version_stamps(version: &KubernetesVersion) -> String {
     let stamp = |name: &str, value: &str| format!("-X k8s.io/component-base/version.{name}={value}");
     let stamps = [
@@ -112,7 +112,7 @@ fn version_stamps(version: &KubernetesVersion) -> String {
     stamps.join(" ")
 }
 
-/// The real Kubernetes suite: `ginkgo`, `go-runner`, `agnhost`, `e2e.test`. Returns their directory.
+/// Builds the real Kubernetes suite (`ginkgo`, `go-runner`, `agnhost`, `e2e.test`) and returns its directory.
 pub(crate) fn suite(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
     let build = Build {
         name: format!("conformance-{version}"),
@@ -126,7 +126,7 @@ pub(crate) fn suite(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
     build.ensure()
 }
 
-/// The directory of kubectl and what else belongs to Kubernetes itself.
+/// Builds kubectl and the other programs of Kubernetes and returns their directory.
 pub(crate) fn of_kubernetes(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
     kubernetes(version)?.ensure()
 }

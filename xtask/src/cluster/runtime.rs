@@ -1,4 +1,4 @@
-//! The container runtimes of the cluster, as something that images are put into.
+//! Loads images into the container runtimes of the cluster.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{foreign, node::Node, state::State};
+use super::{external, node::Node, state::State};
 use crate::{
     command,
     images::{Archive, Loaded, load},
@@ -29,7 +29,7 @@ impl Runtime {
         }
     }
 
-    /// `ctr` on the images and containers that the kubelet sees.
+    /// A `ctr` command for the kubelet's images and containers.
     pub(crate) fn ctr(&self) -> Command {
         let mut command = Command::new(&self.ctr);
         command
@@ -40,11 +40,11 @@ impl Runtime {
     }
 }
 
-/// Puts the images into every node of the cluster that is in use.
+/// Loads the images into every node of the current cluster.
 pub(crate) fn load_images(archives: &[Archive]) -> anyhow::Result<()> {
-    if let Some(kubeconfig) = foreign::kubeconfig() {
-        return load_foreign(archives)
-            .with_context(|| format!("load images into the cluster of {}", kubeconfig.display()));
+    if let Some(kubeconfig) = external::kubeconfig() {
+        return load_external(archives)
+            .with_context(|| format!("cannot load images into the cluster of {}", kubeconfig.display()));
     }
     let state = State::running()?;
     for node in Node::up_to(state.settings.nodes) {
@@ -53,7 +53,7 @@ pub(crate) fn load_images(archives: &[Archive]) -> anyhow::Result<()> {
             let start = Instant::now();
             let done = match load(&runtime, archive)? {
                 Loaded::Imported => "loaded",
-                Loaded::AlreadyThere => "unchanged:",
+                Loaded::AlreadyLoaded => "unchanged:",
             };
             let (image, node) = (&archive.reference, node.name());
             say::progress(format_args!("{done} {image} on {node} in {}", human(start.elapsed())));
@@ -62,15 +62,15 @@ pub(crate) fn load_images(archives: &[Archive]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `kind` is the one foreign cluster whose runtimes can be reached.
-fn load_foreign(archives: &[Archive]) -> anyhow::Result<()> {
+/// Loads images into a kind cluster, the only supported kind of external cluster.
+fn load_external(archives: &[Archive]) -> anyhow::Result<()> {
     if command::find_program("kind").is_none() {
         bail!(
-            "only a kind cluster can be loaded, and there is no `kind` here; push the archives to its registry instead"
+            "loading images requires a kind cluster and the program `kind`; push the archives to the cluster's registry instead"
         );
     }
     for archive in archives {
-        step(&format!("loaded {} by kind", archive.reference), || {
+        step(&format!("loaded {} with kind", archive.reference), || {
             command::run(command::new("kind", ["load", "image-archive"]).arg(&archive.path))
         })?;
     }

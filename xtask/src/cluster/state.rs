@@ -1,4 +1,4 @@
-//! Where the running cluster keeps its files. One cluster per machine, as it has fixed addresses and names on it.
+//! The running cluster's files. Only one cluster per machine, because addresses and names are fixed.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{host::HostSettings, programs::Programs, settings::Settings};
 use crate::cache;
 
-/// Short, because the paths of Unix sockets are limited to 107 bytes.
+/// The cluster's directory. Short, because paths of Unix sockets are limited to 107 bytes.
 pub(crate) const DIRECTORY: &str = "/var/lib/sono-testbed";
 
 pub(crate) fn path(name: &str) -> PathBuf {
@@ -20,19 +20,19 @@ pub(crate) fn kubeconfig() -> PathBuf {
     path("kubeconfig")
 }
 
-/// Logs outlive the cluster, until the next one starts.
+/// Directory of logs, which are retained until the next cluster starts.
 pub(crate) fn log_directory() -> anyhow::Result<PathBuf> {
     cache::directory("cluster-logs")
 }
 
-/// What `up` has promised and `down` has to undo.
+/// The recorded state of a cluster, for `down`.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
-    /// False from the first file written until everything answered.
+    /// Whether the start is complete.
     pub(crate) complete: bool,
     pub(crate) host: HostSettings,
-    /// The programs it was started with: a checkout that pins others by now must still find these.
+    /// The cluster's programs, also if the checkout has since pinned others.
     pub(crate) programs: Programs,
 }
 
@@ -48,13 +48,13 @@ impl State {
         let text = fs::read_to_string(file())?;
         serde_json::from_str(&text)
             .map(Some)
-            .with_context(|| format!("read {}", file().display()))
+            .with_context(|| format!("cannot read {}", file().display()))
     }
 
-    /// For tasks that need a cluster which answers.
+    /// The state of a running cluster; fails without one.
     pub(crate) fn running() -> anyhow::Result<Self> {
         let state = Self::load()?.filter(|state| state.complete);
-        state.context("no cluster runs here; start one with `cargo xtask cluster up`")
+        state.context("the test cluster is not running; start it with `cargo xtask cluster up`")
     }
 
     pub(crate) fn save(&self) -> anyhow::Result<()> {

@@ -1,19 +1,19 @@
-//! `cluster status`: what runs, for people.
+//! `cluster status`: shows the running cluster.
 
 use fs_err as fs;
 
-use super::{addons, daemon, foreign, programs, state, state::State};
+use super::{addons, daemon, external, programs, state, state::State};
 use crate::say;
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    if let Some(kubeconfig) = foreign::kubeconfig() {
+    if let Some(kubeconfig) = external::kubeconfig() {
         say::data(format_args!(
             "KUBECONFIG is set: the cluster of {} is used",
             kubeconfig.display()
         ));
     }
     let Some(state) = State::load()? else {
-        say::data("no cluster of ours is up");
+        say::data("the test cluster is not running");
         return Ok(());
     };
     let settings = &state.settings;
@@ -25,13 +25,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
     say::data(format_args!("kubeconfig {}", state::kubeconfig().display()));
     say::data(format_args!("logs       {}", state::log_directory()?.display()));
     if !state.complete {
-        say::data("not complete: its start was interrupted; `up` again starts afresh");
+        say::data("incomplete: its start was interrupted; run `up` again for a new cluster");
     }
     match addons::ready_nodes(&state.programs.kubernetes) {
         Ok((ready, all)) => say::data(format_args!("nodes      {} of {all} ready", ready.len())),
         Err(error) => say::data(format_args!("nodes      unknown: {error:#}")),
     }
-    for daemon in daemon::noted()? {
+    for daemon in daemon::recorded()? {
         let (name, pid) = (daemon.name, daemon.pid);
         match resident_megabytes(pid).filter(|_| daemon.running) {
             Some(megabytes) => say::data(format_args!("{name:<24} pid {pid:<8} {megabytes:>4} MB")),

@@ -1,4 +1,4 @@
-//! `cluster up`: from nothing, from a running cluster, or from the remains of one.
+//! `cluster up`: starts a cluster, extends a running one, or replaces an incomplete one.
 
 use std::{
     os::unix::{fs::MetadataExt as _, net::UnixStream},
@@ -12,7 +12,7 @@ use fs_err as fs;
 use super::{
     addons, certificates, cgroup, control_plane,
     daemon::{self, Daemon},
-    down, fake_nodes, foreign,
+    down, external, fake_nodes,
     host::HostSettings,
     kubeconfig, network,
     node::Node,
@@ -30,11 +30,11 @@ use crate::{
     wait,
 };
 
-/// Generous: it is only reached when something is broken, and the machine may be busy with other work.
-const LIMIT: Duration = Duration::from_mins(2);
+/// Time limit for readiness, generous because the machine may be busy.
+const READY_LIMIT: Duration = Duration::from_mins(2);
 
 pub(crate) fn run(arguments: &UpArguments) -> anyhow::Result<()> {
-    if let Some(kubeconfig) = foreign::kubeconfig() {
+    if let Some(kubeconfig) = external::kubeconfig() {
         say::progress(format_args!(
             "KUBECONFIG is set: using the cluster of {}, building nothing",
             kubeconfig.display()
@@ -43,71 +43,79 @@ pub(crate) fn run(arguments: &UpArguments) -> anyhow::Result<()> {
     }
     require_root()?;
     let _lock = lock()?;
-    let wanted = &arguments.settings;
+    let requested = &arguments.settings;
     if let Some(state) = State::load()? {
-        let running = state.complete && daemon::noted()?.iter().all(|daemon| daemon.running);
-        match state.settings.change_to(wanted) {
-            _ if !running => say::progress("removing the remains of a cluster that is not whole"),
+        let running = state.complete && daemon::recorded()?.iter().all(|daemon| daemon.running);
+        match state.settings.change_to(requested) {
+            _ if !running => say::progress("removing the remains of an incomplete cluster"),
             Change::Nothing => {
                 say::progress(format_args!(
-                    "the cluster is up already: {}",
+                    "the cluster is already running: {}",
                     state::kubeconfig().display()
                 ));
                 return Ok(());
             }
-            Change::AddNodes => return add_nodes(state, wanted.nodes),
+            Change::AddNodes => return add_nodes(state, requested.nodes),
             Change::Recreate(difference) if arguments.recreate => {
-                say::progress(format_args!("throwing the running cluster away: {difference}"));
+                say::progress(format_args!("deleting the running cluster: {difference}"));
             }
             Change::Recreate(difference) => bail!(
-                "the running cluster is another one: {difference}\n\
-                 hint: `cargo xtask cluster up --recreate …` throws it away first"
+                "the running cluster has other settings: {difference}\n\
+                hint: `cargo xtask cluster up --recreate …` deletes it first"
             ),
         }
-        // Built first: a running cluster is of use until its successor can start.
-        build(wanted)?;
+        // Build first, so that the running cluster is available until its successor can start.
+        build(requested)?;
         down::remove(Some(&state))?;
     }
-    let (programs, archives) = build(wanted)?;
-    // Only now: what it remembers includes iptables, which may just have been installed.
+    let (programs, archives) = build(requested)?;
+    // Capture the host's settings after the build, which may have installed iptables.
     let state = State {
-        settings: wanted.clone(),
+        settings: requested.clone(),
         complete: false,
-        host: HostSettings::remember()?,
+        host: HostSettings::capture()?,
         programs: programs.clone(),
     };
-    let done = format!("started Kubernetes {}, {} node(s)", wanted.kubernetes, wanted.nodes);
+    let done = format!(
+        "started Kubernetes {}, {} node(s)",
+        requested.kubernetes, requested.nodes
+    );
     with_hint(step(&done, || start(&programs, &archives, state)))?;
     say::progress(format_args!("export KUBECONFIG={}", state::kubeconfig().display()));
     Ok(())
 }
 
-fn build(wanted: &Settings) -> anyhow::Result<(Programs, Vec<Archive>)> {
-    let programs = programs::ensure(&wanted.kubernetes)?;
+fn build(requested: &Settings) -> anyhow::Result<(Programs, Vec<Archive>)> {
+    let programs = programs::ensure(&requested.kubernetes)?;
     let archives = addons::images(&programs.coredns)?;
     Ok((programs, archives))
 }
 
 fn require_root() -> anyhow::Result<()> {
     if fs::metadata("/proc/self")?.uid() != 0 {
-        bail!("must be root: it makes network namespaces, mounts and control groups");
+        bail!("`cluster up` requires root, for network namespaces, mounts and control groups");
     }
     Ok(())
 }
 
-/// Two `up` at once would build over each other; the second waits and finds the cluster of the first.
+/// Locks the cluster. Of two concurrent `up` commands the second waits and finds the cluster of the first.
 pub(crate) fn lock() -> anyhow::Result<fs::File> {
     let file = fs::File::create(cache::directory("locks")?.join("cluster"))?;
     if file.file().try_lock().is_err() {
-        say::progress("another `cluster up` or `down` is at work, waiting for it …");
-        file.file().lock().context("lock the cluster")?;
+        say::progress("waiting for another `cluster up` or `down` …");
+        file.file().lock().context("cannot lock the cluster")?;
     }
     Ok(file)
 }
 
 fn with_hint(result: anyhow::Result<()>) -> anyhow::Result<()> {
     let logs = state::log_directory()?;
-    result.with_context(|| format!("start the cluster (logs: {}; `up` again starts afresh)", logs.display()))
+    result.with_context(|| {
+        format!(
+            "cannot start the cluster (logs: {}; run `up` again for a new cluster)",
+            logs.display()
+        )
+    })
 }
 
 fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow::Result<()> {
@@ -118,7 +126,7 @@ fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow:
     certificates::create_authority()?;
     certificates::create_control_plane()?;
     kubeconfig::write(&state::kubeconfig(), certificates::ADMINISTRATOR)?;
-    // Pods that take the node's resolver get an empty one: nothing here asks beyond the machine.
+    // Pods with the node's resolver get an empty one, since the cluster only resolves its own names.
     fs::write(state::path("resolv.conf"), "")?;
     network::create_host()?;
     let mut daemons = vec![
@@ -132,18 +140,18 @@ fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow:
             anyhow::Ok(started)
         });
         step("  API server ready", || wait_until_api_is_ready(programs, &mut daemons))?;
-        // Before that their permissions are not there yet, and the controller manager ends.
+        // Earlier their permissions do not exist yet, and the controller manager exits.
         daemons.push(control_plane::start_controller_manager(programs, &settings)?);
         daemons.push(control_plane::start_scheduler(programs, &settings)?);
         daemons.extend(start_proxies(&nodes, programs)?);
-        daemons.extend(joined(nodes_started)?);
+        daemons.extend(join(nodes_started)?);
         anyhow::Ok(())
     })?;
     step("  created cluster DNS", || addons::create_dns(&programs.kubernetes))?;
     step("  nodes ready and DNS available", || {
         wait_until_usable(&nodes, programs, &mut daemons)
     })?;
-    // Afterwards: with the usual client limits a controller is busy with them for a minute.
+    // Create them last: with default client limits they occupy a controller for a minute.
     if settings.fake_nodes > 0 {
         let done = format!("  created {} fake nodes", settings.fake_nodes);
         step(&done, || fake_nodes::create(&programs.kubernetes, settings.fake_nodes))?;
@@ -173,11 +181,11 @@ fn add_nodes(mut state: State, count: u8) -> anyhow::Result<()> {
     }))?;
     state.complete = true;
     state.save()?;
-    say::progress("images that were loaded before are not on the new nodes: `cargo xtask images --load`");
+    say::progress("the new nodes lack previously loaded images: run `cargo xtask images --load`");
     Ok(())
 }
 
-/// Networks one after the other, as each adds routes to the others; then all container runtimes at once.
+/// Creates networks in sequence, as each adds routes to the others, then starts all container runtimes in parallel.
 fn start_runtimes(
     new: &[Node],
     all: &[Node],
@@ -193,14 +201,14 @@ fn start_runtimes(
             .iter()
             .map(|node| scope.spawn(|| start_runtime(*node, programs, archives)))
             .collect();
-        started.into_iter().map(joined).collect()
+        started.into_iter().map(join).collect()
     })
 }
 
 fn start_runtime(node: Node, programs: &Programs, archives: &[Archive]) -> anyhow::Result<Daemon> {
     certificates::create_node(node)?;
     let mut containerd = node_parts::start_containerd(node, programs)?;
-    wait::until("the container runtime answers", LIMIT, || {
+    wait::until("the container runtime answers", READY_LIMIT, || {
         containerd.check()?;
         Ok(UnixStream::connect(node.runtime_socket()).is_ok().then_some(()))
     })?;
@@ -211,7 +219,7 @@ fn start_runtime(node: Node, programs: &Programs, archives: &[Archive]) -> anyho
     Ok(containerd)
 }
 
-/// A kubelet tries again until the API server is ready, so it may start before that.
+/// Starts the kubelets. They retry until the API server is ready, so they may start earlier.
 fn start_kubelets(nodes: &[Node], programs: &Programs) -> anyhow::Result<Vec<Daemon>> {
     nodes
         .iter()
@@ -227,20 +235,20 @@ fn start_proxies(nodes: &[Node], programs: &Programs) -> anyhow::Result<Vec<Daem
 }
 
 fn wait_until_api_is_ready(programs: &Programs, daemons: &mut [Daemon]) -> anyhow::Result<()> {
-    wait::until("the API server serves", LIMIT, || {
+    wait::until("the API server serves", READY_LIMIT, || {
         check(daemons)?;
         Ok(control_plane::api_serves().then_some(()))
     })?;
-    wait::until("the API server is ready", LIMIT, || {
+    wait::until("the API server is ready", READY_LIMIT, || {
         check(daemons)?;
         Ok(addons::api_is_ready(&programs.kubernetes).then_some(()))
     })
 }
 
-/// One condition after the other, because every look is a process, and the machine is busy now.
+/// Waits for one condition after the other, because every check is a process and the machine is busy now.
 fn wait_until_usable(nodes: &[Node], programs: &Programs, daemons: &mut [Daemon]) -> anyhow::Result<()> {
-    let mut wait_for = |what: &str, holds: &dyn Fn() -> bool| {
-        wait::until(what, LIMIT, || {
+    let mut wait_for = |condition: &str, holds: &dyn Fn() -> bool| {
+        wait::until(condition, READY_LIMIT, || {
             check(daemons)?;
             Ok(holds().then_some(()))
         })
@@ -257,7 +265,7 @@ fn check(daemons: &mut [Daemon]) -> anyhow::Result<()> {
     daemons.iter_mut().try_for_each(Daemon::check)
 }
 
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+fn join<T>(thread: thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
     match thread.join() {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic),

@@ -1,4 +1,4 @@
-//! Archives whose bytes follow from what is in them: sorted, of one time, of nobody.
+//! Reproducible archives: sorted entries, one time, no owner.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::target::Packing;
 
-/// Files by their paths, `/` between folders.
+/// Files by path, with `/` between folders.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Files(BTreeMap<String, File>);
 
@@ -40,14 +40,14 @@ impl Files {
         self.0.insert(path, File { bytes, is_program });
     }
 
-    /// Paths, contents and modes, in the order of the paths.
+    /// Paths, contents and modes, sorted by path.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8], u32)> {
         self.0
             .iter()
             .map(|(path, file)| (path.as_str(), file.bytes.as_slice(), file.mode()))
     }
 
-    /// `time`: seconds since 1970.
+    /// Packs the files. `time` is in seconds since 1970.
     pub(super) fn packed(&self, packing: Packing, time: u64) -> anyhow::Result<Vec<u8>> {
         match packing {
             Packing::TarGz => self.tar_gz(time),
@@ -56,7 +56,7 @@ impl Files {
     }
 
     fn tar_gz(&self, time: u64) -> anyhow::Result<Vec<u8>> {
-        // No time and no file name in the header of the compressed stream.
+        // The gzip header has no time and no file name.
         let compressor = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
         let mut archive = tar::Builder::new(compressor);
         for (path, file) in &self.0 {
@@ -72,7 +72,7 @@ impl Files {
         Ok(archive.into_inner()?.finish()?)
     }
 
-    /// Times of a zip are local and without a zone, so all are the format's first.
+    /// Packs a zip. Its times are local times without a zone, so use the format's earliest time for all.
     fn zip(&self) -> anyhow::Result<Vec<u8>> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         for (path, file) in &self.0 {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_do_not_depend_on_the_order() {
+    fn packed_bytes_do_not_depend_on_insertion_order() {
         for packing in [Packing::TarGz, Packing::Zip] {
             let one = files(["sono", "man/man1/sono.1", "LICENSE"])
                 .packed(packing, 1_700_000_000)
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tar_has_sorted_entries_of_one_time_and_of_nobody() {
+    fn tar_entries_are_sorted_with_one_time_and_owner() {
         let packed = files(["sono", "man/man1/sono.1", "LICENSE"])
             .packed(Packing::TarGz, 1_700_000_000)
             .unwrap();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zip_has_the_same_files() {
+    fn zip_has_the_same_files() {
         let packed = files(["sono", "man/man1/sono.1", "LICENSE"])
             .packed(Packing::Zip, 1_700_000_000)
             .unwrap();

@@ -1,4 +1,4 @@
-//! Compiles the program so that neither the time nor the place of the build is in it.
+//! Compiles the program reproducibly, without time and paths of the build.
 
 use std::{
     collections::BTreeSet,
@@ -16,22 +16,22 @@ use super::{
 };
 use crate::{command, step::long_step};
 
-/// What may be chosen.
+/// Options of the build.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
-    /// Registry and path of the images that the program asks for where nobody names one, such as registry.example/team; without it
-    /// those of `cargo xtask images`
+    /// Registry and path of the program's default images, such as registry.example/team (default: the images of `cargo xtask
+    /// images`)
     #[arg(long, value_name = "PREFIX")]
     image_registry: Option<String>,
-    /// Cargo profile; any other than release is for trying this command
+    /// Cargo profile; use others than release only for tests of this command
     #[arg(long, default_value = "release")]
     profile: String,
 }
 
-/// From a place on this machine to the one that stands in the program.
+/// A path on this machine and its replacement in the program.
 type Renaming = (PathBuf, String);
 
-/// Returns the program's path.
+/// Builds the program and returns its path.
 pub(super) fn program(
     tree: &Path,
     target: &Target,
@@ -60,7 +60,7 @@ pub(super) fn program(
         .env("SOURCE_DATE_EPOCH", source.time.to_string())
         .env("SONO_COMMIT", &source.revision)
         .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(target, &renamings).join("\u{1f}"));
-    // What somebody sets for daily work is no part of a release.
+    // Personal settings must not affect a release.
     for variable in [
         "RUSTFLAGS",
         "RUSTC_WRAPPER",
@@ -88,20 +88,20 @@ pub(super) fn program(
     } else {
         &settings.profile
     };
-    let path = folder.join(target.triple).join(profile).join(target.program());
-    let bytes = fs::read(&path)?;
-    for (place, _) in &renamings {
-        let place = place.to_str().context("a path is no UTF-8")?;
+    let program = folder.join(target.triple).join(profile).join(target.program());
+    let bytes = fs::read(&program)?;
+    for (path, _) in &renamings {
+        let path = path.to_str().context("a path is not UTF-8")?;
         ensure!(
-            !contains(&bytes, place.as_bytes()),
-            "`{place}` is in {}: built elsewhere it would be another program",
-            path.display()
+            !contains(&bytes, path.as_bytes()),
+            "{} contains the path `{path}`, so the build is not reproducible elsewhere",
+            program.display()
         );
     }
-    Ok(path)
+    Ok(program)
 }
 
-/// Variables of `sono_types::constants`: released programs ask for released images.
+/// Build variables of `sono_types::constants` with the images of the release.
 fn images(prefix: Option<&str>, version: &str) -> Vec<(&'static str, String)> {
     let Some(prefix) = prefix else {
         return Vec::new();
@@ -114,8 +114,8 @@ fn images(prefix: Option<&str>, version: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The tree, the folders that packages are unpacked in, and the standard library's sources, which stand under one name
-/// whether or not this machine has them.
+/// Path replacements for the tree, the folders of unpacked packages, and the standard library's sources, whether or not this
+/// machine has them.
 fn renamings(tree: &Path, machine: &Machine, packages: &Packages) -> Vec<Renaming> {
     let registries: BTreeSet<PathBuf> = packages
         .third_parties()
@@ -132,25 +132,25 @@ fn renamings(tree: &Path, machine: &Machine, packages: &Packages) -> Vec<Renamin
 fn rust_flags(target: &Target, renamings: &[Renaming]) -> Vec<String> {
     let mut flags: Vec<String> = renamings
         .iter()
-        .map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()))
+        .map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()))
         .collect();
     if target.is_windows() {
-        // No time in the program's head, and no library of the compiler's that users would have to install.
+        // Omit the time in the program's header, and link the C runtime statically.
         flags.extend(["-Clink-arg=/Brepro", "-Ctarget-feature=+crt-static"].map(ToOwned::to_owned));
     }
     flags
 }
 
-/// For the cryptography, which is C.
+/// Compiler flags for the cryptography library, which is written in C.
 fn c_flags(renamings: &[Renaming]) -> String {
     let flags = renamings
         .iter()
-        .map(|(place, name)| format!("-ffile-prefix-map={}={name}", place.display()));
+        .map(|(path, name)| format!("-ffile-prefix-map={}={name}", path.display()));
     flags.collect::<Vec<_>>().join(" ")
 }
 
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    !wanted.is_empty() && bytes.windows(wanted.len()).any(|window| window == wanted)
+fn contains(bytes: &[u8], pattern: &[u8]) -> bool {
+    !pattern.is_empty() && bytes.windows(pattern.len()).any(|window| window == pattern)
 }
 
 #[cfg(test)]
@@ -158,7 +158,7 @@ mod tests {
     use super::{super::target::TARGETS, *};
 
     #[test]
-    fn released_programs_ask_for_images_of_their_version() {
+    fn images_have_version_of_release() {
         assert_eq!(images(None, "1.2.3"), []);
         assert_eq!(
             images(Some("registry.example/team/"), "1.2.3"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_renamed_for_both_compilers() {
+    fn flags_remap_paths_for_both_compilers() {
         let renamings = [
             (PathBuf::from("/home/a/tree"), "/sono".to_owned()),
             (PathBuf::from("/home/a/registry"), "/cargo".to_owned()),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_found_in_a_program() {
+    fn contains_finds_path_in_program() {
         assert!(contains(b"\0panicked at /home/a/x.rs\0", b"/home/a"));
         assert!(!contains(b"\0panicked at /sono/x.rs\0", b"/home/a"));
     }

@@ -1,4 +1,4 @@
-//! Whether two builds gave the same bytes, and if not, where they first differ.
+//! Compares two builds and reports the first difference.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use fs_err as fs;
 
-/// The first difference between two folders of files, in words.
+/// Describes the first difference between two folders of files.
 pub(super) fn difference(one: &Path, other: &Path) -> anyhow::Result<Option<String>> {
     let names = |folder: &Path| -> anyhow::Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
@@ -18,37 +18,37 @@ pub(super) fn difference(one: &Path, other: &Path) -> anyhow::Result<Option<Stri
         }
         Ok(names)
     };
-    let (ours, theirs) = (names(one)?, names(other)?);
-    if let Some(name) = ours.symmetric_difference(&theirs).next() {
-        return Ok(Some(format!("{name} was built only once")));
+    let (names, other_names) = (names(one)?, names(other)?);
+    if let Some(name) = names.symmetric_difference(&other_names).next() {
+        return Ok(Some(format!("{name} exists in only one build")));
     }
-    // Sums differ wherever anything does, and say nothing of where.
-    for name in ours.iter().filter(|name| *name != super::SUMS) {
+    // The checksums differ if any file differs, without naming the difference.
+    for name in names.iter().filter(|name| *name != super::SUMS) {
         let (one, other) = (fs::read(one.join(name))?, fs::read(other.join(name))?);
         if one != other {
-            let inside = if name.ends_with(".tar.gz") {
-                inside(&one, &other)?
+            let inner = if name.ends_with(".tar.gz") {
+                archive_difference(&one, &other)?
             } else {
                 None
             };
-            let place = inside.unwrap_or_else(|| first(&one, &other));
-            return Ok(Some(format!("{name}: {place}")));
+            let difference = inner.unwrap_or_else(|| first(&one, &other));
+            return Ok(Some(format!("{name}: {difference}")));
         }
     }
     Ok(None)
 }
 
-fn inside(one: &[u8], other: &[u8]) -> anyhow::Result<Option<String>> {
+fn archive_difference(one: &[u8], other: &[u8]) -> anyhow::Result<Option<String>> {
     let (one, other) = (entries(one)?, entries(other)?);
     for (name, bytes) in &one {
         match other.get(name) {
-            None => return Ok(Some(format!("{name} is only in one"))),
-            Some(theirs) if theirs != bytes => return Ok(Some(format!("{name}: {}", first(bytes, theirs)))),
+            None => return Ok(Some(format!("{name} exists in only one build"))),
+            Some(other) if other != bytes => return Ok(Some(format!("{name}: {}", first(bytes, other)))),
             Some(_) => {}
         }
     }
     let added = other.keys().find(|name| !one.contains_key(*name));
-    Ok(added.map(|name| format!("{name} is only in one")))
+    Ok(added.map(|name| format!("{name} exists in only one build")))
 }
 
 fn entries(packed: &[u8]) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
@@ -72,7 +72,7 @@ fn first(one: &[u8], other: &[u8]) -> String {
         bytes[start..end].escape_ascii().to_string()
     };
     format!(
-        "{} and {} bytes, different from byte {at} on: \"{}\" and \"{}\"",
+        "{} and {} bytes, first difference at byte {at}: \"{}\" and \"{}\"",
         one.len(),
         other.len(),
         around(one),
@@ -107,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_the_same() {
+    fn difference_of_equal_folders_is_none() {
         let files = [("a.tar.gz", archive(b"same")), ("b.json", b"{}".to_vec())];
         assert_eq!(found(&files, &files), None);
     }
 
     #[test]
-    fn the_first_difference_is_named() {
+    fn difference_names_file_and_byte() {
         let one = [
             ("a.tar.gz", archive(b"built in /home/a")),
             (super::super::SUMS, b"1".to_vec()),
@@ -122,13 +122,12 @@ mod tests {
             ("a.tar.gz", archive(b"built in /tmp/bb")),
             (super::super::SUMS, b"2".to_vec()),
         ];
-        let expected =
-            "a.tar.gz: sono: 16 and 16 bytes, different from byte 10 on: \"built in /home/a\" and \"built in /tmp/bb\"";
+        let expected = "a.tar.gz: sono: 16 and 16 bytes, first difference at byte 10: \"built in /home/a\" and \"built in /tmp/bb\"";
         assert_eq!(found(&one, &other).as_deref(), Some(expected));
-        let expected = "b.json: 3 and 3 bytes, different from byte 1 on: \"{1}\" and \"{2}\"";
+        let expected = "b.json: 3 and 3 bytes, first difference at byte 1: \"{1}\" and \"{2}\"";
         let difference = found(&[("b.json", b"{1}".to_vec())], &[("b.json", b"{2}".to_vec())]);
         assert_eq!(difference.as_deref(), Some(expected));
         let difference = found(&[("b.json", Vec::new())], &[]);
-        assert_eq!(difference.as_deref(), Some("b.json was built only once"));
+        assert_eq!(difference.as_deref(), Some("b.json exists in only one build"));
     }
 }

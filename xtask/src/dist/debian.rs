@@ -1,4 +1,4 @@
-//! A package for Debian-style systems, by cargo-deb.
+//! The Debian package, built with cargo-deb.
 
 use std::{fmt::Write as _, process::Command};
 
@@ -9,11 +9,11 @@ use toml_edit::{Array, DocumentMut, value};
 use super::{archive::Files, source::Source, target::Target};
 use crate::{command, tool};
 
-/// Another version may write other bytes.
+/// Version of cargo-deb, pinned because other versions may write other bytes.
 const VERSION: &str = "3.8.0";
 
-/// What of the archive goes where: a path, or a folder with all that is in it. Completions are where the shells of Debian look.
-const PLACES: [(&str, &str); 8] = [
+/// Destinations of the archive's files and folders. Completions are in the folders where Debian's shells search.
+const DESTINATIONS: [(&str, &str); 8] = [
     ("sono", "usr/bin/"),
     ("completions/sono.bash", "usr/share/bash-completion/completions/sono"),
     ("completions/_sono", "usr/share/zsh/vendor-completions/_sono"),
@@ -24,7 +24,7 @@ const PLACES: [(&str, &str); 8] = [
     ("THIRD-PARTY-NOTICES.txt", "usr/share/doc/sono/"),
 ];
 
-/// Packs the files of the archive. `None` where the system is no Linux.
+/// Packs the files of the archive. `None` if the target is not Linux.
 pub(super) fn package(
     files: &Files,
     target: &Target,
@@ -38,10 +38,10 @@ pub(super) fn package(
     let staged = folder.path();
     for (path, bytes, _) in files.iter() {
         let file = staged.join("files").join(path);
-        fs::create_dir_all(file.parent().context("a file is in a folder")?)?;
+        fs::create_dir_all(file.parent().context("the file has no parent folder")?)?;
         fs::write(file, bytes)?;
     }
-    // cargo-deb describes a package of cargo's; this one has no code, so that what is described is what was staged.
+    // cargo-deb requires a cargo package; this one has no code, only the staged files.
     fs::create_dir(staged.join("src"))?;
     fs::write(staged.join("src/lib.rs"), "")?;
     fs::write(staged.join("Cargo.toml"), manifest(files, version)?)?;
@@ -60,30 +60,33 @@ pub(super) fn package(
     .arg(&packed)
     .current_dir(staged)
     .env("SOURCE_DATE_EPOCH", source.time.to_string())
-    // A folder of its own, whatever somebody set for daily work.
+    // Overrides personal settings.
     .env("CARGO_TARGET_DIR", staged.join("target"));
     command::run(&mut pack)?;
     Ok(Some(fs::read(packed)?))
 }
 
-/// The description of the package, with the library that the program needs.
+/// The cargo manifest of the package, with the required version of the C library.
 fn manifest(files: &Files, version: &str) -> anyhow::Result<String> {
-    let program = files.iter().find(|(path, ..)| *path == "sono").context("no program")?;
-    let needed = glibc(program.1).context("the program names no version of the C library")?;
+    let program = files
+        .iter()
+        .find(|(path, ..)| *path == "sono")
+        .context("the archive has no program")?;
+    let needed = glibc(program.1).context("the program requires no version of glibc")?;
     let mut manifest = DocumentMut::new();
     let package = manifest["package"].or_insert(toml_edit::table());
     package["name"] = value("sono");
     package["version"] = value(version);
     package["edition"] = value("2024");
     package["license"] = value("Apache-2.0");
-    package["description"] = value("Tells whether a Kubernetes cluster works, and if not, why");
+    package["description"] = value("Checks whether a Kubernetes cluster works, and explains failures");
     let debian = package["metadata"].or_insert(toml_edit::table())["deb"].or_insert(toml_edit::table());
     debian["maintainer"] = value("The sono authors");
     debian["copyright"] = value("The sono authors");
     debian["license-file"] = value(Array::from_iter(["files/LICENSE", "0"]));
     debian["extended-description"] = value(
-        "Runs plugins in a cluster, or on this machine, collects their results in one archive and says what failed and why. \
-         Takes the place of Sonobuoy.",
+        "Runs plugins in a cluster, or on this machine, collects their results in one archive and reports failures with their \
+        causes. A compatible replacement of Sonobuoy.",
     );
     debian["section"] = value("admin");
     debian["priority"] = value("optional");
@@ -97,10 +100,10 @@ fn manifest(files: &Files, version: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Each file with its place and mode. What is packed for others and has no place here is left out.
+/// The destination and mode of each file. Files without a destination are omitted.
 fn assets(files: &Files) -> anyhow::Result<Array> {
     let mut assets = Array::new();
-    for (from, to) in PLACES {
+    for (from, to) in DESTINATIONS {
         let before = assets.len();
         let found = files
             .iter()
@@ -112,12 +115,12 @@ fn assets(files: &Files) -> anyhow::Result<Array> {
                 format!("{mode:o}"),
             ]));
         }
-        ensure!(assets.len() > before, "{from} is not there");
+        ensure!(assets.len() > before, "{from} does not exist");
     }
     Ok(assets)
 }
 
-/// The second number of the highest version of glibc among the symbols that a program needs.
+/// The minor version of the newest glibc symbol that a program requires.
 fn glibc(program: &[u8]) -> Option<u32> {
     const MARK: &[u8] = b"GLIBC_2.";
     let number = |at: usize| {
@@ -157,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_symbol_says_which_library_is_needed() {
+    fn glibc_is_version_of_newest_symbol() {
         assert_eq!(glibc(b"\0GLIBC_2.4\0GLIBC_2.34\0GLIBC_2.17\0"), Some(34));
         assert_eq!(glibc(b"GLIBC_2."), None);
         assert_eq!(glibc(b""), None);
     }
 
     #[test]
-    fn every_file_has_its_place() {
+    fn manifest_has_destination_of_every_file() {
         let manifest: DocumentMut = manifest(&files(), "1.2.3").unwrap().parse().unwrap();
         let debian = &manifest["package"]["metadata"]["deb"];
         assert_eq!(debian["depends"].as_str(), Some("libc6 (>= 2.34)"));
@@ -199,10 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn manifest_without_file_names_it() {
         let mut few = Files::default();
         few.add_program("sono", b"GLIBC_2.34".to_vec());
         let refused = manifest(&few, "1.2.3").unwrap_err().to_string();
-        assert_eq!(refused, "completions/sono.bash is not there");
+        assert_eq!(refused, "completions/sono.bash does not exist");
     }
 }

@@ -1,4 +1,4 @@
-//! What the program writes of itself: completions and manual pages.
+//! Completions and manual pages, written by the program.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use fs_err as fs;
 use super::archive::Files;
 use crate::command;
 
-/// Shells, and the names under which each looks for a completion.
+/// Shells and the file names of their completions.
 const COMPLETIONS: [(&str, &str); 5] = [
     ("bash", "sono.bash"),
     ("zsh", "_sono"),
@@ -21,13 +21,14 @@ const COMPLETIONS: [(&str, &str); 5] = [
     ("elvish", "sono.elv"),
 ];
 
-/// `program`: where it runs on this machine. Otherwise one is built that does, quickly: words do not depend on the system.
+/// Adds the documents of `program`, if it runs on this machine, or else of a quick build for this machine: the texts do not
+/// depend on the system.
 pub(super) fn add(files: &mut Files, tree: &Path, program: Option<&Path>) -> anyhow::Result<()> {
     let folder = match program {
         Some(program) => program.parent().map(Path::to_owned),
         None => Some(for_this_machine(tree)?),
     };
-    let folder = folder.context("a program without a folder")?;
+    let folder = folder.context("the program has no parent folder")?;
     for (shell, name) in COMPLETIONS {
         let script = command::output(sono(&folder)?.args(["completion", shell]))?;
         files.add(format!("completions/{name}"), script);
@@ -42,7 +43,7 @@ pub(super) fn add(files: &mut Files, tree: &Path, program: Option<&Path>) -> any
     Ok(())
 }
 
-/// Found in `PATH` and called by its name alone, which is the one that completions then call.
+/// The program, called by name through `PATH`, because completions contain the name it was called by.
 fn sono(folder: &Path) -> anyhow::Result<Command> {
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths([folder.to_owned()].into_iter().chain(env::split_paths(&path)))?;

@@ -1,4 +1,4 @@
-//! What the licences of others' code in the program ask for: their texts and copyright lines.
+//! Third-party notices: licence texts and copyright lines of all packages in the program.
 
 use std::{
     collections::BTreeMap,
@@ -12,12 +12,12 @@ use fs_err as fs;
 
 use super::{packages::Packages, sbom::expression, target::Machine};
 
-/// How the files begin that hold a licence or what it wants passed on.
+/// File name prefixes of licences and notices.
 const NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE", "COPYRIGHT"];
-/// Sources are no texts, whatever they are called.
+/// File extensions of source files, which are never licence texts.
 const SOURCES: [&str; 6] = ["rs", "c", "h", "py", "go", "toml"];
 
-/// Each text once, however many packages have it.
+/// Distinct licence texts, numbered in order.
 #[derive(Default)]
 struct Texts {
     numbers: BTreeMap<String, usize>,
@@ -25,7 +25,7 @@ struct Texts {
 }
 
 impl Texts {
-    /// Its number. Ends of lines and of the text are no difference.
+    /// Adds a text and returns its number. Line endings and blank lines at the ends are ignored.
     fn add(&mut self, text: &str) -> usize {
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         let text = lines.join("\n").trim_matches('\n').to_owned();
@@ -38,15 +38,15 @@ impl Texts {
     }
 }
 
-/// The whole document.
+/// The complete document.
 pub(super) fn document(packages: &Packages, machine: &Machine) -> anyhow::Result<String> {
     let standard = Path::new(&machine.sysroot).join("share/doc/rust/licenses");
     let mut texts = Texts::default();
     let mut list = String::new();
     for package in packages.third_parties() {
-        let said = entry(package, &standard, &mut texts)
+        let entry = entry(package, &standard, &mut texts)
             .with_context(|| format!("licence of {} {}", package.name, package.version))?;
-        list.push_str(&said);
+        list.push_str(&entry);
     }
     let library: Vec<usize> = ["MIT", "Apache-2.0"]
         .iter()
@@ -60,8 +60,8 @@ pub(super) fn document(packages: &Packages, machine: &Machine) -> anyhow::Result
     )?;
     let mut whole = format!(
         "Third-party notices of sono {}\n\n\
-         The program holds the packages below, each under the licence it names. Where a licence gives a choice, it is passed\n\
-         on. Numbers are those of the texts behind the list.\n\n{list}",
+         The program contains the packages below, each under the named licence. Where a licence offers a choice, the choice is\n\
+         passed on. Numbers refer to the texts after the list.\n\n{list}",
         packages.version
     );
     for (index, text) in texts.in_order.iter().enumerate() {
@@ -73,7 +73,10 @@ pub(super) fn document(packages: &Packages, machine: &Machine) -> anyhow::Result
 
 fn entry(package: &Package, standard: &Path, texts: &mut Texts) -> anyhow::Result<String> {
     let license = package.license.as_deref().map(expression);
-    let folder = package.manifest_path.parent().context("a manifest without a folder")?;
+    let folder = package
+        .manifest_path
+        .parent()
+        .context("the manifest has no parent folder")?;
     let mut files = Vec::new();
     find(folder.as_std_path(), &mut files)?;
     files.extend(package.license_file().map(PathBuf::from));
@@ -85,28 +88,30 @@ fn entry(package: &Package, standard: &Path, texts: &mut Texts) -> anyhow::Resul
         found.push(texts.add(&text));
     }
     if found.is_empty() {
-        // Its authors forgot the file: what they said of the licence stands, and its text is known.
-        let license = license.as_deref().context("neither a licence nor its text")?;
+        // The package has no licence file; use the standard text of its declared licence.
+        let license = license
+            .as_deref()
+            .context("the package declares no licence and contains no licence text")?;
         let Some(name) = one_of(license) else {
-            bail!("no text of `{license}` in the package, and none known");
+            bail!("the package contains no text of `{license}`, and the compiler's documentation has none");
         };
         found.push(texts.add(&fs::read_to_string(standard.join(format!("{name}.txt")))?));
     }
     found.sort_unstable();
     found.dedup();
-    let mut said = format!("{} {}\n", package.name, package.version);
-    writeln!(said, "  licence: {}", license.as_deref().unwrap_or("its own text"))?;
+    let mut entry = format!("{} {}\n", package.name, package.version);
+    writeln!(entry, "  licence: {}", license.as_deref().unwrap_or("its own text"))?;
     if let Some(repository) = &package.repository {
-        writeln!(said, "  from:    {repository}")?;
+        writeln!(entry, "  from:    {repository}")?;
     }
     if !package.authors.is_empty() {
-        writeln!(said, "  by:      {}", package.authors.join(", "))?;
+        writeln!(entry, "  by:      {}", package.authors.join(", "))?;
     }
-    writeln!(said, "  texts:   {}\n", numbers(&found))?;
-    Ok(said)
+    writeln!(entry, "  texts:   {}\n", numbers(&found))?;
+    Ok(entry)
 }
 
-/// A licence of the expression whose text comes with the compiler.
+/// A licence of the expression with a text in the compiler's documentation.
 fn one_of(expression: &str) -> Option<&'static str> {
     let mut words = expression.split(" OR ").map(str::trim);
     let known = ["Apache-2.0", "MIT", "ISC", "Unicode-3.0", "BSD-2-Clause"];
@@ -118,7 +123,7 @@ fn numbers(numbers: &[usize]) -> String {
     words.join(", ")
 }
 
-/// Also in folders: packages carry others' sources with licences of their own.
+/// Finds licence files, also in subfolders, which may contain other projects' sources.
 fn find(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -135,8 +140,8 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 
 fn is_text(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
-    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    NAMES.iter().any(|start| name.starts_with(start)) && !SOURCES.contains(&ending.as_str())
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    NAMES.iter().any(|start| name.starts_with(start)) && !SOURCES.contains(&extension.as_str())
 }
 
 #[cfg(test)]
@@ -144,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_text_stands_there_once() {
+    fn texts_add_same_text_once() {
         let mut texts = Texts::default();
         let found = ["a\r\nb\r\n", "c", "\na  \nb\n"].map(|text| texts.add(text));
         assert_eq!(found, [1, 2, 1]);
@@ -152,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn licence_files_are_known_by_their_names() {
+    fn is_text_decides_by_file_name() {
         for (name, expected) in [
             ("LICENSE", true),
             ("license-mit", true),
@@ -167,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn one_licence_of_a_choice_is_enough() {
+    fn one_of_selects_known_licence_of_choice() {
         assert_eq!(one_of("Zlib OR Apache-2.0 OR MIT"), Some("Apache-2.0"));
         assert_eq!(one_of("MIT"), Some("MIT"));
         assert_eq!(one_of("MIT AND BSD-3-Clause"), None);
     }
 
-    /// Every package of every target has a text, also those that forgot to carry it.
+    /// Every package of every target has a text, also packages without a licence file.
     #[test]
     fn all_third_parties_are_in_the_document() {
         let machine = Machine::this().unwrap();
@@ -184,9 +189,9 @@ mod tests {
             let head = format!("\n\n{} {}\n  licence: ", package.name, package.version);
             assert!(document.contains(&head), "{head}");
         }
-        assert!(document.contains("\n\nkube 5."), "has no file in its package");
+        assert!(document.contains("\n\nkube 5."), "a package without a licence file");
         assert!(document.contains("\n\nThe Rust standard library\n"));
         let here = root.to_string_lossy().into_owned();
-        assert!(!document.contains(&here), "names a path of this machine");
+        assert!(!document.contains(&here), "contains a path of this machine");
     }
 }

@@ -1,4 +1,4 @@
-//! Which packages are in the program, on one target: from `cargo metadata` and the lock file.
+//! The packages of the program for one target, from `cargo metadata` and the lock file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,26 +9,26 @@ use anyhow::Context;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId, TargetKind, semver::Version};
 use fs_err as fs;
 
-/// The package of the command line.
+/// The package of the command-line program.
 pub(super) const ROOT: &str = "sono-cli";
 
 #[derive(Debug)]
 pub(super) struct Packages {
-    /// Of the command line.
+    /// ID of the command-line package.
     pub(super) root: PackageId,
     pub(super) version: Version,
-    /// Sorted by name and version; the root is one of them.
+    /// All packages, including the root, sorted by name and version.
     pub(super) parts: Vec<Part>,
 }
 
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) package: Package,
-    /// Its code is in the program; otherwise it only helps to build.
+    /// Whether the program contains its code; otherwise it is only used during the build.
     pub(super) is_linked: bool,
-    /// SHA-256 of what the registry gave, from the lock file.
+    /// SHA-256 of the registry's package, from the lock file.
     pub(super) checksum: Option<String>,
-    /// Sorted.
+    /// Dependencies, sorted.
     pub(super) needs: Vec<PackageId>,
 }
 
@@ -39,13 +39,13 @@ impl Packages {
             .current_dir(tree)
             .other_options(["--locked", "--filter-platform", triple].map(ToOwned::to_owned))
             .exec()
-            .context("ask cargo for the packages")?;
+            .context("cannot read the packages from cargo")?;
         let lock = fs::read_to_string(tree.join("Cargo.lock"))?;
         Self::from_metadata(metadata, &checksums(&lock))
     }
 
     fn from_metadata(metadata: Metadata, checksums: &BTreeMap<(String, String), String>) -> anyhow::Result<Self> {
-        let graph = metadata.resolve.context("cargo resolved nothing")?;
+        let graph = metadata.resolve.context("cargo returned no dependency graph")?;
         let mut packages: BTreeMap<PackageId, Package> = metadata
             .packages
             .into_iter()
@@ -54,8 +54,8 @@ impl Packages {
         let root = packages.values().find(|package| package.name.as_str() == ROOT);
         let (root, version) = root
             .map(|package| (package.id.clone(), package.version.clone()))
-            .with_context(|| format!("there is no package {ROOT}"))?;
-        // Tests and their helpers are left out; what a procedural macro or a build script needs is only there to build.
+            .with_context(|| format!("package {ROOT} does not exist"))?;
+        // Skip test dependencies. Dependencies of procedural macros and build scripts are only used during the build.
         let edges: BTreeMap<&PackageId, Vec<(&PackageId, bool)>> = graph
             .nodes
             .iter()
@@ -70,15 +70,15 @@ impl Packages {
             })
             .collect();
         let mut reached: BTreeMap<PackageId, bool> = BTreeMap::new();
-        let mut waiting = vec![(&root, true)];
-        while let Some((id, is_linked)) = waiting.pop() {
+        let mut pending = vec![(&root, true)];
+        while let Some((id, is_linked)) = pending.pop() {
             let known = reached.get(id).copied();
             if known == Some(true) || known == Some(is_linked) {
                 continue;
             }
             reached.insert(id.clone(), is_linked);
             let needs = edges.get(id).into_iter().flatten();
-            waiting.extend(needs.map(|(needed, linked)| (*needed, is_linked && *linked)));
+            pending.extend(needs.map(|(needed, linked)| (*needed, is_linked && *linked)));
         }
         let needs_of = |id: &PackageId| {
             let needs = edges.get(id).into_iter().flatten();
@@ -108,7 +108,7 @@ impl Packages {
         Ok(Self { root, version, parts })
     }
 
-    /// Foreign packages whose code is in the program.
+    /// Third-party packages with code in the program.
     pub(super) fn third_parties(&self) -> impl Iterator<Item = &Package> {
         let linked = self.parts.iter().filter(|part| part.is_linked);
         linked
@@ -124,7 +124,7 @@ fn is_procedural_macro(package: &Package) -> bool {
         .any(|target| target.is_kind(TargetKind::ProcMacro))
 }
 
-/// By name and version. The lock file's form is cargo's own and has one key a line.
+/// Checksums by name and version. Cargo writes one key per line.
 fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
     let blocks = lock.split("[[package]]").skip(1);
     blocks
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums_are_read() {
+    fn checksums_parsed_from_lock_file() {
         let lock = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nsource = \"r\"\nchecksum = \"12ab\"\n\n\
                     [[package]]\nname = \"ours\"\nversion = \"0.1.0\"\ndependencies = [\n \"a\",\n]\n";
         let expected = BTreeMap::from([(("a".to_owned(), "1.0.0".to_owned()), "12ab".to_owned())]);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_program_is_told_from_what_builds_and_tests_it() {
+    fn packages_distinguish_linked_build_and_test() {
         let packages = Packages::of(&crate::repository::root(), "x86_64-unknown-linux-gnu").unwrap();
         let linked = |name: &str| {
             let mut parts = packages.parts.iter();

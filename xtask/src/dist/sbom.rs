@@ -1,7 +1,7 @@
 //! The software bill of materials, as CycloneDX 1.6 JSON (<https://cyclonedx.org/docs/1.6/json/>).
 //!
-//! Of our own and not by cargo-cyclonedx: that writes a file beside every member's Cargo.toml, so the tree would no longer be
-//! what its commit is, and it would be compiled for minutes to say what `cargo metadata` and the lock file have said already.
+//! Not written with cargo-cyclonedx, because it writes a file next to every member's Cargo.toml, which makes the tree dirty, and
+//! takes minutes to compile, while `cargo metadata` and the lock file already have all data.
 
 use std::collections::BTreeSet;
 
@@ -76,7 +76,7 @@ fn component(part: &Part) -> Map<String, Value> {
     set("name", json!(package.name));
     set("version", json!(package.version.to_string()));
     set("purl", json!(package_url(package)));
-    // What only helps to build is in no file that is delivered.
+    // Build dependencies are not in the delivered files.
     set("scope", json!(if *is_linked { "required" } else { "excluded" }));
     if let Some(description) = &package.description {
         set("description", json!(description.trim()));
@@ -93,13 +93,13 @@ fn component(part: &Part) -> Map<String, Value> {
     component
 }
 
-/// <https://github.com/package-url/purl-spec>: a `+` would be read as a blank.
+/// The package URL (<https://github.com/package-url/purl-spec>); a `+` must be encoded.
 fn package_url(package: &Package) -> String {
     let version = package.version.to_string().replace('+', "%2B");
     format!("pkg:cargo/{}@{version}", package.name)
 }
 
-/// Old packages write `MIT/Apache-2.0`, which is no SPDX expression.
+/// The licence as an SPDX expression; old packages write `MIT/Apache-2.0`.
 pub(super) fn expression(license: &str) -> String {
     let words: Vec<&str> = license.split('/').map(str::trim).collect();
     words.join(" OR ")
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_stands_at_the_head() {
+    fn document_describes_program_in_metadata() {
         let document = sample();
         let metadata = &document["metadata"];
         assert_eq!(metadata["timestamp"], "2023-11-14T22:13:20Z");
@@ -151,9 +151,9 @@ mod tests {
         );
     }
 
-    /// A reader follows references, so each must lead somewhere, and to one place.
+    /// Each reference must name exactly one component.
     #[test]
-    fn references_lead_to_components() {
+    fn references_name_distinct_components() {
         let document = sample();
         let components = document["components"].as_array().unwrap();
         let mut known: Vec<&str> = components.iter().map(|one| one["bom-ref"].as_str().unwrap()).collect();

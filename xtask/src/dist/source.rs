@@ -1,4 +1,4 @@
-//! What a release is made of: a commit.
+//! The source of a release: a commit.
 
 use std::path::Path;
 
@@ -9,41 +9,41 @@ use crate::command;
 /// A state of the source tree.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Source {
-    /// The commit's full hash; `-dirty` behind it where the tree has something else.
+    /// The commit's full hash, with the suffix `-dirty` if the tree has changes.
     pub(super) revision: String,
-    /// Seconds since 1970, of the commit: the only time that gets into what is built.
+    /// Time of the commit in seconds since 1970, the only time in the built files.
     pub(super) time: u64,
-    /// The same time in UTC, as RFC 3339 has it.
+    /// The same time in UTC, in the format of RFC 3339.
     pub(super) timestamp: String,
 }
 
 impl Source {
-    /// Refuses a tree that is not what its commit is, unless told otherwise.
+    /// Reads the source of the tree. Fails for uncommitted changes unless `may_be_dirty`.
     pub(super) fn of(tree: &Path, may_be_dirty: bool) -> anyhow::Result<Self> {
         let changes = git(tree, &["status", "--porcelain"])?;
         let is_dirty = !changes.is_empty();
         ensure!(
             may_be_dirty || !is_dirty,
-            "the tree has what no commit has, so nobody could build the same again (--allow-dirty to try things out):\n{changes}"
+            "the tree has uncommitted changes, so the build would not be reproducible (use --allow-dirty for tests):\n{changes}"
         );
         let commit = git(tree, &["rev-parse", "HEAD"])?;
         let shown = |arguments: &[&str]| {
             let mut show = command::new("git", ["show", "--no-patch"]);
-            let said = command::output(show.args(arguments).arg("HEAD").env("TZ", "UTC").current_dir(tree));
-            Ok::<_, anyhow::Error>(said?.trim().to_owned())
+            let output = command::output(show.args(arguments).arg("HEAD").env("TZ", "UTC").current_dir(tree));
+            Ok::<_, anyhow::Error>(output?.trim().to_owned())
         };
         let time = shown(&["--format=%ct"])?;
         Ok(Self {
             revision: if is_dirty { format!("{commit}-dirty") } else { commit },
-            time: time.parse().with_context(|| format!("time of the commit: {time}"))?,
+            time: time.parse().with_context(|| format!("invalid commit time: {time}"))?,
             timestamp: shown(&["--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"])?,
         })
     }
 
-    /// Writes its tree to `folder`.
+    /// Clones the commit to `folder`.
     pub(super) fn clone_to(&self, tree: &Path, folder: &Path) -> anyhow::Result<()> {
-        let from = tree.to_str().context("the repository's path is no UTF-8")?;
-        let to = folder.to_str().context("the folder's path is no UTF-8")?;
+        let from = tree.to_str().context("the repository's path is not UTF-8")?;
+        let to = folder.to_str().context("the folder's path is not UTF-8")?;
         git(tree, &["clone", "--quiet", "--no-checkout", from, to])?;
         git(folder, &["checkout", "--quiet", "--detach", &self.revision])?;
         Ok(())
@@ -51,8 +51,8 @@ impl Source {
 }
 
 fn git(tree: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let said = command::output(command::new("git", arguments).current_dir(tree))?;
-    Ok(said.trim().to_owned())
+    let output = command::output(command::new("git", arguments).current_dir(tree))?;
+    Ok(output.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_is_its_commit_or_refused() {
+    fn source_of_dirty_tree_requires_permission() {
         let folder = tempfile::tempdir().unwrap();
         let tree = folder.path().join("tree");
         fs::create_dir(&tree).unwrap();
@@ -93,10 +93,7 @@ mod tests {
 
         fs::write(tree.join("new"), "two").unwrap();
         let refused = Source::of(&tree, false).unwrap_err().to_string();
-        assert!(
-            refused.ends_with("(--allow-dirty to try things out):\n?? new"),
-            "{refused}"
-        );
+        assert!(refused.ends_with("(use --allow-dirty for tests):\n?? new"), "{refused}");
         let dirty = Source::of(&tree, true).unwrap();
         assert_eq!(dirty.revision, format!("{}-dirty", clean.revision));
     }

@@ -1,4 +1,4 @@
-//! The systems that a release is for.
+//! The target systems of a release.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use fs_err as fs;
 
 use crate::command;
 
-/// What the archive is for the people of a system.
+/// The archive format of a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
     TarGz,
@@ -17,14 +17,14 @@ pub(super) enum Packing {
 /// A row of [`TARGETS`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// As the Rust compiler calls it.
+    /// Target triple of the Rust compiler.
     pub(super) triple: &'static str,
-    /// As Go, Kubernetes and krew call it.
+    /// Name in Go, Kubernetes and krew.
     pub(super) system: &'static str,
     pub(super) architecture: &'static str,
 }
 
-/// Linux has glibc from the system and not inside: name services of a laptop are loaded while the program runs.
+/// The targets of a release. On Linux glibc is linked dynamically, because name services are loaded at run time.
 pub(super) const TARGETS: [Target; 5] = [
     Target::new("x86_64-unknown-linux-gnu", "linux", "amd64"),
     Target::new("aarch64-unknown-linux-gnu", "linux", "arm64"),
@@ -58,20 +58,20 @@ impl Target {
         if self.is_windows() { "sono.exe" } else { "sono" }
     }
 
-    /// Without an ending; krew's manifest and deploy/ci/sono-ci.sh look for these names.
+    /// File name without extension; krew's manifest and deploy/ci/sono-ci.sh depend on it.
     pub(super) fn stem(&self, version: &str) -> String {
         format!("sono_{version}_{}_{}", self.system, self.architecture)
     }
 
     pub(super) fn archive(&self, version: &str) -> String {
-        let ending = match self.packing() {
+        let extension = match self.packing() {
             Packing::TarGz => "tar.gz",
             Packing::Zip => "zip",
         };
-        format!("{}.{ending}", self.stem(version))
+        format!("{}.{extension}", self.stem(version))
     }
 
-    /// The variable by which cargo is told of a linker.
+    /// Cargo's environment variable for the target's linker.
     fn linker_variable(&self) -> String {
         let name = self.triple.to_uppercase().replace('-', "_");
         format!("CARGO_TARGET_{name}_LINKER")
@@ -84,19 +84,19 @@ impl fmt::Display for Target {
     }
 }
 
-/// For clap.
+/// Parses a target triple, for clap.
 pub(super) fn parse(triple: &str) -> Result<&'static Target, String> {
     TARGETS.iter().find(|target| target.triple == triple).ok_or_else(|| {
         let known: Vec<&str> = TARGETS.iter().map(|target| target.triple).collect();
-        format!("a release has {}", known.join(", "))
+        format!("not a target of the release; the targets are {}", known.join(", "))
     })
 }
 
-/// What is there to build with.
+/// The compiler of this machine.
 pub(super) struct Machine {
     /// The compiler's own target.
     pub(super) host: String,
-    /// Of the compiler's source, as it stands in the paths of the standard library.
+    /// Commit of the compiler's source, as in the paths of the standard library.
     pub(super) compiler_commit: String,
     pub(super) sysroot: String,
 }
@@ -109,7 +109,7 @@ impl Machine {
             lines
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
                 .map(ToOwned::to_owned)
-                .with_context(|| format!("rustc -vV says no {name}"))
+                .with_context(|| format!("`rustc -vV` does not print {name}"))
         };
         Ok(Self {
             host: line("host")?,
@@ -118,8 +118,8 @@ impl Machine {
         })
     }
 
-    /// Why `target` cannot be built here, if it cannot.
-    pub(super) fn lacks(&self, target: &Target) -> anyhow::Result<Option<String>> {
+    /// The reason if `target` cannot be built here.
+    pub(super) fn missing_for(&self, target: &Target) -> anyhow::Result<Option<String>> {
         if target.triple == self.host {
             return Ok(None);
         }
@@ -127,15 +127,15 @@ impl Machine {
         let libraries = command::output(&mut { libraries })?;
         let has_library = fs::read_dir(libraries.trim()).is_ok_and(|mut files| files.next().is_some());
         if !has_library {
-            let reason = format!("no standard library for it (rustup target add {})", target.triple);
+            let reason = format!("missing standard library (run `rustup target add {}`)", target.triple);
             return Ok(Some(reason));
         }
         let has_linker = std::env::var_os(target.linker_variable()).is_some() || self.links_by_itself(target);
-        let reason = || format!("no linker for it ({} is not set)", target.linker_variable());
+        let reason = || format!("missing linker (set {})", target.linker_variable());
         Ok((!has_linker).then(reason))
     }
 
-    /// Apple's linker knows both of its architectures.
+    /// Whether the host's linker supports the target: Apple's linker supports both architectures.
     fn links_by_itself(&self, target: &Target) -> bool {
         self.host.ends_with("-apple-darwin") && target.system == "darwin"
     }
@@ -144,7 +144,7 @@ impl Machine {
 fn rustc(arguments: &[&str]) -> std::process::Command {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut rustc = command::new(rustc, arguments);
-    // There the pinned toolchain answers.
+    // Selects the pinned toolchain.
     rustc.current_dir(crate::repository::root());
     rustc
 }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn archives_have_the_names_that_krew_and_ci_look_for() {
+    fn archive_names_match_krew_manifest() {
         let names: Vec<String> = TARGETS.iter().map(|target| target.archive("1.2.3")).collect();
         assert_eq!(
             names,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_known_targets_are_taken() {
+    fn parse_accepts_only_known_targets() {
         assert_eq!(parse("x86_64-pc-windows-msvc"), Ok(&TARGETS[4]));
         assert!(
             parse("riscv64gc-unknown-linux-gnu")
@@ -185,16 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_for_names_library_or_linker() {
         let machine = Machine {
             host: "x86_64-unknown-linux-gnu".to_owned(),
             ..Machine::this().unwrap()
         };
-        assert_eq!(machine.lacks(&TARGETS[0]).unwrap(), None);
-        // Nothing but a Windows machine can link for Windows, whether or not the library is there.
-        let reason = machine.lacks(&TARGETS[4]).unwrap().unwrap_or_default();
+        assert_eq!(machine.missing_for(&TARGETS[0]).unwrap(), None);
+        // Only Windows machines can link for Windows, whether or not the library is installed.
+        let reason = machine.missing_for(&TARGETS[4]).unwrap().unwrap_or_default();
         assert!(
-            reason.starts_with("no standard library for it (") || reason.starts_with("no linker for it ("),
+            reason.starts_with("missing standard library (") || reason.starts_with("missing linker ("),
             "{reason}"
         );
     }

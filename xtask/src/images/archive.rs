@@ -1,4 +1,4 @@
-//! Writes an image as an OCI archive: one layer, one configuration, one manifest, one index, in one tar.
+//! Writes an image as an OCI archive: a tar with one layer, one configuration, one manifest and one index.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +24,7 @@ pub(crate) struct Image {
     pub(crate) settings: Settings,
 }
 
-/// What runs when nothing else is said.
+/// Defaults of a container.
 pub(crate) struct Settings {
     pub(crate) user: u32,
     pub(crate) entrypoint: Vec<String>,
@@ -34,7 +34,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Nobody in particular runs `command`.
+    /// Settings that run `command` as a non-root user.
     pub(crate) fn running(command: &[&str]) -> Self {
         Self {
             user: NON_ROOT,
@@ -50,7 +50,7 @@ impl Settings {
 pub(crate) struct Archive {
     pub(crate) reference: String,
     pub(crate) path: PathBuf,
-    /// Of the manifest: what a container runtime calls the image's digest.
+    /// Digest of the manifest, which container runtimes report as the image's digest.
     pub(crate) digest: String,
 }
 
@@ -58,7 +58,7 @@ impl Image {
     pub(crate) fn write_to(&self, directory: &Path) -> anyhow::Result<Archive> {
         let (bytes, digest) = self.archive()?;
         let path = directory.join(format!("{}.oci.tar", self.file_stem()));
-        // Renamed into place, so that an import never reads half an archive.
+        // Renamed into place, so that an import never reads a partial archive.
         let unfinished = path.with_extension("unfinished");
         fs::write(&unfinished, bytes)?;
         fs::rename(&unfinished, &path)?;
@@ -69,7 +69,7 @@ impl Image {
         })
     }
 
-    /// Without the tag of a development build, which all of ours have.
+    /// File name without extension and without the tag `dev` of development builds.
     fn file_stem(&self) -> String {
         let name = self.reference.rsplit('/').next().unwrap_or(&self.reference);
         name.strip_suffix(":dev").unwrap_or(name).replace(':', "-")
@@ -113,7 +113,7 @@ impl Image {
         let digest = manifest.digest().to_string();
         let tag = self.reference.rsplit(':').next().unwrap_or_default();
         manifest.set_annotations(Some(HashMap::from([
-            // The first is what containerd names the image by, the second is the specification's.
+            // The first one is for containerd, the second one is in the specification.
             ("io.containerd.image.name".to_owned(), self.reference.clone()),
             ("org.opencontainers.image.ref.name".to_owned(), tag.to_owned()),
         ])));
@@ -163,12 +163,12 @@ impl Blobs {
     }
 }
 
-/// oci-spec keeps annotations in a `HashMap`, whose order differs from run to run; a `Value` has its keys sorted.
+/// JSON with sorted keys: oci-spec stores annotations in a `HashMap` with random order, a `Value` sorts them.
 fn sorted_json(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     Ok(serde_json::to_vec(&serde_json::to_value(value)?)?)
 }
 
-/// Go's name for the architecture we run on, which is the one we build for.
+/// Go's name of this machine's architecture, which is the image's.
 fn architecture() -> &'static str {
     match consts::ARCH {
         "x86_64" => "amd64",
@@ -209,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_image_is_the_same_bytes() {
-        // Two images built apart: their annotation maps have different seeds.
+    fn archive_of_same_image_has_same_bytes() {
+        // Separately built images have annotation maps with different seeds.
         assert_eq!(image().archive().unwrap(), image().archive().unwrap());
     }
 
     #[test]
-    fn the_archive_holds_what_was_put_in() {
+    fn archive_contains_configuration_and_files() {
         let (bytes, digest) = image().archive().unwrap();
         let outer = files(&bytes);
         let json = |path: &str| serde_json::from_slice::<serde_json::Value>(&outer[path]).unwrap();

@@ -1,4 +1,4 @@
-//! The real Kubernetes suite as images: the same files under the same names as in those that Kubernetes publishes.
+//! Images of the real Kubernetes suite, with the same file paths and names as the published ones.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::{
     step::step,
 };
 
-/// Where `busybox --list` would have a place of its own, in the order of the images that the suite expects.
+/// `PATH` as in the images that the suite expects.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub(super) fn build(out: &Path) -> anyhow::Result<Vec<Archive>> {
@@ -45,7 +45,7 @@ pub(super) fn build(out: &Path) -> anyhow::Result<Vec<Archive>> {
     archives.collect()
 }
 
-/// `PATH` as everybody has it, run as root: the suite's pods say themselves as whom they run where it matters.
+/// Settings with the usual `PATH` and user root: the suite's pods set their own user where it matters.
 fn settings(entrypoint: &[&str], command: &[&str], environment: &[&str]) -> Settings {
     let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
     Settings {
@@ -68,7 +68,7 @@ fn suite(name: &str, programs: &Path, kubectl: PathBuf, busybox: &Busybox) -> Im
         .with("/usr/local/bin/ginkgo", program("ginkgo"))
         .with("/usr/local/bin/kubectl", Entry::Program(kubectl))
         .with("/usr/local/bin/kubeconformance", program("go-runner"))
-        // Plugins of older days start these.
+        // Old plugins start these.
         .with("/run_e2e.sh", Entry::Link("usr/local/bin/kubeconformance".to_owned()))
         .with("/gorunner", Entry::Link("usr/local/bin/kubeconformance".to_owned()));
     let environment = [
@@ -87,7 +87,7 @@ fn suite(name: &str, programs: &Path, kubectl: PathBuf, busybox: &Busybox) -> Im
     }
 }
 
-/// Tests compare these users and groups, and overwrite the entry point with the second name.
+/// Tests compare these users and groups, and override the entry point with the second name.
 fn agnhost(name: &str, programs: &Path, busybox: &Busybox) -> Image {
     let root = busybox
         .root()
@@ -132,7 +132,7 @@ impl Busybox {
         let program = command::find_program("busybox").context("busybox is not installed")?;
         Ok(Self {
             applets: command::output(&mut command::new(&program, ["--list"]))?,
-            // On Debian 12 /usr/bin/busybox is the file, on others a link to it.
+            // On Debian 12 /usr/bin/busybox is a file, on other systems a link.
             program: fs::canonicalize(program)?,
         })
     }

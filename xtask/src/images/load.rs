@@ -1,4 +1,4 @@
-//! Puts an archive into a container runtime, unless the same image is there.
+//! Loads an archive into a container runtime, unless it has the same image.
 
 use super::archive::Archive;
 use crate::{cluster::Runtime, command};
@@ -6,15 +6,15 @@ use crate::{cluster::Runtime, command};
 #[derive(PartialEq)]
 pub(crate) enum Loaded {
     Imported,
-    AlreadyThere,
+    AlreadyLoaded,
 }
 
 pub(crate) fn load(runtime: &Runtime, archive: &Archive) -> anyhow::Result<Loaded> {
     let filter = format!("name=={}", archive.reference);
     let listed = command::output(runtime.ctr().args(["images", "list"]).arg(filter))?;
-    // The digest column tells whether these very bytes are what the name points at.
+    // The digest column shows whether the name refers to the same bytes.
     if listed.contains(&archive.digest) {
-        return Ok(Loaded::AlreadyThere);
+        return Ok(Loaded::AlreadyLoaded);
     }
     command::run(runtime.ctr().args(["images", "import"]).arg(&archive.path))?;
     Ok(Loaded::Imported)

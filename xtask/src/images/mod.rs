@@ -1,4 +1,4 @@
-//! `cargo xtask images`: OCI archives without a container engine, the same bytes from the same inputs.
+//! `cargo xtask images`: reproducible OCI archives without a container engine.
 
 mod archive;
 mod conformance;
@@ -32,16 +32,17 @@ pub(crate) struct Arguments {
     /// Import the images into the container runtime of every node of the test cluster
     #[arg(long)]
     load: bool,
-    /// Cargo profile of the binaries: image-dev is quick to build, release is what users get
+    /// Cargo profile of the binaries: image-dev builds quickly, release is for users
     #[arg(long, default_value = "image-dev")]
     profile: String,
-    /// Where the archives go
+    /// Folder for the archives
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Build only this image (may be repeated)
     #[arg(long, value_name = "IMAGE")]
     only: Vec<Name>,
-    /// Build the real Kubernetes suite and the images it uses instead, of the test cluster's version (minutes when cold, needs Go)
+    /// Build only the real Kubernetes suite and its images, for the test cluster's version (takes minutes without cache, requires
+    /// Go)
     #[arg(long, conflicts_with = "only")]
     conformance: bool,
     #[command(flatten)]
@@ -51,20 +52,20 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Name {
     Testplugin,
-    /// Shells under the names of real plugins' images
+    /// Shells with the names of real plugins' images
     StandIns,
     Worker,
     Aggregator,
-    /// The command line
+    /// The command-line program
     Cli,
     SystemdLogs,
 }
 
-/// The images that users get.
+/// The images of a run.
 const PRODUCT: [Name; 3] = [Name::Worker, Name::Aggregator, Name::SystemdLogs];
 
-/// The arguments that build nothing but what a release has.
-pub(crate) const ONLY_A_RELEASES: [&str; 8] = [
+/// Arguments that build only the images of a release.
+pub(crate) const RELEASE_IMAGE_ARGUMENTS: [&str; 8] = [
     "--only",
     "aggregator",
     "--only",
@@ -75,13 +76,13 @@ pub(crate) const ONLY_A_RELEASES: [&str; 8] = [
     "cli",
 ];
 
-/// Where archives go unless somebody says otherwise.
-pub(crate) fn usual_directory() -> PathBuf {
+/// Default folder for archives.
+pub(crate) fn default_directory() -> PathBuf {
     repository::root().join("target/images")
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let out = arguments.out.clone().unwrap_or_else(usual_directory);
+    let out = arguments.out.clone().unwrap_or_else(default_directory);
     fs::create_dir_all(&out)?;
     if publish::run(&arguments.publish, &out)? {
         return Ok(ExitCode::SUCCESS);
@@ -105,27 +106,27 @@ fn build(arguments: &Arguments, out: &Path) -> anyhow::Result<Vec<Archive>> {
     if arguments.conformance {
         return conformance::build(out);
     }
-    let wanted = |name| arguments.only.is_empty() || arguments.only.contains(&name);
+    let is_requested = |name| arguments.only.is_empty() || arguments.only.contains(&name);
     let mut images = Vec::new();
-    if wanted(Name::Testplugin) {
+    if is_requested(Name::Testplugin) {
         images.push(test_plugin::image()?);
     }
-    if wanted(Name::StandIns) {
+    if is_requested(Name::StandIns) {
         images.extend(stand_ins::images()?);
     }
-    if PRODUCT.into_iter().any(wanted) {
+    if PRODUCT.into_iter().any(is_requested) {
         let binaries = product::build(&arguments.profile)?;
-        if wanted(Name::Worker) {
+        if is_requested(Name::Worker) {
             images.push(product::worker_image(&binaries));
         }
-        if wanted(Name::Aggregator) {
+        if is_requested(Name::Aggregator) {
             images.push(product::aggregator_image(&binaries));
         }
-        if wanted(Name::SystemdLogs) {
+        if is_requested(Name::SystemdLogs) {
             images.push(product::systemd_logs_image(&binaries));
         }
     }
-    if wanted(Name::Cli) {
+    if is_requested(Name::Cli) {
         images.push(product::command_line_image(product::build_command_line(
             &arguments.profile,
         )?));

@@ -1,4 +1,4 @@
-//! The images of the product: static binaries and the few files they need.
+//! The images of the product: static binaries with a few files.
 
 use std::{env::consts, path::PathBuf};
 
@@ -17,15 +17,15 @@ pub(crate) struct Binaries {
     systemd_logs: PathBuf,
 }
 
-/// The command line, on its own: the images of a run need none, and not every build has to wait for it.
+/// Builds the command-line program separately, since the images of a run do not need it.
 pub(crate) fn build_command_line(profile: &str) -> anyhow::Result<PathBuf> {
     compile(profile, &["sono-cli"])?;
     binary(profile, "sono")
 }
 
-/// Static glibc: the images hold no library, and nsswitch.conf names only what glibc has inside.
+/// Builds the programs with static glibc: the images contain no libraries, and nsswitch.conf names only built-in services.
 pub(crate) fn build(profile: &str) -> anyhow::Result<Binaries> {
-    // What stands on every node is built for size. The aggregator is built for speed.
+    // Programs on every node are optimized for size, the aggregator for speed.
     let small = if profile == "release" { "release-small" } else { profile };
     if small == profile {
         compile(profile, &["sono-worker", "sono-host", "sono-aggregator"])?;
@@ -44,7 +44,7 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", consts::ARCH)
 }
 
-/// Its own target directory: other flags in the daily one would rebuild everything at every change of command.
+/// A separate target directory, because different flags would trigger full rebuilds in the usual one.
 fn target_directory() -> PathBuf {
     repository::root().join("target/images")
 }
@@ -52,7 +52,7 @@ fn target_directory() -> PathBuf {
 fn compile(profile: &str, packages: &[&str]) -> anyhow::Result<()> {
     let names = packages.join(" and ");
     long_step(
-        &format!("building {names}, profile {profile} (minutes when cold)"),
+        &format!("building {names}, profile {profile} (minutes without cache)"),
         &format!("built {names}"),
         || {
             let mut cargo = command::new("cargo", ["build", "--quiet", "--locked", "--profile", profile]);
@@ -76,14 +76,14 @@ fn binary(profile: &str, name: &str) -> anyhow::Result<PathBuf> {
     let path = target_directory().join(target()).join(profile_directory).join(name);
     if !path.is_file() {
         bail!(
-            "cargo built no {}: has the package a program of that name?",
+            "cargo did not build {}: does the package have a program of that name?",
             path.display()
         );
     }
     Ok(path)
 }
 
-/// The protocol's commands call `/sonobuoy worker …`, so the program answers to that name too.
+/// The worker image. The protocol's commands call `/sonobuoy worker …`, so the program also has that name.
 pub(crate) fn worker_image(binaries: &Binaries) -> Image {
     let root = Root::default()
         .with_basics()
@@ -108,7 +108,7 @@ pub(crate) fn aggregator_image(binaries: &Binaries) -> Image {
     }
 }
 
-/// For runs that are started inside the cluster: by a CronJob, for one. Its account in the cluster is all it needs.
+/// The image of the command-line program, for runs started inside the cluster, such as by a CronJob.
 pub(crate) fn command_line_image(program: PathBuf) -> Image {
     let root = Root::default().with_basics().with("/sono", Entry::Program(program));
     let settings = Settings {
@@ -122,7 +122,8 @@ pub(crate) fn command_line_image(program: PathBuf) -> Image {
     }
 }
 
-/// It changes to the machine's root, which is for root alone. Definitions start it by a shell, and the program answers to that name.
+/// The systemd-logs image. It runs as root to change to the machine's root directory. Plugin definitions start it through a
+/// shell, so the program also has that name.
 pub(crate) fn systemd_logs_image(binaries: &Binaries) -> Image {
     let root = Root::default()
         .with_basics()

@@ -1,4 +1,4 @@
-//! The images of a release, from the archives of all architectures to names in a registry (`crates/sono-publish`).
+//! Publishes the images of a release from the archives of all architectures (`crates/sono-publish`).
 
 use std::{
     path::{Path, PathBuf},
@@ -10,40 +10,42 @@ use clap::Args;
 use super::reference;
 use crate::{command, repository};
 
-/// What a release has.
+/// The images of a release.
 const IMAGES: [&str; 4] = [
     reference::AGGREGATOR,
     reference::WORKER,
     reference::SYSTEMD_LOGS,
     reference::COMMAND_LINE,
 ];
-/// Those that the release's workflow has machines for.
+/// The platforms of a release, which match the machines of its workflow.
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
+/// Arguments of builds.
 const BUILDING: [&str; 4] = ["load", "profile", "only", "conformance"];
 
 #[derive(Args)]
 pub(crate) struct Publishing {
-    /// Build nothing: put the archives in --out (or in folders in it, one for each architecture) together to one image index each,
-    /// in its folder `index`, and say which architectures are there and which not
+    /// Combine the archives in --out, or in one subfolder per architecture, to image indexes in its folder `index`, and list the
+    /// architectures, without building
     #[arg(long, conflicts_with_all = BUILDING)]
     index: bool,
-    /// With --index: fail if one of a release's images is missing, or is there for some of its architectures only
+    /// Fail if an image of the release or one of its architectures is missing (with --index)
     #[arg(long, requires = "index")]
     all: bool,
-    /// Build nothing: write what --index put together to REF/NAME:vVERSION. Everything is read back and started before the first
-    /// tag is written; a tag that stands for something else already is refused. Logins are those of the Docker configuration
+    /// Push the images of --index to REF/NAME:vVERSION, without building. Pulls and starts all images before it writes the first
+    /// tag; fails if a tag already exists with another digest. Uses the logins of the Docker configuration
     #[arg(long, value_name = "REF", conflicts_with = "index", conflicts_with_all = BUILDING)]
     push: Option<String>,
-    /// With --push: PEM file with certificate authorities to trust beside the system's
+    /// PEM file with certificate authorities to trust in addition to the system's (with --push)
     #[arg(long, value_name = "FILE", requires = "push")]
     ca_file: Option<PathBuf>,
-    /// With --push: a registry (host or host:port) that speaks plain HTTP. One on this machine does anyway, unless --ca-file is given
+    /// Registry (host or host:port) to reach over plain HTTP (with --push); the default for registries on this machine without
+    /// --ca-file
     #[arg(long, value_name = "HOST", requires = "push")]
     insecure_registry: Option<String>,
 }
 
-/// Whether that was asked for, and is done.
+/// Publishes images if requested; returns whether it did.
 pub(super) fn run(arguments: &Publishing, out: &Path) -> anyhow::Result<bool> {
     let Publishing {
         index,
@@ -80,7 +82,7 @@ pub(super) fn run(arguments: &Publishing, out: &Path) -> anyhow::Result<bool> {
 
 fn program(task: &str, out: &Path) -> Command {
     let manifest = repository::root().join("Cargo.toml");
-    // Where we are: what the arguments name is relative to that.
+    // Run in the current directory: the arguments' paths are relative to it.
     let mut publish = command::new(
         command::cargo(),
         [

@@ -1,26 +1,27 @@
-//! The references under which our images are known. `sono`'s own defaults for a development build are the first three.
+//! References of the images. The first three are `sono`'s defaults in development builds.
 //!
-//! The registry name does not exist, and the tag is not `latest`: the pull policy stays `IfNotPresent`, and nothing is ever pulled.
+//! The registry name does not exist, and the tag is not `latest`, so that the pull policy is `IfNotPresent` and images are never
+//! pulled.
 
 /// The slim sidecar that uploads results.
 pub(crate) const WORKER: &str = "sono.local/sono-worker:dev";
-/// Both programs; answers to `/sonobuoy aggregator|worker|…`, so that it also serves as the one `--sonobuoy-image`.
+/// Both programs as `/sonobuoy aggregator|worker|…`, so that it can also be the `--sonobuoy-image`.
 pub(crate) const AGGREGATOR: &str = "sono.local/sono:dev";
-/// The command line, for runs that are started inside a cluster.
+/// The command-line program, for runs started inside a cluster.
 pub(crate) const COMMAND_LINE: &str = "sono.local/sono-cli:dev";
 /// The built-in plugin systemd-logs.
 pub(crate) const SYSTEMD_LOGS: &str = "sono.local/sono-systemd-logs:dev";
-/// A shell and the usual small tools, for the plugins of the tests.
+/// A shell and small tools, for the test plugins.
 pub(crate) const TEST_PLUGIN: &str = "sono.local/testplugin:dev";
 /// Holds a pod's namespaces open in the test cluster.
 pub(crate) const PAUSE: &str = "sono.local/pause:dev";
 /// Cluster DNS of the test cluster.
 pub(crate) const COREDNS: &str = "sono.local/coredns:dev";
 
-/// The real Kubernetes suite, under the names by which plugins and the suite itself ask for them. The conformance image's tag
-/// is `v` and the version of Kubernetes.
+/// The real Kubernetes suite, with the image names that plugins and the suite use. The conformance image's tag is `v` and the
+/// version of Kubernetes.
 pub(crate) const CONFORMANCE: &str = "registry.k8s.io/conformance";
-/// Two tags, since parts of the suite lag behind.
+/// Two tags, since parts of the suite still use the older one.
 pub(crate) const AGNHOST: [&str; 2] = [
     "registry.k8s.io/e2e-test-images/agnhost:2.66.1",
     "registry.k8s.io/e2e-test-images/agnhost:2.55",

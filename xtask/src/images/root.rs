@@ -1,4 +1,4 @@
-//! The file system of an image as a sorted map; becomes the bytes of one layer.
+//! The root file system of an image as a sorted map, packed as one layer.
 
 use std::{collections::BTreeMap, io::Write, path::PathBuf};
 
@@ -8,14 +8,14 @@ use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
-/// The user that images run as.
+/// Default user ID of the images.
 pub(crate) const NON_ROOT: u32 = 65532;
 
 pub(crate) enum Entry {
     Directory {
         mode: u32,
     },
-    /// A program on this machine, executable by everyone.
+    /// A program on this machine, executable by all users.
     Program(PathBuf),
     Text(String),
     Link(String),
@@ -26,12 +26,12 @@ pub(crate) struct Root(BTreeMap<String, Entry>);
 
 pub(crate) struct Layer {
     pub(crate) compressed: Vec<u8>,
-    /// Of the bytes before compression: what the image's configuration names.
+    /// Digest of the uncompressed bytes, for the image's configuration.
     pub(crate) diff_id: String,
 }
 
 impl Root {
-    /// Paths are absolute, as seen in the container; directories above are added.
+    /// Adds an entry at an absolute path in the container, with its parent directories.
     pub(crate) fn with(mut self, path: &str, entry: Entry) -> Self {
         let path = path.trim_start_matches('/');
         for (end, _) in path.match_indices('/') {
@@ -43,7 +43,7 @@ impl Root {
         self
     }
 
-    /// What a static program and a non-root user need: name lookups from files and DNS alone, names for the users, `/tmp`.
+    /// Adds the files for static programs and a non-root user: name lookups only from files and DNS, user names, `/tmp`.
     pub(crate) fn with_basics(self) -> Self {
         self.with("/etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()))
             .with(
@@ -59,11 +59,11 @@ impl Root {
     pub(crate) fn layer(&self) -> anyhow::Result<Layer> {
         let mut archive = tar::Builder::new(Vec::new());
         for (path, entry) in &self.0 {
-            append(&mut archive, path, entry).with_context(|| format!("add {path} to the image"))?;
+            append(&mut archive, path, entry).with_context(|| format!("cannot add {path} to the image"))?;
         }
         let bytes = archive.into_inner()?;
         let diff_id = format!("sha256:{}", hex(&Sha256::digest(&bytes)));
-        // No time and no file name in the header: the same files give the same bytes.
+        // For reproducible bytes the header has no time and no file name.
         let mut compressor = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
         compressor.write_all(&bytes)?;
         Ok(Layer {
@@ -110,7 +110,7 @@ fn file(
     Ok(archive.append_data(header, path, bytes)?)
 }
 
-/// Enough of a digest to tell cache entries apart.
+/// The first digits of a digest, for names of cache entries.
 pub(crate) fn short_hex(bytes: &[u8]) -> String {
     hex(&bytes[..bytes.len().min(6)])
 }

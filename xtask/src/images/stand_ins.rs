@@ -1,5 +1,5 @@
-//! Images under the names that real plugin definitions use, with a shell in place of their programs: what the definitions ask
-//! for is tested, and nothing is pulled.
+//! Images with the names in real plugin definitions and with shell scripts instead of their programs, to test the definitions
+//! without pulling images.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub(super) fn images() -> anyhow::Result<Vec<Image>> {
             root = root.with(&path, Entry::Text(text));
         }
         Ok(Image {
-            // Without a registry it is Docker's, which is how container runtimes look for it.
+            // Container runtimes complete names without a registry with Docker's.
             reference: format!("docker.io/{name}"),
             root,
             settings: Settings {

@@ -1,4 +1,4 @@
-//! The images that the test cluster itself needs.
+//! The test cluster's own images.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{command, repository};
 
-/// Compiles the pause program into `directory`. A C compiler is there wherever Rust links.
+/// Compiles the pause program into `directory` with the C compiler that Rust also uses for linking.
 pub(crate) fn pause(directory: &Path) -> anyhow::Result<Image> {
     let program = directory.join("pause");
     command::run(

@@ -1,4 +1,4 @@
-//! The image of the tests' plugins: Debian's static busybox.
+//! The image of the test plugins: Debian's static busybox.
 
 use anyhow::Context;
 use fs_err as fs;
@@ -21,11 +21,11 @@ pub(crate) fn image() -> anyhow::Result<Image> {
     })
 }
 
-/// A shell and what it starts.
+/// A shell and small tools.
 pub(super) fn root() -> anyhow::Result<Root> {
     debian::ensure(&[debian::BUSYBOX])?;
     let busybox = command::find_program("busybox").context("busybox is not installed")?;
-    // On Debian 12 /usr/bin/busybox is the file, on others a link to it.
+    // On Debian 12 /usr/bin/busybox is a file, on other systems a link.
     let mut root = Root::default()
         .with_basics()
         .with("/bin/busybox", Entry::Program(fs::canonicalize(busybox)?));

@@ -1,4 +1,4 @@
-//! A cluster that somebody else runs: with `KUBECONFIG` set to anything but ours, that one is used.
+//! An external cluster, which is used if `KUBECONFIG` is set to another file than the test cluster's.
 
 use std::{env, path::PathBuf};
 
