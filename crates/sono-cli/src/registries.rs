@@ -10,7 +10,7 @@ use crate::error::CliError;
 /// `images` on this machine.
 pub(crate) fn client(insecure: &[String], authorities: Option<&Path>, images: &[String]) -> Result<Registry, CliError> {
     let names = images.iter().map(String::as_str);
-    let options = Options::usual(|name| env::var_os(name), insecure, authorities, names)
+    let options = Options::from_environment(|name| env::var_os(name), insecure, authorities, names)
         .map_err(|error| failed("cannot log in to registries", &error))?;
     Registry::new(options).map_err(|error| failed("cannot reach registries", &error))
 }

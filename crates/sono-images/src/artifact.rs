@@ -1,25 +1,25 @@
-//! Files that are kept in a registry as OCI artifacts (ORAS and its kin): a layer for each file, its name as an annotation.
+//! OCI artifacts in registries (ORAS and similar): one layer per file, with the file name as an annotation.
 
 use futures::StreamExt as _;
 use oci_client::RegistryOperation;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::{ImageError, Registry, layout::written, root::Root};
+use crate::{ImageError, Registry, layout::format_digest, root::Root};
 
-/// The annotation that names a layer's file (OCI image specification, "Pre-Defined Annotation Keys").
+/// The annotation with a layer's file name (OCI image specification, "Pre-Defined Annotation Keys").
 const TITLE: &str = "org.opencontainers.image.title";
 
 /// A file of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArtifactFile {
-    /// Its name, where the artifact says one.
+    /// The file name, if the artifact has one.
     pub name: Option<String>,
     pub bytes: Vec<u8>,
 }
 
-/// Reads the one file of `artifact` whose name has one of the `endings`; a file without a name counts where it is the only
-/// one. At most `max_bytes`.
+/// Reads the single file of `artifact` whose name has one of the `endings`, or a single unnamed file. The file may have
+/// at most `max_bytes`.
 pub async fn artifact_file(
     registry: &Registry,
     artifact: &str,
@@ -33,7 +33,7 @@ pub async fn artifact_file(
     let layer = choose(&layers, endings).ok_or_else(|| ImageError::ArtifactFile {
         artifact: artifact.to_owned(),
         endings: endings.join(" or "),
-        there: names(&layers),
+        found: names(&layers),
     })?;
     let digest = text(layer, "digest");
     let size = layer.get("size").and_then(Value::as_u64).unwrap_or_default();
@@ -59,11 +59,11 @@ pub async fn artifact_file(
             return Err(too_large());
         }
     }
-    let found = written(&Sha256::digest(&bytes));
-    if found != digest {
+    let actual = format_digest(&Sha256::digest(&bytes));
+    if actual != digest {
         return Err(ImageError::Digest {
             what: format!("{digest} of {artifact}"),
-            found,
+            found: actual,
         });
     }
     Ok(ArtifactFile {
@@ -93,7 +93,7 @@ fn text<'value>(value: &'value Value, key: &str) -> &'value str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// For an error.
+/// File names for an error message.
 fn names(layers: &[&Value]) -> String {
     let names: Vec<&str> = layers
         .iter()
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_file_that_fits_is_chosen() {
+    fn single_matching_file_is_chosen() {
         let named = |name: &str| json!({ "digest": name, "annotations": { TITLE: name } });
         let chosen = |layers: &[Value]| {
             let layers: Vec<&Value> = layers.iter().collect();
@@ -122,7 +122,7 @@ mod tests {
         let (yaml, other, unnamed) = (named("a.yaml"), named("README.md"), json!({ "digest": "d" }));
         assert_eq!(chosen(&[other.clone(), yaml.clone()]), Some("a.yaml".to_owned()));
         assert_eq!(chosen(std::slice::from_ref(&unnamed)), Some("d".to_owned()));
-        // Guessing would be installing something unknown.
+        // An ambiguous choice would install an unknown file.
         assert_eq!(chosen(&[yaml, named("b.yml")]), None);
         assert_eq!(chosen(&[unnamed.clone(), unnamed]), None);
         assert_eq!(chosen(&[other]), None);

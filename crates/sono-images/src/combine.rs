@@ -1,4 +1,4 @@
-//! Images of one name, each for one platform, become one index.
+//! Combines images of one name for different platforms into one index.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +19,9 @@ pub struct Combined {
     pub platforms: BTreeSet<Platform>,
 }
 
-/// Puts images of the same name together to one index each, which the layout then has under that name. Their blobs are in the
-/// layout already ([`crate::import`]). The same images give the same bytes, in whatever order they come. Two different images of one name for the same
-/// platform are an error: nobody could say which is meant.
+/// Combines images of the same name into one index each, which replaces the name in the layout. Their blobs must be in
+/// the layout ([`crate::import`]). The result does not depend on the order of the images. Two different images of one
+/// name and platform are an error.
 pub fn combine(layout: &Layout, images: &[Stored]) -> Result<Vec<Combined>, ImageError> {
     let mut names: BTreeMap<&str, BTreeMap<Platform, Descriptor>> = BTreeMap::new();
     for Stored { image, descriptor } in images {
@@ -30,7 +30,7 @@ pub fn combine(layout: &Layout, images: &[Stored]) -> Result<Vec<Combined>, Imag
         if let Some(other) = others.insert(platform.clone(), descriptor.clone())
             && other.digest != descriptor.digest
         {
-            return Err(ImageError::TwoOfOnePlatform {
+            return Err(ImageError::DuplicatePlatform {
                 image: image.clone(),
                 platform: platform.to_string(),
                 digests: format!("{} and {}", other.digest, descriptor.digest),
@@ -49,7 +49,7 @@ pub fn combine(layout: &Layout, images: &[Stored]) -> Result<Vec<Combined>, Imag
     combined.collect()
 }
 
-/// In the order of the platforms; its keys are sorted, as are those of every `Value`.
+/// Entries are sorted by platform; the keys of a `Value` are sorted, too.
 fn index(platforms: &BTreeMap<Platform, Descriptor>) -> Value {
     let entries = platforms.iter().map(|(platform, descriptor)| {
         json!({
@@ -66,7 +66,7 @@ fn index(platforms: &BTreeMap<Platform, Descriptor>) -> Value {
     })
 }
 
-/// What the image's configuration says that it is for.
+/// The platform in the image's configuration.
 fn platform(layout: &Layout, image: &str, manifest: &Descriptor) -> Result<Platform, ImageError> {
     let read = |digest: &str| {
         serde_json::from_slice::<Value>(&layout.read(digest)?).map_err(|source| ImageError::Manifest {
@@ -74,12 +74,12 @@ fn platform(layout: &Layout, image: &str, manifest: &Descriptor) -> Result<Platf
             source,
         })
     };
-    let nothing = || ImageError::NoPlatformSaid {
+    let unknown = || ImageError::UnknownPlatform {
         image: image.to_owned(),
         digest: manifest.digest.clone(),
     };
-    let config = blobs(&read(&manifest.digest)?).into_iter().next().ok_or_else(nothing)?;
-    serde_json::from_value(read(&config.digest)?).map_err(|_| nothing())
+    let config = blobs(&read(&manifest.digest)?).into_iter().next().ok_or_else(unknown)?;
+    serde_json::from_value(read(&config.digest)?).map_err(|_| unknown())
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
     const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-    /// An image for that architecture whose layer is `content`.
+    /// An image for this architecture with a single layer `content`.
     fn image(layout: &Layout, name: &str, architecture: &str, content: &str) -> Stored {
         let config = json!({ "os": "linux", "architecture": architecture }).to_string();
         let config = layout.write(CONFIG, config.as_bytes()).unwrap();
@@ -131,7 +131,7 @@ mod tests {
                 },
             ]
         );
-        // Byte for byte: its digest is the image's name for ever.
+        // The exact bytes, since the digest identifies the image permanently.
         let Descriptor {
             digest: intel_digest,
             size: intel_size,
@@ -157,13 +157,13 @@ mod tests {
         ];
         let bytes = layout.read(&digest("a.example/tool:1")).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), expected.concat());
-        // In another order, and one of them twice: the same.
+        // The result is the same in another order and with duplicates.
         let again = combine(&layout, &[intel, arm.clone(), arm]).unwrap();
         assert_eq!(again, combined[1..]);
     }
 
     #[test]
-    fn two_of_one_platform_are_refused() {
+    fn two_images_of_one_platform_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::at(directory.path());
         let one = image(&layout, "a.example/tool:1", "amd64", "one");
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "there are two different images a.example/tool:1 for linux/amd64: {} and {}",
+                "two different images a.example/tool:1 for linux/amd64: {} and {}",
                 one.descriptor.digest, other.descriptor.digest
             )
         );
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_says_what_it_is_for() {
+    fn image_without_platform_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::at(directory.path());
         let config = layout.write(CONFIG, b"{}").unwrap();
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "the image a.example/tool:1 ({}) does not say which platform it is for",
+                "the image a.example/tool:1 ({}) does not name its platform",
                 descriptor.digest
             )
         );

@@ -1,4 +1,4 @@
-//! Between a registry and a layout, with nothing in between.
+//! Copies images between a registry and a layout.
 
 use std::{
     collections::BTreeSet,
@@ -14,23 +14,24 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     ImageError, Layout, Platform, Platforms, Progress, Registry,
-    layout::{Descriptor, blobs, written},
+    layout::{Descriptor, blobs, format_digest},
+    retry::{Attempts, Retry},
     root::{ACCEPTED, Root},
-    trying::{Tries, Trying},
 };
 
-/// One image that was moved.
+/// Statistics of a copied image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// `sha256:…`, of the manifest or the index.
     pub digest: String,
     pub blobs_moved: usize,
-    pub blobs_there: usize,
-    /// Of the blobs that were moved.
+    pub blobs_skipped: usize,
+    /// Bytes of the moved blobs.
     pub bytes_moved: u64,
 }
 
-/// Reads `image` into the layout. Of an index only the wanted platforms come along; one that is left becomes the image itself.
+/// Pulls `image` into the layout. An index is reduced to the requested platforms, and to a plain image if only one
+/// remains.
 pub async fn pull(
     registry: &Registry,
     layout: &Layout,
@@ -39,21 +40,21 @@ pub async fn pull(
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Copied, ImageError> {
     let reference = Registry::reference(image)?;
-    let mut moving = Moving::new(registry, layout, image, progress);
-    let root = moving.trying.again(|| Root::pull(registry, &reference)).await?;
+    let mut transfer = Transfer::new(registry, layout, image, progress);
+    let root = transfer.retry.run(|| Root::pull(registry, &reference)).await?;
     let log_in = || registry.log_in(&reference, RegistryOperation::Pull);
-    moving.trying.again(log_in).await?;
+    transfer.retry.run(log_in).await?;
     let descriptor = if root.is_index() {
-        moving.pull_index(&reference, &root, platforms).await?
+        transfer.pull_index(&reference, &root, platforms).await?
     } else {
-        moving.pull_manifest(&reference, &root).await?
+        transfer.pull_manifest(&reference, &root).await?
     };
-    moving.copied.digest.clone_from(&descriptor.digest);
+    transfer.copied.digest.clone_from(&descriptor.digest);
     layout.name(image, descriptor)?;
-    Ok(moving.copied)
+    Ok(transfer.copied)
 }
 
-/// Writes what the layout has as `image` to a registry as `target`, manifests last, and reads the result back.
+/// Pushes `image` of the layout to a registry as `target`, manifests last, and verifies the result.
 pub async fn push(
     registry: &Registry,
     layout: &Layout,
@@ -63,21 +64,21 @@ pub async fn push(
 ) -> Result<Copied, ImageError> {
     let descriptor = layout.find(image)?;
     let reference = Registry::reference(target)?;
-    let mut moving = Moving::new(registry, layout, target, progress);
-    moving.push_all(&reference, &descriptor).await?;
-    moving.name(&reference, &descriptor).await?;
-    moving.copied.digest = descriptor.digest;
-    Ok(moving.copied)
+    let mut transfer = Transfer::new(registry, layout, target, progress);
+    transfer.push_all(&reference, &descriptor).await?;
+    transfer.tag(&reference, &descriptor).await?;
+    transfer.copied.digest = descriptor.digest;
+    Ok(transfer.copied)
 }
 
-pub(crate) struct Moving<'copy> {
+pub(crate) struct Transfer<'copy> {
     registry: &'copy Registry,
     layout: &'copy Layout,
-    trying: Trying<'copy>,
+    retry: Retry<'copy>,
     pub(crate) copied: Copied,
 }
 
-impl<'copy> Moving<'copy> {
+impl<'copy> Transfer<'copy> {
     pub(crate) fn new(
         registry: &'copy Registry,
         layout: &'copy Layout,
@@ -87,7 +88,7 @@ impl<'copy> Moving<'copy> {
         Self {
             registry,
             layout,
-            trying: Trying { image, progress },
+            retry: Retry { image, progress },
             copied: Copied::default(),
         }
     }
@@ -99,32 +100,32 @@ impl<'copy> Moving<'copy> {
         platforms: &Platforms,
     ) -> Result<Descriptor, ImageError> {
         let children = root.children();
-        let wanted: Vec<&Value> = children
+        let requested: Vec<&Value> = children
             .iter()
             .filter(|(platform, _)| match platform {
-                Some(platform) => platforms.want(platform),
+                Some(platform) => platforms.includes(platform),
                 None => *platforms == Platforms::All,
             })
             .map(|(_, entry)| *entry)
             .collect();
-        if wanted.is_empty() {
+        if requested.is_empty() {
             return Err(no_platform(reference, &children, platforms));
         }
         let mut pulled = Vec::new();
-        for entry in &wanted {
+        for entry in &requested {
             let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
             let child = reference.clone_with_digest(digest.to_owned());
-            let manifest = self.trying.again(|| Root::pull(self.registry, &child)).await?;
+            let manifest = self.retry.run(|| Root::pull(self.registry, &child)).await?;
             pulled.push(self.pull_manifest(reference, &manifest).await?);
         }
-        if wanted.len() == children.len() {
+        if requested.len() == children.len() {
             return self.layout.write(&root.media_type, &root.bytes);
         }
         if let [one] = pulled.as_slice() {
             return Ok(one.clone());
         }
         let mut index = root.manifest.clone();
-        index["manifests"] = wanted.into_iter().cloned().collect();
+        index["manifests"] = requested.into_iter().cloned().collect();
         let bytes = serde_json::to_vec(&index).expect("it was JSON before");
         self.layout.write(&root.media_type, &bytes)
     }
@@ -132,7 +133,7 @@ impl<'copy> Moving<'copy> {
     async fn pull_manifest(&mut self, reference: &Reference, root: &Root) -> Result<Descriptor, ImageError> {
         for blob in unique(blobs(&root.manifest)) {
             if self.layout.has(&blob) {
-                self.copied.blobs_there += 1;
+                self.copied.blobs_skipped += 1;
                 continue;
             }
             self.pull_blob(reference, &blob).await?;
@@ -142,57 +143,62 @@ impl<'copy> Moving<'copy> {
         self.layout.write(&root.media_type, &root.bytes)
     }
 
-    /// Goes on where a broken connection stopped, if the registry can.
+    /// Pulls one blob. After a broken connection, resumes if the registry supports it.
     async fn pull_blob(&self, reference: &Reference, blob: &Descriptor) -> Result<(), ImageError> {
         let mut file = self.layout.unfinished()?;
         let mut hash = Sha256::new();
-        let mut there = 0;
-        let mut tries = Tries::new();
+        let mut received = 0;
+        let mut attempts = Attempts::new();
         loop {
-            match self.pull_rest(reference, blob, &mut file, &mut hash, &mut there).await {
+            match self
+                .pull_remaining(reference, blob, &mut file, &mut hash, &mut received)
+                .await
+            {
                 Ok(()) => break,
-                Err(error) => self.trying.pause(&mut tries, error).await?,
+                Err(error) => self.retry.wait(&mut attempts, error).await?,
             }
         }
-        let found = written(&hash.finalize());
-        if found != blob.digest {
+        let actual = format_digest(&hash.finalize());
+        if actual != blob.digest {
             return Err(ImageError::Digest {
-                what: format!("{} of {}", blob.digest, self.trying.image),
-                found,
+                what: format!("{} of {}", blob.digest, self.retry.image),
+                found: actual,
             });
         }
         self.layout.finish(file, &blob.digest)
     }
 
-    async fn pull_rest(
+    async fn pull_remaining(
         &self,
         reference: &Reference,
         blob: &Descriptor,
         file: &mut tempfile::NamedTempFile,
         hash: &mut Sha256,
-        there: &mut u64,
+        received: &mut u64,
     ) -> Result<(), ImageError> {
         let failed = |source| ImageError::PullBlob {
-            image: self.trying.image.to_owned(),
+            image: self.retry.image.to_owned(),
             digest: blob.digest.clone(),
             source,
         };
         let client = &self.registry.client;
         let digest = blob.digest.as_str();
-        let mut stream = if *there == 0 {
+        let mut stream = if *received == 0 {
             client.pull_blob_stream(reference, digest).await.map_err(failed)?
         } else {
-            let rest = client.pull_blob_stream_partial(reference, digest, *there, None).await;
+            let rest = client
+                .pull_blob_stream_partial(reference, digest, *received, None)
+                .await;
             match rest.map_err(failed)? {
                 BlobResponse::Partial(stream) => stream,
                 BlobResponse::Full(stream) => {
-                    // It starts over.
+                    // The registry sends the whole blob again.
                     file.as_file_mut()
                         .set_len(0)
                         .and_then(|()| file.rewind())
                         .map_err(layout_error(file))?;
                     *hash = Sha256::new();
-                    *there = 0;
+                    *received = 0;
                     stream
                 }
             }
@@ -201,29 +207,29 @@ impl<'copy> Moving<'copy> {
             let bytes = bytes.map_err(|error| failed(OciDistributionError::IoError(error)))?;
             file.write_all(&bytes).map_err(layout_error(file))?;
             hash.update(&bytes);
-            *there += bytes.len() as u64;
-            (self.trying.progress)(Progress::Bytes {
-                image: self.trying.image,
+            *received += bytes.len() as u64;
+            (self.retry.progress)(Progress::Bytes {
+                image: self.retry.image,
                 bytes: bytes.len() as u64,
             });
-            if *there > blob.size {
+            if *received > blob.size {
                 break;
             }
         }
-        if *there < blob.size {
+        if *received < blob.size {
             let short = std::io::Error::new(
                 std::io::ErrorKind::UnexpectedEof,
-                "the registry sent less than it announced",
+                "the registry sent less data than announced",
             );
             return Err(failed(OciDistributionError::IoError(short)));
         }
         Ok(())
     }
 
-    /// Children before parents, all of them under their digests alone.
+    /// Pushes the parts of an image, children first, by digest only.
     pub(crate) async fn push_all(&mut self, reference: &Reference, root: &Descriptor) -> Result<(), ImageError> {
         let log_in = || self.registry.log_in(reference, RegistryOperation::Push);
-        self.trying.again(log_in).await?;
+        self.retry.run(log_in).await?;
         let parts = unique(self.layout.parts(root)?);
         let is_manifest = |part: &Descriptor| ACCEPTED.contains(&part.media_type.as_str());
         let (manifests, blobs): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_manifest);
@@ -231,7 +237,7 @@ impl<'copy> Moving<'copy> {
             self.push_blob(reference, blob).await?;
         }
         for manifest in &manifests {
-            // As a tag, since the library falls over a digest where a registry returns no location.
+            // As a tag, since the library fails for a digest if the registry returns no location.
             let (registry, repository) = (reference.registry(), reference.repository());
             let target = Reference::with_tag(registry.to_owned(), repository.to_owned(), manifest.digest.clone());
             self.push_manifest(&target, manifest).await?;
@@ -239,18 +245,18 @@ impl<'copy> Moving<'copy> {
         Ok(())
     }
 
-    /// Makes `reference` stand for what is there already, and looks whether it does.
-    pub(crate) async fn name(&self, reference: &Reference, root: &Descriptor) -> Result<(), ImageError> {
+    /// Tags an image whose parts are in the registry, and verifies the tag.
+    pub(crate) async fn tag(&self, reference: &Reference, root: &Descriptor) -> Result<(), ImageError> {
         let registry = self.registry;
         let log_in = || registry.log_in(reference, RegistryOperation::Push);
-        self.trying.again(log_in).await?;
+        self.retry.run(log_in).await?;
         self.push_manifest(reference, root).await?;
-        let found = self.trying.again(|| Root::pull(registry, reference)).await?.digest;
+        let found = self.retry.run(|| Root::pull(registry, reference)).await?.digest;
         if found == root.digest {
             return Ok(());
         }
         Err(ImageError::ReadBack {
-            image: self.trying.image.to_owned(),
+            image: self.retry.image.to_owned(),
             expected: root.digest.clone(),
             found,
         })
@@ -258,7 +264,7 @@ impl<'copy> Moving<'copy> {
 
     async fn push_manifest(&self, target: &Reference, manifest: &Descriptor) -> Result<(), ImageError> {
         let bytes = Bytes::from(self.layout.read(&manifest.digest)?);
-        let image = || self.trying.image.to_owned();
+        let image = || self.retry.image.to_owned();
         let media_type = HeaderValue::from_str(&manifest.media_type).map_err(|_| ImageError::MediaType {
             image: image(),
             media_type: manifest.media_type.clone(),
@@ -270,27 +276,27 @@ impl<'copy> Moving<'copy> {
                 .await
                 .map_err(|source| ImageError::PushManifest { image: image(), source })
         };
-        self.trying.again(push).await?;
+        self.retry.run(push).await?;
         Ok(())
     }
 
     async fn push_blob(&mut self, reference: &Reference, blob: &Descriptor) -> Result<(), ImageError> {
         let failed = |source| ImageError::PushBlob {
-            image: self.trying.image.to_owned(),
+            image: self.retry.image.to_owned(),
             digest: blob.digest.clone(),
             source,
         };
         let client = &self.registry.client;
-        let there = self
-            .trying
-            .again(|| async { client.blob_exists(reference, &blob.digest).await.map_err(failed) })
+        let exists = self
+            .retry
+            .run(|| async { client.blob_exists(reference, &blob.digest).await.map_err(failed) })
             .await?;
-        if there {
-            self.copied.blobs_there += 1;
+        if exists {
+            self.copied.blobs_skipped += 1;
             return Ok(());
         }
-        self.trying
-            .again(|| async {
+        self.retry
+            .run(|| async {
                 let path = self.layout.blob(&blob.digest);
                 let file = fs_err::tokio::File::open(&path)
                     .await
@@ -307,8 +313,8 @@ impl<'copy> Moving<'copy> {
                 pushed.map_err(failed)
             })
             .await?;
-        (self.trying.progress)(Progress::Bytes {
-            image: self.trying.image,
+        (self.retry.progress)(Progress::Bytes {
+            image: self.retry.image,
             bytes: blob.size,
         });
         self.copied.blobs_moved += 1;
@@ -332,10 +338,10 @@ fn no_platform(reference: &Reference, children: &[(Option<Platform>, &Value)], p
     };
     ImageError::NoPlatform {
         image: reference.whole(),
-        there: list(&mut children.iter().filter_map(|(platform, _)| platform.as_ref())),
-        wanted: match platforms {
+        available: list(&mut children.iter().filter_map(|(platform, _)| platform.as_ref())),
+        requested: match platforms {
             Platforms::All => "all".to_owned(),
-            Platforms::Only(wanted) => list(&mut wanted.iter()),
+            Platforms::Only(requested) => list(&mut requested.iter()),
         },
     }
 }

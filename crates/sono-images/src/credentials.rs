@@ -1,6 +1,6 @@
-//! Logins from the files that `docker login` and its kin write.
+//! Logins from the files written by `docker login` and compatible tools.
 //!
-//! The rules are those of the Docker CLI's configuration file: `credHelpers` for a registry, then `credsStore`, then `auths`.
+//! The precedence is that of the Docker CLI: `credHelpers` for a registry, then `credsStore`, then `auths`.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +16,13 @@ use serde::Deserialize;
 
 use crate::ImageError;
 
-/// What the file says; where there is none, everything is anonymous.
+/// Logins from a configuration file; anonymous without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     file: File,
 }
 
-/// Where a registry's login comes from.
+/// The source of a registry's login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
     Anonymous,
@@ -30,7 +30,7 @@ pub enum Login {
         user: String,
         password: String,
     },
-    /// Ask `docker-credential-<name>`.
+    /// The program `docker-credential-<name>`.
     Helper {
         name: String,
     },
@@ -53,11 +53,11 @@ struct Entry {
     password: Option<String>,
 }
 
-/// Docker's own registry has an old name in these files.
+/// Names of Docker's own registry in these files.
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "https://index.docker.io/v1/"];
 
 impl Credentials {
-    /// Reads `path`; a file that is not there means no logins.
+    /// Reads the file at `path`; a missing file has no logins.
     pub fn read(path: &Path) -> Result<Self, ImageError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -75,8 +75,9 @@ impl Credentials {
         })
     }
 
-    /// The file of this user, from the variables of the environment: `$DOCKER_CONFIG`, else `.docker` in the home directory.
-    pub fn usual_path(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    /// The default path of this user, from environment variables: `$DOCKER_CONFIG`, else `.docker` in the home
+    /// directory.
+    pub fn default_path(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
         let directory = variable("DOCKER_CONFIG")
             .or_else(|| Some(variable("HOME").or_else(|| variable("USERPROFILE"))?.join(".docker")))?;
         Some(directory.join("config.json"))
@@ -88,7 +89,7 @@ impl Credentials {
         })
     }
 
-    /// Where the login for a registry (`host[:port]`) comes from.
+    /// The source of the login for a registry (`host[:port]`).
     pub fn login(&self, registry: &str) -> Login {
         let names = names(registry);
         let File {
@@ -112,12 +113,12 @@ impl Credentials {
         }
     }
 
-    /// The login itself. Asks a helper where the file says so; a helper that knows nothing means anonymous.
+    /// The login for a registry, from a helper if configured. A helper without a login for it means anonymous.
     pub(crate) fn auth(&self, registry: &str) -> Result<RegistryAuth, ImageError> {
         match self.login(registry) {
             Login::Anonymous => Ok(RegistryAuth::Anonymous),
             Login::Password { user, password } => Ok(RegistryAuth::Basic(user, password)),
-            Login::Helper { name } => ask(&name, registry),
+            Login::Helper { name } => run_helper(&name, registry),
         }
     }
 }
@@ -129,7 +130,7 @@ fn names(registry: &str) -> Vec<String> {
     vec![registry.to_owned()]
 }
 
-/// Keys may be addresses with a path.
+/// The host of a key, which may be a URL.
 fn host(key: &str) -> &str {
     let key = key.split_once("://").map_or(key, |(_, rest)| rest);
     key.split('/').next().unwrap_or(key)
@@ -148,14 +149,14 @@ impl Entry {
         let (user, password) = text.split_once(':')?;
         Some(Login::Password {
             user: user.to_owned(),
-            // Some writers pad with NUL.
+            // Some tools pad with NUL.
             password: password.trim_end_matches('\0').to_owned(),
         })
     }
 }
 
-/// The protocol of credential helpers: the address on standard input, JSON on standard output.
-fn ask(name: &str, registry: &str) -> Result<RegistryAuth, ImageError> {
+/// Runs a credential helper: address on standard input, JSON on standard output.
+fn run_helper(name: &str, registry: &str) -> Result<RegistryAuth, ImageError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Answer {
@@ -186,7 +187,7 @@ fn ask(name: &str, registry: &str) -> Result<RegistryAuth, ImageError> {
     let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        // What helpers say when they hold nothing for a registry.
+        // The message of helpers without a login for the registry.
         if said.contains("credentials not found") {
             return Ok(RegistryAuth::Anonymous);
         }
@@ -234,19 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_means_no_logins() {
+    fn missing_file_means_no_logins() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.json");
         assert_eq!(Credentials::read(&path).unwrap(), Credentials::default());
         fs::write(&path, "{").unwrap();
         let error = Credentials::read(&path).unwrap_err();
-        assert_eq!(error.to_string(), format!("{} does not parse", path.display()));
+        assert_eq!(error.to_string(), format!("cannot parse {}", path.display()));
     }
 
     #[test]
-    fn the_usual_file() {
+    fn default_path_of_the_file() {
         let variables = |set: &'static [(&str, &str)]| {
-            Credentials::usual_path(|name| {
+            Credentials::default_path(|name| {
                 set.iter()
                     .find(|(key, _)| *key == name)
                     .map(|(_, value)| PathBuf::from(value))

@@ -1,13 +1,13 @@
-//! What can go wrong with an image, one variant per step.
+//! Errors of image operations, one variant per step.
 
 use std::{io, path::PathBuf};
 
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 
-/// A step that failed; the cause is its source.
+/// A step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    #[error("`{image}` is no image reference")]
+    #[error("invalid image reference `{image}`")]
     Reference {
         image: String,
         source: oci_client::ParseError,
@@ -16,7 +16,7 @@ pub enum ImageError {
     Client { source: OciDistributionError },
     #[error("cannot read the certificate authorities {}", .path.display())]
     Authorities { path: PathBuf, source: io::Error },
-    #[error("{} holds no PEM certificate", .path.display())]
+    #[error("{} contains no PEM certificate", .path.display())]
     NoAuthority { path: PathBuf },
     #[error("cannot read the manifest of {image}")]
     PullManifest {
@@ -29,23 +29,23 @@ pub enum ImageError {
         digest: String,
         source: OciDistributionError,
     },
-    #[error("the manifest of {image} is not one we know ({media_type})")]
+    #[error("unsupported manifest type of {image}: {media_type}")]
     MediaType { image: String, media_type: String },
-    #[error("the manifest of {image} does not parse")]
+    #[error("cannot parse the manifest of {image}")]
     Manifest { image: String, source: serde_json::Error },
-    #[error("{artifact} does not hold one file that ends in {endings}, but {there}")]
+    #[error("{artifact} must contain exactly one file ending in {endings}; it contains {found}")]
     ArtifactFile {
         artifact: String,
         endings: String,
-        there: String,
+        found: String,
     },
     #[error("the file in {artifact} is larger than {max_bytes} bytes")]
     ArtifactSize { artifact: String, max_bytes: u64 },
-    #[error("{image} is there for {there}, none of which is wanted ({wanted})")]
+    #[error("{image} is available for {available}, but not for {requested}")]
     NoPlatform {
         image: String,
-        there: String,
-        wanted: String,
+        available: String,
+        requested: String,
     },
     #[error("cannot log in to the registry of {image}")]
     Login {
@@ -63,13 +63,13 @@ pub enum ImageError {
         image: String,
         source: OciDistributionError,
     },
-    #[error("{image} was written, but reads back as {found} instead of {expected}")]
+    #[error("{image} was pushed, but its digest in the registry is {found} instead of {expected}")]
     ReadBack {
         image: String,
         expected: String,
         found: String,
     },
-    #[error("{what} does not have the digest that its name says: {found}")]
+    #[error("digest mismatch: {what} has the digest {found}")]
     Digest { what: String, found: String },
     #[error("cannot {action} {}", .path.display())]
     Layout {
@@ -77,26 +77,26 @@ pub enum ImageError {
         path: PathBuf,
         source: io::Error,
     },
-    #[error("{} does not parse as an image index", .path.display())]
+    #[error("cannot parse the image index {}", .path.display())]
     Index { path: PathBuf, source: serde_json::Error },
     #[error("{image} is not in {}", .layout.display())]
     NotStored { image: String, layout: PathBuf },
     #[error("cannot read the archive {}", .path.display())]
     Archive { path: PathBuf, source: io::Error },
-    #[error("{} holds no image", .path.display())]
+    #[error("{} contains no image", .path.display())]
     NoImages { path: PathBuf },
-    #[error("there are two different images {image} for {platform}: {digests}")]
-    TwoOfOnePlatform {
+    #[error("two different images {image} for {platform}: {digests}")]
+    DuplicatePlatform {
         image: String,
         platform: String,
-        /// Both.
+        /// Both digests.
         digests: String,
     },
-    #[error("the image {image} ({digest}) does not say which platform it is for")]
-    NoPlatformSaid { image: String, digest: String },
+    #[error("the image {image} ({digest}) does not name its platform")]
+    UnknownPlatform { image: String, digest: String },
     #[error("cannot read the logins in {}", .path.display())]
     Credentials { path: PathBuf, source: io::Error },
-    #[error("{} does not parse", .path.display())]
+    #[error("cannot parse {}", .path.display())]
     CredentialsFormat { path: PathBuf, source: serde_json::Error },
     #[error("`{helper} get` for {registry} failed: {reason}")]
     Helper {
@@ -107,7 +107,7 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// Whether trying again may help: the connection broke or the registry is busy.
+    /// Whether a retry may succeed: the connection broke or the registry is busy.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::PullManifest { source, .. }
@@ -120,7 +120,7 @@ impl ImageError {
         }
     }
 
-    /// Whether the registry has nothing under that name.
+    /// Whether the registry has no image of that name.
     pub fn is_not_found(&self) -> bool {
         let Self::PullManifest { source, .. } = self else {
             return false;
@@ -139,7 +139,7 @@ impl ImageError {
         }
     }
 
-    /// Whether the registry wants other credentials.
+    /// Whether the registry rejected the credentials or requires some.
     pub fn is_denied(&self) -> bool {
         match self {
             Self::PullManifest { source, .. }

@@ -1,4 +1,4 @@
-//! An OCI archive into a layout: the way back of [`Layout::archive`].
+//! Imports an OCI archive into a layout, the reverse of [`Layout::archive`].
 
 use std::{
     io::{self, Read, Write as _},
@@ -10,14 +10,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     ImageError, Layout, Stored,
-    layout::{named_images, written},
+    layout::{format_digest, named_images},
 };
 
-/// What an index may have at most: it names a handful of images.
-const MOST_INDEX_BYTES: u64 = 1024 * 1024;
+/// Largest index, in bytes: it names only a few images.
+const MAX_INDEX_BYTES: u64 = 1024 * 1024;
 
-/// Takes all blobs of `archive` into the layout and returns the images that it names. They get no name in the layout: two
-/// archives may use the same one, each for a platform of its own.
+/// Imports all blobs of `archive` into the layout and returns its images. They are not named in the layout, since two
+/// archives may use the same name for different platforms.
 pub fn import(layout: &Layout, archive: &Path) -> Result<Vec<Stored>, ImageError> {
     let failed = |source| ImageError::Archive {
         path: archive.to_owned(),
@@ -31,7 +31,7 @@ pub fn import(layout: &Layout, archive: &Path) -> Result<Vec<Stored>, ImageError
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if name == "index.json" {
             let mut bytes = Vec::new();
-            let mut limited = (&mut entry).take(MOST_INDEX_BYTES);
+            let mut limited = (&mut entry).take(MAX_INDEX_BYTES);
             limited.read_to_end(&mut bytes).map_err(failed)?;
             index = Some(bytes);
         } else if let Some(hex) = name.strip_prefix("blobs/sha256/").filter(|hex| !hex.is_empty()) {
@@ -73,11 +73,11 @@ fn blob(layout: &Layout, archive: &Path, digest: &str, content: &mut impl Read) 
             source,
         })?;
     }
-    let found = written(&hash.finalize());
-    if found != digest {
+    let actual = format_digest(&hash.finalize());
+    if actual != digest {
         return Err(ImageError::Digest {
             what: format!("{digest} of {}", archive.display()),
-            found,
+            found: actual,
         });
     }
     layout.finish(file, digest)
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_packed_is_unpacked() {
+    fn archive_is_imported_unchanged() {
         let directory = tempfile::tempdir().unwrap();
         let (from, to) = (
             Layout::at(directory.path().join("from")),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_of_images_is_refused() {
+    fn other_archives_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::at(directory.path().join("layout"));
         let path = directory.path().join("a.tar");
@@ -129,16 +129,16 @@ mod tests {
         };
         write("README", b"words");
         let error = import(&layout, &path).unwrap_err();
-        assert_eq!(error.to_string(), format!("{} holds no image", path.display()));
+        assert_eq!(error.to_string(), format!("{} contains no image", path.display()));
 
         write("blobs/sha256/00", b"words");
         let error = import(&layout, &path).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
-                "sha256:00 of {} does not have the digest that its name says: {}",
+                "digest mismatch: sha256:00 of {} has the digest {}",
                 path.display(),
-                written(&Sha256::digest(b"words"))
+                format_digest(&Sha256::digest(b"words"))
             )
         );
         assert_eq!(layout.stored().unwrap(), []);

@@ -1,4 +1,4 @@
-//! What a registry has under a name.
+//! Inspects an image in a registry.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{ImageError, Platform, Registry, layout::blobs, root::Root};
 
-/// An image as the registry has it.
+/// The digest and platforms of an image in a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
     pub image: String,
@@ -16,7 +16,7 @@ pub struct Inspected {
     pub platforms: BTreeSet<Platform>,
 }
 
-/// Asks the registry; reads manifests and, for an image without an index, its configuration.
+/// Inspects an image: reads its manifest and, without an index, its configuration.
 pub async fn inspect(registry: &Registry, image: &str) -> Result<Inspected, ImageError> {
     let reference = Registry::reference(image)?;
     let root = Root::pull(registry, &reference).await?;
@@ -36,7 +36,7 @@ pub async fn inspect(registry: &Registry, image: &str) -> Result<Inspected, Imag
     })
 }
 
-/// The platform that an image's configuration names.
+/// The platform in an image's configuration.
 async fn configured(
     registry: &Registry,
     reference: &oci_client::Reference,

@@ -1,6 +1,6 @@
 //! A directory of images in the OCI image layout (image-spec, `image-layout.md`).
 //!
-//! Blobs are written under another name, checked and renamed: what has its name is whole.
+//! Blobs are written to a temporary file, verified and renamed, so a blob with its final name is complete.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,25 +16,25 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ImageError;
 
-/// What containerd calls the image by when it imports; the whole reference.
+/// containerd's annotation for the name of an imported image: the whole reference.
 const NAME: &str = "io.containerd.image.name";
-/// The specification's own; the tag alone, as `docker load` and `ctr` write it.
+/// The annotation of the specification: the tag only, as `docker load` and `ctr` write it.
 const REFERENCE: &str = "org.opencontainers.image.ref.name";
 
-/// A directory that holds images.
+/// A directory of images.
 #[derive(Clone, Debug)]
 pub struct Layout {
     directory: PathBuf,
 }
 
-/// An image of a layout.
+/// A named image in a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     pub image: String,
     pub descriptor: Descriptor,
 }
 
-/// What a manifest says of a blob, as far as we need it.
+/// A descriptor of a blob, reduced to the required fields.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -42,7 +42,7 @@ pub struct Descriptor {
     pub media_type: String,
     /// `sha256:…`.
     pub digest: String,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
@@ -64,7 +64,7 @@ struct Named {
 }
 
 impl Layout {
-    /// A layout in `directory`, which is made when something is written.
+    /// A layout in `directory`, which is created by the first write.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
@@ -75,12 +75,12 @@ impl Layout {
         &self.directory
     }
 
-    /// The images in it, by name.
+    /// The images of the layout, sorted by name.
     pub fn stored(&self) -> Result<Vec<Stored>, ImageError> {
         Ok(by_name(self.index()?))
     }
 
-    /// What `image` stands for.
+    /// The descriptor of `image`.
     pub fn find(&self, image: &str) -> Result<Descriptor, ImageError> {
         self.stored()?
             .into_iter()
@@ -92,7 +92,7 @@ impl Layout {
             })
     }
 
-    /// Makes `image` stand for a manifest that is there.
+    /// Names a manifest in the layout, replacing an image of that name.
     pub fn name(&self, image: &str, descriptor: Descriptor) -> Result<(), ImageError> {
         let mut index = self.index()?;
         index
@@ -102,15 +102,15 @@ impl Layout {
         self.write_index(index)
     }
 
-    /// Forgets images and removes what only they needed. Returns the bytes that became free.
+    /// Removes images and the blobs that only they used. Returns the freed bytes.
     pub fn remove(&self, images: &[String]) -> Result<u64, ImageError> {
         let mut index = self.index()?;
         index
             .manifests
             .retain(|named| named.annotations.get(NAME).is_none_or(|name| !images.contains(name)));
-        let mut kept = BTreeSet::new();
+        let mut used = BTreeSet::new();
         for named in &index.manifests {
-            self.reach(&named.descriptor, &mut kept)?;
+            self.reach(&named.descriptor, &mut used)?;
         }
         self.write_index(index)?;
         let blobs = self.directory.join("blobs/sha256");
@@ -118,26 +118,26 @@ impl Layout {
         for entry in fs::read_dir(&blobs).map_err(at("list", &blobs))? {
             let entry = entry.map_err(at("list", &blobs))?;
             let digest = format!("sha256:{}", entry.file_name().to_string_lossy());
-            if !kept.contains(&digest) {
+            if !used.contains(&digest) {
                 let path = entry.path();
-                freed += entry.metadata().map_err(at("look at", &path))?.len();
+                freed += entry.metadata().map_err(at("inspect", &path))?.len();
                 fs::remove_file(&path).map_err(at("remove", &path))?;
             }
         }
         Ok(freed)
     }
 
-    /// Whether a blob is there.
+    /// Whether a blob is complete in the layout.
     pub fn has(&self, descriptor: &Descriptor) -> bool {
         fs::metadata(self.blob(&descriptor.digest)).is_ok_and(|blob| blob.len() == descriptor.size)
     }
 
-    /// Where a blob is or will be.
+    /// The path of a blob, which may not exist yet.
     pub fn blob(&self, digest: &str) -> PathBuf {
         let name: String = digest
             .trim_start_matches("sha256:")
             .chars()
-            // A digest names no path.
+            // Excludes path separators.
             .filter(char::is_ascii_alphanumeric)
             .collect();
         self.directory.join("blobs/sha256").join(name)
@@ -148,7 +148,7 @@ impl Layout {
         fs::read(&path).map_err(at("read", &path))
     }
 
-    /// Stores a manifest. Returns its descriptor.
+    /// Stores a manifest and returns its descriptor.
     pub fn write(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, ImageError> {
         let descriptor = Descriptor {
             media_type: media_type.to_owned(),
@@ -163,10 +163,10 @@ impl Layout {
         Ok(descriptor)
     }
 
-    /// A file for a blob on its way.
+    /// A temporary file for a blob.
     pub(crate) fn unfinished(&self) -> Result<tempfile::NamedTempFile, ImageError> {
         let directory = self.directory.join("blobs/sha256");
-        fs::create_dir_all(&directory).map_err(at("make", &directory))?;
+        fs::create_dir_all(&directory).map_err(at("create", &directory))?;
         tempfile::Builder::new()
             .prefix(".unfinished-")
             .tempfile_in(&directory)
@@ -182,7 +182,7 @@ impl Layout {
         }
     }
 
-    /// Every manifest and blob that an image needs, itself included.
+    /// All manifests and blobs of an image, including its own manifest.
     pub fn parts(&self, root: &Descriptor) -> Result<Vec<Descriptor>, ImageError> {
         let bytes = self.read(&root.digest)?;
         let manifest: Value = serde_json::from_slice(&bytes).map_err(|source| ImageError::Manifest {
@@ -198,7 +198,7 @@ impl Layout {
         Ok(parts)
     }
 
-    /// Writes images as one tar that `ctr images import`, `docker load` and others read. The same images give the same bytes.
+    /// Writes images to one tar for `ctr images import`, `docker load` and others. The bytes depend only on the images.
     pub fn archive(&self, images: &[String], to: impl Write) -> Result<(), ImageError> {
         let mut manifests = Vec::new();
         let mut digests = BTreeSet::new();
@@ -255,7 +255,7 @@ impl Layout {
             schema_version: 2,
             ..index
         };
-        fs::create_dir_all(&self.directory).map_err(at("make", &self.directory))?;
+        fs::create_dir_all(&self.directory).map_err(at("create", &self.directory))?;
         let files = [("oci-layout", oci_layout()), ("index.json", json_of(&index))];
         for (name, bytes) in files {
             let path = self.directory.join(name);
@@ -267,7 +267,7 @@ impl Layout {
     }
 }
 
-/// The images that the text of an `index.json` names.
+/// The images in the text of an `index.json`.
 pub(crate) fn named_images(index: &[u8]) -> Result<Vec<Stored>, serde_json::Error> {
     Ok(by_name(serde_json::from_slice(index)?))
 }
@@ -299,14 +299,14 @@ fn named(image: &str, descriptor: Descriptor) -> Named {
     }
 }
 
-/// The descriptors below a key of a manifest.
+/// The descriptors at a key of a manifest.
 pub(crate) fn descriptors(manifest: &Value, key: &str) -> Vec<Descriptor> {
     let list = manifest.get(key).and_then(Value::as_array).into_iter().flatten();
     list.filter_map(|one| serde_json::from_value(one.clone()).ok())
         .collect()
 }
 
-/// What an image manifest needs: its configuration and its layers.
+/// The blobs of an image manifest: its configuration and layers.
 pub(crate) fn blobs(manifest: &Value) -> Vec<Descriptor> {
     let config = manifest
         .get("config")
@@ -315,12 +315,12 @@ pub(crate) fn blobs(manifest: &Value) -> Vec<Descriptor> {
 }
 
 pub(crate) fn digest_of(bytes: &[u8]) -> String {
-    written(&Sha256::digest(bytes))
+    format_digest(&Sha256::digest(bytes))
 }
 
-pub(crate) fn written(digest: &[u8]) -> String {
+pub(crate) fn format_digest(digest: &[u8]) -> String {
     digest.iter().fold("sha256:".to_owned(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes everything");
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text
     })
 }
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_removed_image_needed_goes() {
+    fn blobs_used_only_by_removed_images_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::at(directory.path().join("images"));
         let one = image(&layout, "a.example/one:1", b"one");
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_holds_the_named_images_alone() {
+    fn archive_contains_only_the_named_images() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::at(directory.path());
         image(&layout, "a.example/one:1", b"one");
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_names_no_path() {
+    fn digest_cannot_name_a_path() {
         let layout = Layout::at("/l");
         assert_eq!(layout.blob("sha256:../../etc/x"), Path::new("/l/blobs/sha256/etcx"));
     }

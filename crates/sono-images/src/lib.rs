@@ -1,7 +1,7 @@
-//! Container images without a container engine: which ones a run needs, under which names a private registry has them,
-//! and moving them between registries, a directory and an archive, over the registry API.
+//! Container images without a container engine: the images of a run, their names in private registries, and copying
+//! between registries, directories and archives.
 //!
-//! Knows nothing of clusters, plugins' definitions or the terminal.
+//! It knows nothing about clusters, plugin definitions or the terminal.
 
 mod artifact;
 mod combine;
@@ -14,10 +14,10 @@ mod layout;
 mod platform;
 mod publish;
 mod registry;
+mod retry;
 mod root;
 mod suite;
 mod translate;
-mod trying;
 
 pub use artifact::{ArtifactFile, artifact_file};
 pub use combine::{Combined, combine};
@@ -30,6 +30,6 @@ pub use layout::{Layout, Stored};
 pub use platform::{Platform, Platforms};
 pub use publish::{stage, tag, tagged};
 pub use registry::{Options, Registry};
+pub use retry::Progress;
 pub use suite::{SuiteImage, SuiteImages, suite_images, suite_versions};
 pub use translate::{Registries, Translated, Translation};
-pub use trying::Progress;

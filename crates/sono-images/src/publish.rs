@@ -1,8 +1,8 @@
-//! Publishing in two steps: first everything is there, under its digest alone; only then a name stands for it.
+//! Publishes in two steps: first all parts by digest, then the tag.
 
-use crate::{Copied, ImageError, Layout, Progress, Registry, copy::Moving, root::Root, trying::Trying};
+use crate::{Copied, ImageError, Layout, Progress, Registry, copy::Transfer, retry::Retry, root::Root};
 
-/// Writes what the layout has as `image` to the repository of `target`, under its digests alone: no tag changes.
+/// Pushes `image` of the layout to the repository of `target`, by digest only: no tag changes.
 pub async fn stage(
     registry: &Registry,
     layout: &Layout,
@@ -12,13 +12,13 @@ pub async fn stage(
 ) -> Result<Copied, ImageError> {
     let descriptor = layout.find(image)?;
     let reference = Registry::reference(target)?;
-    let mut moving = Moving::new(registry, layout, target, progress);
-    moving.push_all(&reference, &descriptor).await?;
-    moving.copied.digest = descriptor.digest;
-    Ok(moving.copied)
+    let mut transfer = Transfer::new(registry, layout, target, progress);
+    transfer.push_all(&reference, &descriptor).await?;
+    transfer.copied.digest = descriptor.digest;
+    Ok(transfer.copied)
 }
 
-/// Makes the tag of `target` stand for `image`, which [`stage`] wrote, and reads it back.
+/// Tags `image`, which [`stage`] pushed, as `target`, and verifies the tag.
 pub async fn tag(
     registry: &Registry,
     layout: &Layout,
@@ -28,22 +28,22 @@ pub async fn tag(
 ) -> Result<(), ImageError> {
     let descriptor = layout.find(image)?;
     let reference = Registry::reference(target)?;
-    let moving = Moving::new(registry, layout, target, progress);
-    moving.name(&reference, &descriptor).await
+    let transfer = Transfer::new(registry, layout, target, progress);
+    transfer.tag(&reference, &descriptor).await
 }
 
-/// The digest that `target` stands for, if the registry has it.
+/// The digest of the tag `target`, if it exists.
 pub async fn tagged(
     registry: &Registry,
     target: &str,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Option<String>, ImageError> {
     let reference = Registry::reference(target)?;
-    let trying = Trying {
+    let retry = Retry {
         image: target,
         progress,
     };
-    match trying.again(|| Root::pull(registry, &reference)).await {
+    match retry.run(|| Root::pull(registry, &reference)).await {
         Ok(root) => Ok(Some(root.digest)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

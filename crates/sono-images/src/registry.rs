@@ -1,4 +1,4 @@
-//! One client for all registries.
+//! A client for all registries.
 
 use std::{
     collections::BTreeSet,
@@ -17,30 +17,30 @@ use oci_client::{
 
 use crate::{Credentials, ImageError};
 
-/// How registries are reached.
+/// Settings for access to registries.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub credentials: Credentials,
     /// Registries (`host[:port]`) that speak plain HTTP.
     pub plain_http: BTreeSet<String>,
-    /// A PEM file of authorities to trust beside the system's.
+    /// A PEM file of certificate authorities, in addition to the system's.
     pub authorities: Option<PathBuf>,
-    /// `NAME=value` of the usual proxy variables.
+    /// The values of `HTTPS_PROXY` and `NO_PROXY`.
     pub https_proxy: Option<String>,
     pub no_proxy: Option<String>,
 }
 
 impl Options {
-    /// This user's logins and proxies, from the variables of the environment. Registries in `plain` speak plain HTTP, and so do those
-    /// of `images` on this machine, as container engines take it; where `authorities` are named, those are asked by TLS.
-    pub fn usual<'name>(
+    /// This user's logins and proxies, from environment variables. Registries in `plain` use plain HTTP, and so do
+    /// those of `images` on this machine, as in container engines, unless `authorities` are given.
+    pub fn from_environment<'name>(
         variable: impl Fn(&str) -> Option<OsString>,
         plain: &[String],
         authorities: Option<&Path>,
         images: impl IntoIterator<Item = &'name str>,
     ) -> Result<Self, ImageError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let credentials = match Credentials::usual_path(|name| set(name).map(PathBuf::from)) {
+        let credentials = match Credentials::default_path(|name| set(name).map(PathBuf::from)) {
             Some(path) => Credentials::read(&path)?,
             None => Credentials::default(),
         };
@@ -67,7 +67,7 @@ fn is_on_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// A client for registries.
+/// A client for all registries.
 pub struct Registry {
     pub(crate) client: Client,
     credentials: Credentials,
@@ -79,7 +79,7 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// Says that a registry has stopped answering; a slow one goes on.
+/// Timeout of a read; slow but steady transfers continue.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -95,7 +95,7 @@ impl Registry {
         let config = ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain_http.into_iter().collect()),
             extra_root_certificates: authorities.map(read_authorities).transpose()?.unwrap_or_default(),
-            // One request for a blob, however large; chunks are a request each.
+            // A blob is pushed in one request; chunks would be one request each.
             use_monolithic_push: true,
             read_timeout: Some(READ_TIMEOUT),
             connect_timeout: Some(CONNECT_TIMEOUT),
@@ -108,7 +108,7 @@ impl Registry {
         Ok(Self { client, credentials })
     }
 
-    /// Parses a name as Docker does: `busybox` is in Docker's library.
+    /// Parses a reference like Docker: `busybox` is in Docker's library.
     pub fn reference(image: &str) -> Result<Reference, ImageError> {
         image.parse().map_err(|source| ImageError::Reference {
             image: image.to_owned(),
@@ -120,7 +120,7 @@ impl Registry {
         self.credentials.auth(reference.registry())
     }
 
-    /// Logs in once, so that blobs can be read and written.
+    /// Logs in, so that blobs can be read and written.
     pub(crate) async fn log_in(&self, reference: &Reference, operation: RegistryOperation) -> Result<(), ImageError> {
         let auth = self.auth(reference)?;
         self.client
@@ -134,7 +134,7 @@ impl Registry {
     }
 }
 
-/// One entry per certificate: the client takes a bundle's first alone.
+/// One entry per certificate, since the client uses only the first of a bundle.
 fn read_authorities(path: PathBuf) -> Result<Vec<Certificate>, ImageError> {
     const END: &str = "-----END CERTIFICATE-----";
     let text = match fs::read_to_string(&path) {
@@ -172,7 +172,7 @@ mod tests {
         ];
         let options = |authorities: Option<&Path>| {
             let plain = ["a.example:80".to_owned()];
-            Options::usual(|_| None, &plain, authorities, images)
+            Options::from_environment(|_| None, &plain, authorities, images)
                 .unwrap()
                 .plain_http
         };
@@ -194,7 +194,7 @@ mod tests {
         };
         let Options {
             https_proxy, no_proxy, ..
-        } = Options::usual(variable, &[], None, []).unwrap();
+        } = Options::from_environment(variable, &[], None, []).unwrap();
         assert_eq!(https_proxy.as_deref(), Some("http://proxy.example"));
         assert_eq!(no_proxy.as_deref(), Some("a.example"));
     }

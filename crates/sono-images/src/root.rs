@@ -1,4 +1,4 @@
-//! The manifest or index behind a name.
+//! The manifest or index of an image.
 
 use bytes::Bytes;
 use oci_client::{
@@ -18,7 +18,7 @@ pub(crate) const ACCEPTED: [&str; 4] = [
     IMAGE_MANIFEST_MEDIA_TYPE,
 ];
 
-/// A manifest or an index as the registry has it.
+/// A manifest or index in a registry.
 pub(crate) struct Root {
     pub(crate) digest: String,
     pub(crate) media_type: String,
@@ -66,7 +66,7 @@ impl Root {
         [OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE].contains(&self.media_type.as_str())
     }
 
-    /// The images of an index: for which platform, and the entry as it stands there.
+    /// The entries of an index, with their platforms.
     pub(crate) fn children(&self) -> Vec<(Option<Platform>, &Value)> {
         let entries = self.manifest.get("manifests").and_then(Value::as_array);
         entries
@@ -76,7 +76,7 @@ impl Root {
                 let platform = entry
                     .get("platform")
                     .and_then(|platform| serde_json::from_value::<Platform>(platform.clone()).ok())
-                    // Attestations stand in an index as images for nothing.
+                    // Attestations have the platform `unknown`.
                     .filter(|platform| platform.os != "unknown");
                 (platform, entry)
             })
@@ -84,7 +84,7 @@ impl Root {
     }
 }
 
-/// Old manifests do not say what they are.
+/// The media type, which old manifests do not contain.
 fn media_type(manifest: &Value) -> Option<String> {
     match manifest.get("mediaType").and_then(Value::as_str) {
         Some(said) => ACCEPTED.contains(&said).then(|| said.to_owned()),

@@ -1,14 +1,14 @@
-//! The images that the Kubernetes suite uses, by its version.
+//! The images of the Kubernetes test suite, by version.
 //!
-//! What `e2e.test --list-images` prints; `cargo xtask gen` reads it out of the suite's sources
-//! (`test/utils/image/manifest.go` and the CSI manifests beside it).
+//! The output of `e2e.test --list-images`, which `cargo xtask gen` extracts from the suite's sources
+//! (`test/utils/image/manifest.go` and the CSI manifests next to it).
 
 use serde::Deserialize;
 
-/// One minor version's list.
+/// The list of one minor version.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SuiteImages {
-    /// The release that the list was read from, as `1.37.2`.
+    /// The release of the list, such as `1.37.2`.
     pub version: String,
     pub images: Vec<SuiteImage>,
 }
@@ -17,20 +17,20 @@ pub struct SuiteImages {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SuiteImage {
     pub name: String,
-    /// Under which the suite looks for it in the one repository that `KUBE_TEST_REPO` names. Those without one are not moved:
-    /// they do not exist, or stand for a registry that asks for a login.
+    /// The tag in the single repository of `KUBE_TEST_REPO`. Images without one are not copied: they do not exist, or
+    /// require a login for a test.
     #[serde(default)]
     pub mapped_tag: Option<String>,
 }
 
 impl SuiteImage {
-    /// Whether a tool that copies images can get it.
+    /// Whether the image can be pulled.
     pub fn can_be_pulled(&self) -> bool {
         self.mapped_tag.is_some()
     }
 }
 
-/// The list of the minor version that `version` (`v1.37.2`, `1.37`, with any vendor's suffix) belongs to, if there is one.
+/// The list for the minor version of `version` (`v1.37.2`, `1.37`, with any vendor suffix), if it exists.
 pub fn suite_images(version: &str) -> Option<SuiteImages> {
     let minor = minor(version)?;
     lists()
@@ -38,7 +38,7 @@ pub fn suite_images(version: &str) -> Option<SuiteImages> {
         .find(|list| self::minor(&list.version) == Some(minor))
 }
 
-/// The minor versions that there is a list for, as `1.37`.
+/// The minor versions with a list, such as `1.37`.
 pub fn suite_versions() -> Vec<String> {
     lists()
         .iter()
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_without_a_list_are_told_which_have_one() {
+    fn unknown_version_has_no_list() {
         assert_eq!(suite_images("v1.2.3"), None);
         assert_eq!(suite_images("latest"), None);
         assert!(suite_versions().contains(&"1.37".to_owned()));

@@ -1,11 +1,11 @@
-//! Under which name a private registry has an image.
+//! Names of images in a private registry.
 //!
-//! The map is the one that the Kubernetes suite reads from `KUBE_TEST_REPO_LIST` (its `test/utils/image/manifest.go`), so that
-//! what is pushed is what the suite asks for.
+//! The map is that of the Kubernetes suite (`KUBE_TEST_REPO_LIST`, `test/utils/image/manifest.go`), so pushed images
+//! have the names that the suite uses.
 
 use serde::{Deserialize, Serialize};
 
-/// Where images of each group live: keys and defaults of the suite. A file may name some of them.
+/// The registry of each group of images, with the suite's keys and defaults. A file may set some of them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Registries {
@@ -55,28 +55,28 @@ impl Default for Registries {
     }
 }
 
-/// How names change.
+/// How image names are translated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Translation {
-    /// Everything goes to `REGISTRY/<last part>`.
+    /// To `REGISTRY/<last part>`.
     Custom(String),
-    /// By the group that the part before the last `/` names.
+    /// By group, the part before the last `/`.
     Groups(Box<Registries>),
 }
 
-/// What an image is called in the private registry.
+/// The name of an image in the private registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Translated {
-    /// By this name.
+    /// The new name.
     Renamed(String),
-    /// As before, since its group is not moved.
+    /// Unchanged, since its group is not translated.
     Same,
-    /// As before, since no group is known for it.
+    /// Unchanged, since its group is unknown.
     Unknown,
 }
 
 impl Translation {
-    /// The name of `image` in the private registry.
+    /// Translates the name of `image`.
     pub fn of(&self, image: &str) -> Translated {
         let (group, name) = match image.rsplit_once('/') {
             Some((group, name)) => (Some(group), name),
@@ -91,7 +91,7 @@ impl Translation {
             },
         };
         let renamed = format!("{registry}/{name}");
-        // Names without a registry mean Docker's library.
+        // Names without a registry are in Docker's library.
         if renamed == image || group.is_none() && registry == "docker.io/library" {
             Translated::Same
         } else {
@@ -102,7 +102,7 @@ impl Translation {
 
 enum Home<'map> {
     At(&'map str),
-    /// Sonobuoy's own images are not part of the map.
+    /// Sonobuoy's own images are not in the map.
     Ours,
     Unknown,
 }
@@ -127,7 +127,7 @@ impl Registries {
             "docker.io/library" => &self.docker_library_registry,
             "docker.io/gluster" => &self.docker_gluster,
             "sonobuoy" => return Home::Ours,
-            // Groups within a group, as `e2e-test-images/volume`: the suite keeps the last part of the group.
+            // For nested groups such as `e2e-test-images/volume`, the suite uses the last part of the group.
             _ => return Home::Unknown,
         };
         Home::At(registry)
@@ -142,9 +142,9 @@ mod tests {
         Translation::Groups(Box::new(registries))
     }
 
-    /// B-7: nearly all test images live in a group that Sonobuoy's table lacks.
+    /// B-7: nearly all test images are in a group that Sonobuoy's table lacks.
     #[test]
-    fn images_go_where_the_suite_looks_for_them() {
+    fn images_get_the_names_that_the_suite_uses() {
         let private = groups(Registries {
             promoter_e2e_registry: "mine.example/e2e".to_owned(),
             gc_registry: "mine.example/gc".to_owned(),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_custom_registry_takes_everything() {
+    fn custom_registry_applies_to_all_images() {
         let custom = Translation::Custom("mine.example/all/".to_owned());
         assert_eq!(
             custom.of("quay.io/other/thing:v1"),

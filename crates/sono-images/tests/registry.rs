@@ -41,7 +41,7 @@ fn platforms(names: &[&str]) -> BTreeSet<Platform> {
 }
 
 #[tokio::test]
-async fn all_platforms_come_and_go_unchanged() {
+async fn all_platforms_are_copied_unchanged() {
     let (source, image) = served(filled()).await;
     let digests = filled().blobs.into_keys().collect::<BTreeSet<_>>();
     let directory = tempfile::tempdir().unwrap();
@@ -49,7 +49,7 @@ async fn all_platforms_come_and_go_unchanged() {
     let pulled = pull(&client(source.address()), &layout, &image, &Platforms::All, &quiet)
         .await
         .unwrap();
-    assert_eq!((pulled.blobs_moved, pulled.blobs_there), (digests.len(), 0));
+    assert_eq!((pulled.blobs_moved, pulled.blobs_skipped), (digests.len(), 0));
 
     let other = FakeRegistry::serve(Contents::default()).await;
     let target = format!("{}/mine/tool:2", other.address());
@@ -69,15 +69,15 @@ async fn all_platforms_come_and_go_unchanged() {
             target.manifests[&key("mine/tool", "2")]
         );
     }
-    // What is there is not sent again.
+    // Existing blobs are not pushed again.
     let again = push(&client(other.address()), &layout, &image, &target, &quiet)
         .await
         .unwrap();
-    assert_eq!((again.blobs_moved, again.blobs_there), (0, digests.len()));
+    assert_eq!((again.blobs_moved, again.blobs_skipped), (0, digests.len()));
 }
 
 #[tokio::test]
-async fn one_platform_is_an_image_of_its_own() {
+async fn single_platform_becomes_a_plain_image() {
     let (source, image) = served(filled()).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
@@ -95,7 +95,7 @@ async fn one_platform_is_an_image_of_its_own() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("{image} is there for linux/amd64, linux/arm64, none of which is wanted (windows/amd64)")
+        format!("{image} is available for linux/amd64, linux/arm64, but not for windows/amd64")
     );
 }
 
@@ -104,44 +104,44 @@ async fn two_of_three_platforms_are_an_index() {
     let (source, image) = served(filled()).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
-    let wanted = only(&["linux/amd64", "linux/arm64"]);
-    let pulled = pull(&client(source.address()), &layout, &image, &wanted, &quiet)
+    let requested = only(&["linux/amd64", "linux/arm64"]);
+    let pulled = pull(&client(source.address()), &layout, &image, &requested, &quiet)
         .await
         .unwrap();
     let index: Value = serde_json::from_slice(&layout.read(&pulled.digest).unwrap()).unwrap();
-    let kept = index["manifests"]
+    let remaining = index["manifests"]
         .as_array()
         .unwrap()
         .iter()
         .map(|entry| &entry["platform"]["architecture"]);
-    assert_eq!(kept.collect::<Vec<_>>(), ["amd64", "arm64"]);
+    assert_eq!(remaining.collect::<Vec<_>>(), ["amd64", "arm64"]);
 }
 
 #[tokio::test]
-async fn a_cut_connection_goes_on_where_it_stopped() {
+async fn broken_download_is_resumed() {
     let digests = filled().blobs.into_keys();
     let (source, image) = served(Contents { cuts: 3, ..filled() }).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
-    let again = Mutex::new(0);
+    let retries = Mutex::new(0);
     let progress = |progress: Progress<'_>| {
-        if let Progress::Again { .. } = progress {
-            *again.lock().unwrap() += 1;
+        if let Progress::Retry { .. } = progress {
+            *retries.lock().unwrap() += 1;
         }
     };
     pull(&client(source.address()), &layout, &image, &Platforms::All, &progress)
         .await
         .unwrap();
-    assert_eq!(*again.lock().unwrap(), 3);
+    assert_eq!(*retries.lock().unwrap(), 3);
     for name in digests {
         let path = layout.blob(&name);
         assert_eq!(digest(&fs_err::read(path).unwrap()), name);
     }
 }
 
-/// BUG 25: what fails for a moment is tried again.
+/// BUG 25: transient errors are retried.
 #[tokio::test]
-async fn a_busy_registry_is_asked_again() {
+async fn busy_registry_is_retried() {
     let (source, image) = served(Contents { busy: 2, ..filled() }).await;
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
@@ -151,7 +151,7 @@ async fn a_busy_registry_is_asked_again() {
 }
 
 #[tokio::test]
-async fn logins_are_those_of_the_usual_file() {
+async fn logins_are_read_from_the_default_file() {
     // me:secret
     let (source, image) = served(Contents {
         authorization: Some("Basic bWU6c2VjcmV0".to_owned()),
@@ -192,7 +192,7 @@ async fn inspecting_names_the_platforms() {
     let index = inspect(&registry, &image).await.unwrap();
     assert_eq!(index.platforms, platforms(&["linux/amd64", "linux/arm64"]));
 
-    // One image without an index says itself what it is for.
+    // An image without an index names its platform in its configuration.
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::at(directory.path());
     let pulled = pull(&registry, &layout, &image, &only(&["linux/amd64"]), &quiet)

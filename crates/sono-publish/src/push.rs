@@ -79,7 +79,7 @@ async fn push(arguments: &Arguments) -> anyhow::Result<()> {
     let layout = Layout::at(out.join(INDEX));
     let images = images(&layout, image, to, release)?;
     let variable = |name: &str| std::env::var_os(name);
-    let options = Options::usual(variable, insecure_registry, ca_file.as_deref(), [to.as_str()])?;
+    let options = Options::from_environment(variable, insecure_registry, ca_file.as_deref(), [to.as_str()])?;
     let registry = Registry::new(options)?;
     for image in &images {
         refuse_retag(&registry, image).await?;
@@ -89,8 +89,8 @@ async fn push(arguments: &Arguments) -> anyhow::Result<()> {
         say::progress(format_args!(
             "pushed: {} ({} blobs, {} already existed)",
             image.by_digest(),
-            copied.blobs_moved + copied.blobs_there,
-            copied.blobs_there
+            copied.blobs_moved + copied.blobs_skipped,
+            copied.blobs_skipped
         ));
     }
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
@@ -156,7 +156,7 @@ async fn refuse_retag(registry: &Registry, image: &Image) -> anyhow::Result<()> 
 }
 
 fn progress(progress: Progress<'_>) {
-    if let Progress::Again { image, error } = progress {
+    if let Progress::Retry { image, error } = progress {
         say::progress(format_args!("{image}: retrying: {error}"));
     }
 }

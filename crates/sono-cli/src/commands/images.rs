@@ -274,8 +274,8 @@ async fn pull_all(
             "pulled {name} {} ({}, {} of {} parts were there)",
             copied.digest,
             size(copied.bytes_moved),
-            copied.blobs_there,
-            copied.blobs_there + copied.blobs_moved
+            copied.blobs_skipped,
+            copied.blobs_skipped + copied.blobs_moved
         ));
         Ok(())
     })
@@ -343,8 +343,8 @@ async fn push(arguments: args::ImagesPush, as_sonobuoy: bool, printer: &Printer)
             "pushed {name} {} ({}, {} of {} parts were there)",
             copied.digest,
             size(copied.bytes_moved),
-            copied.blobs_there,
-            copied.blobs_there + copied.blobs_moved
+            copied.blobs_skipped,
+            copied.blobs_skipped + copied.blobs_moved
         ));
         Ok(())
     })
@@ -459,7 +459,7 @@ impl Named for (String, String) {
 fn reporter(printer: &Printer) -> impl Fn(Progress<'_>) + Sync + use<> {
     let printer = printer.clone();
     move |progress| match progress {
-        Progress::Again { image, error } => printer.note(&format!("{image}: trying again: {error}")),
+        Progress::Retry { image, error } => printer.note(&format!("{image}: trying again: {error}")),
         Progress::Bytes { .. } => {}
     }
 }

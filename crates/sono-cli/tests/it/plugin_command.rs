@@ -163,7 +163,7 @@ async fn a_plugin_is_installed_from_a_registry() {
     let nothing = install("none").await;
     assert_eq!(
         nothing.stderr.replace(registry.address(), "REGISTRY"),
-        "error: cannot fetch the plugin `oci://REGISTRY/plugins/none:1`\n  cause: REGISTRY/plugins/none:1 does not hold one file that ends in .yaml or .yml, but README.md\n"
+        "error: cannot fetch the plugin `oci://REGISTRY/plugins/none:1`\n  cause: REGISTRY/plugins/none:1 must contain exactly one file ending in .yaml or .yml; it contains README.md\n"
     );
     let installed = install("mine").await;
     assert_eq!(installed.code, 0, "{}", installed.stderr);

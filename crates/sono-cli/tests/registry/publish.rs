@@ -69,7 +69,7 @@ fn two_different_images_of_one_architecture_are_refused() {
     layout.archive(&["sono.local/sono:dev".to_owned()], archive).unwrap();
     let said = images(folder.path(), &["--index"], None);
     assert_eq!(said.code, 1);
-    let expected = format!("error: there are two different images sono.local/sono:dev for linux/{HERE}: sha256:");
+    let expected = format!("error: two different images sono.local/sono:dev for linux/{HERE}: sha256:");
     assert!(said.stderr.contains(&expected), "{}", said.stderr);
 }
 
@@ -121,7 +121,7 @@ async fn a_name_that_is_published_keeps_its_meaning() {
     let to = format!("{}/team", server.address());
     let taken = format!("{to}/sono-worker:{}", tag());
     let layout = Layout::at(folder.path().join("index"));
-    let options = Options::usual(|_| None, &[], None, [to.as_str()]).unwrap();
+    let options = Options::from_environment(|_| None, &[], None, [to.as_str()]).unwrap();
     let registry = Registry::new(options).unwrap();
     sono_images::push(&registry, &layout, "sono.local/sono:dev", &taken, &|_| {})
         .await
