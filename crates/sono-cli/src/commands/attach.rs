@@ -22,7 +22,7 @@ use crate::{
     output::{Printer, Tone, text},
     settings::command_hint,
     signals::termination,
-    view::{counts, screen::Screen, story::Story},
+    view::{counts, progress_log::ProgressLog, screen::Screen},
 };
 
 /// A run to wait for.
@@ -151,7 +151,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
     // Time alone makes a difference to what is said about a pod that does not start.
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let begun = now();
-    let mut story = Story::new(begun);
+    let mut progress = ProgressLog::new(begun);
     let mut run = Followed::new(attach.run.clone());
     let mut passed = Milestones::default();
     loop {
@@ -160,7 +160,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
                 Some(Ok(event)) => run.apply(event),
                 Some(Err(error)) if error.is_expired() => continue,
                 Some(Err(error)) if error.is_transient() => {
-                    screen.tell(&[format!("connection troubled, trying again: {error}")], now());
+                    screen.log(&[format!("connection troubled, trying again: {error}")], now());
                     continue;
                 }
                 Some(Err(error)) => return Err(cannot_watch(attach, &error)),
@@ -185,13 +185,13 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
         }
         let time = now();
         passed.note(&run, attach.started);
-        let lines = story.pods(run.pods(), time);
-        screen.tell(&lines, time);
-        screen.tell(&story.uncreated(run.uncreated(), time), time);
+        let lines = progress.pods(run.pods(), time);
+        screen.log(&lines, time);
+        screen.log(&progress.uncreated(run.uncreated(), time), time);
         if let Some(status) = &run.status() {
-            screen.tell(&story.status(status), time);
+            screen.log(&progress.status(status), time);
             let since = time.duration_since(begun).unsigned_abs();
-            screen.show(status, since, &|plugin| story.obstacle(run.pods(), plugin, time));
+            screen.show(status, since, &|plugin| progress.obstacle(run.pods(), plugin, time));
         }
         if let Some(end) = run.end(attach.begins, time) {
             let outcome = attach.outcome(end).await;

@@ -23,7 +23,7 @@ use crate::{
     settings::Plan,
     signals::termination,
     trees,
-    view::{checks, counts, screen::Screen, story::Story},
+    view::{checks, counts, progress_log::ProgressLog, screen::Screen},
 };
 
 /// The built-in plugin that can run without a cluster.
@@ -53,7 +53,7 @@ pub(super) async fn run(
     };
     let begun = now();
     let mut screen = Screen::new(printer, output);
-    let mut story = Story::new(begun);
+    let mut progress = ProgressLog::new(begun);
     let too_late = async {
         match limit {
             Some(limit) => tokio::time::sleep(limit).await,
@@ -77,13 +77,13 @@ pub(super) async fn run(
             Ok(()) = received.changed() => {
                 let status = received.borrow_and_update().clone();
                 let time = now();
-                screen.tell(&story.status(&status), time);
+                screen.log(&progress.status(&status), time);
                 screen.show(&status, time.duration_since(begun).unsigned_abs(), &|_| None);
             }
         }
     };
     if let Ok(finished) = &outcome {
-        screen.tell(&story.status(&finished.status), now());
+        screen.log(&progress.status(&finished.status), now());
     }
     screen.end(None);
     if let Err(LocalError::Run(RunError::Stopped)) = &outcome {

@@ -35,7 +35,7 @@ fn file() -> Option<PathBuf> {
 
 /// An overview in Markdown, the long form first.
 pub(super) fn forms(overview: &Overview<'_>) -> Vec<Markdown> {
-    let numbers = [archive::SHOWN_IN_MARKDOWN].into_iter().chain(FEWER);
+    let numbers = [archive::MAX_FAILURES_IN_MARKDOWN].into_iter().chain(FEWER);
     numbers.map(|shown| archive::markdown(overview, shown)).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What an archive says, for people: the verdict first, then the evidence. Pure.
+//! Results of an archive for people: the verdict, then details. Pure.
 
 mod markdown;
 
@@ -8,30 +8,30 @@ use sono_types::{item, status::reason};
 use super::words::grouped;
 use crate::output::{Text, Tone, text};
 
-pub(crate) use markdown::{SHOWN as SHOWN_IN_MARKDOWN, markdown};
+pub(crate) use markdown::{MAX_FAILURES as MAX_FAILURES_IN_MARKDOWN, markdown};
 
-/// Failures of one plugin that are shown with their reasons; of the others only how many there are.
-const SHOWN: usize = 200;
+/// Maximum number of failures shown per plugin.
+const MAX_FAILURES: usize = 200;
 
-/// What is shown of an archive.
+/// Overview of an archive.
 #[derive(Debug)]
 pub(crate) struct Overview<'a> {
     /// The run's UUID.
     pub(crate) run: Option<&'a str>,
-    /// The verdict on all plugins.
+    /// Verdict of the run.
     pub(crate) status: &'a str,
     pub(crate) plugins: Vec<PluginOverview<'a>>,
     pub(crate) health: Option<&'a Health>,
-    /// Name of the archive's file, where there is one.
+    /// File name of the archive, if any.
     pub(crate) archive: Option<&'a str>,
 }
 
-/// One plugin.
+/// Overview of one plugin.
 #[derive(Debug)]
 pub(crate) struct PluginOverview<'a> {
     pub(crate) name: &'a str,
     pub(crate) summary: &'a Summary,
-    /// Statuses and names of items that were asked for.
+    /// Statuses and names of requested items.
     pub(crate) listed: &'a [(String, String)],
 }
 
@@ -55,7 +55,7 @@ impl Overview<'_> {
     }
 }
 
-/// Words about the cluster: whether it is well, and what is counted. A run without a cluster has counted nothing.
+/// Health of the cluster, and its counts. `None` for a run without a cluster.
 fn cluster_line(health: &Health) -> Option<(&'static str, String)> {
     let Health {
         node_health,
@@ -130,7 +130,7 @@ fn tone(status: &str) -> Tone {
     }
 }
 
-/// The screen of `sono results`. `for_people`: with separators in large numbers.
+/// Output of `sono results`. `for_people`: separators in large numbers.
 pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> Text {
     let number = |count: u64| {
         if for_people { grouped(count) } else { count.to_string() }
@@ -169,8 +169,13 @@ pub(crate) fn table(overview: &Overview<'_>, for_people: bool) -> Text {
     for PluginOverview { name, summary, listed } in &overview.plugins {
         lines.push(row(name, &summary.status, &counts(summary, &number)));
         if listed.is_empty() {
-            lines.extend(summary.failures.iter().take(SHOWN).flat_map(failure));
-            if let Some(more) = summary.failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            lines.extend(summary.failures.iter().take(MAX_FAILURES).flat_map(failure));
+            if let Some(more) = summary
+                .failures
+                .len()
+                .checked_sub(MAX_FAILURES)
+                .filter(|more| *more > 0)
+            {
                 lines.push(format!("  … and {} more", number(more as u64)).into());
             }
         } else {

@@ -1,14 +1,14 @@
-//! A plugin's results as a table of checks, for people. Pure.
+//! Results of a plugin as a table of checks. Pure.
 
 use sono_results::summarize;
 use sono_types::{Item, item, status::reason};
 
 use crate::output::{Grid, Text, Tone};
 
-/// Leaves up to which all are shown; beyond that only what failed.
-const ALL: usize = 60;
+/// Maximum number of rows with passed checks. Larger tables show only failures.
+const MAX_ROWS: usize = 60;
 
-/// The plugin, its verdict, and a row for each check.
+/// Plugin, verdict, and one row per check.
 pub(crate) fn report(root: &Item) -> Text {
     let summary = summarize(root);
     let leaves = rows(root);
@@ -16,7 +16,7 @@ pub(crate) fn report(root: &Item) -> Text {
         "{}: {} ({} passed, {} failed, {} skipped)",
         root.name, root.status, summary.passed, summary.failed, summary.skipped
     );
-    let few = leaves.len() <= ALL;
+    let few = leaves.len() <= MAX_ROWS;
     let shown: Vec<&Row> = leaves.iter().filter(|row| few || row.is_failure()).collect();
     if shown.is_empty() {
         return verdict.into();
@@ -64,7 +64,7 @@ fn rows(root: &Item) -> Vec<Row> {
 
 fn collect(item: &Item, group: &str, rows: &mut Vec<Row>) {
     if item.items.is_empty() {
-        // An error without a plugin's result is called what it says.
+        // The name of an error without a result is its text.
         let detail = Some(detail(item)).filter(|detail| *detail != item.name);
         rows.push(Row {
             group: group.to_owned(),
@@ -79,7 +79,7 @@ fn collect(item: &Item, group: &str, rows: &mut Vec<Row>) {
     }
 }
 
-/// What was found, or why it failed, in one line.
+/// Observation or failure reason, in one line.
 fn detail(item: &Item) -> String {
     let keys = if item.status == item::status::PASSED {
         ["observed", "output"]
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_only_failures_are_shown() {
+    fn large_table_shows_only_failures() {
         let many: Vec<_> = (0..100)
             .map(|number| json!({"name": format!("t{number}"), "status": "passed"}))
             .collect();

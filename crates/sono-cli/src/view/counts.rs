@@ -1,4 +1,4 @@
-//! A plugin's rows taken together.
+//! Summary of a plugin's rows in a status.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +9,31 @@ use sono_types::{
 
 use crate::output::Tone;
 
-/// What the rows of one plugin come to.
+/// Summary of the rows of one plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PluginView {
     pub(crate) name: String,
-    /// Targets that are expected.
+    /// Number of expected targets.
     pub(crate) targets: usize,
-    /// Targets that have reported, or never will.
+    /// Number of targets with a result or an error.
     pub(crate) done: usize,
-    /// Nodes that no result is expected from, as they are named.
+    /// Descriptions of skipped nodes, from which no result is expected.
     pub(crate) left_out: Vec<String>,
-    /// How many nodes these are.
+    /// Number of skipped nodes.
     pub(crate) skipped: usize,
-    /// Targets of those with an error in place of a result.
+    /// Number of targets with an error instead of a result.
     pub(crate) lost: usize,
-    /// Targets with an error in place of a result, and what it is, as far as the status says.
+    /// Targets with an error instead of a result, and the error, if the status contains it.
     pub(crate) broken: Vec<(String, String)>,
-    /// The one target, where it is the whole cluster.
+    /// Whether the target is the whole cluster.
     pub(crate) is_global: bool,
-    /// Targets whose result has a status.
+    /// Number of targets with a result status.
     pub(crate) judged: usize,
     /// Statuses of the results, worst first; empty until all are known.
     pub(crate) results: Vec<String>,
-    /// Leaves by status.
+    /// Number of leaves by status.
     pub(crate) leaves: BTreeMap<String, i64>,
-    /// Of all targets together: total, done, failed.
+    /// Progress of all targets: total, done, failed.
     pub(crate) progress: Option<(i64, i64, usize)>,
 }
 
@@ -48,13 +48,13 @@ impl PluginView {
         }
     }
 
-    /// `; not on node2: taint bad=yes:NoSchedule`; nothing where no node is left out.
+    /// `; not on node2: taint bad=yes:NoSchedule`; empty if no node is skipped.
     pub(crate) fn gap(&self) -> String {
         let nodes: Vec<String> = self.left_out.iter().map(|nodes| format!("; not on {nodes}")).collect();
         nodes.concat()
     }
 
-    /// Targets that sent a result, as [`PluginView::target`]: `2 nodes`, or `1 of 2 nodes`.
+    /// Targets that sent a result: `2 nodes`, or `1 of 2 nodes`.
     pub(crate) fn sender(&self) -> String {
         match self.lost {
             0 => self.target(),
@@ -62,7 +62,7 @@ impl PluginView {
         }
     }
 
-    /// `failed: 412 passed, 2 failed`; nothing until the results are known.
+    /// `failed: 412 passed, 2 failed`; `None` until the results are known.
     pub(crate) fn verdict(&self) -> Option<String> {
         let worst = self.results.first()?;
         let order = [
@@ -97,7 +97,7 @@ impl PluginView {
     }
 }
 
-/// The plugins of a status, in its order.
+/// Plugins of a status, in its order.
 pub(crate) fn plugins(status: &RunStatus) -> Vec<PluginView> {
     let mut views: Vec<PluginView> = Vec::new();
     for row in status.rows() {
@@ -134,7 +134,7 @@ pub(crate) fn plugins(status: &RunStatus) -> Vec<PluginView> {
 }
 
 fn add(view: &mut PluginView, row: &PluginStatus) {
-    // A folded row stands for many targets.
+    // A folded row represents many targets.
     let targets = folded_count(&row.node).unwrap_or(1);
     view.targets += targets;
     view.is_global |= row.node == sono_types::constants::GLOBAL;
@@ -172,7 +172,7 @@ fn severity(result: &str) -> u8 {
     }
 }
 
-/// `passed`, `failed`, or what else is the worst of all plugins.
+/// Verdict of a run: the worst status of its plugins.
 pub(crate) fn verdict(status: &RunStatus) -> String {
     let results = status
         .rows()
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_a_plugin_count_together() {
+    fn rows_of_a_plugin_are_summarized() {
         let status: RunStatus = serde_json::from_value(json!({"status": "complete", "plugins": [
             {"plugin": "a", "node": "n1", "status": "complete", "result-status": "passed", "result-counts": {"passed": 2}},
             {"plugin": "a", "node": "n2", "status": "failed", "error": "why", "result-status": "failed", "result-counts": {"passed": 1, "failed": 1, "odd": 3}},

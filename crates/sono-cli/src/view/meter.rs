@@ -1,13 +1,13 @@
-//! How far a transfer is, on a terminal; nothing elsewhere.
+//! Progress bar of a transfer, on a terminal only.
 
 use crate::output::{Bar, Printer};
 
-/// A bar that goes away when it is dropped.
+/// Progress bar, removed on drop.
 #[derive(Debug)]
 pub(crate) struct Meter(Bar);
 
 impl Meter {
-    /// For that many bytes, or for an unknown number of them.
+    /// Bar for `size` bytes, or for an unknown size.
     pub(crate) fn new(printer: &Printer, what: &str, size: Option<u64>) -> Self {
         if !printer.is_terminal() {
             return Self(Bar::hidden());
@@ -21,7 +21,7 @@ impl Meter {
         Self(bar)
     }
 
-    /// So many bytes are there.
+    /// Sets the number of transferred bytes.
     pub(crate) fn set(&self, bytes: u64) {
         self.0.set_position(bytes);
     }

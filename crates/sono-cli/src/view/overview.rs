@@ -1,4 +1,4 @@
-//! A run at a glance: a line for each plugin, and one for each target that needs looking at. Pure.
+//! Overview of a run: one line for each plugin, and one for each target with a problem. Pure.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use sono_types::{
 use super::{counts::plugins, words::grouped};
 use crate::output::{Grid, Markdown, Text, Tone, markdown};
 
-/// Failed targets of one plugin that have a line of their own.
-const OWN_LINES: usize = 10;
+/// Maximum number of lines for failed targets of one plugin.
+const MAX_TARGET_LINES: usize = 10;
 const PENDING: &str = "pending";
 const LEFT_OUT: &str = "left out";
 const NONE: &str = "-";
 
-/// What keeps a pod from running.
+/// Obstacle that prevents a pod from running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Obstacle {
     pub(crate) plugin: String,
-    /// Where that is known.
+    /// Node of the pod, if known.
     pub(crate) node: Option<String>,
-    /// Its containers have not been started.
+    /// Whether the containers have not been started.
     pub(crate) pending: bool,
     pub(crate) why: String,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Line {
     pub(crate) detail: String,
 }
 
-/// The lines. `all`: one for each row of the status.
+/// Lines of the overview. `all`: one for each row of the status.
 pub(crate) fn lines(status: &RunStatus, obstacles: &[Obstacle], all: bool) -> Vec<Line> {
     let rows = status.rows();
     let mut plugins: Vec<&str> = Vec::new();
@@ -63,7 +63,7 @@ pub(crate) fn lines(status: &RunStatus, obstacles: &[Obstacle], all: bool) -> Ve
         .collect()
 }
 
-/// The line for nodes that a plugin leaves out.
+/// Line for nodes that a plugin skips.
 fn gap(left_out: &LeftOut) -> Line {
     let nodes = left_out.to_string();
     let (nodes, reason) = nodes.split_once(": ").unwrap_or((&nodes, ""));
@@ -93,7 +93,7 @@ fn of_plugin(plugin: &str, rows: &[PluginStatus], obstacles: &[Obstacle], all: b
         let is_failed = row.status == plugin_status::FAILED
             || matches!(row.result_status.as_str(), item::status::FAILED | item::status::TIMEOUT);
         failed += usize::from(is_failed);
-        if all || obstacle.is_some() || (is_failed && failed <= OWN_LINES) {
+        if all || obstacle.is_some() || (is_failed && failed <= MAX_TARGET_LINES) {
             lines.push(line(&[row], obstacle));
         } else {
             groups.entry((&row.status, &row.result_status)).or_default().push(row);
@@ -103,7 +103,7 @@ fn of_plugin(plugin: &str, rows: &[PluginStatus], obstacles: &[Obstacle], all: b
     lines
 }
 
-/// A sentence for each plugin that leaves nodes out.
+/// One sentence for each plugin that skips nodes.
 pub(crate) fn gaps(status: &RunStatus) -> Vec<String> {
     let views = plugins(status).into_iter().filter(|view| !view.left_out.is_empty());
     views
@@ -111,7 +111,7 @@ pub(crate) fn gaps(status: &RunStatus) -> Vec<String> {
         .collect()
 }
 
-/// A sentence for each target without a result, as far as the status has reasons; beyond the first few, how many more.
+/// One sentence for each of the first targets without a result, and the number of further ones.
 pub(crate) fn reasons(status: &RunStatus) -> Vec<String> {
     let rows = status.rows().iter().filter(|row| !row.error.is_empty());
     let mut reasons: Vec<String> = rows
@@ -120,15 +120,15 @@ pub(crate) fn reasons(status: &RunStatus) -> Vec<String> {
             node => format!("{} on {node}: {}", row.plugin, row.reason()),
         })
         .collect();
-    if reasons.len() > OWN_LINES {
-        let more = reasons.len() - OWN_LINES;
-        reasons.truncate(OWN_LINES);
+    if reasons.len() > MAX_TARGET_LINES {
+        let more = reasons.len() - MAX_TARGET_LINES;
+        reasons.truncate(MAX_TARGET_LINES);
         reasons.push(format!("{more} more have no result: sono status --show-all -o table"));
     }
     reasons
 }
 
-/// What is in the way of a row that waits for its result.
+/// Obstacle of a row without a result yet.
 fn obstacle_of<'a>(row: &PluginStatus, obstacles: &'a [Obstacle]) -> Option<&'a Obstacle> {
     if row.status != plugin_status::RUNNING {
         return None;
@@ -138,7 +138,7 @@ fn obstacle_of<'a>(row: &PluginStatus, obstacles: &'a [Obstacle]) -> Option<&'a 
     here.or_else(|| of_plugin().find(|obstacle| obstacle.node.is_none()))
 }
 
-/// One line for rows of the same kind; there is one at least.
+/// One line for one or more rows of the same kind.
 fn line(rows: &[&PluginStatus], obstacle: Option<&Obstacle>) -> Line {
     let first = rows[0];
     let or_none = |text: &str| if text.is_empty() { NONE } else { text }.to_owned();
@@ -168,7 +168,7 @@ fn target(rows: &[&PluginStatus]) -> String {
     }
 }
 
-/// Counts of the results, or how far they are.
+/// Counts of results, or progress.
 fn progress(rows: &[&PluginStatus]) -> String {
     let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for (status, count) in rows.iter().flat_map(|row| row.result_counts.iter().flatten()) {
@@ -206,35 +206,37 @@ fn progress(rows: &[&PluginStatus]) -> String {
     }
 }
 
-/// The lines as a table that fits the terminal.
+/// Renders the lines as a table that fits the terminal.
 pub(crate) fn table(lines: &[Line]) -> Text {
     table_within(lines, Grid::new(&[]).width())
 }
 
-/// Columns that are shown whole, or not at all but for a target's middle.
-const WHOLE: usize = 5;
-/// What a column of details needs to be read.
-const READABLE: usize = 30;
-/// What is left of a long target at least.
-const SHORTEST: usize = 12;
+/// Number of columns that are never wrapped.
+const FIXED_COLUMNS: usize = 5;
+/// Minimum width of the details column.
+const MIN_DETAIL_WIDTH: usize = 30;
+/// Minimum width of a shortened target.
+const MIN_TARGET_WIDTH: usize = 12;
 
-fn cells(line: &Line) -> [Text; WHOLE] {
+fn cells(line: &Line) -> [Text; FIXED_COLUMNS] {
     [&line.plugin, &line.target, &line.state, &line.result, &line.progress].map(Text::from)
 }
 
-/// Where there is no room for a column of details they stand below their lines.
+/// Renders the table. If the details column does not fit, details are printed below their lines.
 fn table_within(lines: &[Line], width: Option<usize>) -> Text {
     let widest = |column: usize| {
         let texts = lines.iter().map(|line| cells(line)[column].width());
         texts.chain([HEADER[column].len()]).max().unwrap_or_default()
     };
-    // With a blank on each side of every cell.
-    let needed = (0..WHOLE).map(|column| widest(column) + 2).sum::<usize>();
+    // Including a blank on each side of every cell.
+    let needed = (0..FIXED_COLUMNS).map(|column| widest(column) + 2).sum::<usize>();
     let width = width.unwrap_or(usize::MAX);
-    let target = widest(1).saturating_sub(needed.saturating_sub(width)).max(SHORTEST);
-    let below = lines.iter().any(|line| !line.detail.is_empty()) && width < needed + READABLE;
+    let target = widest(1)
+        .saturating_sub(needed.saturating_sub(width))
+        .max(MIN_TARGET_WIDTH);
+    let below = lines.iter().any(|line| !line.detail.is_empty()) && width < needed + MIN_DETAIL_WIDTH;
     let has_column = !below && lines.iter().any(|line| !line.detail.is_empty());
-    let mut table = Grid::new(if has_column { &HEADER } else { &HEADER[..WHOLE] });
+    let mut table = Grid::new(if has_column { &HEADER } else { &HEADER[..FIXED_COLUMNS] });
     for line in lines {
         let tone = match (line.result.as_str(), line.state.as_str()) {
             (item::status::FAILED | item::status::TIMEOUT, _) | (_, plugin_status::FAILED) => Tone::Bad,
@@ -254,8 +256,8 @@ fn table_within(lines: &[Line], width: Option<usize>) -> Text {
         }
         table.row(row);
     }
-    // Names and numbers are looked for as a whole; details are read.
-    table.disable_wrapping(WHOLE);
+    // Names and numbers must remain searchable; details may be wrapped.
+    table.disable_wrapping(FIXED_COLUMNS);
     let mut shown = Vec::new();
     for (index, row) in table.lines().into_iter().enumerate() {
         shown.push(row);
@@ -270,14 +272,14 @@ fn table_within(lines: &[Line], width: Option<usize>) -> Text {
     Text::lines(shown)
 }
 
-/// A long name without its middle: nodes differ at their ends.
+/// Shortens a long name in the middle, since node names differ at their ends.
 fn shortened(text: &str, length: usize) -> String {
     let characters: Vec<char> = text.chars().collect();
     if characters.len() <= length {
         return text.to_owned();
     }
-    let kept = length - 1;
-    let (head, tail) = (kept.div_ceil(2), kept / 2);
+    let remaining = length - 1;
+    let (head, tail) = (remaining.div_ceil(2), remaining / 2);
     let head: String = characters[..head].iter().collect();
     let tail: String = characters[characters.len() - tail..].iter().collect();
     format!("{head}…{tail}")
@@ -285,7 +287,7 @@ fn shortened(text: &str, length: usize) -> String {
 
 const HEADER: [&str; 6] = ["PLUGIN", "TARGET", "STATE", "RESULT", "PROGRESS", "DETAIL"];
 
-/// The lines as Markdown, below what the run is.
+/// Renders the lines as Markdown, with the status of the run as title.
 pub(crate) fn markdown(status: &RunStatus, lines: &[Line]) -> Markdown {
     let mut text = vec![
         markdown!["## Run ", Markdown::text(&status.status.to_string())],
@@ -353,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_looking_at_has_a_line_of_its_own() {
+    fn target_with_a_problem_has_its_own_line() {
         assert_eq!(
             cells(&lines(&status(), &obstacles(), false)),
             [
@@ -368,20 +370,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reasons_are_told() {
+    fn first_reasons_are_listed() {
         assert_eq!(reasons(&status()), ["bench on n4: pod b on n4 was evicted"]);
         let rows: Vec<_> = (0..12)
             .map(|node| json!({"plugin": "p", "node": format!("n{node}"), "status": "failed", "error": "gone"}))
             .collect();
         let many = serde_json::from_value(json!({"status": "running", "plugins": rows})).unwrap();
-        let told = reasons(&many);
-        assert_eq!((told.len(), told[9].as_str()), (11, "p on n9: gone"));
-        assert_eq!(told[10], "2 more have no result: sono status --show-all -o table");
+        let shown = reasons(&many);
+        assert_eq!((shown.len(), shown[9].as_str()), (11, "p on n9: gone"));
+        assert_eq!(shown[10], "2 more have no result: sono status --show-all -o table");
     }
 
-    /// Names of cloud providers' nodes are long, and terminals are not.
+    /// Node names of cloud providers are long.
     #[test]
-    fn tables_fit_where_names_are_long() {
+    fn table_with_long_names_fits_the_terminal() {
         let line = |target: &str, detail: &str| Line {
             plugin: "systemd-logs".to_owned(),
             target: target.to_owned(),
@@ -413,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_have_a_row_for_each_line() {
+    fn table_has_one_row_per_line() {
         let lines = lines(&status(), &obstacles(), false);
         let text = table(&lines);
         assert_eq!(text.plain().lines().count(), 6, "{text:?}");

@@ -1,4 +1,4 @@
-//! Where the story of a run is shown: bars that repaint themselves on a terminal, dated lines elsewhere.
+//! Display of a run's progress: bars on a terminal, lines with times elsewhere.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,12 +12,12 @@ use crate::{
     output::{Bar, Printer, Stack, Text, Tone, text},
 };
 
-/// A place to show a run.
+/// Display of a run.
 #[derive(Debug)]
 pub(crate) enum Screen {
-    /// Only the end.
+    /// No progress.
     Silent,
-    /// A line for each change.
+    /// One line for each change.
     Lines(Printer),
     /// Bars, and lines above them.
     Bars(Bars),
@@ -28,7 +28,7 @@ pub(crate) struct Bars {
     printer: Printer,
     all: Stack,
     plugins: BTreeMap<String, Bar>,
-    /// When each plugin's progress was first seen, and how far it was.
+    /// Time and value of the first progress of each plugin.
     starts: BTreeMap<String, (Duration, u64)>,
     waiting: Option<Bar>,
 }
@@ -53,8 +53,8 @@ impl Screen {
         }
     }
 
-    /// Tells what changed.
-    pub(crate) fn tell(&mut self, lines: &[String], now: Timestamp) {
+    /// Prints changes.
+    pub(crate) fn log(&mut self, lines: &[String], now: Timestamp) {
         match self {
             Self::Silent => {}
             Self::Lines(printer) => {
@@ -63,18 +63,18 @@ impl Screen {
                     printer.note(&format!("{time} {line}"));
                 }
             }
-            Self::Bars(bars) => bars.tell(lines),
+            Self::Bars(bars) => bars.log(lines),
         }
     }
 
-    /// Shows how far the plugins are, and what is in their way.
+    /// Updates the bars with progress and obstacles.
     pub(crate) fn show(&mut self, status: &RunStatus, since: Duration, obstacle: &dyn Fn(&str) -> Option<String>) {
         if let Self::Bars(bars) = self {
             bars.show(status, since, obstacle);
         }
     }
 
-    /// Takes the bars away; they become one line each.
+    /// Replaces each bar by a final line.
     pub(crate) fn end(&mut self, status: Option<&RunStatus>) {
         if let Self::Bars(bars) = self {
             bars.end(status);
@@ -83,9 +83,9 @@ impl Screen {
 }
 
 impl Bars {
-    fn tell(&self, lines: &[String]) {
+    fn log(&self, lines: &[String]) {
         for line in lines {
-            // Starting and counting is what the bars show by themselves.
+            // The bars show starts and counts themselves.
             let shown = ["failed test:", "sends no result", " waits", "connection"];
             if shown.iter().any(|part| line.contains(part)) {
                 self.all.line(&if line.contains("failed test:") {
@@ -156,12 +156,12 @@ impl Bars {
     }
 }
 
-/// The plugin and its targets.
+/// Name of a plugin and its targets.
 fn subject(view: &PluginView, width: usize) -> Text {
     text![Text::from(&view.name).padded(width), format!("  {:8}", view.target())]
 }
 
-/// Tests of a plugin for the whole cluster that counts them, targets otherwise.
+/// Length and position of a bar: tests of a global plugin that reports them, otherwise targets.
 fn extent(view: &PluginView) -> (u64, u64) {
     let whole = |number: i64| u64::try_from(number).unwrap_or_default();
     match view.progress {
@@ -170,7 +170,7 @@ fn extent(view: &PluginView) -> (u64, u64) {
     }
 }
 
-/// What is left at the pace so far; nothing before it can be told.
+/// Estimated remaining time; `None` before an estimate is possible.
 fn time_left(taken: Duration, done: u64, left: u64) -> Option<Duration> {
     let is_known = taken >= Duration::from_secs(5) && done >= 3 && left > 0;
     let (done, left) = (u32::try_from(done).ok()?, u32::try_from(left).ok()?);
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_is_told_once_there_is_a_pace() {
+    fn remaining_time_requires_progress() {
         let seconds = Duration::from_secs;
         assert_eq!(time_left(seconds(4), 40, 5), None);
         assert_eq!(time_left(seconds(60), 2, 43), None);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_says_how_long_it_took_and_may_take() {
+    fn bar_shows_elapsed_and_remaining_time() {
         let view = PluginView {
             targets: 1,
             is_global: true,

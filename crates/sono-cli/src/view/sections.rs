@@ -1,29 +1,28 @@
-//! A CI job's summary: Markdown in a file that several commands write to, with a section for each run. Pure.
+//! Summary of a CI job: a Markdown file to which several commands write, with one section per run. Pure.
 
 use std::{borrow::Cow, ops::Range};
 
 use crate::output::{Markdown, visible};
 
-/// A section, and what it is about.
+/// Section about a run.
 #[derive(Debug)]
 pub(crate) struct Section<'a> {
-    /// Earlier sections about one of these give way to this one: first the run's identity, where it is known.
+    /// Subjects, the id of the run first if known. The section replaces earlier sections with one of them.
     pub(crate) about: &'a [&'a str],
-    /// The long form first, then shorter ones.
+    /// Forms of the section, the longest first.
     pub(crate) forms: &'a [Markdown],
 }
 
-/// The text with the section in it, in the longest form with which all of it has at most `limit` bytes. `None` where no
-/// form is short enough.
+/// Adds the section in the longest form that fits into `limit` bytes with the other sections. `None` if no form fits.
 pub(crate) fn with_section(before: &str, section: &Section<'_>, limit: usize) -> Option<String> {
-    let mut kept = Cow::Borrowed(before);
+    let mut others = Cow::Borrowed(before);
     for subject in section.about {
-        if let Some(without) = without(&kept, subject) {
-            kept = Cow::Owned(without);
+        if let Some(without) = without(&others, subject) {
+            others = Cow::Owned(without);
         }
     }
     let subject = section.about.first().copied().unwrap_or_default();
-    let gap = if kept.is_empty() || kept.ends_with('\n') {
+    let gap = if others.is_empty() || others.ends_with('\n') {
         ""
     } else {
         "\n"
@@ -31,7 +30,7 @@ pub(crate) fn with_section(before: &str, section: &Section<'_>, limit: usize) ->
     let texts = section.forms.iter().map(|form| {
         let form = form.as_str();
         let line = if form.ends_with('\n') { "" } else { "\n" };
-        format!("{kept}{gap}{}\n{form}{line}{}\n", begin(subject), end(subject))
+        format!("{others}{gap}{}\n{form}{line}{}\n", begin(subject), end(subject))
     });
     texts.into_iter().find(|text| text.len() <= limit)
 }
@@ -44,12 +43,12 @@ fn end(subject: &str) -> String {
     format!("<!-- sono: end of {} -->", safe(subject))
 }
 
-/// Nothing that ends a comment.
+/// Removes the end of a comment from a subject.
 fn safe(subject: &str) -> String {
     visible(subject).replace("--", "- -").replace(['<', '>'], " ")
 }
 
-/// The text without the section about it, if there is one.
+/// Removes the section about a subject. `None` if it does not exist.
 fn without(text: &str, subject: &str) -> Option<String> {
     let first = whole_line(text, &begin(subject))?;
     let (before, rest) = (&text[..first.start], &text[first.end..]);
@@ -57,7 +56,7 @@ fn without(text: &str, subject: &str) -> Option<String> {
     Some(format!("{before}{}", &rest[last.end..]))
 }
 
-/// Where a line stands that has nothing else on it; foreign text in a section is never at the start of a line.
+/// Position of a line with exactly this text. Foreign text in a section never starts a line.
 fn whole_line(text: &str, line: &str) -> Option<Range<usize>> {
     let found = text.match_indices(line).map(|(at, _)| at);
     let mut whole =
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_comes_last_and_takes_the_place_of_what_was_said_before() {
+    fn section_is_appended_and_replaces_an_earlier_one() {
         let first = with("# Mine", &["4f2a", "ns"], &["one\n"], 1000).unwrap();
         assert_eq!(first, "# Mine\n<!-- sono: 4f2a -->\none\n<!-- sono: end of 4f2a -->\n");
         let other = with(&first, &["77"], &["other"], 1000).unwrap();
@@ -86,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_form_that_fits_is_taken() {
+    fn longest_form_that_fits_is_used() {
         let forms = ["a long one\n", "short\n"];
         let long = with("", &["r"], &forms, 1000).unwrap();
         assert!(long.contains("a long one"));
         assert!(with("", &["r"], &forms, long.len() - 1).unwrap().contains("short"));
         assert_eq!(with("", &["r"], &forms, 10), None);
-        // What gives way makes room.
+        // The replaced section does not count.
         assert_eq!(with(&long, &["r"], &forms, long.len()), Some(long.clone()));
     }
 
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_ends_where_it_should() {
+    fn subject_cannot_end_the_comment() {
         let text = with("", &["a --> b"], &["x"], 1000).unwrap();
         assert_eq!(text.matches("-->").count(), 2, "{text}");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The tables of `status`, to the letter as scripts know them (cli spec §8.2).
+//! Tables of `status` in the exact format of Sonobuoy, which scripts parse (cli spec §8.2).
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use sono_types::{OverallStatus, PluginStatus, ProgressUpdate, RunStatus, status:
 
 use crate::output::Text;
 
-/// One row for each plugin, status and result; below it what that means.
+/// One row for each plugin, status and result, then a sentence about the run.
 ///
-/// `program` is what the program was called as.
+/// `program` is the name by which the program was called.
 pub(crate) fn summary(status: &RunStatus, program: &str) -> Text {
     let mut groups: BTreeMap<(&str, &str, &str), Vec<&PluginStatus>> = BTreeMap::new();
     let mut entries: BTreeMap<&str, usize> = BTreeMap::new();
@@ -41,7 +41,7 @@ pub(crate) fn summary(status: &RunStatus, program: &str) -> Text {
     )
 }
 
-/// One row for each expected result; below it what that means.
+/// One row for each expected result, then a sentence about the run.
 pub(crate) fn all(status: &RunStatus, program: &str) -> Text {
     let rows = status.rows().iter().map(|row| {
         [
@@ -72,7 +72,7 @@ fn progress(progress: Option<&ProgressUpdate>) -> String {
     }
 }
 
-/// Cells to the right, three spaces between columns, no trimming at the end.
+/// Right-aligned cells, three spaces between columns, trailing spaces included.
 fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: impl Iterator<Item = [String; COLUMNS]>) -> Vec<Text> {
     let mut lines = vec![header.map(Text::from)];
     lines.extend(rows.map(|row| row.map(Text::from)));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_is_the_known_text() {
+    fn summary_is_that_of_sonobuoy() {
         assert_eq!(
             summary(&status(), "sono").plain(),
             "         PLUGIN     STATUS   RESULT   COUNT                                PROGRESS
@@ -150,10 +150,9 @@ mod tests {
         );
     }
 
-    /// BUG 26: a plugin's own result is shown whole, and rows always come in the same order. A row that stands for many
-    /// nodes counts for all of them.
+    /// BUG 26: custom results are not truncated, and rows are sorted. A folded row counts all its nodes.
     #[test]
-    fn results_are_not_cut_and_rows_are_sorted() {
+    fn results_are_not_truncated_and_rows_are_sorted() {
         let rows = vec![
             row("p", "n3", "complete", "passed", None),
             row("p", "n1", "complete", "my-own: 2, passed: 1", None),
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_full_table_is_the_known_text() {
+    fn full_table_is_that_of_sonobuoy() {
         assert_eq!(
             all(&RunStatus { status: OverallStatus::Complete, ..status() }, "sono").plain(),
             "         PLUGIN     NODE     STATUS   RESULT                                PROGRESS
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_all_leaves_nothing_to_tell() {
+    fn progress_above_the_total_omits_the_remainder() {
         assert_eq!(
             progress(row("p", "n", "running", "", Some((0, 5))).progress.as_deref()),
             "Passed:  5, Failed:  1"

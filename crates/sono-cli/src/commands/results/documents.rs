@@ -89,7 +89,7 @@ pub(super) fn print(
             let name = file_name(bundle.path());
             let overview = shown.overview(name.as_deref());
             if output == ResultsOutput::Markdown {
-                printer.markdown(&archive::markdown(&overview, archive::SHOWN_IN_MARKDOWN))?;
+                printer.markdown(&archive::markdown(&overview, archive::MAX_FAILURES_IN_MARKDOWN))?;
             } else {
                 printer.line(&archive::table(&overview, printer.is_screen()))?;
                 if printer.is_screen() && overview.has_failures() {

@@ -1,14 +1,14 @@
-//! The same as Markdown: what a CI job puts into its summary.
+//! Results of an archive as Markdown, for the summary of a CI job.
 
 use sono_results::{Failure, Summary};
 
 use super::{Overview, cluster_line};
 use crate::output::{Markdown, markdown};
 
-/// Failures that are shown with their reasons: summaries have a limit in size.
-pub(crate) const SHOWN: usize = 100;
+/// Maximum number of failures. The size of summaries is limited.
+pub(crate) const MAX_FAILURES: usize = 100;
 
-/// Verdict, table, and at most so many failures with the first lines of their reasons.
+/// Verdict, table, and the first `shown` failures with the first lines of their messages.
 pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
     let mut lines = vec![
         markdown!["## Run ", Markdown::text(overview.status)],

@@ -64,7 +64,7 @@ fn plain(text: &Text) -> String {
 }
 
 #[test]
-fn the_verdict_comes_first() {
+fn verdict_is_first() {
     with_overview(|overview| {
         assert_eq!(
             plain(&table(&overview, true)),
@@ -81,17 +81,17 @@ cluster        healthy   3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
     });
 }
 
-/// The text that archives have for a time limit is long, and what matters stands at its end.
+/// The archive's text for a time limit is long; its end contains the reason.
 #[test]
-fn a_time_limit_is_told_in_few_words() {
+fn time_limit_is_shortened_to_its_reason() {
     let named = |name: String| {
-        let told = failure(&Failure {
+        let lines = failure(&Failure {
             name,
             path: Vec::new(),
             file: None,
             message_first_lines: Vec::new(),
         });
-        plain(&Text::lines(told))
+        plain(&Text::lines(lines))
     };
     let limit = format!(
         "{}{}pod p on node n was still running.",
@@ -102,7 +102,7 @@ fn a_time_limit_is_told_in_few_words() {
 }
 
 #[test]
-fn what_was_asked_for_is_listed() {
+fn requested_items_are_listed() {
     let summary = summary();
     let listed = [
         ("skipped".to_owned(), "[It] one".to_owned()),
@@ -126,7 +126,7 @@ fn what_was_asked_for_is_listed() {
 }
 
 #[test]
-fn markdown_is_safe_whatever_is_in_it() {
+fn markdown_escapes_foreign_text() {
     with_overview(|overview| {
         assert_eq!(
             markdown(&overview, 2).as_str(),
@@ -155,7 +155,7 @@ Cluster healthy: 3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
 }
 
 #[test]
-fn a_short_form_says_how_much_it_leaves_out() {
+fn short_form_counts_omitted_failures() {
     with_overview(|overview| {
         let text = markdown(&overview, 0);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A run as a sequence of lines: one for each change that matters, none twice. Pure.
+//! Progress of a run as lines: one for each relevant change. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,37 +12,37 @@ use sono_types::{OverallStatus, RunStatus, status::plugin_status};
 use super::counts::{PluginView, plugins};
 use crate::aggregator;
 
-/// How long something may be in the way before it is talked about.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Minimum duration of an obstacle before it is reported.
+const REPORT_DELAY: Duration = Duration::from_secs(2);
 
-/// What has been told so far.
+/// Progress reported so far.
 #[derive(Debug)]
-pub(crate) struct Story {
+pub(crate) struct ProgressLog {
     started: Timestamp,
     status: Option<RunStatus>,
     running: bool,
-    waiting_told: bool,
-    /// What is in the way of which pod, and since when it has been.
+    waiting_reported: bool,
+    /// Obstacle of each pod, and its start.
     obstacles: BTreeMap<String, (String, Timestamp)>,
-    told: BTreeSet<String>,
-    /// Since when the aggregator's pod cannot be created.
+    reported: BTreeSet<String>,
+    /// Start of the period in which the aggregator's pod cannot be created.
     uncreated_since: Option<Timestamp>,
 }
 
-impl Story {
+impl ProgressLog {
     pub(crate) fn new(started: Timestamp) -> Self {
         Self {
             started,
             status: None,
             running: false,
-            waiting_told: false,
+            waiting_reported: false,
             obstacles: BTreeMap::new(),
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
             uncreated_since: None,
         }
     }
 
-    /// Lines for the pods as they are now. To be asked again after a second, because time is a change too.
+    /// Lines for the current pods. Call it every second, since obstacles are reported after a delay.
     pub(crate) fn pods<'a>(&mut self, pods: impl Iterator<Item = &'a Pod>, now: Timestamp) -> Vec<String> {
         let mut lines = Vec::new();
         let mut obstacles = BTreeMap::new();
@@ -69,7 +69,7 @@ impl Story {
                 .filter(|(known, _)| *known == key)
                 .map_or(now, |(_, since)| *since);
             obstacles.insert(name, (key.clone(), since));
-            if now.duration_since(since).unsigned_abs() < PATIENCE {
+            if now.duration_since(since).unsigned_abs() < REPORT_DELAY {
                 continue;
             }
             let subject = match aggregator::plugin_of(pod) {
@@ -77,7 +77,7 @@ impl Story {
                 None if is_aggregator => "aggregator".to_owned(),
                 None => continue,
             };
-            if self.told.insert(format!("{subject} {key}")) {
+            if self.reported.insert(format!("{subject} {key}")) {
                 let node = aggregator::node(pod)
                     .filter(|_| !is_aggregator)
                     .map(|node| format!(" on {node}"));
@@ -85,32 +85,32 @@ impl Story {
             }
         }
         self.obstacles = obstacles;
-        let late = now.duration_since(self.started).unsigned_abs() >= PATIENCE;
-        if late && !self.running && !self.waiting_told {
-            self.waiting_told = true;
-            if lines.is_empty() && self.told.is_empty() {
+        let late = now.duration_since(self.started).unsigned_abs() >= REPORT_DELAY;
+        if late && !self.running && !self.waiting_reported {
+            self.waiting_reported = true;
+            if lines.is_empty() && self.reported.is_empty() {
                 lines.push("waiting for the aggregator's pod to start".to_owned());
             }
         }
         lines
     }
 
-    /// The line for an aggregator whose pod cannot be created, if that lasts.
+    /// Line for an aggregator without a pod, if creating it keeps failing.
     pub(crate) fn uncreated(&mut self, why: Option<String>, now: Timestamp) -> Vec<String> {
         let Some(why) = why else {
             self.uncreated_since = None;
             return Vec::new();
         };
         let since = *self.uncreated_since.get_or_insert(now);
-        let lasts = now.duration_since(since).unsigned_abs() >= PATIENCE;
-        if lasts && self.told.insert(format!("aggregator {why}")) {
+        let lasts = now.duration_since(since).unsigned_abs() >= REPORT_DELAY;
+        if lasts && self.reported.insert(format!("aggregator {why}")) {
             vec![format!("aggregator waits: {why}")]
         } else {
             Vec::new()
         }
     }
 
-    /// What is in the way of a plugin's pods, for a screen that has room for it.
+    /// Obstacle of a plugin's pods, for display in its bar.
     pub(crate) fn obstacle<'a>(
         &self,
         pods: impl Iterator<Item = &'a Pod>,
@@ -122,12 +122,12 @@ impl Story {
                 let name = pod.metadata.name.as_deref().unwrap_or_default();
                 self.obstacles
                     .get(name)
-                    .is_some_and(|(_, since)| now.duration_since(*since).unsigned_abs() >= PATIENCE)
+                    .is_some_and(|(_, since)| now.duration_since(*since).unsigned_abs() >= REPORT_DELAY)
             })
             .find_map(|pod| stuck::explain(&PodView::from(pod), now))
     }
 
-    /// Lines for what is new in `next`.
+    /// Lines for the changes since the previous status.
     pub(crate) fn status(&mut self, next: &RunStatus) -> Vec<String> {
         let mut lines = Vec::new();
         let before = self.status.replace(next.clone()).unwrap_or_default();
@@ -139,12 +139,12 @@ impl Story {
             let name = &view.name;
             let old = known.get(name).cloned().unwrap_or_default();
             if old.targets == 0 && view.targets > 0 {
-                let place = if view.is_global {
+                let nodes = if view.is_global {
                     String::new()
                 } else {
                     format!(" on {}{}", view.target(), view.gap())
                 };
-                lines.push(format!("{name} started{place}"));
+                lines.push(format!("{name} started{nodes}"));
             } else if view.left_out != old.left_out {
                 lines.push(format!("{name} runs on {}{}", view.target(), view.gap()));
             }
@@ -156,7 +156,7 @@ impl Story {
             lines.extend(tenth(&old, &view).map(|far| format!("{name} {far}")));
             let is_new = |node: &str| !old.broken.iter().any(|(known, _)| known == node);
             for (node, error) in view.broken.iter().filter(|(node, _)| is_new(node)) {
-                let place = if view.is_global {
+                let nodes = if view.is_global {
                     String::new()
                 } else {
                     format!(" from {node}")
@@ -166,16 +166,16 @@ impl Story {
                 } else {
                     format!(": {error}")
                 };
-                lines.push(format!("{name} sends no result{place}{why}"));
+                lines.push(format!("{name} sends no result{nodes}{why}"));
             }
             let all_done = view.done == view.targets;
             if all_done && view.targets > 0 && old.done != old.targets.max(1) && view.lost < view.targets {
-                let place = if view.is_global {
+                let nodes = if view.is_global {
                     String::new()
                 } else {
                     format!(" from {}", view.sender())
                 };
-                lines.push(format!("{name} has sent its results{place}"));
+                lines.push(format!("{name} has sent its results{nodes}"));
             }
             if let Some(verdict) = view.verdict()
                 && old.verdict().is_none()
@@ -184,13 +184,13 @@ impl Story {
             }
         }
         if next.status == OverallStatus::PostProcessing && before.status != next.status {
-            lines.push("all plugins are done; the aggregator packs the results".to_owned());
+            lines.push("all plugins are done; the aggregator is packing the results".to_owned());
         }
         lines
     }
 }
 
-/// How far a plugin of one result is, when it has got over another tenth.
+/// Progress of a plugin with one result, after each 10 %.
 fn tenth(old: &PluginView, new: &PluginView) -> Option<String> {
     let (total, passed, failed) = new.progress.filter(|(total, ..)| new.is_global && *total >= 10)?;
     let tenths = |view: &PluginView| {
@@ -205,7 +205,7 @@ fn tenth(old: &PluginView, new: &PluginView) -> Option<String> {
     })
 }
 
-/// Tests that have failed since.
+/// Lines for tests that failed since the previous status.
 fn new_failures(before: &RunStatus, next: &RunStatus, plugin: &str) -> Vec<String> {
     let failures = |status: &RunStatus| -> Vec<(String, String)> {
         let rows = status
@@ -229,7 +229,7 @@ fn new_failures(before: &RunStatus, next: &RunStatus, plugin: &str) -> Vec<Strin
         .collect()
 }
 
-/// The same trouble a second later is the same trouble.
+/// Removes digits, so that an obstacle with a changed duration is recognized.
 fn without_times(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
@@ -245,34 +245,34 @@ mod tests {
     }
 
     #[test]
-    fn each_change_is_told_once() {
-        let mut story = Story::new(Timestamp::UNIX_EPOCH);
+    fn each_change_is_reported_once() {
+        let mut log = ProgressLog::new(Timestamp::UNIX_EPOCH);
         let running = json!({"status": "running", "plugins": [
             {"plugin": "e2e", "node": "global", "status": "running"},
             {"plugin": "logs", "node": "n1", "status": "running"},
             {"plugin": "logs", "node": "n2", "status": "running"}]});
         assert_eq!(
-            story.status(&status(running.clone())),
+            log.status(&status(running.clone())),
             ["e2e started", "logs started on 2 nodes"]
         );
-        assert_eq!(story.status(&status(running.clone())), Vec::<String>::new());
+        assert_eq!(log.status(&status(running.clone())), Vec::<String>::new());
         let mut later = running;
         later["plugins"][0]["progress"] = json!({"name": "e2e", "node": "global",
             "timestamp": "2026-01-01T00:00:00Z", "total": 414, "completed": 3, "failures": ["[sig] a"]});
         later["plugins"][1]["status"] = "complete".into();
         assert_eq!(
-            story.status(&status(later.clone())),
+            log.status(&status(later.clone())),
             ["e2e has 414 tests", "e2e failed test: [sig] a"]
         );
         later["plugins"][0]["progress"]["completed"] = 40.into();
-        assert_eq!(story.status(&status(later.clone())), Vec::<String>::new());
+        assert_eq!(log.status(&status(later.clone())), Vec::<String>::new());
         later["plugins"][0]["progress"]["completed"] = 41.into();
         assert_eq!(
-            story.status(&status(later.clone())),
+            log.status(&status(later.clone())),
             ["e2e has passed 41 of 414 tests, 1 failed"]
         );
         later["plugins"][0]["progress"]["completed"] = 43.into();
-        assert_eq!(story.status(&status(later.clone())), Vec::<String>::new());
+        assert_eq!(log.status(&status(later.clone())), Vec::<String>::new());
         for row in 0..3 {
             later["plugins"][row]["status"] = "complete".into();
         }
@@ -280,12 +280,12 @@ mod tests {
         later["plugins"][2]["error"] = "pod p on n2 was evicted: low on memory".into();
         later["status"] = "post-processing".into();
         assert_eq!(
-            story.status(&status(later.clone())),
+            log.status(&status(later.clone())),
             [
                 "e2e has sent its results",
                 "logs sends no result from n2: pod p on n2 was evicted: low on memory",
                 "logs has sent its results from 1 of 2 nodes",
-                "all plugins are done; the aggregator packs the results"
+                "all plugins are done; the aggregator is packing the results"
             ]
         );
         for row in 0..3 {
@@ -294,38 +294,38 @@ mod tests {
         }
         later["status"] = "complete".into();
         assert_eq!(
-            story.status(&status(later)),
+            log.status(&status(later)),
             ["e2e passed: 1 passed", "logs passed: 2 passed"]
         );
     }
 
     /// Issue 16 (operator A3).
     #[test]
-    fn nodes_left_out_are_named_when_the_plugin_starts() {
-        let mut story = Story::new(Timestamp::UNIX_EPOCH);
+    fn skipped_nodes_are_named_when_the_plugin_starts() {
+        let mut log = ProgressLog::new(Timestamp::UNIX_EPOCH);
         let left_out = json!([{"plugin": "p", "count": 1, "nodes": ["node2"], "reason": "taint bad=yes:NoSchedule"},
             {"plugin": "q", "count": 2, "nodes": ["node1", "node2"], "reason": "taint a:NoExecute"}]);
         let mut run = json!({"status": "running", "left-out": left_out,
             "plugins": [{"plugin": "p", "node": "node1", "status": "running"}]});
         assert_eq!(
-            story.status(&status(run.clone())),
+            log.status(&status(run.clone())),
             [
                 "p started on 1 of 2 nodes; not on node2: taint bad=yes:NoSchedule",
                 "q runs on 0 of 2 nodes; not on node1, node2: taint a:NoExecute"
             ]
         );
-        assert_eq!(story.status(&status(run.clone())), Vec::<String>::new());
+        assert_eq!(log.status(&status(run.clone())), Vec::<String>::new());
         run["plugins"][0]["status"] = "complete".into();
-        assert_eq!(story.status(&status(run)), ["p has sent its results from 1 of 2 nodes"]);
+        assert_eq!(log.status(&status(run)), ["p has sent its results from 1 of 2 nodes"]);
     }
 
     /// Issue 16 (operator A5).
     #[test]
-    fn results_are_said_to_come_only_from_nodes_that_sent_one() {
+    fn results_are_attributed_to_nodes_that_sent_one() {
         let row = |node: &str, state: &str| json!({"plugin": "p", "node": node, "status": state});
         let last = |rows: Value| {
-            let mut story = Story::new(Timestamp::UNIX_EPOCH);
-            let lines = story.status(&status(json!({"status": "running", "plugins": rows})));
+            let mut log = ProgressLog::new(Timestamp::UNIX_EPOCH);
+            let lines = log.status(&status(json!({"status": "running", "plugins": rows})));
             lines.last().unwrap().clone()
         };
         assert_eq!(
@@ -357,9 +357,9 @@ mod tests {
     }
 
     #[test]
-    fn an_obstacle_is_told_when_it_lasts_and_only_once() {
+    fn lasting_obstacle_is_reported_once() {
         let start: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        let mut story = Story::new(start);
+        let mut log = ProgressLog::new(start);
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": "p", "labels": {"sonobuoy-plugin": "bench"}},
             "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i:1"}]},
@@ -368,27 +368,30 @@ mod tests {
                  "state": {"waiting": {"reason": "ErrImagePull", "message": "i:1: not found"}}}]}
         }))
         .unwrap();
-        let mut told = |seconds: i64| {
+        let mut lines_at = |seconds: i64| {
             let now = Timestamp::from_second(start.as_second() + seconds).unwrap();
-            story.pods([&pod].into_iter(), now)
+            log.pods([&pod].into_iter(), now)
         };
-        assert_eq!(told(1), Vec::<String>::new());
-        assert_eq!(told(3), ["bench waits on n1: image i:1: not found (ErrImagePull, 3s)"]);
-        assert_eq!(told(4), Vec::<String>::new());
+        assert_eq!(lines_at(1), Vec::<String>::new());
+        assert_eq!(
+            lines_at(3),
+            ["bench waits on n1: image i:1: not found (ErrImagePull, 3s)"]
+        );
+        assert_eq!(lines_at(4), Vec::<String>::new());
     }
 
     #[test]
-    fn silence_is_broken_after_two_seconds() {
+    fn waiting_is_reported_after_two_seconds() {
         let start: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        let mut story = Story::new(start);
-        let mut told = |seconds: i64| {
-            story.pods(
+        let mut log = ProgressLog::new(start);
+        let mut lines_at = |seconds: i64| {
+            log.pods(
                 [].into_iter(),
                 Timestamp::from_second(start.as_second() + seconds).unwrap(),
             )
         };
-        assert_eq!(told(1), Vec::<String>::new());
-        assert_eq!(told(2), ["waiting for the aggregator's pod to start"]);
-        assert_eq!(told(3), Vec::<String>::new());
+        assert_eq!(lines_at(1), Vec::<String>::new());
+        assert_eq!(lines_at(2), ["waiting for the aggregator's pod to start"]);
+        assert_eq!(lines_at(3), Vec::<String>::new());
     }
 }
