@@ -1,4 +1,4 @@
-//! `host-check`, the program: arguments, environment, exit code.
+//! The program `host-check`: arguments, environment, exit code.
 
 use std::{
     error::Error,
@@ -13,34 +13,34 @@ use jiff::Timestamp;
 use sono_types::{constants, env, exit};
 
 use crate::{
+    park::park,
     run::{Options, run},
-    stay::stay,
 };
 
-/// Check this machine's kernel, memory, disks, time, limits and DNS, and write what is found.
+/// Check this machine's kernel, memory, disks, time, limits and DNS
 #[derive(Debug, Parser)]
 #[command(name = "host-check", no_binary_name = true)]
 struct Arguments {
-    /// The root directory of the machine, where it is mounted elsewhere
+    /// Root directory of the machine
     #[arg(long, value_name = "DIRECTORY", env = env::SONO_HOST_ROOT, default_value = "/")]
     root: PathBuf,
-    /// Where to write the result and the done file [default: $RESULTS_DIR, or /tmp/sonobuoy/results]
+    /// Directory for the result and the done file [default: $RESULTS_DIR, or /tmp/sonobuoy/results]
     #[arg(long, value_name = "DIRECTORY", env = env::SONOBUOY_RESULTS_DIR)]
     results_dir: Option<PathBuf>,
     /// Name of the machine in the result [default: its host name]
     #[arg(long, value_name = "NAME", env = env::NODE_NAME, default_value = "", hide_default_value = true)]
     node: String,
-    /// Stay when done, until asked to end
+    /// Stay running after the check until terminated
     #[arg(long)]
     stay: bool,
 }
 
-/// Runs the plugin with these arguments, the program's name left out. The path of the result goes to standard output.
+/// Runs the plugin with these arguments, without the program's name. Prints the path of the result to standard output.
 pub fn command(arguments: Vec<OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Nowhere to say that the message could not be said.
+            // A failure to print cannot be reported.
             error.print().ok();
             let code = if error.use_stderr() {
                 exit::FAILURE
@@ -50,25 +50,25 @@ pub fn command(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let stays = arguments.stay;
+    let stay = arguments.stay;
     match run(&options(arguments, std::env::var_os(env::RESULTS_DIR)), system_clock()) {
-        // A reader that went away is no failure of the check.
+        // A closed pipe is not a failure of the check.
         Ok(result) => writeln!(stdout().lock(), "{}", result.display()).ok(),
         Err(error) => return failed(&error),
     };
-    if stays && let Err(error) = stay() {
+    if stay && let Err(error) = park() {
         return failed(&error);
     }
     ExitCode::from(exit::SUCCESS)
 }
 
 pub(crate) fn failed(error: &dyn Error) -> ExitCode {
-    // Nowhere to say that this could not be said.
+    // A failure to print cannot be reported.
     writeln!(stderr().lock(), "error: {}", chain(error)).ok();
     ExitCode::from(exit::FAILURE)
 }
 
-/// `older_results_dir` is the variable's older name.
+/// `older_results_dir` is the value of the older variable `RESULTS_DIR`.
 fn options(arguments: Arguments, older_results_dir: Option<OsString>) -> Options {
     let Arguments {
         root,
@@ -86,7 +86,10 @@ fn options(arguments: Arguments, older_results_dir: Option<OsString>) -> Options
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the program's only look at the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only place where the program reads the clock"
+)]
 fn system_clock() -> Timestamp {
     Timestamp::now()
 }
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_results_directory_that_is_named_is_taken() {
+    fn flag_precedes_the_older_variable() {
         let taken = |flag: Option<&str>, older: Option<&str>| {
             let arguments = Arguments {
                 root: "/".into(),
@@ -123,8 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once_each() {
+    fn error_is_printed_with_its_cause() {
         let error = crate::HostError::Write(std::io::Error::other("no space left"));
-        assert_eq!(chain(&error), "hand in the result: no space left");
+        assert_eq!(chain(&error), "cannot write the result: no space left");
     }
 }

@@ -1,26 +1,25 @@
-//! What was read from a machine, unjudged.
+//! The raw data of a machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Raw texts and numbers of one machine. Paths are absolute as the machine itself sees them, wherever its root is
-/// mounted.
+/// Texts and numbers of one machine. Paths are absolute for the machine itself, wherever its root is mounted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The node's name; empty where nobody gave one.
+    /// The node's name; may be empty.
     pub node: String,
-    /// Where the machine's root directory is seen: `/`, or where it is mounted in a container.
+    /// Where the machine's root directory is mounted: `/`, or another directory in a container.
     pub root: String,
-    /// The operating system this program was built for: `linux`, `macos`, `windows`.
+    /// The operating system of this program: `linux`, `macos`, `windows`.
     pub system: String,
-    /// The processor this program was built for: `x86_64`, `aarch64`.
+    /// The processor architecture of this program: `x86_64`, `aarch64`.
     pub architecture: String,
-    /// Processors this process may use; none where the system does not say.
+    /// Processors available to this process; `None` if unknown.
     pub processors: Option<u64>,
-    /// Text of each file that is there, or why it could not be read.
+    /// The text of each existing file, or the error of reading it.
     pub files: BTreeMap<String, Result<String, String>>,
-    /// Names of the running processes, cut to 15 bytes by Linux.
+    /// Names of running processes, cut to 15 bytes by Linux.
     pub processes: BTreeSet<String>,
-    /// Directories whose file system was asked for its space.
+    /// File systems and their space, by directory.
     pub volumes: Vec<Volume>,
 }
 
@@ -29,37 +28,37 @@ pub struct Facts {
 pub struct Volume {
     /// The directory.
     pub path: String,
-    /// Number of the device; directories with the same number share one file system.
+    /// Device number; directories with the same number share one file system.
     pub device: u64,
-    /// What the file system holds.
+    /// Space of the file system.
     pub space: Space,
 }
 
-/// Size and remainder of a file system. Sizes are bytes; `available` is what ordinary users may still take.
+/// Size and free space of a file system. Sizes are in bytes; `available` is the space for unprivileged users.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Space {
-    /// Bytes in all.
+    /// Bytes in total.
     pub total: u64,
-    /// Bytes left.
+    /// Bytes available.
     pub available: u64,
-    /// Inodes in all; 0 where the file system makes them as needed.
+    /// Inodes in total; 0 if they are allocated dynamically.
     pub inodes: u64,
-    /// Inodes left.
+    /// Inodes available.
     pub inodes_available: u64,
 }
 
 impl Facts {
-    /// The text of a file, or in words why there is none.
+    /// The text of a file, or the reason why it is unknown.
     pub(crate) fn text(&self, path: &str) -> Result<&str, String> {
         match self.files.get(path) {
             Some(Ok(text)) => Ok(text),
-            Some(Err(error)) => Err(format!("{path} cannot be read: {error}")),
-            None if self.system != "linux" => Err(format!("there is no {path} on {}", self.system)),
-            None => Err(format!("there is no {path}")),
+            Some(Err(error)) => Err(format!("cannot read {path}: {error}")),
+            None if self.system != "linux" => Err(format!("{path} does not exist on {}", self.system)),
+            None => Err(format!("{path} does not exist")),
         }
     }
 
-    /// The whole number that a file begins with.
+    /// The integer at the start of a file.
     pub(crate) fn number(&self, path: &str) -> Result<u64, String> {
         let text = self.text(path)?;
         let word = text.split_whitespace().next().unwrap_or_default();

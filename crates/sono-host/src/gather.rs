@@ -1,4 +1,4 @@
-//! Reading a machine. Whatever cannot be read is left to `judge`, which says so.
+//! Reads a machine. Unreadable files are stored as errors, which `judge` reports.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,13 +7,13 @@ use std::{
 };
 
 use crate::{
-    below::below,
+    disk_space::disk_space,
     facts::{Facts, Volume},
-    space::space,
+    rooted_path::rooted_path,
 };
 
-/// More of a file than this is not read; the largest one read here has a few thousand bytes.
-const LONGEST_FILE: u64 = 1 << 20;
+/// Bytes read of a file. The largest one has a few thousand bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Files of the machine.
 const FILES: [&str; 21] = [
@@ -40,10 +40,10 @@ const FILES: [&str; 21] = [
     "/sys/fs/cgroup/cgroup.controllers",
 ];
 
-/// Files of this process, which are its own in every container.
+/// Files of this process, which differ per container.
 const OWN_FILES: [&str; 2] = ["/proc/self/limits", "/proc/self/mountinfo"];
 
-/// Where nodes tend to have a file system of its own, outermost first.
+/// Directories that often have a file system of their own, outermost first.
 const DIRECTORIES: [&str; 8] = [
     "/",
     "/tmp",
@@ -55,35 +55,35 @@ const DIRECTORIES: [&str; 8] = [
     "/var/lib/kubelet",
 ];
 
-/// Reads the machine whose root directory is `root`. `node` is its name in the cluster, empty where there is none.
+/// Reads the machine whose root directory is `root`. `node` is its name in the cluster, possibly empty.
 pub fn gather(root: &Path, node: &str) -> Facts {
     let mut files = BTreeMap::new();
-    let mut remember = |name: String, text: Option<Result<String, String>>| {
+    let mut insert = |name: String, text: Option<Result<String, String>>| {
         if let Some(text) = text {
             files.insert(name, text);
         }
     };
     for name in FILES {
-        remember(name.to_owned(), read(&below(root, name)));
+        insert(name.to_owned(), read(&rooted_path(root, name)));
     }
     for name in OWN_FILES {
-        remember(name.to_owned(), read(Path::new(name)));
+        insert(name.to_owned(), read(Path::new(name)));
     }
-    for device in names(&below(root, "/sys/fs/ext4")) {
+    for device in names(&rooted_path(root, "/sys/fs/ext4")) {
         let name = format!("/sys/fs/ext4/{device}/errors_count");
-        let text = read(&below(root, &name));
-        remember(name, text);
+        let text = read(&rooted_path(root, &name));
+        insert(name, text);
     }
-    let processes: BTreeSet<String> = names(&below(root, "/proc"))
+    let processes: BTreeSet<String> = names(&rooted_path(root, "/proc"))
         .into_iter()
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-        .filter_map(|id| read(&below(root, &format!("/proc/{id}/comm")))?.ok())
+        .filter_map(|id| read(&rooted_path(root, &format!("/proc/{id}/comm")))?.ok())
         .map(|name| name.trim_end().to_owned())
         .collect();
     let volumes = DIRECTORIES
         .into_iter()
         .filter_map(|directory| {
-            let (device, space) = space(&below(root, directory))?;
+            let (device, space) = disk_space(&rooted_path(root, directory))?;
             let path = directory.to_owned();
             Some(Volume { path, device, space })
         })
@@ -102,14 +102,14 @@ pub fn gather(root: &Path, node: &str) -> Facts {
     }
 }
 
-/// None where there is no such file. Only ordinary files are opened: a pipe would keep its reader waiting.
+/// Reads a regular file; `None` if it does not exist. Other files are not opened, since opening a FIFO may block.
 fn read(path: &Path) -> Option<Result<String, String>> {
     let text = || {
         let mut bytes = Vec::new();
         if !fs_err::metadata(path)?.is_file() {
-            return Err(std::io::Error::other("it is no ordinary file"));
+            return Err(std::io::Error::other("not a regular file"));
         }
-        fs_err::File::open(path)?.take(LONGEST_FILE).read_to_end(&mut bytes)?;
+        fs_err::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     match text() {
@@ -119,13 +119,13 @@ fn read(path: &Path) -> Option<Result<String, String>> {
     }
 }
 
-/// The system's word for it: fs-err's text repeats the path, which stands beside it anyway.
+/// The system's message; that of fs-err repeats the path, which is reported separately.
 fn reason(error: &std::io::Error) -> String {
     let inner = error.get_ref().and_then(std::error::Error::source);
     inner.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Names in a directory, none where it cannot be read.
+/// The names in a directory; empty if it cannot be read.
 fn names(directory: &Path) -> Vec<String> {
     let Ok(entries) = fs_err::read_dir(directory) else {
         return Vec::new();
@@ -163,7 +163,7 @@ mod tests {
             facts.files.remove(own);
         }
         let expected = [
-            ("/etc/hosts", Err("it is no ordinary file".to_owned())),
+            ("/etc/hosts", Err("not a regular file".to_owned())),
             ("/proc/uptime", Ok("5.0 9.0\n".to_owned())),
             ("/sys/fs/ext4/sda1/errors_count", Ok("0\n".to_owned())),
         ];
@@ -183,7 +183,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_pipe_keeps_nobody_waiting() {
+    fn fifo_does_not_block() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("etc/hosts");
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
@@ -191,7 +191,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
         assert_eq!(
             gather(directory.path(), "").files.get("/etc/hosts"),
-            Some(&Err("it is no ordinary file".to_owned()))
+            Some(&Err("not a regular file".to_owned()))
         );
     }
 

@@ -1,6 +1,6 @@
-//! What is made of a machine's facts. Pure: the time comes in.
+//! Judges a machine's facts. Pure: the time is an argument.
 //!
-//! A check fails only where something is wrong for certain; what cannot be judged is skipped and says why.
+//! A check fails only for a certain fault. A check without data is skipped, with the reason.
 
 mod amount;
 mod check;
@@ -20,8 +20,8 @@ use sono_types::Item;
 
 use crate::facts::Facts;
 
-/// The tree of checks: one item a subject, one leaf a check. A leaf's `details` are `observed`, `wanted`, and `why` where
-/// it failed or was skipped; what is worth knowing but not judged is in the `details` of the subject.
+/// The tree of checks: one item per subject, one leaf per check. The `details` of a leaf are `observed`, `wanted` and,
+/// if it failed or was skipped, `why`. The `details` of a subject are facts that are not judged.
 pub fn judge(facts: &Facts, now: Timestamp) -> Item {
     let subjects = vec![
         kernel::judge(facts),

@@ -1,18 +1,18 @@
-//! The built-in plugins that look at one machine: `host-check` (kernel, memory, disks, time, limits and DNS) and
+//! The built-in plugins that check one machine: `host-check` (kernel, memory, disks, time, limits and DNS) and
 //! `systemd-logs` (the journal, or the files of `/var/log`).
 //!
-//! The former reads files and asks file systems for their space; it starts no program and sends nothing over a network. What
-//! is read (`gather`) and what is made of it (`judge`) are apart: the latter is pure.
+//! `host-check` reads files and the space of file systems. It starts no programs and sends nothing over a network.
+//! Reading (`gather`) is separate from judging (`judge`), which is pure.
 
-mod below;
 mod command;
+mod disk_space;
 mod facts;
 mod gather;
 mod judge;
 mod logs;
+mod park;
+mod rooted_path;
 mod run;
-mod space;
-mod stay;
 
 pub use command::command;
 pub use facts::{Facts, Space, Volume};

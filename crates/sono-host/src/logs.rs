@@ -1,4 +1,4 @@
-//! The built-in `systemd-logs` plugin: the journal of one machine, and `/var/log` where it has none.
+//! The built-in plugin `systemd-logs`: the journal of one machine, or the files of `/var/log`.
 
 mod collect;
 mod command;

@@ -1,4 +1,4 @@
-//! One round of the plugin: read, judge, write the result, then the done file.
+//! Runs the checks: reads, judges, writes the result, then the done file.
 
 use std::{
     ffi::OsString,
@@ -14,10 +14,10 @@ use crate::{gather, judge};
 /// Name of the result in the results directory.
 pub const RESULT_FILE: &str = "host-check.yaml";
 
-/// Where to read and where to write.
+/// Directories and the node's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The results directory; it is made where it is missing.
+    /// The results directory, created if missing.
     pub results_dir: PathBuf,
     /// The root directory of the machine.
     pub root: PathBuf,
@@ -25,23 +25,23 @@ pub struct Options {
     pub node: String,
 }
 
-/// Why there is no result.
+/// Why the plugin has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// The tree of checks cannot be written as YAML.
-    #[error("render the result")]
+    /// The tree of checks cannot be encoded as YAML.
+    #[error("cannot render the result")]
     Render(#[source] yaml::YamlError),
-    /// The results directory is not to be had; the source names it.
-    #[error("make the results directory")]
+    /// The results directory cannot be created; the source names it.
+    #[error("cannot create the results directory")]
     ResultsDirectory(#[source] io::Error),
-    /// A file cannot be written, or not be moved to its name; the source names it.
-    #[error("hand in the result")]
+    /// A file cannot be written or renamed; the source names it.
+    #[error("cannot write the result")]
     Write(#[source] io::Error),
 }
 
-/// Checks the machine and hands in what was found; the path of the result.
+/// Checks the machine and writes the result. Returns its path.
 ///
-/// Both files appear complete, under their names, the done file last.
+/// Both files are renamed into place when complete, the done file last.
 pub fn run(options: &Options, now: Timestamp) -> Result<PathBuf, HostError> {
     let Options {
         results_dir,
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_result_is_there_when_the_done_file_names_it() {
+    fn result_exists_when_the_done_file_names_it() {
         let directory = tempfile::tempdir().unwrap();
         let options = Options {
             results_dir: directory.path().join("new/results"),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_results_directory_that_cannot_be_made_is_named() {
+    fn uncreatable_results_directory_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs_err::write(&file, "").unwrap();
@@ -111,7 +111,7 @@ mod tests {
             node: String::new(),
         };
         let error = run(&options, Timestamp::UNIX_EPOCH).unwrap_err();
-        assert_eq!(error.to_string(), "make the results directory");
+        assert_eq!(error.to_string(), "cannot create the results directory");
         let source = std::error::Error::source(&error).map(ToString::to_string);
         let named = format!("`{}`", options.results_dir.display());
         assert!(source.as_ref().is_some_and(|text| text.contains(&named)), "{source:?}");

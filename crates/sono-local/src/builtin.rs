@@ -1,4 +1,4 @@
-//! The built-in plugin of local runs.
+//! The built-in plugin of runs without a cluster.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -6,7 +6,7 @@ use serde_json::json;
 use sono_manifest::{Definition, DriverKind};
 use sono_types::PluginName;
 
-/// The host-check plugin as a process: `program host-check`.
+/// The plugin host-check as a local process: `program host-check`.
 pub fn host_check(program: &Path) -> Definition {
     Definition {
         name: PluginName::parse("host-check").expect("a valid name"),

@@ -1,4 +1,4 @@
-//! The driver of local runs: processes in place of containers, the worker as a task in place of the sidecar.
+//! The driver of local runs: processes instead of containers, and the worker as a task instead of a sidecar.
 
 use std::{
     collections::BTreeSet,
@@ -26,21 +26,21 @@ use crate::{
     translate::{Place, Program, translate},
 };
 
-/// How long after a program's failure a result may still come while other programs run.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long after a program's failure a result may still arrive while other programs run.
+const SETTLE_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of a program's output that an error quotes.
-const TAIL: u64 = 2000;
+/// Bytes of a program's output that are quoted in an error.
+const MAX_QUOTED_BYTES: u64 = 2000;
 
-/// What the error of a plugin says whose program is not there.
-pub const NOT_STARTED: &str = "starting ";
+/// Start of the error about a plugin whose program cannot be started.
+pub const NOT_STARTED: &str = "cannot start ";
 
-/// One plugin on this machine.
+/// The driver of one plugin on this machine.
 pub(crate) struct LocalDriver {
     definition: Definition,
     session: SessionId,
     node: NodeName,
-    /// Directory of this plugin: `results`, `config`, `logs`.
+    /// The plugin's directory, with `results`, `config` and `logs`.
     directory: PathBuf,
     observer: Option<Observer>,
     running: Mutex<Running>,
@@ -49,7 +49,7 @@ pub(crate) struct LocalDriver {
 #[derive(Default)]
 struct Running {
     programs: Vec<(String, Child)>,
-    /// Process groups that are not known to have ended.
+    /// Process groups that may still run.
     ids: BTreeSet<u32>,
     worker: Option<JoinHandle<Result<sono_worker::Outcome, sono_worker::WorkerError>>>,
     finished: Option<watch::Sender<ContainersState>>,
@@ -87,16 +87,16 @@ impl LocalDriver {
         let step = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
         let folder = |name: &str| {
             let folder = self.directory.join(name);
-            fs_err::create_dir_all(&folder).map_err(|error| step("preparing the plugin's directory", &error))?;
+            fs_err::create_dir_all(&folder).map_err(|error| step("cannot prepare the plugin's directory", &error))?;
             Ok::<PathBuf, Failure>(folder)
         };
         let (results, config, logs) = (folder("results")?, folder("config")?, folder("logs")?);
         for (name, content) in &self.definition.config_map {
             let file = plain(name)?;
             fs_err::write(config.join(file), content)
-                .map_err(|error| step("writing the plugin's config map", &error))?;
+                .map_err(|error| step("cannot write the plugin's config map", &error))?;
         }
-        let (relay, port) = loopback().map_err(|error| step("listening for progress", &error))?;
+        let (relay, port) = loopback().map_err(|error| step("cannot listen for progress", &error))?;
         let place = Place {
             results_dir: results.display().to_string(),
             config_dir: config.display().to_string(),
@@ -108,7 +108,7 @@ impl LocalDriver {
             .last()
             .and_then(|program| program.env.get(sono_types::env::SONOBUOY_DONE_FILE_DELAY))
             .and_then(|text| sono_types::go_duration::parse(text).ok())
-            // As in a cluster: the delay is for side-cars that take the done file away.
+            // As in a cluster, the delay is for sidecars that remove the done file.
             .unwrap_or_else(|| {
                 if programs.len() > 1 {
                     return constants::DONE_FILE_DELAY;
@@ -131,7 +131,7 @@ impl LocalDriver {
         };
         let (finished, others) = watch::channel(ContainersState::Running);
         let relay = RelayListener::Bound(vec![relay]);
-        // What was started is killed at the end, so there is nothing to wait for then.
+        // Without a grace period, since the programs are killed at the end.
         let options = sono_worker::Options {
             others,
             relay,
@@ -142,7 +142,7 @@ impl LocalDriver {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let shutdown = async {
-                // Dropping the sender means the same as using it.
+                // Dropping the sender has the same effect.
                 stopped.await.ok();
             };
             sono_worker::run(&worker, options, shutdown).await
@@ -160,7 +160,7 @@ impl LocalDriver {
         for program in programs {
             let log = logs.join(plain(&format!("{}.txt", program.name))?);
             let child = process::start(program, &log).map_err(|error| {
-                // What has been started already is of no use alone.
+                // The programs started so far are useless without this one.
                 self.end();
                 let command = program.command.first().map_or("", String::as_str);
                 Failure::new(format!(
@@ -175,7 +175,7 @@ impl LocalDriver {
         Ok(())
     }
 
-    /// A program has ended: what it started ends too, as in a container, and its number may soon be another's.
+    /// Kills the rest of a program's process group after its end, as in a container, before its ID is reused.
     fn ended(&self, id: Option<u32>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = id.filter(|id| running.ids.remove(id)) {
@@ -190,7 +190,7 @@ impl LocalDriver {
                 program: program.to_owned(),
                 status,
             };
-            // Whoever asked for them may have gone.
+            // The receiver may have been dropped.
             observer.exits.send(exit).ok();
         }
     }
@@ -201,11 +201,11 @@ impl LocalDriver {
         fs_err::metadata(done).is_ok_and(|done| done.is_file() && done.len() > 0)
     }
 
-    /// What a program that failed said last.
+    /// The last output of a failed program.
     fn tail(&self, program: &str) -> String {
         let log = self.directory.join("logs").join(format!("{program}.txt"));
-        // Best effort: it only explains a failure.
-        let tail = last_bytes(&log, TAIL).unwrap_or_default();
+        // Best effort: the output only explains the failure.
+        let tail = last_bytes(&log, MAX_QUOTED_BYTES).unwrap_or_default();
         String::from_utf8_lossy(&tail).trim().to_owned()
     }
 }
@@ -234,13 +234,13 @@ impl Driver for LocalDriver {
                 )
             };
             let report = async |message: String| {
-                // Nobody waiting for the report means that nobody waits for the plugin.
+                // Fails if the receiver is dropped, and the plugin's outcome is not needed.
                 reports
                     .send(Report::Failed(self.key(), Failure::new(message)))
                     .await
                     .ok();
             };
-            // What else may happen is reported when it does.
+            // Other events are reported when they occur.
             let seen = vec![(self.key(), "it was still running".to_owned())];
             reports.send(Report::LastSeen(seen)).await.ok();
             let watch_programs = async {
@@ -257,12 +257,12 @@ impl Driver for LocalDriver {
                     })
                     .collect();
                 let mut problem = None;
-                // As in a cluster: a program that fails leaves the others a moment, since the result may be on its way.
-                let mut patience = std::pin::pin!(tokio::time::sleep(SETTLE));
+                // As in a cluster, the other programs have some time after a failure, since a result may be on its way.
+                let mut settled = std::pin::pin!(tokio::time::sleep(SETTLE_TIME));
                 loop {
                     let exit = tokio::select! {
                         exit = exits.next() => exit,
-                        () = &mut patience, if problem.is_some() => None,
+                        () = &mut settled, if problem.is_some() => None,
                     };
                     let Some((name, status)) = exit else { break };
                     let said = match status {
@@ -272,7 +272,7 @@ impl Driver for LocalDriver {
                     };
                     if problem.is_none() {
                         problem = Some((name, said));
-                        patience.as_mut().reset(tokio::time::Instant::now() + SETTLE);
+                        settled.as_mut().reset(tokio::time::Instant::now() + SETTLE_TIME);
                     }
                 }
                 match problem {
@@ -281,13 +281,13 @@ impl Driver for LocalDriver {
                             finished.send_replace(ContainersState::Succeeded);
                         }
                     }
-                    // A plugin may fail and have a result all the same: the conformance suite does.
+                    // A plugin may fail and still have a result, like the conformance suite.
                     Some((name, problem)) if !self.has_result() => {
                         let tail = self.tail(&name);
                         let said = if tail.is_empty() {
                             String::new()
                         } else {
-                            format!("; it said last: {tail}")
+                            format!("; its last output: {tail}")
                         };
                         let plugin = &self.definition.name;
                         report(format!(
@@ -297,7 +297,7 @@ impl Driver for LocalDriver {
                     }
                     Some(_) => {}
                 }
-                // The worker still listens to what was said last.
+                // The worker still relays the last progress.
                 std::future::pending::<()>().await;
             };
             let watch_worker = async {
@@ -334,7 +334,7 @@ impl LocalDriver {
             process::end(id);
         }
         if let Some(stop) = running.stop.take() {
-            // A worker that has gone needs no word.
+            // A worker that has ended needs no signal.
             stop.send(()).ok();
         }
     }
@@ -346,7 +346,7 @@ impl Drop for LocalDriver {
     }
 }
 
-/// The end of a file, however long it is: at most so many bytes.
+/// The last bytes of a file, at most `most`.
 fn last_bytes(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut file = open_regular(path, Links::Refused)?;
     let length = file.metadata()?.len();
@@ -373,10 +373,10 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
-/// A name of the definition (a key of its ConfigMap, a container) as a file in the plugin's directory.
+/// A name from the definition (a key of its ConfigMap, a container) as a file name in the plugin's directory.
 fn plain(name: &str) -> Result<String, Failure> {
     safe_file_name(name, &UploadLimits::DEFAULT)
-        .map_err(|error| Failure::new(format!("preparing the plugin's directory: {error}")))
+        .map_err(|error| Failure::new(format!("cannot prepare the plugin's directory: {error}")))
 }
 
 #[cfg(test)]
@@ -384,14 +384,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn end_of_a_log_is_read_whatever_its_length() {
+    fn end_of_a_log_of_any_size_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log.txt");
         for (content, expected) in [("", ""), ("short", "short"), ("a long one", "long one")] {
             fs_err::write(&log, content).unwrap();
             assert_eq!(last_bytes(&log, 8).unwrap(), expected.as_bytes());
         }
-        // Terabytes that are not read: the size is all there is.
+        // A sparse file of terabytes.
         fs_err::File::create(&log).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(last_bytes(&log, 8).unwrap(), [0; 8]);
         assert!(last_bytes(folder.path(), 8).is_err());

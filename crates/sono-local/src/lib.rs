@@ -1,8 +1,8 @@
-//! A whole run without a cluster: the same aggregator and the same worker code in this process, talking over mutual TLS
-//! on loopback, and plugins as local processes.
+//! Runs without a cluster: the aggregator and the workers in this process, connected by mutual TLS on loopback, and
+//! plugins as local processes.
 //!
-//! It knows how a plugin's containers become processes ([`translate`]) and nothing else of its own: protocol, ledger,
-//! post-processing and archive are the aggregator's.
+//! It only translates a plugin's containers to processes ([`translate`]); protocol, ledger, post-processing and archive
+//! are those of the aggregator.
 
 mod builtin;
 mod driver;

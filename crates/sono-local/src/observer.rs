@@ -1,4 +1,4 @@
-//! A closer look at plugins than their results give, for `sono plugin test`.
+//! Detailed observation of plugins, for `sono plugin test`.
 
 use std::{path::PathBuf, process::ExitStatus, time::Duration};
 
@@ -6,26 +6,27 @@ use sono_types::PluginName;
 use sono_worker::ProgressPost;
 use tokio::sync::mpsc;
 
-/// What an observer wants.
+/// Receives events of plugins beyond their results.
 #[derive(Debug, Clone)]
 pub struct Observer {
-    /// Holds a directory for each plugin, with `results`, `config` and `logs` in it, and is there after the run.
+    /// Directory with one directory per plugin, which contains `results`, `config` and `logs` and remains after the
+    /// run.
     pub directory: PathBuf,
-    /// Gets each progress update with its answer.
+    /// Receives each progress update with its response.
     pub posts: mpsc::UnboundedSender<ProgressPost>,
-    /// Gets the end of each program.
+    /// Receives the exit of each program.
     pub exits: mpsc::UnboundedSender<ProgramExit>,
-    /// How long the done file must stand where the plugin does not say it: time for its programs to end by themselves.
+    /// Default for how long the done file must be unchanged, so that the programs can end by themselves.
     pub done_delay: Duration,
 }
 
-/// A program has ended.
+/// The exit of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramExit {
-    /// Of this plugin.
+    /// The plugin.
     pub plugin: PluginName,
-    /// The container that it stands for.
+    /// The container that the program stands for.
     pub program: String,
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
 }

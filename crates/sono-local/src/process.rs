@@ -1,4 +1,4 @@
-//! Starting one program and ending it with everything it started.
+//! Starts and kills programs together with their child processes.
 
 use std::{path::Path, process::Stdio};
 
@@ -6,9 +6,9 @@ use tokio::process::{Child, Command};
 
 use crate::translate::Program;
 
-/// Starts a program in a process group of its own; both its outputs go to `log`.
+/// Starts a program in its own process group, with both outputs written to `log`.
 pub(crate) fn start(program: &Program, log: &Path) -> std::io::Result<Child> {
-    // A program that was started before may have put something else there.
+    // An earlier program may have created something else at this path.
     fs_err::remove_file(log).ok();
     let log = fs_err::OpenOptions::new().write(true).create_new(true).open(log)?;
     let file = log.into_parts().0;
@@ -32,16 +32,16 @@ pub(crate) fn start(program: &Program, log: &Path) -> std::io::Result<Child> {
     command.spawn()
 }
 
-/// Ends the program and what it started; it may be gone already.
+/// Kills the program and its children; they may have ended already.
 #[cfg(unix)]
 pub(crate) fn end(id: u32) {
     let group = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(group) = group {
-        // Best effort: an empty group is what is wanted.
+        // Best effort: the group may be empty.
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
     }
 }
 
-/// Ends the program; it may be gone already. What it started ends by itself on this platform.
+/// Kills the program, which may have ended already. Its children end by themselves on this platform.
 #[cfg(not(unix))]
 pub(crate) fn end(_: u32) {}

@@ -1,4 +1,4 @@
-//! A run on this machine, from definitions to archive.
+//! A run on this machine, from plugin definitions to the archive.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,21 +20,21 @@ use crate::{
     translate::{Place, translate},
 };
 
-/// What to run, and where.
+/// The inputs of a run.
 pub struct Options {
     /// The plugins.
     pub definitions: Vec<Definition>,
     /// The run's configuration.
     pub config: Config,
-    /// Where the archive goes.
+    /// Directory of the archive.
     pub output: PathBuf,
-    /// Gets every status.
+    /// Receives every status.
     pub statuses: watch::Sender<RunStatus>,
-    /// Takes the log into the archive.
+    /// Stores the log for the archive.
     pub log: RunLog,
-    /// The time.
+    /// The clock of the run.
     pub clock: Clock,
-    /// Who looks closer at the plugins, if anybody does.
+    /// Receives events of plugins.
     pub observer: Option<Observer>,
 }
 
@@ -48,39 +48,39 @@ impl std::fmt::Debug for Options {
     }
 }
 
-/// Why a local run did not start or did not end well.
+/// Why a local run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// Plugins that need a cluster; every one of them.
+    /// Plugins that require a cluster; all of them.
     #[error("{}", .0.join("\n"))]
     Unsupported(Vec<String>),
-    /// This machine's name is no node name.
-    #[error("finding this machine's name")]
+    /// The machine's name is not a valid node name.
+    #[error("cannot use this machine's name as a node name")]
     Node(#[source] sono_types::ids::NameError),
-    /// The directory for the plugins' files could not be made.
-    #[error("making a directory for the run")]
+    /// The directory for the plugins' files could not be created.
+    #[error("cannot create a directory for the run")]
     Directory(#[source] std::io::Error),
-    /// No loopback port.
-    #[error("listening on loopback")]
+    /// No loopback port is available.
+    #[error("cannot listen on loopback")]
     Listen(#[source] std::io::Error),
-    /// The run itself.
+    /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The archive could not be put where it was wanted.
-    #[error("moving the archive to {path}; it is kept as {kept}")]
+    /// The archive could not be moved to the output directory.
+    #[error("cannot move the archive to {path}; it remains at {source_path}")]
     Move {
-        /// Where it should go.
+        /// The destination.
         path: PathBuf,
-        /// Where it is.
-        kept: PathBuf,
-        /// Why.
+        /// The path of the archive.
+        source_path: PathBuf,
+        /// The reason.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// Runs the plugins on this machine and leaves the archive in `options.output`. When `shutdown` resolves first,
-/// everything that was started is ended.
+/// Runs the plugins on this machine and writes the archive to `options.output`. When `shutdown` resolves first, all
+/// programs are killed.
 pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<Finished, LocalError> {
     let Options {
         definitions,
@@ -94,7 +94,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let node = node_name()?;
     let unsupported: Vec<String> = definitions
         .iter()
-        .filter_map(|definition| translate(definition, &anywhere(&node)).err())
+        .filter_map(|definition| translate(definition, &placeholder(&node)).err())
         .map(|error| error.to_string())
         .collect();
     if !unsupported.is_empty() {
@@ -144,7 +144,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         Ok(finished) => finished,
         Err(error) => {
             if matches!(error, RunError::Pack { .. }) {
-                // The error says where the results are: they must be there.
+                // The error names the directory of the results, so it must remain.
                 drop(directory.keep());
             }
             return Err(error.into());
@@ -155,14 +155,14 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         drop(directory.keep());
         return Err(LocalError::Move {
             path: archive,
-            kept: finished.archive,
+            source_path: finished.archive,
             source,
         });
     }
     Ok(Finished { archive, ..finished })
 }
 
-/// A file below the temporary directory to its place, which may be on another file system.
+/// Moves a file to a path that may be on another file system.
 fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
     let folder = to
         .parent()
@@ -174,16 +174,16 @@ fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
     if fs_err::rename(from, to).is_ok() {
         return Ok(());
     }
-    // Under another name first: whoever sees the archive's name sees a whole archive.
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::copy(&mut fs_err::File::open(from)?, &mut beside)?;
-    beside.as_file().sync_all()?;
-    beside.persist(to)?;
+    // Copied under a temporary name, so that the archive appears only when complete.
+    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::copy(&mut fs_err::File::open(from)?, &mut temporary)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(to)?;
     Ok(())
 }
 
-/// A place that no plugin will see: whether a plugin can run does not depend on it.
-fn anywhere(node: &NodeName) -> Place {
+/// Placeholder paths: whether a plugin can run does not depend on them.
+fn placeholder(node: &NodeName) -> Place {
     Place {
         results_dir: String::new(),
         config_dir: String::new(),
@@ -197,7 +197,7 @@ fn new_session() -> SessionId {
     SessionId::from_random(high.to_be_bytes())
 }
 
-/// This machine's name, with what no node's name may have replaced by dashes.
+/// This machine's name, with characters that are not allowed in a node's name replaced by dashes.
 fn node_name() -> Result<NodeName, LocalError> {
     let name: String = host_name()
         .chars()
@@ -223,10 +223,10 @@ fn host_name() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
-/// This machine as the place of a run: one node, no API server.
+/// The backend of a local run: one node, no API server.
 struct LocalSite {
     node: NodeName,
-    /// Directory of the plugins' own directories.
+    /// Parent of the plugins' directories.
     plugins: PathBuf,
     statuses: watch::Sender<RunStatus>,
     observer: Option<Observer>,
@@ -262,7 +262,7 @@ impl Site for LocalSite {
         Box::pin(async { Ok(()) })
     }
 
-    /// There is no API server to ask; what the plugins printed stands where pod logs stand.
+    /// Copies the plugins' output to the place of pod logs, since no API server can be queried.
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async move {
             let mut problems = Vec::new();
@@ -285,7 +285,7 @@ impl Site for LocalSite {
     }
 }
 
-/// The label value that Kubernetes has for this operating system.
+/// Kubernetes' label value for this operating system.
 fn kubernetes_os() -> &'static str {
     match std::env::consts::OS {
         "macos" => "darwin",
@@ -293,7 +293,7 @@ fn kubernetes_os() -> &'static str {
     }
 }
 
-/// Names in a directory, sorted; none where there is none.
+/// The names in a directory, sorted; empty if it does not exist.
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs_err::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries

@@ -1,4 +1,4 @@
-//! A plugin's containers as programs of this machine. Pure: what cannot be translated is said, all of it at once.
+//! Translates a plugin's containers to local programs. Pure: reports everything that cannot be translated at once.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 use sono_manifest::Definition;
 use sono_types::{constants, env};
 
-/// Where one plugin finds its things.
+/// Paths and settings of one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Its results directory.
     pub results_dir: String,
-    /// Where its `config-map` is.
+    /// Directory of its `config-map`.
     pub config_dir: String,
     /// The port of its progress relay.
     pub progress_port: String,
@@ -19,30 +19,30 @@ pub struct Place {
     pub node: String,
 }
 
-/// One container as a program.
+/// A container as a local program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// The container's name.
     pub name: String,
-    /// Program and arguments, `$(NAME)` expanded.
+    /// Program and arguments, with `$(NAME)` expanded.
     pub command: Vec<String>,
-    /// What is added to this process' environment.
+    /// Variables added to this process's environment.
     pub env: BTreeMap<String, String>,
-    /// Where it starts; this process' directory where `None`.
+    /// Its working directory; that of this process if `None`.
     pub directory: Option<String>,
 }
 
-/// What a plugin needs that only a cluster has.
+/// The reasons why a plugin requires a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("plugin {plugin} cannot run on this machine: {}", .reasons.join("; "))]
 pub struct Unsupported {
     /// The plugin.
     pub plugin: String,
-    /// Everything that is in the way.
+    /// All reasons.
     pub reasons: Vec<String>,
 }
 
-/// The programs that stand for a plugin's containers, the main one last as in its pod.
+/// Translates a plugin's containers to programs, the main one last as in its pod.
 pub fn translate(definition: &Definition, place: &Place) -> Result<Vec<Program>, Unsupported> {
     let mut reasons = Vec::new();
     let pod = definition.pod_spec.as_ref();
@@ -95,7 +95,7 @@ fn program(container: &Value, place: &Place, reasons: &mut Vec<String>) -> Progr
                     environment.insert(key.to_owned(), place.node.clone());
                 }
                 _ => reasons.push(format!(
-                    "variable {key} of container {name} takes its value from the cluster"
+                    "variable {key} of container {name} gets its value from the cluster"
                 )),
             }
         } else {
@@ -105,7 +105,7 @@ fn program(container: &Value, place: &Place, reasons: &mut Vec<String>) -> Progr
         }
     }
     if list(Some(container), "envFrom").next().is_some() {
-        reasons.push(format!("container {name} takes variables from the cluster (envFrom)"));
+        reasons.push(format!("container {name} gets variables from the cluster (envFrom)"));
     }
     for (key, value) in [
         (env::SONOBUOY, "true"),
@@ -119,7 +119,7 @@ fn program(container: &Value, place: &Place, reasons: &mut Vec<String>) -> Progr
     for mount in list(Some(container), "volumeMounts") {
         let volume = mount.get("name").and_then(Value::as_str).unwrap_or_default();
         let path = mount.get("mountPath").and_then(Value::as_str).unwrap_or_default();
-        // Both are found through the environment here.
+        // The environment names the local paths of both.
         if volume != constants::RESULTS_VOLUME && path != constants::PLUGIN_CONFIG_DIR {
             reasons.push(format!("container {name} mounts the volume {volume}"));
         }
@@ -144,8 +144,8 @@ fn program(container: &Value, place: &Place, reasons: &mut Vec<String>) -> Progr
     }
 }
 
-/// `$(NAME)` is replaced by a variable defined before, `$$(NAME)` stands for the text `$(NAME)`, and unknown names stay
-/// (the Kubernetes API reference, Container.command).
+/// Expands `$(NAME)` to an earlier variable and `$$(NAME)` to the text `$(NAME)`. Unknown names are unchanged
+/// (Kubernetes API reference, Container.command).
 fn expand(text: &str, environment: &BTreeMap<String, String>) -> String {
     let mut expanded = String::new();
     let mut rest = text;
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_becomes_a_program() {
+    fn container_becomes_a_program() {
         let spec = json!({
             "name": "main", "image": "i", "workingDir": "/tmp",
             "command": ["sh", "-c"], "args": ["echo $(B) $$(B) $(C) $HOME > $(RESULTS_DIR)/x"],
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_needs_a_cluster_is_said_at_once() {
+    fn all_reasons_for_a_cluster_are_reported() {
         let spec = json!({
             "name": "main", "image": "conformance", "envFrom": [{}],
             "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
@@ -246,12 +246,12 @@ mod tests {
         let error = translate(&definition(spec, Some(json!({"initContainers": [{}]}))), &place()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "plugin host-check cannot run on this machine: it has init containers; variable IP of container main takes its value from the cluster; container main takes variables from the cluster (envFrom); container main mounts the volume root; container main has no command of its own, only an image (conformance)"
+            "plugin host-check cannot run on this machine: it has init containers; variable IP of container main gets its value from the cluster; container main gets variables from the cluster (envFrom); container main mounts the volume root; container main has no command of its own, only an image (conformance)"
         );
     }
 
     #[test]
-    fn side_cars_come_first() {
+    fn sidecars_are_first() {
         let pod_spec = json!({"containers": [{"name": "side", "command": ["true"]}]});
         let programs = translate(
             &definition(json!({"name": "main", "command": ["true"]}), Some(pod_spec)),

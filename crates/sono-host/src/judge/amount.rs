@@ -1,4 +1,4 @@
-//! Amounts, for people.
+//! Formats amounts for humans.
 
 /// `11.8 GiB`, `512 MiB`, `17 bytes`: one decimal below ten.
 pub(crate) fn bytes(count: u64) -> String {
@@ -18,13 +18,13 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// `12.3 %`; nothing is 100 % of nothing.
+/// `12.3 %`; 100 % if `whole` is 0.
 pub(crate) fn share(part: u64, whole: u64) -> String {
     let tenths = (u128::from(part) * 1000).checked_div(u128::from(whole)).unwrap_or(1000);
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
-/// Whether `part` is at least that many hundredths of `whole`.
+/// Whether `part` is at least `percent` percent of `whole`.
 pub(crate) fn is_at_least(part: u64, percent: u64, whole: u64) -> bool {
     u128::from(part) * 100 >= u128::from(whole) * u128::from(percent)
 }

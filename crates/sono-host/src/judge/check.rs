@@ -1,11 +1,11 @@
-//! One check, and several of one subject.
+//! Result items of checks.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sono_types::{Item, item::status};
 
-/// A check that could be made. `complaint` says in one line what is wrong and what comes of it; none when all is well.
+/// The item of a check. `complaint` describes the fault and its consequence in one line; `None` if the check passed.
 pub(crate) fn check(name: &str, wanted: &str, observed: impl Into<String>, complaint: Option<String>) -> Item {
     let observed = observed.into();
     let status = if complaint.is_some() {
@@ -21,18 +21,18 @@ pub(crate) fn check(name: &str, wanted: &str, observed: impl Into<String>, compl
     leaf(name, status, details)
 }
 
-/// A check that could not be made.
+/// The item of a check without data.
 pub(crate) fn skipped(name: &str, why: impl Into<String>) -> Item {
     let details = BTreeMap::from([("why", Some(why.into().into()))]);
     leaf(name, status::SKIPPED, details)
 }
 
-/// Judges what is known; `facts` says why it is not.
+/// Judges `facts` if known; otherwise skips the check with the reason.
 pub(crate) fn known<T>(name: &str, facts: Result<T, String>, judge: impl FnOnce(T) -> Item) -> Item {
     facts.map_or_else(|why| skipped(name, why), judge)
 }
 
-/// The checks of one subject; it failed if one of them did. Notes are left out where nothing is known.
+/// The item of a subject, which fails if one of its checks failed. Unknown notes are omitted.
 pub(crate) fn group(name: &str, notes: BTreeMap<&str, Option<Value>>, items: Vec<Item>) -> Item {
     let has = |status: &str| items.iter().any(|item| item.status == status);
     let status = [status::FAILED, status::PASSED]

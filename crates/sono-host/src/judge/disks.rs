@@ -1,4 +1,4 @@
-//! Space and inodes of the file systems that a node needs, and whether they can still be written.
+//! Space, inodes and read-only state of the file systems of a node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use super::{
 };
 use crate::facts::{Facts, Space};
 
-/// Hundredths of a file system that are to be left.
-const ENOUGH: u64 = 5;
+/// Required free share of a file system, in percent.
+const MIN_PERCENT: u64 = 5;
 const GIB: u64 = 1 << 30;
-/// Inodes that are enough however many there are.
-const MANY_INODES: u64 = 100_000;
+/// Number of free inodes that is always sufficient.
+const SUFFICIENT_INODES: u64 = 100_000;
 
 pub(super) fn judge(facts: &Facts) -> Item {
     let mounts = mounts(facts);
@@ -31,7 +31,7 @@ pub(super) fn judge(facts: &Facts) -> Item {
         }
     }
     if items.is_empty() {
-        let why = format!("file systems cannot be asked for their space on {}", facts.system);
+        let why = format!("the space of file systems is not known on {}", facts.system);
         items.push(skipped("space", why));
     }
     items.push(writable(&mounts));
@@ -39,9 +39,9 @@ pub(super) fn judge(facts: &Facts) -> Item {
     group("disks", BTreeMap::new(), items)
 }
 
-/// Five hundredths; of large file systems ten gibibytes do, and of those that are not small one is to be left.
+/// Required free space: 5 %, but at most 10 GiB, and at least 1 GiB unless the file system is smaller than 10 GiB.
 fn wanted(total: u64) -> u64 {
-    let part = total / (100 / ENOUGH);
+    let part = total / (100 / MIN_PERCENT);
     if total < 10 * GIB {
         part
     } else {
@@ -49,11 +49,11 @@ fn wanted(total: u64) -> u64 {
     }
 }
 
-/// A file system that nothing is written to needs no space, and often has none.
+/// Checks the space of a file system. Read-only file systems need none and are skipped.
 fn space(directory: &str, space: &Space, read_only: Option<&Mount>) -> Item {
     let name = format!("space on {directory}");
     if space.total == 0 {
-        return skipped(&name, "the file system does not say how large it is");
+        return skipped(&name, "the file system does not report its size");
     }
     if let Some(mount) = read_only {
         return skipped(&name, is_read_only(mount));
@@ -84,14 +84,19 @@ fn inodes(directory: &str, space: &Space, read_only: Option<&Mount>) -> Item {
         return skipped(&name, is_read_only(mount));
     }
     if space.inodes == 0 {
-        return skipped(&name, "the file system makes inodes as needed");
+        return skipped(&name, "the file system allocates inodes dynamically");
     }
     let (left, all) = (space.inodes_available, space.inodes);
     let observed = format!("{left} of {all} ({})", share(left, all));
-    let is_enough = left >= MANY_INODES || is_at_least(left, ENOUGH, all);
+    let is_enough = left >= SUFFICIENT_INODES || is_at_least(left, MIN_PERCENT, all);
     let complaint =
-        (!is_enough).then(|| format!("only {observed} inodes left on {directory}: soon no file can be created"));
-    check(&name, &format!("{ENOUGH} % or {MANY_INODES}"), observed, complaint)
+        (!is_enough).then(|| format!("only {observed} inodes left on {directory}: soon no files can be created"));
+    check(
+        &name,
+        &format!("{MIN_PERCENT} % or {SUFFICIENT_INODES}"),
+        observed,
+        complaint,
+    )
 }
 
 fn writable(mounts: &Result<Vec<Mount>, String>) -> Item {
@@ -112,12 +117,12 @@ fn writable(mounts: &Result<Vec<Mount>, String>) -> Item {
                 None,
             );
         }
-        let complaint = format!("{places}: read-only although mounted to be written, as after an input/output error");
+        let complaint = format!("{places}: read-only although mounted writable, as after an I/O error");
         check(name, wanted, places, Some(complaint))
     })
 }
 
-/// ext4 counts the errors that it met since it was last checked.
+/// Checks the error counts that ext4 has recorded since its last check.
 fn errors(facts: &Facts) -> Item {
     let name = "file system errors";
     let counted: Vec<(&str, u64)> = facts
@@ -129,7 +134,7 @@ fn errors(facts: &Facts) -> Item {
         })
         .collect();
     if counted.is_empty() {
-        return skipped(name, "no file system here counts its errors (ext4 does)");
+        return skipped(name, "no file system reports error counts (ext4 does)");
     }
     let damaged: Vec<String> = counted
         .iter()
@@ -142,6 +147,6 @@ fn errors(facts: &Facts) -> Item {
     } else {
         damaged.join(", ")
     };
-    let complaint = (!damaged.is_empty()).then(|| format!("ext4 has met errors on {observed}: have it checked"));
+    let complaint = (!damaged.is_empty()).then(|| format!("ext4 reported errors on {observed}: check the file system"));
     check(name, "none", observed, complaint)
 }

@@ -1,4 +1,4 @@
-//! How names are resolved, from what is written down: nothing is asked, so nothing leaves the machine.
+//! The configuration of name resolution. No name is resolved, so no data leaves the machine.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -8,11 +8,11 @@ use super::check::{check, group, known, skipped};
 use crate::facts::Facts;
 
 const RESOLVER: &str = "/etc/resolv.conf";
-/// glibc looks at no more, and Kubernetes cuts what a pod gets from its node.
+/// The limit of glibc, which also applies to the nameservers of a pod.
 const NAMESERVERS: usize = 3;
-/// What Kubernetes accepts in a pod.
+/// The limits of Kubernetes for a pod.
 const SEARCH_DOMAINS: usize = 32;
-const SEARCH_LETTERS: usize = 2048;
+const SEARCH_CHARACTERS: usize = 2048;
 
 pub(super) fn judge(facts: &Facts) -> Item {
     let items = vec![nameservers(facts), search(facts), localhost(facts)];
@@ -26,15 +26,17 @@ fn nameservers(facts: &Facts) -> Item {
             .filter_map(|words| words.first().copied())
             .collect();
         if servers.is_empty() && names_are_found_by(facts, &["resolve"]) {
-            return skipped(name, "systemd-resolved is asked without a nameserver in between");
+            return skipped(name, "names are resolved by systemd-resolved directly");
         }
         let shown: Vec<String> = servers.iter().map(|server| shown(server)).collect();
         let bad = servers.iter().find(|server| address(server).is_none());
         let complaint = match (servers.len(), bad) {
-            (0, _) => Some(format!("{RESOLVER} names no nameserver: no name outside is found")),
-            (_, Some(bad)) => Some(format!("{RESOLVER} has {bad:?}, which is no address")),
+            (0, _) => Some(format!(
+                "{RESOLVER} has no nameserver: external names cannot be resolved"
+            )),
+            (_, Some(bad)) => Some(format!("{RESOLVER} has an invalid nameserver: {bad:?}")),
             (count, _) if count > NAMESERVERS => Some(format!(
-                "{count} nameservers, of which all but the first {NAMESERVERS} are ignored: {}",
+                "{count} nameservers, of which only the first {NAMESERVERS} are used: {}",
                 shown.join(", ")
             )),
             _ => None,
@@ -43,10 +45,10 @@ fn nameservers(facts: &Facts) -> Item {
     })
 }
 
-/// A nameserver on the machine itself is told apart: pods that take over the node's file cannot reach it.
+/// Marks a nameserver on the machine itself, since pods that inherit the node's file cannot reach it.
 fn shown(server: &str) -> String {
     match address(server) {
-        Some(address) if address.is_loopback() => format!("{server} (on this machine, not for pods)"),
+        Some(address) if address.is_loopback() => format!("{server} (on this machine, unreachable from pods)"),
         _ => server.to_owned(),
     }
 }
@@ -60,9 +62,11 @@ fn search(facts: &Facts) -> Item {
     known(name, facts.text(RESOLVER), |text| {
         let domains = values(text, "search").last().unwrap_or_default();
         let letters = domains.join(" ").len();
-        let complaint = (domains.len() > SEARCH_DOMAINS || letters > SEARCH_LETTERS).then(|| {
+        let complaint = (domains.len() > SEARCH_DOMAINS || letters > SEARCH_CHARACTERS).then(|| {
             let count = domains.len();
-            format!("{count} domains of {letters} letters: Kubernetes takes {SEARCH_DOMAINS} of {SEARCH_LETTERS}")
+            format!(
+                "{count} domains with {letters} characters: Kubernetes allows {SEARCH_DOMAINS} with {SEARCH_CHARACTERS}"
+            )
         });
         let observed = if domains.is_empty() {
             "empty".to_owned()
@@ -87,29 +91,29 @@ fn localhost(facts: &Facts) -> Item {
             return check(name, wanted, found.join(", "), None);
         }
         if !found.is_empty() {
-            let complaint = format!("{hosts} sends localhost to {}", found.join(", "));
+            let complaint = format!("{hosts} maps localhost to {}", found.join(", "));
             return check(name, wanted, found.join(", "), Some(complaint));
         }
         if names_are_found_by(facts, &["myhostname", "resolve"]) {
-            return check(name, wanted, "systemd knows it", None);
+            return check(name, wanted, "resolved by systemd", None);
         }
-        let complaint = format!("{hosts} has no localhost: nameservers are asked for it");
-        check(name, wanted, "not known", Some(complaint))
+        let complaint = format!("{hosts} has no localhost: it is looked up at the nameservers");
+        check(name, wanted, "not defined", Some(complaint))
     })
 }
 
-/// Whether one of these modules is asked for host names.
+/// Whether one of these NSS modules resolves host names.
 fn names_are_found_by(facts: &Facts, modules: &[&str]) -> bool {
     let text = facts.text("/etc/nsswitch.conf").unwrap_or_default();
     values(text, "hosts:").any(|words| words.iter().any(|word| modules.contains(word)))
 }
 
-/// What follows a keyword, line by line.
+/// The words after a keyword, per line.
 fn values<'a>(text: &'a str, keyword: &str) -> impl Iterator<Item = Vec<&'a str>> {
     lines(text).filter_map(move |words| (words[0] == keyword).then(|| words[1..].to_vec()))
 }
 
-/// The words of each line that has any, comments left out.
+/// The words of each non-empty line, without comments.
 fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines()
         .filter_map(|line| line.split(['#', ';']).next())

@@ -1,4 +1,4 @@
-//! The kernel's version, and what else tells one machine from another.
+//! The kernel's version, and facts about the machine.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::facts::Facts;
 
 /// The oldest kernel that kubeadm accepts.
 const OLDEST: (u32, u32) = (4, 19);
-/// Red Hat's 4.18, whose number says little: what it lacks was brought back into it.
+/// Red Hat's 4.18, to which the required features were backported.
 const ENTERPRISE: ((u32, u32), &str) = ((4, 18), ".el8");
-/// What gVisor writes into `/proc/version` while it calls itself 4.4.0.
+/// gVisor's `/proc/version`; its version claims to be 4.4.0.
 const GVISOR: &str = "#1 SMP Sun Jan 10 15:06:54 PST 2016";
 
 pub(super) fn judge(facts: &Facts) -> Item {
@@ -41,7 +41,7 @@ fn version(facts: &Facts) -> Item {
     let release = facts.text("/proc/sys/kernel/osrelease").map(str::trim);
     let parsed = release.and_then(|release| {
         if facts.text("/proc/version").is_ok_and(|text| text.contains(GVISOR)) {
-            return Err("this is gVisor, whose version says nothing about the kernel below".to_owned());
+            return Err("this is gVisor: its version is not that of the host's kernel".to_owned());
         }
         let numbers = numbers(release).ok_or_else(|| format!("{release:?} does not begin with a version"))?;
         Ok((release, numbers))
@@ -66,11 +66,11 @@ fn numbers(release: &str) -> Option<(u32, u32)> {
 }
 
 fn control_groups(facts: &Facts) -> Option<&'static str> {
-    let is_there = |path| facts.text(path).is_ok();
-    if is_there("/sys/fs/cgroup/cgroup.controllers") {
+    let exists = |path| facts.text(path).is_ok();
+    if exists("/sys/fs/cgroup/cgroup.controllers") {
         Some("version 2")
     } else {
-        is_there("/proc/sys/kernel/osrelease").then_some("version 1 or mixed")
+        exists("/proc/sys/kernel/osrelease").then_some("version 1 or mixed")
     }
 }
 
@@ -79,7 +79,7 @@ fn distribution(text: &str) -> Option<&str> {
     Some(name.trim().trim_matches(['"', '\'']))
 }
 
-/// Processors that are online (`0-3,8`); those of this process where the system does not say.
+/// The number of online processors (`0-3,8`), or of those available to this process.
 fn processors(facts: &Facts) -> Option<u64> {
     let online = |text: &str| {
         text.trim().split(',').try_fold(0, |sum: u64, range| {
@@ -92,7 +92,7 @@ fn processors(facts: &Facts) -> Option<u64> {
     text.and_then(online).or(facts.processors)
 }
 
-/// `3 d 4 h 12 min` of seconds with decimals.
+/// Formats an uptime in seconds as `3 d 4 h 12 min`.
 fn up_for(seconds: &str) -> Option<String> {
     let minutes = seconds.split('.').next()?.parse::<u64>().ok()? / 60;
     let (days, hours) = (minutes / 1440, minutes / 60 % 24);

@@ -1,4 +1,4 @@
-//! Limits of the kernel that nodes run into.
+//! Kernel limits that nodes may reach.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::{
 };
 use crate::facts::Facts;
 
-/// Files that one process may open, the least that servers get along with.
+/// Lowest usable limit on the open files of a process.
 const OPEN_FILES: u64 = 1024;
-/// Linux' own values before anybody raises them; kubelet and containerd alone take dozens of instances.
+/// The defaults of Linux; kubelet and containerd alone use dozens of instances.
 const INOTIFY_INSTANCES: u64 = 128;
 const INOTIFY_WATCHES: u64 = 8192;
-/// From this many hundredths on, a table counts as nearly full.
+/// Percentage from which a table counts as nearly full.
 const NEARLY_FULL: u64 = 90;
 
 pub(super) fn judge(facts: &Facts) -> Item {
@@ -23,13 +23,13 @@ pub(super) fn judge(facts: &Facts) -> Item {
         open_files(facts),
         all_open_files(facts),
         threads(facts),
-        least(
+        at_least(
             facts,
             "inotify instances",
             "/proc/sys/fs/inotify/max_user_instances",
             INOTIFY_INSTANCES,
         ),
-        least(
+        at_least(
             facts,
             "inotify watches",
             "/proc/sys/fs/inotify/max_user_watches",
@@ -47,7 +47,7 @@ fn open_files(facts: &Facts) -> Item {
         let line = text.lines().find_map(|line| line.strip_prefix("Max open files"));
         let mut words = line.unwrap_or_default().split_whitespace();
         let pair = words.next().zip(words.next());
-        pair.ok_or_else(|| "/proc/self/limits does not tell how many files may be open".to_owned())
+        pair.ok_or_else(|| "/proc/self/limits does not have the limit on open files".to_owned())
     });
     known(name, found, |(soft, hard)| {
         let is_enough = soft.parse().map_or(soft == "unlimited", |soft: u64| soft >= OPEN_FILES);
@@ -64,13 +64,13 @@ fn all_open_files(facts: &Facts) -> Item {
         let numbers: Vec<u64> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
         match numbers[..] {
             [allocated, free, most] => Ok((allocated.saturating_sub(free), most)),
-            _ => Err(format!("/proc/sys/fs/file-nr is no three numbers: {text:?}")),
+            _ => Err(format!("/proc/sys/fs/file-nr does not have three numbers: {text:?}")),
         }
     });
-    known(name, found, |(used, most)| room(name, "open files", used, most))
+    known(name, found, |(used, most)| usage(name, "open files", used, most))
 }
 
-/// The fourth word of `/proc/loadavg` is `running/existing`, both of threads.
+/// The fourth word of `/proc/loadavg` is `running/existing`, a number of threads each.
 fn threads(facts: &Facts) -> Item {
     let name = "threads";
     let found = facts.text("/proc/loadavg").and_then(|text| {
@@ -81,7 +81,7 @@ fn threads(facts: &Facts) -> Item {
         let most = facts.number("/proc/sys/kernel/threads-max")?;
         Ok((existing, most.min(ids)))
     });
-    known(name, found, |(existing, most)| room(name, name, existing, most))
+    known(name, found, |(existing, most)| usage(name, name, existing, most))
 }
 
 fn connections(facts: &Facts) -> Item {
@@ -89,20 +89,20 @@ fn connections(facts: &Facts) -> Item {
     let number = |what| facts.number(&format!("/proc/sys/net/netfilter/nf_conntrack_{what}"));
     let found = number("count").and_then(|count| Ok((count, number("max")?)));
     match found {
-        // 0 stands for no limit.
-        Ok((count, 0)) => check(name, "room for more", format!("{count}, without a limit"), None),
-        found => known(name, found, |(count, most)| room(name, name, count, most)),
+        // 0 means unlimited.
+        Ok((count, 0)) => check(name, "less than the limit", format!("{count}, without a limit"), None),
+        found => known(name, found, |(count, most)| usage(name, name, count, most)),
     }
 }
 
-fn room(name: &str, what: &str, used: u64, most: u64) -> Item {
+fn usage(name: &str, what: &str, used: u64, most: u64) -> Item {
     let observed = format!("{used} of {most} ({})", share(used, most));
-    let complaint =
-        is_at_least(used, NEARLY_FULL, most).then(|| format!("{observed} {what} are in use: soon there are no more"));
+    let complaint = is_at_least(used, NEARLY_FULL, most)
+        .then(|| format!("{observed} {what} are in use: the limit will be reached soon"));
     check(name, &format!("less than {NEARLY_FULL} %"), observed, complaint)
 }
 
-fn least(facts: &Facts, name: &str, path: &str, least: u64) -> Item {
+fn at_least(facts: &Facts, name: &str, path: &str, least: u64) -> Item {
     known(name, facts.number(path), |found| {
         let complaint = (found < least).then(|| format!("{path} is {found}: kubelet and log readers need more"));
         check(name, &format!("{least} or more"), found.to_string(), complaint)

@@ -12,8 +12,8 @@ use super::{
 use crate::facts::Facts;
 
 const MEMORY: &str = "/proc/meminfo";
-/// Below this many hundredths of all memory, processes are about to be ended.
-const ENOUGH: u64 = 5;
+/// Percentage of available memory below which processes may be killed.
+const MIN_PERCENT: u64 = 5;
 
 pub(super) fn judge(facts: &Facts) -> Item {
     let amount = |key| facts.text(MEMORY).ok().and_then(|text| kilobytes(text, key));
@@ -46,13 +46,13 @@ fn available(facts: &Facts) -> Item {
     });
     known(name, amounts, |(available, total)| {
         let observed = format!("{} of {} ({})", bytes(available), bytes(total), share(available, total));
-        let complaint = (!is_at_least(available, ENOUGH, total))
-            .then(|| format!("only {observed} of the memory is available; processes are about to be ended"));
-        check(name, &format!("{ENOUGH} % or more"), observed, complaint)
+        let complaint = (!is_at_least(available, MIN_PERCENT, total))
+            .then(|| format!("only {observed} of the memory is available; processes may be killed"));
+        check(name, &format!("{MIN_PERCENT} % or more"), observed, complaint)
     })
 }
 
-/// A line `Key:   12 kB` as bytes.
+/// A line `Key:   12 kB`, converted to bytes.
 fn kilobytes(text: &str, key: &str) -> Option<u64> {
     let line = text
         .lines()

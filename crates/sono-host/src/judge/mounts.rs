@@ -1,43 +1,43 @@
-//! `/proc/self/mountinfo` (proc(5)): which file system is where, and whether it can be written.
+//! Parses `/proc/self/mountinfo` (proc(5)): mounted file systems and whether they are writable.
 
 use crate::facts::Facts;
 
 /// One mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
-    /// Where the machine sees it.
+    /// The mount point, as the machine itself sees it.
     pub(super) directory: String,
     /// `ext4`, `overlay`, …
     pub(super) kind: String,
-    /// What is mounted, `/dev/sda1`.
+    /// The mounted device, such as `/dev/sda1`.
     pub(super) source: String,
-    /// The directory of the file system that is mounted; `/` when it is not a bind mount.
+    /// The mounted directory of the file system; `/` unless it is a bind mount.
     origin: String,
-    /// This mount may be written to.
+    /// Whether the mount is writable.
     is_writable_here: bool,
-    /// The file system as a whole may be written to.
+    /// Whether the file system is writable.
     pub(super) is_writable: bool,
-    /// The file system says that it stopped being written to after an error.
-    says_emergency: bool,
+    /// Whether the file system reports that an error made it read-only.
+    is_emergency: bool,
 }
 
 impl Mount {
-    /// Whether it stopped being written to by itself. Somebody who mounts read-only marks the mount as well as the file
-    /// system; after an error only the file system is marked. That holds for kinds that are written to at all.
+    /// Whether an error made it read-only. A read-only mount marks both the mount and the file system, an error only
+    /// the file system. Applies to file systems that are normally writable.
     pub(super) fn has_turned_read_only(&self) -> bool {
         let is_usually_written = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"].contains(&self.kind.as_str());
         let is_marked_here = !self.is_writable_here || (self.origin != "/" && self.kind != "btrfs");
-        self.says_emergency || (is_usually_written && !self.is_writable && !is_marked_here)
+        self.is_emergency || (is_usually_written && !self.is_writable && !is_marked_here)
     }
 }
 
-/// The mounts of the machine, in the order in which they were made; those outside its root are left out.
+/// The mounts of the machine in mount order, without those outside its root.
 pub(super) fn mounts(facts: &Facts) -> Result<Vec<Mount>, String> {
     let text = facts.text("/proc/self/mountinfo")?;
     Ok(text.lines().filter_map(|line| mount(line, &facts.root)).collect())
 }
 
-/// The mount that a directory is on: the innermost one, and of those in one place the last.
+/// The mount of a directory: the innermost one, or the last of several at the same place.
 pub(super) fn holding<'a>(mounts: &'a [Mount], directory: &str) -> Option<&'a Mount> {
     let holds = |mount: &&Mount| {
         let rest = directory.strip_prefix(mount.directory.trim_end_matches('/'));
@@ -61,11 +61,11 @@ fn mount(line: &str, root: &str) -> Option<Mount> {
         origin: unescaped(origin),
         is_writable_here: !has(options, "ro"),
         is_writable: !has(whole, "ro") && !has(whole, "emergency_ro"),
-        says_emergency: has(whole, "emergency_ro"),
+        is_emergency: has(whole, "emergency_ro"),
     })
 }
 
-/// A directory below `root` as the machine itself calls it.
+/// The path of a directory below `root` as the machine itself sees it.
 fn outside(directory: &str, root: &str) -> Option<String> {
     let rest = directory.strip_prefix(root.trim_end_matches('/'))?;
     match rest {
@@ -74,7 +74,7 @@ fn outside(directory: &str, root: &str) -> Option<String> {
     }
 }
 
-/// Blanks and backslashes stand as three octal digits.
+/// Decodes spaces, tabs, newlines and backslashes, which are encoded in octal.
 fn unescaped(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()

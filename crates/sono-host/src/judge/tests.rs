@@ -21,7 +21,7 @@ fn now() -> Timestamp {
     "2026-03-04T05:06:07Z".parse().unwrap()
 }
 
-/// A Kubernetes node in good health.
+/// A healthy Kubernetes node.
 fn healthy() -> Facts {
     let texts = [
         (
@@ -99,7 +99,7 @@ fn without(path: &str) -> Facts {
     facts
 }
 
-/// Status of one check, and what `observed` or `why` says.
+/// The status of one check, and its `observed` or `why`.
 fn outcome(facts: &Facts, name: &str) -> (String, String) {
     let tree = judge(facts, now());
     let item = tree.find(name).unwrap_or_else(|| panic!("no check {name}"));
@@ -179,7 +179,7 @@ fn a_healthy_node_passes() {
 }
 
 #[test]
-fn what_is_not_there_is_skipped_and_says_so() {
+fn checks_without_data_are_skipped_with_the_reason() {
     let facts = Facts {
         system: "windows".to_owned(),
         ..Facts::default()
@@ -188,12 +188,12 @@ fn what_is_not_there_is_skipped_and_says_so() {
     let counts = tree.status_counts();
     assert_eq!(counts, [(PASSED.to_owned(), 1), (SKIPPED.to_owned(), 15)].into());
     assert_eq!(tree.status, PASSED);
-    expect(&facts, "available", SKIPPED, "there is no /proc/meminfo on windows");
+    expect(&facts, "available", SKIPPED, "/proc/meminfo does not exist on windows");
     expect(
         &facts,
         "space",
         SKIPPED,
-        "file systems cannot be asked for their space on windows",
+        "the space of file systems is not known on windows",
     );
     let mut facts = healthy();
     let denied = Err("permission denied".to_owned());
@@ -202,7 +202,7 @@ fn what_is_not_there_is_skipped_and_says_so() {
         &facts,
         "localhost",
         SKIPPED,
-        "/etc/hosts cannot be read: permission denied",
+        "cannot read /etc/hosts: permission denied",
     );
 }
 
@@ -220,7 +220,7 @@ fn a_failed_check_fails_its_subject_and_the_whole() {
 }
 
 #[test]
-fn a_machine_without_a_given_name_has_its_own() {
+fn machine_without_a_given_name_has_its_host_name() {
     let facts = Facts {
         node: String::new(),
         ..healthy()
@@ -267,7 +267,7 @@ fn memory() {
         &memory(52428),
         "available",
         FAILED,
-        "only 51 MiB of 1.0 GiB (4.9 %) of the memory is available; processes are about to be ended",
+        "only 51 MiB of 1.0 GiB (4.9 %) of the memory is available; processes may be killed",
     );
     assert_eq!(judge(&memory(0), now()).items[1].details["swap"], "none");
     expect(
@@ -345,7 +345,7 @@ fn inodes() {
 }
 
 #[test]
-fn a_read_only_root_that_is_meant_to_be_full_is_no_failure() {
+fn full_read_only_root_is_not_a_failure() {
     let mut facts = volume(Space {
         total: 1 << 30,
         inodes: 1000,
@@ -383,12 +383,12 @@ fn a_file_system_that_turned_read_only_is_found() {
         &with("/proc/self/mountinfo", cases[0].0),
         "still writable",
         FAILED,
-        "/: read-only although mounted to be written, as after an input/output error",
+        "/: read-only although mounted writable, as after an I/O error",
     );
 }
 
 #[test]
-fn mounts_are_named_as_the_machine_knows_them() {
+fn mount_points_are_relative_to_the_root_of_the_machine() {
     let text = "\
 1 0 0:1 / / rw - overlay overlay rw
 2 1 8:1 / /host ro - ext4 /dev/sda1 rw
@@ -417,13 +417,13 @@ fn counted_file_system_errors_fail() {
         &with("/sys/fs/ext4/sdb/errors_count", "2\n"),
         "file system errors",
         FAILED,
-        "ext4 has met errors on sdb (2): have it checked",
+        "ext4 reported errors on sdb (2): check the file system",
     );
     expect(
         &without("/sys/fs/ext4/vda/errors_count"),
         "file system errors",
         SKIPPED,
-        "no file system here counts its errors (ext4 does)",
+        "no file system reports error counts (ext4 does)",
     );
 }
 
@@ -476,7 +476,7 @@ fn open_files() {
         &without,
         name,
         SKIPPED,
-        "/proc/self/limits does not tell how many files may be open",
+        "/proc/self/limits does not have the limit on open files",
     );
 }
 
@@ -493,11 +493,11 @@ fn tables_that_are_nearly_full_fail() {
         &with("/proc/sys/fs/file-nr", "950\t50\t1000"),
         name,
         FAILED,
-        "900 of 1000 (90.0 %) open files are in use: soon there are no more",
+        "900 of 1000 (90.0 %) open files are in use: the limit will be reached soon",
     );
     let broken = outcome(&with("/proc/sys/fs/file-nr", "950 x"), name);
     assert_eq!(broken.0, SKIPPED);
-    // Threads need a number each, so the smaller limit counts.
+    // Each thread needs an ID, so the smaller limit counts.
     expect(
         &with("/proc/sys/kernel/pid_max", "430"),
         "threads",
@@ -514,7 +514,7 @@ fn tables_that_are_nearly_full_fail() {
         &without(count),
         "tracked connections",
         SKIPPED,
-        "there is no /proc/sys/net/netfilter/nf_conntrack_count",
+        "/proc/sys/net/netfilter/nf_conntrack_count does not exist",
     );
     let most = "/proc/sys/net/netfilter/nf_conntrack_max";
     expect(&with(most, "0"), "tracked connections", PASSED, "17, without a limit");
@@ -546,25 +546,25 @@ fn nameservers() {
         &resolver("nameserver 127.0.0.53\nnameserver fe80::1%eth0\n"),
         name,
         PASSED,
-        "127.0.0.53 (on this machine, not for pods), fe80::1%eth0",
+        "127.0.0.53 (on this machine, unreachable from pods), fe80::1%eth0",
     );
     expect(
         &resolver("# nameserver 10.0.0.1\n"),
         name,
         FAILED,
-        "/etc/resolv.conf names no nameserver: no name outside is found",
+        "/etc/resolv.conf has no nameserver: external names cannot be resolved",
     );
     expect(
         &resolver("nameserver ten\n"),
         name,
         FAILED,
-        "/etc/resolv.conf has \"ten\", which is no address",
+        "/etc/resolv.conf has an invalid nameserver: \"ten\"",
     );
     expect(
         &resolver("nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n"),
         name,
         FAILED,
-        "4 nameservers, of which all but the first 3 are ignored: 10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4",
+        "4 nameservers, of which only the first 3 are used: 10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4",
     );
     let mut resolved = resolver("");
     let modules = "hosts: mymachines resolve [!UNAVAIL=return] files dns\n";
@@ -599,18 +599,18 @@ fn localhost() {
         &hosts("10.0.0.1 localhost\n"),
         "localhost",
         FAILED,
-        "/etc/hosts sends localhost to 10.0.0.1",
+        "/etc/hosts maps localhost to 10.0.0.1",
     );
     expect(
         &hosts("127.0.0.1 vm # localhost\nlocalhost\n"),
         "localhost",
         FAILED,
-        "/etc/hosts has no localhost: nameservers are asked for it",
+        "/etc/hosts has no localhost: it is looked up at the nameservers",
     );
     let mut systemd = hosts("");
     let modules = "hosts: files myhostname dns\n";
     systemd
         .files
         .insert("/etc/nsswitch.conf".to_owned(), Ok(modules.to_owned()));
-    expect(&systemd, "localhost", PASSED, "systemd knows it");
+    expect(&systemd, "localhost", PASSED, "resolved by systemd");
 }

@@ -1,4 +1,4 @@
-//! The clock: certificates, leases and logs need it right.
+//! The clock, which certificates, leases and logs depend on.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use sono_types::Item;
 use super::check::{check, group, skipped};
 use crate::facts::Facts;
 
-/// Years in which this program can be running: from the one it was written after.
+/// Years in which this program may run.
 const YEARS: std::ops::Range<i16> = 2025..2100;
-/// Time daemons by the names of their processes.
+/// Process names of time daemons.
 const DAEMONS: [&str; 6] = ["chronyd", "ntpd", "ntp-daemon", "phc2sys", "ptp4l", "timemaster"];
-/// systemd's own, whose name Linux cuts.
+/// systemd's time daemon; Linux cuts its name.
 const TIMESYNCD: &str = "systemd-timesyn";
-/// Made by systemd-timesyncd when it has reached a server for the first time since start.
+/// Created by systemd-timesyncd when it first reaches a time server after start.
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
-/// A machine up for so many seconds has had the time to reach a time server.
-const LONG_ENOUGH: u64 = 900;
+/// Uptime in seconds after which a time server should have been reached.
+const SYNC_TIME: u64 = 900;
 
 pub(super) fn judge(facts: &Facts, now: Timestamp) -> Item {
     group("time", BTreeMap::new(), vec![clock(now), synchronised(facts)])
@@ -25,7 +25,7 @@ pub(super) fn judge(facts: &Facts, now: Timestamp) -> Item {
 
 fn clock(now: Timestamp) -> Item {
     let year = now.to_zoned(TimeZone::UTC).year();
-    let complaint = (!YEARS.contains(&year)).then(|| format!("it is not {year}: no certificate is valid then"));
+    let complaint = (!YEARS.contains(&year)).then(|| format!("the year {year} is wrong: certificates are not valid"));
     let wanted = format!("between {} and {}", YEARS.start, YEARS.end);
     check(
         "clock",
@@ -37,7 +37,7 @@ fn clock(now: Timestamp) -> Item {
 
 fn synchronised(facts: &Facts) -> Item {
     let name = "synchronised";
-    let wanted = "a time daemon at work";
+    let wanted = "a running time daemon";
     if facts.text(SYNCHRONISED).is_ok() {
         return check(name, wanted, "systemd-timesyncd has reached a time server", None);
     }
@@ -45,21 +45,18 @@ fn synchronised(facts: &Facts) -> Item {
         return check(name, wanted, format!("{daemon} runs"), None);
     }
     if !facts.processes.contains(TIMESYNCD) {
-        return skipped(
-            name,
-            "no time daemon is to be seen; what is around this machine may keep its clock",
-        );
+        return skipped(name, "no time daemon found; the host may set the clock of this machine");
     }
     let uptime: Option<u64> = facts
         .text("/proc/uptime")
         .ok()
         .and_then(|text| text.split('.').next()?.parse().ok());
     match uptime {
-        Some(seconds) if seconds >= LONG_ENOUGH => {
-            let observed = "systemd-timesyncd runs, without success";
-            let complaint = "systemd-timesyncd has reached no time server since the machine started";
+        Some(seconds) if seconds >= SYNC_TIME => {
+            let observed = "systemd-timesyncd runs, but is not synchronised";
+            let complaint = "systemd-timesyncd has not reached a time server since the machine started";
             check(name, wanted, observed, Some(complaint.to_owned()))
         }
-        _ => skipped(name, "systemd-timesyncd has reached no time server yet"),
+        _ => skipped(name, "systemd-timesyncd has not reached a time server yet"),
     }
 }

@@ -1,4 +1,4 @@
-//! One round of the plugin: journal or log files into the result, then the done file.
+//! Collects the journal or log files into the result, then writes the done file.
 
 use std::{
     io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
@@ -9,16 +9,16 @@ use sono_types::constants;
 
 use super::{
     files,
-    journal::{self, Ended},
+    journal::{self, Outcome},
 };
 
-/// Name of the result in the results directory, the same as Sonobuoy's.
+/// Name of the result in the results directory, as in Sonobuoy.
 const RESULT_FILE: &str = "systemd_logs";
 
-/// Where to read and where to write.
+/// Directories and the node's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Options {
-    /// The results directory; it is made where it is missing.
+    /// The results directory, created if missing.
     pub(super) results_dir: PathBuf,
     /// The root directory of the machine.
     pub(super) root: PathBuf,
@@ -26,20 +26,20 @@ pub(super) struct Options {
     pub(super) node: String,
 }
 
-/// Why there is no result.
+/// Why the plugin has no result.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LogsError {
-    /// The source names it.
-    #[error("make the results directory")]
+    /// The source names the directory.
+    #[error("cannot create the results directory")]
     ResultsDirectory(#[source] io::Error),
-    #[error("write the logs")]
+    #[error("cannot write the logs")]
     Write(#[source] io::Error),
-    #[error("hand in the result")]
+    #[error("cannot write the done file")]
     HandIn(#[source] io::Error),
 }
 
-/// Collects and hands in; the path of the result. A journal that cannot be read is no error: the result says so, and holds
-/// what there is of log files instead.
+/// Collects the logs and writes the done file. Returns the path of the result. An unreadable journal is not an error:
+/// the result says so and contains the log files instead.
 pub(super) fn collect(options: &Options) -> Result<PathBuf, LogsError> {
     let directory = std::path::absolute(&options.results_dir).map_err(LogsError::ResultsDirectory)?;
     fs_err::create_dir_all(&directory).map_err(LogsError::ResultsDirectory)?;
@@ -65,9 +65,9 @@ fn write(options: &Options, path: &Path) -> io::Result<()> {
     let why = match journal::find(root) {
         None => "this machine has no journalctl".to_owned(),
         Some(program) => match journal::write(root, program, file.try_clone()?) {
-            Ok(Ended::Well) if file.metadata()?.len() > 0 => return Ok(()),
-            Ok(Ended::Well) => "the journal is empty".to_owned(),
-            Ok(Ended::Badly(why)) => format!("the journal could not be read: {why}"),
+            Ok(Outcome::Success) if file.metadata()?.len() > 0 => return Ok(()),
+            Ok(Outcome::Success) => "the journal is empty".to_owned(),
+            Ok(Outcome::Failure(why)) => format!("the journal could not be read: {why}"),
             Err(error) => format!("journalctl could not be started: {error}"),
         },
     };
@@ -76,14 +76,14 @@ fn write(options: &Options, path: &Path) -> io::Result<()> {
     if !whole_lines {
         into.write_all(b"\n")?;
     }
-    files::say(&mut into, node, &format!("{why}; the files of /var/log follow"))?;
+    files::note(&mut into, node, &format!("{why}; the files of /var/log follow"))?;
     if files::write(root, node, &mut into)? == 0 {
-        files::say(&mut into, node, "there are no files in /var/log")?;
+        files::note(&mut into, node, "/var/log has no files")?;
     }
     into.flush()
 }
 
-/// Leaves the position at the end. What broke off may have done so in the middle of a line.
+/// Whether the file ends with a complete line; journalctl may have been interrupted. Moves the position to the end.
 fn ends_a_line(file: &fs_err::File) -> io::Result<bool> {
     let mut file = file;
     if file.seek(SeekFrom::End(0))? == 0 {

@@ -1,4 +1,4 @@
-//! `systemd-logs`, the program: name, arguments, environment, exit code.
+//! The program `systemd-logs`: name, arguments, environment, exit code.
 
 use std::{
     ffi::OsString,
@@ -14,38 +14,39 @@ use super::{
     invocation::{Invocation, invocation},
     journal,
 };
-use crate::{command::failed, stay::stay};
+use crate::{command::failed, park::park};
 
-/// Root of the machine; the plugin's definition sets it.
+/// The variable with the machine's root, set by the plugin's definition.
 const CHROOT_DIR: &str = "CHROOT_DIR";
-/// Where definitions mount it.
-const USUAL_ROOT: &str = "/node";
-/// What a shell answers to a command that it does not have (POSIX, "Exit Status for Commands").
+/// The mount point of the machine's root in definitions.
+const DEFAULT_ROOT: &str = "/node";
+/// A shell's exit code for an unknown command (POSIX, "Exit Status for Commands").
 const NOT_FOUND: u8 = 127;
 
-/// Runs the plugin with these arguments, the program's name included. The path of the result goes to standard output.
+/// Runs the plugin with these arguments, including the program's name. Prints the path of the result to standard
+/// output.
 ///
-/// Without a result the exit code tells, whatever the script says about waiting: the run then hears of it at once.
+/// Without a result, it exits with a failure even if the script would wait, so the run notices at once.
 pub fn systemd_logs(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let stays = match invocation(arguments) {
+    let stay_running = match invocation(arguments) {
         Ok(Invocation::Collect { stay }) => stay,
-        Ok(Invocation::Below {
+        Ok(Invocation::Chroot {
             root,
             program,
             arguments,
-        }) => return failed(&journal::become_below(&root, &program, &arguments)),
+        }) => return failed(&journal::chroot_and_exec(&root, &program, &arguments)),
         Err(misuse) => {
-            // Nowhere to say that this could not be said.
+            // A failure to print cannot be reported.
             writeln!(stderr().lock(), "error: {misuse}").ok();
             return ExitCode::from(NOT_FOUND);
         }
     };
     match collect(&options(|name| std::env::var_os(name))) {
-        // A reader that went away is no failure.
+        // A closed pipe is not a failure.
         Ok(result) => writeln!(stdout().lock(), "{}", result.display()).ok(),
         Err(error) => return failed(&error),
     };
-    if stays && let Err(error) = stay() {
+    if stay_running && let Err(error) = park() {
         return failed(&error);
     }
     ExitCode::from(exit::SUCCESS)
@@ -54,11 +55,11 @@ pub fn systemd_logs(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn options(variable: impl Fn(&str) -> Option<OsString>) -> Options {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     Options {
-        // The name that this plugin's definitions always had comes first.
+        // The older variable of this plugin's definitions takes precedence.
         results_dir: set(env::RESULTS_DIR)
             .or_else(|| set(env::SONOBUOY_RESULTS_DIR))
             .map_or_else(|| constants::RESULTS_DIR.into(), PathBuf::from),
-        root: set(CHROOT_DIR).map_or_else(|| USUAL_ROOT.into(), PathBuf::from),
+        root: set(CHROOT_DIR).map_or_else(|| DEFAULT_ROOT.into(), PathBuf::from),
         node: set(env::NODE_NAME)
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default(),
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_says_where() {
+    fn directories_are_read_from_the_environment() {
         let given = |pairs: &'static [(&str, &str)]| {
             options(move |name| {
                 pairs
@@ -79,12 +80,12 @@ mod tests {
                     .map(|(_, value)| value.into())
             })
         };
-        let usual = Options {
+        let default = Options {
             results_dir: "/tmp/sonobuoy/results".into(),
             root: "/node".into(),
             node: String::new(),
         };
-        assert_eq!(given(&[("CHROOT_DIR", "")]), usual);
+        assert_eq!(given(&[("CHROOT_DIR", "")]), default);
         let all = [
             ("CHROOT_DIR", "/host"),
             ("RESULTS_DIR", "/r"),
@@ -99,7 +100,7 @@ mod tests {
         assert_eq!(given(Box::leak(Box::new(all))), expected);
         let named = Options {
             results_dir: "/s".into(),
-            ..usual
+            ..default
         };
         assert_eq!(given(&[("SONOBUOY_RESULTS_DIR", "/s")]), named);
     }

@@ -1,5 +1,5 @@
-//! The log files of a machine without a journal, in the journal's own format: a JSON object a line (systemd's "Journal Export
-//! Formats", JSON), with the fields of theirs that a text file has.
+//! The log files of a machine without a journal, in the journal's JSON format: one object per line (systemd's "Journal
+//! Export Formats"), with the fields that apply to a text file.
 
 use std::{
     collections::BTreeMap,
@@ -9,30 +9,30 @@ use std::{
 
 use serde_json::json;
 
-use crate::below::below;
+use crate::rooted_path::rooted_path;
 
 const LOGS: &str = "/var/log";
-/// What a machine has of containers is no log of the machine, and a journal's files are for journalctl.
-const OTHERS: [&str; 3] = ["containers", "journal", "pods"];
-/// Of a file, this much of its end, in bytes.
-const FILE_LIMIT: u64 = 16 * 1024 * 1024;
-/// Folders in folders.
-const DEPTH: usize = 6;
+/// Directories that are skipped: container logs are not logs of the machine, and journal files are read by journalctl.
+const SKIPPED: [&str; 3] = ["containers", "journal", "pods"];
+/// Bytes read from the end of a file.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Maximum depth of directories.
+const MAX_DEPTH: usize = 6;
 
-/// Writes every line of every text file below `/var/log`. Returns how many files were read.
+/// Writes every line of every text file below `/var/log`. Returns the number of files.
 pub(super) fn write(root: &Path, node: &str, into: &mut impl Write) -> io::Result<usize> {
     let mut found = BTreeMap::new();
-    list(root, LOGS, DEPTH, &mut found);
+    list(root, LOGS, MAX_DEPTH, &mut found);
     for (path, size) in &found {
         if let Err(error) = write_file(root, path, *size, node, into) {
-            say(into, node, &format!("{path}: {error}"))?;
+            note(into, node, &format!("{path}: {error}"))?;
         }
     }
     Ok(found.len())
 }
 
-/// A line of our own: what a reader of the result has to know.
-pub(super) fn say(into: &mut impl Write, node: &str, message: &str) -> io::Result<()> {
+/// Writes a note for the reader of the result.
+pub(super) fn note(into: &mut impl Write, node: &str, message: &str) -> io::Result<()> {
     let line = json!({
         "_HOSTNAME": node,
         "SYSLOG_IDENTIFIER": "sono-systemd-logs",
@@ -42,11 +42,11 @@ pub(super) fn say(into: &mut impl Write, node: &str, message: &str) -> io::Resul
     writeln!(into, "{line}")
 }
 
-/// Regular files and their sizes; links are not followed, which would tell things twice.
+/// Lists regular files and their sizes. Links are not followed, to avoid duplicates.
 fn list(root: &Path, directory: &str, depth: usize, found: &mut BTreeMap<String, u64>) {
     let Some(depth) = depth.checked_sub(1) else { return };
-    // What cannot be listed cannot be read either; a machine may have no such directory.
-    let Ok(entries) = fs_err::read_dir(below(root, directory)) else {
+    // A directory that cannot be listed may not exist.
+    let Ok(entries) = fs_err::read_dir(rooted_path(root, directory)) else {
         return;
     };
     for entry in entries.flatten() {
@@ -55,7 +55,7 @@ fn list(root: &Path, directory: &str, depth: usize, found: &mut BTreeMap<String,
             continue;
         };
         let path = format!("{directory}/{name}");
-        if kind.is_dir() && !(directory == LOGS && OTHERS.contains(&name)) {
+        if kind.is_dir() && !(directory == LOGS && SKIPPED.contains(&name)) {
             list(root, &path, depth, found);
         } else if kind.is_file()
             && let Ok(metadata) = entry.metadata()
@@ -66,15 +66,15 @@ fn list(root: &Path, directory: &str, depth: usize, found: &mut BTreeMap<String,
 }
 
 fn write_file(root: &Path, path: &str, size: u64, node: &str, into: &mut impl Write) -> io::Result<()> {
-    let mut file = fs_err::File::open(below(root, path))?;
-    let left_out = size.saturating_sub(FILE_LIMIT);
-    if left_out > 0 {
-        say(into, node, &format!("{path}: the first {left_out} bytes are left out"))?;
-        file.seek(SeekFrom::Start(left_out))?;
+    let mut file = fs_err::File::open(rooted_path(root, path))?;
+    let omitted = size.saturating_sub(MAX_FILE_BYTES);
+    if omitted > 0 {
+        note(into, node, &format!("{path}: the first {omitted} bytes are omitted"))?;
+        file.seek(SeekFrom::Start(omitted))?;
     }
     let mut lines = BufReader::new(file);
     if lines.fill_buf()?.contains(&0) {
-        return say(into, node, &format!("{path}: left out, since it is no text"));
+        return note(into, node, &format!("{path}: skipped, since it is not text"));
     }
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -117,7 +117,7 @@ mod tests {
         let entry = |file: &str, message: &str| json!({"_HOSTNAME": "n1", "_TRANSPORT": "file", "FILE": file, "MESSAGE": message});
         let note = json!({
             "_HOSTNAME": "n1", "SYSLOG_IDENTIFIER": "sono-systemd-logs", "PRIORITY": "3",
-            "MESSAGE": "/var/log/wtmp: left out, since it is no text",
+            "MESSAGE": "/var/log/wtmp: skipped, since it is not text",
         });
         assert_eq!(
             lines(directory.path()),
@@ -134,15 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_file_the_end_is_kept_and_that_is_said() {
+    fn long_file_is_cut_at_its_start_with_a_note() {
         let directory = tempfile::tempdir().unwrap();
         let logs = directory.path().join("var/log");
         fs_err::create_dir_all(&logs).unwrap();
-        let mut content = vec![b'x'; usize::try_from(FILE_LIMIT).unwrap()];
+        let mut content = vec![b'x'; usize::try_from(MAX_FILE_BYTES).unwrap()];
         content.extend(b"\nend");
         fs_err::write(logs.join("long"), content).unwrap();
         let (_, lines) = lines(directory.path());
-        assert_eq!(lines[0]["MESSAGE"], "/var/log/long: the first 4 bytes are left out");
+        assert_eq!(lines[0]["MESSAGE"], "/var/log/long: the first 4 bytes are omitted");
         assert_eq!(lines[2]["MESSAGE"], "end");
         assert_eq!(lines.len(), 3);
     }

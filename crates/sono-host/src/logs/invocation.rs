@@ -1,42 +1,42 @@
-//! What the program is asked for, by its name and its arguments. Pure.
+//! Interprets the program's name and arguments. Pure.
 //!
-//! Definitions of this plugin start it as `/bin/sh -c '/get_systemd_logs.sh; while true; do …'` (cli spec §6.4). The image has no
-//! shell: the program answers to both names and knows that one script, so that the definition runs with our image and with
-//! those of others.
+//! Plugin definitions run `/bin/sh -c '/get_systemd_logs.sh; while true; do …'` (cli spec §6.4). The image has no
+//! shell, so the program has both names and recognises this script. The definition then works with sono's image and
+//! with others.
 
 use std::{ffi::OsString, path::PathBuf};
 
-/// The name by which definitions call the collector.
+/// The collector's name in definitions.
 const COLLECTOR: &str = "/get_systemd_logs.sh";
-/// How the script goes on that stays afterwards.
-const STAYS: &str = "while true; do ";
+/// The start of a waiting loop in the script.
+const WAIT_LOOP: &str = "while true; do ";
 
-/// Says in the first argument that the program is to become another one below another root.
-pub(super) const BELOW: &str = "--below";
+/// First argument of the process that changes its root and becomes another program.
+pub(super) const CHROOT_FLAG: &str = "--below";
 
-/// What to do.
+/// The requested action.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Invocation {
-    /// Collect, and with `stay` remain until asked to end.
+    /// Collect the logs; with `stay`, run until terminated.
     Collect { stay: bool },
-    /// Become a program of the machine whose root is `root`.
-    Below {
+    /// Become a program of the machine, with the root `root`.
+    Chroot {
         root: PathBuf,
         program: OsString,
         arguments: Vec<OsString>,
     },
 }
 
-/// Words that mean nothing here.
+/// Invalid arguments.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Misuse {
-    #[error("this image has no shell: `sh` runs `{COLLECTOR}` alone, and a loop that waits behind it")]
+    #[error("this image has no shell: `sh` runs only `{COLLECTOR}`, optionally followed by a waiting loop")]
     NoShell,
-    #[error("usage: sono-systemd-logs [--stay]; CHROOT_DIR, RESULTS_DIR and NODE_NAME say where")]
+    #[error("usage: sono-systemd-logs [--stay]; environment: CHROOT_DIR, RESULTS_DIR, NODE_NAME")]
     Usage,
 }
 
-/// `arguments` with the program's name.
+/// Interprets `arguments`, which include the program's name.
 pub(super) fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Misuse> {
     let mut arguments = arguments.into_iter();
     let name = PathBuf::from(arguments.next().unwrap_or_default());
@@ -47,7 +47,7 @@ pub(super) fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Resul
     match arguments.as_slice() {
         [] => Ok(Invocation::Collect { stay: false }),
         [flag] if flag == "--stay" => Ok(Invocation::Collect { stay: true }),
-        [flag, root, program, rest @ ..] if flag == BELOW => Ok(Invocation::Below {
+        [flag, root, program, rest @ ..] if flag == CHROOT_FLAG => Ok(Invocation::Chroot {
             root: root.into(),
             program: program.clone(),
             arguments: rest.to_vec(),
@@ -62,7 +62,7 @@ fn script(arguments: &[OsString]) -> Option<Invocation> {
     let rest = script.trim().strip_prefix(COLLECTOR)?;
     match rest.trim_start_matches([';', ' ']) {
         "" => Some(Invocation::Collect { stay: false }),
-        rest if rest.starts_with(STAYS) && rest.ends_with("done") => Some(Invocation::Collect { stay: true }),
+        rest if rest.starts_with(WAIT_LOOP) && rest.ends_with("done") => Some(Invocation::Collect { stay: true }),
         _ => None,
     }
 }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_script_of_the_definitions_is_understood_and_no_other() {
+    fn only_the_script_of_definitions_is_accepted() {
         let script = "/get_systemd_logs.sh; while true; do echo \"Plugin is complete.\"; sleep 3600; done";
         let stays = Ok(Invocation::Collect { stay: true });
         let ends = Ok(Invocation::Collect { stay: false });

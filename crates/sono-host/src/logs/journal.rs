@@ -1,4 +1,4 @@
-//! The machine's own `journalctl`, run below the machine's root.
+//! Runs the machine's own `journalctl` with the machine's root.
 
 use std::{
     ffi::OsString,
@@ -7,35 +7,37 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{below::below, logs::invocation::BELOW};
+use crate::{logs::invocation::CHROOT_FLAG, rooted_path::rooted_path};
 
-/// Where machines keep it; the last is NixOS'.
+/// Paths of journalctl; the last is that of NixOS.
 const PROGRAMS: [&str; 4] = [
     "/usr/bin/journalctl",
     "/bin/journalctl",
     "/usr/local/bin/journalctl",
     "/run/current-system/sw/bin/journalctl",
 ];
-/// One JSON object a line, with all fields whole.
+/// One JSON object per line, with complete fields.
 const ARGUMENTS: [&str; 4] = ["--output=json", "--all", "--no-pager", "--quiet"];
-/// Of what it complains, this much is kept, in bytes.
-const COMPLAINT: u64 = 8 * 1024;
+/// Bytes of error output that are reported.
+const MAX_ERROR_BYTES: u64 = 8 * 1024;
 
-/// How `journalctl` ended.
+/// The result of `journalctl`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    Well,
-    /// Why not, for people.
-    Badly(String),
+pub(super) enum Outcome {
+    Success,
+    /// The error message.
+    Failure(String),
 }
 
-/// The path of `journalctl` as a process below `root` sees it.
+/// The path of `journalctl`, relative to `root`.
 pub(super) fn find(root: &Path) -> Option<&'static str> {
-    PROGRAMS.into_iter().find(|program| below(root, program).is_file())
+    PROGRAMS
+        .into_iter()
+        .find(|program| rooted_path(root, program).is_file())
 }
 
-/// Writes the journal to `into`. An error means that it could not be started at all.
-pub(super) fn write(root: &Path, program: &str, into: fs_err::File) -> io::Result<Ended> {
+/// Writes the journal to `into`. Returns an error only if journalctl could not be started.
+pub(super) fn write(root: &Path, program: &str, into: fs_err::File) -> io::Result<Outcome> {
     let mut journal = command(root, program)?;
     journal
         .args(ARGUMENTS)
@@ -46,33 +48,34 @@ pub(super) fn write(root: &Path, program: &str, into: fs_err::File) -> io::Resul
         .stdout(into.into_file())
         .stderr(Stdio::piped());
     let mut child = journal.spawn()?;
-    let mut complaint = Vec::new();
+    let mut errors = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
-        stderr.by_ref().take(COMPLAINT).read_to_end(&mut complaint)?;
-        // Read on, so that it does not wait for a reader.
+        stderr.by_ref().take(MAX_ERROR_BYTES).read_to_end(&mut errors)?;
+        // Drains the pipe, so that journalctl does not block.
         io::copy(&mut stderr, &mut io::sink())?;
     }
     let status = child.wait()?;
     if status.success() {
-        return Ok(Ended::Well);
+        return Ok(Outcome::Success);
     }
-    let complaint = String::from_utf8_lossy(&complaint);
-    Ok(Ended::Badly(format!("{program}: {status}: {}", complaint.trim())))
+    let errors = String::from_utf8_lossy(&errors);
+    Ok(Outcome::Failure(format!("{program}: {status}: {}", errors.trim())))
 }
 
-/// A machine's program needs the machine's libraries, so another root is really changed to, by another process of this program.
+/// A command of the machine. It needs the machine's libraries, so this program runs itself to change its root and
+/// becomes the command.
 fn command(root: &Path, program: &str) -> io::Result<Command> {
     if root == Path::new("/") {
         return Ok(Command::new(program));
     }
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg(BELOW).arg(root).arg(program);
+    command.arg(CHROOT_FLAG).arg(root).arg(program);
     Ok(command)
 }
 
-/// Turns this process into another program whose root is `root`; returns only if that fails.
+/// Changes the root of this process to `root` and replaces it by another program. Returns only on failure.
 #[cfg(unix)]
-pub(super) fn become_below(root: &Path, program: &OsString, arguments: &[OsString]) -> io::Error {
+pub(super) fn chroot_and_exec(root: &Path, program: &OsString, arguments: &[OsString]) -> io::Error {
     use std::os::unix::process::CommandExt as _;
 
     if let Err(error) = rustix::process::chroot(root).and_then(|()| rustix::process::chdir("/")) {
@@ -82,6 +85,6 @@ pub(super) fn become_below(root: &Path, program: &OsString, arguments: &[OsStrin
 }
 
 #[cfg(not(unix))]
-pub(super) fn become_below(_root: &Path, _program: &OsString, _arguments: &[OsString]) -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "this system has no other roots")
+pub(super) fn chroot_and_exec(_root: &Path, _program: &OsString, _arguments: &[OsString]) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "chroot is not supported on this system")
 }

@@ -1,9 +1,9 @@
-//! The program of the image of systemd-logs, as a process, on roots that the tests make.
+//! The program of the systemd-logs image, as a process, with roots created by the tests.
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "helpers of tests fail the test, and say what they cannot do here"
+    reason = "helpers of tests fail the test, and report tests that cannot run"
 )]
 
 use std::{
@@ -16,7 +16,7 @@ use fs_err as fs;
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sono-systemd-logs");
-/// Says what it was asked for and where it is; a file `/broken` makes it fail after the first line.
+/// A journalctl that prints its arguments and root, and fails after the first line if `/broken` exists.
 const JOURNALCTL: &str = r#"
 #include <stdio.h>
 #include <unistd.h>
@@ -48,7 +48,7 @@ impl Machine {
         machine
     }
 
-    /// A program without libraries, since the root has none.
+    /// Adds a static journalctl, since the root has no libraries.
     fn with_journalctl(self) -> Self {
         let source = self.directory.path().join("journalctl.c");
         fs::write(&source, JOURNALCTL).unwrap();
@@ -81,17 +81,17 @@ impl Machine {
             .unwrap()
     }
 
-    /// The entries of the file that the done file names.
+    /// The entries of the file named by the done file.
     fn entries(&self) -> Vec<Value> {
         let done = fs::read_to_string(self.results().join("done")).unwrap();
         assert_eq!(Path::new(&done), self.results().join("systemd_logs"));
         let text = fs::read_to_string(done).unwrap();
-        let entry = |line| serde_json::from_str(line).unwrap_or_else(|_| json!({ "no JSON": line }));
+        let entry = |line| serde_json::from_str(line).unwrap_or_else(|_| json!({ "not JSON": line }));
         text.lines().map(entry).collect()
     }
 }
 
-/// Another root is for root alone.
+/// Only root may change its root directory.
 fn may_change_root() -> bool {
     let may = rustix::process::geteuid().is_root();
     if !may {
@@ -109,7 +109,7 @@ fn note(message: &str) -> Value {
 }
 
 #[test]
-fn the_machines_own_journalctl_is_run_below_its_root() {
+fn journalctl_of_the_machine_runs_with_its_root() {
     if !may_change_root() {
         return;
     }
@@ -122,7 +122,7 @@ fn the_machines_own_journalctl_is_run_below_its_root() {
 }
 
 #[test]
-fn a_journal_that_breaks_off_is_said_in_the_result_and_the_plugin_ends() {
+fn broken_journal_is_noted_in_the_result() {
     if !may_change_root() {
         return;
     }
@@ -146,7 +146,7 @@ fn a_journal_that_breaks_off_is_said_in_the_result_and_the_plugin_ends() {
 #[test]
 fn without_journalctl_the_log_files_are_read() {
     let machine = Machine::new();
-    // The names by which definitions start it.
+    // The names used by definitions.
     let bin = machine.directory.path().join("bin");
     fs::create_dir_all(&bin).unwrap();
     symlink(PROGRAM, bin.join("sh")).unwrap();
@@ -157,7 +157,7 @@ fn without_journalctl_the_log_files_are_read() {
 }
 
 #[test]
-fn it_stays_when_the_script_does_and_ends_when_asked() {
+fn program_waits_like_the_script_and_can_be_terminated() {
     let machine = Machine::new();
     let bin = machine.directory.path().join("sh");
     symlink(PROGRAM, &bin).unwrap();
@@ -169,19 +169,19 @@ fn it_stays_when_the_script_does_and_ends_when_asked() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // The line comes when all is written.
+    // The line is printed after everything was written.
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
     assert_eq!(Path::new(line.trim()), machine.results().join("systemd_logs"));
     let process = rustix::process::Pid::from_child(&child);
     assert_eq!(child.try_wait().unwrap(), None);
     rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-    // By its handler, or by the signal where that came before the handler.
+    // Ended by its handler, or by the signal if it arrived earlier.
     child.wait().unwrap();
 }
 
 #[test]
-fn a_results_directory_that_cannot_be_made_ends_it() {
+fn uncreatable_results_directory_is_an_error() {
     let machine = Machine::new();
     fs::write(machine.results(), "a file").unwrap();
     let script = "/get_systemd_logs.sh; while true; do sleep 3600; done";
@@ -190,5 +190,8 @@ fn a_results_directory_that_cannot_be_made_ends_it() {
     let output = machine.run(&bin, &["-c", script]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.starts_with("error: make the results directory: "), "{said}");
+    assert!(
+        said.starts_with("error: cannot create the results directory: "),
+        "{said}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Whole runs on this machine: real processes, real TLS on loopback, a real archive.
+//! Whole runs on this machine: real processes, TLS on loopback, and an archive.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -49,7 +49,7 @@ fn statuses(finished: &Finished) -> BTreeMap<&str, (&str, &str)> {
 }
 
 #[tokio::test]
-async fn plugins_report_in_every_way_they_can() {
+async fn all_ways_of_reporting_work() {
     let (outcome, _output) = run_plugins(vec![
         plugin(
             "file",
@@ -93,7 +93,7 @@ async fn plugins_report_in_every_way_they_can() {
         serde_json::from_str(&file(&finished, "plugins/failing/errors/global/error.json").unwrap()).unwrap();
     assert_eq!(
         error,
-        json!({"error": "program plugin of plugin failing ended without a result (exit status: 3); it said last: out of luck"})
+        json!({"error": "program plugin of plugin failing ended without a result (exit status: 3); its last output: out of luck"})
     );
     assert_eq!(
         file(&finished, "podlogs/local/failing/logs/plugin.txt").as_deref(),
@@ -101,9 +101,9 @@ async fn plugins_report_in_every_way_they_can() {
     );
 }
 
-/// What a plugin was given is in the archive as it would be in the pod's dump: without secrets.
+/// The archive contains a plugin's definition without secrets, like that of its pod.
 #[tokio::test]
-async fn the_archive_does_not_tell_a_plugins_secrets() {
+async fn archive_has_no_secrets_of_plugins() {
     let mut definition = plugin("p", "raw", "printf %s $API_TOKEN > $RESULTS_DIR/done-with.txt");
     definition.spec["env"] = json!([{"name": "API_TOKEN", "value": "hunter2"}, {"name": "MODE", "value": "fast"}]);
     let (outcome, _output) = run_plugins(vec![definition]).await;
@@ -116,7 +116,7 @@ async fn the_archive_does_not_tell_a_plugins_secrets() {
     let counted: Value = serde_json::from_str(&file(&finished, "meta/redactions.json").unwrap()).unwrap();
     let row = json!({"kind": "PluginDefinition", "path": "Definition.spec.env[].value", "reason": "name", "count": 1});
     assert!(counted["redactions"].as_array().unwrap().contains(&row), "{counted}");
-    // What the plugin itself was given, and hands over, is its own affair.
+    // Output of the plugin itself is not redacted.
     assert_eq!(
         file(&finished, "plugins/p/results/global/done-with.txt").as_deref(),
         Some("hunter2")
@@ -124,7 +124,7 @@ async fn the_archive_does_not_tell_a_plugins_secrets() {
 }
 
 #[tokio::test]
-async fn a_side_car_takes_the_done_file() {
+async fn sidecar_can_remove_the_done_file() {
     let mut definition = plugin(
         "p",
         "raw",
@@ -142,7 +142,7 @@ async fn a_side_car_takes_the_done_file() {
 }
 
 #[tokio::test]
-async fn what_a_plugin_started_ends_with_the_run() {
+async fn processes_of_a_plugin_end_with_the_run() {
     let mut definition = plugin(
         "stays",
         "raw",
@@ -164,11 +164,11 @@ async fn what_a_plugin_started_ends_with_the_run() {
     };
     tokio::time::timeout(Duration::from_secs(10), gone)
         .await
-        .expect("the process has gone");
+        .expect("the process has ended");
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_named() {
+async fn missing_program_is_named() {
     let mut definition = plugin("p", "raw", "");
     definition.spec["command"] = json!(["/there/is/no/such/program"]);
     let (outcome, _output) = run_plugins(vec![definition]).await;
@@ -176,13 +176,13 @@ async fn a_program_that_is_not_there_is_named() {
     let error: Value = serde_json::from_str(&file(&finished, "plugins/p/errors/global/error.json").unwrap()).unwrap();
     let message = error["error"].as_str().unwrap();
     assert!(
-        message.starts_with("error running plugin p: starting \"/there/is/no/such/program\" of plugin p: "),
+        message.starts_with("error running plugin p: cannot start \"/there/is/no/such/program\" of plugin p: "),
         "{message}"
     );
 }
 
 #[tokio::test]
-async fn a_plugin_that_needs_a_cluster_does_not_start() {
+async fn plugin_that_requires_a_cluster_is_not_started() {
     let mut definition = plugin("p", "raw", "");
     definition.spec["volumeMounts"] = json!([{"name": "root", "mountPath": "/node"}]);
     let (outcome, output) = run_plugins(vec![definition]).await;

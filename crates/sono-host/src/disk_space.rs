@@ -1,12 +1,13 @@
-//! Asking a file system for its space.
+//! The space of a file system.
 
 use std::path::Path;
 
 use crate::facts::Space;
 
-/// The device a directory is on, and what is left there; none where there is no such directory or nobody tells.
+/// The device of a directory and the space of its file system; `None` if the directory does not exist or the space is
+/// unknown.
 #[cfg(unix)]
-pub(crate) fn space(directory: &Path) -> Option<(u64, Space)> {
+pub(crate) fn disk_space(directory: &Path) -> Option<(u64, Space)> {
     use std::os::unix::fs::MetadataExt as _;
 
     let metadata = fs_err::metadata(directory).ok().filter(std::fs::Metadata::is_dir)?;
@@ -21,8 +22,8 @@ pub(crate) fn space(directory: &Path) -> Option<(u64, Space)> {
     Some((metadata.dev(), space))
 }
 
-/// Not asked on this platform.
+/// Not supported on this platform.
 #[cfg(not(unix))]
-pub(crate) fn space(_: &Path) -> Option<(u64, Space)> {
+pub(crate) fn disk_space(_: &Path) -> Option<(u64, Space)> {
     None
 }

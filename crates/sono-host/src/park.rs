@@ -1,18 +1,18 @@
-//! Staying alive when all is done: a container of a DaemonSet that ends is started again.
+//! Blocks after the work is done until the process is terminated, since a DaemonSet restarts a container that ends.
 
 use std::io;
 
-/// Returns when the process is asked to end. As the first process of a container nothing but a handler does that: the
-/// kernel drops signals that such a process would otherwise die of.
-pub(crate) fn stay() -> io::Result<()> {
+/// Returns when the process is terminated. The kernel drops signals without a handler for the first process of a
+/// container.
+pub(crate) fn park() -> io::Result<()> {
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?
-        .block_on(asked_to_end())
+        .block_on(termination_signal())
 }
 
 #[cfg(unix)]
-async fn asked_to_end() -> io::Result<()> {
+async fn termination_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -25,6 +25,6 @@ async fn asked_to_end() -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-async fn asked_to_end() -> io::Result<()> {
+async fn termination_signal() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }

@@ -1,5 +1,4 @@
-//! Paths below another root. A link in a machine's file system means that machine's root, wherever that is mounted, so
-//! `/etc/resolv.conf → /run/…` must not lead out of it.
+//! Paths below another root: absolute links in a machine's file system are relative to the root where it is mounted.
 
 use std::{
     collections::VecDeque,
@@ -8,10 +7,10 @@ use std::{
 };
 
 /// Links followed before a path counts as a loop, as in Linux.
-const LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
-/// The file that `path` names for a process whose root is `root`. It need not exist.
-pub(crate) fn below(root: &Path, path: &str) -> PathBuf {
+/// Resolves `path` as a process with the root `root` would. The file need not exist.
+pub(crate) fn rooted_path(root: &Path, path: &str) -> PathBuf {
     let mut left = words(Path::new(path));
     let mut found: Vec<OsString> = Vec::new();
     let mut links = 0;
@@ -25,7 +24,7 @@ pub(crate) fn below(root: &Path, path: &str) -> PathBuf {
             continue;
         };
         links += 1;
-        if links > LINKS {
+        if links > MAX_LINKS {
             break;
         }
         found.pop();
@@ -43,7 +42,7 @@ fn join(root: &Path, words: &[OsString]) -> PathBuf {
     words.iter().fold(root.to_path_buf(), |path, word| path.join(word))
 }
 
-/// The names of a path, `..` included; what stands for the root or the same directory is left out.
+/// The names of a path, including `..`, without root and `.`.
 fn words(path: &Path) -> VecDeque<OsString> {
     path.components()
         .filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir))
@@ -79,7 +78,7 @@ mod tests {
             ("/", ""),
         ];
         for (path, expected) in cases {
-            assert_eq!(below(root, path), root.join(expected), "{path}");
+            assert_eq!(rooted_path(root, path), root.join(expected), "{path}");
         }
     }
 }
