@@ -351,7 +351,7 @@ spec:
             # Roles are there already, and stay.
             - name: SONO_RBAC
               value: Disable
-            # The namespace is there already; what the aggregator may do is what its account may.
+            # The namespace already exists; what the aggregator may do is what its account may.
             - name: SONO_AGGREGATOR_PERMISSIONS
               value: namespaceAdmin
             securityContext: &security

@@ -1,4 +1,4 @@
-//! Waiting for a run: its pods are watched, and the status that the aggregator's pod wears.
+//! Waits for a run by watching its pods and the status annotation of the aggregator's pod.
 
 mod followed;
 #[cfg(test)]
@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use sono_kube::{Cluster, Kind, KubeError, elapsed};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::plugin_status};
 
-use self::followed::{End, Followed};
+use self::followed::{End, FollowedRun};
 use super::{run::millis, step_summary};
 use crate::{
     aggregator::{self, phase},
@@ -30,19 +30,19 @@ use crate::{
 pub(super) struct Attach<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) namespace: &'a str,
-    /// Which of the runs that the namespace may hold.
+    /// Identity of the run; the namespace may contain several.
     pub(super) run: Identity,
     pub(super) arguments: &'a args::Cluster,
     pub(super) limit: Duration,
     pub(super) output: WaitOutput,
     pub(super) printer: &'a Printer,
-    /// The exit code tells the outcome.
+    /// Whether the exit code depends on the outcome.
     pub(super) exit_code: bool,
-    /// The results are fetched next.
+    /// Whether the results are retrieved next.
     pub(super) fetches: bool,
-    /// When the command began.
+    /// Start of the command.
     pub(super) started: Instant,
-    /// The command began the run, too.
+    /// Whether this command started the run.
     pub(super) begins: bool,
 }
 
@@ -51,14 +51,14 @@ impl Attach<'_> {
         command_hint(command, self.namespace, self.arguments)
     }
 
-    /// A code that is only given when it is asked for.
+    /// `code` with `--exit-code`, else `otherwise`.
     fn code(&self, code: u8, otherwise: u8) -> u8 {
         if self.exit_code { code } else { otherwise }
     }
 
-    /// The run's status, or why it has none.
+    /// Outcome of the run, or an error for a run without a result.
     async fn outcome(&self, end: End) -> Result<Outcome, CliError> {
-        let removes = format!("{} removes the run", self.command_hint("delete"));
+        let removes = format!("to delete the run: {}", self.command_hint("delete"));
         let logs = self.command_hint("logs -p sonobuoy");
         Err(match end {
             End::Complete(status) => return Ok(Outcome::Complete(status)),
@@ -67,18 +67,18 @@ impl Attach<'_> {
                 CliError::new("the aggregator ended before the run was complete").hint(format!("{logs}; {removes}"))
             }
             End::Broken { why, is_created } => {
-                CliError::new("the aggregator does not run")
+                CliError::new("the aggregator is not running")
                     .details([why])
                     .hint(if is_created {
                         format!("{logs}; {removes}")
                     } else {
                         let wait = self.command_hint("wait");
-                        format!("{wait} goes on when that is out of the way; {removes}")
+                        format!("after fixing the problem: {wait}; {removes}")
                     })
             }
             End::Deleted => {
-                CliError::new("the run was deleted while it was waited for: the aggregator's pod is gone").hint(
-                    format!("{} removes what remains of it", self.command_hint("delete --wait")),
+                CliError::new("the run was deleted while waiting for it: the aggregator's pod no longer exists").hint(
+                    format!("to remove remaining objects: {}", self.command_hint("delete --wait")),
                 )
             }
             End::Absent => aggregator::absence(self.cluster, self.namespace).await,
@@ -86,7 +86,7 @@ impl Attach<'_> {
     }
 }
 
-/// Waits until the run is complete. Ctrl-C leaves it going.
+/// Waits until the run is complete. Ctrl-C detaches; the run continues.
 pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
     let mut screen = Screen::new(attach.printer, attach.output);
     let outcome = follow(&attach, &mut screen).await;
@@ -109,7 +109,7 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
                 "failed" => Tone::Bad,
                 _ => Tone::Plain,
             };
-            // Whoever attached later knows how long they waited, which says nothing of the run.
+            // The duration is known only if this command started the run.
             let took = if attach.begins {
                 format!(" in {}", elapsed(attach.started.elapsed()))
             } else {
@@ -123,7 +123,7 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
         }
         Outcome::Detached(code) => {
             printer.note(&format!(
-                "detached: the run goes on; {} attaches again",
+                "detached: the run continues; to attach again: {}",
                 attach.command_hint("wait")
             ));
             Ok(code)
@@ -131,11 +131,11 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
     }
 }
 
-/// Why waiting is over.
+/// End of the wait.
 #[derive(Debug)]
 enum Outcome {
     Complete(Box<RunStatus>),
-    /// With this exit code.
+    /// Interrupted, with this exit code.
     Detached(u8),
 }
 
@@ -143,16 +143,16 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
     let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
     let mut events = std::pin::pin!(attach.cluster.watch_pods(attach.namespace, &labels));
     let aggregators = constants::AGGREGATOR_SELECTORS[0];
-    let mut makers = std::pin::pin!(attach.cluster.watch(Kind::Deployment, attach.namespace, aggregators));
+    let mut workloads = std::pin::pin!(attach.cluster.watch(Kind::Deployment, attach.namespace, aggregators));
     let deadline = tokio::time::sleep(attach.limit);
     let mut deadline = std::pin::pin!(deadline);
     let interrupt = termination();
     let mut interrupt = std::pin::pin!(interrupt);
-    // Time alone makes a difference to what is said about a pod that does not start.
+    // Obstacles are reported after a delay, even without an event.
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let begun = now();
     let mut progress = ProgressLog::new(begun);
-    let mut run = Followed::new(attach.run.clone());
+    let mut run = FollowedRun::new(attach.run.clone());
     let mut passed = Milestones::default();
     loop {
         tokio::select! {
@@ -160,17 +160,17 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
                 Some(Ok(event)) => run.apply(event),
                 Some(Err(error)) if error.is_expired() => continue,
                 Some(Err(error)) if error.is_transient() => {
-                    screen.log(&[format!("connection troubled, trying again: {error}")], now());
+                    screen.log(&[format!("connection interrupted, retrying: {error}")], now());
                     continue;
                 }
                 Some(Err(error)) => return Err(cannot_watch(attach, &error)),
                 None => return Err(CliError::new("the watch on the run's pods ended")),
             },
-            event = makers.next(), if run.sees_makers() => run.apply_maker(event),
+            event = workloads.next(), if run.watches_workload() => run.apply_workload(event),
             _ = seconds.tick() => {}
             () = &mut deadline => {
-                return Err(CliError::new(format!("the run is not complete after {}; it goes on", elapsed(attach.limit)))
-                    .hint(format!("{} says how far it is, {} waits again", attach.command_hint("status"), attach.command_hint("wait")))
+                return Err(CliError::new(format!("the run is not complete after {}; it continues", elapsed(attach.limit)))
+                    .hint(format!("to see its progress: {}; to wait again: {}", attach.command_hint("status"), attach.command_hint("wait")))
                     .exit_with(attach.code(exit::TIMED_OUT, exit::FAILURE)));
             }
             interrupted = &mut interrupt => {
@@ -207,7 +207,7 @@ fn cannot_watch(attach: &Attach<'_>, error: &KubeError) -> CliError {
     )
 }
 
-/// Points in time that the log shows.
+/// Milestones of the run, for the debug log.
 #[derive(Debug, Default)]
 struct Milestones {
     running: bool,
@@ -219,7 +219,7 @@ struct Milestones {
 }
 
 impl Milestones {
-    fn note(&mut self, run: &Followed, started: Instant) {
+    fn note(&mut self, run: &FollowedRun, started: Instant) {
         let Some(pod) = run.aggregator() else { return };
         let running = phase(pod) == "Running";
         let status = run.status();

@@ -1,4 +1,4 @@
-//! Creating a run's objects, fast, and taking them away again when one of them is refused.
+//! Creates the objects of a run concurrently, and removes them if one is refused.
 
 mod previous;
 
@@ -9,14 +9,14 @@ use sono_types::constants;
 
 use crate::{aggregator::text, args, error::CliError, output::Printer, settings::command_hint};
 
-/// What is to be created, and where.
+/// Destination and options of the creation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Creation<'a> {
     pub(super) cluster: &'a Cluster,
-    /// Namespace of the run, also for objects that name none.
+    /// Namespace of the run, also for objects without a namespace.
     pub(super) namespace: &'a str,
     pub(super) arguments: &'a args::Cluster,
-    /// A namespace that is there already is used.
+    /// Whether an existing namespace is used.
     pub(super) namespace_may_exist: bool,
     pub(super) printer: &'a Printer,
 }
@@ -39,13 +39,13 @@ impl Object {
             .await
             .map_err(|error| match error {
                 KubeError::UnknownKind { kind, api_version } => CliError::new(format!(
-                    "cannot create {kind} `{name}`: the cluster knows no kind {kind} of {api_version}"
+                    "cannot create {kind} `{name}`: the cluster does not serve kind {kind} in {api_version}"
                 )),
                 error => CliError::from(error),
             })?;
         if collection.is_namespaced() && text(&value, "/metadata/namespace").is_empty() {
             creation.printer.note(&format!(
-                "{} `{name}` names no namespace; it goes into `{}`",
+                "{} `{name}` has no namespace; creating it in `{}`",
                 collection.kind(),
                 creation.namespace
             ));
@@ -64,8 +64,8 @@ impl Object {
         self.collection == kind.into()
     }
 
-    /// The order: what others live in, what the aggregator needs, the aggregator.
-    fn wave(&self) -> u8 {
+    /// Phase of creation: namespaces, objects required by the aggregator, the aggregator.
+    fn create_phase(&self) -> u8 {
         match self {
             object if object.is(Kind::Namespace) => 0,
             object if object.is_aggregator() => 2,
@@ -73,39 +73,39 @@ impl Object {
         }
     }
 
-    /// The aggregator itself, in either form.
+    /// Whether this is the aggregator's pod or Deployment.
     fn is_aggregator(&self) -> bool {
         self.is(Kind::Pod) || self.is(Kind::Deployment)
     }
 
-    /// Nothing else speaks as plainly for a run that is there.
+    /// Whether this is the run's configuration. If it exists, the namespace contains a run.
     fn is_configuration(&self) -> bool {
         self.is(Kind::ConfigMap) && self.name == constants::CONFIG_MAP
     }
 }
 
 impl Creation<'_> {
-    /// Creates the objects: the namespace, then everything that the aggregator needs at the same time, then the
-    /// aggregator. Returns them as the server made them.
+    /// Creates the objects in phases: namespace, objects required by the aggregator, aggregator. Returns them as stored
+    /// by the API server.
     pub(super) async fn create(&self, objects: Vec<Value>) -> Result<Vec<Value>, CliError> {
         let objects = try_join_all(objects.into_iter().map(|value| Object::new(self, value))).await?;
         let makes_namespace = objects.iter().any(|object| object.is(Kind::Namespace));
         self.previous_aggregator(makes_namespace).await?;
         let mut created: Vec<&Object> = Vec::new();
-        let mut made = Vec::new();
-        for wave in 0..=2 {
-            let members: Vec<&Object> = objects.iter().filter(|object| object.wave() == wave).collect();
+        let mut stored = Vec::new();
+        for phase in 0..=2 {
+            let members: Vec<&Object> = objects.iter().filter(|object| object.create_phase() == phase).collect();
             let creating = members.iter().map(|object| self.create_one(object));
             let outcomes = join_all(creating).await;
             let mut failed: Option<(&Object, KubeError)> = None;
             for (object, outcome) in members.into_iter().zip(outcomes) {
                 match outcome {
-                    Ok(object_made) => {
+                    Ok(stored_object) => {
                         created.push(object);
-                        made.push(object_made);
+                        stored.push(stored_object);
                     }
                     Err(error) if error.is_already_exists() && self.may_exist(object) => {
-                        tracing::debug!(kind = object.collection.kind(), name = object.name, "is there already");
+                        tracing::debug!(kind = object.collection.kind(), name = object.name, "already exists");
                     }
                     Err(error) if failed.is_none() || object.is_configuration() => failed = Some((object, error)),
                     Err(_) => {}
@@ -117,10 +117,10 @@ impl Creation<'_> {
                 return Err(refused);
             }
         }
-        Ok(made)
+        Ok(stored)
     }
 
-    /// Creates an object, after one of the same name that is being deleted.
+    /// Creates an object. Waits for an object of the same name that is being deleted.
     async fn create_one(&self, object: &Object) -> Result<Value, KubeError> {
         let Object {
             collection,
@@ -145,7 +145,7 @@ impl Creation<'_> {
         }
     }
 
-    /// Roles of an earlier run whose namespace was deleted by hand are named for the namespace, and the same.
+    /// Whether the object may exist. Cluster roles may remain from an earlier run in the namespace, and are identical.
     fn may_exist(&self, object: &Object) -> bool {
         if object.is(Kind::Namespace) {
             self.namespace_may_exist
@@ -154,23 +154,23 @@ impl Creation<'_> {
         }
     }
 
-    /// Removes what was created before something was refused.
+    /// Removes the created objects.
     async fn undo(&self, created: &[&Object]) {
         let namespace = created.iter().find(|object| object.is(Kind::Namespace));
-        // The namespace takes what is in it along.
-        let apart = created.iter().filter(|object| match (namespace, &object.namespace) {
+        // Deleting the namespace deletes the objects in it.
+        let others = created.iter().filter(|object| match (namespace, &object.namespace) {
             (Some(namespace), Some(own)) => namespace.name != *own,
             _ => true,
         });
-        let removing = apart.map(|object| {
+        let removing = others.map(|object| {
             let namespace = object.namespace.as_deref();
             self.cluster.delete_in(&object.collection, namespace, &object.name)
         });
         match try_join_all(removing).await {
             Ok(removed) if removed.is_empty() => {}
-            Ok(_) => self.printer.note("what had been created for this run is removed again"),
+            Ok(_) => self.printer.note("removed the objects that were created for this run"),
             Err(error) => self.printer.note(&format!(
-                "warning: what had been created for this run could not all be removed: {error}"
+                "warning: cannot remove all objects that were created for this run: {error}"
             )),
         }
     }
@@ -186,38 +186,38 @@ impl Creation<'_> {
             object.collection.kind()
         };
         let what = format!("cannot create {kind} `{}`", object.name);
-        let is_leaving = error.is_already_exists() && !is_namespace && self.is_terminating(object).await;
+        let is_terminating = error.is_already_exists() && !is_namespace && self.is_terminating(object).await;
         match error {
-            KubeError::NamespaceTerminating(_) => terminating(namespace),
-            KubeError::AlreadyExists { .. } if is_leaving => {
-                CliError::new(format!("{what}: that of the previous run is still being deleted")).hint(format!(
-                    "kubectl -n {namespace} describe {} {} says what holds it; then again, or use another namespace: sono run -n NAME",
+            KubeError::NamespaceTerminating(_) => namespace_terminating(namespace),
+            KubeError::AlreadyExists { .. } if is_terminating => {
+                CliError::new(format!("{what}: the previous run's is still being deleted")).hint(format!(
+                    "to see what blocks its deletion: kubectl -n {namespace} describe {} {}; or use another namespace: sono run -n NAME",
                     object.collection.kind().to_lowercase(), object.name
                 ))
             }
             KubeError::AlreadyExists { .. } if is_namespace => self.occupied().await,
             KubeError::AlreadyExists { .. } if object.is_configuration() || object.is_aggregator() => {
-                holds_a_run(namespace, arguments)
+                namespace_occupied(namespace, arguments)
             }
             KubeError::AlreadyExists { .. } if object.is(Kind::ServiceAccount) => CliError::of_cluster(what, error)
-                .hint("use the one that is there: --existing-service-account; or another: --service-account-name NAME"),
-            KubeError::NotFound { .. } if !makes_namespace => is_not_there(namespace),
+                .hint("use the existing one: --existing-service-account; or another: --service-account-name NAME"),
+            KubeError::NotFound { .. } if !makes_namespace => namespace_missing(namespace),
             KubeError::Forbidden { resource, .. } if makes_namespace && !object.collection.is_namespaced() => {
                 let refused = CliError::of_cluster(what, error);
                 match resource.as_str() {
                     "namespaces" => refused
-                        .hint("use a namespace that exists: sono run -n mine --aggregator-permissions namespaceAdmin"),
+                        .hint("use an existing namespace: sono run -n NAME --aggregator-permissions namespaceAdmin"),
                     _ => refused
-                        .hint("ask for less: --aggregator-permissions namespaceAdmin, in a namespace that exists"),
+                        .hint("use fewer permissions in an existing namespace: --aggregator-permissions namespaceAdmin"),
                 }
             }
             KubeError::Forbidden { .. } if object.is(Kind::Deployment) => CliError::of_cluster(what, error)
-                .hint("a single pod needs less: --aggregator-workload pod; a run goes with it when it goes"),
+                .hint("a single pod needs fewer permissions: --aggregator-workload pod; the run is lost if the pod is lost"),
             error => CliError::of_cluster(what, error),
         }
     }
 
-    /// Why a namespace that is there cannot be used.
+    /// Reason why an existing namespace cannot be used.
     async fn occupied(&self) -> CliError {
         let Self {
             cluster,
@@ -230,39 +230,39 @@ impl Creation<'_> {
             cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
         );
         match (found, run) {
-            (Ok(Some(found)), _) if is_going(&found) => terminating(namespace),
-            (_, Ok(Some(_))) => holds_a_run(namespace, arguments),
-            _ => is_there(namespace),
+            (Ok(Some(found)), _) if is_being_deleted(&found) => namespace_terminating(namespace),
+            (_, Ok(Some(_))) => namespace_occupied(namespace, arguments),
+            _ => namespace_exists(namespace),
         }
     }
 }
 
 /// Whether an object is being deleted.
-pub(super) fn is_going(object: &Value) -> bool {
+pub(super) fn is_being_deleted(object: &Value) -> bool {
     !text(object, "/metadata/deletionTimestamp").is_empty() || text(object, "/status/phase") == "Terminating"
 }
 
-pub(super) fn is_there(namespace: &str) -> CliError {
+pub(super) fn namespace_exists(namespace: &str) -> CliError {
     CliError::new(format!("namespace `{namespace}` already exists")).hint(
-        "another one: sono run -n NAME; or this one as it is: --skip-preflight=existingnamespace, or with fewer rights \
+        "use another one: sono run -n NAME; or this one: --skip-preflight=existingnamespace, or with fewer permissions: \
          --aggregator-permissions namespaceAdmin",
     )
 }
 
-pub(super) fn is_not_there(namespace: &str) -> CliError {
-    CliError::new(format!("there is no namespace `{namespace}`")).hint(format!(
-        "kubectl create namespace {namespace}; only --aggregator-permissions clusterAdmin creates it"
+pub(super) fn namespace_missing(namespace: &str) -> CliError {
+    CliError::new(format!("namespace `{namespace}` does not exist")).hint(format!(
+        "create it: kubectl create namespace {namespace}; only --aggregator-permissions clusterAdmin creates it"
     ))
 }
 
-pub(super) fn terminating(namespace: &str) -> CliError {
+pub(super) fn namespace_terminating(namespace: &str) -> CliError {
     CliError::new(format!("namespace `{namespace}` is being deleted")).hint(format!(
         "wait for it: kubectl wait --for=delete namespace/{namespace}; or use another: sono run -n NAME"
     ))
 }
 
-pub(super) fn holds_a_run(namespace: &str, arguments: &args::Cluster) -> CliError {
-    CliError::new(format!("namespace `{namespace}` already holds a run")).hint(format!(
+pub(super) fn namespace_occupied(namespace: &str, arguments: &args::Cluster) -> CliError {
+    CliError::new(format!("namespace `{namespace}` already contains a run")).hint(format!(
         "remove it: {} --wait; or use another: sono run -n NAME",
         command_hint("delete", namespace, arguments)
     ))

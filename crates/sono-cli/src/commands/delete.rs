@@ -1,9 +1,9 @@
-//! `sono delete`: pods first, with hardly any grace, because a namespace with running pods in it goes slowly.
+//! `sono delete`: pods first, with a short grace period, since deleting a namespace with running pods is slow.
 //!
-//! The namespace is asked to go right after, without waiting for the pods: its controller lets five seconds pass before
-//! it looks, and by then they are gone.
+//! The namespace is deleted next, without waiting for the pods: its controller waits five seconds before it checks, and
+//! by then the pods are deleted.
 
-mod stays;
+mod blockers;
 
 use std::{
     cell::RefCell,
@@ -25,16 +25,16 @@ use crate::{
     settings::{command_hint, connect},
 };
 
-/// Seconds that containers have to end: nothing of theirs is wanted any more.
-const GRACE: u32 = 1;
-/// Pods that are deleted one by one at the same time: each takes a connection.
-const AT_ONCE: usize = 32;
-/// How long nobody is told what is still there; then, how often it is looked at anew.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Labels that the e2e tests' namespaces have.
+/// Grace period of containers, in seconds. Their results are no longer needed.
+const GRACE_SECONDS: u32 = 1;
+/// Maximum number of concurrent deletions of single pods. Each uses a connection.
+const MAX_CONCURRENT_DELETES: usize = 32;
+/// Delay before remaining objects are reported, and interval of further reports.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Labels of the namespaces of e2e tests.
 const E2E_NAMESPACES: &str = "e2e-framework,e2e-run";
-/// What a run leaves in a namespace that is not its own.
-const LEFT_BEHIND: [Kind; 8] = [
+/// Kinds of a run's objects to delete in a namespace that the run did not create.
+const NAMESPACED_KINDS: [Kind; 8] = [
     Kind::NetworkPolicy,
     Kind::PersistentVolumeClaim,
     Kind::Service,
@@ -67,26 +67,29 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
         all,
         roles: rbac,
         tolerant,
-        tells: wait_output != args::WaitOutput::Silent,
+        reports: wait_output != args::WaitOutput::Silent,
         left: RefCell::default(),
-        said: RefCell::default(),
+        reported: RefCell::default(),
     };
     if dry_run {
         job.preview().await?;
         return Ok(exit::SUCCESS);
     }
-    // As with Sonobuoy, whose default it is.
+    // As in Sonobuoy, 0 is the default and does not wait.
     let wait = wait.filter(|limit| !limit.0.is_zero());
     let work = job.delete(wait.is_some());
     match wait {
         None => work.await?,
         Some(limit) => tokio::time::timeout(limit.0, work).await.map_err(|_| {
-            CliError::new(format!("not everything is gone after {}; it goes on", elapsed(limit.0)))
-                .details(stays::why(job.left.borrow().values()))
-                .hint(format!(
-                    "what holds it: kubectl describe namespace {namespace}; {} goes on waiting",
-                    command_hint("delete --wait", &namespace, &cluster_arguments)
-                ))
+            CliError::new(format!(
+                "the deletion is not complete after {}; it continues",
+                elapsed(limit.0)
+            ))
+            .details(blockers::why(job.left.borrow().values()))
+            .hint(format!(
+                "to see what blocks it: kubectl describe namespace {namespace}; to wait again: {}",
+                command_hint("delete --wait", &namespace, &cluster_arguments)
+            ))
         })??,
     }
     tracing::debug!(elapsed_ms = super::run::millis(started), "deleted");
@@ -97,17 +100,17 @@ struct Job<'a> {
     cluster: &'a Cluster,
     namespace: &'a str,
     printer: &'a Printer,
-    /// Not only this run's.
+    /// Whether objects of all runs are deleted.
     all: bool,
     roles: args::DeleteRoles,
-    /// Without the right to watch what is deleted it does not wait.
+    /// Skips the wait if the account may not watch the deleted objects.
     tolerant: bool,
-    /// Whether it says what it waits for.
-    tells: bool,
-    /// What is still there, by name.
+    /// Whether remaining objects are reported.
+    reports: bool,
+    /// Remaining objects, by name.
     left: RefCell<BTreeMap<String, Value>>,
-    /// What was said of that.
-    said: RefCell<Vec<String>>,
+    /// Last report of remaining objects.
+    reported: RefCell<Vec<String>>,
 }
 
 impl Job<'_> {
@@ -116,17 +119,17 @@ impl Job<'_> {
         match namespace {
             None => self
                 .printer
-                .note(&format!("there is no namespace `{}`", self.namespace)),
+                .note(&format!("namespace `{}` does not exist", self.namespace)),
             Some(namespace) => {
                 let ours = is_ours(&namespace);
-                // A namespace on its way takes no new pods, so whoever waits for it need not wait for them.
+                // A terminating namespace accepts no new pods, so waiting for it is sufficient.
                 self.pods(wait && !ours).await?;
                 if ours {
                     self.cluster
                         .delete(Kind::Namespace, None, self.namespace, None)
                         .await
                         .map_err(|error| self.refused("namespace", &error))?;
-                    tracing::debug!("namespace asked to go");
+                    tracing::debug!("deletion of the namespace requested");
                 } else {
                     self.left_behind().await?;
                 }
@@ -134,7 +137,7 @@ impl Job<'_> {
                 if wait && ours {
                     self.gone(self.cluster.watch_named(Kind::Namespace, None, self.namespace), |_| {})
                         .await?;
-                    self.printer.note(&format!("namespace `{}` is gone", self.namespace));
+                    self.printer.note(&format!("namespace `{}` deleted", self.namespace));
                 }
             }
         }
@@ -147,9 +150,9 @@ impl Job<'_> {
     fn say(&self, ours: bool) {
         let namespace = self.namespace;
         self.printer.note(&if ours {
-            format!("namespace `{namespace}` goes, and all that is in it")
+            format!("deleting namespace `{namespace}` and everything in it")
         } else {
-            format!("the run is removed; namespace `{namespace}` was not made by sono and stays")
+            format!("deleting the run; namespace `{namespace}` was not created by sono and is not deleted")
         });
     }
 
@@ -160,7 +163,7 @@ impl Job<'_> {
         )
     }
 
-    /// The namespace, where it is there. Who may not read namespaces may still delete the run in one.
+    /// Reads the namespace. An account that may not read namespaces may still delete a run.
     async fn find_namespace(&self) -> Result<Option<Value>, CliError> {
         match self.cluster.get(Kind::Namespace, None, self.namespace).await {
             Ok(found) => Ok(found),
@@ -169,7 +172,7 @@ impl Job<'_> {
         }
     }
 
-    /// What makes pods, then every pod; with `wait`, until none is left.
+    /// Deletes controllers, then all pods; with `wait`, waits until all pods are deleted.
     async fn pods(&self, wait: bool) -> Result<(), CliError> {
         let (cluster, namespace) = (self.cluster, Some(self.namespace));
         let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
@@ -183,15 +186,15 @@ impl Job<'_> {
         }
         let pods = cluster.list(Kind::Pod, namespace, &labels).await;
         let pods = pods.map_err(|error| self.refused("the pods", &error))?;
-        // Who may not touch Deployments has made none, most likely. Where somebody did, pods would come again.
-        let comes_again = |pod: &Value| {
+        // An account that may not delete Deployments probably created none. If one exists, it would recreate the pod.
+        let is_recreated = |pod: &Value| {
             text(pod, &format!("/metadata/labels/{}", constants::COMPONENT_LABEL)) == "aggregator"
                 && pod.pointer("/metadata/ownerReferences/0").is_some()
         };
-        if let Some(error) = forbidden.filter(|_| pods.iter().any(comes_again)) {
+        if let Some(error) = forbidden.filter(|_| pods.iter().any(is_recreated)) {
             return Err(self.refused(Kind::Deployment.plural(), &error));
         }
-        // A kubelet that pulls an image lets go of a pod only when it is done with that, which may take minutes.
+        // A kubelet that is pulling an image would delay a graceful deletion, possibly for minutes.
         let unstarted = pods
             .iter()
             .filter(|pod| !has_started(pod))
@@ -200,13 +203,13 @@ impl Job<'_> {
             .map(|name| cluster.delete(Kind::Pod, namespace, name, Some(0)))
             .collect();
         stream::iter(deletions)
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(MAX_CONCURRENT_DELETES)
             .try_collect::<Vec<Deleted>>()
             .await
             .map_err(|error| self.refused("the pods", &error))?;
-        tracing::debug!("pods that had not started are deleted");
+        tracing::debug!("deleted pods that had not started");
         cluster
-            .delete_all(Kind::Pod, namespace, &labels, Some(GRACE))
+            .delete_all(Kind::Pod, namespace, &labels, Some(GRACE_SECONDS))
             .await
             .map_err(|error| self.refused("the pods", &error))?;
         if !wait {
@@ -214,7 +217,7 @@ impl Job<'_> {
         }
         let (sender, mut late) = tokio::sync::mpsc::unbounded_channel();
         let watch = self.gone(cluster.watch(Kind::Pod, self.namespace, &labels), |pod| {
-            // One that its DaemonSet made a moment before it went.
+            // Created by its DaemonSet immediately before the deletion.
             if pod.pointer("/metadata/deletionTimestamp").is_none() {
                 drop(sender.send(text(pod, "/metadata/name").to_owned()));
             }
@@ -225,7 +228,7 @@ impl Job<'_> {
                 done = &mut watch => return done,
                 Some(name) = late.recv() => {
                     cluster
-                        .delete(Kind::Pod, namespace, &name, Some(GRACE))
+                        .delete(Kind::Pod, namespace, &name, Some(GRACE_SECONDS))
                         .await
                         .map_err(|error| self.refused("the pods", &error))?;
                 }
@@ -233,7 +236,7 @@ impl Job<'_> {
         }
     }
 
-    /// Everything else in a namespace that stays.
+    /// Deletes all other objects of the run in a namespace that is not deleted.
     async fn left_behind(&self) -> Result<(), CliError> {
         let (cluster, namespace) = (self.cluster, Some(self.namespace));
         let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
@@ -247,11 +250,11 @@ impl Job<'_> {
                 .iter()
                 .map(|name| cluster.delete(Kind::ConfigMap, namespace, name, None)),
         );
-        let labelled = try_join_all(LEFT_BEHIND.map(|kind| {
+        let labelled = try_join_all(NAMESPACED_KINDS.map(|kind| {
             let labels = labels.clone();
             async move {
                 match cluster.delete_all(kind, namespace, &labels, None).await {
-                    // Who may not touch them has made none.
+                    // An account that may not delete these objects created none.
                     Err(KubeError::Forbidden { .. })
                         if matches!(
                             kind,
@@ -272,7 +275,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Bindings before roles. Who may not touch them has made none.
+    /// Deletes cluster role bindings, then cluster roles. An account that may not delete them created none.
     async fn roles(&self) -> Result<(), CliError> {
         if self.roles == args::DeleteRoles::Disable {
             return Ok(());
@@ -282,8 +285,7 @@ impl Job<'_> {
             match self.cluster.delete_all(kind, None, &labels, None).await {
                 Ok(()) => {}
                 Err(error @ KubeError::Forbidden { .. }) if self.roles == args::DeleteRoles::Detect => {
-                    self.printer
-                        .note(&format!("{}s are left as they are: {error}", kind.name()));
+                    self.printer.note(&format!("{}s are not deleted: {error}", kind.name()));
                 }
                 Err(error) => return Err(self.refused(kind.plural(), &error)),
             }
@@ -291,7 +293,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Namespaces that the e2e tests make and sometimes leave behind.
+    /// Deletes namespaces that e2e tests created and left behind.
     async fn e2e_namespaces(&self, wait: bool) -> Result<(), CliError> {
         let found = self.cluster.list(Kind::Namespace, None, E2E_NAMESPACES).await?;
         let names: Vec<&str> = found
@@ -306,8 +308,10 @@ impl Job<'_> {
         .await?;
         let number = deleted.iter().filter(|deleted| **deleted == Deleted::Started).count();
         if number > 0 {
-            self.printer
-                .note(&format!("{number} namespaces of e2e tests go: {}", names.join(", ")));
+            self.printer.note(&format!(
+                "deleting {number} namespaces of e2e tests: {}",
+                names.join(", ")
+            ));
         }
         if wait && number > 0 {
             self.gone(self.cluster.watch_cluster(Kind::Namespace, E2E_NAMESPACES), |_| {})
@@ -325,13 +329,13 @@ impl Job<'_> {
         }
     }
 
-    /// Prints what would go, a line each. Nothing is asked to go, and nothing waited for.
+    /// Prints the objects that would be deleted, one per line.
     async fn preview(&self) -> Result<(), CliError> {
         let mut lines = Vec::new();
         let list = async |kind: Kind, namespace: Option<&str>, labels: &str| {
             let found = self.cluster.list(kind, namespace, labels).await;
             let found = match found {
-                // A server without RBAC, or without Deployments, has none of them.
+                // The server does not support this kind.
                 Err(error) if error.is_not_served() => Vec::new(),
                 found => {
                     found.map_err(|error| CliError::of_cluster(format!("cannot list {}", kind.plural()), &error))?
@@ -348,14 +352,14 @@ impl Job<'_> {
         match self.find_namespace().await? {
             None => self
                 .printer
-                .note(&format!("there is no namespace `{}`", self.namespace)),
+                .note(&format!("namespace `{}` does not exist", self.namespace)),
             Some(namespace) if is_ours(&namespace) => lines.push(format!("namespace/{}", self.namespace)),
             Some(_) => {
                 let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
-                let stays = [Kind::DaemonSet, Kind::Deployment, Kind::Pod]
+                let kinds = [Kind::DaemonSet, Kind::Deployment, Kind::Pod]
                     .into_iter()
-                    .chain(LEFT_BEHIND);
-                for kind in stays {
+                    .chain(NAMESPACED_KINDS);
+                for kind in kinds {
                     lines.extend(list(kind, Some(self.namespace), &labels).await?);
                 }
             }
@@ -366,8 +370,8 @@ impl Job<'_> {
         lines.iter().try_for_each(|line| self.printer.line(line))
     }
 
-    /// Waits until a watch shows no object any more; `each` sees those that are there. What holds them is said when it
-    /// takes long.
+    /// Waits until a watch shows no objects, and calls `each` for every object seen. Reports remaining objects
+    /// periodically.
     async fn gone(
         &self,
         events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>,
@@ -376,18 +380,18 @@ impl Job<'_> {
         let mut events = std::pin::pin!(events);
         let mut listed = false;
         self.left.borrow_mut().clear();
-        let start = tokio::time::Instant::now() + PATIENCE;
-        let mut looks = tokio::time::interval_at(start, PATIENCE);
+        let start = tokio::time::Instant::now() + REPORT_INTERVAL;
+        let mut reports = tokio::time::interval_at(start, REPORT_INTERVAL);
         loop {
             let name = |object: &Value| text(object, "/metadata/name").to_owned();
             let event = tokio::select! {
                 event = events.next() => event,
-                _ = looks.tick() => {
-                    self.tell();
+                _ = reports.tick() => {
+                    self.report();
                     continue;
                 }
             };
-            // What is left is explained when it is said: for every event it would take time that grows with the square of the pods.
+            // Remaining objects are explained only when reported: doing so for every event would take quadratic time.
             let mut left = self.left.borrow_mut();
             match event {
                 None => return Ok(()),
@@ -403,10 +407,12 @@ impl Job<'_> {
                 Some(Ok(WatchEvent::Deleted(object))) => {
                     left.remove(&name(&object));
                 }
-                Some(Err(error)) if error.is_transient() => tracing::debug!(%error, "watching what goes"),
+                Some(Err(error)) if error.is_transient() => {
+                    tracing::debug!(%error, "retrying the watch on deleted objects")
+                }
                 Some(Err(error)) if self.tolerant && error.is_forbidden() => {
                     self.printer
-                        .note(&format!("warning: the deletion is not waited for: {error}"));
+                        .note(&format!("warning: cannot wait for the deletion: {error}"));
                     return Ok(());
                 }
                 Some(Err(error)) => return Err(error.into()),
@@ -417,18 +423,18 @@ impl Job<'_> {
         }
     }
 
-    /// Says what is still there, and why, when that is something else than the last time.
-    fn tell(&self) {
-        let why = stays::why(self.left.borrow().values());
-        if self.tells && !why.is_empty() && *self.said.borrow() != why {
-            self.said.borrow_mut().clone_from(&why);
-            let why = Text::joined(&why, "\n             ");
-            self.printer.note(&text!["still there: ", why]);
+    /// Reports remaining objects and their reasons, if they have changed.
+    fn report(&self) {
+        let why = blockers::why(self.left.borrow().values());
+        if self.reports && !why.is_empty() && *self.reported.borrow() != why {
+            self.reported.borrow_mut().clone_from(&why);
+            let why = Text::joined(&why, "\n           ");
+            self.printer.note(&text!["remaining: ", why]);
         }
     }
 }
 
-/// Whether this program made a namespace.
+/// Whether this program created a namespace.
 fn is_ours(namespace: &Value) -> bool {
     let label = format!("/metadata/labels/{}", CREATED_BY.0.replace('/', "~1"));
     text(namespace, &label) == CREATED_BY.1
@@ -450,7 +456,7 @@ fn has_started(pod: &Value) -> bool {
         })
 }
 
-/// ConfigMaps of plugins carry no labels; their names follow from the definitions.
+/// Names of ConfigMaps of plugins, which have no labels, from the plugin definitions.
 fn config_maps_of_plugins(plugins: &Value) -> Vec<String> {
     let definitions = plugins.get("data").and_then(Value::as_object).into_iter().flatten();
     definitions

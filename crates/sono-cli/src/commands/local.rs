@@ -1,4 +1,4 @@
-//! `sono run --local`: a run on this machine. The archive's path is the last line on standard output.
+//! `sono run --local`: a run on this machine. The last line of standard output is the path of the archive.
 
 use std::{
     path::Path,
@@ -28,8 +28,8 @@ use crate::{
 
 /// The built-in plugin that can run without a cluster.
 const HOST_CHECK: &str = "host-check";
-/// In place of a namespace.
-const ON_THIS_MACHINE: &str = "local";
+/// Name used instead of a namespace.
+const LOCAL_NAMESPACE: &str = "local";
 
 pub(super) async fn run(
     plan: Plan,
@@ -64,7 +64,7 @@ pub(super) async fn run(
     let stopped_by = AtomicU8::new(exit::INTERRUPTED);
     let interrupted = async {
         tokio::select! {
-            // Without the signal there is only no gentle end.
+            // If signals cannot be caught, the process ends without cleanup.
             Ok(code) = termination() => stopped_by.store(code, Ordering::Relaxed),
             () = too_late => is_late.store(true, Ordering::Relaxed),
         }
@@ -89,13 +89,13 @@ pub(super) async fn run(
     if let Err(LocalError::Run(RunError::Stopped)) = &outcome {
         if let (true, Some(limit)) = (is_late.load(Ordering::Relaxed), limit) {
             let error = CliError::new(format!(
-                "the run was not complete after {}; what was started has been ended, and there is no archive",
+                "the run was not complete after {}: all plugin processes were stopped; no archive was written",
                 elapsed(limit)
             ));
-            step_summary::of_error(&error, ON_THIS_MACHINE, printer);
+            step_summary::of_error(&error, LOCAL_NAMESPACE, printer);
             return Err(error);
         }
-        printer.note("stopped; what was started has been ended, and there is no archive");
+        printer.note("interrupted: all plugin processes were stopped; no archive was written");
         return Ok(stopped_by.load(Ordering::Relaxed));
     }
     let Finished {
@@ -104,7 +104,7 @@ pub(super) async fn run(
         errors,
     } = outcome.map_err(|error| {
         let error = refused(&error);
-        step_summary::of_error(&error, ON_THIS_MACHINE, printer);
+        step_summary::of_error(&error, LOCAL_NAMESPACE, printer);
         error
     })?;
     report(&archive, &names, printer)?;
@@ -121,7 +121,10 @@ pub(super) async fn run(
         } else {
             format!("{errors} errors")
         };
-        printer.note(&format!("{number} on the way: see {} of the archive", layout::RUN_LOG));
+        printer.note(&format!(
+            "{number} during the run: see {} in the archive",
+            layout::RUN_LOG
+        ));
     }
     let took = elapsed(now().duration_since(begun).unsigned_abs());
     printer.note(&text!["run ", tone.paint(verdict), format!(" in {took}")]);
@@ -135,7 +138,7 @@ pub(super) async fn run(
     })
 }
 
-/// Flags that mean nothing without a cluster.
+/// Flags that require a cluster.
 const CLUSTER_ONLY: [&str; 48] = [
     "aggregator-image",
     "aggregator-memory",
@@ -186,9 +189,9 @@ const CLUSTER_ONLY: [&str; 48] = [
     "systemd-logs-image",
     "worker-image",
 ];
-/// All others of `run`.
+/// All other flags of `run`.
 #[cfg(test)]
-const HERE_TOO: [&str; 13] = [
+const LOCAL_FLAGS: [&str; 13] = [
     "allow-http",
     "config",
     "exit-code",
@@ -204,21 +207,21 @@ const HERE_TOO: [&str; 13] = [
     "wait-output",
 ];
 
-/// Refuses what was asked for and cannot be had.
+/// Fails if a flag requires a cluster.
 pub(super) fn check_flags(given: &GivenFlags) -> Result<(), CliError> {
     match given.first_of(&CLUSTER_ONLY) {
-        Some(flag) => Err(CliError::new(format!(
-            "--{flag} means something in a cluster only, and --local runs without one"
-        ))
-        .hint("leave it out; or, with a cluster, leave --local out")),
+        Some(flag) => Err(
+            CliError::new(format!("--{flag} requires a cluster and conflicts with --local"))
+                .hint("omit the flag, or omit --local to use a cluster"),
+        ),
         None => Ok(()),
     }
 }
 
-/// The plugins, `host-check` as this very program.
+/// Loads the plugins. `host-check` runs as this program.
 async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, CliError> {
-    let program =
-        std::env::current_exe().map_err(|error| CliError::new("cannot find this program's file").caused_by(&error))?;
+    let program = std::env::current_exe()
+        .map_err(|error| CliError::new("cannot find the path of this program").caused_by(&error))?;
     if plan.changes.changes_aggregator() {
         return Err(CliError::new(
             "--plugin-env sonobuoy.… changes the aggregator's container, which a local run does not have",
@@ -227,15 +230,11 @@ async fn definitions(plan: &Plan, printer: &Printer) -> Result<Vec<Definition>, 
     let names = plan.named(&[HOST_CHECK]);
     let mut definitions = plan.definitions(&names, printer).await?;
     if definitions.is_empty() {
-        return Err(
-            CliError::new("no plugin is to run, and without a cluster there is nothing else to do")
-                .hint("take SkipPlugins out of the configuration"),
-        );
+        return Err(CliError::new("no plugins selected for a run without a cluster")
+            .hint("remove SkipPlugins from the configuration"));
     }
     if definitions.iter().any(|definition| plan.is_suite(definition)) {
-        return Err(of_the_cluster(&[
-            "plugin e2e cannot run on this machine: it tests a cluster".to_owned(),
-        ]));
+        return Err(of_the_cluster(&["plugin e2e requires a cluster".to_owned()]));
     }
     for definition in &mut definitions {
         let is_built_in = names.iter().any(|name| name == HOST_CHECK);
@@ -254,12 +253,12 @@ fn refused(error: &LocalError) -> CliError {
 }
 
 fn of_the_cluster(problems: &[String]) -> CliError {
-    CliError::new("these plugins do not run without a cluster")
+    CliError::new("plugins of this run require a cluster")
         .details(problems.iter().cloned())
-        .hint("with a cluster: sono run, without --local")
+        .hint("omit --local to run them in a cluster")
 }
 
-/// What each plugin found, on standard error.
+/// Prints the results of each plugin on standard error.
 fn report(archive: &Path, names: &[PluginName], printer: &Printer) -> Result<(), CliError> {
     let unreadable = |error: &(dyn std::error::Error + 'static)| {
         CliError::new(format!("cannot read `{}`", archive.display())).caused_by(error)
@@ -283,14 +282,14 @@ mod tests {
     use super::*;
     use crate::args::Arguments;
 
-    /// Whoever adds a flag to `run` says whether it means something here.
+    /// A new flag of `run` must be added to one of the lists.
     #[test]
-    fn every_flag_of_run_is_refused_or_means_something() {
+    fn every_flag_of_run_is_in_one_list() {
         let program = Arguments::command();
         let run = program.find_subcommand("run").unwrap();
         let flags = run.get_arguments().filter(|flag| !flag.is_hide_set());
         let mut places: BTreeMap<&str, usize> = flags.filter_map(|flag| Some((flag.get_long()?, 0))).collect();
-        for flag in CLUSTER_ONLY.into_iter().chain(HERE_TOO) {
+        for flag in CLUSTER_ONLY.into_iter().chain(LOCAL_FLAGS) {
             *places.entry(flag).or_insert(usize::MAX / 2) += 1;
         }
         let wrong: Vec<_> = places.into_iter().filter(|(_, places)| *places != 1).collect();

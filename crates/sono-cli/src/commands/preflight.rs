@@ -171,19 +171,19 @@ async fn namespace(cluster: &Cluster, checks: &Checks, wanted: Wanted<'_>) -> Op
         Err(KubeError::Forbidden { .. }) => Some(Value::Null),
         Err(error) => return Some(CliError::of_cluster(what(), &error)),
     };
-    if found.as_ref().is_some_and(create::is_going) {
-        return Some(create::terminating(namespace));
+    if found.as_ref().is_some_and(create::is_being_deleted) {
+        return Some(create::namespace_terminating(namespace));
     }
     match run {
-        Ok(Some(run)) if create::is_going(&run) => return Some(create::terminating(namespace)),
-        Ok(Some(_)) => return Some(create::holds_a_run(namespace, arguments)),
+        Ok(Some(run)) if create::is_being_deleted(&run) => return Some(create::namespace_terminating(namespace)),
+        Ok(Some(_)) => return Some(create::namespace_occupied(namespace, arguments)),
         Ok(None) => {}
         Err(KubeError::Forbidden { .. }) => {}
         Err(error) => return Some(CliError::of_cluster(what(), &error)),
     }
     match (makes_namespace, found) {
-        (true, Some(Value::Object(_))) if checks.namespace => Some(create::is_there(namespace)),
-        (false, None) => Some(create::is_not_there(namespace)),
+        (true, Some(Value::Object(_))) if checks.namespace => Some(create::namespace_exists(namespace)),
+        (false, None) => Some(create::namespace_missing(namespace)),
         _ => None,
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     settings::{DEFAULT_PLUGINS, Plan, Version, command_hint, connect, latest},
 };
 
-/// Flags that count with `--file` too.
+/// Flags that also apply with `--file`.
 const WITH_FILE: [&str; 13] = [
     "file",
     "kubeconfig",
@@ -41,13 +41,13 @@ const WITH_FILE: [&str; 13] = [
     "level",
 ];
 
-/// What is to be created.
+/// Objects to create.
 #[derive(Debug)]
 struct Run {
     objects: Vec<Value>,
     namespace: String,
     uuid: Option<String>,
-    /// What the server says of its version.
+    /// Version information of the API server.
     server: Value,
 }
 
@@ -71,15 +71,15 @@ pub(super) async fn run(
         local: is_local,
     } = arguments;
     let started = Instant::now();
-    // As if it were not given, which is its default with Sonobuoy.
+    // As in Sonobuoy, 0 is the default and does not wait.
     if rm && wait.is_some_and(|limit| limit.0.is_zero()) {
-        return Err(CliError::new("--rm waits until the run is complete, and --wait=0 does not").hint("--wait"));
+        return Err(CliError::new("--rm conflicts with --wait=0").hint("use --wait"));
     }
     let wait = wait
         .or_else(|| rm.then(args::WaitTime::default_limit))
         .filter(|limit| !limit.0.is_zero());
     if exit_code && wait.is_none() && !is_local {
-        return Err(CliError::new("--exit-code tells how a run ended, which nobody waits for").hint("add --wait"));
+        return Err(CliError::new("--exit-code requires --wait").hint("add --wait"));
     }
     if is_local {
         local::check_flags(given)?;
@@ -136,7 +136,7 @@ pub(super) async fn run(
     };
     let identity = match identity {
         Some(identity) => identity,
-        // A manifest whose aggregator is neither a pod nor a Deployment.
+        // The manifest's aggregator is neither a pod nor a Deployment.
         None => aggregator::find(&cluster, &namespace, WhichRun::Newest).await?.identity,
     };
     let attach = Attach {
@@ -161,7 +161,7 @@ pub(super) async fn run(
         };
         let removed = fetch_and_delete(&cluster, location, (&identity, &created), made_roles, keep, printer);
         removed.await?.map_or(Ok(()), |error| {
-            // The verdict is worth more than the code of the deletion.
+            // The exit code of the run has priority over that of the deletion.
             if code == exit::SUCCESS {
                 return Err(error);
             }
@@ -173,7 +173,7 @@ pub(super) async fn run(
     Ok(code)
 }
 
-/// What `--rm` does with a complete run. Returns why it was not deleted once its archive is here.
+/// Retrieves the archive of a complete run and deletes the run. Returns the error of a failed deletion.
 async fn fetch_and_delete(
     cluster: &Cluster,
     location: args::RunLocation,
@@ -182,20 +182,20 @@ async fn fetch_and_delete(
     keep: Option<u32>,
     printer: &Printer,
 ) -> Result<Option<CliError>, CliError> {
-    // What is not here in one piece is not deleted there.
+    // Delete the run only after its archive was retrieved completely.
     let wanted = args::Retrieve::into_this_directory(location.clone(), keep);
     for archive in retrieve::fetch(wanted, WhichRun::Created(identity), printer).await? {
         step_summary::of_archive(&archive, printer);
     }
     let deleted = async {
-        still_there(cluster, &location.namespace, created).await?;
+        check_unchanged(cluster, &location.namespace, created).await?;
         delete::delete(args::Delete::of_run(location.clone(), made_roles), printer).await
     };
     Ok(deleted.await.err())
 }
 
-/// Checks that the configuration is still the one that this command created: `delete` removes the namespace's run, whichever it is.
-async fn still_there(cluster: &Cluster, namespace: &str, created: &[Value]) -> Result<(), CliError> {
+/// Checks that the namespace still contains the run that this command created, since `delete` removes any run in it.
+async fn check_unchanged(cluster: &Cluster, namespace: &str, created: &[Value]) -> Result<(), CliError> {
     let is_configuration = |object: &&Value| text(object, "/metadata/name") == constants::CONFIG_MAP;
     let Some(ours) = created.iter().find(is_configuration) else {
         return Ok(());
@@ -205,9 +205,9 @@ async fn still_there(cluster: &Cluster, namespace: &str, created: &[Value]) -> R
         .await
     {
         Ok(Some(found)) if text(&found, "/metadata/uid") != text(ours, "/metadata/uid") => Err(CliError::new(format!(
-            "namespace `{namespace}` holds another run by now, which is not deleted"
+            "namespace `{namespace}` now contains another run, which is not deleted"
         ))
-        .hint("another command deleted this run and started that one; the archive is complete")),
+        .hint("another command deleted this run and started the other one; the archive is complete")),
         Ok(_) => Ok(()),
         Err(error) => {
             tracing::debug!(%error, "cannot read the configuration");
@@ -216,7 +216,7 @@ async fn still_there(cluster: &Cluster, namespace: &str, created: &[Value]) -> R
     }
 }
 
-/// The objects that the flags say.
+/// Objects from flags and configuration.
 async fn from_plan(
     mut plan: Plan,
     checks: &Checks,
@@ -252,7 +252,7 @@ async fn from_plan(
     Ok((cluster, run))
 }
 
-/// The objects of a manifest, as they are.
+/// Objects of a manifest, unchanged.
 async fn from_manifest(
     file: &Path,
     given: &GivenFlags,
@@ -284,21 +284,22 @@ async fn from_manifest(
     Ok((cluster, run))
 }
 
-/// Says of each flag that has no effect where a manifest says what is created.
+/// Warns of each flag that has no effect with a manifest.
 pub(super) fn warn_of_ignored(given: &GivenFlags, printer: &Printer) {
     for flag in given.except(&WITH_FILE) {
         printer.note(&format!(
-            "warning: --{flag} has no effect with --file: the manifest says what is created"
+            "warning: --{flag} has no effect with --file: the manifest defines all objects"
         ));
     }
 }
 
-/// Milliseconds since then.
+/// Milliseconds since `started`.
 pub(super) fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `v1.37.2`, also of `v1.37.2-gke.100` and `v1.37.2+k3s1`; pre-releases of Kubernetes itself stay (cli spec §4.2).
+/// `v1.37.2`, also for `v1.37.2-gke.100` and `v1.37.2+k3s1`. Suffixes of Kubernetes pre-releases are preserved (cli spec
+/// §4.2).
 pub(super) fn image_version(git_version: &str) -> String {
     let without_build = git_version.split('+').next().unwrap_or(git_version);
     match without_build.split_once('-') {
@@ -319,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vendors_suffixes_are_dropped() {
+    fn vendor_suffix_is_removed() {
         assert_eq!(image_version("v1.37.2"), "v1.37.2");
         assert_eq!(image_version("v1.37.2-gke.100"), "v1.37.2");
         assert_eq!(image_version("v1.37.2+k3s1"), "v1.37.2");

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Bytes of a whole status that are read.
+/// Maximum size of a full status.
 const MAX_STATUS_BYTES: u64 = 256 << 20;
 
 pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
@@ -49,7 +49,7 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
             None => text,
         }
     };
-    let silent = |silent: &Silent<'_>| {
+    let silent = |silent: &NoStatus<'_>| {
         match output {
             Some(output) if output != StatusOutput::Table => silent.document(output, printer)?,
             _ => silent.prose(&command_hint, printer)?,
@@ -67,16 +67,16 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
         ..
     } = found;
     let Some(pod) = pod else {
-        return silent(&Silent::coming(uncreated));
+        return silent(&NoStatus::without_pod(uncreated));
     };
     let Some(status) = status_of(&pod).filter(|_| phase(&pod) == "Running") else {
-        return silent(&Silent::of(&pod));
+        return silent(&NoStatus::of(&pod));
     };
     let mut status = status.map_err(|error| {
-        CliError::new("the status on the aggregator's pod cannot be read")
+        CliError::new("cannot read the status annotation of the aggregator's pod")
             .caused_by(&error)
             .hint(format!(
-                "the aggregator writes it anew while it runs: try again; {} says more",
+                "try again, since a running aggregator rewrites it; for details: {}",
                 command_hint("logs -p sonobuoy")
             ))
     })?;
@@ -91,7 +91,7 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
         match whole_status(&cluster, &namespace, &pod).await {
             Ok(whole) => status = whole,
             Err(error) => printer.note(&format!(
-                "some rows stand for many nodes: the whole status cannot be had: {}",
+                "cannot fetch the full status (showing a summary): {}",
                 error.lines().join(": ")
             )),
         }
@@ -147,7 +147,7 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
     })
 }
 
-/// A document, its last line ended.
+/// YAML document with a final line end.
 fn as_yaml(document: &impl Serialize) -> Result<String, CliError> {
     let text = yaml::to_string(document)
         .map_err(|error| CliError::new("cannot write the status as YAML").details([error.to_string()]))?;
@@ -155,30 +155,30 @@ fn as_yaml(document: &impl Serialize) -> Result<String, CliError> {
 }
 
 enum Form {
-    /// What scripts know.
+    /// Sonobuoy's text, for scripts.
     Text,
     Output(StatusOutput),
 }
 
-/// What is worth typing next.
+/// Suggested next command.
 fn next(status: &RunStatus, obstacles: &[Obstacle], command_hint: &dyn Fn(&str) -> String) -> String {
     match (&status.status, obstacles.first()) {
         (OverallStatus::Running, Some(obstacle)) => format!(
-            "hint: {} shows more; {} gives the run up",
+            "hint: for details: {}; to cancel the run: {}",
             command_hint(&format!("logs -p {}", obstacle.plugin)),
             command_hint("delete")
         ),
-        (OverallStatus::Running, None) => format!("run running; {} attaches to it", command_hint("wait")),
+        (OverallStatus::Running, None) => format!("run running; to attach: {}", command_hint("wait")),
         (OverallStatus::PostProcessing, _) => {
-            format!("results are being packed; {} waits for them", command_hint("wait"))
+            format!("packing results; to wait for them: {}", command_hint("wait"))
         }
-        (OverallStatus::Complete, _) => format!("run complete; {} fetches the results", command_hint("retrieve")),
-        (OverallStatus::Failed, _) => format!("run failed; {} says why", command_hint("logs -p sonobuoy")),
-        (OverallStatus::Other(word), _) => format!("run in a state that sono does not know: {word}"),
+        (OverallStatus::Complete, _) => format!("run complete; to get the results: {}", command_hint("retrieve")),
+        (OverallStatus::Failed, _) => format!("run failed; for the reason: {}", command_hint("logs -p sonobuoy")),
+        (OverallStatus::Other(word), _) => format!("run in an unknown state: {word}"),
     }
 }
 
-/// What is in the way of plugins' pods. It is an extra: without it the status is still the status.
+/// Obstacles of plugin pods. Best effort: errors are ignored.
 async fn obstacles(cluster: &Cluster, namespace: &str, run: &Identity) -> Vec<Obstacle> {
     let pods = cluster
         .list(Kind::Pod, Some(namespace), "sonobuoy-component=plugin")
@@ -200,7 +200,8 @@ async fn obstacles(cluster: &Cluster, namespace: &str, run: &Identity) -> Vec<Ob
         .collect()
 }
 
-/// Plugins whose pods cannot even be created, by quota, pod security or a webhook. Only events tell why.
+/// Obstacles of plugin pods that cannot be created, due to a quota, pod security or a webhook. Only Events contain the
+/// reason.
 async fn refused(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
     let sets = cluster
         .list(Kind::DaemonSet, Some(namespace), "sonobuoy-component=plugin")
@@ -218,7 +219,7 @@ async fn refused(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
         .each(Kind::Event, Some(namespace), &fields, |event| events.push(event))
         .await;
     if let Err(error) = listed {
-        tracing::debug!(%error, "cannot see the namespace's events");
+        tracing::debug!(%error, "cannot list the Events of the namespace");
     }
     let obstacle = |set: &Value| {
         let plugin = set["metadata"]["labels"][constants::PLUGIN_LABEL].as_str()?;
@@ -233,9 +234,9 @@ async fn refused(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
     sets.iter().filter_map(obstacle).collect()
 }
 
-/// Every row, from the aggregator itself: the one on its pod has a limit in size.
+/// Full status from the aggregator. The size of the annotation is limited.
 async fn whole_status(cluster: &Cluster, namespace: &str, pod: &Pod) -> Result<RunStatus, CliError> {
-    let what = "cannot ask the aggregator";
+    let what = "cannot query the aggregator";
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let command = ["/sonobuoy", "status", "--full"];
     let mut stream = cluster
@@ -252,20 +253,20 @@ async fn whole_status(cluster: &Cluster, namespace: &str, pod: &Pod) -> Result<R
     if outcome.code != exit::SUCCESS {
         return Err(CliError::new(what).details([outcome.stderr]));
     }
-    serde_json::from_slice(&text).map_err(|error| CliError::new("its answer cannot be read").caused_by(&error))
+    serde_json::from_slice(&text).map_err(|error| CliError::new("invalid response of the aggregator").caused_by(&error))
 }
 
-/// An aggregator that has not said anything of its run yet.
-struct Silent<'a> {
-    /// Of its pod; `Pending` where that has not been created.
+/// Aggregator without a status yet.
+struct NoStatus<'a> {
+    /// Phase of its pod; `Pending` before it is created.
     phase: &'a str,
-    /// What is said about an image that does not come.
+    /// Message about a failed image pull.
     pull: Option<&'a str>,
-    /// What it waits for.
+    /// Obstacle of the pod.
     why: Option<String>,
 }
 
-impl<'a> Silent<'a> {
+impl<'a> NoStatus<'a> {
     fn of(pod: &'a Pod) -> Self {
         Self {
             phase: phase(pod),
@@ -274,7 +275,7 @@ impl<'a> Silent<'a> {
         }
     }
 
-    fn coming(why: Option<String>) -> Self {
+    fn without_pod(why: Option<String>) -> Self {
         Self {
             phase: "Pending",
             pull: None,
@@ -304,7 +305,7 @@ impl<'a> Silent<'a> {
         }
     }
 
-    /// For people, and for scripts: to these the sentences that they know, on standard output, and why on standard error.
+    /// Text for people on a terminal. For scripts, Sonobuoy's sentences on standard output and the reason on standard error.
     fn prose(&self, command_hint: &dyn Fn(&str) -> String, printer: &Printer) -> Result<(), CliError> {
         if printer.is_screen()
             && let Some(why) = &self.why
@@ -312,11 +313,11 @@ impl<'a> Silent<'a> {
             printer.line(&format!("aggregator {}: {why}", self.phase.to_ascii_lowercase()))?;
             let hint = match (self.phase, self.pull) {
                 ("Pending", Some(_)) => format!(
-                    "--sonobuoy-image or --registry names another image; {} gives the run up",
+                    "use another image with --sonobuoy-image or --registry; to cancel the run: {}",
                     command_hint("delete")
                 ),
                 ("Pending", None) => format!(
-                    "{} attaches to it; {} gives the run up",
+                    "to attach: {}; to cancel the run: {}",
                     command_hint("wait"),
                     command_hint("delete")
                 ),
@@ -352,7 +353,7 @@ impl<'a> Silent<'a> {
     }
 }
 
-/// What is said about an image of the pod that does not come, whichever of its containers needs it.
+/// Message about a failed image pull of any container of the pod.
 fn pull_message(pod: &Pod) -> Option<&str> {
     let status = pod.status.as_ref()?;
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses);

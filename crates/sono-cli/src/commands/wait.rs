@@ -16,7 +16,7 @@ use crate::{
 pub(super) async fn wait(arguments: args::Wait, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
     for flag in run_flags_of_wait::ignored(given) {
         printer.note(&format!(
-            "warning: --{flag} has no effect with wait: it says how a run is started"
+            "warning: --{flag} has no effect with wait: it configures the start of a run"
         ));
     }
     let args::Wait {
@@ -32,7 +32,7 @@ pub(super) async fn wait(arguments: args::Wait, given: &GivenFlags, printer: &Pr
     let started = Instant::now();
     let cluster = connect(&cluster_arguments).await?;
     let limit = if wait.0.is_zero() { Duration::MAX } else { wait.0 };
-    let found = certain(&cluster, &namespace, WhichRun::of(run.as_ref()), limit, printer).await?;
+    let found = find_unambiguous(&cluster, &namespace, WhichRun::of(run.as_ref()), limit, printer).await?;
     if run.is_none() {
         found.announce(&namespace, printer);
     }
@@ -52,12 +52,14 @@ pub(super) async fn wait(arguments: args::Wait, given: &GivenFlags, printer: &Pr
     .await
 }
 
-/// Between two looks at an aggregator's pod that is being deleted.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Interval of polling for an aggregator's pod that is being deleted.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The run that is waited for. A pod that is being deleted may be that of the run before, where the account may not see which
-/// Deployment makes it: then its deletion is waited for, or the pod that takes its place.
-async fn certain(
+/// Finds the run to wait for.
+///
+/// If the account may not read Deployments, a pod that is being deleted may belong to the previous run. In this case, waits
+/// until it is deleted or replaced.
+async fn find_unambiguous(
     cluster: &Cluster,
     namespace: &str,
     wanted: WhichRun<'_>,
@@ -65,19 +67,19 @@ async fn certain(
     printer: &Printer,
 ) -> Result<FoundRun, CliError> {
     let started = tokio::time::Instant::now();
-    let mut is_said = false;
+    let mut is_reported = false;
     loop {
         let found = aggregator::find(cluster, namespace, wanted).await?;
         if !found.is_ambiguous || matches!(wanted, WhichRun::Id(_)) || started.elapsed() >= limit {
             return Ok(found);
         }
         let name = found.pod.and_then(|pod| pod.metadata.name).unwrap_or_default();
-        if !is_said {
-            is_said = true;
+        if !is_reported {
+            is_reported = true;
             printer.note(&format!(
                 "waiting for the previous run's aggregator pod {name} to be deleted"
             ));
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -109,7 +109,7 @@ fn no_permission_for_the_namespace() {
     assert_eq!(
         with_cluster(&api, &["run"]),
         failure(
-            "error: cannot create namespace `sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"namespaces\" at the cluster scope\n  hint:  use a namespace that exists: sono run -n mine --aggregator-permissions namespaceAdmin\n"
+            "error: cannot create namespace `sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"namespaces\" at the cluster scope\n  hint:  use an existing namespace: sono run -n NAME --aggregator-permissions namespaceAdmin\n"
         )
     );
 }
@@ -123,7 +123,7 @@ fn no_permission_for_roles_takes_the_namespace_away_again() {
     assert_eq!(
         with_cluster(&api, &["run"]),
         failure(
-            "what had been created for this run is removed again\nerror: cannot create ClusterRole `sonobuoy-serviceaccount-sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"clusterroles\" at the cluster scope\n  hint:  ask for less: --aggregator-permissions namespaceAdmin, in a namespace that exists\n"
+            "removed the objects that were created for this run\nerror: cannot create ClusterRole `sonobuoy-serviceaccount-sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"clusterroles\" at the cluster scope\n  hint:  use fewer permissions in an existing namespace: --aggregator-permissions namespaceAdmin\n"
         )
     );
     assert_eq!(api.get("namespaces", None, "sonobuoy"), None);
@@ -144,7 +144,7 @@ fn no_permission_for_deployments() {
     assert_eq!(
         with_cluster(&api, &flags),
         failure(
-            "what had been created for this run is removed again\nerror: cannot create Deployment `sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"deployments.apps\" in namespace \"default\"\n  hint:  a single pod needs less: --aggregator-workload pod; a run goes with it when it goes\n"
+            "removed the objects that were created for this run\nerror: cannot create Deployment `sonobuoy`\n  cause: forbidden: user \"ci\" cannot create resource \"deployments.apps\" in namespace \"default\"\n  hint:  a single pod needs fewer permissions: --aggregator-workload pod; the run is lost if the pod is lost\n"
         )
     );
     assert_eq!(
@@ -159,7 +159,7 @@ fn a_namespace_that_is_there() {
     assert_eq!(
         with_cluster(&api, &["run", "-n", "default"]),
         failure(
-            "error: namespace `default` already exists\n  hint:  another one: sono run -n NAME; or this one as it is: --skip-preflight=existingnamespace, or with fewer rights --aggregator-permissions namespaceAdmin\n"
+            "error: namespace `default` already exists\n  hint:  use another one: sono run -n NAME; or this one: --skip-preflight=existingnamespace, or with fewer permissions: --aggregator-permissions namespaceAdmin\n"
         )
     );
 }
@@ -170,7 +170,7 @@ fn a_namespace_with_a_run_in_it() {
     api.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "sonobuoy-config-cm", "namespace": "default"}}));
     let expected = failure(
-        "error: namespace `default` already holds a run\n  hint:  remove it: sono delete -n default --wait; or use another: sono run -n NAME\n",
+        "error: namespace `default` already contains a run\n  hint:  remove it: sono delete -n default --wait; or use another: sono run -n NAME\n",
     );
     assert_eq!(with_cluster(&api, &["run", "-n", "default"]), expected);
     assert_eq!(
@@ -207,7 +207,7 @@ fn a_namespace_that_must_be_there_and_is_not() {
             &["run", "-n", "mine", "--aggregator-permissions", "namespaceAdmin"]
         ),
         failure(
-            "error: there is no namespace `mine`\n  hint:  kubectl create namespace mine; only --aggregator-permissions clusterAdmin creates it\n"
+            "error: namespace `mine` does not exist\n  hint:  create it: kubectl create namespace mine; only --aggregator-permissions clusterAdmin creates it\n"
         )
     );
 }

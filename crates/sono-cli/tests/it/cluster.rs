@@ -125,7 +125,7 @@ fn a_run_that_is_deleted_while_it_is_waited_for() {
     assert_eq!(waiting.code, 1);
     let last = waiting.stderr.lines().find(|line| line.starts_with("error:")).unwrap();
     let possible = [
-        "error: the run was deleted while it was waited for: the aggregator's pod is gone",
+        "error: the run was deleted while waiting for it: the aggregator's pod no longer exists",
         // It was gone before the first list.
         "error: no run found in namespace `sonobuoy`",
     ];
@@ -143,7 +143,7 @@ fn an_aggregator_that_cannot_start_is_explained() {
     assert_eq!(
         with_cluster(&api, &["wait"]),
         failure(
-            "error: the aggregator does not run\n  image i of container kube-sonobuoy of pod sonobuoy on node node1: not found (ErrImagePull for 5m); correct the image's name, load it onto the node, or give credentials\n  hint:  sono logs -p sonobuoy; sono delete removes the run\n"
+            "error: the aggregator is not running\n  image i of container kube-sonobuoy of pod sonobuoy on node node1: not found (ErrImagePull for 5m); correct the image's name, load it onto the node, or give credentials\n  hint:  sono logs -p sonobuoy; to delete the run: sono delete\n"
         )
     );
     let status = with_cluster(&api, &["status", "--json"]);
@@ -170,7 +170,7 @@ fn waiting_has_an_end() {
     assert_eq!(
         with_cluster(&api, &["wait", "--wait", "100ms"]),
         failure(
-            "… aggregator runs on node1\n… p started\nerror: the run is not complete after 100ms; it goes on\n  hint:  sono status says how far it is, sono wait waits again\n"
+            "… aggregator runs on node1\n… p started\nerror: the run is not complete after 100ms; it continues\n  hint:  to see its progress: sono status; to wait again: sono wait\n"
         )
     );
 }
@@ -261,7 +261,7 @@ fn deleting_leaves_nothing_of_ours_behind() {
         with_cluster(&api, &["delete", "--wait"]),
         success(
             "",
-            "namespace `sonobuoy` goes, and all that is in it\nnamespace `sonobuoy` is gone\n"
+            "deleting namespace `sonobuoy` and everything in it\nnamespace `sonobuoy` deleted\n"
         )
     );
     for plural in ["pods", "clusterroles", "clusterrolebindings", "configmaps"] {
@@ -271,7 +271,7 @@ fn deleting_leaves_nothing_of_ours_behind() {
     }
     assert_eq!(
         with_cluster(&api, &["delete", "--wait", "--all"]),
-        success("", "there is no namespace `sonobuoy`\n")
+        success("", "namespace `sonobuoy` does not exist\n")
     );
 }
 
@@ -288,7 +288,7 @@ fn a_namespace_of_someone_else_stays() {
         with_cluster(&api, &["delete", "-n", "mine", "--wait"]),
         success(
             "",
-            "the run is removed; namespace `mine` was not made by sono and stays\n"
+            "deleting the run; namespace `mine` was not created by sono and is not deleted\n"
         )
     );
     let left: Vec<String> = [
@@ -383,7 +383,7 @@ fn outcomes_have_exit_codes_when_asked_for() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         sono(directory.path(), &["run", "--exit-code"]),
-        failure("error: --exit-code tells how a run ended, which nobody waits for\n  hint:  add --wait\n")
+        failure("error: --exit-code requires --wait\n  hint:  add --wait\n")
     );
 }
 

@@ -57,9 +57,9 @@ fn what_does_not_go_is_named_at_the_limit() {
         Said {
             code: 1,
             stdout: String::new(),
-            stderr: "namespace `sonobuoy` goes, and all that is in it\n\
-                error: not everything is gone after 1s; it goes on\n  namespace `sonobuoy`: nothing is known to hold it\n  \
-                hint:  what holds it: kubectl describe namespace sonobuoy; sono delete --wait goes on waiting\n"
+            stderr: "deleting namespace `sonobuoy` and everything in it\n\
+                error: the deletion is not complete after 1s; it continues\n  namespace `sonobuoy`: unknown reason\n  \
+                hint:  to see what blocks it: kubectl describe namespace sonobuoy; to wait again: sono delete --wait\n"
                 .to_owned(),
         }
     );

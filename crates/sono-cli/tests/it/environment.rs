@@ -68,7 +68,7 @@ fn variables_reach_commands_and_stay_out_of_the_way() {
     assert_eq!(api.all("clusterroles"), Vec::<Value>::new());
     assert_eq!(
         run(&["delete"]).stderr,
-        "namespace `mine` goes, and all that is in it\n"
+        "deleting namespace `mine` and everything in it\n"
     );
     // Nothing was refused that was not asked for.
     let help = run(&["run", "--local", "-p", "nowhere"]);

@@ -219,7 +219,7 @@ fn a_local_run_refuses_what_it_cannot_do() {
     assert_eq!(
         here(&["run", "--local", "-p", "e2e"]),
         failure(
-            "error: these plugins do not run without a cluster\n  plugin e2e cannot run on this machine: it tests a cluster\n  hint:  with a cluster: sono run, without --local\n"
+            "error: plugins of this run require a cluster\n  plugin e2e requires a cluster\n  hint:  omit --local to run them in a cluster\n"
         )
     );
     for flag in [
@@ -235,7 +235,7 @@ fn a_local_run_refuses_what_it_cannot_do() {
         assert_eq!(
             said,
             failure(&format!(
-                "error: {name} means something in a cluster only, and --local runs without one\n  hint:  leave it out; or, with a cluster, leave --local out\n"
+                "error: {name} requires a cluster and conflicts with --local\n  hint:  omit the flag, or omit --local to use a cluster\n"
             ))
         );
     }
@@ -273,6 +273,6 @@ fn no_time_is_no_waiting() {
     let said = here(&["run", "--rm", "--wait=0"]);
     assert_eq!(
         said,
-        failure("error: --rm waits until the run is complete, and --wait=0 does not\n  hint:  --wait\n")
+        failure("error: --rm conflicts with --wait=0\n  hint:  use --wait\n")
     );
 }

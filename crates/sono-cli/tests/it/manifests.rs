@@ -99,8 +99,7 @@ fn the_namespace_is_the_manifests() {
     assert_eq!(
         fed(&api, &manifest(&["-n", "taken"]), &["run", "-f", "-"]),
         failure(
-            "error: namespace `taken` already exists\n  hint:  another one: sono run -n NAME; or this one as it is: \
-             --skip-preflight=existingnamespace, or with fewer rights --aggregator-permissions namespaceAdmin\n"
+            "error: namespace `taken` already exists\n  hint:  use another one: sono run -n NAME; or this one: --skip-preflight=existingnamespace, or with fewer permissions: --aggregator-permissions namespaceAdmin\n"
         )
     );
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
@@ -159,7 +158,7 @@ fn manifests_of_older_versions_and_with_other_objects() {
     let Said { code, stderr, .. } = fed(&api, &text, &["run", "-f", "-"]);
     assert_eq!(
         (code, stderr.lines().next()),
-        (0, Some("Secret `ssh-key` names no namespace; it goes into `sonobuoy`")),
+        (0, Some("Secret `ssh-key` has no namespace; creating it in `sonobuoy`")),
         "{stderr}"
     );
     assert!(api.get("secrets", Some("sonobuoy"), "ssh-key").is_some());
@@ -172,7 +171,7 @@ fn a_kind_that_the_cluster_lacks_creates_nothing() {
     let other = "apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: one, namespace: sonobuoy}\n";
     assert_eq!(
         fed(&api, &format!("{}{other}", manifest(&[])), &["run", "-f", "-"]),
-        failure("error: cannot create Thing `one`: the cluster knows no kind Thing of example.org/v1\n")
+        failure("error: cannot create Thing `one`: the cluster does not serve kind Thing in example.org/v1\n")
     );
     assert_eq!(api.get("namespaces", None, "sonobuoy"), None);
 }
@@ -195,7 +194,7 @@ fn what_is_no_manifest_is_refused() {
     assert_eq!(
         said(&["run", "--local", "-f", "list.yaml"]),
         failure(
-            "error: --file means something in a cluster only, and --local runs without one\n  hint:  leave it out; or, with a cluster, leave --local out\n"
+            "error: --file requires a cluster and conflicts with --local\n  hint:  omit the flag, or omit --local to use a cluster\n"
         )
     );
 }
@@ -211,7 +210,7 @@ fn gen_prints_a_manifest_that_is_there() {
         (
             0,
             text,
-            "warning: --namespace has no effect with --file: the manifest says what is created\n"
+            "warning: --namespace has no effect with --file: the manifest defines all objects\n"
         )
     );
     assert_eq!(api.requests(), Vec::<String>::new());

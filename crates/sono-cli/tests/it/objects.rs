@@ -83,7 +83,7 @@ fn a_local_run_refuses_what_only_clusters_have() {
     assert_eq!(
         sono(directory.path(), &["run", "--local", "--rbac=Enable"]),
         failure(
-            "error: --rbac means something in a cluster only, and --local runs without one\n  hint:  leave it out; or, with a cluster, leave --local out\n"
+            "error: --rbac requires a cluster and conflicts with --local\n  hint:  omit the flag, or omit --local to use a cluster\n"
         )
     );
 }

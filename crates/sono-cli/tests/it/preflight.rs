@@ -64,7 +64,7 @@ fn a_check_that_is_none_is_refused_before_anything_else() {
     );
 }
 
-/// As `--skip-preflight` always allowed: the namespace is there already.
+/// As `--skip-preflight` always allowed: the namespace already exists.
 #[test]
 fn a_namespace_that_is_there_is_used_when_asked_for() {
     let api = healthy();
@@ -79,7 +79,7 @@ fn a_namespace_that_is_there_is_used_when_asked_for() {
     let first = again.stderr.lines().next().unwrap();
     assert_eq!(
         (again.code, first),
-        (1, "error: namespace `default` already holds a run")
+        (1, "error: namespace `default` already contains a run")
     );
     assert!(api.get("deployments", Some("default"), "sonobuoy").is_some());
 }
@@ -128,10 +128,10 @@ fn an_account_that_is_there_is_named() {
     assert_eq!(
         with_cluster(&api, &flags),
         failure(
-            "what had been created for this run is removed again\n\
+            "removed the objects that were created for this run\n\
              error: cannot create ServiceAccount `sonobuoy-serviceaccount`\n  \
              cause: serviceaccounts `sonobuoy-serviceaccount` already exists\n  \
-             hint:  use the one that is there: --existing-service-account; or another: --service-account-name NAME\n"
+             hint:  use the existing one: --existing-service-account; or another: --service-account-name NAME\n"
         )
     );
     assert_eq!(api.all("configmaps"), Vec::<serde_json::Value>::new());

@@ -99,7 +99,7 @@ fn what_is_asked_for_comes() {
         (again.code, again.stderr.as_str()),
         (
             1,
-            "error: `out` is there already and not empty\n  hint:  name another directory with --output\n"
+            "error: `out` exists and is not empty\n  hint:  name another directory with --output\n"
         )
     );
 }

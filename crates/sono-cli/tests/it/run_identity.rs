@@ -182,7 +182,7 @@ fn run_that_is_replaced_while_it_is_waited_for_is_said_to_be_deleted() {
     let error = said.stderr.lines().find(|line| line.starts_with("error:")).unwrap();
     assert_eq!(
         error,
-        "error: the run was deleted while it was waited for: the aggregator's pod is gone"
+        "error: the run was deleted while waiting for it: the aggregator's pod no longer exists"
     );
 }
 
@@ -315,7 +315,7 @@ fn run_without_its_aggregator_is_said_to_remain() {
     let refused = with_cluster(&api, &["run", "-n", "lim", "--skip-preflight=existingnamespace"]);
     assert_eq!(
         refused.stderr.lines().next(),
-        Some("error: namespace `lim` already holds a run")
+        Some("error: namespace `lim` already contains a run")
     );
 }
 

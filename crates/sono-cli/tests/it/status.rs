@@ -180,7 +180,7 @@ p       n1      complete  -       -
 q       global  running   -       -
 "
             .to_owned(),
-            "hint: sono logs -p p shows more; sono delete gives the run up\n",
+            "hint: for details: sono logs -p p; to cancel the run: sono delete\n",
         ),
         ("json", format!("{status}\n"), ""),
         (
@@ -217,7 +217,7 @@ fn a_folded_status_is_better_than_none() {
     assert!(said.stdout.contains("(9900 nodes)"), "{}", said.stdout);
     assert!(
         said.stderr
-            .starts_with("some rows stand for many nodes: the whole status cannot be had: cannot ask the aggregator"),
+            .starts_with("cannot fetch the full status (showing a summary): cannot query the aggregator"),
         "{}",
         said.stderr
     );

@@ -1,4 +1,4 @@
-//! What is known of a run that is followed, and when its end is known. Pure.
+//! State of a followed run, and detection of its end. Pure.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,46 +15,46 @@ use crate::{
     identity::{AggregatorWorkload, Identity},
 };
 
-/// How long there may be no aggregator where another pod takes its place.
+/// Time limit for the replacement of the aggregator's pod.
 pub(super) const REPLACED_WITHIN: Duration = Duration::from_mins(1);
 
-/// One run: pods and Deployments of others in the namespace do not count.
+/// A followed run. Pods and Deployments of other runs in the namespace are ignored.
 #[derive(Debug, Default)]
-pub(super) struct Followed {
+pub(super) struct FollowedRun {
     identity: Identity,
-    /// All of the namespace's, by name.
+    /// All pods of the namespace, by name.
     pods: BTreeMap<String, Pod>,
     listed: bool,
     seen: bool,
-    /// Another pod takes its place.
+    /// Whether a controller replaces the aggregator's pod.
     replaced: bool,
     workload: AggregatorWorkload,
-    /// Since when there is none.
+    /// Start of the period without an aggregator's pod.
     absent_since: Option<Timestamp>,
-    /// It has said something of the run, so it did start.
+    /// Whether the aggregator has reported a status, so it did start.
     reported: bool,
 }
 
-/// How a run ended, or why it does not go on.
+/// End of a run, or the reason why it cannot continue.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     Complete(Box<RunStatus>),
-    /// The run is over and has no archive.
+    /// The run ended without an archive.
     NoArchive,
     /// The aggregator ended before the run was complete.
     Stopped,
-    /// The aggregator's pod does not run, or cannot be created, and why.
+    /// The aggregator's pod does not run, or cannot be created.
     Broken {
         why: String,
         is_created: bool,
     },
     /// The run was deleted.
     Deleted,
-    /// No aggregator was seen at all.
+    /// No aggregator was found.
     Absent,
 }
 
-impl Followed {
+impl FollowedRun {
     pub(super) fn new(identity: Identity) -> Self {
         Self {
             identity,
@@ -83,7 +83,7 @@ impl Followed {
         }
     }
 
-    pub(super) fn apply_maker(&mut self, event: Option<Result<WatchEvent<Value>, KubeError>>) {
+    pub(super) fn apply_workload(&mut self, event: Option<Result<WatchEvent<Value>, KubeError>>) {
         match event {
             Some(Ok(WatchEvent::Restarted(found))) => self.workload = AggregatorWorkload::of(found),
             Some(Ok(WatchEvent::Applied(workload))) if makes_pods(&workload) => {
@@ -92,14 +92,14 @@ impl Followed {
             Some(Ok(WatchEvent::Applied(_) | WatchEvent::Deleted(_))) => self.workload = AggregatorWorkload::None,
             Some(Err(error)) if error.is_expired() || error.is_transient() => {}
             Some(Err(error)) => {
-                tracing::debug!(%error, "cannot see what makes the aggregator's pod");
+                tracing::debug!(%error, "cannot watch the aggregator's Deployment");
                 self.workload = AggregatorWorkload::Forbidden;
             }
             None => self.workload = AggregatorWorkload::Forbidden,
         }
     }
 
-    pub(super) fn sees_makers(&self) -> bool {
+    pub(super) fn watches_workload(&self) -> bool {
         !matches!(self.workload, AggregatorWorkload::Forbidden)
     }
 
@@ -107,12 +107,12 @@ impl Followed {
         self.listed
     }
 
-    /// The run's pods, as far as they say whose they are.
+    /// Pods that may belong to the run.
     pub(super) fn pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.values().filter(|pod| self.identity.may_include(pod))
     }
 
-    /// Its Deployment; that of another run does not make its pod.
+    /// Deployment of the run's aggregator.
     fn deployment(&self) -> Option<&Value> {
         match &self.workload {
             AggregatorWorkload::Deployment(deployment) if self.identity.includes_deployment(deployment) => {
@@ -122,7 +122,7 @@ impl Followed {
         }
     }
 
-    /// Why the aggregator has no pod, where something is in the way.
+    /// Reason why the aggregator's pod cannot be created.
     pub(super) fn uncreated(&self) -> Option<String> {
         let deployment = self.deployment().filter(|_| self.aggregator().is_none())?;
         aggregator::uncreated(deployment)
@@ -132,15 +132,15 @@ impl Followed {
         self.identity.aggregator(self.pods.values())
     }
 
-    /// The status as of now; a text that is none counts as none.
+    /// Current status; `None` if missing or invalid.
     pub(super) fn status(&self) -> Option<RunStatus> {
         status_of(self.aggregator()?)?.ok()
     }
 
-    /// What it means that there has been no aggregator for this long; nothing as long as one may come.
+    /// End of a run without an aggregator's pod for `gone_for`. `None` while a pod may still be created.
     fn gone(&self, begins: bool, gone_for: Duration) -> Option<End> {
         let is_soon = gone_for < REPLACED_WITHIN;
-        // A run that this command began did exist.
+        // A run that this command started did exist.
         let existed = self.seen || begins && matches!(self.workload, AggregatorWorkload::None);
         let lost = if existed { End::Deleted } else { End::Absent };
         match (&self.workload, self.deployment()) {
@@ -151,12 +151,12 @@ impl Followed {
                 .map(|why| End::Broken { why, is_created: false }),
             (AggregatorWorkload::Forbidden, _) if is_soon && (self.replaced || begins) => None,
             (AggregatorWorkload::Forbidden | AggregatorWorkload::None, _) => Some(lost),
-            // The next run's: this one was deleted, whether its pod was seen or not.
+            // The Deployment belongs to the next run, so this one was deleted.
             (AggregatorWorkload::Deployment(_), None) => Some(End::Deleted),
         }
     }
 
-    /// The end, once it is known.
+    /// End of the run, once known.
     pub(super) fn end(&mut self, begins: bool, time: Timestamp) -> Option<End> {
         let Some(pod) = self.aggregator() else {
             let since = *self.absent_since.get_or_insert(time);
@@ -164,7 +164,7 @@ impl Followed {
         };
         let status = self.status();
         let end = match status.as_ref().map(|status| &status.status) {
-            // The word alone is no proof of an archive (core spec §2.2).
+            // The status alone does not prove that an archive exists (core spec §2.2).
             Some(OverallStatus::Complete) if status.as_ref().is_some_and(|status| self.has_archive(status)) => {
                 status.map(|status| End::Complete(Box::new(status)))
             }
@@ -183,7 +183,7 @@ impl Followed {
     fn broken(&self, pod: &Pod, time: Timestamp) -> Option<End> {
         let policy = Policy {
             settle: Duration::ZERO,
-            replaced: starts_again(pod),
+            replaced: restarts(pod),
             restarts: if self.reported { i32::MAX } else { 1 },
             ..Policy::job()
         };
@@ -197,8 +197,8 @@ impl Followed {
     }
 }
 
-/// Whether containers that fail are started again. Sonobuoy's are not.
-fn starts_again(pod: &Pod) -> bool {
+/// Whether failed containers are restarted. Sonobuoy's are not.
+fn restarts(pod: &Pod) -> bool {
     let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
     policy != Some("Never")
 }
@@ -209,9 +209,9 @@ mod tests {
 
     use super::*;
 
-    /// Without an aggregator a run continues as long as its Deployment makes another pod.
+    /// Without an aggregator's pod, a run continues if its Deployment creates another pod.
     #[test]
-    fn aggregator_absent_ends_the_run_only_where_no_pod_follows() {
+    fn absent_aggregator_ends_the_run_unless_it_is_replaced() {
         let (soon, late) = (Duration::from_secs(59), REPLACED_WITHIN);
         let makes = AggregatorWorkload::Deployment(json!({"metadata": {"name": "sonobuoy"}}));
         let refused = AggregatorWorkload::Deployment(json!({"metadata": {}, "status": {"conditions": [
@@ -224,11 +224,11 @@ mod tests {
             })
         };
         let gone = |workload: AggregatorWorkload, seen, replaced, begins| {
-            let run = Followed {
+            let run = FollowedRun {
                 seen,
                 replaced,
                 workload,
-                ..Followed::default()
+                ..FollowedRun::default()
             };
             [soon, late].map(|gone_for| run.gone(begins, gone_for))
         };
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(none(true, false), [Some(End::Deleted), Some(End::Deleted)]);
         assert_eq!(none(false, true), [Some(End::Deleted), Some(End::Deleted)]);
         assert_eq!(none(false, false), [Some(End::Absent), Some(End::Absent)]);
-        // An account that may not see the Deployment can only wait.
+        // An account without permission to read the Deployment can only wait.
         assert_eq!(
             gone(AggregatorWorkload::Forbidden, false, false, true),
             [None, Some(End::Absent)]
@@ -257,10 +257,10 @@ mod tests {
     #[test]
     fn deployment_of_the_next_run_ends_the_wait() {
         let of = |uid: &str, id: &str| json!({"metadata": {"uid": uid}, "spec": {"template": {"metadata": {"annotations": {"sono-run-id": id}}}}});
-        let mut run = Followed::new(Identity::of_deployment(&of("1", "a")));
+        let mut run = FollowedRun::new(Identity::of_deployment(&of("1", "a")));
         run.apply(WatchEvent::Restarted(Vec::new()));
         let mut end = |deployment: Value| {
-            run.apply_maker(Some(Ok(WatchEvent::Applied(deployment))));
+            run.apply_workload(Some(Ok(WatchEvent::Applied(deployment))));
             run.end(true, Timestamp::UNIX_EPOCH)
         };
         assert_eq!(end(of("1", "a")), None);
@@ -269,11 +269,11 @@ mod tests {
 
     #[test]
     fn deployment_being_deleted_makes_no_pods() {
-        let mut run = Followed::default();
+        let mut run = FollowedRun::default();
         let deleted = json!({"metadata": {"deletionTimestamp": "2026-11-23T10:00:00Z"}});
-        run.apply_maker(Some(Ok(WatchEvent::Applied(json!({"metadata": {}})))));
+        run.apply_workload(Some(Ok(WatchEvent::Applied(json!({"metadata": {}})))));
         assert!(matches!(run.workload, AggregatorWorkload::Deployment(_)));
-        run.apply_maker(Some(Ok(WatchEvent::Applied(deleted))));
+        run.apply_workload(Some(Ok(WatchEvent::Applied(deleted))));
         assert!(matches!(run.workload, AggregatorWorkload::None));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sono_kube::{Pod, WatchEvent};
 use sono_types::TarInfo;
 
-use super::followed::{End, Followed};
+use super::followed::{End, FollowedRun};
 use crate::identity::{self, AggregatorWorkload, Identity, Previous};
 
 /// Milliseconds.
@@ -58,7 +58,7 @@ struct World {
     /// Pods carry the run's id: those of older versions do not.
     annotated: bool,
     /// The account may see Deployments.
-    sees_makers: bool,
+    watches_workload: bool,
     /// How long pods live after they were deleted.
     grace: Time,
     /// All runs are of one manifest, and so of one id.
@@ -192,7 +192,7 @@ impl Model {
     }
 
     fn workload(&self) -> AggregatorWorkload {
-        if self.world.sees_makers {
+        if self.world.watches_workload {
             AggregatorWorkload::of(self.deployment_object().into_iter().collect())
         } else {
             AggregatorWorkload::Forbidden
@@ -301,15 +301,15 @@ impl Model {
 
     /// Follows a run to its end.
     fn follow(&mut self, identity: Identity, begins: bool) -> End {
-        let mut run = Followed::new(identity);
+        let mut run = FollowedRun::new(identity);
         let limit = self.now + LIMIT;
         loop {
             run.apply(WatchEvent::Restarted(self.pods()));
-            if self.world.sees_makers {
-                let makers = self.deployment_object().into_iter().collect();
-                run.apply_maker(Some(Ok(WatchEvent::Restarted(makers))));
+            if self.world.watches_workload {
+                let workloads = self.deployment_object().into_iter().collect();
+                run.apply_workload(Some(Ok(WatchEvent::Restarted(workloads))));
             } else {
-                run.apply_maker(None);
+                run.apply_workload(None);
             }
             if let Some(end) = run.end(begins, self.instant()) {
                 return end;
@@ -440,7 +440,7 @@ fn check(world: World, commands: &[Command]) {
             ),
             // An account that does not see the Deployment may come too early.
             End::Absent => assert!(
-                !world.sees_makers && matches!(command, Command::Apply { .. }),
+                !world.watches_workload && matches!(command, Command::Apply { .. }),
                 "{}",
                 context()
             ),
@@ -456,13 +456,13 @@ fn worlds() -> impl Iterator<Item = World> {
             deployment: is(0),
             own_namespace: is(1),
             annotated: is(2),
-            sees_makers: is(3),
+            watches_workload: is(3),
             grace: if is(4) { 1_000 } else { 30_000 },
             one_id: is(5),
             by_label: false,
         };
         // Runs without an id differ by their Deployment alone.
-        (world.sees_makers || world.annotated).then_some(world)
+        (world.watches_workload || world.annotated).then_some(world)
     })
 }
 
@@ -494,7 +494,7 @@ fn aggregator_found_by_its_label_alone_is_mistaken_for_another_runs() {
         deployment: true,
         own_namespace: false,
         annotated: true,
-        sees_makers: true,
+        watches_workload: true,
         grace: 5_000,
         one_id: false,
         by_label: true,

@@ -1,4 +1,4 @@
-//! Objects of the run before that are still being deleted in the same namespace.
+//! Waits for objects of the previous run that are still being deleted in the same namespace.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use serde_json::Value;
 use sono_kube::{Kind, KubeError, Pod, WatchEvent, elapsed};
 use sono_types::constants;
 
-use super::{Creation, Object, holds_a_run, is_going};
+use super::{Creation, Object, is_being_deleted, namespace_occupied};
 use crate::{
     aggregator,
     error::CliError,
     identity::{self, AggregatorWorkload, Previous},
 };
 
-/// How long such objects are waited for: a node that does not answer never lets go of its pods.
-const LIMIT: Duration = Duration::from_mins(2);
+/// Time limit of the wait. Pods on an unresponsive node are never deleted.
+const DELETION_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl Creation<'_> {
-    /// Waits until no aggregator of an earlier run is left in the namespace. Workers of the new run would reach it through the
-    /// Service.
+    /// Waits until the aggregators of earlier runs in the namespace are deleted. Workers of the new run would reach them
+    /// through the Service.
     pub(super) async fn previous_aggregator(&self, makes_namespace: bool) -> Result<(), CliError> {
         if makes_namespace && !self.namespace_may_exist {
             return Ok(());
@@ -32,7 +32,7 @@ impl Creation<'_> {
                 .filter_map(|pod| serde_json::from_value(pod).ok())
                 .collect(),
             Err(error) => {
-                tracing::debug!(%error, "cannot look for an earlier run's aggregator");
+                tracing::debug!(%error, "cannot look for an aggregator of an earlier run");
                 return Ok(());
             }
         };
@@ -43,26 +43,26 @@ impl Creation<'_> {
         };
         match identity::previous(&pods, &workload) {
             Previous::None => return Ok(()),
-            Previous::Stays => return Err(holds_a_run(namespace, self.arguments)),
+            Previous::Stays => return Err(namespace_occupied(namespace, self.arguments)),
             Previous::Leaves(names) => self.say(&format!("aggregator pod {}", names.join(", "))),
         }
         let events = cluster.watch(Kind::Pod, namespace, selector);
         if !gone(events).await {
             self.printer.note(&format!(
                 "warning: an aggregator pod of the previous run still exists after {}; its status is ignored",
-                elapsed(LIMIT)
+                elapsed(DELETION_TIMEOUT)
             ));
         }
         Ok(())
     }
 
-    /// Waits until an object that is in the way is deleted. `false` where it stays.
+    /// Waits until a conflicting object is deleted. `false` if it remains.
     pub(super) async fn previous_gone(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
         match self.cluster.get(kind, namespace, name).await {
-            Ok(Some(found)) if is_going(&found) => {}
+            Ok(Some(found)) if is_being_deleted(&found) => {}
             Ok(found) => return found.is_none(),
             Err(error) => {
-                tracing::debug!(%error, "cannot see what is in the way");
+                tracing::debug!(%error, "cannot read the conflicting object");
                 return false;
             }
         }
@@ -79,17 +79,17 @@ impl Creation<'_> {
             .note(&format!("waiting for the previous run's {what} to be deleted"));
     }
 
-    /// Whether the object that is in the way is still being deleted.
+    /// Whether the conflicting object is being deleted.
     pub(super) async fn is_terminating(&self, object: &Object) -> bool {
         let Ok(kind) = Kind::of(&object.value) else {
             return false;
         };
         let found = self.cluster.get(kind, object.namespace.as_deref(), &object.name).await;
-        matches!(found, Ok(Some(found)) if is_going(&found))
+        matches!(found, Ok(Some(found)) if is_being_deleted(&found))
     }
 }
 
-/// Waits until a watch shows no object any more, within [`LIMIT`].
+/// Waits until a watch shows no objects, within [`DELETION_TIMEOUT`].
 async fn gone(events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>) -> bool {
     let watch = async {
         let mut events = std::pin::pin!(events);
@@ -105,11 +105,11 @@ async fn gone(events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>) 
                     left.remove(&name(&object));
                 }
                 Some(Err(error)) if error.is_transient() => {
-                    tracing::debug!(%error, "watching an earlier run's objects");
+                    tracing::debug!(%error, "retrying the watch on objects of an earlier run");
                     continue;
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(%error, "cannot watch an earlier run's objects");
+                    tracing::debug!(%error, "cannot watch objects of an earlier run");
                     return false;
                 }
                 None => return false,
@@ -119,5 +119,5 @@ async fn gone(events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>) 
             }
         }
     };
-    tokio::time::timeout(LIMIT, watch).await.unwrap_or(false)
+    tokio::time::timeout(DELETION_TIMEOUT, watch).await.unwrap_or(false)
 }

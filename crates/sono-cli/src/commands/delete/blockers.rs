@@ -1,12 +1,12 @@
-//! Why an object that was asked to go is still there.
+//! Reasons why an object is not deleted yet.
 
 use serde_json::Value;
 
 use crate::aggregator::text;
 
-/// Conditions of a namespace that say what holds it
+/// Conditions of a namespace that explain a blocked deletion
 /// (<https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/#NamespaceStatus>).
-const HOLDS: [&str; 5] = [
+const BLOCKING_CONDITIONS: [&str; 5] = [
     "NamespaceDeletionDiscoveryFailure",
     "NamespaceDeletionGroupVersionParsingFailure",
     "NamespaceDeletionContentFailure",
@@ -14,7 +14,7 @@ const HOLDS: [&str; 5] = [
     "NamespaceFinalizersRemaining",
 ];
 
-/// A line for each object that is still there.
+/// One line for each remaining object.
 pub(super) fn why<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     objects.into_iter().map(reason).collect()
 }
@@ -30,11 +30,11 @@ fn reason(object: &Value) -> String {
     let mut reasons = Vec::new();
     let own = names(object.pointer("/metadata/finalizers"));
     if !own.is_empty() {
-        reasons.push(format!("it has finalizers that somebody must take off: {own}"));
+        reasons.push(format!("finalizers must be removed: {own}"));
     }
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
     for condition in conditions.into_iter().flatten() {
-        let holds = HOLDS.contains(&text(condition, "/type")) && text(condition, "/status") == "True";
+        let holds = BLOCKING_CONDITIONS.contains(&text(condition, "/type")) && text(condition, "/status") == "True";
         let message = text(condition, "/message").trim();
         if holds && !message.is_empty() {
             reasons.push(message.to_owned());
@@ -42,10 +42,10 @@ fn reason(object: &Value) -> String {
     }
     let node = text(object, "/spec/nodeName");
     if kind == "pod" && !node.is_empty() && own.is_empty() {
-        reasons.push(format!("node {node} has not yet said that its containers ended"));
+        reasons.push(format!("node {node} has not confirmed that its containers ended"));
     }
     if reasons.is_empty() {
-        reasons.push("nothing is known to hold it".to_owned());
+        reasons.push("unknown reason".to_owned());
     }
     format!("{kind} `{name}`: {}", reasons.join("; "))
 }
@@ -84,8 +84,8 @@ mod tests {
             why([&namespace, &held, &silent]),
             [
                 "namespace `sonobuoy`: Some resources are remaining: configmaps. has 1 resource instances; Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
-                "pod `p`: it has finalizers that somebody must take off: a/b, c/d",
-                "pod `q`: node n1 has not yet said that its containers ended",
+                "pod `p`: finalizers must be removed: a/b, c/d",
+                "pod `q`: node n1 has not confirmed that its containers ended",
             ]
         );
     }
