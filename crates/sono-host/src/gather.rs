@@ -55,7 +55,7 @@ const DIRECTORIES: [&str; 8] = [
     "/var/lib/kubelet",
 ];
 
-/// Reads the machine whose root directory is `root`. `node` is its name in the cluster, possibly empty.
+/// Reads the machine with the root directory `root`. `node` is its name in the cluster, possibly empty.
 pub fn gather(root: &Path, node: &str) -> Facts {
     let mut files = BTreeMap::new();
     let mut insert = |name: String, text: Option<Result<String, String>>| {

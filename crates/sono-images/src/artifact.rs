@@ -18,8 +18,7 @@ pub struct ArtifactFile {
     pub bytes: Vec<u8>,
 }
 
-/// Reads the single file of `artifact` whose name has one of the `endings`, or a single unnamed file. The file may have
-/// at most `max_bytes`.
+/// Reads the single file of `artifact` with one of these name `endings`, or a single unnamed file, up to `max_bytes`.
 pub async fn artifact_file(
     registry: &Registry,
     artifact: &str,

@@ -245,7 +245,7 @@ impl<'copy> Transfer<'copy> {
         Ok(())
     }
 
-    /// Tags an image whose parts are in the registry, and verifies the tag.
+    /// Tags an image after its parts were pushed, and verifies the tag.
     pub(crate) async fn tag(&self, reference: &Reference, root: &Descriptor) -> Result<(), ImageError> {
         let registry = self.registry;
         let log_in = || registry.log_in(reference, RegistryOperation::Push);

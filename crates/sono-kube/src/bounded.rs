@@ -1,4 +1,4 @@
-//! A client whose responses have a timeout: kube's own client waits as long as the connection lasts, even a dead one.
+//! A client with response timeouts: kube's own client waits as long as the connection lasts, even a dead one.
 
 use std::time::Duration;
 

@@ -67,7 +67,7 @@ impl Walk<'_> {
             let data = ["data", "stringData", "binaryData"].contains(&key.as_str());
             self.below(key, |walk| match walk.kind {
                 "Secret" if data && own => walk.all(value),
-                // Queried only if the user names Secrets, so the user wants the content.
+                // Secrets are queried only if the user names them, so their content is requested.
                 "Secret" if data => {}
                 "ConfigMap" if data => walk.value(value, Texts::UserData),
                 _ => walk.field(key, value),
@@ -218,7 +218,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether the object belongs to a run of sono, whose keys and certificates only the run may see.
+/// Whether the object belongs to a run of sono. Only the run itself may see its keys and certificates.
 fn is_own(object: &Value) -> bool {
     let (label, value) = constants::COMPONENT;
     object

@@ -32,7 +32,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(10);
 /// Bytes of a program's output that are quoted in an error.
 const MAX_QUOTED_BYTES: u64 = 2000;
 
-/// Start of the error about a plugin whose program cannot be started.
+/// Start of the error message for a program that cannot be started.
 pub const NOT_STARTED: &str = "cannot start ";
 
 /// The driver of one plugin on this machine.

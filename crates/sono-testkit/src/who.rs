@@ -119,7 +119,7 @@ fn answer(mut client: impl Read + Write, certified: bool) -> io::Result<()> {
         who.push(format!("below {prefix}"));
     }
     if who.is_empty() {
-        who.push("nobody".to_owned());
+        who.push("anonymous".to_owned());
     }
     let body = json!({
         "major": "1", "minor": "37", "gitVersion": "v1.37.2", "platform": "linux/amd64", "who": who.join(", "),

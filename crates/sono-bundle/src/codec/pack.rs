@@ -28,7 +28,8 @@ pub struct Packed {
     pub entries: u64,
     /// Bytes of content before compression.
     pub bytes: u64,
-    /// Files whose size changed while packing. Their content is cut or padded with zeros to the original size.
+    /// Files that changed their size while they were packed. Their content is cut or padded with zeros to the original
+    /// size.
     pub changed: Vec<String>,
     /// Unreadable or special files, with the reason. They are not in the archive.
     pub skipped: Vec<(String, String)>,

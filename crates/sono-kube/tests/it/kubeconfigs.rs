@@ -1,12 +1,9 @@
-//! Unusual kubeconfigs: whatever kubectl connects to, sono connects to as the same user.
+//! Unusual kubeconfigs: sono connects wherever kubectl does, as the same user.
 //!
-//! `kubeconfigs/table.txt` has a row for each of [`cases`]: its name, what kubectl does, what sono does. kubectl itself is
-//! run by `cargo xtask e2e`, which so notices when it changes its mind.
+//! `kubeconfigs/table.txt` has a row for each of [`cases`]: its name, kubectl's result, sono's result. `cargo xtask
+//! e2e` runs kubectl itself, and so notices changes of its behaviour.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "a test says what it leaves out, and what was answered"
-)]
+#![expect(clippy::print_stderr, reason = "tests report skipped cases and responses")]
 
 mod cases;
 mod world;
@@ -21,14 +18,13 @@ use self::{
 };
 
 const TABLE: &str = include_str!("kubeconfigs/table.txt");
-/// Rows in which kubectl connects and sono does not. `docs/configuration.md` names what they have in common; there are
-/// to be three at most.
+/// Cases in which kubectl connects and sono does not, at most three. `docs/configuration.md` explains them.
 const EXCEPTIONS: [&str; 2] = [
     "server: host and port with an authority, but http",
     "tls: certificate of another authority's authority",
 ];
 
-/// A case with its files in a directory.
+/// A case with its files written to a directory.
 struct Placed {
     directory: tempfile::TempDir,
     variables: BTreeMap<String, String>,
@@ -119,7 +115,7 @@ fn rows(cases: &[Case]) -> String {
     cases.iter().filter_map(row).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// What the table says of a case: what kubectl does.
+/// kubectl's result for a case, according to the table.
 fn recorded(name: &str) -> &'static str {
     let row = TABLE
         .lines()
@@ -146,7 +142,7 @@ async fn kubeconfig_that_kubectl_connects_with_connects_sono_as_the_same_user() 
     assert_eq!(table, rows(&cases));
 }
 
-/// Writes the table as it is today next to other files of tests, and compares.
+/// Writes the current table to the directory for temporary test files, and compares it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "requires kubectl in SONO_KUBECTL: cargo xtask e2e"]
 async fn kubectl_connects_as_the_table_says() {

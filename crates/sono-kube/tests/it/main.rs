@@ -1,4 +1,4 @@
-//! The adapter against the fake API.
+//! The client against the fake API.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 #[cfg(unix)]
@@ -43,7 +43,7 @@ pub(crate) fn pod(name: &str) -> Value {
 async fn next(events: &mut (impl Stream<Item = Result<WatchEvent<Value>, KubeError>> + Unpin)) -> String {
     let event = tokio::time::timeout(LIMIT, events.next())
         .await
-        .expect("no event came")
+        .expect("no event arrived")
         .unwrap();
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
     match event {
@@ -56,9 +56,9 @@ async fn next(events: &mut (impl Stream<Item = Result<WatchEvent<Value>, KubeErr
     }
 }
 
-/// BUG 41: kinds that this crate does not know are asked for, and only those.
+/// BUG 41: only kinds that this crate does not know are discovered.
 #[tokio::test]
-async fn any_kind_that_the_server_has_is_created_and_deleted() {
+async fn any_served_kind_is_created_and_deleted() {
     let (api, cluster) = fake().await;
     api.offer("example.org", "v1", "things", "Thing", true);
     let thing =
@@ -82,7 +82,7 @@ async fn any_kind_that_the_server_has_is_created_and_deleted() {
 }
 
 #[tokio::test]
-async fn objects_are_made_read_annotated_and_deleted() {
+async fn objects_are_created_read_annotated_and_deleted() {
     let (_api, cluster) = fake().await;
     assert_eq!((cluster.context(), cluster.user()), (Some("fake"), Some("tester")));
     cluster.create(&pod("p")).await.unwrap();
@@ -117,7 +117,7 @@ async fn objects_are_made_read_annotated_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_absent_or_going_is_named() {
+async fn missing_or_terminating_namespace_is_named() {
     let (api, cluster) = fake().await;
     let mut elsewhere = pod("p");
     elsewhere["metadata"]["namespace"] = "n".into();
@@ -135,7 +135,7 @@ async fn a_namespace_that_is_absent_or_going_is_named() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_of_changes_and_comes_back_after_a_refusal() {
+async fn watch_reports_changes_and_recovers_from_a_refusal() {
     let (api, cluster) = fake().await;
     api.put(pod("first"));
     api.fail(
@@ -157,7 +157,7 @@ async fn a_watch_tells_of_changes_and_comes_back_after_a_refusal() {
 }
 
 #[tokio::test]
-async fn one_object_can_be_watched_before_it_is_there() {
+async fn object_can_be_watched_before_it_exists() {
     let (api, cluster) = fake().await;
     let mut events = pin!(cluster.watch_named(Kind::Pod, Some("default"), "p"));
     assert_eq!(next(&mut events).await, "all: ");

@@ -1,4 +1,4 @@
-//! Reading everything: discovery, pages, tries.
+//! Queries: discovery, pages, retries.
 
 use std::{io, path::Path, time::Duration};
 
@@ -57,7 +57,7 @@ fn parts(discovery: &Discovery) -> (Vec<String>, Vec<Undiscovered>) {
     )
 }
 
-/// W-17: an aggregated API whose server is gone costs one problem; all the rest is found, in both forms of discovery.
+/// W-17: an unavailable aggregated API is one problem; the rest is discovered, in both forms of discovery.
 #[tokio::test]
 async fn a_broken_api_is_one_problem() {
     let (api, reader) = reader().await;
@@ -109,7 +109,7 @@ async fn lists_are_read_page_by_page() {
     );
     let pages = ["", "&continue=500", "&continue=1000"].map(|rest| format!("GET /api/v1/pods?limit=500{rest}"));
     assert_eq!(api.queries(), pages);
-    // History is gone after the first page: the list starts over and has everything once.
+    // The resourceVersion expires after the first page: the list restarts and has every item once.
     api.expire_pages(1);
     let (found, _) = reader.list(&pods(), Names::default()).await.unwrap();
     assert_eq!(found.0, names);
@@ -120,7 +120,7 @@ async fn lists_are_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again_and_a_broken_one_is_quoted() {
+async fn busy_server_is_retried_and_a_broken_one_is_quoted() {
     let (api, reader) = reader().await;
     api.put(pod("p"));
     api.fail_times("GET", "/api/v1/pods", refusal(429, 0), 2);
@@ -160,7 +160,7 @@ async fn a_busy_server_is_asked_again_and_a_broken_one_is_quoted() {
 }
 
 #[tokio::test]
-async fn answers_are_streamed_and_cut() {
+async fn responses_are_streamed_and_cut() {
     let (api, reader) = reader().await;
     let text = "0123456789".repeat(100_000);
     api.put_text("/long", 200, &text);
@@ -179,7 +179,7 @@ async fn answers_are_streamed_and_cut() {
 }
 
 #[tokio::test]
-async fn a_disk_that_does_not_hold_an_answer_is_said() {
+async fn unwritable_disk_is_reported() {
     let (_api, cluster) = fake().await;
     let reader = Reader::new(&cluster, Rate::from_config(-1.0, 0), Path::new("/nowhere")).unwrap();
     let error = reader.list(&pods(), Names::default()).await.map(|_| ()).unwrap_err();
@@ -187,7 +187,7 @@ async fn a_disk_that_does_not_hold_an_answer_is_said() {
 }
 
 #[tokio::test]
-async fn requests_keep_to_the_rate() {
+async fn requests_respect_the_rate() {
     let (api, cluster) = fake().await;
     let rate = Rate {
         per_second: 20.0,
@@ -201,7 +201,7 @@ async fn requests_keep_to_the_rate() {
             .all(|probe| probe.as_ref().is_ok_and(|probe| probe.status == 200))
     );
     assert_eq!(api.requests().len(), 5);
-    // One at once, and four more of them at 50 ms each.
+    // One request at once, and four more at intervals of 50 ms.
     assert!(
         started.elapsed() >= Duration::from_millis(190),
         "{:?}",

@@ -1,26 +1,23 @@
-//! The kubeconfigs: files, variables, and a name that begins with their class.
+//! The cases: kubeconfig files, variables, and a name that begins with the class.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "a test says what it leaves out, and what was answered"
-)]
+#![expect(clippy::print_stderr, reason = "tests report skipped cases and responses")]
 
 mod credentials;
 mod forms;
 
 use super::world::{ELSEWHERE, World};
 
-/// A proxy at which nothing listens.
+/// A proxy address on which nothing listens.
 const DEAD: &str = "http://127.0.0.1:9";
 
-/// `DIR` in texts and variables is the case's directory, which is `HOME` too.
+/// `DIR` in texts and variables stands for the directory of the case, which is also `HOME`.
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) files: Vec<(&'static str, Vec<u8>)>,
-    /// Symbolic links.
+    /// Symbolic links and their targets.
     pub(super) links: Vec<(&'static str, &'static str)>,
     pub(super) variables: Vec<(&'static str, String)>,
-    /// Whether the file `config` is named in the command line.
+    /// Whether `--kubeconfig` names the file `config`.
     pub(super) named: bool,
 }
 
@@ -35,7 +32,7 @@ impl Case {
         self
     }
 
-    /// The files of a list, in `KUBECONFIG`.
+    /// Sets `KUBECONFIG` to this list of files.
     fn listed(mut self, list: &str) -> Self {
         self.named = false;
         self.variable("KUBECONFIG", list)
@@ -57,8 +54,7 @@ fn indented(fields: &str) -> String {
     fields.lines().flat_map(|line| ["    ", line, "\n"]).collect()
 }
 
-/// A kubeconfig of one cluster and one user; with a token where nothing else is said, since kubectl asks for a password
-/// on the way to a server with TLS otherwise.
+/// A kubeconfig of one cluster and one user, by default with a token, since kubectl otherwise asks for a password.
 fn config(cluster: &str, user: &str) -> String {
     let user = if user.is_empty() { "token: t" } else { user };
     format!(
@@ -68,7 +64,7 @@ fn config(cluster: &str, user: &str) -> String {
     )
 }
 
-/// The same without credentials.
+/// The kubeconfig without credentials.
 fn anonymous(cluster: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: c, user: u}}\nclusters:\n- name: c\n  cluster:\n{}users:\n- name: u\n  user: {{}}\n",
@@ -96,7 +92,7 @@ pub(super) fn cases(world: &World) -> Vec<Case> {
     all.extend(forms::encodings(world));
     all.extend(forms::shapes(world));
     if world.secure_ipv6.is_none() {
-        eprintln!("this machine has no ::1: the cases with IPv6 are left out");
+        eprintln!("this machine has no ::1: skipping the cases with IPv6");
         all.retain(|case| !case.name.contains("IPv6") && !case.name.contains("::1"));
     }
     all

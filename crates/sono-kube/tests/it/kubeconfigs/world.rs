@@ -11,30 +11,30 @@ const LOGIN: ProxyLogin = ProxyLogin {
     user: "user",
     password: "pass:word@",
 };
-/// A name that leads nowhere but through a proxy.
+/// A host name that is reachable only through a proxy.
 pub(super) const ELSEWHERE: &str = "api.cluster.test";
 
 pub(super) struct World {
     pub(super) authority: Identity,
     pub(super) other_authority: Identity,
     pub(super) expired_authority: Identity,
-    /// For [`World::secure`], by the authority.
+    /// The certificate of [`World::secure`], signed by the authority.
     pub(super) leaf: Identity,
     pub(super) secure: WhoServer,
-    /// None where this machine has no IPv6.
+    /// `None` if this machine has no IPv6.
     pub(super) secure_ipv6: Option<WhoServer>,
-    /// Without TLS.
+    /// A server without TLS.
     pub(super) plain: WhoServer,
-    /// An authority's own certificate.
+    /// A CA certificate and a server that uses it.
     pub(super) own: (Identity, WhoServer),
-    /// Signed by itself, and no authority.
+    /// A self-signed certificate without CA flag, and its server.
     pub(super) lonely: (Identity, WhoServer),
-    /// For `kubernetes.internal` alone.
+    /// A server with a certificate for `kubernetes.internal` only.
     pub(super) renamed: WhoServer,
-    /// An authority's certificate, signed by the authority.
+    /// A server with a CA certificate that the authority signed.
     pub(super) intermediate: WhoServer,
     pub(super) expired: (Identity, WhoServer),
-    /// Client certificate.
+    /// The client certificate.
     pub(super) client: Identity,
     pub(super) proxy: ProxyServer,
     pub(super) guarded: ProxyServer,
@@ -124,17 +124,17 @@ impl World {
         self.secure_ipv6.as_ref().map_or(0, WhoServer::port)
     }
 
-    /// `server` and authority of [`World::secure`].
+    /// The server and authority of [`World::secure`].
     pub(super) fn cluster(&self) -> String {
         format!("server: https://127.0.0.1:{}\n{}", self.secure.port(), self.trust())
     }
 
-    /// The authority as data.
+    /// The authority in a `-data` field.
     pub(super) fn trust(&self) -> String {
         data("certificate-authority-data", self.authority.pem())
     }
 
-    /// The same server by a name that only a proxy knows.
+    /// [`World::secure`] by a name that only a proxy resolves.
     pub(super) fn elsewhere(&self) -> String {
         format!("server: https://{ELSEWHERE}:6443\n{}", self.trust())
     }
@@ -144,12 +144,12 @@ pub(super) fn base64(text: impl AsRef<[u8]>) -> String {
     STANDARD.encode(text)
 }
 
-/// A field whose value is text in base64.
+/// A field with base64 text.
 pub(super) fn data(field: &str, text: &str) -> String {
     format!("{field}: {}\n", base64(text))
 }
 
-/// The same, in lines of 76 characters below `style`.
+/// A field with base64 text in lines of 76 characters, after `style`.
 pub(super) fn wrapped(field: &str, style: &str, encoded: &str) -> String {
     let mut lines = format!("{field}: {style}\n");
     for chunk in encoded.as_bytes().chunks(76) {

@@ -1,4 +1,4 @@
-//! How a server and a user are known: tokens, passwords, certificates, plugins.
+//! Cases of credentials: tokens, passwords, certificates, plugins.
 
 use super::{Case, World, case, config, credential};
 use crate::kubeconfigs::world::data;
@@ -280,7 +280,7 @@ pub(super) fn plugins(world: &World) -> Vec<Case> {
             "  user:\n",
             "  user:\n    client-certificate: client.pem\n    client-key: client.key\n",
         ))
-        .with("credential", credential("v1", "beside"))
+        .with("credential", credential("v1", "unused"))
         .with("client.pem", world.client.pem())
         .with("client.key", world.client.key_pem()),
         case("exec: missing program", exec(&format!("{v1}command: no-such-helper\ninstallHint: install it"))),

@@ -1,4 +1,4 @@
-//! How a kubeconfig is written: wrapped data, nulls, encodings, shapes.
+//! Cases of syntax: wrapped data, nulls, encodings, shapes.
 
 use super::{Case, World, anonymous, case, config, credential};
 use crate::kubeconfigs::world::{base64, data, wrapped};
@@ -20,7 +20,7 @@ pub(super) fn wrapped_data(world: &World) -> Vec<Case> {
             ),
         ),
         case(
-            "base64: authority in lines, kept",
+            "base64: authority in lines with line ends",
             config(
                 &(server.clone() + &wrapped("certificate-authority-data", "|+", &authority)),
                 "",
