@@ -16,18 +16,18 @@ pub(crate) struct Arguments {
     /// Run only this scenario (may be repeated)
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Continue for this long, with seeds that change how many attackers come
+    /// Repeat for this many minutes, with seeds that vary the number of attackers
     #[arg(long, value_name = "MINUTES", conflicts_with = "cluster")]
     minutes: Option<u64>,
-    /// Attack this aggregator instead of the one of this repository; its worker's program is next to it
+    /// Attack this aggregator program instead of the repository's; the worker program must be next to it
     #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
     program: Option<PathBuf>,
-    /// Instead: attackers are pods of the test cluster, which is started if need be
+    /// Run the attackers as pods of the test cluster; starts the cluster if necessary
     #[arg(long)]
     cluster: bool,
-    /// Passed on: --seed, --jobs
+    /// Further arguments for the attack program: --seed, --jobs
     #[arg(last = true)]
-    passed_on: Vec<OsString>,
+    attack_arguments: Vec<OsString>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let programs = sim::programs(Profile::Dev);
     let aggregator = arguments.program.clone();
     let aggregator = aggregator.unwrap_or_else(|| programs.join("sono-aggregator"));
-    // Its last line is for other programs: nothing of ours follows it.
+    // Scripts parse the program's last line, so print nothing after it.
     let mut attack = command::new(programs.join("sono-sim"), ["attack", "--aggregator"]);
     attack.arg(aggregator);
     for name in &arguments.only {
@@ -45,28 +45,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         attack.args(["--minutes", &minutes.to_string()]);
     }
     if arguments.cluster {
-        own(&["cluster", "up"])?;
-        own(&["images", "--load", "--profile", "image-dev"])?;
+        xtask(&["cluster", "up"])?;
+        xtask(&["images", "--load", "--profile", "image-dev"])?;
         attack
             .args(["--cluster", "--sono"])
             .arg(programs.join("sono"))
             .env("KUBECONFIG", cluster::kubeconfig_path())
             .env("SONO_KUBECTL", cluster::kubectl()?);
     }
-    command::run_visibly(attack.args(&arguments.passed_on).current_dir(repository::root()))?;
+    command::run_visibly(attack.args(&arguments.attack_arguments).current_dir(repository::root()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the whole workspace: a build of fewer crates selects other features and so rebuilds dependencies.
+/// Builds the whole workspace: building fewer crates would select other features and rebuild dependencies.
 fn build() -> anyhow::Result<()> {
-    long_step("building the programs", "the programs are built", || {
+    long_step("building the programs", "built the programs", || {
         let arguments = ["build", "--quiet", "--locked", "--workspace"];
         command::run_visibly(command::new(command::cargo(), arguments).current_dir(repository::root()))
     })
 }
 
-/// Another task, as a person would start it.
-fn own(arguments: &[&str]) -> anyhow::Result<()> {
-    let program = env::current_exe().context("find this program")?;
+/// Runs another task in its own process.
+fn xtask(arguments: &[&str]) -> anyhow::Result<()> {
+    let program = env::current_exe().context("cannot find the path of this program")?;
     command::run_visibly(&mut command::new(program, arguments))
 }

@@ -1,5 +1,4 @@
-//! `cargo xtask bench`: how much the aggregator takes in how quickly, what its queries cost, and how much memory it holds
-//! (`crates/sono-sim`), with optimized programs.
+//! `cargo xtask bench`: benchmarks of the aggregator's ingest, queries and memory (`crates/sono-sim`), with optimized programs.
 
 use std::{env, ffi::OsString, process::ExitCode};
 
@@ -15,33 +14,33 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    benchmark: Benchmark,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Results of many workers at once, the status of many nodes, the time to the archive
+enum Benchmark {
+    /// Measure uploads of many workers, the status of many nodes and the time to the archive
     Ingest(Passed),
-    /// What the queries of a cluster with 10,000 pods cost, served by a fake API
+    /// Measure the queries of a cluster with 10,000 pods, with a fake API
     Queries(Queries),
-    /// How much memory the aggregator of the images holds on clusters with many nodes, and how long deleting its run takes
+    /// Measure the memory of the image's aggregator on clusters with many nodes, and the time to delete its run
     Memory(Memory),
 }
 
 #[derive(Args)]
 struct Passed {
-    /// Programs without link-time optimization: minutes less to wait for them
+    /// Build without link-time optimization, which saves minutes
     #[arg(long)]
     soon: bool,
-    /// Passed on: `-- --help` tells
+    /// Further arguments for the benchmark; `-- --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }
 
 #[derive(Args)]
 struct Queries {
-    /// Also on the cluster that runs, which has nodes without a machine (`cargo xtask cluster up --fake-nodes 100`): the
-    /// pods are created there and removed afterwards
+    /// Also measure on the running cluster, which must have fake nodes (`cargo xtask cluster up --fake-nodes 100`); creates pods
+    /// there and deletes them afterwards
     #[arg(long)]
     cluster: bool,
     #[command(flatten)]
@@ -50,39 +49,39 @@ struct Queries {
 
 #[derive(Args)]
 struct Memory {
-    /// Numbers of nodes; the first is a cluster with next to nothing
+    /// Numbers of nodes; the first is a nearly empty cluster
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1, 1_001, 2_201, 10_000])]
     nodes: Vec<u32>,
-    /// Use a fake API instead of a newly created test cluster, with nodes and pods of 25 kB
+    /// Use a fake API with nodes and pods of 25 kB instead of a new test cluster
     #[arg(long)]
     fake: bool,
     /// Cargo profile of the images' binaries
     #[arg(long, default_value = "release", conflicts_with = "fake")]
     profile: String,
-    /// Programs without link-time optimization: minutes less to wait for them
+    /// Build without link-time optimization, which saves minutes
     #[arg(long, requires = "fake")]
     soon: bool,
-    /// Passed on: `-- --help` tells
+    /// Further arguments for the benchmark; `-- --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (what, passed) = match &arguments.what {
-        What::Ingest(passed) => ("ingest", passed),
-        What::Queries(Queries { passed, .. }) => ("queries", passed),
-        What::Memory(memory) => return of_memory(memory),
+    let (name, passed) = match &arguments.benchmark {
+        Benchmark::Ingest(passed) => ("ingest", passed),
+        Benchmark::Queries(Queries { passed, .. }) => ("queries", passed),
+        Benchmark::Memory(memory) => return measure_memory(memory),
     };
     let programs = sim::build(if passed.soon {
         Profile::BenchSoon
     } else {
         Profile::Release
     })?;
-    let mut bench = command::new(programs.join("sono-sim"), [what]);
+    let mut bench = command::new(programs.join("sono-sim"), [name]);
     if !passed.arguments.iter().any(|argument| argument == "--url") {
         bench.arg("--aggregator").arg(programs.join("sono-aggregator"));
     }
-    if let What::Queries(Queries { cluster: true, .. }) = &arguments.what {
+    if let Benchmark::Queries(Queries { cluster: true, .. }) = &arguments.benchmark {
         bench.arg("--kubeconfig").arg(cluster::kubeconfig_path());
         bench.arg("--kubectl").arg(cluster::kubectl()?);
     }
@@ -90,10 +89,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn of_memory(arguments: &Memory) -> anyhow::Result<ExitCode> {
+fn measure_memory(arguments: &Memory) -> anyhow::Result<ExitCode> {
     let counts: Vec<String> = arguments.nodes.iter().map(ToString::to_string).collect();
     let profile = match (arguments.fake, arguments.soon) {
-        // On the cluster the program that is measured is the images'.
+        // On the cluster the aggregator is in the images; only the simulation is built here.
         (false, _) => Profile::Dev,
         (true, true) => Profile::BenchSoon,
         (true, false) => Profile::Release,
@@ -103,13 +102,13 @@ fn of_memory(arguments: &Memory) -> anyhow::Result<ExitCode> {
     if arguments.fake {
         bench.arg("--aggregator").arg(programs.join("sono-aggregator"));
     } else {
-        long_step("building the command line", "the command line is built", || {
+        long_step("building sono", "built sono", || {
             let build = ["build", "--quiet", "--locked", "--package", "sono-cli"];
             command::run_visibly(command::new(command::cargo(), build).current_dir(repository::root()))
         })?;
-        // With a node without a machine from the start its controllers expect no heartbeats.
-        own(&["cluster", "up", "--recreate", "--fake-nodes", "1"])?;
-        own(&["images", "--load", "--profile", &arguments.profile])?;
+        // With at least one fake node the cluster's controllers do not expect heartbeats.
+        xtask(&["cluster", "up", "--recreate", "--fake-nodes", "1"])?;
+        xtask(&["images", "--load", "--profile", &arguments.profile])?;
         bench.arg("--kubeconfig").arg(cluster::kubeconfig_path());
         bench.arg("--kubectl").arg(cluster::kubectl()?);
         bench.arg("--sono").arg(programs.join("sono"));
@@ -118,8 +117,8 @@ fn of_memory(arguments: &Memory) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Another task, as a person would start it.
-fn own(arguments: &[&str]) -> anyhow::Result<()> {
-    let program = env::current_exe().context("find this program")?;
+/// Runs another task in its own process.
+fn xtask(arguments: &[&str]) -> anyhow::Result<()> {
+    let program = env::current_exe().context("cannot find the path of this program")?;
     command::run_visibly(&mut command::new(program, arguments))
 }

@@ -1,4 +1,4 @@
-//! What is worth keeping between runs lives outside the source tree: `$SONO_CACHE`, or `sono` in the user's cache directory.
+//! The cache between runs, outside the source tree: `$SONO_CACHE`, or `sono` in the user's cache directory.
 
 use std::{env, path::PathBuf};
 

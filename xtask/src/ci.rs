@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: everything a change has to pass, apart from the tests on a real cluster (`cargo xtask e2e`).
+//! `cargo xtask ci`: all checks of a change, except for the tests on a real cluster (`cargo xtask e2e`).
 
 use std::{
     process::{Command, ExitCode},
@@ -15,15 +15,15 @@ use crate::{
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Leave a step out (may be repeated)
+    /// Skip a step (may be repeated)
     #[arg(long, value_name = "STEP")]
     skip: Vec<Step>,
-    /// Take only this step (may be repeated)
+    /// Run only this step (may be repeated)
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
 }
 
-/// The steps, the quick ones first.
+/// The steps, fast ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Step {
     Fmt,
@@ -98,7 +98,7 @@ impl Step {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let steps = chosen(&arguments.only, &arguments.skip);
-    ensure!(!steps.is_empty(), "every step is left out");
+    ensure!(!steps.is_empty(), "all steps are skipped");
     let mut times: Vec<(Step, Duration)> = Vec::new();
     for step in steps {
         let start = Instant::now();
@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         long_step(&format!("ci step {name}"), &format!("ci step {name} passed"), || {
             command::run_visibly(step.command().current_dir(repository::root()))
         })
-        .with_context(|| format!("ci step {name} failed; again with `cargo xtask ci --only {name}`"))?;
+        .with_context(|| format!("ci step {name} failed; to repeat it: `cargo xtask ci --only {name}`"))?;
         times.push((step, start.elapsed()));
     }
     for (step, time) in times {
@@ -116,13 +116,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn chosen(only: &[Step], skip: &[Step]) -> Vec<Step> {
-    // Attackers need network namespaces.
+    // Attacks require network namespaces.
     let possible = |step: &Step| *step != Step::Attack || cfg!(target_os = "linux");
-    let wanted = |step: &Step| {
+    let is_chosen = |step: &Step| {
         let named = only.contains(step);
         (named || only.is_empty() && possible(step)) && !skip.contains(step)
     };
-    Step::ALL.into_iter().filter(wanted).collect()
+    Step::ALL.into_iter().filter(is_chosen).collect()
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_chosen_and_left_out() {
+    fn chosen_applies_only_and_skip() {
         let all = Step::ALL.into_iter();
         let here: Vec<Step> = all
             .filter(|step| cfg!(target_os = "linux") || *step != Step::Attack)
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(
             chosen(&[Step::Attack, Step::Gen], &[Step::Gen]),
             [Step::Attack],
-            "also where it cannot run: it says so itself"
+            "also where it cannot run: the step itself reports that"
         );
         assert_eq!(
             chosen(&[], &[Step::Test, Step::Doc, Step::Attack]),

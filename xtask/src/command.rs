@@ -1,4 +1,4 @@
-//! Running other programs so that a failure carries what the program said.
+//! Runs other programs; errors contain their error output.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// Where Debian keeps what only root runs; an ordinary user's `PATH` lacks it.
+/// Debian's directories of system programs, which are not in an ordinary user's `PATH`.
 const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
@@ -31,17 +31,17 @@ where
     command
 }
 
-/// The cargo that runs us, so that a pinned toolchain stays pinned.
+/// Path of the cargo that runs this program, to use the same toolchain.
 pub(crate) fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Runs it to its end and returns its stdout.
+/// Runs a command and returns its stdout.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("start {}", describe(command)))?;
+        .with_context(|| format!("cannot start {}", describe(command)))?;
     checked(command, output)
 }
 
@@ -56,11 +56,11 @@ pub(crate) fn output_with_input(command: &mut Command, input: &[u8]) -> anyhow::
         .stderr(Stdio::piped());
     let mut child = command
         .spawn()
-        .with_context(|| format!("start {}", describe(command)))?;
-    // The pipe is dropped (closed) at the end of the statement. Programs used here read all input before they answer.
-    let written = child.stdin.take().context("no stdin")?.write_all(input);
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    // The pipe is closed at the end of the statement. The programs used here read all input before they write output.
+    let written = child.stdin.take().context("the child has no stdin")?.write_all(input);
     let text = checked(command, child.wait_with_output()?)?;
-    written.with_context(|| format!("write to {}", describe(command)))?;
+    written.with_context(|| format!("cannot write to {}", describe(command)))?;
     Ok(text)
 }
 
@@ -71,11 +71,11 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Its output goes where ours goes: for compilers, whose progress a person wants to see.
+/// Runs a command with this program's stdout and stderr, to show the progress of compilers.
 pub(crate) fn run_visibly(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
-        .with_context(|| format!("start {}", describe(command)))?;
+        .with_context(|| format!("cannot start {}", describe(command)))?;
     if !status.success() {
         bail!("{}: {status}", describe(command));
     }
@@ -84,8 +84,8 @@ pub(crate) fn run_visibly(command: &mut Command) -> anyhow::Result<()> {
 
 fn checked(command: &Command, output: Output) -> anyhow::Result<String> {
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{}: {}: {}", describe(command), output.status, said.trim());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {}: {}", describe(command), output.status, errors.trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{}: output is not UTF-8", describe(command)))
 }

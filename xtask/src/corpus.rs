@@ -1,4 +1,4 @@
-//! `cargo xtask corpus`: result files of others, read by our readers and by the independent one of the test kit.
+//! `cargo xtask corpus`: compares the product's readers with the test kit's independent reader on a folder of result files.
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: licences, duplicates, unwanted packages and sources of all dependencies (deny.toml), by cargo-deny.
+//! `cargo xtask deny`: checks licences, duplicates, banned packages and sources of all dependencies (deny.toml) with cargo-deny.
 
 use std::process::{Command, ExitCode};
 
@@ -6,12 +6,12 @@ use clap::Args;
 
 use crate::{command, repository, say, tool};
 
-/// Another version may judge differently.
+/// Version of cargo-deny, pinned because other versions may have other checks.
 const VERSION: &str = "0.20.2";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Also ask the RustSec database for known weaknesses; needs the network
+    /// Also check the RustSec database for known vulnerabilities; requires network access
     #[arg(long)]
     advisories: bool,
 }
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     command::run_visibly(&mut check)?;
     if !arguments.advisories {
-        say::progress("known weaknesses were not asked for: their database is on the network (--advisories)");
+        say::progress("skipped known vulnerabilities: their database requires network access (--advisories)");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -37,9 +37,9 @@ mod tests {
     use super::*;
     use crate::dist;
 
-    /// What is not looked at for a target is shipped unlooked at.
+    /// Dependencies of targets that are missing in deny.toml would not be checked.
     #[test]
-    fn the_targets_of_a_release_are_looked_at() {
+    fn deny_toml_lists_targets_of_release() {
         let text = fs_err::read_to_string(repository::root().join("deny.toml")).unwrap();
         let (_, rest) = text.split_once("\ntargets = [\n").unwrap();
         let (list, _) = rest.split_once("]\n").unwrap();

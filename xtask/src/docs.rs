@@ -1,13 +1,13 @@
-//! `cargo xtask docs --check`: the pages are true. Their commands are typed and what stands there compared with what is
-//! printed, their links lead somewhere, the index has every page, and every message with a hint has its line.
+//! `cargo xtask docs --check`: checks the pages. It runs their commands and compares the output, checks links and the index,
+//! and requires a line for every message with a hint.
 //!
-//! How a page says what is to be done with a block is told by [`blocks`]; `docs/README.md` repeats it for authors.
+//! [`blocks`] defines the markup of blocks; `docs/README.md` repeats it for authors.
 
 mod blocks;
 mod compare;
+mod execute;
 mod links;
 mod messages;
-mod play;
 
 use std::{
     collections::BTreeMap,
@@ -22,36 +22,36 @@ use fs_err as fs;
 use self::blocks::Block;
 use crate::{command, repository, say, step::step};
 
-/// Pages whose commands are typed, and the folder of those that the index has.
+/// The front page, the folder of the other pages with commands, their index, and the page with all messages.
 const FRONT: &str = "README.md";
 const FOLDER: &str = "docs/";
 const INDEX: &str = "docs/README.md";
-const TROUBLE: &str = "docs/troubleshooting.md";
+const TROUBLESHOOTING: &str = "docs/troubleshooting.md";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Accepted for symmetry with `gen`: checking is all that this does
+    /// Accepted for symmetry with `gen`: this task always checks
     #[arg(long)]
     check: bool,
-    /// Type the commands of these pages only, and look at nothing else
+    /// Run only the commands of these pages, without the other checks
     #[arg(value_name = "PAGE")]
     pages: Vec<PathBuf>,
 }
 
-/// Something that is not as a page says, and where.
+/// An incorrect statement of a page.
 #[derive(Debug, PartialEq, Eq)]
 struct Problem {
     page: String,
     line: usize,
-    what: String,
+    message: String,
 }
 
 impl Problem {
-    fn new(page: &str, line: usize, what: impl Into<String>) -> Self {
+    fn new(page: &str, line: usize, message: impl Into<String>) -> Self {
         Self {
             page: page.to_owned(),
             line,
-            what: what.into(),
+            message: message.into(),
         }
     }
 }
@@ -61,61 +61,60 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let all = read_pages()?;
     let mut problems = Vec::new();
     if pages.is_empty() {
-        let found = step("links, index and messages are looked at", || look(&all))?;
+        let found = step("checked links, index and messages", || check_texts(&all))?;
         problems.extend(found);
     }
     let program = program()?;
-    let mut typed = 0;
+    let mut executed = 0;
     for (name, text) in &all {
-        let wanted = pages.is_empty() || pages.iter().any(|page| page == Path::new(name));
-        if !wanted || !is_typed(name) {
+        let is_chosen = pages.is_empty() || pages.iter().any(|page| page == Path::new(name));
+        if !is_chosen || !has_commands(name) {
             continue;
         }
         let (blocks, found) = blocks::blocks(name, text);
         problems.extend(found);
-        if blocks.iter().any(Block::is_typed) {
-            typed += 1;
-            let found = step(&format!("the commands of {name} are typed"), || {
-                play::play(name, &blocks, &program)
+        if blocks.iter().any(Block::is_executed) {
+            executed += 1;
+            let found = step(&format!("ran the commands of {name}"), || {
+                execute::execute(name, &blocks, &program)
             })?;
             problems.extend(found);
         }
     }
-    ensure!(typed > 0 || pages.is_empty(), "none of these is a page with commands");
-    for Problem { page, line, what } in &problems {
-        say::progress(format_args!("{page}:{line}: {what}"));
+    ensure!(executed > 0 || pages.is_empty(), "these pages have no commands");
+    for Problem { page, line, message } in &problems {
+        say::progress(format_args!("{page}:{line}: {message}"));
     }
-    ensure!(
-        problems.is_empty(),
-        "{} of the pages' claims do not hold",
-        problems.len()
-    );
+    ensure!(problems.is_empty(), "{} problems in the pages", problems.len());
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_typed(page: &str) -> bool {
+fn has_commands(page: &str) -> bool {
     page == FRONT || page.strip_prefix(FOLDER).is_some_and(|rest| !rest.contains('/'))
 }
 
-/// Everything that needs no program.
-fn look(pages: &BTreeMap<String, String>) -> anyhow::Result<Vec<Problem>> {
+/// Runs the checks that do not need the program.
+fn check_texts(pages: &BTreeMap<String, String>) -> anyhow::Result<Vec<Problem>> {
     let root = repository::root();
-    let is_there = |path: &Path| root.join(path).exists();
-    let mut problems = links::check(pages, &is_there);
+    let exists = |path: &Path| root.join(path).exists();
+    let mut problems = links::check(pages, &exists);
     let in_index = pages.get(INDEX).map(String::as_str).unwrap_or_default();
     problems.extend(links::missing(
         INDEX,
         in_index,
-        pages.keys().filter(|page| *page != FRONT && is_typed(page)),
+        pages.keys().filter(|page| *page != FRONT && has_commands(page)),
     ));
-    let trouble = pages.get(TROUBLE).map(String::as_str).unwrap_or_default();
+    let troubleshooting = pages.get(TROUBLESHOOTING).map(String::as_str).unwrap_or_default();
     for source in messages::SOURCES {
         for file in files_below(&root.join(source.path))? {
             let text = fs::read_to_string(&file)?;
             for message in (source.messages)(&text) {
-                if !messages::has(trouble, &message) {
-                    let what = format!("no line for `{message}` of {}", file.strip_prefix(&root)?.display());
-                    problems.push(Problem::new(TROUBLE, 1, what));
+                if !messages::has(troubleshooting, &message) {
+                    let message = format!(
+                        "missing line for `{message}` of {}",
+                        file.strip_prefix(&root)?.display()
+                    );
+                    problems.push(Problem::new(TROUBLESHOOTING, 1, message));
                 }
             }
         }
@@ -123,17 +122,17 @@ fn look(pages: &BTreeMap<String, String>) -> anyhow::Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// A file itself, or all Rust sources below a folder, without those of tests.
+/// The file itself, or all Rust sources below a folder except for tests.
 fn files_below(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_path_buf()]);
     }
-    let (mut files, mut open) = (Vec::new(), vec![path.to_path_buf()]);
-    while let Some(folder) = open.pop() {
+    let (mut files, mut pending) = (Vec::new(), vec![path.to_path_buf()]);
+    while let Some(folder) = pending.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             if path.is_dir() {
-                open.push(path);
+                pending.push(path);
             } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
                 files.push(path);
             }
@@ -143,7 +142,7 @@ fn files_below(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// All pages of the repository, by their paths with `/`.
+/// All pages of the repository, by path with `/`.
 fn read_pages() -> anyhow::Result<BTreeMap<String, String>> {
     let mut list = command::new(
         "git",
@@ -153,7 +152,7 @@ fn read_pages() -> anyhow::Result<BTreeMap<String, String>> {
     let mut pages = BTreeMap::new();
     for name in listed.split('\0').filter(|name| !name.is_empty()) {
         let path = repository::root().join(name);
-        // Git still lists what was removed a moment ago.
+        // Git also lists deleted files that are not yet committed.
         if path.exists() {
             pages.insert(name.to_owned(), fs::read_to_string(path)?.replace("\r\n", "\n"));
         }
@@ -161,7 +160,7 @@ fn read_pages() -> anyhow::Result<BTreeMap<String, String>> {
     Ok(pages)
 }
 
-/// The program of this tree, built if need be.
+/// Builds the program of this tree and returns its path.
 fn program() -> anyhow::Result<PathBuf> {
     let mut build = command::new(
         command::cargo(),
@@ -175,7 +174,7 @@ fn program() -> anyhow::Result<PathBuf> {
             "json-render-diagnostics",
         ],
     );
-    let said = step("the program is built", || {
+    let output = step("built the program", || {
         command::output(build.current_dir(repository::root()))
     })?;
     let executable = |line: &str| -> Option<PathBuf> {
@@ -183,7 +182,8 @@ fn program() -> anyhow::Result<PathBuf> {
         let is_ours = message.pointer("/target/name")? == "sono";
         is_ours.then(|| message.get("executable")?.as_str().map(PathBuf::from))?
     };
-    said.lines()
+    output
+        .lines()
         .find_map(executable)
-        .context("cargo names no executable `sono`")
+        .context("cargo did not report an executable `sono`")
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: the tests that need a real cluster, on one that it starts or on the one `KUBECONFIG` names.
+//! `cargo xtask e2e`: runs the tests on a real cluster, on the test cluster or on the one in `KUBECONFIG`.
 
 use std::{
     env,
@@ -12,44 +12,44 @@ use clap::Args;
 
 use crate::{cluster, command, images, repository, say, step::long_step};
 
-/// The module of the tests that no other may run beside.
+/// The module of the tests that must not run in parallel with others.
 const ALONE: &str = "::alone::";
 
-/// The controllers' own client limits.
-const USUAL_LIMITS: [&str; 4] = ["--kube-api-qps", "20", "--kube-api-burst", "30"];
-/// Nodes of the cluster of `--scale`, one of them with a machine.
+/// Kubernetes' default client limits of controllers.
+const DEFAULT_LIMITS: [&str; 4] = ["--kube-api-qps", "20", "--kube-api-burst", "30"];
+/// Number of nodes of the cluster of `--scale`; one of them has a machine.
 const SCALE: u16 = 1001;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Nodes of the cluster, where this starts it; 2, with --scale 1001, of which one has a machine
+    /// Number of nodes of the test cluster (default: 2; with --scale 1001, one of them with a machine)
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     nodes: Option<u16>,
-    /// Version of Kubernetes of the cluster, where this starts it; a cluster of another one is thrown away
+    /// Kubernetes version of the test cluster; deletes a cluster of another version
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<String>,
-    /// Also what takes long
+    /// Also run the tests that take long
     #[arg(long)]
     long: bool,
-    /// Instead: the test of a thousand nodes or as many as --nodes says, on a cluster of its own whose controllers have their usual client limits
+    /// Run only the test with 1001 or --nodes nodes, on a new cluster with Kubernetes' default client limits
     #[arg(long, conflicts_with = "long")]
     scale: bool,
-    /// Instead: the tests that run the real Kubernetes suite, whose images are built first
+    /// Run only the tests with the real Kubernetes suite; builds its images first
     #[arg(long, conflicts_with_all = ["long", "scale"])]
     conformance: bool,
-    /// Instead: twenty aggregators that are lost in the middle of a run, on three nodes
+    /// Run only the test that loses twenty aggregators during their runs, on three nodes
     #[arg(long, conflicts_with_all = ["long", "scale", "conformance", "registry"])]
     kills: bool,
-    /// Instead: the tests of images with a real registry, which need no cluster; they are part of the others otherwise
+    /// Run only the image tests with a real registry, which need no cluster and are also part of the default tests
     #[arg(long, conflicts_with_all = ["long", "scale", "conformance", "down"])]
     registry: bool,
-    /// Stop the cluster afterwards
+    /// Stop the cluster after the tests
     #[arg(long)]
     down: bool,
     /// Cargo profile of the images' binaries
     #[arg(long, default_value = "image-dev")]
     profile: String,
-    /// Passed on to the test program: names of tests, `--test-threads`, …
+    /// Further arguments for the test program: names of tests, `--test-threads`, …
     #[arg(last = true)]
     tests: Vec<OsString>,
 }
@@ -59,17 +59,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         registry_tests(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let instead = arguments.scale || arguments.conformance || arguments.kills;
-    if !instead && arguments.tests.is_empty() {
+    let is_special = arguments.scale || arguments.conformance || arguments.kills;
+    if !is_special && arguments.tests.is_empty() {
         registry_tests(arguments)?;
     }
     let nodes = arguments.nodes.unwrap_or(2).to_string();
     let fake = arguments.nodes.unwrap_or(SCALE).saturating_sub(1).to_string();
-    long_step("starting a cluster", "the cluster is there", || {
+    long_step("starting a cluster", "started the cluster", || {
         let mut up = vec!["cluster", "up", "--nodes", &nodes];
         if arguments.scale {
             up = vec!["cluster", "up", "--recreate", "--fake-nodes", &fake];
-            up.extend(USUAL_LIMITS);
+            up.extend(DEFAULT_LIMITS);
         }
         if arguments.kills {
             up = vec!["cluster", "up", "--recreate", "--nodes", "3"];
@@ -77,18 +77,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if let Some(version) = &arguments.kubernetes {
             up.extend(["--recreate", "--kubernetes", version]);
         }
-        own(&up)
+        xtask(&up)
     })?;
-    long_step("building and loading images", "the images are loaded", || {
-        own(&["images", "--load", "--profile", &arguments.profile])?;
+    long_step("building and loading images", "loaded the images", || {
+        xtask(&["images", "--load", "--profile", &arguments.profile])?;
         if arguments.conformance {
-            own(&["images", "--load", "--conformance"])?;
+            xtask(&["images", "--load", "--conformance"])?;
         }
         Ok(())
     })?;
     let kubeconfig = cluster::kubeconfig_path();
     let kubectl = cluster::kubectl()?;
-    let registry = if instead { None } else { Some(Registry::built()?) };
+    let registry = if is_special { None } else { Some(Registry::built()?) };
     let test = |more: &[&str]| {
         let mut test = command::new(
             command::cargo(),
@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         command::run_visibly(&mut test)
     };
-    if !instead && arguments.tests.is_empty() {
+    if !is_special && arguments.tests.is_empty() {
         long_step(
             "comparing kubeconfigs with kubectl",
             "sono connects as kubectl does",
@@ -126,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             },
         )?;
     }
-    let tested = long_step("testing", "the tests ran", || {
+    let tested = long_step("testing", "ran the tests", || {
         if arguments.scale {
             return test(&["--include-ignored", "scale::"]);
         }
@@ -139,24 +139,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if !arguments.tests.is_empty() {
             return test(&["--test-threads=1"]);
         }
-        // Some change what all others use.
+        // Some tests change shared state of the cluster.
         test(&[
             "--skip", ALONE, "--skip", "scale::", "--skip", "suite::", "--skip", "kills::",
         ])?;
         test(&["--test-threads=1", ALONE])
     });
     if arguments.down {
-        long_step("stopping the cluster", "the cluster is gone", || {
-            own(&["cluster", "down"])
+        long_step("stopping the cluster", "stopped the cluster", || {
+            xtask(&["cluster", "down"])
         })?;
     } else {
-        say::progress("the cluster stays up; `cargo xtask cluster down` stops it");
+        say::progress("the cluster is still running; stop it with `cargo xtask cluster down`");
     }
     tested?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What tests of images are given: the registry's program, this one, and where it puts archives.
+/// Environment of image tests: the registry program, this program, and the folder of archives.
 struct Registry {
     program: PathBuf,
     xtask: PathBuf,
@@ -166,7 +166,7 @@ impl Registry {
     fn built() -> anyhow::Result<Self> {
         Ok(Self {
             program: cluster::registry()?,
-            xtask: env::current_exe().context("find this program")?,
+            xtask: env::current_exe().context("cannot find the path of this program")?,
         })
     }
 
@@ -179,17 +179,19 @@ impl Registry {
     }
 }
 
-/// They need the images of a release, and no cluster.
+/// Runs the image tests, which need a release's images and no cluster.
 fn registry_tests(arguments: &Arguments) -> anyhow::Result<()> {
     let registry = Registry::built()?;
-    long_step("building a release's images", "the images are built", || {
-        own(&[
-            &["images", "--profile", &arguments.profile][..],
-            &images::RELEASE_IMAGE_ARGUMENTS,
-        ]
-        .concat())
+    long_step("building a release's images", "built the images", || {
+        xtask(
+            &[
+                &["images", "--profile", &arguments.profile][..],
+                &images::RELEASE_IMAGE_ARGUMENTS,
+            ]
+            .concat(),
+        )
     })?;
-    long_step("testing with a registry", "the tests with a registry ran", || {
+    long_step("testing with a registry", "ran the tests with a registry", || {
         let mut test = command::new(
             command::cargo(),
             ["test", "--locked", "--package", "sono-cli", "--test", "registry", "--"],
@@ -201,8 +203,8 @@ fn registry_tests(arguments: &Arguments) -> anyhow::Result<()> {
     })
 }
 
-/// One of our own tasks, as a person would start it.
-fn own(arguments: &[&str]) -> anyhow::Result<()> {
-    let program = env::current_exe().context("find this program")?;
+/// Runs another task in its own process.
+fn xtask(arguments: &[&str]) -> anyhow::Result<()> {
+    let program = env::current_exe().context("cannot find the path of this program")?;
     command::run_visibly(Command::new(program).args(arguments))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: damaged input for everything that reads bytes from outside (`crates/sono-fuzz`).
+//! `cargo xtask fuzz`: fuzzes the code that reads bytes from outside (`crates/sono-fuzz`).
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -8,22 +8,22 @@ use crate::{command, repository, step::long_step};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Only this target (may be repeated)
+    /// Run only this target (may be repeated)
     #[arg(long, value_name = "NAME")]
     target: Vec<String>,
-    /// How long for each target
+    /// Time for each target, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     seconds: u64,
-    /// Which sequence of inputs
+    /// Seed of the sequence of inputs
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    /// Try the input in this file instead; needs one --target
+    /// Execute only the input in this file; requires exactly one --target
     #[arg(long, value_name = "FILE")]
     input: Option<OsString>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    long_step("feeding damaged input to every target", "the targets held", || {
+    long_step("fuzzing every target", "fuzzed every target", || {
         let mut fuzz = command::new(
             command::cargo(),
             ["run", "--quiet", "--locked", "--package", "sono-fuzz", "--"],

@@ -1,4 +1,4 @@
-//! `cargo xtask gen`: files of the repository that are made from something else.
+//! `cargo xtask gen`: writes the repository's generated files.
 
 mod documents;
 mod krew;
@@ -23,33 +23,33 @@ const SUITE_IMAGES: &str = "crates/sono-images/data/suite-images.json";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// What to make; without it all that takes only seconds
+    /// File to generate; the default are all that take only seconds
     #[command(subcommand)]
-    what: Option<What>,
-    /// Write nothing, and fail where something is not current
+    output: Option<Output>,
+    /// Write nothing, and fail if a file is outdated
     #[arg(long, global = true)]
     check: bool,
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// All commands and flags: docs/reference.md
+enum Output {
+    /// The reference of all commands and flags: docs/reference.md
     Reference,
     /// The JSON Schema of plugin definitions: deploy/plugin.schema.json
     PluginSchema,
-    /// The manifest for krew: deploy/krew/sono.yaml
+    /// The krew manifest: deploy/krew/sono.yaml
     Krew,
-    /// What is applied before others run sono in a namespace: deploy/kustomize
+    /// The manifests for running sono in a prepared namespace: deploy/kustomize
     Kustomize,
-    /// Manual pages, which are no part of the repository
+    /// The manual pages, which are not part of the repository
     Man {
-        /// Where they go
+        /// Directory for the manual pages
         #[arg(long, value_name = "DIRECTORY", default_value = "target/man")]
         out: PathBuf,
     },
-    /// The images that the Kubernetes suite uses, asked from the suite itself (builds it, minutes when cold, needs Go)
+    /// The list of the Kubernetes suite's images, from the suite itself (takes minutes without cache, requires Go)
     SuiteImages {
-        /// Version of Kubernetes; its minor version's list is replaced
+        /// Version of Kubernetes; replaces the list of its minor version
         #[arg(long, value_name = "VERSION")]
         kubernetes: KubernetesVersion,
     },
@@ -64,27 +64,27 @@ struct List {
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 struct Image {
     name: String,
-    /// Under which the suite looks for it in the one repository that `KUBE_TEST_REPO` names, if it does.
+    /// Tag of the image in the repository of `KUBE_TEST_REPO`, if it is mapped there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mapped_tag: Option<String>,
 }
 
-/// Stands for any repository: the tags do not depend on it.
+/// Any repository: the tags do not depend on it.
 const REPOSITORY: &str = "mapped.example/repository";
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { what, check } = arguments;
-    match what {
+    let Arguments { output, check } = arguments;
+    match output {
         None => documents::write(&Document::ALL, *check)?,
-        Some(What::Reference) => documents::write(&[Document::Reference], *check)?,
-        Some(What::PluginSchema) => documents::write(&[Document::PluginSchema], *check)?,
-        Some(What::Krew) => documents::write(&[Document::Krew], *check)?,
-        Some(What::Kustomize) => documents::write(&[Document::Kustomize], *check)?,
-        Some(What::Man { .. } | What::SuiteImages { .. }) if *check => {
-            bail!("there is nothing to compare with: no --check here")
+        Some(Output::Reference) => documents::write(&[Document::Reference], *check)?,
+        Some(Output::PluginSchema) => documents::write(&[Document::PluginSchema], *check)?,
+        Some(Output::Krew) => documents::write(&[Document::Krew], *check)?,
+        Some(Output::Kustomize) => documents::write(&[Document::Kustomize], *check)?,
+        Some(Output::Man { .. } | Output::SuiteImages { .. }) if *check => {
+            bail!("--check is not supported for this output, which is not in the repository or needs a build")
         }
-        Some(What::Man { out }) => documents::manual(out)?,
-        Some(What::SuiteImages { kubernetes }) => suite_images(kubernetes)?,
+        Some(Output::Man { out }) => documents::manual(out)?,
+        Some(Output::SuiteImages { kubernetes }) => suite_images(kubernetes)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -127,7 +127,7 @@ fn images(listed: &str, mapped: &str) -> Vec<Image> {
     names.into_iter().map(image).collect()
 }
 
-/// A tag is `e2e-<number>-<the name's end, made safe>-<16 characters of a hash>`.
+/// Whether `tag` belongs to `name`: tags are `e2e-<number>-<escaped end of the name>-<16 characters of a hash>`.
 fn is_tag_of(tag: &str, name: &str) -> bool {
     let Some(rest) = tag
         .strip_prefix("e2e-")
@@ -144,7 +144,7 @@ fn is_tag_of(tag: &str, name: &str) -> bool {
     whole == safe || (safe.len() > 90 && whole.ends_with(safe))
 }
 
-/// Newest first, one list for a minor version.
+/// Replaces the list of the minor version; lists are sorted with the newest first.
 fn replace(mut lists: Vec<List>, new: List) -> Vec<List> {
     let minor = |list: &List| {
         let mut parts = list.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minor_version_has_one_list() {
+    fn replace_leaves_one_list_per_minor_version() {
         let lists = replace(vec![list("1.37.2"), list("1.9.4")], list("1.37.3"));
         let lists = replace(lists, list("1.34.4"));
         let versions: Vec<&str> = lists.iter().map(|list| list.version.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Build, test and release tasks of this repository. Wires the command line to one module per task; knows no product crate.
+//! Build, test and release tasks of this repository. Dispatches to one module per task; uses no product crate.
 
 mod attack;
 mod bench;
@@ -35,40 +35,40 @@ struct Arguments {
     task: Task,
 }
 
-/// One variant per task, one module per variant. A new task (`test`, `ci`, `e2e`, `tidy`, …) is added here and in `run`.
+/// The tasks, with one module per variant.
 #[derive(Subcommand)]
 enum Task {
-    /// A real Kubernetes on this machine, built and started by us
+    /// Build and run a real Kubernetes on this machine
     Cluster(cluster::Arguments),
-    /// Container images of the product and of the tests, written without a container engine
+    /// Build container images of the product and of the tests without a container engine
     Images(images::Arguments),
-    /// All tests that need no cluster
+    /// Run all tests that need no cluster
     Test(test::Arguments),
-    /// Everything a change has to pass, apart from the tests on a real cluster
+    /// Run all checks of a change, except for the tests on a real cluster
     Ci(ci::Arguments),
-    /// The architecture's invariants
+    /// Check the architecture's invariants
     Tidy,
-    /// Files of the repository that are made from something else
+    /// Write the repository's generated files
     Gen(r#gen::Arguments),
-    /// The pages: their commands, their links, their index
+    /// Check the pages: commands, links, index, messages
     Docs(docs::Arguments),
-    /// Result files of a folder, read by our readers and by an independent one
+    /// Compare the readers of result files with an independent reader
     Corpus(corpus::Arguments),
-    /// Damaged input for everything that reads bytes from outside
+    /// Fuzz the code that reads bytes from outside
     Fuzz(fuzz::Arguments),
-    /// Kill, cut, stall and lie, then look whether anything was lost
+    /// Run simulations with seeded faults and check that no result is lost
     Sim(sim::Arguments),
-    /// Attackers against the real programs: whether a bystander loses anything
+    /// Run attacks and check that other plugins lose no result
     Attack(attack::Arguments),
-    /// What the product does how quickly
+    /// Run benchmarks of the aggregator
     Bench(bench::Arguments),
-    /// Tests on a real cluster
+    /// Run the tests on a real cluster
     E2e(e2e::Arguments),
-    /// What a release delivers: archives, sums, bills of materials
+    /// Build the files of a release: archives, checksums, bills of materials
     Dist(dist::Arguments),
-    /// From a green commit to a tag: checks, version, changelog, tag
+    /// Release a version: checks, version, changelog, tag
     Release(release::Arguments),
-    /// Licences, duplicates and sources of all dependencies
+    /// Check licences, duplicates and sources of all dependencies
     Deny(deny::Arguments),
 }
 
@@ -106,9 +106,9 @@ mod tests {
 
     use super::Arguments;
 
-    /// clap finds what contradicts itself when a subcommand is first asked for; here all of them are.
+    /// clap only checks a subcommand's arguments when it is used; this checks all subcommands.
     #[test]
-    fn the_arguments_of_all_tasks_are_sound() {
+    fn arguments_of_all_tasks_are_valid() {
         Arguments::command().debug_assert();
     }
 }

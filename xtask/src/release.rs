@@ -1,7 +1,7 @@
-//! `cargo xtask release X.Y.Z`: from a green commit to a tag, in steps that see what is done already. RELEASING.md is the checklist.
+//! `cargo xtask release X.Y.Z`: releases a tested commit, in steps that can be repeated. RELEASING.md is the checklist.
 //!
-//! A version is two calls: the first commits the new version, CI runs on that commit, the second tags it. So what a tag names is
-//! what was tested, and not its parent.
+//! A release takes two calls: the first commits the new version, CI tests that commit, the second tags it. So the tag names the
+//! tested commit, not its child.
 
 mod bump;
 mod facts;
@@ -24,9 +24,9 @@ use crate::{command, repository, say};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The version, such as 1.2.3
+    /// Version to release, such as 1.2.3
     version: Version,
-    /// Say what is found and what would be done, and change nothing
+    /// Print checks and steps without changing anything
     #[arg(long)]
     dry_run: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { version, dry_run } = arguments;
     let tree = repository::root();
     let gh = command::find_program("gh");
-    // Without a token it would ask for a password, or fail for a reason that has nothing to do with CI.
+    // Without a token gh would ask for a password, or fail for a reason unrelated to CI.
     let gh = gh.filter(|_| env::var_os("GH_TOKEN").is_some() || env::var_os("GITHUB_TOKEN").is_some());
     release(&tree, version, gh.as_deref(), *dry_run, &mut |line| say::data(line))?;
     Ok(ExitCode::SUCCESS)
@@ -46,24 +46,25 @@ fn release(
     version: &Version,
     gh: Option<&Path>,
     is_dry: bool,
-    say: &mut dyn FnMut(String),
+    print: &mut dyn FnMut(String),
 ) -> anyhow::Result<()> {
     let Plan { findings, steps, next } = plan::plan(version, &Facts::of(tree, version, gh)?);
     for finding in &findings {
-        say(finding.to_string());
+        print(finding.to_string());
     }
     ensure!(
         findings.iter().all(|finding| finding.found.is_ok()),
-        "v{version} is not released: see what is marked NO"
+        "v{version} is not released: see the checks marked NO"
     );
     for step in &steps {
         let would = if is_dry { "would " } else { "" };
-        say(format!("{would}{step}"));
+        print(format!("{would}{step}"));
         if !is_dry {
-            carry_out(tree, version, *step).with_context(|| format!("{step}; call again when that is mended"))?;
+            carry_out(tree, version, *step)
+                .with_context(|| format!("cannot {step}; run the command again after fixing it"))?;
         }
     }
-    say(format!("next: {next}"));
+    print(format!("next: {next}"));
     Ok(())
 }
 
@@ -82,7 +83,8 @@ fn carry_out(tree: &Path, version: &Version, step: Step) -> anyhow::Result<()> {
         }
         Step::Tag => {
             let changelog = fs::read_to_string(tree.join(bump::CHANGELOG))?;
-            let section = bump::section(&changelog, &version.to_string()).context("the changelog lost its section")?;
+            let section = bump::section(&changelog, &version.to_string())
+                .context("the changelog has no section for the version")?;
             let message = format!("v{version}\n\n{section}\n");
             let name = format!("v{version}");
             let mut tag = command::new(

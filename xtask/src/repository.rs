@@ -1,4 +1,4 @@
-//! Where the source tree is.
+//! Path of the source tree.
 
 use std::path::{Path, PathBuf};
 

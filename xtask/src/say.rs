@@ -1,11 +1,11 @@
-//! The only module that prints. Data goes to stdout, everything said about the work to stderr.
+//! The only module that prints: data to stdout, progress to stderr.
 
 use std::{
     fmt::Display,
     io::{Write, stderr, stdout},
 };
 
-/// A reader that went away (`| head`) is no failure of the task, so a failed write is dropped.
+/// Prints a line to stdout. Ignores write errors: a closed pipe (`| head`) does not fail the task.
 pub(crate) fn data(text: impl Display) {
     writeln!(stdout().lock(), "{text}").ok();
 }

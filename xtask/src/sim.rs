@@ -8,15 +8,15 @@ use crate::{cluster::debian, command, repository, say, step::long_step};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Optimized programs, as they are shipped
+    /// Build optimized programs, as in a release
     #[arg(long)]
     release: bool,
-    /// Optimized nearly as much, and built in minutes less
+    /// Build nearly as optimized programs, which saves minutes
     #[arg(long, conflicts_with = "release")]
     soon: bool,
-    /// Passed on: --seed, --seeds, --workers, --rounds, --show, …; `-- --help` tells
+    /// Further arguments for the simulation: --seed, --seeds, --workers, --rounds, --show, …; `-- --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    passed_on: Vec<OsString>,
+    sim_arguments: Vec<OsString>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -25,44 +25,44 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         (false, true) => Profile::BenchSoon,
         (false, false) => Profile::Dev,
     })?;
-    // Its last line is for other programs: nothing of ours follows it.
+    // Scripts parse the program's last line, so print nothing after it.
     let mut sim = command::new(programs.join("sono-sim"), ["sim", "--aggregator"]);
     sim.arg(programs.join("sono-aggregator"));
-    if sets_clocks(&arguments.passed_on)
+    if sets_clocks(&arguments.sim_arguments)
         && let Err(error) = debian::ensure(&[debian::FAKETIME])
     {
         say::progress(format_args!(
-            "full disks and clocks that are set are left out ({NO_MACHINE_FAULTS}): cannot install libfaketime: {error:#}"
+            "skipping full disks and clock changes ({NO_MACHINE_FAULTS}): cannot install libfaketime: {error:#}"
         ));
         sim.arg(NO_MACHINE_FAULTS);
     }
-    sim.args(&arguments.passed_on);
+    sim.args(&arguments.sim_arguments);
     command::run_visibly(sim.current_dir(repository::root()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 const NO_MACHINE_FAULTS: &str = "--no-machine-faults";
 
-/// Whether the simulation may set clocks, for which it needs a library.
-fn sets_clocks(passed_on: &[OsString]) -> bool {
+/// Whether the simulation may change clocks, which requires a library.
+fn sets_clocks(sim_arguments: &[OsString]) -> bool {
     let without = ["--help", "-h", "--show", NO_MACHINE_FAULTS];
-    !passed_on
+    !sim_arguments
         .iter()
         .any(|argument| without.iter().any(|without| argument == without))
 }
 
-/// How the programs are built.
+/// Build profile of the programs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Profile {
     Dev,
-    /// As shipped.
+    /// The profile of releases.
     Release,
-    /// As shipped, but for what the linker does for minutes.
+    /// The profile of releases without link-time optimization.
     BenchSoon,
 }
 
 impl Profile {
-    /// What cargo calls it, and its directory.
+    /// Name of cargo's profile, and its directory.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Dev => ("dev", "debug"),
@@ -72,12 +72,12 @@ impl Profile {
     }
 }
 
-/// Builds aggregator and simulation; returns where they are.
+/// Builds aggregator and simulation; returns their directory.
 pub(crate) fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     let (name, _) = profile.names();
     long_step(
         "building aggregator and simulation",
-        "aggregator and simulation are built",
+        "built aggregator and simulation",
         || {
             let mut build = command::new(
                 command::cargo(),
@@ -97,7 +97,7 @@ pub(crate) fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     Ok(programs(profile))
 }
 
-/// Where cargo puts programs of a profile.
+/// Cargo's directory for programs of a profile.
 pub(crate) fn programs(profile: Profile) -> PathBuf {
     let (_, directory) = profile.names();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
@@ -109,16 +109,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn library_is_wanted_only_where_clocks_are_set() {
-        for (passed_on, expected) in [
+    fn sets_clocks_unless_skipped_by_arguments() {
+        for (sim_arguments, expected) in [
             (&["--seed", "3"][..], true),
             (&[], true),
             (&["--seed", "3", "--no-machine-faults"], false),
             (&["--show"], false),
             (&["--help"], false),
         ] {
-            let passed_on: Vec<OsString> = passed_on.iter().map(OsString::from).collect();
-            assert_eq!(sets_clocks(&passed_on), expected, "{passed_on:?}");
+            let sim_arguments: Vec<OsString> = sim_arguments.iter().map(OsString::from).collect();
+            assert_eq!(sets_clocks(&sim_arguments), expected, "{sim_arguments:?}");
         }
     }
 }

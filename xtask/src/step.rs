@@ -1,10 +1,10 @@
-//! Runs one step of a task and says what was done and how long it took.
+//! Runs one step of a task and prints its description and duration.
 
 use std::time::{Duration, Instant};
 
 use crate::say;
 
-/// `done` is said after the step, in the past tense: "built kubelet".
+/// Runs a step and prints `done` afterwards, in the past tense: "built kubelet".
 pub(crate) fn step<T>(done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let start = Instant::now();
     let value = work()?;
@@ -12,7 +12,7 @@ pub(crate) fn step<T>(done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> a
     Ok(value)
 }
 
-/// For steps that may take minutes: says so before it starts.
+/// Like [`step`] for steps that may take minutes: also prints `announce` before the start.
 pub(crate) fn long_step<T>(announce: &str, done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     say::progress(format_args!("{announce} …"));
     step(done, work)
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_like_a_person_writes_them() {
+    fn human_formats_durations() {
         let cases = [
             (7, "7 ms"),
             (999, "999 ms"),

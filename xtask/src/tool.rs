@@ -1,11 +1,11 @@
-//! Tools that are packages of the registry, built once into the cache.
+//! Tools from the package registry, built once into the cache.
 
 use std::path::PathBuf;
 
 use crate::{cache, command, repository, step::long_step};
 
-/// The program `name` of the package `name` in this version. An interrupted build leaves nothing: cargo puts the program in place at
-/// its end.
+/// Builds the program of the package `name` in this version and returns its path. Cargo installs the program only after a
+/// complete build.
 pub(crate) fn program(name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let folder = cache::directory(&format!("{name}-{version}"))?;
     let program = folder
@@ -21,7 +21,7 @@ pub(crate) fn program(name: &str, version: &str) -> anyhow::Result<PathBuf> {
                 let mut install =
                     command::new(command::cargo(), ["install", "--quiet", "--locked", &package, "--root"]);
                 install.arg(&folder).current_dir(repository::root());
-                // Nothing of what this repository is built with is wanted there.
+                // The build settings of this repository must not affect tools.
                 install.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
                 command::run_visibly(&mut install)
             },

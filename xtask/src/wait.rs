@@ -1,4 +1,4 @@
-//! Waiting for a state with a limit.
+//! Waits for a state with a time limit.
 
 use std::{
     thread,
@@ -9,9 +9,9 @@ use anyhow::bail;
 
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Asks `check` every 50 ms until it answers `Some`. An error ends the wait at once.
+/// Calls `check` every 50 ms until it returns `Some`. An error ends the wait immediately.
 pub(crate) fn until<T>(
-    what: &str,
+    condition: &str,
     limit: Duration,
     mut check: impl FnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
@@ -21,7 +21,7 @@ pub(crate) fn until<T>(
             return Ok(value);
         }
         if start.elapsed() >= limit {
-            bail!("{what}: not after {} s", limit.as_secs());
+            bail!("timeout after {} s while waiting until {condition}", limit.as_secs());
         }
         thread::sleep(INTERVAL);
     }

@@ -1,19 +1,19 @@
-//! The fenced blocks of a page, and what is to be done with each:
+//! The fenced blocks of a page and their meaning:
 //!
-//! - `sh` is typed as a whole, by `sh -eu`; it has to end well.
-//! - `text` that begins with `$ ` is a session: each line after `$ ` is typed, and what follows it is what it prints. `…` stands
-//!   for anything within a line, a line of its own that is `…` for any lines.
-//! - any other block whose first line is `# NAME` with a file's ending is written to that file.
-//! - a block of one of the first two kinds after a line `<!-- not run: REASON -->` is left alone.
+//! - `sh` is a script for `sh -eu`, which must succeed.
+//! - `text` that begins with `$ ` is a session: each line after `$ ` is a command, followed by its expected output. `…` matches
+//!   any text within a line; a line with only `…` matches any lines.
+//! - any other block with the first line `# NAME` and a file extension is written to that file.
+//! - a script or session after a line `<!-- not run: REASON -->` is skipped.
 
 use super::Problem;
 
-/// Languages of commands; others show something.
+/// Languages of commands; other blocks are only shown.
 const COMMANDS: [&str; 4] = ["sh", "bash", "shell", "console"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {
-    /// Of its first line within the page, from 1.
+    /// Line number of the opening fence, counted from 1.
     pub(super) line: usize,
     pub(super) kind: Kind,
 }
@@ -21,31 +21,31 @@ pub(super) struct Block {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Script(String),
-    Session(Vec<Typed>),
+    Session(Vec<SessionCommand>),
     File {
         name: String,
         text: String,
     },
-    /// Commands that are not typed, and why.
-    Left(String),
+    /// Commands that are not run, with the reason.
+    Skipped(String),
     Shown,
 }
 
-/// A line of a session and what it is to print.
+/// A command of a session and its expected output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Typed {
+pub(super) struct SessionCommand {
     pub(super) line: usize,
     pub(super) command: String,
-    pub(super) printed: String,
+    pub(super) output: String,
 }
 
 impl Block {
-    pub(super) fn is_typed(&self) -> bool {
+    pub(super) fn is_executed(&self) -> bool {
         matches!(self.kind, Kind::Script(_) | Kind::Session(_))
     }
 }
 
-/// A fence that is open: its width, indentation, language, first line, and the reason in front of it.
+/// An open fenced block: fence, indentation, language, line number, and the reason in front of it.
 struct Open {
     fence: String,
     indent: usize,
@@ -64,10 +64,10 @@ pub(super) fn blocks(page: &str, text: &str) -> (Vec<Block>, Vec<Problem>) {
         let bare = line.trim_start();
         if let Some(block) = &mut open {
             if bare.trim_end() == block.fence {
-                let block = open.take().expect("it is open");
+                let block = open.take().expect("a block is open");
                 blocks.push(close(page, block, &mut problems));
             } else {
-                // The fence's own indentation is no part of the text.
+                // Remove the fence's indentation from the text.
                 let indent = line.len() - bare.len();
                 block.text.push_str(&line[block.indent.min(indent)..]);
                 block.text.push('\n');
@@ -92,11 +92,11 @@ pub(super) fn blocks(page: &str, text: &str) -> (Vec<Block>, Vec<Problem>) {
         } else if !bare.is_empty()
             && let Some((line, _)) = reason.take()
         {
-            problems.push(Problem::new(page, line, "no block follows this reason"));
+            problems.push(Problem::new(page, line, "this reason is not followed by a block"));
         }
     }
     if let Some(block) = open {
-        problems.push(Problem::new(page, block.line, "this block does not end"));
+        problems.push(Problem::new(page, block.line, "this block is not closed"));
     }
     (blocks, problems)
 }
@@ -120,22 +120,22 @@ fn close(page: &str, block: Open, problems: &mut Vec<Problem>) -> Block {
     let kind = match reason {
         Some(reason) if is_script || is_session => {
             if reason.is_empty() {
-                problem("why this is not run is not said");
+                problem("missing reason for not running this block");
             }
-            Kind::Left(reason)
+            Kind::Skipped(reason)
         }
         Some(_) => {
-            problem("this block would not be run anyway");
+            problem("a reason on a block that is never run");
             Kind::Shown
         }
         None if language.is_empty() => {
-            problem("what this block is in is not said: sh, text, yaml, …");
+            problem("missing language of this block: sh, text, yaml, …");
             Kind::Shown
         }
         None if is_session && language == "text" => Kind::Session(session(line, &text)),
         None if language == "sh" => Kind::Script(text),
         None if is_script || is_session => {
-            problem("commands are `sh`, sessions are `text` that begins with `$ `");
+            problem("use `sh` for commands, and `text` that begins with `$ ` for sessions");
             Kind::Shown
         }
         None => match file_name(&text) {
@@ -146,18 +146,18 @@ fn close(page: &str, block: Open, problems: &mut Vec<Problem>) -> Block {
     Block { line, kind }
 }
 
-fn session(line: usize, text: &str) -> Vec<Typed> {
-    let mut session: Vec<Typed> = Vec::new();
+fn session(line: usize, text: &str) -> Vec<SessionCommand> {
+    let mut session: Vec<SessionCommand> = Vec::new();
     for (index, text) in text.lines().enumerate() {
         match (text.strip_prefix("$ "), session.last_mut()) {
-            (Some(command), _) => session.push(Typed {
+            (Some(command), _) => session.push(SessionCommand {
                 line: line + 1 + index,
                 command: command.to_owned(),
-                printed: String::new(),
+                output: String::new(),
             }),
-            (None, Some(typed)) => {
-                typed.printed.push_str(text);
-                typed.printed.push('\n');
+            (None, Some(command)) => {
+                command.output.push_str(text);
+                command.output.push('\n');
             }
             (None, None) => {}
         }
@@ -165,7 +165,7 @@ fn session(line: usize, text: &str) -> Vec<Typed> {
     session
 }
 
-/// `# name.yaml` in the first line.
+/// The file name of a first line such as `# name.yaml`.
 fn file_name(text: &str) -> Option<String> {
     let name = text.lines().next()?.strip_prefix("# ")?;
     let (stem, end) = name.rsplit_once('.')?;
@@ -188,16 +188,16 @@ mod tests {
         blocks.into_iter().map(|block| block.kind).collect()
     }
 
-    fn complaints(page: &str) -> Vec<(usize, String)> {
-        let (_, problems) = blocks("p.md", page);
-        problems
+    fn problems(page: &str) -> Vec<(usize, String)> {
+        let (_, found) = blocks("p.md", page);
+        found
             .into_iter()
-            .map(|problem| (problem.line, problem.what))
+            .map(|problem| (problem.line, problem.message))
             .collect()
     }
 
     #[test]
-    fn each_block_says_what_is_done_with_it() {
+    fn blocks_of_all_kinds_are_recognized() {
         let page = "# Title\n\n```sh\na\nb\n```\n\ntext\n\n```text\n$ c\n1\n2\n$ d\n```\n\n<!-- not run: needs a cluster -->\n\n```sh\ne\n```\n\
                     ```yaml\n# f.yaml\ng: 1\n```\n```yaml\n# a comment: with words\ng: 1\n```\n```text\nh\n```\n";
         assert_eq!(
@@ -205,18 +205,18 @@ mod tests {
             [
                 Kind::Script("a\nb\n".to_owned()),
                 Kind::Session(vec![
-                    Typed {
+                    SessionCommand {
                         line: 11,
                         command: "c".to_owned(),
-                        printed: "1\n2\n".to_owned()
+                        output: "1\n2\n".to_owned()
                     },
-                    Typed {
+                    SessionCommand {
                         line: 14,
                         command: "d".to_owned(),
-                        printed: String::new()
+                        output: String::new()
                     },
                 ]),
-                Kind::Left("needs a cluster".to_owned()),
+                Kind::Skipped("needs a cluster".to_owned()),
                 Kind::File {
                     name: "f.yaml".to_owned(),
                     text: "# f.yaml\ng: 1\n".to_owned()
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_in_lists_and_with_wide_fences_end_where_they_should() {
+    fn blocks_in_lists_and_with_wide_fences_are_closed_correctly() {
         assert_eq!(
             kinds("1. a\n   ```sh\n   b\n     c\n   ```\n````sh\n```\n````\n"),
             [Kind::Script("b\n  c\n".to_owned()), Kind::Script("```\n".to_owned())]
@@ -236,28 +236,31 @@ mod tests {
     }
 
     #[test]
-    fn commands_that_nobody_decided_on_are_named() {
-        let said = |line: usize, what: &str| (line, what.to_owned());
+    fn blocks_with_wrong_markup_are_reported() {
+        let problem = |line: usize, message: &str| (line, message.to_owned());
         assert_eq!(
-            complaints("```\na\n```\n"),
-            [said(1, "what this block is in is not said: sh, text, yaml, …")]
+            problems("```\na\n```\n"),
+            [problem(1, "missing language of this block: sh, text, yaml, …")]
         );
         assert_eq!(
-            complaints("```bash\na\n```\n"),
-            [said(1, "commands are `sh`, sessions are `text` that begins with `$ `")]
+            problems("```bash\na\n```\n"),
+            [problem(
+                1,
+                "use `sh` for commands, and `text` that begins with `$ ` for sessions"
+            )]
         );
         assert_eq!(
-            complaints("<!-- not run: -->\n```sh\na\n```\n"),
-            [said(2, "why this is not run is not said")]
+            problems("<!-- not run: -->\n```sh\na\n```\n"),
+            [problem(2, "missing reason for not running this block")]
         );
         assert_eq!(
-            complaints("<!-- not run: why -->\ntext\n```sh\na\n```\n"),
-            [said(1, "no block follows this reason")]
+            problems("<!-- not run: why -->\ntext\n```sh\na\n```\n"),
+            [problem(1, "this reason is not followed by a block")]
         );
         assert_eq!(
-            complaints("<!-- not run: why -->\n```yaml\na\n```\n"),
-            [said(2, "this block would not be run anyway")]
+            problems("<!-- not run: why -->\n```yaml\na\n```\n"),
+            [problem(2, "a reason on a block that is never run")]
         );
-        assert_eq!(complaints("```sh\na\n"), [said(1, "this block does not end")]);
+        assert_eq!(problems("```sh\na\n"), [problem(1, "this block is not closed")]);
     }
 }

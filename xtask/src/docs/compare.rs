@@ -1,36 +1,36 @@
-//! Whether what is printed is what a page says.
+//! Compares the output of commands with a page.
 
-/// Stands for anything within a line, or alone in it for any lines.
+/// Matches any text within a line, or any lines if it is alone in a line.
 const ANY: char = '…';
 
-/// Where `printed` leaves `expected`: the first line that nothing fits, both sides of it.
+/// The first difference: the expected and the printed line.
 pub(super) fn difference(expected: &str, printed: &str) -> Option<(String, String)> {
     let expected: Vec<&str> = expected.lines().collect();
     let printed: Vec<&str> = printed.lines().collect();
-    let mut furthest = (0, 0);
-    if fits(&expected, &printed, (0, 0), &mut furthest) {
+    let mut longest = (0, 0);
+    if lines_match(&expected, &printed, (0, 0), &mut longest) {
         return None;
     }
     let line = |lines: &[&str], at: usize| lines.get(at).map_or("(the end)", |line| line).to_owned();
-    Some((line(&expected, furthest.0), line(&printed, furthest.1)))
+    Some((line(&expected, longest.0), line(&printed, longest.1)))
 }
 
-/// `at` are the lines that are compared next, `furthest` those that no way of reading came beyond.
-fn fits(expected: &[&str], printed: &[&str], at: (usize, usize), furthest: &mut (usize, usize)) -> bool {
-    if at.0 > furthest.0 {
-        *furthest = at;
+/// Whether the lines match from `at` on. `longest` is the end of the longest match so far.
+fn lines_match(expected: &[&str], printed: &[&str], at: (usize, usize), longest: &mut (usize, usize)) -> bool {
+    if at.0 > longest.0 {
+        *longest = at;
     }
     let Some(line) = expected.get(at.0) else {
         return at.1 == printed.len();
     };
     if line.trim() == ANY.to_string() {
-        return (at.1..=printed.len()).any(|next| fits(expected, printed, (at.0 + 1, next), furthest));
+        return (at.1..=printed.len()).any(|next| lines_match(expected, printed, (at.0 + 1, next), longest));
     }
-    printed.get(at.1).is_some_and(|found| line_fits(line, found))
-        && fits(expected, printed, (at.0 + 1, at.1 + 1), furthest)
+    printed.get(at.1).is_some_and(|found| line_matches(line, found))
+        && lines_match(expected, printed, (at.0 + 1, at.1 + 1), longest)
 }
 
-fn line_fits(expected: &str, printed: &str) -> bool {
+fn line_matches(expected: &str, printed: &str) -> bool {
     let mut parts = expected.trim_end().split(ANY);
     let Some(mut rest) = parts.next().and_then(|first| printed.trim_end().strip_prefix(first)) else {
         return false;
@@ -54,8 +54,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ellipsis_stands_for_anything() {
-        for (expected, printed, fit) in [
+    fn ellipsis_matches_any_text() {
+        for (expected, printed, matches) in [
             ("a\nb\n", "a\nb\n", true),
             ("a\nb\n", "a\n", false),
             ("a\n", "a\nb\n", false),
@@ -73,12 +73,16 @@ mod tests {
             ("…\nb\n…\n", "a\nb\nc\nb\n", true),
             ("a   \n", "a\n", true),
         ] {
-            assert_eq!(difference(expected, printed).is_none(), fit, "{expected:?} {printed:?}");
+            assert_eq!(
+                difference(expected, printed).is_none(),
+                matches,
+                "{expected:?} {printed:?}"
+            );
         }
     }
 
     #[test]
-    fn the_line_that_differs_is_named() {
+    fn difference_is_first_line_that_differs() {
         let of = |expected: &str, printed: &str| difference(expected, printed).unwrap();
         assert_eq!(of("a\nb\nc\n", "a\nx\nc\n"), ("b".to_owned(), "x".to_owned()));
         assert_eq!(of("a\nb\n", "a\n"), ("b".to_owned(), "(the end)".to_owned()));

@@ -1,7 +1,7 @@
-//! Messages of ours that a page has to have a line for: those of the command line that come with a hint, those of requests
-//! to the API server, and what the aggregator writes in place of a result. Read from the sources as text.
+//! The messages that the troubleshooting page must contain: messages of the command line with a hint, errors of API requests,
+//! and the aggregator's reasons for missing results. Extracted from the sources as text.
 
-/// Where messages are, and how they are found there.
+/// A source path with messages, and the function that extracts them.
 pub(super) struct Source {
     pub(super) path: &'static str,
     pub(super) messages: fn(&str) -> Vec<String>,
@@ -42,50 +42,50 @@ pub(super) const SOURCES: &[Source] = &[
     },
 ];
 
-/// A text that is shorter is a part of another one.
-const SENTENCE: usize = 40;
+/// Shorter texts are parts of other messages.
+const MIN_MESSAGE_LENGTH: usize = 40;
 
-/// Whether the page has the longest piece of the message that is always the same.
+/// Whether the page contains the longest constant part of the message.
 pub(super) fn has(page: &str, message: &str) -> bool {
-    let constant = message.split('…').max_by_key(|piece| piece.len()).unwrap_or_default();
+    let constant = message.split('…').max_by_key(|part| part.len()).unwrap_or_default();
     page.contains(constant.trim())
 }
 
-/// `CliError::new("…")` and the like, followed by `.hint(` before the next one.
+/// Messages of `CliError::new("…")` in statements with `.hint(`.
 fn with_hints(source: &str) -> Vec<String> {
     let source = product(source);
-    let pieces: Vec<&str> = source.split("CliError::new(").skip(1).collect();
-    pieces
+    let parts: Vec<&str> = source.split("CliError::new(").skip(1).collect();
+    parts
         .into_iter()
-        .filter(|piece| {
-            let end = piece.find(';').unwrap_or(piece.len());
-            piece[..end].contains(".hint(")
+        .filter(|part| {
+            let end = part.find(';').unwrap_or(part.len());
+            part[..end].contains(".hint(")
         })
-        .filter_map(|piece| literal(piece.trim_start().trim_start_matches("format!(")))
+        .filter_map(|part| literal(part.trim_start().trim_start_matches("format!(")))
         .collect()
 }
 
-/// `#[error("…")]`.
+/// Messages of `#[error("…")]`.
 fn of_enums(source: &str) -> Vec<String> {
-    let pieces = product(source).split("#[error(").skip(1);
-    pieces.filter_map(literal).collect()
+    let parts = product(source).split("#[error(").skip(1);
+    parts.filter_map(literal).collect()
 }
 
-/// `format!("…")` with a sentence in it.
+/// Messages of `format!("…")` with a minimum length.
 fn formatted(source: &str) -> Vec<String> {
-    let pieces = product(source).split("format!(").skip(1);
-    pieces
+    let parts = product(source).split("format!(").skip(1);
+    parts
         .filter_map(literal)
-        .filter(|text| text.len() >= SENTENCE)
+        .filter(|text| text.len() >= MIN_MESSAGE_LENGTH)
         .collect()
 }
 
-/// Without the tests at the end.
+/// The source without the tests at its end.
 fn product(source: &str) -> &str {
     source.split("#[cfg(test)]\nmod tests {").next().unwrap_or(source)
 }
 
-/// The string that `source` begins with, `…` for what is put into it.
+/// The string literal at the start of `source`, with `…` for placeholders.
 fn literal(source: &str) -> Option<String> {
     let mut letters = source.trim_start().strip_prefix('"')?.chars().peekable();
     let mut text = String::new();
@@ -93,7 +93,7 @@ fn literal(source: &str) -> Option<String> {
         match letter {
             '"' => return Some(text),
             '\\' => match letters.next()? {
-                // A line that goes on.
+                // A continued line.
                 '\n' => while letters.next_if(|letter| letter.is_whitespace()).is_some() {},
                 'n' => text.push(' '),
                 other => text.push(other),
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_read_from_sources() {
+    fn messages_extracted_from_sources() {
         let source = "a(CliError::new(format!(\n    \"no `{name}`, and \\\n     more\"\n)).details(x).hint(\"h\"));\n\
                       b(CliError::new(\"without\"));\nlet c = CliError::new(what).hint(h);\n\
                       CliError::new(\"with \\\"quotes\\\"\").hint(h);\n#[cfg(test)]\nmod tests {\n CliError::new(\"test\").hint(h) }";
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_in_does_not_count() {
+    fn has_ignores_placeholders() {
         assert!(has("| `no plugin … is here` |", "no plugin … is here"));
         assert!(has("there: is gone after all", "… is gone after all"));
         assert!(!has("there: is gone", "… is gone after all"));

@@ -1,6 +1,6 @@
-//! The manifest by which krew installs `kubectl sono`. What only a release knows stands in it as `${…}`.
+//! The krew manifest of `kubectl sono`, with `${…}` for values that only a release has.
 
-/// Operating system and architecture in Go's words, and the end of the archive's name.
+/// Operating system and architecture as in Go, and the archive's file extension.
 const PLATFORMS: [(&str, &str, &str); 5] = [
     ("linux", "amd64", "tar.gz"),
     ("linux", "arm64", "tar.gz"),
@@ -10,8 +10,8 @@ const PLATFORMS: [(&str, &str, &str); 5] = [
 ];
 
 const HEAD: &str = "\
-# Written by `cargo xtask gen krew`; do not edit. A release fills in ${RELEASE_URL} and the sums, which are those of its
-# SHA256SUMS; until then krew refuses this file, as it should.
+# Written by `cargo xtask gen krew`; do not edit. A release fills in ${RELEASE_URL} and the checksums of its SHA256SUMS; until
+# then krew rejects this file.
 apiVersion: krew.googlecontainertools.github.com/v1alpha2
 kind: Plugin
 metadata:
@@ -19,17 +19,17 @@ metadata:
 spec:
 ";
 
-const WORDS: &str = "shortDescription: Run diagnostic and conformance plugins on a cluster
+const TEXTS: &str = "shortDescription: Run diagnostic and conformance plugins on a cluster
   description: |
-    Runs diagnostic and conformance plugins (any container, once for the cluster or once on every node), collects what
-    they find, and brings home one archive of results. Speaks Sonobuoy's protocol, plugin definitions and archives.
+    Runs diagnostic and conformance plugins (any container, once per cluster or once per node), collects their results
+    and downloads them as one archive. Compatible with Sonobuoy's protocol, plugin definitions and archives.
   caveats: |
-    Completion after `kubectl sono` needs a link named kubectl_complete-sono in PATH:
+    Shell completion for `kubectl sono` requires a link named kubectl_complete-sono in PATH:
       ln -s \"$(command -v kubectl-sono)\" ~/.local/bin/kubectl_complete-sono
   platforms:
 ";
 
-/// The manifest of that version.
+/// The manifest of a version.
 pub(crate) fn manifest(version: &str) -> String {
     let platforms: Vec<String> = PLATFORMS
         .iter()
@@ -53,7 +53,7 @@ pub(crate) fn manifest(version: &str) -> String {
             )
         })
         .collect();
-    format!("{HEAD}  version: v{version}\n  {WORDS}{}", platforms.concat())
+    format!("{HEAD}  version: v{version}\n  {TEXTS}{}", platforms.concat())
 }
 
 #[cfg(test)]
@@ -61,14 +61,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_current() {
+    fn krew_manifest_is_up_to_date() {
         let file = crate::repository::root().join("deploy/krew/sono.yaml");
         let found = fs_err::read_to_string(file).unwrap_or_default().replace("\r\n", "\n");
         assert_eq!(found, manifest(env!("CARGO_PKG_VERSION")), "cargo xtask gen krew");
     }
 
     #[test]
-    fn each_platform_has_its_archive_and_sum() {
+    fn manifest_has_archive_and_checksum_of_each_platform() {
         let text = manifest("1.2.3");
         assert!(text.contains("\n  version: v1.2.3\n  shortDescription: "), "{text}");
         for line in [

@@ -1,5 +1,5 @@
-//! `deploy/kustomize`: what the owner of a cluster applies before others run `sono` in it. Roles and policies are those that
-//! the program itself prints; the rest stands here.
+//! `deploy/kustomize`: manifests that a cluster administrator applies before others run `sono`. The program prints roles and
+//! policies; the other texts are here.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,38 @@ use anyhow::{Context, ensure};
 
 use crate::images;
 
-/// Of the repository.
+/// Path of the folder in the repository.
 pub(super) const FOLDER: &str = "deploy/kustomize";
-/// The one file there that is written by hand.
-pub(super) const BY_HAND: &str = "README.md";
+/// The only file of the folder that is not generated.
+pub(super) const NOT_GENERATED: &str = "README.md";
 
 const HEAD: &str = "# Written by `cargo xtask gen kustomize`; do not edit.\n";
 const COMPONENT: &str = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n";
 const KUSTOMIZATION: &str = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
 
-/// The mode's folder, its name as a flag's value, and what it is.
+/// The modes' folders, flag values and descriptions.
 const MODES: [(&str, &str, &str); 4] = [
     (
         "cluster-admin",
         "clusterAdmin",
-        "everything in the cluster, as with Sonobuoy",
+        "full access to the cluster, as with Sonobuoy",
     ),
     (
         "cluster-read",
         "clusterRead",
-        "reading everything in the cluster, and everything in its namespace",
+        "read access to everything in the cluster, and full access to its namespace",
     ),
-    ("namespace-admin", "namespaceAdmin", "everything in its namespace"),
+    ("namespace-admin", "namespaceAdmin", "full access to its namespace"),
     (
         "minimal",
         "minimal",
-        "just what the aggregator itself uses, and reading what the role view reads",
+        "only the permissions that the aggregator itself uses, and those of the role view",
     ),
 ];
 const LEVELS: [&str; 3] = ["privileged", "baseline", "restricted"];
 const ROLES: [&str; 4] = ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
 
-/// All files by their paths in the folder. `program` runs this tree's sono with arguments.
+/// All files by path in the folder. `program` runs this tree's sono with arguments.
 pub(super) fn files(program: &dyn Fn(&[&str]) -> anyhow::Result<String>) -> anyhow::Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     let mut add = |path: &str, text: String| files.insert(path.to_owned(), format!("{HEAD}{text}"));
@@ -53,7 +53,7 @@ pub(super) fn files(program: &dyn Fn(&[&str]) -> anyhow::Result<String>) -> anyh
             "Enable",
         ])?;
         let text = documents(&manifest, kinds);
-        ensure!(!text.is_empty(), "gen has no {}", kinds.join(", "));
+        ensure!(!text.is_empty(), "the output of gen has no {}", kinds.join(", "));
         Ok(text)
     };
 
@@ -63,22 +63,22 @@ pub(super) fn files(program: &dyn Fn(&[&str]) -> anyhow::Result<String>) -> anyh
     );
     add("base/namespace.yaml", NAMESPACE.to_owned());
     let accounts = generated("minimal", &["ServiceAccount"])?;
-    let (aggregators, _) = by_owner(&accounts);
+    let (aggregators, _) = split_accounts(&accounts);
     add("base/service-account.yaml", aggregators);
-    for (folder, mode, what) in MODES {
+    for (folder, mode, access) in MODES {
         let roles = generated(mode, &ROLES).context(mode)?;
         add(
             &format!("components/permissions-{folder}/kustomization.yaml"),
             format!(
-                "# The aggregator's account gets {what}. Plugins get {}.\n{}",
-                of_plugins(mode),
+                "# The aggregator's account has {access}. Plugins have {}.\n{}",
+                plugin_access(mode),
                 resources(COMPONENT, &["roles.yaml", "service-accounts.yaml"], &[])
             ),
         );
-        let (_, of_plugins) = by_owner(&generated(mode, &["ServiceAccount"])?);
+        let (_, plugins) = split_accounts(&generated(mode, &["ServiceAccount"])?);
         add(
             &format!("components/permissions-{folder}/service-accounts.yaml"),
-            of_plugins,
+            plugins,
         );
         add(&format!("components/permissions-{folder}/roles.yaml"), roles);
     }
@@ -167,42 +167,52 @@ fn resources(head: &str, resources: &[&str], components: &[&str]) -> String {
     )
 }
 
-/// The documents of these kinds, without labels: `sono delete` takes whatever wears those of a run, and these stay.
+/// The documents of these kinds, without labels: `sono delete` would delete objects with a run's labels.
 fn documents(manifest: &str, kinds: &[&str]) -> String {
-    let is_wanted = |document: &&str| {
+    let is_selected = |document: &&str| {
         let kind = document.lines().find_map(|line| line.strip_prefix("kind: "));
         kind.is_some_and(|kind| kinds.contains(&kind))
     };
-    let wanted: Vec<String> = manifest.split("---\n").filter(is_wanted).map(without_labels).collect();
-    wanted.join("---\n")
+    let selected: Vec<String> = manifest
+        .split("---\n")
+        .filter(is_selected)
+        .map(without_labels)
+        .collect();
+    selected.join("---\n")
 }
 
-/// What plugins get where `--plugin-service-account` names the mode's account.
-fn of_plugins(mode: &str) -> &'static str {
+/// The access of plugins with the mode's account in `--plugin-service-account`.
+fn plugin_access(mode: &str) -> &'static str {
     match mode {
-        "clusterRead" => "reading the cluster without Secrets, with --plugin-service-account sonobuoy-plugins",
-        "namespaceAdmin" => "reading the namespace without Secrets, with --plugin-service-account sonobuoy-plugins",
-        "minimal" => "nothing, with --plugin-service-account sonobuoy-no-rights",
+        "clusterRead" => "read access to the cluster without Secrets, with --plugin-service-account sonobuoy-plugins",
+        "namespaceAdmin" => {
+            "read access to the namespace without Secrets, with --plugin-service-account sonobuoy-plugins"
+        }
+        "minimal" => "no access, with --plugin-service-account sonobuoy-no-rights",
         _ => {
-            "the same; those that ask for no rights get none, with --plugin-account shared --plugin-service-account sonobuoy-no-rights"
+            "the same access; those that request no permissions have none, with --plugin-account shared --plugin-service-account sonobuoy-no-rights"
         }
     }
 }
 
-/// The aggregator's account, and those of plugins.
-fn by_owner(accounts: &str) -> (String, String) {
-    let is_aggregators = |document: &&str| document.contains("\n  name: sonobuoy-serviceaccount\n");
-    let (aggregators, of_plugins): (Vec<&str>, Vec<&str>) = accounts.split("---\n").partition(is_aggregators);
-    (aggregators.join("---\n"), of_plugins.join("---\n"))
+/// Splits service accounts into the aggregator's and those of plugins.
+fn split_accounts(accounts: &str) -> (String, String) {
+    let is_aggregator = |document: &&str| document.contains("\n  name: sonobuoy-serviceaccount\n");
+    let (aggregator, plugins): (Vec<&str>, Vec<&str>) = accounts.split("---\n").partition(is_aggregator);
+    (aggregator.join("---\n"), plugins.join("---\n"))
 }
 
 fn without_labels(document: &str) -> String {
     let mut within = false;
-    let keep = |line: &&str| {
+    let is_outside = |line: &&str| {
         within = *line == "  labels:" || (within && line.starts_with("    "));
         !within
     };
-    let lines: Vec<String> = document.lines().filter(keep).map(|line| format!("{line}\n")).collect();
+    let lines: Vec<String> = document
+        .lines()
+        .filter(is_outside)
+        .map(|line| format!("{line}\n"))
+        .collect();
     lines.concat()
 }
 
@@ -230,7 +240,7 @@ patches:
 ";
 
 const RUNNER: &str = "\
-# What whoever runs sono here may do, row by row in docs/permissions.md. The binding names a group: patch it, or make others.
+# Permissions of users who run sono in this namespace, see docs/permissions.md. The binding names a group: patch it, or add others.
 ";
 
 const RUNNER_BINDING: &str = "\
@@ -250,13 +260,13 @@ subjects:
 ";
 
 const POLICIES: &str = "\
-# Denies what a run does not need: workers reach the aggregator, and all pods the API server (any address on its ports; add
-# `to` with yours). A plugin that talks to others needs a policy of its own. Only some network plugins enforce policies.
+# Denies all traffic except from workers to the aggregator and from all pods to the API server (any address on its ports; add
+# `to` with yours). Plugins with other connections need their own policy. Only some network plugins enforce policies.
 ";
 
 const HOST_NETWORK: &str = "\
-# For DaemonSet plugins in their hosts' network, as host-check and systemd-logs are: no selector means them, so the aggregator
-# takes connections from anywhere. It asks each for a certificate of the run.
+# For DaemonSet plugins in the host network, such as host-check and systemd-logs: selectors do not match them, so the aggregator
+# accepts connections from any address. It requires a client certificate of the run.
 patches:
 - target:
     kind: NetworkPolicy
@@ -291,7 +301,7 @@ subjects:
 ";
 
 const NIGHTLY_CLAIM: &str = "\
-# Where the archives are kept.
+# Storage for the archives.
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata:
@@ -319,7 +329,7 @@ spec:
   failedJobsHistoryLimit: 3
   jobTemplate:
     spec:
-      # A night that failed is looked at in the morning, not tried again.
+      # Do not retry: a failed run needs an analysis.
       backoffLimit: 0
       activeDeadlineSeconds: 21600
       template:
@@ -337,7 +347,7 @@ spec:
             seccompProfile:
               type: RuntimeDefault
           initContainers:
-          # Of a night that was cut off.
+          # Deletes the remains of an interrupted run.
           - name: clear
             image: IMAGE
             args:
@@ -348,10 +358,10 @@ spec:
               valueFrom:
                 fieldRef:
                   fieldPath: metadata.namespace
-            # Roles are there already, and stay.
+            # Use the existing roles.
             - name: SONO_RBAC
               value: Disable
-            # The namespace already exists; what the aggregator may do is what its account may.
+            # Use the existing namespace; the aggregator has the permissions of its account.
             - name: SONO_AGGREGATOR_PERMISSIONS
               value: namespaceAdmin
             securityContext: &security
@@ -361,7 +371,7 @@ spec:
                 drop:
                 - ALL
           containers:
-          # The job fails where a plugin did not pass.
+          # The job fails if a plugin fails.
           - name: sono
             image: IMAGE
             args:
@@ -389,7 +399,7 @@ spec:
           - name: archives
             persistentVolumeClaim:
               claimName: sono-archives
-          # Definitions of your own, for --plugin=/plugins.
+          # Your plugin definitions, for --plugin=/plugins.
           - name: plugins
             configMap:
               name: sono-nightly-plugins
@@ -397,7 +407,7 @@ spec:
 ";
 
 const NIGHTLY_OVERLAY: &str = "\
-# Checks all nodes every night and keeps the archives of two weeks, in a namespace of its own.
+# Checks all nodes every night and retains the archives of two weeks, in a separate namespace.
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: sono-nightly
@@ -415,7 +425,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_are_taken_out_of_a_manifest_and_wear_no_labels() {
+    fn documents_selects_roles_without_labels() {
         let manifest = "kind: Role\nmetadata:\n  labels:\n    a: b\n    c: d\n  name: x\nrules:\n    deep\n---\nkind: Pod\n---\nkind: RoleBinding\n---\n";
         assert_eq!(
             documents(manifest, &ROLES),

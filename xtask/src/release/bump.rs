@@ -1,4 +1,4 @@
-//! The files that have the version in them, and how they are with another one.
+//! The files that contain the version, and the change of the version in them.
 
 use std::path::Path;
 
@@ -12,12 +12,12 @@ pub(super) const MANIFEST: &str = "Cargo.toml";
 const LOCK: &str = "Cargo.lock";
 pub(super) const CHANGELOG: &str = "CHANGELOG.md";
 const KREW: &str = "deploy/krew/sono.yaml";
-/// All of them.
+/// All files that contain the version.
 pub(super) const PATHS: [&str; 4] = [MANIFEST, LOCK, CHANGELOG, KREW];
-/// Heading of what no release has yet.
+/// Heading of unreleased changes.
 pub(super) const UNRELEASED: &str = "Unreleased";
 
-/// A file as it is, and as it is with the version in it.
+/// A file's current text, and its text with the version.
 pub(super) struct File {
     pub(super) path: &'static str,
     pub(super) now: String,
@@ -36,7 +36,7 @@ pub(super) fn files(tree: &Path, version: &Version) -> anyhow::Result<Vec<File>>
         .collect()
 }
 
-/// Whether the file has just what this command makes of the committed one.
+/// Whether the file is the committed one with only the version changed by this command.
 pub(super) fn is_written(tree: &Path, path: &str, version: &Version) -> anyhow::Result<bool> {
     let Some(path) = PATHS.into_iter().find(|known| *known == path) else {
         return Ok(false);
@@ -59,11 +59,11 @@ fn with_version(path: &str, text: &str, version: &Version) -> anyhow::Result<Str
 pub(super) fn workspace_version(manifest: &str) -> anyhow::Result<Version> {
     let (_, section) = manifest
         .split_once("[workspace.package]\n")
-        .context("no [workspace.package]")?;
+        .context("missing [workspace.package]")?;
     let line = section.lines().find_map(|line| line.strip_prefix("version = \""));
     let version = line
         .and_then(|line| line.strip_suffix('"'))
-        .context("no version in [workspace.package]")?;
+        .context("missing version in [workspace.package]")?;
     Ok(version.parse()?)
 }
 
@@ -71,18 +71,18 @@ fn manifest(text: &str, version: &Version) -> anyhow::Result<String> {
     let old = workspace_version(text)?;
     let (head, section) = text
         .split_once("[workspace.package]\n")
-        .context("no [workspace.package]")?;
+        .context("missing [workspace.package]")?;
     let section = section.replacen(
         &format!("version = \"{old}\"\n"),
         &format!("version = \"{version}\"\n"),
         1,
     );
     let after = format!("{head}[workspace.package]\n{section}");
-    ensure!(workspace_version(&after)? == *version, "the version cannot be replaced");
+    ensure!(workspace_version(&after)? == *version, "cannot replace the version");
     Ok(after)
 }
 
-/// Packages without a source are the members, which all have the workspace's version.
+/// Changes the version of packages without a source: these are the members with the workspace's version.
 fn lock(text: &str, version: &Version) -> String {
     let blocks: Vec<String> = text
         .split("[[package]]\n")
@@ -107,7 +107,7 @@ fn lock(text: &str, version: &Version) -> String {
     blocks.join("[[package]]\n")
 }
 
-/// What is unreleased gets the version as its heading; where the version has its section already, nothing changes.
+/// Moves unreleased changes below a heading for the version, unless the version already has a section.
 fn changelog(text: &str, version: &Version) -> String {
     if section(text, &version.to_string()).is_some() {
         return text.to_owned();
@@ -119,11 +119,11 @@ fn changelog(text: &str, version: &Version) -> String {
     text.replacen(&old, &new, 1)
 }
 
-/// What stands under a heading, if anything does.
+/// The text below a heading; `None` if it is missing or empty.
 pub(super) fn section<'text>(changelog: &'text str, heading: &str) -> Option<&'text str> {
     let (_, rest) = changelog.split_once(&format!("## {heading}\n"))?;
     let end = rest.find("\n## ").map_or(rest.len(), |at| at + 1);
-    // The next heading may follow at once.
+    // An empty section is directly followed by the next heading.
     let text = if rest.starts_with("## ") {
         ""
     } else {
@@ -141,21 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_workspace_version_is_replaced() {
+    fn manifest_replaces_only_workspace_version() {
         let text = "[workspace]\nversion = \"0.1.0\"\n\n[workspace.package]\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[x]\nversion = \"0.1.0\"\n";
         let expected = "[workspace]\nversion = \"0.1.0\"\n\n[workspace.package]\nversion = \"0.2.0\"\nedition = \"2024\"\n\n[x]\nversion = \"0.1.0\"\n";
         assert_eq!(manifest(text, &version("0.2.0")).unwrap(), expected);
     }
 
     #[test]
-    fn only_members_change_in_the_lock_file() {
+    fn lock_changes_only_members() {
         let text = "# head\nversion = 4\n\n[[package]]\nname = \"a\"\nversion = \"0.1.0\"\nsource = \"r\"\n\n[[package]]\nname = \"ours\"\nversion = \"0.1.0\"\n";
         let expected = text.replace("ours\"\nversion = \"0.1.0", "ours\"\nversion = \"0.2.0");
         assert_eq!(lock(text, &version("0.2.0")), expected);
     }
 
     #[test]
-    fn what_is_unreleased_gets_its_heading_once() {
+    fn changelog_adds_heading_once() {
         let text = "# Changelog\n\n## Unreleased\n\n- new\n\n## 0.1.0\n\n- old\n";
         let after = changelog(text, &version("0.2.0"));
         assert_eq!(
@@ -169,14 +169,14 @@ mod tests {
         assert_eq!(section(&after, "0.3.0"), None);
     }
 
-    /// The repository's own files are such that they can be written.
+    /// The version can be changed in this repository's files.
     #[test]
-    fn the_files_of_this_repository_take_a_version() {
-        let wanted = version("999.0.0");
-        for file in files(&crate::repository::root(), &wanted).unwrap() {
+    fn files_of_this_repository_accept_a_version() {
+        let new = version("999.0.0");
+        for file in files(&crate::repository::root(), &new).unwrap() {
             assert_ne!(file.now, file.after, "{}", file.path);
             assert_eq!(
-                with_version(file.path, &file.after, &wanted).unwrap(),
+                with_version(file.path, &file.after, &new).unwrap(),
                 file.after,
                 "{}",
                 file.path

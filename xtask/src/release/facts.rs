@@ -1,4 +1,4 @@
-//! How things stand in the repository.
+//! The state of the repository.
 
 use std::path::Path;
 
@@ -15,22 +15,22 @@ use crate::command;
 
 pub(super) struct Facts {
     pub(super) branch: String,
-    /// The commit.
+    /// Hash of the current commit.
     pub(super) head: String,
-    /// Of the workspace, as its Cargo.toml says now.
+    /// The workspace's version in its Cargo.toml.
     pub(super) version: Version,
-    /// Files that this command changed and did not come to commit.
+    /// Uncommitted files with only this command's changes.
     pub(super) own_changes: Vec<String>,
-    pub(super) foreign_changes: Vec<String>,
-    /// The changelog has something under the version.
+    pub(super) other_changes: Vec<String>,
+    /// Whether the changelog has a section for the version.
     pub(super) has_section: bool,
-    /// The changelog has something under `Unreleased`.
+    /// Whether the changelog has unreleased changes.
     pub(super) has_unreleased: bool,
-    /// Files that have another version than the workspace.
+    /// Files with another version than the workspace's.
     pub(super) disagreeing: Vec<String>,
-    /// The commit that the version's tag names.
+    /// Commit of the version's tag.
     pub(super) tag: Option<String>,
-    /// Versions that have a tag.
+    /// Versions with a tag.
     pub(super) released: Vec<Version>,
     pub(super) proof: Proof,
     pub(super) workflow: Result<String, String>,
@@ -41,7 +41,7 @@ impl Facts {
         let head = git(tree, &["rev-parse", "HEAD"])?;
         let read = |path: &str| fs::read_to_string(tree.join(path)).with_context(|| path.to_owned());
         let changelog = read(bump::CHANGELOG)?;
-        let (own_changes, foreign_changes) = changes(tree, version)?;
+        let (own_changes, other_changes) = changes(tree, version)?;
         let tags = git(tree, &["tag", "--list", "v*"])?;
         let name = format!("refs/tags/v{version}^{{commit}}");
         let mut tag = command::new("git", ["rev-parse", "--verify", "--quiet", &name]);
@@ -49,7 +49,7 @@ impl Facts {
         let current = bump::workspace_version(&read(bump::MANIFEST)?)?;
         let disagreeing = bump::files(tree, &current)?
             .into_iter()
-            // The changelog has the version as a heading, which is a check of its own.
+            // The changelog has the version as a heading, which is checked separately.
             .filter(|file| file.path != bump::CHANGELOG && file.now != file.after)
             .map(|file| file.path.to_owned())
             .collect();
@@ -57,7 +57,7 @@ impl Facts {
             branch: git(tree, &["rev-parse", "--abbrev-ref", "HEAD"])?,
             version: current,
             own_changes,
-            foreign_changes,
+            other_changes,
             has_section: bump::section(&changelog, &version.to_string()).is_some(),
             has_unreleased: bump::section(&changelog, bump::UNRELEASED).is_some(),
             disagreeing,
@@ -78,24 +78,24 @@ impl Facts {
     }
 }
 
-/// A file whose content is just what writing the version gives is this command's, any other change is somebody's.
+/// Splits changed files into those that only this command changed and all others.
 fn changes(tree: &Path, version: &Version) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-    // Not trimmed: a line begins with two letters, which may be blanks.
+    // Do not trim: a line begins with two letters, which may be spaces.
     let mut status = command::new("git", ["status", "--porcelain", "--no-renames"]);
     let status = command::output(status.current_dir(tree))?;
-    let (mut own, mut foreign) = (Vec::new(), Vec::new());
+    let (mut own, mut other) = (Vec::new(), Vec::new());
     for line in status.lines() {
         let path = line.get(3..).unwrap_or_default().to_owned();
         if bump::is_written(tree, &path, version)? {
             own.push(path);
         } else {
-            foreign.push(path);
+            other.push(path);
         }
     }
-    Ok((own, foreign))
+    Ok((own, other))
 }
 
 pub(super) fn git(tree: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let said = command::output(command::new("git", arguments).current_dir(tree))?;
-    Ok(said.trim().to_owned())
+    let output = command::output(command::new("git", arguments).current_dir(tree))?;
+    Ok(output.trim().to_owned())
 }

@@ -1,4 +1,4 @@
-//! What is to be done for a version, from what is found: no I/O.
+//! Derives the steps of a release from the repository's state, without I/O.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use super::{facts::Facts, proof::Proof};
 
 pub(super) struct Plan {
     pub(super) findings: Vec<Finding>,
-    /// Empty where everything is done.
+    /// The remaining steps.
     pub(super) steps: Vec<Step>,
-    /// What a person does then.
+    /// The next manual step.
     pub(super) next: String,
 }
 
-/// One check.
+/// The outcome of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    pub(super) what: &'static str,
-    /// In words what was found; an error keeps the release from going on.
+    pub(super) check: &'static str,
+    /// Description of the state; an error prevents the release.
     pub(super) found: Result<String, String>,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Finding {
             Ok(text) => ("ok", text),
             Err(text) => ("NO", text),
         };
-        write!(formatter, "{mark}  {}: {text}", self.what)
+        write!(formatter, "{mark}  {}: {text}", self.check)
     }
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Write => "write the version into Cargo.toml, Cargo.lock, CHANGELOG.md, deploy/krew/sono.yaml",
-            Self::Commit => "commit them",
+            Self::Commit => "commit these files",
             Self::Tag => "tag the commit, with the changelog's section as message",
         })
     }
@@ -51,61 +51,64 @@ impl fmt::Display for Step {
 
 pub(super) fn plan(version: &Version, facts: &Facts) -> Plan {
     let mut findings = vec![branch(facts), tree(facts)];
-    let found = |what, found| Finding { what, found };
+    let found = |check, found| Finding { check, found };
     findings.push(found("images", facts.workflow.clone()));
     let is_written = facts.version == *version;
     findings.push(found("version", version_found(version, facts)));
     findings.push(found("changelog", changelog(version, facts)));
-    // With changes of its own, the call before this one was cut off: writing again gives the same.
+    // Changes of this command are left by an interrupted call; writing them again has the same result.
     if !is_written || facts.has_changes() {
         return Plan {
             findings,
             steps: vec![Step::Write, Step::Commit],
-            next: format!("git push; when CI has passed on that commit, cargo xtask release {version} again"),
+            next: format!("git push; when CI has passed on that commit, run cargo xtask release {version} again"),
         };
     }
     findings.push(found("versions agree", agree(facts)));
     findings.push(found("CI", ci(&facts.proof)));
     let (steps, tagged) = match &facts.tag {
-        None => (vec![Step::Tag], Ok(format!("v{version} is free"))),
-        Some(commit) if *commit == facts.head => (Vec::new(), Ok(format!("v{version} is this commit already"))),
+        None => (vec![Step::Tag], Ok(format!("v{version} does not exist yet"))),
+        Some(commit) if *commit == facts.head => (Vec::new(), Ok(format!("v{version} already names this commit"))),
         Some(commit) => (
             Vec::new(),
-            Err(format!("v{version} is another commit, {commit}; take a new number")),
+            Err(format!("v{version} names another commit, {commit}; use a new version")),
         ),
     };
     findings.push(found("tag", tagged));
     Plan {
         findings,
         steps,
-        next: format!("git push origin main v{version}; the workflow `release` does the rest, see RELEASING.md"),
+        next: format!("git push origin main v{version}; this starts the workflow `release`, see RELEASING.md"),
     }
 }
 
 fn branch(facts: &Facts) -> Finding {
     let is_main = facts.branch == "main";
     Finding {
-        what: "branch",
+        check: "branch",
         found: if is_main {
             Ok("main".to_owned())
         } else {
-            Err(format!("releases are made of main, this is `{}`", facts.branch))
+            Err(format!(
+                "releases require the branch main, but this is `{}`",
+                facts.branch
+            ))
         },
     }
 }
 
 fn tree(facts: &Facts) -> Finding {
-    let found = if !facts.foreign_changes.is_empty() {
-        Err(format!("not committed: {}", facts.foreign_changes.join(", ")))
+    let found = if !facts.other_changes.is_empty() {
+        Err(format!("uncommitted changes: {}", facts.other_changes.join(", ")))
     } else if facts.has_changes() {
         Ok(format!(
-            "only what this command wrote is not committed: {}",
+            "only this command's changes are uncommitted: {}",
             facts.own_changes.join(", ")
         ))
     } else {
-        Ok("everything is committed".to_owned())
+        Ok("clean".to_owned())
     };
-    Finding { what: "tree", found }
+    Finding { check: "tree", found }
 }
 
 fn version_found(version: &Version, facts: &Facts) -> Result<String, String> {
@@ -113,23 +116,25 @@ fn version_found(version: &Version, facts: &Facts) -> Result<String, String> {
     if let Some(newest) = facts.released.iter().max()
         && newest > version
     {
-        return Err(format!("v{newest} is released already, and {version} is older"));
+        return Err(format!("v{newest} is already released, and {version} is older"));
     }
     if current > version {
-        return Err(format!("the workspace is at {current}, which is newer than {version}"));
+        return Err(format!(
+            "the workspace has version {current}, which is newer than {version}"
+        ));
     }
     Ok(if current == version {
-        format!("the workspace is at {version}")
+        format!("the workspace has version {version}")
     } else {
-        format!("the workspace goes from {current} to {version}")
+        format!("the workspace changes from {current} to {version}")
     })
 }
 
 fn changelog(version: &Version, facts: &Facts) -> Result<String, String> {
     match (facts.has_section, facts.has_unreleased) {
         (true, _) => Ok(format!("has a section for {version}")),
-        (false, true) => Ok(format!("what is unreleased becomes {version}")),
-        (false, false) => Err(format!("neither `## Unreleased` nor `## {version}` has anything in it")),
+        (false, true) => Ok(format!("unreleased changes become {version}")),
+        (false, false) => Err(format!("`## Unreleased` and `## {version}` are both missing or empty")),
     }
 }
 
@@ -137,13 +142,13 @@ fn agree(facts: &Facts) -> Result<String, String> {
     if facts.disagreeing.is_empty() {
         Ok("the workspace, the lock file and krew's manifest".to_owned())
     } else {
-        Err(format!("another version in {}", facts.disagreeing.join(", ")))
+        Err(format!("other versions in {}", facts.disagreeing.join(", ")))
     }
 }
 
 fn ci(proof: &Proof) -> Result<String, String> {
     match proof {
-        Proof::Marker(said) => Ok(format!(".ci/run passed on this commit on this machine, with {said}")),
+        Proof::Marker(suites) => Ok(format!(".ci/run passed on this commit on this machine, with {suites}")),
         Proof::Workflow(url) => Ok(format!("the workflow ci succeeded on this commit: {url}")),
         Proof::None(reason) => Err(reason.clone()),
     }

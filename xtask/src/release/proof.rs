@@ -1,4 +1,4 @@
-//! That CI has passed on a commit: from what `.ci/run` left on this machine, or from the workflow's API.
+//! Proof that CI has passed on a commit: a marker of `.ci/run` on this machine, or the workflow's API.
 
 use std::path::Path;
 
@@ -8,18 +8,18 @@ use serde::Deserialize;
 use super::facts::git;
 use crate::command;
 
-/// In git's own folder, a file for each commit: what `.ci/run` ran when it passed.
+/// Folder in git's directory with a marker file per commit, which lists the suites of a successful `.ci/run`.
 const FOLDER: &str = "sono-ci-passed";
-/// What stands in it when the tests on a cluster were among it.
+/// The marker's line for the tests on a cluster.
 const CLUSTER: &str = "tests on a real cluster";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// What `.ci/run` ran.
+    /// The suites of `.ci/run`.
     Marker(String),
-    /// Where the workflow's run is.
+    /// URL of the workflow's run.
     Workflow(String),
-    /// Why there is none.
+    /// The reason for a missing proof.
     None(String),
 }
 
@@ -27,20 +27,20 @@ pub(super) fn of(tree: &Path, head: &str, gh: Option<&Path>) -> Proof {
     let marker = git(tree, &["rev-parse", "--path-format=absolute", "--git-common-dir"])
         .ok()
         .and_then(|folder| fs::read_to_string(Path::new(&folder).join(FOLDER).join(head)).ok());
-    let by_hand = match marker {
-        Some(said) if said.contains(CLUSTER) => return Proof::Marker(said.trim().replace('\n', ", ")),
+    let local = match marker {
+        Some(suites) if suites.contains(CLUSTER) => return Proof::Marker(suites.trim().replace('\n', ", ")),
         Some(_) => ".ci/run passed on this commit, but without the tests on a cluster",
         None => ".ci/run has not passed on this commit on this machine",
     };
-    let asked = match gh {
-        None => "the workflow was not asked (needs the program gh, and GH_TOKEN)".to_owned(),
+    let remote = match gh {
+        None => "the workflow was not checked (requires the program gh and GH_TOKEN)".to_owned(),
         Some(gh) => match workflow(tree, head, gh) {
             Ok(Some(url)) => return Proof::Workflow(url),
-            Ok(None) => "the workflow ci has not succeeded on it".to_owned(),
-            Err(error) => format!("the workflow could not be asked: {error:#}"),
+            Ok(None) => "the workflow ci has not succeeded on this commit".to_owned(),
+            Err(error) => format!("cannot check the workflow: {error:#}"),
         },
     };
-    Proof::None(format!("{by_hand}; {asked}"))
+    Proof::None(format!("{local}; {remote}"))
 }
 
 #[derive(Deserialize)]
@@ -49,7 +49,7 @@ struct Run {
     url: String,
 }
 
-/// The newest run of the workflow on the commit counts.
+/// URL of the workflow's newest run on the commit, if it succeeded.
 fn workflow(tree: &Path, head: &str, gh: &Path) -> anyhow::Result<Option<String>> {
     let arguments = [
         "run",
@@ -63,8 +63,8 @@ fn workflow(tree: &Path, head: &str, gh: &Path) -> anyhow::Result<Option<String>
         "--json",
         "conclusion,url",
     ];
-    let said = command::output(command::new(gh, arguments).current_dir(tree))?;
-    let runs: Vec<Run> = serde_json::from_str(&said)?;
+    let output = command::output(command::new(gh, arguments).current_dir(tree))?;
+    let runs: Vec<Run> = serde_json::from_str(&output)?;
     let newest = runs.into_iter().next();
     Ok(newest.filter(|run| run.conclusion == "success").map(|run| run.url))
 }

@@ -1,4 +1,4 @@
-//! Against repositories of their own.
+//! Tests with temporary repositories.
 
 use super::{facts::git, *};
 
@@ -8,7 +8,7 @@ const WORKFLOW: &str = "cargo xtask dist --out a --image-registry \"$REGISTRY\"\
 struct Repository(tempfile::TempDir);
 
 impl Repository {
-    /// At 0.1.0, with something unreleased.
+    /// A repository at 0.1.0 with unreleased changes.
     fn new() -> Self {
         let repository = Self(tempfile::tempdir().unwrap());
         repository.git(&["init", "--quiet", "--initial-branch", "main"]);
@@ -38,44 +38,44 @@ impl Repository {
         self.git(&["commit", "--quiet", "-m", message]);
     }
 
-    fn pass_ci(&self, what: &str) {
+    fn pass_ci(&self, suites: &str) {
         let head = self.git(&["rev-parse", "HEAD"]);
-        self.write(&format!(".git/sono-ci-passed/{head}"), what);
+        self.write(&format!(".git/sono-ci-passed/{head}"), suites);
     }
 
-    /// What is said, and whether it went well.
+    /// The printed lines, and whether the call succeeded.
     fn release(&self, version: &str, is_dry: bool, gh: Option<&Path>) -> (Vec<String>, bool) {
-        let mut said = Vec::new();
+        let mut printed = Vec::new();
         let result = release(self.0.path(), &version.parse().unwrap(), gh, is_dry, &mut |line| {
-            said.push(line);
+            printed.push(line);
         });
-        (said, result.is_ok())
+        (printed, result.is_ok())
     }
 
-    /// Of 0.2.0: what is marked NO.
+    /// The lines marked NO for the release of 0.2.0.
     fn refusals(&self) -> Vec<String> {
-        let (said, went_well) = self.release("0.2.0", true, None);
-        let refusals: Vec<String> = said.into_iter().filter(|line| line.starts_with("NO")).collect();
-        assert_eq!(refusals.is_empty(), went_well);
+        let (printed, succeeded) = self.release("0.2.0", true, None);
+        let refusals: Vec<String> = printed.into_iter().filter(|line| line.starts_with("NO")).collect();
+        assert_eq!(refusals.is_empty(), succeeded);
         refusals
     }
 }
 
 #[test]
-fn a_version_is_committed_tested_and_tagged() {
+fn release_commits_then_tags_tested_commit() {
     let repository = Repository::new();
-    let (said, went_well) = repository.release("0.2.0", false, None);
+    let (printed, succeeded) = repository.release("0.2.0", false, None);
     assert_eq!(
-        (said.join("\n").as_str(), went_well),
+        (printed.join("\n").as_str(), succeeded),
         (
             "ok  branch: main\n\
-             ok  tree: everything is committed\n\
-             ok  images: the program asks for those that the release's workflow pushes\n\
-             ok  version: the workspace goes from 0.1.0 to 0.2.0\n\
-             ok  changelog: what is unreleased becomes 0.2.0\n\
+             ok  tree: clean\n\
+             ok  images: the program uses the images that the release's workflow pushes\n\
+             ok  version: the workspace changes from 0.1.0 to 0.2.0\n\
+             ok  changelog: unreleased changes become 0.2.0\n\
              write the version into Cargo.toml, Cargo.lock, CHANGELOG.md, deploy/krew/sono.yaml\n\
-             commit them\n\
-             next: git push; when CI has passed on that commit, cargo xtask release 0.2.0 again",
+             commit these files\n\
+             next: git push; when CI has passed on that commit, run cargo xtask release 0.2.0 again",
             true
         )
     );
@@ -92,7 +92,7 @@ fn a_version_is_committed_tested_and_tagged() {
     );
     assert_eq!(repository.git(&["status", "--porcelain"]), "");
 
-    let without = ".ci/run has not passed on this commit on this machine; the workflow was not asked (needs the program gh, and GH_TOKEN)";
+    let without = ".ci/run has not passed on this commit on this machine; the workflow was not checked (requires the program gh and GH_TOKEN)";
     assert_eq!(repository.refusals(), [format!("NO  CI: {without}")]);
     repository.pass_ci("tests without a cluster\n");
     let refused = repository.refusals();
@@ -100,41 +100,44 @@ fn a_version_is_committed_tested_and_tagged() {
     assert!(refused[0].contains("but without the tests on a cluster"), "{refused:?}");
 
     repository.pass_ci("tests without a cluster\ntests on a real cluster\n");
-    let (said, went_well) = repository.release("0.2.0", false, None);
+    let (printed, succeeded) = repository.release("0.2.0", false, None);
     let expected = [
         "ok  versions agree: the workspace, the lock file and krew's manifest",
         "ok  CI: .ci/run passed on this commit on this machine, with tests without a cluster, tests on a real cluster",
-        "ok  tag: v0.2.0 is free",
+        "ok  tag: v0.2.0 does not exist yet",
         "tag the commit, with the changelog's section as message",
-        "next: git push origin main v0.2.0; the workflow `release` does the rest, see RELEASING.md",
+        "next: git push origin main v0.2.0; this starts the workflow `release`, see RELEASING.md",
     ];
-    assert_eq!((&said[5..], went_well), (&expected.map(ToOwned::to_owned)[..], true));
+    assert_eq!((&printed[5..], succeeded), (&expected.map(ToOwned::to_owned)[..], true));
     assert_eq!(
         repository.git(&["tag", "--list", "--format=%(contents)", "v0.2.0"]),
         "v0.2.0\n\n- new"
     );
 
-    let (said, went_well) = repository.release("0.2.0", false, None);
-    assert!(went_well);
-    assert_eq!(said[7], "ok  tag: v0.2.0 is this commit already");
-    assert!(said[8].starts_with("next: git push origin main v0.2.0"), "{said:?}");
+    let (printed, succeeded) = repository.release("0.2.0", false, None);
+    assert!(succeeded);
+    assert_eq!(printed[7], "ok  tag: v0.2.0 already names this commit");
+    assert!(
+        printed[8].starts_with("next: git push origin main v0.2.0"),
+        "{printed:?}"
+    );
 }
 
 #[test]
-fn a_dry_run_changes_nothing() {
+fn dry_run_changes_nothing() {
     let repository = Repository::new();
     let before = repository.git(&["rev-parse", "HEAD"]);
-    let (said, went_well) = repository.release("0.2.0", true, None);
-    assert!(went_well);
-    let would: Vec<&String> = said.iter().filter(|line| line.starts_with("would ")).collect();
-    assert_eq!(would.len(), 2, "{said:?}");
+    let (printed, succeeded) = repository.release("0.2.0", true, None);
+    assert!(succeeded);
+    let would: Vec<&String> = printed.iter().filter(|line| line.starts_with("would ")).collect();
+    assert_eq!(would.len(), 2, "{printed:?}");
     assert_eq!(repository.git(&["status", "--porcelain"]), "");
     assert_eq!(repository.git(&["rev-parse", "HEAD"]), before);
 }
 
-/// Wherever it was cut off while writing, the next call goes on.
+/// After an interruption at any file the next call continues.
 #[test]
-fn a_release_that_was_cut_off_goes_on() {
+fn interrupted_release_continues() {
     let version: Version = "0.2.0".parse().unwrap();
     for written in 1..=bump::PATHS.len() {
         let repository = Repository::new();
@@ -145,8 +148,8 @@ fn a_release_that_was_cut_off_goes_on() {
         {
             repository.write(file.path, &file.after);
         }
-        let (said, went_well) = repository.release("0.2.0", false, None);
-        assert!(went_well, "{written}: {said:?}");
+        let (printed, succeeded) = repository.release("0.2.0", false, None);
+        assert!(succeeded, "{written}: {printed:?}");
         assert_eq!(repository.git(&["status", "--porcelain"]), "", "{written}");
         assert_eq!(repository.git(&["log", "--format=%s"]), "Release v0.2.0\nall");
         let facts = Facts::of(repository.0.path(), &version, None).unwrap();
@@ -158,27 +161,30 @@ fn a_release_that_was_cut_off_goes_on() {
 }
 
 #[test]
-fn what_is_not_as_it_should_be_is_named() {
+fn release_reports_failed_checks() {
     let repository = Repository::new();
     repository.write("Cargo.toml", "[workspace.package]\nversion = \"0.1.0\"\n# mine\n");
     repository.write("new", "");
-    assert_eq!(repository.refusals(), ["NO  tree: not committed: Cargo.toml, new"]);
+    assert_eq!(
+        repository.refusals(),
+        ["NO  tree: uncommitted changes: Cargo.toml, new"]
+    );
     repository.commit("mine");
     repository.git(&["switch", "--quiet", "--create", "side"]);
     assert_eq!(
         repository.refusals(),
-        ["NO  branch: releases are made of main, this is `side`"]
+        ["NO  branch: releases require the branch main, but this is `side`"]
     );
     repository.git(&["switch", "--quiet", "main"]);
     repository.git(&["tag", "v0.3.0"]);
     assert_eq!(
         repository.refusals(),
-        ["NO  version: v0.3.0 is released already, and 0.2.0 is older"]
+        ["NO  version: v0.3.0 is already released, and 0.2.0 is older"]
     );
     repository.git(&["tag", "--delete", "v0.3.0"]);
     repository.write("CHANGELOG.md", "# Changelog\n\n## Unreleased\n\n## 0.1.0\n\n- old\n");
     repository.commit("nothing new");
-    let nothing = "NO  changelog: neither `## Unreleased` nor `## 0.2.0` has anything in it";
+    let nothing = "NO  changelog: `## Unreleased` and `## 0.2.0` are both missing or empty";
     assert_eq!(repository.refusals(), [nothing]);
     repository.write(workflow::PATH, "cargo xtask dist --out a\n");
     repository.commit("no images");
@@ -186,7 +192,7 @@ fn what_is_not_as_it_should_be_is_named() {
 }
 
 #[test]
-fn versions_that_disagree_and_a_tag_elsewhere_are_named() {
+fn release_reports_other_versions_and_tag_of_other_commit() {
     let repository = Repository::new();
     repository.git(&["tag", "v0.2.0"]);
     let elsewhere = repository.git(&["rev-parse", "HEAD"]);
@@ -195,15 +201,15 @@ fn versions_that_disagree_and_a_tag_elsewhere_are_named() {
     repository.commit("lock file of another version");
     repository.pass_ci("tests on a real cluster");
     let expected = [
-        "NO  versions agree: another version in Cargo.lock".to_owned(),
-        format!("NO  tag: v0.2.0 is another commit, {elsewhere}; take a new number"),
+        "NO  versions agree: other versions in Cargo.lock".to_owned(),
+        format!("NO  tag: v0.2.0 names another commit, {elsewhere}; use a new version"),
     ];
     assert_eq!(repository.refusals(), expected);
 }
 
 #[cfg(unix)]
 #[test]
-fn the_workflow_is_asked_where_there_is_a_token() {
+fn release_checks_workflow_with_gh() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let repository = Repository::new();
@@ -217,16 +223,16 @@ fn the_workflow_is_asked_where_there_is_a_token() {
         ),
         (
             r#"echo '[{"conclusion":"failure","url":"https://ci.example/7"}]'"#,
-            "the workflow ci has not succeeded on it",
+            "the workflow ci has not succeeded on this commit",
         ),
-        ("echo '[]'", "the workflow ci has not succeeded on it"),
+        ("echo '[]'", "the workflow ci has not succeeded on this commit"),
         ("echo no network >&2; exit 4", "gh run list --workflow ci.yml --commit"),
     ] {
         fs::write(&gh, format!("#!/bin/sh\n{answer}\n")).unwrap();
         fs::set_permissions(&gh, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let (said, went_well) = repository.release("0.2.0", true, Some(&gh));
-        let line = said.iter().find(|line| line.contains("  CI: ")).unwrap();
+        let (printed, succeeded) = repository.release("0.2.0", true, Some(&gh));
+        let line = printed.iter().find(|line| line.contains("  CI: ")).unwrap();
         assert!(line.contains(expected), "{line}");
-        assert_eq!(went_well, line.starts_with("ok"));
+        assert_eq!(succeeded, line.starts_with("ok"));
     }
 }

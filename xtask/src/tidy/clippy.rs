@@ -1,6 +1,6 @@
-//! A crate's own `.clippy.toml` replaces the root's, it is not merged: so the stricter ones of some crates repeat it.
+//! Checks that crates' own `.clippy.toml` files repeat the root's lines: clippy replaces the root's file, it does not merge them.
 
-/// The root's lines that the copy lacks, apart from brackets, blank lines and comments.
+/// The root's lines that are missing in the copy, except for brackets, blank lines and comments.
 pub(super) fn missing<'a>(root: &'a str, copy: &str) -> Vec<&'a str> {
     root.lines()
         .map(str::trim)
@@ -16,7 +16,7 @@ mod tests {
     const ROOT: &str = "a = true\n\n# why\nb = [\n  { path = \"c\" },\n]\n";
 
     #[test]
-    fn a_copy_may_have_more() {
+    fn copy_with_more_lines_is_accepted() {
         assert_eq!(
             missing(ROOT, "a = true\nb = [\n{ path = \"c\" },\n{ path = \"d\" },\n]\n"),
             Vec::<&str>::new()
@@ -24,7 +24,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_may_not_have_less() {
+    fn copy_with_fewer_lines_is_reported() {
         assert_eq!(
             missing(ROOT, "a = false\nb = [\n]\n# { path = \"c\" },\n"),
             ["a = true", "{ path = \"c\" },"]

@@ -1,6 +1,6 @@
-//! Rust source without its comments and literals, line for line, so that a word found in it is code.
+//! Removes comments and literals from Rust source, so that only code is searched for names.
 
-/// Comments, strings and characters become blanks; line ends stay where they are.
+/// Replaces comments, strings and characters by spaces; line breaks are unchanged.
 pub(super) fn only_code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -13,16 +13,16 @@ pub(super) fn only_code(text: &str) -> String {
             'r' | 'b' | 'c' if !is_word(before) => prefixed(rest),
             _ => None,
         };
-        let (piece, after) = rest.split_at(length.unwrap_or_else(|| first.len_utf8()));
+        let (token, after) = rest.split_at(length.unwrap_or_else(|| first.len_utf8()));
         if length.is_some() {
             code.extend(
-                piece
+                token
                     .chars()
                     .map(|character| if character == '\n' { '\n' } else { ' ' }),
             );
             before = ' ';
         } else {
-            code.push_str(piece);
+            code.push_str(token);
             before = first;
         }
         rest = after;
@@ -73,7 +73,7 @@ fn string(text: &str) -> usize {
     text.len()
 }
 
-/// A character, not a lifetime: closed after one character, or escaped.
+/// Length of a character literal, if it is not a lifetime: closed after one character, or escaped.
 fn character(text: &str) -> Option<usize> {
     let mut characters = text.char_indices().skip(1);
     let (_, first) = characters.next()?;
@@ -85,7 +85,7 @@ fn character(text: &str) -> Option<usize> {
     (second == '\'').then_some(at + 1)
 }
 
-/// Strings and characters with letters in front: `r"…"`, `br#"…"#`, `b"…"`, `c"…"`, `b'…'`.
+/// Length of strings and characters with a prefix: `r"…"`, `br#"…"#`, `b"…"`, `c"…"`, `b'…'`.
 fn prefixed(text: &str) -> Option<usize> {
     let letters = text.find(|character| !['r', 'b', 'c'].contains(&character))?;
     let (prefix, rest) = text.split_at(letters);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_left_out() {
+    fn only_code_removes_comments_and_literals() {
         let cases: [(&str, &[&str]); 11] = [
             ("a // b\nc", &["a", "c"]),
             ("a /* b /* c */ d */ e", &["a", "e"]),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_stay_where_they_are() {
+    fn only_code_retains_line_breaks() {
         let code = only_code("/* a\nb */ c\n\"d\n e\" f // g\nh");
         assert_eq!(code.lines().map(str::trim).collect::<Vec<_>>(), ["", "c", "", "f", "h"]);
     }

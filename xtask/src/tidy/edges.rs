@@ -1,16 +1,16 @@
-//! Which member may depend on which: the table in which `crates/README.md`'s picture is enforced.
+//! The allowed dependencies between members, which enforce the picture in `crates/README.md`.
 
 use super::{
     manifest::{Manifest, Section},
     violation::Violation,
 };
 
-/// Text, values and times in, values out.
+/// Crates without I/O: text, values and times in, values out.
 pub(super) const PURE: &[&str] = &["sono-types", "sono-manifest", "sono-results"];
 const TYPES: &[&str] = &["sono-types"];
 const ADAPTERS: &[&str] = &["sono-bundle", "sono-kube", "sono-tls", "sono-host"];
 
-/// Each member with what it may use outside its tests. Only the simulation, itself a test, may use `sono-testkit`.
+/// Each member with its allowed dependencies outside of tests. Only the simulation, itself a test, may use `sono-testkit`.
 const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-types", &[]),
     ("sono-manifest", &[TYPES]),
@@ -33,10 +33,10 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
 
 const TABLE: &str = "xtask/src/tidy/edges.rs";
 
-/// A member as far as its edges go.
+/// A member and its dependencies.
 pub(super) struct Member {
     pub(super) name: String,
-    /// Of its `Cargo.toml`, relative to the repository.
+    /// Path of its `Cargo.toml`, relative to the repository.
     pub(super) path: String,
     pub(super) manifest: Manifest,
     pub(super) uses: Vec<Use>,
@@ -45,20 +45,23 @@ pub(super) struct Member {
 /// A declared dependency on another package.
 pub(super) struct Use {
     pub(super) section: Section,
-    /// The package's own name.
+    /// Name of the package.
     pub(super) package: String,
-    /// The name in this `Cargo.toml`.
+    /// Name in this `Cargo.toml`.
     pub(super) written: String,
 }
 
 pub(super) fn check<'a>(members: impl IntoIterator<Item = &'a Member>) -> Vec<Violation> {
     let members: Vec<&Member> = members.into_iter().collect();
     let is_member = |name: &str| members.iter().any(|member| member.name == name);
-    let gone = ALLOWED
-        .iter()
-        .filter(|(name, _)| !is_member(name))
-        .map(|(name, _)| Violation::at(TABLE, None, format!("`{name}` is no member: take it out of the table")));
-    let mut violations: Vec<Violation> = gone.collect();
+    let removed = ALLOWED.iter().filter(|(name, _)| !is_member(name)).map(|(name, _)| {
+        Violation::at(
+            TABLE,
+            None,
+            format!("`{name}` is not a member: remove it from the table"),
+        )
+    });
+    let mut violations: Vec<Violation> = removed.collect();
     for member in &members {
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == member.name) else {
             let message = format!("unknown member `{}`: add it to the table in {TABLE}", member.name);
@@ -107,7 +110,7 @@ mod tests {
         }
     }
 
-    /// All members of the table, with these in place of those of the same name.
+    /// Checks all members of the table, with `special` members instead of those with the same names.
     fn found(special: Vec<Member>) -> Vec<String> {
         let others = ALLOWED
             .iter()
@@ -118,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pictures_edges_are_allowed() {
+    fn edges_of_picture_are_allowed() {
         use Section::{Development, Normal};
         let members = vec![
             member("sono-types", &[(Normal, "serde")]),
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_edge_is_found() {
+    fn other_edges_are_reported() {
         use Section::{Build, Normal};
         let cases = [
             ("sono-types", Normal, "sono-manifest"),
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_and_the_members_are_the_same() {
+    fn differences_of_table_and_members_are_reported() {
         assert_eq!(
             found(vec![member("sono-new", &[])]),
             ["sono-new/Cargo.toml: unknown member `sono-new`: add it to the table in xtask/src/tidy/edges.rs"]
@@ -168,7 +171,7 @@ mod tests {
             [Violation::at(
                 TABLE,
                 None,
-                "`xtask` is no member: take it out of the table"
+                "`xtask` is not a member: remove it from the table"
             )]
         );
     }

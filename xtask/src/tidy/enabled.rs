@@ -1,17 +1,17 @@
-//! The packages that are built for Linux. Read from `cargo tree`, since `cargo metadata` also lists what only features that
-//! are off would need: it names `ring`, which nothing here builds.
+//! The packages that are built for Linux, from `cargo tree`. `cargo metadata` also lists dependencies of disabled features,
+//! such as `ring`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The second TLS provider, beside aws-lc-rs.
+/// A second TLS provider besides aws-lc-rs.
 const BANNED: &str = "ring";
-/// Two versions of these do not understand each other's types.
+/// Packages that must have one version, because types of different versions are incompatible.
 const SINGLE: &[&str] = &["hyper", "rustls", "tower", "http"];
 
 /// Versions by name.
 pub(super) type Enabled = BTreeMap<String, BTreeSet<String>>;
 
-/// Reads `cargo tree --prefix none --format '{p}'`: `name v1.2.3 (where from) (*)` in each line, an empty line between trees.
+/// Parses `cargo tree --prefix none --format '{p}'`: lines such as `name v1.2.3 (source) (*)`, with empty lines between trees.
 pub(super) fn parse(tree: &str) -> Enabled {
     let mut enabled = Enabled::new();
     for line in tree.lines() {
@@ -27,7 +27,7 @@ pub(super) fn parse(tree: &str) -> Enabled {
 pub(super) fn check(enabled: &Enabled) -> Vec<String> {
     let banned = enabled
         .contains_key(BANNED)
-        .then(|| format!("`{BANNED}` is built: `cargo tree --workspace --invert {BANNED}` says for whom"));
+        .then(|| format!("`{BANNED}` is built: `cargo tree --workspace --invert {BANNED}` shows the dependents"));
     let twice = SINGLE
         .iter()
         .filter_map(|name| enabled.get(*name).map(|versions| (name, versions)))
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_version_of_each_and_no_second_provider_is_fine() {
+    fn single_versions_without_banned_package_are_accepted() {
         let tree = "sono v0.1.0 (/somewhere)\nhttp v1.4.0\nsyn v2.0.1 (proc-macro)\n\nxtask v0.1.0 (/x)\nhttp v1.4.0 (*)\nsyn v3.0.0\n";
         let enabled = parse(tree);
         assert_eq!(enabled.keys().collect::<Vec<_>>(), ["http", "sono", "syn", "xtask"]);
@@ -52,11 +52,11 @@ mod tests {
     }
 
     #[test]
-    fn a_second_version_and_ring_are_found() {
+    fn second_version_and_ring_are_reported() {
         assert_eq!(
             check(&parse("hyper v0.14.1\nhyper v1.8.0\nring v0.17.8\n")),
             [
-                "`ring` is built: `cargo tree --workspace --invert ring` says for whom",
+                "`ring` is built: `cargo tree --workspace --invert ring` shows the dependents",
                 "more than one `hyper` is built: 0.14.1, 1.8.0",
             ]
         );

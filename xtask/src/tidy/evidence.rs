@@ -1,20 +1,20 @@
-//! What a page says a test shows: the test must be there. `crate::test` in backticks names it. Where the page says that
-//! tests name their numbers, one of each row's must.
+//! Checks that tests named on pages as `crate::test` exist. On the page with numbered rows, a test of each row must name the
+//! row's number.
 
 use std::collections::BTreeMap;
 
 use super::violation::Violation;
 
-/// The pages whose claims are tests.
+/// The pages that name tests.
 pub(super) const PAGES: &[&str] = &["docs/weaknesses.md", "docs/fixed.md"];
 
-/// The page whose rows are numbers that their tests name: `BUG 7`, or `B-07`.
+/// The page with numbered rows; tests name the numbers as `BUG 7` or `B-07`.
 const NUMBERED: &str = "docs/fixed.md";
 
-/// The functions of a member's sources by their names, each with the comment above it.
+/// The functions of a member's sources by name, with the comments above them.
 pub(super) type Functions = BTreeMap<String, String>;
 
-/// Those of all these sources.
+/// The functions of these sources.
 pub(super) fn functions<'text>(sources: impl IntoIterator<Item = &'text str>) -> Functions {
     let mut functions = Functions::new();
     for text in sources {
@@ -35,14 +35,14 @@ pub(super) fn functions<'text>(sources: impl IntoIterator<Item = &'text str>) ->
     functions
 }
 
-/// The last lines of a text that are a comment or an attribute.
+/// The trailing lines of a text that are comments or attributes.
 fn comment(text: &str) -> String {
     let lines = text.lines().rev().skip(1).map(str::trim);
     let lines = lines.take_while(|line| line.starts_with("///") || line.starts_with("#["));
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// `members`: the functions of each, by its name.
+/// Checks a page. `members` are the functions of each member by name.
 pub(super) fn check(path: &str, page: &str, members: &BTreeMap<&str, Functions>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (index, line) in page.lines().enumerate() {
@@ -59,17 +59,17 @@ pub(super) fn check(path: &str, page: &str, members: &BTreeMap<&str, Functions>)
             if let Some(comment) = functions.get(function) {
                 comments.push_str(comment);
             } else {
-                let message = format!("`{span}` names a test that is not there");
+                let message = format!("the test `{span}` does not exist");
                 violations.push(Violation::at(path, index + 1, message));
             }
         }
         if let (true, true, Some(number)) = (path == NUMBERED, named, number(line))
             && !names(&comments, number)
         {
-            let message = format!("none of the tests names `BUG {number}` in the comment above it");
+            let message = format!("no test of this row names `BUG {number}` in its comment");
             violations.push(Violation::at(path, index + 1, message));
         }
-        // A row of the table begins with the number of what it is about.
+        // A row of the table begins with the number of its subject.
         if is_row(line) && !named && !line.contains("stays:") {
             let message = "a row with neither a test (`crate::test`) nor a reason (`stays: …`)";
             violations.push(Violation::at(path, index + 1, message));
@@ -82,7 +82,7 @@ fn number(line: &str) -> Option<u32> {
     line.strip_prefix("| ")?.split(' ').next()?.parse().ok()
 }
 
-/// Whether comments say `BUG 7` or `B-07`, and not only `BUG 70`.
+/// Whether comments contain `BUG 7` or `B-07`, and not only `BUG 70`.
 fn names(comments: &str, number: u32) -> bool {
     ["BUG ", "B-"].into_iter().any(|word| {
         comments.split(word).skip(1).any(|rest| {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_names_its_number() {
+    fn test_without_row_number_is_reported() {
         let sources =
             ["/// Text. BUG 7: why.\n#[test]\nfn seven() {}\n/// B-08: why.\n    async fn eight() {}\nfn none() {}\n"];
         let members = BTreeMap::from([("sono-a", functions(sources))]);
@@ -113,13 +113,13 @@ mod tests {
             [Violation::at(
                 NUMBERED,
                 3,
-                "none of the tests names `BUG 70` in the comment above it"
+                "no test of this row names `BUG 70` in its comment"
             )]
         );
     }
 
     #[test]
-    fn a_row_names_a_test_or_says_why_not() {
+    fn row_without_test_or_reason_is_reported() {
         let sources = ["#[test]\nfn nested() {}", "async fn streams(a: u8) {}"];
         let members = BTreeMap::from([("sono-a", functions(sources))]);
         let page = "| id | test |\n|---|---|\n| W-1 | `sono-a::nested`, `sono-a::streams` |\n| W-2 | `sono-a::gone` |\n\
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(
             check("docs/a.md", page, &members),
             [
-                Violation::at("docs/a.md", 4, "`sono-a::gone` names a test that is not there"),
+                Violation::at("docs/a.md", 4, "the test `sono-a::gone` does not exist"),
                 Violation::at(
                     "docs/a.md",
                     5,

@@ -1,6 +1,6 @@
-//! The little of a member's `Cargo.toml` that `cargo metadata` does not tell: lines, and what is inherited from the workspace.
+//! Parses the parts of a member's `Cargo.toml` that `cargo metadata` omits: line numbers and inheritance from the workspace.
 //!
-//! Reads line by line; knows the forms people write by hand, not all of TOML.
+//! Parses line by line, and only the usual forms of TOML.
 
 use super::violation::Violation;
 
@@ -12,9 +12,9 @@ pub(super) struct Manifest {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Dependency {
-    /// `[dependencies]` also for those of one target.
+    /// The section; dependencies of one target count as the same section.
     pub(super) section: Section,
-    /// As written, so after a renaming.
+    /// Name in the file, after renaming.
     pub(super) name: String,
     pub(super) line: usize,
     pub(super) inherited: bool,
@@ -50,7 +50,7 @@ impl Manifest {
         manifest
     }
 
-    /// One dependency may be written over several lines: `a.workspace = true` and `a.features = […]`.
+    /// Adds a dependency, which may have several lines: `a.workspace = true` and `a.features = […]`.
     fn add(&mut self, section: Section, name: &str, line: usize, inherited: bool) {
         let known = self
             .dependencies
@@ -75,7 +75,7 @@ impl Manifest {
     }
 }
 
-/// Every member takes lints and versions from the workspace.
+/// Checks that a member inherits lints and versions from the workspace.
 pub(super) fn check(path: &str, manifest: &Manifest) -> Vec<Violation> {
     let lints = (!manifest.inherits_lints)
         .then(|| Violation::at(path, None, "does not inherit the lints: add `[lints] workspace = true`"));
@@ -109,10 +109,10 @@ fn key_and_value(line: &str) -> Option<(&str, &str)> {
     (!key.is_empty() && key.chars().all(is_key)).then(|| (key, value.trim()))
 }
 
-/// The section, the dependency's name and the rest of the key: of `a.workspace` below `[dependencies]`, and of `workspace`
-/// below `[dependencies.a]`.
+/// Section, dependency name and rest of the key, for `a.workspace` below `[dependencies]` and `workspace` below
+/// `[dependencies.a]`.
 fn dependency_key<'a>(header: &'a str, key: &'a str) -> Option<(Section, &'a str, &'a str)> {
-    // `target.'cfg(unix)'.dependencies`: the condition may hold dots, but no section's name between quotes matters.
+    // `target.'cfg(unix)'.dependencies`: the quoted condition may contain dots, so search for the section from the end.
     let header = if header.starts_with("target.") {
         let start = ["dev-dependencies", "build-dependencies", "dependencies"]
             .iter()
@@ -137,9 +137,9 @@ fn dependency_key<'a>(header: &'a str, key: &'a str) -> Option<(Section, &'a str
 }
 
 fn inherits(key: &str, value: &str) -> bool {
-    let says_so = |text: &str| text.replace(' ', "").contains("workspace=true");
+    let is_workspace = |text: &str| text.replace(' ', "").contains("workspace=true");
     match key {
-        "" => value.starts_with('{') && says_so(value),
+        "" => value.starts_with('{') && is_workspace(value),
         "workspace" => value == "true",
         _ => false,
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn all_ways_to_inherit_are_known() {
+    fn manifest_accepts_all_forms_of_inheritance() {
         let text = r#"
 [package]
 name = "x"
@@ -187,7 +187,7 @@ g.workspace = true
     }
 
     #[test]
-    fn own_versions_and_own_lints_are_found() {
+    fn own_versions_and_lints_are_reported() {
         let text = r#"[lints.rust]
 unused = "warn"
 [dependencies]

@@ -1,5 +1,5 @@
-//! `cargo xtask tidy`: the architecture's invariants, as far as a program can see them. One module per rule, each a plain
-//! function over text or values; `workspace` gathers those.
+//! `cargo xtask tidy`: checks the architecture's invariants. One module per rule, each a plain function over text or values;
+//! `workspace` reads those.
 
 mod clippy;
 mod code;
@@ -42,7 +42,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     })
 }
 
-/// In the order of paths and lines.
+/// All violations, sorted by path and line.
 fn check(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = edges::check(workspace.members.iter().map(|files| &files.member));
     let built = enabled::check(&workspace.enabled);
@@ -86,7 +86,13 @@ fn check_sources(files: &MemberFiles) -> Vec<Violation> {
     let orphans = modules::orphans(&texts, &files.roots);
     let mut violations: Vec<Violation> = orphans
         .into_iter()
-        .map(|path| Violation::at(path, None, "no `mod` leads here: declare it or delete it"))
+        .map(|path| {
+            Violation::at(
+                path,
+                None,
+                "this file is not in any module: declare it with `mod` or delete it",
+            )
+        })
         .collect();
     for (path, text) in texts {
         violations.extend(length::check(path, text));
@@ -96,15 +102,15 @@ fn check_sources(files: &MemberFiles) -> Vec<Violation> {
 }
 
 fn check_pure(files: &MemberFiles, workspace: &Workspace) -> Vec<Violation> {
-    let brought = graph::check(&workspace.graph, &files.id, &files.member.name)
+    let forbidden = graph::check(&workspace.graph, &files.id, &files.member.name)
         .into_iter()
         .map(|message| Violation::at(&files.member.path, None, message));
-    brought.chain(check_clippy(files, workspace)).collect()
+    forbidden.chain(check_clippy(files, workspace)).collect()
 }
 
 fn check_clippy(files: &MemberFiles, workspace: &Workspace) -> Vec<Violation> {
     let copy = format!("{}/.clippy.toml", files.directory);
     let missing = clippy::missing(&workspace.clippy, files.clippy.as_deref().unwrap_or_default());
-    let violation = |line| Violation::at(&copy, None, format!("lacks a line of the root's: {line}"));
+    let violation = |line| Violation::at(&copy, None, format!("a line of the root's file is missing: {line}"));
     missing.into_iter().map(violation).collect()
 }

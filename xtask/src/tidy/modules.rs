@@ -1,6 +1,6 @@
-//! Files that no `mod` leads to: the compiler never sees them, so they rot.
+//! Finds source files that no `mod` declares: the compiler never checks them.
 //!
-//! Does not follow `#[path]`, which this repository does not use.
+//! Ignores `#[path]`, which this repository does not use.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,15 +9,15 @@ use std::{
 
 use super::code::{is_word, only_code};
 
-/// `files` are texts by path, `roots` the paths where crates begin. Returns the paths that no crate contains.
+/// Returns the paths of files outside of all crates. `files` are texts by path, `roots` are the crates' root files.
 pub(super) fn orphans<'a>(files: &BTreeMap<&'a str, &str>, roots: &[String]) -> Vec<&'a str> {
     let mut reached: BTreeSet<String> = BTreeSet::new();
-    // Paths with the directory in which their modules are looked for.
-    let mut waiting: Vec<(String, String)> = roots
+    // Paths with the directories of their modules.
+    let mut pending: Vec<(String, String)> = roots
         .iter()
         .map(|root| (root.clone(), parent(root).to_owned()))
         .collect();
-    while let Some((path, directory)) = waiting.pop() {
+    while let Some((path, directory)) = pending.pop() {
         let Some(text) = files.get(path.as_str()) else {
             continue;
         };
@@ -26,8 +26,8 @@ pub(super) fn orphans<'a>(files: &BTreeMap<&'a str, &str>, roots: &[String]) -> 
         }
         for module in declared(text) {
             let module = format!("{directory}/{module}");
-            waiting.push((format!("{module}.rs"), module.clone()));
-            waiting.push((format!("{module}/mod.rs"), module));
+            pending.push((format!("{module}.rs"), module.clone()));
+            pending.push((format!("{module}/mod.rs"), module));
         }
     }
     files.keys().filter(|path| !reached.contains(**path)).copied().collect()
@@ -37,11 +37,11 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
-/// The modules declared with a file of their own, as paths: `a`, and `outer/b` for `mod outer { mod b; }`.
+/// The modules declared with their own file, as paths: `a`, and `outer/b` for `mod outer { mod b; }`.
 fn declared(text: &str) -> Vec<String> {
     let code = only_code(text);
     let mut modules = Vec::new();
-    // The open braces, each with the inline module it belongs to.
+    // The open braces, each with its inline module.
     let mut open: Vec<Option<&str>> = Vec::new();
     let mut last = ["", ""];
     for token in tokens(&code) {
@@ -69,7 +69,7 @@ fn tokens(code: &str) -> impl Iterator<Item = &str> {
     let mut rest = code;
     iter::from_fn(move || {
         rest = rest.trim_start();
-        // `mod r#gen;` is in `gen.rs`.
+        // The file of `mod r#gen;` is `gen.rs`.
         rest = rest.strip_prefix("r#").unwrap_or(rest);
         let first = rest.chars().next()?;
         let length = if is_word(first) {
@@ -88,13 +88,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn declarations_of_all_kinds_are_read() {
+    fn declared_finds_all_forms_of_mod() {
         let text = "mod a;\npub mod r#b;\n#[cfg(test)] pub(crate) mod c ;\n// mod d;\nmod e { fn f() {} mod g; mod h { pub(super) mod i; } }\nmod j {}\nlet model = 1;";
         assert_eq!(declared(text), ["a", "b", "c", "e/g", "e/h/i"]);
     }
 
     #[test]
-    fn a_file_is_reached_over_any_number_of_modules() {
+    fn orphans_is_empty_for_nested_modules() {
         let files = BTreeMap::from([
             ("x/src/lib.rs", "mod a; pub mod b;"),
             ("x/src/a.rs", "mod c; #[cfg(test)] mod tests;"),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_declares_is_an_orphan() {
+    fn orphans_finds_undeclared_files() {
         let files = BTreeMap::from([
             ("x/src/lib.rs", "mod a; // mod b;"),
             ("x/src/a.rs", ""),

@@ -1,4 +1,4 @@
-//! Names that only one place may use, so that a library can be replaced there.
+//! Names that only one file or crate may use, so that the library can be replaced there.
 
 use super::{
     code::{is_word, only_code},
@@ -7,7 +7,7 @@ use super::{
 
 struct Rule {
     name: &'static str,
-    /// A file, or a directory with its `/`.
+    /// A file, or a directory with a trailing `/`.
     home: &'static str,
 }
 
@@ -23,21 +23,21 @@ const RULES: &[Rule] = &[
 ];
 
 pub(super) fn check(path: &str, text: &str) -> Vec<Violation> {
-    let strangers: Vec<&Rule> = RULES.iter().filter(|rule| !path.starts_with(rule.home)).collect();
+    let applicable: Vec<&Rule> = RULES.iter().filter(|rule| !path.starts_with(rule.home)).collect();
     let code = only_code(text);
     code.lines()
         .enumerate()
         .flat_map(|(index, line)| {
-            let found = strangers.iter().filter(move |rule| names(line, rule.name));
+            let found = applicable.iter().filter(move |rule| names(line, rule.name));
             found.map(move |rule| {
-                let message = format!("only {} names `{}`", rule.home, rule.name);
+                let message = format!("only {} may use `{}`", rule.home, rule.name);
                 Violation::at(path, index + 1, message)
             })
         })
         .collect()
 }
 
-/// Whether it is in there as a word of its own, at the start of a path.
+/// Whether the line contains the name as a whole word at the start of a path.
 fn names(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {
         let (before, after) = (&line[..at], &line[at + name.len()..]);
@@ -55,21 +55,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_outside_its_home_is_found_where_it_is() {
+    fn name_outside_its_home_is_reported_with_line() {
         let text = "use sono_kube::Client; // kube::Client\nuse {kube::Client, serde_saphyr as yaml};\nlet a = \"kube::\";\n::kube::a();";
         let path = "crates/sono-cli/src/a.rs";
         assert_eq!(
             check(path, text),
             [
-                Violation::at(path, 2, "only crates/sono-types/src/yaml.rs names `serde_saphyr`"),
-                Violation::at(path, 2, "only crates/sono-kube/ names `kube::`"),
-                Violation::at(path, 4, "only crates/sono-kube/ names `kube::`"),
+                Violation::at(path, 2, "only crates/sono-types/src/yaml.rs may use `serde_saphyr`"),
+                Violation::at(path, 2, "only crates/sono-kube/ may use `kube::`"),
+                Violation::at(path, 4, "only crates/sono-kube/ may use `kube::`"),
             ]
         );
     }
 
     #[test]
-    fn at_home_and_in_other_words_it_is_fine() {
+    fn name_at_home_or_within_other_words_is_accepted() {
         let cases = [
             ("crates/sono-kube/src/client.rs", "use kube::Client;"),
             ("crates/sono-types/src/yaml.rs", "serde_saphyr::from_str(text)"),

@@ -1,4 +1,4 @@
-//! One thing that breaks a rule, and where.
+//! A violation of a rule and its location.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 pub(super) struct Violation {
     /// Relative to the repository, with `/` on every system.
     pub(super) path: String,
-    /// From 1.
+    /// Line number, counted from 1.
     pub(super) line: Option<usize>,
     pub(super) message: String,
 }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_written_as_editors_read_it() {
+    fn violation_is_printed_in_format_of_editors() {
         assert_eq!(Violation::at("a/b.rs", 3, "no").to_string(), "a/b.rs:3: no");
         assert_eq!(Violation::at("a/b.rs", None, "no").to_string(), "a/b.rs: no");
     }

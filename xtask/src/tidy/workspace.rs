@@ -1,4 +1,4 @@
-//! Gathers what the checks look at: the only part of `tidy` that starts cargo and reads files.
+//! Reads the input of the checks; the only part of `tidy` that starts cargo and reads files.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::command;
 
-/// What the product's containers run on, and the one platform on which everything is built.
+/// The platform of the product's containers, and the only one with all packages.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 pub(super) struct Workspace {
@@ -23,19 +23,19 @@ pub(super) struct Workspace {
     pub(super) graph: Graph,
     pub(super) enabled: Enabled,
     pub(super) clippy: String,
-    /// The pages that name tests, by their path.
+    /// The pages that name tests, by path.
     pub(super) pages: BTreeMap<&'static str, String>,
 }
 
 pub(super) struct MemberFiles {
     pub(super) member: Member,
-    /// In the graph.
+    /// ID in the graph.
     pub(super) id: String,
-    /// Relative to the repository.
+    /// Directory relative to the repository.
     pub(super) directory: String,
-    /// Where its crates begin, relative to the repository.
+    /// Root files of its crates, relative to the repository.
     pub(super) roots: Vec<String>,
-    /// All `.rs` files below `src` and `tests`, by their path relative to the repository.
+    /// All `.rs` files below `src` and `tests`, by path relative to the repository.
     pub(super) sources: BTreeMap<String, String>,
     pub(super) clippy: Option<String>,
 }
@@ -71,8 +71,8 @@ pub(super) fn gather(root: &Path) -> anyhow::Result<Workspace> {
 }
 
 fn pages(root: &Path) -> anyhow::Result<BTreeMap<&'static str, String>> {
-    let there = evidence::PAGES.iter().filter(|page| root.join(page).exists());
-    there
+    let existing = evidence::PAGES.iter().filter(|page| root.join(page).exists());
+    existing
         .map(|page| Ok((*page, fs::read_to_string(root.join(page))?)))
         .collect()
 }
@@ -83,7 +83,7 @@ fn members(metadata: &Metadata) -> anyhow::Result<Vec<MemberFiles>> {
         let directory = package
             .manifest_path
             .parent()
-            .context("a Cargo.toml without a directory")?;
+            .context("the Cargo.toml has no parent directory")?;
         let mut sources = BTreeMap::new();
         for part in ["src", "tests"] {
             read_sources(root, &directory.join(part), &mut sources)?;
@@ -120,7 +120,10 @@ fn declared_use(dependency: &cargo_metadata::Dependency) -> Use {
 }
 
 fn graph(metadata: &Metadata) -> anyhow::Result<Graph> {
-    let resolve = metadata.resolve.as_ref().context("cargo metadata resolved nothing")?;
+    let resolve = metadata
+        .resolve
+        .as_ref()
+        .context("cargo metadata returned no dependency graph")?;
     let names: BTreeMap<_, _> = metadata
         .packages
         .iter()

@@ -1,4 +1,4 @@
-//! Types what a page says, in an empty directory that is also the home of whoever types it.
+//! Runs the commands of a page in an empty home directory.
 
 use std::{
     io::Read as _,
@@ -18,28 +18,28 @@ use super::{
 };
 use crate::command;
 
-/// For one block, or one line of a session.
-const LIMIT: Duration = Duration::from_mins(1);
-/// Between two looks at whether it has ended.
-const PAUSE: Duration = Duration::from_millis(2);
+/// Time limit for a script or a command of a session.
+const COMMAND_LIMIT: Duration = Duration::from_mins(1);
+/// Interval between two checks for the end of a command.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// `cargo run -- …` means the program that is there already; whoever reads the page has none yet.
+/// A replacement of cargo: `cargo run -- …` runs the existing program, which readers of the page do not have yet.
 const CARGO: &str = "#!/bin/sh\nif [ \"$1 $2\" = 'run --' ]; then shift 2; exec sono \"$@\"; fi\n\
-                     echo \"cargo $*: only cargo run -- is typed here\" >&2; exit 9\n";
+                     echo \"cargo $*: only cargo run -- is supported here\" >&2; exit 9\n";
 
 struct Home {
     directory: PathBuf,
     programs: PathBuf,
 }
 
-/// What came of it.
+/// Outcome of a command.
 struct Outcome {
-    /// Both outputs.
-    printed: String,
-    well: bool,
+    /// Stdout and stderr.
+    output: String,
+    succeeded: bool,
 }
 
-pub(super) fn play(page: &str, blocks: &[Block], program: &Path) -> anyhow::Result<Vec<Problem>> {
+pub(super) fn execute(page: &str, blocks: &[Block], program: &Path) -> anyhow::Result<Vec<Problem>> {
     let folder = tempfile::tempdir()?;
     let home = Home {
         directory: folder.path().join("home"),
@@ -54,25 +54,25 @@ pub(super) fn play(page: &str, blocks: &[Block], program: &Path) -> anyhow::Resu
     let mut problems = Vec::new();
     for Block { line, kind } in blocks {
         match kind {
-            Kind::Shown | Kind::Left(_) => {}
+            Kind::Shown | Kind::Skipped(_) => {}
             Kind::File { name, text } => fs::write(home.directory.join(name), text)?,
             Kind::Script(script) => {
                 let outcome = home.shell(script)?;
-                if !outcome.well {
-                    let what = format!("the commands fail:\n{}", outcome.printed.trim_end());
-                    problems.push(Problem::new(page, *line, what));
+                if !outcome.succeeded {
+                    let message = format!("the commands failed:\n{}", outcome.output.trim_end());
+                    problems.push(Problem::new(page, *line, message));
                 }
             }
             Kind::Session(session) => {
-                for typed in session {
-                    let outcome = home.shell(&typed.command)?;
-                    if let Some((expected, printed)) = compare::difference(&typed.printed, &outcome.printed) {
-                        let what = format!(
-                            "`{}` prints something else\n  page:    {expected}\n  printed: {printed}\nall of it:\n{}",
-                            typed.command,
-                            outcome.printed.trim_end()
+                for command in session {
+                    let outcome = home.shell(&command.command)?;
+                    if let Some((expected, printed)) = compare::difference(&command.output, &outcome.output) {
+                        let message = format!(
+                            "the output of `{}` differs\n  page:    {expected}\n  printed: {printed}\nfull output:\n{}",
+                            command.command,
+                            outcome.output.trim_end()
                         );
-                        problems.push(Problem::new(page, typed.line, what));
+                        problems.push(Problem::new(page, command.line, message));
                     }
                 }
             }
@@ -92,23 +92,23 @@ impl Home {
             .env("HOME", &self.directory)
             .env("LC_ALL", "C.UTF-8")
             .env("PATH", format!("{}:/usr/bin:/bin", self.programs.display()))
-            // So that all of it can be ended.
+            // To kill all processes of the command.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
             .stderr(writer);
-        let mut child = shell.spawn().context("start /bin/sh")?;
-        // Its ends of the pipe are closed with it, so that reading ends.
+        let mut child = shell.spawn().context("cannot start /bin/sh")?;
+        // Closes this process's ends of the pipe, so that the reader ends.
         drop(shell);
         let read = std::thread::spawn(move || {
             let mut bytes = Vec::new();
             reader.read_to_end(&mut bytes).map(|_| bytes)
         });
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + COMMAND_LIMIT;
         let status = loop {
             match child.try_wait()? {
                 Some(status) => break Some(status),
-                None if Instant::now() < end => std::thread::sleep(PAUSE),
+                None if Instant::now() < end => std::thread::sleep(POLL_INTERVAL),
                 None => break None,
             }
         };
@@ -117,15 +117,15 @@ impl Home {
             command::run(&mut command::new("/bin/sh", ["-c", &group]))?;
             child.wait()?;
             return Ok(Outcome {
-                printed: format!("not ended after {} s", LIMIT.as_secs()),
-                well: false,
+                output: format!("timeout after {} s", COMMAND_LIMIT.as_secs()),
+                succeeded: false,
             });
         }
-        let bytes = read.join().ok().context("the reader broke")??;
+        let bytes = read.join().ok().context("the reader panicked")??;
         let home = self.directory.to_string_lossy();
         Ok(Outcome {
-            printed: String::from_utf8_lossy(&bytes).replace(&*home, "~"),
-            well: status.is_some_and(|status| status.success()),
+            output: String::from_utf8_lossy(&bytes).replace(&*home, "~"),
+            succeeded: status.is_some_and(|status| status.success()),
         })
     }
 }
@@ -136,26 +136,26 @@ mod tests {
     use crate::docs::blocks::blocks;
 
     #[test]
-    fn a_page_is_typed_in_one_directory() {
+    fn execute_runs_blocks_in_one_directory() {
         let page = "```yaml\n# a.yaml\nb: 1\n```\n```sh\ncp a.yaml b.yaml\n```\n```text\n$ cat b.yaml; pwd\n# a.yaml\nb: …\n~\n$ false\n```\n";
         let (found, problems) = blocks("p.md", page);
         assert_eq!(problems, []);
-        assert_eq!(play("p.md", &found, Path::new("/bin/true")).unwrap(), []);
+        assert_eq!(execute("p.md", &found, Path::new("/bin/true")).unwrap(), []);
     }
 
     #[test]
-    fn what_does_not_hold_is_told_with_its_line() {
+    fn execute_reports_differences_with_lines() {
         let page = "```sh\nfalse\ntrue\n```\n```text\n$ echo one\ntwo\n```\n";
         let (found, _) = blocks("p.md", page);
-        let problems = play("p.md", &found, Path::new("/bin/true")).unwrap();
+        let problems = execute("p.md", &found, Path::new("/bin/true")).unwrap();
         assert_eq!(
             problems,
             [
-                Problem::new("p.md", 1, "the commands fail:\n"),
+                Problem::new("p.md", 1, "the commands failed:\n"),
                 Problem::new(
                     "p.md",
                     6,
-                    "`echo one` prints something else\n  page:    two\n  printed: one\nall of it:\none"
+                    "the output of `echo one` differs\n  page:    two\n  printed: one\nfull output:\none"
                 ),
             ]
         );
