@@ -22,7 +22,7 @@ const SCALE: u16 = 1001;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Number of nodes of the test cluster (default: 2; with --scale 1001, one of them with a machine)
+    /// Number of nodes of the test cluster (default: 2; with --scale: 1001, one of them with a machine)
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     nodes: Option<u16>,
     /// Kubernetes version of the test cluster; deletes a cluster of another version

@@ -1,4 +1,4 @@
-//! A disk that loses unsynced writes, as in a power loss. Killing the process alone would keep the page cache.
+//! A disk that loses unsynced writes, as in a power loss. Killing only the process would not drop the page cache.
 //!
 //! The volume is an ext4 file system in an image file, mounted through a loop device. Unsynced writes are not yet in the
 //! image. A power loss copies the image at the moment of the kill and mounts the copy instead. The write cache of a real

@@ -41,7 +41,7 @@ fn a_push_that_is_cut_off_leaves_no_name_and_the_next_one_succeeds() {
             "{percent} %: {}",
             failed.stderr
         );
-        assert!(failed.stderr.contains("trying again"), "{percent} %: {}", failed.stderr);
+        assert!(failed.stderr.contains(": retrying: "), "{percent} %: {}", failed.stderr);
         assert_eq!(tags(&server, &prefix), [[""; 0]; 4], "{percent} %");
 
         cutter.cut_after(u64::MAX);
@@ -74,6 +74,6 @@ fn one_broken_connection_is_no_failure() {
     drop(sender);
     mending.join().unwrap();
     assert_eq!(said.code, 0, "{}", said.stderr);
-    assert!(said.stderr.contains("trying again"), "{}", said.stderr);
+    assert!(said.stderr.contains(": retrying: "), "{}", said.stderr);
     assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
 }

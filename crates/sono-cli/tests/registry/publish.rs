@@ -29,7 +29,7 @@ fn what_is_there_and_what_is_not_is_said() {
     let line = |image: &str| format!("sono.local/{image}:dev {} linux/{HERE}\n", digests[image]);
     let order = ["sono", "sono-worker", "sono-systemd-logs", "sono-cli"];
     assert_eq!(said.stdout, order.map(line).concat());
-    let missing = |image: &str| format!("not there: sono.local/{image}:dev for linux/{ELSEWHERE}\n");
+    let missing = |image: &str| format!("missing: sono.local/{image}:dev for linux/{ELSEWHERE}\n");
     assert_eq!((said.code, said.stderr), (0, order.map(missing).concat()));
 
     // The same bytes again.
@@ -40,15 +40,13 @@ fn what_is_there_and_what_is_not_is_said() {
     let all = images(folder.path(), &["--index", "--all"], None);
     assert_eq!(all.code, 1);
     assert!(
-        all.stderr.contains("error: a release has all of them: 4 missing\n"),
+        all.stderr.contains("error: the release is incomplete: 4 missing\n"),
         "{}",
         all.stderr
     );
     let pushed = images(folder.path(), &["--push", "127.0.0.1:9/team"], None);
     assert!(
-        pushed
-            .stderr
-            .contains("`cargo xtask images --index` puts images together"),
+        pushed.stderr.contains("run `cargo xtask images --index` first"),
         "{}",
         pushed.stderr
     );
@@ -105,9 +103,9 @@ fn images_are_written_tried_and_then_named() {
     // Again: nothing is sent twice, and the outcome is the same.
     let again = images(folder.path(), &["--push", &to], None);
     assert_eq!((again.code, &again.stdout), (0, &said.stdout), "{}", again.stderr);
-    let there = |line: &&str| line.starts_with("written: ") && line.ends_with("(2 blobs, 2 were there)");
+    let existed = |line: &&str| line.starts_with("pushed: ") && line.ends_with("(2 blobs, 2 already existed)");
     assert_eq!(
-        again.stderr.lines().filter(there).count(),
+        again.stderr.lines().filter(existed).count(),
         IMAGES.len(),
         "{}",
         again.stderr
@@ -130,7 +128,7 @@ async fn a_name_that_is_published_keeps_its_meaning() {
     let said = images(folder.path(), &["--push", &to], None);
     assert_eq!(said.code, 1);
     let expected = format!(
-        "error: {taken} is published already, as {} and not as {}: release the next version\n",
+        "error: {taken} is already published as {}, not {}: release the next version\n",
         digests["sono"], digests["sono-worker"]
     );
     assert!(said.stderr.contains(&expected), "{}", said.stderr);

@@ -27,7 +27,7 @@ use super::{
 /// An attack that once lost results of other plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Scenario {
-    /// A FIFO as done file, whose open call blocks, and a FIFO in a results directory; runs first since it mostly waits
+    /// A FIFO as done file, which blocks on open, and a FIFO in a results directory; runs first since it mostly waits
     FifoDoneFile,
     /// Progress updates sent byte by byte over all available connections
     ProgressDrip,
