@@ -1,4 +1,4 @@
-//! Rolling statuses up the tree (core spec §6.4).
+//! Rolls up statuses of item trees (core spec §6.4).
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,32 @@ use sono_types::{Item, item::status};
 
 use crate::Compatibility;
 
-/// Recomputes the status of every item that has children, from the leaves up; leaves keep theirs, an empty one counts
-/// as unknown.
+/// Computes the status of every item with children from its leaves. An empty status of a leaf becomes `unknown`.
 ///
-/// An item is `failed` when anything below it failed or timed out. Else, with a status of a plugin's own below it, it is
-/// a list of counts (`bar: 1, foo: 2`), and without one it is `unknown` when anything is unknown, or `passed`.
+/// An item is `failed` if a leaf failed or timed out. Otherwise, if a leaf has a custom status, it is a list of counts
+/// (`bar: 1, foo: 2`); otherwise it is `unknown` if a leaf is unknown, or `passed`.
 ///
-/// With [`Compatibility::counts_everywhere`], one status of a plugin's own makes counts of every item with children.
+/// With [`Compatibility::counts_everywhere`], one custom status makes every item with children a list of counts.
 pub fn aggregate(item: &mut Item, compatibility: Compatibility) {
     roll_up(item, Rule::new(compatibility, has_custom_leaf(item)));
 }
 
-/// How statuses are rolled up. All items of a tree have the same rule.
+/// Rule by which all statuses of a tree are rolled up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// Failures first, then counts, then a verdict.
-    Truth,
-    /// No item is counts.
+    /// Failed if a leaf failed; otherwise counts if a leaf has a custom status; otherwise a verdict.
+    FailuresFirst,
+    /// Verdicts for all items.
     Verdicts,
-    /// Every item is.
+    /// Counts for all items.
     Counts,
 }
 
 impl Rule {
-    /// The rule of a tree that has a leaf with a status of a plugin's own, or has none.
+    /// The rule of a tree, depending on whether a leaf has a custom status.
     pub(crate) fn new(compatibility: Compatibility, has_custom_leaf: bool) -> Self {
         match (compatibility.counts_everywhere, has_custom_leaf) {
-            (false, _) => Self::Truth,
+            (false, _) => Self::FailuresFirst,
             (true, false) => Self::Verdicts,
             (true, true) => Self::Counts,
         }
@@ -54,10 +53,10 @@ pub(crate) fn has_custom_leaf(item: &Item) -> bool {
     }
 }
 
-/// How many leaves have each status.
+/// Number of leaves by status.
 pub(crate) type Counts = BTreeMap<String, u64>;
 
-/// As [`aggregate`], by the rule of the tree that the item is a part of.
+/// Like [`aggregate`], with the rule of the whole tree. Returns the counts of the item's leaves.
 pub(crate) fn roll_up(item: &mut Item, rule: Rule) -> Counts {
     if item.items.is_empty() {
         if item.status.is_empty() {
@@ -73,7 +72,7 @@ pub(crate) fn roll_up(item: &mut Item, rule: Rule) -> Counts {
     counts
 }
 
-/// What a leaf counts as: itself, unless its plugin has counted already.
+/// Counts of a leaf: one, or the counts in its status.
 pub(crate) fn leaf_counts(status: &str) -> Counts {
     parse(status).unwrap_or_else(|| Counts::from([(status.to_owned(), 1)]))
 }
@@ -86,7 +85,7 @@ pub(crate) fn add(counts: &mut Counts, of_child: Counts) {
     }
 }
 
-/// The status of an item whose leaves have these statuses.
+/// Status of an item with these leaves.
 pub(crate) fn status_of(counts: &Counts, rule: Rule) -> String {
     let has = |name: &str| counts.get(name).is_some_and(|number| *number > 0);
     let verdict = if has(status::FAILED) || has(status::TIMEOUT) {
@@ -99,7 +98,7 @@ pub(crate) fn status_of(counts: &Counts, rule: Rule) -> String {
     let is_counts = match rule {
         Rule::Counts => true,
         Rule::Verdicts => false,
-        Rule::Truth => verdict != status::FAILED && !counts.keys().all(|name| is_known(name)),
+        Rule::FailuresFirst => verdict != status::FAILED && !counts.keys().all(|name| is_known(name)),
     };
     if is_counts { render(counts) } else { verdict.to_owned() }
 }
@@ -112,8 +111,8 @@ fn render(counts: &Counts) -> String {
     parts.join(", ")
 }
 
-/// A plugin may itself have counted: `bar: 1, foo: 2`. Anything that is not entirely of that form is a status whose name
-/// has a colon in it (weakness W-43).
+/// Parses a status that consists of counts: `bar: 1, foo: 2`. Any other text with colons is a custom status (weakness
+/// W-43).
 fn parse(text: &str) -> Option<Counts> {
     let mut counts = Counts::new();
     for part in text.split(", ") {

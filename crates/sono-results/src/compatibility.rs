@@ -1,37 +1,35 @@
-//! Where Sonobuoy's trees of results say less than what is known.
+//! Options for result trees that are compatible with Sonobuoy.
 
 use sono_types::constants;
 
-/// What to make of results in the same way as Sonobuoy does, although something truer can be said. The default is the
-/// truth in all respects; each field takes one of them back.
+/// Behaviours of Sonobuoy that result trees reproduce. By default none: trees are more precise than Sonobuoy's.
 ///
-/// What only adds to a tree (suites within suites, the output of failed tests, text between events) has no switch.
+/// Changes that only add to a tree (nested suites, output of failed tests, text between events) have no option.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Compatibility {
-    /// A JUnit suite and a file without any test pass (weakness W-42). The truth: such a file is `unknown`, and says
-    /// so in `meta.error`; a suite without tests in a file that has some is `skipped`.
+    /// JUnit suites and files without tests pass (weakness W-42). Default: such a file is `unknown`, with the reason in
+    /// `meta.error`; an empty suite in a file with tests is `skipped`.
     pub empty_passes: bool,
-    /// Of a broken stream of Go test events, only what could be read counts, and the file's status is that of the
-    /// tests that ended (weakness W-16). The truth: what cannot be read is an `unknown` item, and so is a test that
-    /// began and did not end.
+    /// Invalid Go test events are ignored, and the file's status is that of the finished tests (weakness W-16). Default:
+    /// an invalid event is an `unknown` item, and so is a test that started and did not finish.
     pub broken_streams_pass: bool,
-    /// A JUnit case with a `skipped` element is skipped whatever else it has. The truth: a failure counts more.
+    /// A JUnit case with a `skipped` element is skipped, even if it has a failure. Default: the failure takes precedence.
     pub skipped_wins: bool,
-    /// The status of an item with others below it is that of the leaves alone. The truth: an item of a manual result that
-    /// says itself that it failed has failed, in whatever case it writes so.
+    /// The status of an item with children is computed only from its leaves. Default: an item of a manual result whose own
+    /// status is a failure has failed. Upper and lower case do not matter.
     pub leaves_decide: bool,
-    /// One status of a plugin's own anywhere makes every item with children a list of counts (weakness W-43). The truth:
-    /// what has a failure below it is `failed`, and only items with such statuses below them are counts.
+    /// One custom status makes every item with children a list of counts (weakness W-43). Default: items with failures are
+    /// `failed`, and only items with custom statuses below them are counts.
     pub counts_everywhere: bool,
-    /// The details of errors are texts as Go prints them (weakness W-51). The truth: they are the values themselves.
+    /// Details of errors are texts in Go's print format (weakness W-51). Default: they are structured values.
     pub printed_details: bool,
-    /// Every error with the word `timeout` in it is a timeout (weakness W-41). The truth: only the aggregator's own
-    /// is.
+    /// Every error that contains the word `timeout` is a timeout (weakness W-41). Default: only the timeout error of the
+    /// aggregator is.
     pub timeout_by_word: bool,
 }
 
 impl Compatibility {
-    /// Everything as Sonobuoy does it.
+    /// All behaviours of Sonobuoy.
     pub const SONOBUOY: Self = Self {
         empty_passes: true,
         broken_streams_pass: true,
@@ -42,7 +40,7 @@ impl Compatibility {
         timeout_by_word: true,
     };
 
-    /// Words of plugins counted as Sonobuoy counts them, and the truth in all other respects: it hides no failure.
+    /// Only [`Self::counts_everywhere`]: custom statuses are counted like in Sonobuoy. Hides no failure.
     pub const COUNTS: Self = Self {
         empty_passes: false,
         broken_streams_pass: false,
@@ -53,8 +51,8 @@ impl Compatibility {
         timeout_by_word: false,
     };
 
-    /// What the configuration's `ResultsCompatibility` names: nothing is the truth, `sonobuoy` is
-    /// [`Compatibility::SONOBUOY`], `sonobuoy-counts` is [`Compatibility::COUNTS`]; any other name is none.
+    /// Parses `ResultsCompatibility` of the configuration: empty is the default, `sonobuoy` is
+    /// [`Compatibility::SONOBUOY`], `sonobuoy-counts` is [`Compatibility::COUNTS`]. Other names are invalid.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "" => Some(Self::default()),
@@ -70,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_the_truth() {
+    fn compatibility_names_are_parsed() {
         assert_eq!(Compatibility::from_name(""), Some(Compatibility::default()));
         assert_eq!(Compatibility::from_name("sonobuoy"), Some(Compatibility::SONOBUOY));
         assert_eq!(Compatibility::from_name("sonobuoy-counts"), Some(Compatibility::COUNTS));

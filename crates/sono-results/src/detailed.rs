@@ -1,4 +1,4 @@
-//! The detailed view: one line for each leaf, or the file that it stands for (cli spec §12).
+//! Detailed report: one line per leaf, or its file (cli spec §12).
 
 use sono_types::{Item, layout};
 
@@ -7,21 +7,21 @@ use crate::{
     tree::meta,
 };
 
-/// What to print for one leaf.
+/// Output for one leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetailedLine {
-    /// A JSON object, without a line end.
+    /// A JSON object, without a line break.
     Json(String),
-    /// A file of the archive, as it is.
+    /// The content of a file in the archive.
     File {
-        /// What stands in front of it, unless the user wants none: the names down to the leaf and a space.
+        /// Optional prefix of the output: the names of all items down to the leaf, and a space.
         prefix: String,
-        /// Name in the archive.
+        /// Path in the archive.
         path: String,
     },
 }
 
-/// The lines for all leaves of `item`, which is the tree of `plugin` or a part of it.
+/// The lines for all leaves of `item`, the tree of `plugin` or a part of it.
 pub fn detailed_lines(item: &Item, plugin: &str) -> Vec<DetailedLine> {
     let mut lines = Vec::new();
     visit_leaves(item, &mut |leaf| lines.push(detailed_line(leaf, plugin)));
@@ -39,22 +39,22 @@ fn line(item: &Item, path: &[&str], plugin: &str) -> DetailedLine {
         names.push(&item.name);
         return DetailedLine::File {
             prefix: format!("{} ", names.join("|")),
-            // Plugins on Windows nodes write backslashes.
+            // Paths from Windows nodes have backslashes.
             path: format!("{}/{}", layout::plugin_dir_named(plugin), file.replace('\\', "/")),
         };
     }
-    let mut shown = Item {
+    let mut printed = Item {
         name: item.name.clone(),
         status: item.status.clone(),
         meta: item.meta.clone(),
         details: item.details.clone(),
         items: Vec::new(),
     };
-    shown.meta.insert(meta::PATH.to_owned(), path.join("|"));
-    DetailedLine::Json(go_json(&shown))
+    printed.meta.insert(meta::PATH.to_owned(), path.join("|"));
+    DetailedLine::Json(go_json(&printed))
 }
 
-/// JSON as Go writes it: characters that mean something in HTML are escaped. They occur only inside of strings.
+/// JSON in Go's format, with HTML characters escaped. These occur only in strings.
 fn go_json(item: &Item) -> String {
     let text = serde_json::to_string(item).expect("an item tree has only strings as keys");
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
@@ -62,7 +62,7 @@ fn go_json(item: &Item) -> String {
     while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
         let (before, from) = rest.split_at(at);
         escaped.push_str(before);
-        let character = from.chars().next().expect("something was found there");
+        let character = from.chars().next().expect("the rest starts with the found character");
         escaped.push_str(match character {
             '<' => "\\u003c",
             '>' => "\\u003e",

@@ -1,4 +1,4 @@
-//! Item trees as YAML documents: `sonobuoy_results.yaml`, and what `manual` plugins write (core spec §6.1, §6.3).
+//! Item trees as YAML: `sonobuoy_results.yaml` and the files of `manual` plugins (core spec §6.1, §6.3).
 
 use std::collections::BTreeMap;
 
@@ -11,31 +11,31 @@ use sono_types::{
 
 use crate::limits;
 
-/// Text that is no item tree.
+/// Error of a text that is not an item tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ItemError {
-    /// There is no document in it, only comments and blank lines.
-    #[error("the file holds no YAML document")]
+    /// The text has only comments and blank lines.
+    #[error("the file contains no YAML document")]
     Empty,
-    /// It is no YAML, or has something else where an item's field should be.
-    #[error("{}", with_place(.0))]
+    /// The text is not YAML, or an item's field has the wrong type.
+    #[error("{}", with_position(.0))]
     Yaml(YamlError),
 }
 
-fn with_place(error: &YamlError) -> String {
+fn with_position(error: &YamlError) -> String {
     match error.position {
         Some(position) => format!("{position}: {error}"),
         None => error.to_string(),
     }
 }
 
-/// The tree as YAML: keys in the order name, status, meta, details, items.
+/// Serializes the tree as YAML, with keys in the order name, status, meta, details, items.
 pub fn to_yaml(item: &Item) -> String {
     yaml::to_string(item).expect("an item tree has only strings as keys and no values that YAML lacks")
 }
 
-/// Reads the first document of `text`. Scalars are taken by their text for names, statuses and meta values (`1.50`,
-/// `true`), null is the same as nothing, unknown keys are ignored.
+/// Parses the first document of `text`. Scalars in names, statuses and meta values are read as text (`1.50`, `true`), null
+/// is the same as missing, unknown keys are ignored.
 pub fn from_yaml(text: &str) -> Result<Item, ItemError> {
     let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(is_blank) {
@@ -46,8 +46,10 @@ pub fn from_yaml(text: &str) -> Result<Item, ItemError> {
         .map_err(ItemError::Yaml)
 }
 
-/// Reads every document of a plugin's own `text`, empty ones left out, as [`from_yaml`] reads the first. Where one cannot be
-/// read, or where all take far more memory than their bytes, those before it and the reason.
+/// Parses all documents of a plugin's file except empty ones, like [`from_yaml`].
+///
+/// Stops at the first error, also if the documents need far more memory than their size. Returns the documents before it
+/// and the error.
 pub(crate) fn items_from_yaml(text: &str) -> (Vec<Item>, Option<ItemError>) {
     let nodes = limits::FILE_ITEMS * NODES_PER_ITEM;
     let weigh = |document: &Option<Document>| document.as_ref().map_or(1, Document::nodes);
@@ -57,10 +59,10 @@ pub(crate) fn items_from_yaml(text: &str) -> (Vec<Item>, Option<ItemError>) {
     (items, error.map(ItemError::Yaml))
 }
 
-/// YAML values that an item may have on average: itself, name and status with their keys, and a few more.
+/// Maximum average number of YAML values per item: the item, name and status with their keys, and a few more.
 const NODES_PER_ITEM: usize = 8;
 
-/// An item as lenient as plugins need it.
+/// An item, parsed leniently because plugins write it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Document {
@@ -72,7 +74,7 @@ struct Document {
 }
 
 impl Document {
-    /// Values in it, about.
+    /// Approximate number of YAML values.
     fn nodes(&self) -> usize {
         let details = self.details.iter().flatten();
         let items = self.items.iter().flatten();
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_are_taken_by_their_text() {
+    fn scalars_are_read_as_text() {
         let text = "name: 1.50\nstatus: true\nmeta:\n  a: 0644\n  b: ~\n  c: yes\nunknown: {x: 1}\nitems:\n- name: 12:30\n  status:\n- null\n";
         let expected = Item {
             name: "1.50".to_owned(),
@@ -142,10 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_item_is_said() {
+    fn invalid_items_are_reported() {
         for (text, expected) in [
-            ("", "the file holds no YAML document"),
-            ("# only\n\n  # comments\n", "the file holds no YAML document"),
+            ("", "the file contains no YAML document"),
+            ("# only\n\n  # comments\n", "the file contains no YAML document"),
         ] {
             assert_eq!(
                 from_yaml(text).map_err(|error| error.to_string()),
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_written_in_their_order_and_read_back() {
+    fn keys_are_written_in_order_and_read_back() {
         let item = Item {
             name: "e2e".to_owned(),
             status: "passed".to_owned(),

@@ -1,5 +1,4 @@
-//! Values as Go's `fmt` prints them: what the details of error items look like in every archive so far (core spec §6.3,
-//! weakness W-51).
+//! Prints values like Go's `fmt`, the format of error details in Sonobuoy's archives (core spec §6.3, weakness W-51).
 
 use serde_json::Value;
 
@@ -24,7 +23,7 @@ pub(crate) fn sprint(value: &Value) -> String {
     }
 }
 
-/// Shortest digits that read back, with an exponent (of two digits at least) from a million up and below 0.0001.
+/// Shortest digits that read back, with an exponent of at least two digits from 1,000,000 and below 0.0001.
 fn float(number: f64) -> String {
     let scientific = format!("{number:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else {
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_look_as_go_prints_them() {
+    fn values_are_printed_like_in_go() {
         for (value, expected) in [
             (json!("text"), "text"),
             (json!(null), "<nil>"),

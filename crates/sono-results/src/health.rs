@@ -1,4 +1,4 @@
-//! The cluster's health as far as its archive shows it: `meta/clusterhealth.json` (core spec §7.7, cli spec §12).
+//! Cluster health, computed from an archive: `meta/clusterhealth.json` (core spec §7.7, cli spec §12).
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ mod text;
 
 pub use text::{health_lines, health_report};
 
-/// Health of nodes and pods, and how many lines of which log complain.
+/// Health of nodes and pods, and numbers of errors and warnings in logs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Health {
@@ -28,19 +28,19 @@ pub struct Health {
     pub pod_health: ComponentHealth,
     /// `gitVersion` of the API server.
     pub api_version: String,
-    /// `Errors` and `Warnings`: lines by log file.
+    /// Number of lines by log file, for `Errors` and `Warnings`.
     pub error_summary: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// Health of all nodes, or of all pods. The keys say `nodes` for both.
+/// Health of all nodes or of all pods. The JSON keys contain `nodes` in both cases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ComponentHealth {
-    /// How many there are.
+    /// Number of nodes or pods.
     pub total_nodes: u64,
-    /// How many are well.
+    /// Number of healthy ones.
     pub healthy_nodes: u64,
-    /// Each of them.
+    /// Health of each node or pod.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<HealthDetail>,
 }
@@ -49,30 +49,29 @@ pub struct ComponentHealth {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HealthDetail {
-    /// Its name.
+    /// Name of the node or pod.
     pub name: String,
-    /// Whether it is well.
+    /// Whether it is healthy.
     pub healthy: bool,
-    /// Status of the condition that tells, or `Ready`.
+    /// Status of the relevant condition, or `Ready`.
     pub ready: String,
-    /// That condition's reason.
+    /// Reason of the condition.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// That condition's message.
+    /// Message of the condition.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// A pod's namespace.
+    /// Namespace of a pod.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
 }
 
-/// Reads the health from an archive's content, `files` being rooted at the archive's root. What is not there or cannot
-/// be read is left out.
+/// Computes the health from an archive, with `files` rooted at the archive's root. Missing and unreadable files are ignored.
 pub fn cluster_health(files: &dyn ResultFiles) -> Health {
     read_health(files).0
 }
 
-/// The same as [`cluster_health`], with what could not be read.
+/// Like [`cluster_health`], and returns the problems of unreadable files.
 pub fn read_health(files: &dyn ResultFiles) -> (Health, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut health = Health::default();
@@ -94,7 +93,7 @@ pub fn read_health(files: &dyn ResultFiles) -> (Health, Vec<Problem>) {
     for file in list(files, "podlogs", &mut problems).iter().filter(|file| is_log(file)) {
         let counted = files
             .open(file)
-            .and_then(|reader| count_complaints(BufReader::with_capacity(LINE_BYTES, reader)));
+            .and_then(|reader| count_lines(BufReader::with_capacity(MAX_LINE_BYTES, reader)));
         match counted {
             Ok(counts) => {
                 for (class, count) in [("Errors", counts.errors), ("Warnings", counts.warnings)] {
@@ -150,7 +149,7 @@ fn objects(files: &dyn ResultFiles, file: &str, problems: &mut Vec<Problem>) -> 
     json::<List>(files, file, problems).map_or_else(Vec::new, |list| list.0)
 }
 
-/// A list of objects: bare in archives before v0.56, with `items` since.
+/// A list of objects: a JSON array in archives before v0.56, an object with `items` since.
 struct List(Vec<Object>);
 
 impl<'de> Deserialize<'de> for List {
@@ -184,7 +183,7 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
-/// The little of a node or a pod that tells its health; everything else is passed over while reading.
+/// The parsed fields of a node or pod; all others are skipped.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Object {
@@ -266,13 +265,13 @@ fn is_log(file: &str) -> bool {
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Complaints {
+struct LineCounts {
     errors: u64,
     warnings: u64,
 }
 
-/// As much of a line as is looked at.
-const LINE_BYTES: usize = 64 << 10;
+/// Number of bytes at the start of a line that are checked.
+const MAX_LINE_BYTES: usize = 64 << 10;
 
 static ERROR: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?-u)[fF]ailed|[eE]rror|^E[0-9]|level=error"));
 static WARNING: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?-u)[wW]arn|^W[0-9]|level=warn"));
@@ -281,18 +280,21 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("the pattern is a constant that the tests compile")
 }
 
-/// Each line counts at most once for each class.
-fn count_complaints(mut reader: impl BufRead) -> io::Result<Complaints> {
-    let mut complaints = Complaints::default();
+/// Counts lines with errors and warnings. A line counts at most once for each.
+fn count_lines(mut reader: impl BufRead) -> io::Result<LineCounts> {
+    let mut counts = LineCounts::default();
     let mut line = Vec::new();
     loop {
         line.clear();
-        reader.by_ref().take(LINE_BYTES as u64).read_until(b'\n', &mut line)?;
+        reader
+            .by_ref()
+            .take(MAX_LINE_BYTES as u64)
+            .read_until(b'\n', &mut line)?;
         if line.is_empty() {
-            return Ok(complaints);
+            return Ok(counts);
         }
-        complaints.errors += u64::from(ERROR.is_match(&line));
-        complaints.warnings += u64::from(WARNING.is_match(&line));
+        counts.errors += u64::from(ERROR.is_match(&line));
+        counts.warnings += u64::from(WARNING.is_match(&line));
         if !line.ends_with(b"\n") {
             reader.skip_until(b'\n')?;
         }

@@ -1,15 +1,15 @@
-//! Results as JUnit XML, for whoever shows test results: one suite for each plugin, one case for each leaf.
+//! Renders results as JUnit XML: one suite per plugin, one case per leaf.
 
 use std::fmt::{self, Write};
 
 use sono_types::{Item, item::status};
 
-use crate::{report::GINKGO_PREFIX, select::Leaf, summary::said};
+use crate::{report::GINKGO_PREFIX, select::Leaf, summary::failure_message};
 
-/// One plugin's cases, added as they come.
+/// JUnit suite of one plugin, to which leaves are added one by one.
 ///
-/// `failed` and `timeout` are failures, `skipped` is skipped, `unknown` and nothing at all are errors; a word of a
-/// plugin's own is a property of a case that passed.
+/// `failed` and `timeout` are failures, `skipped` is skipped, `unknown` and an empty status are errors; a custom status is a
+/// property of a case that passed.
 #[derive(Debug, Default)]
 pub struct JunitSuite {
     cases: String,
@@ -47,7 +47,7 @@ impl JunitSuite {
     }
 }
 
-/// The whole file: suites by the names of their plugins.
+/// The JUnit file, with suites named by their plugins.
 pub fn junit_report<'a>(suites: impl IntoIterator<Item = (&'a str, &'a JunitSuite)>) -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
     for (name, suite) in suites {
@@ -86,9 +86,9 @@ fn case(text: &mut String, leaf: Leaf<'_>, outcome: Outcome) -> fmt::Result {
         Escaped(&class),
         Escaped(name)
     )?;
-    let said = said(item);
-    let said = said.as_str();
-    let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let message = failure_message(item);
+    let message = message.as_str();
+    let first = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let status = Escaped(&item.status);
     match outcome {
         Outcome::Passed => writeln!(text, "/>"),
@@ -97,17 +97,17 @@ fn case(text: &mut String, leaf: Leaf<'_>, outcome: Outcome) -> fmt::Result {
             text,
             "><failure type=\"{status}\" message=\"{}\">{}</failure></testcase>",
             Escaped(first.trim()),
-            Escaped(said)
+            Escaped(message)
         ),
         Outcome::Error => writeln!(
             text,
             "><error type=\"unknown\" message=\"{}\">{}</error></testcase>",
             Escaped(if first.is_empty() {
-                "nothing is known of it"
+                "the result is unknown"
             } else {
                 first.trim()
             }),
-            Escaped(said)
+            Escaped(message)
         ),
         Outcome::Other => writeln!(
             text,
@@ -116,14 +116,14 @@ fn case(text: &mut String, leaf: Leaf<'_>, outcome: Outcome) -> fmt::Result {
     }
 }
 
-/// Text as it may stand in an attribute or between tags. What XML cannot hold at all becomes U+FFFD.
+/// Escapes text for attributes and content. Characters that XML does not allow become U+FFFD.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut start = 0;
         for (at, character) in self.0.char_indices() {
-            let instead = match character {
+            let replacement = match character {
                 '&' => "&amp;",
                 '<' => "&lt;",
                 '>' => "&gt;",
@@ -135,7 +135,7 @@ impl fmt::Display for Escaped<'_> {
                 _ => continue,
             };
             formatter.write_str(&self.0[start..at])?;
-            formatter.write_str(instead)?;
+            formatter.write_str(replacement)?;
             start = at + character.len_utf8();
         }
         formatter.write_str(&self.0[start..])
@@ -179,16 +179,16 @@ mod tests {
     <testcase classname="p &lt;1&gt;|suite" name="late"><failure type="timeout" message=""></failure></testcase>
     <testcase classname="p &lt;1&gt;|suite" name="left out"><skipped/></testcase>
     <testcase classname="p &lt;1&gt;" name="odd"><properties><property name="status" value="complete"/></properties></testcase>
-    <testcase classname="p &lt;1&gt;" name="who knows"><error type="unknown" message="nothing is known of it"></error></testcase>
+    <testcase classname="p &lt;1&gt;" name="who knows"><error type="unknown" message="the result is unknown"></error></testcase>
   </testsuite>
 </testsuites>
 "#
         );
     }
 
-    /// What is written is read back by the reader of JUnit files, with the same statuses.
+    /// The JUnit reader returns the same statuses, except that errors are failures.
     #[test]
-    fn it_reads_back() {
+    fn junit_report_reads_back() {
         let text = whole();
         let (item, problem) = crate::read_result_file(
             sono_types::ResultFormat::Junit,

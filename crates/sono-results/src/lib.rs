@@ -1,7 +1,7 @@
-//! Result files to result items: reading the formats, rolling up statuses, cluster health, and the views of reports.
+//! Parses result files into item trees, rolls up statuses, evaluates cluster health and renders reports.
 //!
-//! Strings and bytes come in, values go out. Files are reached through [`sono_types::ResultFiles`] alone; where they are
-//! and who prints what is decided elsewhere.
+//! The crate does no I/O of its own. It reads files through [`sono_types::ResultFiles`] and returns values; it does not know
+//! where files are stored or how reports are printed.
 
 mod aggregate;
 mod compatibility;

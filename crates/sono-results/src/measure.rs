@@ -1,4 +1,4 @@
-//! What of one file's tree counts against the limits, and its leaves by status.
+//! Measures one file's tree: its size for the limits, and its leaves by status.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use crate::{
     limits,
 };
 
-/// Leaves below an item, counted twice: as they are rolled up, where a leaf may itself be counts, and one by one.
+/// Counts of an item's leaves: rolled up, with counts in a leaf's status added, and one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Leaves {
     pub(crate) rolled_up: Counts,
     pub(crate) by_status: BTreeMap<String, i64>,
-    /// A leaf has a status of a plugin's own.
+    /// Whether a leaf has a custom status.
     pub(crate) has_custom: bool,
 }
 
 impl Leaves {
-    /// Of one leaf.
+    /// Counts of a single leaf.
     pub(crate) fn one(leaf_status: &str) -> Self {
         let name = if leaf_status.is_empty() {
             status::UNKNOWN
@@ -34,7 +34,7 @@ impl Leaves {
         }
     }
 
-    /// Adds those of a part. The number of different statuses is bounded.
+    /// Adds the counts of a part. The number of different statuses is bounded.
     pub(crate) fn add(&mut self, part: &Self) {
         for (name, number) in &part.rolled_up {
             let sum = self.rolled_up.entry(bounded(&self.rolled_up, name)).or_insert(0);
@@ -48,7 +48,7 @@ impl Leaves {
     }
 }
 
-/// The name under which a status is counted: its own, unless there are too many.
+/// The name under which a status is counted: its own, or [`limits::OTHER`] if there are too many.
 fn bounded<T>(counts: &BTreeMap<String, T>, name: &str) -> String {
     let fits = counts.len() < limits::STATUSES || aggregate::is_known(name) || counts.contains_key(name);
     if fits {
@@ -58,14 +58,14 @@ fn bounded<T>(counts: &BTreeMap<String, T>, name: &str) -> String {
     }
 }
 
-/// One file's item, measured.
+/// Measurements of one file's item.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Measured {
     pub(crate) items: u64,
     pub(crate) leaves: Leaves,
 }
 
-/// Measures one file's item; the reason where it is beyond a limit of files.
+/// Measures one file's item. Fails with the reason if it exceeds a limit.
 pub(crate) fn measure(item: &Item) -> Result<Measured, String> {
     let mut walk = Walk::default();
     let rolled_up = walk.item(item, 1)?;
@@ -88,7 +88,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// `depth` is that of the item's own map.
+    /// Measures an item; `depth` is the nesting depth of its map.
     fn item(&mut self, item: &Item, depth: usize) -> Result<Counts, String> {
         self.items += 1;
         if self.items > limits::FILE_ITEMS {
@@ -107,13 +107,13 @@ impl Walk {
         ];
         if deepest.into_iter().any(|depth| depth > limits::FILE_DEPTH) {
             return Err(format!(
-                "its items and their details are nested more than {} deep",
+                "items and details are nested more than {} levels deep",
                 limits::FILE_DEPTH
             ));
         }
         let counts = if item.items.is_empty() {
             if item.status.len() > limits::STATUS_BYTES {
-                return Err(format!("it has a status of more than {} bytes", limits::STATUS_BYTES));
+                return Err(format!("a status has more than {} bytes", limits::STATUS_BYTES));
             }
             let leaf = Leaves::one(&item.status);
             for (name, number) in leaf.by_status {
@@ -132,7 +132,7 @@ impl Walk {
         self.status_bytes += counts.keys().map(|name| name.len() + 5).sum::<usize>();
         if self.status_bytes > limits::FILE_STATUS_BYTES {
             return Err(format!(
-                "the statuses of its items have more than {} bytes",
+                "the statuses of all items have more than {} bytes",
                 limits::FILE_STATUS_BYTES
             ));
         }
@@ -140,9 +140,9 @@ impl Walk {
     }
 }
 
-/// Why a file with too many items is not read.
+/// Error message for a file with too many items.
 pub(crate) fn too_many_items() -> String {
-    format!("it has more than {} items", limits::FILE_ITEMS)
+    format!("the file has more than {} items", limits::FILE_ITEMS)
 }
 
 pub(crate) fn value_depth(value: &Value) -> usize {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_of_a_file_are_counted_as_they_are_and_as_they_roll_up() {
+    fn leaves_of_a_file_are_counted_by_status_and_rolled_up() {
         let item = Item {
             items: vec![leaf("passed"), leaf(""), leaf("a: 2, passed: 3")],
             ..Item::default()
@@ -196,18 +196,18 @@ mod tests {
         );
     }
 
-    /// What is within the limits can be read as YAML again, below a root and a node; one level more is refused.
+    /// A file at the limit can be read back as YAML below a root and a node; one more level is rejected.
     #[test]
-    fn depth_of_a_file_at_the_limit_is_readable_and_beyond_is_refused() {
+    fn depth_of_a_file_at_the_limit_is_readable_and_beyond_is_rejected() {
         let deep = |levels: usize| (0..levels).fold(json!(1), |value, _| json!([value]));
         let with_details = |levels| Item {
             details: [("k".to_owned(), deep(levels))].into(),
             ..leaf("passed")
         };
-        let most = limits::FILE_DEPTH;
-        for (fits, breaks) in [
-            (nested((most - 1) / 2), nested((most - 1) / 2 + 1)),
-            (with_details(most - 2), with_details(most - 1)),
+        let max = limits::FILE_DEPTH;
+        for (fits, too_deep) in [
+            (nested((max - 1) / 2), nested((max - 1) / 2 + 1)),
+            (with_details(max - 2), with_details(max - 1)),
         ] {
             assert!(measure(&fits).is_ok());
             let plugin = Item {
@@ -219,23 +219,23 @@ mod tests {
             };
             let text = crate::to_yaml(&plugin);
             assert_eq!(crate::from_yaml(&text), Ok(plugin));
-            let refused = measure(&breaks).unwrap_err();
+            let error = measure(&too_deep).unwrap_err();
             assert_eq!(
-                refused,
-                format!("its items and their details are nested more than {most} deep")
+                error,
+                format!("items and details are nested more than {max} levels deep")
             );
         }
     }
 
     #[test]
-    fn statuses_of_a_file_beyond_their_limits_are_refused() {
+    fn statuses_of_a_file_beyond_their_limits_are_rejected() {
         let long = "x".repeat(limits::STATUS_BYTES);
         assert!(measure(&leaf(&long)).is_ok());
         assert_eq!(
             measure(&leaf(&(long + "x"))).unwrap_err(),
-            "it has a status of more than 256 bytes"
+            "a status has more than 256 bytes"
         );
-        // Each of many items with children would list all statuses below it.
+        // Each item with children lists all statuses below it.
         let mut item = Item {
             items: (0..20_000).map(|number| leaf(&format!("{number:>200}"))).collect(),
             ..Item::default()
@@ -249,7 +249,7 @@ mod tests {
         }
         assert_eq!(
             measure(&item).unwrap_err(),
-            "the statuses of its items have more than 16777216 bytes"
+            "the statuses of all items have more than 16777216 bytes"
         );
     }
 

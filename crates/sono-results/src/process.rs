@@ -1,4 +1,4 @@
-//! A plugin's result files to its tree of results (core spec §6.2, §6.3).
+//! Converts a plugin's result files to its result tree (core spec §6.2, §6.3).
 
 use std::io::{self, Read, Write};
 
@@ -11,37 +11,38 @@ use crate::{
     tree_files::{Collected, Node},
 };
 
-/// Something that could not be read. It ends nothing, and what it means for the results is in the tree.
+/// A problem with a file. Processing continues, and the tree contains the effect on the results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Which file, relative to what was processed.
+    /// The file, relative to the processed directory.
     pub file: String,
-    /// What is wrong with it.
+    /// Error message.
     pub message: String,
 }
 
-/// What there is to know about a plugin besides its files.
+/// Properties of a plugin that determine how its files are processed.
 #[derive(Debug, Clone, Copy)]
 pub struct PluginInput<'a> {
-    /// Its name, and that of the tree's root.
+    /// Name of the plugin and of the tree's root.
     pub name: &'a PluginName,
-    /// How its files are read.
+    /// Format of the files.
     pub format: ResultFormat,
-    /// Base names of the files that count; empty means all with the format's suffix.
+    /// Base names of the result files; empty means all files with the format's suffix.
     pub result_files: &'a [String],
-    /// Whether it runs on every node (DaemonSet): then each node has an item of its own.
+    /// Whether it is a DaemonSet plugin: the tree then has an item for each node.
     pub per_node: bool,
-    /// What is read as Sonobuoy reads it.
+    /// Compatibility with Sonobuoy.
     pub compatibility: Compatibility,
-    /// What its tree may hold.
+    /// Limits of the tree.
     pub limits: TreeLimits,
 }
 
-/// Reads the files of one plugin, `files` being rooted at `plugins/<name>`, and writes the item of each to `spool`, a line of
-/// JSON each: memory for one file, whatever their number. [`Collected::write`] makes the tree of it.
+/// Reads the files of one plugin, with `files` rooted at `plugins/<name>`, and writes the item of each file to `spool`.
+///
+/// Each item is a line of JSON, so that only one file is in memory at a time. [`Collected::write`] writes the tree.
 ///
 /// # Errors
-/// Those of `spool`. What is wrong with a file is a [`Problem`].
+/// Fails if `spool` fails. Errors of files are returned as [`Problem`].
 pub fn process_plugin(
     input: &PluginInput<'_>,
     files: &dyn ResultFiles,
@@ -53,15 +54,15 @@ pub fn process_plugin(
         spool,
         collected: Collected::new(input),
         used: TreeLimits { items: 0, bytes: 0 },
-        more_problems: 0,
+        unlisted_problems: 0,
     };
-    reader.folder("results", Reader::result)?;
-    reader.folder("errors", Reader::error)?;
+    reader.directory("results", Reader::result)?;
+    reader.directory("errors", Reader::error)?;
     let mut collected = reader.collected;
-    if reader.more_problems > 0 {
+    if reader.unlisted_problems > 0 {
         collected.problems.push(Problem {
             file: "results".to_owned(),
-            message: format!("{} further problems are not listed", reader.more_problems),
+            message: format!("{} further problems are not listed", reader.unlisted_problems),
         });
     }
     collected.used = reader.used;
@@ -74,54 +75,54 @@ struct Reader<'a> {
     spool: &'a mut dyn Write,
     collected: Collected,
     used: TreeLimits,
-    more_problems: usize,
+    unlisted_problems: usize,
 }
 
-/// Whether the limits leave space for another file.
+/// Whether the limits allow another file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Space {
-    Left,
-    Used,
+enum Budget {
+    Available,
+    Exhausted,
 }
 
 impl Reader<'_> {
-    fn folder(&mut self, folder: &str, read: impl Fn(&mut Self, &str) -> Option<Item> + Copy) -> io::Result<()> {
+    fn directory(&mut self, directory: &str, read: impl Fn(&mut Self, &str) -> Option<Item> + Copy) -> io::Result<()> {
         if !self.input.per_node {
-            return self.walk(folder, read);
+            return self.walk(directory, read);
         }
-        let mut nodes = self.files.directories(folder).unwrap_or_else(|error| {
-            self.problem(folder, &error);
+        let mut nodes = self.files.directories(directory).unwrap_or_else(|error| {
+            self.problem(directory, &error);
             Vec::new()
         });
         nodes.sort();
         for node in nodes {
-            let place = format!("{folder}/{node}");
+            let path = format!("{directory}/{node}");
             self.collected.nodes.push(Node::new(node));
-            self.walk(&place, read)?;
+            self.walk(&path, read)?;
         }
         Ok(())
     }
 
-    fn walk(&mut self, folder: &str, read: impl Fn(&mut Self, &str) -> Option<Item>) -> io::Result<()> {
-        let names = self.files.list(folder).unwrap_or_else(|error| {
-            self.problem(folder, &error);
+    fn walk(&mut self, directory: &str, read: impl Fn(&mut Self, &str) -> Option<Item>) -> io::Result<()> {
+        let names = self.files.list(directory).unwrap_or_else(|error| {
+            self.problem(directory, &error);
             Vec::new()
         });
         for (position, name) in names.iter().enumerate() {
             let Some(item) = read(self, name) else { continue };
-            if self.keep(name, item, names.len() - position - 1)? == Space::Used {
+            if self.write_item(name, item, names.len() - position - 1)? == Budget::Exhausted {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Writes the item of a file, or one that says which limit it is beyond. `further` files follow it in its folder.
-    fn keep(&mut self, name: &str, mut item: Item, further: usize) -> io::Result<Space> {
+    /// Writes the item of a file, or an item with the exceeded limit. `remaining` files follow in its directory.
+    fn write_item(&mut self, name: &str, mut item: Item, remaining: usize) -> io::Result<Budget> {
         let measured = match measure(&item) {
             Ok(measured) => measured,
             Err(reason) => {
-                item = self.cut(name, &reason);
+                item = self.rejected(name, &reason);
                 measure(&item).map_err(io::Error::other)?
             }
         };
@@ -134,24 +135,24 @@ impl Reader<'_> {
         if used.items <= limits.items && used.bytes <= limits.bytes {
             self.used = used;
             self.line(line, &measured.leaves)?;
-            return Ok(Space::Left);
+            return Ok(Budget::Available);
         }
         let mut reason = if used.items > limits.items {
             format!("the plugin has more than {} items", limits.items)
         } else {
             format!("the plugin's items have more than {} bytes", limits.bytes)
         };
-        if further > 0 {
-            reason = format!("{reason}; {further} further files are not read either");
+        if remaining > 0 {
+            reason = format!("{reason}; {remaining} more files are not read");
         }
-        item = self.cut(name, &reason);
+        item = self.rejected(name, &reason);
         line = serde_json::to_vec(&item)?;
         self.line(line, &Leaves::one(&item.status))?;
-        Ok(Space::Used)
+        Ok(Budget::Exhausted)
     }
 
-    /// The item of a file that is beyond a limit.
-    fn cut(&mut self, name: &str, reason: &str) -> Item {
+    /// The item of a file that exceeds a limit.
+    fn rejected(&mut self, name: &str, reason: &str) -> Item {
         self.problem(name, &reason);
         unreadable(name, reason)
     }
@@ -165,7 +166,7 @@ impl Reader<'_> {
 
     fn problem(&mut self, file: &str, message: &impl ToString) {
         if self.collected.problems.len() >= limits::PROBLEMS {
-            self.more_problems += 1;
+            self.unlisted_problems += 1;
             return;
         }
         self.collected.problems.push(Problem {
@@ -217,7 +218,7 @@ impl Reader<'_> {
         if base(name) != constants::ERROR_FILE {
             return None;
         }
-        // What cannot be opened is known as a problem already.
+        // A file that cannot be opened is already recorded as a problem.
         let content = self.content(name, limits::ERROR_BYTES).ok();
         let (item, error) = read_error_file(name, content.as_deref().unwrap_or_default(), self.input.compatibility);
         if let Some(message) = error.filter(|_| content.is_some()) {
@@ -227,8 +228,8 @@ impl Reader<'_> {
     }
 }
 
-/// Reads one result file, `name` being its path relative to `plugins/<plugin>`: its item, statuses not rolled up yet, and
-/// what is wrong with it. Any bytes give an item.
+/// Parses one result file, with `name` as its path relative to `plugins/<plugin>`. Returns its item, with statuses not yet
+/// rolled up, and an error message. Any content results in an item.
 pub fn read_result_file(
     format: ResultFormat,
     name: &str,
@@ -248,7 +249,7 @@ pub fn read_result_file(
     item.status = outcome.status;
     item.items = outcome.items;
     item.details = outcome.details;
-    // Sonobuoy has a manual file's error in its log alone.
+    // Sonobuoy only logs the error of a manual file.
     let is_shown = format != ResultFormat::Manual || !compatibility.leaves_decide;
     if let Some(message) = outcome.error.as_ref().filter(|_| is_shown) {
         item.meta.insert(meta::ERROR.to_owned(), message.clone());
@@ -256,8 +257,8 @@ pub fn read_result_file(
     (item, outcome.error)
 }
 
-/// Reads one `error.json`, `name` being its path relative to `plugins/<plugin>`: its item, and why it could not be read.
-/// Any bytes give an item.
+/// Parses one `error.json`, with `name` as its path relative to `plugins/<plugin>`. Returns its item and an error message.
+/// Any content results in an item.
 pub fn read_error_file(name: &str, content: &[u8], compatibility: Compatibility) -> (Item, Option<String>) {
     let (mut item, error) = match formats::errors::read(content, compatibility) {
         Ok(item) => (item, None),
@@ -267,7 +268,7 @@ pub fn read_error_file(name: &str, content: &[u8], compatibility: Compatibility)
     (item, error)
 }
 
-/// A file that is not read, and why.
+/// The item of an unreadable file.
 fn unreadable(name: &str, reason: &str) -> Item {
     let mut item = file_item(name);
     status::UNKNOWN.clone_into(&mut item.status);
@@ -290,7 +291,7 @@ pub(crate) fn base(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, base)| base)
 }
 
-/// The content of a file that may be larger than we want to hold.
+/// Reads a file of at most `limit` bytes.
 pub(crate) fn read_limited(files: &dyn ResultFiles, name: &str, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     files.open(name)?.take(limit + 1).read_to_end(&mut content)?;

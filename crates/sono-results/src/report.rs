@@ -1,4 +1,4 @@
-//! The report of one plugin (cli spec §12).
+//! Report of one plugin (cli spec §12).
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use sono_types::{Item, item::status};
 
 use crate::select::visit_leaves;
 
-/// The report's text, each line ended: what was run, how many of each status, and the names of what failed.
+/// The report's text, each line terminated: plugin, counts by status, and the names of failed leaves.
 pub fn report(item: &Item) -> String {
     let mut tally = Tally::default();
     visit_leaves(item, &mut |leaf| tally.add(leaf.item));
     tally.report(item)
 }
 
-/// Leaves by status, and the names of those that failed, counted as they come.
+/// Counts leaves by status and collects the names of failed ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     counts: BTreeMap<String, i64>,
@@ -21,7 +21,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How many leaves were counted.
+    /// Number of counted leaves.
     pub fn total(&self) -> usize {
         let counts = self.counts.values().copied();
         usize::try_from(counts.sum::<i64>()).unwrap_or_default()
@@ -39,12 +39,12 @@ impl Tally {
         }
     }
 
-    /// The text of [`report`]; name and status are those of `item`.
+    /// The text of [`report`], with the name and status of `item`.
     pub fn report(&self, item: &Item) -> String {
         self.lines(item).join("\n") + "\n"
     }
 
-    /// The lines of [`report`], without their ends; a name may have line ends in it.
+    /// The lines of [`report`], without terminators. Names may contain line breaks.
     pub fn lines(&self, item: &Item) -> Vec<String> {
         let count = |status: &str| self.counts.get(status).copied().unwrap_or(0);
         let mut lines = vec![
@@ -68,7 +68,7 @@ impl Tally {
     }
 }
 
-/// Put before the name of each test by newer versions of Ginkgo.
+/// Prefix of test names in Ginkgo 2.
 pub(crate) const GINKGO_PREFIX: &str = "[It]";
 
 pub(crate) fn is_failed(item: &Item) -> bool {

@@ -1,24 +1,24 @@
-//! Which leaves of a tree are looked at.
+//! Selects and visits leaves of a tree.
 
 use regex::Regex;
 use sono_types::{Item, item::status};
 
 use crate::tree::meta;
 
-/// What a leaf must be like. By default every leaf is wanted.
+/// Filter for leaves. By default it matches every leaf.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Its name has this in it.
+    /// Regular expression for the leaf's name.
     pub name: Option<Regex>,
-    /// Its status is one of these; any where none is named.
+    /// Statuses to match; empty matches all.
     pub statuses: Vec<String>,
-    /// It neither passed nor was skipped.
+    /// Excludes passed and skipped leaves.
     pub skip_passed: bool,
 }
 
 impl Selection {
-    /// Whether this leaf is wanted.
-    pub fn wants(&self, leaf: &Item) -> bool {
+    /// Whether the leaf is selected.
+    pub fn matches(&self, leaf: &Item) -> bool {
         let passed = leaf.status == status::PASSED || leaf.status == status::SKIPPED;
         !(self.skip_passed && passed)
             && (self.statuses.is_empty() || self.statuses.contains(&leaf.status))
@@ -26,21 +26,21 @@ impl Selection {
     }
 }
 
-/// A leaf and where it stands.
+/// A leaf with its path and file.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaf<'a> {
     /// The leaf.
     pub item: &'a Item,
-    /// The names above it, from the item that was begun with.
+    /// Names of its ancestors, from the root of the visit.
     pub path: &'a [&'a str],
-    /// The file that it comes from, relative to `plugins/<name>`.
+    /// Its file, relative to `plugins/<name>`.
     pub file: Option<&'a str>,
 }
 
-/// Takes leaves one by one.
+/// Callback for each leaf.
 pub type LeafVisitor<'a> = dyn FnMut(Leaf<'_>) + 'a;
 
-/// Calls `visit` for every leaf below `root` (or for `root`, if it has nothing below it), depth first.
+/// Calls `visit` for every leaf below `root`, or for `root` itself if it is a leaf, depth first.
 pub fn visit_leaves(root: &Item, visit: &mut LeafVisitor<'_>) {
     descend(root, &mut Vec::new(), None, visit);
 }
@@ -63,7 +63,7 @@ fn descend<'tree>(
     path.pop();
 }
 
-/// The file that an item and all below it come from.
+/// The file of an item and its descendants.
 pub(crate) fn file_of(item: &Item) -> Option<&str> {
     item.meta.get(meta::FILE).map(String::as_str)
 }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn only_wanted_leaves_are_visited() {
+    fn selection_matches_names_and_statuses() {
         let root = Item {
             items: vec![
                 leaf("a", "passed"),
@@ -96,7 +96,7 @@ mod tests {
         let check = |selection: Selection, expected: &[&str]| {
             let mut found = Vec::new();
             visit_leaves(&root, &mut |leaf| {
-                if selection.wants(leaf.item) {
+                if selection.matches(leaf.item) {
                     let path = leaf.path.join("|");
                     found.push(format!("{path} {} {}", leaf.item.name, leaf.file.unwrap_or("-")));
                 }

@@ -1,4 +1,4 @@
-//! The leaves of a tree one by one, as its text arrives: memory for one of them, not for all. The same for YAML and JSON.
+//! Streams the leaves of a tree from YAML or JSON, with only one of them in memory at a time.
 
 use std::{
     collections::BTreeMap,
@@ -23,32 +23,30 @@ use crate::{
     tree_files::FORMAT,
 };
 
-/// How deep items may stand in each other: a tree of YAML that nests as deep as the YAML reader allows.
+/// Maximum nesting of items, given by the maximum nesting of YAML.
 const MAX_DEPTH: usize = (yaml::MAX_DEPTH - 1) / 2;
 
-/// Calls `visit` for every leaf of the tree in `content`, depth first, and returns the tree's root without what is below
-/// it.
+/// Calls `visit` for every leaf of the tree in `content`, depth first, and returns the tree's root without its children.
 ///
 /// # Errors
-/// Where the text is not the YAML of one tree whose items have their names and meta before what is below them, as Sonobuoy and
-/// this program write it. Leaves may have been visited by then; [`from_yaml`](crate::from_yaml) reads any other text, or says
-/// what is wrong with it.
+/// Fails unless the text is a single YAML document whose items have name and meta before their children, as Sonobuoy and
+/// this program write it. Some leaves may have been visited before. [`from_yaml`](crate::from_yaml) reads any other order.
 pub fn stream_yaml(content: impl Read, visit: &mut LeafVisitor<'_>) -> Result<Item, YamlError> {
-    let mut above = Vec::new();
+    let mut ancestors = Vec::new();
     yaml::stream(
         content,
         Tree {
-            above: &mut above,
+            ancestors: &mut ancestors,
             visit,
         },
     )
 }
 
-/// As [`stream_yaml`], of the JSON file that [`Collected::write`](crate::Collected::write) writes; and which YAML it was written
-/// with. What it says holds only where that is the YAML next to it.
+/// Like [`stream_yaml`], for the JSON file of [`Collected::write`](crate::Collected::write). Also returns the digest of the
+/// YAML file with which it was written; the JSON is valid only if the YAML file next to it has this digest.
 ///
 /// # Errors
-/// Where it is anything else than that, in syntax or in shape, or deeper than YAML may be.
+/// Fails if the file has another syntax or structure, or is nested deeper than YAML may be.
 pub fn stream_json(
     mut content: impl Read,
     visit: &mut LeafVisitor<'_>,
@@ -58,7 +56,7 @@ pub fn stream_json(
     if (read.map_err(serde_json::Error::io)? as u64) < SLICE_BYTES {
         return read_json(serde_json::Deserializer::from_slice(&start), visit);
     }
-    let all = start.as_slice().chain(BufReader::with_capacity(PIECE, content));
+    let all = start.as_slice().chain(BufReader::with_capacity(BUFFER_BYTES, content));
     read_json(serde_json::Deserializer::from_reader(all), visit)
 }
 
@@ -66,9 +64,9 @@ fn read_json<'de>(
     mut json: serde_json::Deserializer<impl serde_json::de::Read<'de>>,
     visit: &mut LeafVisitor<'_>,
 ) -> Result<(Item, YamlDigest), serde_json::Error> {
-    let mut above = Vec::new();
+    let mut ancestors = Vec::new();
     let tree = Tree {
-        above: &mut above,
+        ancestors: &mut ancestors,
         visit,
     };
     let read = File(tree).deserialize(&mut json)?;
@@ -76,21 +74,20 @@ fn read_json<'de>(
     Ok(read)
 }
 
-/// Bytes of JSON that are held in memory, because a slice is read with less work than a stream: the suite of Kubernetes has
-/// some 5 MB.
+/// Maximum size of JSON that is parsed from memory, which is faster than from a stream. The Kubernetes suite has about 5 MB.
 const SLICE_BYTES: u64 = 8 << 20;
-/// Bytes that are read at once of a larger one.
-const PIECE: usize = 64 << 10;
+/// Buffer size for streaming larger files.
+const BUFFER_BYTES: usize = 64 << 10;
 
-/// An item around the one that is read.
-struct Above {
+/// An ancestor of the current item.
+struct Ancestor {
     name: String,
     file: Option<String>,
 }
 
-/// Reads one item with everything below it: its value is the item alone.
+/// Deserializes one item with its descendants; the value is the item without children.
 struct Tree<'a, 'v> {
-    above: &'a mut Vec<Above>,
+    ancestors: &'a mut Vec<Ancestor>,
     visit: &'a mut LeafVisitor<'v>,
 }
 
@@ -108,8 +105,12 @@ enum Field {
 
 impl Tree<'_, '_> {
     fn leaf(self, item: &Item) {
-        let path: Vec<&str> = self.above.iter().map(|above| above.name.as_str()).collect();
-        let file = self.above.iter().rev().find_map(|above| above.file.as_deref());
+        let path: Vec<&str> = self.ancestors.iter().map(|ancestor| ancestor.name.as_str()).collect();
+        let file = self
+            .ancestors
+            .iter()
+            .rev()
+            .find_map(|ancestor| ancestor.file.as_deref());
         (self.visit)(Leaf {
             item,
             path: &path,
@@ -134,9 +135,9 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
     }
 
     fn visit_none<E: Error>(self) -> Result<Item, E> {
-        // An item of a list may be null; a text without any is not a tree.
-        if self.above.is_empty() {
-            return Err(E::custom("there is no item"));
+        // An item of a list may be null, but the root may not.
+        if self.ancestors.is_empty() {
+            return Err(E::custom("the root item is missing"));
         }
         let item = Item::default();
         self.leaf(&item);
@@ -157,11 +158,11 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
         let mut is_leaf = true;
         while let Some(field) = map.next_key::<Field>()? {
             if !matches!(field, Field::Other) && std::mem::replace(&mut seen[field as usize], true) {
-                return Err(A::Error::custom("a key is repeated"));
+                return Err(A::Error::custom("duplicate key"));
             }
             match field {
                 Field::Name | Field::Meta if !is_leaf => {
-                    return Err(A::Error::custom("an item's name or meta follows what is below it"));
+                    return Err(A::Error::custom("an item's name or meta follows its children"));
                 }
                 Field::Name => item.name = map.next_value::<Option<String>>()?.unwrap_or_default(),
                 Field::Status => item.status = map.next_value::<Option<String>>()?.unwrap_or_default(),
@@ -173,26 +174,26 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
                 Field::Details => {
                     let details: Option<BTreeMap<String, Value>> = map.next_value()?;
                     item.details = details.unwrap_or_default();
-                    // The map of the item, that of its details, and a list and a map for each item around it.
-                    let around = 2 * self.above.len() + 2;
+                    // The maps of the item and its details, and a list and a map for each ancestor.
+                    let depth = 2 * self.ancestors.len() + 2;
                     let deepest = item.details.values().map(value_depth).max().unwrap_or(0);
-                    if around + deepest > yaml::MAX_DEPTH {
+                    if depth + deepest > yaml::MAX_DEPTH {
                         return Err(A::Error::custom("details are nested too deep"));
                     }
                 }
                 Field::Items => {
-                    if self.above.len() >= MAX_DEPTH {
+                    if self.ancestors.len() >= MAX_DEPTH {
                         return Err(A::Error::custom("items are nested too deep"));
                     }
-                    self.above.push(Above {
+                    self.ancestors.push(Ancestor {
                         name: item.name.clone(),
                         file: file_of(&item).map(str::to_owned),
                     });
                     let has_any = map.next_value_seed(Items(Tree {
-                        above: &mut *self.above,
+                        ancestors: &mut *self.ancestors,
                         visit: &mut *self.visit,
                     }))?;
-                    self.above.pop();
+                    self.ancestors.pop();
                     is_leaf = !has_any;
                 }
                 Field::Other => {
@@ -207,7 +208,7 @@ impl<'de> Visitor<'de> for Tree<'_, '_> {
     }
 }
 
-/// Reads a list of items: its value is whether there is any.
+/// Deserializes a list of items; the value is whether it has any.
 struct Items<'a, 'v>(Tree<'a, 'v>);
 
 impl<'de> DeserializeSeed<'de> for Items<'_, '_> {
@@ -241,7 +242,7 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
         let mut any = false;
         loop {
             let tree = Tree {
-                above: &mut *self.0.above,
+                ancestors: &mut *self.0.ancestors,
                 visit: &mut *self.0.visit,
             };
             if list.next_element_seed(tree)?.is_none() {
@@ -252,7 +253,7 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
     }
 }
 
-/// The JSON file around a tree.
+/// Deserializes the JSON file that contains a tree.
 struct File<'a, 'v>(Tree<'a, 'v>);
 
 #[derive(Deserialize)]
@@ -275,17 +276,17 @@ impl<'de> Visitor<'de> for File<'_, '_> {
     type Value = (Item, YamlDigest);
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a tree of results in JSON")
+        formatter.write_str("a result tree in JSON")
     }
 
-    /// The keys stand in the order in which they are written.
+    /// Keys must be in the order in which they are written.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let format = match map.next_key()? {
             Some(FileField::Format) => map.next_value::<u32>()?,
             _ => return Err(A::Error::missing_field("format")),
         };
         if format != FORMAT {
-            return Err(A::Error::custom(format_args!("format {format} is not known")));
+            return Err(A::Error::custom(format_args!("unknown format {format}")));
         }
         let root = match map.next_key()? {
             Some(FileField::Tree) => map.next_value_seed(self.0)?,
@@ -297,7 +298,7 @@ impl<'de> Visitor<'de> for File<'_, '_> {
         };
         match map.next_key::<FileField>()? {
             None => Ok((root, yaml)),
-            Some(_) => Err(A::Error::custom("a key is repeated")),
+            Some(_) => Err(A::Error::custom("duplicate key")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a run's end screen says about one plugin.
+//! Summary of one plugin for the end screen of a run.
 
 use std::collections::BTreeMap;
 
@@ -11,44 +11,44 @@ use crate::{
     tree::meta,
 };
 
-/// Lines of a failure's message that are shown.
+/// Maximum number of lines of a failure's message.
 const MESSAGE_LINES: usize = 3;
-/// Characters of each of these lines.
+/// Maximum number of characters per line.
 const LINE_CHARACTERS: usize = 200;
 
-/// A plugin's results in short.
+/// Summary of a plugin's results.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// The plugin, or the node where only a part of its tree is summarised.
+    /// Name of the plugin, or of the node if only a part of the tree is summarised.
     pub name: String,
     /// The rolled-up status.
     pub status: String,
-    /// Leaves that passed.
+    /// Number of passed leaves.
     pub passed: u64,
-    /// Leaves that failed or timed out.
+    /// Number of leaves that failed or timed out.
     pub failed: u64,
-    /// Leaves that were skipped.
+    /// Number of skipped leaves.
     pub skipped: u64,
-    /// All other leaves by status.
+    /// Number of other leaves by status.
     pub other: BTreeMap<String, u64>,
-    /// What failed, in the tree's order.
+    /// Failed leaves in the order of the tree.
     pub failures: Vec<Failure>,
 }
 
 /// A leaf that failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {
-    /// Its name.
+    /// Name of the leaf.
     pub name: String,
-    /// The names above it, the summarised item's left out.
+    /// Names of its ancestors below the summarised item.
     pub path: Vec<String>,
-    /// The first lines of what is said about it, shortened; empty when nothing is.
+    /// First lines of the failure message, shortened; may be empty.
     pub message_first_lines: Vec<String>,
-    /// The file that it comes from, relative to `plugins/<name>`.
+    /// Its file, relative to `plugins/<name>`.
     pub file: Option<String>,
 }
 
-/// Counts the leaves of `item` and collects what failed.
+/// Counts the leaves of `item` and collects failures.
 pub fn summarize(item: &Item) -> Summary {
     let mut summary = Summary::of(item);
     visit_leaves(item, &mut |leaf| summary.add(leaf));
@@ -56,7 +56,7 @@ pub fn summarize(item: &Item) -> Summary {
 }
 
 impl Summary {
-    /// Name and status of `item`, of which no leaf is counted yet.
+    /// Summary with the name and status of `item`, without any counted leaves.
     pub fn of(item: &Item) -> Self {
         Self {
             name: item.name.clone(),
@@ -65,7 +65,7 @@ impl Summary {
         }
     }
 
-    /// Counts a leaf, and says why it failed if it did.
+    /// Counts a leaf, and records it if it failed.
     pub fn add(&mut self, leaf: Leaf<'_>) {
         let Leaf { item, path, file } = leaf;
         match item.status.as_str() {
@@ -85,25 +85,24 @@ impl Summary {
     }
 }
 
-/// What is known about a leaf that failed, wherever the formats put it: failures and errors, else its output, else why it
-/// could not be read.
-pub(crate) fn said(item: &Item) -> String {
-    complaints(item).join("\n")
+/// Failure message of a leaf in any format: failures and errors, else its output, else the reading error.
+pub(crate) fn failure_message(item: &Item) -> String {
+    failure_messages(item).join("\n")
 }
 
-fn complaints(item: &Item) -> Vec<&str> {
+fn failure_messages(item: &Item) -> Vec<&str> {
     let detail = |key: &str| item.details.get(key).and_then(Value::as_str);
-    let mut said: Vec<&str> = ["failure", "error"].into_iter().filter_map(detail).collect();
-    if said.is_empty() {
+    let mut messages: Vec<&str> = ["failure", "error"].into_iter().filter_map(detail).collect();
+    if messages.is_empty() {
         let other = detail("output").or_else(|| item.meta.get(meta::ERROR).map(String::as_str));
-        said.extend(other);
+        messages.extend(other);
     }
-    said
+    messages
 }
 
-/// The first lines of each complaint.
+/// The first lines of each failure message.
 fn first_lines(item: &Item) -> Vec<String> {
-    complaints(item)
+    failure_messages(item)
         .into_iter()
         .filter(|message| *message != item.name)
         .flat_map(|message| {
@@ -124,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_say_where_and_why() {
+    fn failures_have_path_and_message() {
         let leaf = |name: &str, status: &str| Item {
             name: name.to_owned(),
             status: status.to_owned(),

@@ -1,4 +1,4 @@
-//! Words of the trees of results.
+//! Constants of result trees.
 
 /// Values of `meta.type`.
 pub(crate) mod kind {

@@ -1,7 +1,7 @@
-//! A plugin's tree of results as files: YAML for everybody, and the same as JSON, which is read with less work.
+//! Files of a plugin's result tree: YAML, and JSON, which is faster to parse.
 //!
-//! The JSON is `{"format":1,"tree":ITEM,"yaml":{"size":N,"sha256":"…"}}`. It counts only next to the YAML that it names:
-//! where somebody changed that, the YAML alone holds.
+//! The JSON is `{"format":1,"tree":ITEM,"yaml":{"size":N,"sha256":"…"}}`. It is used only if the YAML file has this size and
+//! digest; if the YAML file was changed, the JSON is ignored.
 
 use std::{
     collections::BTreeMap,
@@ -21,24 +21,24 @@ use crate::{
     tree::{kind, meta},
 };
 
-/// Version of the JSON file.
+/// Version of the JSON format.
 pub(crate) const FORMAT: u32 = 1;
 
 /// Size and SHA-256 of a YAML file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct YamlDigest {
-    /// Its bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// In lower-case hexadecimal digits.
+    /// SHA-256 in lower-case hexadecimal digits.
     pub sha256: String,
 }
 
 impl YamlDigest {
-    /// Of everything that `content` has.
+    /// Digest of the whole `content`.
     ///
     /// # Errors
-    /// Those of `content`.
+    /// Fails if `content` cannot be read.
     pub fn of(content: &mut dyn Read) -> io::Result<Self> {
         let mut hashing = Hashing::new(io::sink());
         io::copy(content, &mut hashing)?;
@@ -46,7 +46,7 @@ impl YamlDigest {
     }
 }
 
-/// Hashes and counts what is written.
+/// Writer that hashes and counts the written bytes.
 struct Hashing<W> {
     inner: W,
     sha256: Sha256,
@@ -89,17 +89,17 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// The tree in `yaml`, taken from `json` where that was written with it.
+/// Parses the tree in `yaml`, or in `json` if that was written with it.
 ///
 /// # Errors
-/// Those of [`from_yaml`].
+/// Fails like [`from_yaml`].
 pub fn read_tree(yaml: &[u8], json: Option<&[u8]>) -> Result<Item, ItemError> {
     #[derive(Deserialize)]
     struct File {
         tree: Item,
     }
     if let Some(json) = json
-        // As strictly as where only the leaves are read.
+        // Applies the same checks as streaming.
         && let Ok((_, digest)) = stream_json(json, &mut |_| {})
         && YamlDigest::of(&mut &*yaml).is_ok_and(|found| found == digest)
         && let Ok(File { tree }) = serde_json::from_slice(json)
@@ -109,20 +109,20 @@ pub fn read_tree(yaml: &[u8], json: Option<&[u8]>) -> Result<Item, ItemError> {
     from_yaml(&String::from_utf8_lossy(yaml))
 }
 
-/// What a plugin, or one node of it, comes to.
+/// Verdict of a plugin or of one of its nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// `passed`, `failed`, `unknown`, or counts of the plugin's own statuses.
+    /// `passed`, `failed`, `unknown`, or counts of custom statuses.
     pub status: String,
-    /// Its leaves by status.
+    /// Number of leaves by status.
     pub counts: BTreeMap<String, i64>,
 }
 
-/// One node of a plugin that runs on every node.
+/// One node of a DaemonSet plugin.
 #[derive(Debug)]
 pub struct Node {
     name: String,
-    /// Lines of the spool.
+    /// Number of files, that is of lines in the spool.
     files: usize,
     leaves: Leaves,
 }
@@ -137,19 +137,19 @@ impl Node {
     }
 }
 
-/// A plugin whose files are read: their items are in a spool, a line each.
+/// A plugin with all files read. Their items are in a spool, one line each.
 #[derive(Debug)]
 pub struct Collected {
     name: String,
     per_node: bool,
-    /// In the tree's order; a node with a result and an error is there twice.
+    /// Nodes in the order of the tree. A node with a result and an error occurs twice.
     pub(crate) nodes: Vec<Node>,
-    /// Of a plugin that does not run on every node.
+    /// Files of a Job plugin.
     own: Node,
     compatibility: Compatibility,
-    /// What could not be read.
+    /// Problems of files.
     pub problems: Vec<Problem>,
-    /// What its tree holds.
+    /// Size of the tree.
     pub used: TreeLimits,
 }
 
@@ -166,7 +166,7 @@ impl Collected {
         }
     }
 
-    /// Counts one more file, which is the last node's.
+    /// Adds a file of the last node.
     pub(crate) fn add(&mut self, leaves: &Leaves) {
         let node = match self.nodes.last_mut() {
             Some(node) if self.per_node => node,
@@ -194,7 +194,7 @@ impl Collected {
         all.verdict(self.rule())
     }
 
-    /// The verdict of each node, by name; of a result and an error of one node, the result's.
+    /// The verdict of each node by name. If a node has a result and an error, the verdict of the result.
     pub fn nodes(&self) -> BTreeMap<&str, Verdict> {
         let rule = self.rule();
         let mut verdicts = BTreeMap::new();
@@ -204,10 +204,10 @@ impl Collected {
         verdicts
     }
 
-    /// Writes the tree whose files' items are in `spool`, as YAML and as JSON.
+    /// Writes the tree as YAML and JSON, with the files' items from `spool`.
     ///
     /// # Errors
-    /// Those of the files, and where `spool` is not what was written to it.
+    /// Fails if a file cannot be written, or if `spool` does not contain the written items.
     pub fn write(&self, spool: &mut dyn BufRead, yaml: &mut dyn Write, json: &mut dyn Write) -> io::Result<()> {
         let mut tree = TreeWriter {
             rule: self.rule(),
@@ -243,7 +243,7 @@ impl Collected {
 }
 
 impl Node {
-    /// What its parent counts. Without files it is a leaf.
+    /// Leaves as counted by the parent. A node without files is a leaf.
     fn leaves(&self) -> Leaves {
         if self.files == 0 {
             Leaves::one("")
@@ -280,7 +280,7 @@ struct TreeWriter<'a> {
 }
 
 impl TreeWriter<'_> {
-    /// Writes an item and then those below it. `dash` is what stands in front of its first line.
+    /// Writes an item and its children. `dash` is the prefix of its first line.
     fn parent<T>(
         &mut self,
         item: &Item,
@@ -317,7 +317,7 @@ impl TreeWriter<'_> {
         serde_json::to_writer(&mut *self.json, &item)?;
         let text = to_yaml(&item);
         for (number, line) in text.split_terminator('\n').enumerate() {
-            // Blank lines of a text have no indentation to keep.
+            // Blank lines of block scalars are not indented.
             match (number, line) {
                 (0, line) => writeln!(self.yaml, "{indent}- {line}")?,
                 (_, "") => writeln!(self.yaml)?,
@@ -328,10 +328,10 @@ impl TreeWriter<'_> {
     }
 }
 
-/// The tree of a plugin whose files were not read, with the reason, as YAML and JSON.
+/// Writes the tree of a plugin with unprocessed files as YAML and JSON, with the reason.
 ///
 /// # Errors
-/// Those of the files.
+/// Fails if a file cannot be written.
 pub fn unprocessed(plugin: &PluginName, reason: &str, yaml: &mut dyn Write, json: &mut dyn Write) -> io::Result<()> {
     let mut root = Item {
         name: plugin.to_string(),

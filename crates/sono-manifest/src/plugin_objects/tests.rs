@@ -362,11 +362,11 @@ fn the_key_is_not_in_debug_output() {
 /// W-13: the worker listens on the port in the plugin's variables.
 #[test]
 fn the_worker_listens_on_the_plugins_own_port() {
-    let told = |value: &str| {
+    let port = |value: &str| {
         let text = format!("{JOB}  env: [{{name: SONOBUOY_PROGRESS_PORT, value: {value:?}}}]\n");
         let text = text.replace("spec: {name: main, image: i}\n", "spec:\n  name: main\n");
         variable(&worker(&text, &Config::default()), "SONOBUOY_PROGRESS_PORT")
     };
-    assert_eq!(told("8100").as_deref(), Some("8100"));
-    assert_eq!(told("soon").as_deref(), Some("8099"));
+    assert_eq!(port("8100").as_deref(), Some("8100"));
+    assert_eq!(port("soon").as_deref(), Some("8099"));
 }

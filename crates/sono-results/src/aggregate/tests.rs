@@ -28,7 +28,7 @@ fn with(mut item: Item, compatibility: Compatibility) -> Item {
     item
 }
 
-/// The status and those of the children.
+/// The status of the item and of its children.
 fn statuses(item: &Item) -> Vec<&str> {
     let children = item.items.iter().map(|child| child.status.as_str());
     std::iter::once(item.status.as_str()).chain(children).collect()
@@ -48,15 +48,15 @@ fn statuses_of_flat_trees() {
         (&["foo", "passed", "passed"], "foo: 1, passed: 2"),
         (&["foobar"], "foobar: 1"),
         (&["custom", ""], "custom: 1, unknown: 1"),
-        // Counted by the plugin itself.
+        // Counts written by the plugin.
         (&["a: 2, b: 1", "a"], "a: 3, b: 1"),
         (&["passed: 2", "passed"], "passed"),
         (&["failed: 1, passed: 2", "passed"], "failed"),
         (&["failed: 0, foo: 2", "passed"], "failed: 0, foo: 2, passed: 1"),
-        // Failures are seen whatever else there is (W-43).
+        // Failures take precedence over custom statuses (W-43).
         (&["foo", "failed"], "failed"),
         (&["foo", "timeout"], "failed"),
-        // Not counts, only colons (W-43).
+        // Colons without counts (W-43).
         (&["see: there", "a: 1, b"], "a: 1, b: 1, see: there: 1"),
     ] {
         let tree = branch(leaves.iter().map(|status| leaf(status)).collect());
@@ -64,7 +64,7 @@ fn statuses_of_flat_trees() {
     }
 }
 
-/// W-43: a status of a plugin's own makes counts of what is above it alone, and hides no failure.
+/// W-43: a custom status makes counts only of the items above it, and hides no failure.
 #[test]
 fn custom_statuses_hide_no_failure() {
     let tree = branch(vec![
@@ -92,7 +92,7 @@ fn custom_statuses_hide_no_failure() {
 }
 
 #[test]
-fn a_leaf_keeps_its_status() {
+fn status_of_a_leaf_is_unchanged() {
     assert_eq!(aggregated(leaf("passed")).status, "passed");
     assert_eq!(aggregated(leaf("")).status, "unknown");
 }
@@ -113,7 +113,7 @@ fn trees() -> impl Strategy<Value = Item> {
     })
 }
 
-/// What a status must be, from the leaves below it alone. Nothing says that every item is counts.
+/// Expected status of an item, computed from its leaves. `everywhere` forces counts or verdicts for all items.
 fn model(item: &Item, everywhere: Option<bool>) -> String {
     let name = |leaf: &Item| {
         if leaf.status.is_empty() {
@@ -123,7 +123,7 @@ fn model(item: &Item, everywhere: Option<bool>) -> String {
         }
     };
     let leaves: Vec<String> = item.leaves().into_iter().map(name).collect();
-    let has = |wanted: &[&str]| leaves.iter().any(|status| wanted.contains(&status.as_str()));
+    let has = |statuses: &[&str]| leaves.iter().any(|status| statuses.contains(&status.as_str()));
     let is_failed = has(&["failed", "timeout"]);
     if item.items.is_empty() {
         leaves[0].clone()
@@ -154,7 +154,7 @@ fn check(before: &Item, after: &Item, everywhere: Option<bool>) {
     }
 }
 
-/// The same tree with the children of every item in another order.
+/// The tree with shuffled children.
 fn shuffled(item: &Item, seed: usize) -> Item {
     let mut items: Vec<Item> = item.items.iter().map(|child| shuffled(child, seed / 2)).collect();
     if !items.is_empty() {

@@ -1,14 +1,14 @@
-//! `error.json`: why there is no result.
+//! Parses `error.json`, the reason of a missing result.
 
 use serde_json::{Map, Value};
 use sono_types::{Item, constants, item::status, text::decode_with_replacement};
 
 use crate::{Compatibility, go_print::sprint};
 
-/// What Sonobuoy's first versions said when a plugin's time was up.
+/// Timeout message of Sonobuoy's first versions.
 const OLD_TIMEOUT_MESSAGE: &str = "timeout waiting for results";
 
-/// An item that is named by the error and has every key of the file as a detail.
+/// Parses the file into an item named by the error, with all keys of the file as details.
 pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Result<Item, String> {
     let fields: Map<String, Value> =
         serde_json::from_str(&decode_with_replacement(content).text).map_err(|error| error.to_string())?;
@@ -46,7 +46,7 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Result<Item,
 /// The key of the error's message.
 const ERROR: &str = "error";
 
-/// What stands for a file that cannot be read.
+/// The item of an unreadable file.
 pub(crate) fn unreadable() -> Item {
     Item {
         name: constants::ERROR_FILE.to_owned(),
@@ -70,18 +70,18 @@ mod tests {
         );
     }
 
-    /// W-51: details are values that machines can read.
+    /// W-51: details are structured values.
     #[test]
-    fn details_are_the_values_themselves() {
+    fn details_are_structured_values() {
         let file = json!({"error": "testerr", "pod": {"b": 1, "a": [null]}});
         check(&file, Compatibility::default(), "testerr", "failed", &file);
         let printed = json!({"error": "testerr", "pod": "map[a:[<nil>] b:1]"});
         check(&file, Compatibility::SONOBUOY, "testerr", "failed", &printed);
     }
 
-    /// W-41: only the aggregator's own timeout is one.
+    /// W-41: only the timeout error of the aggregator is a timeout.
     #[test]
-    fn not_every_timeout_is_the_plugins() {
+    fn other_errors_with_the_word_timeout_are_failures() {
         for (message, truth, by_word) in [
             (constants::TIMEOUT_MESSAGE, "timeout", "timeout"),
             ("timeout waiting for results", "timeout", "timeout"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_other_kinds_have_names_too() {
+    fn errors_that_are_not_text_have_names_too() {
         for (error, truth, printed) in [
             (json!(null), "error.json", "<nil>"),
             (json!({"a": 1}), "{\"a\":1}", "map[a:1]"),

@@ -1,9 +1,11 @@
-//! The `gojson` format: the stream of `go test -json`.
+//! The `gojson` format: the output of `go test -json`.
 //!
-//! Deviations from Sonobuoy: lines of plain text and objects without a known action are passed over instead of ending the
-//! file; a broken event stays visible as an item of its own, so that the roll-up does not make it `passed`, and so do a
-//! test and a package that began and did not end (weakness W-16); a package that failed although none of its tests did is
-//! an item too; a stream without any test is `unknown` (weakness W-42); the output of what did not pass is kept.
+//! Deviations from Sonobuoy:
+//! - Lines of plain text and objects without a known action are skipped; they do not end the file.
+//! - An invalid event is an `unknown` item, and so is a test or package that started and did not finish (weakness W-16).
+//! - A package that failed without a failed test is an item.
+//! - A stream without tests is `unknown` (weakness W-42).
+//! - Items that did not pass contain their output.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,14 +21,14 @@ use sono_types::{Item, item::status, text::decode_with_replacement};
 use super::Outcome;
 use crate::{Compatibility, limits, measure::too_many_items, tree::meta};
 
-/// Bytes of a test's output that are kept, from its end: what a test says last is why it failed.
+/// Maximum size of a test's output in bytes. The end is retained, as it usually has the reason of a failure.
 const MAX_OUTPUT: usize = 64 << 10;
 
-/// Key of the details that has a test's output.
+/// Key of a test's output in the details.
 const OUTPUT: &str = "output";
 
-/// Reads the events, one item for each test that ended, in their order. `file` is the file's name, for events that name
-/// no package.
+/// Parses the events into one item per finished test, in order. `file` is the file's name, used for events without a
+/// package.
 pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> Outcome {
     let decoded = decode_with_replacement(content);
     let text = decoded.text;
@@ -39,14 +41,14 @@ pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> 
         if rest[blank..].starts_with('{') {
             let mut events = serde_json::Deserializer::from_str(&rest[blank..]).into_iter::<Event>();
             let event = events.next().unwrap_or_else(|| Ok(Event::default()));
-            match event.map_err(|error| without_place(&error)) {
+            match event.map_err(|error| without_position(&error)) {
                 Ok(event) => {
                     end += events.byte_offset();
                     stream.event(event);
                 }
                 Err(message) => {
                     end = line_end(rest);
-                    // Anything else in braces is text of the tests.
+                    // Other text in braces is output of the tests.
                     if rest[..end].to_ascii_lowercase().contains("\"action\"") {
                         stream.unreadable(line, &message);
                     }
@@ -71,11 +73,11 @@ fn line_end(text: &str) -> usize {
     text.find('\n').map_or(text.len(), |end| end + 1)
 }
 
-/// The message alone: the place is one in the middle of a stream.
-fn without_place(error: &serde_json::Error) -> String {
+/// The message without its position, which is relative to the start of the event.
+fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&position).unwrap_or(&message).to_owned()
 }
 
 #[derive(Default)]
@@ -88,8 +90,8 @@ struct Event {
     failed_build: String,
 }
 
-/// Keys in any case, as Go reads them. An object without a known action is not an event but text of the tests, and reads as
-/// one without any action. Values of other keys are passed over, whatever their size.
+/// Parses an event. Keys are case-insensitive, as in Go. An object without a known action is output of the tests, and is
+/// parsed as an event without action. Values of other keys are skipped.
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
@@ -120,7 +122,7 @@ impl<'de> Deserialize<'de> for Event {
                     };
                     let value: FieldValue = map.next_value()?;
                     if lower_case == "action" {
-                        // A value of another type is one that was damaged.
+                        // An action of another type is an invalid event.
                         is_event = match &value {
                             FieldValue::Null => false,
                             FieldValue::Text(action) => ACTIONS.contains(&action.as_str()),
@@ -131,7 +133,7 @@ impl<'de> Deserialize<'de> for Event {
                         FieldValue::Null => {}
                         FieldValue::Text(text) => *field = text,
                         FieldValue::Other(value) => {
-                            damaged.get_or_insert_with(|| format!("field {name:?} is no text: {value}"));
+                            damaged.get_or_insert_with(|| format!("field {name:?} is not text: {value}"));
                         }
                     }
                 }
@@ -146,11 +148,11 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// The value of a field that should be a text.
+/// Value of a field that should be text.
 enum FieldValue {
     Null,
     Text(String),
-    /// What it is instead.
+    /// Description of another value.
     Other(String),
 }
 
@@ -218,31 +220,31 @@ const ACTIONS: &[&str] = &[
     "build-fail",
 ];
 
-/// A package and a test in it; without a test, the package itself.
+/// A package and a test; the test is empty for the package itself.
 type Key = (String, String);
 
 #[derive(Default)]
 struct Stream {
     items: Vec<Item>,
     outputs: BTreeMap<Key, String>,
-    /// Tests that began, by the order in which they did, until they end.
+    /// Running tests with their start order.
     running: BTreeMap<Key, usize>,
-    begun: usize,
-    /// Packages that failed, with the build that is to blame.
+    started: usize,
+    /// Failed packages with their failed build.
     failed_packages: BTreeMap<String, String>,
     passed_packages: BTreeSet<String>,
-    /// Packages that began and have not ended.
+    /// Packages that started and have not finished.
     open_packages: BTreeSet<String>,
     ended_packages: BTreeSet<String>,
     failed_builds: BTreeSet<String>,
     packages_with_failed_tests: BTreeSet<String>,
-    /// What could not be read, as items.
+    /// Items of invalid events, with their position.
     broken: Vec<(usize, Item)>,
     error: Option<String>,
 }
 
 impl Stream {
-    /// Everything that is held, at the size of items.
+    /// Number of stored elements, for the limit of items.
     fn size(&self) -> usize {
         [
             self.items.len(),
@@ -281,11 +283,11 @@ impl Stream {
                 return;
             }
             "run" => {
-                self.begun += 1;
-                self.running.insert(key, self.begun);
+                self.started += 1;
+                self.running.insert(key, self.started);
                 return;
             }
-            // A benchmark has no other end.
+            // A benchmark has no other event for its end.
             "bench" => {
                 self.running.remove(&key);
                 return;
@@ -320,9 +322,9 @@ impl Stream {
         if status == status::FAILED {
             self.packages_with_failed_tests.insert(package);
         }
-        let is_wanted = status == status::FAILED;
+        let has_output = status == status::FAILED;
         self.items
-            .push(item(&test, status, if is_wanted { &output } else { "" }));
+            .push(item(&test, status, if has_output { &output } else { "" }));
     }
 
     fn output(&mut self, key: Key, text: &str) {
@@ -349,9 +351,9 @@ impl Stream {
                 package.to_owned()
             }
         };
-        let blamed: BTreeSet<String> = self.failed_packages.values().cloned().collect();
+        let assigned: BTreeSet<String> = self.failed_packages.values().cloned().collect();
         for (package, build) in mem::take(&mut self.failed_packages) {
-            // A package may be known by its build alone.
+            // The name of a failed build may be that of its package.
             self.failed_builds.remove(&package);
             if !self.packages_with_failed_tests.contains(&package) {
                 let mut output = self.outputs.remove(&(build, String::new())).unwrap_or_default();
@@ -360,7 +362,7 @@ impl Stream {
                 self.items.push(item(&name_of(&package), status::FAILED, &output));
             }
         }
-        for build in mem::take(&mut self.failed_builds).difference(&blamed) {
+        for build in mem::take(&mut self.failed_builds).difference(&assigned) {
             let output = self.outputs.remove(&(build.clone(), String::new())).unwrap_or_default();
             self.items.push(item(&name_of(build), status::FAILED, &output));
         }
@@ -372,10 +374,13 @@ impl Stream {
                     .outputs
                     .remove(&(package.clone(), String::new()))
                     .unwrap_or_default();
-                self.items
-                    .push(without_end(&name_of(&package), "the package did not end", &output));
+                self.items.push(unfinished_item(
+                    &name_of(&package),
+                    "the package did not finish",
+                    &output,
+                ));
             }
-            // From the back, so that earlier positions stay what they are.
+            // In reverse order, so that earlier positions remain valid.
             for (position, item) in mem::take(&mut self.broken).into_iter().rev() {
                 self.items.insert(position, item);
             }
@@ -383,10 +388,10 @@ impl Stream {
         if self.items.is_empty() && !compatibility.empty_passes {
             let error = self
                 .error
-                .unwrap_or_else(|| "the file has no tests that ended".to_owned());
+                .unwrap_or_else(|| "the file has no finished tests".to_owned());
             return Outcome::unreadable(error);
         }
-        // Nothing of it could be read: also with compatibility, nothing can be said then.
+        // An unreadable file is unknown, also with compatibility.
         let is_unreadable = self.items.is_empty() && self.error.is_some();
         let status = if is_unreadable { status::UNKNOWN } else { status::PASSED };
         Outcome {
@@ -397,7 +402,7 @@ impl Stream {
         }
     }
 
-    /// Tests that began and did not end, where their package did not pass nevertheless.
+    /// Adds items for tests that started and did not finish, except in packages that passed.
     fn unfinished(&mut self) {
         let mut running: Vec<(Key, usize)> = mem::take(&mut self.running).into_iter().collect();
         running.sort_by_key(|(_, order)| *order);
@@ -406,24 +411,25 @@ impl Stream {
                 continue;
             }
             let output = self.outputs.remove(&key).unwrap_or_default();
-            self.items.push(without_end(&key.1, "the test did not end", &output));
+            self.items
+                .push(unfinished_item(&key.1, "the test did not finish", &output));
         }
     }
 
-    /// A benchmark that printed its result has ended: there is no event for it.
+    /// Adds items for benchmarks that printed a result. They have finished, but without an event.
     fn benchmarks(&mut self) {
         let measured: Vec<(Key, usize)> = self
             .running
             .iter()
             .filter(|(key, _)| {
-                key.1.starts_with("Benchmark") && self.outputs.get(*key).is_some_and(|said| has_measure(said))
+                key.1.starts_with("Benchmark") && self.outputs.get(*key).is_some_and(|output| has_measurement(output))
             })
             .map(|(key, order)| (key.clone(), *order))
             .collect();
         let mut names: Vec<(usize, String)> = Vec::new();
         for (key, order) in measured {
             self.running.remove(&key);
-            // The benchmarks around it print no results of their own.
+            // Parent benchmarks print no results of their own.
             for (at, _) in key.1.match_indices('/') {
                 self.running.remove(&(key.0.clone(), key.1[..at].to_owned()));
             }
@@ -435,8 +441,8 @@ impl Stream {
     }
 }
 
-/// Whether a line has a result: how often it ran, a number and its unit.
-fn has_measure(output: &str) -> bool {
+/// Whether a line has a benchmark result: number of iterations, value and unit.
+fn has_measurement(output: &str) -> bool {
     output.lines().any(|line| {
         let words: Vec<&str> = line
             .split_whitespace()
@@ -447,7 +453,7 @@ fn has_measure(output: &str) -> bool {
     })
 }
 
-fn without_end(name: &str, error: &str, output: &str) -> Item {
+fn unfinished_item(name: &str, error: &str, output: &str) -> Item {
     let mut item = item(name, status::UNKNOWN, output);
     item.meta.insert(meta::ERROR.to_owned(), error.to_owned());
     item
@@ -465,7 +471,7 @@ fn item(name: &str, status: &str, output: &str) -> Item {
     item
 }
 
-/// The last whole lines that are within the limit.
+/// The last complete lines within the limit.
 fn tail(output: &str) -> &str {
     let Some(mut start) = output.len().checked_sub(MAX_OUTPUT).filter(|start| *start > 0) else {
         return output;

@@ -1,12 +1,14 @@
-//! The `junit` format: JUnit XML of any dialect (core spec §6.3).
+//! The `junit` format: JUnit XML in any dialect (core spec §6.3).
 //!
-//! Deviations from Sonobuoy: suites within suites are read (weakness W-15), and so is every other root and element that
-//! can hold a test case; outcomes in attributes and failures of suites count; a damaged file has an `unknown` item next to what
-//! was read of it; a file without any test is `unknown` (weakness W-42). `docs/results.md` has the table.
+//! Deviations from Sonobuoy, with details in `docs/results.md`:
+//! - Nested suites are read (weakness W-15), and so is every other root and element that may contain a test case.
+//! - Outcomes in attributes and failures of suites are evaluated.
+//! - A damaged file has an `unknown` item in addition to the readable items.
+//! - A file without tests is `unknown` (weakness W-42).
 
 mod attributes;
 mod frame;
-mod words;
+mod outcomes;
 
 use quick_xml::{Reader, events::Event};
 use sono_types::{Item, item::status, text::decode_with_replacement};
@@ -18,10 +20,10 @@ use self::{
 use super::Outcome;
 use crate::{Compatibility, limits, measure::too_many_items, tree::meta};
 
-/// How deep suites may stand in each other.
+/// Maximum nesting of elements.
 const MAX_DEPTH: usize = 100;
 
-/// Reads the suites and their cases.
+/// Parses the suites and their cases.
 pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
     let decoded = decode_with_replacement(content);
     let undecoded = decoded.error.map(|error| error.to_string());
@@ -36,7 +38,7 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
     if !has_case(&found.items) && !compatibility.empty_passes {
         judge_empty(&mut found.items, status::UNKNOWN, false);
         let (items, message) = match undecoded.or(found.problem) {
-            // Nothing is known of a suite that was cut.
+            // The suites of a damaged file are incomplete.
             Some(problem) => (Vec::new(), problem),
             None => (found.items, found.other_root.unwrap_or_else(|| NO_CASES.to_owned())),
         };
@@ -80,14 +82,14 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
 
 const NO_CASES: &str = "the file has no test cases";
 
-/// Names that were damaged may be equal to others.
+/// Whether a name contains U+FFFD: damaged names may be equal to others.
 fn has_replacement(items: &[Item]) -> bool {
     items
         .iter()
         .any(|item| item.name.contains('\u{fffd}') || has_replacement(&item.items))
 }
 
-/// Suites without anything in them have no status until the whole file is known.
+/// Whether there is a test case. Empty suites have no status until the whole file has been read.
 fn has_case(items: &[Item]) -> bool {
     items.iter().any(|item| {
         if item.items.is_empty() {
@@ -98,8 +100,7 @@ fn has_case(items: &[Item]) -> bool {
     })
 }
 
-/// Gives suites without anything in them a status: that one, or `unknown` where they claim to have tests, unless
-/// claims do not count.
+/// Sets the status of empty suites: `empty`, or `unknown` if their attributes report tests, unless `ignore_claims`.
 fn judge_empty(items: &mut [Item], empty: &str, ignore_claims: bool) {
     for item in items {
         judge_empty(&mut item.items, empty, ignore_claims);
@@ -116,7 +117,7 @@ fn judge_empty(items: &mut [Item], empty: &str, ignore_claims: bool) {
     }
 }
 
-/// Items without children keep this; all others are judged again once the whole tree is known.
+/// Preliminary status of an item with children. It is computed again when the whole tree is rolled up.
 fn roll_up(items: &[Item]) -> &'static str {
     if items.iter().any(|item| item.status == status::FAILED) {
         status::FAILED
@@ -127,13 +128,13 @@ fn roll_up(items: &[Item]) -> &'static str {
     }
 }
 
-/// What a text holds.
+/// Content of a file.
 #[derive(Default)]
 struct Found {
     items: Vec<Item>,
-    /// The first thing that could not be read, with its line.
+    /// The first error with its line.
     problem: Option<String>,
-    /// The first root, where it is not one of JUnit.
+    /// Error message if the first root is not a JUnit element.
     other_root: Option<String>,
     has_too_many_items: bool,
 }
@@ -154,7 +155,7 @@ fn parse(text: &str, compatibility: Compatibility) -> Found {
     config.expand_empty_elements = true;
     config.allow_dangling_amp = true;
     let mut found = Found::default();
-    // The file itself, around all roots.
+    // The file itself, the parent of all roots.
     let mut stack = vec![Frame::new(Kind::Container, "the file", Attributes::default(), None)];
     let (mut roots, mut items) = (0, 0);
     loop {
@@ -169,7 +170,7 @@ fn parse(text: &str, compatibility: Compatibility) -> Found {
         match event {
             Event::Start(element) => {
                 if stack.len() > MAX_DEPTH {
-                    let message = format!("elements are nested more than {MAX_DEPTH} deep");
+                    let message = format!("elements are nested more than {MAX_DEPTH} levels deep");
                     found.problem(text, position, message);
                     break;
                 }
@@ -192,8 +193,8 @@ fn parse(text: &str, compatibility: Compatibility) -> Found {
                     }
                 }
                 let kind = frame::kind(&name.to_ascii_lowercase(), &stack);
-                // Whatever may become an item of its own.
-                items += usize::from(!matches!(kind, Kind::Nested | Kind::Ignored));
+                // Counts all elements that may become items.
+                items += usize::from(!matches!(kind, Kind::PartContent | Kind::Ignored));
                 if items > limits::FILE_ITEMS {
                     return Found {
                         has_too_many_items: true,
@@ -218,13 +219,13 @@ fn parse(text: &str, compatibility: Compatibility) -> Found {
                 match part(&mut stack) {
                     Some(part) => part.push_reference(name),
                     None if is_ignored || is_known(name) => {}
-                    // It may stand for a whole report.
-                    None => found.problem(text, position, format!("the entity `{name}` is not read")),
+                    // The entity may contain a whole report.
+                    None => found.problem(text, position, format!("unsupported entity `{name}`")),
                 }
             }
             Event::Eof => {
                 if stack.len() > 1 {
-                    found.problem(text, position, "the file ends before its root element does");
+                    found.problem(text, position, "unexpected end of file within the root element");
                 } else if roots == 0 && found.problem.is_none() {
                     found.problem = Some("EOF".to_owned());
                 }
@@ -233,11 +234,11 @@ fn parse(text: &str, compatibility: Compatibility) -> Found {
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
-    cut(&mut stack, compatibility);
+    end_all(&mut stack, compatibility);
     if let Some(file) = stack.pop() {
         let was_read = found.problem.is_some();
         found.items = file.container(compatibility).0;
-        // Outcomes of a cut file are those of its cases alone.
+        // Only cases of a damaged file are evaluated, not its suites.
         if was_read && !has_case(&found.items) {
             found.items.clear();
         }
@@ -250,17 +251,17 @@ fn end(stack: &mut Vec<Frame>, compatibility: Compatibility) {
     if stack.len() < 2 {
         return;
     }
-    if let (Some(ended), Some(around)) = (stack.pop(), stack.last_mut()) {
-        around.take(ended, compatibility);
+    if let (Some(ended), Some(parent)) = (stack.pop(), stack.last_mut()) {
+        parent.add(ended, compatibility);
     }
 }
 
-/// Ends all elements of a file that breaks off. A case that has not failed so far is left out: its outcome is not known.
-fn cut(stack: &mut Vec<Frame>, compatibility: Compatibility) {
+/// Ends all open elements of a truncated file. An open case that has not failed is omitted, as its outcome is not known.
+fn end_all(stack: &mut Vec<Frame>, compatibility: Compatibility) {
     while stack.len() > 1 {
         if let Some(ended) = stack.pop_if(|frame| frame.kind == Kind::Case && !frame.is_failed()) {
-            if let Some(around) = stack.last_mut() {
-                around.items.extend(ended.items);
+            if let Some(parent) = stack.last_mut() {
+                parent.items.extend(ended.items);
             }
         } else {
             end(stack, compatibility);
@@ -268,21 +269,21 @@ fn cut(stack: &mut Vec<Frame>, compatibility: Compatibility) {
     }
 }
 
-/// The part of a case or suite that text belongs to.
+/// The part of a case or suite to which text belongs.
 fn part(stack: &mut [Frame]) -> Option<&mut Frame> {
     stack
         .last_mut()
-        .filter(|frame| matches!(frame.kind, Kind::Part(_) | Kind::Nested))
+        .filter(|frame| matches!(frame.kind, Kind::Part(_) | Kind::PartContent))
 }
 
-/// Text counts in parts; after a root it says that the file is more than a report.
+/// Handles text: it belongs to a part; after a root it is an error.
 fn text_of(stack: &mut [Frame], content: &str, roots: usize, problem: &mut dyn FnMut(&str)) {
     if let Some(part) = part(stack) {
         part.push_text(content);
     } else if stack.len() == 1 && roots > 0 {
         let is_blank = |character: char| character.is_whitespace() || matches!(character, '\0' | '\u{1a}' | '\u{feff}');
         if !content.chars().all(is_blank) {
-            problem("there is more after the root element");
+            problem("unexpected content after the root element");
         }
     }
 }

@@ -1,12 +1,13 @@
-//! The `manual` format: the plugin writes the item tree itself.
+//! The `manual` format: an item tree written by the plugin.
 
 use sono_types::{Item, item::status, text::decode};
 
 use super::Outcome;
 use crate::{Compatibility, documents::items_from_yaml, tree::meta};
 
-/// Takes status, items and details of the file's document; its name and meta are dropped. Each of several documents is an
-/// item, and so is the reason why the rest could not be read.
+/// Parses a file: status, items and details of its document; name and meta are ignored.
+///
+/// If the file has several documents, each one is an item. If the rest cannot be read, the error is an item, too.
 pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
     let text = match decode(content) {
         Ok(text) => text,
@@ -15,10 +16,10 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
     let (mut documents, error) = items_from_yaml(&text);
     let error = error.map(|error| error.to_string());
     if !compatibility.leaves_decide {
-        documents.iter_mut().for_each(stated);
+        documents.iter_mut().for_each(add_stated_failure);
     }
     match (documents.pop(), error) {
-        (None, error) => Outcome::unreadable(error.unwrap_or_else(|| "the file holds no YAML document".to_owned())),
+        (None, error) => Outcome::unreadable(error.unwrap_or_else(|| "the file contains no YAML document".to_owned())),
         (Some(only), None) if documents.is_empty() => Outcome {
             status: only.status,
             items: only.items,
@@ -42,10 +43,11 @@ pub(crate) fn read(content: &[u8], compatibility: Compatibility) -> Outcome {
     }
 }
 
-/// Verdicts in any case are verdicts; one that an item with others below it states itself, and none below it, becomes
-/// an item below it, since only those are counted.
-fn stated(item: &mut Item) {
-    item.items.iter_mut().for_each(stated);
+/// Converts verdicts to lower case, and adds a failure stated by an item with children as a leaf.
+///
+/// Only leaves are counted, so a failure that no leaf has would be lost.
+fn add_stated_failure(item: &mut Item) {
+    item.items.iter_mut().for_each(add_stated_failure);
     let verdicts = [
         status::PASSED,
         status::FAILED,
@@ -60,8 +62,8 @@ fn stated(item: &mut Item) {
         verdict.clone_into(&mut item.status);
     }
     let is_failure = |status: &str| matches!(status, status::FAILED | status::TIMEOUT);
-    let below = item.leaves().iter().any(|leaf| is_failure(&leaf.status));
-    if !item.items.is_empty() && is_failure(&item.status) && !below {
+    let has_failed_leaf = item.leaves().iter().any(|leaf| is_failure(&leaf.status));
+    if !item.items.is_empty() && is_failure(&item.status) && !has_failed_leaf {
         item.items.push(Item {
             name: item.name.clone(),
             status: item.status.clone(),
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_that_only_a_parent_states_becomes_an_item() {
+    fn failure_of_only_a_parent_becomes_an_item() {
         let text = "name: p\nstatus: Failed\nitems:\n- name: a\n  status: PASSED\n";
         check(
             text,
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_json_lacks_are_texts() {
+    fn numbers_not_supported_by_json_are_text() {
         let text = "status: failed\ndetails:\n  a: .nan\n  b: -.Inf\n  c: 1e999\n  d: !ruby/symbol x\n  e: 0b10\n  f: 1_000\n  g: 123456789012345678901234567890\n";
         let outcome = read(text.as_bytes(), Compatibility::default());
         assert_eq!((outcome.status.as_str(), outcome.error), ("failed", None));
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_text_are_reported_with_their_position() {
+    fn invalid_bytes_are_reported_with_their_position() {
         let outcome = read(b"name: a\nstatus: \xfcber", Compatibility::default());
         assert_eq!(outcome, Outcome::unreadable("byte 16 (line 2) is not UTF-8: 0xfc"));
     }

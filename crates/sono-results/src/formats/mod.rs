@@ -1,4 +1,4 @@
-//! The formats of result files: bytes in, items out. None of them fails; what cannot be read is said in the outcome.
+//! Parsers of the result formats. They never fail; the outcome contains the error.
 
 pub(crate) mod errors;
 pub(crate) mod gojson;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sono_types::{Item, item::status};
 
-/// What one file says.
+/// Outcome of parsing one file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) status: String,

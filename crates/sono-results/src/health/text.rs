@@ -1,13 +1,13 @@
-//! The health as text.
+//! Renders cluster health as text.
 
 use super::{ComponentHealth, Health, HealthDetail};
 
-/// The report's text, each line ended.
+/// The report's text, each line terminated.
 pub fn health_report(health: &Health) -> String {
     health_lines(health).join("\n") + "\n"
 }
 
-/// The lines of [`health_report`], without their ends; a name or a message may have line ends in it.
+/// The lines of [`health_report`], without terminators. Names and messages may contain line breaks.
 pub fn health_lines(health: &Health) -> Vec<String> {
     let mut lines = vec![
         "Run Details:".to_owned(),
@@ -25,7 +25,7 @@ pub fn health_lines(health: &Health) -> Vec<String> {
         lines.push(format!("{class}:"));
         let mut files: Vec<(&String, &u64)> = files.iter().collect();
         files.sort_by(|one, other| other.1.cmp(one.1).then_with(|| one.0.cmp(other.0)));
-        let width = files.first().map_or(0, |(_, most)| most.to_string().len());
+        let width = files.first().map_or(0, |(_, max)| max.to_string().len());
         lines.extend(files.into_iter().map(|(file, count)| format!("{count:>width$} {file}")));
     }
     lines

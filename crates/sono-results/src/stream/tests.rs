@@ -57,7 +57,7 @@ fn item() -> impl Strategy<Value = Item> {
     })
 }
 
-/// A leaf as it is visited.
+/// A visited leaf: path, item and file.
 type Visited = (Vec<String>, Item, Option<String>);
 
 fn owned(leaf: Leaf<'_>) -> Visited {
@@ -101,7 +101,7 @@ proptest! {
         prop_assert_eq!(streamed_json(&json), Some((expected.0, expected.1, yaml)));
     }
 
-    /// What is streamed is what the tree in memory has.
+    /// Streaming returns the same leaves as the tree in memory.
     #[test]
     fn any_text_that_is_streamed_reads_as_a_tree(parts in proptest::collection::vec(select(vec![
         "name: a\n", "status: b\n", "items:\n", "- name: c\n", "  status: d\n", "  items:\n", "  - name: e\n", "- ~\n", "meta:\n", "  file: f\n",
@@ -115,7 +115,7 @@ proptest! {
     }
 }
 
-/// What Sonobuoy writes: lists as far in as their key, long lines folded, texts of several lines as blocks.
+/// Sonobuoy's YAML: lists with the indentation of their key, folded long lines, block scalars.
 #[test]
 fn yaml_of_sonobuoy_is_streamed() {
     let text = "name: e2e\nstatus: failed\nmeta:\n  type: summary\nitems:\n- name: junit_01.xml\n  status: failed\n  meta:\n    file: results/global/junit_01.xml\n    type: file\n  items:\n  - name: '[sig-apps] a long name that go-yaml folds at the eightieth column of its\n      line [Conformance]'\n    status: failed\n    details:\n      failure: |-\n        one\n\n          two\n  - name: \"0644\"\n    status: passed\n";
@@ -135,7 +135,7 @@ fn yaml_of_sonobuoy_is_streamed() {
 }
 
 #[test]
-fn yaml_of_other_shapes_is_left_to_the_reader_of_trees() {
+fn yaml_with_other_structure_is_rejected() {
     for text in [
         "",
         "name: [a]\n",
@@ -150,9 +150,9 @@ fn yaml_of_other_shapes_is_left_to_the_reader_of_trees() {
     }
 }
 
-/// The JSON is not read more leniently than the YAML next to it.
+/// JSON is not parsed more leniently than YAML.
 #[test]
-fn json_of_any_other_form_is_refused() {
+fn json_with_other_structure_is_rejected() {
     let yaml = r#""yaml":{"size":1,"sha256":"x"}"#;
     let nested = |levels: usize| format!("{}{}{}", r#"{"items":["#.repeat(levels), "{}", "]}".repeat(levels));
     let file = |tree: &str| format!(r#"{{"format":1,"tree":{tree},{yaml}}}"#);

@@ -8,10 +8,10 @@ fn json(tree: &str, yaml: &str) -> Vec<u8> {
 }
 
 #[test]
-fn json_that_does_not_name_the_yaml_next_to_it_is_ignored() {
+fn json_with_another_yaml_digest_is_ignored() {
     let tree = r#"{"name":"p","status":"passed"}"#;
     let status = |json: &[u8]| read_tree(YAML.as_bytes(), Some(json)).unwrap().status;
-    // Only who writes the YAML can write this.
+    // A matching digest is accepted.
     assert_eq!(status(&json(tree, YAML)), "passed");
     for other in [
         json(tree, "name: p\nstatus: passed\n"),
@@ -38,7 +38,7 @@ fn digest_is_size_and_sha256() {
 }
 
 #[test]
-fn tree_of_an_unprocessed_plugin_says_why_in_both_files() {
+fn tree_of_an_unprocessed_plugin_has_the_reason_in_both_files() {
     let (mut yaml, mut json) = (Vec::new(), Vec::new());
     let name = PluginName::parse("p").unwrap();
     unprocessed(&name, "it ended the process", &mut yaml, &mut json).unwrap();

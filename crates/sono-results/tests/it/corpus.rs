@@ -1,5 +1,5 @@
-//! Result files of many producers: our readers give the outcomes of the table, which the independent reader of the test
-//! kit gives too.
+//! Result files of many producers: the readers return the outcomes of the table, like the independent reader of the test
+//! kit.
 
 use std::path::Path;
 

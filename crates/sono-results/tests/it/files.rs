@@ -9,7 +9,7 @@ use std::{
 use sono_results::{PluginInput, Problem, process_plugin, read_tree, to_yaml};
 use sono_types::{Item, ResultFiles};
 
-/// The tree of a plugin as both of its files have it, and what could not be read.
+/// The tree of a plugin, which both of its files contain, and its problems.
 pub(crate) fn tree(input: &PluginInput<'_>, files: &dyn ResultFiles) -> (Item, Vec<Problem>) {
     let (mut spool, mut yaml, mut json) = (Vec::new(), Vec::new(), Vec::new());
     let collected = process_plugin(input, files, &mut spool).unwrap();
@@ -26,7 +26,7 @@ pub(crate) fn tree(input: &PluginInput<'_>, files: &dyn ResultFiles) -> (Item, V
     (item, collected.problems)
 }
 
-/// Content by name; a name with a slash at its end is an empty directory.
+/// Files in memory: content by name. A name with a trailing slash is an empty directory.
 #[derive(Debug, Default)]
 pub(crate) struct MapFiles(BTreeMap<String, Vec<u8>>);
 
@@ -40,7 +40,7 @@ impl MapFiles {
         )
     }
 
-    /// Everything below a directory.
+    /// Loads all files below a directory.
     pub(crate) fn load(directory: &Path) -> Self {
         let mut files = BTreeMap::new();
         let mut pending = vec![String::new()];
@@ -59,7 +59,7 @@ impl MapFiles {
         Self(files)
     }
 
-    /// Names below a directory, with what stands after it.
+    /// Names below a directory, each with its part relative to it.
     fn below<'a>(&'a self, below: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.keys().filter_map(move |name| {
             let rest = if below.is_empty() {

@@ -1,4 +1,4 @@
-//! Cluster health, from files to text.
+//! Cluster health from files to text.
 
 use serde_json::json;
 use sono_results::{Health, Problem, health_report, read_health};
@@ -16,7 +16,7 @@ fn from_an_archive_to_the_report() {
         {"metadata": {"name": "n1"}, "status": {"conditions": [condition("Ready", "True")]}},
         {"metadata": {"name": "n0"}, "status": {}},
     ]});
-    // Archives before v0.56 have bare lists.
+    // Archives before v0.56 have JSON arrays.
     let pods = json!([
         {"metadata": {"name": "b", "namespace": "ns"}, "status": {"phase": "Pending", "conditions": [condition("Initialized", "True"), condition("PodScheduled", "False")]}},
         {"metadata": {"name": "a", "namespace": "ns"}, "status": {"phase": "Succeeded"}},
@@ -74,7 +74,7 @@ fn from_an_archive_to_the_report() {
 }
 
 #[test]
-fn nothing_is_known_about_an_empty_archive() {
+fn health_of_an_empty_archive_is_empty() {
     let (health, problems) = read_health(&MapFiles::new(&[]));
     assert_eq!((&health, problems), (&Health::default(), vec![]));
     let text = r#"{"node_health":{"total_nodes":0,"healthy_nodes":0},"pod_health":{"total_nodes":0,"healthy_nodes":0},"api_version":"","error_summary":{}}"#;

@@ -1,4 +1,4 @@
-//! Files and plugins beyond the limits: each is one item that says so, and all others are as they would be without it.
+//! Files and plugins that exceed limits: each results in one item with the reason, and others are not affected.
 
 use std::fmt::Write;
 
@@ -26,7 +26,7 @@ fn cut(path: &str, reason: &str) -> Value {
     json!({"name": name, "status": "unknown", "meta": {"file": path, "type": "file", "error": reason}})
 }
 
-/// One item more than a file may have, in each format that has items.
+/// One item more than the limit of a file, in each format with items.
 #[test]
 fn a_file_with_too_many_items_is_unknown_and_the_others_are_read() {
     let most = 250_000;
@@ -54,13 +54,13 @@ fn a_file_with_too_many_items_is_unknown_and_the_others_are_read() {
         let other = format!("results/global/good.{suffix}");
         let tree = process(format, false, TreeLimits::PLUGIN, &[(&path, large), (&other, good)]);
         assert_eq!(tree["items"][0]["items"].as_array().unwrap().len(), 1, "{format}");
-        assert_eq!(tree["items"][1], cut(&path, "it has more than 250000 items"));
+        assert_eq!(tree["items"][1], cut(&path, "the file has more than 250000 items"));
     }
 }
 
-/// Values of a few bytes that would take far more in memory.
+/// Small files that would need much more memory.
 #[test]
-fn a_file_that_grows_in_memory_is_refused_or_takes_no_more() {
+fn a_file_that_expands_in_memory_is_rejected_or_skipped() {
     let many = "1,".repeat(2_200_000);
     let manual = format!("details:\n  k: [{many}1]\n");
     let aliases = format!(
@@ -75,7 +75,7 @@ fn a_file_that_grows_in_memory_is_refused_or_takes_no_more() {
             (&json!("unknown"), &Value::Null)
         );
     }
-    // Fields that mean nothing are not held.
+    // Unknown fields are not stored.
     let event = format!("{{\"Action\":\"pass\",\"Test\":\"a\",\"Other\":[{many}1]}}\n{{\"Action\":\"pass\"}}\n");
     let tree = process(
         "gojson",
@@ -98,7 +98,7 @@ fn a_file_that_grows_in_memory_is_refused_or_takes_no_more() {
 }
 
 #[test]
-fn a_plugin_beyond_its_limits_has_an_item_for_the_rest_of_each_folder() {
+fn a_plugin_beyond_its_limits_has_an_item_for_the_rest_of_each_directory() {
     let files = ["n1", "n2"].map(|node| ["a", "b", "c"].map(|file| format!("results/{node}/{file}")));
     let files: Vec<(&str, &str)> = files.iter().flatten().map(|name| (name.as_str(), "")).collect();
     let file = |name: &str, path: &str| json!({"name": name, "status": "passed", "meta": {"file": path}});
@@ -118,7 +118,7 @@ fn a_plugin_beyond_its_limits_has_an_item_for_the_rest_of_each_folder() {
         ),
     ];
     for (limits, reason) in cases {
-        let further = |number: usize| format!("{reason}; {number} further files are not read either");
+        let further = |number: usize| format!("{reason}; {number} more files are not read");
         assert_eq!(
             process("raw", true, limits, &files)["items"],
             json!([
@@ -136,7 +136,7 @@ fn a_plugin_beyond_its_limits_has_an_item_for_the_rest_of_each_folder() {
     }
 }
 
-/// The largest run that has to fit: 200 tests on each of 10,000 nodes. Its bytes are measured on some of the nodes.
+/// The largest supported run: 200 tests on each of 10,000 nodes. Its size is extrapolated from some of the nodes.
 #[test]
 fn results_of_ten_thousand_nodes_with_two_hundred_items_are_within_the_limits() {
     let nodes = 20;

@@ -1,8 +1,8 @@
-//! Whole trees and reports through the public interface, on small trees of files and on Sonobuoy's own test vectors.
+//! Complete trees and reports through the public interface, with small file trees and Sonobuoy's test vectors.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "tests fail by panicking, and say when they are skipped"
+    reason = "tests fail by panicking, and print when they are skipped"
 )]
 
 mod corpus;

@@ -1,4 +1,4 @@
-//! Trees of results as they come out of small trees of files.
+//! Result trees of small file trees.
 
 use serde_json::{Value, json};
 use sono_results::{Compatibility, PluginInput, Problem, TreeLimits, Verdict, process_plugin};
@@ -38,7 +38,7 @@ fn problem(file: &str, message: &str) -> Problem {
 }
 
 #[test]
-fn a_job_has_its_files_and_then_its_errors() {
+fn tree_of_a_job_has_files_and_errors() {
     let files = [
         ("results/global/b.txt", "x"),
         ("results/global/a/deep.txt", "x"),
@@ -79,7 +79,7 @@ fn a_plugin_without_any_file_is_unknown() {
 }
 
 #[test]
-fn nodes_have_items_of_their_own_even_without_files() {
+fn nodes_without_files_have_items() {
     let files = [
         ("results/n2/", ""),
         (
@@ -109,7 +109,7 @@ fn nodes_have_items_of_their_own_even_without_files() {
 }
 
 #[test]
-fn files_are_chosen_by_name_or_by_suffix() {
+fn files_are_selected_by_name_or_suffix() {
     let files = [
         ("results/global/a.json", "{\"Action\":\"pass\",\"Test\":\"a\"}"),
         ("results/global/a.xml", "<testsuites><testcase/></testsuites>"),
@@ -146,7 +146,7 @@ fn files_are_chosen_by_name_or_by_suffix() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_unknown_and_said() {
+fn unreadable_files_are_unknown_and_reported() {
     let (tree, problems) = process(
         "junit",
         &[],
@@ -163,7 +163,7 @@ fn files_that_cannot_be_read_are_unknown_and_said() {
             "meta": {"file": format!("results/global/{name}"), "type": "file", "error": error},
         })
     };
-    let cut = "line 3: the file ends before its root element does";
+    let cut = "line 3: unexpected end of file within the root element";
     let mut cut_file = unknown("cut.xml", cut);
     cut_file["items"] = json!([
         {"name": "testsuite-001", "status": "passed", "items": [{"name": "c", "status": "passed"}]},
@@ -186,9 +186,9 @@ fn files_that_cannot_be_read_are_unknown_and_said() {
     );
 }
 
-/// W-16: in the whole tree too, unless it is asked for.
+/// W-16: an invalid event is visible in the whole tree, except with compatibility.
 #[test]
-fn a_broken_event_is_not_masked() {
+fn an_invalid_event_is_not_masked() {
     let files = [(
         "results/global/t.json",
         "{\"Action\":\"pass\",\"Test\":\"A\"}\n{\"Action\"",
@@ -211,7 +211,7 @@ fn a_broken_event_is_not_masked() {
 }
 
 #[test]
-fn a_manual_file_keeps_its_own_statuses() {
+fn custom_statuses_of_a_manual_file_are_counted() {
     let document = "name: dropped\nstatus: overridden\nmeta: {type: dropped}\ndetails: {k: [1]}\nitems:\n- name: a\n  status: complete\n- name: b\n  status: passed\n";
     let (tree, problems) = process(
         "manual",
@@ -243,10 +243,10 @@ fn a_manual_file_keeps_its_own_statuses() {
     );
 }
 
-/// W-24: a node's verdict is that of its own files, whatever its tests are called; of a result and an error of one node it is
-/// the result's.
+/// W-24: a node's verdict depends only on its own files, not on names of tests. If it has a result and an error, the verdict
+/// is that of the result.
 #[test]
-fn verdicts_of_nodes_are_those_of_their_own_files() {
+fn verdicts_of_nodes_depend_on_their_own_files() {
     let name = PluginName::parse("p").unwrap();
     let input = PluginInput {
         name: &name,

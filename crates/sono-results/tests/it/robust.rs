@@ -1,4 +1,4 @@
-//! Whatever a plugin leaves, there is an item for it: any bytes, and good files with something changed.
+//! Any file of a plugin results in an item: arbitrary bytes, and modified valid files.
 
 use proptest::{prelude::*, sample::select};
 use sono_results::{Compatibility, aggregate, from_yaml, read_error_file, read_result_file, to_yaml};
@@ -16,7 +16,7 @@ const FORMATS: [ResultFormat; 4] = [
     ResultFormat::Manual,
 ];
 
-/// What holds for every file.
+/// Checks the properties of every file.
 fn check(content: &[u8]) -> Result<(), TestCaseError> {
     for compatibility in [Compatibility::default(), Compatibility::SONOBUOY] {
         for format in FORMATS {
@@ -31,7 +31,7 @@ fn check(content: &[u8]) -> Result<(), TestCaseError> {
             let mut rolled_up = item.clone();
             aggregate(&mut rolled_up, compatibility);
             prop_assert!(rolled_up.leaves().iter().all(|leaf| !leaf.status.is_empty()));
-            // Bytes of a test's output that are not text are reported, and change nothing else.
+            // Invalid bytes in a test's output are reported, but have no other effect.
             let is_unreadable = error.as_ref().is_some_and(|error| !error.starts_with("byte "));
             if is_unreadable && compatibility == Compatibility::default() {
                 prop_assert_ne!(rolled_up.status, "passed");
@@ -90,7 +90,7 @@ proptest! {
 }
 
 #[test]
-fn the_good_files_are_good() {
+fn unmodified_files_are_readable() {
     for (format, content, status) in [
         (ResultFormat::Junit, JUNIT, "failed"),
         (ResultFormat::GoJson, GO, "failed"),

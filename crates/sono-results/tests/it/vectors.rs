@@ -1,5 +1,5 @@
-//! The cases that Sonobuoy tests its own post-processing with. They are no part of this repository: `../shared/vectors`
-//! or `$SONO_VECTORS` has them.
+//! Test cases of Sonobuoy's post-processing. They are not part of this repository: they are in `../shared/vectors` or
+//! `$SONO_VECTORS`.
 
 use std::{
     collections::BTreeSet,
@@ -30,7 +30,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
 }
 
-/// Which files count in a case, as the test that the case comes from sets it.
+/// The result files of a case, as set in Sonobuoy's test.
 fn result_files(case: &str) -> Vec<String> {
     let names: &[&str] = match case.rsplit_once('-') {
         Some((kind, "02")) if kind.ends_with("manual") => &["manual-results-1.yaml", "manual-results-2.yaml"],
@@ -45,7 +45,7 @@ fn result_files(case: &str) -> Vec<String> {
 }
 
 #[test]
-fn trees_are_those_of_sonobuoy() {
+fn trees_match_sonobuoy() {
     let Some(folder) = vectors("postprocess") else { return };
     let mut cases = BTreeSet::new();
     for entry in fs_err::read_dir(&folder).unwrap() {
@@ -71,7 +71,7 @@ fn trees_are_those_of_sonobuoy() {
         };
         let files = MapFiles::load(&folder.join(&case));
         let golden = json(&golden);
-        // None of these cases has anything in it that Sonobuoy makes less of than is known.
+        // None of these cases depends on compatibility.
         for compatibility in [Compatibility::default(), Compatibility::SONOBUOY] {
             let (item, problems) = tree(&input(compatibility), &files);
             assert_eq!(serde_json::to_value(item).unwrap(), golden, "{case} {compatibility:?}");
@@ -102,7 +102,7 @@ fn a_file_of_another_junit_dialect() {
 }
 
 #[test]
-fn the_cluster_health_is_that_of_sonobuoy() {
+fn cluster_health_matches_sonobuoy() {
     let Some(folder) = vectors("health") else { return };
     let health = cluster_health(&MapFiles::load(&folder));
     assert_eq!(

@@ -391,7 +391,7 @@ impl Pass<'_> {
         let most = self.limits.max_items.saturating_sub(self.items);
         let read = read(&mut |leaf| {
             items += 1;
-            if items <= most && self.asked.selection.wants(leaf.item) {
+            if items <= most && self.asked.selection.matches(leaf.item) {
                 part.add(plugin, leaf);
             }
         });
@@ -411,7 +411,7 @@ impl Pass<'_> {
         };
         let mut part = Part::new(self.asked);
         visit_leaves(item, &mut |leaf| {
-            if self.asked.selection.wants(leaf.item) {
+            if self.asked.selection.matches(leaf.item) {
                 part.add(plugin, leaf);
             }
         });

@@ -17,7 +17,7 @@ fn check(content: &str, expected: &[(&str, &str)], error: Option<&str>) {
 }
 
 #[test]
-fn tests_that_ended_are_items() {
+fn finished_tests_are_items() {
     check(
         r#"{"Time":"2026-01-01T00:00:00Z","Action":"run","Package":"p","Test":"A"}
 {"Action":"output","Package":"p","Test":"A","Output":"=== RUN\n"}
@@ -37,7 +37,7 @@ fn tests_that_ended_are_items() {
 }
 
 #[test]
-fn plain_text_between_events_is_passed_over() {
+fn plain_text_between_events_is_skipped() {
     check(
         "go: downloading x v1\n{\"Action\":\"pass\",\"Test\":\"A\"}{\"Action\":\"fail\",\"Test\":\"B\"}\npanic: no\n{\"Action\":\n\"pass\",\n\"Test\":\"C\"\n}  trailing\n{\"Action\":\"fail\"}",
         &[("A", "passed"), ("B", "failed"), ("C", "passed")],
@@ -45,9 +45,9 @@ fn plain_text_between_events_is_passed_over() {
     );
 }
 
-/// W-16: what cannot be read is not masked by what can.
+/// W-16: valid events do not mask invalid ones.
 #[test]
-fn broken_events_stay_visible() {
+fn invalid_events_are_unknown_items() {
     check(
         "{\"Action\":\"pass\",\"Test\":\"A\"}\n{\"Action\":\"pa",
         &[("A", "passed"), ("line 2", "unknown"), ("f.json", "unknown")],
@@ -56,12 +56,12 @@ fn broken_events_stay_visible() {
     check(
         "{\"Action\":1,\"Test\":\"A\"}",
         &[("line 1", "unknown")],
-        Some("line 1: field \"Action\" is no text: 1"),
+        Some("line 1: field \"Action\" is not text: 1"),
     );
 }
 
 #[test]
-fn a_package_that_fails_by_itself_is_an_item() {
+fn a_package_that_fails_without_a_failed_test_is_an_item() {
     check(
         r#"{"Action":"build-fail","ImportPath":"p"}
 {"Action":"fail","Package":"p"}
@@ -80,7 +80,7 @@ fn compatible(content: &str) -> (String, Vec<(String, String)>, Option<String>) 
 }
 
 #[test]
-fn compatibility_masks_what_is_broken() {
+fn compatibility_ignores_invalid_events() {
     let owned = |name: &str, status: &str| (name.to_owned(), status.to_owned());
     let broken = Some("line 3: EOF while parsing a string".to_owned());
     assert_eq!(
@@ -100,19 +100,19 @@ fn compatibility_masks_what_is_broken() {
 
 /// W-42: a stream without tests does not pass.
 #[test]
-fn no_tests_are_unknown() {
+fn a_stream_without_tests_is_unknown() {
     for content in ["", "PASS\n", "{\"Action\":\"pass\",\"Package\":\"p\"}\n"] {
         assert_eq!(
             read(content.as_bytes(), "f.json", Compatibility::default()),
-            Outcome::unreadable("the file has no tests that ended"),
+            Outcome::unreadable("the file has no finished tests"),
             "{content:?}"
         );
     }
 }
 
-/// W-16: so does a test that never ended, say because the process was killed.
+/// W-16: tests that did not finish, for example because the process was killed.
 #[test]
-fn tests_that_never_ended_stay_visible() {
+fn unfinished_tests_are_unknown_items() {
     let outcome = read(
         br#"{"Action":"run","Package":"p","Test":"Z"}
 {"Action":"run","Package":"p","Test":"A"}
@@ -128,14 +128,14 @@ fn tests_that_never_ended_stay_visible() {
     assert_eq!(
         json!(outcome.items),
         json!([
-            {"name": "Z", "status": "unknown", "meta": {"error": "the test did not end"}},
-            {"name": "A", "status": "unknown", "meta": {"error": "the test did not end"}, "details": {"output": "waiting\n"}},
-            {"name": "p", "status": "unknown", "meta": {"error": "the package did not end"}},
+            {"name": "Z", "status": "unknown", "meta": {"error": "the test did not finish"}},
+            {"name": "A", "status": "unknown", "meta": {"error": "the test did not finish"}, "details": {"output": "waiting\n"}},
+            {"name": "p", "status": "unknown", "meta": {"error": "the package did not finish"}},
         ])
     );
 }
 
-/// Case 05: in both kinds of output, with and without a start event.
+/// Case 05: both kinds of output, with and without a start event.
 #[test]
 fn package_without_an_end_is_unknown() {
     let test = "{\"Action\":\"run\",\"Test\":\"A\"}\n{\"Action\":\"pass\",\"Test\":\"A\"}\n";
@@ -185,7 +185,7 @@ fn benchmark_with_a_result_has_ended() {
 }
 
 #[test]
-fn the_output_of_what_failed_is_kept() {
+fn failed_items_have_their_output() {
     let outcome = read(
         br#"{"Action":"output","Package":"p","Test":"A","Output":"a is "}
 {"Action":"output","Package":"p","Test":"B","Output":"fine\n"}
@@ -202,7 +202,7 @@ fn the_output_of_what_failed_is_kept() {
         "f.json",
         Compatibility::default(),
     );
-    // An action in another case is not one.
+    // Actions are case-sensitive.
     let expected = json!([
         {"name": "B", "status": "passed"},
         {"name": "A", "status": "failed", "details": {"output": "a is wrong\n"}},
@@ -212,19 +212,15 @@ fn the_output_of_what_failed_is_kept() {
 }
 
 #[test]
-fn of_long_output_the_end_is_kept() {
+fn long_output_is_cut_to_its_end() {
     let mut stream = Stream::default();
     let key = || ("p".to_owned(), "A".to_owned());
     for number in 0..40_000 {
         stream.output(key(), &format!("line {number}\n"));
     }
     assert!(stream.outputs[&key()].len() <= 2 * MAX_OUTPUT);
-    let kept = tail(&stream.outputs[&key()]);
-    assert!(
-        kept.len() > MAX_OUTPUT - 20 && kept.len() <= MAX_OUTPUT,
-        "{}",
-        kept.len()
-    );
-    assert!(kept.starts_with("line ") && kept.ends_with("line 39999\n"));
+    let end = tail(&stream.outputs[&key()]);
+    assert!(end.len() > MAX_OUTPUT - 20 && end.len() <= MAX_OUTPUT, "{}", end.len());
+    assert!(end.starts_with("line ") && end.ends_with("line 39999\n"));
     assert_eq!(tail("short"), "short");
 }

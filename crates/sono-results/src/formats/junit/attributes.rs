@@ -1,10 +1,10 @@
-//! Attributes of an element, and references to characters.
+//! Attributes and character references.
 
 use std::borrow::Cow;
 
 use quick_xml::{escape::resolve_predefined_entity, events::BytesStart};
 
-/// Names without prefix in lower case, and values with their references resolved.
+/// Attributes of an element: lower-case names and values with resolved references. Prefixed attributes are ignored.
 #[derive(Debug, Default)]
 pub(super) struct Attributes(Vec<(String, String)>);
 
@@ -14,11 +14,11 @@ impl Attributes {
         for attribute in element.attributes() {
             let attribute = attribute.map_err(|error| error.to_string())?;
             let full: &str = attribute.key.as_ref();
-            // `b:name` is somebody else's attribute; `xmlns` declares.
+            // Attributes of other namespaces, and namespace declarations.
             if full.contains(':') {
                 continue;
             }
-            // Line ends stay line ends (XML would make them spaces): messages of several lines are common.
+            // Line breaks are preserved, because messages often have several lines. XML would convert them to spaces.
             let value = attribute.value.replace("\r\n", "\n");
             found.push((full.to_ascii_lowercase(), resolve(&value).into_owned()));
         }
@@ -33,7 +33,7 @@ impl Attributes {
         self.get(name).unwrap_or_default().to_owned()
     }
 
-    /// A number that counts only where it is one.
+    /// Numeric value of an attribute; 0 if it is missing or not a number.
     pub(super) fn number(&self, name: &str) -> u64 {
         self.get(name).and_then(|value| value.trim().parse().ok()).unwrap_or(0)
     }
@@ -43,8 +43,8 @@ impl Attributes {
     }
 }
 
-/// Resolves references to characters, each by itself; what is not one stays as written. Two halves of a surrogate pair,
-/// as Java's XML writers put characters outside of the basic plane, are one character.
+/// Resolves character references; invalid ones are copied unchanged. A surrogate pair, as written by Java's XML writers, is
+/// one character.
 fn resolve(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return text.into();
@@ -60,7 +60,7 @@ fn resolve(text: &str) -> Cow<'_, str> {
         }
         let name = rest
             .find(';')
-            .filter(|end| *end <= LONGEST_REFERENCE)
+            .filter(|end| *end <= MAX_REFERENCE_BYTES)
             .map(|end| &rest[..end]);
         let Some(name) = name else {
             resolved.push('&');
@@ -74,47 +74,49 @@ fn resolve(text: &str) -> Cow<'_, str> {
     resolved.into()
 }
 
-/// Bytes between `&` and `;` that are looked at.
-const LONGEST_REFERENCE: usize = 16;
+/// Maximum number of bytes between `&` and `;`.
+const MAX_REFERENCE_BYTES: usize = 16;
 
-/// Appends what `name` (between `&` and `;`) stands for, given the first half of a surrogate pair right before it.
-/// Returns the first half that this one is, which stands as written until its second half follows.
-pub(super) fn push_reference(text: &mut String, name: &str, high: Option<High>) -> Option<High> {
+/// Appends the character of the reference `name` (the text between `&` and `;`).
+///
+/// `high` is the high surrogate directly before it. Returns the high surrogate if the reference is one; it is copied
+/// unchanged until its low surrogate follows.
+pub(super) fn push_reference(text: &mut String, name: &str, high: Option<HighSurrogate>) -> Option<HighSurrogate> {
     match (number(name), high) {
         (Some(low @ 0xdc00..=0xdfff), Some(high)) => {
-            text.truncate(text.len() - high.written);
+            text.truncate(text.len() - high.bytes);
             text.extend(char::from_u32(0x10000 + ((high.value - 0xd800) << 10) + (low - 0xdc00)));
             return None;
         }
         (Some(value @ 0xd800..=0xdbff), _) => {
             let before = text.len();
-            push_written(text, name);
-            return Some(High {
+            push_unchanged(text, name);
+            return Some(HighSurrogate {
                 value,
-                written: text.len() - before,
+                bytes: text.len() - before,
             });
         }
         (Some(value), _) => match char::from_u32(value).filter(|character| *character != '\0') {
             Some(character) => text.push(character),
-            None => push_written(text, name),
+            None => push_unchanged(text, name),
         },
         (None, _) => match resolve_predefined_entity(name) {
             Some(value) => text.push_str(value),
-            None => push_written(text, name),
+            None => push_unchanged(text, name),
         },
     }
     None
 }
 
-/// First half of a surrogate pair.
+/// High surrogate of a pair.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct High {
+pub(super) struct HighSurrogate {
     value: u32,
-    /// How many bytes it has in the text so far.
-    written: usize,
+    /// Length of the reference in the text, in bytes.
+    bytes: usize,
 }
 
-/// Whether a reference needs no declaration.
+/// Whether a reference is numeric or predefined.
 pub(super) fn is_known(name: &str) -> bool {
     name.starts_with('#') || resolve_predefined_entity(name).is_some()
 }
@@ -127,7 +129,7 @@ fn number(name: &str) -> Option<u32> {
     }
 }
 
-fn push_written(text: &mut String, name: &str) {
+fn push_unchanged(text: &mut String, name: &str) {
     text.push('&');
     text.push_str(name);
     text.push(';');

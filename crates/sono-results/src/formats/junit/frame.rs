@@ -1,4 +1,4 @@
-//! Open elements, and what becomes of them when they end.
+//! Open elements, and their conversion to items.
 
 use std::collections::BTreeMap;
 
@@ -6,28 +6,28 @@ use serde_json::Value;
 use sono_types::{Item, item::status};
 
 use super::{
-    attributes::{Attributes, High, push_reference},
-    words::{self, Word},
+    attributes::{Attributes, HighSurrogate, push_reference},
+    outcomes::{self, AttributeOutcome},
 };
 use crate::{Compatibility, tree::meta};
 
-/// What an element is.
+/// Kind of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// `testsuites` and every element that is not known: their children count as if they stood one level higher.
+    /// `testsuites` and unknown elements: their children belong to the parent.
     Container,
     Suite,
     Case,
     Part(Part),
-    /// An unknown element in a case: what it holds belongs to the case.
-    Within,
+    /// An unknown element in a case: its content belongs to the case.
+    CaseContent,
     /// An element in a part: its text belongs to the part.
-    Nested,
-    /// Text of tests and attempts that do not count.
+    PartContent,
+    /// Output of suites, properties and ignored attempts.
     Ignored,
 }
 
-/// What decides or describes.
+/// Part of a case or suite with its outcome or output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Skipped,
@@ -49,15 +49,15 @@ impl Part {
     }
 }
 
-/// The kind of an element by its name in lower case and what it stands in, outermost first.
-pub(super) fn kind(name: &str, around: &[Frame]) -> Kind {
-    let within = around.last().map_or(Kind::Container, |frame| frame.kind);
-    match within {
+/// Kind of an element by its lower-case name and its ancestors, outermost first.
+pub(super) fn kind(name: &str, ancestors: &[Frame]) -> Kind {
+    let parent = ancestors.last().map_or(Kind::Container, |frame| frame.kind);
+    match parent {
         Kind::Ignored => return Kind::Ignored,
-        Kind::Part(_) | Kind::Nested => return Kind::Nested,
-        Kind::Container | Kind::Suite | Kind::Case | Kind::Within => {}
+        Kind::Part(_) | Kind::PartContent => return Kind::PartContent,
+        Kind::Container | Kind::Suite | Kind::Case | Kind::CaseContent => {}
     }
-    let in_case = matches!(within, Kind::Case | Kind::Within);
+    let in_case = matches!(parent, Kind::Case | Kind::CaseContent);
     match name {
         "testsuites" => Kind::Container,
         "testsuite" => Kind::Suite,
@@ -72,39 +72,39 @@ pub(super) fn kind(name: &str, around: &[Frame]) -> Kind {
         "system-err" if in_case => Kind::Part(Part::SystemErr),
         "system-out" | "system-err" | "properties" | "property" => Kind::Ignored,
         "flakyfailure" | "flakyerror" | "rerunfailure" | "rerunerror" => Kind::Ignored,
-        _ if in_case => Kind::Within,
+        _ if in_case => Kind::CaseContent,
         _ => Kind::Container,
     }
 }
 
-/// An element that is open.
+/// An open element.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) kind: Kind,
     name: String,
     attributes: Attributes,
     pub(super) items: Vec<Item>,
-    /// How many suites began right in it.
+    /// Number of suites that are direct children.
     suites: usize,
     details: BTreeMap<String, Value>,
     is_failed: bool,
     is_skipped: bool,
-    /// Whether anything below failed or is unknown already.
-    has_trouble: bool,
+    /// Whether a descendant failed or is unknown.
+    has_failed_or_unknown: bool,
     text: String,
-    /// First half of a surrogate pair at the text's end.
-    high: Option<High>,
+    /// High surrogate at the end of the text.
+    high: Option<HighSurrogate>,
 }
 
 impl Frame {
-    /// `name` is the element's name, for elements that have no name of their own.
-    pub(super) fn new(kind: Kind, name: &str, attributes: Attributes, around: Option<&mut Self>) -> Self {
+    /// A new element. `name` is the element's tag, used for containers without a `name` attribute.
+    pub(super) fn new(kind: Kind, name: &str, attributes: Attributes, parent: Option<&mut Self>) -> Self {
         let mut own = attributes.text("name");
         match kind {
             Kind::Suite => {
-                let position = around.map_or(1, |around| {
-                    around.suites += 1;
-                    around.suites
+                let position = parent.map_or(1, |parent| {
+                    parent.suites += 1;
+                    parent.suites
                 });
                 if own.is_empty() {
                     own = format!("testsuite-{position:03}");
@@ -122,15 +122,15 @@ impl Frame {
             details: BTreeMap::new(),
             is_failed: false,
             is_skipped: false,
-            has_trouble: false,
+            has_failed_or_unknown: false,
             text: String::new(),
             high: None,
         }
     }
 
-    /// Whether an element says that it failed.
+    /// Whether the element has a failure or its attributes report one.
     pub(super) fn is_failed(&self) -> bool {
-        self.is_failed || matches!(words::of_case(&self.attributes), Some((Word::Failed, _)))
+        self.is_failed || matches!(outcomes::of_case(&self.attributes), Some((AttributeOutcome::Failed, _)))
     }
 
     pub(super) fn push_text(&mut self, text: &str) {
@@ -142,11 +142,11 @@ impl Frame {
         self.high = push_reference(&mut self.text, name, self.high);
     }
 
-    /// Takes what a finished element says; one that holds only others hands them over.
-    pub(super) fn take(&mut self, ended: Self, compatibility: Compatibility) {
+    /// Adds the content of an ended child element.
+    pub(super) fn add(&mut self, ended: Self, compatibility: Compatibility) {
         match ended.kind {
             Kind::Part(part) => self.part(part, ended.attributes.get("message").unwrap_or_default(), ended.text),
-            Kind::Within => {
+            Kind::CaseContent => {
                 self.is_failed |= ended.is_failed;
                 self.is_skipped |= ended.is_skipped;
                 for (key, value) in ended.details {
@@ -155,21 +155,21 @@ impl Frame {
                 self.items.extend(ended.items);
             }
             Kind::Container => {
-                let (items, has_trouble) = ended.container(compatibility);
+                let (items, has_failed_or_unknown) = ended.container(compatibility);
                 self.items.extend(items);
-                self.has_trouble |= has_trouble;
+                self.has_failed_or_unknown |= has_failed_or_unknown;
             }
             Kind::Suite => {
-                let (item, has_trouble) = ended.suite(compatibility);
+                let (item, has_failed_or_unknown) = ended.suite(compatibility);
                 self.items.push(item);
-                self.has_trouble |= has_trouble;
+                self.has_failed_or_unknown |= has_failed_or_unknown;
             }
             Kind::Case => {
                 let item = ended.case(compatibility);
-                self.has_trouble |= has_trouble(&item);
+                self.has_failed_or_unknown |= has_failed_or_unknown(&item);
                 self.items.push(item);
             }
-            Kind::Nested => self.push_text(&ended.text),
+            Kind::PartContent => self.push_text(&ended.text),
             Kind::Ignored => {}
         }
     }
@@ -189,7 +189,7 @@ impl Frame {
         self.detail(part.key(), &value);
     }
 
-    /// Several of a kind stand one after the other.
+    /// Adds a detail. Several texts with the same key are joined by line breaks.
     fn detail(&mut self, key: &str, text: &str) {
         if text.is_empty() {
             return;
@@ -206,9 +206,9 @@ impl Frame {
     }
 
     fn case(self, compatibility: Compatibility) -> Item {
-        let word = words::of_case(&self.attributes);
-        let failed_by_word = matches!(word, Some((Word::Failed, _)));
-        let is_failed = self.is_failed || failed_by_word;
+        let outcome = outcomes::of_case(&self.attributes);
+        let failed_by_attribute = matches!(outcome, Some((AttributeOutcome::Failed, _)));
+        let is_failed = self.is_failed || failed_by_attribute;
         let mut item = Item {
             name: self.name,
             details: self.details,
@@ -219,25 +219,25 @@ impl Frame {
         } else if is_failed {
             status::FAILED
         } else {
-            match &word {
-                Some((Word::Skipped, _)) => status::SKIPPED,
-                Some((Word::Unknown, said)) => {
-                    let error = format!("the outcome is not a word that is known: {said}");
+            match &outcome {
+                Some((AttributeOutcome::Skipped, _)) => status::SKIPPED,
+                Some((AttributeOutcome::Unknown, attribute)) => {
+                    let error = format!("unknown outcome: {attribute}");
                     item.meta.insert(meta::ERROR.to_owned(), error);
                     status::UNKNOWN
                 }
                 _ => status::PASSED,
             }
         };
-        if failed_by_word && !item.details.contains_key("failure") && !item.details.contains_key("error") {
-            let (_, said) = word.unwrap_or((Word::Failed, String::new()));
-            item.details.insert("failure".to_owned(), Value::String(said));
+        if failed_by_attribute && !item.details.contains_key("failure") && !item.details.contains_key("error") {
+            let (_, attribute) = outcome.unwrap_or((AttributeOutcome::Failed, String::new()));
+            item.details.insert("failure".to_owned(), Value::String(attribute));
         }
         status.clone_into(&mut item.status);
         if self.items.is_empty() {
             return item;
         }
-        // Only leaves are counted: a case with others in it is one of them.
+        // Only leaves are counted, so a case with nested cases is also one of its own children.
         Item {
             name: item.name.clone(),
             items: self.items.into_iter().chain([item]).collect(),
@@ -245,15 +245,15 @@ impl Frame {
         }
     }
 
-    /// The suite, and whether anything in it failed or is unknown. One without anything in it has no status yet.
+    /// The suite's item, and whether anything in it failed or is unknown. An empty suite has no status yet.
     fn suite(mut self, compatibility: Compatibility) -> (Item, bool) {
-        let own = self.own(compatibility);
+        let own = self.own_result(compatibility);
         let runs = self
             .attributes
             .number("tests")
             .saturating_sub(self.attributes.number("skipped"))
             .saturating_sub(self.attributes.number("disabled"));
-        let mut has_trouble = self.has_trouble || own.is_some();
+        let mut has_failed_or_unknown = self.has_failed_or_unknown || own.is_some();
         let mut item = Item {
             name: self.name,
             items: self.items,
@@ -263,25 +263,25 @@ impl Frame {
             Some(own) if item.items.is_empty() => item = own,
             Some(own) => item.items.push(own),
             None if item.items.is_empty() && runs > 0 => {
-                let error = format!("the suite has no test cases and claims to have {runs}");
+                let error = format!("the suite has no test cases, but its attributes report {runs}");
                 item.meta.insert(meta::ERROR.to_owned(), error);
-                has_trouble = true;
+                has_failed_or_unknown = true;
             }
             None => {}
         }
-        (item, has_trouble)
+        (item, has_failed_or_unknown)
     }
 
-    /// All that stands in it, and whether anything of it failed or is unknown.
+    /// The container's items, and whether any of them failed or is unknown.
     pub(super) fn container(mut self, compatibility: Compatibility) -> (Vec<Item>, bool) {
-        let own = self.own(compatibility);
-        let has_trouble = self.has_trouble || own.is_some();
+        let own = self.own_result(compatibility);
+        let has_failed_or_unknown = self.has_failed_or_unknown || own.is_some();
         self.items.extend(own);
-        (self.items, has_trouble)
+        (self.items, has_failed_or_unknown)
     }
 
-    /// What a suite says of itself and none of its cases does.
-    fn own(&mut self, compatibility: Compatibility) -> Option<Item> {
+    /// Item of a failure that the suite reports, but none of its cases.
+    fn own_result(&mut self, compatibility: Compatibility) -> Option<Item> {
         let mut own = Item {
             name: self.name.clone(),
             ..Item::default()
@@ -295,12 +295,17 @@ impl Frame {
             .attributes
             .number("errors")
             .saturating_add(self.attributes.number("failures"));
-        if self.has_trouble || compatibility.empty_passes || (claims == 0 && !words::suite_failed(&self.attributes)) {
+        if self.has_failed_or_unknown
+            || compatibility.empty_passes
+            || (claims == 0 && !outcomes::suite_failed(&self.attributes))
+        {
             return None;
         }
         let error = match claims {
-            0 => "the suite claims to have failed, and no test case did".to_owned(),
-            claims => format!("the suite claims {claims} errors and failures, and no test case shows one"),
+            0 => "the attributes of the suite report a failure, but no test case failed".to_owned(),
+            claims => {
+                format!("the attributes of the suite report {claims} errors and failures, but no test case failed")
+            }
         };
         status::UNKNOWN.clone_into(&mut own.status);
         own.meta.insert(meta::ERROR.to_owned(), error);
@@ -308,6 +313,6 @@ impl Frame {
     }
 }
 
-fn has_trouble(item: &Item) -> bool {
-    matches!(item.status.as_str(), status::FAILED | status::UNKNOWN) || item.items.iter().any(has_trouble)
+fn has_failed_or_unknown(item: &Item) -> bool {
+    matches!(item.status.as_str(), status::FAILED | status::UNKNOWN) || item.items.iter().any(has_failed_or_unknown)
 }

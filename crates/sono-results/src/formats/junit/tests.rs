@@ -25,7 +25,7 @@ fn case(name: &str, status: &str) -> Value {
 }
 
 #[test]
-fn the_part_of_a_case_decides() {
+fn parts_of_a_case_determine_its_status() {
     check(
         r"<testsuite name='s'>
           <properties><property name='testcase'/></properties>
@@ -56,11 +56,11 @@ c </failure></testcase>
     );
 }
 
-/// W-42: what has no test does not pass. Each row of the spec's table of odd files that parse, in both ways.
+/// W-42: files without tests do not pass. Rows of the spec's table of unusual files, with and without compatibility.
 #[test]
-fn nothing_run_is_nothing_passed() {
+fn files_without_tests_are_unknown() {
     let unnamed = |status: &str| json!([case("testsuite-001", status)]);
-    for (xml, truth, items, compatible_items) in [
+    for (xml, expected, items, compatible_items) in [
         ("<testsuites/>", "unknown", json!([]), json!([])),
         ("<testsuite/>", "unknown", unnamed("unknown"), unnamed("passed")),
         (
@@ -91,7 +91,7 @@ fn nothing_run_is_nothing_passed() {
             "<testsuites><testsuite name='a' tests='3' skipped='1'/><testsuite name='d' tests='1' skipped='1'/><testcase name='c'/></testsuites>",
             "unknown",
             json!([
-                {"name": "a", "status": "unknown", "meta": {"error": "the suite has no test cases and claims to have 2"}},
+                {"name": "a", "status": "unknown", "meta": {"error": "the suite has no test cases, but its attributes report 2"}},
                 case("d", "skipped"),
                 case("c", "passed"),
             ]),
@@ -99,7 +99,11 @@ fn nothing_run_is_nothing_passed() {
         ),
     ] {
         let outcome = read(xml.as_bytes(), Compatibility::default());
-        assert_eq!((outcome.status.as_str(), json!(outcome.items)), (truth, items), "{xml}");
+        assert_eq!(
+            (outcome.status.as_str(), json!(outcome.items)),
+            (expected, items),
+            "{xml}"
+        );
         let outcome = read(xml.as_bytes(), Compatibility::SONOBUOY);
         assert_eq!(
             (outcome.error, outcome.status.as_str(), json!(outcome.items)),
@@ -112,7 +116,7 @@ fn nothing_run_is_nothing_passed() {
 }
 
 #[test]
-fn oddities_that_change_nothing() {
+fn irrelevant_differences_are_ignored() {
     for xml in [
         "<testsuite name='s' time='1,2' tests='x' failures='many'><testcase name='c'/></testsuite>",
         "<?xml version='1.1'?><testsuite name='s'><testcase name='c'/></testsuite>",
@@ -131,9 +135,9 @@ fn oddities_that_change_nothing() {
     }
 }
 
-/// W-15: the failures of suites within suites count.
+/// W-15: failures of nested suites are evaluated.
 #[test]
-fn suites_in_suites_are_read() {
+fn nested_suites_are_read() {
     check(
         r"<testsuites>
           <testcase name='loose'/>
@@ -155,9 +159,9 @@ fn suites_in_suites_are_read() {
     );
 }
 
-/// Each reference is judged by itself, in attributes as in text.
+/// References in attributes and in text.
 #[test]
-fn references_are_resolved_and_unknown_ones_stay() {
+fn references_are_resolved_and_unknown_ones_are_unchanged() {
     check(
         "<testsuite name='&lt;&#65;&nbsp;&y;&'><testcase name='a&quot;b &#55357;&#56832;&#xD83D;&#xDE00;&#55357; &#0; a & b; &amp;'><failure>&lt;&#x42;&nbsp;&amp;&#55357;&#56832; &#55357;x &amp a & b</failure></testcase></testsuite>",
         "failed",
@@ -186,7 +190,7 @@ fn other_encodings_are_read() {
     );
 }
 
-/// A name that was damaged may hide another; a byte of a test's output hides nothing.
+/// A damaged name may be equal to another name; a damaged output does not matter.
 #[test]
 fn undecodable_bytes_are_unknown_in_names_and_reported_in_output() {
     let outcome = |xml: &[u8]| {
@@ -204,7 +208,7 @@ fn undecodable_bytes_are_unknown_in_names_and_reported_in_output() {
     );
 }
 
-/// Cases 01 and 02: every root and every element that can hold a case.
+/// Cases 01 and 02: every root and every element that may contain a case.
 #[test]
 fn every_root_and_wrapper_is_read() {
     let two = json!([
@@ -230,7 +234,7 @@ fn every_root_and_wrapper_is_read() {
         "failed",
         &json!([case("c", "passed"), case("d", "failed")]),
     );
-    // Cases in a case, and a failure in an element that is not known.
+    // Nested cases, and a failure in an unknown element.
     check(
         "<testsuite name='s'><testcase name='c'><steps><step><failure>x</failure></step></steps></testcase><testcase name='d'><testcase name='e'><failure/></testcase></testcase></testsuite>",
         "failed",
@@ -241,21 +245,21 @@ fn every_root_and_wrapper_is_read() {
     );
 }
 
-/// What breaks off has an unknown item, next to what was read.
+/// A damaged file has an unknown item in addition to the readable items.
 #[test]
 fn damaged_file_has_an_unknown_item() {
     let suite = "<testsuite name='s'>\n<testcase name='c'/>";
     for (rest, message) in [
-        ("", "line 2: the file ends before its root element does"),
+        ("", "line 2: unexpected end of file within the root element"),
         (
             "<testcase name='d'>",
-            "line 2: the file ends before its root element does",
+            "line 2: unexpected end of file within the root element",
         ),
         (
             "</testsuite>\nerror: exit 1",
-            "line 3: there is more after the root element",
+            "line 3: unexpected content after the root element",
         ),
-        ("&report;</testsuite>", "line 2: the entity `report` is not read"),
+        ("&report;</testsuite>", "line 2: unsupported entity `report`"),
         (
             "</testsuite><testsuite",
             "line 2: syntax error: tag not closed: `>` not found before end of input",
@@ -285,11 +289,11 @@ fn damaged_file_has_an_unknown_item() {
     );
 }
 
-/// Case 03: a suite's own failures, and claims that no case bears out.
+/// Case 03: failures of suites, and failures reported by attributes but by no case.
 #[test]
-fn suites_failures_and_claims_count() {
+fn failures_of_suites_and_their_attributes_are_evaluated() {
     let claim = |name: &str, error: &str| json!({"name": name, "status": "unknown", "meta": {"error": error}});
-    let one = "the suite claims 1 errors and failures, and no test case shows one";
+    let one = "the attributes of the suite report 1 errors and failures, but no test case failed";
     check(
         "<testsuites><testsuite name='a' errors='1'/><testsuite name='b' failures=' 1 '><testcase name='c'/></testsuite><testsuite name='r' result='FAILED'><testcase name='c'/></testsuite></testsuites>",
         "unknown",
@@ -297,7 +301,7 @@ fn suites_failures_and_claims_count() {
             claim("a", one),
             {"name": "b", "status": "unknown", "items": [case("c", "passed"), claim("b", one)]},
             {"name": "r", "status": "unknown", "items": [case("c", "passed"),
-                claim("r", "the suite claims to have failed, and no test case did")]},
+                claim("r", "the attributes of the suite report a failure, but no test case failed")]},
         ]),
     );
     check(
@@ -316,9 +320,9 @@ fn suites_failures_and_claims_count() {
     );
 }
 
-/// Case 04: the worst word of the attributes, where no element says it.
+/// Case 04: the worst outcome in attributes applies unless an element has one.
 #[test]
-fn outcomes_in_attributes_count() {
+fn outcomes_in_attributes_are_evaluated() {
     for (attributes, status) in [
         ("status='run' result='completed'", "passed"),
         ("status='PASSED'", "passed"),
@@ -355,7 +359,7 @@ fn outcomes_in_attributes_count() {
         "failed",
         &json!([{"name": "s", "status": "failed", "items": [
             {"name": "c", "status": "failed", "details": {"failure": "failure: no answer"}},
-            {"name": "d", "status": "unknown", "meta": {"error": "the outcome is not a word that is known: status: odd"}},
+            {"name": "d", "status": "unknown", "meta": {"error": "unknown outcome: status: odd"}},
             {"name": "e", "status": "failed", "details": {"failure": "m"}},
             case("f", "skipped"),
             case("g", "skipped"),
@@ -363,9 +367,9 @@ fn outcomes_in_attributes_count() {
     );
 }
 
-/// Case 19: all messages, one after the other.
+/// Case 19: messages of all failures are joined.
 #[test]
-fn every_failure_of_a_case_is_kept() {
+fn all_failures_of_a_case_are_in_its_details() {
     check(
         "<testsuite name='s'><testcase name='c'><failure message='1'/><error>2</error><failure><message>3</message><stack-trace>4</stack-trace></failure></testcase></testsuite>",
         "failed",
@@ -376,13 +380,13 @@ fn every_failure_of_a_case_is_kept() {
 }
 
 #[test]
-fn what_cannot_be_read_is_unknown() {
+fn unreadable_files_are_unknown() {
     check_error(b"", "EOF");
     check_error(b"plain text", "EOF");
     check_error(b"<foo/>", "expected element type <testsuite> but have <foo>");
     check_error(
         b"<testsuite>\n<testcase>",
-        "line 2: the file ends before its root element does",
+        "line 2: unexpected end of file within the root element",
     );
     for broken in [
         &b"<testsuite>\n<testcase name='a & b'></x></testsuite>"[..],
@@ -398,9 +402,9 @@ fn what_cannot_be_read_is_unknown() {
             String::from_utf8_lossy(broken)
         );
     }
-    // An outcome may have been among the attributes that cannot be read.
+    // The unreadable attributes may have contained an outcome.
     let outcome = read(b"<testsuite><testcase name=a/></testsuite>", Compatibility::default());
     assert_eq!(outcome.status, "unknown");
     let deep = "<testsuite>".repeat(100_000);
-    check_error(deep.as_bytes(), "line 1: elements are nested more than 100 deep");
+    check_error(deep.as_bytes(), "line 1: elements are nested more than 100 levels deep");
 }

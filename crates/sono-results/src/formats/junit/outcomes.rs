@@ -1,12 +1,12 @@
-//! Outcomes in words: attributes of a case, as GoogleTest, CTest, NUnit, Ginkgo and others write them.
+//! Outcomes in attributes of cases, as written by GoogleTest, CTest, NUnit, Ginkgo and others.
 
 use super::attributes::Attributes;
 
-/// What an attribute says.
+/// Outcome in an attribute, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Word {
+pub(super) enum AttributeOutcome {
     Passed,
-    /// Not on any list.
+    /// A value that is on none of the lists.
     Unknown,
     Skipped,
     Failed,
@@ -107,8 +107,8 @@ const FAILED: &[&str] = &[
     "unexpected",
 ];
 
-/// The word's meaning; case, blanks, hyphens and underscores do not count. None for nothing and for numbers.
-pub(super) fn word(text: &str) -> Option<Word> {
+/// Parses an outcome, ignoring case and characters that are not alphanumeric. `None` for an empty text and for numbers.
+pub(super) fn parse(text: &str) -> Option<AttributeOutcome> {
     let plain: String = text
         .chars()
         .filter(|character| character.is_alphanumeric())
@@ -118,60 +118,60 @@ pub(super) fn word(text: &str) -> Option<Word> {
     if plain.chars().all(|character| character.is_ascii_digit()) {
         None
     } else if is(FAILED) {
-        Some(Word::Failed)
+        Some(AttributeOutcome::Failed)
     } else if is(SKIPPED) {
-        Some(Word::Skipped)
+        Some(AttributeOutcome::Skipped)
     } else if is(PASSED) {
-        Some(Word::Passed)
+        Some(AttributeOutcome::Passed)
     } else {
-        Some(Word::Unknown)
+        Some(AttributeOutcome::Unknown)
     }
 }
 
-/// Outcome of a case in its attributes: the worst of them and the attribute that says so; nothing where none does.
-pub(super) fn of_case(attributes: &Attributes) -> Option<(Word, String)> {
+/// The worst outcome in the attributes of a case, together with the attribute's text. `None` if no attribute has one.
+pub(super) fn of_case(attributes: &Attributes) -> Option<(AttributeOutcome, String)> {
     attributes
         .iter()
         .filter_map(|(name, value)| Some((of_attribute(name, value)?, name, value)))
-        .max_by_key(|(word, ..)| *word)
-        .map(|(word, name, value)| (word, format!("{name}: {value}")))
+        .max_by_key(|(outcome, ..)| *outcome)
+        .map(|(outcome, name, value)| (outcome, format!("{name}: {value}")))
 }
 
-fn of_attribute(name: &str, value: &str) -> Option<Word> {
+fn of_attribute(name: &str, value: &str) -> Option<AttributeOutcome> {
     let value = value.trim();
-    let denied = || {
+    let is_false = || {
         matches!(
             value.to_ascii_lowercase().as_str(),
             "0" | "false" | "no" | "none" | "null" | "nil"
         )
     };
     match name {
-        "status" | "result" | "outcome" | "state" | "verdict" => word(value),
-        "failure" | "error" | "failures" | "errors" | "failed" if value.is_empty() => Some(Word::Unknown),
-        "failure" | "error" | "failures" | "errors" | "failed" => (!denied()).then_some(Word::Failed),
+        "status" | "result" | "outcome" | "state" | "verdict" => parse(value),
+        "failure" | "error" | "failures" | "errors" | "failed" if value.is_empty() => Some(AttributeOutcome::Unknown),
+        "failure" | "error" | "failures" | "errors" | "failed" => (!is_false()).then_some(AttributeOutcome::Failed),
         "skipped" | "skip" | "disabled" | "ignored" | "notrun" => {
-            (!denied() && !value.is_empty()).then_some(Word::Skipped)
+            (!is_false() && !value.is_empty()).then_some(AttributeOutcome::Skipped)
         }
-        "executed" => denied().then_some(Word::Skipped),
-        "success" | "passed" => denied().then_some(Word::Failed),
+        "executed" => is_false().then_some(AttributeOutcome::Skipped),
+        "success" | "passed" => is_false().then_some(AttributeOutcome::Failed),
         _ => None,
     }
 }
 
-/// Whether a suite says itself that it failed.
+/// Whether the attributes of a suite report a failure.
 pub(super) fn suite_failed(attributes: &Attributes) -> bool {
     ["status", "result", "outcome"]
         .into_iter()
-        .any(|name| attributes.get(name).and_then(word) == Some(Word::Failed))
+        .any(|name| attributes.get(name).and_then(parse) == Some(AttributeOutcome::Failed))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `docs/results.md` has each word in the row of its verdict.
+    /// `docs/results.md` lists the values of each verdict in one row.
     #[test]
-    fn page_names_every_word_in_the_row_of_its_verdict() {
+    fn documented_values_match_the_code() {
         let page = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/results.md")).unwrap();
         for (verdict, list) in [("passed", PASSED), ("skipped", SKIPPED), ("failed", FAILED)] {
             let start = format!("| `status`, `result`, `outcome`, `state`, `verdict` of a case | {verdict} | ");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_has_two_meanings() {
+    fn no_value_is_on_two_lists() {
         let all: Vec<&&str> = [PASSED, SKIPPED, FAILED].into_iter().flatten().collect();
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
