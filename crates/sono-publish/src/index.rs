@@ -42,12 +42,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut found = Vec::new();
     for archive in archives(out)? {
         let images = import(&layout, &archive)?;
-        let (wanted, others): (Vec<Stored>, Vec<Stored>) =
+        let (selected, others): (Vec<Stored>, Vec<Stored>) =
             images.into_iter().partition(|stored| image.contains(&stored.image));
         for other in others {
             say::progress(format_args!("ignored: {} is not an image of a release", other.image));
         }
-        found.extend(wanted);
+        found.extend(selected);
     }
     let combined = combine(&layout, &found)?;
     // Delete the imported images that are not part of the release.
@@ -57,8 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "{} contains no archive of a release's image",
         out.display()
     );
-    let wanted: BTreeSet<&Platform> = platform.iter().collect();
-    let (lines, missing) = report(image, &wanted, &combined);
+    let platforms: BTreeSet<&Platform> = platform.iter().collect();
+    let (lines, missing) = report(image, &platforms, &combined);
     for line in lines {
         say::data(line);
     }

@@ -68,7 +68,7 @@ pub(crate) async fn intrude(
                 let ended = timeout(Duration::from_secs(30), stream.read_u8()).await;
                 return Ok(ended
                     .is_err()
-                    .then(|| "a connection without a handshake was held for 30 s".to_owned()));
+                    .then(|| "a connection without a handshake was open for 30 s".to_owned()));
             }
             Ok(None)
         }

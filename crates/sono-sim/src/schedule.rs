@@ -182,10 +182,10 @@ fn worker(seed: u64, number: usize) -> WorkerPlan {
     while random.chance(55) && steps.len() < 6 {
         steps.push(step(&mut random));
     }
-    let again = random.below(3);
+    let repetitions = random.below(3);
     WorkerPlan {
         steps,
-        again_after_ms: (0..again).map(|_| random.below(400)).collect(),
+        again_after_ms: (0..repetitions).map(|_| random.below(400)).collect(),
     }
 }
 

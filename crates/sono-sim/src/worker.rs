@@ -272,11 +272,11 @@ impl Session<'_> {
         let answers = futures::future::join_all(requests).await;
         self.report.tries += answers.len();
         let before = self.unknown || self.report.acknowledged;
-        let taken = answers
+        let accepted = answers
             .iter()
             .filter(|answer| matches!(answer, Answer::Status(200, _)))
             .count();
-        if taken > 1 || taken == 1 && self.report.acknowledged {
+        if accepted > 1 || accepted == 1 && self.report.acknowledged {
             self.violation("accepted more than once", 200, &format!("{answers:?}"));
         }
         for answer in &answers {
@@ -286,8 +286,8 @@ impl Session<'_> {
                 self.record(answer);
             }
         }
-        self.report.acknowledged |= taken > 0;
-        self.unknown = before || taken > 0 || answers.iter().any(|answer| matches!(answer, Answer::None));
+        self.report.acknowledged |= accepted > 0;
+        self.unknown = before || accepted > 0 || answers.iter().any(|answer| matches!(answer, Answer::None));
     }
 
     /// Sends a hostile body until it is rejected for good, or as a duplicate.

@@ -103,8 +103,8 @@ pub(super) const MANUAL: Target = Target {
         // Writing and reading an item must not change it.
         if let Ok(item) = from_yaml(&String::from_utf8_lossy(input)) {
             let text = to_yaml(&item);
-            let again = from_yaml(&text).expect("the written tree can be read");
-            assert_eq!(again, item, "changed by writing and reading\n{text}");
+            let reread = from_yaml(&text).expect("the written tree can be read");
+            assert_eq!(reread, item, "changed by writing and reading\n{text}");
         }
     },
     seeds: || {

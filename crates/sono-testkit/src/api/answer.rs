@@ -44,7 +44,7 @@ pub(super) fn answer(
                 let answer = log(&store, resource, pod, query);
                 let follows = query.get("follow").is_some_and(|value| value == "true");
                 if follows && store.holds_logs {
-                    held(answer)
+                    endless(answer)
                 } else {
                     answer
                 }
@@ -112,7 +112,7 @@ pub(super) fn timed(container: &str) -> String {
 }
 
 /// Makes the response endless, as for a running container.
-fn held(answer: Response) -> Response {
+fn endless(answer: Response) -> Response {
     if answer.status() != StatusCode::OK {
         return answer;
     }

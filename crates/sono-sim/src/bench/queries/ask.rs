@@ -19,8 +19,8 @@ use crate::aggregator::high_water;
 
 /// Interval between two memory samples. Peak memory never decreases, so only growth after the last sample is missed.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
-/// The aggregator's log message for each request at the level `trace`.
-const REQUEST_MESSAGE: &str = "asked the API server";
+/// The aggregator's log messages for each request at the level `trace`; the second one is of earlier versions.
+const REQUEST_MESSAGES: [&str; 2] = ["API server responded", "asked the API server"];
 
 /// Measurements of a program's queries.
 #[derive(Debug)]
@@ -60,7 +60,9 @@ pub(super) async fn paths(program: &Path, kubeconfig: &Path, config: &Value) -> 
     let status = command.args(["--level", "trace"]).status().await?;
     rows(&folder.path().join("out")).with_context(|| failed(status, folder.path()))?;
     let log = fs_err::read_to_string(folder.path().join("log"))?;
-    let requests = log.lines().filter(|line| line.contains(REQUEST_MESSAGE));
+    let requests = log
+        .lines()
+        .filter(|line| REQUEST_MESSAGES.iter().any(|message| line.contains(*message)));
     let paths: Vec<String> = requests.filter_map(request_path).map(str::to_owned).collect();
     ensure!(!paths.is_empty(), "the aggregator's log has no requests");
     Ok(paths)
@@ -158,9 +160,9 @@ mod tests {
 
     #[test]
     fn request_path_parsed_from_log_line() {
-        let line = r#"2026 TRACE sono_kube::query::reader: asked the API server path="/api/v1/pods?limit=500&continue=a%3D" status=200 run_id="""#;
+        let line = r#"2026 TRACE sono_kube::query::reader: API server responded path="/api/v1/pods?limit=500&continue=a%3D" status=200 run_id="""#;
         assert_eq!(request_path(line), Some("/api/v1/pods?limit=500&continue=a%3D"));
-        assert_eq!(request_path("asked the API server"), None);
+        assert_eq!(request_path("API server responded"), None);
     }
 
     #[test]
