@@ -44,7 +44,7 @@ pub(crate) fn walk<E: From<io::Error>>(
 fn children(directory: &Path, name: &str) -> io::Result<std::vec::IntoIter<Found>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if is_gone(&error) => return Ok(Vec::new().into_iter()),
+        Err(error) if is_missing(&error) => return Ok(Vec::new().into_iter()),
         Err(error) => return Err(error),
     };
     let mut children = Vec::new();
@@ -52,7 +52,7 @@ fn children(directory: &Path, name: &str) -> io::Result<std::vec::IntoIter<Found
         let entry = entry?;
         let kind = match entry.file_type() {
             Ok(kind) => kind,
-            Err(error) if is_gone(&error) => continue,
+            Err(error) if is_missing(&error) => continue,
             Err(error) => return Err(error),
         };
         let own = entry.file_name();
@@ -72,7 +72,7 @@ fn children(directory: &Path, name: &str) -> io::Result<std::vec::IntoIter<Found
 }
 
 /// Whether the path does not exist.
-pub(crate) fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn resolve(root: &Path, name: &str) -> io::Result<Option<PathBuf>> {
         match fs::symlink_metadata(&path) {
             Ok(found) if found.file_type().is_symlink() => return Ok(None),
             Ok(_) => {}
-            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(error),
         }
     }

@@ -110,7 +110,7 @@ impl Layout {
             .retain(|named| named.annotations.get(NAME).is_none_or(|name| !images.contains(name)));
         let mut used = BTreeSet::new();
         for named in &index.manifests {
-            self.reach(&named.descriptor, &mut used)?;
+            self.collect_digests(&named.descriptor, &mut used)?;
         }
         self.write_index(index)?;
         let blobs = self.directory.join("blobs/sha256");
@@ -204,7 +204,7 @@ impl Layout {
         let mut digests = BTreeSet::new();
         for image in images {
             let descriptor = self.find(image)?;
-            self.reach(&descriptor, &mut digests)?;
+            self.collect_digests(&descriptor, &mut digests)?;
             manifests.push(named(image, descriptor));
         }
         let index = Index {
@@ -235,7 +235,7 @@ impl Layout {
         to.flush().map_err(failed)
     }
 
-    fn reach(&self, root: &Descriptor, into: &mut BTreeSet<String>) -> Result<(), ImageError> {
+    fn collect_digests(&self, root: &Descriptor, into: &mut BTreeSet<String>) -> Result<(), ImageError> {
         into.extend(self.parts(root)?.into_iter().map(|part| part.digest));
         Ok(())
     }

@@ -305,20 +305,20 @@ impl KubeError {
             let namespace = between(&status.message, "in namespace ", " because").unwrap_or_default();
             return Self::NamespaceTerminating(namespace);
         }
-        let said = page(&status.message);
+        let text = page(&status.message);
         match status.code {
-            401 => Self::Unauthorized { server, message: said },
+            401 => Self::Unauthorized { server, message: text },
             403 => forbidden(&status.message).unwrap_or(Self::Refused {
                 request,
                 code: status.code,
-                message: said,
+                message: text,
             }),
             404 if status.is_not_found() && !name.is_empty() => Self::NotFound { kind, name },
             409 if status.is_already_exists() => Self::AlreadyExists { kind, name },
             code => Self::Refused {
                 request,
                 code,
-                message: said,
+                message: text,
             },
         }
     }

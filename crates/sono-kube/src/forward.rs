@@ -19,7 +19,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Forwarded {
     /// HTTP status.
     pub status: u16,
-    /// Headers of the answer.
+    /// Headers of the response.
     pub headers: HeaderMap,
     body: Incoming,
     server: String,

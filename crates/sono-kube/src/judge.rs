@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sono_types::constants;
 
-pub use self::events::{CREATE_EVENT, MOUNT_EVENTS, uncreated, unmounted};
+pub use self::events::{CREATE_EVENT, MOUNT_EVENTS, creation_failure, mount_failure};
 use crate::{
     NodeView, PodView, elapsed,
     image::pull_reason,
@@ -305,7 +305,7 @@ fn advice(ended: Option<&Ended>) -> &'static str {
 
 /// The time since when the pod has been not ready although its containers run. The control plane marks the pods of an
 /// unresponsive node like this; it does not evict pods of a DaemonSet.
-pub fn unready(pod: &PodView) -> Option<Timestamp> {
+pub fn not_ready_since(pod: &PodView) -> Option<Timestamp> {
     let condition = condition(pod, "Ready").filter(|condition| &*condition.status == "False")?;
     let runs = |(container, _): (&ContainerView, bool)| container.state == ContainerState::Running;
     condition
@@ -314,7 +314,7 @@ pub fn unready(pod: &PodView) -> Option<Timestamp> {
 }
 
 /// The trouble of a pod with an unresponsive node, and when it counts as failing; `None` if the node is ready.
-pub fn unanswering(pod: &PodView, node: &NodeView, policy: &Policy) -> Option<(Timestamp, String)> {
+pub fn unresponsive(pod: &PodView, node: &NodeView, policy: &Policy) -> Option<(Timestamp, String)> {
     let since = node.unready_since?;
     let due = since.checked_add(policy.unready).unwrap_or(Timestamp::MAX);
     let message = format!(
@@ -325,7 +325,7 @@ pub fn unanswering(pod: &PodView, node: &NodeView, policy: &Policy) -> Option<(T
 }
 
 /// The time since when the pod has a node but no container; `None` if a container was created.
-pub fn without_containers(pod: &PodView) -> Option<Timestamp> {
+pub fn no_containers_since(pod: &PodView) -> Option<Timestamp> {
     let scheduled = condition(pod, "PodScheduled").filter(|condition| &*condition.status == "True")?;
     let waits = |(container, _): (&ContainerView, bool)| match &container.state {
         ContainerState::Waiting { reason, .. } => matches!(&**reason, "" | "ContainerCreating" | "PodInitializing"),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     EventView, PodView, elapsed,
     image::pull_reason,
-    judge::{condition, containers, ending, latest_change, place, sentence, times, unmounted},
+    judge::{condition, containers, ending, latest_change, mount_failure, place, sentence, times},
     view::ContainerState,
 };
 
@@ -86,7 +86,7 @@ pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
 
 /// The last known state of a pod at its time limit, with the namespace's `events` about volumes.
 pub fn last_seen(pod: &PodView, events: &[EventView], now: Timestamp) -> String {
-    if let Some(message) = unmounted(pod, events, now) {
+    if let Some(message) = mount_failure(pod, events, now) {
         return message;
     }
     let place = place(pod);

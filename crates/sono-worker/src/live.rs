@@ -19,10 +19,10 @@ const BUFFER: usize = 16 << 10;
 
 /// The progress of the suite, from its output and its own updates.
 #[derive(Debug, Default)]
-pub(crate) struct Live(Mutex<Known>);
+pub(crate) struct Live(Mutex<LiveState>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct LiveState {
     counts: Option<Counts>,
     /// Ended tests according to the plugin's last update.
     reported: i64,

@@ -167,7 +167,7 @@ impl DaemonSet {
         }
         let finding = |pod: &'a PodView| {
             let node = unready.get(&**pod.node_or_intended()?)?;
-            let (_, message) = judge::unanswering(pod, node, policy).filter(|(due, _)| *due <= now)?;
+            let (_, message) = judge::unresponsive(pod, node, policy).filter(|(due, _)| *due <= now)?;
             Some(Finding::of_pod(pod, message))
         };
         (overdue.into_iter().filter_map(finding).collect(), again)

@@ -40,7 +40,7 @@ impl Events {
         }
         let (events, again) = self.ask(shared, &judge::MOUNT_EVENTS, now).await;
         let found = overdue.into_iter().filter_map(|pod| {
-            let message = judge::unmounted(pod, &events, now)?;
+            let message = judge::mount_failure(pod, &events, now)?;
             Some(Finding::of_pod(pod, message))
         });
         (found.collect(), next.into_iter().chain(again).min())
@@ -64,7 +64,7 @@ impl Events {
             return (None, Some(due).filter(|due| *due > now));
         }
         let (events, again) = self.ask(shared, &[judge::CREATE_EVENT], now).await;
-        let reason = judge::uncreated(&set.uid, &events, now);
+        let reason = judge::creation_failure(&set.uid, &events, now);
         (reason, again)
     }
 
@@ -88,7 +88,7 @@ impl Events {
         }
         self.asked = None;
         let (events, _) = self.ask(shared, &[judge::CREATE_EVENT], now).await;
-        judge::uncreated(&set.uid, &events, now)
+        judge::creation_failure(&set.uid, &events, now)
     }
 
     /// Events with these reasons, and when they may be asked for again; none before that.

@@ -115,7 +115,7 @@ impl Pods {
     pub(super) fn without_containers(&self, now: Timestamp, policy: &Policy) -> (Vec<&PodView>, Option<Timestamp>) {
         let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
         for pod in self.by_name.values() {
-            let due = judge::without_containers(pod).and_then(|since| since.checked_add(policy.mount).ok());
+            let due = judge::no_containers_since(pod).and_then(|since| since.checked_add(policy.mount).ok());
             match due {
                 Some(due) if due <= now => overdue.push(pod),
                 Some(due) => next = next.into_iter().chain([due]).min(),
@@ -130,7 +130,7 @@ impl Pods {
     pub(super) fn unready(&self, now: Timestamp, policy: &Policy) -> (Vec<&PodView>, Option<Timestamp>) {
         let (mut overdue, mut next) = (Vec::new(), None::<Timestamp>);
         for pod in self.by_name.values() {
-            match judge::unready(pod).and_then(|since| since.checked_add(policy.unready).ok()) {
+            match judge::not_ready_since(pod).and_then(|since| since.checked_add(policy.unready).ok()) {
                 Some(due) if due <= now => overdue.push(pod),
                 Some(due) => next = next.into_iter().chain([due]).min(),
                 None => {}

@@ -12,7 +12,7 @@ use tar::{Builder, EntryType, Header};
 
 use crate::{
     regular::{self, Links, open_regular},
-    walk::{is_gone, walk},
+    walk::{is_missing, walk},
 };
 
 /// Size from which sparse files are skipped, in bytes: a disk image would be packed at its full size, which takes
@@ -78,7 +78,7 @@ pub fn pack_directory<W: Write>(
         if found.kind.is_dir() {
             let metadata = match fs::symlink_metadata(&found.path) {
                 Ok(metadata) => metadata,
-                Err(error) if is_gone(&error) => return Ok(ControlFlow::Continue(())),
+                Err(error) if is_missing(&error) => return Ok(ControlFlow::Continue(())),
                 Err(error) => return Err(PackError::List(error)),
             };
             let mut header = Header::new_gnu();
@@ -99,7 +99,7 @@ pub fn pack_directory<W: Write>(
                     return Ok(ControlFlow::Continue(()));
                 }
                 Ok(opened) => opened,
-                Err(error) if is_gone(&error) => return Ok(ControlFlow::Continue(())),
+                Err(error) if is_missing(&error) => return Ok(ControlFlow::Continue(())),
                 Err(error) => {
                     packed.skipped.push((found.name.clone(), error.to_string()));
                     return Ok(ControlFlow::Continue(()));

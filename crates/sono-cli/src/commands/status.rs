@@ -223,7 +223,7 @@ async fn refused(cluster: &Cluster, namespace: &str) -> Vec<Obstacle> {
     }
     let obstacle = |set: &Value| {
         let plugin = set["metadata"]["labels"][constants::PLUGIN_LABEL].as_str()?;
-        let why = judge::uncreated(set["metadata"]["uid"].as_str().unwrap_or_default(), &events, now())?;
+        let why = judge::creation_failure(set["metadata"]["uid"].as_str().unwrap_or_default(), &events, now())?;
         Some(Obstacle {
             plugin: plugin.to_owned(),
             node: None,

@@ -19,7 +19,7 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 /// `12.3 %`; 100 % if `whole` is 0.
-pub(crate) fn share(part: u64, whole: u64) -> String {
+pub(crate) fn percentage(part: u64, whole: u64) -> String {
     let tenths = (u128::from(part) * 1000).checked_div(u128::from(whole)).unwrap_or(1000);
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
@@ -46,8 +46,8 @@ mod tests {
         for (count, expected) in cases {
             assert_eq!(bytes(count), expected);
         }
-        assert_eq!(share(1, 3), "33.3 %");
-        assert_eq!(share(u64::MAX, u64::MAX), "100.0 %");
-        assert_eq!(share(0, 0), "100.0 %");
+        assert_eq!(percentage(1, 3), "33.3 %");
+        assert_eq!(percentage(u64::MAX, u64::MAX), "100.0 %");
+        assert_eq!(percentage(0, 0), "100.0 %");
     }
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use sono_types::Item;
 
 use super::{
-    amount::{bytes, is_at_least, share},
+    amount::{bytes, is_at_least, percentage},
     check::{check, group, known, skipped},
-    mounts::{Mount, holding, mounts},
+    mounts::{Mount, mount_of, mounts},
 };
 use crate::facts::{Facts, Space};
 
-/// Required free share of a file system, in percent.
+/// Required free share of space and inodes, in percent.
 const MIN_PERCENT: u64 = 5;
 const GIB: u64 = 1 << 30;
 /// Number of free inodes that is always sufficient.
@@ -24,7 +24,7 @@ pub(super) fn judge(facts: &Facts) -> Item {
     let mut items = Vec::new();
     for volume in &facts.volumes {
         if seen.insert(volume.device) {
-            let mount = holding(known_mounts, &volume.path);
+            let mount = mount_of(known_mounts, &volume.path);
             let read_only = mount.filter(|mount| !mount.is_writable);
             items.push(space(&volume.path, &volume.space, read_only));
             items.push(inodes(&volume.path, &volume.space, read_only));
@@ -40,7 +40,7 @@ pub(super) fn judge(facts: &Facts) -> Item {
 }
 
 /// Required free space: 5 %, but at most 10 GiB, and at least 1 GiB unless the file system is smaller than 10 GiB.
-fn wanted(total: u64) -> u64 {
+fn required_space(total: u64) -> u64 {
     let part = total / (100 / MIN_PERCENT);
     if total < 10 * GIB {
         part
@@ -58,20 +58,20 @@ fn space(directory: &str, space: &Space, read_only: Option<&Mount>) -> Item {
     if let Some(mount) = read_only {
         return skipped(&name, is_read_only(mount));
     }
-    let wanted = wanted(space.total);
+    let required = required_space(space.total);
     let left = format!(
         "{} of {} ({})",
         bytes(space.available),
         bytes(space.total),
-        share(space.available, space.total)
+        percentage(space.available, space.total)
     );
-    let complaint = (space.available < wanted).then(|| {
+    let complaint = (space.available < required).then(|| {
         format!(
             "only {left} left on {directory}, less than {}: pods are evicted, images cannot be pulled",
-            bytes(wanted)
+            bytes(required)
         )
     });
-    check(&name, &format!("{} or more", bytes(wanted)), left, complaint)
+    check(&name, &format!("{} or more", bytes(required)), left, complaint)
 }
 
 fn is_read_only(mount: &Mount) -> String {
@@ -87,7 +87,7 @@ fn inodes(directory: &str, space: &Space, read_only: Option<&Mount>) -> Item {
         return skipped(&name, "the file system allocates inodes dynamically");
     }
     let (left, all) = (space.inodes_available, space.inodes);
-    let observed = format!("{left} of {all} ({})", share(left, all));
+    let observed = format!("{left} of {all} ({})", percentage(left, all));
     let is_enough = left >= SUFFICIENT_INODES || is_at_least(left, MIN_PERCENT, all);
     let complaint =
         (!is_enough).then(|| format!("only {observed} inodes left on {directory}: soon no files can be created"));

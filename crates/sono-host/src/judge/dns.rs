@@ -25,7 +25,7 @@ fn nameservers(facts: &Facts) -> Item {
         let servers: Vec<&str> = values(text, "nameserver")
             .filter_map(|words| words.first().copied())
             .collect();
-        if servers.is_empty() && names_are_found_by(facts, &["resolve"]) {
+        if servers.is_empty() && uses_nss_module(facts, &["resolve"]) {
             return skipped(name, "names are resolved by systemd-resolved directly");
         }
         let shown: Vec<String> = servers.iter().map(|server| shown(server)).collect();
@@ -94,7 +94,7 @@ fn localhost(facts: &Facts) -> Item {
             let complaint = format!("{hosts} maps localhost to {}", found.join(", "));
             return check(name, wanted, found.join(", "), Some(complaint));
         }
-        if names_are_found_by(facts, &["myhostname", "resolve"]) {
+        if uses_nss_module(facts, &["myhostname", "resolve"]) {
             return check(name, wanted, "resolved by systemd", None);
         }
         let complaint = format!("{hosts} has no localhost: it is looked up at the nameservers");
@@ -103,7 +103,7 @@ fn localhost(facts: &Facts) -> Item {
 }
 
 /// Whether one of these NSS modules resolves host names.
-fn names_are_found_by(facts: &Facts, modules: &[&str]) -> bool {
+fn uses_nss_module(facts: &Facts, modules: &[&str]) -> bool {
     let text = facts.text("/etc/nsswitch.conf").unwrap_or_default();
     values(text, "hosts:").any(|words| words.iter().any(|word| modules.contains(word)))
 }

@@ -31,7 +31,7 @@ pub(super) fn judge(facts: &Facts) -> Item {
         ),
         ("load-averages", load.map(Value::from)),
         ("processors", processors(facts).map(Value::from)),
-        ("up", word("/proc/uptime", 0).and_then(up_for).map(Value::from)),
+        ("up", word("/proc/uptime", 0).and_then(format_uptime).map(Value::from)),
     ]);
     group("kernel", notes, vec![version(facts)])
 }
@@ -93,7 +93,7 @@ fn processors(facts: &Facts) -> Option<u64> {
 }
 
 /// Formats an uptime in seconds as `3 d 4 h 12 min`.
-fn up_for(seconds: &str) -> Option<String> {
+fn format_uptime(seconds: &str) -> Option<String> {
     let minutes = seconds.split('.').next()?.parse::<u64>().ok()? / 60;
     let (days, hours) = (minutes / 1440, minutes / 60 % 24);
     Some(format!("{days} d {hours} h {} min", minutes % 60))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sono_types::Item;
 
 use super::{
-    amount::{is_at_least, share},
+    amount::{is_at_least, percentage},
     check::{check, group, known},
 };
 use crate::facts::Facts;
@@ -96,7 +96,7 @@ fn connections(facts: &Facts) -> Item {
 }
 
 fn usage(name: &str, what: &str, used: u64, most: u64) -> Item {
-    let observed = format!("{used} of {most} ({})", share(used, most));
+    let observed = format!("{used} of {most} ({})", percentage(used, most));
     let complaint = is_at_least(used, NEARLY_FULL, most)
         .then(|| format!("{observed} {what} are in use: the limit will be reached soon"));
     check(name, &format!("less than {NEARLY_FULL} %"), observed, complaint)

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sono_types::Item;
 
 use super::{
-    amount::{bytes, is_at_least, share},
+    amount::{bytes, is_at_least, percentage},
     check::{check, group, known},
 };
 use crate::facts::Facts;
@@ -45,7 +45,12 @@ fn available(facts: &Facts) -> Item {
         Ok((amount("MemAvailable")?, amount("MemTotal")?))
     });
     known(name, amounts, |(available, total)| {
-        let observed = format!("{} of {} ({})", bytes(available), bytes(total), share(available, total));
+        let observed = format!(
+            "{} of {} ({})",
+            bytes(available),
+            bytes(total),
+            percentage(available, total)
+        );
         let complaint = (!is_at_least(available, MIN_PERCENT, total))
             .then(|| format!("only {observed} of the memory is available; processes may be killed"));
         check(name, &format!("{MIN_PERCENT} % or more"), observed, complaint)

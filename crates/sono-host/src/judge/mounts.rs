@@ -38,7 +38,7 @@ pub(super) fn mounts(facts: &Facts) -> Result<Vec<Mount>, String> {
 }
 
 /// The mount of a directory: the innermost one, or the last of several at the same place.
-pub(super) fn holding<'a>(mounts: &'a [Mount], directory: &str) -> Option<&'a Mount> {
+pub(super) fn mount_of<'a>(mounts: &'a [Mount], directory: &str) -> Option<&'a Mount> {
     let holds = |mount: &&Mount| {
         let rest = directory.strip_prefix(mount.directory.trim_end_matches('/'));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -405,7 +405,7 @@ fn mount_points_are_relative_to_the_root_of_the_machine() {
         .map(|mount| (mount.directory.as_str(), mount.source.as_str()))
         .collect();
     assert_eq!(places, [("/", "/dev/sda1"), ("/var/lib x", "/dev/sda2")]);
-    let holding = |directory| mounts::holding(&mounts, directory).map(|mount| mount.source.as_str());
+    let holding = |directory| mounts::mount_of(&mounts, directory).map(|mount| mount.source.as_str());
     assert_eq!(holding("/var/lib x/y"), Some("/dev/sda2"));
     assert_eq!(holding("/var/lib xy"), Some("/dev/sda1"));
     assert_eq!(holding("/"), Some("/dev/sda1"));

@@ -161,7 +161,7 @@ impl Fields {
     }
 
     /// A boolean, including YAML 1.1's `yes` and `on`.
-    pub(super) fn truth(&self, name: &str) -> bool {
+    pub(super) fn boolean(&self, name: &str) -> bool {
         let text = self.text(name).unwrap_or_default().to_ascii_lowercase();
         matches!(text.as_str(), "true" | "yes" | "on" | "y")
     }

@@ -60,7 +60,7 @@ impl Settings {
         let text = cluster
             .text("server")
             .ok_or_else(|| Cause("the cluster has no server".to_owned()))?;
-        let insecure = cluster.truth("insecure-skip-tls-verify");
+        let insecure = cluster.boolean("insecure-skip-tls-verify");
         let has = |fields: &Fields, names: [&str; 2]| names.iter().any(|name| fields.text(name).is_some());
         let tls = insecure
             || has(cluster, ["certificate-authority", "certificate-authority-data"])
@@ -79,7 +79,7 @@ impl Settings {
         let mut config = Config::new(server);
         config.default_namespace = selected.namespace.clone().unwrap_or_else(|| "default".to_owned());
         config.accept_invalid_certs = insecure;
-        config.disable_compression = cluster.truth("disable-compression");
+        config.disable_compression = cluster.boolean("disable-compression");
         config.tls_server_name = cluster.text("tls-server-name");
         let authorities = if secure && !insecure {
             authorities(cluster, read)?
@@ -271,7 +271,7 @@ fn program(exec: &Fields) -> Result<Value, Cause> {
         "env": variables,
         "installHint": exec.text("installHint"),
         "interactiveMode": mode,
-        "provideClusterInfo": exec.truth("provideClusterInfo"),
+        "provideClusterInfo": exec.boolean("provideClusterInfo"),
     }))
 }
 
@@ -283,7 +283,7 @@ fn described(cluster: &Fields, server: &http::Uri, read: ReadFile<'_>) -> Result
         .find_map(|(name, value)| (name == "client.authentication.k8s.io/exec").then_some(value));
     Ok(ExecAuthCluster {
         server: Some(server.to_string().trim_end_matches('/').to_owned()),
-        insecure_skip_tls_verify: cluster.truth("insecure-skip-tls-verify").then_some(true),
+        insecure_skip_tls_verify: cluster.boolean("insecure-skip-tls-verify").then_some(true),
         certificate_authority_data: content(cluster, "certificate-authority", read)?,
         proxy_url: cluster.text("proxy-url"),
         tls_server_name: cluster.text("tls-server-name"),

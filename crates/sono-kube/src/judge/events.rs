@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{place, sentence, without_containers};
+use super::{no_containers_since, place, sentence};
 use crate::{EventView, PodView, elapsed};
 
 /// Reasons of Events about volumes that cannot be mounted.
@@ -13,9 +13,9 @@ pub const MOUNT_EVENTS: [&str; 2] = ["FailedMount", "FailedAttachVolume"];
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The Event's message about volumes that prevent the containers of `pod` from being created.
-pub fn unmounted(pod: &PodView, events: &[EventView], now: Timestamp) -> Option<String> {
+pub fn mount_failure(pod: &PodView, events: &[EventView], now: Timestamp) -> Option<String> {
     let (reason, message) = latest_event(pod.uid.as_deref()?, &MOUNT_EVENTS, events, now)?;
-    let since = without_containers(pod).map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+    let since = no_containers_since(pod).map_or(SignedDuration::ZERO, |since| now.duration_since(since));
     Some(format!(
         "{} has no containers after {}, because a volume cannot be mounted: {message} ({reason}); correct the plugin's volumes, or create the missing objects",
         place(pod),
@@ -27,7 +27,7 @@ pub fn unmounted(pod: &PodView, events: &[EventView], now: Timestamp) -> Option<
 pub const CREATE_EVENT: &str = "FailedCreate";
 
 /// The Event's message about pods that the controller of the object with this `uid` cannot create.
-pub fn uncreated(uid: &str, events: &[EventView], now: Timestamp) -> Option<String> {
+pub fn creation_failure(uid: &str, events: &[EventView], now: Timestamp) -> Option<String> {
     let (_, message) = latest_event(uid, &[CREATE_EVENT], events, now)?;
     Some(message)
 }

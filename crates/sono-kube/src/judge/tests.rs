@@ -188,15 +188,15 @@ fn unresponsive_node_is_recognised_by_its_condition() {
     };
     let read = |status: Value| view(pod(&status));
     let now: Timestamp = NOW.parse().unwrap();
-    assert_eq!(unready(&read(status("False"))), Some(now));
-    assert_eq!(unready(&read(status("True"))), None);
+    assert_eq!(not_ready_since(&read(status("False"))), Some(now));
+    assert_eq!(not_ready_since(&read(status("True"))), None);
     let ended = json!({"conditions": status("False")["conditions"], "containerStatuses": terminated(0, "")["containerStatuses"]});
-    assert_eq!(unready(&read(ended)), None);
+    assert_eq!(not_ready_since(&read(ended)), None);
     let node = |ready: &str| -> NodeView {
         let condition = json!({"type": "Ready", "status": ready, "lastTransitionTime": NOW});
         serde_json::from_value(json!({"metadata": {"name": "n"}, "status": {"conditions": [condition]}})).unwrap()
     };
-    let judged = |ready: &str| unanswering(&read(status("False")), &node(ready), &Policy::daemon_set());
+    let judged = |ready: &str| unresponsive(&read(status("False")), &node(ready), &Policy::daemon_set());
     assert_eq!(judged("True"), None);
     let due = "2026-11-22T10:15:00Z".parse().unwrap();
     let why = "pod p on node n: the node has not responded since 2026-11-22T10:10:00Z; bring the node back, or run again without it";
@@ -270,7 +270,7 @@ fn unmounted_at(now: &str, status: &Value, events: &[(&str, &str, &str, &str)]) 
         .map(event)
         .map(|event| serde_json::from_value(event).unwrap())
         .collect();
-    unmounted(&view(pod), &events, now.parse().unwrap())
+    mount_failure(&view(pod), &events, now.parse().unwrap())
 }
 
 /// W-8: a volume that cannot be mounted shows only in Events. Events that are old, or about other pods or things, are
@@ -296,7 +296,7 @@ fn unmounted_volume_is_found_in_events() {
 
 #[test]
 fn only_pods_without_containers_wait_for_volumes() {
-    let since = |status: &Value| without_containers(&view(pod(status)));
+    let since = |status: &Value| no_containers_since(&view(pod(status)));
     let scheduled = json!([{"type": "PodScheduled", "status": "True", "lastTransitionTime": NOW}]);
     let with = |mut status: Value| {
         status["conditions"] = scheduled.clone();

@@ -46,7 +46,11 @@ fn client(ca: &Authority, identity: &Identity) -> ClientConfig {
 }
 
 /// Performs a handshake in memory and returns the result of each side; the server's includes the peer's names.
-fn shake(client: ClientConfig, server: ServerConfig, name: &str) -> (Result<(), Error>, Result<Vec<String>, Error>) {
+fn handshake(
+    client: ClientConfig,
+    server: ServerConfig,
+    name: &str,
+) -> (Result<(), Error>, Result<Vec<String>, Error>) {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
     let mut server = ServerConnection::new(Arc::new(server)).unwrap();
@@ -91,7 +95,7 @@ fn client_is_identified_by_its_plugin() {
         let identity = authority.client(now(), &plugin(name)).unwrap();
         for host in ["10.0.0.7", "fd00::7", "sonobuoy-aggregator.sonobuoy.svc"] {
             assert_eq!(
-                shake(client(&authority, &identity), server(&authority), host),
+                handshake(client(&authority, &identity), server(&authority), host),
                 (Ok(()), Ok(names(&[name]))),
                 "{name} to {host}"
             );
@@ -104,7 +108,7 @@ fn a_server_under_another_name_is_refused() {
     let authority = Authority::new(now()).unwrap();
     let identity = authority.client(now(), &plugin("e2e")).unwrap();
     for host in ["10.0.0.8", "elsewhere.svc"] {
-        let (client_end, _) = shake(client(&authority, &identity), server(&authority), host);
+        let (client_end, _) = handshake(client(&authority, &identity), server(&authority), host);
         assert!(
             matches!(
                 client_end,
@@ -132,7 +136,7 @@ fn a_client_without_a_certificate_is_refused() {
         .with_no_client_auth();
     config.time_provider = at(0);
     assert_eq!(
-        shake(config, server(&authority), "10.0.0.7"),
+        handshake(config, server(&authority), "10.0.0.7"),
         (
             Err(Error::AlertReceived(AlertDescription::CertificateRequired)),
             Err(Error::NoCertificatesPresented)
@@ -144,12 +148,12 @@ fn a_client_without_a_certificate_is_refused() {
 fn client_and_server_of_different_runs_refuse_each_other() {
     let (ours, theirs) = (Authority::new(now()).unwrap(), Authority::new(now()).unwrap());
     let stranger = theirs.client(now(), &plugin("e2e")).unwrap();
-    let (_, server_end) = shake(client(&ours, &stranger), server(&ours), "10.0.0.7");
+    let (_, server_end) = handshake(client(&ours, &stranger), server(&ours), "10.0.0.7");
     assert!(
         matches!(server_end, Err(Error::InvalidCertificate(_))),
         "{server_end:?}"
     );
-    let (client_end, _) = shake(client(&theirs, &stranger), server(&ours), "10.0.0.7");
+    let (client_end, _) = handshake(client(&theirs, &stranger), server(&ours), "10.0.0.7");
     assert!(
         matches!(client_end, Err(Error::InvalidCertificate(_))),
         "{client_end:?}"
@@ -160,7 +164,7 @@ fn client_and_server_of_different_runs_refuse_each_other() {
 fn certificates_are_for_one_side_only() {
     let authority = Authority::new(now()).unwrap();
     let as_server = authority.server(now(), &names(&["e2e"])).unwrap();
-    let (_, server_end) = shake(client(&authority, &as_server), server(&authority), "10.0.0.7");
+    let (_, server_end) = handshake(client(&authority, &as_server), server(&authority), "10.0.0.7");
     assert!(
         matches!(server_end, Err(Error::InvalidCertificate(_))),
         "{server_end:?}"
@@ -176,7 +180,7 @@ fn clocks_may_differ_by_hours_and_runs_may_take_years() {
         client.time_provider = at(hours);
         let mut server = server(&authority);
         server.time_provider = at(hours);
-        let (client_end, server_end) = shake(client, server, "10.0.0.7");
+        let (client_end, server_end) = handshake(client, server, "10.0.0.7");
         assert_eq!((client_end.is_ok() && server_end.is_ok(), hours), (good, hours));
     }
 }
@@ -189,7 +193,7 @@ fn authority_survives_a_restart() {
     assert_eq!(again.key_pem(), first.key_pem());
     let identity = again.client(now(), &plugin("e2e")).unwrap();
     assert_eq!(
-        shake(client(&first, &identity), server(&first), "10.0.0.7"),
+        handshake(client(&first, &identity), server(&first), "10.0.0.7"),
         (Ok(()), Ok(names(&["e2e"])))
     );
     let other = Authority::new(now()).unwrap();
@@ -230,7 +234,7 @@ fn pkcs8_keys_are_accepted() {
     let mut config = client_config(authority.certificate_pem(), &identity.certificate_pem, &pem).unwrap();
     config.time_provider = at(0);
     assert_eq!(
-        shake(config, server(&authority), "10.0.0.7"),
+        handshake(config, server(&authority), "10.0.0.7"),
         (Ok(()), Ok(names(&["e2e"])))
     );
 }
