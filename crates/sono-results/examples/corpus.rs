@@ -1,5 +1,5 @@
-//! `cargo xtask corpus DIR`: reads every result file of a folder with our readers and with the independent reader of the test kit,
-//! and shows where verdicts or counts differ.
+//! `cargo xtask corpus DIR`: compares the readers of this crate with the independent reader of the test kit on all result
+//! files of a directory, and prints differing verdicts and counts.
 #![expect(clippy::print_stdout, reason = "a tool of this repository that prints what it finds")]
 
 use std::{
