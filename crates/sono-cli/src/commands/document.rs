@@ -1,4 +1,4 @@
-//! `sono __document`: what is written of the program by the program.
+//! `sono __document`: generated documents.
 
 use clap::CommandFactory as _;
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(super) fn document(arguments: &args::Document, printer: &Printer) -> Result<
             fs_err::create_dir_all(directory).map_err(|error| failed(&error))?;
             clap_mangen::generate_to(Arguments::command(), directory).map_err(|error| failed(&error))?;
         }
-        (DocumentKind::Man, None) => return Err(CliError::new("manual pages need --out DIRECTORY")),
+        (DocumentKind::Man, None) => return Err(CliError::new("manual pages require --out DIRECTORY")),
     }
     Ok(exit::SUCCESS)
 }

@@ -1,5 +1,6 @@
-//! `sono e2e`: names of Kubernetes' tests (cli spec §13). sono has no lists of its own: they would be of other versions
-//! than the cluster's. Whatever has run the suite knows them all.
+//! `sono e2e`: names of the Kubernetes tests (cli spec §13).
+//!
+//! sono includes no lists, since they would not match the cluster's version. Results of the suite contain all names.
 
 mod names;
 
@@ -23,12 +24,12 @@ use crate::{
     text_file, trees,
 };
 
-/// Bytes of a list.
-const MOST: u64 = 256 << 20;
-/// How long fetching a list may take.
+/// Maximum size of a list.
+const MAX_LIST_BYTES: u64 = 256 << 20;
+/// Time limit for fetching a list.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const ONLINE: &str = "online";
-const HINT: &str = "an archive of a run knows them: sono run -p e2e --plugin-env e2e.E2E_DRYRUN=true --wait runs none of them, sono retrieve fetches it, and sono e2e --input ARCHIVE lists them";
+const HINT: &str = "get an archive with a dry run: sono run -p e2e --plugin-env e2e.E2E_DRYRUN=true --wait, then sono retrieve; then list the tests: sono e2e --input ARCHIVE";
 
 pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliError> {
     let args::E2e {
@@ -50,27 +51,22 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
     let (focus, skip) = (expression(focus, "focus")?, expression(skip, "skip")?);
     let found = match (input.as_deref(), url) {
         (None | Some(ONLINE), Some(url)) => super::in_runtime(fetch(&url, version, &cluster))?,
-        (Some(_), Some(_)) => return Err(CliError::new("--input and --url are two places")),
+        (Some(_), Some(_)) => return Err(CliError::new("--input conflicts with --url")),
         (None, None) => {
-            return Err(
-                CliError::new("sono has no list of Kubernetes' tests, and none was named with --input").hint(HINT),
-            );
+            return Err(CliError::new("no source of test names: --input is missing").hint(HINT));
         }
         (Some(ONLINE | "offline"), None) => {
-            return Err(CliError::new(
-                "sono has no list of Kubernetes' tests, and knows no place that has one of every version",
-            )
-            .hint(HINT));
+            return Err(CliError::new("sono includes no list of Kubernetes tests, and --url is missing").hint(HINT));
         }
         (Some("-"), None) => {
-            let read = text_file::read_from(stdin().lock(), MOST);
+            let read = text_file::read_from(stdin().lock(), MAX_LIST_BYTES);
             lines(&read.map_err(|error| CliError::new("cannot read standard input").caused_by(&error))?)
         }
         (Some(path), None) => read(Path::new(path), &plugin, no_limits)?,
     };
     let all = names::clean(found);
     if all.is_empty() {
-        return Err(CliError::new("there are no names of tests in the input").hint(HINT));
+        return Err(CliError::new("the input contains no names of tests").hint(HINT));
     }
     let wanted = |name: &&String| {
         focus.as_ref().is_none_or(|focus| focus.is_match(name))
@@ -78,7 +74,7 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
     };
     let chosen: Vec<&str> = all.iter().filter(wanted).map(String::as_str).collect();
     if chosen.is_empty() {
-        printer.note(&format!("none of {} tests fits", all.len()));
+        printer.note(&format!("none of {} tests matches", all.len()));
     }
     let shown = match mode {
         E2eMode::Tests => Text::lines(chosen),
@@ -100,12 +96,12 @@ fn leaves(tree: &Item) -> Vec<String> {
     let mut names = Vec::new();
     visit_leaves(tree, &mut |leaf| names.push(leaf.item.name.clone()));
     let mut names = names::clean(names);
-    // A suite runs in another order every time.
+    // The order of a suite is random.
     names.sort();
     names
 }
 
-/// Whatever kind of file it is.
+/// Reads test names from an archive, a JUnit file or a list.
 fn read(path: &Path, plugin: &str, no_limits: bool) -> Result<Vec<String>, CliError> {
     let what = format!("cannot read `{}`", path.display());
     let failed = |error: &(dyn std::error::Error + 'static)| CliError::new(&what).caused_by(error);
@@ -119,7 +115,7 @@ fn read(path: &Path, plugin: &str, no_limits: bool) -> Result<Vec<String>, CliEr
         if start.first() != Some(&0x1f) {
             let mut bytes = Vec::new();
             open()?
-                .take(MOST)
+                .take(MAX_LIST_BYTES)
                 .read_to_end(&mut bytes)
                 .map_err(|error| failed(&error))?;
             let text = text_file::text(&bytes).map_err(|error| failed(&error))?;
@@ -145,14 +141,14 @@ fn read(path: &Path, plugin: &str, no_limits: bool) -> Result<Vec<String>, CliEr
     let Some(files) = found else {
         return Err(CliError::new(&what)
             .details([format!("failed to find file \"{file}\" in archive")])
-            .hint("the plugin with the tests is named with --plugin"));
+            .hint("select the plugin with the tests: --plugin NAME"));
     };
     let tree = files.tree().map_err(|error| failed(&error))?;
     Ok(leaves(&tree))
 }
 
 fn unpacked(reader: impl std::io::Read) -> Result<Vec<String>, ArchiveError> {
-    let bytes = gunzip(reader, MOST)?;
+    let bytes = gunzip(reader, MAX_LIST_BYTES)?;
     Ok(lines(&String::from_utf8_lossy(&bytes)))
 }
 
@@ -161,19 +157,19 @@ fn junit(bytes: &[u8]) -> Result<Vec<String>, String> {
     problem.map_or_else(|| Ok(leaves(&tree)), Err)
 }
 
-/// The list of a version from a place that has many.
+/// Fetches the list of a version.
 async fn fetch(url: &str, version: Option<String>, cluster: &args::Cluster) -> Result<Vec<String>, CliError> {
     let version = match version {
         Some(version) if version != "auto" => version,
         _ => {
             let server = connect(cluster).await?.server_version().await?;
             let full = text(&server, "/gitVersion");
-            // Vendors put words of their own behind it.
+            // Remove vendor suffixes.
             let version = &full[..full.find(['-', '+']).unwrap_or(full.len())];
-            // The server's text becomes a part of an address.
+            // The server's text becomes part of a URL.
             if !version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
                 return Err(
-                    CliError::new(format!("the cluster has the odd version {full:?}")).hint("name one with --version")
+                    CliError::new(format!("invalid cluster version {full:?}")).hint("set a version with --version")
                 );
             }
             version.to_owned()
@@ -188,14 +184,14 @@ async fn fetch(url: &str, version: Option<String>, cluster: &args::Cluster) -> R
     let status = answer.status();
     if !status.is_success() {
         return Err(CliError::new(&what)
-            .details([format!("the server answers {status}")])
-            .hint("another version is chosen with --version"));
+            .details([format!("the server returned {status}")])
+            .hint("select another version with --version"));
     }
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(|error| failed(&error))? {
         bytes.extend_from_slice(&part);
-        if bytes.len() as u64 > MOST {
-            return Err(CliError::new(&what).details([format!("it has more than {MOST} bytes")]));
+        if bytes.len() as u64 > MAX_LIST_BYTES {
+            return Err(CliError::new(&what).details([format!("the list exceeds {MAX_LIST_BYTES} bytes")]));
         }
     }
     unpacked(bytes.as_slice()).map_err(|error| failed(&error))

@@ -1,4 +1,4 @@
-//! `sono gen`: what `run` would create.
+//! `sono gen`: the objects that `run` would create.
 
 mod plugin;
 
@@ -19,16 +19,16 @@ use crate::{
     settings::{DEFAULT_PLUGINS, NO_VERSION, Plan, Version, connect, latest},
 };
 
-/// Flags of `run` that say nothing about what is created.
-const OF_RUN: [&str; 5] = [
+/// Flags of `run` that do not affect the created objects.
+const RUN_ONLY_FLAGS: [&str; 5] = [
     "skip-preflight",
     "dns-namespace",
     "dns-pod-labels",
     "wait",
     "wait-output",
 ];
-/// How long a cluster that need not be there is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for querying an optional cluster.
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn generate(
     arguments: args::Gen,
@@ -58,9 +58,9 @@ async fn objects(flags: args::GenFlags, given: &GivenFlags, level: &str, printer
     let version = version(&plan, &definitions, &cluster, printer).await?;
     let rbac = if plan.detects_rbac() {
         let cluster = connect(&cluster).await.map_err(|error| {
-            CliError::new("--rbac Detect asks the cluster whether it has roles, and there is no cluster to ask")
+            CliError::new("--rbac Detect requires a cluster")
                 .details(error.lines())
-                .hint("--rbac Enable, or --rbac Disable")
+                .hint("use --rbac Enable or --rbac Disable")
         })?;
         plan.detected_rbac(&cluster, false).await
     } else {
@@ -71,7 +71,7 @@ async fn objects(flags: args::GenFlags, given: &GivenFlags, level: &str, printer
     Ok(exit::SUCCESS)
 }
 
-/// The plan, and where the cluster is. What `run` alone would look at is named.
+/// Resolves the flags. Warns of flags that affect only `run`.
 fn resolve(
     flags: args::GenFlags,
     given: &GivenFlags,
@@ -86,7 +86,7 @@ fn resolve(
         wait: _,
         wait_output: _,
     } = flags;
-    for flag in OF_RUN.into_iter().filter(|flag| given.has(flag)) {
+    for flag in RUN_ONLY_FLAGS.into_iter().filter(|flag| given.has(flag)) {
         printer.note(&format!("warning: --{flag} has no effect on gen"));
     }
     Ok((Plan::new(plan, given, level, printer)?, cluster))
@@ -101,7 +101,7 @@ fn configuration(flags: args::GenFlags, given: &GivenFlags, level: &str, printer
     Ok(exit::SUCCESS)
 }
 
-/// Which version plugins are told. A cluster is asked only where something depends on it.
+/// Kubernetes version for plugins. The cluster is queried only if a plugin depends on its version.
 async fn version(
     plan: &Plan,
     definitions: &[Definition],
@@ -109,33 +109,33 @@ async fn version(
     printer: &Printer,
 ) -> Result<String, CliError> {
     let placeholder = format!("${}", env::SONOBUOY_K8S_VERSION);
-    let wants_version = definitions.iter().find(|definition| {
+    let versioned = definitions.iter().find(|definition| {
         let image = definition.spec.get("image").and_then(Value::as_str);
         image.is_some_and(|image| image.contains(&placeholder))
     });
     let is_named = cluster.kubeconfig.is_some() || cluster.context.is_some();
-    match (&plan.kubernetes_version, wants_version) {
+    match (&plan.kubernetes_version, versioned) {
         (Version::Exact(version), _) => Ok(version.clone()),
         (Version::Latest, _) => latest().await,
-        (Version::ClusterOrNone, wants_version) => {
-            let asked = tokio::time::timeout(PATIENCE, cluster_version(cluster)).await;
+        (Version::ClusterOrNone, versioned) => {
+            let asked = tokio::time::timeout(CLUSTER_TIMEOUT, cluster_version(cluster)).await;
             if let Ok(Ok(version)) = asked {
                 return Ok(version);
             }
-            if let Some(definition) = wants_version {
+            if let Some(definition) = versioned {
                 printer.note(&format!(
-                    "warning: the image of plugin `{}` depends on the cluster's version, and there is no cluster to ask: it is for no version",
+                    "warning: the image of plugin `{}` depends on the cluster's version, which is unknown without a cluster; the image has no version",
                     definition.name
                 ));
             }
             Ok(NO_VERSION.to_owned())
         }
-        // Whoever names a cluster means it.
+        // A cluster selected by flags must respond.
         (Version::Cluster, None) if is_named => cluster_version(cluster).await,
         (Version::Cluster, None) => Ok(NO_VERSION.to_owned()),
         (Version::Cluster, Some(definition)) => cluster_version(cluster).await.map_err(|error| {
             CliError::new(format!(
-                "the image of plugin `{}` depends on the cluster's version, and there is no cluster to ask",
+                "the image of plugin `{}` depends on the cluster's version, which is unknown without a cluster",
                 definition.name
             ))
             .details(error.lines())
@@ -149,7 +149,7 @@ async fn cluster_version(cluster: &args::Cluster) -> Result<String, CliError> {
     Ok(image_version(text(&version, "/gitVersion")))
 }
 
-/// The groups of images that today's tests have, and an empty line, as scripts know it (cli spec §15.5).
+/// Prints the current groups of test images and an empty line, as Sonobuoy does (cli spec §15.5).
 fn default_image_config(flags: &args::GenDefaultImageConfig, printer: &Printer) -> Result<u8, CliError> {
     let args::GenDefaultImageConfig {
         cluster: args::Cluster {

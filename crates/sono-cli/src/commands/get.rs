@@ -29,7 +29,7 @@ pub(super) async fn get(arguments: args::Get, printer: &Printer) -> Result<u8, C
         printer.line(text(pod, "/metadata/name"))?;
     }
     if pods.is_empty() {
-        printer.note(&format!("no plugin has a pod in namespace `{namespace}`"));
+        printer.note(&format!("no plugin pods in namespace `{namespace}`"));
     }
     Ok(exit::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `sono host-check`: what the built-in plugin of a local run starts.
+//! `sono host-check`: the program of the built-in plugin host-check in a local run.
 
 use std::process::ExitCode;
 

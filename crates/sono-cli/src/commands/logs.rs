@@ -1,9 +1,9 @@
-//! `sono logs`: whole lines, each with its container in front.
+//! `sono logs`: complete lines, prefixed with their container.
 
 mod follow;
 mod line;
+mod line_filter;
 mod reader;
-mod shown;
 mod sources;
 
 use futures::{AsyncBufReadExt as _, StreamExt as _, stream};
@@ -21,10 +21,10 @@ use crate::{
     settings::connect,
 };
 
-/// Logs that are asked for ahead of the one that is printed.
-const AHEAD: usize = 8;
-/// Bytes that are printed at once.
-const PIECE: usize = 64 << 10;
+/// Number of logs to open before they are printed.
+const PREFETCH: usize = 8;
+/// Size of the output buffer.
+const FLUSH_BYTES: usize = 64 << 10;
 
 pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8, CliError> {
     let args::Logs {
@@ -45,7 +45,7 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
     };
     let options = LogOptions {
         timestamps,
-        // The server takes whole seconds, one at least.
+        // The API server requires whole seconds, at least one.
         since_seconds: since.map(|Since(since)| i64::try_from(since.as_secs()).unwrap_or(i64::MAX).max(1)),
         tail_lines: tail,
         ..LogOptions::default()
@@ -58,9 +58,9 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
             Some(found.identity)
         }
         Err(error) if follow || run.is_some() => return Err(error),
-        // Pods of plugins have logs, whatever became of the aggregator.
+        // Plugin pods have logs even without an aggregator.
         Err(error) => {
-            tracing::debug!(?error, "no aggregator");
+            tracing::debug!(?error, "no aggregator found");
             None
         }
     };
@@ -85,7 +85,7 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
     if pods.is_empty() {
         return Err(match &plugin {
             Some(plugin) => CliError::new(format!("plugin `{plugin}` has no pods in namespace `{namespace}`"))
-                .hint("the pods of a plugin go when it has reported; their logs are in the archive"),
+                .hint("pods are deleted after the plugin has reported; their logs are in the archive"),
             None => match aggregator::expect(&cluster, &namespace, WhichRun::Newest, 1).await {
                 Err(error) => error,
                 Ok(_) => aggregator::absent(&namespace, false),
@@ -95,7 +95,7 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
     let sources = if failed {
         let sources: Vec<Source> = pods.iter().flat_map(sources::failed).collect();
         if sources.is_empty() {
-            printer.note("no container has failed");
+            printer.note("no failed containers");
         }
         sources
     } else {
@@ -105,19 +105,18 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
     print(&cluster, &namespace, sources, &options, printer).await
 }
 
-/// Says which containers have no log yet, and why.
+/// Prints which containers have no log yet, and why.
 fn waiting(pods: &[Pod], printer: &Printer) {
     for pod in pods {
         for (container, why) in sources::all(pod).without {
             let why = why.or_else(|| stuck::explain(&PodView::from(pod), now()));
-            let why = why.unwrap_or_else(|| "it has not started".to_owned());
+            let why = why.unwrap_or_else(|| "not started".to_owned());
             printer.note(&format!("{container}: no log yet: {why}"));
         }
     }
 }
 
-/// One log after the other. One that cannot be read does not keep the others from being printed; the first such is the
-/// error in the end.
+/// Prints one log after the other. Errors do not stop the output; the last one is returned, earlier ones are printed.
 async fn print(
     cluster: &Cluster,
     namespace: &str,
@@ -135,7 +134,7 @@ async fn print(
             .await;
         (source, log)
     });
-    let mut opened = std::pin::pin!(stream::iter(opened).buffered(AHEAD));
+    let mut opened = std::pin::pin!(stream::iter(opened).buffered(PREFETCH));
     let mut failure = None;
     while let Some((source, log)) = opened.next().await {
         let read = match log {
@@ -171,7 +170,7 @@ async fn print_one(
             bytes.clear();
         }
         let ended = !matches!(read, Ok(1..));
-        if lines.len() >= PIECE || ended {
+        if lines.len() >= FLUSH_BYTES || ended {
             printer.log(&lines)?;
             lines.clear();
         }
@@ -180,7 +179,7 @@ async fn print_one(
         }
     };
     Ok(match broken {
-        Some(error) => Err(CliError::new(format!("the log of {source} broke off")).caused_by(&error)),
+        Some(error) => Err(CliError::new(format!("the log of {source} was interrupted")).caused_by(&error)),
         None => Ok(()),
     })
 }

@@ -9,8 +9,8 @@ use crate::{
     output::{Printer, Text, text},
 };
 
-/// Bytes that a line shows unless all is asked for.
-const SHOWN: usize = 200;
+/// Maximum length of a line without `--verbose`.
+const MAX_LINE: usize = 200;
 
 pub(super) fn modes(arguments: &args::Modes, printer: &Printer) -> Result<u8, CliError> {
     let blocks = Mode::ALL.map(|mode| block(mode, arguments.verbose));
@@ -29,8 +29,8 @@ fn block(mode: Mode, whole: bool) -> Text {
     ];
     let line = |(name, value): (&str, &str)| {
         let line = format!("{name}: {value}");
-        match line.get(..SHOWN) {
-            Some(start) if !whole && line.len() > SHOWN => format!("{start}... (truncated) ..."),
+        match line.get(..MAX_LINE) {
+            Some(start) if !whole && line.len() > MAX_LINE => format!("{start}... (truncated) ..."),
             _ => line,
         }
     };

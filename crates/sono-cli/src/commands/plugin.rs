@@ -1,4 +1,4 @@
-//! `sono plugin`: definitions that are kept for later, and checks of definitions (cli spec §17.1).
+//! `sono plugin`: installed plugins, and checks of plugin definitions (cli spec §17.1).
 
 mod contract;
 mod evidence;
@@ -30,5 +30,5 @@ pub(super) async fn plugin(arguments: args::Plugin, given: &GivenFlags, printer:
 
 fn directory() -> Result<Directory, CliError> {
     Directory::of_user()
-        .ok_or_else(|| CliError::new("there is no directory for plugins").hint("name one: SONOBUOY_DIR=DIRECTORY"))
+        .ok_or_else(|| CliError::new("no directory for plugins: HOME is not set").hint("set SONOBUOY_DIR=DIRECTORY"))
 }

@@ -1,5 +1,4 @@
-//! What is looked at before a run is created (cli spec §7.2). All of it is looked at side by side, and what is wrong is
-//! said in a fixed order.
+//! Checks before a run is created (cli spec §7.2). They run concurrently; failures are reported in a fixed order.
 
 use futures::future::join_all;
 use serde_json::Value;
@@ -9,16 +8,16 @@ use sono_types::constants;
 use super::create;
 use crate::{aggregator::text, args, error::CliError, settings::numbers};
 
-/// The oldest version that runs are known to work on.
-const OLDEST: (u64, u64, u64) = (1, 17, 0);
-const NAMES: [&str; 3] = ["dnscheck", "versioncheck", "existingnamespace"];
+/// Oldest supported Kubernetes version.
+const MIN_VERSION: (u64, u64, u64) = (1, 17, 0);
+const CHECK_NAMES: [&str; 3] = ["dnscheck", "versioncheck", "existingnamespace"];
 
-/// What is looked at.
+/// Enabled checks and their settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checks {
     dns: bool,
     version: bool,
-    /// Whether the namespace is fit for the run.
+    /// Whether an existing namespace is an error.
     pub(super) namespace: bool,
     dns_namespace: String,
     dns_labels: Vec<String>,
@@ -32,68 +31,66 @@ impl Checks {
             dns_pod_labels,
         } = flags;
         let skipped = skipped(&skip_preflight)?;
-        let is_wanted = |name: &str| !skipped.iter().any(|skipped| skipped == name);
+        let is_enabled = |name: &str| !skipped.iter().any(|skipped| skipped == name);
         Ok(Self {
-            dns: is_wanted("dnscheck"),
-            version: is_wanted("versioncheck"),
-            namespace: is_wanted("existingnamespace"),
+            dns: is_enabled("dnscheck"),
+            version: is_enabled("versioncheck"),
+            namespace: is_enabled("existingnamespace"),
             dns_namespace,
             dns_labels: dns_pod_labels.into_iter().filter(|label| !label.is_empty()).collect(),
         })
     }
 }
 
-/// The names of what is left out. `true` and `*` are all of them; `false` takes back what stands before it, and ends
-/// the list.
+/// Names of skipped checks. `true` and `*` stand for all checks; `false` clears and ends the list.
 fn skipped(list: &[String]) -> Result<Vec<String>, CliError> {
     if list.iter().any(|name| name == "true" || name == "*") {
-        return Ok(NAMES.map(ToOwned::to_owned).to_vec());
+        return Ok(CHECK_NAMES.map(ToOwned::to_owned).to_vec());
     }
     let mut skipped = Vec::new();
     for name in list.iter().map(|name| name.to_lowercase()) {
         if name == "false" {
             return Ok(Vec::new());
         }
-        if !NAMES.contains(&name.as_str()) {
-            return Err(
-                CliError::new(format!("there is no preflight check `{name}`")).hint(format!(
-                    "one of {}; --skip-preflight alone leaves all of them out",
-                    NAMES.join(", ")
-                )),
-            );
+        if !CHECK_NAMES.contains(&name.as_str()) {
+            return Err(CliError::new(format!("unknown preflight check `{name}`")).hint(format!(
+                "one of {}; --skip-preflight alone skips all of them",
+                CHECK_NAMES.join(", ")
+            )));
         }
         skipped.push(name);
     }
     Ok(skipped)
 }
 
-/// The run that is to be created.
+/// Run to be created.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
+pub(super) struct PlannedRun<'a> {
     pub(super) namespace: &'a str,
-    /// The namespace is among what is created.
+    /// Whether the run creates the namespace.
     pub(super) makes_namespace: bool,
     pub(super) arguments: &'a args::Cluster,
 }
 
-/// Looks, and returns what the server says of its version.
-pub(super) async fn check(cluster: &Cluster, checks: &Checks, wanted: Wanted<'_>) -> Result<Value, CliError> {
+/// Runs the checks. Returns the version information of the API server.
+pub(super) async fn check(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_>) -> Result<Value, CliError> {
     let version = async {
         let version = cluster.server_version().await;
         version.map_err(|error| CliError::of_cluster(error.to_string(), &error))
     };
-    let others = async { Ok(futures::join!(dns(cluster, checks), namespace(cluster, checks, wanted))) };
+    let others = async { Ok(futures::join!(dns(cluster, checks), namespace(cluster, checks, run))) };
     let (version, (dns, namespace)) = futures::try_join!(version, others)?;
     let too_old = if checks.version { check_version(&version) } else { None };
     let mut failures: Vec<CliError> = [dns, too_old, namespace].into_iter().flatten().collect();
     if failures.len() < 2 {
         return failures.pop().map_or(Ok(version), Err);
     }
-    Err(
-        CliError::new(format!("{} of the checks before a run failed", failures.len()))
-            .details(failures.into_iter().flat_map(CliError::lines))
-            .hint(format!("--skip-preflight=CHECK leaves one out: {}", NAMES.join(", "))),
-    )
+    Err(CliError::new(format!("{} preflight checks failed", failures.len()))
+        .details(failures.into_iter().flat_map(CliError::lines))
+        .hint(format!(
+            "to skip one: --skip-preflight=CHECK, one of {}",
+            CHECK_NAMES.join(", ")
+        )))
 }
 
 async fn dns(cluster: &Cluster, checks: &Checks) -> Option<CliError> {
@@ -118,13 +115,13 @@ async fn dns(cluster: &Cluster, checks: &Checks) -> Option<CliError> {
         }
     }
     match failure {
-        // Whoever may only use one namespace cannot know, and need not.
+        // An account that is limited to one namespace cannot check the cluster's DNS.
         Some(error) if error.is_forbidden() => {
-            tracing::debug!(%error, "the cluster's DNS cannot be looked for");
+            tracing::debug!(%error, "cannot check the cluster's DNS");
             None
         }
         Some(error) => {
-            let what = format!("cannot look for the cluster's DNS in namespace `{dns_namespace}`");
+            let what = format!("cannot list the cluster's DNS pods in namespace `{dns_namespace}`");
             Some(CliError::of_cluster(what, &error))
         }
         None => Some(
@@ -132,19 +129,19 @@ async fn dns(cluster: &Cluster, checks: &Checks) -> Option<CliError> {
                 "no DNS pods found in namespace `{dns_namespace}` with the labels {}",
                 dns_labels.join(" or ")
             ))
-            .hint("where it is: --dns-namespace, --dns-pod-labels; or without this check: --skip-preflight=dnscheck"),
+            .hint("set --dns-namespace and --dns-pod-labels; or skip this check: --skip-preflight=dnscheck"),
         ),
     }
 }
 
 fn check_version(version: &Value) -> Option<CliError> {
     let found = text(version, "/gitVersion");
-    let skip = "without this check: --skip-preflight=versioncheck";
+    let skip = "to skip this check: --skip-preflight=versioncheck";
     let Some(numbers) = numbers(found) else {
-        return Some(CliError::new(format!("cannot read the server's version `{found}`")).hint(skip));
+        return Some(CliError::new(format!("invalid server version `{found}`")).hint(skip));
     };
-    let (major, minor, patch) = OLDEST;
-    (numbers < OLDEST).then(|| {
+    let (major, minor, patch) = MIN_VERSION;
+    (numbers < MIN_VERSION).then(|| {
         CliError::new(format!(
             "minimum supported Kubernetes version is {major}.{minor}.{patch}, but the server version is {found}"
         ))
@@ -152,22 +149,21 @@ fn check_version(version: &Value) -> Option<CliError> {
     })
 }
 
-/// A namespace that the run makes must not be there; one that it does not make must. Neither may hold a run or be on its
-/// way out.
-async fn namespace(cluster: &Cluster, checks: &Checks, wanted: Wanted<'_>) -> Option<CliError> {
-    let Wanted {
+/// Checks the namespace: it must exist unless the run creates it, must not contain a run, and must not be terminating.
+async fn namespace(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_>) -> Option<CliError> {
+    let PlannedRun {
         namespace,
         makes_namespace,
         arguments,
-    } = wanted;
-    let what = || format!("cannot look into namespace `{namespace}`");
+    } = run;
+    let what = || format!("cannot check namespace `{namespace}`");
     let (found, run) = futures::join!(
         cluster.get(Kind::Namespace, None, namespace),
         cluster.get(Kind::ConfigMap, Some(namespace), constants::CONFIG_MAP)
     );
     let found = match found {
         Ok(found) => found,
-        // Whoever may only use one namespace cannot read it; what is in it can be read.
+        // An account that is limited to a namespace may read only the objects in it.
         Err(KubeError::Forbidden { .. }) => Some(Value::Null),
         Err(error) => return Some(CliError::of_cluster(what(), &error)),
     };
@@ -200,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_are_left_out_by_name() {
+    fn checks_are_skipped_by_name() {
         let all = "dnscheck versioncheck existingnamespace";
         assert_eq!(names(&[]), Ok(String::new()));
         assert_eq!(names(&["true"]), Ok(all.to_owned()));
@@ -212,9 +208,11 @@ mod tests {
         assert_eq!(names(&["dnscheck", "false", "typo"]), Ok(String::new()));
         assert_eq!(
             names(&["typo"]),
-            Err("error: there is no preflight check `typo`\n  hint:  one of dnscheck, versioncheck, existingnamespace; \
-                 --skip-preflight alone leaves all of them out\n"
-                .to_owned())
+            Err(
+                "error: unknown preflight check `typo`\n  hint:  one of dnscheck, versioncheck, existingnamespace; \
+                 --skip-preflight alone skips all of them\n"
+                    .to_owned()
+            )
         );
     }
 
@@ -224,7 +222,7 @@ mod tests {
         for fine in ["v1.17.0", "v1.100.3-gke.1", "v2.0.0+k3s1"] {
             assert_eq!(version(fine), None, "{fine}");
         }
-        let skip = "  hint:  without this check: --skip-preflight=versioncheck\n";
+        let skip = "  hint:  to skip this check: --skip-preflight=versioncheck\n";
         assert_eq!(
             version("v1.16.9-eks-1").unwrap(),
             format!(
@@ -233,7 +231,7 @@ mod tests {
         );
         assert_eq!(
             version("soon").unwrap(),
-            format!("error: cannot read the server's version `soon`\n{skip}")
+            format!("error: invalid server version `soon`\n{skip}")
         );
     }
 }

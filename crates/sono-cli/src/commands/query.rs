@@ -1,4 +1,4 @@
-//! `sono query`: the queries of a run, from here and without a run (cli spec §16).
+//! `sono query`: the queries of a run, without a run (cli spec §16).
 
 use std::{
     io,
@@ -17,8 +17,8 @@ use crate::{
     settings::{configuration, connect},
 };
 
-/// gzip's level, as for runs' archives.
-const LEVEL: u32 = 6;
+/// gzip level, as in archives of runs.
+const COMPRESSION_LEVEL: u32 = 6;
 
 pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u8, CliError> {
     let args::Query {
@@ -30,22 +30,22 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
         namespaces,
         selector,
     } = arguments;
-    let mut wanted = match config {
+    let mut config = match config {
         Some(path) => configuration::read(&path, printer)?,
         None => Config::default(),
     };
-    let output = output.or_else(|| Some(PathBuf::from(&wanted.query_dir)).filter(|path| !path.as_os_str().is_empty()));
+    let output = output.or_else(|| Some(PathBuf::from(&config.query_dir)).filter(|path| !path.as_os_str().is_empty()));
     let output = output.unwrap_or_else(|| PathBuf::from(Uuid::new_v4().to_string()));
-    wanted.resources = resources.or(wanted.resources);
-    wanted.namespace = namespace.unwrap_or(wanted.namespace);
-    wanted.filters.namespaces = namespaces.unwrap_or(wanted.filters.namespaces);
-    wanted.filters.label_selector = selector.unwrap_or(wanted.filters.label_selector);
+    config.resources = resources.or(config.resources);
+    config.namespace = namespace.unwrap_or(config.namespace);
+    config.filters.namespaces = namespaces.unwrap_or(config.filters.namespaces);
+    config.filters.label_selector = selector.unwrap_or(config.filters.label_selector);
     #[cfg(unix)]
-    // Everything from here on is what the cluster says: for this user alone.
+    // The files contain data of the cluster: only this user may read them.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cluster = connect(&cluster).await?;
     if printer.is_terminal() {
-        printer.note(&format!("asking {}; this takes a while", cluster.server_url()));
+        printer.note(&format!("querying {}; this takes a while", cluster.server_url()));
     }
     let written = |error: &io::Error| CliError::new(format!("cannot write `{}`", output.display())).caused_by(error);
     let is_archive = output.to_string_lossy().ends_with(".tar.gz");
@@ -56,7 +56,7 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
             .tempdir_in(parent.unwrap_or_else(|| Path::new(".")))
             .map_err(|error| written(&error))?;
         let found = directory.path().join("found");
-        let problems = query_cluster(&cluster, &wanted, &found, &system_clock()).await;
+        let problems = query_cluster(&cluster, &config, &found, &system_clock()).await;
         let packed = directory.path().join("packed");
         pack(&found, &packed)?;
         fs_err::rename(&packed, &output).map_err(|error| written(&error))?;
@@ -68,26 +68,24 @@ pub(super) async fn query(arguments: args::Query, printer: &Printer) -> Result<u
                 .next()
                 .is_some()
         {
-            return Err(
-                CliError::new(format!("`{}` is there already and not empty", output.display()))
-                    .hint("name another directory with --output"),
-            );
+            return Err(CliError::new(format!("`{}` exists and is not empty", output.display()))
+                .hint("choose another directory with --output"));
         }
         fs_err::create_dir_all(&output).map_err(|error| written(&error))?;
-        query_cluster(&cluster, &wanted, &output, &system_clock()).await
+        query_cluster(&cluster, &config, &output, &system_clock()).await
     };
     for problem in &problems {
-        printer.note(&format!("not complete: {problem}"));
+        printer.note(&format!("incomplete: {problem}"));
     }
     printer.path(&output)?;
-    // What could not be had is in `meta/query-time.json`; the rest is there.
+    // Failed queries are recorded in `meta/query-time.json`.
     Ok(exit::SUCCESS)
 }
 
 fn pack(directory: &Path, target: &Path) -> Result<(), CliError> {
     let failed =
-        |error: &(dyn std::error::Error + 'static)| CliError::new("cannot pack what was found").caused_by(error);
+        |error: &(dyn std::error::Error + 'static)| CliError::new("cannot pack the query results").caused_by(error);
     let file = fs_err::File::create(target).map_err(|error| failed(&error))?;
-    let (file, _) = pack_directory(directory, file, &[], LEVEL).map_err(|error| failed(&error))?;
+    let (file, _) = pack_directory(directory, file, &[], COMPRESSION_LEVEL).map_err(|error| failed(&error))?;
     file.sync_all().map_err(|error| failed(&error))
 }

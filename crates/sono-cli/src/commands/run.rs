@@ -11,7 +11,7 @@ use super::{
     attach::{self, Attach},
     create::Creation,
     delete, local,
-    preflight::{self, Checks, Wanted},
+    preflight::{self, Checks, PlannedRun},
     retrieve, step_summary,
 };
 use crate::{
@@ -226,12 +226,12 @@ async fn from_plan(
     let definitions = plan.definitions(&plan.named(&DEFAULT_PLUGINS), printer).await?;
     let cluster = connect(arguments).await?;
     let namespace = plan.config.namespace.clone();
-    let wanted = Wanted {
+    let planned = PlannedRun {
         namespace: &namespace,
         makes_namespace: plan.makes_namespace(),
         arguments,
     };
-    let (server, rbac) = futures::try_join!(preflight::check(&cluster, checks, wanted), async {
+    let (server, rbac) = futures::try_join!(preflight::check(&cluster, checks, planned), async {
         Ok(plan.detected_rbac(&cluster, true).await)
     })?;
     let version = match &plan.kubernetes_version {
@@ -269,12 +269,12 @@ async fn from_manifest(
     } = manifest;
     let cluster = connect(arguments).await?;
     let is_made = |object: &Value| text(object, "/kind") == "Namespace" && text(object, "/metadata/name") == namespace;
-    let wanted = Wanted {
+    let planned = PlannedRun {
         namespace: &namespace,
         makes_namespace: objects.iter().any(is_made),
         arguments,
     };
-    let server = preflight::check(&cluster, checks, wanted).await?;
+    let server = preflight::check(&cluster, checks, planned).await?;
     let run = Run {
         objects,
         namespace,

@@ -1,6 +1,6 @@
-//! The summary of a CI job's step: where the variable [`VARIABLE`] names a file, what a run came to is written there.
+//! Summary of a CI step: results are written to the file named by the environment variable [`VARIABLE`].
 //!
-//! A summary is a convenience: where it cannot be written, a warning says so, and the command goes on.
+//! Best effort: if the file cannot be written, the command prints a warning and continues.
 
 use std::path::{Path, PathBuf};
 
@@ -19,27 +19,27 @@ use crate::{
     },
 };
 
-/// GitHub's, which others have taken over.
+/// Variable of GitHub Actions, also used by other CI systems.
 const VARIABLE: &str = "GITHUB_STEP_SUMMARY";
-/// Bytes of a step's summary: GitHub refuses more.
-const LIMIT: usize = 1 << 20;
-/// Failures that are shown where fewer have to do.
-const FEWER: [usize; 2] = [10, 0];
+/// Maximum size of a summary on GitHub.
+const MAX_SUMMARY_BYTES: usize = 1 << 20;
+/// Numbers of failures in shorter forms.
+const SHORTER_LIMITS: [usize; 2] = [10, 0];
 
-/// The file, where there is one to write.
+/// Path of the summary, if set.
 fn file() -> Option<PathBuf> {
     std::env::var_os(VARIABLE)
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
 }
 
-/// An overview in Markdown, the long form first.
+/// Forms of an overview in Markdown, the longest first.
 pub(super) fn forms(overview: &Overview<'_>) -> Vec<Markdown> {
-    let numbers = [archive::MAX_FAILURES_IN_MARKDOWN].into_iter().chain(FEWER);
+    let numbers = [archive::MAX_FAILURES_IN_MARKDOWN].into_iter().chain(SHORTER_LIMITS);
     numbers.map(|shown| archive::markdown(overview, shown)).collect()
 }
 
-/// What the archive says, in place of what was said about its run before.
+/// Writes the results of an archive. Replaces an earlier section about its run.
 pub(super) fn of_archive(archive: &Path, printer: &Printer) {
     let Some(file) = file() else { return };
     match results::in_markdown(archive) {
@@ -52,7 +52,7 @@ pub(super) fn of_archive(archive: &Path, printer: &Printer) {
     }
 }
 
-/// What the status of a complete run says.
+/// Writes the status of a complete run.
 pub(super) fn of_status(status: &RunStatus, namespace: &str, printer: &Printer) {
     let Some(file) = file() else { return };
     let archive = status.archive().map(|archive| archive.name.as_str());
@@ -78,7 +78,7 @@ pub(super) fn of_status(status: &RunStatus, namespace: &str, printer: &Printer) 
     write(&file, &about, &forms(&overview), printer);
 }
 
-/// Why there is no result.
+/// Writes the reason for a missing result.
 pub(super) fn of_error(error: &CliError, namespace: &str, printer: &Printer) {
     let Some(file) = file() else { return };
     let lines = error.text_lines();
@@ -87,7 +87,7 @@ pub(super) fn of_error(error: &CliError, namespace: &str, printer: &Printer) {
     write(&file, &[namespace], &[text], printer);
 }
 
-/// What the rows of a plugin say; of what failed they know the names alone.
+/// Summary of a plugin's rows. Rows contain only the names of failures.
 fn summary(view: &PluginView, status: &RunStatus) -> Summary {
     let count = |word: &str| {
         view.leaves
@@ -135,8 +135,8 @@ fn write(file: &Path, about: &[&str], forms: &[Markdown], printer: &Printer) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return warn(file, &error.to_string(), printer),
     };
-    let Some(text) = with_section(&before, &Section { about, forms }, LIMIT) else {
-        return warn(file, "it has as much as a summary may have", printer);
+    let Some(text) = with_section(&before, &Section { about, forms }, MAX_SUMMARY_BYTES) else {
+        return warn(file, "the summary has reached its size limit", printer);
     };
     if let Err(error) = fs_err::write(file, text) {
         warn(file, &error.to_string(), printer);
@@ -145,7 +145,7 @@ fn write(file: &Path, about: &[&str], forms: &[Markdown], printer: &Printer) {
 
 fn warn(file: &Path, why: &str, printer: &Printer) {
     printer.note(&format!(
-        "warning: no summary in `{}`, which {VARIABLE} names: {why}",
+        "warning: cannot write the summary `{}` ({VARIABLE}): {why}",
         file.display()
     ));
 }
@@ -154,16 +154,15 @@ fn warn(file: &Path, why: &str, printer: &Printer) {
 mod tests {
     use super::*;
 
-    /// The page is the one place where people look.
     #[test]
-    fn the_variable_is_on_the_page() {
+    fn variable_is_documented() {
         let page = include_str!("../../../../docs/configuration.md");
         let row = format!("| `{VARIABLE}` |");
         assert_eq!(page.lines().filter(|line| line.starts_with(&row)).count(), 1);
     }
 
     #[test]
-    fn the_run_is_in_the_name_of_its_archive() {
+    fn run_id_is_read_from_the_archive_name() {
         let name = sono_types::layout::archive_name(jiff::Timestamp::UNIX_EPOCH, "4f2a-1");
         assert_eq!(run_of(&name), Some("4f2a-1"));
         assert_eq!(run_of("other.tar.gz"), None);

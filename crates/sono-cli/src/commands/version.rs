@@ -11,10 +11,10 @@ use crate::{
     settings::connect,
 };
 
-/// This program's version.
+/// Version of this program.
 pub(super) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
-/// The commit of the source, which only `cargo xtask dist` tells the compiler.
+/// Commit of the source. Only `cargo xtask dist` sets it.
 const COMMIT: Option<&str> = option_env!("SONO_COMMIT");
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Versions<'a> {
     commit: Option<&'a str>,
     archive_format: &'a str,
     platform: &'a str,
-    /// The server's, where one was asked and has answered.
+    /// Version of the API server, if queried.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_version: Option<String>,
 }
@@ -36,7 +36,7 @@ pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8
         printer.line(VERSION)?;
         return Ok(exit::SUCCESS);
     }
-    // Only who names a cluster asks about one: a version is wanted at once, and offline too.
+    // Query only a cluster selected by flags: the command must work offline.
     let asked = cluster.kubeconfig.is_some() || cluster.context.is_some();
     let server = asked.then(|| {
         super::in_runtime(async {
@@ -71,9 +71,9 @@ pub(super) fn version(arguments: &args::Version, printer: &Printer) -> Result<u8
                 api_version,
             } = versions;
             let server = api_version.as_deref().unwrap_or(if asked {
-                "not known"
+                "unknown"
             } else {
-                "not asked; name a cluster with --kubeconfig or --context"
+                "not queried; select a cluster with --kubeconfig or --context"
             });
             let lines = [
                 ("sono version:", Some(version)),

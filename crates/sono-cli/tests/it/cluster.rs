@@ -336,7 +336,7 @@ fn gen_needs_no_cluster() {
     assert_eq!(
         sono(directory.path(), &["gen", "-p", "e2e"]),
         failure(&format!(
-            "error: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask\n  \
+            "error: the image of plugin `e2e` depends on the cluster's version, which is unknown without a cluster\n  \
              no cluster configured: no kubeconfig found, and not running in a pod\n  \
              {}/.kube/config: No such file or directory (os error 2)\n  hint:  set the version: --kubernetes-version v1.37.2\n",
             directory.path().display()

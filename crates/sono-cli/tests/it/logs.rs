@@ -113,7 +113,7 @@ fn a_part_of_the_logs() {
     );
     assert_eq!(
         with_cluster(&api, &["logs", "--failed", "-p", "sonobuoy"]).stderr,
-        "no container has failed\n"
+        "no failed containers\n"
     );
 }
 
@@ -243,7 +243,7 @@ fn following_reads_every_container() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
         (
             Some(0),
-            "more than 224 logs: the others are read in turns, and their lines may be some seconds late\n"
+            "more than 224 logs: the others are polled, and their lines may be delayed by some seconds\n"
         )
     );
 }

@@ -141,7 +141,7 @@ fn versions_are_checked_before_anything_is_printed() {
     assert_eq!(
         of("auto"),
         failure(&format!(
-            "error: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask\n  \
+            "error: the image of plugin `e2e` depends on the cluster's version, which is unknown without a cluster\n  \
              no cluster configured: no kubeconfig found, and not running in a pod\n  \
              {}/.kube/config: No such file or directory (os error 2)\n  hint:  set the version: --kubernetes-version v1.37.2\n",
             directory.path().display()
@@ -284,7 +284,7 @@ fn credentials_are_in_one_secret() {
     assert_eq!(of_kind(&objects, "Secret")[0]["metadata"]["name"], "mine");
 }
 
-/// BUG 29: it is the version that counts in the end, whole; one that is not known is none that is too old.
+/// BUG 29: the final version is compared as a whole; an unknown version is not too old.
 #[test]
 fn credentials_need_a_version_that_takes_them() {
     let code = |version: &str| with_files(&["--e2e-docker-config-file=docker.json", "--kubernetes-version", version]);
@@ -321,8 +321,7 @@ fn no_version_is_a_last_resort() {
         (said.code, said.stderr.as_str()),
         (
             0,
-            "warning: the image of plugin `e2e` depends on the cluster's version, and there is no cluster to ask: it is for \
-             no version\n"
+            "warning: the image of plugin `e2e` depends on the cluster's version, which is unknown without a cluster; the image has no version\n"
         )
     );
     assert!(said.stdout.contains("image: registry.k8s.io/conformance:ignore\n"));

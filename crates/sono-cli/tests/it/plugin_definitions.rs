@@ -132,7 +132,7 @@ fn built_in_definitions_take_flags_and_files() {
     );
     assert_eq!(
         sono(directory.path(), &["gen", "plugin", "e2e", "-p", "host-check"]),
-        failure("error: the plugins that --plugin names do not include e2e\n")
+        failure("error: plugin e2e is not selected by --plugin\n")
     );
 }
 
@@ -144,10 +144,13 @@ fn what_would_be_no_definition_is_refused() {
     let name = said(&["-n", "myPlugin", "-i", "i"]);
     assert_eq!(
         name.stderr.lines().next(),
-        Some("error: `myPlugin` cannot be the name of a plugin")
+        Some("error: invalid plugin name `myPlugin`")
     );
     let file = said(&["-n", "p", "-i", "i", "--configmap", "bad.json"]);
-    assert_eq!(file.stderr.lines().next(), Some("error: `p` would be no valid plugin"));
+    assert_eq!(
+        file.stderr.lines().next(),
+        Some("error: the definition of plugin `p` would be invalid")
+    );
     for (arguments, expected) in [
         (
             ["-n", "p"],

@@ -17,11 +17,11 @@ fn all_that_is_wrong_is_said_at_once_and_in_order() {
     let api = FakeApi::start();
     api.put_text("/version", 200, r#"{"gitVersion": "v1.16.3"}"#);
     let expected = failure(
-        "error: 3 of the checks before a run failed\n  \
+        "error: 3 preflight checks failed\n  \
          no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n  \
          minimum supported Kubernetes version is 1.17.0, but the server version is v1.16.3\n  \
          namespace `default` already exists\n  \
-         hint:  --skip-preflight=CHECK leaves one out: dnscheck, versioncheck, existingnamespace\n",
+         hint:  to skip one: --skip-preflight=CHECK, one of dnscheck, versioncheck, existingnamespace\n",
     );
     for _ in 0..3 {
         assert_eq!(with_cluster(&api, &["run", "-n", "default"]), expected);
@@ -37,7 +37,7 @@ fn dns_is_looked_for_where_it_is_said_to_be() {
         said,
         failure(
             "error: no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n  \
-             hint:  where it is: --dns-namespace, --dns-pod-labels; or without this check: --skip-preflight=dnscheck\n"
+             hint:  set --dns-namespace and --dns-pod-labels; or skip this check: --skip-preflight=dnscheck\n"
         )
     );
     api.put(json!({"apiVersion": "v1", "kind": "Pod",
@@ -58,8 +58,8 @@ fn a_check_that_is_none_is_refused_before_anything_else() {
     assert_eq!(
         sono(directory.path(), &["run", "--skip-preflight=dns"]),
         failure(
-            "error: there is no preflight check `dns`\n  \
-             hint:  one of dnscheck, versioncheck, existingnamespace; --skip-preflight alone leaves all of them out\n"
+            "error: unknown preflight check `dns`\n  \
+             hint:  one of dnscheck, versioncheck, existingnamespace; --skip-preflight alone skips all of them\n"
         )
     );
 }
@@ -164,8 +164,8 @@ fn roles_cannot_be_detected_without_a_cluster() {
     assert_eq!(
         (lines[0], lines[lines.len() - 1]),
         (
-            "error: --rbac Detect asks the cluster whether it has roles, and there is no cluster to ask",
-            "  hint:  --rbac Enable, or --rbac Disable"
+            "error: --rbac Detect requires a cluster",
+            "  hint:  use --rbac Enable or --rbac Disable"
         )
     );
 }

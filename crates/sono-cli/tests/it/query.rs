@@ -99,7 +99,7 @@ fn what_is_asked_for_comes() {
         (again.code, again.stderr.as_str()),
         (
             1,
-            "error: `out` exists and is not empty\n  hint:  name another directory with --output\n"
+            "error: `out` exists and is not empty\n  hint:  choose another directory with --output\n"
         )
     );
 }
@@ -115,7 +115,7 @@ fn a_broken_api_costs_a_line() {
     assert!(
         problems
             .iter()
-            .any(|line| line.starts_with("not complete: ") && line.contains("metrics.k8s.io")),
+            .any(|line| line.starts_with("incomplete: ") && line.contains("metrics.k8s.io")),
         "{problems:?}"
     );
     let found = directory.path().join(said.stdout.trim_end());

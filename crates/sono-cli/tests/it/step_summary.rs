@@ -100,7 +100,7 @@ fn a_summary_that_cannot_be_written_costs_a_warning() {
     assert_eq!(ran.code, 0);
     assert_eq!(warnings.len(), 1, "{}", ran.stderr);
     assert!(
-        warnings[0].starts_with("warning: no summary in `nowhere/summary.md`, which GITHUB_STEP_SUMMARY names: "),
+        warnings[0].starts_with("warning: cannot write the summary `nowhere/summary.md` (GITHUB_STEP_SUMMARY): "),
         "{}",
         warnings[0]
     );

@@ -55,7 +55,7 @@ fn a_list_on_standard_input_needs_no_cluster() {
     assert_eq!(
         e2e(&["-f", "nothing"]),
         Said {
-            stderr: "none of 3 tests fits\n".to_owned(),
+            stderr: "none of 3 tests matches\n".to_owned(),
             ..success("\n")
         }
     );
@@ -100,7 +100,7 @@ fn the_tests_of_an_archive_or_a_file() {
     assert_eq!(
         sono(directory.path(), &["e2e", "-i", "run", "-p", "other"]),
         failure(
-            "error: cannot read `run`\n  failed to find file \"plugins/other/sonobuoy_results.yaml\" in archive\n  hint:  the plugin with the tests is named with --plugin\n"
+            "error: cannot read `run`\n  failed to find file \"plugins/other/sonobuoy_results.yaml\" in archive\n  hint:  select the plugin with the tests: --plugin NAME\n"
         )
     );
 }
@@ -115,7 +115,7 @@ fn a_list_that_cannot_be_had_is_an_error() {
     assert_eq!(
         said,
         failure(&format!(
-            "error: cannot fetch the list of tests from `{}/v1.31.0.gz`\n  the server answers 404 Not Found\n  hint:  another version is chosen with --version\n",
+            "error: cannot fetch the list of tests from `{}/v1.31.0.gz`\n  the server returned 404 Not Found\n  hint:  select another version with --version\n",
             api.url()
         ))
     );

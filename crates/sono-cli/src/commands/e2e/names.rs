@@ -1,4 +1,4 @@
-//! Names of tests, as the suite's own --focus and --skip see them. Pure.
+//! Names of tests in the form that the suite's --focus and --skip match. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,18 +7,18 @@ use std::{
 
 use regex::Regex;
 
-/// Put before the name of each test in reports.
+/// Prefix of test names in reports.
 const PREFIX: &str = "[It] ";
 
-/// What reports list among the tests and nobody can choose.
-static NO_TEST: LazyLock<Regex> = LazyLock::new(|| {
+/// Entries of reports that are not tests.
+static NON_TESTS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^\[(ReportBeforeSuite|ReportAfterSuite|SynchronizedBeforeSuite|SynchronizedAfterSuite|BeforeSuite|AfterSuite|ReportBeforeEach|ReportAfterEach|DeferCleanup \(Suite\))\]")
         .expect("it is an expression")
 });
 
 static TAG: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[.*?\]").expect("it is an expression"));
 
-/// Each name once, as it can be focused on.
+/// Removes duplicates, prefixes and entries that are not tests.
 pub(super) fn clean(names: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     names
@@ -27,11 +27,11 @@ pub(super) fn clean(names: Vec<String>) -> Vec<String> {
             let name = name.trim_end_matches(['\r', '\n']);
             name.strip_prefix(PREFIX).unwrap_or(name).to_owned()
         })
-        .filter(|name| !name.trim().is_empty() && !NO_TEST.is_match(name) && seen.insert(name.clone()))
+        .filter(|name| !name.trim().is_empty() && !NON_TESTS.is_match(name) && seen.insert(name.clone()))
         .collect()
 }
 
-/// What stands in brackets, and in how many names.
+/// Texts in brackets, each with its number of tests.
 pub(super) fn tags<'a>(names: &[&'a str]) -> BTreeMap<&'a str, usize> {
     let mut counts = BTreeMap::new();
     for name in names {
@@ -47,9 +47,9 @@ pub(super) fn tags<'a>(names: &[&'a str]) -> BTreeMap<&'a str, usize> {
 mod tests {
     use super::*;
 
-    /// BUG 32: what reports add to the names is taken away.
+    /// BUG 32: additions of reports to names are removed.
     #[test]
-    fn names_are_those_that_can_be_chosen() {
+    fn names_match_those_of_the_suite() {
         let given = [
             "[It] [sig-a] b [Slow]",
             "[ReportBeforeSuite]",

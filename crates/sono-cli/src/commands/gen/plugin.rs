@@ -1,4 +1,4 @@
-//! `sono gen plugin`: definitions.
+//! `sono gen plugin`: plugin definitions.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -15,9 +15,9 @@ use crate::{
     settings::DEFAULT_PLUGINS,
 };
 
-/// What the command's flags leave open.
-const COMMAND: &str = "./run.sh";
-const CONTAINER: &str = "plugin";
+/// Defaults of a new definition.
+const DEFAULT_COMMAND: &str = "./run.sh";
+const CONTAINER_NAME: &str = "plugin";
 
 pub(super) async fn generate(
     arguments: args::GenPlugin,
@@ -36,7 +36,7 @@ pub(super) async fn generate(
     }
 }
 
-/// The definition of one of the plugins that would run, as `run` would store it.
+/// Prints the definition of a built-in plugin, as `run` would store it.
 async fn built_in(
     name: &str,
     flags: args::GenBuiltInFlags,
@@ -52,9 +52,7 @@ async fn built_in(
     let mut definitions = plan.definitions(&plan.named(&DEFAULT_PLUGINS), printer).await?;
     definitions.retain(|definition| definition.name.as_str() == name);
     let [definition] = definitions.as_mut_slice() else {
-        return Err(CliError::new(format!(
-            "the plugins that --plugin names do not include {name}"
-        )));
+        return Err(CliError::new(format!("plugin {name} is not selected by --plugin")));
     };
     definition.config_map.extend(files(&configmap)?);
     let version = version(&plan, &definitions, &cluster, printer).await?;
@@ -64,7 +62,7 @@ async fn built_in(
     Ok(exit::SUCCESS)
 }
 
-/// A definition of the user's own, checked like one that is read.
+/// Creates a definition from flags, and validates it.
 fn definition(arguments: args::GenPlugin, printer: &Printer) -> Result<Definition, CliError> {
     let args::GenPlugin {
         built_in: _,
@@ -82,10 +80,14 @@ fn definition(arguments: args::GenPlugin, printer: &Printer) -> Result<Definitio
         show_default_podspec,
     } = arguments;
     let name = name.unwrap_or_default();
-    let refused = || CliError::new(format!("`{name}` cannot be the name of a plugin"));
+    let refused = || CliError::new(format!("invalid plugin name `{name}`"));
     let plugin = PluginName::parse(&name).map_err(|error| refused().caused_by(&error))?;
-    let command = if cmd.is_empty() { vec![COMMAND.to_owned()] } else { cmd };
-    let mut spec = json!({ "command": command, "image": image.unwrap_or_default(), "name": CONTAINER });
+    let command = if cmd.is_empty() {
+        vec![DEFAULT_COMMAND.to_owned()]
+    } else {
+        cmd
+    };
+    let mut spec = json!({ "command": command, "image": image.unwrap_or_default(), "name": CONTAINER_NAME });
     if !arg.is_empty() {
         spec["args"] = json!(arg);
     }
@@ -123,17 +125,17 @@ fn definition(arguments: args::GenPlugin, printer: &Printer) -> Result<Definitio
         return Ok(definition);
     }
     let messages = errors.into_iter().map(|problem| problem.message);
-    Err(CliError::new(format!("`{name}` would be no valid plugin")).details(messages))
+    Err(CliError::new(format!("the definition of plugin `{name}` would be invalid")).details(messages))
 }
 
-/// In the order in which they were given; the last value of a name counts, and a name alone takes it back.
+/// Environment variables in their order. The last value of a name applies; a name without a value removes it.
 fn variables(given: Vec<args::Variable>) -> Vec<Value> {
     let mut variables: Vec<(String, String)> = Vec::new();
     for args::Variable { name, value } in given {
-        let place = variables.iter().position(|(known, _)| *known == name);
-        match (place, value) {
-            (Some(place), Some(value)) => variables[place].1 = value,
-            (Some(place), None) => drop(variables.remove(place)),
+        let index = variables.iter().position(|(known, _)| *known == name);
+        match (index, value) {
+            (Some(index), Some(value)) => variables[index].1 = value,
+            (Some(index), None) => drop(variables.remove(index)),
             (None, Some(value)) => variables.push((name, value)),
             (None, None) => {}
         }
@@ -144,7 +146,7 @@ fn variables(given: Vec<args::Variable>) -> Vec<Value> {
         .collect()
 }
 
-/// The driver's usual one, on the nodes with these labels.
+/// Default podSpec of the driver, with a node selector.
 fn pod_spec(driver: DriverKind, node_selector: Vec<args::Variable>) -> Value {
     let mut pod_spec = default_pod_spec(driver, constants::SERVICE_ACCOUNT);
     let mut labels = pod_spec

@@ -1,4 +1,4 @@
-//! Following logs until the run is complete.
+//! Follows logs until the run is complete.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    reader::{FOLLOWED, Reader, Shared},
+    reader::{MAX_FOLLOWED, Reader, Shared},
     sources::{self, Source},
 };
 use crate::{
@@ -23,26 +23,26 @@ use crate::{
     output::Printer,
 };
 
-/// Lines that wait to be printed.
-const QUEUE: usize = 1024;
-/// How long containers may write after the run is complete.
-const QUIET: Duration = Duration::from_millis(500);
-/// How long reading the rest of all logs may take then.
-const REST: Duration = Duration::from_mins(1);
+/// Maximum number of lines that wait to be printed.
+const QUEUE_LINES: usize = 1024;
+/// Time for containers to write after the run is complete.
+const QUIET_PERIOD: Duration = Duration::from_millis(500);
+/// Time limit for reading the rest of all logs.
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What is followed.
+/// Run and pods to follow.
 #[derive(Debug, Clone)]
 pub(super) struct Following {
     pub(super) cluster: Cluster,
     pub(super) namespace: String,
-    /// Whose pods.
+    /// Run that the pods belong to.
     pub(super) identity: Identity,
-    /// Which pods.
+    /// Label selector of the pods.
     pub(super) selector: String,
     pub(super) options: LogOptions,
 }
 
-/// Follows what is there and what comes, until the run is complete.
+/// Follows existing and new containers until the run is complete.
 pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8, CliError> {
     let Following {
         cluster,
@@ -54,15 +54,20 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
     let component = format!("{}=aggregator", constants::COMPONENT_LABEL);
     let mut aggregators = std::pin::pin!(cluster.watch_pods(namespace, &component));
     let mut streams = Streams::new(following.clone());
-    let mut turns_announced = false;
+    let mut polling_announced = false;
     let mut complete: Option<Instant> = None;
     let now_complete = |complete: &mut Option<Instant>| {
         complete.get_or_insert_with(Instant::now);
     };
-    while !streams.are_read() {
-        let deadline = complete.unwrap_or_else(Instant::now) + if streams.finishes() { REST } else { QUIET };
+    while !streams.is_drained() {
+        let deadline = complete.unwrap_or_else(Instant::now)
+            + if streams.finishes() {
+                DRAIN_TIMEOUT
+            } else {
+                QUIET_PERIOD
+            };
         tokio::select! {
-            // What is there is printed before it is asked whether that was all.
+            // Print received lines before checking for the end.
             biased;
             Some(line) = streams.lines.recv() => {
                 printer.log(&line)?;
@@ -72,8 +77,8 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
             }
             Some(ended) = streams.tasks.join_next() => match ended {
                 Ok(Ok(())) => {}
-                Ok(Err((source, error))) => printer.note(&format!("{source}: no more of its log: {error}")),
-                Err(error) => return Err(CliError::new("reading a log broke").caused_by(&error)),
+                Ok(Err((source, error))) => printer.note(&format!("{source}: cannot read its log further: {error}")),
+                Err(error) => return Err(CliError::new("reading a log failed").caused_by(&error)),
             },
             event = pods.next() => match event {
                 Some(Ok(WatchEvent::Restarted(found))) => {
@@ -84,7 +89,7 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
                 }
                 Some(Ok(WatchEvent::Applied(pod))) => streams.start(&pod),
                 Some(Ok(WatchEvent::Deleted(_))) => {}
-                Some(Err(error)) => tolerate(error, printer)?,
+                Some(Err(error)) => note_retry(error, printer)?,
                 None => return Ok(exit::SUCCESS),
             },
             event = aggregators.next() => match event {
@@ -98,47 +103,47 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
                         now_complete(&mut complete);
                     }
                 }
-                // Another pod may take its place.
+                // The pod may be replaced.
                 Some(Ok(WatchEvent::Restarted(_) | WatchEvent::Deleted(_))) => {
-                    if is_gone(&following).await {
+                    if is_aggregator_gone(&following).await {
                         now_complete(&mut complete);
                     }
                 }
                 None => now_complete(&mut complete),
-                Some(Err(error)) => tolerate(error, printer)?,
+                Some(Err(error)) => note_retry(error, printer)?,
             },
             () = tokio::time::sleep_until(deadline), if complete.is_some() => {
                 if streams.finishes() {
                     let left = streams.tasks.len();
-                    printer.note(&format!("warning: {left} logs were not read to their end: the server does not answer"));
+                    printer.note(&format!("warning: {left} logs were not read completely: the server does not respond"));
                     return Ok(exit::SUCCESS);
                 }
                 streams.finish();
             }
         }
-        if !turns_announced && streams.take_turns() {
-            turns_announced = true;
+        if !polling_announced && streams.is_polling() {
+            polling_announced = true;
             printer.note(&format!(
-                "more than {FOLLOWED} logs: the others are read in turns, and their lines may be some seconds late"
+                "more than {MAX_FOLLOWED} logs: the others are polled, and their lines may be delayed by some seconds"
             ));
         }
     }
     Ok(exit::SUCCESS)
 }
 
-fn tolerate(error: KubeError, printer: &Printer) -> Result<(), CliError> {
+fn note_retry(error: KubeError, printer: &Printer) -> Result<(), CliError> {
     if error.is_expired() {
         return Ok(());
     }
     if !error.is_transient() {
         return Err(error.into());
     }
-    printer.note(&format!("connection troubled, trying again: {error}"));
+    printer.note(&format!("connection interrupted, retrying: {error}"));
     Ok(())
 }
 
-/// Whether the run has no aggregator any more. A server that does not answer says nothing of that.
-async fn is_gone(following: &Following) -> bool {
+/// Whether the run no longer has an aggregator. `false` if the server does not respond.
+async fn is_aggregator_gone(following: &Following) -> bool {
     let Following {
         cluster,
         namespace,
@@ -153,11 +158,11 @@ async fn is_gone(following: &Following) -> bool {
     }
     let component = format!("{}=aggregator", constants::COMPONENT_LABEL);
     let listed = cluster.list(Kind::Pod, Some(namespace), &component).await;
-    let is_there = |pods: Vec<Value>| {
+    let exists = |pods: Vec<Value>| {
         let mut pods = pods.into_iter().filter_map(|pod| serde_json::from_value(pod).ok());
         pods.any(|pod: Pod| identity.includes(&pod))
     };
-    listed.is_ok_and(|pods| !is_there(pods))
+    listed.is_ok_and(|pods| !exists(pods))
 }
 
 fn is_over(pod: &Pod) -> bool {
@@ -165,11 +170,11 @@ fn is_over(pod: &Pod) -> bool {
     matches!(status_of(pod), Some(Ok(status)) if over.contains(&status.status))
 }
 
-/// One task for each container whose log is read.
+/// One task per container.
 struct Streams {
     shared: Shared,
     started: BTreeSet<Source>,
-    /// The first pods have come: later ones are read from their beginning.
+    /// Whether the initial pods were listed. Logs of later pods are read from their start.
     listed: bool,
     tasks: JoinSet<Result<(), (Source, KubeError)>>,
     lines: mpsc::Receiver<Vec<u8>>,
@@ -178,7 +183,7 @@ struct Streams {
 
 impl Streams {
     fn new(following: Following) -> Self {
-        let (sender, lines) = mpsc::channel(QUEUE);
+        let (sender, lines) = mpsc::channel(QUEUE_LINES);
         let (finish, finishes) = watch::channel(false);
         Self {
             shared: Shared::new(following, sender, finishes),
@@ -190,7 +195,7 @@ impl Streams {
         }
     }
 
-    /// Reads the logs of the pod's containers that have one and are not read yet. One that was started again is another.
+    /// Starts reading new logs of a pod. A restarted container has a new log.
     fn start(&mut self, pod: &Pod) {
         if !self.shared.following.identity.may_include(pod) {
             return;
@@ -214,7 +219,7 @@ impl Streams {
         }
     }
 
-    /// What the logs hold now is read, and no more.
+    /// Reads the current content of all logs, then stops.
     fn finish(&mut self) {
         self.finish.send_replace(true);
     }
@@ -223,12 +228,12 @@ impl Streams {
         *self.finish.borrow()
     }
 
-    /// Everything is read and printed.
-    fn are_read(&self) -> bool {
+    /// Whether all logs are read and printed.
+    fn is_drained(&self) -> bool {
         self.finishes() && self.tasks.is_empty() && self.lines.is_empty()
     }
 
-    fn take_turns(&self) -> bool {
-        self.shared.takes_turns.load(Ordering::Relaxed)
+    fn is_polling(&self) -> bool {
+        self.shared.is_polling.load(Ordering::Relaxed)
     }
 }

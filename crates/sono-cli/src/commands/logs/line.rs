@@ -1,19 +1,19 @@
-//! One line of a log. Pure.
+//! Log lines. Pure.
 
 use jiff::Timestamp;
 
 use super::sources::Source;
 use crate::output::visible;
 
-/// A line and when it was written.
+/// Log line with its time.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// Nothing where the line does not begin with a time.
+    /// `None` if the line does not begin with a time.
     pub(super) time: Option<Timestamp>,
     pub(super) text: &'a [u8],
 }
 
-/// Takes the time off a line that was asked for with one.
+/// Splits a line into its time and text.
 pub(super) fn split(line: &[u8]) -> Line<'_> {
     let end = line.iter().position(|byte| *byte == b' ');
     let time = end
@@ -28,7 +28,7 @@ pub(super) fn split(line: &[u8]) -> Line<'_> {
     }
 }
 
-/// The whole line as it is printed, ended.
+/// Line with its container as prefix and a line end.
 pub(super) fn with_prefix(source: &Source, text: &[u8]) -> Vec<u8> {
     let mut line = format!("{}: ", visible(&source.to_string())).into_bytes();
     line.extend_from_slice(text);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_taken_off() {
+    fn times_are_split_off() {
         let time = |text: &str| text.parse::<Timestamp>().unwrap();
         let check = |line: &str, expected: Option<&str>, text: &str| {
             let expected = Line {

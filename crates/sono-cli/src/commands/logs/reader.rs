@@ -1,4 +1,4 @@
-//! Reading one container's log to its end, however often it breaks off.
+//! Reads the log of one container to its end, with retries after interruptions.
 
 use std::{
     io,
@@ -19,35 +19,35 @@ use tokio::{
 use super::{
     follow::Following,
     line::{self, Line},
-    shown::Shown,
+    line_filter::LineFilter,
     sources::{self, Source},
 };
 
-/// Logs that are followed at the same time, each with a connection of its own.
-pub(super) const FOLLOWED: usize = 224;
-/// Connections by which the others are read in turns.
-const IN_TURNS: usize = 32;
-/// Before a log that broke off or ended is read again, and at most where it cannot be read.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How often a log is asked for that the server refuses to give, such as one of a container that is about to start.
-const TRIES: u32 = 10;
-/// How long nothing may arrive of a log that is not followed.
-const STALLED: Duration = Duration::from_secs(30);
-/// Bytes of a line that is read at once.
-const MAX_LINE: u64 = 1 << 20;
+/// Maximum number of logs that are followed concurrently. Each uses a connection.
+pub(super) const MAX_FOLLOWED: usize = 224;
+/// Maximum number of connections for polling the other logs.
+const MAX_POLLED: usize = 32;
+/// Delay before a log is read again, and its maximum after repeated errors.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Maximum number of attempts for a log that the server refuses, such as that of a container that is starting.
+const MAX_TRIES: u32 = 10;
+/// Time limit without data from a log that is not followed.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of a line; longer lines are split.
+const MAX_LINE_BYTES: u64 = 1 << 20;
 
-/// What all readers share.
+/// State shared by all readers.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     pub(super) following: Arc<Following>,
     pub(super) sender: mpsc::Sender<Vec<u8>>,
-    /// The run is over: what is there now is all.
+    /// Whether the run has ended, so that readers read only the current content.
     pub(super) finish: watch::Receiver<bool>,
     followed: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
-    /// Some logs are read in turns.
-    pub(super) takes_turns: Arc<AtomicBool>,
+    polled: Arc<Semaphore>,
+    /// Whether some logs are polled.
+    pub(super) is_polling: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -56,31 +56,31 @@ impl Shared {
             following: Arc::new(following),
             sender,
             finish,
-            followed: Arc::new(Semaphore::new(FOLLOWED)),
-            turns: Arc::new(Semaphore::new(IN_TURNS)),
-            takes_turns: Arc::default(),
+            followed: Arc::new(Semaphore::new(MAX_FOLLOWED)),
+            polled: Arc::new(Semaphore::new(MAX_POLLED)),
+            is_polling: Arc::default(),
         }
     }
 }
 
-/// Reads one log.
+/// Reader of one log.
 pub(super) struct Reader {
     shared: Shared,
     source: Source,
-    /// What is asked for the first time.
+    /// Options of the first request.
     options: LogOptions,
     begun: Instant,
-    shown: Shown,
-    /// The log has been opened: its first part is no longer cut off.
+    filter: LineFilter,
+    /// Whether the log was opened before, so that `tail_lines` no longer applies.
     opened: bool,
-    /// Nothing is added to the log any more.
+    /// Whether the log is complete.
     over: bool,
-    /// How often in a row it could not be read.
+    /// Number of consecutive failures.
     tries: u32,
 }
 
-/// Why reading paused.
-enum Part {
+/// Reason why reading stopped.
+enum ReadEnd {
     /// The log, or its connection, ended.
     Ended,
     /// The output is closed.
@@ -88,12 +88,12 @@ enum Part {
 }
 
 impl Reader {
-    /// `options` choose the part of the log that is read first.
+    /// Reader of `source`; `options` select the first part of the log.
     pub(super) fn new(shared: Shared, source: Source, options: LogOptions) -> Self {
         Self {
             shared,
             source,
-            shown: Shown::new(options.tail_lines.is_some() || options.since_seconds.is_some()),
+            filter: LineFilter::new(options.tail_lines.is_some() || options.since_seconds.is_some()),
             options,
             begun: Instant::now(),
             opened: false,
@@ -102,11 +102,11 @@ impl Reader {
         }
     }
 
-    /// Reads until the container has ended, or the run.
+    /// Reads until the container or the run has ended.
     ///
     /// # Errors
     ///
-    /// The server refuses to give the log.
+    /// If the server refuses the log.
     pub(super) async fn run(mut self) -> Result<(), (Source, KubeError)> {
         match self.read().await {
             Ok(()) => Ok(()),
@@ -117,31 +117,31 @@ impl Reader {
     async fn read(&mut self) -> Result<(), KubeError> {
         loop {
             if !self.over && *self.shared.finish.borrow() {
-                self.look().await?;
+                self.check_container().await?;
                 self.over = true;
             }
-            // A log ends for good only if it was over before it was opened.
+            // Reading is complete only if the log was complete before it was opened.
             let was_over = self.over;
             match self.read_once().await {
-                Ok(Part::Closed) => return Ok(()),
-                Ok(Part::Ended) if was_over => return Ok(()),
-                Ok(Part::Ended) => {}
+                Ok(ReadEnd::Closed) => return Ok(()),
+                Ok(ReadEnd::Ended) if was_over => return Ok(()),
+                Ok(ReadEnd::Ended) => {}
                 Err(error) if error.is_not_found() => return Ok(()),
-                Err(error) if !self.may_try_again(&error) => return Err(error),
-                Err(error) => tracing::debug!(source = %self.source, %error, "reading a log"),
+                Err(error) if !self.may_retry(&error) => return Err(error),
+                Err(error) => tracing::debug!(source = %self.source, %error, "retrying a log"),
             }
             self.pause().await;
             if !self.over {
-                self.look().await?;
+                self.check_container().await?;
             }
         }
     }
 
-    fn may_try_again(&mut self, error: &KubeError) -> bool {
+    fn may_retry(&mut self, error: &KubeError) -> bool {
         self.tries += 1;
-        // Once the run has ended, a server that does not answer is given up after two tries.
+        // After the end of the run, stop after two failures.
         let finishes = *self.shared.finish.borrow() && self.tries > 2;
-        let is_early = matches!(error, KubeError::Refused { code: 400, .. }) && self.tries < TRIES;
+        let is_early = matches!(error, KubeError::Refused { code: 400, .. }) && self.tries < MAX_TRIES;
         !finishes && (error.is_transient() || is_early)
     }
 
@@ -149,16 +149,16 @@ impl Reader {
         if *self.shared.finish.borrow() {
             return;
         }
-        let pause = PAUSE.saturating_mul(self.tries.max(1)).min(LONGEST_PAUSE);
+        let pause = RETRY_DELAY.saturating_mul(self.tries.max(1)).min(MAX_RETRY_DELAY);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = self.shared.finish.wait_for(|finish| *finish) => {}
         }
     }
 
-    /// Finds out whether the container still writes.
-    async fn look(&mut self) -> Result<(), KubeError> {
-        let _turn = self.turn().await;
+    /// Checks whether the container still runs.
+    async fn check_container(&mut self) -> Result<(), KubeError> {
+        let _permit = self.poll_permit().await;
         let Following { cluster, namespace, .. } = &*self.shared.following;
         let pod = match cluster.get(Kind::Pod, Some(namespace), &self.source.pod).await {
             Ok(pod) => pod.and_then(|pod| serde_json::from_value::<Pod>(pod).ok()),
@@ -166,21 +166,21 @@ impl Reader {
             Err(error) => return Err(error),
         };
         let Some(pod) = pod else {
-            // What could not be read is gone.
+            // The pod and its log were deleted.
             self.over = true;
             return Ok(());
         };
         if !sources::is_still_running(&pod, &self.source) {
             self.over = true;
-            // The log of one that was started again since has another name.
+            // After a restart, the log is that of the previous container.
             self.source.previous |= sources::restarts(&pod, &self.source) == self.source.restarts + 1;
         }
         Ok(())
     }
 
-    /// Opens the log where it is to be read next, and reads it.
-    async fn read_once(&mut self) -> Result<Part, KubeError> {
-        // One that is over is read in a moment, and needs no place among those that are followed.
+    /// Opens the log at the next position and reads it.
+    async fn read_once(&mut self) -> Result<ReadEnd, KubeError> {
+        // A complete log is read quickly, and does not count as followed.
         let followed = if self.over {
             None
         } else {
@@ -188,30 +188,30 @@ impl Reader {
         };
         let follows = followed.is_some();
         if !follows && !self.over {
-            self.shared.takes_turns.store(true, Ordering::Relaxed);
+            self.shared.is_polling.store(true, Ordering::Relaxed);
         }
         let _permit = match followed {
             Some(permit) => permit,
-            None => self.turn().await,
+            None => self.poll_permit().await,
         };
         let options = self.next_options(follows);
-        self.shown.again();
+        self.filter.restart();
         let Following { cluster, namespace, .. } = &*self.shared.following;
         let log = cluster
             .pod_logs(namespace, &self.source.pod, &self.source.container, &options)
             .await;
         let log = match log {
-            // There is no log of the container before where the node has removed it.
-            Err(KubeError::Refused { code: 400, .. }) if self.source.previous => return Ok(Part::Ended),
+            // The node has removed the log of the previous container.
+            Err(KubeError::Refused { code: 400, .. }) if self.source.previous => return Ok(ReadEnd::Ended),
             log => log?,
         };
         (self.opened, self.tries) = (true, 0);
         Ok(self.lines(log, follows).await)
     }
 
-    async fn turn(&self) -> OwnedSemaphorePermit {
-        let turns = Arc::clone(&self.shared.turns);
-        match turns.acquire_owned().await {
+    async fn poll_permit(&self) -> OwnedSemaphorePermit {
+        let permits = Arc::clone(&self.shared.polled);
+        match permits.acquire_owned().await {
             Ok(permit) => permit,
             // The semaphore is never closed.
             Err(_) => std::future::pending().await,
@@ -228,10 +228,10 @@ impl Reader {
         if self.opened {
             options.tail_lines = None;
         }
-        options.since_time = self.shown.since();
+        options.since_time = self.filter.since();
         options.since_seconds = match options.since_time {
             Some(_) => None,
-            // It counts back from now.
+            // `since_seconds` is relative to the current time.
             None => self.options.since_seconds.map(|seconds| {
                 let since = i64::try_from(self.begun.elapsed().as_secs()).unwrap_or(i64::MAX);
                 seconds.saturating_add(since)
@@ -243,8 +243,8 @@ impl Reader {
         options
     }
 
-    /// Hands on what is new. A connection that breaks ends the log; what came is printed.
-    async fn lines(&mut self, mut log: impl AsyncBufRead + Unpin, follows: bool) -> Part {
+    /// Forwards new lines until the log or its connection ends.
+    async fn lines(&mut self, mut log: impl AsyncBufRead + Unpin, follows: bool) -> ReadEnd {
         let mut finish = self.shared.finish.clone();
         let with_times = self.shared.following.options.timestamps;
         let mut bytes = Vec::new();
@@ -252,37 +252,37 @@ impl Reader {
             bytes.clear();
             let read = tokio::select! {
                 read = next_line(&mut log, &mut bytes, follows) => read,
-                // The rest is read once more without waiting for what may follow.
-                _ = finish.wait_for(|finish| *finish), if follows => return Part::Ended,
+                // The rest is read again without following.
+                _ = finish.wait_for(|finish| *finish), if follows => return ReadEnd::Ended,
             };
             let is_broken = read.is_err();
-            let is_whole = bytes.ends_with(b"\n") || bytes.len() as u64 == MAX_LINE;
-            // The rest of a line comes when the log is read again, which is from the line's beginning.
+            let is_whole = bytes.ends_with(b"\n") || bytes.len() as u64 == MAX_LINE_BYTES;
+            // An incomplete line is read again from its start.
             if bytes.is_empty() || (!is_whole && (is_broken || !self.over)) {
-                return Part::Ended;
+                return ReadEnd::Ended;
             }
             let Line { time, text } = line::split(&bytes);
-            if self.shown.is_new(time, text) {
+            if self.filter.is_new(time, text) {
                 let line = line::with_prefix(&self.source, if with_times { &bytes } else { text });
                 if self.shared.sender.send(line).await.is_err() {
-                    return Part::Closed;
+                    return ReadEnd::Closed;
                 }
             }
             if is_broken {
-                return Part::Ended;
+                return ReadEnd::Ended;
             }
         }
     }
 }
 
-/// The next line, or as much of it as is read at once.
+/// Reads the next line, or its first [`MAX_LINE_BYTES`] bytes.
 async fn next_line(log: &mut (impl AsyncBufRead + Unpin), bytes: &mut Vec<u8>, follows: bool) -> io::Result<usize> {
-    let mut part = log.take(MAX_LINE);
+    let mut part = log.take(MAX_LINE_BYTES);
     let reading = part.read_until(b'\n', bytes);
     if follows {
         return reading.await;
     }
-    match tokio::time::timeout(STALLED, reading).await {
+    match tokio::time::timeout(STALL_TIMEOUT, reading).await {
         Ok(read) => read,
         Err(stalled) => Err(io::Error::new(io::ErrorKind::TimedOut, stalled)),
     }

@@ -1,21 +1,21 @@
-//! Which containers have a log, and which of them failed. Pure.
+//! Containers with logs, and failed containers. Pure.
 
 use std::fmt;
 
 use sono_kube::{ContainerStatus, Pod};
 
-/// One container, as often as it was started.
+/// One start of a container.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Source {
     pub(super) pod: String,
     pub(super) container: String,
-    /// How often it was started again.
+    /// Number of restarts.
     pub(super) restarts: i32,
-    /// The one before the last start is meant.
+    /// Whether this is the container before its last restart.
     pub(super) previous: bool,
 }
 
-/// What stands in front of its lines.
+/// Prefix of log lines.
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.pod, self.container)?;
@@ -26,15 +26,15 @@ impl fmt::Display for Source {
     }
 }
 
-/// The containers of a pod.
+/// Containers of a pod.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sources {
     pub(super) with_log: Vec<Source>,
-    /// Those that have not started, as `pod/container`, and what they wait for where they say so.
+    /// Containers that have not started, as `pod/container`, and the reason if known.
     pub(super) without: Vec<(String, Option<String>)>,
 }
 
-/// Every container that has a log, in the order in which they are started.
+/// All containers of a pod, in the order of their start.
 pub(super) fn all(pod: &Pod) -> Sources {
     let mut sources = Sources::default();
     for (name, status) in containers(pod) {
@@ -50,7 +50,7 @@ pub(super) fn all(pod: &Pod) -> Sources {
     sources
 }
 
-/// Those that ended with an error: as they are now, or before they were started again.
+/// Containers that ended with an error, including restarted ones.
 pub(super) fn failed(pod: &Pod) -> Vec<Source> {
     containers(pod)
         .into_iter()
@@ -63,7 +63,7 @@ pub(super) fn failed(pod: &Pod) -> Vec<Source> {
             }
             last.filter(|last| last.exit_code != 0)?;
             Some(Source {
-                // The log of one that waits is the one of its last start.
+                // The current log of a waiting container is that of its last start.
                 previous: is_running(status) || ended(status).is_some(),
                 ..source
             })
@@ -71,7 +71,7 @@ pub(super) fn failed(pod: &Pod) -> Vec<Source> {
         .collect()
 }
 
-/// Whether a container of this pod still is as it was when its log was begun.
+/// Whether the container still runs since the start in `source`.
 pub(super) fn is_still_running(pod: &Pod, source: &Source) -> bool {
     containers(pod).into_iter().any(|(name, status)| {
         name == source.container
@@ -79,7 +79,7 @@ pub(super) fn is_still_running(pod: &Pod, source: &Source) -> bool {
     })
 }
 
-/// How often a container of this pod was started again by now.
+/// Current number of restarts of the container.
 pub(super) fn restarts(pod: &Pod, source: &Source) -> i32 {
     let found = containers(pod).into_iter().find(|(name, _)| *name == source.container);
     found
@@ -96,7 +96,7 @@ fn source(pod: &Pod, container: &str, status: Option<&ContainerStatus>) -> Sourc
     }
 }
 
-/// Names of all containers of a pod, and what is said about each.
+/// Names and statuses of all containers of a pod.
 fn containers(pod: &Pod) -> Vec<(&str, Option<&ContainerStatus>)> {
     let (Some(spec), status) = (&pod.spec, pod.status.as_ref()) else {
         return Vec::new();
@@ -122,12 +122,12 @@ fn is_running(status: &ContainerStatus) -> bool {
     status.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
-/// The exit code of one that has ended.
+/// Exit code of an ended container.
 fn ended(status: &ContainerStatus) -> Option<i32> {
     Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
-/// What a container waits for, if it is more than its turn.
+/// Reason why a container waits, except for normal creation.
 fn obstacle(status: &ContainerStatus) -> Option<String> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting
@@ -140,7 +140,7 @@ fn obstacle(status: &ContainerStatus) -> Option<String> {
     })
 }
 
-/// An init container that has not had its turn is waited for by nobody.
+/// Whether the container waits only for init containers.
 fn is_skipped(status: &ContainerStatus) -> bool {
     let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
     waiting.is_some_and(|waiting| waiting.reason.as_deref() == Some("PodInitializing"))
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_are_told_apart_by_how_they_ended() {
+    fn failed_containers_are_recognized() {
         let ended = |code| json!({"terminated": {"exitCode": code}});
         let (running, waiting, none) = (
             json!({"running": {}}),
@@ -206,6 +206,6 @@ mod tests {
             restarts: 0,
             ..all.with_log[2].clone()
         };
-        assert!(!is_still_running(&pod, &before), "it was started again since");
+        assert!(!is_still_running(&pod, &before), "restarted since then");
     }
 }

@@ -1,8 +1,8 @@
-//! Which lines of a log that is read again were shown before. Pure.
+//! Removes repeated lines when a log is read again. Pure.
 //!
-//! A log's lines keep their order, but their times may be equal, and may step back with the node's clock. The server leaves
-//! out lines before a time, in whole seconds, wherever they stand. So a log is asked for again from some time before its
-//! last line, and what was shown of that is recognised by time and text, as often as it was shown.
+//! The order of lines is stable, but their times may be equal, and may step back with the node's clock. The API server
+//! omits all lines before a time, in whole seconds. So a log is read again from some time before its last line, and
+//! repeated lines are recognized by time, text and count.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,93 +11,93 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How far a clock may step back while a log is not being read.
-const MARGIN: SignedDuration = SignedDuration::from_secs(60);
-/// Lines that are remembered.
-const MOST: usize = 8192;
+/// Maximum backward step of a node's clock between two reads.
+const OVERLAP_TIME: SignedDuration = SignedDuration::from_secs(60);
+/// Maximum number of remembered lines.
+const MAX_REMEMBERED: usize = 8192;
 
-/// A line without its text.
-type Mark = (Option<Timestamp>, u64);
+/// Time and hash of a line.
+type LineId = (Option<Timestamp>, u64);
 
-/// The last lines of a log that were shown.
+/// Filter that remembers the last lines of a log.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
-    lines: VecDeque<Mark>,
-    /// There are lines before the first remembered one that may have its time.
+pub(super) struct LineFilter {
+    lines: VecDeque<LineId>,
+    /// Whether lines before the first remembered one may have the same time.
     cut: bool,
     last: Option<Timestamp>,
     overlap: Option<Overlap>,
 }
 
-/// What is expected again.
+/// Lines that are expected to be repeated.
 #[derive(Debug)]
 struct Overlap {
-    left: HashMap<Mark, usize>,
-    /// Some of it has come.
+    left: HashMap<LineId, usize>,
+    /// Whether a repeated line was seen.
     matched: bool,
 }
 
-impl Shown {
-    /// Nothing yet; `cut` where only the end of the log is asked for.
+impl LineFilter {
+    /// Empty filter; `cut` if only the end of the log is read.
     pub(super) fn new(cut: bool) -> Self {
         Self { cut, ..Self::default() }
     }
 
-    /// From when on the log is to be read again; nothing where no line has come that had a time.
+    /// Start time for reading the log again; `None` before the first line with a time.
     pub(super) fn since(&self) -> Option<Timestamp> {
-        Some(self.last?.saturating_sub(MARGIN).unwrap_or(Timestamp::MIN))
+        Some(self.last?.saturating_sub(OVERLAP_TIME).unwrap_or(Timestamp::MIN))
     }
 
-    /// The log is read again from [`Shown::since`] on.
-    pub(super) fn again(&mut self) {
+    /// Prepares for reading the log again from [`LineFilter::since`].
+    pub(super) fn restart(&mut self) {
         let mut left = HashMap::new();
-        for mark in &self.lines {
-            *left.entry(*mark).or_default() += 1;
+        for id in &self.lines {
+            *left.entry(*id).or_default() += 1;
         }
         self.overlap = (!left.is_empty()).then_some(Overlap { left, matched: false });
     }
 
-    /// Whether a line is to be shown: it is remembered then.
+    /// Whether a line is new. A new line is remembered.
     pub(super) fn is_new(&mut self, time: Option<Timestamp>, text: &[u8]) -> bool {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
-        let mark = (time, hasher.finish());
-        if self.was_shown(mark) {
+        let id = (time, hasher.finish());
+        if self.is_repeated(id) {
             return false;
         }
-        // What follows a new line is new.
+        // Lines after a new line are new.
         self.overlap = None;
         self.last = time.or(self.last);
-        self.lines.push_back(mark);
+        self.lines.push_back(id);
         self.forget();
         true
     }
 
-    fn was_shown(&mut self, mark: Mark) -> bool {
+    fn is_repeated(&mut self, id: LineId) -> bool {
         let Some(overlap) = &mut self.overlap else { return false };
-        if let Some(left) = overlap.left.get_mut(&mark) {
+        if let Some(left) = overlap.left.get_mut(&id) {
             overlap.matched = true;
             *left -= 1;
             if *left == 0 {
-                overlap.left.remove(&mark);
+                overlap.left.remove(&id);
             }
             return true;
         }
-        // Lines before those that are remembered.
+        // Lines older than the remembered ones.
         let first = self.lines.front().and_then(|(time, _)| *time);
-        let is_older = match (mark.0, first) {
+        let is_older = match (id.0, first) {
             (Some(time), Some(first)) => time < first || (self.cut && time == first),
             _ => false,
         };
         is_older && !overlap.matched
     }
 
-    /// Drops what will not be asked for again, and what is too much.
+    /// Removes lines that are too old or exceed the maximum.
     fn forget(&mut self) {
         let since = self.since();
         while let Some((time, _)) = self.lines.front() {
             let is_old = time.is_some() && *time < since;
-            let is_too_much = self.lines.len() > MOST;
+            let is_too_much = self.lines.len() > MAX_REMEMBERED;
             if !is_old && !is_too_much {
                 return;
             }
@@ -113,7 +113,7 @@ mod tests {
 
     type Written = Vec<(Timestamp, String)>;
 
-    /// A line at so many seconds.
+    /// Line at a time in seconds.
     fn line(seconds: i64, text: &str) -> (Timestamp, String) {
         (
             Timestamp::from_second(1_800_000_000 + seconds).unwrap(),
@@ -121,22 +121,22 @@ mod tests {
         )
     }
 
-    /// What a kubelet sends of a log from a time on, which it reads in whole seconds.
+    /// Lines that a kubelet sends from a time on, in whole seconds.
     fn sent(log: &[(Timestamp, String)], since: Option<Timestamp>) -> Written {
         let since = since.map(|since| Timestamp::from_second(since.as_second()).unwrap());
         let is_sent = |(time, _): &&(Timestamp, String)| since.is_none_or(|since| *time >= since);
         log.iter().filter(is_sent).cloned().collect()
     }
 
-    /// Reads a log that has this many lines each time it is opened, of which `rotated` are gone by then.
+    /// Reads a log several times. `opened` are the numbers of rotated and existing lines at each read.
     fn read(log: &[(Timestamp, String)], opened: &[(usize, usize)]) -> Written {
-        let mut shown = Shown::default();
+        let mut filter = LineFilter::default();
         let mut out = Vec::new();
         for (rotated, length) in opened {
-            let since = shown.since();
-            shown.again();
+            let since = filter.since();
+            filter.restart();
             for (time, text) in sent(&log[*rotated..*length], since) {
-                if shown.is_new(Some(time), text.as_bytes()) {
+                if filter.is_new(Some(time), text.as_bytes()) {
                     out.push((time, text));
                 }
             }
@@ -144,7 +144,7 @@ mod tests {
         out
     }
 
-    /// Every line once, however the reading was cut, and whatever the clock does.
+    /// Every line is new exactly once, for all interruptions and clock changes.
     #[test]
     fn every_line_is_shown_once_in_its_order() {
         for log in [
@@ -157,7 +157,7 @@ mod tests {
                 line(2, "a"),
                 line(2, "a"),
             ],
-            // A clock that steps back by half a minute, and on again.
+            // A clock that steps back by half a minute.
             vec![
                 line(50, "a"),
                 line(51, "b"),
@@ -166,7 +166,7 @@ mod tests {
                 line(51, "b"),
                 line(52, "d"),
             ],
-            // Old lines have lost their meaning long ago.
+            // Lines that are no longer remembered.
             vec![
                 line(0, "a"),
                 line(500, "b"),
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn more_lines_than_are_remembered_are_not_repeated() {
-        let log: Written = (0..MOST * 2).map(|at| line(0, &format!("{at}"))).collect();
+        let log: Written = (0..MAX_REMEMBERED * 2).map(|at| line(0, &format!("{at}"))).collect();
         let end = log.len() - 1;
         assert_eq!(read(&log, &[(0, end), (0, log.len())]), log);
     }
@@ -205,12 +205,12 @@ mod tests {
     #[test]
     fn lines_before_the_tail_do_not_follow_later() {
         let log = [line(0, "a"), line(1, "b"), line(1, "c"), line(1, "d")];
-        let mut shown = Shown::new(true);
-        assert!(shown.is_new(Some(log[2].0), b"c"));
-        shown.again();
+        let mut filter = LineFilter::new(true);
+        assert!(filter.is_new(Some(log[2].0), b"c"));
+        filter.restart();
         let new: Vec<&str> = log
             .iter()
-            .filter(|(time, text)| shown.is_new(Some(*time), text.as_bytes()))
+            .filter(|(time, text)| filter.is_new(Some(*time), text.as_bytes()))
             .map(|(_, text)| text.as_str())
             .collect();
         assert_eq!(new, ["d"]);
@@ -218,10 +218,10 @@ mod tests {
 
     #[test]
     fn lines_without_a_time_are_recognised_by_their_text() {
-        let mut shown = Shown::default();
+        let mut filter = LineFilter::default();
         let mut read = |lines: &[&str]| -> Vec<String> {
-            shown.again();
-            let new = lines.iter().filter(|line| shown.is_new(None, line.as_bytes()));
+            filter.restart();
+            let new = lines.iter().filter(|line| filter.is_new(None, line.as_bytes()));
             new.map(ToString::to_string).collect()
         };
         assert_eq!(read(&["a", "a"]), ["a", "a"]);
