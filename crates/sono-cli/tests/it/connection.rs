@@ -135,7 +135,7 @@ fn certificate_refused_says_why() {
     );
     assert_eq!(
         refused(&own, false, Some(&authority), ""),
-        "it is the certificate of an authority (CA:TRUE), and not one of the configured ones"
+        "it is a CA certificate (CA:TRUE) that is not among the configured authorities"
     );
 }
 
