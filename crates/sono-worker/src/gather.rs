@@ -175,7 +175,7 @@ mod tests {
             Err(GatherError::Write(..))
         ));
     }
-    /// Special files at the worker's paths are not opened, followed or obstacles.
+    /// Special files at the worker's paths are neither opened nor followed, and do not prevent packing.
     #[cfg(unix)]
     #[test]
     fn special_files_in_the_results_directory_are_neither_packed_nor_waited_for() {

@@ -1,5 +1,5 @@
-//! A watch on the worker's own pod, its only request to the API server. It uses plain HTTP and the pod's service
-//! account. Without permission, the worker asks the aggregator instead ([`crate::siblings`]).
+//! A watch on the worker's own pod, its only request to the API server. It uses a plain HTTP client and the pod's
+//! service account. Without permission, the worker asks the aggregator instead ([`crate::siblings`]).
 
 use std::{
     env, io,
