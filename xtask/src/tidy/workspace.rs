@@ -15,7 +15,7 @@ use super::{
 };
 use crate::command;
 
-/// The platform of the product's containers, and the only one with all packages.
+/// The platform of the product's containers, and the only one on which all packages are built.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 pub(super) struct Workspace {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use serde_json::Value;
 
-/// Time limit for a response: a deletion may take as long as a whole namespace.
+/// Time limit for a response: one request may delete all pods of a namespace.
 const RESPONSE_LIMIT: Duration = Duration::from_mins(5);
 
 /// An HTTP client and the server's URL.
