@@ -115,7 +115,7 @@ pub(crate) async fn relay(
         }
         RelayListener::Configured => match config.progress_port.parse::<u16>() {
             Err(error) => {
-                tracing::error!(port = config.progress_port, %error, "the port for progress updates is invalid")
+                tracing::error!(port = config.progress_port, %error, "the port for progress updates is invalid");
             }
             Ok(port) => {
                 let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
