@@ -1,6 +1,6 @@
 #!/bin/sh
-# What a CI job does with sono, for any POSIX shell: `sono-ci.sh install` puts a release on this machine, `sono-ci.sh run`
-# runs it. Both take what they need from variables; docs/ci.md lists them. action.yml is made of these two.
+# Uses sono in a CI job, with any POSIX shell: `sono-ci.sh install` installs a release, `sono-ci.sh run` runs it. Both read
+# their settings from environment variables, listed in docs/ci.md. action.yml calls this script.
 set -eu
 
 fail() {
@@ -21,7 +21,7 @@ fetch() { # FILE: from the release into the working directory
     esac || fail "cannot fetch $SONO_RELEASE_URL/$1"
 }
 
-# The line of SHA256SUMS is the only thing that says what the file should be: without it nothing is unpacked.
+# Only SHA256SUMS identifies the expected file: without its line, nothing is unpacked.
 verify() { # SUMS FILE
     if command -v sha256sum >/dev/null; then
         found=$(sha256sum "$2")
@@ -30,34 +30,34 @@ verify() { # SUMS FILE
     fi
     expected=$(awk -v name="$2" '{ sub(/^\*/, "", $2) } $2 == name { print $1 }' "$1")
     [ -n "$expected" ] || fail "SHA256SUMS has no line for $2"
-    [ "$expected" = "${found%% *}" ] || fail "$2 is not what SHA256SUMS says: expected $expected, got ${found%% *}"
-    # The sums come from where the file comes from. These two do not.
+    [ "$expected" = "${found%% *}" ] || fail "checksum mismatch of $2: SHA256SUMS has $expected, the file has ${found%% *}"
+    # SHA256SUMS has the same origin as the file. A pinned digest and an attestation do not.
     if [ -n "${SONO_SHA256:-}" ]; then
         pinned=
         for digest in $SONO_SHA256; do
             [ "${digest#sha256:}" != "$expected" ] || pinned=true
         done
-        [ -n "$pinned" ] || fail "$2 has the SHA-256 $expected, which SONO_SHA256 does not name"
+        [ -n "$pinned" ] || fail "$2 has the SHA-256 $expected, which is not in SONO_SHA256"
     elif [ -n "${SONO_ATTESTATION_REPO:-}" ]; then
         attested "$2"
     fi
 }
 
-# Whether the release's workflow has made the file, which GitHub attests.
+# Verifies with GitHub's attestation that the release workflow built the file.
 attested() { # FILE
     if ! command -v gh >/dev/null; then
-        echo "sono-ci: the attestation of $1 is not verified: gh is not installed" >&2
+        echo "sono-ci: cannot verify the attestation of $1: gh is not installed" >&2
     elif ! gh attestation verify --help >/dev/null 2>&1; then
-        echo "sono-ci: the attestation of $1 is not verified: gh is too old" >&2
+        echo "sono-ci: cannot verify the attestation of $1: gh is too old" >&2
     else
         gh attestation verify "$1" --repo "$SONO_ATTESTATION_REPO" >&2 ||
-            fail "$1 has no valid attestation of $SONO_ATTESTATION_REPO; SONO_SHA256 takes a file by its digest instead"
+            fail "$1 has no valid attestation of $SONO_ATTESTATION_REPO; to accept the file by its digest, set SONO_SHA256"
     fi
 }
 
 install() {
-    : "${SONO_RELEASE_URL:?where the files of the release are}"
-    : "${SONO_BIN:?the directory that sono goes to}"
+    : "${SONO_RELEASE_URL:?base URL of the release files}"
+    : "${SONO_BIN:?directory to install sono into}"
     case $(uname -s) in
     Linux) system=linux ending=tar.gz ;;
     Darwin) system=darwin ending=tar.gz ;;
@@ -75,12 +75,12 @@ install() {
     trap 'rm -rf "$work"' EXIT
     cd "$work"
     fetch SHA256SUMS
-    # The release says which version it is: the name of its archive.
+    # The archive's name contains the version.
     name=$(awk -v end="_${system}_$architecture.$ending" '
         { sub(/^\*/, "", $2) }
         $2 ~ /^sono_[0-9A-Za-z.+-]+_[a-z]+_[0-9a-z]+\./ && substr($2, length($2) - length(end) + 1) == end { print $2 }
     ' SHA256SUMS)
-    [ -n "$name" ] || fail "$SONO_RELEASE_URL has nothing for $system on $architecture"
+    [ -n "$name" ] || fail "$SONO_RELEASE_URL has no archive for $system on $architecture"
     [ "$(echo "$name" | wc -l)" -eq 1 ] || fail "$SONO_RELEASE_URL has more than one archive for $system on $architecture"
     fetch "$name"
     verify SHA256SUMS "$name"
@@ -91,7 +91,7 @@ install() {
     esac
     program=sono
     [ "$ending" = tar.gz ] || program=sono.exe
-    [ -f "unpacked/$program" ] || fail "$name has no program in it"
+    [ -f "unpacked/$program" ] || fail "$name does not contain $program"
     chmod +x "unpacked/$program"
     mv "unpacked/$program" "$bin/"
     "$bin/$program" version --short
@@ -100,7 +100,7 @@ install() {
     fi
 }
 
-# Sums of what `sono results` counts. Names of tests stand behind an empty line, so they are never taken for counts.
+# Sums the counts printed by `sono results`. Names of tests follow an empty line, so they are never counted.
 count() { # WORD, with the report on standard input
     awk -v word="$1:" '
         /^Plugin: / && (NR == 1 || empty) { head = 1 }
@@ -114,18 +114,18 @@ count() { # WORD, with the report on standard input
 run() {
     case ${SONO_FAIL_ON:=failures} in
     failures | run | never) ;;
-    *) fail "SONO_FAIL_ON is failures, run or never, not $SONO_FAIL_ON" ;;
+    *) fail "SONO_FAIL_ON must be failures, run or never, not $SONO_FAIL_ON" ;;
     esac
     mkdir -p "${SONO_DIRECTORY:=sono-results}"
     said=$(mktemp)
     trap 'rm -f "$said"' EXIT
-    # Words, without the shell's own meaning of * and ?.
+    # Splits into words, without globbing.
     set -f
-    # shellcheck disable=SC2086 # they are lists of words
+    # shellcheck disable=SC2086 # lists of words
     set -- ${SONO_ARGUMENTS:-}
     # shellcheck disable=SC2086
     for plugin in ${SONO_PLUGINS:-}; do
-        # A path is meant from here.
+        # Paths are relative to the current directory.
         case $plugin in
         /* | *://*) ;;
         *) [ ! -e "${plugin%%@*}" ] || plugin=$PWD/$plugin ;;
@@ -172,5 +172,5 @@ run() {
 
 case ${1:-} in
 install | run) "$1" ;;
-*) fail "sono-ci.sh install|run" ;;
+*) fail "usage: sono-ci.sh install|run" ;;
 esac

@@ -1,4 +1,4 @@
-/* Holds a pod's namespaces open: waits for a signal to end, and collects orphans when it is PID 1 of a shared one. */
+/* Holds a pod's namespaces open: waits for SIGINT or SIGTERM, and reaps orphans if it is PID 1 of a shared PID namespace. */
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>

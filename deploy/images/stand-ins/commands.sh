@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stands in for the example that runs commands: the output of each into a file, all of them packed.
+# Stand-in for the example that runs commands: writes the output of each to a file, and packs the files.
 results=${RESULTS_DIR:-/tmp/results}
 finish() {
     cd "$results" || exit 1

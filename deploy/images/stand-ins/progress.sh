@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stands in for the example that reports progress: a few posts as an HTML form would send them, then one file.
+# Stand-in for the example that reports progress: sends a few posts like an HTML form, then writes one file.
 set -eu
 url=http://localhost:${SONOBUOY_PROGRESS_PORT:-8099}/progress
 for completed in 1 2 3; do

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Stands in for the collector of host logs: the journal or log directory of the host below $CHROOT_DIR, as one JSON line a file.
+# Stand-in for the collector of host logs: writes the host's journal or log directory below $CHROOT_DIR, one JSON line per file.
 set -eu
 results=${RESULTS_DIR:-/tmp/results}
 host=${CHROOT_DIR:-/node}

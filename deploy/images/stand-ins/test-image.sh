@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stands in for the image of the small plugins that Sonobuoy's own tests use: `single-file` leaves files as they are, `tar-file`
-# packs them; `--no-done` writes no done file and `--done=PATH` names another path in it.
+# Stand-in for the image of the small plugins in Sonobuoy's own tests: `single-file` writes files unchanged, `tar-file` packs
+# them; `--no-done` writes no done file, and `--done=PATH` writes another path to it.
 set -eu
 results=${SONOBUOY_RESULTS_DIR:-/tmp/results}
 way=$1
@@ -19,7 +19,7 @@ for argument in "$@"; do
     esac
 done
 if [ "$way" = tar-file ]; then
-    # Outside first, so that the archive does not hold itself.
+    # Outside the directory first, so that the archive does not contain itself.
     tar -czf /tmp/results.tar.gz -C "$results" .
     mv /tmp/results.tar.gz "$results/results.tar.gz"
     last=$results/results.tar.gz
@@ -27,6 +27,6 @@ fi
 if [ "$write_done" = yes ]; then
     printf %s "${done_path:-$last}" > "$results/done.new"
     mv "$results/done.new" "$results/done"
-    # A DaemonSet's container would be started again.
+    # Kubernetes would restart a container of a DaemonSet.
     while [ -e "$results/done" ] && [ "${SONOBUOY_STAY:-yes}" = yes ]; do sleep 1; done
 fi

@@ -201,7 +201,10 @@ fn a_job_fails_as_it_was_asked_to() {
     let wrong = job.script("run", &[("SONO_FAIL_ON", "sometimes")]);
     assert_eq!(
         (wrong.code, wrong.stderr.as_str()),
-        (1, "sono-ci: SONO_FAIL_ON is failures, run or never, not sometimes\n")
+        (
+            1,
+            "sono-ci: SONO_FAIL_ON must be failures, run or never, not sometimes\n"
+        )
     );
 }
 
@@ -216,11 +219,11 @@ fn what_is_not_the_release_is_not_installed() {
     let cases = [
         (
             sums.replace(&format!("{sum}  {name}"), &format!("{other}  {name}")),
-            format!("{name} is not what SHA256SUMS says: expected {other}, got {sum}"),
+            format!("checksum mismatch of {name}: SHA256SUMS has {other}, the file has {sum}"),
         ),
         (
             sums.replace(line, ""),
-            format!("{} has nothing for {}", job.url(), platform().replace('_', " on ")),
+            format!("{} has no archive for {}", job.url(), platform().replace('_', " on ")),
         ),
         (
             format!("{sums}{sum}  {}\n", name.replace("1.2.3", "1.2.4")),
@@ -239,7 +242,7 @@ fn what_is_not_the_release_is_not_installed() {
     }
 }
 
-/// S20: sums from the same place as the file say nothing of its origin.
+/// S20: checksums with the same origin as the file do not prove its origin.
 #[test]
 fn install_takes_only_a_pinned_or_an_attested_archive() {
     let sums = |job: &Job| {
@@ -247,7 +250,7 @@ fn install_takes_only_a_pinned_or_an_attested_archive() {
         let line = sums.lines().find(|line| line.ends_with(&archive())).unwrap();
         line.split_once(' ').unwrap().0.to_owned()
     };
-    // What `gh` answers: to `attestation verify --help`, to `attestation verify FILE …`.
+    // Exit codes of `gh attestation verify --help` and of `gh attestation verify FILE …`.
     let cases = [
         (Some((0, 0)), None, 0, "verified\n".to_owned()),
         (
@@ -255,7 +258,7 @@ fn install_takes_only_a_pinned_or_an_attested_archive() {
             None,
             1,
             format!(
-                "verified\nsono-ci: {} has no valid attestation of o/r; SONO_SHA256 takes a file by its digest instead\n",
+                "verified\nsono-ci: {} has no valid attestation of o/r; to accept the file by its digest, set SONO_SHA256\n",
                 archive()
             ),
         ),
@@ -264,7 +267,7 @@ fn install_takes_only_a_pinned_or_an_attested_archive() {
             None,
             0,
             format!(
-                "sono-ci: the attestation of {} is not verified: gh is too old\n",
+                "sono-ci: cannot verify the attestation of {}: gh is too old\n",
                 archive()
             ),
         ),
@@ -273,7 +276,7 @@ fn install_takes_only_a_pinned_or_an_attested_archive() {
             None,
             0,
             format!(
-                "sono-ci: the attestation of {} is not verified: gh is not installed\n",
+                "sono-ci: cannot verify the attestation of {}: gh is not installed\n",
                 archive()
             ),
         ),
@@ -283,7 +286,7 @@ fn install_takes_only_a_pinned_or_an_attested_archive() {
             Some(false),
             1,
             format!(
-                "sono-ci: {} has the SHA-256 SUM, which SONO_SHA256 does not name\n",
+                "sono-ci: {} has the SHA-256 SUM, which is not in SONO_SHA256\n",
                 archive()
             ),
         ),
@@ -434,7 +437,7 @@ fn the_action_is_what_the_script_and_the_page_say() {
                 "{uses}"
             );
         } else {
-            // Nothing that somebody else may have written becomes part of a script.
+            // Foreign text never becomes part of a script.
             assert!(!step["run"].as_str().unwrap().contains("${{"), "{step}");
         }
     }
