@@ -1,4 +1,4 @@
-//! `sono results`: what an archive says (cli spec §12).
+//! `sono results`: the results in an archive (cli spec §12).
 
 mod documents;
 mod gather;
@@ -15,7 +15,7 @@ use sono_results::{Health, Selection, health_lines};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
 use tempfile::NamedTempFile;
 
-use self::gather::{Asked, Gathered, Part, PartKind, Piece, gather};
+use self::gather::{Gathered, Part, PartKind, Piece, Request, gather};
 use super::step_summary;
 use crate::{
     args::{self, ResultsMode, ResultsOutput},
@@ -24,15 +24,15 @@ use crate::{
     output::{Format, Markdown, Printer, Text as Printed, markdown},
 };
 
-/// Bytes of a file that are on their way at once.
-const PIECE: usize = 64 << 10;
+/// Buffer size for copying files.
+const CHUNK_BYTES: usize = 64 << 10;
 
 pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
     let archive = arguments.archive.as_path();
     let Some(copy) = copy_of_pipe(archive, arguments.no_limits)? else {
         return of_archive(archive, arguments, printer);
     };
-    // The copy's name says nothing to anybody.
+    // Errors name the input instead of its copy.
     let place = if archive.as_os_str() == "-" {
         "standard input".to_owned()
     } else {
@@ -78,7 +78,7 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
     });
     let gathered = gather(
         &bundle,
-        &Asked {
+        &Request {
             plugin: plugin.as_deref(),
             node: node.as_deref(),
             selection: &selection,
@@ -108,7 +108,7 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
     }
     let mut failures = failures.into_iter();
     if let Some(first) = failures.next() {
-        // One plugin that cannot be read says nothing about the others.
+        // Report all plugins that cannot be read.
         let last = failures.fold(first, |before, error| {
             printer.error(&before);
             error
@@ -143,10 +143,10 @@ fn is_healthy(health: &Health) -> bool {
         .all(|part| part.healthy_nodes == part.total_nodes)
 }
 
-/// An archive is read more than once; one that comes through a pipe, or `-` for standard input, is kept in a file meanwhile.
+/// Copies a pipe, or `-` for standard input, to a temporary file, since archives are read more than once.
 fn copy_of_pipe(archive: &Path, no_limits: bool) -> Result<Option<NamedTempFile>, CliError> {
     let failed = |error: &io::Error| {
-        CliError::new(format!("cannot keep what comes from `{}`", archive.display())).caused_by(error)
+        CliError::new(format!("cannot buffer the archive from `{}`", archive.display())).caused_by(error)
     };
     let input: Box<dyn Read> = if archive.as_os_str() == "-" {
         Box::new(io::stdin().lock())
@@ -162,17 +162,17 @@ fn copy_of_pipe(archive: &Path, no_limits: bool) -> Result<Option<NamedTempFile>
     };
     let length = io::copy(&mut input.take(limit.saturating_add(1)), &mut copy).map_err(|error| failed(&error))?;
     if length > limit {
-        let cause = format!("cause: it has more than {limit} bytes: what is free there less 10 %");
+        let cause = format!("cause: the archive exceeds {limit} bytes, 90 % of the free space");
         return Err(
-            CliError::new(format!("cannot keep what comes from `{}`", archive.display()))
+            CliError::new(format!("cannot buffer the archive from `{}`", archive.display()))
                 .details([cause])
-                .hint("--no-limits keeps it all the same; TMPDIR names another directory"),
+                .hint("set TMPDIR to a directory with more space, or use --no-limits"),
         );
     }
     Ok(Some(copy))
 }
 
-/// The statuses of the plugins that can be read.
+/// Statuses of the readable plugins.
 fn statuses(gathered: &Gathered) -> Vec<&str> {
     let plugins = gathered.names.iter().filter_map(|name| gathered.plugin(name).ok());
     plugins.map(|plugin| plugin.root.status.as_str()).collect()
@@ -180,13 +180,13 @@ fn statuses(gathered: &Gathered) -> Vec<&str> {
 
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// What Sonobuoy prints.
+    /// Sonobuoy's output.
     Text(ResultsMode),
     Document(ResultsOutput),
 }
 
 impl Form {
-    /// Whether it is for people, or for a program that shows it to people. Who asked for Markdown puts it there himself.
+    /// Whether a step summary is written too. Users of Markdown output write it themselves.
     fn is_for_step_summary(self) -> bool {
         match self {
             Self::Text(mode) => mode == ResultsMode::Report,
@@ -198,7 +198,7 @@ impl Form {
         match self {
             Self::Text(ResultsMode::Report) => PartKind::Tally,
             Self::Text(ResultsMode::Detailed) => PartKind::Pieces,
-            // Their files are all that is printed.
+            // Only their files are printed.
             Self::Text(ResultsMode::Readable | ResultsMode::Dump) => PartKind::Text,
             Self::Document(ResultsOutput::Table | ResultsOutput::Markdown) => PartKind::Summary,
             Self::Document(ResultsOutput::Json | ResultsOutput::Yaml) => PartKind::Leaves,
@@ -207,27 +207,27 @@ impl Form {
     }
 }
 
-/// An archive in Markdown.
-pub(super) struct InMarkdown {
+/// Results of an archive in Markdown.
+pub(super) struct MarkdownForms {
     /// The run's UUID.
     pub(super) run: Option<String>,
-    /// The long form first, then shorter ones.
+    /// Forms, the longest first.
     pub(super) forms: Vec<Markdown>,
 }
 
-/// What a CI job's summary says about an archive.
-pub(super) fn in_markdown(archive: &Path) -> Result<InMarkdown, CliError> {
+/// Results of an archive for the summary of a CI job.
+pub(super) fn in_markdown(archive: &Path) -> Result<MarkdownForms, CliError> {
     let bundle = Bundle::open(archive).map_err(|error| CliError::new(error.to_string()).caused_by(&error))?;
     let selection = Selection::default();
-    let asked = Asked {
+    let request = Request {
         plugin: None,
         node: None,
         selection: &selection,
         part: PartKind::Summary,
         run: true,
     };
-    let gathered = gather(&bundle, &asked)?;
-    let (shown, failures) = documents::Shown::of(&gathered);
+    let gathered = gather(&bundle, &request)?;
+    let (shown, failures) = documents::Report::of(&gathered);
     let name = documents::file_name(archive);
     let mut forms = step_summary::forms(&shown.overview(name.as_deref()));
     for form in &mut forms {
@@ -237,21 +237,21 @@ pub(super) fn in_markdown(archive: &Path) -> Result<InMarkdown, CliError> {
             form.push(markdown!["\n", Markdown::lines(quoted), "\n"]);
         }
     }
-    Ok(InMarkdown {
+    Ok(MarkdownForms {
         run: gathered.run.clone(),
         forms,
     })
 }
 
-/// The health in the archive; nothing where it has none.
+/// Cluster health in the archive, if any.
 fn health(gathered: &Gathered) -> Result<Option<Health>, CliError> {
     let Some(text) = &gathered.health else { return Ok(None) };
     serde_json::from_slice(text)
         .map(Some)
-        .map_err(|error| CliError::new("the cluster's health in the archive cannot be read").caused_by(&error))
+        .map_err(|error| CliError::new("cannot read the cluster health in the archive").caused_by(&error))
 }
 
-/// The views that scripts know.
+/// Sonobuoy's views, which scripts parse.
 struct Text<'a> {
     bundle: &'a Bundle,
     gathered: &'a Gathered,
@@ -261,7 +261,7 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// Returns what could not be shown.
+    /// Prints the view. Returns errors of single plugins.
     fn print(&self) -> Result<Vec<CliError>, CliError> {
         let mut names: Vec<&String> = self.gathered.names.iter().collect();
         // A run without a cluster has no health to report.
@@ -281,7 +281,7 @@ impl Text<'_> {
                 Ok(shown) => {
                     pieces.extend(shown);
                     if index + 1 < names.len() {
-                        pieces.push(Shown::Text(Printed::own("\n")));
+                        pieces.push(Output::Text(Printed::own("\n")));
                     }
                 }
                 Err(error) => failures.push(error),
@@ -289,7 +289,7 @@ impl Text<'_> {
         }
         let mut waiting = pieces.into_iter();
         let mut current = waiting.next();
-        // All files of all plugins come in one pass.
+        // Read all files of all plugins in one pass.
         let paths = self.paths();
         let mut failed = None;
         let mut absent = Vec::new();
@@ -300,8 +300,8 @@ impl Text<'_> {
                 let printed = (|| {
                     loop {
                         match (current.take(), content.is_some()) {
-                            (Some(Shown::File(prefix)), true) => self.printer.part(prefix.as_bytes())?,
-                            (Some(Shown::File(_)), false) | (None, _) => {}
+                            (Some(Output::File(prefix)), true) => self.printer.part(prefix.as_bytes())?,
+                            (Some(Output::File(_)), false) | (None, _) => {}
                             (Some(shown), _) => {
                                 self.show(shown)?;
                                 current = waiting.next();
@@ -337,17 +337,17 @@ impl Text<'_> {
         Ok(absent)
     }
 
-    /// Prints what is no file.
-    fn show(&self, shown: Shown<'_>) -> Result<(), CliError> {
+    /// Prints output other than a file.
+    fn show(&self, shown: Output<'_>) -> Result<(), CliError> {
         match shown {
-            Shown::Text(text) => self.printer.print(&text),
-            Shown::Document(format, text) => self.printer.document(format, &text),
-            Shown::Data(data) => self.printer.verbatim(&data),
-            Shown::File(_) => Ok(()),
+            Output::Text(text) => self.printer.print(&text),
+            Output::Document(format, text) => self.printer.document(format, &text),
+            Output::Data(data) => self.printer.verbatim(&data),
+            Output::File(_) => Ok(()),
         }
     }
 
-    /// The files that stand for items, in the order in which they are shown.
+    /// Files that represent items, in the order of the output.
     fn paths(&self) -> Vec<&str> {
         let plugins = self
             .gathered
@@ -366,64 +366,63 @@ impl Text<'_> {
             .collect()
     }
 
-    fn plugin(&self, name: &str) -> Result<Vec<Shown<'_>>, CliError> {
+    fn plugin(&self, name: &str) -> Result<Vec<Output<'_>>, CliError> {
         let plugin = self.gathered.plugin(name)?;
         Ok(match &plugin.part {
             Part::Text(text) if self.mode == ResultsMode::Readable => {
-                vec![Shown::Data(
+                vec![Output::Data(
                     readable(&String::from_utf8_lossy(text)).into_bytes().into(),
                 )]
             }
-            Part::Text(text) => vec![Shown::Data(text.as_slice().into())],
+            Part::Text(text) => vec![Output::Data(text.as_slice().into())],
             Part::Tally(tally) => vec![lines(tally.lines(&plugin.root))],
             Part::Pieces(pieces) => pieces
                 .iter()
                 .map(|piece| match piece {
-                    Piece::Data(text) => Shown::Document(Format::Json, text.into()),
-                    Piece::File { .. } if self.skip_prefix => Shown::File(""),
-                    Piece::File { prefix, .. } => Shown::File(prefix),
+                    Piece::Data(text) => Output::Document(Format::Json, text.into()),
+                    Piece::File { .. } if self.skip_prefix => Output::File(""),
+                    Piece::File { prefix, .. } => Output::File(prefix),
                 })
                 .collect(),
             Part::Summary(..) | Part::Leaves(..) | Part::Junit(_) => Vec::new(),
         })
     }
 
-    fn health(&self) -> Result<Vec<Shown<'_>>, CliError> {
+    fn health(&self) -> Result<Vec<Output<'_>>, CliError> {
         if self.mode == ResultsMode::Detailed {
             let text = self.gathered.health.as_deref();
             let text = text.ok_or_else(|| self.gathered.missing(layout::CLUSTER_HEALTH))?;
-            return Ok(vec![Shown::Data(text.into())]);
+            return Ok(vec![Output::Data(text.into())]);
         }
         let health = health(self.gathered)?.unwrap_or_default();
         if self.mode == ResultsMode::Report {
             return Ok(vec![lines(health_lines(&health))]);
         }
-        let text = yaml::to_string(&health).map_err(|error| {
-            CliError::new("the cluster's health in the archive cannot be written").details([error.to_string()])
-        })?;
-        Ok(vec![Shown::Document(Format::Yaml, text.into())])
+        let text = yaml::to_string(&health)
+            .map_err(|error| CliError::new("cannot write the cluster health").details([error.to_string()]))?;
+        Ok(vec![Output::Document(Format::Yaml, text.into())])
     }
 }
 
-/// What is printed.
-enum Shown<'a> {
+/// Part of the output.
+enum Output<'a> {
     Text(Printed),
     Document(Format, Cow<'a, str>),
     /// Bytes of the archive.
     Data(Cow<'a, [u8]>),
-    /// The file whose turn it is, behind its prefix.
+    /// The next file, after this prefix.
     File(&'a str),
 }
 
-/// Each line ended.
-fn lines<'a>(lines: Vec<String>) -> Shown<'a> {
+/// Lines with line ends.
+fn lines<'a>(lines: Vec<String>) -> Output<'a> {
     let mut text = Printed::lines(lines);
     text.push(Printed::own("\n"));
-    Shown::Text(text)
+    Output::Text(text)
 }
 
 fn copy(content: &mut dyn Read, printer: &Printer, failed: &mut Option<CliError>) -> io::Result<()> {
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; CHUNK_BYTES];
     let mut output = printer.pieces();
     let written = loop {
         let length = content.read(&mut piece)?;
@@ -438,7 +437,7 @@ fn copy(content: &mut dyn Read, printer: &Printer, failed: &mut Option<CliError>
     Ok(())
 }
 
-/// Line breaks and tabs as such.
+/// Unescapes line breaks and tabs.
 fn readable(text: &str) -> String {
     text.replace("\\n", "\n").replace("\\t", "\t")
 }

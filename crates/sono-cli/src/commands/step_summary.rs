@@ -43,7 +43,7 @@ pub(super) fn forms(overview: &Overview<'_>) -> Vec<Markdown> {
 pub(super) fn of_archive(archive: &Path, printer: &Printer) {
     let Some(file) = file() else { return };
     match results::in_markdown(archive) {
-        Ok(results::InMarkdown { run, forms }) => {
+        Ok(results::MarkdownForms { run, forms }) => {
             let name = archive.display().to_string();
             let about = [run.as_deref().unwrap_or(&name)];
             write(&file, &about, &forms, printer);

@@ -168,7 +168,10 @@ fn errors_on_the_way_have_hints() {
             &["results", "short.tar.gz"],
             "the archive is damaged; retrieve it again: sono retrieve",
         ),
-        (&["results", "run.tar.gz", "-p", "nope"], "the plugins in it: a, e2e"),
+        (
+            &["results", "run.tar.gz", "-p", "nope"],
+            "plugins in the archive: a, e2e",
+        ),
         (&["gen", "--rerun-failed", "text"], rerun),
         (&["gen", "--rerun-failed", "run"], rerun),
         (&["gen", "--ssh-key", "nofile"], "the flag requires the name of a file"),

@@ -42,7 +42,7 @@ fn a_plugin_comes_is_listed_shown_and_goes() {
     assert_eq!(
         sono(here, &["plugin", "install", "sub/foo", "p.yaml"]),
         failure(&format!(
-            "error: a plugin is installed as `sub/foo` already: {home}/.sonobuoy/sub/foo.yaml\n  hint:  --force replaces it\n"
+            "error: plugin `sub/foo` is already installed: {home}/.sonobuoy/sub/foo.yaml\n  hint:  to replace it: --force\n"
         ))
     );
     let replaced = sono(here, &["plugins", "install", "sub/foo", "p.yaml@other", "--force"]);
@@ -79,7 +79,7 @@ fn a_plugin_comes_is_listed_shown_and_goes() {
     );
     assert_eq!(
         sono(here, &["plugin", "uninstall", "sub/foo"]),
-        failure("error: there is no installed plugin `sub/foo`\n  hint:  installed: all, broken\n")
+        failure("error: plugin `sub/foo` is not installed\n  hint:  installed: all, broken\n")
     );
 }
 
@@ -116,11 +116,11 @@ fn only_one_usable_plugin_is_installed() {
     );
     assert_eq!(
         sono(here, &["plugin", "install", "../x", "two/a.yaml"]),
-        failure("error: cannot install a plugin as `../x`\n  a part of it begins with `.` or `-`\n")
+        failure("error: cannot install a plugin as `../x`\n  a part of the name begins with `.` or `-`\n")
     );
     assert_eq!(
         sono(here, &["plugin", "install", "x", "e2e"]),
-        failure("error: `e2e` is a built-in plugin, which need not be installed\n")
+        failure("error: `e2e` is a built-in plugin and does not require installation\n")
     );
     assert!(!here.join(".sonobuoy").exists());
 }

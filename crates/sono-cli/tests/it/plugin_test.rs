@@ -59,14 +59,14 @@ fn a_good_plugin_passes_each_point() {
         Said {
             code: 0,
             stdout: "ok    definition   no problems\n\
-                     ok    start        with this machine's programs; not looked at: i\n\
-                     ok    done file    names j.xml, and was written last\n\
+                     ok    start        with programs of this machine; images not used: i\n\
+                     ok    done file    names j.xml, written last\n\
                      ok    names        all inside the results directory, no links\n\
                      ok    size         53 B of at most 8.00 GiB\n\
                      ok    format       junit, 1 passed\n\
                      ok    progress     none posted\n\
                      ok    exit         c ended with 0\n\
-                     ok    environment  no path of the run is written out\n"
+                     ok    environment  no hard-coded paths of the run\n"
                 .to_owned(),
             stderr: "plugin mine passed the test; its own results: passed: 1 passed, 0 failed, 0 skipped\n".to_owned(),
         }
@@ -113,7 +113,7 @@ fn a_done_file_that_comes_too_early_is_found() {
             vec![fault(
                 "done file",
                 "fail",
-                "written before the result was: j.xml changed later"
+                "written before the result was complete: j.xml changed later"
             )]
         )
     );
@@ -133,7 +133,7 @@ fn names_that_lead_elsewhere_are_found() {
             vec![&fault(
                 "names",
                 "fail",
-                "/etc/hostname is outside the results directory, which is all that the worker sees"
+                "/etc/hostname is outside the results directory, where the worker cannot read it"
             )]
         )
     );
@@ -162,7 +162,7 @@ fn a_plugin_that_fails_is_told_why() {
         said.stdout
     );
     assert!(
-        said.stderr.contains("\nc said last:\nno such thing\n"),
+        said.stderr.contains("\nc: last output:\nno such thing\n"),
         "{}",
         said.stderr
     );
@@ -180,8 +180,8 @@ fn results_and_progress_that_cannot_be_read_are_found() {
         (
             1,
             vec![
-                fault("format", "fail", "nothing in the result is junit (*.xml)"),
-                fault("progress", "fail", "answered with 400: {"),
+                fault("format", "fail", "no junit file in the result (*.xml)"),
+                fault("progress", "fail", "rejected with 400: {"),
             ]
         )
     );
@@ -197,13 +197,13 @@ fn what_needs_an_image_or_does_not_parse_is_said() {
             vec![fault(
                 "start",
                 "fail",
-                "only a cluster can run it: plugin mine cannot run on this machine: container c has no command of its own, only an image (i)"
+                "requires a cluster: plugin mine cannot run on this machine: container c has no command of its own, only an image (i)"
             )]
         )
     );
     assert_eq!(
         faults(&image.replace("Job", "Jobb"), &[]),
-        (1, vec![fault("definition", "fail", "1 in the way of running it")])
+        (1, vec![fault("definition", "fail", "errors: 1")])
     );
 }
 

@@ -312,7 +312,7 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
             assert_eq!(
                 said.stderr,
                 format!(
-                    "{CHOSEN}error: cannot retrieve the results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  --force replaces it\n"
+                    "{CHOSEN}error: cannot retrieve the results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  to replace it: --force\n"
                 )
             );
         }

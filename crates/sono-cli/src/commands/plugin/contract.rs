@@ -1,4 +1,4 @@
-//! What plugins have to keep to (core spec §4), and how far one did. Pure: [`judge`] gets all that was seen of a run.
+//! Plugin contract (core spec §4), and its check for one run of a plugin. Pure: [`judge`] receives all evidence.
 
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
@@ -7,11 +7,11 @@ use sono_manifest::{Definition, DriverKind};
 use sono_results::summarize;
 use sono_types::{Item, ResultFormat, constants, env, item};
 
-/// How a point came out.
+/// Outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
     Good,
-    /// It works here, and may not elsewhere.
+    /// Works here, but may fail elsewhere.
     Doubtful,
     Bad,
 }
@@ -26,7 +26,7 @@ impl Outcome {
     }
 }
 
-/// One point of the contract.
+/// Check of one point of the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Point {
     pub(super) name: &'static str,
@@ -49,51 +49,52 @@ impl Point {
     }
 }
 
-/// The done file and what it names.
+/// Done file and the result that it names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Done {
-    /// The name as far as it is below the results directory, else as it stands there.
+    /// Path of the result, relative to the results directory if below it.
     pub(super) names: String,
-    /// It is below the results directory, links followed.
+    /// Whether the result is below the results directory, after following links.
     pub(super) is_inside: bool,
-    /// The worker wrote it: all containers ended well and left none.
+    /// Whether the worker wrote the done file, because all containers succeeded without one.
     pub(super) by_worker: bool,
     /// Files of the result that were written after the done file.
     pub(super) later: Vec<String>,
-    /// Bytes that were sent, where that is known.
+    /// Size of the upload, if known.
     pub(super) bytes: Option<u64>,
-    /// Entries of an archive that nobody unpacks, and what else is wrong with one.
+    /// Entries of an archive that are not unpacked.
     pub(super) left_out: Vec<String>,
+    /// Reason why an archive is rejected.
     pub(super) refused: Option<String>,
 }
 
-/// All that was seen of a run.
+/// Evidence from one run of a plugin.
 #[derive(Debug)]
 pub(super) struct Evidence<'a> {
     pub(super) definition: &'a Definition,
-    /// Names of all programs, and the codes of those that ended; a signal is `None`. Empty where none could be started.
+    /// Names of all programs, with the exits of those that ended. Empty if none could be started.
     pub(super) programs: Vec<(String, Option<Exit>)>,
     pub(super) posts: Vec<ProgressPost>,
     pub(super) done: Option<Done>,
-    /// Files in the results directory that are none: links, pipes and such.
+    /// Links, pipes and other special files in the results directory.
     pub(super) links: Vec<String>,
-    /// Why there is no result, in the aggregator's words.
+    /// Aggregator's reason for a missing result.
     pub(super) failure: Option<String>,
-    /// What was read.
+    /// Result tree.
     pub(super) tree: Option<Item>,
-    /// Bytes that may be sent.
+    /// Maximum size of an upload.
     pub(super) max_bytes: u64,
 }
 
-/// How a program ended.
+/// End of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Exit {
     pub(super) is_success: bool,
-    /// As `exit status: 1`.
+    /// Text such as `exit status: 1`.
     pub(super) text: String,
 }
 
-/// One point after the other.
+/// Checks all points.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Point> {
     let mut points = vec![done_file(evidence), names(evidence), size(evidence), format(evidence)];
     points.push(progress(&evidence.posts));
@@ -105,35 +106,38 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Point> {
 fn done_file(evidence: &Evidence<'_>) -> Point {
     let point = |outcome, detail: String| Point::new("done file", outcome, detail);
     match (&evidence.done, &evidence.failure) {
-        (None, Some(failure)) => point(Outcome::Bad, format!("there is none: {failure}")),
-        (None, None) => point(Outcome::Bad, "there is none".to_owned()),
+        (None, Some(failure)) => point(Outcome::Bad, format!("missing: {failure}")),
+        (None, None) => point(Outcome::Bad, "missing".to_owned()),
         (Some(done), _) if !done.later.is_empty() => point(
             Outcome::Bad,
-            format!("written before the result was: {} changed later", done.later.join(", ")),
+            format!(
+                "written before the result was complete: {} changed later",
+                done.later.join(", ")
+            ),
         ),
         (Some(done), Some(failure)) => point(Outcome::Bad, format!("names {}: {failure}", done.names)),
         (Some(done), None) if done.by_worker => point(
             Outcome::Good,
-            "there is none, and all containers ended with 0: all files are the result".to_owned(),
+            "missing, but all containers ended with 0: all files are the result".to_owned(),
         ),
-        (Some(done), None) => point(Outcome::Good, format!("names {}, and was written last", done.names)),
+        (Some(done), None) => point(Outcome::Good, format!("names {}, written last", done.names)),
     }
 }
 
 fn names(evidence: &Evidence<'_>) -> Point {
     let point = |outcome, detail: String| Point::new("names", outcome, detail);
     let Some(done) = &evidence.done else {
-        return point(Outcome::Doubtful, "not looked at: there is no result".to_owned());
+        return point(Outcome::Doubtful, "not checked: no result".to_owned());
     };
     if !done.is_inside {
         let detail = format!(
-            "{} is outside the results directory, which is all that the worker sees",
+            "{} is outside the results directory, where the worker cannot read it",
             done.names
         );
         return point(Outcome::Bad, detail);
     }
     if let Some(refused) = &done.refused {
-        return point(Outcome::Bad, format!("the archive is refused: {refused}"));
+        return point(Outcome::Bad, format!("the archive is rejected: {refused}"));
     }
     let lost: Vec<&str> = evidence
         .links
@@ -146,7 +150,7 @@ fn names(evidence: &Evidence<'_>) -> Point {
     } else {
         point(
             Outcome::Doubtful,
-            format!("only files and directories are kept; lost: {}", lost.join(", ")),
+            format!("only files and directories are stored; lost: {}", lost.join(", ")),
         )
     }
 }
@@ -155,11 +159,11 @@ fn size(evidence: &Evidence<'_>) -> Point {
     let limit = evidence.max_bytes;
     let sent = evidence.done.as_ref().and_then(|done| done.bytes);
     match sent {
-        None => Point::new("size", Outcome::Doubtful, "not known: nothing was sent"),
+        None => Point::new("size", Outcome::Doubtful, "unknown: nothing was sent"),
         Some(bytes) if bytes > limit => Point::new(
             "size",
             Outcome::Bad,
-            format!("{}, more than the limit of {}", HumanBytes(bytes), HumanBytes(limit)),
+            format!("{} exceeds the limit of {}", HumanBytes(bytes), HumanBytes(limit)),
         ),
         Some(bytes) => Point::new(
             "size",
@@ -172,14 +176,17 @@ fn size(evidence: &Evidence<'_>) -> Point {
 fn format(evidence: &Evidence<'_>) -> Point {
     let point = |outcome, detail: String| Point::new("format", outcome, detail);
     let Some(tree) = evidence.tree.as_ref().filter(|_| evidence.failure.is_none()) else {
-        return point(Outcome::Doubtful, "not looked at: there is no result".to_owned());
+        return point(Outcome::Doubtful, "not checked: no result".to_owned());
     };
     let format = name(evidence.definition.format());
     let leaves: Vec<&Item> = tree.leaves().into_iter().filter(|leaf| !is_container(leaf)).collect();
     let mut unreadable = Vec::new();
     faults(tree, &mut unreadable);
     if !unreadable.is_empty() {
-        return point(Outcome::Bad, format!("not read as {format}: {}", unreadable.join("; ")));
+        return point(
+            Outcome::Bad,
+            format!("cannot read as {format}: {}", unreadable.join("; ")),
+        );
     }
     if leaves.is_empty() {
         let files = evidence.definition.result_files.as_slice();
@@ -190,7 +197,7 @@ fn format(evidence: &Evidence<'_>) -> Point {
             (ResultFormat::Manual, _) => "*.yaml, *.yml".to_owned(),
             (ResultFormat::Raw, _) => "any file".to_owned(),
         };
-        return point(Outcome::Bad, format!("nothing in the result is {format} ({wanted})"));
+        return point(Outcome::Bad, format!("no {format} file in the result ({wanted})"));
     }
     let counts: Vec<String> = tree
         .status_counts()
@@ -200,7 +207,7 @@ fn format(evidence: &Evidence<'_>) -> Point {
     point(Outcome::Good, format!("{format}, {}", counts.join(", ")))
 }
 
-/// A node or the plugin itself: something without a result of its own.
+/// Whether an item is a node or the plugin itself, which have no result of their own.
 fn is_container(item: &Item) -> bool {
     item.meta
         .get("type")
@@ -232,7 +239,7 @@ fn progress(posts: &[ProgressPost]) -> Point {
     }
     let shown = |post: &ProgressPost| -> String { String::from_utf8_lossy(&post.body).chars().take(80).collect() };
     if let Some(refused) = posts.iter().find(|post| post.status != 200) {
-        let detail = format!("answered with {}: {}", refused.status, shown(refused));
+        let detail = format!("rejected with {}: {}", refused.status, shown(refused));
         return point(Outcome::Bad, detail);
     }
     let number = |post: &ProgressPost, key: &str| -> Option<i64> {
@@ -245,17 +252,14 @@ fn progress(posts: &[ProgressPost]) -> Point {
             .is_some_and(|(total, completed)| total > 0 && completed > total)
     };
     if let Some(post) = posts.iter().find(too_many) {
-        return point(
-            Outcome::Doubtful,
-            format!("more completed than there are: {}", shown(post)),
-        );
+        return point(Outcome::Doubtful, format!("completed exceeds total: {}", shown(post)));
     }
-    point(Outcome::Good, format!("{} posted, all understood", posts.len()))
+    point(Outcome::Good, format!("{} posted, all valid", posts.len()))
 }
 
 fn exit(evidence: &Evidence<'_>) -> Point {
     if evidence.programs.is_empty() {
-        return Point::new("exit", Outcome::Doubtful, "not looked at: nothing has started");
+        return Point::new("exit", Outcome::Doubtful, "not checked: no program was started");
     }
     let is_daemon_set = evidence.definition.driver == DriverKind::DaemonSet;
     let mut worst = Outcome::Good;
@@ -265,7 +269,7 @@ fn exit(evidence: &Evidence<'_>) -> Point {
             Some(exit) if !exit.is_success => (Outcome::Doubtful, format!("{program} ended with {}", exit.text)),
             Some(_) if is_daemon_set => (
                 Outcome::Doubtful,
-                format!("{program} ended; a DaemonSet's containers are started again, so let it sleep"),
+                format!("{program} ended; containers of a DaemonSet are restarted, so they should sleep instead"),
             ),
             Some(_) => (Outcome::Good, format!("{program} ended with 0")),
             None => (Outcome::Good, format!("{program} ran until the end of the test")),
@@ -279,7 +283,7 @@ fn exit(evidence: &Evidence<'_>) -> Point {
     Point::new("exit", worst, details.join("; "))
 }
 
-/// Paths that are right only by chance: the results directory can be configured.
+/// Checks for hard-coded paths. The results directory is configurable.
 fn environment(definition: &Definition) -> Point {
     let mut texts = Vec::new();
     collect(&definition.spec, &mut texts);
@@ -297,10 +301,10 @@ fn environment(definition: &Definition) -> Point {
         .filter(|path| texts.iter().any(|text| text.contains(path)))
         .collect();
     if found.is_empty() {
-        return Point::new("environment", Outcome::Good, "no path of the run is written out");
+        return Point::new("environment", Outcome::Good, "no hard-coded paths of the run");
     }
     let detail = format!(
-        "{} is written out; {} and {} say where it is",
+        "{} is hard-coded; use {} and {} instead",
         found.join(", "),
         env::SONOBUOY_RESULTS_DIR,
         env::SONOBUOY_CONFIG_DIR
@@ -308,7 +312,7 @@ fn environment(definition: &Definition) -> Point {
     Point::new("environment", Outcome::Doubtful, detail)
 }
 
-/// What containers run, and their variables; mounts are another matter.
+/// Texts of a container or pod, except volume mounts.
 fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => texts.push(text),
@@ -324,7 +328,7 @@ fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     }
 }
 
-/// What the plugin found, which is no matter of the contract.
+/// Summary of the plugin's results, which are not part of the contract.
 pub(super) fn findings(tree: &Item) -> String {
     let summary = summarize(tree);
     format!(
@@ -333,7 +337,7 @@ pub(super) fn findings(tree: &Item) -> String {
     )
 }
 
-/// Whether an item says that something is wrong.
+/// Verdict of the checks.
 pub(super) fn verdict(points: &[Point]) -> &'static str {
     match points.iter().map(|point| point.outcome).max() {
         Some(Outcome::Bad) => item::status::FAILED,

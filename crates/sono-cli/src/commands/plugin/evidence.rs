@@ -1,4 +1,4 @@
-//! What a plugin has left behind: its results directory after a run, and the archive.
+//! Evidence from a run of a plugin: its results directory and the archive.
 
 use std::{
     io,
@@ -14,10 +14,10 @@ use sono_types::{
 use super::contract::Done;
 use crate::{error::CliError, trees};
 
-/// Names that the worker gives to archives it makes of directories.
-const BY_WORKER: [&str; 2] = ["results.tar.gz", "out.tar.gz"];
-/// Entries of a results directory that are looked at.
-const ENTRIES: usize = 100_000;
+/// Names of archives that the worker creates from directories.
+const WORKER_ARCHIVES: [&str; 2] = ["results.tar.gz", "out.tar.gz"];
+/// Maximum number of checked entries of a results directory.
+const MAX_ENTRIES: usize = 100_000;
 
 /// One entry of the results directory.
 struct Entry {
@@ -27,7 +27,7 @@ struct Entry {
     written: Option<SystemTime>,
 }
 
-/// The done file of `results`, if there is one.
+/// Reads the done file of `results`, if it exists.
 pub(super) fn done(results: &Path, limits: &UploadLimits) -> io::Result<Option<Done>> {
     let file = results.join(constants::DONE_FILE);
     let bytes = match fs_err::read(&file) {
@@ -41,7 +41,7 @@ pub(super) fn done(results: &Path, limits: &UploadLimits) -> io::Result<Option<D
     }
     let written = fs_err::metadata(&file)?.modified().ok();
     let real_results = fs_err::canonicalize(results)?;
-    // As the worker does: a relative name is one in the results directory.
+    // As in the worker, relative names are relative to the results directory.
     let named = real_results.join(&text);
     let real = fs_err::canonicalize(&named).ok();
     let is_inside = real.as_ref().is_some_and(|real| real.starts_with(&real_results));
@@ -52,7 +52,7 @@ pub(super) fn done(results: &Path, limits: &UploadLimits) -> io::Result<Option<D
         None => text.clone(),
     };
     let mut done = Done {
-        by_worker: below.is_some_and(|below| below == Path::new(BY_WORKER[1])),
+        by_worker: below.is_some_and(|below| below == Path::new(WORKER_ARCHIVES[1])),
         names,
         is_inside,
         ..Done::default()
@@ -61,7 +61,7 @@ pub(super) fn done(results: &Path, limits: &UploadLimits) -> io::Result<Option<D
         return Ok(Some(done));
     };
     let sent = if real.is_dir() {
-        real.join(BY_WORKER[0])
+        real.join(WORKER_ARCHIVES[0])
     } else {
         real.clone()
     };
@@ -83,7 +83,7 @@ pub(super) fn done(results: &Path, limits: &UploadLimits) -> io::Result<Option<D
 fn later(result: &Path, results: &Path, written: Option<SystemTime>) -> io::Result<Vec<String>> {
     let own = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name == constants::DONE_FILE || result.is_dir() && (name == BY_WORKER[0] || name.starts_with('.'))
+        name == constants::DONE_FILE || result.is_dir() && (name == WORKER_ARCHIVES[0] || name.starts_with('.'))
     };
     let entries = if result.is_dir() {
         walk(result)?
@@ -119,7 +119,7 @@ fn entry(path: &Path) -> io::Result<Entry> {
     })
 }
 
-/// Everything below, links not followed, in the order of the names.
+/// All entries below a directory, sorted by name. Links are not followed.
 fn walk(directory: &Path) -> io::Result<Vec<Entry>> {
     let mut found = Vec::new();
     let mut waiting = vec![directory.to_owned()];
@@ -130,7 +130,7 @@ fn walk(directory: &Path) -> io::Result<Vec<Entry>> {
                 waiting.push(entry.path.clone());
             }
             found.push(entry);
-            if found.len() >= ENTRIES {
+            if found.len() >= MAX_ENTRIES {
                 return Ok(found);
             }
         }
@@ -139,7 +139,7 @@ fn walk(directory: &Path) -> io::Result<Vec<Entry>> {
     Ok(found)
 }
 
-/// What was read of the plugin's results, and why there are none.
+/// Result tree of the plugin, and the reason for a missing result.
 pub(super) fn of_archive(
     archive: &Path,
     plugin: &PluginName,
@@ -162,7 +162,7 @@ pub(super) fn of_archive(
         };
         let error: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = error.get("error").and_then(serde_json::Value::as_str);
-        failure = Some(text.unwrap_or("the run has an error in place of a result").to_owned());
+        failure = Some(text.unwrap_or("the run has an error instead of a result").to_owned());
     }
     Ok((tree, failure))
 }

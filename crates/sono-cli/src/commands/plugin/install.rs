@@ -40,9 +40,9 @@ pub(super) async fn install(
     let directory = super::directory()?;
     let path = directory
         .file(&name)
-        .ok_or_else(|| refused().details(["it leads out of the directory".to_owned()]))?;
+        .ok_or_else(|| refused().details(["the name points outside the directory of plugins".to_owned()]))?;
     if path.exists() && !force {
-        return Err(already(&name, &path));
+        return Err(already_installed(&name, &path));
     }
     let access = Access {
         insecure: &insecure_registry,
@@ -53,7 +53,7 @@ pub(super) async fn install(
         ResolvedPlugin::Documents { documents, rename } => (documents, rename),
         ResolvedPlugin::BuiltIn(_) => {
             return Err(CliError::new(format!(
-                "`{source}` is a built-in plugin, which need not be installed"
+                "`{source}` is a built-in plugin and does not require installation"
             )));
         }
     };
@@ -74,15 +74,15 @@ pub(super) async fn install(
     }
     let is_renamed = rename.is_some();
     let definition = plugins::renamed(definition, rename.as_ref());
-    // As it was written, with its comments, unless something in it changes.
+    // Store the original text with its comments, unless the plugin is renamed.
     let text = if is_renamed { definition.to_yaml() } else { text.clone() };
     write(&path, &text, force).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => already(&name, &path),
+        ErrorKind::AlreadyExists => already_installed(&name, &path),
         _ => CliError::new(format!("cannot write `{}`", path.display())).caused_by(&error),
     })?;
     if BUILTIN_NAMES.contains(&name.as_str()) {
         printer.note(&format!(
-            "note: `--plugin {name}` now means this one, not the built-in plugin"
+            "note: `--plugin {name}` now selects this plugin instead of the built-in one"
         ));
     }
     printer.line(&format!(
@@ -94,29 +94,29 @@ pub(super) async fn install(
     Ok(exit::SUCCESS)
 }
 
-fn already(name: &str, path: &Path) -> CliError {
-    CliError::new(format!("a plugin is installed as `{name}` already: {}", path.display())).hint("--force replaces it")
+fn already_installed(name: &str, path: &Path) -> CliError {
+    CliError::new(format!("plugin `{name}` is already installed: {}", path.display())).hint("to replace it: --force")
 }
 
-/// Whoever sees the file sees all of it.
+/// Writes a file atomically.
 fn write(path: &Path, text: &str, force: bool) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     fs_err::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".sono-");
     readable(&mut builder);
-    let mut beside = builder.tempfile_in(folder)?;
-    beside.write_all(text.as_bytes())?;
-    beside.as_file().sync_all()?;
+    let mut temporary = builder.tempfile_in(folder)?;
+    temporary.write_all(text.as_bytes())?;
+    temporary.as_file().sync_all()?;
     let persisted = if force {
-        beside.persist(path)
+        temporary.persist(path)
     } else {
-        beside.persist_noclobber(path)
+        temporary.persist_noclobber(path)
     };
     persisted.map(|_| ()).map_err(|error| error.error)
 }
 
-/// Temporary files are private otherwise; this one is not temporary.
+/// Sets default permissions. Temporary files are private by default.
 #[cfg(unix)]
 fn readable(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -126,13 +126,13 @@ fn readable(builder: &mut tempfile::Builder<'_, '_>) {
 #[cfg(not(unix))]
 fn readable(_: &mut tempfile::Builder<'_, '_>) {}
 
-/// The file is not read: one that does not parse can go too.
+/// Removes a plugin without reading its file, so that invalid ones can be removed too.
 pub(super) fn uninstall(arguments: &args::PluginUninstall, printer: &Printer) -> Result<u8, CliError> {
     let args::PluginUninstall { name } = arguments;
     let directory = super::directory()?;
-    // A link that leads nowhere is there too.
-    let is_there = |path: &std::path::PathBuf| fs_err::symlink_metadata(path).is_ok_and(|found| !found.is_dir());
-    let path = directory.file(name).filter(is_there);
+    // Broken links can be removed too.
+    let exists = |path: &std::path::PathBuf| fs_err::symlink_metadata(path).is_ok_and(|found| !found.is_dir());
+    let path = directory.file(name).filter(exists);
     let path = path.ok_or_else(|| missing(name, &directory))?;
     fs_err::remove_file(&path)
         .map_err(|error| CliError::new(format!("cannot remove `{}`", path.display())).caused_by(&error))?;

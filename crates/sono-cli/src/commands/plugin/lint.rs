@@ -25,8 +25,8 @@ pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer
     let access = Access::new(&addresses, as_sonobuoy);
     let mut problems: Vec<Problem> = Vec::new();
     let mut definitions: Vec<(String, Definition)> = Vec::new();
-    let mut looked_at = 0;
-    let names = single(files)?;
+    let mut checked = 0;
+    let names = expanded(files)?;
     for name in &names {
         let (documents, rename) = match plugins::find(name, access, printer)
             .await
@@ -35,10 +35,10 @@ pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer
             Ok(ResolvedPlugin::Documents { documents, rename }) => (documents, rename),
             Ok(ResolvedPlugin::BuiltIn(name)) => {
                 return Err(CliError::new(format!("`{name}` is a built-in plugin, not a file"))
-                    .hint(format!("a file of that name: ./{name}")));
+                    .hint(format!("for a file of that name: ./{name}")));
             }
             Err(error) if names.len() == 1 => return Err(error),
-            // The others are looked at all the same.
+            // Continue with the other files.
             Err(error) => {
                 problems.push(Problem {
                     file: name.clone(),
@@ -51,7 +51,7 @@ pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer
             }
         };
         for document in documents {
-            looked_at += 1;
+            checked += 1;
             let (definition, found) = sono_manifest::lint(&document.file, &document.text);
             problems.extend(found);
             let renamed = definition.map(|definition| plugins::renamed(definition, rename.as_ref()));
@@ -68,7 +68,7 @@ pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer
             for problem in &problems {
                 printer.line(&format!("{}: {problem}", word(problem.severity)))?;
             }
-            let summary = summary(looked_at, errors, problems.len() - errors);
+            let summary = summary(checked, errors, problems.len() - errors);
             let tone = if errors > 0 { Tone::Bad } else { Tone::Good };
             printer.note(&tone.paint(summary));
         }
@@ -80,19 +80,19 @@ pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer
     Ok(if errors > 0 { exit::FAILURE } else { exit::SUCCESS })
 }
 
-/// The names, with the definitions of a directory in its place.
-fn single(names: Vec<String>) -> Result<Vec<String>, CliError> {
-    let mut single = Vec::with_capacity(names.len());
+/// Replaces directories by the definitions in them.
+fn expanded(names: Vec<String>) -> Result<Vec<String>, CliError> {
+    let mut expanded = Vec::with_capacity(names.len());
     for name in names {
         match fetch::files(&name) {
             Ok(Some(files)) if Path::new(&name).is_dir() => {
-                single.extend(files.iter().map(|file| file.display().to_string()));
+                expanded.extend(files.iter().map(|file| file.display().to_string()));
             }
             Err(error) => return Err(error),
-            _ => single.push(name),
+            _ => expanded.push(name),
         }
     }
-    Ok(single)
+    Ok(expanded)
 }
 
 fn word(severity: Severity) -> &'static str {
@@ -102,7 +102,7 @@ fn word(severity: Severity) -> &'static str {
     }
 }
 
-/// The problem as an object for programs.
+/// Problem as a JSON object.
 pub(super) fn value(problem: &Problem) -> Value {
     let Problem {
         file,

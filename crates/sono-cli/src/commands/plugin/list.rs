@@ -11,7 +11,7 @@ use crate::{
     plugins::{self, fetch},
 };
 
-/// An installed plugin.
+/// Installed plugin.
 struct Installed {
     name: String,
     file: String,
@@ -23,7 +23,7 @@ pub(super) fn list(arguments: &args::PluginList, printer: &Printer) -> Result<u8
     let directory = super::directory()?;
     let mut installed = Vec::new();
     for path in directory.files()? {
-        // One file that cannot be used does not hide the others.
+        // Skip invalid files with a warning.
         match fetch::file(&path) {
             Err(error) => printer.note(&format!("warning: {}", error.lines().join(": "))),
             Ok(document) => {
@@ -51,7 +51,7 @@ pub(super) fn list(arguments: &args::PluginList, printer: &Printer) -> Result<u8
     Ok(exit::SUCCESS)
 }
 
-/// The words are what scripts look for.
+/// Description of a plugin in Sonobuoy's format, which scripts parse.
 fn block(installed: &Installed) -> Text {
     let Installed { name, file, definition } = installed;
     let lines = [
@@ -96,12 +96,12 @@ pub(super) fn show(arguments: &args::PluginShow, printer: &Printer) -> Result<u8
     Ok(exit::SUCCESS)
 }
 
-/// No such plugin is installed.
+/// Error for a plugin that is not installed.
 pub(super) fn missing(name: &str, directory: &plugins::directory::Directory) -> CliError {
     let names = directory.names();
-    let error = CliError::new(format!("there is no installed plugin `{name}`"));
+    let error = CliError::new(format!("plugin `{name}` is not installed"));
     if names.is_empty() {
-        error.hint("sono plugin install NAME FILE-OR-ADDRESS")
+        error.hint("to install a plugin: sono plugin install NAME FILE-OR-URL")
     } else {
         error.hint(format!("installed: {}", names.join(", ")))
     }

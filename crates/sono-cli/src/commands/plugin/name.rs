@@ -1,18 +1,18 @@
-//! Names under which plugins are installed. Pure.
+//! Names of installed plugins. Pure.
 
-/// Says what is wrong with a name that a plugin shall be installed as. `/` makes sub-directories.
+/// Validates the name of an installed plugin. `/` separates subdirectories.
 pub(super) fn check(name: &str) -> Result<(), &'static str> {
     let name = name.strip_suffix(".yaml").unwrap_or(name);
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
     for part in name.split('/') {
         if part.is_empty() {
-            return Err("a part of it is empty");
+            return Err("a part of the name is empty");
         }
         if !part.chars().all(is_letter) {
-            return Err("only letters, digits, `.`, `-` and `_` can be typed after --plugin without care");
+            return Err("only letters, digits, `.`, `-` and `_` are allowed");
         }
         if part.starts_with(['.', '-']) {
-            return Err("a part of it begins with `.` or `-`");
+            return Err("a part of the name begins with `.` or `-`");
         }
     }
     Ok(())
@@ -22,9 +22,9 @@ pub(super) fn check(name: &str) -> Result<(), &'static str> {
 mod tests {
     use super::*;
 
-    /// BUG 52: names that `--plugin` cannot find, or that lead out of the directory.
+    /// BUG 52: names that `--plugin` cannot find, or that point outside the directory.
     #[test]
-    fn only_names_that_can_be_used_are_taken() {
+    fn invalid_names_are_rejected() {
         for good in ["a", "a.yaml", "sub/My_plugin-1.2"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

@@ -1,4 +1,4 @@
-//! `sono plugin test`: a plugin on this machine, held to the contract of plugins.
+//! `sono plugin test`: runs a plugin on this machine and checks it against the plugin contract.
 
 use std::{
     path::Path,
@@ -24,10 +24,9 @@ use crate::{
     signals::termination,
 };
 
-/// In this time a program that has written its done file ends by itself, if it means to. A cluster's worker may take
-/// five seconds.
+/// Time for a program to end by itself after writing its done file. In a cluster, the worker may take five seconds.
 const DONE_DELAY: Duration = Duration::from_secs(1);
-/// Lines that a program said last, where something is wrong.
+/// Number of last output lines shown of a program after a failure.
 const LAST_LINES: usize = 10;
 
 pub(super) async fn test(arguments: args::PluginTest, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
@@ -42,13 +41,13 @@ pub(super) async fn test(arguments: args::PluginTest, as_sonobuoy: bool, printer
         ResolvedPlugin::Documents { documents, rename } => (documents, rename),
         ResolvedPlugin::BuiltIn(name) => {
             return Err(CliError::new(format!(
-                "`{name}` is a built-in plugin, which our own tests run"
+                "`{name}` is a built-in plugin, which sono's own tests cover"
             )));
         }
     };
     let [document] = documents.as_slice() else {
         return Err(CliError::new(format!(
-            "one plugin at a time is tested, `{file}` has {}",
+            "only one plugin can be tested at a time, but `{file}` has {}",
             documents.len()
         )));
     };
@@ -61,7 +60,7 @@ pub(super) async fn test(arguments: args::PluginTest, as_sonobuoy: bool, printer
         points: vec![definition_point(&problems)],
         problems,
         findings: None,
-        said: Vec::new(),
+        last_output: Vec::new(),
     };
     if let Some(definition) = definition {
         run(definition, timeout, &mut report).await?;
@@ -80,20 +79,20 @@ fn definition_point(problems: &[Problem]) -> Point {
         .count();
     let (outcome, detail) = match (errors, problems.len()) {
         (0, 0) => (Outcome::Good, "no problems".to_owned()),
-        (0, warnings) => (Outcome::Doubtful, format!("{warnings} to look at")),
-        (errors, _) => (Outcome::Bad, format!("{errors} in the way of running it")),
+        (0, warnings) => (Outcome::Doubtful, format!("warnings: {warnings}")),
+        (errors, _) => (Outcome::Bad, format!("errors: {errors}")),
     };
     Point::new("definition", outcome, detail)
 }
 
-/// What is printed.
+/// Report of a test.
 struct Report {
     plugin: String,
     points: Vec<Point>,
     problems: Vec<Problem>,
     findings: Option<String>,
-    /// What programs said last.
-    said: Vec<(String, String)>,
+    /// Last output of programs.
+    last_output: Vec<(String, String)>,
 }
 
 impl Report {
@@ -103,7 +102,7 @@ impl Report {
             points,
             problems,
             findings,
-            said,
+            last_output,
         } = self;
         let verdict = contract::verdict(points);
         if output == PluginOutput::Json {
@@ -121,12 +120,12 @@ impl Report {
             printer.line(&format!("{:<5} {name:<12} {detail}", outcome.word()))?;
         }
         if verdict == "failed" {
-            for (program, said) in said {
+            for (program, last_output) in last_output {
                 printer.note(&text![
                     Text::own("\n"),
                     program,
-                    Text::own(" said last:\n"),
-                    Text::block(said)
+                    Text::own(": last output:\n"),
+                    Text::block(last_output)
                 ]);
             }
         }
@@ -170,21 +169,20 @@ async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> 
     let interrupted = async {
         match termination().await {
             Ok(code) => stopped_by.store(code, Ordering::Relaxed),
-            // Without the signal there is only no gentle end.
+            // If signals cannot be caught, the process ends without cleanup.
             Err(_) => std::future::pending::<()>().await,
         }
     };
     let Finished { archive, status, .. } = match sono_local::run(options, interrupted).await {
         Ok(finished) => finished,
         Err(LocalError::Unsupported(reasons)) => {
-            let detail = format!("only a cluster can run it: {}", reasons.join("; "));
+            let detail = format!("requires a cluster: {}", reasons.join("; "));
             report.points.push(Point::new("start", Outcome::Bad, detail));
             return Ok(());
         }
         Err(LocalError::Run(RunError::Stopped)) => {
-            return Err(
-                CliError::new("stopped; what was started has been ended").exit_with(stopped_by.load(Ordering::Relaxed))
-            );
+            return Err(CliError::new("interrupted: all plugin processes were stopped")
+                .exit_with(stopped_by.load(Ordering::Relaxed)));
         }
         Err(error) => return Err(failed(&error)),
     };
@@ -214,7 +212,7 @@ async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> 
         .points
         .push(start(&definition, not_started.map(|(_, what)| what)));
     report.findings = tree.as_ref().filter(|_| failure.is_none()).map(contract::findings);
-    report.said = programs.iter().filter_map(|(name, _)| last_words(&own, name)).collect();
+    report.last_output = programs.iter().filter_map(|(name, _)| last_lines(&own, name)).collect();
     let evidence = Evidence {
         definition: &definition,
         programs,
@@ -229,7 +227,7 @@ async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> 
     Ok(())
 }
 
-/// The containers, the main one last as in the pod.
+/// Containers of a plugin, the main one last as in the pod.
 fn containers(definition: &Definition) -> impl Iterator<Item = &Value> {
     let others = definition
         .pod_spec
@@ -257,14 +255,14 @@ fn start(definition: &Definition, failure: Option<&str>) -> Point {
         .filter_map(|container| container.get("image")?.as_str())
         .collect();
     let detail = if images.is_empty() {
-        "with this machine's programs".to_owned()
+        "with programs of this machine".to_owned()
     } else {
-        format!("with this machine's programs; not looked at: {}", images.join(", "))
+        format!("with programs of this machine; images not used: {}", images.join(", "))
     };
     Point::new("start", Outcome::Good, detail)
 }
 
-fn last_words(own: &Path, program: &str) -> Option<(String, String)> {
+fn last_lines(own: &Path, program: &str) -> Option<(String, String)> {
     let bytes = fs_err::read(own.join("logs").join(format!("{program}.txt"))).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();

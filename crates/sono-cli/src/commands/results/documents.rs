@@ -1,4 +1,4 @@
-//! The whole archive as one document.
+//! Results of an archive as one document.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -19,16 +19,16 @@ use crate::{
     view::archive::{self, Overview, PluginOverview},
 };
 
-/// What there is to be shown.
-pub(super) struct Shown<'a> {
+/// Results to print.
+pub(super) struct Report<'a> {
     gathered: &'a Gathered,
     plugins: Vec<(&'a str, &'a Plugin)>,
     health: Option<Health>,
     status: &'static str,
 }
 
-impl<'a> Shown<'a> {
-    /// With what cannot be shown.
+impl<'a> Report<'a> {
+    /// Collects the results, and errors of single plugins.
     pub(super) fn of(gathered: &'a Gathered) -> (Self, Vec<CliError>) {
         let mut failures: Vec<CliError> = Vec::new();
         let plugins: Vec<_> = gathered
@@ -47,13 +47,13 @@ impl<'a> Shown<'a> {
             failures.push(error);
             None
         });
-        let shown = Self {
+        let report = Self {
             gathered,
             plugins,
             health,
             status: judgement::overall_status(statuses(gathered)),
         };
-        (shown, failures)
+        (report, failures)
     }
 
     pub(super) fn overview(&self, archive: Option<&'a str>) -> Overview<'_> {
@@ -75,19 +75,19 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Prints it, and returns what could not be shown.
+/// Prints the results. Returns errors of single plugins.
 pub(super) fn print(
     bundle: &Bundle,
     gathered: &Gathered,
     output: ResultsOutput,
     printer: &Printer,
 ) -> Result<Vec<CliError>, CliError> {
-    let (shown, failures) = Shown::of(gathered);
-    let (plugins, health, status) = (&shown.plugins, &shown.health, shown.status);
+    let (report, failures) = Report::of(gathered);
+    let (plugins, health, status) = (&report.plugins, &report.health, report.status);
     match output {
         ResultsOutput::Table | ResultsOutput::Markdown => {
             let name = file_name(bundle.path());
-            let overview = shown.overview(name.as_deref());
+            let overview = report.overview(name.as_deref());
             if output == ResultsOutput::Markdown {
                 printer.markdown(&archive::markdown(&overview, archive::MAX_FAILURES_IN_MARKDOWN))?;
             } else {
@@ -95,7 +95,7 @@ pub(super) fn print(
                 if printer.is_screen() && overview.has_failures() {
                     let path = bundle.path().display();
                     printer.note(&format!(
-                        "hint: sono results {path} --skip-passed -o json has all that is known"
+                        "hint: for all details: sono results {path} --skip-passed -o json"
                     ));
                 }
             }
@@ -124,7 +124,7 @@ pub(super) fn print(
                 plugins: plugins.collect(),
                 health: health.as_ref(),
             };
-            let unwritable = |error: String| CliError::new("the results cannot be written").details([error]);
+            let unwritable = |error: String| CliError::new("cannot write the results").details([error]);
             let (format, written) = if output == ResultsOutput::Json {
                 (
                     Format::Json,
@@ -146,7 +146,7 @@ pub(super) fn print(
     Ok(failures)
 }
 
-/// The archive's own name; a directory has none that matters.
+/// File name of the archive; `None` for a directory.
 pub(super) fn file_name(path: &Path) -> Option<String> {
     let name = path.file_name().filter(|_| path.is_file())?;
     Some(name.to_string_lossy().into_owned())
@@ -165,7 +165,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct PluginDocument<'a> {
     plugin: &'a str,
-    /// The item that was chosen with --node, or the plugin again.
+    /// Item selected by --node, or the plugin.
     name: &'a str,
     status: &'a str,
     counts: &'a BTreeMap<String, u64>,

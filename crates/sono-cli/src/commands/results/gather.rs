@@ -1,5 +1,4 @@
-//! What is wanted of an archive, in one pass over it: of a tree of results its leaves one by one, and no more of the
-//! archive than it takes.
+//! Collects results from an archive in one pass. Leaves of result trees are streamed, and reading stops as soon as possible.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,18 +18,18 @@ use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, layout};
 
 use crate::{error::CliError, trees};
 
-/// What is wanted.
+/// Requested results.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct Request<'a> {
     /// Only this plugin.
     pub(super) plugin: Option<&'a str>,
-    /// Only what is below the item of that name.
+    /// Only items below the item of that name.
     pub(super) node: Option<&'a str>,
-    /// Which leaves.
+    /// Selection of leaves.
     pub(super) selection: &'a Selection,
-    /// What of them.
+    /// Form of the leaves.
     pub(super) part: PartKind,
-    /// The run's identity too.
+    /// Whether the id of the run is included.
     pub(super) run: bool,
 }
 
@@ -44,13 +43,13 @@ pub(super) enum PartKind {
     Junit,
 }
 
-/// What was found.
+/// Collected results.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     archive: PathBuf,
-    /// In the order in which they are shown.
+    /// Names of plugins, in the order of the output.
     pub(super) names: Vec<String>,
-    /// Nodes that plugins left out.
+    /// Nodes that plugins skipped.
     pub(super) left_out: Vec<LeftOut>,
     plugins: BTreeMap<String, Result<Plugin, CliError>>,
     /// `meta/clusterhealth.json`
@@ -60,7 +59,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// A plugin, or why it cannot be shown.
+    /// Results of a plugin, or the error of reading them.
     pub(super) fn plugin(&self, name: &str) -> Result<&Plugin, CliError> {
         match self.plugins.get(name) {
             Some(Ok(plugin)) => Ok(plugin),
@@ -69,7 +68,7 @@ impl Gathered {
         }
     }
 
-    /// How many leaves were wanted of all plugins that can be read; `None` where nobody counted.
+    /// Number of selected leaves in all readable plugins; `None` if not counted.
     pub(super) fn matches(&self) -> Option<usize> {
         let plugins = self.plugins.values().filter_map(|plugin| plugin.as_ref().ok());
         plugins.map(|plugin| plugin.part.leaves()).sum()
@@ -81,10 +80,10 @@ impl Gathered {
     }
 }
 
-/// One plugin, or the part of its tree that is wanted.
+/// Results of one plugin.
 #[derive(Debug)]
 pub(super) struct Plugin {
-    /// Without what is below it.
+    /// Root without its items.
     pub(super) root: Item,
     pub(super) part: Part,
 }
@@ -94,22 +93,22 @@ pub(super) enum Part {
     Text(Vec<u8>),
     Tally(Tally),
     Pieces(Vec<Piece>),
-    /// With statuses and names, where leaves of a kind were asked for.
+    /// Summary, with statuses and names of leaves if a selection was requested.
     Summary(Summary, Option<Vec<(String, String)>>),
     Leaves(BTreeMap<String, u64>, Vec<LeafDocument>),
     Junit(JunitSuite),
 }
 
-/// A piece of the detailed view.
+/// Part of the detailed view.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// Lines as they are.
+    /// Lines to print unchanged.
     Data(String),
-    /// A file of the archive, and what stands in front of it.
+    /// File of the archive, and its prefix.
     File { prefix: String, path: String },
 }
 
-/// A leaf in a document.
+/// Leaf in a document.
 #[derive(Debug, Serialize)]
 pub(super) struct LeafDocument {
     path: Vec<String>,
@@ -124,13 +123,13 @@ pub(super) struct LeafDocument {
 }
 
 impl Part {
-    fn new(asked: &Asked<'_>) -> Self {
-        match asked.part {
+    fn new(request: &Request<'_>) -> Self {
+        match request.part {
             PartKind::Text => Self::Text(Vec::new()),
             PartKind::Tally => Self::Tally(Tally::default()),
             PartKind::Pieces => Self::Pieces(Vec::new()),
             PartKind::Summary => {
-                let Selection { name, statuses, .. } = asked.selection;
+                let Selection { name, statuses, .. } = request.selection;
                 let listed = (name.is_some() || !statuses.is_empty()).then(Vec::new);
                 Self::Summary(Summary::default(), listed)
             }
@@ -193,18 +192,18 @@ impl Part {
     }
 }
 
-/// Reads the archive up to where all that is wanted is known.
-pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, CliError> {
+/// Reads the archive until all requested results are known.
+pub(super) fn gather(bundle: &Bundle, request: &Request<'_>) -> Result<Gathered, CliError> {
     let mut pass = Pass {
-        asked,
+        request,
         found: Gathered {
             archive: bundle.path().to_path_buf(),
             ..Gathered::default()
         },
-        info: asked.plugin.map(|plugin| vec![plugin.to_owned()]),
+        info: request.plugin.map(|plugin| vec![plugin.to_owned()]),
         folders: BTreeSet::new(),
         from_json: BTreeMap::new(),
-        again: Vec::new(),
+        reread: Vec::new(),
         memory: MemoryBudget::new(bundle.limits()),
         limits: *bundle.limits(),
         items: 0,
@@ -214,12 +213,12 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
     bundle
         .visit(&mut |name, content| pass.file(name, content))
         .map_err(|error| unreadable(&error))?;
-    for name in std::mem::take(&mut pass.again) {
+    for name in std::mem::take(&mut pass.reread) {
         let files = trees::of_plugin(bundle, &name).map_err(|error| unreadable(&error))?;
         let tree = files
             .unwrap_or_default()
             .tree()
-            .map_err(|error| CliError::new(format!("the results of plugin `{name}` cannot be read")).caused_by(&error));
+            .map_err(|error| CliError::new(format!("cannot read the results of plugin `{name}`")).caused_by(&error));
         let plugin = tree.and_then(|root| pass.whole(&name, &root));
         pass.found.plugins.insert(name, plugin);
     }
@@ -231,26 +230,27 @@ pub(super) fn gather(bundle: &Bundle, asked: &Asked<'_>) -> Result<Gathered, Cli
     } = pass;
     found.names = match info {
         Some(names) if !names.is_empty() => names,
-        // Archives of the first versions do not say which plugins were run.
+        // Archives of old versions do not list their plugins.
         _ => folders.iter().cloned().collect(),
     };
-    if let Some(plugin) = asked
+    if let Some(plugin) = request
         .plugin
         .filter(|plugin| !folders.contains(*plugin) && *plugin != HEALTH_PLUGIN)
     {
         let missing = found.missing(&layout::results_file_named(plugin));
-        let there: Vec<&str> = folders.iter().map(String::as_str).collect();
-        return Err(match there.as_slice() {
+        let found: Vec<&str> = folders.iter().map(String::as_str).collect();
+        return Err(match found.as_slice() {
             [] => missing,
-            there => missing.hint(format!("the plugins in it: {}", there.join(", "))),
+            found => missing.hint(format!("plugins in the archive: {}", found.join(", "))),
         });
     }
     if found.names.is_empty() {
-        return Err(CliError::new(format!("`{}` has no results of plugins", bundle.path().display())).hint(
-            "it should have come from sono retrieve or sonobuoy retrieve; a plugin's own results are shown by other programs",
-        ));
+        return Err(
+            CliError::new(format!("`{}` contains no results of plugins", bundle.path().display()))
+                .hint("expected an archive from sono retrieve or sonobuoy retrieve, not a result file of a plugin"),
+        );
     }
-    if asked.plugin.is_none() {
+    if request.plugin.is_none() {
         found.names.push(HEALTH_PLUGIN.to_owned());
     }
     Ok(found)
@@ -261,25 +261,25 @@ fn unreadable(error: &ReadError) -> CliError {
 }
 
 struct Pass<'a> {
-    asked: &'a Asked<'a>,
+    request: &'a Request<'a>,
     found: Gathered,
-    /// The plugins that there should be.
+    /// Expected plugins.
     info: Option<Vec<String>>,
-    /// Those that have a folder.
+    /// Plugins with a directory.
     folders: BTreeSet<String>,
-    /// What their JSON says, of how many items, and the YAML that it was written with, which follows it in the archive.
+    /// Results from JSON, with their number of items and the digest of the YAML, which follows in the archive.
     from_json: BTreeMap<String, (Plugin, u64, YamlDigest)>,
-    /// Those whose results have to be read as a whole.
-    again: Vec<String>,
+    /// Plugins with results that must be read as a whole.
+    reread: Vec<String>,
     memory: MemoryBudget,
     limits: ReadLimits,
-    /// Result items so far.
+    /// Number of result items so far.
     items: u64,
     saw_meta: bool,
     left_meta: bool,
 }
 
-/// What a reader of leaves has seen.
+/// Outcome of streaming leaves.
 struct Streamed<T> {
     part: Part,
     items: u64,
@@ -295,9 +295,9 @@ impl Pass<'_> {
             let (names, left_out) = info(&self.memory.read(name, content)?);
             self.info = Some(names);
             self.found.left_out = left_out;
-        } else if name == layout::CLUSTER_HEALTH && self.wants_health() {
+        } else if name == layout::CLUSTER_HEALTH && self.needs_health() {
             self.found.health = Some(self.memory.read(name, content)?);
-        } else if name == layout::CONFIG && self.asked.run {
+        } else if name == layout::CONFIG && self.request.run {
             self.found.run = uuid(&self.memory.read(name, content)?);
         } else if let Some(plugin) = name.strip_prefix("plugins/").and_then(|rest| rest.split_once('/')) {
             self.plugin_file(plugin.0, name, content)?;
@@ -310,18 +310,18 @@ impl Pass<'_> {
     }
 
     fn plugin_file(&mut self, plugin: &str, name: &str, content: &mut dyn Read) -> io::Result<()> {
-        // A plugin has results only where the YAML is: JSON alone does not count.
+        // A plugin without a YAML file has no results, even with a JSON file.
         if !self.folders.contains(plugin) && name != layout::results_json_file_named(plugin) {
             self.folders.insert(plugin.to_owned());
         }
-        let asked = self.asked.plugin.is_none_or(|asked| asked == plugin);
-        if !asked || self.found.plugins.contains_key(plugin) {
+        let is_requested = self.request.plugin.is_none_or(|requested| requested == plugin);
+        if !is_requested || self.found.plugins.contains_key(plugin) {
             return Ok(());
         }
-        // Whether an item has the wanted name is known only when it is reached, and all below it is wanted then.
-        let streams = self.asked.node.is_none() && self.asked.part != PartKind::Text;
+        // A selection by node requires the whole tree.
+        let streams = self.request.node.is_none() && self.request.part != PartKind::Text;
         if name == layout::results_json_file_named(plugin) && streams {
-            // What the JSON takes is not taken from the YAML, which may be read in its place.
+            // JSON has a separate memory limit, since the YAML may have to be read too.
             let mut memory = MemoryBudget::new(&self.limits);
             let json = memory.reader(name, content);
             let read = self.stream(plugin, |visit| stream_json(json, visit));
@@ -341,7 +341,7 @@ impl Pass<'_> {
     }
 
     fn yaml(&mut self, plugin: &str, name: &str, content: &mut dyn Read, streams: bool) -> io::Result<()> {
-        if self.asked.part == PartKind::Text {
+        if self.request.part == PartKind::Text {
             let plugin_found = Plugin {
                 root: Item::default(),
                 part: Part::Text(self.memory.read(name, content)?),
@@ -352,13 +352,13 @@ impl Pass<'_> {
         let from_json = self.from_json.remove(plugin);
         let was_in_json = from_json.is_some();
         if let Some((from_json, items, yaml)) = from_json
-            // It is only hashed.
+            // The YAML is only hashed.
             && YamlDigest::of(content)? == yaml
         {
             self.items += items;
             self.found.plugins.insert(plugin.to_owned(), Ok(from_json));
         } else if was_in_json || !streams {
-            self.again.push(plugin.to_owned());
+            self.reread.push(plugin.to_owned());
         } else {
             let mut memory = std::mem::replace(&mut self.memory, MemoryBudget::new(&self.limits));
             let Streamed { part, items, read } =
@@ -370,7 +370,7 @@ impl Pass<'_> {
                     let plugin_found = Plugin::finished(root, part);
                     self.found.plugins.insert(plugin.to_owned(), Ok(plugin_found));
                 }
-                Err(_) => self.again.push(plugin.to_owned()),
+                Err(_) => self.reread.push(plugin.to_owned()),
             }
         }
         if self.items > self.limits.max_items {
@@ -380,38 +380,37 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// What is wanted of the leaves. Where the reader fails, for whatever reason, the tree is read as a whole, which fails for
-    /// the same one.
+    /// Streams the selected leaves. If streaming fails, the tree is read as a whole, which reports the error.
     fn stream<T, E>(
         &self,
         plugin: &str,
         read: impl FnOnce(&mut LeafVisitor<'_>) -> Result<T, E>,
     ) -> Streamed<Result<T, E>> {
-        let (mut part, mut items) = (Part::new(self.asked), 0);
-        let most = self.limits.max_items.saturating_sub(self.items);
+        let (mut part, mut items) = (Part::new(self.request), 0);
+        let limit = self.limits.max_items.saturating_sub(self.items);
         let read = read(&mut |leaf| {
             items += 1;
-            if items <= most && self.asked.selection.matches(leaf.item) {
+            if items <= limit && self.request.selection.matches(leaf.item) {
                 part.add(plugin, leaf);
             }
         });
         Streamed { part, items, read }
     }
 
-    /// The same from the whole tree in memory.
+    /// Selects leaves from a whole tree in memory.
     fn whole(&self, plugin: &str, root: &Item) -> Result<Plugin, CliError> {
-        let item = match self.asked.node {
+        let item = match self.request.node {
             None => root,
             Some(node) => root.find(node).ok_or_else(|| {
                 CliError::new(format!(
                     "node named \"{node}\" not found in the results of plugin `{plugin}`"
                 ))
-                .hint(format!("there are: {}", children(root)))
+                .hint(format!("nodes: {}", children(root)))
             })?,
         };
-        let mut part = Part::new(self.asked);
+        let mut part = Part::new(self.request);
         visit_leaves(item, &mut |leaf| {
-            if self.asked.selection.matches(leaf.item) {
+            if self.request.selection.matches(leaf.item) {
                 part.add(plugin, leaf);
             }
         });
@@ -423,19 +422,19 @@ impl Pass<'_> {
         Ok(Plugin::finished(head, part))
     }
 
-    fn wants_health(&self) -> bool {
-        self.asked.plugin.is_none_or(|plugin| plugin == HEALTH_PLUGIN)
+    fn needs_health(&self) -> bool {
+        self.request.plugin.is_none_or(|plugin| plugin == HEALTH_PLUGIN)
     }
 
-    /// Entries of one directory stand together in an archive: what is optional and not there by the end of its directory
-    /// does not come any more.
+    /// Whether all requested results are known. Entries of a directory are contiguous, so an optional file that is missing
+    /// at the end of its directory does not exist.
     fn is_done(&self) -> bool {
         let Some(names) = self.info.as_ref().filter(|names| !names.is_empty()) else {
             return false;
         };
-        let health = !self.wants_health() || self.found.health.is_some() || self.left_meta;
-        let run = !self.asked.run || self.found.run.is_some() || self.left_meta;
-        let has = |name: &String| self.found.plugins.contains_key(name) || self.again.contains(name);
+        let health = !self.needs_health() || self.found.health.is_some() || self.left_meta;
+        let run = !self.request.run || self.found.run.is_some() || self.left_meta;
+        let has = |name: &String| self.found.plugins.contains_key(name) || self.reread.contains(name);
         health && run && names.iter().filter(|name| *name != HEALTH_PLUGIN).all(has)
     }
 }
@@ -457,7 +456,7 @@ impl Plugin {
     }
 }
 
-/// The names in `meta/info.json`, and the nodes that plugins left out; none where it is of no use.
+/// Names and skipped nodes in `meta/info.json`; empty if invalid.
 fn info(text: &[u8]) -> (Vec<String>, Vec<LeftOut>) {
     #[derive(Default, Deserialize)]
     struct Info {

@@ -77,7 +77,7 @@ impl Target {
             _ => "a file that is not an archive of a run has that name",
         };
         let hint = match self.replaces {
-            Replaces::EmptyOrArchive if !found.is_dir() => "--force replaces it",
+            Replaces::EmptyOrArchive if !found.is_dir() => "to replace it: --force",
             _ => "choose another name with --filename, or another directory",
         };
         Err(refused(&what, cause).hint(hint))

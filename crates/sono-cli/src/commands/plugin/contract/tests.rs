@@ -49,7 +49,7 @@ fn ended(text: &str, is_success: bool) -> Exit {
     }
 }
 
-/// The points that are not good.
+/// Points with a problem.
 fn faults(evidence: &Evidence<'_>) -> Vec<(&'static str, &'static str, String)> {
     judge(evidence)
         .into_iter()
@@ -70,7 +70,7 @@ fn a_good_plugin_has_no_faults() {
 }
 
 #[test]
-fn the_done_file_comes_last() {
+fn done_file_must_be_written_last() {
     let definition = definition("junit");
     let mut evidence = good(&definition);
     if let Some(done) = &mut evidence.done {
@@ -79,14 +79,14 @@ fn the_done_file_comes_last() {
     let expected = fault(
         "done file",
         "fail",
-        "written before the result was: j.xml changed later",
+        "written before the result was complete: j.xml changed later",
     );
     assert_eq!(faults(&evidence), expected);
     assert_eq!(verdict(&judge(&evidence)), "failed");
 }
 
 #[test]
-fn without_a_result_the_reason_is_said_once() {
+fn missing_result_is_explained_once() {
     let definition = definition("junit");
     let evidence = Evidence {
         done: None,
@@ -109,7 +109,7 @@ fn without_a_result_the_reason_is_said_once() {
 }
 
 #[test]
-fn hostile_and_lost_names_are_told_apart() {
+fn hostile_names_fail_and_lost_names_warn() {
     let definition = definition("junit");
     let with = |change: fn(&mut Done)| {
         let mut evidence = good(&definition);
@@ -124,7 +124,7 @@ fn hostile_and_lost_names_are_told_apart() {
         fault(
             "names",
             "fail",
-            "/etc/passwd is outside the results directory, which is all that the worker sees"
+            "/etc/passwd is outside the results directory, where the worker cannot read it"
         )
     );
     assert_eq!(
@@ -132,21 +132,21 @@ fn hostile_and_lost_names_are_told_apart() {
         fault(
             "names",
             "fail",
-            "the archive is refused: archive entry \"../x\" leads out"
+            "the archive is rejected: archive entry \"../x\" leads out"
         )
     );
     assert_eq!(
         with(|done| done.left_out = vec!["a (link)".to_owned()]),
-        fault("names", "warn", "only files and directories are kept; lost: a (link)")
+        fault("names", "warn", "only files and directories are stored; lost: a (link)")
     );
     assert_eq!(
         with(|done| done.bytes = Some(101)),
-        fault("size", "fail", "101 B, more than the limit of 100 B")
+        fault("size", "fail", "101 B exceeds the limit of 100 B")
     );
 }
 
 #[test]
-fn a_result_that_is_not_what_it_says_is_a_fault() {
+fn result_of_another_format_fails() {
     let definition = definition("gojson");
     let empty = Evidence {
         tree: Some(summary(Vec::new())),
@@ -154,7 +154,7 @@ fn a_result_that_is_not_what_it_says_is_a_fault() {
     };
     assert_eq!(
         faults(&empty),
-        fault("format", "fail", "nothing in the result is gojson (*.json)")
+        fault("format", "fail", "no gojson file in the result (*.json)")
     );
     let mut broken = item("j.json", "unknown", Vec::new());
     broken.meta.insert("error".to_owned(), "EOF".to_owned());
@@ -164,12 +164,12 @@ fn a_result_that_is_not_what_it_says_is_a_fault() {
     };
     assert_eq!(
         faults(&unreadable),
-        fault("format", "fail", "not read as gojson: j.json: EOF")
+        fault("format", "fail", "cannot read as gojson: j.json: EOF")
     );
 }
 
 #[test]
-fn progress_must_be_understood() {
+fn progress_must_be_valid() {
     let definition = definition("junit");
     let with = |body: &'static str, status: u16| {
         let posts = vec![ProgressPost {
@@ -182,19 +182,19 @@ fn progress_must_be_understood() {
         })
     };
     assert_eq!(with("{\"total\":2,\"completed\":1}", 200), []);
-    assert_eq!(with("{", 400), fault("progress", "fail", "answered with 400: {"));
+    assert_eq!(with("{", 400), fault("progress", "fail", "rejected with 400: {"));
     assert_eq!(
         with("{\"total\":2,\"completed\":3}", 200),
         fault(
             "progress",
             "warn",
-            "more completed than there are: {\"total\":2,\"completed\":3}"
+            "completed exceeds total: {\"total\":2,\"completed\":3}"
         )
     );
 }
 
 #[test]
-fn containers_of_a_daemon_set_stay() {
+fn containers_of_a_daemon_set_must_not_end() {
     let mut definition = definition("junit");
     definition.driver = DriverKind::DaemonSet;
     assert_eq!(
@@ -202,13 +202,13 @@ fn containers_of_a_daemon_set_stay() {
         fault(
             "exit",
             "warn",
-            "c ended; a DaemonSet's containers are started again, so let it sleep"
+            "c ended; containers of a DaemonSet are restarted, so they should sleep instead"
         )
     );
 }
 
 #[test]
-fn paths_of_the_run_are_not_written_out() {
+fn hard_coded_path_warns() {
     let mut definition = definition("junit");
     definition.spec["args"] = json!(["echo > /tmp/sonobuoy/results/x"]);
     assert_eq!(
@@ -216,7 +216,7 @@ fn paths_of_the_run_are_not_written_out() {
         fault(
             "environment",
             "warn",
-            "/tmp/sonobuoy/results is written out; SONOBUOY_RESULTS_DIR and SONOBUOY_CONFIG_DIR say where it is"
+            "/tmp/sonobuoy/results is hard-coded; use SONOBUOY_RESULTS_DIR and SONOBUOY_CONFIG_DIR instead"
         )
     );
     definition.spec["args"] = json!([]);
