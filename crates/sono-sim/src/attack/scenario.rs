@@ -261,8 +261,8 @@ async fn long_reasons(scene: &Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks that a worker with a FIFO as done file exits after SIGTERM, and that a worker with a FIFO in its results directory
-/// uploads the other files.
+/// Checks workers with FIFOs: a FIFO as done file must not block the exit after SIGTERM, and a FIFO in a results directory must
+/// not block the upload of the other files.
 async fn fifos(scene: &Scene, aggregator: &Path) -> anyhow::Result<()> {
     let program = aggregator.with_file_name("sono-worker");
     ensure!(program.exists(), "{} does not exist", program.display());
