@@ -1,4 +1,4 @@
-//! `results` on archives of real runs, and on what is none.
+//! `results` on archives of real runs and on invalid ones.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{command, failure, sono};
 
-/// The archives of `../shared/vectors`, where they are.
+/// An archive of `../shared/vectors`, if present.
 fn archive(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SONO_VECTORS").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors")),
@@ -38,7 +38,7 @@ fn results(arguments: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn the_report_of_a_real_run() {
+fn report_of_a_real_run_is_printed() {
     let Some(text) = results(&[]) else { return };
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
@@ -85,7 +85,7 @@ fn the_dump_is_the_stored_tree() {
 }
 
 #[test]
-fn who_stops_reading_has_seen_enough() {
+fn closed_pipe_is_not_an_error() {
     let Some(path) = archive("run-quick-k8s-1.37.tar.gz") else {
         return;
     };
@@ -112,7 +112,7 @@ fn who_stops_reading_has_seen_enough() {
 }
 
 #[test]
-fn what_is_no_archive_is_named() {
+fn invalid_archives_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         sono(directory.path(), &["results", "none.tar.gz"]),
@@ -127,9 +127,9 @@ fn what_is_no_archive_is_named() {
     );
 }
 
-/// BUG 5: scripts that ask for it get the outcome as an exit code.
+/// BUG 5: `--exit-code` returns the outcome as an exit code.
 #[test]
-fn the_exit_code_tells_the_outcome_when_asked_for() {
+fn exit_code_flag_returns_the_outcome() {
     let code = |name: &str, arguments: &[&str]| {
         let path = archive(name)?;
         let directory = tempfile::tempdir().ok()?;
@@ -148,8 +148,8 @@ fn the_exit_code_tells_the_outcome_when_asked_for() {
     assert_eq!(code("run-quick-k8s-1.37.tar.gz", &["--exit-code"]), Some(0));
 }
 
-/// An archive of a run with a plugin of each kind, as a directory and as a tarball; `unsorted` with its directories in
-/// another order than both programs write them.
+/// An archive of a run with a plugin of each kind: as a directory, as a tarball, and as the tarball `unsorted`, with
+/// directories in an order that neither program writes.
 fn made(directory: &Path) -> [PathBuf; 3] {
     let files = [
         ("meta/info.json", r#"{"plugins":["ds","junit"]}"#),
@@ -162,7 +162,7 @@ fn made(directory: &Path) -> [PathBuf; 3] {
         ("plugins/ds/results/n2/out", "from n2\n"),
         (
             "plugins/ds/sonobuoy_results.yaml",
-            // In another order than the files are in the archive.
+            // Not in the order of the archive.
             "name: ds\nstatus: passed\nmeta:\n  type: summary\nitems:\n- name: n2\n  status: passed\n  meta:\n    type: node\n  items:\n  - name: out\n    status: passed\n    meta:\n      file: results/n2/out\n- name: n1\n  status: passed\n  meta:\n    type: node\n  items:\n  - name: out\n    status: passed\n    meta:\n      file: results/n1/out\n",
         ),
         (
@@ -191,9 +191,9 @@ fn made(directory: &Path) -> [PathBuf; 3] {
     [run, sorted, unsorted]
 }
 
-/// An archive through a pipe is one too; a tar that is not compressed is called so.
+/// An archive is read from a pipe; an uncompressed tar is reported as such.
 #[test]
-fn an_archive_may_come_through_a_pipe() {
+fn an_archive_is_read_from_a_pipe() {
     let directory = tempfile::tempdir().unwrap();
     let [run, archive, _] = made(directory.path());
     let ways = [
@@ -229,9 +229,9 @@ fn an_archive_may_come_through_a_pipe() {
     );
 }
 
-/// A slip in a word that is looked for looks like a run without failures otherwise.
+/// Otherwise a misspelled filter would look like a run without failures.
 #[test]
-fn what_matches_nothing_is_said() {
+fn filters_without_matches_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let [_, archive, _] = made(directory.path());
     let archive = archive.to_str().unwrap();
@@ -251,9 +251,9 @@ fn what_matches_nothing_is_said() {
     );
 }
 
-/// The cluster's health has an outcome too.
+/// The cluster's health has an exit code, too.
 #[test]
-fn the_exit_code_of_the_clusters_health() {
+fn exit_code_of_the_clusters_health() {
     let directory = tempfile::tempdir().unwrap();
     let [run, _, _] = made(directory.path());
     let code = || {
@@ -269,7 +269,7 @@ fn the_exit_code_of_the_clusters_health() {
     assert_ne!(code(), 0);
 }
 
-/// The same output for directory and tarballs.
+/// Checks that the output is the same for the directory and the tarballs.
 fn check(arguments: &[&str], expected: &str) {
     let directory = tempfile::tempdir().unwrap();
     for path in made(directory.path()) {
@@ -286,7 +286,7 @@ fn check(arguments: &[&str], expected: &str) {
     }
 }
 
-/// BUG 34: the files of all nodes come in one pass, whatever their order; BUG 43: directories are read as archives are.
+/// BUG 34: files of all nodes are read in one pass, in any order; BUG 43: directories are read like archives.
 #[test]
 fn files_of_items_are_printed_in_the_order_of_the_tree() {
     check(
@@ -304,9 +304,9 @@ fn files_of_items_are_printed_in_the_order_of_the_tree() {
     );
 }
 
-/// BUG 42: the order is the same every time, that of the categories of log lines too.
+/// BUG 42: the order is stable, also of the categories of log lines.
 #[test]
-fn the_report_is_the_text_that_scripts_know() {
+fn the_report_is_compatible_with_scripts() {
     check(
         &[],
         "Plugin: ds\nStatus: passed\nTotal: 2\nPassed: 2\nFailed: 0\nSkipped: 0\n\nPlugin: junit\nStatus: failed\nTotal: 3\nPassed: 1\nFailed: 1\nSkipped: 1\n\nFailed tests:\nbreaks\n\nRun Details:\nAPI Server version: v1.37.2\nNode health: 1/1 (100%)\nErrors detected in files:\nErrors:\n1 podlogs/a/b/logs/c.txt\nWarnings:\n2 podlogs/a/b/logs/c.txt\n",
@@ -321,9 +321,9 @@ fn the_report_is_the_text_that_scripts_know() {
     );
 }
 
-/// BUG 53: what was skipped is apart from what was run.
+/// BUG 53: skipped tests are listed separately.
 #[test]
-fn the_same_as_documents() {
+fn reports_are_available_as_documents() {
     check(
         &["-o", "table"],
         "run 4f2a   failed   v1.37.2, 1 node
@@ -350,9 +350,9 @@ cluster   healthy   1/1 nodes ready, 0/0 pods ready; 1 error in 1 log, 2 warning
     );
 }
 
-/// BUG 43: archives of the first versions do not say which plugins were run, and plugins had other names.
+/// BUG 43: archives of the first versions do not list their plugins, and plugins had other names.
 #[test]
-fn an_archive_that_names_no_plugins() {
+fn an_archive_without_a_list_of_plugins_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run/plugins/systemd_logs");
     fs_err::create_dir_all(&run).unwrap();
@@ -377,9 +377,9 @@ fn an_archive_that_names_no_plugins() {
     );
 }
 
-/// S12: a small archive must not take all memory.
+/// S12: a small archive must not exhaust memory.
 #[test]
-fn results_of_more_than_the_limits_are_refused_without_a_flag() {
+fn results_beyond_the_limits_require_a_flag() {
     let directory = tempfile::tempdir().unwrap();
     let pack = |name: &str, files: &[(&str, &[u8])]| {
         let archive = fs_err::File::create(directory.path().join(name)).unwrap();

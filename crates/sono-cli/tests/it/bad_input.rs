@@ -1,4 +1,4 @@
-//! Bad input: each with its message.
+//! Messages for bad input.
 
 use std::net::TcpListener;
 
@@ -31,7 +31,7 @@ fn an_unknown_driver() {
 }
 
 #[test]
-fn yaml_that_does_not_parse() {
+fn invalid_yaml() {
     assert_eq!(
         with_files(
             &[("p.yaml", "sonobuoy-config:\n  driver: [Job\nspec: 1\n")],
@@ -44,7 +44,7 @@ fn yaml_that_does_not_parse() {
 }
 
 #[test]
-fn two_plugins_of_one_name() {
+fn duplicate_plugin_names() {
     assert_eq!(
         with_files(
             &[("a.yaml", PLUGIN), ("b.yaml", PLUGIN)],
@@ -57,7 +57,7 @@ fn two_plugins_of_one_name() {
 }
 
 #[test]
-fn a_plugin_that_is_not_there() {
+fn an_unknown_plugin() {
     assert_eq!(
         with_files(&[], &["run", "-p", "typo"]),
         failure(
@@ -114,9 +114,9 @@ fn no_permission_for_the_namespace() {
     );
 }
 
-/// BUG 17: what a run that cannot be created has made is removed again, so that the next one finds its place empty.
+/// BUG 17: objects of a run that cannot be created are deleted again, so that the next run can start.
 #[test]
-fn no_permission_for_roles_takes_the_namespace_away_again() {
+fn no_permission_for_roles_deletes_the_created_namespace() {
     let api = healthy();
     let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
     api.fail("POST", path, forbidden("ci", "create", "clusterroles", None));
@@ -130,7 +130,7 @@ fn no_permission_for_roles_takes_the_namespace_away_again() {
     assert_eq!(api.all("clusterrolebindings"), Vec::<serde_json::Value>::new());
 }
 
-/// Whoever was allowed what Sonobuoy creates, and nothing else, learns which form of a run needs no more.
+/// With the permissions that Sonobuoy requires, a hint names the form of a run that requires no more.
 #[test]
 fn no_permission_for_deployments() {
     let api = healthy();
@@ -154,7 +154,7 @@ fn no_permission_for_deployments() {
 }
 
 #[test]
-fn a_namespace_that_is_there() {
+fn an_existing_namespace() {
     let api = healthy();
     assert_eq!(
         with_cluster(&api, &["run", "-n", "default"]),
@@ -165,7 +165,7 @@ fn a_namespace_that_is_there() {
 }
 
 #[test]
-fn a_namespace_with_a_run_in_it() {
+fn a_namespace_with_a_run() {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "sonobuoy-config-cm", "namespace": "default"}}));
@@ -182,9 +182,9 @@ fn a_namespace_with_a_run_in_it() {
     );
 }
 
-/// BUG 17: a namespace that is being deleted is told from one that is there.
+/// BUG 17: a terminating namespace is distinguished from an existing one.
 #[test]
-fn a_namespace_on_its_way_out() {
+fn a_terminating_namespace() {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": "sonobuoy"}, "status": {"phase": "Terminating"}}));
@@ -199,7 +199,7 @@ fn a_namespace_on_its_way_out() {
 }
 
 #[test]
-fn a_namespace_that_must_be_there_and_is_not() {
+fn a_missing_namespace() {
     let api = healthy();
     assert_eq!(
         with_cluster(
@@ -213,7 +213,7 @@ fn a_namespace_that_must_be_there_and_is_not() {
 }
 
 #[test]
-fn wrong_usage_ends_with_one() {
+fn wrong_usage_exits_with_one() {
     let said = with_files(&[], &["run", "--wait=soon"]);
     assert_eq!(
         (said.code, said.stderr.lines().next().unwrap()),
@@ -224,9 +224,9 @@ fn wrong_usage_ends_with_one() {
     );
 }
 
-/// Issue 16, case 22: nothing is created that the aggregator could not start.
+/// Issue 16, case 22: plugins that the API server would reject are reported before objects are created.
 #[test]
-fn plugin_that_the_api_server_would_refuse_is_refused_before_anything_is_created() {
+fn plugin_that_the_api_server_would_reject_is_rejected_before_objects_are_created() {
     let api = crate::healthy();
     let directory = tempfile::tempdir().unwrap();
     let text = "sonobuoy-config: {driver: Job, plugin-name: p}\n\

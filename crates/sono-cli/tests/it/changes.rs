@@ -1,4 +1,4 @@
-//! Flags that change plugins, seen in what `gen` prints.
+//! Flags that change plugins, tested with the output of `gen`.
 
 use std::path::Path;
 
@@ -55,9 +55,9 @@ fn the_mode_chooses_the_tests() {
     assert_eq!(variables, [Some("a|b".to_owned()), Some("c".to_owned())]);
 }
 
-/// BUG 59: how many tests run at once is a flag that the help shows.
+/// BUG 59: a documented flag sets the number of parallel tests.
 #[test]
-fn tests_side_by_side() {
+fn number_of_parallel_tests_is_a_flag() {
     let parallel = |flags: &[&str]| variable(&definition(flags, "e2e"), "E2E_PARALLEL").unwrap();
     assert_eq!(parallel(&["--e2e-parallel", "4"]), "4");
     assert_eq!(
@@ -112,7 +112,7 @@ fn images_and_variables() {
 }
 
 #[test]
-fn flags_that_mean_nothing_are_errors() {
+fn flags_without_effect_are_errors() {
     let directory = tempfile::tempdir().unwrap();
     let said = |flags: &[&str]| {
         sono(
@@ -143,8 +143,8 @@ fn flags_that_mean_nothing_are_errors() {
     );
 }
 
-/// BUG 37: a built-in plugin that is named and does not run is a slip; flags that only mean one stand in scripts whatever
-/// is run, so they cost a line each. Variables are for all commands and cost nothing.
+/// BUG 37: a flag that names a built-in plugin that does not run is an error. Flags that only imply one are common in
+/// scripts, so each of them is a warning. Variables apply to all commands and are ignored.
 #[test]
 fn flags_for_a_built_in_plugin_that_does_not_run_are_named() {
     let directory = tempfile::tempdir().unwrap();
@@ -188,7 +188,7 @@ fn flags_for_a_built_in_plugin_that_does_not_run_are_named() {
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
 }
 
-/// BUG 37: what a run sets itself is set last, so a flag about it changes nothing, and it is said.
+/// BUG 37: a flag for a variable that the run sets itself has no effect, and a warning says so.
 #[test]
 fn variables_that_a_run_sets_cannot_be_changed() {
     let directory = tempfile::tempdir().unwrap();
@@ -215,18 +215,18 @@ fn variables_that_a_run_sets_cannot_be_changed() {
     }
 }
 
-/// The tests read Go's expressions; what only Go's language has is taken as it is.
+/// The tests read Go regular expressions, so syntax that only Go supports is valid.
 #[test]
-fn expressions_are_gos() {
+fn go_expressions_are_valid() {
     for expression in [r"\Q[sig-node]\E", "[[]sig-node[]]", "a{b", "{,3}"] {
         let e2e = definition(&["--e2e-focus", expression, "--e2e-skip", ""], "e2e");
         assert_eq!(variable(&e2e, "E2E_FOCUS").as_deref(), Some(expression));
     }
 }
 
-/// BUG 50: it is said that the mode still leaves tests out when a focus is given.
+/// BUG 50: a note says that the mode still skips tests if only a focus is given.
 #[test]
-fn a_focus_alone_keeps_what_the_mode_leaves_out() {
+fn a_focus_alone_still_skips_tests_of_the_mode() {
     let directory = tempfile::tempdir().unwrap();
     let said = |flags: &[&str]| {
         let flags = [&["gen", "--kubernetes-version", "v1.37.2", "--e2e-focus", "x"], flags].concat();
@@ -262,7 +262,7 @@ fn modes_are_listed() {
     assert!(whole.len() > stdout.len() && !whole.contains("truncated"));
 }
 
-/// On a stored archive with four failures, where it is beside the repository.
+/// Uses an archive with four failures next to the repository, if present.
 #[test]
 fn failed_tests_run_again() {
     let archive =
@@ -282,7 +282,7 @@ fn failed_tests_run_again() {
     assert_eq!(variable(&e2e, "E2E_SKIP"), None);
 }
 
-/// An archive whose plugin e2e has one result: a suite of these tests.
+/// An archive in which the plugin e2e has one result: a suite of these failed tests.
 fn archive_of_failures(directory: &Path, names: impl Iterator<Item = String>) {
     let leaf = |name: String| format!("  - {{name: '{name}', status: failed}}\n");
     let suite = "- name: Kubernetes e2e suite\n  status: failed\n  items:\n";
@@ -342,9 +342,9 @@ fn rerun_of_too_many_failures_is_refused() {
     assert_eq!(said.code, 0, "{}", said.stderr);
 }
 
-/// The tests' image acts on `true` alone; Ginkgo is given numbers, next to the user's own arguments.
+/// The test image supports only `true`; a number is passed to Ginkgo together with the user's arguments.
 #[test]
-fn tests_at_the_same_time_reach_ginkgo() {
+fn number_of_parallel_tests_is_passed_to_ginkgo() {
     let arguments = |flags: &[&str]| variable(&definition(flags, "e2e"), "E2E_EXTRA_GINKGO_ARGS");
     for (flags, expected) in [
         (&["--e2e-parallel", "4"][..], Some("--procs=4")),
@@ -419,9 +419,9 @@ fn tests_at_the_same_time_reach_ginkgo() {
     );
 }
 
-/// S11: a run that outlives its pod is told from others by its identity, which an aggregator cannot make up then.
+/// S11: a run that survives its pod requires an identity in its manifest, because the aggregator cannot generate one.
 #[test]
-fn gen_names_the_run_where_the_aggregator_is_a_deployment() {
+fn gen_sets_the_run_id_if_the_aggregator_is_a_deployment() {
     let directory = tempfile::tempdir().unwrap();
     let uuid = |flags: &[&str]| {
         let said = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());

@@ -1,5 +1,5 @@
-//! What CI jobs do with a release: the script behind `action.yml`, and the lines of `docs/ci.md`. The release is a directory.
-//! On Linux alone, whose names for platforms and tools the page's lines have.
+//! Use of a release in CI jobs: the script of `action.yml`, and the lines of `docs/ci.md`. The release is a directory.
+//! Only on Linux, because the lines contain its names of platforms and tools.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -37,7 +37,7 @@ fn repository() -> PathBuf {
         .unwrap()
 }
 
-/// This machine in the words of a release.
+/// This machine's platform as named in a release.
 fn platform() -> String {
     let system = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
     let architecture = if cfg!(target_arch = "aarch64") {
@@ -48,7 +48,7 @@ fn platform() -> String {
     format!("{system}_{architecture}")
 }
 
-/// The archive of this machine's platform.
+/// Name of the release archive for this machine's platform.
 fn archive() -> String {
     format!("sono_1.2.3_{}.tar.gz", platform())
 }
@@ -58,7 +58,7 @@ struct Job {
 }
 
 impl Job {
-    /// With a release of version 1.2.3 whose program is this one.
+    /// A job with a release of version 1.2.3 that contains this program.
     fn new() -> Self {
         let job = Self {
             directory: tempfile::tempdir().unwrap(),
@@ -132,7 +132,7 @@ impl Job {
     }
 }
 
-/// Lines `name=value`, the archive's name without what differs from run to run.
+/// Lines `name=value`, with the variable parts of the archive's name removed.
 fn outputs(text: &str) -> Vec<String> {
     let line = |line: &str| match line.split_once("/2") {
         Some((start, rest)) if rest.ends_with(".tar.gz") => format!("{start}/…"),
@@ -141,7 +141,7 @@ fn outputs(text: &str) -> Vec<String> {
     text.lines().map(line).collect()
 }
 
-/// GitHub's shell is bash, other systems' is sh.
+/// GitHub uses bash, other systems use sh.
 #[test]
 fn a_release_is_installed_and_runs() {
     for shell in ["/bin/sh", "/bin/bash"] {
@@ -179,7 +179,7 @@ fn a_release_is_installed_and_runs() {
 }
 
 #[test]
-fn a_job_fails_as_it_was_asked_to() {
+fn a_job_fails_as_configured() {
     let job = Job::new();
     assert_eq!(job.script("install", &[]).code, 0);
     for (plugin, fail_on, code, status) in [
@@ -190,9 +190,9 @@ fn a_job_fails_as_it_was_asked_to() {
         ("missing.yaml", "never", 0, "error"),
     ] {
         let ran = job.script("run", &[("SONO_PLUGINS", plugin), ("SONO_FAIL_ON", fail_on)]);
-        let told = ran.stdout.lines().find_map(|line| line.strip_prefix("status="));
+        let status = ran.stdout.lines().find_map(|line| line.strip_prefix("status="));
         assert_eq!(
-            (ran.code, told),
+            (ran.code, status),
             (code, Some(status)),
             "{plugin} {fail_on}: {}",
             ran.stderr
@@ -209,7 +209,7 @@ fn a_job_fails_as_it_was_asked_to() {
 }
 
 #[test]
-fn what_is_not_the_release_is_not_installed() {
+fn files_of_another_release_are_not_installed() {
     let job = Job::new();
     let name = archive();
     let sums = job.read("release/SHA256SUMS");
@@ -294,7 +294,7 @@ fn install_takes_only_a_pinned_or_an_attested_archive() {
     for (gh, pinned, code, stderr) in cases {
         let job = Job::new();
         fs_err::create_dir(job.path("bin")).unwrap();
-        // Only what the script needs, and no `gh` of this machine.
+        // Only the tools that the script requires, without this machine's `gh`.
         for tool in [
             "awk",
             "basename",
@@ -368,7 +368,7 @@ fn a_job_with_rights_compiles_nothing() {
     assert_eq!(with_rights, ["publish"]);
 }
 
-/// What a reader copies out of the page.
+/// The lines that readers copy from the page.
 #[test]
 fn the_lines_of_the_page_work() {
     let page = fs_err::read_to_string(repository().join("docs/ci.md")).unwrap();
@@ -402,9 +402,9 @@ fn the_lines_of_the_page_work() {
     );
 }
 
-/// `action.yml` and the script agree, and the page names what there is.
+/// `action.yml`, the script and the page have the same inputs and outputs.
 #[test]
-fn the_action_is_what_the_script_and_the_page_say() {
+fn action_script_and_page_agree() {
     let text = fs_err::read_to_string(repository().join("action.yml")).unwrap();
     let action: Value = sono_types::yaml::first_document(&text).unwrap();
     let script = fs_err::read_to_string(repository().join("deploy/ci/sono-ci.sh")).unwrap();

@@ -1,4 +1,4 @@
-//! Commands against the fake API.
+//! Commands with the fake API.
 
 use std::{thread, time::Duration};
 
@@ -62,7 +62,7 @@ fn wait_for(api: &FakeApi, plural: &str, name: &str, wanted: fn(Option<&Value>) 
 }
 
 #[test]
-fn a_run_is_created_and_waited_for() {
+fn run_wait_creates_a_run_and_waits_for_it() {
     let api = healthy();
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = api.write_kubeconfig(directory.path());
@@ -99,7 +99,7 @@ fn a_run_is_created_and_waited_for() {
 }
 
 #[test]
-fn a_run_that_is_not_waited_for_says_what_is_next() {
+fn run_without_wait_prints_the_next_commands() {
     let api = healthy();
     assert_eq!(
         with_cluster(&api, &["run", "-n", "mine"]),
@@ -108,7 +108,7 @@ fn a_run_that_is_not_waited_for_says_what_is_next() {
 }
 
 #[test]
-fn a_run_that_is_deleted_while_it_is_waited_for() {
+fn deletion_of_a_run_ends_the_wait() {
     let api = with_aggregator(Some(&running()), "Running");
     let waiting = thread::scope(|scope| {
         let waiting = scope.spawn(|| with_cluster(&api, &["wait"]));
@@ -126,7 +126,7 @@ fn a_run_that_is_deleted_while_it_is_waited_for() {
     let last = waiting.stderr.lines().find(|line| line.starts_with("error:")).unwrap();
     let possible = [
         "error: the run was deleted while waiting for it: the aggregator's pod no longer exists",
-        // It was gone before the first list.
+        // The pod was deleted before the first list.
         "error: no run found in namespace `sonobuoy`",
     ];
     assert!(possible.contains(&last), "{}", waiting.stderr);
@@ -163,9 +163,9 @@ fn an_aggregator_that_cannot_start_is_explained() {
     );
 }
 
-/// BUG 1: without a limit it waits; with one it ends.
+/// BUG 1: without a time limit it waits; with one it ends.
 #[test]
-fn waiting_has_an_end() {
+fn waiting_ends_at_the_time_limit() {
     let api = with_aggregator(Some(&running()), "Running");
     assert_eq!(
         with_cluster(&api, &["wait", "--wait", "100ms"]),
@@ -176,7 +176,7 @@ fn waiting_has_an_end() {
 }
 
 #[test]
-fn status_is_what_scripts_read() {
+fn status_output_is_compatible_with_scripts() {
     let api = with_aggregator(Some(&complete()), "Running");
     let json = with_cluster(&api, &["--kubeconfig", "kubeconfig", "status", "--json"]);
     assert_eq!(
@@ -196,7 +196,7 @@ fn status_is_what_scripts_read() {
 }
 
 #[test]
-fn a_run_that_has_no_status_yet_is_no_error() {
+fn a_run_without_a_status_is_not_an_error() {
     let api = with_aggregator(None, "Pending");
     assert_eq!(
         with_cluster(&api, &["status", "--json"]),
@@ -208,7 +208,7 @@ fn a_run_that_has_no_status_yet_is_no_error() {
 }
 
 #[test]
-fn without_a_run_there_is_nothing_to_say() {
+fn commands_without_a_run_fail() {
     let api = FakeApi::start();
     for command in ["status", "wait", "retrieve"] {
         assert_eq!(
@@ -221,7 +221,7 @@ fn without_a_run_there_is_nothing_to_say() {
 }
 
 #[test]
-fn results_that_are_not_ready() {
+fn retrieve_before_results_are_ready_fails() {
     let api = with_aggregator(Some(&running()), "Running");
     assert_eq!(
         with_cluster(&api, &["retrieve"]),
@@ -232,7 +232,7 @@ fn results_that_are_not_ready() {
 }
 
 #[test]
-fn logs_come_in_whole_lines() {
+fn logs_are_printed_in_complete_lines() {
     let mut pod = aggregator(Some(&running()), "Running");
     pod["status"]["containerStatuses"] = json!([{"name": "kube-sonobuoy", "image": "", "imageID": "", "ready": true,
         "restartCount": 0, "state": {"running": {}}}]);
@@ -254,7 +254,7 @@ fn logs_come_in_whole_lines() {
 }
 
 #[test]
-fn deleting_leaves_nothing_of_ours_behind() {
+fn delete_removes_all_objects_of_the_run() {
     let api = healthy();
     with_cluster(&api, &["run"]);
     assert_eq!(
@@ -275,9 +275,9 @@ fn deleting_leaves_nothing_of_ours_behind() {
     );
 }
 
-/// BUG 16: only what the run created goes.
+/// BUG 16: only objects created by the run are deleted.
 #[test]
-fn a_namespace_of_someone_else_stays() {
+fn a_namespace_not_created_by_the_run_is_not_deleted() {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}));
     api.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": "mine"}}));
@@ -308,7 +308,7 @@ fn a_namespace_of_someone_else_stays() {
     assert!(api.get("namespaces", None, "mine").is_some());
 }
 
-/// BUG 9: nothing in these plugins depends on the cluster's version.
+/// BUG 9: these plugins do not depend on the cluster's version.
 #[test]
 fn gen_needs_no_cluster() {
     let directory = tempfile::tempdir().unwrap();
@@ -353,9 +353,9 @@ fn the_short_version_is_one_word() {
     );
 }
 
-/// BUG 5: with `--exit-code` each outcome has its code; without it scripts see what they always saw.
+/// BUG 5: with `--exit-code` each outcome has an exit code; without it exit codes are those of Sonobuoy.
 #[test]
-fn outcomes_have_exit_codes_when_asked_for() {
+fn exit_code_flag_distinguishes_outcomes() {
     let mut failed = complete();
     failed["plugins"][0]["result-status"] = "failed".into();
     let mut unknown = complete();
@@ -388,7 +388,7 @@ fn outcomes_have_exit_codes_when_asked_for() {
 }
 
 #[test]
-fn gen_asks_a_cluster_for_its_version() {
+fn gen_reads_the_version_from_the_cluster() {
     let api = with_aggregator(None, "Pending");
     let said = with_cluster(&api, &["gen", "-p", "e2e"]);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));

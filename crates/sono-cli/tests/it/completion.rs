@@ -1,4 +1,4 @@
-//! Completion, under each name that the program is called by.
+//! Shell completion, under each name of the program.
 #![cfg(unix)]
 
 use std::{path::Path, process::Command};
@@ -8,12 +8,12 @@ use sono_testkit::FakeApi;
 
 use crate::{Said, command, plugins::PLUGIN, said, sono};
 
-/// A link to the program in `directory`.
+/// Creates a link to the program in `directory`.
 fn link(directory: &Path, name: &str) {
     std::os::unix::fs::symlink(assert_cmd::cargo::cargo_bin!("sono"), directory.join(name)).unwrap();
 }
 
-/// What `__complete` says of these words, without the flags, which change often.
+/// Output of `__complete` for these words, without flags, which change often.
 fn complete(directory: &Path, words: &[&str]) -> Vec<String> {
     let said = sono(directory, &[&["__complete"], words].concat());
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
@@ -47,7 +47,7 @@ fn commands_and_values_are_completed() {
 }
 
 #[test]
-fn contexts_come_from_the_kubeconfig_that_is_named() {
+fn contexts_are_read_from_the_given_kubeconfig() {
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = "contexts: [{name: one, context: {cluster: c}}, {name: other}]\n";
     fs_err::write(directory.path().join("k.yaml"), kubeconfig).unwrap();
@@ -62,7 +62,7 @@ fn contexts_come_from_the_kubeconfig_that_is_named() {
 }
 
 #[test]
-fn namespaces_come_from_the_cluster_or_are_the_usual_one() {
+fn namespaces_are_read_from_the_cluster_or_default() {
     let api = FakeApi::start();
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = api.write_kubeconfig(directory.path());
@@ -72,7 +72,7 @@ fn namespaces_come_from_the_cluster_or_are_the_usual_one() {
     assert_eq!(complete(directory.path(), &["status", "-n", "son"]), ["sonobuoy", ":4"]);
 }
 
-/// The answer that bash shows when Tab is pressed behind `line`, words apart by blanks.
+/// The words that bash shows if Tab is pressed after `line`, separated by spaces.
 #[cfg(target_os = "linux")]
 fn in_bash(directory: &Path, name: &str, line: &str) -> Vec<String> {
     let script = format!(
@@ -100,7 +100,7 @@ fn in_bash(directory: &Path, name: &str, line: &str) -> Vec<String> {
         .collect()
 }
 
-// macOS has a bash of 2007.
+// The bash of macOS is from 2007.
 #[cfg(target_os = "linux")]
 #[test]
 fn bash_completes_under_each_name() {
@@ -116,7 +116,7 @@ fn bash_completes_under_each_name() {
 }
 
 #[test]
-fn kubectl_asks_a_program_of_another_name() {
+fn kubectl_calls_a_program_of_another_name() {
     let directory = tempfile::tempdir().unwrap();
     link(directory.path(), "kubectl_complete-sono");
     let output = Command::new(directory.path().join("kubectl_complete-sono"))
@@ -128,7 +128,7 @@ fn kubectl_asks_a_program_of_another_name() {
 }
 
 #[test]
-fn help_names_the_program_as_it_was_called() {
+fn help_contains_the_name_of_the_call() {
     let directory = tempfile::tempdir().unwrap();
     link(directory.path(), "kubectl-sono");
     let output = Command::new(directory.path().join("kubectl-sono"))
@@ -146,7 +146,7 @@ fn help_names_the_program_as_it_was_called() {
 }
 
 #[test]
-fn each_shell_gets_a_script_that_asks() {
+fn each_shell_has_a_script_that_calls_the_program() {
     let directory = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = sono(directory.path(), &["completion", shell]);

@@ -8,9 +8,9 @@ fn with_file(text: &str, arguments: &[&str]) -> Said {
     sono(directory.path(), &[&["gen", "--config", "c.json"], arguments].concat())
 }
 
-/// Values in the file are looked at as those of flags are, all of them at once.
+/// Values in the file are validated like those of flags, and all problems are reported at once.
 #[test]
-fn values_of_the_file_are_those_of_flags() {
+fn values_of_the_file_are_validated_like_flags() {
     let text = r#"{"AggregatorPermissions": "bogus", "ImagePullPolicy": "alwayz", "SecurityContextMode": "root",
         "NamespacePSAEnforceLevel": "low", "ProgressUpdatesPort": "abc", "Namespace": "A b", "ServiceAccountName": "a_b",
         "PluginAccount": "root", "PluginServiceAccountName": "c_d",
@@ -40,7 +40,7 @@ fn values_of_the_file_are_those_of_flags() {
     for command in [&["config"][..], &["-p", "host-check"]] {
         assert_eq!(with_file(text, command), failure(&expected));
     }
-    // What a flag says counts.
+    // Flags override the file.
     let said = with_file(
         r#"{"AggregatorPermissions": "bogus", "ImagePullPolicy": "always"}"#,
         &["config", "--aggregator-permissions", "clusterRead"],
@@ -49,9 +49,9 @@ fn values_of_the_file_are_those_of_flags() {
     assert!(said.stdout.contains(r#""ImagePullPolicy":"Always""#), "{}", said.stdout);
 }
 
-/// The aggregator would fail over it.
+/// The aggregator would fail otherwise.
 #[test]
-fn a_plugin_that_is_chosen_must_be_there() {
+fn a_selected_plugin_must_exist() {
     assert_eq!(
         with_file(r#"{"Plugins": [{"name": "nope"}]}"#, &["-p", "host-check"]),
         failure(
@@ -64,7 +64,7 @@ fn a_plugin_that_is_chosen_must_be_there() {
     );
 }
 
-/// cli spec §4.1: all plugins are dropped before a version is asked for.
+/// cli spec §4.1: all plugins are removed before the cluster's version is read.
 #[test]
 fn plugins_can_be_skipped() {
     let said = with_file(r#"{"SkipPlugins": true}"#, &[]);
@@ -77,9 +77,9 @@ fn plugins_can_be_skipped() {
     assert_eq!(stored, 0);
 }
 
-/// Where it is wrong is said in the words of the file.
+/// Errors name the keys as written in the file.
 #[test]
-fn a_file_that_is_none_says_where() {
+fn an_invalid_file_is_reported_with_its_position() {
     let hint = "\n  hint:  for a valid file: sono gen config\n";
     for (text, expected) in [
         ("{\n  \"Namespace\": }", "c.json:2:16: expected value"),

@@ -1,4 +1,4 @@
-//! How a cluster is reached, and what is said where it cannot be. `sono-kube` has the table of unusual kubeconfigs.
+//! Connections to a cluster, and their errors. `sono-kube` tests unusual kubeconfigs.
 
 use sono_testkit::{Identity, Template, Validity, WhoServer};
 
@@ -52,7 +52,7 @@ fn credential_plugin_missing_is_named_with_its_install_hint() {
 }
 
 #[test]
-fn certificate_refused_says_why() {
+fn rejected_certificate_is_explained() {
     let authority = Identity::self_signed(&Template {
         name: "root",
         hosts: &[],
@@ -107,7 +107,7 @@ fn certificate_refused_says_why() {
         refused(&usual, false, Some(&authority), ", tls-server-name: other.test"),
         "it is not valid for other.test, only for localhost, 127.0.0.1"
     );
-    // The same of certificates that are trusted themselves.
+    // The same for certificates that are trusted directly.
     assert_eq!(refused(&past, false, None, ""), "it expired on 2001-01-01T00:00:00Z");
     let future = Template {
         validity: Validity::Future,
@@ -139,9 +139,9 @@ fn certificate_refused_says_why() {
     );
 }
 
-/// The system's certificate store, or the file that `SSL_CERT_FILE` names instead of it.
+/// The system's certificate store, or the file in `SSL_CERT_FILE`.
 #[test]
-fn certificate_in_the_store_of_the_system_may_serve_itself() {
+fn certificate_in_the_system_store_is_trusted_as_a_server_certificate() {
     let own = Identity::self_signed(&Template {
         authority: true,
         ..Template::default()

@@ -1,4 +1,4 @@
-//! `delete` and `wait` where things do not go smoothly.
+//! `delete` and `wait` in unusual situations.
 
 use std::{
     thread,
@@ -18,9 +18,9 @@ fn success(stdout: &str, stderr: &str) -> Said {
     }
 }
 
-/// BUG 35, BUG 40: a dry run names every object, asks none to go, and waits for nothing.
+/// BUG 35, BUG 40: a dry run lists all objects without deleting them or waiting.
 #[test]
-fn a_dry_run_says_what_would_go() {
+fn a_dry_run_lists_objects() {
     let api = healthy();
     with_cluster(&api, &["run", "-p", "host-check"]);
     let before = api.requests().len();
@@ -38,7 +38,7 @@ fn a_dry_run_says_what_would_go() {
 }
 
 #[test]
-fn roles_are_left_where_that_is_wanted() {
+fn roles_are_not_deleted_with_a_flag() {
     let api = healthy();
     with_cluster(&api, &["run", "-p", "host-check"]);
     assert_eq!(with_cluster(&api, &["delete", "--rbac", "disable"]).code, 0);
@@ -48,7 +48,7 @@ fn roles_are_left_where_that_is_wanted() {
 }
 
 #[test]
-fn what_does_not_go_is_named_at_the_limit() {
+fn remaining_objects_are_named_at_the_time_limit() {
     let api = healthy();
     with_cluster(&api, &["run", "-p", "host-check"]);
     api.hold_namespaces();
@@ -90,7 +90,7 @@ fn asked(api: &FakeApi) -> usize {
     api.requests().iter().filter(|request| **request == path).count()
 }
 
-/// Waits until the run's pods were asked for so often, if they ever are.
+/// Waits until the run's pods have been requested this often, with a time limit.
 fn wait_until_asked(api: &FakeApi, times: usize) {
     let limit = Instant::now() + Duration::from_secs(30);
     while asked(api) < times && Instant::now() < limit {
@@ -106,7 +106,7 @@ fn a_wait_survives_an_api_server_that_fails() {
     api.put(aggregator("running"));
     let waited = thread::scope(|scope| {
         let waiting = scope.spawn(|| with_cluster(&api, &["wait"]));
-        // One to find the run, and at least one to watch it.
+        // One request to find the run, and at least one to watch it.
         wait_until_asked(&api, 2);
         let failure = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500,
             "reason": "InternalError", "message": "etcdserver: leader changed"});
@@ -123,9 +123,9 @@ fn a_wait_survives_an_api_server_that_fails() {
     assert_eq!(waited.code, 0, "{}", waited.stderr);
 }
 
-/// BUG 1: scripts give `wait` the flags that they gave `run`.
+/// BUG 1: scripts pass the flags of `run` to `wait`.
 #[test]
-fn wait_takes_the_flags_of_run() {
+fn wait_accepts_the_flags_of_run() {
     let api = FakeApi::start();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
     api.put(aggregator("complete"));
@@ -153,9 +153,9 @@ fn wait_takes_the_flags_of_run() {
     assert_eq!(warned, ["plugin", "sonobuoy-image", "mode", "skip-preflight"]);
 }
 
-/// Whoever may not touch Deployments can delete a run that has none, and learns it where there is one: its pod would come again.
+/// Without permission for Deployments, a run without one is deleted; a run with one is an error, as its pod would be recreated.
 #[test]
-fn a_deployment_that_may_not_be_deleted_is_said() {
+fn a_deployment_that_cannot_be_deleted_is_reported() {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}));
     let path = "/apis/apps/v1/namespaces/mine/deployments";
@@ -182,9 +182,9 @@ fn a_deployment_that_may_not_be_deleted_is_said() {
     assert!(api.get("pods", Some("mine"), "sonobuoy").is_some());
 }
 
-/// Accounts and roles of plugins, and the network policy, go like the rest in a namespace that stays.
+/// Accounts and roles of plugins and the network policy are deleted, too, if the namespace is not.
 #[test]
-fn what_plugins_were_given_is_removed_with_the_run() {
+fn accounts_and_roles_of_plugins_are_deleted_with_the_run() {
     for (mode, account) in [
         ("clusterRead", "sonobuoy-plugins"),
         ("namespaceAdmin", "sonobuoy-plugins"),

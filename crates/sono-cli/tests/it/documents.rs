@@ -1,4 +1,4 @@
-//! What the program writes of itself.
+//! Documents that the program generates about itself.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn check(what: &str, file: &str) {
     );
 }
 
-/// Whoever adds a command or a flag writes the page anew.
+/// A new command or flag requires the page to be generated again.
 #[test]
 fn the_reference_is_current() {
     check("reference", "docs/reference.md");

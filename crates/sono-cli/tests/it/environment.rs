@@ -1,10 +1,10 @@
-//! Variables that stand for flags, and commands of the images.
+//! Environment variables for flags, and commands of the images.
 
 use serde_json::Value;
 
 use crate::{Said, command, healthy, said, sono};
 
-/// The configuration over these variables and with these flags.
+/// The configuration with these variables and flags.
 fn config(variables: &[(&str, &str)], flags: &[&str]) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let text = r#"{"Namespace": "of-file", "ImagePullPolicy": "Never", "Server": {"timeoutseconds": 1}}"#;
@@ -20,7 +20,7 @@ fn config(variables: &[(&str, &str)], flags: &[&str]) -> Value {
 }
 
 #[test]
-fn flags_count_over_variables_over_the_file() {
+fn flags_override_variables_and_variables_override_the_file() {
     let variables = [
         ("SONO_CONFIG", "c.json"),
         ("SONO_NAMESPACE", "of-variable"),
@@ -38,7 +38,7 @@ fn flags_count_over_variables_over_the_file() {
         )
     };
     let of = |namespace: &str, policy: &str, timeout| (namespace.to_owned(), policy.to_owned(), timeout);
-    // One that is set to nothing is not set.
+    // An empty variable counts as unset.
     assert_eq!(shown(&[]), of("of-variable", "Never", 2));
     assert_eq!(
         shown(&["-n", "of-flag", "--image-pull-policy=always"]),
@@ -48,9 +48,9 @@ fn flags_count_over_variables_over_the_file() {
     assert_eq!(default["Namespace"], "sonobuoy");
 }
 
-/// Variables are for all commands, and a command that one of them means nothing to does not mind it.
+/// Variables apply to all commands; a command ignores those that it does not use.
 #[test]
-fn variables_reach_commands_and_stay_out_of_the_way() {
+fn variables_apply_to_commands_and_unused_ones_are_ignored() {
     let api = healthy();
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = api.write_kubeconfig(directory.path());
@@ -70,7 +70,7 @@ fn variables_reach_commands_and_stay_out_of_the_way() {
         run(&["delete"]).stderr,
         "deleting namespace `mine` and everything in it\n"
     );
-    // Nothing was refused that was not asked for.
+    // Unused variables are not validated.
     let help = run(&["run", "--local", "-p", "nowhere"]);
     assert!(
         help.stderr.starts_with("error: there is no plugin `nowhere`"),
@@ -79,9 +79,9 @@ fn variables_reach_commands_and_stay_out_of_the_way() {
     );
 }
 
-/// Scripts set it for Sonobuoy.
+/// Existing scripts set this variable for Sonobuoy.
 #[test]
-fn what_is_shown_while_waiting_has_a_variable_of_old() {
+fn wait_output_is_set_by_sonobuoys_variable() {
     let directory = tempfile::tempdir().unwrap();
     let default = |value: &str| {
         let mut command = command(directory.path());
@@ -103,7 +103,7 @@ fn what_is_shown_while_waiting_has_a_variable_of_old() {
     assert!(default("true").contains("[default: progress]"));
 }
 
-/// BUG 45: what is no command is an error with one line that says so first; nothing at all shows the help.
+/// BUG 45: an unknown command is an error whose first line says so; no arguments print the help.
 #[test]
 fn unknown_commands_are_errors() {
     let directory = tempfile::tempdir().unwrap();
@@ -126,9 +126,9 @@ fn unknown_commands_are_errors() {
     assert!(stdout.contains("Usage: sono"), "{stdout}");
 }
 
-/// The commands of the images work here too (cli spec §18).
+/// The commands of the images are available, too (cli spec §18).
 #[test]
-fn what_runs_in_a_cluster_can_be_run_by_hand() {
+fn commands_of_the_images_can_be_run_locally() {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("a.tar.gz"), "archive").unwrap();
     let flags = ["splat", ".", "--file", "a.tar.gz", "--offset", "4"];
@@ -152,7 +152,7 @@ fn what_runs_in_a_cluster_can_be_run_by_hand() {
     assert!(aggregator.stderr.contains("config.json"), "{}", aggregator.stderr);
 }
 
-/// A value that is refused may come from where nobody looks.
+/// An invalid value may be in a variable that the user does not think of.
 #[test]
 fn a_variable_with_a_wrong_value_is_named() {
     let directory = tempfile::tempdir().unwrap();
@@ -169,7 +169,7 @@ fn a_variable_with_a_wrong_value_is_named() {
     );
 }
 
-/// The proxy leads nowhere, so nothing leaves this machine.
+/// The proxy is unreachable, so no request leaves this machine.
 #[test]
 fn the_latest_version_is_looked_up() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -196,7 +196,7 @@ fn the_latest_version_is_looked_up() {
     );
 }
 
-/// So many flags are only found in groups.
+/// Groups make many flags easier to find.
 #[test]
 fn flags_of_run_are_grouped() {
     let directory = tempfile::tempdir().unwrap();

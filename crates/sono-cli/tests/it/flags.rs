@@ -1,4 +1,4 @@
-//! How flags are given, and what is said of those that cannot be.
+//! Syntax of flags, and errors of invalid ones.
 
 use crate::{Said, command, failure, sono};
 
@@ -9,9 +9,9 @@ fn here(arguments: &[&str]) -> Said {
     said
 }
 
-/// Scripts put their own flag behind that of others; the last one counts.
+/// Scripts append their own flag to those of others; the last one takes effect.
 #[test]
-fn the_last_of_a_flag_counts() {
+fn last_occurrence_of_a_flag_takes_effect() {
     let Said { code, stdout, stderr } = here(&[
         "-n=first",
         "gen",
@@ -45,9 +45,9 @@ fn the_last_of_a_flag_counts() {
     );
 }
 
-/// What was most likely meant, and nothing that is hidden.
+/// Suggestions name the most similar command or flag, but no hidden ones.
 #[test]
-fn wrong_usage_is_said_like_all_else() {
+fn wrong_usage_is_reported_like_other_errors() {
     for (arguments, expected) in [
         (
             &["statsu"][..],
@@ -98,7 +98,7 @@ fn wrong_usage_is_said_like_all_else() {
     }
 }
 
-/// Each manifest has an id of its own.
+/// The manifest without ids, which are different in each one.
 fn without_ids(manifest: &str) -> String {
     let id = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
     id.replace_all(manifest, "ID").into_owned()
@@ -106,16 +106,16 @@ fn without_ids(manifest: &str) -> String {
 
 /// A script's variable may be empty.
 #[test]
-fn an_empty_image_is_none() {
+fn an_empty_image_counts_as_unset() {
     let with = here(&["gen", "-p", "host-check", "--sonobuoy-image", "", "--worker-image="]);
     assert_eq!((with.code, with.stderr.as_str()), (0, ""));
     let without = here(&["gen", "-p", "host-check"]);
     assert_eq!(without_ids(&with.stdout), without_ids(&without.stdout));
 }
 
-/// Each names what helps.
+/// Each error has a hint.
 #[test]
-fn errors_on_the_way_have_hints() {
+fn connection_errors_have_hints() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = directory.path().join(name);
@@ -216,9 +216,9 @@ fn errors_on_the_way_have_hints() {
     );
 }
 
-/// The suite tests a cluster, and a flag about one means nothing without it.
+/// The suite tests a cluster, and flags for a cluster have no effect without it.
 #[test]
-fn a_local_run_refuses_what_it_cannot_do() {
+fn a_local_run_rejects_plugins_and_flags_for_clusters() {
     assert_eq!(
         here(&["run", "--local", "-p", "e2e"]),
         failure(
@@ -244,9 +244,9 @@ fn a_local_run_refuses_what_it_cannot_do() {
     }
 }
 
-/// cli spec §15.1: scripts give it to `images`, where it would change what the tests print of their images.
+/// cli spec §15.1: scripts pass this flag to `images`, where it would change the tests' list of images.
 #[test]
-fn images_take_variables_and_say_that_they_mean_nothing() {
+fn images_accepts_variables_and_warns_that_they_have_no_effect() {
     let plain = here(&["images", "--kubernetes-version", "v1.37.2"]);
     let said = here(&["images", "--kubernetes-version", "v1.37.2", "--plugin-env", "e2e.A=b"]);
     assert_eq!(
@@ -258,9 +258,9 @@ fn images_take_variables_and_say_that_they_mean_nothing() {
     );
 }
 
-/// What `plugin lint` says of a definition is said when it is made.
+/// `gen plugin` prints the warnings of `plugin lint`.
 #[test]
-fn a_definition_that_lint_minds_is_minded_when_it_is_made() {
+fn generated_definition_is_linted() {
     let said = here(&["gen", "plugin", "-n", "p", "-i", "i", "-f", "jnuit"]);
     assert_eq!(said.code, 0);
     assert!(
@@ -270,9 +270,9 @@ fn a_definition_that_lint_minds_is_minded_when_it_is_made() {
     );
 }
 
-/// `run --wait=0` does not wait, as with Sonobuoy; nothing is fetched and deleted then.
+/// `run --wait=0` does not wait, as in Sonobuoy; then results are neither retrieved nor deleted.
 #[test]
-fn no_time_is_no_waiting() {
+fn wait_of_zero_does_not_wait() {
     let said = here(&["run", "--rm", "--wait=0"]);
     assert_eq!(
         said,

@@ -1,5 +1,5 @@
-//! What `gen` and `modes` print, beside what Sonobuoy printed; whole manifests are compared in `sono-manifest`. Not compared:
-//! `manual-custom-plugin` and `plugin-configmaps`, whose plugins have no driver and are no plugins here.
+//! Compares the output of `gen` and `modes` with Sonobuoy's; `sono-manifest` compares complete manifests. Not compared:
+//! `manual-custom-plugin` and `plugin-configmaps`, because their plugins have no driver and are invalid here.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ fn golden(name: &str) -> Option<String> {
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors")),
         PathBuf::from,
     );
-    // `cargo xtask test` says so where they are not.
+    // `cargo xtask test` reports missing files.
     fs_err::read_to_string(root.join("gen").join(format!("{name}.golden"))).ok()
 }
 
@@ -24,9 +24,9 @@ fn printed(arguments: &[&str]) -> String {
     said.stdout
 }
 
-/// The configuration's keys and values: others are the image, the version, and the rate at which the API is asked.
+/// Keys and values of the configuration. Only image, version and the rate of API requests differ.
 #[test]
-fn the_configuration_is_the_one_that_scripts_know() {
+fn the_configuration_is_compatible_with_scripts() {
     let Some(golden) = golden("gen-config-no-uuid") else {
         return;
     };
@@ -40,28 +40,28 @@ fn the_configuration_is_the_one_that_scripts_know() {
 }
 
 #[test]
-fn the_plugin_e2e_is_the_one_that_scripts_know() {
+fn the_plugin_e2e_is_compatible_with_scripts() {
     let Some(golden) = golden("gen-plugin-e2e") else { return };
     let expected: Value = yaml::first_document(&golden).unwrap();
     let version = ["--kubernetes-version", "v123.456.789"];
     let text = printed(&[&["gen", "plugin", "e2e"], &version[..]].concat());
     let mut ours: Value = yaml::first_document(&text).unwrap();
-    // Control planes of today have another taint.
+    // Control plane nodes of current releases have another taint.
     let control_plane =
         json!({"effect": "NoSchedule", "key": "node-role.kubernetes.io/control-plane", "operator": "Exists"});
     let tolerations = ours["podSpec"]["tolerations"].as_array_mut().unwrap();
     let before = tolerations.len();
     tolerations.retain(|toleration| *toleration != control_plane);
     assert_eq!(tolerations.len(), before - 1);
-    // Variables keep the order that their author gave them.
+    // The order of variables is preserved.
     let variables = ours["spec"]["env"].as_array_mut().unwrap();
     variables.sort_by_key(|variable| variable["name"].as_str().unwrap().to_lowercase());
     assert_eq!(ours, expected);
 }
 
-/// The names of the modes and which tests they run; the sentences that describe them are ours.
+/// Names and tests of the modes; their descriptions differ.
 #[test]
-fn the_modes_are_those_that_scripts_know() {
+fn the_modes_are_compatible_with_scripts() {
     let Some(golden) = golden("modes") else { return };
     let facts = |text: &str| -> Vec<String> {
         let lines = text.lines().filter(|line| !line.starts_with("Description: "));
@@ -71,7 +71,7 @@ fn the_modes_are_those_that_scripts_know() {
 }
 
 #[test]
-fn the_aggregators_node_is_chosen_by_labels() {
+fn node_labels_of_the_aggregator_are_preferred() {
     let Some(golden) = golden("single-node-selector") else {
         return;
     };

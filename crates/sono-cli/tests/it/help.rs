@@ -1,15 +1,15 @@
-//! Every page of help. Their texts are in docs/reference.md, which `cargo xtask gen --check` keeps current.
+//! Help of all commands. The texts are in docs/reference.md, which `cargo xtask gen --check` compares.
 
 use std::path::Path;
 
 use crate::sono;
 
-/// The commands within this one, by its page of help.
+/// Subcommands listed in a command's help.
 fn commands(page: &str) -> Vec<String> {
     let lines = page.lines().skip_while(|line| *line != "Commands:").skip(1);
     lines
         .take_while(|line| line.starts_with("  "))
-        // Deeper lines go on with a description.
+        // Lines with more indentation continue a description.
         .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
@@ -50,7 +50,7 @@ fn check(directory: &Path, path: &[&str], seen: &mut Vec<String>) {
 }
 
 #[test]
-fn every_command_has_its_page() {
+fn every_command_has_help() {
     let directory = tempfile::tempdir().unwrap();
     let mut seen = Vec::new();
     check(directory.path(), &[], &mut seen);

@@ -12,7 +12,7 @@ fn plugin(directory: &Path, image: &str) {
     fs_err::write(directory.join("tool.yaml"), PLUGIN.replace("IMAGE", image)).unwrap();
 }
 
-/// Away from the test's runtime, which serves the registry.
+/// Runs `sono` outside the test's runtime, which serves the registry.
 async fn run(directory: &Path, arguments: &[&str]) -> Said {
     let mut command = command(directory);
     command.args(arguments);
@@ -55,7 +55,7 @@ fn a_version_without_a_list_is_an_error() {
     );
 }
 
-/// B-19: a version whose images nobody here knows is served by what its tests say themselves.
+/// B-19: for versions with an unknown list of images, the list printed by the tests is used.
 #[test]
 fn images_that_the_tests_list_themselves() {
     let directory = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ fn images_that_the_tests_list_themselves() {
 }
 
 #[test]
-fn pushing_wants_a_place() {
+fn push_requires_a_destination() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         sono(directory.path(), &["images", "push", "--kubernetes-version", "v1.37.2"]),
@@ -100,9 +100,9 @@ fn pushing_wants_a_place() {
     );
 }
 
-/// B-19, B-12: no container engine is needed, and what is not there is said.
+/// B-19, B-12: no container engine is required, and missing images are reported.
 #[tokio::test]
-async fn from_one_registry_to_another_and_into_a_file() {
+async fn images_are_copied_between_registries_and_into_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     let source = FakeRegistry::serve(Contents::default().with_index("group/tool", "1.0")).await;
@@ -119,15 +119,15 @@ async fn from_one_registry_to_another_and_into_a_file() {
     ]
     .concat();
     let pushed = run(here, &push).await;
-    // Our own images are in no registry of a development build.
+    // The images of a development build are in no registry.
     assert_eq!(pushed.code, 1);
     assert!(
         pushed.stderr.contains(&format!("\npushed {custom}/tool:1.0 sha256:")),
         "{}",
         pushed.stderr
     );
-    let kept = |registry: &FakeRegistry| registry.contents().blobs.clone();
-    assert_eq!(kept(&target), kept(&source));
+    let blobs = |registry: &FakeRegistry| registry.contents().blobs.clone();
+    assert_eq!(blobs(&target), blobs(&source));
 
     let inspected = run(here, &images("inspect", &["-o", "json"])).await;
     let values: Vec<serde_json::Value> = serde_json::from_str(&inspected.stdout).unwrap();
@@ -140,9 +140,9 @@ async fn from_one_registry_to_another_and_into_a_file() {
     assert_eq!(deleted.stderr, "1 images removed, 666.02 KiB freed\n");
 }
 
-/// No cluster is asked for a version that no image depends on.
+/// The cluster's version is only read if an image depends on it.
 #[test]
-fn a_version_is_asked_for_only_where_it_counts() {
+fn version_is_read_only_if_needed() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     let plugin = |image: &str| {

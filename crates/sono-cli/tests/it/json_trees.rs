@@ -1,4 +1,4 @@
-//! The JSON next to a plugin's tree of results: read where it was written with the YAML, and otherwise as if it were not there.
+//! The JSON file of a result tree: used if it was written together with the YAML file, and ignored otherwise.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{Said, sono};
 
 const YAML: &str =
     "name: p\nstatus: failed\nitems:\n- name: n1\n  status: failed\n  items:\n  - name: one\n    status: failed\n";
-/// As no YAML of a run would have it.
+/// A tree that differs from the YAML.
 const TREE: &str = r#"{"name":"p","status":"passed","items":[{"name":"n1","status":"passed","items":[{"name":"one","status":"passed"},{"name":"two","status":"passed"}]}]}"#;
 
 fn json(tree: &str, yaml: &str) -> String {
@@ -47,16 +47,16 @@ fn packed(directory: &Path) {
     sono_bundle::pack_directory(&directory.join("run"), file, &[], 6).unwrap();
 }
 
-/// The ways that a tree is read in: leaf by leaf, and as a whole.
+/// Commands that read a tree leaf by leaf, and as a whole.
 const WAYS: [&[&str]; 2] = [&["-o", "json"], &["--node", "n1", "-o", "json"]];
 
 #[test]
-fn json_that_was_written_with_the_yaml_is_read_in_its_place() {
+fn json_written_with_the_yaml_is_used() {
     for way in WAYS {
         let said = results(Some(YAML), Some(&json(TREE, YAML)), way);
         assert!(said.stdout.contains("two"), "{way:?} {}", said.stdout);
     }
-    // The text itself is always the YAML.
+    // The dump is always the YAML.
     let said = results(Some(YAML), Some(&json(TREE, YAML)), &["--mode", "dump"]);
     assert!(
         said.stdout.contains("status: failed") && !said.stdout.contains("two"),
@@ -65,9 +65,9 @@ fn json_that_was_written_with_the_yaml_is_read_in_its_place() {
     );
 }
 
-/// Whatever it says, in whatever form: the YAML alone holds.
+/// JSON with any other content is ignored.
 #[test]
-fn json_that_disagrees_with_the_yaml_changes_nothing() {
+fn json_that_does_not_match_the_yaml_is_ignored() {
     let nested = format!("{}{}{}", r#"{"items":["#.repeat(30), "{}", "]}".repeat(30));
     let good = json(TREE, YAML);
     let hostile = [
@@ -103,7 +103,7 @@ fn json_that_disagrees_with_the_yaml_changes_nothing() {
     }
 }
 
-/// Without a YAML that it could belong to there is no result.
+/// JSON without a YAML file is not a result.
 #[test]
 fn json_without_its_yaml_is_not_read() {
     for way in WAYS {

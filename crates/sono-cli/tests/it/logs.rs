@@ -75,10 +75,9 @@ fn api() -> FakeApi {
     api
 }
 
-/// BUG 24: lines are whole, each with its container; a container that waits, and one whose log cannot be read, are no
-/// reason to keep the others' from being shown.
+/// BUG 24: lines are complete and have their container; a waiting container or an unreadable log does not hide the others.
 #[test]
-fn every_line_is_whole_and_no_container_hides_another() {
+fn lines_are_complete_and_no_container_hides_another() {
     let api = api();
     assert_eq!(
         with_cluster(&api, &["logs"]),
@@ -91,7 +90,7 @@ fn every_line_is_whole_and_no_container_hides_another() {
 }
 
 #[test]
-fn a_part_of_the_logs() {
+fn flags_select_a_part_of_the_logs() {
     let api = api();
     let aggregator = |arguments: &[&str]| {
         let said = with_cluster(&api, &[&["logs", "-p", "sonobuoy"], arguments].concat());
@@ -117,10 +116,10 @@ fn a_part_of_the_logs() {
     );
 }
 
-/// BUG 11: following sees the aggregator, pods that come later and containers that are started again; it takes up a log
-/// that broke off where it was, without a line twice; and it ends with the run.
+/// BUG 11: following includes the aggregator, later pods and restarted containers; it resumes an interrupted log without
+/// duplicate lines; and it ends with the run.
 #[test]
-fn following_ends_with_the_run_and_misses_nothing() {
+fn following_ends_with_the_run_and_misses_no_line() {
     let aggregator = |containers: &[_]| with_status(pod("aggregator", None, containers), "running");
     let one = [("kube-sonobuoy", running(), 0, json!({}))];
     let api = api();
@@ -157,7 +156,7 @@ fn following_ends_with_the_run_and_misses_nothing() {
     );
 }
 
-/// `logs -f` of this cluster, and its lines as they come.
+/// Starts `logs -f` on this cluster; returns the process and its lines.
 fn following(api: &FakeApi, directory: &std::path::Path) -> (Child, Lines<BufReader<ChildStdout>>) {
     let kubeconfig = api.write_kubeconfig(directory);
     let mut child = command(directory)
@@ -171,7 +170,7 @@ fn following(api: &FakeApi, directory: &std::path::Path) -> (Child, Lines<BufRea
     (child, lines)
 }
 
-/// A run whose aggregator prints nothing, and its pod.
+/// A run with an aggregator that prints no lines, and its pod.
 fn silent_run() -> (FakeApi, Value) {
     let api = FakeApi::start();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
@@ -181,8 +180,8 @@ fn silent_run() -> (FakeApi, Value) {
     (api, aggregator)
 }
 
-/// Issue 16, review §5.1: lines of the same time, lines of a clock that steps back, and the end of a container that ended
-/// while its log was not being read.
+/// Issue 16, review §5.1: lines with equal times, lines of a clock that steps back, and lines of a container that ended while
+/// its log was not being read.
 #[test]
 fn following_loses_no_line_of_equal_or_earlier_times() {
     let (api, aggregator) = silent_run();
@@ -205,7 +204,7 @@ fn following_loses_no_line_of_equal_or_earlier_times() {
         }
     };
     expect(&["a", "a", "b", "c", "c"]);
-    // The connection broke off after these; the clock steps back once more.
+    // The connection was interrupted after these lines, and the clock steps back again.
     let second = [first, line(10, "c"), line(2, "a"), line(40, "b")].concat();
     api.put_timed_log("sonobuoy", "p-job", "c", &second);
     expect(&["c", "a", "b"]);
@@ -217,7 +216,7 @@ fn following_loses_no_line_of_equal_or_earlier_times() {
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
 }
 
-/// Issue 16, review §5.2: more containers than connections, whose logs do not end.
+/// Issue 16, review §5.2: more containers with endless logs than connections.
 #[test]
 fn following_reads_every_container() {
     let (api, aggregator) = silent_run();
@@ -231,7 +230,7 @@ fn following_reads_every_container() {
     let (child, mut lines) = following(&api, directory.path());
     let read: BTreeSet<String> = lines.by_ref().take(300).map(Result::unwrap).collect();
     assert_eq!(read, names.iter().map(|name| format!("{name}/c: one")).collect());
-    // What is written last is read too, also of those that are followed.
+    // The last lines are read, too, also of followed logs.
     for name in &names {
         api.put_log("sonobuoy", name, "c", "one\ntwo\n");
     }
@@ -248,9 +247,9 @@ fn following_reads_every_container() {
     );
 }
 
-/// Issue 16, review §5.3: `wait` survives these errors, too.
+/// Issue 16, review §5.3: transient errors, which `wait` survives, too.
 #[test]
-fn following_survives_errors_that_pass() {
+fn following_survives_transient_errors() {
     let (api, aggregator) = silent_run();
     let status = |code: u16, reason: &str, message: &str| {
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {},

@@ -1,4 +1,4 @@
-//! The program as a process: what it prints, where, and with which code it ends.
+//! Process tests of the program: its output and exit codes.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod archives;
@@ -47,7 +47,7 @@ use std::{
 
 use sono_testkit::FakeApi;
 
-/// Code, standard output and standard error.
+/// Exit code and output of a process.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     code: i32,
@@ -55,7 +55,7 @@ struct Said {
     stderr: String,
 }
 
-/// `sono` in an environment of its own.
+/// `sono` in an isolated environment.
 fn command(directory: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("sono"));
     command
@@ -79,7 +79,7 @@ fn sono(directory: &Path, arguments: &[&str]) -> Said {
     said(&command(directory).args(arguments).output().unwrap())
 }
 
-/// `sono` with a kubeconfig that leads to `api`. What differs from run to run is written as `URL` and `…`.
+/// Runs `sono` with a kubeconfig for `api`. Variable parts of the output are replaced by `URL` and `…`.
 fn with_cluster(api: &FakeApi, arguments: &[&str]) -> Said {
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = api.write_kubeconfig(directory.path());
@@ -91,7 +91,7 @@ fn with_cluster(api: &FakeApi, arguments: &[&str]) -> Said {
     normalized(api, said(&output))
 }
 
-/// A cluster on which a run may be created: it has DNS.
+/// A cluster with DNS, as required to create a run.
 fn healthy() -> FakeApi {
     let api = FakeApi::start();
     api.put(serde_json::json!({"apiVersion": "v1", "kind": "Pod",
@@ -114,7 +114,7 @@ fn normalized(api: &FakeApi, said: Said) -> Said {
     }
 }
 
-/// Times at the start of a line and durations at its end, and the run's identity.
+/// The line without times at its start, durations at its end, and the run's identity.
 fn without_times(line: &str) -> String {
     let is_time = |text: &str| {
         text.len() == 9

@@ -1,4 +1,4 @@
-//! Runs that are created from a manifest.
+//! Runs created from a manifest.
 
 use std::{
     io::Write as _,
@@ -11,7 +11,7 @@ use sono_testkit::FakeApi;
 
 use crate::{Said, command, failure, healthy, normalized, said, sono};
 
-/// What `gen` prints with these flags.
+/// Output of `gen` with these flags.
 fn manifest(flags: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let Said { code, stdout, stderr } = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
@@ -30,7 +30,7 @@ fn prepared(api: &FakeApi, directory: &std::path::Path, arguments: &[&str]) -> C
     command
 }
 
-/// `sono` with this on its standard input.
+/// Runs `sono` with this text on standard input.
 fn fed(api: &FakeApi, input: &str, arguments: &[&str]) -> Said {
     let directory = tempfile::tempdir().unwrap();
     let mut child = prepared(api, directory.path(), arguments).spawn().unwrap();
@@ -46,9 +46,9 @@ fn names(api: &FakeApi, namespace: &str) -> Vec<String> {
         .collect()
 }
 
-/// BUG 14: standard input is read once, so that it is known which run to wait for.
+/// BUG 14: standard input is read once, and its run is the one to wait for.
 #[test]
-fn a_manifest_on_standard_input_is_created_and_waited_for() {
+fn run_of_a_manifest_on_standard_input_is_created_and_awaited() {
     let api = healthy();
     let directory = tempfile::tempdir().unwrap();
     let mut child = prepared(&api, directory.path(), &["run", "-f", "-", "--wait"])
@@ -91,9 +91,9 @@ fn a_manifest_on_standard_input_is_created_and_waited_for() {
     );
 }
 
-/// BUG 14: the namespace that is looked at beforehand is the manifest's, not the flag's.
+/// BUG 14: preflight checks use the namespace of the manifest, not that of the flag.
 #[test]
-fn the_namespace_is_the_manifests() {
+fn namespace_is_read_from_the_manifest() {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "taken"}}));
     assert_eq!(
@@ -121,7 +121,7 @@ fn the_namespace_is_the_manifests() {
     );
 }
 
-/// BUG 38: a flag that a manifest makes meaningless is named, each by itself.
+/// BUG 38: each flag that has no effect with a manifest is named.
 #[test]
 fn flags_without_effect_are_named() {
     let api = healthy();
@@ -147,9 +147,9 @@ fn flags_without_effect_are_named() {
     assert!(api.get("deployments", Some("sonobuoy"), "sonobuoy").is_some());
 }
 
-/// BUG 4: manifests of older versions have a Secret without a namespace. And any kind that the server has may be added.
+/// BUG 4: manifests of older versions have a Secret without a namespace. Manifests may have other kinds of objects.
 #[test]
-fn manifests_of_older_versions_and_with_other_objects() {
+fn manifests_of_older_versions_and_with_other_objects_are_created() {
     let api = healthy();
     api.offer("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true);
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: ssh-key}\ndata: {id_rsa: a2V5}\n---\n";
@@ -166,7 +166,7 @@ fn manifests_of_older_versions_and_with_other_objects() {
 }
 
 #[test]
-fn a_kind_that_the_cluster_lacks_creates_nothing() {
+fn manifest_with_an_unknown_kind_creates_no_objects() {
     let api = healthy();
     let other = "apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: one, namespace: sonobuoy}\n";
     assert_eq!(
@@ -177,7 +177,7 @@ fn a_kind_that_the_cluster_lacks_creates_nothing() {
 }
 
 #[test]
-fn what_is_no_manifest_is_refused() {
+fn invalid_manifests_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let said = |arguments: &[&str]| sono(directory.path(), arguments);
     fs_err::write(directory.path().join("list.yaml"), "- a\n").unwrap();
@@ -199,9 +199,9 @@ fn what_is_no_manifest_is_refused() {
     );
 }
 
-/// BUG 14: `gen -f` prints a manifest as it is, also from standard input.
+/// BUG 14: `gen -f` prints a manifest unchanged, also from standard input.
 #[test]
-fn gen_prints_a_manifest_that_is_there() {
+fn gen_prints_an_existing_manifest() {
     let api = FakeApi::start();
     let text = "# mine\na: 1\n";
     let Said { code, stdout, stderr } = fed(&api, text, &["gen", "-f", "-", "-n", "x"]);
@@ -216,14 +216,14 @@ fn gen_prints_a_manifest_that_is_there() {
     assert_eq!(api.requests(), Vec::<String>::new());
 }
 
-/// What `gen` prints is what `run` creates, but for the run's identity.
+/// `run` creates the objects that `gen` prints, except for the run's identity.
 #[test]
-fn a_manifest_creates_what_run_does() {
+fn objects_of_gen_and_run_are_equal() {
     let flags = ["-p", "host-check", "--aggregator-node-selector", "a:b"];
     let (ours, theirs) = (healthy(), healthy());
     assert_eq!(crate::with_cluster(&ours, &[&["run"], &flags[..]].concat()).code, 0);
     let text = manifest(&flags[2..]);
-    // As with kubectl, which knows no version to tell plugins.
+    // kubectl does not pass the cluster's version to plugins.
     assert_eq!(fed(&theirs, &text, &["run", "-f", "-"]).code, 0);
     let pod = |api: &FakeApi| {
         api.get("deployments", Some("sonobuoy"), "sonobuoy").map(|mut pod| {

@@ -1,10 +1,10 @@
-//! Flags that change what a run consists of, seen in what `gen` prints.
+//! Flags that change the objects of a run, tested with the output of `gen`.
 
 use serde_json::{Value, json};
 
 use super::{Said, failure, said, sono};
 
-/// The documents that `gen` prints with these flags.
+/// Objects printed by `gen` with these flags.
 pub(crate) fn objects(flags: &[&str]) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
     let Said { code, stdout, stderr } = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
@@ -16,18 +16,18 @@ pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind).collect()
 }
 
-/// What the aggregator's pods are made from.
+/// Pod template of the aggregator.
 pub(crate) fn template(objects: &[Value]) -> &Value {
     &of_kind(objects, "Deployment")[0]["spec"]["template"]
 }
 
-/// B-3: roles are bound to the account that is named, not to the usual one.
+/// B-3: roles are bound to the given account, not to the default one.
 #[test]
-fn roles_belong_to_the_account_that_is_named() {
+fn roles_are_bound_to_the_given_account() {
     let objects = objects(&["--service-account-name", "mine", "--existing-service-account"]);
     assert_eq!(of_kind(&objects, "ServiceAccount"), Vec::<&Value>::new());
     let bindings = of_kind(&objects, "ClusterRoleBinding");
-    // In this mode plugins share it, and what needs no rights has no token of it.
+    // In this mode plugins share the account; those without rights get no token.
     let subjects: Vec<&Value> = bindings.iter().map(|binding| &binding["subjects"][0]["name"]).collect();
     assert_eq!(subjects, ["mine"]);
     assert_eq!(template(&objects)["spec"]["serviceAccountName"], "mine");
@@ -56,9 +56,9 @@ fn roles_security_and_nodes() {
     assert_eq!(spec.get("securityContext"), None);
 }
 
-/// B-36: a pull policy reaches the cluster as the cluster spells it.
+/// B-36: a pull policy has the spelling of Kubernetes.
 #[test]
-fn the_configuration_shows_what_flags_say() {
+fn the_configuration_contains_the_values_of_flags() {
     let directory = tempfile::tempdir().unwrap();
     let config = |flags: &[&str]| -> Value {
         let said = sono(directory.path(), flags);
@@ -78,7 +78,7 @@ fn the_configuration_shows_what_flags_say() {
 }
 
 #[test]
-fn a_local_run_refuses_what_only_clusters_have() {
+fn a_local_run_rejects_flags_for_clusters() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         sono(directory.path(), &["run", "--local", "--rbac=Enable"]),
@@ -89,7 +89,7 @@ fn a_local_run_refuses_what_only_clusters_have() {
 }
 
 #[test]
-fn as_a_plugin_of_kubectl_it_is_called_so() {
+fn messages_name_the_kubectl_plugin() {
     let directory = tempfile::tempdir().unwrap();
     let link = directory.path().join("kubectl-sono");
     std::os::unix::fs::symlink(assert_cmd::cargo::cargo_bin!("sono"), &link).unwrap();
@@ -100,7 +100,7 @@ fn as_a_plugin_of_kubectl_it_is_called_so() {
     assert_eq!(usage, Some("Usage: kubectl sono modes [OPTIONS]"));
 }
 
-/// Scripts that call Sonobuoy may know its aggregator as the pod `sonobuoy` (cli spec §21); whoever says what it shall be gets that.
+/// Scripts that call Sonobuoy may use its pod `sonobuoy` (cli spec §21). An explicit workload takes precedence.
 #[test]
 fn as_sonobuoy_the_aggregator_is_a_single_pod() {
     let directory = tempfile::tempdir().unwrap();
@@ -129,7 +129,7 @@ fn as_sonobuoy_the_aggregator_is_a_single_pod() {
 }
 
 #[test]
-fn versions_are_checked_before_anything_is_printed() {
+fn versions_are_validated_first() {
     let directory = tempfile::tempdir().unwrap();
     let of = |version: &str| {
         sono(
@@ -137,7 +137,7 @@ fn versions_are_checked_before_anything_is_printed() {
             &["gen", "-p", "e2e", "--kube-conformance-image-version", version],
         )
     };
-    // B-9: without a cluster it says who needs a version, and how to say which.
+    // B-9: without a cluster the error names the plugin that requires a version, and the flag.
     assert_eq!(
         of("auto"),
         failure(&format!(
@@ -160,9 +160,9 @@ fn versions_are_checked_before_anything_is_printed() {
     );
 }
 
-/// Flags of which only one can hold.
+/// Flags that exclude each other.
 #[test]
-fn flags_that_contradict_each_other_are_refused() {
+fn conflicting_flags_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     for (flags, expected) in [
         (
@@ -198,9 +198,9 @@ fn plugin(objects: &[Value]) -> Value {
     sono_types::yaml::first_document(stored["data"]["plugin-0.yaml"].as_str().unwrap()).unwrap()
 }
 
-/// BUG 4: the key's path is looked at first; its Secret is in the run's namespace and holds it encoded once.
+/// BUG 4: the key's path is checked first; its Secret is in the run's namespace, and the key is encoded once.
 #[test]
-fn a_key_reaches_the_tests() {
+fn an_ssh_key_is_mounted_in_the_tests() {
     let said = with_files(&["--kubernetes-version=v1.37.2", "--ssh-key", "key", "-n", "mine"]);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""));
     let objects = sono_types::yaml::all_documents(&said.stdout).unwrap();
@@ -223,8 +223,8 @@ fn a_key_reaches_the_tests() {
     );
 }
 
-/// BUG 13: registry credentials are in one Secret and nowhere else. BUG 18: what the user adds ends neither progress nor
-/// credentials.
+/// BUG 13: registry credentials are only in one Secret. BUG 18: the user's arguments remove neither the progress nor the
+/// credentials argument.
 #[test]
 fn credentials_are_in_one_secret() {
     let flags = [
@@ -272,7 +272,7 @@ fn credentials_are_in_one_secret() {
         arguments.unwrap()["value"],
         "--progress-report-url=http://localhost:8099/progress --mine --e2e-docker-config-file=/tmp/sonobuoy/credentials/config.json"
     );
-    // A secret that is named is used instead.
+    // A given secret name is used.
     let named = with_files(
         &[
             &flags[..],
@@ -286,7 +286,7 @@ fn credentials_are_in_one_secret() {
 
 /// BUG 29: the final version is compared as a whole; an unknown version is not too old.
 #[test]
-fn credentials_need_a_version_that_takes_them() {
+fn credentials_require_a_version_that_supports_them() {
     let code = |version: &str| with_files(&["--e2e-docker-config-file=docker.json", "--kubernetes-version", version]);
     assert_eq!(
         code("v1.26.9"),
@@ -311,9 +311,9 @@ fn credentials_need_a_version_that_takes_them() {
     assert_eq!(super::with_cluster(&api, &flags).code, 1);
 }
 
-/// BUG 10: the cluster's version is asked for, and only where it cannot be had the word stands for it, which is said.
+/// BUG 10: the cluster's version is read; if that fails, a placeholder is used with a warning.
 #[test]
-fn no_version_is_a_last_resort() {
+fn placeholder_version_is_used_only_without_a_cluster() {
     let flags = ["gen", "-p", "e2e", "--kubernetes-version=ignore"];
     let directory = tempfile::tempdir().unwrap();
     let said = sono(directory.path(), &flags);
@@ -331,9 +331,9 @@ fn no_version_is_a_last_resort() {
     assert!(said.stdout.contains("image: registry.k8s.io/conformance:v1.37.2\n"));
 }
 
-/// BUG 6: the level is written as the aggregator reads it.
+/// BUG 6: the log level has the spelling that the aggregator expects.
 #[test]
-fn the_aggregators_level_is_one_that_it_reads() {
+fn log_level_of_the_aggregator_is_valid() {
     for level in ["warn", "warning"] {
         let objects = objects(&["--level", level]);
         let arguments = &template(&objects)["spec"]["containers"][0]["args"];
@@ -341,7 +341,7 @@ fn the_aggregators_level_is_one_that_it_reads() {
     }
 }
 
-/// BUG 22: flags for tolerations and annotations, besides the configuration's.
+/// BUG 22: flags for tolerations and annotations, in addition to the configuration's.
 #[test]
 fn tolerations_annotations_and_pull_secrets_have_flags() {
     let flags = [
@@ -377,7 +377,7 @@ fn tolerations_annotations_and_pull_secrets_have_flags() {
 }
 
 #[test]
-fn keys_of_the_configuration_that_mean_nothing_are_named() {
+fn unknown_keys_of_the_configuration_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let text = r#"{"NameSpaces": "x", "LimitSize": 1, "server": {"bindport": 9, "timeout": 1}, "Namespace": "mine"}"#;
     fs_err::write(directory.path().join("c.json"), text).unwrap();
@@ -398,9 +398,9 @@ fn keys_of_the_configuration_that_mean_nothing_are_named() {
     );
 }
 
-/// Flags of `run` that say nothing about objects are taken, and named.
+/// Flags of `run` that do not affect objects are accepted with a warning.
 #[test]
-fn what_means_nothing_to_gen_is_said() {
+fn flags_without_effect_on_gen_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let said = sono(
         directory.path(),
@@ -424,9 +424,9 @@ fn what_means_nothing_to_gen_is_said() {
     );
 }
 
-/// BUG 48: one flag moves all images.
+/// BUG 48: one flag sets the registry of all images.
 #[test]
-fn one_registry_is_for_all_images() {
+fn registry_flag_applies_to_all_images() {
     let directory = tempfile::tempdir().unwrap();
     let flags = [
         "gen",

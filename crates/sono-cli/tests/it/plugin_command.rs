@@ -16,15 +16,15 @@ fn success(stdout: &str, stderr: &str) -> Said {
     }
 }
 
-/// What `plugin install` says of [`PLUGIN`].
+/// The digest line of `plugin install` for [`PLUGIN`].
 static DIGEST: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     let digest = sono_testkit::digest(PLUGIN.as_bytes());
     format!("SHA-256 of the source: {}\n", digest.trim_start_matches("sha256:"))
 });
 
-/// BUG 52: nothing is overwritten silently, the message has the plugin's name, and comments stay.
+/// BUG 52: files are not overwritten silently, the message has the plugin's name, and comments are preserved.
 #[test]
-fn a_plugin_comes_is_listed_shown_and_goes() {
+fn a_plugin_is_installed_listed_shown_and_uninstalled() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     let home = here.to_str().unwrap();
@@ -83,9 +83,9 @@ fn a_plugin_comes_is_listed_shown_and_goes() {
     );
 }
 
-/// BUG 52: a file that does not parse can be uninstalled.
+/// BUG 52: an invalid file can be uninstalled.
 #[test]
-fn what_does_not_parse_can_go() {
+fn an_invalid_plugin_can_be_uninstalled() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     fs_err::create_dir(here.join(".sonobuoy")).unwrap();
@@ -94,9 +94,9 @@ fn what_does_not_parse_can_go() {
     assert!(!here.join(".sonobuoy/broken.yaml").exists());
 }
 
-/// BUG 52: what cannot be used is not installed.
+/// BUG 52: invalid plugins are not installed.
 #[test]
-fn only_one_usable_plugin_is_installed() {
+fn only_one_valid_plugin_is_installed() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     fs_err::create_dir(here.join("two")).unwrap();
@@ -126,7 +126,7 @@ fn only_one_usable_plugin_is_installed() {
 }
 
 #[test]
-fn a_plugin_is_installed_from_an_address() {
+fn a_plugin_is_installed_from_a_url() {
     let directory = tempfile::tempdir().unwrap();
     let address = format!("{}p.yaml", serve(vec![ok(PLUGIN)]));
     let installed = command(directory.path())
@@ -171,7 +171,7 @@ async fn a_plugin_is_installed_from_a_registry() {
     assert_eq!(text, PLUGIN);
 }
 
-/// BUG 45: a word that is no command is an error, and short.
+/// BUG 45: an unknown command is a short error.
 #[test]
 fn an_unknown_action_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
@@ -184,7 +184,7 @@ fn an_unknown_action_is_an_error() {
 }
 
 #[test]
-fn lint_says_everything() {
+fn lint_reports_all_problems() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     fs_err::write(here.join("good.yaml"), PLUGIN).unwrap();
@@ -220,9 +220,9 @@ fn lint_says_everything() {
     );
 }
 
-/// A file that cannot be read hides nothing that is wrong with the others.
+/// An unreadable file does not hide problems of other files.
 #[test]
-fn lint_goes_on_after_a_file_that_cannot_be_read() {
+fn lint_continues_after_an_unreadable_file() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     fs_err::create_dir(here.join("plugins")).unwrap();

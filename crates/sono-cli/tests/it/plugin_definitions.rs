@@ -1,4 +1,4 @@
-//! What `gen` prints besides a run's objects.
+//! Output of the subcommands of `gen`.
 
 use serde_json::{Value, json};
 
@@ -25,9 +25,9 @@ fn a_definition_from_flags() {
     );
 }
 
-/// BUG 42: variables come in the order in which they are given.
+/// BUG 42: variables are in the order in which they are given.
 #[test]
-fn every_flag_has_its_place() {
+fn every_flag_sets_its_field() {
     let arguments = [
         "-n",
         "p",
@@ -78,9 +78,9 @@ fn every_flag_has_its_place() {
     }
 }
 
-/// BUG 60: a selector adds to the usual podSpec and does not replace it.
+/// BUG 60: a selector is added to the default podSpec and does not replace it.
 #[test]
-fn a_selector_keeps_the_usual_pod() {
+fn a_selector_is_added_to_the_default_pod_spec() {
     let usual = definition(&["-n", "p", "-i", "i", "--show-default-podspec"]);
     assert_eq!(usual["podSpec"]["serviceAccountName"], "sonobuoy-serviceaccount");
     assert_eq!(usual["podSpec"]["restartPolicy"], "Never");
@@ -95,9 +95,9 @@ fn a_selector_keeps_the_usual_pod() {
     );
 }
 
-/// BUG 60: files that are asked for are in the definition.
+/// BUG 60: the definition contains the given files.
 #[test]
-fn built_in_definitions_take_flags_and_files() {
+fn built_in_definitions_accept_flags_and_files() {
     let version = ["--kubernetes-version", "v1.37.2"];
     let flags = ["e2e", "--configmap", "a.yaml", "--mode", "quick", "-n", "mine"];
     let e2e = definition(&[&flags[..], &version].concat());
@@ -110,7 +110,7 @@ fn built_in_definitions_take_flags_and_files() {
     );
     let logs: Value = sono_types::yaml::first_document(&text).unwrap();
     assert_eq!(logs["sonobuoy-config"]["plugin-name"], "systemd-logs");
-    // Flags may stand in front of the names.
+    // Flags may precede the names.
     let directory = tempfile::tempdir().unwrap();
     let said = sono(
         directory.path(),
@@ -137,7 +137,7 @@ fn built_in_definitions_take_flags_and_files() {
 }
 
 #[test]
-fn what_would_be_no_definition_is_refused() {
+fn flags_for_an_invalid_definition_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("bad.json"), "{").unwrap();
     let said = |arguments: &[&str]| sono(directory.path(), &[&["gen", "plugin"], arguments].concat());
@@ -160,7 +160,7 @@ fn what_would_be_no_definition_is_refused() {
             ["-t", "pod"],
             "error: invalid value 'pod' for '--type <DRIVER>': expected Job or DaemonSet",
         ),
-        // BUG 45: a command that is none is an error, and its message comes first.
+        // BUG 45: an unknown command is an error, and its message is printed first.
         (["bogus", "-h"], "error: unrecognized subcommand 'bogus'"),
     ] {
         let said = said(&arguments);
@@ -168,7 +168,7 @@ fn what_would_be_no_definition_is_refused() {
     }
 }
 
-/// The keys that scripts know, in their order, and the registries that today's tests use.
+/// Keys in the order that scripts expect, and the registries of current tests.
 #[test]
 fn the_default_image_config() {
     assert_eq!(
@@ -185,9 +185,9 @@ fn the_default_image_config() {
     );
 }
 
-/// BUG 60: a plugin without a podSpec gets the usual one, with the account that the run uses.
+/// BUG 60: a plugin without a podSpec gets the default one, with the run's account.
 #[test]
-fn the_usual_pod_is_shown_when_asked_for() {
+fn the_default_pod_spec_is_included_with_a_flag() {
     let directory = tempfile::tempdir().unwrap();
     let own = "sonobuoy-config: {driver: DaemonSet, plugin-name: own}\nspec: {name: c, image: i}\n";
     fs_err::write(directory.path().join("own.yaml"), own).unwrap();

@@ -1,4 +1,4 @@
-//! `sono plugin test`: plugins as processes, held to the contract.
+//! `sono plugin test`: runs plugins as processes and checks the contract.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn test(directory: &Path, arguments: &[&str]) -> Said {
     said(&output)
 }
 
-/// A Job that runs this script; its result format is JUnit.
+/// A Job plugin that runs this script, with JUnit results.
 fn script(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| format!("    {line}\n")).collect();
     format!(
@@ -28,7 +28,7 @@ fn script(text: &str) -> String {
 const RESULT: &str =
     "cd $SONOBUOY_RESULTS_DIR\necho '<testsuite name=\"s\"><testcase name=\"a\"/></testsuite>' > j.xml\n";
 
-/// Each point that is not good, with its word.
+/// All points that are not good, with their outcome and detail.
 fn faults(text: &str, more: &[&str]) -> (i32, Vec<(String, String, String)>) {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("p.yaml"), text).unwrap();
@@ -52,7 +52,7 @@ fn a_good_plugin_passes_each_point() {
     let text = script(&format!("{RESULT}echo $SONOBUOY_RESULTS_DIR/j.xml > done"));
     fs_err::write(directory.path().join("p.yaml"), text).unwrap();
     let mut said = test(directory.path(), &["p.yaml"]);
-    // On a very busy machine it is the test that ends it.
+    // On a busy machine the test may end the plugin.
     said.stdout = said.stdout.replace("c ran until the end of the test", "c ended with 0");
     assert_eq!(
         said,
@@ -83,7 +83,7 @@ fn the_examples_pass() {
         .collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
     assert!(files.len() >= 8, "{files:?}");
-    // Most of their time they wait for something.
+    // The plugins mostly wait.
     let results: Vec<Said> = std::thread::scope(|scope| {
         let running: Vec<_> = files
             .iter()
@@ -104,7 +104,7 @@ fn the_examples_pass() {
 }
 
 #[test]
-fn a_done_file_that_comes_too_early_is_found() {
+fn an_early_done_file_is_reported() {
     let early = format!("{RESULT}echo $SONOBUOY_RESULTS_DIR/j.xml > done\ntouch -d 2001-01-01 done");
     assert_eq!(
         faults(&script(&early), &[]),
@@ -120,7 +120,7 @@ fn a_done_file_that_comes_too_early_is_found() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_found() {
+fn paths_outside_the_results_directory_are_reported() {
     let (code, found) = faults(
         &script("echo /etc/hostname > $SONOBUOY_RESULTS_DIR/done"),
         &["--timeout", "20s"],
@@ -147,7 +147,7 @@ fn names_that_lead_elsewhere_are_found() {
 }
 
 #[test]
-fn a_plugin_that_fails_is_told_why() {
+fn failure_of_a_plugin_is_explained() {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(
         directory.path().join("p.yaml"),
@@ -169,7 +169,7 @@ fn a_plugin_that_fails_is_told_why() {
 }
 
 #[test]
-fn results_and_progress_that_cannot_be_read_are_found() {
+fn unreadable_results_and_progress_are_reported() {
     let post = "wget -q -O /dev/null --post-data '{' http://localhost:$SONOBUOY_PROGRESS_PORT/progress";
     let (code, found) = faults(
         &script(&format!("{post}\necho words > $SONOBUOY_RESULTS_DIR/notes.txt")),
@@ -188,7 +188,7 @@ fn results_and_progress_that_cannot_be_read_are_found() {
 }
 
 #[test]
-fn what_needs_an_image_or_does_not_parse_is_said() {
+fn plugins_that_require_an_image_or_are_invalid_are_reported() {
     let image = "sonobuoy-config: {driver: Job, plugin-name: mine}\nspec: {name: c, image: i}\n";
     assert_eq!(
         faults(image, &[]),
@@ -208,7 +208,7 @@ fn what_needs_an_image_or_does_not_parse_is_said() {
 }
 
 #[test]
-fn the_report_for_programs_has_the_problems_too() {
+fn json_report_contains_the_problems() {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("p.yaml"), "spec: {name: c}\n").unwrap();
     let said = test(directory.path(), &["p.yaml", "-o", "json"]);

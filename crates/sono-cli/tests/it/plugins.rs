@@ -1,4 +1,4 @@
-//! Where `--plugin` finds definitions, seen through `sono gen`, which loads them as `run` does.
+//! Sources of definitions for `--plugin`, tested with `sono gen`, which loads them like `run`.
 
 use std::{
     io::{Read as _, Write as _},
@@ -12,7 +12,7 @@ use crate::{Said, command, failure, said, sono};
 pub(crate) const PLUGIN: &str =
     "# a comment\nsonobuoy-config:\n  driver: Job\n  plugin-name: mine\nspec:\n  image: i\n  name: c\n";
 
-/// Answers each request with the next answer, whatever is asked. The address ends in `/`.
+/// Starts a server that sends the next response to each request. The returned URL ends in `/`.
 pub(crate) fn serve(answers: Vec<String>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = format!("http://{}/", listener.local_addr().unwrap());
@@ -38,7 +38,7 @@ pub(crate) fn ok(body: &str) -> String {
     )
 }
 
-/// The names of the plugins that a run with these would have.
+/// Names of a run's plugins with these values of `--plugin`.
 fn names(directory: &Path, plugins: &[&str]) -> Result<Vec<String>, Said> {
     let mut arguments = vec!["gen", "--kubernetes-version", "v1.37.2"];
     for plugin in plugins {
@@ -56,7 +56,7 @@ fn names(directory: &Path, plugins: &[&str]) -> Result<Vec<String>, Said> {
 }
 
 #[test]
-fn an_address_may_lead_to_another_and_rename() {
+fn a_url_may_redirect_and_a_plugin_be_renamed() {
     let directory = tempfile::tempdir().unwrap();
     let target = serve(vec![ok(PLUGIN)]);
     let moved =
@@ -67,7 +67,7 @@ fn an_address_may_lead_to_another_and_rename() {
 }
 
 #[test]
-fn an_address_that_has_no_plugin_says_why() {
+fn a_url_without_a_plugin_is_explained() {
     let directory = tempfile::tempdir().unwrap();
     let check = |answer: String, expected: &str| {
         let address = serve(vec![answer]);
@@ -91,11 +91,11 @@ fn an_address_that_has_no_plugin_says_why() {
         ok(&"#".repeat(1024 * 1024 + 1)),
         "error: cannot fetch the plugin `URL`\n  the definition exceeds 1024 KiB, the size limit of a ConfigMap\n",
     );
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     assert_eq!(
-        names(directory.path(), &[&format!("http://{nobody}/p.yaml")]).unwrap_err(),
+        names(directory.path(), &[&format!("http://{closed}/p.yaml")]).unwrap_err(),
         failure(&format!(
-            "error: cannot fetch the plugin `http://{nobody}/p.yaml`\n  cause: Connection refused (os error 111)\n  hint:  if this machine cannot reach the URL, download the file elsewhere and pass its path\n"
+            "error: cannot fetch the plugin `http://{closed}/p.yaml`\n  cause: Connection refused (os error 111)\n  hint:  if this machine cannot reach the URL, download the file elsewhere and pass its path\n"
         ))
     );
     assert_eq!(
@@ -126,11 +126,11 @@ fn standard_input_is_a_source() {
 }
 
 #[test]
-fn installed_plugins_come_first_and_can_be_left_out() {
+fn installed_plugins_take_precedence_and_can_be_excluded() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     assert_eq!(names(here, &["e2e"]), Ok(vec!["e2e".to_owned()]));
-    // Looking does not make the directory, as it does with Sonobuoy.
+    // Searching does not create the directory, unlike in Sonobuoy.
     assert!(!here.join(".sonobuoy").exists());
 
     fs_err::create_dir_all(here.join(".sonobuoy/sub")).unwrap();
@@ -144,7 +144,7 @@ fn installed_plugins_come_first_and_can_be_left_out() {
             here.join(".sonobuoy/e2e.yaml").display()
         )
     );
-    // In the order in which their ConfigMap has them.
+    // In the order of the ConfigMap.
     let both = names(here, &["e2e", "sub/foo@bar"]);
     assert_eq!(both, Ok(vec!["bar".to_owned(), "mine".to_owned()]));
     let without = command(here)
@@ -161,9 +161,9 @@ fn installed_plugins_come_first_and_can_be_left_out() {
     );
 }
 
-/// BUG 39: names with an `@` in them, and what cannot be renamed.
+/// BUG 39: names that contain `@`, and plugins that cannot be renamed.
 #[test]
-fn renaming_takes_the_last_at_and_says_what_it_cannot_rename() {
+fn renaming_uses_the_last_at_sign_and_reports_errors() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     fs_err::create_dir_all(here.join("me@home")).unwrap();
@@ -214,14 +214,14 @@ fn plugin_from_plain_http_beyond_this_machine_requires_a_flag() {
             .unwrap();
         for said in [allowed, said(&as_sonobuoy)] {
             assert!(said.stderr.starts_with(&warning), "{arguments:?}: {}", said.stderr);
-            // There is no such host.
+            // The host does not exist.
             assert_eq!(said.code, 1, "{arguments:?}");
         }
     }
 }
 
 #[test]
-fn plugin_redirected_to_plain_http_elsewhere_is_refused() {
+fn plugin_redirected_to_plain_http_elsewhere_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let moved = "HTTP/1.1 302 Found\r\nlocation: http://plugins.invalid/p.yaml\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let address = format!("{}p.yaml", serve(vec![moved.to_owned()]));
@@ -234,7 +234,7 @@ fn plugin_redirected_to_plain_http_elsewhere_is_refused() {
 }
 
 #[test]
-fn plugin_with_another_digest_is_refused() {
+fn plugin_with_another_digest_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     fs_err::write(here.join("p.yaml"), PLUGIN).unwrap();
@@ -282,9 +282,9 @@ fn plugin_with_another_digest_is_refused() {
     assert_eq!(fetched(&["gen", "-p", "URL", "--sha256", "abc"]).0, 1);
 }
 
-/// Names of a definition become files of a local run.
+/// Names in a definition become file names of a local run.
 #[test]
-fn plugin_with_a_path_as_a_name_writes_nothing_in_a_local_run() {
+fn plugin_with_a_path_as_a_name_writes_no_files_in_a_local_run() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     let outside = here.join("owned").display().to_string();

@@ -1,19 +1,19 @@
-//! What is looked at before a run is created.
+//! Preflight checks.
 
 use serde_json::json;
 use sono_testkit::{FakeApi, forbidden};
 
 use crate::{Said, failure, healthy, sono, with_cluster};
 
-/// Method and path of what was asked for to be created.
+/// Paths of requests that create objects.
 fn created(api: &FakeApi) -> Vec<String> {
     let requests = api.requests().into_iter();
     requests.filter(|request| request.starts_with("POST")).collect()
 }
 
-/// BUG 42: everything is looked at, and said in one order.
+/// BUG 42: all problems are reported, in a stable order.
 #[test]
-fn all_that_is_wrong_is_said_at_once_and_in_order() {
+fn all_problems_are_reported_together_and_in_order() {
     let api = FakeApi::start();
     api.put_text("/version", 200, r#"{"gitVersion": "v1.16.3"}"#);
     let expected = failure(
@@ -30,7 +30,7 @@ fn all_that_is_wrong_is_said_at_once_and_in_order() {
 }
 
 #[test]
-fn dns_is_looked_for_where_it_is_said_to_be() {
+fn dns_is_checked_in_the_given_namespace() {
     let api = FakeApi::start();
     let said = with_cluster(&api, &["run"]);
     assert_eq!(
@@ -45,7 +45,7 @@ fn dns_is_looked_for_where_it_is_said_to_be() {
     let flags = ["--dns-namespace", "default", "--dns-pod-labels", "k8s-app=x,app=dns"];
     let run = |name: &str, flags: &[&str]| with_cluster(&api, &[&["run", "-n", name], flags].concat()).code;
     assert_eq!(run("a", &flags), 0);
-    // Where nothing is looked for, nothing is missing.
+    // Without labels there is no check.
     assert_eq!(run("b", &["--dns-pod-labels="]), 0);
     assert_eq!(run("c", &["--skip-preflight=versioncheck,dnscheck"]), 0);
     assert_eq!(run("d", &["--skip-preflight"]), 0);
@@ -53,7 +53,7 @@ fn dns_is_looked_for_where_it_is_said_to_be() {
 }
 
 #[test]
-fn a_check_that_is_none_is_refused_before_anything_else() {
+fn an_unknown_check_is_rejected_first() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         sono(directory.path(), &["run", "--skip-preflight=dns"]),
@@ -64,9 +64,9 @@ fn a_check_that_is_none_is_refused_before_anything_else() {
     );
 }
 
-/// As `--skip-preflight` always allowed: the namespace already exists.
+/// `--skip-preflight` allows an existing namespace.
 #[test]
-fn a_namespace_that_is_there_is_used_when_asked_for() {
+fn an_existing_namespace_is_used_with_a_flag() {
     let api = healthy();
     let Said { code, stderr, .. } = with_cluster(&api, &["run", "-n", "default", "--skip-preflight=existingnamespace"]);
     assert_eq!(
@@ -74,7 +74,7 @@ fn a_namespace_that_is_there_is_used_when_asked_for() {
         (0, Some("run … in namespace default, created in …"))
     );
     assert!(api.get("deployments", Some("default"), "sonobuoy").is_some());
-    // Still, it is one run at a time.
+    // A second run in the namespace is still rejected.
     let again = with_cluster(&api, &["run", "-n", "default", "--skip-preflight"]);
     let first = again.stderr.lines().next().unwrap();
     assert_eq!(
@@ -84,9 +84,9 @@ fn a_namespace_that_is_there_is_used_when_asked_for() {
     assert!(api.get("deployments", Some("default"), "sonobuoy").is_some());
 }
 
-/// BUG 23: with fewer rights the namespace must be there, and no check need be left out.
+/// BUG 23: with fewer rights the namespace must exist, and no check has to be skipped.
 #[test]
-fn fewer_rights_need_no_flag_about_checks() {
+fn fewer_rights_require_no_skipped_check() {
     let api = healthy();
     for (verb, path) in [
         ("list", "/api/v1/namespaces/kube-system/pods"),
@@ -118,9 +118,9 @@ fn fewer_rights_need_no_flag_about_checks() {
     assert!(!kinds.contains(&"clusterroles".to_owned()), "{kinds:?}");
 }
 
-/// A service account that is in the way is not taken for a run.
+/// An existing service account is not mistaken for a run.
 #[test]
-fn an_account_that_is_there_is_named() {
+fn an_existing_account_is_named() {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": "sonobuoy-serviceaccount", "namespace": "default"}}));
@@ -141,9 +141,9 @@ fn an_account_that_is_there_is_named() {
     );
 }
 
-/// Without roles in the cluster none are created, unless they are asked for.
+/// Roles are not created in a cluster without RBAC, unless a flag requires them.
 #[test]
-fn roles_are_created_where_there_are_any() {
+fn roles_are_created_if_the_cluster_has_rbac() {
     let api = healthy();
     let absent = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
         "message": "the server could not find the requested resource"});
@@ -154,7 +154,7 @@ fn roles_are_created_where_there_are_any() {
     assert_eq!(api.all("clusterroles").len(), 1);
 }
 
-/// BUG 28: without a cluster it says what it would have asked.
+/// BUG 28: without a cluster, the error names the required information.
 #[test]
 fn roles_cannot_be_detected_without_a_cluster() {
     let directory = tempfile::tempdir().unwrap();

@@ -36,7 +36,7 @@ fn query(api: &FakeApi, directory: &Path, arguments: &[&str]) -> Said {
     normalized(api, said(&output))
 }
 
-/// The files below, without `meta`.
+/// All files below a directory, without `meta`.
 fn files(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     sono_bundle::Bundle::open(root)
@@ -51,10 +51,10 @@ fn files(root: &Path) -> Vec<String> {
     found
 }
 
-/// BUG 2: the configuration file counts. BUG 44: the cluster is named as for every other command. BUG 51: logs come from
-/// the run's namespace, and not from those that have its name in theirs.
+/// BUG 2: the configuration file is applied. BUG 44: the flags for the cluster are those of other commands. BUG 51: logs are
+/// those of the run's namespace, not of namespaces that contain its name.
 #[test]
-fn what_is_asked_for_comes() {
+fn query_fetches_the_configured_resources_and_logs() {
     let (api, directory) = (api(), tempfile::tempdir().unwrap());
     fs_err::write(
         directory.path().join("c.json"),
@@ -72,7 +72,7 @@ fn what_is_asked_for_comes() {
     );
     let expected = ["podlogs/sonobuoy/p/logs/c.txt", "resources/ns/mine/core_v1_pods.json"];
     assert_eq!(files(&directory.path().join("out")), expected);
-    // The same by flags, into an archive.
+    // The same with flags, into an archive.
     let flags = [
         "--config",
         "c.json",
@@ -104,9 +104,9 @@ fn what_is_asked_for_comes() {
     );
 }
 
-/// BUG 46: an API whose server is gone costs a line, and nothing else.
+/// BUG 46: an API without a server is reported in one line, and the rest is fetched.
 #[test]
-fn a_broken_api_costs_a_line() {
+fn a_broken_api_is_reported_in_one_line() {
     let (api, directory) = (api(), tempfile::tempdir().unwrap());
     api.offer_broken("metrics.k8s.io", "v1beta1");
     let said = query(&api, directory.path(), &[]);
@@ -128,9 +128,9 @@ fn a_broken_api_costs_a_line() {
     assert!(times.contains("metrics.k8s.io/v1beta1"), "{times}");
 }
 
-/// BUG 44: pods of plugins in whatever namespace. BUG 45: what there is not to get is an error in one line.
+/// BUG 44: pods of plugins in any namespace. BUG 45: an unknown kind is an error of one line.
 #[test]
-fn names_of_pods_in_any_namespace() {
+fn get_prints_pods_in_any_namespace() {
     let api = api();
     let labels =
         |plugin: &str| json!({"component": "sonobuoy", "sonobuoy-component": "plugin", "sonobuoy-plugin": plugin});
@@ -150,7 +150,7 @@ fn names_of_pods_in_any_namespace() {
     assert!(bogus.stderr.lines().count() < 8, "{}", bogus.stderr);
 }
 
-/// What the cluster says is for this user alone.
+/// Data of the cluster is readable only by this user.
 #[cfg(unix)]
 #[test]
 fn query_creates_private_files_and_directories() {

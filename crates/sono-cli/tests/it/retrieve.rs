@@ -1,4 +1,4 @@
-//! `sono retrieve` against a cluster that chooses names, sizes and contents itself.
+//! `sono retrieve` with a hostile cluster that chooses names, sizes and contents.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,10 +8,10 @@ use sono_testkit::{Executed, FakeApi};
 use crate::{Said, command, said};
 
 const OWN: &str = "202601010000_sonobuoy_u.tar.gz";
-/// The run that was chosen, by the name of its archive.
+/// Message with the chosen run.
 const CHOSEN: &str = "run u in namespace sonobuoy\n";
 
-/// A `.tar.gz` of files by name.
+/// A `.tar.gz` with these files.
 fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     for (name, content) in files {
@@ -32,7 +32,7 @@ fn run(verdict: &str) -> Vec<u8> {
     ])
 }
 
-/// A run that is complete, whose status announces an archive of that name and content.
+/// A complete run with an archive of this name and content.
 fn complete(name: &str, archive: &[u8]) -> FakeApi {
     let sha256 = sono_testkit::digest(archive);
     announcing(&json!({"name": name, "created": "2026-01-01T00:00:00Z",
@@ -59,7 +59,7 @@ fn put_aggregator(api: &FakeApi, status: Option<&Value>) {
         "status": {"phase": "Running"}}));
 }
 
-/// Sends a part of `archive` whatever its name is.
+/// Makes the API send ranges of `archive` for any file name.
 fn send_file(api: &FakeApi, archive: Vec<u8>) {
     api.put_exec("sonobuoy", "sonobuoy", move |command| {
         let offset = command.iter().skip_while(|word| *word != "--offset").nth(1);
@@ -71,7 +71,7 @@ fn send_file(api: &FakeApi, archive: Vec<u8>) {
     });
 }
 
-/// Sends archives as aggregators do that know of no parts.
+/// Makes the API send archives like aggregators that do not support ranges.
 fn send_all(api: &FakeApi, archives: &[(&str, &[u8])]) {
     let stream = packed(archives);
     api.put_exec("sonobuoy", "sonobuoy", move |command| {
@@ -89,7 +89,7 @@ fn send_all(api: &FakeApi, archives: &[(&str, &[u8])]) {
     });
 }
 
-/// A directory `inner` in a directory that is watched too.
+/// A directory `inner` in a parent directory, which is compared, too.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -121,7 +121,7 @@ impl Place {
         }
     }
 
-    /// Every file by its name, `inner/` left out; directories and links with their kind.
+    /// All files by name, without the prefix `inner/`; directories and links with their kind.
     fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
         collect(self.0.path(), self.0.path(), &mut found);
@@ -168,9 +168,9 @@ const HOSTILE: [&str; 8] = [
     "a\u{1b}[2J.tar.gz",
 ];
 
-/// S1: the status of a run is text of an annotation.
+/// S1: hostile names in the status annotation.
 #[test]
-fn retrieve_hostile_name_in_the_status_writes_nothing() {
+fn retrieve_hostile_name_in_the_status_writes_no_files() {
     for name in HOSTILE {
         let api = complete(name, &run("passed"));
         send_file(&api, run("passed"));
@@ -194,9 +194,9 @@ fn retrieve_hostile_name_in_the_status_writes_nothing() {
     }
 }
 
-/// S1: names in the stream of all archives.
+/// S1: hostile names in the stream of archives.
 #[test]
-fn retrieve_hostile_name_in_the_stream_writes_nothing() {
+fn retrieve_hostile_name_in_the_stream_writes_no_files() {
     for name in HOSTILE {
         let api = FakeApi::start();
         put_aggregator(&api, None);
@@ -215,9 +215,9 @@ fn retrieve_hostile_name_in_the_stream_writes_nothing() {
     }
 }
 
-/// S1: names in headers of the aggregator's own listener.
+/// S1: hostile names in headers of the aggregator's listener.
 #[test]
-fn retrieve_partial_hostile_name_in_a_header_writes_nothing() {
+fn retrieve_partial_hostile_name_in_a_header_writes_no_files() {
     let partial = run("running");
     let answered = |disposition: String| {
         let api = FakeApi::start();
@@ -251,7 +251,7 @@ fn retrieve_partial_hostile_name_in_a_header_writes_nothing() {
     }
 }
 
-/// S1: a name that the cluster chose replaces an archive of a run and nothing else.
+/// S1: a name chosen by the cluster may only replace an archive of a run.
 #[test]
 fn retrieve_over_an_existing_file_replaces_only_archives() {
     let (old, new) = (run("failed"), run("passed"));
@@ -319,9 +319,9 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
     }
 }
 
-/// S12: what cannot fit is not fetched.
+/// S12: an archive that does not fit is not fetched.
 #[test]
-fn retrieve_announced_size_beyond_the_disk_is_refused_before_the_download() {
+fn retrieve_announced_size_beyond_the_disk_is_rejected_before_the_download() {
     let api = announcing(
         &json!({"name": OWN, "created": "2026-01-01T00:00:00Z", "sha256": "0a".repeat(32),
         "size": 1_u64 << 60}),
@@ -338,7 +338,7 @@ fn retrieve_announced_size_beyond_the_disk_is_refused_before_the_download() {
     assert!(!api.requests().iter().any(|request| request.contains("/exec")));
 }
 
-/// S12: an entry that claims more than the disk has is refused before it is written.
+/// S12: an entry larger than the disk is rejected before it is written.
 #[test]
 fn retrieve_extract_of_more_than_the_disk_has_leaves_nothing() {
     let mut header = tar::Header::new_gnu();
@@ -360,7 +360,7 @@ fn retrieve_extract_of_more_than_the_disk_has_leaves_nothing() {
     );
 }
 
-/// An archive that compresses well is no reason to refuse it.
+/// A high compression ratio alone is accepted.
 #[test]
 fn retrieve_extract_of_well_compressed_files_works() {
     let zeros = vec![0; 200 << 20];
@@ -373,7 +373,7 @@ fn retrieve_extract_of_well_compressed_files_works() {
     assert_eq!(place.files()["plugins/p/results/global/core"].len(), zeros.len());
 }
 
-/// Case 13: scripts extract again and again.
+/// Case 13: scripts extract repeatedly.
 #[test]
 fn retrieve_extract_into_a_used_directory_replaces_files_of_the_archive_only() {
     let place = Place::new();
@@ -445,7 +445,7 @@ fn retrieve_extract_over_symbolic_links_changes_nothing() {
     }
 }
 
-/// What comes from a cluster is for this user alone.
+/// Data of a cluster is readable only by this user.
 #[cfg(unix)]
 #[test]
 fn retrieve_creates_private_files_and_directories() {

@@ -1,4 +1,4 @@
-//! Accounts and limits that a run gives its aggregator and its plugins, seen in what `gen` prints.
+//! Accounts and limits of aggregator and plugins, tested with the output of `gen`.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{
     sono,
 };
 
-/// The run's configuration as it is stored.
+/// The run's stored configuration.
 fn stored(objects: &[Value]) -> Value {
     let config = objects
         .iter()
@@ -23,7 +23,7 @@ fn accounts(objects: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// S6: the mode decides which account plugins have, and a flag over it; host-check needs no rights in any.
+/// S6: the mode determines the account of plugins, and a flag overrides it; host-check never needs rights.
 #[test]
 fn plugins_have_the_account_of_the_mode() {
     let aggregators = "sonobuoy-serviceaccount";
@@ -72,7 +72,7 @@ fn plugins_have_the_account_of_the_mode() {
 }
 
 #[test]
-fn shared_rights_that_the_mode_would_not_give_are_said() {
+fn shared_rights_beyond_the_mode_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let generate = |flags: &[&str]| sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
     let said = generate(&[
@@ -98,9 +98,9 @@ fn shared_rights_that_the_mode_would_not_give_are_said() {
     );
 }
 
-/// S13: the aggregator does not fill its node's disk or memory, and refuses results before the kubelet evicts it.
+/// S13: the aggregator does not fill its node's disk or memory, and rejects results before the kubelet evicts it.
 #[test]
-fn the_aggregator_takes_no_more_than_it_is_given() {
+fn limits_of_the_aggregator_are_set() {
     let limits = |flags: &[&str]| {
         let objects = objects(flags);
         let spec = &template(&objects)["spec"];
@@ -151,7 +151,7 @@ fn the_aggregator_takes_no_more_than_it_is_given() {
 }
 
 #[test]
-fn a_network_policy_is_refused_for_plugins_in_their_hosts_network() {
+fn a_network_policy_is_rejected_for_plugins_with_host_network() {
     let directory = tempfile::tempdir().unwrap();
     let plugin = directory.path().join("p.yaml");
     let generate = |driver: &str, pod_spec: &str| {
@@ -166,7 +166,7 @@ fn a_network_policy_is_refused_for_plugins_in_their_hosts_network() {
     let refused = failure(
         "error: cannot create a NetworkPolicy for plugin `p`: its pods use the host network, which a NetworkPolicy cannot select, so their results would be blocked\n  hint:  omit --network-policy, or select other plugins with --plugin\n",
     );
-    // The default podSpec of DaemonSets is in the host's network.
+    // The default podSpec of DaemonSets uses the host's network.
     assert_eq!(generate("DaemonSet", ""), refused);
     assert_eq!(
         generate("Job", "podSpec: {hostNetwork: true, restartPolicy: Never}\n"),

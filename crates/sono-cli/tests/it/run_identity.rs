@@ -13,7 +13,7 @@ use crate::{Said, command, failure, healthy, normalized, said, with_cluster};
 const LIMIT: Duration = Duration::from_mins(1);
 const PODS: &str = "/api/v1/namespaces/lim/pods";
 
-/// A namespace that existed before.
+/// A cluster with an existing namespace.
 fn existing() -> FakeApi {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lim"}}));
@@ -28,7 +28,7 @@ fn status(run: &str, result: &str) -> Value {
             "sha256": "ab".repeat(32), "size": 82_312}})
 }
 
-/// The aggregator's pod of a complete run, as a Deployment makes it.
+/// The aggregator's pod of a complete run, as created by a Deployment.
 fn aggregator(run: &str, result: &str, deleted: bool) -> Value {
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -64,7 +64,7 @@ fn spawned(api: &FakeApi, directory: &std::path::Path, arguments: &[&str]) -> Ch
         .unwrap()
 }
 
-/// Waits until the API has seen a request so often.
+/// Waits until the API has received a request this often.
 fn until_asked(api: &FakeApi, request: &str, times: usize) {
     let begun = Instant::now();
     while api.requests().iter().filter(|made| *made == request).count() < times {
@@ -73,7 +73,7 @@ fn until_asked(api: &FakeApi, request: &str, times: usize) {
     }
 }
 
-/// Waits until `run` has made the Deployment, and returns its run's id.
+/// Waits until `run` has created the Deployment, and returns the run's id.
 fn created_run(api: &FakeApi) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -98,19 +98,19 @@ const RUN: [&str; 9] = [
     "--wait-output=silent",
 ];
 
-/// A1: the run before passed, and its pod is still there.
+/// A1: the previous run passed, and its pod still exists.
 #[test]
 fn run_in_a_namespace_with_a_terminating_aggregator_waits_for_it_and_ends_with_its_own_verdict() {
     let api = existing();
     api.put(aggregator("old", "passed", true));
     let directory = tempfile::tempdir().unwrap();
     let child = spawned(&api, directory.path(), &RUN);
-    // Listed, then watched: nothing is created before it is deleted.
+    // The pod is listed, then watched: objects are created after its deletion.
     until_asked(&api, &format!("GET {PODS}"), 2);
     assert_eq!(api.created_count("configmaps"), 0);
     api.remove("pods", Some("lim"), "sonobuoy-old");
     let run = created_run(&api);
-    // As where the wait was given up: its pod is there again.
+    // The pod exists again, as after a wait that timed out.
     api.put(aggregator("old", "passed", true));
     api.put(aggregator(&run, "failed", false));
     let said = normalized(&api, said(&child.wait_with_output().unwrap()));
@@ -126,7 +126,7 @@ fn run_in_a_namespace_with_a_terminating_aggregator_waits_for_it_and_ends_with_i
     );
 }
 
-/// A1, `--aggregator-workload pod`: the names are the same.
+/// A1, `--aggregator-workload pod`: the pods have the same name.
 #[test]
 fn run_waits_for_a_pod_of_the_same_name() {
     let api = existing();
@@ -166,9 +166,9 @@ fn run_waits_for_a_pod_of_the_same_name() {
     );
 }
 
-/// A1: another command deletes the run and starts the next.
+/// A1: another command deletes the run and starts the next one.
 #[test]
-fn run_that_is_replaced_while_it_is_waited_for_is_said_to_be_deleted() {
+fn run_that_is_replaced_during_the_wait_is_reported_as_deleted() {
     let api = existing();
     let directory = tempfile::tempdir().unwrap();
     let child = spawned(&api, directory.path(), &RUN);
@@ -187,7 +187,7 @@ fn run_that_is_replaced_while_it_is_waited_for_is_said_to_be_deleted() {
 }
 
 #[test]
-fn newest_run_is_chosen_and_named() {
+fn newest_run_is_selected_and_named() {
     let api = existing();
     api.put(aggregator("old", "passed", true));
     api.put(deployment("new"));
@@ -225,7 +225,7 @@ fn newest_run_is_chosen_and_named() {
 }
 
 #[test]
-fn run_is_chosen_by_its_id() {
+fn run_is_selected_by_its_id() {
     let api = existing();
     api.put(aggregator("old", "passed", true));
     api.put(deployment("new"));
@@ -249,7 +249,7 @@ fn run_is_chosen_by_its_id() {
     }
 }
 
-/// Commit baf4e4a, and `gen | kubectl apply`: nothing carries an id.
+/// Commit baf4e4a, and `gen | kubectl apply`: objects without an id.
 #[test]
 fn run_without_an_id_is_followed_and_named_by_its_configuration() {
     let without = |mut object: Value| {
@@ -290,9 +290,9 @@ fn run_without_an_id_is_followed_and_named_by_its_configuration() {
     );
 }
 
-/// A9: `run` refuses the namespace, so `status` must not say that it is free.
+/// A9: `run` rejects the namespace, so `status` must not report it as unused.
 #[test]
-fn run_without_its_aggregator_is_said_to_remain() {
+fn run_without_its_aggregator_is_reported_as_remaining() {
     let api = existing();
     api.put(
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sonobuoy-config-cm", "namespace": "lim",
@@ -337,7 +337,7 @@ const REFUSED: &str = "error: cannot retrieve the results: the account may not r
 
 /// A8
 #[test]
-fn retrieve_that_is_refused_names_both_ways_at_once_and_leaves_no_file() {
+fn retrieve_that_is_forbidden_names_both_ways_and_leaves_no_file() {
     let api = existing();
     api.put(deployment("u"));
     api.put(aggregator("u", "passed", false));
@@ -356,9 +356,9 @@ fn retrieve_that_is_refused_names_both_ways_at_once_and_leaves_no_file() {
     assert_eq!(tried.count(), 2);
 }
 
-/// A7: `--rm` alone waits; and what could not be fetched is not deleted.
+/// A7: `--rm` implies waiting, and results that could not be fetched are not deleted.
 #[test]
-fn rm_waits_and_deletes_nothing_that_was_not_fetched() {
+fn rm_waits_and_deletes_only_fetched_results() {
     let api = existing();
     let directory = tempfile::tempdir().unwrap();
     let flags = [

@@ -1,4 +1,4 @@
-//! The ways in which scripts use Sonobuoy (cli spec §21), as a script, through a link of that name to this program.
+//! Uses of Sonobuoy in scripts (cli spec §21), tested as scripts with a link `sonobuoy` to this program.
 
 use std::{
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -12,7 +12,7 @@ use sono_testkit::FakeApi;
 
 use crate::{Said, normalized, said};
 
-/// Where each part ends is seen by whoever plays the cluster.
+/// Start of each script. `fail` reports the failed step.
 const PRELUDE: &str = "set -eu\nfail() { echo \"FAILED: $*\" >&2; exit 9; }\n";
 
 /// Runs a script in a directory where `sonobuoy` is this program and the kubeconfig leads to `api`.
@@ -42,7 +42,7 @@ fn check(api: &FakeApi, directory: &Path, text: &str) {
     assert_eq!((said.code, said.stdout.as_str()), (0, "done\n"), "{}", said.stderr);
 }
 
-/// Sentences name the command that a script knows.
+/// Messages name the command `sonobuoy`.
 #[test]
 fn status_called_as_sonobuoy_names_sonobuoy() {
     let api = made_run();
@@ -86,8 +86,8 @@ fn made_run() -> FakeApi {
     api
 }
 
-/// 1 (the part that needs no archive): `results=$(sonobuoy retrieve)` prints nothing to standard output and fails while
-/// there is nothing to retrieve.
+/// 1 (the part without an archive): `results=$(sonobuoy retrieve)` has no standard output and fails until results are
+/// ready.
 #[test]
 fn retrieving_too_early_prints_no_name() {
     let api = made_run();
@@ -110,10 +110,10 @@ echo done
     );
 }
 
-/// 2 and 8: `run --wait` blocks until the run is complete and ends with 0 though tests failed, with the flags that scripts
-/// pass; 5: deleting is done twice.
+/// 2 and 8: `run --wait` blocks until the run is complete and exits with 0 even if tests failed, with the flags that scripts
+/// pass; 5: deletion is repeated.
 #[test]
-fn runs_are_waited_for_and_deleted_twice() {
+fn runs_are_awaited_and_deleted_twice() {
     let api = FakeApi::start();
     let directory = tempfile::tempdir().unwrap();
     thread::scope(|scope| {
@@ -146,8 +146,8 @@ echo done
     assert_eq!(api.all("pods"), Vec::<Value>::new());
 }
 
-/// 3: polling `status --json`, as Bottlerocket does: the exit code is 0 and the text no JSON while there is no status; 6: flags in
-/// front of the command, and those of Kubernetes' logging library.
+/// 3: polling `status --json`, as Bottlerocket does: without a status, the exit code is 0 and the output is not JSON; 6: flags
+/// before the command, and those of Kubernetes' logging library.
 #[test]
 fn the_status_is_polled() {
     let api = made_run();
@@ -180,7 +180,7 @@ echo done
     assert_eq!(status, complete());
 }
 
-/// 4 and 10: the text of `results` and its JSON lines, and the files that a submission needs; 11: the short version.
+/// 4 and 10: the text of `results` and its JSON lines, and the files for a submission; 11: the short version.
 #[test]
 fn results_are_read_line_by_line() {
     let api = FakeApi::start();
@@ -224,9 +224,9 @@ echo done
     );
 }
 
-/// 7: `gen > f; run -f f --wait`, and the names that manifests of any version have; 9: the names that programs look for.
+/// 7: `gen > f; run -f f --wait`, and names in manifests of any version; 9: names that programs search for.
 #[test]
-fn manifests_are_made_and_run() {
+fn manifests_are_generated_and_run() {
     let api = FakeApi::start();
     let directory = tempfile::tempdir().unwrap();
     check(

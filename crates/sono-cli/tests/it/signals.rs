@@ -1,4 +1,4 @@
-//! What is left of a local run that somebody stops: nothing.
+//! Stopping a local run leaves no processes.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use crate::command;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A plugin that writes its number where the test finds it, and stays. As in Kubernetes `$$` stands for one `$`.
+/// A plugin that writes its process id to a file and waits. As in Kubernetes, `$$` is one `$`.
 fn plugin(directory: &Path) -> PathBuf {
     let (file, note) = (directory.join("stays.yaml"), directory.join("pid"));
     let text = format!(
@@ -34,7 +34,7 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Whether the process runs: one that ended and was not collected yet does not.
+/// Whether the process is running; a zombie is not.
 fn runs(pid: &str) -> bool {
     let state = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
@@ -45,9 +45,9 @@ fn stop(child: &Child, signal: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// A CI system that cancels its job sends SIGTERM, a terminal that is closed SIGHUP.
+/// A CI system sends SIGTERM to cancel a job, a closed terminal sends SIGHUP.
 #[test]
-fn whoever_stops_a_local_run_stops_its_plugins() {
+fn signal_to_a_local_run_stops_its_plugins() {
     for (arguments, signal, code) in [
         (vec!["run", "--local", "-p"], "-TERM", 143),
         (vec!["run", "--local", "-p"], "-HUP", 129),

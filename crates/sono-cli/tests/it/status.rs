@@ -1,4 +1,4 @@
-//! `status`: what scripts read, what people see, and what is in the way.
+//! `status`: output for scripts and users, and explanations of problems.
 
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
@@ -38,7 +38,7 @@ fn running(rows: &[Value]) -> Value {
         "tar-info": {"name": "", "created": "0001-01-01T00:00:00Z", "sha256": "", "size": 0}})
 }
 
-/// A quota, a webhook or a pod security level refuses a DaemonSet's pods: no pod shows it.
+/// If a quota, a webhook or a pod security level rejects a DaemonSet's pods, no pod exists to explain it.
 #[test]
 fn pods_that_cannot_be_created_are_explained() {
     let status = running(&[row("p", "n1", "running", ""), row("p", "n2", "running", "")]);
@@ -64,8 +64,8 @@ fn pods_that_cannot_be_created_are_explained() {
 
 const PENDING: &str = "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n";
 
-/// BUG 27: a pod whose containers say nothing yet is no crash, every container counts, and what keeps the pod from
-/// running is said.
+/// BUG 27: a pod without container statuses does not crash, all containers are considered, and the reason why the pod does
+/// not run is reported.
 #[test]
 fn a_pod_that_does_not_start_is_explained() {
     let waiting = |name: &str, reason: &str| {
@@ -107,7 +107,7 @@ fn a_pod_that_does_not_start_is_explained() {
     }
 }
 
-/// Whoever asks for a document gets one, whatever the run's state.
+/// Document formats are supported in every state of the run.
 #[test]
 fn a_pod_that_does_not_start_has_documents() {
     let waiting = json!({"containerStatuses": [{"name": "kube-sonobuoy", "image": "", "imageID": "", "ready": false,
@@ -131,10 +131,10 @@ fn a_pod_that_does_not_start_has_documents() {
     }
 }
 
-/// BUG 58: a run that ended without an archive is `failed`, in the status, its sentence and the exit code; one whose
-/// plugins timed out says so with `--exit-code`.
+/// BUG 58: a run that ended without an archive is `failed` in status, message and exit code; timeouts of plugins are reported
+/// with `--exit-code`.
 #[test]
-fn a_failed_run_is_told_apart() {
+fn a_failed_run_is_distinguished() {
     let mut failed = running(&[row("p", "global", "failed", "")]);
     failed["status"] = "failed".into();
     let api = with([aggregator(Some(&failed), "Running", json!({}))]);
@@ -156,7 +156,7 @@ fn a_failed_run_is_told_apart() {
 }
 
 #[test]
-fn every_form_of_a_status() {
+fn status_is_printed_in_every_format() {
     let status = running(&[
         row("p", "n1", "complete", ""),
         row("p", "n2", "running", ""),
@@ -207,9 +207,9 @@ q       global  running   -       -
     }
 }
 
-/// Where the aggregator cannot be asked for the whole of a folded status, the short form is still shown.
+/// If the full status cannot be fetched, the folded status is shown.
 #[test]
-fn a_folded_status_is_better_than_none() {
+fn folded_status_is_shown_if_the_full_status_is_unavailable() {
     let status = running(&[row("p", "(9900 nodes)", "complete", ""), row("p", "n1", "running", "")]);
     let api = with([aggregator(Some(&status), "Running", json!({}))]);
     let said = with_cluster(&api, &["status", "--show-all"]);
@@ -224,11 +224,11 @@ fn a_folded_status_is_better_than_none() {
     let asked = api.requests();
     let exec = "GET /api/v1/namespaces/sonobuoy/pods/any-name/exec";
     assert!(asked.iter().any(|request| request == exec), "{asked:?}");
-    // The short table needs no more than the short form.
+    // The short table only requires the folded status.
     assert_eq!(with_cluster(&api, &["status"]).stderr, "");
 }
 
-/// Between `run` and the aggregator's first pod, and between two of them, there is a run all the same.
+/// A run exists also before the aggregator's first pod, and between two of its pods.
 #[test]
 fn an_aggregator_without_a_pod_is_pending() {
     let deployment = |status: Value| {

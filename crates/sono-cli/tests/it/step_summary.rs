@@ -34,13 +34,13 @@ fn summary(directory: &Path) -> String {
     fs_err::read_to_string(directory.join("summary.md")).unwrap()
 }
 
-/// The run's identity out of the archive's name.
+/// The run's identity in the archive's name.
 fn run_of(archive: &str) -> &str {
     archive.trim_end_matches(".tar.gz").split_once("_sonobuoy_").unwrap().1
 }
 
 #[test]
-fn a_run_and_what_is_asked_of_its_archive_are_one_section() {
+fn a_run_and_its_results_are_one_section() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     fs_err::write(path.join("p.yaml"), PLUGIN).unwrap();
@@ -72,7 +72,7 @@ run `{run}`, archive `{archive}`
     assert_eq!(summary(path), expected);
     assert_eq!(sono(path, &[], &["results", archive]).code, 0);
     assert_eq!(summary(path), expected);
-    // A part of it, or Markdown that goes somewhere else, is nobody's summary.
+    // Partial results, and Markdown with another destination, are not written to the summary.
     fs_err::remove_file(path.join("summary.md")).unwrap();
     for arguments in [
         &["-p", "mine"][..],
@@ -86,7 +86,7 @@ run `{run}`, archive `{archive}`
 }
 
 #[test]
-fn a_summary_that_cannot_be_written_costs_a_warning() {
+fn a_summary_that_cannot_be_written_is_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     fs_err::write(path.join("p.yaml"), PLUGIN).unwrap();
@@ -107,7 +107,7 @@ fn a_summary_that_cannot_be_written_costs_a_warning() {
 }
 
 #[test]
-fn a_local_run_that_does_not_start_says_why() {
+fn a_local_run_that_does_not_start_is_explained() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let image_only = "sonobuoy-config: {driver: Job, plugin-name: mine}\nspec: {name: c, image: i}\n";
@@ -132,9 +132,9 @@ fn waited(status: &Value, directory: &Path, arguments: &[&str]) -> Said {
     sono(directory, &[("KUBECONFIG", kubeconfig.to_str().unwrap())], arguments)
 }
 
-/// From a run in a cluster there is only its status, until the archive is fetched.
+/// Until the archive is fetched, only the status of a run in a cluster is known.
 #[test]
-fn a_run_in_a_cluster_is_told_by_its_status() {
+fn a_run_in_a_cluster_is_summarized_by_its_status() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let mut status = json!({"plugins": [

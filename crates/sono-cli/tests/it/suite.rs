@@ -29,10 +29,10 @@ fn with_input(directory: &Path, arguments: &[&str], input: &str) -> Said {
     said(&child.wait_with_output().unwrap())
 }
 
-/// BUG 31: a list on standard input needs neither a version nor a cluster. BUG 32: what reports add to names is gone, so
-/// that an anchored expression chooses what it chooses in a run.
+/// BUG 31: a list on standard input requires neither a version nor a cluster. BUG 32: prefixes that reports add to names are
+/// removed, so that an anchored expression selects the same tests as in a run.
 #[test]
-fn a_list_on_standard_input_needs_no_cluster() {
+fn a_list_on_standard_input_requires_no_cluster() {
     let directory = tempfile::tempdir().unwrap();
     let e2e = |arguments: &[&str]| with_input(directory.path(), &[&["e2e", "--input", "-"], arguments].concat(), LIST);
     assert_eq!(
@@ -67,7 +67,7 @@ fn a_list_on_standard_input_needs_no_cluster() {
 }
 
 #[test]
-fn the_tests_of_an_archive_or_a_file() {
+fn tests_are_read_from_an_archive_or_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = directory.path().join(name);
@@ -105,10 +105,9 @@ fn the_tests_of_an_archive_or_a_file() {
     );
 }
 
-/// BUG 30: a server that has no list of that version is not the same as no test that fits. Without an input it is said
-/// how to get one.
+/// BUG 30: a missing list of a version is not the same as no matching test. Without an input, a hint says how to get a list.
 #[test]
-fn a_list_that_cannot_be_had_is_an_error() {
+fn a_missing_list_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let api = FakeApi::start();
     let said = sono(directory.path(), &["e2e", "--url", api.url(), "--version", "v1.31.0"]);

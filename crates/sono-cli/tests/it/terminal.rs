@@ -1,7 +1,7 @@
-//! What others wrote, in every view of every command: on a terminal, and through a pipe.
+//! Text of others in the output of every command, on a terminal and in a pipe.
 //!
-//! The commands are those of the command line itself. A command without a scenario, and a form of output that no scenario
-//! asks for, fail the test `every_command_and_form_has_a_scenario`.
+//! The commands are read from the command line's definition. The test `every_command_and_form_has_a_scenario` fails for a
+//! command without a scenario and for an unused output format.
 
 mod checks;
 mod pty;
@@ -23,10 +23,10 @@ use self::{
     world::World,
 };
 
-/// Scenarios that are run at once.
-const AT_ONCE: usize = 6;
+/// Number of scenarios that run concurrently.
+const CONCURRENCY: usize = 6;
 
-/// Paths of all commands that do something, and their arguments; hidden ones too.
+/// Paths and arguments of all commands, including hidden ones.
 fn commands() -> Vec<(String, Vec<Arg>)> {
     fn walk(command: &Command, path: &str, found: &mut Vec<(String, Vec<Arg>)>) {
         let within: Vec<&Command> = command
@@ -46,7 +46,7 @@ fn commands() -> Vec<(String, Vec<Arg>)> {
     found
 }
 
-/// What a scenario must ask for at least once: each value of a flag that chooses the form of the output.
+/// Flags and values that select an output format, each of which requires a scenario.
 fn forms(path: &str, arguments: &[Arg]) -> Vec<(String, String, String)> {
     let choosing = arguments.iter().filter(|argument| {
         matches!(argument.get_long(), Some("output" | "wait-output" | "json"))
@@ -111,7 +111,7 @@ fn run_all(wanted: impl Fn(&Scenario) -> bool) {
     all_right(&scenarios, |scenario| check(scenario, &World::for_scenario(scenario)));
 }
 
-/// Most of their time they wait.
+/// Runs scenarios concurrently, because they mostly wait.
 fn all_right(scenarios: &[Scenario], check: impl Fn(&Scenario) -> Vec<String> + Sync) {
     let next = AtomicUsize::new(0);
     let some = || {
@@ -119,25 +119,25 @@ fn all_right(scenarios: &[Scenario], check: impl Fn(&Scenario) -> Vec<String> + 
         scenarios.flat_map(&check).collect::<Vec<String>>()
     };
     let wrong: Vec<String> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(some)).collect();
+        let threads: Vec<_> = (0..CONCURRENCY).map(|_| scope.spawn(some)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn foreign_text_of_archives_is_shown_and_not_obeyed() {
+fn foreign_text_of_archives_is_escaped() {
     run_all(|scenario| scenario.command == "results");
 }
 
 #[test]
-fn foreign_text_of_clusters_is_shown_and_not_obeyed() {
+fn foreign_text_of_clusters_is_escaped() {
     let others = ["results", "images", "plugin", "gen"];
     run_all(|scenario| !others.iter().any(|other| scenario.command.starts_with(other)));
 }
 
 #[test]
-fn foreign_text_of_definitions_is_shown_and_not_obeyed() {
+fn foreign_text_of_definitions_is_escaped() {
     run_all(|scenario| {
         scenario.command != "results"
             && ["images", "plugin", "gen"]
@@ -146,13 +146,13 @@ fn foreign_text_of_definitions_is_shown_and_not_obeyed() {
     });
 }
 
-/// Whatever a user, or a script, types.
+/// Text in arguments of a user or script.
 #[test]
-fn foreign_text_in_wrong_usage_is_shown_and_not_obeyed() {
+fn foreign_text_in_wrong_usage_is_escaped() {
     let flag: &'static str = String::leak(format!("--{}", world::TEXT));
     let scenarios: Vec<Scenario> = commands()
         .into_iter()
-        // It hands its arguments on.
+        // This command passes its arguments on.
         .filter(|(path, _)| path != "host-check")
         .map(|(path, _)| Scenario::new(String::leak(path), &[flag]))
         .collect();

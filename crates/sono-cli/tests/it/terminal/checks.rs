@@ -1,4 +1,4 @@
-//! What must hold of everything that is printed.
+//! Checks of all printed output.
 
 use regex::Regex;
 use serde_json::Value;
@@ -9,10 +9,10 @@ use super::{
     world::{COLOUR, LINE, TEXT, World},
 };
 
-/// Sequences that the program itself writes to terminals: its styles, and what bars repaint themselves with.
+/// Escape sequences that the program itself writes: styles, and those that redraw progress bars.
 const OWN: &str = "\u{1b}\\[(?:[0-9;]*m|\\d*[ABGK]|\\?25[lh])|\r";
 
-/// Runs it in all ways and says what is wrong.
+/// Runs a scenario on a terminal and in pipes, and returns all problems.
 pub(super) fn check(scenario: &Scenario, world: &World) -> Vec<String> {
     let ways: &[Ends] = match scenario.kind {
         Kind::Json | Kind::Yaml | Kind::Xml => &[Ends::Terminal, Ends::Screen, Ends::Pipes],
@@ -20,7 +20,7 @@ pub(super) fn check(scenario: &Scenario, world: &World) -> Vec<String> {
     };
     let mut outcomes = Vec::new();
     for ends in ways {
-        // What a command changes is there again for the next one.
+        // A command may change the world, so each run has a new one.
         let fresh;
         let world = if scenario.changes {
             fresh = World::for_scenario(scenario);
@@ -64,7 +64,7 @@ fn problems(scenario: &Scenario, ends: Ends, printed: &Printed) -> Vec<String> {
     let is_pipe = ends == Ends::Pipes;
     match scenario.kind {
         Kind::Json | Kind::Yaml | Kind::Xml | Kind::Verbatim | Kind::Log if is_pipe => {
-            // Byte for byte is looked at by `compare`, and here.
+            // `compare` also checks the bytes.
             if scenario.kind == Kind::Log && !stdout.contains(LINE)
                 || scenario.kind == Kind::Verbatim && scenario.shows && !stdout.contains('\u{202e}')
             {
@@ -87,7 +87,7 @@ fn problems(scenario: &Scenario, ends: Ends, printed: &Printed) -> Vec<String> {
     problems
 }
 
-/// Nothing that a terminal obeys, and no line of others that looks like one of ours.
+/// Reports control sequences, and lines of others that look like lines of the program.
 fn text_problems(text: &str, place: &str, quotes: bool) -> Vec<String> {
     let mut problems = hidden(text, place);
     if quotes {
@@ -122,7 +122,7 @@ fn hidden(text: &str, place: &str) -> Vec<String> {
     problems
 }
 
-/// Not the list of the program: what the issue names, and what is invisible.
+/// Whether a character is invisible or named by the issue. Independent of the program's list.
 fn is_hidden(character: char) -> bool {
     (character.is_control() && !matches!(character, '\n' | '\t'))
         || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -148,11 +148,11 @@ fn markdown_problems(text: &str) -> Vec<String> {
     problems
 }
 
-/// Without blocks and spans of code, in which nothing means anything.
+/// The Markdown without blocks and spans of code, which are not interpreted.
 fn without_code(text: &str) -> String {
-    let mut kept = Vec::new();
+    let mut remaining = Vec::new();
     let mut fence: Option<&str> = None;
-    // Comments hold the names of the summary's sections.
+    // Comments contain the names of the summary's sections.
     for line in text.lines().filter(|line| !line.starts_with("<!-- sono: ")) {
         let ticks = line
             .trim_start()
@@ -163,12 +163,12 @@ fn without_code(text: &str) -> String {
             Some(open) if ticks.len() >= open.len() && line.trim_start() == ticks => fence = None,
             Some(_) => {}
             None if ticks.len() >= 3 && line.trim_start().strip_prefix(ticks) == Some("text") => fence = Some(ticks),
-            None => kept.push(line),
+            None => remaining.push(line),
         }
     }
-    let mut text = kept.join("\n");
+    let mut text = remaining.join("\n");
     for ticks in ["``", "`"] {
-        // A backslash outside of code takes the meaning of a tick away.
+        // A backslash outside of code escapes a backtick.
         let span = Regex::new(&format!(
             r"(^|[^\\`]){ticks}([^`]|{})*{ticks}",
             if ticks.len() == 2 { "`[^`]" } else { "[^`]" }
@@ -179,7 +179,7 @@ fn without_code(text: &str) -> String {
     text
 }
 
-/// The same data on a terminal and in a pipe.
+/// Checks that the data on a terminal and in a pipe is the same.
 fn compare(scenario: &Scenario, screen: &str, piped: &str) -> Vec<String> {
     let values = |text: &str| -> Result<Vec<Value>, String> {
         match scenario.kind {

@@ -1,4 +1,4 @@
-//! A terminal for a process: `script` of util-linux, which every Linux has.
+//! A terminal for a process: `script` of util-linux, which every Linux distribution has.
 
 use std::process::{Command, Output, Stdio};
 
@@ -9,17 +9,17 @@ use crate::command;
 pub(super) enum Ends {
     /// Standard output and standard error are one terminal.
     Terminal,
-    /// Standard output is a terminal, standard error goes to a file.
+    /// Standard output is a terminal, standard error is a file.
     Screen,
     /// Both are pipes.
     Pipes,
 }
 
-/// What came out.
+/// Output of a process.
 #[derive(Debug)]
 pub(super) struct Printed {
     pub(super) stdout: String,
-    /// Empty where a terminal shows both.
+    /// Standard error; empty if both streams are a terminal.
     pub(super) stderr: String,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn run(
     } else {
         String::new()
     };
-    // Line ends stay as they are, and the end of the input is not written as ^D.
+    // Line endings are unchanged, and the end of the input is not echoed as ^D.
     let line = format!("stty -opost -echo cols 200 rows 50; exec {}{aside}", words.join(" "));
     let mut script = Command::new("script");
     script
@@ -75,7 +75,7 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// For a shell.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -1,54 +1,54 @@
-//! What is run: a new command, or a new form of output, has its line here.
+//! Scenarios. A new command or output format requires a line here.
 
 use super::world::{LINE, NAME, TEXT};
 
-/// What the output is.
+/// Kind of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// For people: nothing hidden, on a terminal and in a pipe.
+    /// For users: without hidden characters, on a terminal and in a pipe.
     Text,
-    /// The same, and Markdown.
+    /// For users, in Markdown.
     Markdown,
-    /// For programs: the same data everywhere, in a pipe byte for byte.
+    /// For programs: the same data everywhere, and exact bytes in a pipe.
     Json,
     Yaml,
     Xml,
-    /// Bytes of others: as they are in a pipe, nothing hidden on a terminal.
+    /// Bytes of others: unchanged in a pipe, without hidden characters on a terminal.
     Verbatim,
-    /// As they are in a pipe, with colours on a terminal.
+    /// Unchanged in a pipe, with colours on a terminal.
     Log,
 }
 
-/// How the cluster is.
+/// State of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cluster {
-    /// A run goes on.
+    /// A run is in progress.
     Running,
     Complete,
-    /// Its status has a word that nobody knows.
+    /// The status has an unknown value.
     Odd,
     /// The aggregator does not start.
     Pending,
-    /// It refuses requests.
+    /// The API rejects requests.
     Broken,
-    /// There is no run.
+    /// No run exists.
     Empty,
-    /// Namespaces do not go.
+    /// Namespaces are not deleted.
     Held,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Scenario {
-    /// Its path, without the program's name.
+    /// Path of the command, without the program's name.
     pub(super) command: &'static str,
     pub(super) arguments: Vec<&'static str>,
     pub(super) kind: Kind,
     pub(super) cluster: Cluster,
-    /// It shows foreign text.
+    /// Whether the output contains foreign text.
     pub(super) shows: bool,
-    /// It shows lines of others as lines, below a line of its own.
+    /// Whether the output has lines of others below a line of the program.
     pub(super) quotes: bool,
-    /// It changes what it is run on.
+    /// Whether the command changes the world.
     pub(super) changes: bool,
 }
 
@@ -75,7 +75,7 @@ impl Scenario {
         self
     }
 
-    /// It has nothing of others to show.
+    /// A scenario without foreign text.
     fn without_foreign_text(mut self) -> Self {
         self.shows = false;
         self

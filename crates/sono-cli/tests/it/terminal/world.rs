@@ -1,4 +1,4 @@
-//! A cluster, an archive, definitions and lists, all of which are hostile.
+//! A hostile cluster, archive, definitions and lists.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -16,11 +16,11 @@ macro_rules! line {
         "EVIL \u{1b}[38;5;201mred\u{1b}]0;title\u{7}\u{1b}]52;c;eA==\u{1b}\\\u{1b}[2J\u{9b}2J\u{9d}0;x\u{9c}\u{85}\u{7f}\u{8}\u{61c}\u{200e}\u{202e}\u{2066}\u{2028}\u{200b}\u{feff} [x](http://e.example) ![i](http://e.example/i) <img src=x> | `c` *b* @m a\\|b"
     };
 }
-/// What may be part of a line.
+/// Hostile text within a line.
 pub(super) const LINE: &str = line!();
-/// With line ends, which forge lines.
+/// Hostile text with line breaks that forge lines.
 pub(super) const TEXT: &str = concat!(line!(), "\rover\nFORGED\n# h\n  hint:  FORGED");
-/// What may be a file's name.
+/// Hostile file name.
 pub(super) const NAME: &str = "EVIL\u{1b}[38;5;201mred\u{1b}]0;t\u{7}\u{9b}2J\u{7f}\u{202e}\u{200b}[x](y)";
 
 const NAMESPACE: &str = "sonobuoy";
@@ -70,7 +70,7 @@ impl World {
         ]
     }
 
-    /// The scenario's, behind its command.
+    /// The command and arguments of a scenario.
     pub(super) fn arguments(&self, scenario: &Scenario) -> Vec<String> {
         let command = scenario.command.split(' ');
         command
@@ -79,7 +79,7 @@ impl World {
             .collect()
     }
 
-    /// The step's summary, which is taken away.
+    /// Removes and returns the step summary.
     pub(super) fn summary(&self) -> Option<String> {
         let file = self.directory().join("summary.md");
         let text = fs_err::read_to_string(&file).ok()?;
@@ -189,7 +189,7 @@ fn status(state: Cluster) -> Value {
     status
 }
 
-/// `run` as a directory, and a tarball with a hostile name.
+/// Creates an archive as the directory `run` and as a tarball with a hostile name.
 fn archive(directory: &Path) {
     let run = directory.join("run");
     let tree = |name: &str| {
@@ -221,7 +221,7 @@ fn archive(directory: &Path) {
     sono_bundle::pack_directory(&run, file, &[], 6).unwrap();
 }
 
-/// JSON that is YAML too: in ASCII, but for a bidirectional control, which YAML takes as it is.
+/// JSON that is also valid YAML: ASCII except for a bidirectional control character, which YAML allows.
 fn ascii(value: &Value) -> String {
     let mut text = String::new();
     for character in value.to_string().chars() {
