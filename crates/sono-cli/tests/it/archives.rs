@@ -29,12 +29,12 @@ fn archive(name: &str) -> Option<PathBuf> {
 fn results(arguments: &[&str]) -> Option<String> {
     let path = archive("run-quick-k8s-1.37.tar.gz")?;
     let directory = tempfile::tempdir().ok()?;
-    let said = sono(
+    let finished = sono(
         directory.path(),
         &[&["results", path.to_string_lossy().as_ref()], arguments].concat(),
     );
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    Some(said.stdout)
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    Some(finished.stdout)
 }
 
 #[test]
@@ -133,12 +133,12 @@ fn exit_code_flag_returns_the_outcome() {
     let code = |name: &str, arguments: &[&str]| {
         let path = archive(name)?;
         let directory = tempfile::tempdir().ok()?;
-        let said = sono(
+        let finished = sono(
             directory.path(),
             &[&["results", path.to_string_lossy().as_ref()], arguments].concat(),
         );
-        assert_eq!(said.stderr, "");
-        Some(said.code)
+        assert_eq!(finished.stderr, "");
+        Some(finished.code)
     };
     let Some(failed) = code("results-4-e2e-failures.tar.gz", &["--exit-code", "-p", "e2e"]) else {
         return;
@@ -209,7 +209,7 @@ fn an_archive_is_read_from_a_pipe() {
             .args(["-c", way])
             .output()
             .unwrap();
-        assert_eq!(crate::said(&output), from_file, "{way}");
+        assert_eq!(crate::finished(&output), from_file, "{way}");
     }
     let plain = directory.path().join("plain.tar");
     let status = std::process::Command::new("tar")
@@ -220,12 +220,12 @@ fn an_archive_is_read_from_a_pipe() {
         .arg(".")
         .status();
     assert!(status.unwrap().success());
-    let said = sono(directory.path(), &["results", "plain.tar"]);
-    assert_eq!(said.code, 1);
+    let finished = sono(directory.path(), &["results", "plain.tar"]);
+    assert_eq!(finished.code, 1);
     assert!(
-        said.stderr.contains("a tar archive that is not compressed"),
+        finished.stderr.contains("a tar archive that is not compressed"),
         "{}",
-        said.stderr
+        finished.stderr
     );
 }
 
@@ -273,12 +273,12 @@ fn exit_code_of_the_clusters_health() {
 fn check(arguments: &[&str], expected: &str) {
     let directory = tempfile::tempdir().unwrap();
     for path in made(directory.path()) {
-        let said = sono(
+        let finished = sono(
             directory.path(),
             &[&["results", path.to_str().unwrap()], arguments].concat(),
         );
         assert_eq!(
-            (said.stdout.as_str(), said.stderr.as_str(), said.code),
+            (finished.stdout.as_str(), finished.stderr.as_str(), finished.code),
             (expected, "", 0),
             "{arguments:?}: {}",
             path.display()
@@ -361,9 +361,9 @@ fn an_archive_without_a_list_of_plugins_is_read() {
         "name: systemd_logs\nstatus: passed\nitems:\n- name: n1\n  status: passed\n",
     )
     .unwrap();
-    let said = sono(directory.path(), &["results", "run"]);
+    let finished = sono(directory.path(), &["results", "run"]);
     assert_eq!(
-        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
         (
             0,
             "Plugin: systemd_logs\nStatus: passed\nTotal: 1\nPassed: 1\nFailed: 0\nSkipped: 0\n",

@@ -5,18 +5,18 @@ use std::net::TcpListener;
 use serde_json::json;
 use sono_testkit::forbidden;
 
-use crate::{Said, failure, healthy, sono, with_cluster};
+use crate::{Finished, failure, healthy, sono, with_cluster};
 
 const PLUGIN: &str = "sonobuoy-config:\n  driver: Job\n  plugin-name: mine\nspec:\n  image: i\n  name: c\n";
 
-pub(crate) fn with_files(files: &[(&str, &str)], arguments: &[&str]) -> Said {
+pub(crate) fn with_files(files: &[(&str, &str)], arguments: &[&str]) -> Finished {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         fs_err::write(directory.path().join(name), text).unwrap();
     }
-    let mut said = sono(directory.path(), arguments);
-    said.stderr = said.stderr.replace(directory.path().to_str().unwrap(), "HOME");
-    said
+    let mut finished = sono(directory.path(), arguments);
+    finished.stderr = finished.stderr.replace(directory.path().to_str().unwrap(), "HOME");
+    finished
 }
 
 #[test]
@@ -214,9 +214,9 @@ fn a_missing_namespace() {
 
 #[test]
 fn wrong_usage_exits_with_one() {
-    let said = with_files(&[], &["run", "--wait=soon"]);
+    let finished = with_files(&[], &["run", "--wait=soon"]);
     assert_eq!(
-        (said.code, said.stderr.lines().next().unwrap()),
+        (finished.code, finished.stderr.lines().next().unwrap()),
         (
             1,
             "error: invalid value 'soon' for '--wait [<TIME>]': expected minutes, such as 30, or a duration, such as 1h30m"
@@ -239,7 +239,7 @@ fn plugin_that_the_api_server_would_reject_is_rejected_before_objects_are_create
         .output()
         .unwrap();
     assert_eq!(
-        crate::said(&output),
+        crate::finished(&output),
         failure(
             "error: the API server would refuse plugins of this run\n  \
              plugin p: config-map.a/b: invalid ConfigMap key `a/b`: expected at most 253 letters, digits, `-`, `_` and `.`; not `.` and not starting with `..`\n  \

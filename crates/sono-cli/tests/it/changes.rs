@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Said, failure, sono};
+use super::{Finished, failure, sono};
 
 /// The documents of a manifest.
 fn documents(manifest: &str) -> Vec<Value> {
@@ -19,7 +19,7 @@ fn definition(flags: &[&str], plugin: &str) -> Value {
     } else {
         &["gen", "--kubernetes-version", "v1.37.2"]
     };
-    let Said { code, stdout, stderr } = sono(directory.path(), &[version, flags].concat());
+    let Finished { code, stdout, stderr } = sono(directory.path(), &[version, flags].concat());
     assert_eq!((code, stderr.as_str()), (0, ""));
     let documents = documents(&stdout);
     let plugins = documents
@@ -92,15 +92,15 @@ fn images_and_variables() {
     assert_eq!(variable(&e2e, "E2E_USE_GO_RUNNER"), None);
 
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(
+    let finished = sono(
         directory.path(),
         &[&["gen", "--kubernetes-version", "v1.37.2"], &flags[..]].concat(),
     );
     assert_eq!(
-        said.stderr,
+        finished.stderr,
         "warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does\n"
     );
-    let aggregator = documents(&said.stdout)
+    let aggregator = documents(&finished.stdout)
         .into_iter()
         .find(|document| document["kind"] == "Deployment")
         .unwrap();
@@ -114,26 +114,26 @@ fn images_and_variables() {
 #[test]
 fn flags_without_effect_are_errors() {
     let directory = tempfile::tempdir().unwrap();
-    let said = |flags: &[&str]| {
+    let finished = |flags: &[&str]| {
         sono(
             directory.path(),
             &[&["gen", "--kubernetes-version", "v1.37.2"], flags].concat(),
         )
     };
     assert_eq!(
-        said(&["--mode", "slow"]),
+        finished(&["--mode", "slow"]),
         failure(
             "error: unknown mode `slow`\n  hint:  one of certified-conformance, conformance-lite, \
              non-disruptive-conformance, quick; for details: sono modes\n"
         )
     );
     assert_eq!(
-        said(&["-p", "host-check", "--plugin-env", "other.A=b"]),
+        finished(&["-p", "host-check", "--plugin-env", "other.A=b"]),
         failure(
             "error: a flag applies to a plugin that is not part of the run\n  cause: unknown plugin `other`; plugins of this run: host-check\n  hint:  add the plugin with -p other, or omit the flag\n"
         )
     );
-    let expression = said(&["--e2e-focus", "("]);
+    let expression = finished(&["--e2e-focus", "("]);
     assert!(
         expression
             .stderr
@@ -170,9 +170,9 @@ fn flags_for_a_built_in_plugin_that_does_not_run_are_named() {
         (name, "--kube-conformance-image", "x", "e2e"),
         ("host-check", "--systemd-logs-image", "x:y", "systemd-logs"),
     ] {
-        let said = gen_with(&["-p", plugin, flag, value]);
+        let finished = gen_with(&["-p", plugin, flag, value]);
         assert_eq!(
-            (said.code, said.stderr),
+            (finished.code, finished.stderr),
             (
                 0,
                 format!("warning: {flag} has no effect: plugin {meant} is not part of this run\n")
@@ -184,8 +184,8 @@ fn flags_for_a_built_in_plugin_that_does_not_run_are_named() {
         .env("SONO_SSH_USER", "me")
         .env("SONO_SYSTEMD_LOGS_IMAGE", "x")
         .args(["gen", "-p", "host-check"]);
-    let said = crate::said(&command.output().unwrap());
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let finished = crate::finished(&command.output().unwrap());
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
 }
 
 /// BUG 37: a flag for a variable that the run sets itself has no effect, and a warning says so.
@@ -201,9 +201,9 @@ fn variables_that_a_run_sets_cannot_be_changed() {
         "SONOBUOY_CONFIG_DIR",
     ] {
         let given = format!("host-check.{variable}=mine");
-        let said = sono(directory.path(), &["gen", "-p", "host-check", "--plugin-env", &given]);
+        let finished = sono(directory.path(), &["gen", "-p", "host-check", "--plugin-env", &given]);
         assert_eq!(
-            (said.code, said.stderr),
+            (finished.code, finished.stderr),
             (
                 0,
                 format!(
@@ -211,7 +211,7 @@ fn variables_that_a_run_sets_cannot_be_changed() {
                 )
             )
         );
-        assert!(!said.stdout.contains("mine"));
+        assert!(!finished.stdout.contains("mine"));
     }
 }
 
@@ -228,16 +228,16 @@ fn go_expressions_are_valid() {
 #[test]
 fn a_focus_alone_still_skips_tests_of_the_mode() {
     let directory = tempfile::tempdir().unwrap();
-    let said = |flags: &[&str]| {
+    let finished = |flags: &[&str]| {
         let flags = [&["gen", "--kubernetes-version", "v1.37.2", "--e2e-focus", "x"], flags].concat();
         sono(directory.path(), &flags).stderr
     };
     assert_eq!(
-        said(&[]),
+        finished(&[]),
         "note: tests that match \\[Disruptive\\]|NoExecuteTaintManager are skipped, as in mode non-disruptive-conformance; to skip none: --e2e-skip=\n"
     );
     assert_eq!(
-        (said(&["--e2e-skip="]), said(&["--mode", "quick"])),
+        (finished(&["--e2e-skip="]), finished(&["--mode", "quick"])),
         (String::new(), String::new())
     );
 }
@@ -245,7 +245,7 @@ fn a_focus_alone_still_skips_tests_of_the_mode() {
 #[test]
 fn modes_are_listed() {
     let directory = tempfile::tempdir().unwrap();
-    let Said { code, stdout, stderr } = sono(directory.path(), &["modes"]);
+    let Finished { code, stdout, stderr } = sono(directory.path(), &["modes"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert!(
         stdout.starts_with("Mode: certified-conformance\nDescription: "),
@@ -316,12 +316,12 @@ fn rerun_of_too_many_failures_is_refused() {
     let name = |at| format!("[It] [sig-x] {at:04} {}", "x".repeat(130));
     archive_of_failures(directory.path(), (0..1000).map(name));
     let path = directory.path().to_str().unwrap();
-    let said = sono(
+    let finished = sono(
         directory.path(),
         &["gen", "--kubernetes-version", "v1.37.2", "--rerun-failed", path],
     );
     assert_eq!(
-        said,
+        finished,
         failure(&format!(
             "error: cannot rerun the failed tests of `{path}`\n  \
              the names of 1000 failed tests are 146050 bytes long, and Linux passes at most 131072 in one variable\n  \
@@ -329,7 +329,7 @@ fn rerun_of_too_many_failures_is_refused() {
         ))
     );
     let long = "x".repeat(131_070);
-    let said = sono(
+    let finished = sono(
         directory.path(),
         &[
             "gen",
@@ -339,7 +339,7 @@ fn rerun_of_too_many_failures_is_refused() {
             &format!("host-check.AB={}", &long[..131_000]),
         ],
     );
-    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
 }
 
 /// The test image supports only `true`; a number is passed to Ginkgo together with the user's arguments.
@@ -363,15 +363,15 @@ fn number_of_parallel_tests_is_passed_to_ginkgo() {
         assert_eq!(arguments(flags).as_deref(), expected, "{flags:?}");
     }
     let directory = tempfile::tempdir().unwrap();
-    let said = |version: &str, flags: &[&str]| {
-        let Said { code, stderr, .. } = sono(
+    let finished = |version: &str, flags: &[&str]| {
+        let Finished { code, stderr, .. } = sono(
             directory.path(),
             &[&["gen", "--kubernetes-version", version], flags].concat(),
         );
         (code, stderr)
     };
     assert_eq!(
-        said(
+        finished(
             "v1.37.2",
             &["--mode", "certified-conformance", "--e2e-parallel", "true"]
         ),
@@ -382,9 +382,9 @@ fn number_of_parallel_tests_is_passed_to_ginkgo() {
                 .to_owned()
         )
     );
-    assert_eq!(said("v1.37.2", &["--mode", "conformance-lite"]), (0, String::new()));
+    assert_eq!(finished("v1.37.2", &["--mode", "conformance-lite"]), (0, String::new()));
     assert_eq!(
-        said(
+        finished(
             "v1.37.2",
             &[
                 "--e2e-parallel",
@@ -399,7 +399,7 @@ fn number_of_parallel_tests_is_passed_to_ginkgo() {
         )
     );
     assert_eq!(
-        said("v1.28.3", &["--e2e-parallel", "4"]),
+        finished("v1.28.3", &["--e2e-parallel", "4"]),
         (
             1,
             "error: cannot run the tests of plugin e2e in parallel\n  cause: the selection may contain serial tests, which \
@@ -408,8 +408,11 @@ fn number_of_parallel_tests_is_passed_to_ginkgo() {
                 .to_owned()
         )
     );
-    assert_eq!(said("v1.28.3", &["--e2e-parallel", "4", "--e2e-skip", "Serial"]).0, 0);
-    let wrong = said("v1.37.2", &["--e2e-parallel", "four"]);
+    assert_eq!(
+        finished("v1.28.3", &["--e2e-parallel", "4", "--e2e-skip", "Serial"]).0,
+        0
+    );
+    let wrong = finished("v1.37.2", &["--e2e-parallel", "four"]);
     assert!(
         wrong
             .1
@@ -424,9 +427,9 @@ fn number_of_parallel_tests_is_passed_to_ginkgo() {
 fn gen_sets_the_run_id_if_the_aggregator_is_a_deployment() {
     let directory = tempfile::tempdir().unwrap();
     let uuid = |flags: &[&str]| {
-        let said = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
-        assert_eq!(said.code, 0, "{}", said.stderr);
-        let documents = documents(&said.stdout);
+        let finished = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
+        assert_eq!(finished.code, 0, "{}", finished.stderr);
+        let documents = documents(&finished.stdout);
         let is_config = |document: &&Value| document["metadata"]["name"] == "sonobuoy-config-cm";
         let text = documents.iter().find(is_config).unwrap()["data"]["config.json"].clone();
         let config: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();

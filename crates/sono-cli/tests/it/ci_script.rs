@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Said, said};
+use crate::{Finished, finished};
 
 const FAILING: &str = "sonobuoy-config: {driver: Job, plugin-name: failing, result-format: junit}
 spec:
@@ -102,14 +102,14 @@ impl Job {
 
     fn shell(&self, script: &str) {
         let output = self.command("/bin/sh").args(["-ec", script]).output().unwrap();
-        assert!(output.status.success(), "{:?}", said(&output));
+        assert!(output.status.success(), "{:?}", finished(&output));
     }
 
-    fn script(&self, what: &str, variables: &[(&str, &str)]) -> Said {
+    fn script(&self, what: &str, variables: &[(&str, &str)]) -> Finished {
         self.script_in("/bin/sh", what, variables)
     }
 
-    fn script_in(&self, shell: &str, what: &str, variables: &[(&str, &str)]) -> Said {
+    fn script_in(&self, shell: &str, what: &str, variables: &[(&str, &str)]) -> Finished {
         let script = repository().join("deploy/ci/sono-ci.sh");
         let output = self
             .command(shell)
@@ -124,7 +124,7 @@ impl Job {
             .envs(variables.iter().copied())
             .output()
             .unwrap();
-        said(&output)
+        finished(&output)
     }
 
     fn url(&self) -> String {
@@ -392,8 +392,8 @@ fn the_lines_of_the_page_work() {
         .env("plugin", "failing.yaml")
         .output()
         .unwrap();
-    let said = said(&output);
-    assert_eq!(said.code, 3, "{said:?}");
+    let finished = finished(&output);
+    assert_eq!(finished.code, 3, "{finished:?}");
     assert!(
         job.read("junit.xml")
             .contains("<testsuite name=\"failing\" tests=\"2\" failures=\"1\""),

@@ -5,12 +5,12 @@ use std::{thread, time::Duration};
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Said, command, failure, healthy, normalized, said, sono, with_cluster};
+use crate::{Finished, command, failure, finished, healthy, normalized, sono, with_cluster};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn success(stdout: &str, stderr: &str) -> Said {
-    Said {
+fn success(stdout: &str, stderr: &str) -> Finished {
+    Finished {
         code: 0,
         stdout: stdout.to_owned(),
         stderr: stderr.to_owned(),
@@ -79,7 +79,7 @@ fn run_wait_creates_a_run_and_waits_for_it() {
     }
     let output = child.wait_with_output().unwrap();
     assert_eq!(
-        normalized(&api, said(&output)),
+        normalized(&api, finished(&output)),
         success(
             "",
             "run … in namespace sonobuoy, created in …\n… aggregator runs on node1\n… p started\n… p has sent its results\n… p passed: 2 passed\nrun passed in …\nresults: sono retrieve\n"
@@ -312,9 +312,9 @@ fn a_namespace_not_created_by_the_run_is_not_deleted() {
 #[test]
 fn gen_needs_no_cluster() {
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(directory.path(), &["gen", "-p", "host-check", "-n", "x"]);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    let documents = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let finished = sono(directory.path(), &["gen", "-p", "host-check", "-n", "x"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let documents = sono_types::yaml::all_documents(&finished.stdout).unwrap();
     let kinds: Vec<&str> = documents
         .iter()
         .map(|document| document["kind"].as_str().unwrap())
@@ -390,8 +390,8 @@ fn exit_code_flag_distinguishes_outcomes() {
 #[test]
 fn gen_reads_the_version_from_the_cluster() {
     let api = with_aggregator(None, "Pending");
-    let said = with_cluster(&api, &["gen", "-p", "e2e"]);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let finished = with_cluster(&api, &["gen", "-p", "e2e"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
     let version = with_cluster(&api, &["version", "--kubeconfig", "kubeconfig"]).stdout;
     let version = version
         .lines()
@@ -400,8 +400,8 @@ fn gen_reads_the_version_from_the_cluster() {
         .trim();
     let image = format!("image: registry.k8s.io/conformance:{version}");
     assert!(
-        version.starts_with("v1.") && said.stdout.contains(&image),
+        version.starts_with("v1.") && finished.stdout.contains(&image),
         "{image}: {}",
-        said.stdout
+        finished.stdout
     );
 }

@@ -6,7 +6,7 @@ use std::{path::Path, process::Command};
 use serde_json::json;
 use sono_testkit::FakeApi;
 
-use crate::{Said, command, plugins::PLUGIN, said, sono};
+use crate::{Finished, command, finished, plugins::PLUGIN, sono};
 
 /// Creates a link to the program in `directory`.
 fn link(directory: &Path, name: &str) {
@@ -15,9 +15,9 @@ fn link(directory: &Path, name: &str) {
 
 /// Output of `__complete` for these words, without flags, which change often.
 fn complete(directory: &Path, words: &[&str]) -> Vec<String> {
-    let said = sono(directory, &[&["__complete"], words].concat());
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    let lines = said.stdout.lines().filter(|line| !line.starts_with('-'));
+    let finished = sono(directory, &[&["__complete"], words].concat());
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let lines = finished.stdout.lines().filter(|line| !line.starts_with('-'));
     lines.map(str::to_owned).collect()
 }
 
@@ -91,7 +91,7 @@ fn in_bash(directory: &Path, name: &str, line: &str) -> Vec<String> {
         .env("PATH", "/usr/bin:/bin")
         .output()
         .unwrap();
-    let Said { code, stdout, stderr } = said(&output);
+    let Finished { code, stdout, stderr } = finished(&output);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     stdout
         .lines()
@@ -124,7 +124,7 @@ fn kubectl_calls_a_program_of_another_name() {
         .args(["plugin", "unin"])
         .output()
         .unwrap();
-    assert_eq!(said(&output).stdout, "uninstall\tRemove an installed plugin\n:4\n");
+    assert_eq!(finished(&output).stdout, "uninstall\tRemove an installed plugin\n:4\n");
 }
 
 #[test]
@@ -136,12 +136,13 @@ fn help_contains_the_name_of_the_call() {
         .args(["plugin", "show", "--help"])
         .output()
         .unwrap();
-    let said = said(&output);
+    let finished = finished(&output);
     assert!(
-        said.stdout
+        finished
+            .stdout
             .contains("Usage: kubectl sono plugin show [OPTIONS] <PLUGIN>"),
         "{}",
-        said.stdout
+        finished.stdout
     );
 }
 
@@ -162,7 +163,7 @@ fn each_shell_has_a_script_that_calls_the_program() {
     let ask = |variable: &str| {
         let mut command = command(directory.path());
         command.env(variable, "fish").args(["--", "sono", "plugin", "unin"]);
-        said(&command.output().unwrap()).stdout
+        finished(&command.output().unwrap()).stdout
     };
     assert_eq!(ask("_SONO_COMPLETE"), "uninstall\tRemove an installed plugin\n");
     assert_eq!(ask("_SONO_COMPLETE_PLAIN"), "uninstall\n");

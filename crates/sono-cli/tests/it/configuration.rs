@@ -1,8 +1,8 @@
 //! The configuration file.
 
-use crate::{Said, failure, sono};
+use crate::{Finished, failure, sono};
 
-fn with_file(text: &str, arguments: &[&str]) -> Said {
+fn with_file(text: &str, arguments: &[&str]) -> Finished {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("c.json"), text).unwrap();
     sono(directory.path(), &[&["gen", "--config", "c.json"], arguments].concat())
@@ -41,12 +41,16 @@ fn values_of_the_file_are_validated_like_flags() {
         assert_eq!(with_file(text, command), failure(&expected));
     }
     // Flags override the file.
-    let said = with_file(
+    let finished = with_file(
         r#"{"AggregatorPermissions": "bogus", "ImagePullPolicy": "always"}"#,
         &["config", "--aggregator-permissions", "clusterRead"],
     );
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    assert!(said.stdout.contains(r#""ImagePullPolicy":"Always""#), "{}", said.stdout);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    assert!(
+        finished.stdout.contains(r#""ImagePullPolicy":"Always""#),
+        "{}",
+        finished.stdout
+    );
 }
 
 /// The aggregator would fail otherwise.
@@ -67,9 +71,9 @@ fn a_selected_plugin_must_exist() {
 /// cli spec §4.1: all plugins are removed before the cluster's version is read.
 #[test]
 fn plugins_can_be_skipped() {
-    let said = with_file(r#"{"SkipPlugins": true}"#, &[]);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    let documents: Vec<serde_json::Value> = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let finished = with_file(r#"{"SkipPlugins": true}"#, &[]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let documents: Vec<serde_json::Value> = sono_types::yaml::all_documents(&finished.stdout).unwrap();
     let plugins = documents
         .iter()
         .find(|document| document["metadata"]["name"] == "sonobuoy-plugins-cm");

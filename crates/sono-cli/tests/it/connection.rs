@@ -2,7 +2,7 @@
 
 use sono_testkit::{Identity, Template, Validity, WhoServer};
 
-use crate::{bad_input::with_files, command, failure, said};
+use crate::{bad_input::with_files, command, failure, finished};
 
 fn kubeconfig(cluster: &str, user: &str) -> String {
     format!(
@@ -81,14 +81,14 @@ fn rejected_certificate_is_explained() {
             ("ca.pem", trusted.unwrap_or(&server).pem().to_owned()),
         ];
         let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
-        let said = with_files(&files, &["--kubeconfig", "k.yaml", "status"]);
-        assert_eq!(said.code, 1, "{}", said.stderr);
+        let finished = with_files(&files, &["--kubeconfig", "k.yaml", "status"]);
+        assert_eq!(finished.code, 1, "{}", finished.stderr);
         let port = listener.port().to_string();
         let hint = "\n  hint:  compare the server with certificate-authority and tls-server-name: kubectl config view --minify\n";
-        let cause = said.stderr.replace(&port, "PORT");
+        let cause = finished.stderr.replace(&port, "PORT");
         let cause = cause.strip_prefix("error: cannot look for a run in namespace `sonobuoy`\n  cause: cannot verify the certificate of https://localhost:PORT\n  cause: ");
         let cause = cause.and_then(|cause| cause.strip_suffix(hint)).map(str::to_owned);
-        cause.unwrap_or(said.stderr)
+        cause.unwrap_or(finished.stderr)
     };
     let usual = Template::default();
     assert_eq!(
@@ -156,7 +156,7 @@ fn certificate_in_the_system_store_is_trusted_as_a_server_certificate() {
         command
             .env("SSL_CERT_FILE", directory.path().join(store))
             .env("SSL_CERT_DIR", directory.path().join("none"));
-        said(
+        finished(
             &command
                 .args(["--kubeconfig", "k.yaml", "version", "-o", "json"])
                 .output()

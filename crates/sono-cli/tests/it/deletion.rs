@@ -8,10 +8,10 @@ use std::{
 use serde_json::{Value, json};
 use sono_testkit::{FakeApi, forbidden};
 
-use crate::{Said, failure, healthy, with_cluster};
+use crate::{Finished, failure, healthy, with_cluster};
 
-fn success(stdout: &str, stderr: &str) -> Said {
-    Said {
+fn success(stdout: &str, stderr: &str) -> Finished {
+    Finished {
         code: 0,
         stdout: stdout.to_owned(),
         stderr: stderr.to_owned(),
@@ -54,7 +54,7 @@ fn remaining_objects_are_named_at_the_time_limit() {
     api.hold_namespaces();
     assert_eq!(
         with_cluster(&api, &["delete", "--wait", "1s"]),
-        Said {
+        Finished {
             code: 1,
             stdout: String::new(),
             stderr: "deleting namespace `sonobuoy` and everything in it\n\
@@ -129,7 +129,7 @@ fn wait_accepts_the_flags_of_run() {
     let api = FakeApi::start();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
     api.put(aggregator("complete"));
-    let said = with_cluster(
+    let finished = with_cluster(
         &api,
         &[
             "wait",
@@ -144,8 +144,8 @@ fn wait_accepts_the_flags_of_run() {
             "--skip-preflight",
         ],
     );
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    let warned: Vec<&str> = said
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let warned: Vec<&str> = finished
         .stderr
         .lines()
         .filter_map(|line| line.strip_prefix("warning: --")?.split(' ').next())
@@ -209,8 +209,8 @@ fn accounts_and_roles_of_plugins_are_deleted_with_the_run() {
             "-p",
             plugin,
         ];
-        let said = with_cluster(&api, &[&["run"][..], &flags].concat());
-        assert_eq!(said.code, 0, "{}", said.stderr);
+        let finished = with_cluster(&api, &[&["run"][..], &flags].concat());
+        assert_eq!(finished.code, 0, "{}", finished.stderr);
         assert!(api.get("serviceaccounts", Some("mine"), account).is_some(), "{mode}");
         assert!(
             api.get("networkpolicies", Some("mine"), "sonobuoy-aggregator")

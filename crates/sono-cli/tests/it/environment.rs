@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Said, command, healthy, said, sono};
+use crate::{Finished, command, finished, healthy, sono};
 
 /// The configuration with these variables and flags.
 fn config(variables: &[(&str, &str)], flags: &[&str]) -> Value {
@@ -14,7 +14,7 @@ fn config(variables: &[(&str, &str)], flags: &[&str]) -> Value {
         .envs(variables.iter().copied())
         .args(["gen", "config"])
         .args(flags);
-    let Said { code, stdout, stderr } = said(&command.output().unwrap());
+    let Finished { code, stdout, stderr } = finished(&command.output().unwrap());
     assert_eq!((code, stderr.as_str()), (0, ""));
     serde_json::from_str(&stdout).unwrap()
 }
@@ -61,7 +61,7 @@ fn variables_apply_to_commands_and_unused_ones_are_ignored() {
             .env("SONO_NAMESPACE", "mine")
             .env("SONO_RBAC", "disable")
             .env("SONO_SKIP_PREFLIGHT", "dnscheck,versioncheck");
-        said(&command.args(arguments).output().unwrap())
+        finished(&command.args(arguments).output().unwrap())
     };
     assert_eq!(run(&["run"]).code, 0);
     assert!(api.get("deployments", Some("mine"), "sonobuoy").is_some());
@@ -85,7 +85,7 @@ fn wait_output_is_set_by_sonobuoys_variable() {
     let directory = tempfile::tempdir().unwrap();
     let default = |value: &str| {
         let mut command = command(directory.path());
-        let help = said(
+        let help = finished(
             &command
                 .env("SONOBUOY_WAIT_PROGRESS", value)
                 .args(["wait", "-h"])
@@ -113,7 +113,7 @@ fn unknown_commands_are_errors() {
         &["worker", "bogus"],
         &["gen", "plugin", "bogus"],
     ] {
-        let Said { code, stdout, stderr } = sono(directory.path(), arguments);
+        let Finished { code, stdout, stderr } = sono(directory.path(), arguments);
         assert_eq!((code, stdout.as_str()), (1, ""), "{arguments:?}");
         assert!(
             stderr.starts_with("error: unrecognized subcommand 'bogus'\n"),
@@ -121,7 +121,7 @@ fn unknown_commands_are_errors() {
         );
         assert!(stderr.lines().count() < 10, "{stderr}");
     }
-    let Said { code, stdout, stderr } = sono(directory.path(), &[]);
+    let Finished { code, stdout, stderr } = sono(directory.path(), &[]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert!(stdout.contains("Usage: sono"), "{stdout}");
 }
@@ -132,8 +132,8 @@ fn commands_of_the_images_can_be_run_locally() {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("a.tar.gz"), "archive").unwrap();
     let flags = ["splat", ".", "--file", "a.tar.gz", "--offset", "4"];
-    let said = sono(directory.path(), &flags);
-    assert_eq!((said.code, said.stdout.as_str()), (0, "ive"));
+    let finished = sono(directory.path(), &flags);
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, "ive"));
     let worker = sono(
         directory.path(),
         &[
@@ -157,10 +157,10 @@ fn commands_of_the_images_can_be_run_locally() {
 fn a_variable_with_a_wrong_value_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = command(directory.path());
-    let said = said(&command.env("SONO_RBAC", "maybe").arg("run").output().unwrap());
-    let mut lines = said.stderr.lines();
+    let finished = finished(&command.env("SONO_RBAC", "maybe").arg("run").output().unwrap());
+    let mut lines = finished.stderr.lines();
     assert_eq!(
-        (said.code, lines.next(), lines.next_back()),
+        (finished.code, lines.next(), lines.next_back()),
         (
             1,
             Some("error: invalid value 'maybe' for '--rbac <MODE>'"),
@@ -180,9 +180,9 @@ fn the_latest_version_is_looked_up() {
     command
         .env("HTTPS_PROXY", proxy)
         .args(["gen", "-p", "e2e", "--kubernetes-version=latest"]);
-    let said = said(&command.output().unwrap());
-    let lines: Vec<&str> = said.stderr.lines().collect();
-    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    let finished = finished(&command.output().unwrap());
+    let lines: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!((finished.code, finished.stdout.as_str()), (1, ""));
     assert_eq!(
         lines[..2],
         [

@@ -1,18 +1,18 @@
 //! Syntax of flags, and errors of invalid ones.
 
-use crate::{Said, command, failure, sono};
+use crate::{Finished, command, failure, sono};
 
-fn here(arguments: &[&str]) -> Said {
+fn here(arguments: &[&str]) -> Finished {
     let directory = tempfile::tempdir().unwrap();
-    let mut said = sono(directory.path(), arguments);
-    said.stderr = said.stderr.replace(directory.path().to_str().unwrap(), "HOME");
-    said
+    let mut finished = sono(directory.path(), arguments);
+    finished.stderr = finished.stderr.replace(directory.path().to_str().unwrap(), "HOME");
+    finished
 }
 
 /// Scripts append their own flag to those of others; the last one takes effect.
 #[test]
 fn last_occurrence_of_a_flag_takes_effect() {
-    let Said { code, stdout, stderr } = here(&[
+    let Finished { code, stdout, stderr } = here(&[
         "-n=first",
         "gen",
         "config",
@@ -135,9 +135,9 @@ fn connection_errors_have_hints() {
     sono_bundle::pack_directory(&directory.path().join("run"), archive, &[], 6).unwrap();
     let whole = fs_err::read(directory.path().join("run.tar.gz")).unwrap();
     file("short.tar.gz", &whole[..whole.len() / 2]);
-    let said = |arguments: &[&str]| sono(directory.path(), arguments);
+    let finished = |arguments: &[&str]| sono(directory.path(), arguments);
     assert_eq!(
-        said(&["results", "short.tar.gz"]),
+        finished(&["results", "short.tar.gz"]),
         failure(
             "error: cannot read short.tar.gz\n  cause: truncated archive\n  hint:  the archive is damaged; retrieve it again: sono retrieve\n"
         )
@@ -150,7 +150,7 @@ fn connection_errors_have_hints() {
             .0,
     );
     assert_eq!(
-        crate::said(&piped.output().unwrap()),
+        crate::finished(&piped.output().unwrap()),
         failure(
             "error: cannot read standard input\n  cause: truncated archive\n  hint:  the archive is damaged; retrieve it again: sono retrieve\n"
         )
@@ -201,9 +201,9 @@ fn connection_errors_have_hints() {
             "expected a name such as my-plugin after @",
         ),
     ] {
-        let said = sono(directory.path(), arguments);
-        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{arguments:?}");
-        let last = said.stderr.lines().last();
+        let finished = sono(directory.path(), arguments);
+        assert_eq!((finished.code, finished.stdout.as_str()), (1, ""), "{arguments:?}");
+        let last = finished.stderr.lines().last();
         assert_eq!(last, Some(format!("  hint:  {hint}").as_str()), "{arguments:?}");
     }
     let renamed = sono(directory.path(), &["gen", "-p", "ok.yaml@Bad Name"]);
@@ -233,10 +233,10 @@ fn a_local_run_rejects_plugins_and_flags_for_clusters() {
         "--e2e-focus=x",
         "--e2e-repo=x",
     ] {
-        let said = here(&["run", "--local", flag]);
+        let finished = here(&["run", "--local", flag]);
         let name = flag.split('=').next().unwrap();
         assert_eq!(
-            said,
+            finished,
             failure(&format!(
                 "error: {name} requires a cluster and conflicts with --local\n  hint:  omit the flag, or omit --local to use a cluster\n"
             ))
@@ -248,10 +248,10 @@ fn a_local_run_rejects_plugins_and_flags_for_clusters() {
 #[test]
 fn images_accepts_variables_and_warns_that_they_have_no_effect() {
     let plain = here(&["images", "--kubernetes-version", "v1.37.2"]);
-    let said = here(&["images", "--kubernetes-version", "v1.37.2", "--plugin-env", "e2e.A=b"]);
+    let finished = here(&["images", "--kubernetes-version", "v1.37.2", "--plugin-env", "e2e.A=b"]);
     assert_eq!(
-        said,
-        Said {
+        finished,
+        Finished {
             stderr: "warning: --plugin-env has no effect on images: nothing is run to list them\n".to_owned(),
             ..plain
         }
@@ -261,21 +261,21 @@ fn images_accepts_variables_and_warns_that_they_have_no_effect() {
 /// `gen plugin` prints the warnings of `plugin lint`.
 #[test]
 fn generated_definition_is_linted() {
-    let said = here(&["gen", "plugin", "-n", "p", "-i", "i", "-f", "jnuit"]);
-    assert_eq!(said.code, 0);
+    let finished = here(&["gen", "plugin", "-n", "p", "-i", "i", "-f", "jnuit"]);
+    assert_eq!(finished.code, 0);
     assert!(
-        said.stderr.starts_with("warning: ") && said.stderr.contains("jnuit"),
+        finished.stderr.starts_with("warning: ") && finished.stderr.contains("jnuit"),
         "{}",
-        said.stderr
+        finished.stderr
     );
 }
 
 /// `run --wait=0` does not wait, as in Sonobuoy; then results are neither retrieved nor deleted.
 #[test]
 fn wait_of_zero_does_not_wait() {
-    let said = here(&["run", "--rm", "--wait=0"]);
+    let finished = here(&["run", "--rm", "--wait=0"]);
     assert_eq!(
-        said,
+        finished,
         failure("error: --rm conflicts with --wait=0\n  hint:  use --wait\n")
     );
 }

@@ -19,9 +19,9 @@ fn golden(name: &str) -> Option<String> {
 
 fn printed(arguments: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(directory.path(), arguments);
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    said.stdout
+    let finished = sono(directory.path(), arguments);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    finished.stdout
 }
 
 /// Keys and values of the configuration. Only image, version and the rate of API requests differ.

@@ -19,9 +19,9 @@ fn commands(page: &str) -> Vec<String> {
 
 fn check(directory: &Path, path: &[&str], seen: &mut Vec<String>) {
     let page = |arguments: &[&str]| {
-        let said = sono(directory, arguments);
-        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{arguments:?}");
-        said.stdout
+        let finished = sono(directory, arguments);
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""), "{arguments:?}");
+        finished.stdout
     };
     let long = page(&[path, &["--help"]].concat());
     let short = page(&[path, &["-h"]].concat());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sono_testkit::{Contents, FakeRegistry};
 
-use super::{Said, command, failure, said, sono};
+use super::{Finished, command, failure, finished, sono};
 
 const PLUGIN: &str = "sonobuoy-config: {driver: Job, plugin-name: tool}\nspec: {name: tool, image: IMAGE}\n";
 
@@ -13,11 +13,11 @@ fn plugin(directory: &Path, image: &str) {
 }
 
 /// Runs `sono` outside the test's runtime, which serves the registry.
-async fn run(directory: &Path, arguments: &[&str]) -> Said {
+async fn run(directory: &Path, arguments: &[&str]) -> Finished {
     let mut command = command(directory);
     command.args(arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
-    said(&output.await.unwrap())
+    finished(&output.await.unwrap())
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn the_suites_images_are_listed_without_a_cluster() {
     let alone = ["images", "list", "-p", "systemd-logs", "--kubernetes-version", "v1.2.3"];
     assert_eq!(
         sono(directory.path(), &alone),
-        Said {
+        Finished {
             code: 0,
             stdout: "sono.local/sono-systemd-logs:dev\nsono.local/sono-worker:dev\nsono.local/sono:dev\n".to_owned(),
             stderr: String::new(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sono_results::YamlDigest;
 
-use crate::{Said, sono};
+use crate::{Finished, sono};
 
 const YAML: &str =
     "name: p\nstatus: failed\nitems:\n- name: n1\n  status: failed\n  items:\n  - name: one\n    status: failed\n";
@@ -17,7 +17,7 @@ fn json(tree: &str, yaml: &str) -> String {
     format!(r#"{{"format":1,"tree":{tree},"yaml":{digest}}}"#)
 }
 
-fn results(yaml: Option<&str>, json: Option<&str>, arguments: &[&str]) -> Said {
+fn results(yaml: Option<&str>, json: Option<&str>, arguments: &[&str]) -> Finished {
     let directory = tempfile::tempdir().unwrap();
     let plugin = directory.path().join("run/plugins/p");
     fs_err::create_dir_all(&plugin).unwrap();
@@ -53,15 +53,15 @@ const WAYS: [&[&str]; 2] = [&["-o", "json"], &["--node", "n1", "-o", "json"]];
 #[test]
 fn json_written_with_the_yaml_is_used() {
     for way in WAYS {
-        let said = results(Some(YAML), Some(&json(TREE, YAML)), way);
-        assert!(said.stdout.contains("two"), "{way:?} {}", said.stdout);
+        let finished = results(Some(YAML), Some(&json(TREE, YAML)), way);
+        assert!(finished.stdout.contains("two"), "{way:?} {}", finished.stdout);
     }
     // The dump is always the YAML.
-    let said = results(Some(YAML), Some(&json(TREE, YAML)), &["--mode", "dump"]);
+    let finished = results(Some(YAML), Some(&json(TREE, YAML)), &["--mode", "dump"]);
     assert!(
-        said.stdout.contains("status: failed") && !said.stdout.contains("two"),
+        finished.stdout.contains("status: failed") && !finished.stdout.contains("two"),
         "{}",
-        said.stdout
+        finished.stdout
     );
 }
 
@@ -93,9 +93,9 @@ fn json_that_does_not_match_the_yaml_is_ignored() {
     for way in WAYS {
         let expected = results(Some(YAML), None, way);
         for json in &hostile {
-            let said = results(Some(YAML), Some(json), way);
+            let finished = results(Some(YAML), Some(json), way);
             assert_eq!(
-                (said.code, &said.stdout, &said.stderr),
+                (finished.code, &finished.stdout, &finished.stderr),
                 (expected.code, &expected.stdout, &expected.stderr),
                 "{json}"
             );
@@ -108,17 +108,17 @@ fn json_that_does_not_match_the_yaml_is_ignored() {
 fn json_without_its_yaml_is_not_read() {
     for way in WAYS {
         let expected = results(None, None, way);
-        let said = results(None, Some(&json(TREE, YAML)), way);
+        let finished = results(None, Some(&json(TREE, YAML)), way);
         assert_eq!(
-            (said.code, &said.stdout, &said.stderr),
+            (finished.code, &finished.stdout, &finished.stderr),
             (expected.code, &expected.stdout, &expected.stderr)
         );
         let expected = results(Some("items: ["), None, way);
-        let said = results(Some("items: ["), Some(&json(TREE, YAML)), way);
+        let finished = results(Some("items: ["), Some(&json(TREE, YAML)), way);
         assert_eq!(
-            (said.code, &said.stdout, &said.stderr),
+            (finished.code, &finished.stdout, &finished.stderr),
             (expected.code, &expected.stdout, &expected.stderr)
         );
-        assert!(!said.stdout.contains("two"), "{}", said.stdout);
+        assert!(!finished.stdout.contains("two"), "{}", finished.stdout);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Said, command, with_cluster};
+use crate::{Finished, command, with_cluster};
 
 fn pod(name: &str, plugin: Option<&str>, containers: &[(&str, Value, i32, Value)]) -> Value {
     let mut labels = json!({"component": "sonobuoy", "sonobuoy-component": "aggregator"});
@@ -81,7 +81,7 @@ fn lines_are_complete_and_no_container_hides_another() {
     let api = api();
     assert_eq!(
         with_cluster(&api, &["logs"]),
-        Said {
+        Finished {
             code: 1,
             stdout: "aggregator/kube-sonobuoy: one\naggregator/kube-sonobuoy: two\naggregator/kube-sonobuoy: three\np-job/broken: b1\np-job/broken: b2\np-job/again: now\n".to_owned(),
             stderr: "p-job/new: no log yet: no such secret (CreateContainerConfigError)\nerror: cannot read the log of p-job/unreadable\n  cause: reading the log of container unreadable of pod `p-job` was refused (400): container \"unreadable\" in pod \"p-job\" is waiting to start\n".to_owned(),
@@ -93,9 +93,9 @@ fn lines_are_complete_and_no_container_hides_another() {
 fn flags_select_a_part_of_the_logs() {
     let api = api();
     let aggregator = |arguments: &[&str]| {
-        let said = with_cluster(&api, &[&["logs", "-p", "sonobuoy"], arguments].concat());
-        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{arguments:?}");
-        said.stdout
+        let finished = with_cluster(&api, &[&["logs", "-p", "sonobuoy"], arguments].concat());
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""), "{arguments:?}");
+        finished.stdout
     };
     assert_eq!(aggregator(&["--tail", "1"]), "aggregator/kube-sonobuoy: three\n");
     assert_eq!(
@@ -104,7 +104,7 @@ fn flags_select_a_part_of_the_logs() {
     );
     assert_eq!(
         with_cluster(&api, &["logs", "--failed"]),
-        Said {
+        Finished {
             code: 0,
             stdout: "p-job/broken: b1\np-job/broken: b2\np-job/again (before its restart): before\n".to_owned(),
             stderr: String::new(),

@@ -47,9 +47,9 @@ use std::{
 
 use sono_testkit::FakeApi;
 
-/// Exit code and output of a process.
+/// Exit code and output of a finished process.
 #[derive(Debug, PartialEq, Eq)]
-struct Said {
+struct Finished {
     code: i32,
     stdout: String,
     stderr: String,
@@ -67,20 +67,20 @@ fn command(directory: &Path) -> Command {
     command
 }
 
-fn said(output: &Output) -> Said {
-    Said {
+fn finished(output: &Output) -> Finished {
+    Finished {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout.clone()).unwrap(),
         stderr: String::from_utf8(output.stderr.clone()).unwrap(),
     }
 }
 
-fn sono(directory: &Path, arguments: &[&str]) -> Said {
-    said(&command(directory).args(arguments).output().unwrap())
+fn sono(directory: &Path, arguments: &[&str]) -> Finished {
+    finished(&command(directory).args(arguments).output().unwrap())
 }
 
 /// Runs `sono` with a kubeconfig for `api`. Variable parts of the output are replaced by `URL` and `…`.
-fn with_cluster(api: &FakeApi, arguments: &[&str]) -> Said {
+fn with_cluster(api: &FakeApi, arguments: &[&str]) -> Finished {
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = api.write_kubeconfig(directory.path());
     let output = command(directory.path())
@@ -88,7 +88,7 @@ fn with_cluster(api: &FakeApi, arguments: &[&str]) -> Said {
         .args(arguments)
         .output()
         .unwrap();
-    normalized(api, said(&output))
+    normalized(api, finished(&output))
 }
 
 /// A cluster with DNS, as required to create a run.
@@ -99,7 +99,7 @@ fn healthy() -> FakeApi {
     api
 }
 
-fn normalized(api: &FakeApi, said: Said) -> Said {
+fn normalized(api: &FakeApi, finished: Finished) -> Finished {
     let text = |text: String| -> String {
         text.replace(api.url(), "URL")
             .lines()
@@ -107,10 +107,10 @@ fn normalized(api: &FakeApi, said: Said) -> Said {
             .collect::<Vec<_>>()
             .concat()
     };
-    Said {
-        code: said.code,
-        stdout: text(said.stdout),
-        stderr: text(said.stderr),
+    Finished {
+        code: finished.code,
+        stdout: text(finished.stdout),
+        stderr: text(finished.stderr),
     }
 }
 
@@ -140,8 +140,8 @@ fn without_times(line: &str) -> String {
     }
 }
 
-fn failure(stderr: &str) -> Said {
-    Said {
+fn failure(stderr: &str) -> Finished {
+    Finished {
         code: 1,
         stdout: String::new(),
         stderr: stderr.to_owned(),

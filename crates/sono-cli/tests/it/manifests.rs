@@ -9,12 +9,12 @@ use std::{
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Said, command, failure, healthy, normalized, said, sono};
+use crate::{Finished, command, failure, finished, healthy, normalized, sono};
 
 /// Output of `gen` with these flags.
 fn manifest(flags: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
-    let Said { code, stdout, stderr } = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
+    let Finished { code, stdout, stderr } = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
     assert_eq!((code, stderr.as_str()), (0, ""));
     stdout
 }
@@ -31,11 +31,11 @@ fn prepared(api: &FakeApi, directory: &std::path::Path, arguments: &[&str]) -> C
 }
 
 /// Runs `sono` with this text on standard input.
-fn fed(api: &FakeApi, input: &str, arguments: &[&str]) -> Said {
+fn fed(api: &FakeApi, input: &str, arguments: &[&str]) -> Finished {
     let directory = tempfile::tempdir().unwrap();
     let mut child = prepared(api, directory.path(), arguments).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    normalized(api, said(&child.wait_with_output().unwrap()))
+    normalized(api, finished(&child.wait_with_output().unwrap()))
 }
 
 fn names(api: &FakeApi, namespace: &str) -> Vec<String> {
@@ -78,16 +78,16 @@ fn run_of_a_manifest_on_standard_input_is_created_and_awaited() {
     pod["metadata"]["annotations"]["sonobuoy.hept.io/status"] = status.to_string().into();
     pod["status"] = json!({"phase": "Running"});
     api.put(pod);
-    let said = normalized(&api, said(&child.wait_with_output().unwrap()));
-    assert_eq!(said.code, 0, "{}", said.stderr);
+    let finished = normalized(&api, finished(&child.wait_with_output().unwrap()));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
     assert_eq!(
-        said.stderr.lines().next(),
+        finished.stderr.lines().next(),
         Some("run … in namespace piped, created in …")
     );
     assert!(
-        said.stderr.ends_with("results: sono retrieve -n piped\n"),
+        finished.stderr.ends_with("results: sono retrieve -n piped\n"),
         "{}",
-        said.stderr
+        finished.stderr
     );
 }
 
@@ -103,7 +103,7 @@ fn namespace_is_read_from_the_manifest() {
         )
     );
     api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}}));
-    let Said { code, stderr, .. } = fed(&api, &manifest(&["-n", "free"]), &["run", "-f", "-"]);
+    let Finished { code, stderr, .. } = fed(&api, &manifest(&["-n", "free"]), &["run", "-f", "-"]);
     assert_eq!(
         (code, stderr.as_str()),
         (0, "run … in namespace free, created in …\nnext: sono wait -n free\n")
@@ -136,7 +136,7 @@ fn flags_without_effect_are_named() {
         "--timeout=5",
         "--skip-preflight=dnscheck",
     ];
-    let Said { code, stderr, .. } = fed(&api, &manifest(&[]), &flags);
+    let Finished { code, stderr, .. } = fed(&api, &manifest(&[]), &flags);
     let warnings: Vec<&str> = stderr
         .lines()
         .filter_map(|line| line.strip_prefix("warning: "))
@@ -155,7 +155,7 @@ fn manifests_of_older_versions_and_with_other_objects_are_created() {
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: ssh-key}\ndata: {id_rsa: a2V5}\n---\n";
     let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: keep, namespace: sonobuoy}\n---\n";
     let text = format!("---\n{}{secret}---\n{budget}", manifest(&[]));
-    let Said { code, stderr, .. } = fed(&api, &text, &["run", "-f", "-"]);
+    let Finished { code, stderr, .. } = fed(&api, &text, &["run", "-f", "-"]);
     assert_eq!(
         (code, stderr.lines().next()),
         (0, Some("Secret `ssh-key` has no namespace; creating it in `sonobuoy`")),
@@ -179,20 +179,20 @@ fn manifest_with_an_unknown_kind_creates_no_objects() {
 #[test]
 fn invalid_manifests_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
-    let said = |arguments: &[&str]| sono(directory.path(), arguments);
+    let finished = |arguments: &[&str]| sono(directory.path(), arguments);
     fs_err::write(directory.path().join("list.yaml"), "- a\n").unwrap();
     assert_eq!(
-        said(&["run", "-f", "list.yaml"]),
+        finished(&["run", "-f", "list.yaml"]),
         failure("error: the manifest `list.yaml` cannot be used\n  object 1 has no apiVersion\n")
     );
     assert_eq!(
-        said(&["run", "--file", "none.yaml"]),
+        finished(&["run", "--file", "none.yaml"]),
         failure(
             "error: cannot read the manifest `none.yaml`\n  cause: failed to open file `none.yaml`: No such file or directory (os error 2)\n"
         )
     );
     assert_eq!(
-        said(&["run", "--local", "-f", "list.yaml"]),
+        finished(&["run", "--local", "-f", "list.yaml"]),
         failure(
             "error: --file requires a cluster and conflicts with --local\n  hint:  omit the flag, or omit --local to use a cluster\n"
         )
@@ -204,7 +204,7 @@ fn invalid_manifests_are_rejected() {
 fn gen_prints_an_existing_manifest() {
     let api = FakeApi::start();
     let text = "# mine\na: 1\n";
-    let Said { code, stdout, stderr } = fed(&api, text, &["gen", "-f", "-", "-n", "x"]);
+    let Finished { code, stdout, stderr } = fed(&api, text, &["gen", "-f", "-", "-n", "x"]);
     assert_eq!(
         (code, stdout.as_str(), stderr.as_str()),
         (

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Said, failure, said, sono};
+use super::{Finished, failure, finished, sono};
 
 /// Objects printed by `gen` with these flags.
 pub(crate) fn objects(flags: &[&str]) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
-    let Said { code, stdout, stderr } = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
+    let Finished { code, stdout, stderr } = sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
     assert_eq!((code, stderr.as_str()), (0, ""));
     sono_types::yaml::all_documents(&stdout).unwrap()
 }
@@ -61,9 +61,9 @@ fn roles_security_and_nodes() {
 fn the_configuration_contains_the_values_of_flags() {
     let directory = tempfile::tempdir().unwrap();
     let config = |flags: &[&str]| -> Value {
-        let said = sono(directory.path(), flags);
-        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-        serde_json::from_str(&said.stdout).unwrap()
+        let finished = sono(directory.path(), flags);
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+        serde_json::from_str(&finished.stdout).unwrap()
     };
     let mut expected = serde_json::to_value(sono_types::Config::default()).unwrap();
     assert_eq!(config(&["gen", "config"]), expected);
@@ -95,7 +95,7 @@ fn messages_name_the_kubectl_plugin() {
     std::os::unix::fs::symlink(assert_cmd::cargo::cargo_bin!("sono"), &link).unwrap();
     let mut program_by_link = std::process::Command::new(link);
     program_by_link.env_clear().args(["modes", "--help"]);
-    let help = said(&program_by_link.output().unwrap());
+    let help = finished(&program_by_link.output().unwrap());
     let usage = help.stdout.lines().find(|line| line.starts_with("Usage:"));
     assert_eq!(usage, Some("Usage: kubectl sono modes [OPTIONS]"));
 }
@@ -112,9 +112,9 @@ fn as_sonobuoy_the_aggregator_is_a_single_pod() {
             .env_clear()
             .args(["gen", "-p", "host-check"])
             .args(flags);
-        let said = said(&program_by_link.output().unwrap());
-        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-        let objects = sono_types::yaml::all_documents(&said.stdout).unwrap();
+        let finished = finished(&program_by_link.output().unwrap());
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+        let objects = sono_types::yaml::all_documents(&finished.stdout).unwrap();
         let mut named = objects
             .into_iter()
             .filter(|object| object["metadata"]["name"] == "sonobuoy");
@@ -174,12 +174,12 @@ fn conflicting_flags_are_rejected() {
             "error: the argument '--e2e-repo <REPOSITORY>' cannot be used with '--e2e-repo-config <FILE>'",
         ),
     ] {
-        let said = sono(directory.path(), &[&["gen"], &flags[..]].concat());
-        assert_eq!((said.code, said.stderr.lines().next()), (1, Some(expected)));
+        let finished = sono(directory.path(), &[&["gen"], &flags[..]].concat());
+        assert_eq!((finished.code, finished.stderr.lines().next()), (1, Some(expected)));
     }
 }
 
-fn with_files(flags: &[&str]) -> Said {
+fn with_files(flags: &[&str]) -> Finished {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("key"), "k\u{f6}y").unwrap();
     fs_err::write(
@@ -201,9 +201,9 @@ fn plugin(objects: &[Value]) -> Value {
 /// BUG 4: the key's path is checked first; its Secret is in the run's namespace, and the key is encoded once.
 #[test]
 fn an_ssh_key_is_mounted_in_the_tests() {
-    let said = with_files(&["--kubernetes-version=v1.37.2", "--ssh-key", "key", "-n", "mine"]);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    let objects = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let finished = with_files(&["--kubernetes-version=v1.37.2", "--ssh-key", "key", "-n", "mine"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let objects = sono_types::yaml::all_documents(&finished.stdout).unwrap();
     let secrets = of_kind(&objects, "Secret");
     assert_eq!(secrets.len(), 1);
     assert_eq!(
@@ -233,9 +233,9 @@ fn credentials_are_in_one_secret() {
         "--plugin-env",
         "e2e.E2E_EXTRA_ARGS=--mine",
     ];
-    let said = with_files(&[&flags[..], &["--kubernetes-version=v1.27.0"]].concat());
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    let objects = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    let finished = with_files(&[&flags[..], &["--kubernetes-version=v1.27.0"]].concat());
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let objects = sono_types::yaml::all_documents(&finished.stdout).unwrap();
     let secret = of_kind(&objects, "Secret")[0];
     assert_eq!(
         (
@@ -316,19 +316,19 @@ fn credentials_require_a_version_that_supports_them() {
 fn placeholder_version_is_used_only_without_a_cluster() {
     let flags = ["gen", "-p", "e2e", "--kubernetes-version=ignore"];
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(directory.path(), &flags);
+    let finished = sono(directory.path(), &flags);
     assert_eq!(
-        (said.code, said.stderr.as_str()),
+        (finished.code, finished.stderr.as_str()),
         (
             0,
             "warning: the image of plugin `e2e` depends on the cluster's version, which is unknown without a cluster; the image has no version\n"
         )
     );
-    assert!(said.stdout.contains("image: registry.k8s.io/conformance:ignore\n"));
+    assert!(finished.stdout.contains("image: registry.k8s.io/conformance:ignore\n"));
     let api = sono_testkit::FakeApi::start();
-    let said = super::with_cluster(&api, &flags);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    assert!(said.stdout.contains("image: registry.k8s.io/conformance:v1.37.2\n"));
+    let finished = super::with_cluster(&api, &flags);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    assert!(finished.stdout.contains("image: registry.k8s.io/conformance:v1.37.2\n"));
 }
 
 /// BUG 6: the log level has the spelling that the aggregator expects.
@@ -381,9 +381,9 @@ fn unknown_keys_of_the_configuration_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let text = r#"{"NameSpaces": "x", "LimitSize": 1, "server": {"bindport": 9, "timeout": 1}, "Namespace": "mine"}"#;
     fs_err::write(directory.path().join("c.json"), text).unwrap();
-    let said = sono(directory.path(), &["gen", "config", "--config", "c.json"]);
+    let finished = sono(directory.path(), &["gen", "config", "--config", "c.json"]);
     assert_eq!(
-        (said.code, said.stderr.as_str()),
+        (finished.code, finished.stderr.as_str()),
         (
             0,
             "warning: c.json: unknown key `LimitSize` has no effect\n\
@@ -391,7 +391,7 @@ fn unknown_keys_of_the_configuration_are_named() {
              warning: c.json: unknown key `server.timeout` has no effect\n"
         )
     );
-    let config: Value = serde_json::from_str(&said.stdout).unwrap();
+    let config: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(
         (&config["Namespace"], &config["Server"]["bindport"]),
         (&json!("mine"), &json!(9))
@@ -402,7 +402,7 @@ fn unknown_keys_of_the_configuration_are_named() {
 #[test]
 fn flags_without_effect_on_gen_are_named() {
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(
+    let finished = sono(
         directory.path(),
         &[
             "gen",
@@ -415,7 +415,7 @@ fn flags_without_effect_on_gen_are_named() {
         ],
     );
     assert_eq!(
-        (said.code, said.stderr.as_str()),
+        (finished.code, finished.stderr.as_str()),
         (
             0,
             "warning: --skip-preflight has no effect on gen\nwarning: --dns-namespace has no effect on gen\n\
@@ -435,10 +435,10 @@ fn registry_flag_applies_to_all_images() {
         "--kubernetes-version=v1.37.2",
         "--plugin-image=systemd-logs:own:1",
     ];
-    let said = sono(directory.path(), &flags);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-    let objects = sono_types::yaml::all_documents(&said.stdout).unwrap();
-    let images: Vec<&str> = said
+    let finished = sono(directory.path(), &flags);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+    let objects = sono_types::yaml::all_documents(&finished.stdout).unwrap();
+    let images: Vec<&str> = finished
         .stdout
         .lines()
         .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("image: "))

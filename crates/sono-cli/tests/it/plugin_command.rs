@@ -3,13 +3,13 @@
 use sono_testkit::{Contents, FakeRegistry};
 
 use crate::{
-    Said, command, failure,
+    Finished, command, failure, finished,
     plugins::{PLUGIN, ok, serve},
-    said, sono,
+    sono,
 };
 
-fn success(stdout: &str, stderr: &str) -> Said {
-    Said {
+fn success(stdout: &str, stderr: &str) -> Finished {
+    Finished {
         code: 0,
         stdout: stdout.to_owned(),
         stderr: stderr.to_owned(),
@@ -135,7 +135,7 @@ fn a_plugin_is_installed_from_a_url() {
         .output()
         .unwrap();
     assert_eq!(
-        said(&installed),
+        finished(&installed),
         success(
             &format!("Installed plugin mine into file plugins/foo.yaml from source {address}\n"),
             &DIGEST
@@ -158,7 +158,7 @@ async fn a_plugin_is_installed_from_a_registry() {
         let mut command = command(directory.path());
         command.args(["plugin", "install", "foo", &source]);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap());
-        said(&output.await.unwrap())
+        finished(&output.await.unwrap())
     };
     let nothing = install("none").await;
     assert_eq!(
@@ -175,10 +175,10 @@ async fn a_plugin_is_installed_from_a_registry() {
 #[test]
 fn an_unknown_action_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(directory.path(), &["plugin", "bogus"]);
-    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    let finished = sono(directory.path(), &["plugin", "bogus"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (1, ""));
     assert_eq!(
-        said.stderr,
+        finished.stderr,
         "error: unrecognized subcommand 'bogus'\n  usage: sono plugin [OPTIONS] <COMMAND>\n  hint:  for a list of commands: sono plugin --help\n"
     );
 }
@@ -199,7 +199,7 @@ fn lint_reports_all_problems() {
     );
     assert_eq!(
         sono(here, &["plugin", "lint", "good.yaml", "bad.yaml"]),
-        Said {
+        Finished {
             code: 1,
             stdout:
                 "error: bad.yaml:3:11   unknown driver `Jobb`; expected one of Job, DaemonSet (did you mean Job?)\n\
@@ -230,7 +230,7 @@ fn lint_continues_after_an_unreadable_file() {
     fs_err::write(here.join("plugins/b.yaml"), PLUGIN.replace("Job", "Jobb")).unwrap();
     assert_eq!(
         sono(here, &["plugin", "lint", "plugins", "none.yaml"]),
-        Said {
+        Finished {
             code: 1,
             stdout: "error: plugins/a.yaml   cannot read the plugin `plugins/a.yaml`: the definition is not text: byte 0 (line 1) is not UTF-8: 0xff\n\
                      error: plugins/b.yaml:3:11   unknown driver `Jobb`; expected one of Job, DaemonSet (did you mean Job?)\n\

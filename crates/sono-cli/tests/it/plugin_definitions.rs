@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::{Said, failure, sono};
+use crate::{Finished, failure, sono};
 
 fn printed(arguments: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("a.yaml"), "one: 1\n").unwrap();
-    let Said { code, stdout, stderr } = sono(directory.path(), &[&["gen"], arguments].concat());
+    let Finished { code, stdout, stderr } = sono(directory.path(), &[&["gen"], arguments].concat());
     assert_eq!((code, stderr.as_str()), (0, ""));
     stdout
 }
@@ -112,7 +112,7 @@ fn built_in_definitions_accept_flags_and_files() {
     assert_eq!(logs["sonobuoy-config"]["plugin-name"], "systemd-logs");
     // Flags may precede the names.
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(
+    let finished = sono(
         directory.path(),
         &[
             "--kubernetes-version",
@@ -125,10 +125,10 @@ fn built_in_definitions_accept_flags_and_files() {
         ],
     );
     assert!(
-        said.stdout.contains("\n  image: x:1\n"),
+        finished.stdout.contains("\n  image: x:1\n"),
         "{}{}",
-        said.stdout,
-        said.stderr
+        finished.stdout,
+        finished.stderr
     );
     assert_eq!(
         sono(directory.path(), &["gen", "plugin", "e2e", "-p", "host-check"]),
@@ -140,13 +140,13 @@ fn built_in_definitions_accept_flags_and_files() {
 fn flags_for_an_invalid_definition_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("bad.json"), "{").unwrap();
-    let said = |arguments: &[&str]| sono(directory.path(), &[&["gen", "plugin"], arguments].concat());
-    let name = said(&["-n", "myPlugin", "-i", "i"]);
+    let finished = |arguments: &[&str]| sono(directory.path(), &[&["gen", "plugin"], arguments].concat());
+    let name = finished(&["-n", "myPlugin", "-i", "i"]);
     assert_eq!(
         name.stderr.lines().next(),
         Some("error: invalid plugin name `myPlugin`")
     );
-    let file = said(&["-n", "p", "-i", "i", "--configmap", "bad.json"]);
+    let file = finished(&["-n", "p", "-i", "i", "--configmap", "bad.json"]);
     assert_eq!(
         file.stderr.lines().next(),
         Some("error: the definition of plugin `p` would be invalid")
@@ -163,8 +163,8 @@ fn flags_for_an_invalid_definition_are_rejected() {
         // BUG 45: an unknown command is an error, and its message is printed first.
         (["bogus", "-h"], "error: unrecognized subcommand 'bogus'"),
     ] {
-        let said = said(&arguments);
-        assert_eq!((said.code, said.stderr.lines().next()), (1, Some(expected)));
+        let finished = finished(&arguments);
+        assert_eq!((finished.code, finished.stderr.lines().next()), (1, Some(expected)));
     }
 }
 
@@ -192,8 +192,8 @@ fn the_default_pod_spec_is_included_with_a_flag() {
     let own = "sonobuoy-config: {driver: DaemonSet, plugin-name: own}\nspec: {name: c, image: i}\n";
     fs_err::write(directory.path().join("own.yaml"), own).unwrap();
     let stored = |flags: &[&str]| -> Value {
-        let said = sono(directory.path(), &[&["gen", "-p", "own.yaml"], flags].concat());
-        let documents = sono_types::yaml::all_documents(&said.stdout).unwrap();
+        let finished = sono(directory.path(), &[&["gen", "-p", "own.yaml"], flags].concat());
+        let documents = sono_types::yaml::all_documents(&finished.stdout).unwrap();
         let plugins = documents
             .iter()
             .find(|object| object["metadata"]["name"] == "sonobuoy-plugins-cm")

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{Said, command, said};
+use crate::{Finished, command, finished};
 
-fn test(directory: &Path, arguments: &[&str]) -> Said {
+fn test(directory: &Path, arguments: &[&str]) -> Finished {
     let output = command(directory)
         .env("PATH", "/usr/bin:/bin")
         .args(["plugin", "test"])
         .args(arguments)
         .output()
         .unwrap();
-    said(&output)
+    finished(&output)
 }
 
 /// A Job plugin that runs this script, with JUnit results.
@@ -32,14 +32,14 @@ const RESULT: &str =
 fn faults(text: &str, more: &[&str]) -> (i32, Vec<(String, String, String)>) {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("p.yaml"), text).unwrap();
-    let said = test(directory.path(), &[&["p.yaml", "-o", "json"], more].concat());
-    let report: Value = serde_json::from_str(&said.stdout).expect(&said.stderr);
+    let finished = test(directory.path(), &[&["p.yaml", "-o", "json"], more].concat());
+    let report: Value = serde_json::from_str(&finished.stdout).expect(&finished.stderr);
     let text = |point: &Value, key: &str| point[key].as_str().unwrap().to_owned();
     let points = report["points"].as_array().unwrap().iter();
     let faults = points
         .map(|point| (text(point, "point"), text(point, "outcome"), text(point, "detail")))
         .filter(|(_, outcome, _)| outcome != "ok");
-    (said.code, faults.collect())
+    (finished.code, faults.collect())
 }
 
 fn fault(point: &str, outcome: &str, detail: &str) -> (String, String, String) {
@@ -51,12 +51,14 @@ fn a_good_plugin_passes_each_point() {
     let directory = tempfile::tempdir().unwrap();
     let text = script(&format!("{RESULT}echo $SONOBUOY_RESULTS_DIR/j.xml > done"));
     fs_err::write(directory.path().join("p.yaml"), text).unwrap();
-    let mut said = test(directory.path(), &["p.yaml"]);
+    let mut finished = test(directory.path(), &["p.yaml"]);
     // On a busy machine the test may end the plugin.
-    said.stdout = said.stdout.replace("c ran until the end of the test", "c ended with 0");
+    finished.stdout = finished
+        .stdout
+        .replace("c ran until the end of the test", "c ended with 0");
     assert_eq!(
-        said,
-        Said {
+        finished,
+        Finished {
             code: 0,
             stdout: "ok    definition   no problems\n\
                      ok    start        with programs of this machine; images not used: i\n\
@@ -84,21 +86,21 @@ fn the_examples_pass() {
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
     assert!(files.len() >= 8, "{files:?}");
     // The plugins mostly wait.
-    let results: Vec<Said> = std::thread::scope(|scope| {
+    let results: Vec<Finished> = std::thread::scope(|scope| {
         let running: Vec<_> = files
             .iter()
             .map(|file| scope.spawn(|| test(directory.path(), &[file.to_str().unwrap()])))
             .collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    for (file, said) in files.iter().zip(results) {
-        let all_good = said.stdout.lines().all(|line| line.starts_with("ok "));
+    for (file, finished) in files.iter().zip(results) {
+        let all_good = finished.stdout.lines().all(|line| line.starts_with("ok "));
         assert!(
-            said.code == 0 && all_good,
+            finished.code == 0 && all_good,
             "{}\n{}\n{}",
             file.display(),
-            said.stdout,
-            said.stderr
+            finished.stdout,
+            finished.stderr
         );
     }
 }
@@ -154,17 +156,19 @@ fn failure_of_a_plugin_is_explained() {
         script("echo no such thing >&2; exit 3"),
     )
     .unwrap();
-    let said = test(directory.path(), &["p.yaml"]);
-    assert_eq!(said.code, 1);
+    let finished = test(directory.path(), &["p.yaml"]);
+    assert_eq!(finished.code, 1);
     assert!(
-        said.stdout.contains("fail  exit         c ended with exit status: 3\n"),
+        finished
+            .stdout
+            .contains("fail  exit         c ended with exit status: 3\n"),
         "{}",
-        said.stdout
+        finished.stdout
     );
     assert!(
-        said.stderr.contains("\nc: last output:\nno such thing\n"),
+        finished.stderr.contains("\nc: last output:\nno such thing\n"),
         "{}",
-        said.stderr
+        finished.stderr
     );
 }
 
@@ -211,10 +215,10 @@ fn plugins_that_require_an_image_or_are_invalid_are_reported() {
 fn json_report_contains_the_problems() {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("p.yaml"), "spec: {name: c}\n").unwrap();
-    let said = test(directory.path(), &["p.yaml", "-o", "json"]);
-    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    let finished = test(directory.path(), &["p.yaml", "-o", "json"]);
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(
-        (said.code, &report["verdict"], &report["problems"][0]["severity"]),
+        (finished.code, &report["verdict"], &report["problems"][0]["severity"]),
         (1, &json!("failed"), &json!("error"))
     );
 }

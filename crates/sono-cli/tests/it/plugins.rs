@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use crate::{Said, command, failure, said, sono};
+use crate::{Finished, command, failure, finished, sono};
 
 pub(crate) const PLUGIN: &str =
     "# a comment\nsonobuoy-config:\n  driver: Job\n  plugin-name: mine\nspec:\n  image: i\n  name: c\n";
@@ -39,16 +39,16 @@ pub(crate) fn ok(body: &str) -> String {
 }
 
 /// Names of a run's plugins with these values of `--plugin`.
-fn names(directory: &Path, plugins: &[&str]) -> Result<Vec<String>, Said> {
+fn names(directory: &Path, plugins: &[&str]) -> Result<Vec<String>, Finished> {
     let mut arguments = vec!["gen", "--kubernetes-version", "v1.37.2"];
     for plugin in plugins {
         arguments.extend(["-p", plugin]);
     }
-    let said = sono(directory, &arguments);
-    if said.code != 0 {
-        return Err(said);
+    let finished = sono(directory, &arguments);
+    if finished.code != 0 {
+        return Err(finished);
     }
-    let names = said
+    let names = finished
         .stdout
         .lines()
         .filter_map(|line| line.trim().strip_prefix("plugin-name: "));
@@ -72,8 +72,8 @@ fn a_url_without_a_plugin_is_explained() {
     let check = |answer: String, expected: &str| {
         let address = serve(vec![answer]);
         let address = format!("{address}p.yaml");
-        let said = names(directory.path(), &[&address]).unwrap_err();
-        assert_eq!(said, failure(&expected.replace("URL", &address)));
+        let finished = names(directory.path(), &[&address]).unwrap_err();
+        assert_eq!(finished, failure(&expected.replace("URL", &address)));
     };
     check(
         "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
@@ -118,7 +118,7 @@ fn standard_input_is_a_source() {
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        said(&child.wait_with_output().unwrap())
+        finished(&child.wait_with_output().unwrap())
     };
     let found = run(PLUGIN);
     assert!(found.stdout.contains("plugin-name: other"), "{}", found.stderr);
@@ -152,7 +152,7 @@ fn installed_plugins_take_precedence_and_can_be_excluded() {
         .args(["gen", "--kubernetes-version", "v1.37.2", "-p", "e2e"])
         .output()
         .unwrap();
-    assert!(said(&without).stdout.contains("plugin-name: e2e"));
+    assert!(finished(&without).stdout.contains("plugin-name: e2e"));
     assert_eq!(
         names(here, &["typo"]).unwrap_err(),
         failure(
@@ -212,10 +212,14 @@ fn plugin_from_plain_http_beyond_this_machine_requires_a_flag() {
             .args(arguments)
             .output()
             .unwrap();
-        for said in [allowed, said(&as_sonobuoy)] {
-            assert!(said.stderr.starts_with(&warning), "{arguments:?}: {}", said.stderr);
+        for finished in [allowed, finished(&as_sonobuoy)] {
+            assert!(
+                finished.stderr.starts_with(&warning),
+                "{arguments:?}: {}",
+                finished.stderr
+            );
             // The host does not exist.
-            assert_eq!(said.code, 1, "{arguments:?}");
+            assert_eq!(finished.code, 1, "{arguments:?}");
         }
     }
 }
@@ -244,8 +248,8 @@ fn plugin_with_another_digest_is_rejected() {
         let address = format!("{}p.yaml", serve(vec![ok(PLUGIN)]));
         let arguments: Vec<String> = arguments.iter().map(|word| word.replace("URL", &address)).collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let said = sono(here, &arguments);
-        (said.code, said.stderr.replace(&address, "URL"))
+        let finished = sono(here, &arguments);
+        (finished.code, finished.stderr.replace(&address, "URL"))
     };
     let digits = right.trim_start_matches("sha256:");
     let refused = |file: &str| {
@@ -295,14 +299,14 @@ fn plugin_with_a_path_as_a_name_writes_no_files_in_a_local_run() {
     };
     for text in [plugin(&format!("'{outside}': x"), "c"), plugin("", &outside)] {
         fs_err::write(here.join("p.yaml"), text).unwrap();
-        let said = sono(
+        let finished = sono(
             here,
             &["run", "--local", "--exit-code", "--timeout", "20", "-p", "p.yaml"],
         );
-        assert_ne!(said.code, 0, "{said:?}");
+        assert_ne!(finished.code, 0, "{finished:?}");
         assert!(
             !here.join("owned").exists() && !here.join("owned.txt").exists(),
-            "{said:?}"
+            "{finished:?}"
         );
     }
 }

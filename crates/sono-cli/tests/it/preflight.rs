@@ -3,7 +3,7 @@
 use serde_json::json;
 use sono_testkit::{FakeApi, forbidden};
 
-use crate::{Said, failure, healthy, sono, with_cluster};
+use crate::{Finished, failure, healthy, sono, with_cluster};
 
 /// Paths of requests that create objects.
 fn created(api: &FakeApi) -> Vec<String> {
@@ -32,9 +32,9 @@ fn all_problems_are_reported_together_and_in_order() {
 #[test]
 fn dns_is_checked_in_the_given_namespace() {
     let api = FakeApi::start();
-    let said = with_cluster(&api, &["run"]);
+    let finished = with_cluster(&api, &["run"]);
     assert_eq!(
-        said,
+        finished,
         failure(
             "error: no DNS pods found in namespace `kube-system` with the labels k8s-app=kube-dns or k8s-app=coredns\n  \
              hint:  set --dns-namespace and --dns-pod-labels; or skip this check: --skip-preflight=dnscheck\n"
@@ -68,7 +68,8 @@ fn an_unknown_check_is_rejected_first() {
 #[test]
 fn an_existing_namespace_is_used_with_a_flag() {
     let api = healthy();
-    let Said { code, stderr, .. } = with_cluster(&api, &["run", "-n", "default", "--skip-preflight=existingnamespace"]);
+    let Finished { code, stderr, .. } =
+        with_cluster(&api, &["run", "-n", "default", "--skip-preflight=existingnamespace"]);
     assert_eq!(
         (code, stderr.lines().next()),
         (0, Some("run … in namespace default, created in …"))
@@ -105,7 +106,7 @@ fn fewer_rights_require_no_skipped_check() {
     ];
     assert_eq!(
         with_cluster(&api, &flags),
-        Said {
+        Finished {
             code: 0,
             stdout: String::new(),
             stderr: "run … in namespace default, created in …\nnext: sono wait -n default\n".to_owned()
@@ -158,9 +159,9 @@ fn roles_are_created_if_the_cluster_has_rbac() {
 #[test]
 fn roles_cannot_be_detected_without_a_cluster() {
     let directory = tempfile::tempdir().unwrap();
-    let said = sono(directory.path(), &["gen", "-p", "host-check", "--rbac", "detect"]);
-    let lines: Vec<&str> = said.stderr.lines().collect();
-    assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+    let finished = sono(directory.path(), &["gen", "-p", "host-check", "--rbac", "detect"]);
+    let lines: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!((finished.code, finished.stdout.as_str()), (1, ""));
     assert_eq!(
         (lines[0], lines[lines.len() - 1]),
         (

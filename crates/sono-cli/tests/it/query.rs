@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Said, command, normalized, said, with_cluster};
+use crate::{Finished, command, finished, normalized, with_cluster};
 
 fn pod(namespace: &str, name: &str, labels: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -24,7 +24,7 @@ fn api() -> FakeApi {
     api
 }
 
-fn query(api: &FakeApi, directory: &Path, arguments: &[&str]) -> Said {
+fn query(api: &FakeApi, directory: &Path, arguments: &[&str]) -> Finished {
     let kubeconfig = api.write_kubeconfig(directory);
     let output = command(directory)
         .arg("query")
@@ -33,7 +33,7 @@ fn query(api: &FakeApi, directory: &Path, arguments: &[&str]) -> Said {
         .args(arguments)
         .output()
         .unwrap();
-    normalized(api, said(&output))
+    normalized(api, finished(&output))
 }
 
 /// All files below a directory, without `meta`.
@@ -61,10 +61,10 @@ fn query_fetches_the_configured_resources_and_logs() {
         r#"{"Resources":["pods","podlogs"],"Filters":{"Namespaces":"^mine$"},"Limits":{"PodLogs":{"Namespaces":""}}}"#,
     )
     .unwrap();
-    let said = query(&api, directory.path(), &["--config", "c.json", "-o", "out"]);
+    let finished = query(&api, directory.path(), &["--config", "c.json", "-o", "out"]);
     assert_eq!(
-        said,
-        Said {
+        finished,
+        Finished {
             code: 0,
             stdout: "out\n".to_owned(),
             stderr: String::new()
@@ -85,9 +85,9 @@ fn query_fetches_the_configured_resources_and_logs() {
         "-o",
         "out.tar.gz",
     ];
-    let said = query(&api, directory.path(), &flags);
+    let finished = query(&api, directory.path(), &flags);
     assert_eq!(
-        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
         (0, "out.tar.gz\n", "")
     );
     assert_eq!(
@@ -109,16 +109,16 @@ fn query_fetches_the_configured_resources_and_logs() {
 fn a_broken_api_is_reported_in_one_line() {
     let (api, directory) = (api(), tempfile::tempdir().unwrap());
     api.offer_broken("metrics.k8s.io", "v1beta1");
-    let said = query(&api, directory.path(), &[]);
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    let problems: Vec<&str> = said.stderr.lines().collect();
+    let finished = query(&api, directory.path(), &[]);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    let problems: Vec<&str> = finished.stderr.lines().collect();
     assert!(
         problems
             .iter()
             .any(|line| line.starts_with("incomplete: ") && line.contains("metrics.k8s.io")),
         "{problems:?}"
     );
-    let found = directory.path().join(said.stdout.trim_end());
+    let found = directory.path().join(finished.stdout.trim_end());
     let names = files(&found);
     assert!(
         names.contains(&"resources/ns/mine/core_v1_pods.json".to_owned()),
@@ -158,8 +158,8 @@ fn query_creates_private_files_and_directories() {
 
     let (api, directory) = (api(), tempfile::tempdir().unwrap());
     for output in ["found", "found.tar.gz"] {
-        let said = query(&api, directory.path(), &["--output", output]);
-        assert_eq!(said.code, 0, "{}", said.stderr);
+        let finished = query(&api, directory.path(), &["--output", output]);
+        assert_eq!(finished.code, 0, "{}", finished.stderr);
     }
     let mut waiting = vec![directory.path().join("found"), directory.path().join("found.tar.gz")];
     let mut files = 0;

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, path::Path};
 use serde_json::{Value, json};
 use sono_testkit::{Executed, FakeApi};
 
-use crate::{Said, command, said};
+use crate::{Finished, command, finished};
 
-const OWN: &str = "202601010000_sonobuoy_u.tar.gz";
+const ARCHIVE: &str = "202601010000_sonobuoy_u.tar.gz";
 /// Message with the chosen run.
-const CHOSEN: &str = "run u in namespace sonobuoy\n";
+const RUN_MESSAGE: &str = "run u in namespace sonobuoy\n";
 
 /// A `.tar.gz` with these files.
 fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -90,13 +90,13 @@ fn send_all(api: &FakeApi, archives: &[(&str, &[u8])]) {
 }
 
 /// A directory `inner` in a parent directory, which is compared, too.
-struct Place(tempfile::TempDir);
+struct Workdir(tempfile::TempDir);
 
-impl Place {
+impl Workdir {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        fs_err::create_dir(place.inner()).unwrap();
-        place
+        let workdir = Self(tempfile::tempdir().unwrap());
+        fs_err::create_dir(workdir.inner()).unwrap();
+        workdir
     }
 
     fn inner(&self) -> std::path::PathBuf {
@@ -109,15 +109,15 @@ impl Place {
         fs_err::write(path, content).unwrap();
     }
 
-    fn sono(&self, api: &FakeApi, arguments: &[&str]) -> Said {
+    fn sono(&self, api: &FakeApi, arguments: &[&str]) -> Finished {
         let directory = tempfile::tempdir().unwrap();
         let kubeconfig = api.write_kubeconfig(directory.path());
         let mut command = command(&self.inner());
         command.env("KUBECONFIG", kubeconfig).args(arguments);
-        let said = said(&command.output().unwrap());
-        Said {
-            stderr: said.stderr.replace(api.url(), "URL"),
-            ..said
+        let finished = finished(&command.output().unwrap());
+        Finished {
+            stderr: finished.stderr.replace(api.url(), "URL"),
+            ..finished
         }
     }
 
@@ -174,19 +174,24 @@ fn retrieve_hostile_name_in_the_status_writes_no_files() {
     for name in HOSTILE {
         let api = complete(name, &run("passed"));
         send_file(&api, run("passed"));
-        let place = Place::new();
-        place.write("Makefile", b"all:");
-        let said = place.sono(&api, &["retrieve"]);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{name}: {}", said.stderr);
+        let workdir = Workdir::new();
+        workdir.write("Makefile", b"all:");
+        let finished = workdir.sono(&api, &["retrieve"]);
+        assert_eq!(
+            (finished.code, finished.stdout.as_str()),
+            (2, ""),
+            "{name}: {}",
+            finished.stderr
+        );
         assert!(
-            said.stderr.starts_with(
+            finished.stderr.starts_with(
                 "error: cannot retrieve the results: the cluster gives its archive a name that is not one of an archive\n"
             ),
             "{name}: {}",
-            said.stderr
+            finished.stderr
         );
-        assert!(!said.stderr.contains('\u{1b}'));
-        assert_eq!(place.files(), files(&[("Makefile", b"all:")]), "{name}");
+        assert!(!finished.stderr.contains('\u{1b}'));
+        assert_eq!(workdir.files(), files(&[("Makefile", b"all:")]), "{name}");
         assert!(
             !api.requests().iter().any(|request| request.contains("/exec")),
             "{name}"
@@ -200,17 +205,22 @@ fn retrieve_hostile_name_in_the_stream_writes_no_files() {
     for name in HOSTILE {
         let api = FakeApi::start();
         put_aggregator(&api, None);
-        send_all(&api, &[(OWN, &run("passed")), (name, &run("passed"))]);
-        let place = Place::new();
-        place.write("Makefile", b"all:");
-        let said = place.sono(&api, &["retrieve"]);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{name}: {}", said.stderr);
-        assert!(!said.stderr.contains('\u{1b}'));
+        send_all(&api, &[(ARCHIVE, &run("passed")), (name, &run("passed"))]);
+        let workdir = Workdir::new();
+        workdir.write("Makefile", b"all:");
+        let finished = workdir.sono(&api, &["retrieve"]);
         assert_eq!(
-            place.files(),
+            (finished.code, finished.stdout.as_str()),
+            (2, ""),
+            "{name}: {}",
+            finished.stderr
+        );
+        assert!(!finished.stderr.contains('\u{1b}'));
+        assert_eq!(
+            workdir.files(),
             files(&[("Makefile", b"all:")]),
             "{name}: {}",
-            said.stderr
+            finished.stderr
         );
     }
 }
@@ -230,24 +240,24 @@ fn retrieve_partial_hostile_name_in_a_header_writes_no_files() {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{disposition}connection: close\r\n\r\n");
             [head.into_bytes(), partial.clone()].concat()
         });
-        let place = Place::new();
-        place.write("Makefile", b"all:");
-        let said = place.sono(&api, &["retrieve", "--partial"]);
-        (said, place.files())
+        let workdir = Workdir::new();
+        workdir.write("Makefile", b"all:");
+        let finished = workdir.sono(&api, &["retrieve", "--partial"]);
+        (finished, workdir.files())
     };
     let named = |name: &str| format!("content-disposition: attachment; filename=\"{name}\"\r\n");
-    let (said, found) = answered(named("partial_u.tar.gz"));
+    let (finished, found) = answered(named("partial_u.tar.gz"));
     assert_eq!(
-        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
         (0, "partial_u.tar.gz\n", "")
     );
     assert_eq!(found, files(&[("Makefile", b"all:"), ("partial_u.tar.gz", &partial)]));
-    let (said, _) = answered(String::new());
-    assert_eq!(said.stdout, "partial.tar.gz\n");
+    let (finished, _) = answered(String::new());
+    assert_eq!(finished.stdout, "partial.tar.gz\n");
     for name in ["../a.tar.gz", "Makefile", ".bashrc", "a/b.tar.gz", ""] {
-        let (said, found) = answered(named(name));
-        assert_eq!(said.code, 2, "{name}");
-        assert_eq!(found, files(&[("Makefile", b"all:")]), "{name}: {}", said.stderr);
+        let (finished, found) = answered(named(name));
+        assert_eq!(finished.code, 2, "{name}");
+        assert_eq!(found, files(&[("Makefile", b"all:")]), "{name}: {}", finished.stderr);
     }
 }
 
@@ -263,27 +273,27 @@ fn retrieve_over_an_existing_file_replaces_only_archives() {
         (&Vec::new(), false),
     ] {
         for by_file in [true, false] {
-            let api = complete(OWN, &new);
+            let api = complete(ARCHIVE, &new);
             if by_file {
                 send_file(&api, new.clone());
             } else {
-                send_all(&api, &[(OWN, &new)]);
+                send_all(&api, &[(ARCHIVE, &new)]);
             }
-            let place = Place::new();
-            place.write(OWN, content);
-            let said = place.sono(&api, &["retrieve"]);
+            let workdir = Workdir::new();
+            workdir.write(ARCHIVE, content);
+            let finished = workdir.sono(&api, &["retrieve"]);
             let expected = if is_replaced { &new } else { content };
-            assert_eq!(place.files(), files(&[(OWN, expected)]), "{}", said.stderr);
+            assert_eq!(workdir.files(), files(&[(ARCHIVE, expected)]), "{}", finished.stderr);
             let error = format!(
-                "error: cannot retrieve the results: cannot write `{OWN}`\n  cause: a file that is not an archive of a run has that name\n  hint:  choose another name with --filename, or another directory\n"
+                "error: cannot retrieve the results: cannot write `{ARCHIVE}`\n  cause: a file that is not an archive of a run has that name\n  hint:  choose another name with --filename, or another directory\n"
             );
-            let said = (said.code, said.stdout, said.stderr);
+            let finished = (finished.code, finished.stdout, finished.stderr);
             let whole = if is_replaced {
-                (0, format!("{OWN}\n"), CHOSEN.to_owned())
+                (0, format!("{ARCHIVE}\n"), RUN_MESSAGE.to_owned())
             } else {
-                (2, String::new(), format!("{CHOSEN}{error}"))
+                (2, String::new(), format!("{RUN_MESSAGE}{error}"))
             };
-            assert_eq!(said, whole);
+            assert_eq!(finished, whole);
         }
     }
 }
@@ -299,20 +309,20 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
         (b"", true, true),
     ];
     for (content, force, is_replaced) in cases {
-        let api = complete(OWN, &new);
+        let api = complete(ARCHIVE, &new);
         send_file(&api, new.clone());
-        let place = Place::new();
-        place.write("mine.txt", content);
+        let workdir = Workdir::new();
+        workdir.write("mine.txt", content);
         let mut arguments = vec!["retrieve", "--filename", "mine.txt"];
         arguments.extend(force.then_some("--force"));
-        let said = place.sono(&api, &arguments);
+        let finished = workdir.sono(&api, &arguments);
         let expected = if is_replaced { new.as_slice() } else { content };
-        assert_eq!(place.files(), files(&[("mine.txt", expected)]), "{}", said.stderr);
+        assert_eq!(workdir.files(), files(&[("mine.txt", expected)]), "{}", finished.stderr);
         if !is_replaced {
             assert_eq!(
-                said.stderr,
+                finished.stderr,
                 format!(
-                    "{CHOSEN}error: cannot retrieve the results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  to replace it: --force\n"
+                    "{RUN_MESSAGE}error: cannot retrieve the results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  to replace it: --force\n"
                 )
             );
         }
@@ -323,18 +333,18 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
 #[test]
 fn retrieve_announced_size_beyond_the_disk_is_rejected_before_the_download() {
     let api = announcing(
-        &json!({"name": OWN, "created": "2026-01-01T00:00:00Z", "sha256": "0a".repeat(32),
+        &json!({"name": ARCHIVE, "created": "2026-01-01T00:00:00Z", "sha256": "0a".repeat(32),
         "size": 1_u64 << 60}),
     );
     send_file(&api, run("passed"));
-    let place = Place::new();
-    let said = place.sono(&api, &["retrieve"]);
-    let error = said.stderr.lines().nth(1).unwrap_or_default();
+    let workdir = Workdir::new();
+    let finished = workdir.sono(&api, &["retrieve"]);
+    let error = finished.stderr.lines().nth(1).unwrap_or_default();
     assert_eq!(
         error,
-        format!("error: cannot retrieve the results: `{OWN}` does not fit on the disk")
+        format!("error: cannot retrieve the results: `{ARCHIVE}` does not fit on the disk")
     );
-    assert_eq!((said.code, place.files()), (2, BTreeMap::new()));
+    assert_eq!((finished.code, workdir.files()), (2, BTreeMap::new()));
     assert!(!api.requests().iter().any(|request| request.contains("/exec")));
 }
 
@@ -348,15 +358,22 @@ fn retrieve_extract_of_more_than_the_disk_has_leaves_nothing() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut encoder, header.as_bytes()).unwrap();
     let archive = encoder.finish().unwrap();
-    let api = complete(OWN, &archive);
+    let api = complete(ARCHIVE, &archive);
     send_file(&api, archive);
-    let place = Place::new();
-    let said = place.sono(&api, &["retrieve", "-x"]);
-    assert_eq!((said.code, place.files()), (2, BTreeMap::new()), "{}", said.stderr);
-    assert!(
-        said.stderr.ends_with("  hint:  --no-limits extracts it all the same\n"),
+    let workdir = Workdir::new();
+    let finished = workdir.sono(&api, &["retrieve", "-x"]);
+    assert_eq!(
+        (finished.code, workdir.files()),
+        (2, BTreeMap::new()),
         "{}",
-        said.stderr
+        finished.stderr
+    );
+    assert!(
+        finished
+            .stderr
+            .ends_with("  hint:  --no-limits extracts it all the same\n"),
+        "{}",
+        finished.stderr
     );
 }
 
@@ -365,27 +382,30 @@ fn retrieve_extract_of_more_than_the_disk_has_leaves_nothing() {
 fn retrieve_extract_of_well_compressed_files_works() {
     let zeros = vec![0; 200 << 20];
     let archive = packed(&[("meta/config.json", b"{}"), ("plugins/p/results/global/core", &zeros)]);
-    let api = complete(OWN, &archive);
+    let api = complete(ARCHIVE, &archive);
     send_file(&api, archive);
-    let place = Place::new();
-    let said = place.sono(&api, &["retrieve", "-x"]);
-    assert_eq!((said.code, said.stderr.as_str()), (0, CHOSEN));
-    assert_eq!(place.files()["plugins/p/results/global/core"].len(), zeros.len());
+    let workdir = Workdir::new();
+    let finished = workdir.sono(&api, &["retrieve", "-x"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, RUN_MESSAGE));
+    assert_eq!(workdir.files()["plugins/p/results/global/core"].len(), zeros.len());
 }
 
 /// Case 13: scripts extract repeatedly.
 #[test]
 fn retrieve_extract_into_a_used_directory_replaces_files_of_the_archive_only() {
-    let place = Place::new();
-    place.write("notes.txt", b"mine");
-    place.write("plugins/mine.yaml", b"mine");
-    place.write("podlogs/old/log.txt", b"old");
+    let workdir = Workdir::new();
+    workdir.write("notes.txt", b"mine");
+    workdir.write("plugins/mine.yaml", b"mine");
+    workdir.write("podlogs/old/log.txt", b"old");
     for verdict in ["failed", "passed", "passed"] {
         let archive = run(verdict);
-        let api = complete(OWN, &archive);
+        let api = complete(ARCHIVE, &archive);
         send_file(&api, archive);
-        let said = place.sono(&api, &["retrieve", "-x"]);
-        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, "", CHOSEN));
+        let finished = workdir.sono(&api, &["retrieve", "-x"]);
+        assert_eq!(
+            (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
+            (0, "", RUN_MESSAGE)
+        );
         let expected = files(&[
             ("meta/config.json", b"{}"),
             ("notes.txt", b"mine"),
@@ -393,7 +413,7 @@ fn retrieve_extract_into_a_used_directory_replaces_files_of_the_archive_only() {
             ("plugins/p/sonobuoy_results.yaml", verdict.as_bytes()),
             ("podlogs/old/log.txt", b"old"),
         ]);
-        assert_eq!(place.files(), expected);
+        assert_eq!(workdir.files(), expected);
     }
 }
 
@@ -409,14 +429,19 @@ fn retrieve_extract_of_other_names_into_a_used_directory_changes_nothing() {
         "metadata/x",
     ] {
         let archive = packed(&[("meta/config.json", b"{}"), (name, b"evil"), ("resources/x", b"{}")]);
-        let api = complete(OWN, &archive);
+        let api = complete(ARCHIVE, &archive);
         send_file(&api, archive);
-        let place = Place::new();
-        place.write("notes.txt", b"mine");
-        place.write("plugins/p/mine", b"mine");
-        let before = place.files();
-        let said = place.sono(&api, &["retrieve", "-x"]);
-        assert_eq!((said.code, place.files()), (2, before), "{name}: {}", said.stderr);
+        let workdir = Workdir::new();
+        workdir.write("notes.txt", b"mine");
+        workdir.write("plugins/p/mine", b"mine");
+        let before = workdir.files();
+        let finished = workdir.sono(&api, &["retrieve", "-x"]);
+        assert_eq!(
+            (finished.code, workdir.files()),
+            (2, before),
+            "{name}: {}",
+            finished.stderr
+        );
     }
 }
 
@@ -425,22 +450,22 @@ fn retrieve_extract_of_other_names_into_a_used_directory_changes_nothing() {
 fn retrieve_extract_over_symbolic_links_changes_nothing() {
     let archive = run("passed");
     for link in ["plugins", "plugins/p", "plugins/p/sonobuoy_results.yaml", "meta"] {
-        let api = complete(OWN, &archive);
+        let api = complete(ARCHIVE, &archive);
         send_file(&api, archive.clone());
-        let place = Place::new();
-        let outside = place.0.path().join("outside");
+        let workdir = Workdir::new();
+        let outside = workdir.0.path().join("outside");
         fs_err::create_dir(&outside).unwrap();
         fs_err::write(outside.join("sonobuoy_results.yaml"), "mine").unwrap();
-        let path = place.inner().join(link);
+        let path = workdir.inner().join(link);
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(&outside, &path).unwrap();
-        let before = place.files();
-        let said = place.sono(&api, &["retrieve", "-x"]);
-        assert_eq!((said.code, place.files()), (2, before), "{link}");
+        let before = workdir.files();
+        let finished = workdir.sono(&api, &["retrieve", "-x"]);
+        assert_eq!((finished.code, workdir.files()), (2, before), "{link}");
         assert!(
-            said.stderr.contains(&format!("`{link}` is a symbolic link")),
+            finished.stderr.contains(&format!("`{link}` is a symbolic link")),
             "{}",
-            said.stderr
+            finished.stderr
         );
     }
 }
@@ -453,20 +478,20 @@ fn retrieve_creates_private_files_and_directories() {
     let mode = |path: &Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
     let archive = run("passed");
     for by_file in [true, false] {
-        let api = complete(OWN, &archive);
+        let api = complete(ARCHIVE, &archive);
         if by_file {
             send_file(&api, archive.clone());
         } else {
-            send_all(&api, &[(OWN, &archive)]);
+            send_all(&api, &[(ARCHIVE, &archive)]);
         }
-        let place = Place::new();
-        assert_eq!(place.sono(&api, &["retrieve", "new/place"]).code, 0);
-        assert_eq!(place.sono(&api, &["retrieve", "-x", "tree"]).code, 0);
-        let at = |name: &str| mode(&place.inner().join(name));
-        let archive = format!("new/place/{OWN}");
+        let workdir = Workdir::new();
+        assert_eq!(workdir.sono(&api, &["retrieve", "new/workdir"]).code, 0);
+        assert_eq!(workdir.sono(&api, &["retrieve", "-x", "tree"]).code, 0);
+        let at = |name: &str| mode(&workdir.inner().join(name));
+        let archive = format!("new/workdir/{ARCHIVE}");
         for directory in [
             "new",
-            "new/place",
+            "new/workdir",
             "tree",
             "tree/plugins",
             "tree/plugins/p",

@@ -75,14 +75,14 @@ fn plugins_have_the_account_of_the_mode() {
 fn shared_rights_beyond_the_mode_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let generate = |flags: &[&str]| sono(directory.path(), &[&["gen", "-p", "host-check"], flags].concat());
-    let said = generate(&[
+    let finished = generate(&[
         "--aggregator-permissions=minimal",
         "--existing-service-account",
         "--service-account-name=me",
     ]);
     let expected = "plugins use the aggregator's service account `me` with all its permissions; to use another: --plugin-service-account NAME\n";
-    assert_eq!((said.code, said.stderr.as_str()), (0, expected));
-    let documents = sono_types::yaml::all_documents(&said.stdout).unwrap();
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, expected));
+    let documents = sono_types::yaml::all_documents(&finished.stdout).unwrap();
     assert_eq!(stored(&documents)["PluginAccount"], "shared");
     assert_eq!(
         generate(&["--plugin-service-account=mine"]),
@@ -172,12 +172,12 @@ fn a_network_policy_is_rejected_for_plugins_with_host_network() {
         generate("Job", "podSpec: {hostNetwork: true, restartPolicy: Never}\n"),
         refused
     );
-    for said in [
+    for finished in [
         generate("Job", ""),
         generate("DaemonSet", "podSpec: {tolerations: []}\n"),
     ] {
-        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
-        let documents = sono_types::yaml::all_documents(&said.stdout).unwrap();
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
+        let documents = sono_types::yaml::all_documents(&finished.stdout).unwrap();
         assert_eq!(of_kind(&documents, "NetworkPolicy").len(), 1);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use sono_testkit::{FakeApi, forbidden};
 
-use crate::{Said, command, failure, healthy, normalized, said, with_cluster};
+use crate::{Finished, command, failure, finished, healthy, normalized, with_cluster};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const PODS: &str = "/api/v1/namespaces/lim/pods";
@@ -113,10 +113,10 @@ fn run_in_a_namespace_with_a_terminating_aggregator_waits_for_it_and_ends_with_i
     // The pod exists again, as after a wait that timed out.
     api.put(aggregator("old", "passed", true));
     api.put(aggregator(&run, "failed", false));
-    let said = normalized(&api, said(&child.wait_with_output().unwrap()));
+    let finished = normalized(&api, finished(&child.wait_with_output().unwrap()));
     assert_eq!(
-        said,
-        Said {
+        finished,
+        Finished {
             code: 3,
             stdout: String::new(),
             stderr: "waiting for the previous run's aggregator pod sonobuoy-old to be deleted\n\
@@ -156,13 +156,14 @@ fn run_waits_for_a_pod_of_the_same_name() {
     pod["metadata"]["annotations"]["sonobuoy.hept.io/status"] = status(&run, "failed").to_string().into();
     pod["status"] = json!({"phase": "Running"});
     api.put(pod);
-    let said = said(&child.wait_with_output().unwrap());
-    assert_eq!(said.code, 3, "{}", said.stderr);
+    let finished = finished(&child.wait_with_output().unwrap());
+    assert_eq!(finished.code, 3, "{}", finished.stderr);
     assert!(
-        said.stderr
+        finished
+            .stderr
             .starts_with("waiting for the previous run's aggregator pod sonobuoy to be deleted\n"),
         "{}",
-        said.stderr
+        finished.stderr
     );
 }
 
@@ -177,9 +178,9 @@ fn run_that_is_replaced_during_the_wait_is_reported_as_deleted() {
     api.remove("deployments", Some("lim"), "sonobuoy");
     api.put(deployment("next"));
     api.put(aggregator("next", "passed", false));
-    let said = said(&child.wait_with_output().unwrap());
-    assert_eq!(said.code, 5, "{}", said.stderr);
-    let error = said.stderr.lines().find(|line| line.starts_with("error:")).unwrap();
+    let finished = finished(&child.wait_with_output().unwrap());
+    assert_eq!(finished.code, 5, "{}", finished.stderr);
+    let error = finished.stderr.lines().find(|line| line.starts_with("error:")).unwrap();
     assert_eq!(
         error,
         "error: the run was deleted while waiting for it: the aggregator's pod no longer exists"
@@ -208,7 +209,7 @@ fn newest_run_is_selected_and_named() {
     );
     until_asked(&api, &format!("GET {PODS}"), 4);
     api.put(aggregator("new", "failed", false));
-    let waited = said(&waiting.wait_with_output().unwrap());
+    let waited = finished(&waiting.wait_with_output().unwrap());
     assert_eq!(
         (waited.code, waited.stderr.as_str()),
         (
@@ -232,9 +233,12 @@ fn run_is_selected_by_its_id() {
     api.put(aggregator("new", "failed", false));
     let of = |id: &str| with_cluster(&api, &["status", "-n", "lim", "--json", "--run", id]);
     for (id, result) in [("old", "passed"), ("new", "failed")] {
-        let said = of(id);
-        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{id}");
-        assert_eq!(serde_json::from_str::<Value>(&said.stdout).unwrap(), status(id, result));
+        let finished = of(id);
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""), "{id}");
+        assert_eq!(
+            serde_json::from_str::<Value>(&finished.stdout).unwrap(),
+            status(id, result)
+        );
     }
     let absent = failure(
         "error: run `other` does not exist in namespace `lim`\n  the namespace contains run new\n  \
@@ -278,7 +282,7 @@ fn run_without_an_id_is_followed_and_named_by_its_configuration() {
     );
     until_asked(&api, &format!("GET {PODS}"), 2);
     api.put(without(aggregator("new", "failed", false)));
-    let waited = said(&waiting.wait_with_output().unwrap());
+    let waited = finished(&waiting.wait_with_output().unwrap());
     assert_eq!(
         (waited.code, waited.stderr.lines().next()),
         (3, Some("run new in namespace lim"))
@@ -344,9 +348,12 @@ fn retrieve_that_is_forbidden_names_both_ways_and_leaves_no_file() {
     forbid_both_ways(&api, "sonobuoy-u");
     let directory = tempfile::tempdir().unwrap();
     let child = spawned(&api, directory.path(), &["retrieve", "-n", "lim", "out"]);
-    let said = said(&child.wait_with_output().unwrap());
+    let finished = finished(&child.wait_with_output().unwrap());
     let expected = format!("run u in namespace lim\n{REFUSED}");
-    assert_eq!((said.code, said.stdout.as_str(), said.stderr), (2, "", expected));
+    assert_eq!(
+        (finished.code, finished.stdout.as_str(), finished.stderr),
+        (2, "", expected)
+    );
     let left: Vec<_> = fs_err::read_dir(directory.path().join("out")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
     let tried = api
@@ -374,8 +381,8 @@ fn rm_waits_and_deletes_only_fetched_results() {
     let run = created_run(&api);
     forbid_both_ways(&api, &format!("sonobuoy-{run}"));
     api.put(aggregator(&run, "passed", false));
-    let said = said(&child.wait_with_output().unwrap());
-    assert_eq!(said.code, 2, "{}", said.stderr);
-    assert!(said.stderr.ends_with(REFUSED), "{}", said.stderr);
+    let finished = finished(&child.wait_with_output().unwrap());
+    assert_eq!(finished.code, 2, "{}", finished.stderr);
+    assert!(finished.stderr.ends_with(REFUSED), "{}", finished.stderr);
     assert!(api.get("deployments", Some("lim"), "sonobuoy").is_some());
 }

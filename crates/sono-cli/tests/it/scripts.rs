@@ -10,13 +10,13 @@ use std::{
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Said, normalized, said};
+use crate::{Finished, finished, normalized};
 
 /// Start of each script. `fail` reports the failed step.
 const PRELUDE: &str = "set -eu\nfail() { echo \"FAILED: $*\" >&2; exit 9; }\n";
 
 /// Runs a script in a directory where `sonobuoy` is this program and the kubeconfig leads to `api`.
-fn script(api: &FakeApi, directory: &Path, text: &str) -> Said {
+fn script(api: &FakeApi, directory: &Path, text: &str) -> Finished {
     let bin = directory.join("bin");
     fs_err::create_dir_all(&bin).unwrap();
     symlink(assert_cmd::cargo::cargo_bin!("sono"), bin.join("sonobuoy")).unwrap();
@@ -34,12 +34,17 @@ fn script(api: &FakeApi, directory: &Path, text: &str) -> Said {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    normalized(api, said(&output))
+    normalized(api, finished(&output))
 }
 
 fn check(api: &FakeApi, directory: &Path, text: &str) {
-    let said = script(api, directory, text);
-    assert_eq!((said.code, said.stdout.as_str()), (0, "done\n"), "{}", said.stderr);
+    let finished = script(api, directory, text);
+    assert_eq!(
+        (finished.code, finished.stdout.as_str()),
+        (0, "done\n"),
+        "{}",
+        finished.stderr
+    );
 }
 
 /// Messages name the command `sonobuoy`.
@@ -48,9 +53,9 @@ fn status_called_as_sonobuoy_names_sonobuoy() {
     let api = made_run();
     api.put(aggregator(Some(&complete())));
     let directory = tempfile::tempdir().unwrap();
-    let said = script(&api, directory.path(), "sonobuoy status | tail -n 1\n");
+    let finished = script(&api, directory.path(), "sonobuoy status | tail -n 1\n");
     assert_eq!(
-        (said.code, said.stdout.as_str()),
+        (finished.code, finished.stdout.as_str()),
         (0, "Sonobuoy has completed. Use `sonobuoy retrieve` to get results.\n")
     );
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Said, with_cluster};
+use crate::{Finished, with_cluster};
 
 fn aggregator(status: Option<&Value>, phase: &str, more: Value) -> Value {
     let mut pod = json!({
@@ -52,14 +52,14 @@ fn pods_that_cannot_be_created_are_explained() {
         "involvedObject": {"uid": "u"}, "reason": "FailedCreate", "lastTimestamp": "2999-01-01T00:00:00Z",
         "message": "(combined from similar events): Error creating: pods \"x\" is forbidden: exceeded quota: none"}),
     );
-    let said = with_cluster(&api, &["status"]);
-    assert_eq!(said.code, 0);
+    let finished = with_cluster(&api, &["status"]);
+    assert_eq!(finished.code, 0);
     assert_eq!(
-        said.stderr,
+        finished.stderr,
         "p: no pod can be created: Error creating: pods \"x\" is forbidden: exceeded quota: none\n"
     );
-    let said = with_cluster(&api, &["status", "-o", "table"]);
-    assert!(said.stdout.contains("exceeded quota: none"), "{}", said.stdout);
+    let finished = with_cluster(&api, &["status", "-o", "table"]);
+    assert!(finished.stdout.contains("exceeded quota: none"), "{}", finished.stdout);
 }
 
 const PENDING: &str = "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n";
@@ -97,7 +97,7 @@ fn a_pod_that_does_not_start_is_explained() {
     ];
     for (more, code, stdout, stderr) in cases {
         let api = with([aggregator(None, "Pending", more.clone())]);
-        let expected = Said {
+        let expected = Finished {
             code,
             stdout: stdout.to_owned(),
             stderr: stderr.to_owned(),
@@ -122,7 +122,7 @@ fn a_pod_that_does_not_start_has_documents() {
         ("yaml", format!("plugins: []\nreason: \"{reason}\"\nstatus: pending\n")),
         ("markdown", format!("## Run pending\n\n{reason}\n")),
     ] {
-        let expected = Said {
+        let expected = Finished {
             code: 1,
             stdout: expected,
             stderr: String::new(),
@@ -138,9 +138,9 @@ fn a_failed_run_is_distinguished() {
     let mut failed = running(&[row("p", "global", "failed", "")]);
     failed["status"] = "failed".into();
     let api = with([aggregator(Some(&failed), "Running", json!({}))]);
-    let said = with_cluster(&api, &["status"]);
+    let finished = with_cluster(&api, &["status"]);
     assert_eq!(
-        (said.code, said.stdout.lines().last()),
+        (finished.code, finished.stdout.lines().last()),
         (
             1,
             Some("Sonobuoy has failed. You can see what happened with `sono logs`.")
@@ -195,15 +195,15 @@ q       global  running   -       -
         ),
     ];
     for (form, stdout, stderr) in forms {
-        let said = with_cluster(&api, &["status", "-o", form]);
-        let (said, expected) = if form == "json" {
+        let finished = with_cluster(&api, &["status", "-o", form]);
+        let (finished, expected) = if form == "json" {
             let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap().to_string();
-            (parsed(&said.stdout), parsed(&stdout))
+            (parsed(&finished.stdout), parsed(&stdout))
         } else {
-            assert_eq!((said.code, said.stderr.as_str()), (0, stderr), "{form}");
-            (said.stdout, stdout)
+            assert_eq!((finished.code, finished.stderr.as_str()), (0, stderr), "{form}");
+            (finished.stdout, stdout)
         };
-        assert_eq!(said, expected, "{form}");
+        assert_eq!(finished, expected, "{form}");
     }
 }
 
@@ -212,14 +212,15 @@ q       global  running   -       -
 fn folded_status_is_shown_if_the_full_status_is_unavailable() {
     let status = running(&[row("p", "(9900 nodes)", "complete", ""), row("p", "n1", "running", "")]);
     let api = with([aggregator(Some(&status), "Running", json!({}))]);
-    let said = with_cluster(&api, &["status", "--show-all"]);
-    assert_eq!(said.code, 0);
-    assert!(said.stdout.contains("(9900 nodes)"), "{}", said.stdout);
+    let finished = with_cluster(&api, &["status", "--show-all"]);
+    assert_eq!(finished.code, 0);
+    assert!(finished.stdout.contains("(9900 nodes)"), "{}", finished.stdout);
     assert!(
-        said.stderr
+        finished
+            .stderr
             .starts_with("cannot fetch the full status (showing a summary): cannot query the aggregator"),
         "{}",
-        said.stderr
+        finished.stderr
     );
     let asked = api.requests();
     let exec = "GET /api/v1/namespaces/sonobuoy/pods/any-name/exec";
@@ -237,9 +238,9 @@ fn an_aggregator_without_a_pod_is_pending() {
     };
     let pending = "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n";
     let api = with([deployment(json!({}))]);
-    let said = with_cluster(&api, &["status"]);
+    let finished = with_cluster(&api, &["status"]);
     assert_eq!(
-        (said.code, said.stdout.as_str(), said.stderr.as_str()),
+        (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
         (0, pending, "")
     );
     assert_eq!(
@@ -250,16 +251,16 @@ fn an_aggregator_without_a_pod_is_pending() {
     api.put(deployment(json!({"conditions": [
         {"type": "ReplicaFailure", "status": "True", "message": "pods \"sonobuoy-1-\" is forbidden: exceeded quota: few"}]})));
     let why = "no pod can be created: pods \"sonobuoy-1-\" is forbidden: exceeded quota: few";
-    let said = with_cluster(&api, &["status"]);
-    assert_eq!((said.code, said.stdout.as_str()), (0, pending));
-    assert_eq!(said.stderr, format!("aggregator: {why}\n"));
-    let said = with_cluster(&api, &["status", "-o", "json"]);
-    let document: Value = serde_json::from_str(&said.stdout).unwrap();
+    let finished = with_cluster(&api, &["status"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, pending));
+    assert_eq!(finished.stderr, format!("aggregator: {why}\n"));
+    let finished = with_cluster(&api, &["status", "-o", "json"]);
+    let document: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(document, json!({"status": "pending", "plugins": [], "reason": why}));
     for command in ["retrieve", "logs"] {
-        let said = with_cluster(&api, &[command]);
+        let finished = with_cluster(&api, &[command]);
         assert_eq!(
-            (said.code, said.stderr),
+            (finished.code, finished.stderr),
             (
                 1,
                 format!(

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Said, command, said};
+use crate::{Finished, command, finished};
 
 const PLUGIN: &str = "sonobuoy-config: {driver: Job, plugin-name: mine, result-format: junit}
 spec:
@@ -19,7 +19,7 @@ spec:
     echo $SONOBUOY_RESULTS_DIR/j.xml > done
 ";
 
-fn sono(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Said {
+fn sono(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
     let output = command(directory)
         .env("PATH", "/usr/bin:/bin")
         .env("GITHUB_STEP_SUMMARY", directory.join("summary.md"))
@@ -27,7 +27,7 @@ fn sono(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Sai
         .args(arguments)
         .output()
         .unwrap();
-    said(&output)
+    finished(&output)
 }
 
 fn summary(directory: &Path) -> String {
@@ -120,7 +120,7 @@ fn a_local_run_that_does_not_start_is_explained() {
     assert_eq!((ran.code, summary(path)), (1, expected));
 }
 
-fn waited(status: &Value, directory: &Path, arguments: &[&str]) -> Said {
+fn waited(status: &Value, directory: &Path, arguments: &[&str]) -> Finished {
     let api = FakeApi::start();
     api.put(json!({"apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",

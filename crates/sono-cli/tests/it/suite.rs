@@ -4,20 +4,20 @@ use std::{io::Write as _, path::Path, process::Stdio};
 
 use sono_testkit::FakeApi;
 
-use crate::{Said, command, failure, said, sono};
+use crate::{Finished, command, failure, finished, sono};
 
 const LIST: &str =
     "[It] [sig-a] one [Slow]\n[ReportBeforeSuite]\n[sig-b] two [Conformance]\n[sig-b] three [Conformance]\n";
 
-fn success(stdout: &str) -> Said {
-    Said {
+fn success(stdout: &str) -> Finished {
+    Finished {
         code: 0,
         stdout: stdout.to_owned(),
         stderr: String::new(),
     }
 }
 
-fn with_input(directory: &Path, arguments: &[&str], input: &str) -> Said {
+fn with_input(directory: &Path, arguments: &[&str], input: &str) -> Finished {
     let mut child = command(directory)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -26,7 +26,7 @@ fn with_input(directory: &Path, arguments: &[&str], input: &str) -> Said {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    said(&child.wait_with_output().unwrap())
+    finished(&child.wait_with_output().unwrap())
 }
 
 /// BUG 31: a list on standard input requires neither a version nor a cluster. BUG 32: prefixes that reports add to names are
@@ -54,7 +54,7 @@ fn a_list_on_standard_input_requires_no_cluster() {
     );
     assert_eq!(
         e2e(&["-f", "nothing"]),
-        Said {
+        Finished {
             stderr: "none of 3 tests matches\n".to_owned(),
             ..success("\n")
         }
@@ -110,22 +110,24 @@ fn tests_are_read_from_an_archive_or_a_file() {
 fn a_missing_list_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let api = FakeApi::start();
-    let said = sono(directory.path(), &["e2e", "--url", api.url(), "--version", "v1.31.0"]);
+    let finished = sono(directory.path(), &["e2e", "--url", api.url(), "--version", "v1.31.0"]);
     assert_eq!(
-        said,
+        finished,
         failure(&format!(
             "error: cannot fetch the list of tests from `{}/v1.31.0.gz`\n  the server returned 404 Not Found\n  hint:  select another version with --version\n",
             api.url()
         ))
     );
     for arguments in [&["e2e"][..], &["e2e", "--input", "offline"], &["e2e", "-i", "online"]] {
-        let said = sono(directory.path(), arguments);
-        assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+        let finished = sono(directory.path(), arguments);
+        assert_eq!((finished.code, finished.stdout.as_str()), (1, ""));
         assert!(
-            said.stderr.starts_with("error: sono has no list of Kubernetes' tests")
-                && said.stderr.contains("E2E_DRYRUN=true"),
+            finished
+                .stderr
+                .starts_with("error: sono has no list of Kubernetes' tests")
+                && finished.stderr.contains("E2E_DRYRUN=true"),
             "{}",
-            said.stderr
+            finished.stderr
         );
     }
 }

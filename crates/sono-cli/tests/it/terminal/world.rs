@@ -257,13 +257,13 @@ fn definitions(directory: &Path) {
     let result = directory.join("result.xml");
     let name = "EVIL &#27;[38;5;201mred \u{9b}2J\u{7f}\u{202e}\u{200b} [x](http://e.example) | `c`&#13;over&#10;FORGED&#10;# h";
     fs_err::write(&result, format!("<testsuite name=\"{name}\"><testcase name=\"{name}\"><failure message=\"{name}\">{name}</failure></testcase></testsuite>\n")).unwrap();
-    let said = directory.join("said.txt");
-    fs_err::write(&said, format!("{TEXT}\n")).unwrap();
+    let output = directory.join("output.txt");
+    fs_err::write(&output, format!("{TEXT}\n")).unwrap();
     let script = |end: &str| {
         format!(
-            "{}spec:\n  name: c\n  image: i\n  command: [/bin/sh, -c]\n  args:\n  - |\n    cat {said} >&2\n    cd $SONOBUOY_RESULTS_DIR\n    cp {result} r.xml\n    {end}\n",
+            "{}spec:\n  name: c\n  image: i\n  command: [/bin/sh, -c]\n  args:\n  - |\n    cat {output} >&2\n    cd $SONOBUOY_RESULTS_DIR\n    cp {result} r.xml\n    {end}\n",
             config(""),
-            said = said.display(),
+            output = output.display(),
             result = result.display()
         )
     };
