@@ -1,11 +1,11 @@
-//! `sono retrieve`: the archive, checked, under its final name only when it is whole.
+//! `sono retrieve`: downloads and verifies the archive. It gets its final name only when complete.
 
 mod announced;
 mod download;
 mod extract;
-mod keep;
 mod part;
-mod reach;
+mod pod_access;
+mod retention;
 mod splat;
 mod target;
 
@@ -19,9 +19,9 @@ use sono_types::{ArchiveName, exit, routes};
 
 use self::{
     announced::{Announced, archive_name},
-    download::{Cut, Flow as _, fill},
-    part::{Part, digest},
-    reach::{Reach, Turns, chain},
+    download::{ByteSource as _, DownloadError, fill},
+    part::{PartialFile, digest},
+    pod_access::{PodAccess, TransportFallback, chain},
     target::Target,
 };
 use crate::{
@@ -33,10 +33,10 @@ use crate::{
     view::meter::Meter,
 };
 
-/// Attempts at finding the run: the connection may be cut there as well.
-const FIND_TRIES: u32 = 5;
-/// Attempts at partial results, which have no length to go on from.
-const PARTIAL_TRIES: u32 = 3;
+/// Maximum number of attempts to find the run.
+const MAX_FIND_TRIES: u32 = 5;
+/// Maximum number of attempts to fetch partial results, which cannot be resumed.
+const MAX_PARTIAL_TRIES: u32 = 3;
 
 pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Result<u8, CliError> {
     let run = arguments.run.clone();
@@ -44,7 +44,7 @@ pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Re
     Ok(exit::SUCCESS)
 }
 
-/// Returns the paths of the archives; of those that are extracted there are none.
+/// Fetches the archives of a run. Returns their paths, except those of extracted archives.
 pub(super) async fn fetch(
     arguments: args::Retrieve,
     wanted: WhichRun<'_>,
@@ -66,11 +66,11 @@ pub(super) async fn fetch(
         no_limits,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
-    let (pod, found) = aggregator::expect(&cluster, &namespace, wanted, FIND_TRIES).await?;
+    let (pod, found) = aggregator::expect(&cluster, &namespace, wanted, MAX_FIND_TRIES).await?;
     if matches!(wanted, WhichRun::Newest) {
         found.announce(&namespace, printer);
     }
-    // A pod without our status may still have an archive: an older aggregator is asked, not told.
+    // A pod without a status may still have an archive: query older aggregators.
     let status = status_of(&pod);
     let expected = match &status {
         Some(Ok(status)) => {
@@ -81,7 +81,7 @@ pub(super) async fn fetch(
     };
     let not_ready = || {
         CliError::new("Results not ready yet. Check `sono status` for status.").hint(format!(
-            "{} waits for them; {} fetches what is there",
+            "to wait for them: {}; to fetch partial results: {}",
             command_hint("wait", &namespace, &cluster_arguments),
             command_hint("retrieve --partial", &namespace, &cluster_arguments)
         ))
@@ -91,10 +91,14 @@ pub(super) async fn fetch(
     }
     let pod = pod.metadata.name.unwrap_or_default();
     let (directory, name) = destination(&path, filename.as_deref());
-    create_private_directories(&directory)
-        .map_err(|error| failed(&format!("cannot make the directory `{}`", directory.display()), &error))?;
+    create_private_directories(&directory).map_err(|error| {
+        failed(
+            &format!("cannot create the directory `{}`", directory.display()),
+            &error,
+        )
+    })?;
     let job = Job {
-        reach: Reach {
+        access: PodAccess {
             cluster: &cluster,
             namespace: &namespace,
             pod: &pod,
@@ -106,131 +110,134 @@ pub(super) async fn fetch(
         extract,
         is_used: extract && extract::has_content(&directory)?,
         no_limits,
-        again: &command_hint("retrieve", &namespace, &cluster_arguments),
+        retry_command: &command_hint("retrieve", &namespace, &cluster_arguments),
         printer,
-        placed: RefCell::default(),
+        stored: RefCell::default(),
     };
     if partial && expected.is_none() {
         job.partial().await?;
-        return Ok(job.placed.into_inner());
+        return Ok(job.stored.into_inner());
     }
     if partial {
-        printer.note("the run is complete: this is its whole archive");
+        printer.note("the run is complete: fetching its archive instead of partial results");
     }
     let is_here = match &expected {
-        Some(archive) => job.one(archive).await?,
+        Some(archive) => job.download_announced(archive).await?,
         None => false,
     };
-    if !is_here && !job.all(expected.as_ref()).await? {
+    if !is_here && !job.download_all(expected.as_ref()).await? {
         return Err(not_ready());
     }
-    let placed = job.placed.into_inner();
+    let stored = job.stored.into_inner();
     if let Some(number) = keep {
-        keep::newest(&directory, number, &placed, printer);
+        retention::remove_old(&directory, number, &stored, printer);
     }
-    Ok(placed)
+    Ok(stored)
 }
 
-/// What is fetched from where to where.
+/// Source, destination and options of a download.
 struct Job<'a> {
-    reach: Reach<'a>,
+    access: PodAccess<'a>,
     directory: &'a Path,
-    /// Instead of the archive's own name.
+    /// Name set by the user.
     name: Option<&'a Path>,
-    /// Any file of that name is replaced.
+    /// Whether any existing file is replaced.
     force: bool,
     extract: bool,
     /// Whether the directory had content before.
     is_used: bool,
     no_limits: bool,
-    /// The command, to be typed again.
-    again: &'a str,
+    /// Command to retry the download.
+    retry_command: &'a str,
     printer: &'a Printer,
-    /// The archives that are where they belong.
-    placed: RefCell<Vec<PathBuf>>,
+    /// Paths of stored archives.
+    stored: RefCell<Vec<PathBuf>>,
 }
 
 impl Job<'_> {
-    /// The archive that the status names, from wherever an earlier attempt stopped. `false` where the aggregator cannot
-    /// send a part of it.
-    async fn one(&self, archive: &Announced) -> Result<bool, CliError> {
+    /// Downloads the archive that the status announces, or resumes an earlier download. `false` if the aggregator cannot
+    /// send parts of it.
+    async fn download_announced(&self, archive: &Announced) -> Result<bool, CliError> {
         if !self.extract {
             self.target(&archive.name, 0).check()?;
         }
         let unwritable =
             |error: &std::io::Error| failed(&format!("cannot write into `{}`", self.directory.display()), error);
-        let mut part = Part::open(self.directory, archive).map_err(|error| unwritable(&error))?;
+        let mut part = PartialFile::open(self.directory, archive).map_err(|error| unwritable(&error))?;
         if let Err(error) = self.fits(archive, part.have) {
             if part.have == 0 {
                 fs_err::remove_file(&part.path).map_err(|error| unwritable(&error))?;
             }
             return Err(error);
         }
-        let mut again = false;
+        let mut restarted = false;
         loop {
             if part.have > 0 && part.have < archive.size {
                 let (have, size) = (part.have, archive.size);
-                self.printer.note(&format!(
-                    "going on at byte {have} of {size}, where an earlier download stopped"
-                ));
+                self.printer
+                    .note(&format!("resuming an earlier download at byte {have} of {size}"));
             }
             let resumed = part.have > 0;
             let meter = Meter::new(self.printer, archive.name.as_str(), Some(archive.size));
-            let mut turns = Turns::default();
-            let open = async |offset| self.reach.part(archive, offset, &mut turns).await;
+            let mut fallback = TransportFallback::default();
+            let open = async |offset| self.access.part(archive, offset, &mut fallback).await;
             let filled = fill(&mut part.file, part.have, archive.size, open, |have| meter.set(have)).await;
             drop(meter);
             match filled {
                 Ok(()) => {}
-                Err(Cut::Impossible(said)) => {
-                    tracing::debug!(said, "the aggregator sends no parts");
+                Err(DownloadError::Unsupported(said)) => {
+                    tracing::debug!(said, "the aggregator cannot send parts");
                     fs_err::remove_file(&part.path).map_err(|error| unwritable(&error))?;
                     return Ok(false);
                 }
-                Err(Cut::Refused(causes)) => {
+                Err(DownloadError::Refused(causes)) => {
                     part.remove_if_empty().map_err(|error| unwritable(&error))?;
-                    let what = "cannot retrieve the results: the account may not reach into the aggregator's pod";
+                    let what = "cannot retrieve the results: the account may not access the aggregator's pod";
                     return Err(CliError::new(what)
                         .details(causes)
-                        .hint("one of both rights is enough: pods/exec, or pods/portforward (docs/permissions.md)")
+                        .hint(
+                            "one of these permissions is required: pods/exec or pods/portforward (docs/permissions.md)",
+                        )
                         .exit_with(exit::RETRIEVE_FAILURE));
                 }
-                Err(Cut::Disk(cause)) => return Err(refused("cannot write the archive", &cause)),
-                Err(Cut::At { have: 0, cause }) => {
+                Err(DownloadError::Disk(cause)) => return Err(refused("cannot write the archive", &cause)),
+                Err(DownloadError::Incomplete { have: 0, cause }) => {
                     part.remove_if_empty().map_err(|error| unwritable(&error))?;
                     return Err(
-                        refused("the transfer did not begin", &cause).hint(format!("{} tries again", self.again))
+                        refused("the transfer did not start", &cause).hint(format!("to retry: {}", self.retry_command))
                     );
                 }
-                Err(Cut::At { have, cause }) => {
+                Err(DownloadError::Incomplete { have, cause }) => {
                     return Err(refused("the transfer was not complete", &cause).hint(format!(
-                        "{have} of {} bytes are kept; {} goes on from there",
-                        archive.size, self.again
+                        "{have} of {} bytes are stored; to resume: {}",
+                        archive.size, self.retry_command
                     )));
                 }
             }
-            let (size, sha256) = part.digest().map_err(|error| failed("cannot read what came", &error))?;
+            let (size, sha256) = part
+                .digest()
+                .map_err(|error| failed("cannot read the downloaded data", &error))?;
             if (size, &sha256) == (archive.size, &archive.sha256) {
                 break;
             }
             part.restart().map_err(|error| unwritable(&error))?;
-            // What an earlier download left may be the reason.
-            if again || !resumed {
+            // Data of an earlier download may be the reason.
+            if restarted || !resumed {
                 fs_err::remove_file(&part.path).map_err(|error| unwritable(&error))?;
-                return Err(not_the_packed_one(archive, size, &sha256));
+                return Err(checksum_mismatch(archive, size, &sha256));
             }
-            again = true;
+            restarted = true;
             self.printer
-                .note("what an earlier download left does not fit; from the start");
+                .note("the data of an earlier download does not match; restarting the download");
         }
         part.file.sync_all().map_err(|error| unwritable(&error))?;
         let path = part.path.clone();
         drop(part);
-        self.place(&path, &archive.name, 0)?;
+        self.store(&path, &archive.name, 0)?;
         Ok(true)
     }
 
-    /// Limits on what is written into the directory.
+    /// Size limits for files in the directory.
     fn limits(&self) -> ReadLimits {
         if self.no_limits {
             return ReadLimits::NONE;
@@ -241,13 +248,13 @@ impl Job<'_> {
                 ..ReadLimits::DEFAULT
             },
             Err(error) => {
-                tracing::debug!(%error, "the free space is not known");
+                tracing::debug!(%error, "cannot determine the free disk space");
                 ReadLimits::DEFAULT
             }
         }
     }
 
-    /// Whether the rest of the archive fits on the disk.
+    /// Checks that the rest of the archive fits on the disk.
     fn fits(&self, archive: &Announced, have: u64) -> Result<(), CliError> {
         let usable = self.limits().max_unpacked_bytes;
         let needed = archive.size.saturating_sub(have);
@@ -255,11 +262,11 @@ impl Job<'_> {
             return Ok(());
         }
         let cause = format!(
-            "it has {needed} bytes to come, and {usable} may be written to `{}`: what is free there less 10 %",
+            "{needed} more bytes are required, but only {usable} are available in `{}` (90 % of the free space)",
             shown(self.directory).display()
         );
         Err(refused(&format!("`{}` does not fit on the disk", archive.name), &cause)
-            .hint("choose another directory; --no-limits fetches it all the same"))
+            .hint("choose another directory, or use --no-limits to try anyway"))
     }
 
     fn target(&self, own_name: &ArchiveName, index: usize) -> Target {
@@ -269,13 +276,13 @@ impl Job<'_> {
         }
     }
 
-    /// All archives that the aggregator has. `false` where it has none.
-    async fn all(&self, expected: Option<&Announced>) -> Result<bool, CliError> {
+    /// Downloads all archives of the aggregator. `false` if it has none.
+    async fn download_all(&self, expected: Option<&Announced>) -> Result<bool, CliError> {
         let incoming = tempfile::Builder::new()
             .prefix(".sono-")
             .tempdir_in(self.directory)
             .map_err(|error| failed(&format!("cannot write into `{}`", self.directory.display()), &error))?;
-        if !splat::fetch(self.reach, incoming.path(), self.limits()).await? {
+        if !splat::fetch(self.access, incoming.path(), self.limits()).await? {
             return Ok(false);
         }
         let names = check(incoming.path(), expected)?;
@@ -285,48 +292,48 @@ impl Job<'_> {
             }
         }
         for (index, name) in names.iter().enumerate() {
-            self.place(&incoming.path().join(name), name, index)?;
+            self.store(&incoming.path().join(name), name, index)?;
         }
         Ok(true)
     }
 
-    /// What a run that still goes on has collected.
+    /// Fetches the results that an unfinished run has collected so far.
     async fn partial(&self) -> Result<(), CliError> {
         let mut tries = 1;
         loop {
             match self.partial_once().await {
                 Ok(()) => return Ok(()),
-                Err(Partial::Failed(error)) => return Err(error),
-                Err(Partial::Cut(cause)) if tries == PARTIAL_TRIES => {
+                Err(PartialError::Permanent(error)) => return Err(error),
+                Err(PartialError::Transient(cause)) if tries == MAX_PARTIAL_TRIES => {
                     return Err(refused("the transfer was not complete", &cause));
                 }
-                Err(Partial::Cut(cause)) => tracing::warn!(cause, "trying again from the start"),
+                Err(PartialError::Transient(cause)) => tracing::warn!(cause, "retrying from the start"),
             }
             tries += 1;
         }
     }
 
-    async fn partial_once(&self) -> Result<(), Partial> {
-        let answer = self.reach.get(routes::LOCAL_PARTIAL, &[]).await.map_err(|error| {
+    async fn partial_once(&self) -> Result<(), PartialError> {
+        let answer = self.access.get(routes::LOCAL_PARTIAL, &[]).await.map_err(|error| {
             if error.is_unreachable() {
-                Partial::Cut(chain(&error))
+                PartialError::Transient(chain(&error))
             } else {
-                let what = "cannot retrieve the results: cannot reach the aggregator's own listener";
-                Partial::Failed(
+                let what = "cannot retrieve the results: cannot reach the aggregator's local listener";
+                PartialError::Permanent(
                     CliError::of_cluster(what, &error)
-                        .hint("partial results need an aggregator of sono, and the right to forward ports of pods")
+                        .hint("partial results require an aggregator of sono and permission for pods/portforward")
                         .exit_with(exit::RETRIEVE_FAILURE),
                 )
             }
         })?;
         if answer.status != 200 {
             let what = format!(
-                "cannot retrieve the results: the aggregator answers with status {}",
+                "cannot retrieve the results: the aggregator returned status {}",
                 answer.status
             );
-            return Err(Partial::Failed(
+            return Err(PartialError::Permanent(
                 CliError::new(what)
-                    .hint("the run has not begun, or has just been completed: try again")
+                    .hint("the run has not started, or was just completed: try again")
                     .exit_with(exit::RETRIEVE_FAILURE),
             ));
         }
@@ -338,55 +345,55 @@ impl Job<'_> {
             Some(value) => value.split('"').nth(1).unwrap_or_default(),
             None => "partial.tar.gz",
         };
-        let name = archive_name(name).map_err(Partial::Failed)?;
+        let name = archive_name(name).map_err(PartialError::Permanent)?;
         if !self.extract {
-            self.target(&name, 0).check().map_err(Partial::Failed)?;
+            self.target(&name, 0).check().map_err(PartialError::Permanent)?;
         }
         let usable = self.limits().max_unpacked_bytes;
-        let cannot_write = |error: &std::io::Error| Partial::Failed(failed("cannot write the archive", error));
+        let cannot_write = |error: &std::io::Error| PartialError::Permanent(failed("cannot write the archive", error));
         let mut file = tempfile::Builder::new()
             .prefix(".sono-")
             .tempfile_in(self.directory)
             .map_err(|error| cannot_write(&error))?;
         let meter = Meter::new(self.printer, name.as_str(), None);
         let mut have = 0;
-        let mut flow = reach::Bytestream::Forwarded(Box::new(answer));
-        while let Some(piece) = flow.next().await.map_err(Partial::Cut)? {
+        let mut flow = pod_access::Bytestream::Forwarded(Box::new(answer));
+        while let Some(piece) = flow.next().await.map_err(PartialError::Transient)? {
             std::io::Write::write_all(&mut file, &piece).map_err(|error| cannot_write(&error))?;
             have += piece.len() as u64;
             if have > usable {
-                let cause = format!("it has more than {usable} bytes: what is free there less 10 %");
+                let cause = format!("the archive exceeds {usable} bytes, 90 % of the free space");
                 let refused = refused("the archive does not fit on the disk", &cause);
-                return Err(Partial::Failed(refused.hint("--no-limits fetches it all the same")));
+                return Err(PartialError::Permanent(refused.hint("to try anyway: --no-limits")));
             }
             meter.set(have);
         }
         drop(meter);
         let path = file.into_temp_path();
-        self.place(&path, &name, 0).map_err(Partial::Failed)?;
-        // It has another name now, or is removed.
+        self.store(&path, &name, 0).map_err(PartialError::Permanent)?;
+        // The file was renamed or removed.
         path.keep().map(drop).map_err(|error| cannot_write(&error.error))
     }
 
-    /// Puts a whole archive where it belongs. One that is extracted is removed, also after an error.
-    fn place(&self, archive: &Path, own_name: &ArchiveName, index: usize) -> Result<(), CliError> {
+    /// Stores a complete archive, or extracts and removes it. It is removed even after an error.
+    fn store(&self, archive: &Path, own_name: &ArchiveName, index: usize) -> Result<(), CliError> {
         if self.extract {
             let extracted = extract::extract(archive, self.directory, self.is_used, &self.limits());
             let removed = fs_err::remove_file(archive).map_err(|error| failed("cannot remove the archive", &error));
             return extracted.and(removed);
         }
         let target = self.target(own_name, index);
-        target.put(archive)?;
+        target.store(archive)?;
         self.printer.path(shown(&target.path))?;
-        self.placed.borrow_mut().push(target.path);
+        self.stored.borrow_mut().push(target.path);
         Ok(())
     }
 }
 
-/// Why partial results did not come.
-enum Partial {
-    Failed(CliError),
-    Cut(String),
+/// Error while fetching partial results.
+enum PartialError {
+    Permanent(CliError),
+    Transient(String),
 }
 
 fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> CliError {
@@ -401,7 +408,7 @@ fn refused(what: &str, cause: &str) -> CliError {
         .exit_with(exit::RETRIEVE_FAILURE)
 }
 
-/// Where the files go, and their name where the user gives one.
+/// Directory of the files, and the file name if the user set one.
 fn destination(path: &Path, filename: Option<&Path>) -> (PathBuf, Option<PathBuf>) {
     match filename {
         None => (path.to_owned(), None),
@@ -414,21 +421,24 @@ fn destination(path: &Path, filename: Option<&Path>) -> (PathBuf, Option<PathBuf
     }
 }
 
-/// Without the `./` in front that the default directory would give.
+/// Removes the prefix `./` of the default directory.
 fn shown(path: &Path) -> &Path {
     path.strip_prefix(".").unwrap_or(path)
 }
 
-/// The names of the archives that came, the run's own compared with what its status says.
+/// Names of the downloaded archives. Fails if the announced archive is missing or its checksum differs.
 fn check(incoming: &Path, expected: Option<&Announced>) -> Result<Vec<ArchiveName>, CliError> {
     let mut archives = Vec::new();
-    for entry in fs_err::read_dir(incoming).map_err(|error| failed("cannot list what came", &error))? {
-        let entry = entry.map_err(|error| failed("cannot list what came", &error))?;
+    for entry in fs_err::read_dir(incoming).map_err(|error| failed("cannot list the downloaded files", &error))? {
+        let entry = entry.map_err(|error| failed("cannot list the downloaded files", &error))?;
         archives.push(archive_name(&entry.file_name().to_string_lossy())?);
         let kind = entry.file_type();
-        if !kind.map_err(|error| failed("cannot list what came", &error))?.is_file() {
+        if !kind
+            .map_err(|error| failed("cannot list the downloaded files", &error))?
+            .is_file()
+        {
             let cause = format!("`{}` is a directory", entry.file_name().display());
-            return Err(refused("the aggregator sent something else than archives", &cause));
+            return Err(refused("the aggregator sent files that are not archives", &cause));
         }
     }
     archives.sort();
@@ -441,18 +451,18 @@ fn check(incoming: &Path, expected: Option<&Announced>) -> Result<Vec<ArchiveNam
         .exit_with(exit::RETRIEVE_FAILURE));
     }
     let own = incoming.join(&expected.name);
-    let mut file = fs_err::File::open(own).map_err(|error| failed("cannot read what came", &error))?;
-    let (size, sha256) = digest(&mut file).map_err(|error| failed("cannot read what came", &error))?;
+    let mut file = fs_err::File::open(own).map_err(|error| failed("cannot read the downloaded data", &error))?;
+    let (size, sha256) = digest(&mut file).map_err(|error| failed("cannot read the downloaded data", &error))?;
     if (size, &sha256) != (expected.size, &expected.sha256) {
-        return Err(not_the_packed_one(expected, size, &sha256));
+        return Err(checksum_mismatch(expected, size, &sha256));
     }
     file.sync_all()
         .map_err(|error| failed("cannot write the archive", &error))?;
     Ok(archives)
 }
 
-fn not_the_packed_one(expected: &Announced, size: u64, sha256: &str) -> CliError {
-    CliError::new("cannot retrieve the results: what came is not what the aggregator packed")
+fn checksum_mismatch(expected: &Announced, size: u64, sha256: &str) -> CliError {
+    CliError::new("cannot retrieve the results: checksum mismatch: the download is corrupt")
         .details([
             format!("expected {} bytes, SHA-256 {}", expected.size, expected.sha256),
             format!("received {size} bytes, SHA-256 {sha256}"),
@@ -461,9 +471,9 @@ fn not_the_packed_one(expected: &Announced, size: u64, sha256: &str) -> CliError
         .exit_with(exit::RETRIEVE_FAILURE)
 }
 
-/// Takes away what an attempt left.
-fn empty(directory: &Path) -> Result<(), CliError> {
-    let unremovable = |error: std::io::Error| failed("cannot remove what came", &error);
+/// Removes the files of an attempt.
+fn clear(directory: &Path) -> Result<(), CliError> {
+    let unremovable = |error: std::io::Error| failed("cannot remove incomplete files", &error);
     for entry in fs_err::read_dir(directory).map_err(unremovable)? {
         let path = entry.map_err(unremovable)?.path();
         let removed = if path.is_dir() {
@@ -481,7 +491,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_that_is_not_the_packed_one_is_refused() {
+    fn archive_with_another_checksum_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         fs_err::write(directory.path().join("a.tar.gz"), "abc").unwrap();
         let info = |size, sha256: &str| Announced {
@@ -494,7 +504,7 @@ mod tests {
         assert_eq!(
             check(directory.path(), Some(&info(4, digest))).unwrap_err().text(),
             format!(
-                "error: cannot retrieve the results: what came is not what the aggregator packed\n  expected 4 bytes, SHA-256 {digest}\n  received 3 bytes, SHA-256 {digest}\n  hint:  try again\n"
+                "error: cannot retrieve the results: checksum mismatch: the download is corrupt\n  expected 4 bytes, SHA-256 {digest}\n  received 3 bytes, SHA-256 {digest}\n  hint:  try again\n"
             )
         );
         let other = Announced {

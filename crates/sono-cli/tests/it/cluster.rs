@@ -226,7 +226,7 @@ fn retrieve_before_results_are_ready_fails() {
     assert_eq!(
         with_cluster(&api, &["retrieve"]),
         failure(
-            "error: Results not ready yet. Check `sono status` for status.\n  hint:  sono wait waits for them; sono retrieve --partial fetches what is there\n"
+            "error: Results not ready yet. Check `sono status` for status.\n  hint:  to wait for them: sono wait; to fetch partial results: sono retrieve --partial\n"
         )
     );
 }

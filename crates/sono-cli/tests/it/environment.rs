@@ -73,7 +73,7 @@ fn variables_apply_to_commands_and_unused_ones_are_ignored() {
     // Unused variables are not validated.
     let help = run(&["run", "--local", "-p", "nowhere"]);
     assert!(
-        help.stderr.starts_with("error: there is no plugin `nowhere`"),
+        help.stderr.starts_with("error: plugin `nowhere` not found"),
         "{}",
         help.stderr
     );

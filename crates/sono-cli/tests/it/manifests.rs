@@ -142,7 +142,7 @@ fn flags_without_effect_are_named() {
         .filter_map(|line| line.strip_prefix("warning: "))
         .collect();
     let expected = ["plugin", "namespace", "timeout"]
-        .map(|flag| format!("--{flag} has no effect with --file: the manifest says what is created"));
+        .map(|flag| format!("--{flag} has no effect with --file: the manifest defines all objects"));
     assert_eq!((code, warnings), (0, expected.iter().map(String::as_str).collect()));
     assert!(api.get("deployments", Some("sonobuoy"), "sonobuoy").is_some());
 }

@@ -242,7 +242,7 @@ fn lint_continues_after_an_unreadable_file() {
     let alone = sono(here, &["plugin", "lint", "none.yaml"]);
     assert_eq!((alone.code, alone.stdout.as_str()), (1, ""));
     assert!(
-        alone.stderr.starts_with("error: there is no plugin `none.yaml`"),
+        alone.stderr.starts_with("error: plugin `none.yaml` not found"),
         "{}",
         alone.stderr
     );

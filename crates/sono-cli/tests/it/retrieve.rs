@@ -184,9 +184,9 @@ fn retrieve_hostile_name_in_the_status_writes_no_files() {
             finished.stderr
         );
         assert!(
-            finished.stderr.starts_with(
-                "error: cannot retrieve the results: the cluster gives its archive a name that is not one of an archive\n"
-            ),
+            finished
+                .stderr
+                .starts_with("error: cannot retrieve the results: the archive of the cluster has an invalid name\n"),
             "{name}: {}",
             finished.stderr
         );
@@ -285,7 +285,7 @@ fn retrieve_over_an_existing_file_replaces_only_archives() {
             let expected = if is_replaced { &new } else { content };
             assert_eq!(workdir.files(), files(&[(ARCHIVE, expected)]), "{}", finished.stderr);
             let error = format!(
-                "error: cannot retrieve the results: cannot write `{ARCHIVE}`\n  cause: a file that is not an archive of a run has that name\n  hint:  choose another name with --filename, or another directory\n"
+                "error: cannot retrieve the results: cannot write `{ARCHIVE}`\n  cause: the existing file is not an archive of a run\n  hint:  choose another name with --filename, or another directory\n"
             );
             let finished = (finished.code, finished.stdout, finished.stderr);
             let whole = if is_replaced {
@@ -322,7 +322,7 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
             assert_eq!(
                 finished.stderr,
                 format!(
-                    "{RUN_MESSAGE}error: cannot retrieve the results: cannot write `mine.txt`\n  cause: a file that is not an archive of a run has that name\n  hint:  to replace it: --force\n"
+                    "{RUN_MESSAGE}error: cannot retrieve the results: cannot write `mine.txt`\n  cause: the existing file is not an archive of a run\n  hint:  to replace it: --force\n"
                 )
             );
         }
@@ -371,7 +371,7 @@ fn retrieve_extract_of_more_than_the_disk_has_leaves_nothing() {
     assert!(
         finished
             .stderr
-            .ends_with("  hint:  --no-limits extracts it all the same\n"),
+            .ends_with("  hint:  to extract it anyway: --no-limits\n"),
         "{}",
         finished.stderr
     );

@@ -1,15 +1,15 @@
-//! What a cluster says of its archive, checked before it is used.
+//! Archive announced by a status, validated before use.
 
 use sono_types::{ArchiveName, TarInfo};
 
 use super::refused;
 use crate::error::CliError;
 
-/// An archive that a status announces.
+/// Archive announced by a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Announced {
     pub(super) name: ArchiveName,
-    /// Bytes.
+    /// Size in bytes.
     pub(super) size: u64,
     /// 64 lower-case hexadecimal digits.
     pub(super) sha256: String,
@@ -26,7 +26,7 @@ impl Announced {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if sha256.len() != 64 || !sha256.bytes().all(is_digit) {
             let cause = "its SHA-256 is not 64 lower-case hexadecimal digits";
-            return Err(refused("the status of the run announces no valid archive", cause));
+            return Err(refused("the status of the run announces an invalid archive", cause));
         }
         Ok(Self {
             name: archive_name(name)?,
@@ -36,15 +36,12 @@ impl Announced {
     }
 }
 
-/// The name of an archive from a cluster.
+/// Parses the name of an archive from a cluster.
 pub(super) fn archive_name(name: &str) -> Result<ArchiveName, CliError> {
     ArchiveName::parse(name).map_err(|error| {
         let cause = format!("{name:?} {error}");
-        refused(
-            "the cluster gives its archive a name that is not one of an archive",
-            &cause,
-        )
-        .hint("somebody else may have changed the run; look at its pod before you trust it")
+        refused("the archive of the cluster has an invalid name", &cause)
+            .hint("the run may have been tampered with: inspect its pod before you trust it")
     })
 }
 
@@ -53,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn announced_archive_is_checked_in_all_parts() {
+    fn all_fields_of_an_announced_archive_are_validated() {
         let info = |name: &str, sha256: &str| TarInfo {
             name: name.to_owned(),
             size: 3,
@@ -66,7 +63,7 @@ mod tests {
         assert_eq!((name.as_str(), size, sha256), ("a.tar.gz", 3, digest.clone()));
         assert_eq!(
             Announced::parse(&info("../../.bashrc", &digest)).unwrap_err().text(),
-            "error: cannot retrieve the results: the cluster gives its archive a name that is not one of an archive\n  cause: \"../../.bashrc\" has characters other than 0-9, A-Z, a-z, '.', '_' and '-'\n  hint:  somebody else may have changed the run; look at its pod before you trust it\n"
+            "error: cannot retrieve the results: the archive of the cluster has an invalid name\n  cause: \"../../.bashrc\" has characters other than 0-9, A-Z, a-z, '.', '_' and '-'\n  hint:  the run may have been tampered with: inspect its pod before you trust it\n"
         );
         for sha256 in ["ab", &"0A".repeat(32), &format!("{}\r\nX: y", "0a".repeat(29)), ""] {
             assert!(Announced::parse(&info("a.tar.gz", sha256)).is_err(), "{sha256:?}");

@@ -1,74 +1,73 @@
-//! A download that goes on where it was cut off: which byte next, how often, and when to give up. Where the bytes come
-//! from is said by whoever calls.
+//! Resumable download: offsets, retries and their limits. The caller supplies the source of the bytes.
 
 use std::{io::Write as _, time::Duration};
 
 use bytes::Bytes;
 
-/// Attempts in a row that bring nothing.
-const TRIES: u32 = 8;
-/// Before the second of them; each further one waits twice as long, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// A connection that brings nothing for so long counts as cut.
-const STALLED: Duration = Duration::from_mins(1);
+/// Maximum number of consecutive attempts without data.
+const MAX_TRIES: u32 = 8;
+/// Delay before the second attempt. It doubles for each further attempt, up to [`MAX_BACKOFF`].
+const INITIAL_BACKOFF: Duration = Duration::from_millis(250);
+const MAX_BACKOFF: Duration = Duration::from_secs(4);
+/// Time without data after which a connection is closed.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Bytes on their way.
-pub(super) trait Flow {
-    /// The next piece; `None` at the end, which may come too early.
+/// Stream of bytes.
+pub(super) trait ByteSource {
+    /// The next chunk; `None` at the end of the stream, which may be premature.
     async fn next(&mut self) -> Result<Option<Bytes>, String>;
 }
 
-/// Why no bytes come, before the first of them.
+/// Error while opening a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Closed {
-    /// It may go better next time.
-    Now(String),
-    /// Nobody there can send a part of an archive.
-    ForEver(String),
-    /// The account may use no way to the bytes: what was refused on each.
+pub(super) enum OpenError {
+    /// A retry may succeed.
+    Transient(String),
+    /// The aggregator cannot send parts of an archive.
+    Unsupported(String),
+    /// The account may not use any transport, with the reason for each.
     Refused(Vec<String>),
 }
 
-/// Why a download is not whole.
+/// Error of a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// Given up, with that many bytes there.
-    At { have: u64, cause: String },
-    /// Nobody there can send a part of an archive.
-    Impossible(String),
-    /// The disk does not take it.
+pub(super) enum DownloadError {
+    /// Attempts are exhausted; `have` bytes were stored.
+    Incomplete { have: u64, cause: String },
+    /// The aggregator cannot send parts of an archive.
+    Unsupported(String),
+    /// The file cannot be written.
     Disk(String),
-    /// The account may use no way to the bytes: what was refused on each.
+    /// The account may not use any transport, with the reason for each.
     Refused(Vec<String>),
 }
 
-/// Appends to `file`, which has `have` bytes, until it has `size`. `open` starts at a byte; `seen` is told how many
-/// there are.
-pub(super) async fn fill<F: Flow>(
+/// Appends to `file`, which has `have` bytes, until it has `size` bytes. `open` opens a stream at an offset; `seen` receives
+/// the number of stored bytes.
+pub(super) async fn fill<F: ByteSource>(
     file: &mut fs_err::File,
     have: u64,
     size: u64,
-    mut open: impl AsyncFnMut(u64) -> Result<F, Closed>,
+    mut open: impl AsyncFnMut(u64) -> Result<F, OpenError>,
     mut seen: impl FnMut(u64),
-) -> Result<(), Cut> {
-    let (mut have, mut tries, mut pause) = (have, 0, FIRST_PAUSE);
+) -> Result<(), DownloadError> {
+    let (mut have, mut tries, mut pause) = (have, 0, INITIAL_BACKOFF);
     while have < size {
         let before = have;
         let cause = match open(have).await {
-            Err(Closed::ForEver(cause)) => return Err(Cut::Impossible(cause)),
-            Err(Closed::Refused(causes)) => return Err(Cut::Refused(causes)),
-            Err(Closed::Now(cause)) => cause,
+            Err(OpenError::Unsupported(cause)) => return Err(DownloadError::Unsupported(cause)),
+            Err(OpenError::Refused(causes)) => return Err(DownloadError::Refused(causes)),
+            Err(OpenError::Transient(cause)) => cause,
             Ok(mut flow) => loop {
-                let piece = match tokio::time::timeout(STALLED, flow.next()).await {
+                let piece = match tokio::time::timeout(STALL_TIMEOUT, flow.next()).await {
                     Ok(Ok(Some(piece))) => piece,
                     Ok(Ok(None)) => break "the connection ended".to_owned(),
                     Ok(Err(cause)) => break cause,
-                    Err(_) => break format!("nothing came for {} s", STALLED.as_secs()),
+                    Err(_) => break format!("no data for {} s", STALL_TIMEOUT.as_secs()),
                 };
                 let wanted = usize::try_from(size - have).unwrap_or(usize::MAX).min(piece.len());
                 file.write_all(&piece[..wanted])
-                    .map_err(|error| Cut::Disk(error.to_string()))?;
+                    .map_err(|error| DownloadError::Disk(error.to_string()))?;
                 have += wanted as u64;
                 seen(have);
                 if have == size {
@@ -77,15 +76,15 @@ pub(super) async fn fill<F: Flow>(
             },
         };
         if have > before {
-            (tries, pause) = (0, FIRST_PAUSE);
+            (tries, pause) = (0, INITIAL_BACKOFF);
         }
         tries += 1;
-        tracing::debug!(have, size, tries, cause, "the transfer was cut");
-        if tries == TRIES {
-            return Err(Cut::At { have, cause });
+        tracing::debug!(have, size, tries, cause, "the transfer was interrupted");
+        if tries == MAX_TRIES {
+            return Err(DownloadError::Incomplete { have, cause });
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_BACKOFF);
     }
     Ok(())
 }
@@ -96,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// What one attempt brings: so many bytes in pieces of that size, then an end of that kind.
+    /// Outcome of an attempt: bytes in chunks and an end, or an error.
     #[derive(Debug, Clone, Copy)]
     enum Attempt {
         Bytes { length: usize, piece: usize, error: bool },
@@ -111,7 +110,7 @@ mod tests {
         stalls: bool,
     }
 
-    impl Flow for Script {
+    impl ByteSource for Script {
         async fn next(&mut self) -> Result<Option<Bytes>, String> {
             match self.rest.pop_front() {
                 Some(next) => next,
@@ -125,8 +124,8 @@ mod tests {
         (0..1000u32).map(|number| (number % 251) as u8).collect()
     }
 
-    /// The file after the attempts, what came of them, and the bytes they were asked to start at.
-    async fn run(already: usize, attempts: &[Attempt]) -> (Vec<u8>, Result<(), Cut>, Vec<u64>) {
+    /// Content of the file after the attempts, their result, and the offsets at which they started.
+    async fn run(already: usize, attempts: &[Attempt]) -> (Vec<u8>, Result<(), DownloadError>, Vec<u64>) {
         let whole = content();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("part");
@@ -138,7 +137,7 @@ mod tests {
             let rest = &whole[usize::try_from(offset).unwrap()..];
             match attempts.next().unwrap_or(Attempt::Closed) {
                 Attempt::Bytes { length, piece, error } => {
-                    // More than the archive has is what a broken server would send.
+                    // A broken server may send more bytes than the archive has.
                     let sent: Vec<u8> = rest.iter().copied().chain([0; 10]).take(length).collect();
                     let mut script: VecDeque<_> = sent
                         .chunks(piece)
@@ -156,9 +155,9 @@ mod tests {
                     rest: VecDeque::new(),
                     stalls: true,
                 }),
-                Attempt::Closed => Err(Closed::Now("refused".to_owned())),
-                Attempt::Never => Err(Closed::ForEver("too old".to_owned())),
-                Attempt::Refused => Err(Closed::Refused(vec!["forbidden".to_owned()])),
+                Attempt::Closed => Err(OpenError::Transient("refused".to_owned())),
+                Attempt::Never => Err(OpenError::Unsupported("too old".to_owned())),
+                Attempt::Refused => Err(OpenError::Refused(vec!["forbidden".to_owned()])),
             }
         };
         let result = fill(&mut file, already as u64, 1000, open, |_| {}).await;
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_goes_on_at_the_byte_where_it_stopped() {
+    async fn interrupted_download_resumes_at_its_offset() {
         let attempts = [
             bytes(300, true),
             Attempt::Closed,
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_cut_is_mended_as_long_as_something_comes() {
+    async fn download_with_progress_is_retried_without_limit() {
         let attempts: Vec<Attempt> = std::iter::repeat_n(bytes(10, true), 100).collect();
         let (file, result, asked) = run(0, &attempts).await;
         assert_eq!((result, file), (Ok(()), content()));
@@ -197,11 +196,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tries_without_a_byte_are_bounded_and_what_came_stays() {
+    async fn attempts_without_data_are_limited_and_data_is_retained() {
         let (file, result, asked) = run(0, &[bytes(10, true)]).await;
         assert_eq!(
             result,
-            Err(Cut::At {
+            Err(DownloadError::Incomplete {
                 have: 10,
                 cause: "refused".to_owned()
             })
@@ -209,19 +208,22 @@ mod tests {
         assert_eq!(file, content()[..10]);
         assert_eq!(asked.len(), 8);
         let (_, result, asked) = run(5, &[Attempt::Never]).await;
-        assert_eq!((result, asked), (Err(Cut::Impossible("too old".to_owned())), vec![5]));
+        assert_eq!(
+            (result, asked),
+            (Err(DownloadError::Unsupported("too old".to_owned())), vec![5])
+        );
     }
 
-    /// Issue 16 (operator A8): what is forbidden now is forbidden in four seconds.
+    /// Issue 16 (operator A8): a missing permission is permanent.
     #[tokio::test(start_paused = true)]
-    async fn refusal_is_not_tried_again() {
+    async fn refusal_is_not_retried() {
         let (file, result, asked) = run(0, &[bytes(10, true), Attempt::Refused]).await;
-        assert_eq!(result, Err(Cut::Refused(vec!["forbidden".to_owned()])));
+        assert_eq!(result, Err(DownloadError::Refused(vec!["forbidden".to_owned()])));
         assert_eq!((file.len(), asked), (10, vec![0, 10]));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_asked_for_when_all_is_there() {
+    async fn complete_file_opens_no_stream() {
         assert_eq!(run(1000, &[]).await, (content(), Ok(()), Vec::new()));
     }
 }

@@ -1,4 +1,4 @@
-//! `--extract`: what is in an archive goes into a directory as a whole or not at all.
+//! `--extract`: extracts an archive into a directory, completely or not at all.
 
 use std::{
     io,
@@ -11,47 +11,48 @@ use sono_types::layout;
 use super::{failed, refused, shown};
 use crate::error::CliError;
 
-/// Whether the directory holds anything.
+/// Whether the directory is not empty.
 pub(super) fn has_content(directory: &Path) -> Result<bool, CliError> {
     let mut entries = fs_err::read_dir(directory).map_err(|error| failed("cannot list the directory", &error))?;
     Ok(entries.next().is_some())
 }
 
-/// Extracts `archive` into `directory`. Where the directory `is_used`, only names of an archive's layout are written; files
-/// of the same name are replaced, others stay. No symbolic link below the directory is followed. On error everything is as
-/// it was.
+/// Extracts `archive` into `directory`.
+///
+/// If the directory `is_used`, only names of an archive's layout are written; files of the same name are replaced, others
+/// stay. Symbolic links below the directory are not followed. An error leaves the directory unchanged.
 pub(super) fn extract(archive: &Path, directory: &Path, is_used: bool, limits: &ReadLimits) -> Result<(), CliError> {
-    let staging = |error: io::Error| failed("cannot make a directory", &error);
-    let fresh = scratch(directory).map_err(staging)?;
-    let file = fs_err::File::open(archive).map_err(|error| failed("cannot read what came", &error))?;
+    let staging = |error: io::Error| failed("cannot create a directory", &error);
+    let fresh = temporary_directory(directory).map_err(staging)?;
+    let file = fs_err::File::open(archive).map_err(|error| failed("cannot read the downloaded data", &error))?;
     unpack_private(file, fresh.path(), limits).map_err(|error| {
         let what = failed("the archive cannot be extracted", &error);
         if error.is_limit() {
-            what.hint("--no-limits extracts it all the same")
+            what.hint("to extract it anyway: --no-limits")
         } else {
             what
         }
     })?;
     let moves = plan(fresh.path(), directory, is_used)?;
-    let replaced = scratch(directory).map_err(staging)?;
-    carry_out(&moves, fresh.path(), directory, replaced.path())
-        .map_err(|error| failed("cannot put the files into their place", &error))
+    let replaced = temporary_directory(directory).map_err(staging)?;
+    apply(&moves, fresh.path(), directory, replaced.path())
+        .map_err(|error| failed("cannot move the files into the directory", &error))
 }
 
-fn scratch(directory: &Path) -> io::Result<tempfile::TempDir> {
+fn temporary_directory(directory: &Path) -> io::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix(".sono-").tempdir_in(directory)
 }
 
-/// One rename of a file or of a whole directory.
+/// Rename of a file or a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Move {
-    /// Relative to both directories.
+    /// Path relative to both directories.
     name: PathBuf,
-    /// A file of that name is replaced.
+    /// Whether a file of that name is replaced.
     replaces: bool,
 }
 
-/// What has to be renamed from `fresh` to `directory`. Fails where that is not allowed; nothing is changed.
+/// Plans the renames from `fresh` to `directory`. Fails if one is not allowed. Changes nothing.
 fn plan(fresh: &Path, directory: &Path, is_used: bool) -> Result<Vec<Move>, CliError> {
     let unlisted = |error: io::Error| failed("cannot list the archive", &error);
     let mut moves = Vec::new();
@@ -70,8 +71,7 @@ fn plan(fresh: &Path, directory: &Path, is_used: bool) -> Result<Vec<Move>, CliE
             if is_used && parent.as_os_str().is_empty() && !is_of_layout() {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                let cause =
-                    format!("the directory is not empty, and {name:?} is not a name that archives of runs have");
+                let cause = format!("the directory is not empty, and {name:?} is not part of an archive's layout");
                 return Err(refused("the archive cannot be extracted here", &cause).hint("choose an empty directory"));
             }
             let target = directory.join(&name);
@@ -81,7 +81,7 @@ fn plan(fresh: &Path, directory: &Path, is_used: bool) -> Result<Vec<Move>, CliE
                     moves.push(Move { name, replaces: false });
                     continue;
                 }
-                Err(error) => return Err(failed("cannot look into the directory", &error)),
+                Err(error) => return Err(failed("cannot read the directory", &error)),
             };
             if is_directory && found.is_dir() {
                 waiting.push(name);
@@ -103,25 +103,29 @@ fn plan(fresh: &Path, directory: &Path, is_used: bool) -> Result<Vec<Move>, CliE
     Ok(moves)
 }
 
-/// Renames as planned; what is replaced waits in `replaced` until all is done, and goes back after an error.
-fn carry_out(moves: &[Move], fresh: &Path, directory: &Path, replaced: &Path) -> io::Result<()> {
+/// Performs the renames. Replaced files are moved to `replaced`, and restored after an error.
+fn apply(moves: &[Move], fresh: &Path, directory: &Path, replaced: &Path) -> io::Result<()> {
     for (number, Move { name, replaces }) in moves.iter().enumerate() {
         let (from, to) = (fresh.join(name), directory.join(name));
-        let kept = replaced.join(number.to_string());
-        let moved = if *replaces { fs_err::rename(&to, &kept) } else { Ok(()) };
+        let backup = replaced.join(number.to_string());
+        let moved = if *replaces {
+            fs_err::rename(&to, &backup)
+        } else {
+            Ok(())
+        };
         let moved = moved.and_then(|()| {
             fs_err::rename(&from, &to).inspect_err(|_| {
                 if *replaces {
-                    give_back(&kept, &to);
+                    restore(&backup, &to);
                 }
             })
         });
         if let Err(error) = moved {
             for (number, Move { name, replaces }) in moves.iter().enumerate().take(number).rev() {
                 let to = directory.join(name);
-                give_back(&to, &fresh.join(name));
+                restore(&to, &fresh.join(name));
                 if *replaces {
-                    give_back(&replaced.join(number.to_string()), &to);
+                    restore(&replaced.join(number.to_string()), &to);
                 }
             }
             return Err(error);
@@ -130,9 +134,9 @@ fn carry_out(moves: &[Move], fresh: &Path, directory: &Path, replaced: &Path) ->
     Ok(())
 }
 
-fn give_back(from: &Path, to: &Path) {
+fn restore(from: &Path, to: &Path) {
     if let Err(error) = fs_err::rename(from, to) {
-        tracing::warn!(%error, "a file cannot be put back");
+        tracing::warn!(%error, "cannot restore a file");
     }
 }
 
@@ -149,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn moves_a_failing_one_takes_back_those_before() {
+    fn failed_move_reverts_earlier_moves() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         make(&at("fresh"), &["a", "b", "c"], "new");
         make(&at("there"), &["a"], "old");
-        fs_err::create_dir(at("kept")).unwrap();
+        fs_err::create_dir(at("backup")).unwrap();
         let planned = |name: &str, replaces| Move {
             name: name.into(),
             replaces,
@@ -165,7 +169,7 @@ mod tests {
             planned("absent", false),
             planned("c", false),
         ];
-        assert!(carry_out(&moves, &at("fresh"), &at("there"), &at("kept")).is_err());
+        assert!(apply(&moves, &at("fresh"), &at("there"), &at("backup")).is_err());
         let names = |directory: &str| {
             let mut names: Vec<_> = fs_err::read_dir(at(directory))
                 .unwrap()

@@ -1,4 +1,4 @@
-//! The file that a download fills. It keeps what came until it is whole, so that another `sono retrieve` goes on with it.
+//! File of an unfinished download, which another `sono retrieve` can resume.
 
 use std::{
     fs::TryLockError,
@@ -9,20 +9,19 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use sono_types::ArchiveName;
 
-use super::{announced::Announced, reach::PIECE};
+use super::{announced::Announced, pod_access::CHUNK_BYTES};
 
-/// `.NAME.part` in the directory that the archive goes to.
+/// `.NAME.part` in the directory of the archive.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PartialFile {
     pub(super) path: PathBuf,
     pub(super) file: fs_err::File,
-    /// Bytes in it.
+    /// Number of stored bytes.
     pub(super) have: u64,
 }
 
-impl Part {
-    /// Opens what an earlier download left, or begins. Nobody else writes into it meanwhile: a second download at the
-    /// same time gets a file of its own.
+impl PartialFile {
+    /// Opens the file of an earlier download, or creates one. The file is locked: a concurrent download uses another file.
     pub(super) fn open(directory: &Path, archive: &Announced) -> std::io::Result<Self> {
         let name = name(archive);
         let mut path = directory.join(&name);
@@ -33,7 +32,7 @@ impl Part {
                 path = directory.join(format!("{name}-{}", std::process::id()));
                 file = writable(&path)?;
             }
-            // A file system without locks: as if nobody else were there.
+            // A file system without locks: assume that there is no concurrent download.
             Err(TryLockError::Error(_)) => {}
         }
         let mut part = Self { path, file, have: 0 };
@@ -45,7 +44,7 @@ impl Part {
         Ok(part)
     }
 
-    /// Forgets what came.
+    /// Discards the stored bytes.
     pub(super) fn restart(&mut self) -> std::io::Result<()> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
@@ -53,7 +52,7 @@ impl Part {
         Ok(())
     }
 
-    /// Removes the file where nothing came.
+    /// Removes the file if it is empty.
     pub(super) fn remove_if_empty(&self) -> std::io::Result<()> {
         if self.file.metadata()?.len() == 0 {
             fs_err::remove_file(&self.path)?;
@@ -61,21 +60,21 @@ impl Part {
         Ok(())
     }
 
-    /// Size and SHA-256 of what is there.
+    /// Size and SHA-256 of the stored bytes.
     pub(super) fn digest(&mut self) -> std::io::Result<(u64, String)> {
         self.file.seek(SeekFrom::Start(0))?;
         digest(&mut self.file)
     }
 }
 
-/// `.NAME.part`; of a name that leaves no space for it as much as fits.
+/// `.NAME.part`, with the name truncated to the maximum length.
 fn name(archive: &Announced) -> String {
     let name = archive.name.as_str();
     let end = name.len().min(ArchiveName::MAX_BYTES - 30);
     format!(".{}.part", &name[..end])
 }
 
-/// Opens a regular file for this user alone; no symbolic link is followed.
+/// Opens a regular file that only this user can read. Symbolic links are not followed.
 fn writable(path: &Path) -> std::io::Result<fs_err::File> {
     if fs_err::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(std::io::Error::other(format!(
@@ -94,7 +93,7 @@ fn writable(path: &Path) -> std::io::Result<fs_err::File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        // An older version left it readable by others.
+        // Older versions created files that others can read.
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     }
     Ok(file)
@@ -103,9 +102,9 @@ fn writable(path: &Path) -> std::io::Result<fs_err::File> {
 #[cfg(unix)]
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
-/// Size and SHA-256, in lower-case hexadecimal digits, of a file to its end.
+/// Size and SHA-256 of a file, in lower-case hexadecimal digits.
 pub(super) fn digest(file: &mut fs_err::File) -> std::io::Result<(u64, String)> {
-    let (mut hasher, mut size, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
+    let (mut hasher, mut size, mut piece) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
     loop {
         let length = file.read(&mut piece)?;
         if length == 0 {
@@ -125,25 +124,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_earlier_download_left_is_kept_and_two_do_not_share_a_file() {
+    fn earlier_download_is_resumed_and_concurrent_ones_use_separate_files() {
         let directory = tempfile::tempdir().unwrap();
         let archive = Announced {
             name: ArchiveName::parse("a.tar.gz").unwrap(),
             size: 3,
             sha256: "ab".repeat(32),
         };
-        let mut first = Part::open(directory.path(), &archive).unwrap();
+        let mut first = PartialFile::open(directory.path(), &archive).unwrap();
         first.file.write_all(b"ab").unwrap();
-        let second = Part::open(directory.path(), &archive).unwrap();
+        let second = PartialFile::open(directory.path(), &archive).unwrap();
         assert_ne!(second.path, first.path);
         drop((first, second));
-        let mut again = Part::open(directory.path(), &archive).unwrap();
-        assert_eq!(again.have, 2);
-        again.file.write_all(b"c").unwrap();
+        let mut resumed = PartialFile::open(directory.path(), &archive).unwrap();
+        assert_eq!(resumed.have, 2);
+        resumed.file.write_all(b"c").unwrap();
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(again.digest().unwrap(), (3, digest.to_owned()));
-        again.file.write_all(b"too much").unwrap();
-        drop(again);
-        assert_eq!(Part::open(directory.path(), &archive).unwrap().have, 0);
+        assert_eq!(resumed.digest().unwrap(), (3, digest.to_owned()));
+        resumed.file.write_all(b"too much").unwrap();
+        drop(resumed);
+        assert_eq!(PartialFile::open(directory.path(), &archive).unwrap().have, 0);
     }
 }

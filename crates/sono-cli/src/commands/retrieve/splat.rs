@@ -1,5 +1,4 @@
-//! All archives of an aggregator as one stream: what every aggregator since Sonobuoy's first can send. It cannot go on
-//! after a cut, so it begins again.
+//! All archives of an aggregator as one stream, which every version of Sonobuoy supports. An interrupted transfer restarts.
 
 use std::{
     io::{self, Read},
@@ -15,99 +14,106 @@ use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
 use super::{
     failed,
-    reach::{PIECE, Reach},
+    pod_access::{CHUNK_BYTES, PodAccess},
 };
 use crate::error::CliError;
 
-/// Pieces that may wait for the disk.
-const QUEUE: usize = 16;
-/// Attempts, and what lies between two of them.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
+/// Maximum number of chunks that wait for the disk.
+const QUEUE_CHUNKS: usize = 16;
+/// Maximum number of attempts, and the delay between them.
+const MAX_TRIES: u32 = 3;
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// What came of a transfer.
+/// Outcome of a transfer.
 enum Transfer {
-    /// Archives are there.
-    Whole,
-    /// There are none yet.
-    Nothing,
-    /// It may go better next time.
-    Cut(CliError),
+    /// Archives were received.
+    Complete,
+    /// No archives exist yet.
+    Empty,
+    /// A retry may succeed.
+    Interrupted(CliError),
 }
 
-/// Fetches the aggregator's archives into `incoming`, which is empty. `false` where the aggregator has none, or says that
-/// it failed.
-pub(super) async fn fetch(reach: Reach<'_>, incoming: &Path, limits: ReadLimits) -> Result<bool, CliError> {
+/// Fetches the aggregator's archives into the empty directory `incoming`. `false` if the aggregator has none or fails.
+pub(super) async fn fetch(access: PodAccess<'_>, incoming: &Path, limits: ReadLimits) -> Result<bool, CliError> {
     let mut tries = 1;
     loop {
-        match attempt(reach, incoming, limits).await? {
-            Transfer::Whole => return Ok(true),
-            Transfer::Nothing => return Ok(false),
-            Transfer::Cut(error) if tries == TRIES => return Err(error),
-            Transfer::Cut(error) => {
-                tracing::warn!(error = error.clone().lines().join(": "), "trying again from the start");
+        match attempt(access, incoming, limits).await? {
+            Transfer::Complete => return Ok(true),
+            Transfer::Empty => return Ok(false),
+            Transfer::Interrupted(error) if tries == MAX_TRIES => return Err(error),
+            Transfer::Interrupted(error) => {
+                tracing::warn!(error = error.clone().lines().join(": "), "retrying from the start");
                 tries += 1;
-                super::empty(incoming)?;
-                tokio::time::sleep(PAUSE).await;
+                super::clear(incoming)?;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
 }
 
-async fn attempt(reach: Reach<'_>, incoming: &Path, limits: ReadLimits) -> Result<Transfer, CliError> {
-    let stream = match reach.exec(&["/sonobuoy", "splat", reach.directory]).await {
+async fn attempt(access: PodAccess<'_>, incoming: &Path, limits: ReadLimits) -> Result<Transfer, CliError> {
+    let stream = match access.exec(&["/sonobuoy", "splat", access.directory]).await {
         Ok(stream) => stream,
         Err(error) => {
-            let what = CliError::of_cluster("cannot retrieve the results: cannot reach into the aggregator", &error)
-                .exit_with(exit::RETRIEVE_FAILURE);
+            let what = CliError::of_cluster(
+                "cannot retrieve the results: cannot access the aggregator's pod",
+                &error,
+            )
+            .exit_with(exit::RETRIEVE_FAILURE);
             return if error.is_unreachable() {
-                Ok(Transfer::Cut(what))
+                Ok(Transfer::Interrupted(what))
             } else {
                 Err(what)
             };
         }
     };
-    let (sender, receiver) = mpsc::channel(QUEUE);
+    let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
     let directory = incoming.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
-        let mut pieces = Pieces {
+        let mut pieces = ChunkReader {
             receiver,
             rest: Bytes::new(),
         };
         let unpacked = unpack_private(&mut pieces, &directory, &limits);
-        // To the end: what is not read would hold up the command.
+        // Drain the channel: unread data would block the command.
         while pieces.receiver.blocking_recv().is_some() {}
         unpacked
     });
     let (transferred, stream) = transfer(stream, sender).await;
     let outcome = stream.finish().await;
-    let unpacked = unpacking.await.map_err(|error| failed("unpacking broke", &error))?;
+    let unpacked = unpacking.await.map_err(|error| failed("unpacking failed", &error))?;
     match outcome {
         Ok(outcome) if outcome.code != 0 => {
             tracing::debug!(code = outcome.code, stderr = outcome.stderr, "splat failed");
-            return Ok(Transfer::Nothing);
+            return Ok(Transfer::Empty);
         }
         Ok(_) => {}
-        Err(error) => return Ok(Transfer::Cut(failed("the transfer was not complete", &error))),
+        Err(error) => return Ok(Transfer::Interrupted(failed("the transfer was not complete", &error))),
     }
     let unpacked = match (transferred, unpacked) {
         (_, Ok(unpacked)) => unpacked,
         (_, Err(error)) if error.is_limit() => {
             let what = "the archives do not fit on the disk";
-            return Err(failed(what, &error).hint("choose another directory; --no-limits fetches them all the same"));
+            return Err(failed(what, &error).hint("choose another directory, or use --no-limits to try anyway"));
         }
-        (Err(error), _) => return Ok(Transfer::Cut(failed("the transfer was not complete", &error))),
-        (_, Err(error)) => return Ok(Transfer::Cut(failed("the transfer cannot be read", &error))),
+        (Err(error), _) => return Ok(Transfer::Interrupted(failed("the transfer was not complete", &error))),
+        (_, Err(error)) => {
+            return Ok(Transfer::Interrupted(failed(
+                "cannot read the transferred data",
+                &error,
+            )));
+        }
     };
     Ok(if unpacked.entries > 0 {
-        Transfer::Whole
+        Transfer::Complete
     } else {
-        Transfer::Nothing
+        Transfer::Empty
     })
 }
 
 async fn transfer(mut stream: ExecStream, sender: mpsc::Sender<Bytes>) -> (io::Result<()>, ExecStream) {
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; CHUNK_BYTES];
     loop {
         match stream.stdout.read(&mut piece).await {
             Ok(0) => return (Ok(()), stream),
@@ -121,13 +127,13 @@ async fn transfer(mut stream: ExecStream, sender: mpsc::Sender<Bytes>) -> (io::R
     }
 }
 
-/// What comes over the channel, as a reader for code that waits.
-struct Pieces {
+/// Blocking reader of chunks from a channel.
+struct ChunkReader {
     receiver: mpsc::Receiver<Bytes>,
     rest: Bytes,
 }
 
-impl Read for Pieces {
+impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
             match self.receiver.blocking_recv() {
@@ -146,14 +152,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_make_one_stream() {
+    fn chunks_are_read_as_one_stream() {
         let (sender, receiver) = mpsc::channel(4);
         for piece in ["ab", "", "cde"] {
             sender.try_send(Bytes::from(piece)).unwrap();
         }
         drop(sender);
         let mut text = String::new();
-        Pieces {
+        ChunkReader {
             receiver,
             rest: Bytes::new(),
         }

@@ -1,4 +1,4 @@
-//! Where an archive goes, and what it may replace there.
+//! Path of an archive, and rules for replacing files.
 
 use std::{
     io,
@@ -13,29 +13,29 @@ use tempfile::TempPath;
 use super::{failed, refused, shown};
 use crate::error::CliError;
 
-/// Files that every archive of a run has, also one of a run that has not ended.
-const MARKS: [&str; 3] = [layout::CONFIG, layout::RUN_LOG, layout::INFO];
+/// Files in every archive of a run, even of an unfinished one.
+const RUN_FILES: [&str; 3] = [layout::CONFIG, layout::RUN_LOG, layout::INFO];
 
-/// The place of one archive.
+/// Path of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) path: PathBuf,
     replaces: Replaces,
 }
 
-/// What an archive may replace.
+/// Files that an archive may replace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replaces {
-    /// The cluster chose the name: an archive of a run.
+    /// Name from the cluster: only an archive of a run.
     Archive,
-    /// The user chose the name: an empty file too, as `mktemp` makes one.
+    /// Name from the user: also an empty file, as `mktemp` creates.
     EmptyOrArchive,
-    /// The user insists.
+    /// `--force`: any file.
     AnyFile,
 }
 
 impl Target {
-    /// The name that the cluster chose.
+    /// Path with the name from the cluster.
     pub(super) fn of_cluster(directory: &Path, name: &ArchiveName) -> Self {
         Self {
             path: directory.join(name),
@@ -43,7 +43,7 @@ impl Target {
         }
     }
 
-    /// The name that the user gave; further archives are numbered.
+    /// Path with the name from the user; further archives are numbered.
     pub(super) fn of_user(directory: &Path, name: &Path, index: usize, force: bool) -> Self {
         Self {
             path: directory.join(numbered(name, index)),
@@ -55,7 +55,7 @@ impl Target {
         }
     }
 
-    /// Whether something is replaced. Fails where it may not be.
+    /// Whether a file is replaced. Fails if that is not allowed.
     pub(super) fn check(&self) -> Result<bool, CliError> {
         let found = match fs_err::symlink_metadata(&self.path) {
             Ok(found) => found,
@@ -72,9 +72,9 @@ impl Target {
         }
         let what = format!("cannot write `{}`", shown(&self.path).display());
         let cause = match self.replaces {
-            _ if found.is_dir() => "a directory has that name",
-            _ if found.is_symlink() => "a symbolic link has that name",
-            _ => "a file that is not an archive of a run has that name",
+            _ if found.is_dir() => "it is a directory",
+            _ if found.is_symlink() => "it is a symbolic link",
+            _ => "the existing file is not an archive of a run",
         };
         let hint = match self.replaces {
             Replaces::EmptyOrArchive if !found.is_dir() => "to replace it: --force",
@@ -83,9 +83,9 @@ impl Target {
         Err(refused(&what, cause).hint(hint))
     }
 
-    /// Moves the file `from`, which is on the same file system, here.
-    pub(super) fn put(&self, from: &Path) -> Result<(), CliError> {
-        let failed = |error: &io::Error| failed("cannot put the archive into its place", error);
+    /// Moves the file `from`, which must be on the same file system, to this path.
+    pub(super) fn store(&self, from: &Path) -> Result<(), CliError> {
+        let failed = |error: &io::Error| failed("cannot move the archive to its path", error);
         if self.check()? {
             return fs_err::rename(from, &self.path).map_err(|error| failed(&error));
         }
@@ -93,23 +93,23 @@ impl Target {
         let Err(error) = source.persist_noclobber(&self.path) else {
             return Ok(());
         };
-        // What came stays, whatever happens to its name.
+        // Retain the download even if the rename fails.
         let source = error.path.keep().map_err(|error| failed(&error.error))?;
         if error.error.kind() == io::ErrorKind::AlreadyExists {
             self.check()?;
         }
-        // A file system without hard links.
+        // The file system does not support hard links.
         fs_err::rename(source, &self.path).map_err(|error| failed(&error))
     }
 }
 
-/// Whether a file is the archive of a run: it has a file that every such archive has, and before it no name that none has.
+/// Whether a file is the archive of a run: it contains a file of every archive, and no foreign name before it.
 fn is_of_run(path: &Path) -> bool {
     let mut is_of_run = false;
     let visited = Bundle::open(path).and_then(|bundle| {
         bundle.visit(&mut |name, _| {
             let root = name.split('/').next().unwrap_or_default();
-            is_of_run = MARKS.contains(&name);
+            is_of_run = RUN_FILES.contains(&name);
             Ok(if is_of_run || !layout::TOP_LEVEL.contains(&root) {
                 ControlFlow::Break(())
             } else {
@@ -135,9 +135,9 @@ fn numbered(name: &Path, index: usize) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// BUG 33: `r-01.tar.gz` can still be opened by whoever looks at the extension.
+    /// BUG 33: `r-01.tar.gz` retains its extension.
     #[test]
-    fn names_are_numbered_in_front_of_the_extension() {
+    fn number_is_inserted_before_the_extension() {
         let name = |text: &str, index| numbered(Path::new(text), index).display().to_string();
         assert_eq!(name("r.tar.gz", 0), "r.tar.gz");
         assert_eq!(name("r.tar.gz", 2), "r-02.tar.gz");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn target_existing_file_is_replaced_only_where_allowed() {
+    fn existing_file_is_replaced_only_if_allowed() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let pack = |name: &str, file: &str| {
@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn target_put_where_a_file_appeared_meanwhile_keeps_both() {
+    fn file_created_concurrently_is_not_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let (from, name) = (directory.path().join("from"), ArchiveName::parse("a.tar.gz").unwrap());
         let target = Target::of_cluster(directory.path(), &name);
         fs_err::write(&from, "new").unwrap();
-        target.put(&from).unwrap();
+        target.store(&from).unwrap();
         fs_err::write(&from, "newer").unwrap();
-        assert!(target.put(&from).is_err());
+        assert!(target.store(&from).is_err());
         let texts = [&from, &target.path].map(|path| fs_err::read_to_string(path).unwrap());
         assert_eq!(texts, ["newer", "new"]);
     }

@@ -1,4 +1,4 @@
-//! `--keep`: older archives in the directory go when a new one has come.
+//! `--keep`: removes older archives from the directory after a download.
 
 use std::path::{Path, PathBuf};
 
@@ -7,37 +7,38 @@ use sono_types::layout;
 
 use crate::output::Printer;
 
-/// An archive in the directory.
+/// Archive in the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Archive {
     name: String,
-    /// When its run started, to the minute, as its name says.
+    /// Start of its run, to the minute, from its name.
     start: String,
-    /// When it was written: what tells two of the same minute apart.
+    /// Modification time, to order archives of the same minute.
     written: Timestamp,
 }
 
-/// Of the archives that are there `number` stay: what just came, and the newest of the others. An archive is told by its
-/// name; no other file is touched, apart from what downloads of other runs left half done. What cannot be removed costs a
-/// warning: the archive that was wanted is there.
-pub(super) fn newest(directory: &Path, number: u32, came: &[PathBuf], printer: &Printer) {
+/// Removes all archives except `number`: the received ones and the newest others.
+///
+/// Archives are recognized by their names. Other files are not removed, except unfinished downloads. A failure causes only a
+/// warning, since the download itself has succeeded.
+pub(super) fn remove_old(directory: &Path, number: u32, received: &[PathBuf], printer: &Printer) {
     let (archives, unfinished) = match list(directory) {
         Ok(found) => found,
         Err(error) => {
-            printer.note(&format!("warning: older archives are kept: {error}"));
+            printer.note(&format!("warning: cannot remove older archives: {error}"));
             return;
         }
     };
-    let came: Vec<String> = came.iter().filter_map(|path| name(path)).collect();
-    for name in surplus(archives, number, &came).into_iter().chain(unfinished) {
+    let received: Vec<String> = received.iter().filter_map(|path| name(path)).collect();
+    for name in surplus(archives, number, &received).into_iter().chain(unfinished) {
         match fs_err::remove_file(directory.join(&name)) {
             Ok(()) => printer.note(&format!("removed {name}: --keep {number}")),
-            Err(error) => printer.note(&format!("warning: an older archive is kept: {error}")),
+            Err(error) => printer.note(&format!("warning: cannot remove an older archive: {error}")),
         }
     }
 }
 
-/// Archives, and downloads of archives that are not done.
+/// Lists archives and unfinished downloads.
 fn list(directory: &Path) -> std::io::Result<(Vec<Archive>, Vec<String>)> {
     let (mut archives, mut unfinished) = (Vec::new(), Vec::new());
     for entry in fs_err::read_dir(directory)? {
@@ -63,20 +64,22 @@ fn list(directory: &Path) -> std::io::Result<(Vec<Archive>, Vec<String>)> {
     Ok((archives, unfinished))
 }
 
-/// What a download leaves that is cut: [`super::part::Part`].
+/// Whether a file is an unfinished download ([`super::part::PartialFile`]).
 fn is_unfinished(name: &str) -> bool {
     let inner = name.strip_prefix('.').and_then(|name| name.split_once(".part"));
     inner.is_some_and(|(archive, _)| layout::archive_start(archive).is_some())
 }
 
-/// Names of those that go, the oldest first.
-fn surplus(mut archives: Vec<Archive>, number: u32, came: &[String]) -> Vec<String> {
-    archives.retain(|archive| !came.contains(&archive.name));
+/// Names of archives to remove, the oldest first.
+fn surplus(mut archives: Vec<Archive>, number: u32, received: &[String]) -> Vec<String> {
+    archives.retain(|archive| !received.contains(&archive.name));
     archives.sort_by(|one, other| {
         let key = |archive: &Archive| (archive.start.clone(), archive.written, archive.name.clone());
         key(one).cmp(&key(other))
     });
-    let others = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(came.len());
+    let others = usize::try_from(number)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(received.len());
     archives.truncate(archives.len().saturating_sub(others));
     archives.into_iter().map(|archive| archive.name).collect()
 }
@@ -101,29 +104,29 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_first() {
-        // Two began in the same minute; the one of minute 1 was copied here last.
+    fn oldest_archives_are_removed_first() {
+        // Two runs started in the same minute; the archive of minute 1 was copied here last.
         let archives = vec![
             archive(3, 30, "a"),
             archive(1, 90, "b"),
             archive(3, 20, "c"),
             archive(2, 20, "d"),
         ];
-        let gone = |number, came: &[&str]| {
-            let came: Vec<String> = came.iter().map(ToString::to_string).collect();
-            let runs = surplus(archives.clone(), number, &came);
+        let gone = |number, received: &[&str]| {
+            let received: Vec<String> = received.iter().map(ToString::to_string).collect();
+            let runs = surplus(archives.clone(), number, &received);
             let run = |name: &String| name.split('_').next_back().unwrap().replace(".tar.gz", "");
             runs.iter().map(run).collect::<Vec<_>>()
         };
         assert_eq!(gone(2, &["202601010003_sonobuoy_a.tar.gz"]), ["b", "d"]);
         assert_eq!(gone(1, &["202601010003_sonobuoy_a.tar.gz"]), ["b", "d", "c"]);
         assert_eq!(gone(4, &["202601010003_sonobuoy_a.tar.gz"]), [""; 0]);
-        // A clock that went back: what just came stays, whatever its name says.
+        // After a clock went back, a received archive is retained despite its name.
         assert_eq!(gone(1, &["202601010001_sonobuoy_b.tar.gz"]), ["d", "c", "a"]);
     }
 
     #[test]
-    fn only_our_own_half_done_files_are_told() {
+    fn only_unfinished_downloads_are_recognized() {
         for (name, is) in [
             (".202601010003_sonobuoy_a.tar.gz.part", true),
             (".202601010003_sonobuoy_a.tar.gz.part-17", true),
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_stay() {
+    fn other_files_are_not_removed() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let files = [
@@ -151,7 +154,7 @@ mod tests {
             fs_err::write(at(file), "x").unwrap();
         }
         fs_err::create_dir(at("200001010000_sonobuoy_a.tar.gz")).unwrap();
-        newest(directory.path(), 2, &[at(files[2])], &Printer::for_this_process());
+        remove_old(directory.path(), 2, &[at(files[2])], &Printer::for_this_process());
         let entries = fs_err::read_dir(directory.path()).unwrap();
         let mut left: Vec<String> = entries.map(|entry| name(&entry.unwrap().path()).unwrap()).collect();
         left.sort();
@@ -162,17 +165,17 @@ mod tests {
     }
 
     proptest! {
-        /// What came stays, and so many as were asked for.
+        /// The received archive and the requested number of archives are retained.
         #[test]
-        fn as_many_stay_as_were_asked_for(minutes in prop::collection::vec(0..60u32, 1..12), number in 1..6u32, last in 0..12usize) {
+        fn requested_number_is_retained(minutes in prop::collection::vec(0..60u32, 1..12), number in 1..6u32, last in 0..12usize) {
             let archives: Vec<Archive> = minutes.iter().zip(0..).map(|(minute, run)| archive(*minute, 0, &format!("r{run}"))).collect();
-            let came = archives[last % archives.len()].name.clone();
-            let gone = surplus(archives.clone(), number, std::slice::from_ref(&came));
-            prop_assert!(!gone.contains(&came));
+            let received = archives[last % archives.len()].name.clone();
+            let gone = surplus(archives.clone(), number, std::slice::from_ref(&received));
+            prop_assert!(!gone.contains(&received));
             prop_assert_eq!(archives.len() - gone.len(), archives.len().min(number as usize));
-            let oldest_kept = archives.iter().filter(|archive| archive.name != came && !gone.contains(&archive.name)).map(|archive| &archive.start).min();
+            let oldest_retained = archives.iter().filter(|archive| archive.name != received && !gone.contains(&archive.name)).map(|archive| &archive.start).min();
             for archive in archives.iter().filter(|archive| gone.contains(&archive.name)) {
-                prop_assert!(oldest_kept.is_none_or(|kept| archive.start <= *kept));
+                prop_assert!(oldest_retained.is_none_or(|retained| archive.start <= *retained));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The ways to bytes inside the aggregator's pod: a command in its container, or a port-forward to its loopback listener.
+//! Access to the aggregator's pod: exec in its container, or port-forward to its loopback listener.
 
 use bytes::{Bytes, BytesMut};
 use http::header;
@@ -8,36 +8,36 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{
     announced::Announced,
-    download::{Closed, Flow},
+    download::{ByteSource, OpenError},
 };
 
-/// Bytes of one piece on its way from the connection to the disk.
-pub(super) const PIECE: usize = 256 << 10;
+/// Size of a chunk between connection and disk.
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
 
-/// An aggregator's pod.
+/// Access to an aggregator's pod.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reach<'a> {
+pub(super) struct PodAccess<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) namespace: &'a str,
     pub(super) pod: &'a str,
-    /// Where it keeps archives.
+    /// Directory of its archives.
     pub(super) directory: &'a str,
 }
 
-/// Bytes from there.
+/// Stream of bytes from a pod.
 #[derive(Debug)]
 pub(super) enum Bytestream {
     Exec(Option<ExecStream>),
     Forwarded(Box<Forwarded>),
 }
 
-impl Flow for Bytestream {
+impl ByteSource for Bytestream {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         match self {
             Self::Forwarded(forwarded) => forwarded.chunk().await.map_err(|error| chain(&error)),
             Self::Exec(stream) => {
                 let Some(open) = stream else { return Ok(None) };
-                let mut piece = BytesMut::with_capacity(PIECE);
+                let mut piece = BytesMut::with_capacity(CHUNK_BYTES);
                 let length = open
                     .stdout
                     .read_buf(&mut piece)
@@ -57,37 +57,42 @@ impl Flow for Bytestream {
     }
 }
 
-/// Which way is tried next. The other one's turn comes when a way does not bring a byte.
+/// Transport to try next. A transport that delivers no data is followed by the other one.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct TransportFallback {
     forward: bool,
-    /// What the command said where it does not know how to send a part.
+    /// Error of an older aggregator that cannot send parts.
     too_old: Option<String>,
-    /// What the account may not do: run a command, forward a port.
+    /// Missing permissions: for exec, for port-forward.
     refused: [Option<String>; 2],
 }
 
-impl Reach<'_> {
-    /// The archive from `offset` on.
-    pub(super) async fn part(&self, archive: &Announced, offset: u64, turns: &mut Turns) -> Result<Bytestream, Closed> {
+impl PodAccess<'_> {
+    /// Opens the archive at `offset`.
+    pub(super) async fn part(
+        &self,
+        archive: &Announced,
+        offset: u64,
+        fallback: &mut TransportFallback,
+    ) -> Result<Bytestream, OpenError> {
         loop {
-            // A way that was refused stays so; the other is tried at once.
-            let by_forward = turns.forward ^ turns.refused[usize::from(turns.forward)].is_some();
-            turns.forward = !by_forward;
+            // A missing permission is permanent: try the other transport immediately.
+            let by_forward = fallback.forward ^ fallback.refused[usize::from(fallback.forward)].is_some();
+            fallback.forward = !by_forward;
             let opened = if by_forward {
                 self.forwarded(archive, offset).await
             } else {
                 self.by_command(archive, offset).await
             };
             let causes = match opened {
-                Err(Closed::Refused(causes)) => causes,
-                opened => return outcome(opened, by_forward, turns),
+                Err(OpenError::Refused(causes)) => causes,
+                opened => return outcome(opened, by_forward, fallback),
             };
-            turns.refused[usize::from(by_forward)] = Some(causes.join(": "));
-            match (&turns.too_old, &turns.refused) {
-                (Some(said), _) => return Err(Closed::ForEver(said.clone())),
+            fallback.refused[usize::from(by_forward)] = Some(causes.join(": "));
+            match (&fallback.too_old, &fallback.refused) {
+                (Some(said), _) => return Err(OpenError::Unsupported(said.clone())),
                 (None, [Some(command), Some(forward)]) => {
-                    return Err(Closed::Refused(vec![
+                    return Err(OpenError::Refused(vec![
                         format!("exec: {command}"),
                         format!("port-forward: {forward}"),
                     ]));
@@ -97,7 +102,7 @@ impl Reach<'_> {
         }
     }
 
-    async fn by_command(&self, archive: &Announced, offset: u64) -> Result<Bytestream, Closed> {
+    async fn by_command(&self, archive: &Announced, offset: u64) -> Result<Bytestream, OpenError> {
         let from = offset.to_string();
         let command = [
             "/sonobuoy",
@@ -109,8 +114,8 @@ impl Reach<'_> {
             &from,
         ];
         let mut stream = self.exec(&command).await.map_err(|error| closed(&error))?;
-        // An aggregator that does not know these flags says so instead of sending the first byte.
-        let mut first = BytesMut::with_capacity(PIECE);
+        // An older aggregator rejects these flags before it sends any data.
+        let mut first = BytesMut::with_capacity(CHUNK_BYTES);
         match stream.stdout.read_buf(&mut first).await {
             Ok(length) if length > 0 => {
                 let rest = std::mem::replace(&mut stream.stdout, Box::new(tokio::io::empty()));
@@ -118,15 +123,15 @@ impl Reach<'_> {
                 Ok(Bytestream::Exec(Some(stream)))
             }
             Ok(_) => match stream.finish().await {
-                Ok(outcome) if outcome.code != 0 => Err(Closed::ForEver(outcome.stderr)),
-                Ok(_) => Err(Closed::Now("the connection ended".to_owned())),
-                Err(error) => Err(Closed::Now(chain(&error))),
+                Ok(outcome) if outcome.code != 0 => Err(OpenError::Unsupported(outcome.stderr)),
+                Ok(_) => Err(OpenError::Transient("the connection ended".to_owned())),
+                Err(error) => Err(OpenError::Transient(chain(&error))),
             },
-            Err(error) => Err(Closed::Now(error.to_string())),
+            Err(error) => Err(OpenError::Transient(error.to_string())),
         }
     }
 
-    async fn forwarded(&self, archive: &Announced, offset: u64) -> Result<Bytestream, Closed> {
+    async fn forwarded(&self, archive: &Announced, offset: u64) -> Result<Bytestream, OpenError> {
         let headers = [
             (header::RANGE, format!("bytes={offset}-")),
             (header::IF_RANGE, format!("\"{}\"", archive.sha256)),
@@ -136,7 +141,7 @@ impl Reach<'_> {
         match answer.status {
             206 => Ok(Bytestream::Forwarded(Box::new(answer))),
             200 if offset == 0 => Ok(Bytestream::Forwarded(Box::new(answer))),
-            status => Err(Closed::Now(format!("the aggregator answers with status {status}"))),
+            status => Err(OpenError::Transient(format!("the aggregator returned status {status}"))),
         }
     }
 
@@ -146,7 +151,7 @@ impl Reach<'_> {
             .await
     }
 
-    /// `GET` at the aggregator's loopback listener.
+    /// `GET` request to the aggregator's loopback listener.
     pub(super) async fn get(
         &self,
         path: &str,
@@ -158,36 +163,40 @@ impl Reach<'_> {
     }
 }
 
-/// What an attempt means for the next ones.
-fn outcome(opened: Result<Bytestream, Closed>, by_forward: bool, turns: &mut Turns) -> Result<Bytestream, Closed> {
+/// Chooses the transport of the next attempt.
+fn outcome(
+    opened: Result<Bytestream, OpenError>,
+    by_forward: bool,
+    fallback: &mut TransportFallback,
+) -> Result<Bytestream, OpenError> {
     match opened {
         Ok(stream) => {
-            // What works is used again.
-            turns.forward = by_forward;
+            // Reuse a working transport.
+            fallback.forward = by_forward;
             Ok(stream)
         }
-        Err(Closed::ForEver(said)) if !by_forward => {
-            turns.too_old = Some(said.clone());
-            Err(Closed::Now(said))
+        Err(OpenError::Unsupported(said)) if !by_forward => {
+            fallback.too_old = Some(said.clone());
+            Err(OpenError::Transient(said))
         }
-        Err(Closed::Now(cause) | Closed::ForEver(cause)) => match &turns.too_old {
-            // Neither way: an aggregator that is older than both, or has no such file.
-            Some(said) if by_forward => Err(Closed::ForEver(said.clone())),
-            _ => Err(Closed::Now(cause)),
+        Err(OpenError::Transient(cause) | OpenError::Unsupported(cause)) => match &fallback.too_old {
+            // Neither transport works: the aggregator is too old, or the file does not exist.
+            Some(said) if by_forward => Err(OpenError::Unsupported(said.clone())),
+            _ => Err(OpenError::Transient(cause)),
         },
-        Err(refused @ Closed::Refused(_)) => Err(refused),
+        Err(refused @ OpenError::Refused(_)) => Err(refused),
     }
 }
 
-fn closed(error: &KubeError) -> Closed {
+fn closed(error: &KubeError) -> OpenError {
     if error.is_forbidden() {
-        Closed::Refused(vec![chain(error)])
+        OpenError::Refused(vec![chain(error)])
     } else {
-        Closed::Now(chain(error))
+        OpenError::Transient(chain(error))
     }
 }
 
-/// An error and what is behind it, in one line.
+/// Error and its source in one line.
 pub(super) fn chain(error: &KubeError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
