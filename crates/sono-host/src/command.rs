@@ -10,7 +10,7 @@ use std::{
 
 use clap::Parser;
 use jiff::Timestamp;
-use sono_types::{constants, env, exit};
+use sono_types::{constants, env, error_chain, exit};
 
 use crate::{
     park::park,
@@ -64,7 +64,7 @@ pub fn command(arguments: Vec<OsString>) -> ExitCode {
 
 pub(crate) fn failed(error: &dyn Error) -> ExitCode {
     // A failure to print cannot be reported.
-    writeln!(stderr().lock(), "error: {}", chain(error)).ok();
+    writeln!(stderr().lock(), "error: {}", error_chain(error)).ok();
     ExitCode::from(exit::FAILURE)
 }
 
@@ -94,16 +94,6 @@ fn system_clock() -> Timestamp {
     Timestamp::now()
 }
 
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text.extend([": ", &error.to_string()]);
-        next = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +118,6 @@ mod tests {
     #[test]
     fn error_is_printed_with_its_cause() {
         let error = crate::HostError::Write(std::io::Error::other("no space left"));
-        assert_eq!(chain(&error), "cannot write the result: no space left");
+        assert_eq!(error_chain(&error), "cannot write the result: no space left");
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ImageError;
+use sono_types::error_chain;
 
 /// Attempts per blob or manifest.
 const MAX_ATTEMPTS: u32 = 5;
@@ -51,7 +52,7 @@ impl Retry<'_> {
         };
         (self.progress)(Progress::Retry {
             image: self.image,
-            error: chain(&error),
+            error: error_chain(&error),
         });
         tokio::time::sleep(delay).await;
         Ok(())
@@ -77,15 +78,4 @@ impl Attempts {
         self.delay *= 2;
         Some(delay)
     }
-}
-
-/// The error with its causes in one line.
-fn chain(error: &ImageError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

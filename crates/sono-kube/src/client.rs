@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     Kind, KubeError,
     bounded::bounded,
-    connect::{Maker, Names},
+    connect::{ClientFactory, Names},
     error::Cause,
 };
 

@@ -13,7 +13,7 @@ use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sono_aggregator::{Driver, Launch, Report, run::Failure};
 use sono_bundle::{Links, open_regular, safe_file_name};
 use sono_manifest::{Definition, DriverKind};
-use sono_types::{NodeName, ResultKey, SessionId, Target, UploadLimits, WorkerConfig, constants};
+use sono_types::{NodeName, ResultKey, SessionId, Target, UploadLimits, WorkerConfig, constants, error_chain};
 use sono_worker::{ContainersState, RelayListener};
 use tokio::{
     process::Child,
@@ -304,7 +304,7 @@ impl Driver for LocalDriver {
                 if let Some(worker) = worker {
                     let problem = match worker.await {
                         Ok(Ok(_)) => None,
-                        Ok(Err(error)) => Some(chain(&error)),
+                        Ok(Err(error)) => Some(error_chain(&error)),
                         Err(error) => Some(error.to_string()),
                     };
                     if let Some(problem) = problem {
@@ -364,15 +364,6 @@ fn loopback() -> std::io::Result<(std::net::TcpListener, u16)> {
     Ok((listener, port))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
 /// A name from the definition (a key of its ConfigMap, a container) as a file name in the plugin's directory.
 fn plain(name: &str) -> Result<String, Failure> {
     safe_file_name(name, &UploadLimits::DEFAULT)

@@ -10,14 +10,10 @@ use std::{
 use futures::StreamExt as _;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use serde::Deserialize;
-use sono_types::{ContainersState, WorkerConfig, worker::OwnPod};
+use sono_types::{ContainersState, WorkerConfig, error_chain, worker::OwnPod};
 use tokio::{sync::watch, time};
 
-use crate::{
-    containers::Pod,
-    siblings,
-    submit::{self, chain},
-};
+use crate::{containers::Pod, siblings, submit};
 
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const CA: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
@@ -106,7 +102,7 @@ pub async fn watch_containers(config: &WorkerConfig, pod: OwnPod, state: watch::
 async fn watch_any(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<ContainersState>) {
     let client = match submit::client(config) {
         Ok(client) => client,
-        Err(error) => return warn_unavailable(&chain(&error)),
+        Err(error) => return warn_unavailable(&error_chain(&error)),
     };
     let urls = submit::urls(config);
     let server = Server::in_cluster();
@@ -118,12 +114,12 @@ async fn watch_any(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<Co
             Err(name) => WatchError::Variable(name),
         };
         tracing::debug!(
-            reason = chain(&error),
+            reason = error_chain(&error),
             "asking the aggregator for the other containers of this pod"
         );
         siblings::follow(&client, &urls, &config.target, state).await;
         if !warned {
-            warn_unavailable(&chain(&error));
+            warn_unavailable(&error_chain(&error));
             warned = true;
         }
         if error.is_final() {
@@ -170,7 +166,7 @@ async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersS
         if error.is_final() || error.is_refusal() {
             return error;
         }
-        tracing::debug!(reason = chain(&error), "lost the watch on this pod");
+        tracing::debug!(reason = error_chain(&error), "lost the watch on this pod");
         may_watch = true;
         time::sleep(delay).await;
         delay = (delay * 2).min(MAX_DELAY);

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, env, ffi::OsString, io, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use sono_types::{WorkerConfig, env as env_names, exit};
+use sono_types::{WorkerConfig, env as env_names, error_chain, exit};
 use tokio::sync::watch;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     layer::SubscriberExt as _,
 };
 
-use crate::{ContainersState, Options, Outcome, Sleep, WorkerError, run, submit::chain, watch_containers};
+use crate::{ContainersState, Options, Outcome, Sleep, WorkerError, run, watch_containers};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -167,7 +167,7 @@ fn work(role: &Role, variables: &BTreeMap<String, String>) -> Result<Outcome, St
     let outcome = runtime.block_on(supervise(&config, sleep));
     // A thread blocked on a volume must not delay the exit.
     runtime.shutdown_background();
-    outcome.map_err(|error| chain(&error))
+    outcome.map_err(|error| error_chain(&error))
 }
 
 async fn supervise(config: &WorkerConfig, sleep: Sleep) -> Result<Outcome, WorkerError> {

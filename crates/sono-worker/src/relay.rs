@@ -20,7 +20,7 @@ use axum::{
 };
 use bytes::Bytes;
 use reqwest::Client;
-use sono_types::{UploadLimits, WorkerConfig, routes};
+use sono_types::{UploadLimits, WorkerConfig, error_chain, routes};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -28,10 +28,7 @@ use tokio::{
     time,
 };
 
-use crate::{
-    live::{Live, Reader},
-    submit::chain,
-};
+use crate::live::{Live, Reader};
 
 /// The sockets on which the relay listens.
 #[derive(Debug, Default)]
@@ -210,7 +207,7 @@ async fn relay_update(relay: &Relay, body: &Bytes) -> Response {
 }
 
 async fn post(client: &Client, url: &str, body: Bytes) -> Result<Response, String> {
-    let failed = |error: reqwest::Error| format!("{url}: {}", chain(&error));
+    let failed = |error: reqwest::Error| format!("{url}: {}", error_chain(&error));
     let answer = client
         .post(url)
         .timeout(FORWARD_TIMEOUT)

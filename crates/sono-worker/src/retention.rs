@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::{Client, StatusCode, header::HeaderMap};
-use sono_types::routes;
+use sono_types::{error_chain, routes};
 use tokio::time::{sleep, timeout};
-
-use crate::submit::chain;
 
 /// Timeout of a query. The next query follows soon.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,7 +55,7 @@ pub(crate) async fn query(client: &Client, urls: &[String]) -> StoredState {
         let answer = match timeout(QUERY_TIMEOUT, client.head(url).send()).await {
             Ok(Ok(answer)) => answer.status(),
             Ok(Err(error)) => {
-                tracing::debug!(url, error = chain(&error), "cannot query the state of the result");
+                tracing::debug!(url, error = error_chain(&error), "cannot query the state of the result");
                 continue;
             }
             Err(_) => continue,

@@ -10,7 +10,7 @@ use std::{
 use fs_err as fs;
 use jiff::Timestamp;
 use reqwest::Client;
-use sono_types::{WorkerConfig, constants};
+use sono_types::{WorkerConfig, constants, error_chain};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep, sleep_until, timeout},
@@ -413,7 +413,7 @@ async fn observe(results: &Path) -> done::Observation {
 
 async fn pack(path: PathBuf, gather: fn(&Path) -> Result<PathBuf, gather::GatherError>) -> Result<PathBuf, String> {
     match tokio::task::spawn_blocking(move || gather(&path)).await {
-        Ok(packed) => packed.map_err(|error| submit::chain(&error)),
+        Ok(packed) => packed.map_err(|error| error_chain(&error)),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::{Client, StatusCode, header};
-use sono_types::{ContainersState, Target, routes};
+use sono_types::{ContainersState, Target, error_chain, routes};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-
-use crate::submit::chain;
 
 /// Timeout of a query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,7 +77,7 @@ async fn query(client: &Client, urls: &[String]) -> QueryResult {
             Ok(Err(error)) => {
                 tracing::debug!(
                     url,
-                    error = chain(&error),
+                    error = error_chain(&error),
                     "cannot query the state of the other containers"
                 );
                 continue;

@@ -11,7 +11,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Body, Client, StatusCode, header};
 use sono_bundle::{Links, open_regular};
-use sono_types::{WorkerConfig, constants, routes};
+use sono_types::{WorkerConfig, constants, error_chain, routes};
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _},
     time::{Instant, sleep, sleep_until, timeout},
@@ -219,7 +219,7 @@ async fn send(client: &Client, url: &str, upload: &Upload, is_retry: bool) -> Re
         ))));
     }
     let response = response.map_err(|error| {
-        let reason = format!("error encountered dialing aggregator at {url}: {}", chain(&error));
+        let reason = format!("error encountered dialing aggregator at {url}: {}", error_chain(&error));
         if error.is_connect() {
             SendError::Connect(reason)
         } else {
@@ -386,18 +386,6 @@ async fn message(response: reqwest::Response) -> String {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> SubmitError {
     SubmitError::Unreadable(format!("failed to read result file {}: {error}", path.display()))
-}
-
-/// An error with its causes, since reqwest's messages say little.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

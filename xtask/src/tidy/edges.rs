@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-kube", &[TYPES]),
     ("sono-tls", &[TYPES]),
     ("sono-host", &[TYPES]),
-    ("sono-images", &[]),
+    ("sono-images", &[TYPES]),
     ("sono-publish", &[&["sono-images"]]),
     ("sono-aggregator", &[PURE, ADAPTERS]),
     ("sono-worker", &[PURE, ADAPTERS]),

@@ -3,10 +3,10 @@
 use std::io::{self, Read};
 
 use sono_bundle::{Unpacked, unpack_tar_gz};
-use sono_types::UploadLimits;
+use sono_types::{UploadLimits, error_chain};
 use tar::EntryType;
 
-use crate::tools::{Tar, chain, expected, gzip, tree};
+use crate::tools::{Tar, expected, gzip, tree};
 
 const SMALL: UploadLimits = UploadLimits {
     max_body_bytes: 1 << 20,
@@ -26,7 +26,7 @@ fn unpack(archive: impl Read) -> (Outcome, Vec<(String, Option<String>)>) {
     let outside = tempfile::tempdir().unwrap();
     let inside = outside.path().join("inside");
     fs_err::create_dir(&inside).unwrap();
-    let result = unpack_tar_gz(archive, &inside, &SMALL).map_err(|error| (chain(&error), error.is_content()));
+    let result = unpack_tar_gz(archive, &inside, &SMALL).map_err(|error| (error_chain(&error), error.is_content()));
     let left = tree(outside.path())
         .into_iter()
         .filter(|(name, _)| name != "inside")

@@ -4,9 +4,9 @@ use std::{io, ops::ControlFlow, path::Path};
 
 use fs_err as fs;
 use sono_bundle::{Bundle, DirectoryFiles, ReadError, seal};
-use sono_types::ResultFiles;
+use sono_types::{ResultFiles, error_chain};
 
-use crate::tools::{Tar, chain, gzip, make};
+use crate::tools::{Tar, gzip, make};
 
 const FILES: &[(&str, &str)] = &[
     ("meta/info.json", "{}"),
@@ -116,7 +116,7 @@ fn visitor_may_break_or_fail() {
         assert_eq!(count, 1);
         let error = bundle.visit(&mut |_, _| Err(io::Error::other("no more"))).unwrap_err();
         assert_eq!(
-            chain(&error),
+            error_chain(&error),
             format!("cannot read \"meta/info.json\" in {}: no more", bundle.path().display())
         );
     });
@@ -135,7 +135,7 @@ fn unreadable_bundles_are_explained() {
         let error = Bundle::open(&path(name))
             .and_then(|bundle| bundle.read("absent"))
             .unwrap_err();
-        let shown = chain(&error).replace(&path(name).display().to_string(), "PATH");
+        let shown = error_chain(&error).replace(&path(name).display().to_string(), "PATH");
         assert_eq!(shown, expected);
     };
     check("absent", "no such file or directory: PATH");
@@ -153,7 +153,7 @@ fn truncated_file_is_an_error() {
     fs::write(&path, tar.unfinished()).unwrap();
     let error = Bundle::open(&path).unwrap().read("a").unwrap_err();
     assert_eq!(
-        chain(&error),
+        error_chain(&error),
         format!("cannot read {}: truncated archive", path.display())
     );
 }

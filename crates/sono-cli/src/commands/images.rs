@@ -12,7 +12,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use serde_json::json;
 use sono_images::{ImageError, Layout, Platform, Platforms, Progress, Registries, Registry, Translation};
-use sono_types::{exit, yaml};
+use sono_types::{error_chain, exit, yaml};
 
 use self::wanted::{Images, Renaming, Target, groups, images, released, runs_suite};
 use crate::{
@@ -226,7 +226,7 @@ async fn inspect(arguments: args::ImagesInspect, as_sonobuoy: bool, printer: &Pr
             }
             Err(error) => {
                 failures.push(one_line(name, &error));
-                values.push(json!({ "image": name, "error": chain(&error) }));
+                values.push(json!({ "image": name, "error": error_chain(&error) }));
             }
         }
     }
@@ -583,19 +583,5 @@ fn one_line(name: &str, error: &ImageError) -> String {
     } else {
         ""
     };
-    format!("{name}: {}{hint}", chain(error))
-}
-
-/// The error and its causes in one line, each once.
-fn chain(error: &ImageError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
+    format!("{name}: {}{hint}", error_chain(error))
 }

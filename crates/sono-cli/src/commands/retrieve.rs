@@ -15,13 +15,13 @@ use std::{
 };
 
 use sono_bundle::{ReadLimits, create_private_directories, usable_space};
-use sono_types::{ArchiveName, exit, routes};
+use sono_types::{ArchiveName, error_chain, exit, routes};
 
 use self::{
     announced::{Announced, archive_name},
     download::{ByteSource as _, DownloadError, fill},
     part::{PartialFile, digest},
-    pod_access::{PodAccess, TransportFallback, chain},
+    pod_access::{PodAccess, TransportFallback},
     target::Target,
 };
 use crate::{
@@ -316,7 +316,7 @@ impl Job<'_> {
     async fn partial_once(&self) -> Result<(), PartialError> {
         let answer = self.access.get(routes::LOCAL_PARTIAL, &[]).await.map_err(|error| {
             if error.is_unreachable() {
-                PartialError::Transient(chain(&error))
+                PartialError::Transient(error_chain(&error))
             } else {
                 let what = "cannot retrieve the results: cannot reach the aggregator's local listener";
                 PartialError::Permanent(

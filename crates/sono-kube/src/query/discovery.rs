@@ -1,6 +1,7 @@
 //! What the server can list.
 
 use serde_json::Value;
+use sono_types::error_chain;
 
 use super::{Reader, encode};
 
@@ -81,7 +82,7 @@ impl Reader {
                 Ok(answer) => versions.extend(read_versions(&answer)),
                 Err(error) => problems.push(Undiscovered {
                     part: part.to_owned(),
-                    message: crate::query::list::chain(&error),
+                    message: error_chain(&error),
                 }),
             }
         }
@@ -130,7 +131,7 @@ impl Reader {
             Err(error) => {
                 return Err(Undiscovered {
                     part,
-                    message: crate::query::list::chain(&error),
+                    message: error_chain(&error),
                 });
             }
         };

@@ -1,7 +1,6 @@
 //! Lists, read page by page and parsed item by item: memory holds one object at a time, whatever the server sends.
 
 use std::{
-    error::Error,
     fmt,
     io::{self, BufReader, Read, Seek as _},
 };
@@ -130,20 +129,6 @@ impl Reader {
     }
 }
 
-/// An error with its causes, without repetitions.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let message = cause.to_string();
-        if !text.contains(&message) {
-            text = format!("{text}: {message}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// Removes the paging fields and returns the continue token.
 fn take_paging(metadata: &mut Value) -> String {
     let Some(fields) = metadata.as_object_mut() else {
@@ -263,6 +248,7 @@ impl<'de, S: Sink> Visitor<'de> for Items<'_, S> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use sono_types::error_chain;
 
     use super::*;
 
@@ -286,7 +272,7 @@ mod tests {
 
     fn read(text: &str) -> Result<(Vec<Value>, ListEnd), String> {
         let mut collected = Collected(Vec::new(), 2);
-        let end = read_page(text.as_bytes(), &mut collected, "/p").map_err(|error| chain(&error))?;
+        let end = read_page(text.as_bytes(), &mut collected, "/p").map_err(|error| error_chain(&error))?;
         Ok((collected.0, end))
     }
 

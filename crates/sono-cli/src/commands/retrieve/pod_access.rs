@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::header;
 use sono_kube::{Cluster, ExecStream, Forwarded, KubeError};
-use sono_types::{constants, routes};
+use sono_types::{constants, error_chain, routes};
 use tokio::io::AsyncReadExt as _;
 
 use super::{
@@ -34,7 +34,7 @@ pub(super) enum Bytestream {
 impl ByteSource for Bytestream {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         match self {
-            Self::Forwarded(forwarded) => forwarded.chunk().await.map_err(|error| chain(&error)),
+            Self::Forwarded(forwarded) => forwarded.chunk().await.map_err(|error| error_chain(&error)),
             Self::Exec(stream) => {
                 let Some(open) = stream else { return Ok(None) };
                 let mut piece = BytesMut::with_capacity(CHUNK_BYTES);
@@ -50,7 +50,7 @@ impl ByteSource for Bytestream {
                 match ended.finish().await {
                     Ok(outcome) if outcome.code != 0 => Err(outcome.stderr),
                     Ok(_) => Ok(None),
-                    Err(error) => Err(chain(&error)),
+                    Err(error) => Err(error_chain(&error)),
                 }
             }
         }
@@ -125,7 +125,7 @@ impl PodAccess<'_> {
             Ok(_) => match stream.finish().await {
                 Ok(outcome) if outcome.code != 0 => Err(OpenError::Unsupported(outcome.stderr)),
                 Ok(_) => Err(OpenError::Transient("the connection ended".to_owned())),
-                Err(error) => Err(OpenError::Transient(chain(&error))),
+                Err(error) => Err(OpenError::Transient(error_chain(&error))),
             },
             Err(error) => Err(OpenError::Transient(error.to_string())),
         }
@@ -190,16 +190,8 @@ fn outcome(
 
 fn closed(error: &KubeError) -> OpenError {
     if error.is_forbidden() {
-        OpenError::Refused(vec![chain(error)])
+        OpenError::Refused(vec![error_chain(error)])
     } else {
-        OpenError::Transient(chain(error))
-    }
-}
-
-/// Error and its source in one line.
-pub(super) fn chain(error: &KubeError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
+        OpenError::Transient(error_chain(error))
     }
 }
