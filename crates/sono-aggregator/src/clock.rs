@@ -1,6 +1,9 @@
 //! The time as an argument.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
@@ -15,4 +18,15 @@ pub fn system_clock() -> Clock {
     let began = Instant::now();
     // The last representable time is thousands of years away.
     Arc::new(move || start.checked_add(began.elapsed()).unwrap_or(Timestamp::MAX))
+}
+
+/// Waits until `deadline`, for ever where there is none.
+pub(crate) async fn until(deadline: Option<Timestamp>, clock: &Clock) {
+    match deadline {
+        None => std::future::pending().await,
+        Some(deadline) => {
+            let left = Duration::try_from(deadline.duration_since(clock())).unwrap_or(Duration::ZERO);
+            tokio::time::sleep(left).await;
+        }
+    }
 }

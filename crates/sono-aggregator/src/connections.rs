@@ -9,7 +9,17 @@ mod descriptors;
 mod newcomers;
 mod quiet;
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body, response::Response};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -25,15 +35,13 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::{
-    newcomers::{Newcomer, Newcomers},
-    quiet::Quiet,
-};
-use crate::metrics::Metrics;
-
 pub(crate) use self::{
     admission::{Admission, LONGEST_STALL, Seat, Slot},
     descriptors::raise_limit as raise_descriptor_limit,
+};
+use self::{
+    newcomers::{Newcomer, Newcomers},
+    quiet::Quiet,
 };
 
 /// How long a connection may send nothing before its request.
@@ -61,13 +69,13 @@ pub(crate) struct WorkerServer {
     pub(crate) tls: TlsAcceptor,
     pub(crate) app: Router,
     pub(crate) limits: Arc<UploadLimits>,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) dropped: Arc<AtomicU64>,
 }
 
 impl WorkerServer {
     /// Serves until `stop`; what is in progress then has a moment to end.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let newcomers = Newcomers::new(descriptors::share_of(newcomers::MOST), Arc::clone(&self.metrics));
+        let newcomers = Newcomers::new(descriptors::share_of(newcomers::MOST), Arc::clone(&self.dropped));
         let admission = Admission::new(&self.limits, descriptors::share_of(admission::MOST_WAITING));
         let (server, stopped) = (Arc::new(self), stop.clone());
         accept(listener, newcomers, stop, move |stream, newcomer| {
@@ -103,7 +111,7 @@ impl WorkerServer {
         let certificate = peer.names.first().map_or("", String::as_str);
         let admitted = timeout(self.limits.connection_idle, admission.admit(certificate)).await;
         let Some(slot) = admitted.ok().flatten() else {
-            self.metrics.connection_dropped();
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             return None;
         };
         // A client that gave up waiting connects again; serving this connection would be in vain.

@@ -19,8 +19,18 @@ use sono_types::{Config, SessionId, constants, exit};
 use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    ClusterSite, RunLog, Setup, View, clock::system_clock, cluster, connections::raise_descriptor_limit,
-    run_id::WithRun, run_to_the_end, serve_locally, serve_metrics, settings::Settings,
+    clock::system_clock,
+    cluster,
+    cluster::ClusterSite,
+    connections::raise_descriptor_limit,
+    coordinator::Setup,
+    observe::{
+        loopback::{View, serve_locally, serve_metrics},
+        run_id::WithRun,
+        run_log::RunLog,
+    },
+    run_to_the_end,
+    settings::Settings,
 };
 
 mod inside;
@@ -269,17 +279,17 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     let outcome = run_to_the_end(setup, shutdown.clone()).await;
     let errors = match &outcome {
         Ok(finished) => finished.errors,
-        Err(crate::RunError::Stopped) => {
+        Err(crate::error::RunError::Stopped) => {
             tracing::warn!("stopped before the run was complete");
             return Ok(ExitCode::from(exit::FAILURE));
         }
         // Not another start: that would take the run from whoever has it now.
-        Err(error @ crate::RunError::Superseded(_)) => {
+        Err(error @ crate::error::RunError::Superseded(_)) => {
             tracing::error!("{error}");
             1
         }
         Err(error) => {
-            tracing::error!(error = crate::upload::chain(error), "the run failed");
+            tracing::error!(error = sono_types::error_chain(error), "the run failed");
             1
         }
     };

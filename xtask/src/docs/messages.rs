@@ -21,7 +21,7 @@ pub(super) const SOURCES: &[Source] = &[
         messages: of_enums,
     },
     Source {
-        path: "crates/sono-aggregator/src/engine.rs",
+        path: "crates/sono-aggregator/src/error.rs",
         messages: of_enums,
     },
     Source {

@@ -9,7 +9,7 @@ use sono_kube::{
     judge::{self, Policy},
 };
 use sono_manifest::Definition;
-use sono_types::{NodeName, PluginName, ResultKey, SessionId, Target};
+use sono_types::{NodeName, PluginName, ResultKey, SessionId, Target, error_chain};
 use tokio::sync::mpsc;
 
 use super::{
@@ -20,10 +20,9 @@ use super::{
     watching::{Finding, Pods, last_look},
 };
 use crate::{
-    driver::{Driver, Launch, Report},
-    engine::until,
+    backend::{Driver, Launch, Report},
+    clock::until,
     run::Failure,
-    upload::chain,
 };
 
 /// Between two looks at the nodes of pods that are not ready.
@@ -162,7 +161,7 @@ impl DaemonSet {
             }
         });
         if let Err(error) = listed.await {
-            tracing::debug!(error = chain(&error), "cannot see whether nodes answer");
+            tracing::debug!(error = error_chain(&error), "cannot see whether nodes answer");
             return (Vec::new(), again);
         }
         let finding = |pod: &'a PodView| {
@@ -185,7 +184,7 @@ impl DaemonSet {
         let there = match listed.await {
             Ok(()) => Some(there),
             Err(error) => {
-                tracing::debug!(error = chain(&error), "cannot see which nodes are still there");
+                tracing::debug!(error = error_chain(&error), "cannot see which nodes are still there");
                 None
             }
         };
@@ -214,7 +213,7 @@ impl DaemonSet {
     }
 
     fn complain(&self, error: &KubeError) {
-        tracing::warn!(plugin_name = %self.0.definition.name, error = chain(error), "watching the plugin's pods");
+        tracing::warn!(plugin_name = %self.0.definition.name, error = error_chain(error), "watching the plugin's pods");
     }
 }
 
@@ -339,8 +338,9 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn expected(nodes: &[&str]) -> Vec<ResultKey> {
         let plugin = PluginName::parse("p").unwrap();

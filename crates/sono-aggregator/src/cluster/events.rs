@@ -8,12 +8,12 @@ use sono_kube::{
     DaemonSetView, EventView, Kind,
     judge::{self, Policy},
 };
+use sono_types::error_chain;
 
 use super::{
     Shared,
     watching::{Finding, Pods},
 };
-use crate::upload::chain;
 
 /// How often events are asked for while a pod's containers are not being made.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
@@ -109,7 +109,7 @@ impl Events {
                 Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(
-                        error = chain(&error),
+                        error = error_chain(&error),
                         "cannot see the namespace's events: what only they tell shows at the time limit"
                     );
                     self.refused = error.is_forbidden();

@@ -10,10 +10,10 @@ use sono_kube::{
     Kind, PodView,
     redact::{Redactions, redact_as},
 };
-use sono_types::ResultKey;
+use sono_types::{ResultKey, error_chain};
 
 use super::Shared;
-use crate::{driver::Report, run::Failure, upload::chain};
+use crate::{backend::Report, run::Failure};
 
 /// How long the API server may take to show one pod: the failure is more important than the pod.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ impl<'a> Evidence<'a> {
                 if error.is_transient() {
                     self.silent.store(true, Ordering::Relaxed);
                 }
-                chain(&error)
+                error_chain(&error)
             }
             Err(_) => {
                 self.silent.store(true, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use futures::{StreamExt as _, future::BoxFuture};
 use sono_kube::{Kind, WatchEvent, judge::Policy};
 use sono_manifest::Definition;
-use sono_types::{ResultKey, SessionId, Target, constants};
+use sono_types::{ResultKey, SessionId, Target, constants, error_chain};
 use tokio::sync::mpsc;
 
 use super::{
@@ -13,10 +13,9 @@ use super::{
     watching::{Finding, Pods, last_look},
 };
 use crate::{
-    driver::{Driver, Launch, Report},
-    engine::until,
+    backend::{Driver, Launch, Report},
+    clock::until,
     run::Failure,
-    upload::chain,
 };
 
 pub(super) struct Job(pub(super) PluginObjects);
@@ -77,7 +76,7 @@ impl Driver for Job {
                             Some(Evidence::new(shared).failure(message, &pod).await)
                         }
                         Some(Err(error)) => {
-                            tracing::warn!(plugin_name = %key.plugin, error = chain(&error), "watching the plugin's pod");
+                            tracing::warn!(plugin_name = %key.plugin, error = error_chain(&error), "watching the plugin's pod");
                             None
                         }
                         None => return,

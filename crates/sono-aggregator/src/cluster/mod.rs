@@ -5,12 +5,12 @@ mod daemon_set;
 mod events;
 mod evidence;
 mod job;
-mod note;
 mod objects;
-mod patience;
 pub(crate) mod query;
+mod retry;
+mod run_event;
+mod secret_store;
 mod siblings;
-mod vault;
 mod watching;
 
 use std::{
@@ -23,14 +23,11 @@ use futures::future::BoxFuture;
 use siblings::Siblings;
 use sono_kube::{Cluster, Kind, KubeError};
 use sono_manifest::{Definition, DriverKind, NodeFacts, Owner};
-use sono_types::{Config, ContainersState, ResultKey, RunStatus, SessionId, constants};
+use sono_types::{Config, ContainersState, ResultKey, RunStatus, SessionId, constants, error_chain};
 
 use crate::{
-    Addresses, Clock,
-    driver::{Driver, Site, Vault},
-    story::Note,
-    teller::Untold,
-    upload::chain,
+    backend::{Addresses, Driver, Note, Site, Untold, Vault},
+    clock::Clock,
 };
 
 /// The cluster that the aggregator runs in.
@@ -121,7 +118,7 @@ impl ClusterSite {
                 own_pods(&cluster, namespace),
             )
         };
-        let (owner, service, pods) = patience::patiently("reading the run's own objects", ask).await?;
+        let (owner, service, pods) = retry::patiently("reading the run's own objects", ask).await?;
         let text = |value: &serde_json::Value, pointer: &str| {
             value
                 .pointer(pointer)
@@ -234,16 +231,16 @@ impl Site for ClusterSite {
                 self.shared.cluster.each(Kind::Node, None, "", each).await?;
                 Ok(nodes)
             };
-            match patience::patiently("listing nodes", list).await {
+            match retry::patiently("listing nodes", list).await {
                 Ok(nodes) => Ok(Some(nodes)),
                 Err(error) if error.is_forbidden() => {
                     tracing::warn!(
-                        error = chain(&error),
+                        error = error_chain(&error),
                         "not allowed to list nodes: the nodes of DaemonSet plugins are learnt from their pods"
                     );
                     Ok(None)
                 }
-                Err(error) => Err(chain(&error)),
+                Err(error) => Err(error_chain(&error)),
             }
         })
     }
@@ -274,20 +271,20 @@ impl Site for ClusterSite {
                 .annotate(Kind::Pod, Some(&shared.config.namespace), &shared.pod, &annotations)
                 .await
                 .map(|_| ())
-                .map_err(|error| chain(&error))
+                .map_err(|error| error_chain(&error))
         })
     }
 
     fn tell<'a>(&'a self, note: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
         Box::pin(async move {
             let shared = &self.shared;
-            let event = note::event(note, &shared.owner, &shared.config.namespace, (shared.clock)());
+            let event = run_event::event(note, &shared.owner, &shared.config.namespace, (shared.clock)());
             match shared.cluster.create(&event).await {
                 Ok(_) => Ok(()),
                 // An earlier process of this run told it.
                 Err(error) if error.is_already_exists() => Ok(()),
-                Err(error) if error.is_transient() => Err(Untold::Failed(chain(&error))),
-                Err(error) => Err(Untold::Refused(chain(&error))),
+                Err(error) if error.is_transient() => Err(Untold::Failed(error_chain(&error))),
+                Err(error) => Err(Untold::Refused(error_chain(&error))),
             }
         })
     }
@@ -303,7 +300,7 @@ impl Site for ClusterSite {
 
     fn vault(&self) -> Option<Arc<dyn Vault>> {
         self.keeps_a_checkpoint()
-            .then(|| Arc::new(vault::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn Vault>)
+            .then(|| Arc::new(secret_store::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn Vault>)
     }
 
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use sono_kube::{Kind, KubeError};
 use sono_manifest::{Definition, PluginLaunch};
-use sono_types::{SessionId, constants};
+use sono_types::{SessionId, constants, error_chain};
 
-use super::{Shared, patience::patiently};
-use crate::{driver::Launch, run::Failure, upload::chain};
+use super::{Shared, retry::patiently};
+use crate::{backend::Launch, run::Failure};
 
 /// One plugin in a cluster.
 pub(super) struct PluginObjects {
@@ -39,7 +39,7 @@ impl PluginObjects {
             deadline: launch.deadline,
         };
         let name = &self.definition.name;
-        let failed = |step: String| move |error: KubeError| Failure::new(format!("{step}: {}", chain(&error)));
+        let failed = |step: String| move |error: KubeError| Failure::new(format!("{step}: {}", error_chain(&error)));
         let object = render(&launch);
         self.admitted(&object)?;
         let secret = sono_manifest::secret(&launch);
@@ -79,7 +79,7 @@ impl PluginObjects {
         let cluster = &self.shared.cluster;
         match patiently("creating the plugin's objects", || cluster.create(object)).await {
             Err(error) if error.is_already_exists() => {
-                tracing::info!(plugin_name = %self.definition.name, error = chain(&error), "taking up what is there");
+                tracing::info!(plugin_name = %self.definition.name, error = error_chain(&error), "taking up what is there");
                 Ok(())
             }
             created => created.map(|_| ()),
@@ -108,7 +108,7 @@ impl PluginObjects {
         let problems: Vec<String> = [objects.err(), secret.err()]
             .iter()
             .flatten()
-            .map(|error| chain(error))
+            .map(|error| error_chain(error))
             .collect();
         if problems.is_empty() {
             Ok(())

@@ -24,7 +24,7 @@ use sono_kube::{
     query::{ListEnd, ListRequest, QueryError, Reader, Resource, Sink},
     redact::Redactions,
 };
-use sono_types::{Config, constants, layout};
+use sono_types::{Config, constants, error_chain, layout};
 
 pub(crate) use self::plan::complaints;
 use self::{
@@ -32,7 +32,7 @@ use self::{
     plan::Plan,
     row::{Cause, Failure, Row},
 };
-use crate::{Clock, upload::chain};
+use crate::clock::Clock;
 
 /// Steps at the same time; how many requests they make is the reader's to say.
 const AT_ONCE: usize = 16;
@@ -58,8 +58,8 @@ pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: 
         });
     }
     let ready = fs_err::create_dir_all(directory)
-        .map_err(|error| chain(&error))
-        .and_then(|()| Reader::new(cluster, plan.rate, directory).map_err(|error| chain(&error)));
+        .map_err(|error| error_chain(&error))
+        .and_then(|()| Reader::new(cluster, plan.rate, directory).map_err(|error| error_chain(&error)));
     let reader = match ready {
         Ok(reader) => reader,
         Err(error) => return vec![error],
@@ -80,7 +80,7 @@ pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: 
     let counted = json!({ "total": redactions.total(), "redactions": redactions.rows() });
     for (name, value) in [(layout::QUERY_TIME, Value::Array(times)), (layout::REDACTIONS, counted)] {
         if let Err(error) = sono_bundle::write_durably(&directory.join(name), format!("{value}\n").as_bytes()) {
-            problems.push(chain(&error));
+            problems.push(error_chain(&error));
         }
     }
     problems
@@ -293,7 +293,7 @@ impl Queries<'_> {
             if !gone || resource.group.is_empty() {
                 return failure(&error);
             }
-            let message = chain(&error);
+            let message = error_chain(&error);
             unserved().insert(version, message.clone());
             Failure::Whole { message, cause }
         })
@@ -380,7 +380,7 @@ fn failure(error: &QueryError) -> Failure {
         Cause::Own
     };
     Failure::Whole {
-        message: chain(error),
+        message: error_chain(error),
         cause,
     }
 }

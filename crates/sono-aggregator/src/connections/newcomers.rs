@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::oneshot;
-
-use crate::metrics::Metrics;
 
 /// How many there may be.
 pub(super) const MOST: usize = 1024;
@@ -20,7 +21,8 @@ const MOST_OF_ADDRESS: usize = 128;
 #[derive(Debug, Clone)]
 pub(super) struct Newcomers {
     pool: Arc<Mutex<Pool>>,
-    metrics: Arc<Metrics>,
+    /// Connections that were dropped because there were too many.
+    dropped: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -33,7 +35,7 @@ struct Pool {
 }
 
 impl Newcomers {
-    pub(super) fn new(most: usize, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(most: usize, dropped: Arc<AtomicU64>) -> Self {
         let pool = Pool {
             most,
             next: 0,
@@ -42,7 +44,7 @@ impl Newcomers {
         };
         Self {
             pool: Arc::new(Mutex::new(pool)),
-            metrics,
+            dropped,
         }
     }
 
@@ -54,7 +56,7 @@ impl Newcomers {
             && let Some(victim) = pool.victim()
         {
             pool.remove(victim);
-            self.metrics.connection_dropped();
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         let number = pool.enter(network(address), sender);
         Newcomer {

@@ -57,7 +57,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::{View, serve_locally};
+    use crate::observe::loopback::{View, serve_locally};
 
     #[tokio::test]
     async fn the_whole_status_is_asked_for_without_a_client_library() {

@@ -8,13 +8,12 @@ use sono_kube::{
     query::{ListRequest, QueryError, Reader, encode},
     redact::{Redactions, redact_as},
 };
-use sono_types::layout;
+use sono_types::{error_chain, layout};
 
 use super::{
     file::{Names, write_json},
     row::{Cause, Failure},
 };
-use crate::upload::chain;
 
 /// How long one answer of one node may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -86,7 +85,7 @@ async fn configz(reader: &Reader, directory: &Path, node: &str) -> Result<Redact
     let mut config: Value = serde_json::from_slice(&body).map_err(|error| format!("it is no JSON: {error}"))?;
     let mut redactions = Redactions::default();
     redact_as("KubeletConfiguration", &mut config, &mut redactions);
-    write_json(&directory.join(layout::host_config(node)), &config).map_err(|error| chain(&error))?;
+    write_json(&directory.join(layout::host_config(node)), &config).map_err(|error| error_chain(&error))?;
     Ok(redactions)
 }
 
@@ -99,7 +98,7 @@ async fn healthz(reader: &Reader, directory: &Path, node: &str) -> Result<Option
         health["message"] = message.as_str().into();
         (format!("{node} healthz"), format!("status {status}: {message}"))
     });
-    write_json(&directory.join(layout::host_health(node)), &health).map_err(|error| chain(&error))?;
+    write_json(&directory.join(layout::host_health(node)), &health).map_err(|error| error_chain(&error))?;
     Ok(problem)
 }
 
@@ -113,7 +112,7 @@ async fn ask(reader: &Reader, node: &str, what: &str) -> Result<(u16, Vec<u8>), 
 }
 
 fn said(error: &QueryError) -> String {
-    chain(error)
+    error_chain(error)
 }
 
 /// What an answer says, for people: the message where it is a `Status`.

@@ -15,14 +15,14 @@ use sono_kube::{
     KubeError, LogOptions,
     query::{ListRequest, QueryError, Reader, encode},
 };
-use sono_types::layout;
+use sono_types::{error_chain, layout};
 
 use super::{
     file::is_segment,
     plan::Logs,
     row::{Failure, Row},
 };
-use crate::{Clock, upload::chain};
+use crate::clock::Clock;
 
 /// Logs at the same time.
 const AT_ONCE: usize = 8;
@@ -249,7 +249,7 @@ async fn fetch(reader: &Reader, options: &LogOptions, directory: &Path, pod: &Po
         Err(QueryError::Kube(KubeError::Refused { code: 400 | 404, .. } | KubeError::NotFound { .. })) if log.extra => {
             return Ok(false);
         }
-        opened => opened.map_err(|error| chain(&error))?,
+        opened => opened.map_err(|error| error_chain(&error))?,
     };
     let target = directory.join(if log.extra {
         layout::previous_pod_log(&pod.namespace, &pod.name, &log.container)
@@ -270,7 +270,7 @@ async fn fetch(reader: &Reader, options: &LogOptions, directory: &Path, pod: &Po
         Ok((_, true)) => Ok(true),
         Ok((_, false)) if options.limit_bytes.is_some() => Ok(true),
         Ok((written, false)) => Err(format!("only its first {written} bytes are kept")),
-        Err(error) => Err(format!("it is not complete: {}", chain(&error))),
+        Err(error) => Err(format!("it is not complete: {}", error_chain(&error))),
     }
 }
 

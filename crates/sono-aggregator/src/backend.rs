@@ -1,0 +1,230 @@
+//! What starts a plugin and watches over it: one trait for Jobs, DaemonSets and local processes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use sono_manifest::{Definition, NodeFacts};
+use sono_tls::Identity;
+use sono_types::{ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId};
+use tokio::sync::mpsc;
+
+use crate::run::Failure;
+
+/// What a plugin needs to report back.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Where workers upload to.
+    pub url: String,
+    /// A second address of the same server.
+    pub fallback_url: Option<String>,
+    /// PEM of the run's CA.
+    pub ca_pem: String,
+    /// The plugin's certificate and key.
+    pub identity: Identity,
+    /// When its time is up.
+    pub deadline: Option<Timestamp>,
+    /// The results it shall send.
+    pub expected: Vec<ResultKey>,
+    /// There may be more: nobody could say where it will run.
+    pub learns: bool,
+    /// Until when a worker that still runs is waited for, whatever has become of its plugin: it may have to send a result
+    /// again that an aggregator had which has gone.
+    pub patient_until: Option<Timestamp>,
+}
+
+/// What a driver finds out about a plugin that runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// This result will not come.
+    Failed(ResultKey, Failure),
+    /// None of those that are still waited for will.
+    Lost(Failure),
+    /// It runs where it was not expected: this result will come too.
+    Joined(ResultKey),
+    /// What these results wait for, shortly before the plugin's time is up: that will be why they did not come.
+    LastSeen(Vec<(ResultKey, String)>),
+    /// It runs nowhere else. Said once, where [`Launch::learns`].
+    Counted,
+}
+
+/// How workers reach the aggregator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// `https://host:port`, tried first.
+    pub url: String,
+    /// `https://host:port`, tried when the first does not answer.
+    pub fallback_url: Option<String>,
+    /// Addresses and names that the server's certificate is for.
+    pub names: Vec<String>,
+}
+
+/// One sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// One word in Kubernetes' manner, for filters.
+    pub reason: &'static str,
+    /// Something is wrong.
+    pub is_warning: bool,
+    /// The sentence.
+    pub message: String,
+    /// What it is about. Two notes with the same reason and subject are the same, whichever process tells them.
+    pub subject: String,
+}
+
+impl Note {
+    pub(crate) fn new(reason: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            is_warning: false,
+            message: message.into(),
+            subject: subject.into(),
+        }
+    }
+
+    pub(crate) fn warning(reason: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            is_warning: true,
+            ..Self::new(reason, subject, message)
+        }
+    }
+}
+
+/// Why a note was not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Untold {
+    /// No note will be: the cluster refuses them.
+    Refused(String),
+    /// This one was not.
+    Failed(String),
+}
+
+/// One plugin of one run, in the hands of whatever runs it.
+pub trait Driver: Send + Sync {
+    /// What the plugin's author wrote.
+    fn definition(&self) -> &Definition;
+
+    /// What tells this plugin's objects from those of other runs.
+    fn session(&self) -> &SessionId;
+
+    /// The plugin's name.
+    fn name(&self) -> &PluginName {
+        &self.definition().name
+    }
+
+    /// Whether the plugin's objects stay after the run.
+    fn skip_cleanup(&self) -> bool {
+        self.definition().skip_cleanup
+    }
+
+    /// How its files are read.
+    fn result_format(&self) -> ResultFormat {
+        self.definition().format()
+    }
+
+    /// Which of its files are read; empty means those that fit the format.
+    fn result_files(&self) -> &[String] {
+        &self.definition().result_files
+    }
+
+    /// The results it will send from these nodes.
+    fn expected_results(&self, nodes: &[NodeFacts]) -> Vec<ResultKey> {
+        sono_manifest::expected_results(self.definition(), nodes)
+    }
+
+    /// The nodes that it leaves out, by the taint that it does not tolerate.
+    fn left_out(&self, nodes: &[NodeFacts]) -> BTreeMap<String, Vec<String>> {
+        sono_manifest::left_out(self.definition(), nodes)
+    }
+
+    /// Starts it. Returns when everything is created, not when it is done. What an earlier process of the same run has
+    /// created already (the session's names tell) is taken as it is.
+    fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Reports results that will not come, and those that come unexpectedly, each once, until it is dropped.
+    fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()>;
+
+    /// Removes what [`Driver::run`] created.
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// Why a [`Vault`] was not read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// Another version is there than the one to be replaced.
+    #[error("another version has been written")]
+    Changed,
+    /// It is not allowed, and will not be.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// It did not work this time, or nobody knows whether it did.
+    #[error("failed: {0}")]
+    Failed(String),
+}
+
+/// A version of a checkpoint: each write makes another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(pub String);
+
+/// What a checkpoint store holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The version of exactly this content.
+    pub version: Version,
+    /// The content; `None` where it belongs to another run, which is never adopted.
+    pub content: Option<Vec<u8>>,
+}
+
+/// A checkpoint store outside of this process' volume, for one process at a time.
+pub trait Vault: Send + Sync {
+    /// Reads the checkpoint.
+    fn read(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, VaultError>>;
+
+    /// Writes in place of exactly the version `over`, or where there is none. Returns the new version.
+    fn write<'a>(&'a self, content: &'a [u8], over: Option<&'a Version>) -> BoxFuture<'a, Result<Version, VaultError>>;
+}
+
+/// Where a run happens: a cluster, or this machine.
+pub trait Site: Send + Sync {
+    /// All nodes, of their labels those that are asked for; `None` without the right to list nodes.
+    fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>>;
+
+    /// The driver of one plugin.
+    fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver>;
+
+    /// What the containers beside a worker are up to, as last seen: a worker asks that may not look itself.
+    fn containers(&self, _: &ResultKey) -> ContainersState {
+        ContainersState::Unknown
+    }
+
+    /// Shows the status to whoever asks for it.
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Tells whoever looks at the run from outside what happened. Best effort: the run goes on whatever becomes of it.
+    fn tell<'a>(&'a self, _: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Whether plugins go on when this process ends, so that its successor on the same directory can take them up. Then
+    /// ending removes none of them.
+    fn outlives_the_process(&self) -> bool {
+        false
+    }
+
+    /// The run's identity where its configuration names none, if the site knows it.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
+    /// Where the run keeps what must outlive its volume, if it shall.
+    fn vault(&self) -> Option<Arc<dyn Vault>> {
+        None
+    }
+
+    /// Queries the surroundings and writes what it finds below `directory`, in the archive's layout. Returns what could
+    /// not be had: a failed query costs a line, never the run.
+    fn query<'a>(&'a self, directory: &'a std::path::Path) -> BoxFuture<'a, Vec<String>>;
+}

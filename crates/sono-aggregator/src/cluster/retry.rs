@@ -1,0 +1,80 @@
+//! What an API server that is away or busy does not fail: its upgrade takes minutes, and a run can wait for it.
+
+use std::time::Duration;
+
+use sono_kube::KubeError;
+use sono_types::error_chain;
+use tokio::time::{Instant, sleep};
+
+/// The pause before the second try; it doubles up to the longest.
+const MIN_PAUSE: Duration = Duration::from_millis(250);
+/// Nobody collects results meanwhile when it is a new process that asks: it is back soon after the server is.
+const MAX_PAUSE: Duration = Duration::from_secs(3);
+/// How long it may be away.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Asks until there is an answer, or an error that does not pass.
+pub(super) async fn patiently<T, F>(what: &str, ask: impl Fn() -> F) -> Result<T, KubeError>
+where
+    F: Future<Output = Result<T, KubeError>>,
+{
+    let until = Instant::now() + PATIENCE;
+    let mut pause = MIN_PAUSE;
+    loop {
+        match ask().await {
+            Err(error) if error.is_transient() && Instant::now() + pause < until => {
+                tracing::warn!(error = error_chain(&error), "{what}, trying again");
+                sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+            answered => return answered,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn refused(code: u16) -> KubeError {
+        KubeError::Refused {
+            request: "asking".to_owned(),
+            code,
+            message: "m".to_owned(),
+        }
+    }
+
+    /// Answers of a server, one after the other; the last one for ever.
+    async fn asked(answers: &[Result<u8, u16>]) -> (Result<u8, String>, usize, Duration) {
+        let tries = Mutex::new(0);
+        let began = Instant::now();
+        let outcome = patiently("asking", || async {
+            let mut tries = tries.lock().unwrap();
+            *tries += 1;
+            answers[(*tries - 1).min(answers.len() - 1)].map_err(refused)
+        })
+        .await;
+        let tries = *tries.lock().unwrap();
+        (outcome.map_err(|error| error.to_string()), tries, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_is_waited_for_and_the_rest_is_not() {
+        let (outcome, tries, took) = asked(&[Err(503), Err(409), Ok(7)]).await;
+        assert_eq!((outcome, tries, took.as_millis()), (Ok(7), 3, 750));
+        let (outcome, tries, _) = asked(&[Err(422), Ok(7)]).await;
+        assert_eq!((outcome, tries), (Err("asking was refused (422): m".to_owned()), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_not_waited_for_for_ever() {
+        let (outcome, tries, took) = asked(&[Err(500)]).await;
+        assert_eq!(outcome, Err("asking was refused (500): m".to_owned()));
+        assert!(
+            tries > 50 && took <= PATIENCE && took + MAX_PAUSE * 2 > PATIENCE,
+            "{tries} {took:?}"
+        );
+    }
+}

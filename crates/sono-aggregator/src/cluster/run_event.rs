@@ -1,0 +1,104 @@
+//! A note as an Event of the run's ConfigMap, where `kubectl describe configmap` shows it.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sono_kube::Kind;
+use sono_manifest::Owner;
+use sono_types::constants;
+
+use crate::backend::Note;
+
+/// Characters of a message; Kubernetes refuses more than 1,024 bytes in some versions of the API.
+const MOST: usize = 1_000;
+/// Who says it.
+const COMPONENT: &str = "sonobuoy-aggregator";
+
+/// The Event. Its name follows from what it says, so that a process that takes the run up tells nothing twice.
+pub(super) fn event(note: &Note, owner: &Owner, namespace: &str, now: Timestamp) -> Value {
+    let mut hash = Sha256::new();
+    for part in [owner.uid.as_str(), note.reason, &note.subject] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let hash = hash.finalize();
+    let number = hash
+        .iter()
+        .take(8)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let time = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
+    json!({
+        "apiVersion": Kind::Event.api_version(),
+        "kind": Kind::Event.name(),
+        "metadata": {
+            "name": format!("{}.{number:016x}", owner.name),
+            "namespace": namespace,
+            "labels": { constants::COMPONENT.0: constants::COMPONENT.1 },
+        },
+        "involvedObject": {
+            "apiVersion": Kind::ConfigMap.api_version(),
+            "kind": Kind::ConfigMap.name(),
+            "namespace": namespace,
+            "name": owner.name,
+            "uid": owner.uid,
+        },
+        "type": if note.is_warning { "Warning" } else { "Normal" },
+        "reason": note.reason,
+        "message": shortened(&note.message),
+        "source": { "component": COMPONENT },
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
+    })
+}
+
+fn shortened(message: &str) -> String {
+    if message.len() <= MOST {
+        return message.to_owned();
+    }
+    let mut end = MOST - '…'.len_utf8();
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &message[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::run_events::Story;
+
+    #[test]
+    fn an_event_is_named_for_what_it_says() {
+        let owner = |uid: &str| Owner {
+            name: "sonobuoy-config-cm".to_owned(),
+            uid: uid.to_owned(),
+        };
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let note = Story::broken("no room");
+        let first = event(&note, &owner("u1"), "ns", at(1));
+        assert_eq!(
+            first["metadata"]["name"],
+            event(&note, &owner("u1"), "ns", at(2))["metadata"]["name"]
+        );
+        assert_ne!(
+            first["metadata"]["name"],
+            event(&note, &owner("u2"), "ns", at(1))["metadata"]["name"]
+        );
+        assert_eq!(first["firstTimestamp"], "1970-01-01T00:00:01Z");
+        assert_eq!(first["type"], "Warning");
+        assert_eq!(first["message"], "the run failed: no room");
+        assert_eq!(
+            first["involvedObject"],
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "namespace": "ns", "name": "sonobuoy-config-cm", "uid": "u1"})
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let short = shortened(&"ä".repeat(900));
+        assert!(short.len() <= MOST && short.len() > MOST - 5, "{}", short.len());
+        assert!(short.ends_with("ä…"));
+        assert_eq!(shortened("as it is"), "as it is");
+    }
+}

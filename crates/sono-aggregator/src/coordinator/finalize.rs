@@ -1,0 +1,329 @@
+//! After the plugins: queries, clean-up, post-processing, archive.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::join_all;
+use serde_json::json;
+use sono_bundle::DirectoryFiles;
+use sono_kube::redact::{Redactions, redact_as};
+use sono_types::{Config, LeftOut, PluginName, ResultKey, TarInfo, error_chain, layout};
+use tokio::task::JoinSet;
+
+use crate::{
+    backend::{Driver, Site},
+    clock::Clock,
+    durability::disk_full::Shortage,
+    handle::Desk,
+    observe::run_log::RunLog,
+    run::Event,
+};
+
+mod item_trees;
+
+pub(crate) use item_trees::stopped_in_order;
+
+/// How long the removal of one plugin's objects may take: results are waiting to be packed.
+const CLEAN_UP: Duration = Duration::from_secs(30);
+
+/// What the last part of a run needs.
+pub(crate) struct Finish {
+    pub(crate) directory: PathBuf,
+    /// Beside the archive's content, and gone after the run.
+    pub(crate) incoming: PathBuf,
+    pub(crate) archive: PathBuf,
+    pub(crate) stored: Vec<ResultKey>,
+    pub(crate) expected: Vec<ResultKey>,
+    /// Those of `expected` that were not known from the start.
+    pub(crate) joined: Vec<ResultKey>,
+    /// Nodes that plugins left out.
+    pub(crate) left_out: Vec<LeftOut>,
+    pub(crate) drivers: Arc<BTreeMap<PluginName, Box<dyn Driver>>>,
+    pub(crate) site: Arc<dyn Site>,
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) log: RunLog,
+    pub(crate) desk: Desk,
+    /// Held by results on the way to their place.
+    pub(crate) landing: Arc<tokio::sync::RwLock<()>>,
+    /// Their objects are removed before the archive is made; otherwise workers keep results until it is.
+    pub(crate) plugins_go_first: bool,
+    pub(crate) shortage: Shortage,
+    /// Plugins whose results ended an earlier process while it read them.
+    pub(crate) unprocessed: BTreeSet<PluginName>,
+    /// Errors on their way to the disk.
+    pub(crate) errors: JoinSet<()>,
+}
+
+/// The archive and the number of problems on the way, or why there is no archive.
+pub(crate) type Ended = Result<(TarInfo, usize), String>;
+
+pub(crate) async fn finish(mut finish: Finish) -> Ended {
+    let mut problems = 0;
+    let mut say = |what: &str, problem: String| {
+        problems += 1;
+        tracing::error!(problem, "{what}");
+    };
+    while let Some(written) = finish.errors.join_next().await {
+        if let Err(error) = written {
+            say("recording an error", error.to_string());
+        }
+    }
+    drop(finish.landing.write().await);
+    for key in &finish.stored {
+        let place = finish.directory.join(layout::results_dir(key));
+        if !place.exists() {
+            say("collecting", format!("result {key} could not be put in its place"));
+            continue;
+        }
+        // A good result that followed an error replaces it.
+        let errors = finish.directory.join(layout::errors_dir(key));
+        if errors.exists()
+            && let Err(error) = fs_err::remove_dir_all(&errors)
+        {
+            say("removing a superseded error", error.to_string());
+        }
+    }
+    let started = (finish.clock)();
+    let site = finish.site.as_ref();
+    for problem in query(site, &finish.directory, &finish.incoming, &finish.shortage).await {
+        say("querying", problem);
+    }
+    tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
+    let (cleaned, complaints) = if finish.plugins_go_first {
+        clean_up(&finish.drivers).await
+    } else {
+        (BTreeSet::new(), Vec::new())
+    };
+    for problem in complaints {
+        say("cleaning up", problem);
+    }
+    let (processed, complaints) = item_trees::make(&finish).await;
+    for problem in complaints {
+        say("post-processing", problem);
+    }
+    // Only the end of the run closes the desk, and it reads everything first.
+    finish.desk.tell(Event::Processed(processed)).await.ok();
+    if let Err(problem) = describe(&finish, &cleaned).await {
+        say("describing the run", problem);
+    }
+    tracing::info!("Log lines after this point will not appear in the downloaded tarball.");
+    finish.log.detach();
+    let (directory, archive) = (finish.directory.clone(), finish.archive.clone());
+    let seal = move || sono_bundle::seal(&directory, &archive);
+    let sealed = finish.shortage.outlast("packing the archive", seal).await;
+    let sealed = sealed.map_err(|error| error_chain(&error))?;
+    let name = finish
+        .archive
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    tracing::info!(size = sealed.size, "Results available at {}", finish.archive.display());
+    let tarball = TarInfo {
+        name,
+        created: (finish.clock)(),
+        sha256: sealed.sha256,
+        size: sealed.size,
+    };
+    Ok((tarball, problems))
+}
+
+/// How often all queries are made once more because there was no room for what they found.
+const QUERY_TRIES: usize = 3;
+/// Room that is waited for before that: less is soon gone.
+const QUERY_ROOM: usize = 1 << 20;
+
+/// What is found and cannot be written is looked for once more when there is room, but not for ever: it may be that which takes
+/// all of it.
+async fn query(site: &dyn Site, directory: &Path, incoming: &Path, shortage: &Shortage) -> Vec<String> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let problems = site.query(directory).await;
+        let full = problems.iter().any(|problem| tells_of_no_room(problem));
+        if !full || tries == QUERY_TRIES {
+            return problems;
+        }
+        let probe = incoming.join("probe");
+        let try_room = move || {
+            let written = fs_err::write(&probe, vec![0; QUERY_ROOM]);
+            // Nothing is left of it, whether it worked or not.
+            fs_err::remove_file(&probe).ok();
+            written
+        };
+        if let Err(error) = shortage.outlast("what is found in the cluster", try_room).await {
+            tracing::warn!(error = error_chain(&error), "looking whether there is room again");
+            return problems;
+        }
+    }
+}
+
+/// Queries tell what went wrong in sentences, and where the disk was full the system's own words for that are in them.
+fn tells_of_no_room(problem: &str) -> bool {
+    const NO_ROOM: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+    NO_ROOM.iter().any(|words| problem.contains(words))
+}
+
+/// Removes what the plugins' drivers created, all at once, unless a plugin asks to keep it. Returns the plugins whose
+/// objects are gone, and what went wrong.
+pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) -> (BTreeSet<PluginName>, Vec<String>) {
+    let wanted = drivers.iter().filter(|(_, driver)| !driver.skip_cleanup());
+    let cleaned = join_all(wanted.map(|(name, driver)| async move {
+        let outcome = tokio::time::timeout(CLEAN_UP, driver.cleanup()).await;
+        let late = || Err(format!("plugin {name} is not removed after {} s", CLEAN_UP.as_secs()));
+        (name.clone(), outcome.unwrap_or_else(|_| late()))
+    }))
+    .await;
+    let mut gone = BTreeSet::new();
+    let mut problems = Vec::new();
+    for (name, outcome) in cleaned {
+        match outcome {
+            Ok(()) => {
+                gone.insert(name);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (gone, problems)
+}
+
+/// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
+/// What definitions are called where redactions are counted.
+const DEFINITION: &str = "PluginDefinition";
+
+/// What the queries counted, and these.
+fn with_redactions(known: &serde_json::Value, redactions: &Redactions) -> serde_json::Value {
+    let mut rows = known["redactions"].as_array().cloned().unwrap_or_default();
+    // An earlier process may have got as far as this.
+    rows.retain(|row| row["kind"] != DEFINITION);
+    rows.extend(redactions.rows().iter().map(|row| json!(row)));
+    let total: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
+    json!({ "total": total, "redactions": rows })
+}
+
+async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), String> {
+    let write = async |name: &str, value: &serde_json::Value| {
+        let (path, text) = (finish.directory.join(name), value.to_string());
+        let write = move || sono_bundle::write_durably(&path, text.as_bytes());
+        let written = finish.shortage.outlast("the description of the run", write).await;
+        written.map_err(|error| error_chain(&error))
+    };
+    let mut redactions = Redactions::default();
+    for (name, driver) in finish.drivers.iter() {
+        let annotations = (!finish.config.custom_annotations.is_empty()).then_some(&finish.config.custom_annotations);
+        let mut definition = json!({
+            "Definition": driver.definition().to_json(),
+            "SessionID": driver.session(),
+            "Namespace": finish.config.namespace,
+            "SonobuoyImage": finish.config.worker_image,
+            "CleanedUp": cleaned.contains(name),
+            "ImagePullPolicy": finish.config.image_pull_policy,
+            "ImagePullSecrets": finish.config.image_pull_secrets,
+            "CustomAnnotations": annotations,
+        });
+        redact_as(DEFINITION, &mut definition, &mut redactions);
+        write(&layout::definition_file(name), &definition).await?;
+    }
+    if redactions.total() > 0 {
+        let path = finish.directory.join(layout::REDACTIONS);
+        let known = fs_err::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        write(
+            layout::REDACTIONS,
+            &with_redactions(&known.unwrap_or_default(), &redactions),
+        )
+        .await?;
+    }
+    let names: Vec<&PluginName> = finish.drivers.keys().collect();
+    let mut info = if names.is_empty() {
+        json!({})
+    } else {
+        json!({ "plugins": names })
+    };
+    if !finish.left_out.is_empty() {
+        info["left-out"] = json!(finish.left_out);
+    }
+    write(layout::INFO, &info).await?;
+    if !finish.joined.is_empty() {
+        let mut joined: BTreeMap<&PluginName, Vec<String>> = BTreeMap::new();
+        for key in &finish.joined {
+            joined.entry(&key.plugin).or_default().push(key.target.to_string());
+        }
+        write(layout::JOINED, &json!(joined)).await?;
+    }
+    let health = health(&finish.directory)?;
+    write(layout::CLUSTER_HEALTH, &health).await
+}
+
+fn health(directory: &Path) -> Result<serde_json::Value, String> {
+    let health = sono_results::cluster_health(&DirectoryFiles::new(directory.to_path_buf()));
+    serde_json::to_value(health).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::future::BoxFuture;
+    use sono_manifest::{Definition, NodeFacts};
+    use sono_types::{RunStatus, SessionId};
+
+    use super::*;
+    use crate::durability::disk_full::MayBeFull as _;
+
+    /// Answers with what it was given, then with nothing.
+    struct Asked(Mutex<Vec<Vec<String>>>);
+
+    impl Site for Asked {
+        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn driver(&self, _: Definition, _: SessionId) -> Box<dyn Driver> {
+            unreachable!("nothing is started here")
+        }
+
+        fn publish<'a>(&'a self, _: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
+            let answer = self.0.lock().unwrap().pop();
+            Box::pin(async { answer.unwrap_or_default() })
+        }
+    }
+
+    /// What was found, and how many of the answers were not asked for.
+    async fn queried(answers: &[&str]) -> (Vec<String>, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let answers = answers.iter().rev().map(|answer| vec![(*answer).to_owned()]);
+        let site = Asked(Mutex::new(answers.collect()));
+        let problems = query(&site, folder.path(), folder.path(), &Shortage::default()).await;
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+        let left = site.0.lock().unwrap().len();
+        (problems, left)
+    }
+
+    /// What found no room is looked for once more, but not for ever; any other problem costs its line.
+    #[tokio::test]
+    async fn queries_are_made_again_when_the_volume_was_full() {
+        let full = "writing pods: No space left on device (os error 28)".to_owned();
+        assert_eq!(queried(&[&full]).await, (Vec::new(), 0));
+        assert_eq!(queried(&["pods: forbidden", &full]).await.1, 1);
+        assert_eq!(queried(&[&full, &full, &full, &full]).await, (vec![full.clone()], 1));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_systems_words_for_no_room_are_known() {
+        for (code, full) in [(28, true), (122, true), (5, false)] {
+            let error = std::io::Error::from_raw_os_error(code);
+            assert_eq!((tells_of_no_room(&error.to_string()), error.is_full()), (full, full));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Each plugin's files to its tree of results. The journal says which plugin is at work: one whose files ended the process is
+//! not read by the next, which packs them as they are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufReader, BufWriter, Seek, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use sono_bundle::{DirectoryFiles, StagedFile};
+use sono_results::{Collected, Compatibility, PluginInput, TreeLimits, Verdict};
+use sono_types::{PluginName, ResultFormat, Target, error_chain, item, layout};
+
+use super::Finish;
+use crate::{backend::Driver, durability::disk_full::MayBeFull, run::Processed};
+
+/// Bytes of items that are held in memory between reading and writing; more are in a file without a name.
+const SPOOL_BYTES: usize = 256 << 10;
+
+/// What is in the tree of a plugin that ended the process, or broke.
+const ENDED_THE_PROCESS: &str = "its results were not read: reading them had ended the aggregator";
+const BROKE: &str = "its results were not read: reading them failed by a defect of this program";
+
+/// Makes all trees, one after the other. The verdict of every expected result, and what went wrong.
+pub(super) async fn make(finish: &Finish) -> (Vec<Processed>, Vec<String>) {
+    let mut problems = Vec::new();
+    let mut used = TreeLimits { items: 0, bytes: 0 };
+    let mut verdicts = Vec::new();
+    for (name, driver) in finish.drivers.iter() {
+        let unread = finish.unprocessed.contains(name).then_some(ENDED_THE_PROCESS);
+        if unread.is_none() {
+            // Where the run is over nothing of this counts any more.
+            finish.desk.processing(name).await.ok();
+        }
+        let limits = TreeLimits::PLUGIN.min(TreeLimits::RUN.after(used));
+        let work = Work::new(finish, driver.as_ref(), limits);
+        let made = match unread {
+            Some(reason) => unprocessed(finish, work, reason).await,
+            None => process(finish, work).await,
+        };
+        if unread.is_none() {
+            finish.desk.processed(name).await.ok();
+        }
+        match made {
+            Ok(tree) => {
+                problems.extend(tree.problems);
+                used = TreeLimits {
+                    items: used.items + tree.used.items,
+                    bytes: used.bytes + tree.used.bytes,
+                };
+                let mine = finish.expected.iter().filter(|key| key.plugin == *name);
+                verdicts.extend(mine.map(|key| {
+                    let verdict = match &key.target {
+                        Target::Global => Some(&tree.root),
+                        Target::Node(node) => tree.nodes.get(node.as_str()),
+                    };
+                    (key.clone(), verdict.cloned())
+                }));
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let mut verdicts: BTreeMap<_, _> = verdicts.into_iter().collect();
+    let processed = finish.expected.iter().map(|key| {
+        let (status, counts) = match verdicts.remove(key).flatten() {
+            Some(Verdict { status, counts }) => (status, counts),
+            None => (item::status::UNKNOWN.to_owned(), BTreeMap::new()),
+        };
+        Processed {
+            key: key.clone(),
+            status,
+            counts,
+        }
+    });
+    (processed.collect(), problems)
+}
+
+/// What became of a plugin.
+struct Tree {
+    root: Verdict,
+    nodes: BTreeMap<String, Verdict>,
+    used: TreeLimits,
+    problems: Vec<String>,
+}
+
+impl Tree {
+    fn of(name: &PluginName, collected: Collected) -> Self {
+        let nodes = collected.nodes().into_iter();
+        Self {
+            root: collected.verdict(),
+            nodes: nodes.map(|(node, verdict)| (node.to_owned(), verdict)).collect(),
+            used: collected.used,
+            problems: collected
+                .problems
+                .into_iter()
+                .map(|problem| format!("plugin {name}, {}: {}", problem.file, problem.message))
+                .collect(),
+        }
+    }
+
+    fn unknown(name: &PluginName, reason: &str) -> Self {
+        Self {
+            root: Verdict {
+                status: item::status::UNKNOWN.to_owned(),
+                counts: BTreeMap::new(),
+            },
+            nodes: BTreeMap::new(),
+            used: TreeLimits { items: 0, bytes: 0 },
+            problems: vec![format!("plugin {name}: {reason}")],
+        }
+    }
+}
+
+/// Everything that it takes to make one plugin's tree, whatever thread does it.
+struct Work {
+    name: PluginName,
+    format: ResultFormat,
+    result_files: Vec<String>,
+    per_node: bool,
+    compatibility: Compatibility,
+    limits: TreeLimits,
+    root: PathBuf,
+    yaml: PathBuf,
+    json: PathBuf,
+    incoming: PathBuf,
+}
+
+impl Work {
+    fn new(finish: &Finish, driver: &dyn Driver, limits: TreeLimits) -> Arc<Self> {
+        let name = driver.name().clone();
+        Arc::new(Self {
+            format: driver.result_format(),
+            result_files: driver.result_files().to_vec(),
+            per_node: driver.definition().driver == sono_manifest::DriverKind::DaemonSet,
+            // An unknown name is a warning of the settings.
+            compatibility: Compatibility::from_name(&finish.config.results_compatibility).unwrap_or_default(),
+            limits,
+            root: finish.directory.join(layout::plugin_dir(&name)),
+            yaml: finish.directory.join(layout::results_file(&name)),
+            json: finish.directory.join(layout::results_json_file(&name)),
+            incoming: finish.incoming.clone(),
+            name,
+        })
+    }
+
+    fn collect_and_write(&self) -> Result<Collected, NoTree> {
+        let input = PluginInput {
+            name: &self.name,
+            format: self.format,
+            result_files: &self.result_files,
+            per_node: self.per_node,
+            compatibility: self.compatibility,
+            limits: self.limits,
+        };
+        fs_err::create_dir_all(&self.root).map_err(NoTree::Directory)?;
+        let files = DirectoryFiles::new(&self.root);
+        let mut spool = BufWriter::new(tempfile::spooled_tempfile_in(SPOOL_BYTES, &self.incoming));
+        let collected = sono_results::process_plugin(&input, &files, &mut spool).map_err(NoTree::Spool)?;
+        spool.rewind().map_err(NoTree::Spool)?;
+        let spool = spool.into_inner().map_err(|error| NoTree::Spool(error.into_error()))?;
+        self.write(|yaml, json| collected.write(&mut BufReader::new(spool), yaml, json))?;
+        Ok(collected)
+    }
+
+    fn write(&self, content: impl FnOnce(&mut dyn Write, &mut dyn Write) -> std::io::Result<()>) -> Result<(), NoTree> {
+        fs_err::create_dir_all(&self.root).map_err(NoTree::Directory)?;
+        let (mut yaml, mut json) = (StagedFile::create(&self.yaml)?, StagedFile::create(&self.json)?);
+        content(&mut yaml, &mut json).map_err(NoTree::Write)?;
+        // JSON that is older than the YAML is not read.
+        yaml.commit()?;
+        json.commit()?;
+        Ok(())
+    }
+}
+
+async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, String> {
+    let mine = Arc::clone(&work);
+    let guarded = move || match catch_unwind(AssertUnwindSafe(|| mine.collect_and_write())) {
+        Ok(made) => made.map(Some),
+        // The panic's own message is in the log.
+        Err(_) => Ok(None),
+    };
+    let made = finish.shortage.outlast("a plugin's tree of results", guarded).await;
+    match made.map_err(|error| error_chain(&error))? {
+        Some(collected) => Ok(Tree::of(&work.name, collected)),
+        None => unprocessed(finish, work, BROKE).await,
+    }
+}
+
+/// The tree of a plugin whose files are not read.
+async fn unprocessed(finish: &Finish, work: Arc<Work>, reason: &'static str) -> Result<Tree, String> {
+    let tree = Tree::unknown(&work.name, reason);
+    let write = move || work.write(|yaml, json| sono_results::unprocessed(&work.name, reason, yaml, json));
+    let written = finish.shortage.outlast("a plugin's tree of results", write).await;
+    written.map_err(|error| error_chain(&error))?;
+    Ok(tree)
+}
+
+/// Plugins that are said not to have ended the process, when it stops in good order.
+pub(crate) fn stopped_in_order<'a>(
+    plugins: impl Iterator<Item = &'a PluginName>,
+    unprocessed: &BTreeSet<PluginName>,
+) -> BTreeSet<PluginName> {
+    plugins.filter(|name| !unprocessed.contains(*name)).cloned().collect()
+}
+
+/// Why a plugin's tree of results is not on disk.
+#[derive(Debug, thiserror::Error)]
+enum NoTree {
+    #[error("cannot make the plugin's directory")]
+    Directory(#[source] std::io::Error),
+    #[error("cannot write the items of the plugin's files")]
+    Spool(#[source] std::io::Error),
+    #[error("cannot write the plugin's tree of results")]
+    Write(#[source] std::io::Error),
+    #[error(transparent)]
+    File(#[from] sono_bundle::StoreError),
+}
+
+impl MayBeFull for NoTree {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Directory(error) | Self::Spool(error) | Self::Write(error) => error.is_full(),
+            Self::File(error) => error.is_full(),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Starts plugins, and passes on what their drivers report.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use sono_tls::{Authority, Identity};
+use sono_types::{PluginName, error_chain};
+use tokio::sync::mpsc;
+
+use super::{Addresses, Tasks, pass};
+use crate::{
+    backend::{Driver, Launch, Report},
+    clock::Clock,
+    coordinator::startup::Drivers,
+    durability::checkpoint::Gate,
+    handle::Desk,
+    run::{Event, Failure, Run},
+};
+
+/// Whether a plugin is created or only watched.
+pub(super) enum Start {
+    /// It is created as soon as this process is known to own the run.
+    Create(Option<Gate>),
+    /// An earlier process created it.
+    Watch,
+}
+
+/// Starts plugins.
+pub(super) struct Launcher {
+    pub(super) drivers: Drivers,
+    pub(super) addresses: Addresses,
+    pub(super) authority: Authority,
+    pub(super) desk: Desk,
+    pub(super) clock: Clock,
+    pub(super) start: Timestamp,
+}
+
+impl Launcher {
+    /// Starts the plugin, or only watches it where an earlier process started it.
+    pub(super) fn launch(
+        &self,
+        run: &Run,
+        plugin: &PluginName,
+        deadline: Option<Timestamp>,
+        start: Start,
+        tasks: &mut Tasks,
+    ) {
+        let order = self.drivers.get(plugin).map_or(0, |driver| driver.definition().order);
+        let what = match &start {
+            Start::Watch => "Watching plugin",
+            Start::Create(_) => "Running plugin",
+        };
+        tracing::info!(plugin_name = %plugin, order, "{what}");
+        let expected = run.expected().filter(|key| key.plugin == *plugin).cloned().collect();
+        let identity = self.authority.client((self.clock)(), plugin);
+        let launch = |identity: Identity| Launch {
+            url: self.addresses.url.clone(),
+            fallback_url: self.addresses.fallback_url.clone(),
+            ca_pem: self.authority.certificate_pem().to_owned(),
+            identity,
+            deadline,
+            expected,
+            learns: run.learns(plugin),
+            patient_until: run.patient_until(plugin),
+        };
+        let launch = identity.map(launch);
+        let (drivers, desk, name) = (Arc::clone(&self.drivers), self.desk.clone(), plugin.clone());
+        let since_start = (self.clock)().duration_since(self.start);
+        tracing::debug!(plugin_name = %plugin, since_start = %since_start, "launching");
+        tasks.monitors.insert(
+            plugin.clone(),
+            tokio::spawn(async move {
+                let work = async {
+                    match (launch, drivers.get(&name)) {
+                        (Ok(launch), Some(driver)) => {
+                            let started = match start {
+                                Start::Watch => Ok(()),
+                                Start::Create(gate) => {
+                                    pass(gate).await;
+                                    driver.run(&launch).await
+                                }
+                            };
+                            match started {
+                                Ok(()) => {
+                                    let plugin = name.clone();
+                                    // Nobody hearing it means that the run is over.
+                                    desk.tell(Event::Launched { plugin }).await.ok();
+                                    watch_over(driver.as_ref(), &launch, &desk).await;
+                                    None
+                                }
+                                Err(failure) => Some(failure),
+                            }
+                        }
+                        (Err(error), _) => Some(Failure::new(error_chain(&error))),
+                        (_, None) => Some(Failure::new("the plugin is not known")),
+                    }
+                };
+                // A driver that breaks must not leave its plugin waited for.
+                let outcome = AssertUnwindSafe(work).catch_unwind().await;
+                let failure =
+                    outcome.unwrap_or_else(|_| Some(Failure::new("its driver broke: a defect of this program")));
+                let Some(failure) = failure else { return };
+                tracing::error!(plugin_name = %name, error = failure.message, "error running plugin");
+                let failure = Failure {
+                    message: format!("error running plugin {name}: {}", failure.message),
+                    ..failure
+                };
+                // The run being over is the only reason for this to fail, and then nobody waits for the plugin.
+                desk.tell(Event::LaunchFailed { plugin: name, failure }).await.ok();
+            }),
+        );
+    }
+}
+
+async fn watch_over(driver: &dyn Driver, launch: &Launch, desk: &Desk) {
+    let (reports, mut findings) = mpsc::channel::<Report>(64);
+    let plugin = driver.name();
+    let pass_on = async {
+        while let Some(report) = findings.recv().await {
+            let event = match report {
+                Report::Failed(key, failure) => {
+                    tracing::info!(plugin_name = %plugin, node = %key.target, error = failure.message, "received internal aggregator result");
+                    Event::Failed { key, failure }
+                }
+                Report::Lost(failure) => {
+                    tracing::info!(plugin_name = %plugin, error = failure.message, "received internal aggregator result");
+                    let plugin = plugin.clone();
+                    Event::LaunchFailed { plugin, failure }
+                }
+                Report::Joined(key) => {
+                    tracing::info!(plugin_name = %plugin, node = %key.target, "the cluster runs the plugin on one node more: its result is waited for");
+                    Event::Joined { key }
+                }
+                Report::LastSeen(seen) => Event::LastSeen(seen),
+                Report::Counted => {
+                    tracing::info!(plugin_name = %plugin, "the plugin runs on every node it is for");
+                    let plugin = plugin.clone();
+                    Event::Counted { plugin }
+                }
+            };
+            if desk.tell(event).await.is_err() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::join!(driver.monitor(launch, reports), pass_on);
+}

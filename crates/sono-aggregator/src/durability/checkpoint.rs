@@ -1,0 +1,272 @@
+//! What a run keeps outside of its volume, and whose it is: every write is refused to a process that is not the last one to
+//! have taken the run over, so that two never both act (Leases would not do: nothing stops who lost one).
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sono_types::PluginName;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    backend::{Checkpoint, Vault, VaultError, Version},
+    run::{Change, Memory, Record},
+};
+
+/// How often a process looks whether the run is still its own, and writes what can wait.
+const LOOK: Duration = Duration::from_secs(10);
+/// Between two tries of a write; it doubles.
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// How long a write may be refused.
+const REFUSED_AT_MOST: Duration = Duration::from_mins(3);
+/// What a Secret may hold, with room for what else is in it.
+const MOST_BYTES: usize = 1_000_000;
+
+/// What somebody else did to the run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Lost {
+    #[error("another aggregator, {holder} (the run's number {epoch}), has taken the run over")]
+    Overtaken { holder: String, epoch: u64 },
+    #[error("what the run keeps was removed, as when the run is deleted")]
+    Removed,
+    #[error("what the run keeps cannot be read any more: {0}")]
+    Unreadable(String),
+    #[error("what the run keeps cannot be written any more: {0}")]
+    Refused(String),
+    /// The task that writes the checkpoint ended: nothing says any more to which process the run belongs.
+    #[error("the task that writes the run's checkpoint ended, a defect of this program")]
+    Ended,
+}
+
+/// Writes the checkpoint over `version`, retrying while the API server is unavailable, and notes the new version. Fails if another
+/// process owns the run.
+async fn write(vault: &dyn Vault, memory: &Memory, version: &mut Version) -> Result<(), Lost> {
+    let content = memory.encode();
+    let mut pause = MIN_PAUSE;
+    let until = Instant::now() + REFUSED_AT_MOST;
+    loop {
+        match vault.write(&content, Some(version)).await {
+            Ok(written) => {
+                *version = written;
+                return Ok(());
+            }
+            // Also what a write of our own makes of the next, when its answer was lost.
+            Err(VaultError::Changed) => {}
+            // Rights may be granted late; a run that waits without a limit would stand still and say nothing.
+            Err(VaultError::Refused(reason)) if Instant::now() >= until => return Err(Lost::Refused(reason)),
+            Err(error) => tracing::warn!(%error, "keeping what must outlive this pod, trying again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
+        is_ours(vault, memory, version).await?;
+    }
+}
+
+/// Checks that no other process owns the run, as far as can be seen now, and notes the version of what this process has written.
+async fn is_ours(vault: &dyn Vault, memory: &Memory, version: &mut Version) -> Result<(), Lost> {
+    let found = match vault.read().await {
+        Err(error) => {
+            tracing::debug!(%error, "cannot see whose the run is");
+            return Ok(());
+        }
+        Ok(None) => return Err(Lost::Removed),
+        Ok(Some(found)) => found,
+    };
+    let Some(content) = found.content else {
+        return Err(Lost::Unreadable("it belongs to another run".to_owned()));
+    };
+    match Memory::decode(&content) {
+        Err(error) => Err(Lost::Unreadable(sono_types::error_chain(&error))),
+        Ok(there) if there.holder == memory.holder => {
+            *version = found.version;
+            Ok(())
+        }
+        Ok(there) => Err(Lost::Overtaken {
+            holder: there.holder,
+            epoch: there.epoch,
+        }),
+    }
+}
+
+/// Makes the run this process' own, in place of exactly the checkpoint on which that was decided: `over`, or where there was none.
+/// Returns the version of what it wrote; `None` when anything was written meanwhile, so that the decision is to be made again.
+pub(crate) async fn claim(
+    vault: &dyn Vault,
+    memory: &Memory,
+    over: Option<&Version>,
+) -> Result<Option<Version>, String> {
+    let content = memory.encode();
+    if content.len() > MOST_BYTES {
+        return Err(format!(
+            "what must outlive the aggregator's pod takes {} bytes, more than a Secret holds; use a results volume or --aggregator-workload pod",
+            content.len()
+        ));
+    }
+    let mut pause = MIN_PAUSE;
+    loop {
+        let error = match vault.write(&content, over).await {
+            Ok(version) => return Ok(Some(version)),
+            Err(error) => error,
+        };
+        tracing::info!(%error, "taking the run over");
+        if let VaultError::Refused(reason) = error {
+            return Err(reason);
+        }
+        match vault.read().await {
+            // The answer to a write was lost. The name in it is this process' alone.
+            Ok(Some(Checkpoint {
+                version,
+                content: Some(there),
+            })) if there == content => return Ok(Some(version)),
+            Ok(there) => {
+                let unchanged = there.as_ref().map(|there| &there.version) == over;
+                if !unchanged || error == VaultError::Changed {
+                    return Ok(None);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "taking the run over, trying again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
+    }
+}
+
+struct State {
+    memory: Memory,
+    /// Counts changes.
+    revision: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Written {
+    revision: u64,
+    lost: Option<Lost>,
+}
+
+/// Keeps a run's memory.
+pub(crate) struct Keeper {
+    state: Arc<Mutex<State>>,
+    wake: Arc<Notify>,
+    written: watch::Receiver<Written>,
+    task: JoinHandle<()>,
+}
+
+/// Opens once everything that was noted before is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    revision: u64,
+    written: watch::Receiver<Written>,
+}
+
+impl Gate {
+    /// Pending until this process owns the run; never resolves after ownership is lost, which [`Keeper::lost`] says.
+    pub(crate) async fn open(mut self) {
+        let revision = self.revision;
+        let kept = |written: &Written| written.revision >= revision && written.lost.is_none();
+        if self.written.wait_for(kept).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Keeper {
+    /// Continues with what [`claim`] wrote, and its version.
+    pub(crate) fn start(vault: Arc<dyn Vault>, memory: Memory, version: Version) -> Self {
+        let state = Arc::new(Mutex::new(State { memory, revision: 0 }));
+        let wake = Arc::<Notify>::default();
+        let (sender, written) = watch::channel(Written::default());
+        let task = tokio::spawn(keep(vault, Arc::clone(&state), Arc::clone(&wake), sender, version));
+        Self {
+            state,
+            wake,
+            written,
+            task,
+        }
+    }
+
+    pub(crate) fn note(&self, record: &Record) {
+        self.change(|memory| memory.note(record));
+    }
+
+    /// Nothing more is waited for of this plugin.
+    pub(crate) fn end(&self, plugin: &PluginName) {
+        self.change(|memory| memory.end(plugin));
+    }
+
+    fn change(&self, what: impl FnOnce(&mut Memory) -> Change) {
+        let mut state = lock(&self.state);
+        let change = what(&mut state.memory);
+        if change != Change::None {
+            state.revision += 1;
+        }
+        if change == Change::Soon {
+            self.wake.notify_one();
+        }
+    }
+
+    /// For what may be done once all that was noted up to now is kept.
+    pub(crate) fn gate(&self) -> Gate {
+        Gate {
+            revision: lock(&self.state).revision,
+            written: self.written.clone(),
+        }
+    }
+
+    /// Resolves when ownership is lost, also by the end of the task that watches over it.
+    pub(crate) async fn lost(&self) -> Lost {
+        let mut written = self.written.clone();
+        let lost = written.wait_for(|written| written.lost.is_some()).await;
+        lost.ok()
+            .and_then(|written| written.lost.clone())
+            .unwrap_or(Lost::Ended)
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn keep(
+    vault: Arc<dyn Vault>,
+    state: Arc<Mutex<State>>,
+    wake: Arc<Notify>,
+    written: watch::Sender<Written>,
+    mut version: Version,
+) {
+    let mut done = 0;
+    loop {
+        // Late or not, it is looked at.
+        timeout(LOOK, wake.notified()).await.ok();
+        let (memory, revision) = {
+            let state = lock(&state);
+            (state.memory.clone(), state.revision)
+        };
+        let outcome = if revision == done {
+            is_ours(vault.as_ref(), &memory, &mut version).await
+        } else {
+            write(vault.as_ref(), &memory, &mut version).await
+        };
+        let lost = outcome.err();
+        let is_lost = lost.is_some();
+        done = revision;
+        written.send_replace(Written { revision, lost });
+        if is_lost {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! A volume without room. What has to be written before the run can go on waits until there is some: that is said once, in
+//! the log and as an Event, and nothing of the run is given up.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sono_bundle::{PackError, SealError, StoreError};
+use sono_types::error_chain;
+
+use crate::error::{JournalError, RunError};
+
+/// The pause before the second try; it doubles up to [`LAST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often it is told outside of the log: a volume may be full for a moment again and again.
+const MOST_TOLD: usize = 20;
+
+/// An error that a lack of room may be behind.
+pub(crate) trait MayBeFull: std::error::Error {
+    /// Whether the disk is full or a quota is used up.
+    fn is_full(&self) -> bool;
+}
+
+impl MayBeFull for io::Error {
+    fn is_full(&self) -> bool {
+        matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+impl MayBeFull for StoreError {
+    fn is_full(&self) -> bool {
+        Self::is_full(self)
+    }
+}
+
+impl MayBeFull for SealError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Pack(PackError::Write(source)) => source.is_full(),
+            Self::Pack(_) => false,
+            Self::Store(error) => error.is_full(),
+        }
+    }
+}
+
+impl MayBeFull for JournalError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::File { source, .. } => source.is_full(),
+            Self::Held(_) | Self::Damaged { .. } => false,
+        }
+    }
+}
+
+impl MayBeFull for RunError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Prepare { source, .. } => source.is_full(),
+            Self::Write(error) => error.is_full(),
+            Self::Journal(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}
+
+type Tell = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Who waits for room, and who is told.
+#[derive(Clone, Default)]
+pub(crate) struct Shortage(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    count: Mutex<Count>,
+    tell: Option<Tell>,
+}
+
+#[derive(Default)]
+struct Count {
+    waiting: usize,
+    told: usize,
+}
+
+impl std::fmt::Debug for Shortage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shortage").finish_non_exhaustive()
+    }
+}
+
+impl Shortage {
+    /// `tell` gets a sentence when something begins to wait and nothing else does.
+    pub(crate) fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Shared {
+            count: Mutex::default(),
+            tell: Some(Box::new(tell)),
+        }))
+    }
+
+    /// From now on something waits.
+    pub(crate) fn wait(&self, what: &str, error: &str) -> Waits {
+        let tell = {
+            let mut count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
+            count.waiting += 1;
+            let first = count.waiting == 1;
+            count.told += usize::from(first);
+            first && count.told <= MOST_TOLD
+        };
+        tracing::error!(
+            error,
+            "the volume has no room left: {what} waits until there is some; give it a larger one, or remove from it what is not the run's"
+        );
+        if let Some(say) = self.0.tell.as_ref().filter(|_| tell) {
+            say(&format!(
+                "the volume has no room left: {what} waits until there is some ({error})"
+            ));
+        }
+        Waits(self.clone())
+    }
+
+    /// Does it as soon as there is room for it. Any other error is the caller's. What is done must leave nothing behind when it
+    /// fails.
+    pub(crate) async fn outlast<T, E>(
+        &self,
+        what: &str,
+        work: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: MayBeFull + Send + 'static,
+    {
+        let work = Arc::new(work);
+        let (mut waits, mut pause) = (None, FIRST_PAUSE);
+        loop {
+            let now = Arc::clone(&work);
+            match tokio::task::spawn_blocking(move || now()).await {
+                Ok(Err(error)) if error.is_full() => {
+                    waits.get_or_insert_with(|| self.wait(what, &error_chain(&error)));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LAST_PAUSE);
+                }
+                Ok(done) => {
+                    if let Some(waits) = waits {
+                        Waits::end(waits, what);
+                    }
+                    return done;
+                }
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The runtime ends, and this task with it.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        }
+    }
+}
+
+/// Something waits for room, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Waits(Shortage);
+
+impl Waits {
+    /// There was room.
+    pub(crate) fn end(waits: Self, what: &str) {
+        drop(waits);
+        tracing::info!("there is room on the volume again: {what} went on");
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let mut count = self.0.0.count.lock().unwrap_or_else(PoisonError::into_inner);
+        count.waiting -= 1;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    pub(crate) fn no_room() -> io::Error {
+        io::Error::from(io::ErrorKind::StorageFull)
+    }
+
+    /// What was told, and a shortage that tells it.
+    pub(crate) fn listening() -> (Arc<Mutex<Vec<String>>>, Shortage) {
+        let told = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&told);
+        let shortage = Shortage::new(move |what| heard.lock().unwrap().push(what.to_owned()));
+        (told, shortage)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_finds_no_room_is_done_later_and_told_once() {
+        let (told, shortage) = listening();
+        let tries = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&tries);
+        let done = shortage.outlast("a file", move || match seen.fetch_add(1, Relaxed) {
+            0..100 => Err(no_room()),
+            number => Ok(number),
+        });
+        let other = shortage.outlast("another", move || Ok::<_, io::Error>(()));
+        let (done, other) = tokio::join!(done, other);
+        assert_eq!((done.unwrap(), other.unwrap()), (100, ()));
+        assert_eq!(
+            *told.lock().unwrap(),
+            ["the volume has no room left: a file waits until there is some (no storage space)"]
+        );
+        assert_eq!(shortage.0.count.lock().unwrap().waiting, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_errors_are_not_waited_for() {
+        let (told, shortage) = listening();
+        let failed = shortage
+            .outlast("a file", || {
+                Err::<(), _>(io::Error::from(io::ErrorKind::PermissionDenied))
+            })
+            .await;
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(*told.lock().unwrap(), Vec::<String>::new());
+    }
+
+    /// A volume that is full again and again is told of a few times only, and who waits in a row is one shortage.
+    #[test]
+    fn it_is_told_when_the_first_begins_to_wait_and_not_for_ever() {
+        let (told, shortage) = listening();
+        let first = shortage.wait("one", "full");
+        drop(shortage.wait("two", "full"));
+        assert_eq!(told.lock().unwrap().len(), 1);
+        drop(first);
+        for _ in 0..100 {
+            drop(shortage.wait("three", "full"));
+        }
+        assert_eq!(told.lock().unwrap().len(), MOST_TOLD);
+    }
+}

@@ -1,0 +1,327 @@
+//! An open journal: whoever has records hands them over here, to the one thread that writes them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64, mpsc},
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::timeout};
+
+use super::{
+    codec::{self, Damage},
+    file::{Append, Done, JournalFile, Order, Storage, Wait, sync_directory},
+};
+use crate::{durability::disk_full::Shortage, error::JournalError, run::Record};
+
+/// An open journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    orders: mpsc::Sender<Order>,
+    /// Closed once the thread has ended.
+    alive: watch::Receiver<()>,
+    syncs: Arc<AtomicU64>,
+}
+
+/// A journal and what was in it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) journal: Journal,
+    pub(crate) records: Vec<Record>,
+}
+
+impl Journal {
+    /// Opens the file at `path`, or makes it. It holds a key: only its owner may read it. Blocking.
+    pub(crate) fn open(path: &Path, shortage: &Shortage) -> Result<Opened, JournalError> {
+        let failed = |step| {
+            move |source| JournalError::File {
+                step,
+                path: path.to_path_buf(),
+                source,
+            }
+        };
+        let mut options = fs_err::OpenOptions::new();
+        options.read(true).write(true).create(true);
+        #[cfg(unix)]
+        fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(failed("open"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(error) => {
+                return match io::Error::from(error) {
+                    error if error.kind() == io::ErrorKind::WouldBlock => Err(JournalError::Held(path.to_path_buf())),
+                    // File systems without locks: then the Lease of the run is what keeps two apart.
+                    error if error.kind() == io::ErrorKind::Unsupported => Self::take(file, path, shortage),
+                    error => Err(failed("lock")(error)),
+                };
+            }
+        }
+        Self::take(file, path, shortage)
+    }
+
+    fn take(file: fs_err::File, path: &Path, shortage: &Shortage) -> Result<Opened, JournalError> {
+        let failed = |step| {
+            move |source| JournalError::File {
+                step,
+                path: path.to_path_buf(),
+                source,
+            }
+        };
+        let bytes = fs_err::read(path).map_err(failed("read"))?;
+        let damaged = |damage: Damage| JournalError::Damaged {
+            path: path.to_path_buf(),
+            reason: damage.to_string(),
+        };
+        let decoded = codec::decode(&bytes).map_err(damaged)?;
+        file.set_len(decoded.length).map_err(failed("cut the torn end of"))?;
+        file.sync_all().map_err(failed("sync"))?;
+        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            sync_directory(directory).map_err(failed("sync the directory of"))?;
+        }
+        Ok(Opened {
+            journal: Self::start(file, decoded.length, shortage).map_err(failed("start the writer of"))?,
+            records: decoded.records,
+        })
+    }
+
+    /// Starts the thread that writes behind the first `length` bytes.
+    fn start<S: Storage + Send + 'static>(file: S, length: u64, shortage: &Shortage) -> io::Result<Self> {
+        let (orders, received) = mpsc::channel();
+        let (lives, alive) = watch::channel(());
+        let syncs = Arc::<AtomicU64>::default();
+        let file = JournalFile::new(file, length, &syncs, shortage);
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            // In this order: it is dropped after the file, whose lock is free then.
+            let _lives = lives;
+            let mut file = file;
+            file.serve(&received);
+        })?;
+        Ok(Self { orders, alive, syncs })
+    }
+
+    /// Resolves when the thread has ended, which without [`Journal::close`] is a defect.
+    pub(crate) async fn ended(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
+    }
+
+    /// Ends the thread, after it has written what it was given. Waits for that, but not longer than `limit`: a disk that does not answer
+    /// must not hold up a process that was told to end.
+    pub(crate) async fn close(self, limit: Duration) {
+        self.orders.send(Order::Close).ok();
+        if timeout(limit, self.ended()).await.is_err() {
+            tracing::warn!(
+                ?limit,
+                "the disk does not answer: not waiting for the journal any longer"
+            );
+        }
+    }
+
+    /// Appends records; `done` is called on the journal's thread once they, and everything that was appended before, are
+    /// synced, or could not be. Without `done` they are synced with the next that has one.
+    pub(crate) fn append(&self, records: Vec<Record>, done: Option<Done>) {
+        self.order(Append {
+            records,
+            wait: done.map(Wait::Now),
+            ..Append::default()
+        });
+    }
+
+    /// As [`Journal::append`], once the names in the directory are synced: what the records say is there has one that may
+    /// not be. One sync of a directory serves everybody who waits for it, too. Should it fail, `done` learns so and the
+    /// records are written all the same: the run has gone on.
+    pub(crate) fn append_after_names(&self, names: PathBuf, records: Vec<Record>, done: Done) {
+        self.order(Append {
+            records,
+            names: Some(names),
+            wait: Some(Wait::Now(done)),
+        });
+    }
+
+    /// Calls `done` once everything that was appended is synced, which on a full volume may be long from now, or when
+    /// anything but a lack of room is in the way. It takes the place of one that still waits: that is not called any more.
+    pub(crate) fn when_synced(&self, done: Done) {
+        self.order(Append {
+            wait: Some(Wait::Newest(done)),
+            ..Append::default()
+        });
+    }
+
+    fn order(&self, append: Append) {
+        if let Err(mpsc::SendError(Order::Append(Append { wait: Some(wait), .. }))) =
+            self.orders.send(Order::Append(append))
+        {
+            wait.done()(Err("the journal's thread has ended".to_owned()));
+        }
+    }
+
+    /// How often it was synced, counted while it lives.
+    pub(crate) fn syncs(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.syncs)
+    }
+
+    /// Appends records and waits until they are synced, as long as it takes until there is room for them.
+    pub(crate) async fn commit_patiently(&self, records: Vec<Record>) -> Result<(), String> {
+        self.commit(records, Wait::Patiently).await
+    }
+
+    async fn commit(&self, records: Vec<Record>, wait: impl FnOnce(Done) -> Wait) -> Result<(), String> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let done = Box::new(move |outcome| {
+            // Who asked may have gone.
+            reply.send(outcome).ok();
+        });
+        self.order(Append {
+            records,
+            wait: Some(wait(done)),
+            ..Append::default()
+        });
+        answer.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Fails only when the thread has ended already. It is not waited for: see `close`.
+        self.orders.send(Order::Close).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A disk that does not answer until it is told to.
+    struct Hanging(mpsc::Receiver<()>);
+
+    impl Storage for Hanging {
+        fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            // The test is over at the latest when the other end is dropped.
+            self.0.recv().ok();
+            Ok(())
+        }
+    }
+
+    /// Review 5.6: SIGTERM while the disk hangs.
+    #[tokio::test]
+    async fn journal_on_a_hanging_disk_is_dropped_and_closed_without_waiting_for_it() {
+        let begun = || {
+            let (answer, answers) = mpsc::channel();
+            let journal = Journal::start(Hanging(answers), 0, &Shortage::default()).unwrap();
+            journal.append(vec![Record::Finishing], Some(Box::new(|_| {})));
+            (answer, journal)
+        };
+        let (_answer, journal) = begun();
+        let (dropped, is_dropped) = mpsc::channel();
+        std::thread::spawn(move || {
+            drop(journal);
+            dropped.send(()).unwrap();
+        });
+        assert_eq!(is_dropped.recv_timeout(LIMIT), Ok(()));
+
+        let (_answer, journal) = begun();
+        timeout(LIMIT, journal.close(Duration::from_millis(50))).await.unwrap();
+
+        let (answer, journal) = begun();
+        answer.send(()).unwrap();
+        let alive = journal.alive.clone();
+        journal.close(LIMIT).await;
+        assert!(alive.has_changed().is_err(), "closed before it ended");
+    }
+
+    /// Review 5.7: a thread that has ended by a defect is noticed, not only by those who wait for a record.
+    #[tokio::test]
+    async fn end_of_the_thread_is_noticed() {
+        struct Broken;
+        impl Storage for Broken {
+            fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+                panic!("a defect")
+            }
+
+            fn sync(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let journal = Journal::start(Broken, 0, &Shortage::default()).unwrap();
+        assert!(journal.commit_patiently(vec![Record::Finishing]).await.is_err());
+        timeout(LIMIT, journal.ended()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_there_again_and_a_torn_end_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let opened = Journal::open(&path, &Shortage::default()).unwrap();
+        assert_eq!(opened.records, []);
+        assert!(matches!(Journal::open(&path, &Shortage::default()), Err(JournalError::Held(held)) if held == path));
+        opened.journal.append(vec![Record::Finishing], None);
+        opened.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
+        let length = fs_err::metadata(&path).unwrap().len();
+        opened.journal.close(LIMIT).await;
+        let mut file = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"torn").unwrap();
+        let again = Journal::open(&path, &Shortage::default()).unwrap();
+        assert_eq!(again.records, [Record::Finishing, Record::Finishing]);
+        assert_eq!(fs_err::metadata(&path).unwrap().len(), length);
+        again.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
+        again.journal.close(LIMIT).await;
+        assert_eq!(Journal::open(&path, &Shortage::default()).unwrap().records.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn many_wait_for_few_syncs() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = Journal::open(&folder.path().join("journal"), &Shortage::default()).unwrap();
+        let commits = (0..500).map(|_| opened.journal.commit_patiently(vec![Record::Finishing]));
+        let outcomes = futures::future::join_all(commits).await;
+        assert!(outcomes.iter().all(Result::is_ok));
+    }
+
+    /// Whoever waits for a name to be on disk learns when it is not; others do not.
+    #[tokio::test]
+    async fn a_name_that_is_not_synced_is_told_to_whom_it_concerns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let opened = Journal::open(&path, &Shortage::default()).unwrap();
+        let told = |names: PathBuf| {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            let done = Box::new(move |outcome| drop(reply.send(outcome)));
+            opened.journal.append_after_names(names, vec![Record::Finishing], done);
+            answer
+        };
+        let (missing, there) = (told(folder.path().join("missing")), told(folder.path().to_path_buf()));
+        assert!(missing.await.unwrap().is_err());
+        assert_eq!(there.await.unwrap(), Ok(()));
+        opened.journal.close(LIMIT).await;
+        assert_eq!(Journal::open(&path, &Shortage::default()).unwrap().records.len(), 2);
+    }
+
+    #[test]
+    fn damage_stops_the_start_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut bytes = Vec::new();
+        codec::encode(&Record::Finishing, 0, &mut bytes);
+        let first = bytes.len();
+        codec::encode(&Record::Finishing, first as u64, &mut bytes);
+        bytes[3] = b'x';
+        fs_err::write(&path, &bytes).unwrap();
+        let error = Journal::open(&path, &Shortage::default()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "the journal {} is damaged: record 1 at byte 0 is damaged, and later ones are not; move it away to start the run anew",
+                path.display()
+            )
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! Why a run ends without an archive.
+
+use std::path::PathBuf;
+
+/// Why a run ended without an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run's directory could not be made.
+    #[error("preparing {path}")]
+    Prepare {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of the run could not be written.
+    #[error("writing the run's files")]
+    Write(#[source] sono_bundle::StoreError),
+    /// The nodes could not be listed.
+    #[error("listing nodes: {0}")]
+    Nodes(String),
+    /// Certificates could not be made.
+    #[error("making the run's certificates")]
+    Certificates(#[source] sono_tls::TlsError),
+    /// The server ended.
+    #[error("serving workers")]
+    Serve(#[source] std::io::Error),
+    /// The archive could not be made; the run's directory is kept.
+    #[error("packing the archive; its content is kept in {directory}: {reason}")]
+    Pack {
+        /// The run's directory.
+        directory: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The journal of the run cannot be opened.
+    #[error("taking up the run")]
+    Journal(#[source] JournalError),
+    /// The journal's content, or writing it.
+    #[error("the run's journal: {0}")]
+    Record(String),
+    /// Another process has the run now. This one does nothing more to it.
+    #[error("this aggregator does nothing more: {0}")]
+    Superseded(String),
+    /// A task that others depend on ended.
+    #[error("{task} ended, a defect of this program: {reason}")]
+    Task {
+        /// What it does.
+        task: &'static str,
+        /// How it ended.
+        reason: String,
+    },
+    /// Told to stop before the end.
+    #[error("stopped before the run was complete")]
+    Stopped,
+}
+
+/// Why there is no journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be opened, locked or read.
+    #[error("cannot {step} the journal {}", path.display())]
+    File {
+        /// What was tried.
+        step: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process is running this run.
+    #[error("another aggregator holds the journal {}", .0.display())]
+    Held(PathBuf),
+    /// Its content is damaged beyond a torn end.
+    #[error("the journal {} is damaged: {reason}; move it away to start the run anew", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where and how.
+        reason: String,
+    },
+}

@@ -1,0 +1,11 @@
+//! Results on their way in: the routes that workers use, limits, the body, and its place on disk.
+
+pub(crate) mod content_disposition;
+pub(crate) mod quota;
+pub(crate) mod resume;
+pub(crate) mod routes;
+pub(crate) mod spool;
+pub(crate) mod staging;
+pub(crate) mod upload;
+
+pub use content_disposition::file_name as disposition_file_name;

@@ -1,0 +1,404 @@
+//! The HTTPS interface for workers (core spec §2.4): who may send what, and with which words it is refused.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Path, Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing,
+};
+use sono_types::{NodeName, PluginName, ProgressUpdate, ResultKey, Target, UploadLimits, constants, routes};
+
+use crate::{
+    backend::Site,
+    clock::Clock,
+    connections::{Peer, Seat, Slot},
+    handle::Desk,
+    ingest::{
+        content_disposition,
+        resume::Part,
+        upload::{Head, UploadError, Uploads},
+    },
+    run::{Holding, Refusal},
+};
+
+mod updates;
+
+pub(crate) use updates::Updates;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub(crate) struct Interface {
+    pub(crate) desk: Desk,
+    pub(crate) uploads: Uploads,
+    pub(crate) limits: Arc<UploadLimits>,
+    /// Large progress updates, one a plugin at a time.
+    pub(crate) updates: Updates,
+    pub(crate) clock: Clock,
+    /// Workers shall keep what they sent and ask for it after so long, since this pod may go and take it along.
+    pub(crate) keep: Option<Duration>,
+    /// The archive is made, and results are not needed any more.
+    pub(crate) over: Arc<AtomicBool>,
+    /// What is known of a plugin's containers.
+    pub(crate) site: Arc<dyn Site>,
+}
+
+/// How long a request may take that brings no result: it is small.
+const LONGEST_SMALL_REQUEST: Duration = Duration::from_secs(10);
+
+/// The routes of the workers' interface.
+pub(crate) fn router(interface: Interface) -> Router {
+    Router::new()
+        .route(routes::RESULTS_GLOBAL, routing::put(put_global).head(head_global))
+        .route(routes::RESULTS_BY_NODE, routing::put(put_node).head(head_node))
+        .route(routes::PROGRESS_GLOBAL, routing::post(post_global))
+        .route(routes::PROGRESS_BY_NODE, routing::post(post_node))
+        .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
+        .layer(axum::middleware::from_fn(limit_small_requests))
+        .layer(axum::middleware::map_request(only_clean_paths))
+        .with_state(interface)
+}
+
+/// Results have limits of their own.
+async fn limit_small_requests(request: Request, next: Next) -> Response {
+    if request.method() == Method::PUT {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(LONGEST_SMALL_REQUEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => text(
+            StatusCode::REQUEST_TIMEOUT,
+            &format!("the request took longer than {} s", LONGEST_SMALL_REQUEST.as_secs()),
+        ),
+    }
+}
+
+/// Paths with empty, `.` or `..` segments are sent on to their clean form, as Go's routers do.
+async fn only_clean_paths(request: Request) -> Result<Request, Response> {
+    match clean(request.uri().path()) {
+        None => Ok(request),
+        Some(path) => {
+            let query = request.uri().query().map(|query| format!("?{query}"));
+            let location = format!("{path}{}", query.unwrap_or_default());
+            Err((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response())
+        }
+    }
+}
+
+/// The clean form, where the path has another.
+fn clean(path: &str) -> Option<String> {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => kept.push(segment),
+        }
+    }
+    let mut clean = format!("/{}", kept.join("/"));
+    if path.ends_with('/') && !kept.is_empty() {
+        clean.push('/');
+    }
+    (clean != path).then_some(clean)
+}
+
+async fn put_global(
+    State(interface): State<Interface>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Extension(slot): Extension<Arc<Slot>>,
+    Path(plugin): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    put(interface, &peer, slot, &plugin, None, &headers, body).await
+}
+
+async fn put_node(
+    State(interface): State<Interface>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Extension(slot): Extension<Arc<Slot>>,
+    Path((node, plugin)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    put(interface, &peer, slot, &plugin, Some(&node), &headers, body).await
+}
+
+async fn head_global(
+    State(interface): State<Interface>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path(plugin): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    head(interface, &peer, &plugin, None, &headers).await
+}
+
+async fn head_node(
+    State(interface): State<Interface>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path((node, plugin)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    head(interface, &peer, &plugin, Some(&node), &headers).await
+}
+
+async fn post_global(
+    State(interface): State<Interface>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path(plugin): Path<String>,
+    body: Body,
+) -> Response {
+    post(interface, &peer, &plugin, None, body).await
+}
+
+async fn post_node(
+    State(interface): State<Interface>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path((node, plugin)): Path<(String, String)>,
+    body: Body,
+) -> Response {
+    post(interface, &peer, &plugin, Some(&node), body).await
+}
+
+async fn put(
+    interface: Interface,
+    peer: &Peer,
+    slot: Arc<Slot>,
+    plugin: &str,
+    node: Option<&str>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
+    let waits = headers.contains_key(header::EXPECT);
+    let key = match key(peer, plugin, node, "result") {
+        Ok(key) => key,
+        Err(refused) => {
+            interface.uploads.refused_identity();
+            if !waits {
+                interface.uploads.discard(body).await;
+            }
+            return refused;
+        }
+    };
+    let value = |name: &str| header_text(headers, name);
+    let head = Head {
+        file_name: content_disposition::file_name(value(header::CONTENT_DISPOSITION.as_str())),
+        content_type: value(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_owned(),
+        length: value(header::CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()),
+        is_error: headers.contains_key(routes::ERROR_HEADER),
+        part: Part::parse(value(routes::UPLOAD_HEADER), value(header::CONTENT_RANGE.as_str())),
+        waits,
+    };
+    tracing::info!(
+        plugin_name = plugin,
+        node,
+        method = "PUT",
+        client_cert = plugin,
+        "received request"
+    );
+    let keep = interface.keep;
+    // A task of its own: an upload whose last byte has arrived is finished even when its client has gone.
+    let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body, Seat::new(slot)).await });
+    let error = match upload.await {
+        Ok(Ok(())) => return kept(StatusCode::OK.into_response(), keep),
+        Ok(Err(error)) => error,
+        // This process is ending; the next one takes the result.
+        Err(error) if error.is_cancelled() => UploadError::Closed,
+        // The ledger has its ticket back: the task held it.
+        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    };
+    let is_known = matches!(error, UploadError::Refused(Refusal::AlreadyReceived(_)));
+    let status = match &error {
+        UploadError::Refused(refusal) => status_of(refusal),
+        UploadError::Content { .. } => StatusCode::BAD_REQUEST,
+        UploadError::Gap { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+        UploadError::Busy(_) | UploadError::Crowded(_) | UploadError::GaveWay { .. } | UploadError::Closed => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        UploadError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        UploadError::Broken { .. } | UploadError::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    kept(text(status, &error.to_string()), keep.filter(|_| is_known))
+}
+
+/// What a worker asks for whose body broke off ([`routes::UPLOAD_HEADER`]), that cannot see its own pod
+/// ([`routes::CONTAINERS_HEADER`]), or that keeps its result ([`routes::KEEP_HEADER`]).
+async fn head(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str>, headers: &HeaderMap) -> Response {
+    let key = match key(peer, plugin, node, "result") {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
+    if let Some(name) = header_text(headers, routes::UPLOAD_HEADER) {
+        return match interface.uploads.received(&key, name) {
+            Some(bytes) => [(routes::RECEIVED_HEADER, bytes.to_string())].into_response(),
+            None => StatusCode::NOT_FOUND.into_response(),
+        };
+    }
+    if headers.contains_key(routes::CONTAINERS_HEADER) {
+        let state = interface.site.containers(&key);
+        return (StatusCode::NO_CONTENT, [(routes::CONTAINERS_HEADER, state.as_str())]).into_response();
+    }
+    let Some(keep) = interface.keep else {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    };
+    let status = match interface.desk.holding(key).await {
+        Ok(Some(Holding::Result)) => StatusCode::OK,
+        Ok(Some(Holding::Error)) => StatusCode::ACCEPTED,
+        Ok(Some(Holding::Missing)) => StatusCode::NOT_FOUND,
+        Ok(None) => StatusCode::FORBIDDEN,
+        Err(_) if interface.over.load(Ordering::Relaxed) => StatusCode::GONE,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, keeping(keep)).into_response()
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn keeping(keep: Duration) -> [(&'static str, String); 1] {
+    [(routes::KEEP_HEADER, keep.as_secs().to_string())]
+}
+
+/// The answer to a result that is here.
+fn kept(answer: Response, keep: Option<Duration>) -> Response {
+    match keep {
+        Some(keep) => (keeping(keep), answer).into_response(),
+        None => answer,
+    }
+}
+
+async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str>, body: Body) -> Response {
+    let key = match key(peer, plugin, node, "progress update for") {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
+    let most = usize::try_from(interface.limits.max_progress_bytes).unwrap_or(usize::MAX);
+    let Some(body) = interface.updates.read(&key.plugin, body, most).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let Ok(update) = ProgressUpdate::from_body(&body.bytes, &key, (interface.clock)()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let taken = interface.desk.progress(key.clone(), update).await;
+    drop(body);
+    match taken {
+        Ok(true) => StatusCode::OK.into_response(),
+        Ok(false) => text(StatusCode::FORBIDDEN, &format!("progress update for {key} unexpected")),
+        Err(closed) => text(StatusCode::SERVICE_UNAVAILABLE, &closed.to_string()),
+    }
+}
+
+/// How many requests were refused since this process began because of whose they are.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the refusal of this number is logged: the first ones, then fewer and fewer, for they can be had at any rate.
+fn is_worth_a_line(count: u64) -> bool {
+    count <= 20 || count.is_power_of_two()
+}
+
+/// The key that the path names, if the client's certificate is that plugin's (weakness W-11). Names that cannot be
+/// expected are answered as unexpected.
+#[expect(clippy::result_large_err, reason = "the error is the response itself")]
+fn key(peer: &Peer, plugin: &str, node: Option<&str>, what: &str) -> Result<ResultKey, Response> {
+    let target = node.map_or(constants::GLOBAL, |node| node);
+    let unexpected = || text(StatusCode::FORBIDDEN, &format!("{what} {plugin}/{target} unexpected"));
+    let name = PluginName::parse(plugin).map_err(|_| unexpected())?;
+    let target = match node {
+        None => Target::Global,
+        Some(node) => Target::Node(NodeName::parse(node).map_err(|_| unexpected())?),
+    };
+    // Exact: `cis-1.8` is a valid plugin's name and no valid DNS name.
+    if !peer.names.iter().any(|own| own == plugin) {
+        let own = peer.names.join(", ");
+        let count = REFUSED.fetch_add(1, Ordering::Relaxed) + 1;
+        if is_worth_a_line(count) {
+            tracing::warn!(
+                client_cert = own,
+                plugin_name = plugin,
+                count,
+                "refused: certificate of another plugin"
+            );
+        }
+        return Err(text(
+            StatusCode::FORBIDDEN,
+            &format!("{what} {name}/{target} refused: the client certificate belongs to {own:?}"),
+        ));
+    }
+    Ok(ResultKey::new(name, target))
+}
+
+fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Unexpected(_) => StatusCode::FORBIDDEN,
+        Refusal::AlreadyReceived(_) => StatusCode::CONFLICT,
+        // Not 5xx: Sonobuoy's workers try those again, and end at any 4xx.
+        Refusal::TooLate(_) => StatusCode::GONE,
+    }
+}
+
+fn text(status: StatusCode, message: &str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, format!("{message}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn small_request_that_takes_long_is_ended() {
+        use tower::ServiceExt as _;
+        let never = || async { std::future::pending::<()>().await };
+        let app = Router::new()
+            .route("/", routing::any(never))
+            .layer(axum::middleware::from_fn(limit_small_requests));
+        let ask = async |method| {
+            let request = Request::builder().method(method).body(Body::empty()).unwrap();
+            let answer = tokio::time::timeout(Duration::from_mins(1), app.clone().oneshot(request)).await;
+            answer.ok().map(|answer| answer.unwrap().status())
+        };
+        for method in [Method::POST, Method::HEAD, Method::GET] {
+            assert_eq!(ask(method).await, Some(StatusCode::REQUEST_TIMEOUT));
+        }
+        assert_eq!(ask(Method::PUT).await, None);
+    }
+
+    /// S18: a plugin that asks for what is another's fills no log.
+    #[test]
+    fn refusals_are_logged_less_and_less() {
+        let lines = (1..=1_000_000).filter(|count| is_worth_a_line(*count)).count();
+        assert_eq!(lines, 20 + 15);
+    }
+
+    #[test]
+    fn paths_are_cleaned_as_gos_routers_do() {
+        for (path, expected) in [
+            ("/api/v1/results/global/p", None),
+            ("/api/v1/results/global/p/", None),
+            ("/", None),
+            ("/api//v1/results/global/p", Some("/api/v1/results/global/p")),
+            ("/api/v1/results/by-node/../p", Some("/api/v1/results/p")),
+            ("/api/./v1/", Some("/api/v1/")),
+            ("/../../x", Some("/x")),
+            ("//", Some("/")),
+        ] {
+            assert_eq!(clean(path).as_deref(), expected, "{path}");
+        }
+    }
+}

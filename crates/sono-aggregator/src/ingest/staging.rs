@@ -1,0 +1,128 @@
+//! Bodies that are complete, on their way to their place: small ones in memory, to be kept in the journal, and large ones in
+//! a temporary file. Either is checked and unpacked beside its place first.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use sono_bundle::{ArchiveError, PlaceError, Staged, UnpackError};
+use sono_types::{UploadLimits, constants, error_chain};
+
+use crate::{durability::disk_full::MayBeFull, run::SmallBody};
+
+/// A complete body.
+pub(crate) enum Content {
+    /// At most [`SmallBody::MOST_BYTES`].
+    Memory(Bytes),
+    /// A temporary file, which goes away with it.
+    File(tempfile::TempPath),
+}
+
+/// Why a body was not staged.
+pub(crate) enum NotStaged {
+    /// The content is at fault.
+    Content {
+        reason: String,
+        /// It unpacks to more than it may.
+        too_large: bool,
+    },
+    /// Our disk.
+    Storage {
+        reason: String,
+        /// There is no room on it.
+        full: bool,
+    },
+}
+
+/// Checks a body and makes the result of it in `incoming`, beside its place; the second value is how many bytes an archive
+/// became. Blocking.
+pub(crate) fn stage(
+    content: &Content,
+    incoming: &Path,
+    file_name: &str,
+    content_type: &str,
+    limits: &UploadLimits,
+) -> Result<(Staged, Option<u64>), NotStaged> {
+    if content_type == constants::GZIP_MIME {
+        let staged = match content {
+            Content::Memory(bytes) => sono_bundle::stage_archive(bytes.as_ref(), incoming, limits),
+            Content::File(path) => {
+                let file = fs_err::File::open(path).map_err(|error| NotStaged::Storage {
+                    reason: error.to_string(),
+                    full: false,
+                })?;
+                sono_bundle::stage_archive(file, incoming, limits)
+            }
+        };
+        let (staged, unpacked) = staged.map_err(|error| not_staged(&error))?;
+        return Ok((staged, Some(unpacked.bytes)));
+    }
+    let name = sono_bundle::safe_file_name(file_name, limits).map_err(|error| NotStaged::Content {
+        reason: error_chain(&error),
+        too_large: false,
+    })?;
+    let staged = match content {
+        Content::Memory(bytes) => sono_bundle::stage_bytes(bytes, &name, incoming),
+        Content::File(path) => sono_bundle::stage_file(path, &name),
+    };
+    Ok((staged.map_err(|error| not_staged(&error.into()))?, None))
+}
+
+fn not_staged(error: &PlaceError) -> NotStaged {
+    let reason = error_chain(error);
+    if error.is_content() {
+        let too_large = matches!(
+            error,
+            PlaceError::Unpack(UnpackError::Archive(ArchiveError::TooLarge { .. }))
+        );
+        NotStaged::Content { reason, too_large }
+    } else {
+        let full = error.is_full();
+        NotStaged::Storage { reason, full }
+    }
+}
+
+/// Why a result that the journal holds is not in its place.
+#[derive(Debug, thiserror::Error)]
+#[error("putting {} in place again: {reason}", destination.display())]
+pub(crate) struct NotRestored {
+    destination: PathBuf,
+    reason: String,
+    /// There is no room for it.
+    pub(crate) full: bool,
+}
+
+impl MayBeFull for NotRestored {
+    fn is_full(&self) -> bool {
+        self.full
+    }
+}
+
+/// Puts a result in place from the journal. What is there may be half of it, and where there is no room it makes way first.
+/// Blocking.
+pub(crate) fn restore(
+    body: &SmallBody,
+    incoming: &Path,
+    destination: &Path,
+    limits: &UploadLimits,
+) -> Result<(), NotRestored> {
+    let failed = |reason, full| NotRestored {
+        destination: destination.to_path_buf(),
+        reason,
+        full,
+    };
+    let bytes = body.bytes().map_err(|error| failed(error.to_string(), false))?;
+    let content = Content::Memory(bytes.into());
+    let put = || {
+        let staged = stage(&content, incoming, &body.file_name, &body.content_type, limits);
+        let (staged, _) = staged.map_err(|error| match error {
+            NotStaged::Content { reason, .. } => failed(reason, false),
+            NotStaged::Storage { reason, full } => failed(reason, full),
+        })?;
+        let put = staged.commit_unsynced(destination);
+        put.map_err(|error| failed(error_chain(&error), error.is_full()))
+    };
+    match put() {
+        Err(error) if error.full && fs_err::remove_dir_all(destination).is_ok() => put(),
+        done => done,
+    }
+}

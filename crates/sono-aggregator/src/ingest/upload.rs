@@ -1,0 +1,492 @@
+//! One upload: body to a temporary file, then into place, with limits on every step and no lock held meanwhile.
+
+mod collect;
+mod report;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use axum::body::{Body, BodyDataStream};
+use futures::StreamExt as _;
+use sono_bundle::{Staged, StoreError};
+use sono_types::{ResultKey, UploadLimits, error_chain, layout};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
+
+use crate::{
+    connections::Seat,
+    durability::disk_full::Shortage,
+    handle::{Closed, Desk, Held, Kept},
+    ingest::{
+        quota::{Reserved, Room},
+        resume::{Part, Partials},
+        spool::Writers,
+        staging,
+        staging::{Content, NotStaged},
+    },
+    observe::metrics::{Metrics, Refused},
+    run::{Claim, Outcome, Refusal, SmallBody},
+};
+
+/// How many results are unpacked and synced at the same time. Those that are synced at the same time share what the file
+/// system writes for it.
+const PLACING: usize = 32;
+/// How many small results are made beside their place, or get there, at the same time.
+const PLACING_SMALL: usize = 16;
+
+/// What the head of the request says about the body.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    /// Name to store it under; not checked yet.
+    pub(crate) file_name: String,
+    /// The exact content type.
+    pub(crate) content_type: String,
+    /// Bytes, where the client says.
+    pub(crate) length: Option<u64>,
+    /// The worker says that the body is an error report.
+    pub(crate) is_error: bool,
+    /// Which part of a body it is, where the sender knows of parts.
+    pub(crate) part: Option<Part>,
+    /// The client sends the body only when it is asked to: a refusal need not read it.
+    pub(crate) waits: bool,
+}
+
+/// Why an upload was not answered with 200.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// 400: the content is not acceptable; sending it again does not help.
+    #[error("error handling result {key}: {reason}")]
+    Content { key: ResultKey, reason: String },
+    /// 503: the same result is being put in place for another request.
+    #[error("result {0} is being stored for another request, try again")]
+    Busy(ResultKey),
+    /// 503: too many requests at once for this result.
+    #[error("{0}, try again")]
+    Crowded(String),
+    /// 416: what it should go on behind is not here.
+    #[error("error handling result {key}: {reason}")]
+    Gap { key: ResultKey, reason: String },
+    /// 500: the body broke off, stalled or took too long; sending it again may help.
+    #[error("error handling result {key}: {reason}")]
+    Broken { key: ResultKey, reason: String },
+    /// 503: others waited while it brought nothing.
+    #[error("error handling result {key}: {reason}")]
+    GaveWay { key: ResultKey, reason: String },
+    /// 500: our disk; sending it again may help.
+    #[error("error handling result {key}: {reason}")]
+    Storage { key: ResultKey, reason: String },
+    /// 507: there is no room for it.
+    #[error("error handling result {key}: {reason}")]
+    Full { key: ResultKey, reason: String },
+    /// 503: the aggregator is ending.
+    #[error("the run is over")]
+    Closed,
+}
+
+impl UploadError {
+    /// The word under which it is counted.
+    fn kind(&self) -> Refused {
+        match self {
+            Self::Refused(Refusal::Unexpected(_)) => Refused::Unexpected,
+            Self::Refused(Refusal::AlreadyReceived(_)) => Refused::AlreadyReceived,
+            Self::Refused(Refusal::TooLate(_)) => Refused::TooLate,
+            Self::Content { .. } => Refused::Content,
+            Self::Busy(_) | Self::Crowded(_) | Self::GaveWay { .. } => Refused::Busy,
+            Self::Broken { .. } | Self::Gap { .. } => Refused::Broken,
+            Self::Storage { .. } => Refused::Storage,
+            Self::Full { .. } => Refused::NoRoom,
+            Self::Closed => Refused::Ending,
+        }
+    }
+}
+
+impl From<Closed> for UploadError {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+/// Takes uploads in.
+#[derive(Debug, Clone)]
+pub(crate) struct Uploads {
+    desk: Desk,
+    /// The run's directory; results appear below `plugins/`.
+    root: PathBuf,
+    /// Temporary files, on the same file system and outside the archive.
+    incoming: PathBuf,
+    limits: Arc<UploadLimits>,
+    room: Arc<Room>,
+    writers: Writers,
+    partials: Partials,
+    placing: Arc<Semaphore>,
+    placing_small: Arc<Semaphore>,
+    landing: Arc<RwLock<()>>,
+    shortage: Shortage,
+    metrics: Arc<Metrics>,
+}
+
+/// How receiving the body went wrong.
+enum Receive {
+    /// The content is at fault.
+    Content(String),
+    /// The client, or the way to it: nothing is known about the content.
+    Broken(String),
+    /// What it should go on behind is not here.
+    Gap(String),
+    /// It brought next to nothing while others waited.
+    GaveWay(String),
+    /// Our disk.
+    Storage(String),
+    /// There is no room for it.
+    Full(String),
+    /// This process ends; the next one takes it.
+    Ended,
+}
+
+impl Receive {
+    /// What the ledger is told, and what the client.
+    fn end(self, key: &ResultKey) -> (Outcome, UploadError) {
+        let key = key.clone();
+        match self {
+            Self::Content(reason) => (Outcome::Refused(reason.clone()), UploadError::Content { key, reason }),
+            Self::Broken(reason) => (Outcome::Aborted, UploadError::Broken { key, reason }),
+            Self::Gap(reason) => (Outcome::Aborted, UploadError::Gap { key, reason }),
+            Self::GaveWay(reason) => (Outcome::Aborted, UploadError::GaveWay { key, reason }),
+            Self::Storage(reason) => (Outcome::Unstored(reason.clone()), UploadError::Storage { key, reason }),
+            Self::Full(reason) => (Outcome::Unstored(reason.clone()), UploadError::Full { key, reason }),
+            Self::Ended => (Outcome::Aborted, UploadError::Closed),
+        }
+    }
+}
+
+/// A complete body.
+struct Received {
+    content: Content,
+    reserved: Reserved,
+}
+
+/// A result that is in its place and synced but for its name, or one that is small.
+enum Ready {
+    InPlace,
+    Small { staged: Staged, body: SmallBody },
+}
+
+/// How far a body came before the ticket is given back.
+enum Stored {
+    /// There is nothing more to do.
+    Settled(Outcome),
+    /// It is in its place; its name is to be synced.
+    InPlace,
+    /// It is to be kept in the journal, and then put in place.
+    Small { staged: Staged, body: SmallBody },
+}
+
+impl Uploads {
+    /// Takes uploads for a run whose results so far take `present` bytes. `landing` is held by each result on the way to
+    /// its place; whoever reads them all takes the other end of it.
+    pub(crate) fn new(
+        desk: Desk,
+        root: PathBuf,
+        incoming: PathBuf,
+        limits: Arc<UploadLimits>,
+        present: u64,
+        landing: Arc<RwLock<()>>,
+    ) -> Self {
+        Self {
+            desk,
+            root,
+            incoming,
+            room: Arc::new(Room::new(&limits, present)),
+            limits,
+            writers: Writers::default(),
+            partials: Partials::default(),
+            placing: Arc::new(Semaphore::new(PLACING)),
+            placing_small: Arc::new(Semaphore::new(PLACING_SMALL)),
+            landing,
+            shortage: Shortage::default(),
+            metrics: Arc::default(),
+        }
+    }
+
+    /// Counts these bytes of the run's log with those of results.
+    pub(crate) fn counting_log(self, log: Arc<AtomicU64>) -> Self {
+        self.room.count_log(log);
+        self
+    }
+
+    /// Results that are in and find no room at their place wait there.
+    pub(crate) fn waiting_in(self, shortage: &Shortage) -> Self {
+        let shortage = shortage.clone();
+        Self { shortage, ..self }
+    }
+
+    /// Counts what happens there.
+    pub(crate) fn counted_in(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// How many bytes there are of a body that broke off.
+    pub(crate) fn received(&self, key: &ResultKey, name: &str) -> Option<u64> {
+        self.partials.received(key, name)
+    }
+
+    /// A result whose sender may not send it.
+    pub(crate) fn refused_identity(&self) {
+        self.metrics.refused(Refused::Identity);
+    }
+
+    /// Receives one result. Runs in a task of its own: when the client goes away after its last byte, the result is
+    /// still put in place and the ledger told.
+    pub(crate) async fn receive(
+        &self,
+        key: ResultKey,
+        head: Head,
+        body: Body,
+        mut seat: Seat,
+    ) -> Result<(), UploadError> {
+        let began = tokio::time::Instant::now();
+        let mut stream = body.into_data_stream();
+        let received = self.receive_stream(&key, &head, &mut stream, &mut seat).await;
+        match &received {
+            Ok(()) => {
+                self.metrics.uploaded(began.elapsed());
+                tracing::info!(plugin_name = %key.plugin, node = %key.target, "result stored");
+            }
+            Err(error) => {
+                self.metrics.refused(error.kind());
+                tracing::warn!(plugin_name = %key.plugin, node = %key.target, %error, "Result processing error");
+                // Whoever sends too slowly is not waited for once more.
+                if !head.waits && !matches!(error, UploadError::Broken { .. } | UploadError::GaveWay { .. }) {
+                    // The answer would be lost if the connection were closed while the client is still sending.
+                    self.drain(&mut stream).await;
+                }
+            }
+        }
+        received
+    }
+
+    async fn receive_stream(
+        &self,
+        key: &ResultKey,
+        head: &Head,
+        stream: &mut BodyDataStream,
+        seat: &mut Seat,
+    ) -> Result<(), UploadError> {
+        let mut held = self.desk.begin(key).await??;
+        let _turn = self.room.enter(key).map_err(UploadError::Crowded)?;
+        match self.store(&mut held, key, head, stream, seat).await {
+            Ok(Stored::Small { staged, body }) => self.finish_small(held, key, staged, body).await,
+            Ok(Stored::InPlace) => self.finish_in_place(held, key).await,
+            Ok(Stored::Settled(outcome)) => {
+                held.finish(outcome, Kept::Already).await?;
+                Ok(())
+            }
+            Err((outcome, error)) => {
+                held.finish(outcome, Kept::Already).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The result is in its place: the same sync of the directory above serves all that came meanwhile.
+    async fn finish_in_place(&self, held: Held, key: &ResultKey) -> Result<(), UploadError> {
+        let place = self.root.join(layout::results_dir(key));
+        let directory = place.parent().unwrap_or(&self.root).to_path_buf();
+        let finished = held
+            .finish(Outcome::Stored, Kept::ButForItsName(directory.clone()))
+            .await?;
+        if !finished.is_in {
+            // The archive is being made without it.
+            return Err(Refusal::TooLate(key.clone()).into());
+        }
+        let Some(reason) = finished.unrecorded else {
+            return Ok(());
+        };
+        // It need not be in the journal: what is in its place is found there. But it has to stay there.
+        tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "the journal cannot tell of the result, so its place is synced by itself");
+        let synced = blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await;
+        synced.map_err(|error| error.end(key).1)
+    }
+
+    /// Once the journal has it a small result is on disk, and then it is put in its place, which the end of the run waits
+    /// for.
+    async fn finish_small(
+        &self,
+        held: Held,
+        key: &ResultKey,
+        staged: Staged,
+        body: SmallBody,
+    ) -> Result<(), UploadError> {
+        let landing = Arc::clone(&self.landing).read_owned().await;
+        let finished = held.finish(Outcome::Stored, Kept::InJournal(body.clone())).await?;
+        if !finished.is_in {
+            return Err(Refusal::TooLate(key.clone()).into());
+        }
+        let durably = finished.unrecorded.is_some();
+        if let Some(reason) = &finished.unrecorded {
+            tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "the journal cannot keep the result, so it is synced by itself");
+        }
+        let destination = self.root.join(layout::results_dir(key));
+        let _permit = self.placing_small.acquire().await;
+        let place = destination.clone();
+        let placed = blocking(move || {
+            let placed = if durably {
+                staged.commit_durable(&place)
+            } else {
+                staged.commit_unsynced(&place)
+            };
+            placed.map_err(|error| unstored(&error))
+        });
+        match placed.await {
+            Err(full @ Receive::Full(_)) => {
+                self.place_later(body, destination, landing);
+                // Whoever sent it has to hear that it is in where the journal has it, and to ask again where nobody has it yet: then
+                // it is on disk once the journal is.
+                if durably { Err(full.end(key).1) } else { Ok(()) }
+            }
+            placed => placed.map_err(|error| error.end(key).1),
+        }
+    }
+
+    /// The run counts the result as in, so that nobody will send it again: the end of the run waits until there is room for it.
+    fn place_later(&self, body: SmallBody, destination: PathBuf, landing: OwnedRwLockReadGuard<()>) {
+        let (shortage, limits, incoming) = (self.shortage.clone(), Arc::clone(&self.limits), self.incoming.clone());
+        tokio::spawn(async move {
+            let place = move || staging::restore(&body, &incoming, &destination, &limits);
+            if let Err(error) = shortage.outlast("a result that is in", place).await {
+                tracing::error!(error = error_chain(&error), "a result could not be put in its place");
+            }
+            drop(landing);
+        });
+    }
+
+    async fn store(
+        &self,
+        held: &mut Held,
+        key: &ResultKey,
+        head: &Head,
+        stream: &mut BodyDataStream,
+        seat: &mut Seat,
+    ) -> Result<Stored, (Outcome, UploadError)> {
+        let received = self
+            .collect(key, head, stream, seat)
+            .await
+            .map_err(|error| error.end(key))?;
+        let Received { content, reserved } = received;
+        let (content, reported) = report::reported_error(head, content)
+            .await
+            .map_err(|error| error.end(key))?;
+        if let Some(reason) = reported {
+            return Ok(Stored::Settled(Outcome::Reported(reason)));
+        }
+        let closed = |error: Closed| (Outcome::Aborted, error.into());
+        match held.claim().await.map_err(closed)? {
+            Claim::Granted => {}
+            Claim::Busy => return Err((Outcome::Aborted, UploadError::Busy(key.clone()))),
+            Claim::AlreadyReceived => {
+                return Err((Outcome::Aborted, Refusal::AlreadyReceived(key.clone()).into()));
+            }
+            Claim::TooLate => return Err((Outcome::Aborted, Refusal::TooLate(key.clone()).into())),
+        }
+        let received = Received { content, reserved };
+        match self.make(key, head, received).await.map_err(|error| error.end(key))? {
+            Ready::InPlace => Ok(Stored::InPlace),
+            Ready::Small { staged, body } => Ok(Stored::Small { staged, body }),
+        }
+    }
+
+    /// Checks the result and makes it: a small one beside its place, any other there.
+    async fn make(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Ready, Receive> {
+        let destination = self.root.join(layout::results_dir(key));
+        let (head, incoming) = (head.clone(), self.incoming.clone());
+        let mut limits = UploadLimits::clone(&self.limits);
+        let permit = match &received.content {
+            Content::Memory(_) => self.placing_small.acquire().await,
+            Content::File(_) => self.placing.acquire().await,
+        };
+        let made = blocking(move || {
+            let Received { content, mut reserved } = received;
+            // Bytes that are not there for anybody are not there for an archive either.
+            let left = reserved.left();
+            let squeezed = left < limits.max_unpacked_bytes;
+            limits.max_unpacked_bytes = limits.max_unpacked_bytes.min(left);
+            let staged = staging::stage(&content, &incoming, &head.file_name, &head.content_type, &limits);
+            let (staged, unpacked) = staged.map_err(|error| match error {
+                NotStaged::Content { too_large: true, .. } if squeezed => Receive::Full(reserved.limit()),
+                NotStaged::Content { reason, .. } => Receive::Content(reason),
+                NotStaged::Storage { reason, full: true } => Receive::Full(no_room(&reason)),
+                NotStaged::Storage { reason, full: false } => Receive::Storage(reason),
+            })?;
+            let ready = match content {
+                Content::Memory(bytes) => {
+                    // Here the sender can still be told to try again.
+                    staged.prepare(&destination).map_err(|error| unstored(&error))?;
+                    let body = SmallBody::new(head.file_name, head.content_type, &bytes);
+                    Ready::Small { staged, body }
+                }
+                Content::File(_) => {
+                    staged.commit_synced(&destination).map_err(|error| unstored(&error))?;
+                    Ready::InPlace
+                }
+            };
+            match unpacked {
+                Some(bytes) => reserved.keep(bytes),
+                None => reserved.keep_all(),
+            }
+            Ok(ready)
+        });
+        let made = made.await;
+        drop(permit);
+        made
+    }
+
+    /// Reads a body nobody wants: the answer would be lost if the connection were closed while the client sends.
+    pub(crate) async fn discard(&self, body: Body) {
+        self.drain(&mut body.into_data_stream()).await;
+    }
+
+    /// Reads what is left of a body nobody wants, up to a size and for a time (weakness W-40: without this its sender
+    /// would see a reset instead of the code, and try again).
+    async fn drain(&self, stream: &mut BodyDataStream) {
+        let read = async {
+            let mut size = 0;
+            while let Some(Ok(chunk)) = stream.next().await {
+                size += chunk.len() as u64;
+                if size > self.limits.max_drain_bytes {
+                    return;
+                }
+            }
+        };
+        // Whoever is slower than that sees the reset.
+        tokio::time::timeout(self.limits.idle_timeout, read).await.ok();
+    }
+}
+
+/// Work on the disk, where it holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Receive> + Send + 'static) -> Result<T, Receive> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        // What is on its way to the disk is cancelled when this process ends.
+        Err(if error.is_cancelled() {
+            Receive::Ended
+        } else {
+            Receive::Storage(format!("storing the result: {error}"))
+        })
+    })
+}
+
+fn unstored(error: &StoreError) -> Receive {
+    let reason = error_chain(error);
+    if error.is_full() {
+        Receive::Full(no_room(&reason))
+    } else {
+        Receive::Storage(reason)
+    }
+}
+
+/// What is said where our disk, and not a limit of ours, is the bound.
+fn no_room(reason: &str) -> String {
+    format!("the aggregator has no room left on its volume ({reason}); give it a larger one")
+}

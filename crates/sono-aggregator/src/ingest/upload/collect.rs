@@ -1,0 +1,180 @@
+//! The body of an upload, taken in: its bounds in size and time.
+
+use std::{io, sync::Arc};
+
+use axum::body::BodyDataStream;
+use futures::StreamExt as _;
+use sono_types::ResultKey;
+use tokio::time::Instant;
+
+use super::{Head, Receive, Received, Uploads, no_room};
+use crate::{
+    connections::{LONGEST_STALL, Seat},
+    ingest::{
+        quota::Reserved,
+        resume::{Part, Partial, Partials},
+        spool::Spool,
+    },
+};
+
+/// A body on its way in.
+struct Coming {
+    spool: Spool,
+    size: u64,
+    reserved: Reserved,
+}
+
+impl Uploads {
+    /// Takes the body in, a large one into a temporary file; of one that breaks off what came is kept, where its sender may come
+    /// again with the rest.
+    pub(super) async fn collect(
+        &self,
+        key: &ResultKey,
+        head: &Head,
+        stream: &mut BodyDataStream,
+        seat: &mut Seat,
+    ) -> Result<Received, Receive> {
+        let limit = self.limits.max_body_bytes;
+        let from = head.part.as_ref().map_or(0, |part| part.from);
+        let whole = head.length.map(|length| from.saturating_add(length));
+        if whole.is_some_and(|whole| whole > limit) {
+            return Err(too_large(limit));
+        }
+        let mut coming = self.coming(key, head, whole)?;
+        if let Err(error) = self.take_in(&mut coming, stream, seat).await {
+            match (&error, &head.part) {
+                (Receive::Broken(_) | Receive::GaveWay(_), Some(part)) if Partials::is_worth(coming.size) => {
+                    self.keep_beginning(key, part, coming).await;
+                }
+                // What others have begun is worth less than room.
+                (Receive::Full(_), _) => self.partials.forget_all(),
+                _ => {}
+            }
+            return Err(error);
+        }
+        let Coming { spool, size, reserved } = coming;
+        if let Some(whole) = whole.filter(|whole| *whole != size) {
+            return Err(Receive::Broken(format!(
+                "the body broke off after {size} of {whole} bytes"
+            )));
+        }
+        let content = spool.finish().await.map_err(|error| not_spooled(&error))?;
+        Ok(Received { content, reserved })
+    }
+
+    /// What there is of the body already: nothing, or what came of it before.
+    fn coming(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<Coming, Receive> {
+        let begun = head.part.as_ref().filter(|part| part.from > 0);
+        let Some(part) = begun else {
+            self.partials.forget(key);
+            return Ok(Coming {
+                spool: Spool::new(self.incoming.clone(), &self.writers, head.length),
+                size: 0,
+                reserved: Reserved::new(Arc::clone(&self.room)),
+            });
+        };
+        let follows = part.whole.is_none() || part.whole == whole;
+        let partial = self.partials.take(key, part).filter(|_| follows);
+        let Some(Partial { file, size, reserved }) = partial else {
+            let from = part.from;
+            return Err(Receive::Gap(format!(
+                "the first {from} bytes of the body are not here; send it from its beginning"
+            )));
+        };
+        tracing::info!(plugin_name = %key.plugin, node = %key.target, size, "the rest of a result that broke off");
+        let spool = Spool::behind(file, self.incoming.clone(), &self.writers).map_err(|error| not_spooled(&error))?;
+        Ok(Coming { spool, size, reserved })
+    }
+
+    async fn take_in(&self, coming: &mut Coming, stream: &mut BodyDataStream, seat: &mut Seat) -> Result<(), Receive> {
+        let limit = self.limits.max_body_bytes;
+        let until = Instant::now() + self.limits.max_body_time;
+        while let Some(chunk) = self.next_chunk(stream, seat, until, coming.size).await? {
+            let length = chunk.len() as u64;
+            self.metrics.received(length);
+            if coming.size + length > limit {
+                return Err(too_large(limit));
+            }
+            coming.reserved.grow(length).map_err(Receive::Full)?;
+            coming.spool.write(&chunk).await.map_err(|error| not_spooled(&error))?;
+            coming.size += length;
+        }
+        Ok(())
+    }
+
+    async fn keep_beginning(&self, key: &ResultKey, part: &Part, coming: Coming) {
+        let Coming { spool, size, reserved } = coming;
+        match spool.so_far().await {
+            Ok(file) => self
+                .partials
+                .keep(key, part.name.clone(), Partial { file, size, reserved }),
+            // It is only sent again from its beginning.
+            Err(error) => tracing::debug!(%error, "what came of a result cannot be kept"),
+        }
+    }
+
+    /// The next piece of a body of which `size` bytes have come and which may take until `until`; none at its end.
+    async fn next_chunk(
+        &self,
+        stream: &mut BodyDataStream,
+        seat: &mut Seat,
+        until: Instant,
+        size: u64,
+    ) -> Result<Option<bytes::Bytes>, Receive> {
+        let began = Instant::now();
+        let idle = began + self.limits.idle_timeout;
+        let mut looked = began;
+        let chunk = loop {
+            let look = looked + LONGEST_STALL;
+            let chunk = tokio::time::timeout_at(idle.min(until).min(look), stream.next()).await;
+            let (now, brought) = (
+                Instant::now(),
+                chunk.as_ref().map_or(0, |chunk| brought(chunk.as_ref())),
+            );
+            if !seat.may_stay(now - looked, brought) {
+                return Err(Receive::GaveWay(format!(
+                    "the body brought next to nothing for a while after {size} bytes, and others were waiting"
+                )));
+            }
+            looked = now;
+            match chunk {
+                Ok(chunk) => break chunk,
+                Err(_) if now >= until => {
+                    let seconds = self.limits.max_body_time.as_secs();
+                    return Err(Receive::Broken(format!(
+                        "the body took longer than the limit of {seconds} s, {size} bytes of it arrived"
+                    )));
+                }
+                Err(_) if now >= idle => {
+                    let seconds = self.limits.idle_timeout.as_secs();
+                    return Err(Receive::Broken(format!(
+                        "the body sent nothing for {seconds} s after {size} bytes"
+                    )));
+                }
+                Err(_) => {}
+            }
+        };
+        chunk
+            .transpose()
+            .map_err(|error| Receive::Broken(format!("the body broke off after {size} bytes: {error}")))
+    }
+}
+
+fn too_large(limit: u64) -> Receive {
+    Receive::Content(format!("the body is larger than the limit of {limit} bytes"))
+}
+
+fn brought(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {
+    match chunk {
+        Some(Ok(bytes)) => bytes.len(),
+        Some(Err(_)) | None => 0,
+    }
+}
+
+fn not_spooled(error: &io::Error) -> Receive {
+    let reason = format!("storing the body: {error}");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Receive::Full(no_room(&reason)),
+        _ => Receive::Storage(reason),
+    }
+}

@@ -1,0 +1,61 @@
+//! Bodies that are no results: a worker's word that it has none.
+
+use std::{
+    io::{self, Read as _},
+    path::Path,
+};
+
+use sono_types::constants;
+
+use super::{Head, Receive, blocking};
+use crate::ingest::staging::Content;
+
+/// Bodies up to this size are looked at for a worker's own error report.
+const MAX_ERROR_BODY: u64 = 64 << 10;
+
+/// What a worker that could not read its result sends instead: `{"error": "…"}`, marked by a header (ours), or without a
+/// file name (Sonobuoy's: weakness W-6).
+pub(super) async fn reported_error(head: &Head, content: Content) -> Result<(Content, Option<String>), Receive> {
+    let (is_error, unnamed) = (head.is_error, head.file_name == constants::DEFAULT_FILE_NAME);
+    if !is_error && !unnamed {
+        return Ok((content, None));
+    }
+    match content {
+        Content::Memory(bytes) => {
+            let reported = error_in(&bytes, is_error);
+            Ok((Content::Memory(bytes), reported))
+        }
+        Content::File(path) => {
+            blocking(move || {
+                let bytes = beginning(&path, is_error).map_err(|error| Receive::Storage(error.to_string()))?;
+                let reported = bytes.and_then(|bytes| error_in(&bytes, is_error));
+                Ok((Content::File(path), reported))
+            })
+            .await
+        }
+    }
+}
+
+/// What may be a report: the beginning of one that is marked as such, otherwise all of a file that is not too large.
+fn beginning(path: &Path, is_error: bool) -> io::Result<Option<Vec<u8>>> {
+    let file = fs_err::File::open(path)?;
+    if !is_error && file.metadata()?.len() > MAX_ERROR_BODY {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_ERROR_BODY).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn error_in(bytes: &[u8], is_error: bool) -> Option<String> {
+    let fields: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(bytes).ok();
+    let message = fields.as_ref().and_then(|fields| fields.get("error")?.as_str());
+    match (is_error, message) {
+        (true, Some(message)) => Some(message.to_owned()),
+        // Marked as an error: it is one, whatever it looks like.
+        (true, None) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        (false, message) => message
+            .filter(|_| fields.as_ref().is_some_and(|fields| fields.len() == 1))
+            .map(str::to_owned),
+    }
+}

@@ -1,9 +1,0 @@
-//! What of a run survives its process: one file beside the results, a checksum a record, synced before a result is
-//! acknowledged.
-
-mod codec;
-mod file;
-mod writer;
-
-pub use writer::JournalError;
-pub(crate) use writer::{Journal, Opened};

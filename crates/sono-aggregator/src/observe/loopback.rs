@@ -1,0 +1,414 @@
+//! What is served on the loopback address, for port-forward and exec: the whole status, the archive with ranges, and what
+//! a run has collected so far. Kubernetes decides who may port-forward; workers cannot reach it.
+
+use std::{
+    io::{self, SeekFrom},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing,
+};
+use futures::Stream;
+use sono_types::{RunStatus, TarInfo, routes};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tokio_util::io::ReaderStream;
+
+use crate::{
+    connections,
+    handle::Desk,
+    observe::{metrics, metrics::Metrics},
+};
+
+/// Level of gzip for partial results: they are wanted now.
+const PARTIAL_COMPRESSION: u32 = 1;
+/// Size of the pieces in which they are sent.
+const CHUNK: usize = 256 << 10;
+
+/// A look at a run from outside, which outlives it.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    seen: Arc<Mutex<Seen>>,
+    metrics: Arc<Metrics>,
+    /// Which server has ended.
+    ended: Arc<watch::Sender<Option<&'static str>>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    status: Arc<RunStatus>,
+    /// The run's directory, while there is one.
+    directory: Option<PathBuf>,
+    archive: Option<(PathBuf, TarInfo)>,
+    /// The run's owner, once there is one.
+    desk: Option<Desk>,
+}
+
+impl View {
+    /// The status of now from the run's owner: what is shown lags behind while many results come in, and whoever got a
+    /// 200 must find it counted. Without an owner, before and after a run, the status as it was last shown.
+    async fn status(&self) -> Arc<RunStatus> {
+        let desk = self.lock().desk.clone();
+        if let Some(desk) = desk
+            && let Ok(status) = desk.status().await
+        {
+            return Arc::new(status);
+        }
+        Arc::clone(&self.lock().status)
+    }
+
+    pub(crate) fn ask(&self, desk: &Desk) {
+        self.lock().desk = Some(desk.clone());
+    }
+
+    /// What the run counts of itself.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    pub(crate) fn show(&self, status: Arc<RunStatus>) {
+        self.lock().status = status;
+    }
+
+    pub(crate) fn collect_in(&self, directory: &Path) {
+        self.lock().directory = Some(directory.to_path_buf());
+    }
+
+    pub(crate) fn seal(&self, archive: &Path, tarball: &TarInfo) {
+        let mut seen = self.lock();
+        seen.directory = None;
+        seen.archive = Some((archive.to_path_buf(), tarball.clone()));
+    }
+
+    fn directory(&self) -> Option<PathBuf> {
+        self.lock().directory.clone()
+    }
+
+    fn archive(&self) -> Option<(PathBuf, TarInfo)> {
+        self.lock().archive.clone()
+    }
+
+    /// Resolves when a server of this view has ended, with what it is.
+    pub(crate) async fn broken(&self) -> &'static str {
+        let mut ended = self.ended.subscribe();
+        match ended.wait_for(Option::is_some).await.map(|ended| *ended) {
+            Ok(Some(ended)) => ended,
+            // The sender is this view's own.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves `view` until the task is dropped or the process ends.
+pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle<()>> {
+    let app = Router::new()
+        .route(routes::LOCAL_STATUS, routing::get(status))
+        .route(routes::LOCAL_ARCHIVE, routing::get(archive))
+        .route(routes::LOCAL_PARTIAL, routing::get(partial))
+        .route(routes::METRICS, routing::get(numbers));
+    let end = End(Arc::clone(&view.ended), "the server on the loopback address");
+    let app = complete(app, view).layer(middleware::from_fn(only_local_programs));
+    serve(listener, app, end)
+}
+
+/// Answers programs that mean this host, and no web page: one of a name that leads here (DNS rebinding) sends its own `Host`, and
+/// one of another site its `Origin`.
+async fn only_local_programs(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if !host.is_some_and(is_this_host) {
+        return text(
+            StatusCode::MISDIRECTED_REQUEST,
+            "only localhost, 127.0.0.1 and [::1] are served here",
+        );
+    }
+    if headers.contains_key(header::ORIGIN) {
+        return text(StatusCode::FORBIDDEN, "web pages are not served here");
+    }
+    next.run(request).await
+}
+
+/// Whether a `Host` names this host, with whatever port: port-forward may have any.
+fn is_this_host(host: &str) -> bool {
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
+        let port = host
+            .get(..name.len())
+            .filter(|start| start.eq_ignore_ascii_case(name))
+            .and_then(|_| host.get(name.len()..));
+        port.is_some_and(|port| {
+            port.is_empty()
+                || port
+                    .strip_prefix(':')
+                    .is_some_and(|digits| digits.parse::<u16>().is_ok())
+        })
+    })
+}
+
+/// Serves the counts of `view` and nothing else, for a scraper outside of the pod.
+pub fn serve_metrics(listener: TcpListener, view: View) -> io::Result<JoinHandle<()>> {
+    let end = End(Arc::clone(&view.ended), "the server of metrics");
+    let app = Router::new().route(routes::METRICS, routing::get(numbers));
+    serve(listener, complete(app, view), end)
+}
+
+fn complete(app: Router<View>, view: View) -> Router {
+    app.fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
+        .with_state(view)
+}
+
+fn serve(listener: TcpListener, app: Router, end: End) -> io::Result<JoinHandle<()>> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    Ok(tokio::spawn(async move {
+        let _end = end;
+        connections::serve_without_certificates(listener, app).await;
+    }))
+}
+
+/// Says that a server has ended, however that was.
+struct End(Arc<watch::Sender<Option<&'static str>>>, &'static str);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.send_replace(Some(self.1));
+    }
+}
+
+async fn numbers(State(view): State<View>) -> Response {
+    let text = metrics::text(&view.metrics, view.status().await.as_ref());
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
+        .into_response()
+}
+
+async fn status(State(view): State<View>) -> Response {
+    match serde_json::to_vec(view.status().await.as_ref()) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+async fn archive(State(view): State<View>, headers: HeaderMap) -> Response {
+    let Some((path, tarball)) = view.archive() else {
+        return text(StatusCode::NOT_FOUND, "there is no archive yet");
+    };
+    let entity = format!("\"{}\"", tarball.sha256);
+    let header_text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &header::HeaderValue| value.to_str().ok())
+    };
+    // Another archive than the one the client has a part of: it gets this one from the start.
+    let same = header_text(header::IF_RANGE).is_none_or(|known| known == entity);
+    let range = header_text(header::RANGE)
+        .filter(|_| same)
+        .map_or(Range::Whole, |range| Range::parse(range, tarball.size));
+    let name = format!("attachment; filename=\"{}\"", tarball.name);
+    let common = [
+        (header::CONTENT_TYPE, sono_types::constants::GZIP_MIME.to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+        (header::ETAG, entity),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+    ];
+    let (status, first, length, content_range) = match range {
+        Range::Whole => (StatusCode::OK, 0, tarball.size, None),
+        Range::Part { first, length } => {
+            let last = (first + length).saturating_sub(1);
+            let content_range = format!("bytes {first}-{last}/{}", tarball.size);
+            (StatusCode::PARTIAL_CONTENT, first, length, Some(content_range))
+        }
+        Range::Outside => {
+            let content_range = [(header::CONTENT_RANGE, format!("bytes */{}", tarball.size))];
+            return (StatusCode::RANGE_NOT_SATISFIABLE, common, content_range).into_response();
+        }
+    };
+    let opened = async {
+        let mut file = tokio::fs::File::open(&path).await?;
+        file.seek(SeekFrom::Start(first)).await?;
+        io::Result::Ok(file)
+    };
+    let file = match opened.await {
+        Ok(file) => file,
+        Err(error) => {
+            return text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &format!("reading the archive: {error}"),
+            );
+        }
+    };
+    let body = Body::from_stream(ReaderStream::with_capacity(file.take(length), CHUNK));
+    let mut response = (status, common, [(header::CONTENT_LENGTH, length.to_string())], body).into_response();
+    if let Some(content_range) = content_range.and_then(|text| text.parse().ok()) {
+        response.headers_mut().insert(header::CONTENT_RANGE, content_range);
+    }
+    response
+}
+
+/// Which bytes are asked for (RFC 9110 §14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Range {
+    Whole,
+    Part { first: u64, length: u64 },
+    Outside,
+}
+
+impl Range {
+    /// A header that is not understood, or asks for several ranges, is answered with the whole.
+    fn parse(header: &str, size: u64) -> Self {
+        let Some((first, last)) = header
+            .trim()
+            .strip_prefix("bytes=")
+            .and_then(|range| range.split_once('-'))
+        else {
+            return Self::Whole;
+        };
+        let (first, last) = (first.trim(), last.trim());
+        let part = |first: u64, end: u64| {
+            if first < end {
+                Self::Part {
+                    first,
+                    length: end - first,
+                }
+            } else {
+                Self::Outside
+            }
+        };
+        match (first.parse::<u64>(), last.parse::<u64>()) {
+            (Ok(first), Ok(last)) if first <= last => part(first, last.saturating_add(1).min(size)),
+            (Ok(first), Err(_)) if last.is_empty() => part(first, size),
+            (Err(_), Ok(suffix)) if first.is_empty() => part(size.saturating_sub(suffix), size),
+            _ => Self::Whole,
+        }
+    }
+}
+
+async fn partial(State(view): State<View>) -> Response {
+    let Some(directory) = view.directory() else {
+        return text(
+            StatusCode::NOT_FOUND,
+            "there are no partial results: the run has not begun, or its archive is sealed",
+        );
+    };
+    let (sender, chunks) = mpsc::channel::<io::Result<Bytes>>(4);
+    let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    tokio::task::spawn_blocking(move || {
+        let writer = io::BufWriter::with_capacity(CHUNK, Chunks(sender.clone()));
+        let packed = sono_bundle::pack_directory(&directory, writer, &[], PARTIAL_COMPRESSION);
+        let ended = packed
+            .map_err(io::Error::other)
+            .and_then(|(mut writer, _)| io::Write::flush(&mut writer));
+        if let Err(error) = ended {
+            // A stream that ends in an error looks cut off to the client, as it is. It may be gone itself.
+            sender.blocking_send(Err(error)).ok();
+        }
+    });
+    let headers = [
+        (header::CONTENT_TYPE, sono_types::constants::GZIP_MIME.to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"partial_{name}.tar.gz\""),
+        ),
+    ];
+    (headers, Body::from_stream(stream(chunks))).into_response()
+}
+
+fn stream(chunks: mpsc::Receiver<io::Result<Bytes>>) -> impl Stream<Item = io::Result<Bytes>> {
+    futures::stream::unfold(chunks, |mut chunks| async { Some((chunks.recv().await?, chunks)) })
+}
+
+/// Writes into a channel; waits while the client is slower.
+struct Chunks(mpsc::Sender<io::Result<Bytes>>);
+
+impl io::Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn text(status: StatusCode, message: &str) -> Response {
+    (status, format!("{message}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_of_this_machine_is_told_from_others() {
+        for host in [
+            "localhost",
+            "LocalHost:8081",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "[::1]",
+            "[::1]:65535",
+        ] {
+            assert!(is_this_host(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "localhost:",
+            "localhost:x",
+            "localhost:99999",
+            "localhost@evil",
+            "127.0.0.1.nip.io",
+            "127.0.0.10",
+            "127.1",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::2]",
+            "0.0.0.0",
+            "a localhost",
+        ] {
+            assert!(!is_this_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_read_as_the_standard_says() {
+        let part = |first, length| Range::Part { first, length };
+        for (header, expected) in [
+            ("bytes=0-", part(0, 100)),
+            ("bytes=10-19", part(10, 10)),
+            ("bytes=90-200", part(90, 10)),
+            ("bytes=99-", part(99, 1)),
+            ("bytes=-30", part(70, 30)),
+            ("bytes=-300", part(0, 100)),
+            ("bytes=100-", Range::Outside),
+            ("bytes=-0", Range::Outside),
+            ("bytes=5-4", Range::Whole),
+            ("bytes=0-1,5-6", Range::Whole),
+            ("lines=1-2", Range::Whole),
+            ("bytes=x-", Range::Whole),
+        ] {
+            assert_eq!(Range::parse(header, 100), expected, "{header}");
+        }
+    }
+}

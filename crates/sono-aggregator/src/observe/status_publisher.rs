@@ -1,0 +1,190 @@
+//! Shows each status that differs from the last, at most one a second; the last one always, and at once.
+
+use std::{sync::Arc, time::Duration};
+
+use sono_types::RunStatus;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{backend::Site, observe::metrics::Metrics};
+
+/// The pause after each status.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The pause after one that could not be shown, unless it is the last.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
+/// How often the last status is tried: whoever waits for the run waits for it, and API servers are away for minutes.
+const LAST_TRIES: u32 = 3600;
+
+/// Statuses go into the sender. Dropping it ends the task, after the last status is shown. Nothing is shown before the
+/// first: a process that takes up a run knows less than the status says until it has read its journal.
+pub(crate) fn start(site: Arc<dyn Site>, metrics: Arc<Metrics>) -> (watch::Sender<Arc<RunStatus>>, JoinHandle<()>) {
+    let (sender, receiver) = watch::channel(Arc::default());
+    (sender, tokio::spawn(publish(site, receiver, metrics)))
+}
+
+async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<Arc<RunStatus>>, metrics: Arc<Metrics>) {
+    // What nobody sent need not be shown.
+    let mut shown = Some(Arc::<RunStatus>::default());
+    loop {
+        // A value that nobody has seen yet counts as changed even when the sender is gone.
+        let closed = statuses.changed().await.is_err() || statuses.has_changed().is_err();
+        let status = Arc::clone(&statuses.borrow_and_update());
+        let mut pause = PAUSE;
+        if shown.as_ref() != Some(&status) {
+            match show(site.as_ref(), &status, closed, &metrics).await {
+                Ok(()) => shown = Some(status),
+                Err(error) => {
+                    tracing::warn!(error, "showing the status");
+                    if !closed {
+                        statuses.mark_changed();
+                    }
+                    pause = PAUSE_AFTER_ERROR;
+                }
+            }
+        }
+        if closed {
+            return;
+        }
+        // The end of the run does not wait for the pause.
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = ended(&statuses) => {}
+        }
+    }
+}
+
+/// Resolves when the sender is gone.
+async fn ended(statuses: &watch::Receiver<Arc<RunStatus>>) {
+    let mut own = statuses.clone();
+    while own.changed().await.is_ok() {}
+}
+
+async fn show(site: &dyn Site, status: &RunStatus, last: bool, metrics: &Metrics) -> Result<(), String> {
+    let mut tries = if last { LAST_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let shown = site.publish(status).await;
+        metrics.status_written(shown.is_ok());
+        match shown {
+            Err(error) if tries > 0 => {
+                tracing::warn!(error, "showing the last status, trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, path::Path, sync::Mutex};
+
+    use futures::future::BoxFuture;
+    use sono_manifest::{Definition, NodeFacts};
+    use sono_types::{OverallStatus, SessionId};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::backend::Driver;
+
+    /// Refuses so many times, then remembers what it is shown.
+    #[derive(Default)]
+    struct Board {
+        refusals: Mutex<u32>,
+        tries: Mutex<u32>,
+        shown: Mutex<Vec<OverallStatus>>,
+    }
+
+    impl Site for Board {
+        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn driver(&self, _: Definition, _: SessionId) -> Box<dyn Driver> {
+            panic!("no plugin is started here")
+        }
+
+        fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+            *self.tries.lock().unwrap() += 1;
+            let mut refusals = self.refusals.lock().unwrap();
+            let outcome = if *refusals == 0 {
+                self.shown.lock().unwrap().push(status.status.clone());
+                Ok(())
+            } else {
+                *refusals -= 1;
+                Err("away".to_owned())
+            };
+            Box::pin(async { outcome })
+        }
+
+        fn query<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Vec<String>> {
+            Box::pin(async { Vec::new() })
+        }
+    }
+
+    fn status(status: OverallStatus) -> RunStatus {
+        RunStatus {
+            status,
+            ..RunStatus::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_status_is_shown_even_when_the_server_was_away() {
+        let board = Arc::new(Board {
+            refusals: Mutex::new(100),
+            ..Board::default()
+        });
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
+        statuses.send_replace(status(OverallStatus::Complete).into());
+        drop(statuses);
+        let begun = Instant::now();
+        publisher.await.unwrap();
+        assert_eq!(*board.shown.lock().unwrap(), [OverallStatus::Complete]);
+        assert_eq!(*board.tries.lock().unwrap(), 101);
+        // One try a second, not as fast as the processor can.
+        assert_eq!(begun.elapsed().as_secs(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_changes_are_shown_at_most_once_a_second() {
+        let board = Arc::new(Board::default());
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
+        for number in 0..100 {
+            statuses.send_replace(status(OverallStatus::Other(number.to_string())).into());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        drop(statuses);
+        publisher.await.unwrap();
+        let shown = board.shown.lock().unwrap().clone();
+        assert_eq!(shown.last(), Some(&OverallStatus::Other("99".to_owned())));
+        assert!((10..=12).contains(&shown.len()), "{}", shown.len());
+    }
+
+    /// A process that takes up a run, or ends before it knows anything, does not set the status back (found by the
+    /// simulation: `complete` became `running` for a moment).
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_shown_before_something_is_known() {
+        let board = Arc::new(Board::default());
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
+        tokio::time::sleep(PAUSE * 3).await;
+        drop(statuses);
+        publisher.await.unwrap();
+        assert_eq!(*board.tries.lock().unwrap(), 0);
+    }
+
+    /// A write that meets a conflict, or an API server that is away, is made again without a new status.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_refused_is_shown_again() {
+        let board = Arc::new(Board {
+            refusals: Mutex::new(2),
+            ..Board::default()
+        });
+        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
+        statuses.send_replace(status(OverallStatus::PostProcessing).into());
+        tokio::time::sleep(PAUSE_AFTER_ERROR * 3).await;
+        assert_eq!(*board.shown.lock().unwrap(), [OverallStatus::PostProcessing]);
+        drop(statuses);
+        publisher.await.unwrap();
+        assert_eq!(*board.tries.lock().unwrap(), 3);
+    }
+}

@@ -1,0 +1,166 @@
+//! Statuses on their way to whoever looks: not each of thousands within a second, and none that tells what is not on disk.
+
+use std::{sync::Arc, time::Duration};
+
+use sono_types::{OverallStatus, RunStatus};
+use tokio::sync::{mpsc, watch};
+
+use crate::{backend::Note, durability::journal::Journal, observe::loopback::View, run::Run};
+
+/// Where statuses and notes go: to the publisher and the teller, and to whoever looks.
+#[derive(Clone)]
+pub(crate) struct Board {
+    pub(crate) statuses: watch::Sender<Arc<RunStatus>>,
+    pub(crate) notes: mpsc::UnboundedSender<Note>,
+    pub(crate) view: View,
+}
+
+impl Board {
+    pub(crate) fn show(&self, status: impl Into<Arc<RunStatus>>) {
+        let status = status.into();
+        self.view.show(Arc::clone(&status));
+        self.statuses.send_replace(status);
+    }
+
+    pub(crate) fn tell(&self, notes: impl IntoIterator<Item = Note>) {
+        for note in notes {
+            // A teller that has ended has said why.
+            self.notes.send(note).ok();
+        }
+    }
+
+    pub(crate) fn fail(&self) -> RunStatus {
+        let status = RunStatus {
+            status: OverallStatus::Failed,
+            ..RunStatus::clone(&self.statuses.borrow())
+        };
+        self.show(status.clone());
+        status
+    }
+}
+
+/// Does something with the status of now, if all that it tells is on disk: what somebody has seen must not be undone by a
+/// loss of power. Where it cannot be put there nothing is done.
+pub(crate) fn tell(journal: &Journal, run: &Run, what: impl FnOnce(RunStatus) + Send + 'static) {
+    let status = run.status();
+    let done = move |on_disk: Result<(), String>| {
+        if on_disk.is_ok() {
+            what(status);
+        }
+    };
+    journal.append(Vec::new(), Some(Box::new(done)));
+}
+
+/// Takes the status when it changed, but not for every result of thousands that come in within a second.
+pub(crate) struct Snapshots<'a> {
+    board: &'a Board,
+    changed: bool,
+    next: tokio::time::Instant,
+}
+
+/// Between two statuses that are taken.
+const SNAPSHOT_PAUSE: Duration = Duration::from_millis(200);
+
+impl<'a> Snapshots<'a> {
+    pub(crate) fn new(board: &'a Board) -> Self {
+        Self {
+            board,
+            changed: false,
+            next: tokio::time::Instant::now(),
+        }
+    }
+
+    pub(crate) fn mark(&mut self) {
+        self.changed = true;
+    }
+
+    pub(crate) fn show_if_due(&mut self, run: &Run, journal: &Journal) {
+        let now = tokio::time::Instant::now();
+        if self.changed && now >= self.next {
+            let board = self.board.clone();
+            let status = run.status();
+            // On a full volume it stands still. Where anything else is in the way it is shown all the same: a run that stands still
+            // for whoever looks would be worse, and the journal's own error is in the log.
+            journal.when_synced(Box::new(move |_| board.show(status)));
+            self.changed = false;
+            self.next = now + SNAPSHOT_PAUSE;
+        }
+    }
+
+    pub(crate) async fn due(&self) {
+        if self.changed {
+            tokio::time::sleep_until(self.next).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use sono_types::{PluginName, ResultKey, Target, status::plugin_status};
+
+    use super::*;
+    use crate::{
+        durability::disk_full::Shortage,
+        run::{Effect, Event, Failure, Plan, Policy},
+    };
+
+    fn rows(status: &RunStatus) -> Vec<&str> {
+        status.rows().iter().map(|row| row.status.as_str()).collect()
+    }
+
+    /// A result that failed is not shown as failed before its record is on disk: after a loss of power it would be waited
+    /// for again.
+    #[tokio::test]
+    async fn nothing_is_shown_that_a_loss_of_power_would_undo() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal"), &Shortage::default())
+            .unwrap()
+            .journal;
+        let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
+        let plan = Plan {
+            plugin: key.plugin.clone(),
+            order: 0,
+            expected: vec![key.clone()],
+            timeout: None,
+            learns: true,
+        };
+        let mut run = Run::new(vec![plan], Policy::default());
+        let (statuses, mut shown) = watch::channel(Arc::<RunStatus>::default());
+        let board = Board {
+            statuses,
+            notes: mpsc::unbounded_channel().0,
+            view: View::default(),
+        };
+        let mut snapshots = Snapshots::new(&board);
+        // The disk takes its time: nothing after this is synced before it is told so.
+        let (synced, disk) = std::sync::mpsc::channel::<()>();
+        let wait = move |_| disk.recv().unwrap();
+        journal.append(Vec::new(), Some(Box::new(wait)));
+
+        run.handle(Timestamp::UNIX_EPOCH, Event::Start);
+        let failure = Failure::new("gone");
+        let records = run
+            .handle(Timestamp::UNIX_EPOCH, Event::Failed { key, failure })
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Record(record) => Some(record),
+                _ => None,
+            });
+        journal.append(records.collect(), None);
+        snapshots.mark();
+        snapshots.show_if_due(&run, &journal);
+        assert_eq!(rows(&run.status()), [plugin_status::FAILED]);
+        assert!(!shown.has_changed().unwrap(), "it is not on disk yet");
+        let (reply, mut asked) = tokio::sync::oneshot::channel();
+        tell(&journal, &run, move |status| drop(reply.send(status)));
+        assert!(asked.try_recv().is_err(), "whoever asks waits as well");
+
+        synced.send(()).unwrap();
+        shown.changed().await.unwrap();
+        assert_eq!(rows(&shown.borrow_and_update()), [plugin_status::FAILED]);
+        assert_eq!(rows(&asked.await.unwrap()), [plugin_status::FAILED]);
+    }
+}
