@@ -8,11 +8,10 @@ use std::{
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sono_manifest::{Definition, NodeFacts};
+use sono_run::Failure;
 use sono_tls::Identity;
 use sono_types::{ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId};
 use tokio::sync::mpsc;
-
-use crate::run::Failure;
 
 /// What a plugin needs to report back.
 #[derive(Debug, Clone)]

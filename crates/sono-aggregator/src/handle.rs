@@ -1,11 +1,10 @@
-//! How tasks reach the one owner of the [`Run`](crate::run::Run): messages in, answers out.
+//! How tasks reach the one owner of the [`Run`](sono_run::Run): messages in, answers out.
 
 use std::path::PathBuf;
 
+use sono_run::{Claim, Event, Holding, Outcome, Refusal, SmallBody, Ticket};
 use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
-
-use crate::run::{Claim, Event, Holding, Outcome, Refusal, SmallBody, Ticket};
 
 /// Everything that can wake the owner of the run.
 #[derive(Debug)]
@@ -192,10 +191,10 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
+    use sono_run::{Plan, Policy, Run};
     use sono_types::Target;
 
     use super::*;
-    use crate::run::{Plan, Policy, Run};
 
     #[tokio::test]
     async fn a_task_that_breaks_gives_its_ticket_back() {

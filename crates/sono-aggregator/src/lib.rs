@@ -1,7 +1,7 @@
 //! The server inside the cluster: it starts plugins, collects their results over mutual TLS, queries the cluster,
 //! post-processes and packs one archive.
 //!
-//! [`run`] decides, everything else acts. It knows neither what a result file means (`sono-results`) nor how an object
+//! `sono-run` decides, everything here acts. It knows neither what a result file means (`sono-results`) nor how an object
 //! looks (`sono-manifest`), and it does not start workers: they come to it.
 
 mod backend;
@@ -15,7 +15,6 @@ mod handle;
 mod ingest;
 mod observe;
 mod program;
-pub mod run;
 mod settings;
 
 pub use backend::{Addresses, Checkpoint, Driver, Launch, Note, Report, Site, Untold, Vault, VaultError, Version};

@@ -10,9 +10,10 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use sono_aggregator::{Driver, Launch, Report, run::Failure};
+use sono_aggregator::{Driver, Launch, Report};
 use sono_bundle::{Links, open_regular, safe_file_name};
 use sono_manifest::{Definition, DriverKind};
+use sono_run::Failure;
 use sono_types::{NodeName, ResultKey, SessionId, Target, UploadLimits, WorkerConfig, constants, error_chain};
 use sono_worker::{ContainersState, RelayListener};
 use tokio::{

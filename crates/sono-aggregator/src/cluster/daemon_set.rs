@@ -9,6 +9,7 @@ use sono_kube::{
     judge::{self, Policy},
 };
 use sono_manifest::Definition;
+use sono_run::Failure;
 use sono_types::{NodeName, PluginName, ResultKey, SessionId, Target, error_chain};
 use tokio::sync::mpsc;
 
@@ -22,7 +23,6 @@ use super::{
 use crate::{
     backend::{Driver, Launch, Report},
     clock::until,
-    run::Failure,
 };
 
 /// Between two looks at the nodes of pods that are not ready.

@@ -10,10 +10,11 @@ use sono_kube::{
     Kind, PodView,
     redact::{Redactions, redact_as},
 };
+use sono_run::Failure;
 use sono_types::{ResultKey, error_chain};
 
 use super::Shared;
-use crate::{backend::Report, run::Failure};
+use crate::backend::Report;
 
 /// How long the API server may take to show one pod: the failure is more important than the pod.
 const WITHIN: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 use futures::{StreamExt as _, future::BoxFuture};
 use sono_kube::{Kind, WatchEvent, judge::Policy};
 use sono_manifest::Definition;
+use sono_run::Failure;
 use sono_types::{ResultKey, SessionId, Target, constants, error_chain};
 use tokio::sync::mpsc;
 
@@ -15,7 +16,6 @@ use super::{
 use crate::{
     backend::{Driver, Launch, Report},
     clock::until,
-    run::Failure,
 };
 
 pub(super) struct Job(pub(super) PluginObjects);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use sono_kube::{Kind, KubeError};
 use sono_manifest::{Definition, PluginLaunch};
+use sono_run::Failure;
 use sono_types::{SessionId, constants, error_chain};
 
 use super::{Shared, retry::patiently};
-use crate::{backend::Launch, run::Failure};
+use crate::backend::Launch;
 
 /// One plugin in a cluster.
 pub(super) struct PluginObjects {

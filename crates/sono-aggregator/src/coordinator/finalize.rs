@@ -11,6 +11,7 @@ use futures::future::join_all;
 use serde_json::json;
 use sono_bundle::DirectoryFiles;
 use sono_kube::redact::{Redactions, redact_as};
+use sono_run::Event;
 use sono_types::{Config, LeftOut, PluginName, ResultKey, TarInfo, error_chain, layout};
 use tokio::task::JoinSet;
 
@@ -20,7 +21,6 @@ use crate::{
     durability::disk_full::Shortage,
     handle::Desk,
     observe::run_log::RunLog,
-    run::Event,
 };
 
 mod item_trees;

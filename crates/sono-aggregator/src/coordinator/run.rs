@@ -25,6 +25,7 @@ use launcher::{Launcher, Start};
 use serde_json::{Map, Value};
 use server::Server;
 use sono_manifest::Definition;
+use sono_run::{Claim, Effect, Event, Failure, Record, Refusal, Run, SmallBody};
 use sono_types::{
     Config, PluginName, ResultKey, RunStatus, SessionId, TarInfo, UploadLimits, constants, error_chain, layout,
     status::plugin_status,
@@ -63,7 +64,6 @@ use crate::{
         status_publisher,
         status_snapshots::{Board, Snapshots, tell},
     },
-    run::{Claim, Effect, Event, Failure, Record, Refusal, Run, SmallBody},
 };
 
 /// How long a run that was told to stop still takes for its last status, and for the removal of its plugins.

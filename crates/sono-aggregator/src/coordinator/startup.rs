@@ -12,6 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use sono_manifest::{Definition, DriverKind, NodeFacts, reconcile_results_dir};
+use sono_run::{Begun, Effect, Event, LeftOutNodes, Plan, Planned, Policy, Record, Run, SmallBody};
 use sono_tls::Authority;
 use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constants, layout};
 
@@ -29,7 +30,6 @@ use crate::{
     error::{JournalError, RunError},
     ingest::{staging, staging::NotRestored},
     observe::{loopback::View, run_log::RunLog},
-    run::{Begun, Effect, Event, LeftOutNodes, Plan, Planned, Policy, Record, Run, SmallBody},
 };
 
 /// Version of the journal that this program writes and reads.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use sono_run::{Change, Memory, Record};
 use sono_types::PluginName;
 use tokio::{
     sync::{Notify, watch},
@@ -15,7 +16,7 @@ use tokio::{
 
 use crate::{
     backend::{Checkpoint, Vault, VaultError, Version},
-    run::{Change, Memory, Record},
+    durability::checkpoint_codec,
 };
 
 /// How often a process looks whether the run is still its own, and writes what can wait.
@@ -47,7 +48,7 @@ pub(crate) enum Lost {
 /// Writes the checkpoint over `version`, retrying while the API server is unavailable, and notes the new version. Fails if another
 /// process owns the run.
 async fn write(vault: &dyn Vault, memory: &Memory, version: &mut Version) -> Result<(), Lost> {
-    let content = memory.encode();
+    let content = checkpoint_codec::encode(&memory);
     let mut pause = MIN_PAUSE;
     let until = Instant::now() + REFUSED_AT_MOST;
     loop {
@@ -81,7 +82,7 @@ async fn is_ours(vault: &dyn Vault, memory: &Memory, version: &mut Version) -> R
     let Some(content) = found.content else {
         return Err(Lost::Unreadable("it belongs to another run".to_owned()));
     };
-    match Memory::decode(&content) {
+    match checkpoint_codec::decode(&content) {
         Err(error) => Err(Lost::Unreadable(sono_types::error_chain(&error))),
         Ok(there) if there.holder == memory.holder => {
             *version = found.version;
@@ -101,7 +102,7 @@ pub(crate) async fn claim(
     memory: &Memory,
     over: Option<&Version>,
 ) -> Result<Option<Version>, String> {
-    let content = memory.encode();
+    let content = checkpoint_codec::encode(&memory);
     if content.len() > MOST_BYTES {
         return Err(format!(
             "what must outlive the aggregator's pod takes {} bytes, more than a Secret holds; use a results volume or --aggregator-workload pod",

@@ -1,6 +1,7 @@
 //! What survives the process: the journal on the volume, the checkpoint outside of it, and waiting while the disk is full.
 
 pub(crate) mod checkpoint;
+pub(crate) mod checkpoint_codec;
 pub(crate) mod disk_full;
 pub(crate) mod journal;
 pub(crate) mod ownership;

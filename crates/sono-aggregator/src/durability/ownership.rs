@@ -6,13 +6,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use sono_run::{Begun, Memory, Phase, Plan, Policy, Record, Run};
 use sono_types::{OverallStatus, PluginName, RunStatus, SessionId, TarInfo, constants, status::plugin_status};
 
 use crate::{
     backend::{Site, Vault, VaultError, Version},
-    durability::{checkpoint, checkpoint::Keeper, journal::Journal},
+    durability::{checkpoint, checkpoint::Keeper, checkpoint_codec, journal::Journal},
     error::RunError,
-    run::{Begun, Memory, Phase, Plan, Policy, Record, Run},
 };
 
 /// What is said when the archive went with its pod.
@@ -74,7 +74,7 @@ impl Claim {
         }
         let found = found
             .and_then(|found| found.content)
-            .map(|bytes| Memory::decode(&bytes))
+            .map(|bytes| checkpoint_codec::decode(&bytes))
             .transpose();
         let found = found.map_err(|error| unusable(sono_types::error_chain(&error)))?;
         let epoch = found.as_ref().map_or(0, |memory| memory.epoch);
@@ -222,7 +222,7 @@ impl Claim {
 
 /// Every result was in, or failed, and all of that is gone.
 fn archive_gone(memory: &Memory) -> RunStatus {
-    let plan = |planned: &crate::run::Planned| Plan {
+    let plan = |planned: &sono_run::Planned| Plan {
         plugin: planned.plugin.clone(),
         order: planned.order,
         expected: planned.expected(),

@@ -10,10 +10,9 @@ use std::{
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use sono_bundle::{StagedFile, StoreError};
+use sono_run::{Progress, Run};
 use sono_types::{ProgressUpdate, ResultKey, error_chain};
 use tokio::{task::JoinHandle, time::Instant};
-
-use crate::run::{Progress, Run};
 
 /// Between two writes.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -153,10 +152,10 @@ fn write_updates(path: &Path, progress: &Progress) -> Result<(), WriteError> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use sono_run::{Event, Plan, Policy};
     use sono_types::{PluginName, Target};
 
     use super::*;
-    use crate::run::{Event, Plan, Policy};
 
     /// What the file has, and what the run has.
     fn both(path: &Path, run: &Run) -> [BTreeMap<ResultKey, ProgressUpdate>; 2] {

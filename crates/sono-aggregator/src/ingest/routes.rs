@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing,
 };
+use sono_run::{Holding, Refusal};
 use sono_types::{NodeName, PluginName, ProgressUpdate, ResultKey, Target, UploadLimits, constants, routes};
 
 use crate::{
@@ -29,7 +30,6 @@ use crate::{
         resume::Part,
         upload::{Head, UploadError, Uploads},
     },
-    run::{Holding, Refusal},
 };
 
 mod updates;

@@ -7,10 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use sono_run::SmallBody;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::Semaphore;
 
-use crate::{ingest::staging::Content, run::SmallBody};
+use crate::ingest::staging::Content;
 
 /// How much is written at once: each time costs a change of threads. It is also what a body in flight holds in memory.
 const PIECE: usize = 64 << 10;

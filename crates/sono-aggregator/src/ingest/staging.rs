@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sono_bundle::{ArchiveError, PlaceError, Staged, UnpackError};
+use sono_run::SmallBody;
 use sono_types::{UploadLimits, constants, error_chain};
 
-use crate::{durability::disk_full::MayBeFull, run::SmallBody};
+use crate::durability::disk_full::MayBeFull;
 
 /// A complete body.
 pub(crate) enum Content {

@@ -11,6 +11,7 @@ use std::{
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use sono_bundle::{Staged, StoreError};
+use sono_run::{Claim, Outcome, Refusal, SmallBody};
 use sono_types::{ResultKey, UploadLimits, error_chain, layout};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
 
@@ -26,7 +27,6 @@ use crate::{
         staging::{Content, NotStaged},
     },
     observe::metrics::{Metrics, Refused},
-    run::{Claim, Outcome, Refusal, SmallBody},
 };
 
 /// How many results are unpacked and synced at the same time. Those that are synced at the same time share what the file

@@ -1,9 +1,10 @@
 //! The run as a few sentences, for whoever looks with `kubectl describe`: what began, what failed, how it ended. Pure; how
 //! they are told is the site's affair.
 
+use sono_run::Failure;
 use sono_types::{PluginName, ResultKey, RunStatus, status::plugin_status};
 
-use crate::{backend::Note, run::Failure};
+use crate::backend::Note;
 
 /// Sentences of one kind that a process tells; what is beyond is counted and told as one.
 const MOST: usize = 20;

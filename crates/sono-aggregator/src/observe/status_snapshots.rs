@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sono_run::Run;
 use sono_types::{OverallStatus, RunStatus};
 use tokio::sync::{mpsc, watch};
 
-use crate::{backend::Note, durability::journal::Journal, observe::loopback::View, run::Run};
+use crate::{backend::Note, durability::journal::Journal, observe::loopback::View};
 
 /// Where statuses and notes go: to the publisher and the teller, and to whoever looks.
 #[derive(Clone)]
@@ -99,13 +100,11 @@ impl<'a> Snapshots<'a> {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use sono_run::{Effect, Event, Failure, Plan, Policy};
     use sono_types::{PluginName, ResultKey, Target, status::plugin_status};
 
     use super::*;
-    use crate::{
-        durability::disk_full::Shortage,
-        run::{Effect, Event, Failure, Plan, Policy},
-    };
+    use crate::durability::disk_full::Shortage;
 
     fn rows(status: &RunStatus) -> Vec<&str> {
         status.rows().iter().map(|row| row.status.as_str()).collect()

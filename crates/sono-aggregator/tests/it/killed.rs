@@ -15,10 +15,9 @@ use std::{
 
 use futures::future::BoxFuture;
 use sha2::Digest as _;
-use sono_aggregator::{
-    Addresses, Driver, Launch, Report, RunLog, Setup, Site, View, run::Failure, run_to_the_end, system_clock,
-};
+use sono_aggregator::{Addresses, Driver, Launch, Report, RunLog, Setup, Site, View, run_to_the_end, system_clock};
 use sono_manifest::{Definition, DriverKind, NodeFacts};
+use sono_run::Failure;
 use sono_types::{Config, OverallStatus, RunStatus, SessionId, UploadLimits, status::plugin_status};
 use tokio::sync::mpsc;
 

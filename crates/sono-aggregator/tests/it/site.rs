@@ -11,10 +11,11 @@ use std::{
 use futures::future::BoxFuture;
 use serde_json::json;
 use sono_aggregator::{
-    Addresses, Driver, Finished, Launch, Note, Report, RunError, RunLog, Setup, Site, Untold, View, run::Failure,
-    run_to_the_end, serve_locally, system_clock,
+    Addresses, Driver, Finished, Launch, Note, Report, RunError, RunLog, Setup, Site, Untold, View, run_to_the_end,
+    serve_locally, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
+use sono_run::Failure;
 use sono_types::{Config, ContainersState, PluginName, ResultKey, RunStatus, SessionId, UploadLimits};
 use tokio::{
     sync::{mpsc, oneshot, watch},

@@ -11,10 +11,11 @@ use std::{
 
 use sono_bundle::{DirectoryFiles, StagedFile};
 use sono_results::{Collected, Compatibility, PluginInput, TreeLimits, Verdict};
+use sono_run::Processed;
 use sono_types::{PluginName, ResultFormat, Target, error_chain, item, layout};
 
 use super::Finish;
-use crate::{backend::Driver, durability::disk_full::MayBeFull, run::Processed};
+use crate::{backend::Driver, durability::disk_full::MayBeFull};
 
 /// Bytes of items that are held in memory between reading and writing; more are in a file without a name.
 const SPOOL_BYTES: usize = 256 << 10;

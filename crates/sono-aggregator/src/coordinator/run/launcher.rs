@@ -4,6 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use sono_run::{Event, Failure, Run};
 use sono_tls::{Authority, Identity};
 use sono_types::{PluginName, error_chain};
 use tokio::sync::mpsc;
@@ -15,7 +16,6 @@ use crate::{
     coordinator::startup::Drivers,
     durability::checkpoint::Gate,
     handle::Desk,
-    run::{Event, Failure, Run},
 };
 
 /// Whether a plugin is created or only watched.

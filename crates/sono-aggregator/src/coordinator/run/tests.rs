@@ -1,7 +1,7 @@
+use sono_run::{Outcome, Plan, Policy, Ticket};
 use sono_types::{PluginName, Target};
 
 use super::*;
-use crate::run::{Outcome, Plan, Policy, Ticket};
 
 fn key() -> ResultKey {
     ResultKey::new(PluginName::parse("p").unwrap(), Target::Global)

@@ -1,9 +1,9 @@
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use sono_run::{Begun, Planned};
 use sono_types::SessionId;
 
 use super::*;
-use crate::run::{Begun, Planned};
 
 mod third_writer;
 
@@ -43,7 +43,7 @@ impl Shelf {
     }
 
     fn kept(&self) -> Memory {
-        Memory::decode(&self.now().unwrap().content.unwrap()).unwrap()
+        checkpoint_codec::decode(&self.now().unwrap().content.unwrap()).unwrap()
     }
 
     #[expect(clippy::unwrap_in_result, reason = "a test whose lock is poisoned has failed")]
@@ -164,7 +164,7 @@ async fn one_of_two_gets_the_run() {
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_failed_takes_nothing_from_another() {
     let shelf = Arc::<Shelf>::default();
-    *shelf.preceded.lock().unwrap() = Some(memory(1, "other").encode());
+    *shelf.preceded.lock().unwrap() = Some(checkpoint_codec::encode(&memory(1, "other")));
     assert_eq!(claim(shelf.as_ref(), &memory(1, "me"), None).await, Ok(None));
     assert_eq!(shelf.kept(), memory(1, "other"));
 }
@@ -177,7 +177,7 @@ async fn takeover_after_lost_write_keeps_what_the_old_aggregator_wrote_meanwhile
     let mut newer = memory(1, "old");
     newer.note(&launching());
     newer.note(&Record::Finishing);
-    *shelf.preceded.lock().unwrap() = Some(newer.encode());
+    *shelf.preceded.lock().unwrap() = Some(checkpoint_codec::encode(&newer));
     let taken = claim(shelf.as_ref(), &memory(2, "new"), Some(&decided)).await;
     assert_eq!(taken, Ok(None));
     assert_eq!(shelf.kept(), newer);

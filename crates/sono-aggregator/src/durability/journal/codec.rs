@@ -5,8 +5,7 @@
 //! good line knows to have been synced.
 
 use sha2::{Digest as _, Sha256};
-
-use crate::run::Record;
+use sono_run::Record;
 
 /// A part of the journal that was on disk cannot be read any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,10 +123,10 @@ fn checksum(content: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sono_run::Failure;
     use sono_types::{PluginName, ResultKey, Target};
 
     use super::*;
-    use crate::run::Failure;
 
     fn record(number: usize) -> Record {
         let key = ResultKey::new(

@@ -15,11 +15,10 @@ use std::{
     time::Duration,
 };
 
+use sono_run::Record;
+
 use super::codec;
-use crate::{
-    durability::disk_full::{MayBeFull as _, Shortage, Waits},
-    run::Record,
-};
+use crate::durability::disk_full::{MayBeFull as _, Shortage, Waits};
 
 /// Records that are written before a sync, at most.
 const BATCH: usize = 4096;

@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
+use sono_run::Record;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
     codec::{self, Damage},
     file::{Append, Done, JournalFile, Order, Storage, Wait, sync_directory},
 };
-use crate::{durability::disk_full::Shortage, error::JournalError, run::Record};
+use crate::{durability::disk_full::Shortage, error::JournalError};
 
 /// An open journal.
 #[derive(Debug)]

@@ -50,7 +50,7 @@ fn fact(number: u16) -> Record {
 
 /// The facts that a checkpoint holds.
 fn facts(bytes: &[u8]) -> usize {
-    let records = Memory::decode(bytes).unwrap().records(Timestamp::MIN);
+    let records = checkpoint_codec::decode(bytes).unwrap().records(Timestamp::MIN);
     let is_fact = |record: &&Record| matches!(record, Record::Expected { .. });
     records.iter().filter(is_fact).count()
 }
@@ -64,22 +64,22 @@ impl Race {
             .pop_front()
             .unwrap_or((Third::Nothing, Fate::Answered));
         let there = self.shelf.now().and_then(|checkpoint| checkpoint.content);
-        let there = there.map(|bytes| Memory::decode(&bytes).unwrap());
+        let there = there.map(|bytes| checkpoint_codec::decode(&bytes).unwrap());
         match (third, there) {
             (Third::OldWrites, Some(mut there)) if there.holder == "old" => {
                 let mut number = self.facts.lock().unwrap();
                 *number += 1;
                 there.note(&fact(*number));
-                self.shelf.put(there.encode());
+                self.shelf.put(checkpoint_codec::encode(&there));
             }
             (Third::AnotherTakesOver, Some(mut there)) => {
                 let mut others = self.others.lock().unwrap();
                 *others += 1;
                 (there.epoch, there.holder) = (there.epoch + 1, format!("other{others}"));
-                self.shelf.put(there.encode());
+                self.shelf.put(checkpoint_codec::encode(&there));
             }
             (Third::Deletes, Some(_)) => *self.shelf.content.lock().unwrap() = None,
-            (Third::Begins, None) => drop(self.shelf.put(memory(1, "old").encode())),
+            (Third::Begins, None) => drop(self.shelf.put(checkpoint_codec::encode(&memory(1, "old")))),
             _ => {}
         }
         fate
@@ -127,7 +127,7 @@ async fn take_over(race: &Race) -> Memory {
         };
         let content = found.as_ref().and_then(|found| found.content.clone());
         let mut mine = match &content {
-            Some(bytes) => Memory::decode(bytes).unwrap(),
+            Some(bytes) => checkpoint_codec::decode(bytes).unwrap(),
             None => memory(0, ""),
         };
         (mine.epoch, mine.holder) = (mine.epoch + 1, format!("me{number}"));
@@ -178,14 +178,14 @@ proptest! {
             for number in 0..count {
                 old.note(&fact(number));
             }
-            race.shelf.put(old.encode());
+            race.shelf.put(checkpoint_codec::encode(&old));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let mine = runtime.block_on(take_over(&race));
         prop_assert_eq!(race.violations.lock().unwrap().clone(), Vec::<String>::new());
         if let Some(there) = race.shelf.now().and_then(|checkpoint| checkpoint.content) {
             // Whoever took it over after this one has all that it knew.
-            prop_assert!(facts(&there) >= facts(&mine.encode()) || Memory::decode(&there).unwrap().epoch == 1);
+            prop_assert!(facts(&there) >= facts(&checkpoint_codec::encode(&mine)) || checkpoint_codec::decode(&there).unwrap().epoch == 1);
         }
     }
 }

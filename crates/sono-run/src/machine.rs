@@ -9,9 +9,9 @@ use sono_types::{
 };
 
 use super::{
+    checkpoint::Adoption,
     event::{Effect, Event, Failure, Plan, Policy},
     ledger::{Claim, Ledger, Outcome, Refusal, State, Ticket},
-    memory::Adoption,
     progress::Progress,
     record::Record,
 };

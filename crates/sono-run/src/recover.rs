@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use sono_types::{OverallStatus, PluginName, ProgressUpdate, ResultKey};
 
 use super::{
+    checkpoint::Adoption,
     event::{Effect, Failure, Plan, Policy},
     ledger::State,
     machine::{Deadline, Run},
-    memory::Adoption,
     progress::Progress,
     record::Record,
 };

@@ -6,7 +6,7 @@ use std::{
 use sono_types::{PluginStatus, ProgressUpdate, RunStatus, Target};
 
 use super::*;
-use crate::run::Processed;
+use crate::Processed;
 
 /// A run whose effects are shown without what goes into the journal: that has tests of its own.
 struct Shown(Run);

@@ -59,7 +59,7 @@ impl Progress {
     }
 
     /// All of them.
-    pub(crate) fn updates(&self) -> &BTreeMap<ResultKey, Arc<ProgressUpdate>> {
+    pub fn updates(&self) -> &BTreeMap<ResultKey, Arc<ProgressUpdate>> {
         &self.updates
     }
 }

@@ -67,7 +67,7 @@ impl Failure {
 
     /// The failure as the journal has it: of message and details at most 8 KiB each. A worker may have sent any text, and a pod may be
     /// large; the whole of it is in the archive's error file. What was cut is named in the details, with its size in bytes.
-    pub(crate) fn for_record(&self) -> Self {
+    pub fn for_record(&self) -> Self {
         let end = self.message.floor_char_boundary(RECORD_BYTES);
         let mut left_out = Map::new();
         if end < self.message.len() {
@@ -93,7 +93,7 @@ impl Failure {
     }
 
     /// Whether it comes from a record and was longer before.
-    pub(crate) fn is_cut(&self) -> bool {
+    pub fn is_cut(&self) -> bool {
         self.details.contains_key(LEFT_OUT)
     }
 

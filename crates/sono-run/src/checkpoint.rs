@@ -3,11 +3,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Write as _,
     sync::Arc,
 };
 
-use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sono_types::{PluginName, ResultKey, SessionId, TarInfo, Target};
@@ -20,8 +18,6 @@ const VERSION: u32 = 1;
 const MOST_FAILURES: usize = 256;
 /// Bytes of the sentence that says why.
 const REASON_BYTES: usize = 300;
-/// What a memory may be unpacked to: far more than 10,000 nodes and 100 plugins take.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// How far the run is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,9 +71,6 @@ pub enum Change {
 /// Why a text is no memory.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// It cannot be unpacked.
-    #[error("it is no gzip")]
-    Packed(#[source] sono_bundle::ArchiveError),
     /// It is not what this program writes.
     #[error("it is not understood")]
     Text(#[source] serde_json::Error),
@@ -206,18 +199,18 @@ impl Memory {
         records
     }
 
-    /// The text, packed.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        let text = serde_json::to_vec(&self.text()).expect("it has no maps whose keys are no text");
-        encoder.write_all(&text).expect("writing to memory succeeds");
-        encoder.finish().expect("writing to memory succeeds")
+    /// The checkpoint as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.text()).expect("the keys of its maps are texts")
     }
 
-    /// What [`Memory::encode`] made.
-    pub fn decode(bytes: &[u8]) -> Result<Self, MemoryError> {
-        let text = sono_bundle::gunzip(bytes, MOST_BYTES).map_err(MemoryError::Packed)?;
-        let text: Text = serde_json::from_slice(&text).map_err(MemoryError::Text)?;
+    /// What [`Memory::to_json`] made.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a checkpoint, or one of another version.
+    pub fn from_json(text: &[u8]) -> Result<Self, MemoryError> {
+        let text: Text = serde_json::from_slice(text).map_err(MemoryError::Text)?;
         if text.version != VERSION {
             return Err(MemoryError::Version(text.version));
         }

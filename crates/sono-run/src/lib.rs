@@ -1,19 +1,19 @@
 //! The run as a pure state machine: which results are expected, which plugins run when, what has come in, when it is
 //! over. It is given events and the time, and answers with effects; it knows no socket, file, task or clock.
 
+mod checkpoint;
 mod event;
+mod late_targets;
 mod ledger;
 mod machine;
-mod memory;
-mod places;
 mod progress;
 mod record;
 mod recover;
 mod status;
 
+pub use checkpoint::{Change, Memory, MemoryError, Phase};
 pub use event::{Effect, Event, Failure, Plan, Policy, Processed};
 pub use ledger::{Claim, Outcome, Refusal, Ticket};
 pub use machine::{Holding, LeftOutNodes, Run};
-pub use memory::{Change, Memory, MemoryError, Phase};
 pub use progress::Progress;
 pub use record::{Begun, Planned, Record, SmallBody};
