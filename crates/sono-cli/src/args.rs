@@ -53,7 +53,7 @@ pub(crate) use given::GivenFlags;
 pub use host_check::HostCheck;
 pub use images::{
     Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,
-    ImagesPlatforms, ImagesPull, ImagesPush, ImagesRenamed, ImagesStore, ImagesWanted,
+    ImagesPlatforms, ImagesPull, ImagesPush, ImagesRenaming, ImagesSelection, ImagesStore,
 };
 pub use logs::{Logs, Since};
 pub use modes::Modes;

@@ -40,7 +40,7 @@ pub enum ImagesAction {
 
 /// Selection of images.
 #[derive(Debug, Clone, Args)]
-pub struct ImagesWanted {
+pub struct ImagesSelection {
     /// Plugins that use the images: names of built-in plugins, or files; repeatable
     #[arg(short, long = "plugin", value_name = "PLUGIN", value_delimiter = ',', default_values = ["e2e", "systemd-logs"])]
     pub plugins: Vec<String>,
@@ -58,7 +58,7 @@ pub struct ImagesWanted {
 
 /// Names of the images in a private registry.
 #[derive(Debug, Clone, Args)]
-pub struct ImagesRenamed {
+pub struct ImagesRenaming {
     /// YAML file that assigns a private registry to each group of images, as in KUBE_TEST_REPO_LIST
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     pub e2e_repo_config: Option<PathBuf>,
@@ -108,7 +108,7 @@ pub struct ImagesPlatforms {
 #[derive(Debug, Args)]
 pub struct ImagesList {
     #[command(flatten)]
-    pub wanted: ImagesWanted,
+    pub selection: ImagesSelection,
     /// Has no effect: the command changes nothing
     #[arg(long, hide = true)]
     pub dry_run: bool,
@@ -118,9 +118,9 @@ pub struct ImagesList {
 #[derive(Debug, Args)]
 pub struct ImagesInspect {
     #[command(flatten)]
-    pub wanted: ImagesWanted,
+    pub selection: ImagesSelection,
     #[command(flatten)]
-    pub renamed: ImagesRenamed,
+    pub renaming: ImagesRenaming,
     #[command(flatten)]
     pub access: ImagesAccess,
     /// Output format
@@ -144,9 +144,9 @@ pub enum ImagesOutput {
 #[derive(Debug, Args)]
 pub struct ImagesPull {
     #[command(flatten)]
-    pub wanted: ImagesWanted,
+    pub selection: ImagesSelection,
     #[command(flatten)]
-    pub renamed: ImagesRenamed,
+    pub renaming: ImagesRenaming,
     #[command(flatten)]
     pub platforms: ImagesPlatforms,
     #[command(flatten)]
@@ -162,9 +162,9 @@ pub struct ImagesPull {
 #[derive(Debug, Args)]
 pub struct ImagesPush {
     #[command(flatten)]
-    pub wanted: ImagesWanted,
+    pub selection: ImagesSelection,
     #[command(flatten)]
-    pub renamed: ImagesRenamed,
+    pub renaming: ImagesRenaming,
     /// Registry for all images, stored under the last part of their names
     #[arg(long, value_name = "REGISTRY", conflicts_with_all = ["e2e_repo", "e2e_repo_config"], help_heading = "Registries")]
     pub custom_registry: Option<String>,
@@ -183,9 +183,9 @@ pub struct ImagesPush {
 #[derive(Debug, Args)]
 pub struct ImagesDownload {
     #[command(flatten)]
-    pub wanted: ImagesWanted,
+    pub selection: ImagesSelection,
     #[command(flatten)]
-    pub renamed: ImagesRenamed,
+    pub renaming: ImagesRenaming,
     #[command(flatten)]
     pub platforms: ImagesPlatforms,
     #[command(flatten)]
@@ -201,9 +201,9 @@ pub struct ImagesDownload {
 #[derive(Debug, Args)]
 pub struct ImagesDelete {
     #[command(flatten)]
-    pub wanted: ImagesWanted,
+    pub selection: ImagesSelection,
     #[command(flatten)]
-    pub renamed: ImagesRenamed,
+    pub renaming: ImagesRenaming,
     #[command(flatten)]
     pub store: ImagesStore,
     /// Print the actions without performing them

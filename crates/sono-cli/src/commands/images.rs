@@ -1,6 +1,6 @@
-//! `sono images`: the images of a run, over the registry API alone (cli spec §15, without its container engine).
+//! `sono images`: images of a run, over the registry API without a container engine (cli spec §15).
 
-mod wanted;
+mod selection;
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use serde_json::json;
 use sono_images::{ImageError, Layout, Platform, Platforms, Progress, Registries, Registry, Translation};
 use sono_types::{error_chain, exit, yaml};
 
-use self::wanted::{Images, Renaming, Target, groups, images, released, runs_suite};
+use self::selection::{Images, Renaming, Target, groups, images, released, runs_suite};
 use crate::{
     aggregator::text,
     args::{self, GivenFlags, ImagesAction},
@@ -26,8 +26,8 @@ use crate::{
     text_file,
 };
 
-/// How many images are on their way at once.
-const AT_ONCE: usize = 4;
+/// Maximum number of concurrent transfers.
+const MAX_CONCURRENT: usize = 4;
 
 pub(super) async fn images_command(
     arguments: args::Images,
@@ -41,11 +41,11 @@ pub(super) async fn images_command(
     } = arguments;
     let as_sonobuoy = given.as_sonobuoy();
     if !plugin_env.is_empty() {
-        printer.note("warning: --plugin-env has no effect on images: nothing is run to list them");
+        printer.note("warning: --plugin-env has no effect on images: listing them runs no plugin");
     }
     match action.unwrap_or(ImagesAction::List(list)) {
-        ImagesAction::List(args::ImagesList { wanted, dry_run: _ }) => {
-            for image in find(&wanted, as_sonobuoy, &Renaming::None, printer)
+        ImagesAction::List(args::ImagesList { selection, dry_run: _ }) => {
+            for image in find(&selection, as_sonobuoy, &Renaming::None, printer)
                 .await?
                 .images
                 .keys()
@@ -62,22 +62,22 @@ pub(super) async fn images_command(
     }
 }
 
-/// The images, and for which version.
-struct Found {
+/// Selected images, and their Kubernetes version.
+struct SelectedImages {
     images: Images,
     version: String,
 }
 
-impl Found {
-    /// The names under which the registries that are asked have them: the private one's where one is named.
+impl SelectedImages {
+    /// Names of the images in their registries, or in the private registry if set.
     fn names(&self, printer: &Printer) -> Vec<String> {
         let mut names = Vec::new();
         for (image, target) in &self.images {
             match target {
                 Target::Renamed(name) => names.push(name.clone()),
                 Target::Same | Target::Unknown => names.push(image.clone()),
-                Target::NotToBeHad => {
-                    printer.note(&format!("left out: {image} (the tests name it to see a pull fail)"));
+                Target::Unavailable => {
+                    printer.note(&format!("skipping {image}: the tests expect that pulling it fails"));
                 }
             }
         }
@@ -86,18 +86,18 @@ impl Found {
 }
 
 async fn find(
-    wanted: &args::ImagesWanted,
+    selection: &args::ImagesSelection,
     as_sonobuoy: bool,
     renaming: &Renaming,
     printer: &Printer,
-) -> Result<Found, CliError> {
-    let args::ImagesWanted {
+) -> Result<SelectedImages, CliError> {
+    let args::ImagesSelection {
         plugins,
         kubernetes_version,
         images_file,
         addresses,
         cluster,
-    } = wanted;
+    } = selection;
     let definitions = plugins::load(
         plugins,
         &sono_manifest::Images::default(),
@@ -108,21 +108,21 @@ async fn find(
     let given = kubernetes_version
         .as_deref()
         .filter(|version| !["", "auto"].contains(version));
-    let wants_suite = images_file.is_none() && definitions.iter().any(runs_suite);
+    let needs_suite = images_file.is_none() && definitions.iter().any(runs_suite);
     let marker = format!("${}", sono_types::env::SONOBUOY_K8S_VERSION);
     let names_version = |definition: &sono_manifest::Definition| definition.to_yaml().contains(&marker);
     let version = match given {
         Some(version) => version.to_owned(),
-        None if wants_suite || definitions.iter().any(names_version) => released(&server_version(cluster).await?),
-        // No image depends on it.
+        None if needs_suite || definitions.iter().any(names_version) => released(&server_version(cluster).await?),
+        // No image depends on the version.
         None => String::new(),
     };
     let listed = images_file.as_deref().map(listed).transpose()?.unwrap_or_default();
-    let suite = if wants_suite {
+    let suite = if needs_suite {
         let suite = sono_images::suite_images(&version).ok_or_else(|| no_list(&version))?;
         if suite.version != version.trim_start_matches('v') {
             printer.note(&format!(
-                "note: the tests' images are those of {}; {version} is of the same minor version",
+                "note: using the test images of {}, which has the same minor version as {version}",
                 suite.version
             ));
         }
@@ -130,13 +130,13 @@ async fn find(
     } else {
         None
     };
-    Ok(Found {
+    Ok(SelectedImages {
         images: images(&definitions, &version, suite.as_ref(), &listed, renaming),
         version,
     })
 }
 
-/// The images that a file names, one in a line.
+/// Reads a list of images, one per line.
 fn listed(file: &Path) -> Result<Vec<String>, CliError> {
     let cannot_read = |error: &std::io::Error| {
         CliError::new(format!("cannot read the list of images `{}`", file.display())).caused_by(error)
@@ -153,8 +153,8 @@ fn listed(file: &Path) -> Result<Vec<String>, CliError> {
         .map(|(number, line)| {
             if line.contains(char::is_whitespace) || line.ends_with(':') {
                 return Err(
-                    CliError::new(format!("{}:{}: `{line}` is no image", file.display(), number + 1))
-                        .hint("one name a line, as e2e.test --list-images prints them"),
+                    CliError::new(format!("{}:{}: invalid image `{line}`", file.display(), number + 1))
+                        .hint("expected one name per line, as e2e.test --list-images prints them"),
                 );
             }
             Ok(line.to_owned())
@@ -163,40 +163,40 @@ fn listed(file: &Path) -> Result<Vec<String>, CliError> {
 }
 
 async fn server_version(cluster: &args::Cluster) -> Result<String, CliError> {
-    let asked = async {
+    let queried = async {
         let version = connect(cluster).await?.server_version().await?;
         Ok::<_, CliError>(text(&version, "/gitVersion").to_owned())
     };
-    asked
+    queried
         .await
-        .map_err(|error| error.hint("no cluster is needed when the version is said: --kubernetes-version v1.37.2"))
+        .map_err(|error| error.hint("to work without a cluster, set the version: --kubernetes-version v1.37.2"))
 }
 
 fn no_list(version: &str) -> CliError {
     CliError::new(format!(
-        "which images the Kubernetes tests of {version} use is not known"
+        "the images of the Kubernetes tests of {version} are unknown"
     ))
-    .details([format!("known: {}", sono_images::suite_versions().join(", "))])
+    .details([format!("known versions: {}", sono_images::suite_versions().join(", "))])
     .hint(format!(
-        "ask the tests themselves, e2e.test --list-images in registry.k8s.io/conformance:{version}, and give what they print with --images-file"
+        "run e2e.test --list-images in registry.k8s.io/conformance:{version}, and pass its output with --images-file"
     ))
 }
 
 async fn inspect(arguments: args::ImagesInspect, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesInspect {
-        wanted,
-        renamed,
+        selection,
+        renaming,
         access,
         output,
         dry_run: _,
     } = arguments;
-    let found = find(&wanted, as_sonobuoy, &renaming(&renamed, None)?, printer).await?;
+    let found = find(&selection, as_sonobuoy, &to_renaming(&renaming, None)?, printer).await?;
     let names = found.names(printer);
-    let nodes = node_platforms(&wanted.cluster).await;
+    let nodes = node_platforms(&selection.cluster).await;
     let registry = &registry(&access, &names)?;
     let answers: Vec<_> = stream::iter(&names)
         .map(|name| async move { (name, sono_images::inspect(registry, name).await) })
-        .buffered(AT_ONCE)
+        .buffered(MAX_CONCURRENT)
         .collect()
         .await;
     let mut failures = Vec::new();
@@ -216,7 +216,7 @@ async fn inspect(arguments: args::ImagesInspect, as_sonobuoy: bool, printer: &Pr
                 }
                 if !missing.is_empty() {
                     failures.push(format!(
-                        "{name}: not for {}, which nodes of the cluster are",
+                        "{name}: missing platforms of the cluster's nodes: {}",
                         missing.join(", ")
                     ));
                 }
@@ -234,19 +234,19 @@ async fn inspect(arguments: args::ImagesInspect, as_sonobuoy: bool, printer: &Pr
         let text = serde_json::to_string_pretty(&values).expect("JSON values are JSON");
         printer.document(Format::Json, &(text + "\n"))?;
     }
-    conclude(failures, names.len(), "are not there for this cluster")
+    conclude(failures, names.len(), "are not available for this cluster")
 }
 
 async fn pull(arguments: args::ImagesPull, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesPull {
-        wanted,
-        renamed,
+        selection,
+        renaming,
         platforms,
         access,
         store,
         dry_run,
     } = arguments;
-    let found = find(&wanted, as_sonobuoy, &renaming(&renamed, None)?, printer).await?;
+    let found = find(&selection, as_sonobuoy, &to_renaming(&renaming, None)?, printer).await?;
     let names = found.names(printer);
     if dry_run {
         for name in &names {
@@ -255,7 +255,7 @@ async fn pull(arguments: args::ImagesPull, as_sonobuoy: bool, printer: &Printer)
         return Ok(exit::SUCCESS);
     }
     let layout = layout(&store)?;
-    let platforms = wanted_platforms(&platforms, &wanted.cluster, printer).await;
+    let platforms = selected_platforms(&platforms, &selection.cluster, printer).await;
     let failures = pull_all(&names, &layout, &platforms, &registry(&access, &names)?, printer).await;
     conclude(failures, names.len(), "could not be pulled")
 }
@@ -271,7 +271,7 @@ async fn pull_all(
     each(names, |name| async move {
         let copied = sono_images::pull(registry, layout, name, platforms, reporting).await?;
         printer.note(&format!(
-            "pulled {name} {} ({}, {} of {} parts were there)",
+            "pulled {name} {} ({}, {} of {} parts already existed)",
             copied.digest,
             size(copied.bytes_moved),
             copied.blobs_skipped,
@@ -284,29 +284,27 @@ async fn pull_all(
 
 async fn push(arguments: args::ImagesPush, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesPush {
-        wanted,
-        renamed,
+        selection,
+        renaming,
         custom_registry,
         platforms,
         access,
         store,
         dry_run,
     } = arguments;
-    let renaming = renaming(&renamed, custom_registry)?;
+    let renaming = to_renaming(&renaming, custom_registry)?;
     if renaming == Renaming::None {
-        return Err(CliError::new("where the images go is not said")
-            .hint("one of --custom-registry, --e2e-repo-config and --e2e-repo"));
+        return Err(CliError::new("no destination for the images")
+            .hint("set --custom-registry, --e2e-repo-config or --e2e-repo"));
     }
-    let found = find(&wanted, as_sonobuoy, &renaming, printer).await?;
+    let found = find(&selection, as_sonobuoy, &renaming, printer).await?;
     let mut moves = Vec::new();
     for (image, target) in &found.images {
         match target {
             Target::Renamed(name) => moves.push((image.clone(), name.clone())),
             Target::Same => printer.line(&format!("Skipping public image: {image}"))?,
-            Target::Unknown => printer.note(&format!(
-                "warning: no rule says where {image} goes; it stays where it is"
-            )),
-            Target::NotToBeHad => printer.note(&format!("left out: {image} (the tests name it to see a pull fail)")),
+            Target::Unknown => printer.note(&format!("warning: no rule applies to {image}; it is not pushed")),
+            Target::Unavailable => printer.note(&format!("skipping {image}: the tests expect that pulling it fails")),
         }
     }
     if dry_run {
@@ -317,11 +315,11 @@ async fn push(arguments: args::ImagesPush, as_sonobuoy: bool, printer: &Printer)
         return Ok(exit::SUCCESS);
     }
     let layout = &layout(&store)?;
-    let there: BTreeSet<String> = stored(layout)?.into_iter().collect();
+    let stored_names: BTreeSet<String> = stored(layout)?.into_iter().collect();
     let missing: Vec<String> = moves
         .iter()
         .map(|(image, _)| image.clone())
-        .filter(|image| !there.contains(image))
+        .filter(|image| !stored_names.contains(image))
         .collect();
     let all: Vec<String> = moves
         .iter()
@@ -330,17 +328,20 @@ async fn push(arguments: args::ImagesPush, as_sonobuoy: bool, printer: &Printer)
     let registry = &registry(&access, &all)?;
     let mut failures = Vec::new();
     if !missing.is_empty() {
-        let platforms = wanted_platforms(&platforms, &wanted.cluster, printer).await;
+        let platforms = selected_platforms(&platforms, &selection.cluster, printer).await;
         failures = pull_all(&missing, layout, &platforms, registry, printer).await;
     }
-    let there: BTreeSet<String> = stored(layout)?.into_iter().collect();
+    let stored_names: BTreeSet<String> = stored(layout)?.into_iter().collect();
     let number = moves.len();
-    let ready: Vec<(String, String)> = moves.into_iter().filter(|(image, _)| there.contains(image)).collect();
+    let ready: Vec<(String, String)> = moves
+        .into_iter()
+        .filter(|(image, _)| stored_names.contains(image))
+        .collect();
     let reporting = &reporter(printer);
     let failed = each(&ready, |(image, name)| async move {
         let copied = sono_images::push(registry, layout, image, name, reporting).await?;
         printer.note(&format!(
-            "pushed {name} {} ({}, {} of {} parts were there)",
+            "pushed {name} {} ({}, {} of {} parts already existed)",
             copied.digest,
             size(copied.bytes_moved),
             copied.blobs_skipped,
@@ -355,14 +356,14 @@ async fn push(arguments: args::ImagesPush, as_sonobuoy: bool, printer: &Printer)
 
 async fn download(arguments: args::ImagesDownload, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesDownload {
-        wanted,
-        renamed,
+        selection,
+        renaming,
         platforms,
         access,
         store,
         dry_run,
     } = arguments;
-    let found = find(&wanted, as_sonobuoy, &renaming(&renamed, None)?, printer).await?;
+    let found = find(&selection, as_sonobuoy, &to_renaming(&renaming, None)?, printer).await?;
     let names = found.names(printer);
     let file = match found.version.as_str() {
         "" => "plugin_images.tar".to_owned(),
@@ -373,16 +374,20 @@ async fn download(arguments: args::ImagesDownload, as_sonobuoy: bool, printer: &
         return Ok(exit::SUCCESS);
     }
     let layout = layout(&store)?;
-    let there = stored(&layout)?;
-    let missing: Vec<String> = names.iter().filter(|name| !there.contains(name)).cloned().collect();
+    let stored_names = stored(&layout)?;
+    let missing: Vec<String> = names
+        .iter()
+        .filter(|name| !stored_names.contains(name))
+        .cloned()
+        .collect();
     if !missing.is_empty() {
-        let platforms = wanted_platforms(&platforms, &wanted.cluster, printer).await;
+        let platforms = selected_platforms(&platforms, &selection.cluster, printer).await;
         let failures = pull_all(&missing, &layout, &platforms, &registry(&access, &names)?, printer).await;
-        conclude(failures, names.len(), "could not be pulled, so nothing is written")?;
+        conclude(failures, names.len(), "could not be pulled; no file was written")?;
     }
     let failed =
         |error: &(dyn std::error::Error + 'static)| CliError::new(format!("cannot write {file}")).caused_by(error);
-    // Under another name until it is whole.
+    // The file gets its final name only when complete.
     let unfinished = tempfile::NamedTempFile::new_in(".").map_err(|error| failed(&error))?;
     layout
         .archive(&names, std::io::BufWriter::new(unfinished.as_file()))
@@ -394,52 +399,52 @@ async fn download(arguments: args::ImagesDownload, as_sonobuoy: bool, printer: &
 
 async fn delete(arguments: args::ImagesDelete, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
     let args::ImagesDelete {
-        wanted,
-        renamed,
+        selection,
+        renaming,
         store,
         dry_run,
     } = arguments;
-    let found = find(&wanted, as_sonobuoy, &renaming(&renamed, None)?, printer).await?;
+    let found = find(&selection, as_sonobuoy, &to_renaming(&renaming, None)?, printer).await?;
     let layout = layout(&store)?;
-    let there = stored(&layout)?;
+    let stored_names = stored(&layout)?;
     let names = found.images.iter().flat_map(|(image, target)| match target {
         Target::Renamed(name) => vec![image.clone(), name.clone()],
         _ => vec![image.clone()],
     });
-    let gone: Vec<String> = names.filter(|name| there.contains(name)).collect();
+    let removed: Vec<String> = names.filter(|name| stored_names.contains(name)).collect();
     if dry_run {
-        for name in &gone {
+        for name in &removed {
             printer.note(&format!("Deleting image: {name}"));
         }
         return Ok(exit::SUCCESS);
     }
-    let freed = if gone.is_empty() {
+    let freed = if removed.is_empty() {
         0
     } else {
         let what = format!("cannot remove images from {}", layout.directory().display());
         layout
-            .remove(&gone)
+            .remove(&removed)
             .map_err(|error| CliError::new(what).caused_by(&error))?
     };
-    printer.note(&format!("{} images removed, {} freed", gone.len(), size(freed)));
+    printer.note(&format!("{} images removed, {} freed", removed.len(), size(freed)));
     Ok(exit::SUCCESS)
 }
 
-/// Does something with each, some at a time. Returns what failed, a line each.
-async fn each<'list, Item, Doing>(items: &'list [Item], work: impl Fn(&'list Item) -> Doing) -> Vec<String>
+/// Runs `work` for each item, with limited concurrency. Returns failures, one line each.
+async fn each<'list, Item, Work>(items: &'list [Item], work: impl Fn(&'list Item) -> Work) -> Vec<String>
 where
     Item: Named,
-    Doing: Future<Output = Result<(), ImageError>>,
+    Work: Future<Output = Result<(), ImageError>>,
 {
     let outcomes = stream::iter(items).map(|item| {
-        let doing = work(item);
-        async move { doing.await.err().map(|error| one_line(item.name(), &error)) }
+        let running = work(item);
+        async move { running.await.err().map(|error| one_line(item.name(), &error)) }
     });
-    let failures: Vec<Option<String>> = outcomes.buffered(AT_ONCE).collect().await;
+    let failures: Vec<Option<String>> = outcomes.buffered(MAX_CONCURRENT).collect().await;
     failures.into_iter().flatten().collect()
 }
 
-/// What an error is about.
+/// Item with a name for errors.
 trait Named {
     fn name(&self) -> &str;
 }
@@ -459,16 +464,16 @@ impl Named for (String, String) {
 fn reporter(printer: &Printer) -> impl Fn(Progress<'_>) + Sync + use<> {
     let printer = printer.clone();
     move |progress| match progress {
-        Progress::Retry { image, error } => printer.note(&format!("{image}: trying again: {error}")),
+        Progress::Retry { image, error } => printer.note(&format!("{image}: retrying: {error}")),
         Progress::Bytes { .. } => {}
     }
 }
 
-fn renaming(renamed: &args::ImagesRenamed, custom: Option<String>) -> Result<Renaming, CliError> {
-    let args::ImagesRenamed {
+fn to_renaming(renaming: &args::ImagesRenaming, custom: Option<String>) -> Result<Renaming, CliError> {
+    let args::ImagesRenaming {
         e2e_repo_config,
         e2e_repo,
-    } = renamed;
+    } = renaming;
     if let Some(registry) = custom {
         return Ok(Renaming::By(Translation::Custom(registry)));
     }
@@ -495,7 +500,11 @@ fn registry(access: &args::ImagesAccess, images: &[String]) -> Result<Registry, 
     registries::client(insecure_registry, ca_file.as_deref(), images)
 }
 
-async fn wanted_platforms(platforms: &args::ImagesPlatforms, cluster: &args::Cluster, printer: &Printer) -> Platforms {
+async fn selected_platforms(
+    platforms: &args::ImagesPlatforms,
+    cluster: &args::Cluster,
+    printer: &Printer,
+) -> Platforms {
     let args::ImagesPlatforms {
         platform,
         all_platforms,
@@ -515,12 +524,12 @@ async fn wanted_platforms(platforms: &args::ImagesPlatforms, cluster: &args::Clu
         variant: None,
     };
     printer.note(&format!(
-        "no cluster says what its nodes are; pulling for {platform} (--platform and --all-platforms choose others)"
+        "cannot read the platforms of the cluster's nodes; pulling for {platform} (to change: --platform or --all-platforms)"
     ));
     Platforms::Only(BTreeSet::from([platform]))
 }
 
-/// What the cluster's nodes are, if there is a cluster to ask.
+/// Platforms of the cluster's nodes; `None` without a cluster.
 async fn node_platforms(cluster: &args::Cluster) -> Option<BTreeSet<Platform>> {
     let nodes = connect(cluster).await.ok()?.nodes().await.ok()?;
     let platforms: BTreeSet<Platform> = nodes
@@ -537,7 +546,7 @@ async fn node_platforms(cluster: &args::Cluster) -> Option<BTreeSet<Platform>> {
     (!platforms.is_empty()).then_some(platforms)
 }
 
-/// Go's word for this machine's architecture.
+/// Go's name of this machine's architecture.
 fn go_architecture() -> &'static str {
     match env::consts::ARCH {
         "x86_64" => "amd64",
@@ -555,9 +564,7 @@ fn layout(store: &args::ImagesStore) -> Result<Layout, CliError> {
         .or_else(|| set("HOME").map(|home| home.join(".cache")))
         .or_else(|| set("LOCALAPPDATA"))
         .map(|cache| Layout::at(cache.join("sono/images")))
-        .ok_or_else(|| {
-            CliError::new("where images are kept is not known: HOME is not set").hint("name it: --store DIRECTORY")
-        })
+        .ok_or_else(|| CliError::new("no directory for images: HOME is not set").hint("set --store DIRECTORY"))
 }
 
 fn stored(layout: &Layout) -> Result<Vec<String>, CliError> {

@@ -252,7 +252,7 @@ fn images_accepts_variables_and_warns_that_they_have_no_effect() {
     assert_eq!(
         finished,
         Finished {
-            stderr: "warning: --plugin-env has no effect on images: nothing is run to list them\n".to_owned(),
+            stderr: "warning: --plugin-env has no effect on images: listing them runs no plugin\n".to_owned(),
             ..plain
         }
     );

@@ -48,9 +48,8 @@ fn a_version_without_a_list_is_an_error() {
     assert_eq!(
         sono(directory.path(), &["images", "pull", "--kubernetes-version", "v1.2.3"]),
         failure(
-            "error: which images the Kubernetes tests of v1.2.3 use is not known\n  known: 1.37\n  \
-             hint:  ask the tests themselves, e2e.test --list-images in registry.k8s.io/conformance:v1.2.3, and give what they \
-             print with --images-file\n"
+            "error: the images of the Kubernetes tests of v1.2.3 are unknown\n  known versions: 1.37\n  \
+             hint:  run e2e.test --list-images in registry.k8s.io/conformance:v1.2.3, and pass its output with --images-file\n"
         )
     );
 }
@@ -84,7 +83,7 @@ fn images_that_the_tests_list_themselves() {
     assert_eq!(
         sono(directory.path(), &arguments),
         failure(
-            "error: list.txt:2: `Usage of e2e.test:` is no image\n  hint:  one name a line, as e2e.test --list-images prints them\n"
+            "error: list.txt:2: invalid image `Usage of e2e.test:`\n  hint:  expected one name per line, as e2e.test --list-images prints them\n"
         )
     );
 }
@@ -95,7 +94,7 @@ fn push_requires_a_destination() {
     assert_eq!(
         sono(directory.path(), &["images", "push", "--kubernetes-version", "v1.37.2"]),
         failure(
-            "error: where the images go is not said\n  hint:  one of --custom-registry, --e2e-repo-config and --e2e-repo\n"
+            "error: no destination for the images\n  hint:  set --custom-registry, --e2e-repo-config or --e2e-repo\n"
         )
     );
 }

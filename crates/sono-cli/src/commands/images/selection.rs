@@ -1,4 +1,4 @@
-//! Which images a run needs, and what a private registry calls them. Pure.
+//! Images that a run needs, and their names in a private registry. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,30 @@ use sono_images::{Registries, SuiteImages, Translated, Translation};
 use sono_manifest::Definition;
 use sono_types::{constants, env};
 
-/// Images by name, each with the name in the private registry that is asked for.
+/// Images by name, each with its name in the private registry.
 pub(super) type Images = BTreeMap<String, Target>;
 
-/// Where an image goes.
+/// Name of an image in the private registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Renamed(String),
     Same,
-    /// No rule says where it goes.
+    /// No rule applies to the image.
     Unknown,
-    /// The suite names it to see a pull fail, or wants a login that nobody has.
-    NotToBeHad,
+    /// The suite expects that pulling the image fails, or it requires a login that does not exist.
+    Unavailable,
 }
 
-/// How names change.
+/// Rules for the names in a private registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Renaming {
     None,
     By(Translation),
-    /// All images of the suite in one repository, told apart by their tags; others by the last part of their name.
+    /// All images of the suite in one repository, distinguished by tags; others by the last part of their name.
     Repository(String),
 }
 
-/// All images of `definitions` and of the run itself. `version` is that of Kubernetes, as `v1.37.2`; `suite` is wanted where
+/// All images of `definitions` and of the run itself. `version` is that of Kubernetes, as `v1.37.2`; `suite` is selection where
 /// a definition runs the Kubernetes suite, unless somebody has `listed` what it uses.
 pub(super) fn images(
     definitions: &[Definition],
@@ -54,7 +54,7 @@ pub(super) fn images(
     for image in suite.map(|suite| suite.images.as_slice()).unwrap_or_default() {
         let target = match &image.mapped_tag {
             Some(tag) => renaming.target(&image.name, Some(tag)),
-            None => Target::NotToBeHad,
+            None => Target::Unavailable,
         };
         images.insert(image.name.clone(), target);
     }
@@ -94,20 +94,20 @@ impl Renaming {
                 Translated::Unknown => Target::Unknown,
             },
             (Self::Repository(repository), Some(tag)) => Target::Renamed(format!("{repository}:{tag}")),
-            // The conformance image itself and the run's own: the suite has no name for them.
+            // The suite defines no tag for the conformance image and sono's own images.
             (Self::Repository(_), None) => Target::Unknown,
         }
     }
 }
 
-/// `v1.37.2` of what a server says, as `v1.37.2-gke.100`: image tags know no vendor's suffix.
+/// Removes vendor suffixes, which image tags do not have: `v1.37.2` for `v1.37.2-gke.100`.
 pub(super) fn released(version: &str) -> String {
     let version = version.strip_prefix('v').unwrap_or(version);
     let release = version.split(['-', '+']).next().unwrap_or(version);
     format!("v{release}")
 }
 
-/// The map of a file that names some groups of images.
+/// Renaming by groups of images.
 pub(super) fn groups(registries: Registries) -> Renaming {
     Renaming::By(Translation::Groups(Box::new(registries)))
 }
@@ -165,28 +165,28 @@ mod tests {
     }
 
     #[test]
-    fn every_container_counts() {
-        use Target::{NotToBeHad, Same};
+    fn images_of_all_containers_are_listed() {
+        use Target::{Same, Unavailable};
         assert_eq!(
             listed(&Renaming::None),
-            expected([Same, Same, NotToBeHad, Same, Same, Same, Same])
+            expected([Same, Same, Unavailable, Same, Same, Same, Same])
         );
     }
 
-    /// B-7: one repository for the suite is heeded, with the tags that the suite asks for.
+    /// B-7: one repository for the suite, with the tags that the suite expects.
     #[test]
     fn one_repository_for_the_suite() {
-        use Target::{NotToBeHad, Renamed, Unknown};
+        use Target::{Renamed, Unavailable, Unknown};
         let agnhost = Renamed("mine.example/all:e2e-1-agnhost".to_owned());
         assert_eq!(
             listed(&Renaming::Repository("mine.example/all".to_owned())),
-            expected([Unknown, Unknown, NotToBeHad, Unknown, agnhost, Unknown, Unknown])
+            expected([Unknown, Unknown, Unavailable, Unknown, agnhost, Unknown, Unknown])
         );
     }
 
     #[test]
-    fn groups_move_by_their_registry() {
-        use Target::{NotToBeHad, Renamed, Unknown};
+    fn groups_are_renamed_by_their_registry() {
+        use Target::{Renamed, Unavailable, Unknown};
         let registries = Registries {
             promoter_e2e_registry: "mine.example/e2e".to_owned(),
             gc_registry: "mine.example/gc".to_owned(),
@@ -196,13 +196,13 @@ mod tests {
         let conformance = Renamed("mine.example/gc/conformance:v1.37.2".to_owned());
         assert_eq!(
             listed(&groups(registries)),
-            expected([Unknown, Unknown, NotToBeHad, conformance, agnhost, Unknown, Unknown])
+            expected([Unknown, Unknown, Unavailable, conformance, agnhost, Unknown, Unknown])
         );
     }
 
-    /// B-21: tags know no vendor's suffix.
+    /// B-21: tags have no vendor suffix.
     #[test]
-    fn a_vendors_suffix_goes() {
+    fn vendor_suffix_of_a_version_is_removed() {
         let versions = ["v1.37.2-gke.100", "1.37.2+k3s1", "v1.37.2"].map(released);
         assert_eq!(versions, ["v1.37.2", "v1.37.2", "v1.37.2"]);
     }
