@@ -1,4 +1,4 @@
-//! `retrieve` over a connection that somebody cuts.
+//! `retrieve` over interrupted connections.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Run, kubectl, sono, text};
 
-/// Bytes to the client until the next cuts; when there are none left, nothing is cut.
+/// Numbers of bytes to the client before each interruption.
 #[derive(Debug, Default)]
 struct Plan {
     cuts: VecDeque<u64>,
@@ -22,7 +22,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// How many of `length` bytes may pass, and whether that is the end.
+    /// How many of `length` bytes are forwarded, and whether the connection is then cut.
     fn pass(&mut self, length: u64) -> (u64, bool) {
         let Some(left) = self.cuts.front_mut() else {
             return (length, false);
@@ -38,7 +38,7 @@ impl Plan {
     }
 }
 
-/// Hands bytes to and from the API server, TLS untouched, and cuts the connection when the plan says so.
+/// Forwards bytes to and from the API server without terminating TLS, and cuts connections according to the plan.
 struct Proxy {
     address: SocketAddr,
     plan: Arc<Mutex<Plan>>,
@@ -70,7 +70,7 @@ impl Proxy {
     }
 }
 
-/// Copies until an end or a cut, either of which closes both sides.
+/// Copies until the end or an interruption, and then closes both sides.
 fn carry(mut from: TcpStream, mut to: TcpStream, pass: impl Fn(u64) -> (u64, bool)) {
     let mut buffer = vec![0; 16 << 10];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
@@ -81,12 +81,12 @@ fn carry(mut from: TcpStream, mut to: TcpStream, pass: impl Fn(u64) -> (u64, boo
         }
     }
     for stream in [from, to] {
-        // It may be closed already.
+        // The connection may already be closed.
         stream.shutdown(Shutdown::Both).ok();
     }
 }
 
-/// The current kubeconfig with the proxy in place of the server. Returns the server's address.
+/// Writes the current kubeconfig with the proxy as the server.
 fn kubeconfig(through: &dyn Fn(&str) -> Proxy, path: &Path) -> Proxy {
     let shown = kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
     let mut config: Value = serde_json::from_str(&shown).expect("a kubeconfig");
@@ -105,7 +105,7 @@ fn kubeconfig(through: &dyn Fn(&str) -> Proxy, path: &Path) -> Proxy {
     proxy
 }
 
-/// BUG 8: a transfer that is cut goes on at the byte where it stopped, and what arrives is what was packed.
+/// BUG 8: an interrupted transfer is resumed at the same byte, and the archive is intact.
 #[test]
 fn a_retrieve_that_is_cut_ends_with_the_right_archive() {
     let run = Run::to_the_end("cut", &["random-file"]);
@@ -120,13 +120,13 @@ fn a_retrieve_that_is_cut_ends_with_the_right_archive() {
     let plans = plans.new_tree(&mut runner).expect("plans");
     let expected = fs_err::read(run.archive()).expect("the archive");
     for (index, cuts) in proptest::strategy::ValueTree::current(&plans).into_iter().enumerate() {
-        // Most of them within the archive; the sum may reach beyond its end.
+        // Most interruptions are within the archive; the last ones may be beyond its end.
         let cuts: VecDeque<u64> = cuts.into_iter().map(|cut| cut % (size / 2)).collect();
         let wanted = cuts.clone();
         *lock(&proxy.plan) = Plan { cuts, made: 0 };
         let to = directory.path().join(index.to_string()).display().to_string();
-        let said = sono(&["retrieve", &to, "-n", run.namespace(), "--kubeconfig", &config]).success();
-        let archive = said.trim().to_owned();
+        let output = sono(&["retrieve", &to, "-n", run.namespace(), "--kubeconfig", &config]).success();
+        let archive = output.trim().to_owned();
         assert!(
             fs_err::read(&archive).expect("an archive") == expected,
             "the archive differs after cuts at {wanted:?}"
@@ -137,7 +137,7 @@ fn a_retrieve_that_is_cut_ends_with_the_right_archive() {
     }
 }
 
-/// What a run has collected so far can be had while it goes on.
+/// The results collected so far can be fetched during the run.
 #[test]
 fn partial_results_of_a_run_that_goes_on() {
     let run = Run::detached("partial", &["job-junit", "sleeper"], &[]);

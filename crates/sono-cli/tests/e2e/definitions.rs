@@ -1,5 +1,4 @@
-//! Definitions that people wrote for Sonobuoy, as they are, with images that stand in for theirs
-//! (`deploy/images/stand-ins`).
+//! Unchanged definitions written for Sonobuoy, with replacements for their images (`deploy/images/stand-ins`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +12,7 @@ use crate::{
     leaves, pairs,
 };
 
-/// The stored definitions, beside the repository where they are there at all.
+/// A stored definition next to the repository, if present.
 fn stored(name: &str) -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared/vectors/plugins")
@@ -23,7 +22,7 @@ fn stored(name: &str) -> Option<String> {
 
 #[test]
 fn definitions_of_others_run_unchanged() {
-    // Two more files have names that are in here, and have a run of their own below.
+    // Two more files have the same names and a separate run below.
     let files = [
         "ds-junit-passing-tar",
         "ds-manual",
@@ -38,7 +37,7 @@ fn definitions_of_others_run_unchanged() {
         "manual-with-arbitrary-details",
     ];
     let Some(plugins) = files.into_iter().map(stored).collect::<Option<Vec<_>>>() else {
-        println!("NOT RUN: ../shared/vectors/plugins is not beside this repository");
+        println!("NOT RUN: ../shared/vectors/plugins does not exist");
         return;
     };
     let plugins: Vec<String> = plugins.iter().map(|path| format!("builtin:{path}")).collect();
@@ -59,7 +58,7 @@ fn definitions_of_others_run_unchanged() {
     let rows = status["plugins"].as_array().cloned().unwrap_or_default();
     let mut seen: BTreeMap<String, Vec<(String, serde_json::Value)>> = BTreeMap::new();
     for row in &rows {
-        // How a status of the plugin's own rolls up is a matter of the compatibility switch; that it is not a pass is not.
+        // The roll-up of custom statuses depends on compatibility, but it is never a pass.
         let status = text(row, "/result-status");
         let status = if status == "passed" {
             status
@@ -94,17 +93,21 @@ fn definitions_of_others_run_unchanged() {
     assert_eq!(seen, expected);
 
     let details = run.results("manual-with-arbitrary-details");
-    let kept = details
+    let number_and_list = details
         .pointer("/items/0/details/nested")
         .or_else(|| details.pointer("/items/0/items/0/details/nested"));
-    assert_eq!(kept, Some(&json!({"number": 3, "list": ["a", "b"]})), "{details}");
+    assert_eq!(
+        number_and_list,
+        Some(&json!({"number": 3, "list": ["a", "b"]})),
+        "{details}"
+    );
 }
 
 #[test]
 fn definitions_of_others_without_a_done_file() {
     let files = ["ds-manual-no-done", "job-manual-no-done"];
     let Some(plugins) = files.into_iter().map(stored).collect::<Option<Vec<_>>>() else {
-        println!("NOT RUN: ../shared/vectors/plugins is not beside this repository");
+        println!("NOT RUN: ../shared/vectors/plugins does not exist");
         return;
     };
     let plugins: Vec<String> = plugins.iter().map(|path| format!("builtin:{path}")).collect();

@@ -1,4 +1,4 @@
-//! What `deploy/kustomize` prepares: every overlay is taken by the cluster, and runs go where it was applied.
+//! `deploy/kustomize`: the cluster accepts every overlay, and runs work in the prepared namespaces.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -7,11 +7,11 @@ use crate::{
     survival::Volume,
 };
 
-/// The page of the folder.
+/// The page of the directory.
 const BY_HAND: &str = "README.md";
 
-/// The way from one directory to another: kustomize takes no absolute ones.
-fn way(from: &Path, to: &Path) -> String {
+/// The relative path between two directories. kustomize does not accept absolute paths.
+fn relative_path(from: &Path, to: &Path) -> String {
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
     let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
     let up = std::iter::repeat_n(PathBuf::from(".."), from.len() - common);
@@ -21,10 +21,10 @@ fn way(from: &Path, to: &Path) -> String {
 
 fn kustomize() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kustomize");
-    folder.canonicalize().expect("the folder is there")
+    folder.canonicalize().expect("the directory exists")
 }
 
-/// An overlay of its own, in a namespace that goes at the end.
+/// An overlay in its own namespace, which is deleted at the end.
 struct Overlay {
     namespace: &'static str,
     directory: tempfile::TempDir,
@@ -32,13 +32,13 @@ struct Overlay {
 }
 
 impl Overlay {
-    /// `rest` stands below what names the namespace and the overlay.
+    /// Creates an overlay with the namespace, the base overlay and `rest`.
     fn new(namespace: &'static str, overlay: &str, rest: &str) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .canonicalize()
-            .expect("it is there");
+            .expect("the directory exists");
         let directory = tempfile::tempdir_in(target).expect("a directory");
-        let kustomize = way(directory.path(), &kustomize());
+        let kustomize = relative_path(directory.path(), &kustomize());
         let text = format!(
             "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: {namespace}\nresources:\n- {kustomize}/{overlay}\n{}",
             rest.replace("KUSTOMIZE", &kustomize)
@@ -55,8 +55,8 @@ impl Overlay {
         self.directory.path().display().to_string()
     }
 
-    /// Asks the server what would become of it.
-    fn try_out(&self) -> String {
+    /// Applies the overlay as a server-side dry run.
+    fn dry_run(&self) -> String {
         kubectl(&["apply", "--dry-run=server", "-k", &self.path()])
     }
 
@@ -76,7 +76,7 @@ impl Drop for Overlay {
 }
 
 #[test]
-fn every_overlay_is_taken_by_the_server() {
+fn every_overlay_is_accepted_by_the_server() {
     let overlays = fs_err::read_dir(kustomize().join("overlays")).expect("overlays");
     let names: Vec<String> = overlays
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -89,19 +89,19 @@ fn every_overlay_is_taken_by_the_server() {
     kubectl(&["create", "namespace", namespace]);
     for name in names {
         let overlay = Overlay::new(namespace, &format!("overlays/{name}"), components);
-        let said = overlay.try_out();
-        for line in said.lines() {
+        let output = overlay.dry_run();
+        for line in output.lines() {
             assert!(line.ends_with("(server dry run)"), "{name}: {line}");
         }
         assert!(
-            said.contains("networkpolicy.networking.k8s.io/sono-aggregator created"),
-            "{name}: {said}"
+            output.contains("networkpolicy.networking.k8s.io/sono-aggregator created"),
+            "{name}: {output}"
         );
     }
     kubectl(&["delete", "namespace", namespace, "--wait=false"]);
 }
 
-/// The overlays that the page shows are ones.
+/// The examples on the page are valid overlays.
 #[test]
 fn the_examples_on_the_page_are_overlays() {
     let page = fs_err::read_to_string(kustomize().join(BY_HAND)).expect("a page");
@@ -114,9 +114,9 @@ fn the_examples_on_the_page_are_overlays() {
     for example in examples {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .canonicalize()
-            .expect("it is there");
+            .expect("the directory exists");
         let directory = tempfile::tempdir_in(target).expect("a directory");
-        let text = example.replace("sono/deploy/kustomize", &way(directory.path(), &kustomize()));
+        let text = example.replace("sono/deploy/kustomize", &relative_path(directory.path(), &kustomize()));
         fs_err::write(directory.path().join("kustomization.yaml"), text).expect("a file");
         fs_err::write(directory.path().join("storage.yaml"), "spec: {}\n").expect("a file");
         let shown = kubectl(&["kustomize", &directory.path().display().to_string()]);
@@ -124,7 +124,7 @@ fn the_examples_on_the_page_are_overlays() {
     }
 }
 
-/// A kubeconfig with which everything is done as a member of a group.
+/// A kubeconfig that impersonates a member of a group.
 fn as_member_of(group: &str, directory: &Path) -> String {
     let view = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]);
     let mut config: serde_json::Value = serde_json::from_str(&view).expect("JSON");
@@ -136,8 +136,8 @@ fn as_member_of(group: &str, directory: &Path) -> String {
     path.display().to_string()
 }
 
-/// A run where everything is prepared, with the fewest rights for the aggregator and for who runs it, and at the strictest
-/// level. What was applied stays.
+/// A run in a prepared namespace, with the fewest rights for the aggregator and the user, and at the strictest level. Applied
+/// objects are not deleted.
 #[test]
 fn a_run_goes_where_an_overlay_was_applied() {
     let components = "components:\n- KUSTOMIZE/components/network-policy\n";
@@ -166,13 +166,13 @@ fn a_run_goes_where_an_overlay_was_applied() {
     assert!(report.starts_with("Plugin: restricted\nStatus: passed\n"), "{report}");
     run(&["delete", "--wait"]).success();
     assert_eq!(objects(), before);
-    // Without the role there is nothing to be seen.
+    // Without the role, access is forbidden.
     let stranger = as_member_of("strangers", home.path());
-    let said = sono(&["status", "-n", overlay.namespace, "--kubeconfig", &stranger]).failure();
-    assert!(said.contains("forbidden"), "{said}");
+    let error = sono(&["status", "-n", overlay.namespace, "--kubeconfig", &stranger]).failure();
+    assert!(error.contains("forbidden"), "{error}");
 }
 
-/// The CronJob's pod runs the plugins with its own account, and of the archives on the volume the newest stay.
+/// The CronJob's pod runs the plugins with its own account, and the newest archives on the volume are retained.
 #[test]
 fn nights_leave_as_many_archives_as_they_should() {
     let volume = Volume::new("e2e-nightly");
@@ -225,8 +225,8 @@ patches:
         ]);
         nights.push(kubectl(&["-n", overlay.namespace, "logs", &job, "-c", "sono"]));
     }
-    let archives = |said: &str| -> Vec<String> {
-        let lines = said.lines().filter(|line| line.ends_with(".tar.gz"));
+    let archives = |output: &str| -> Vec<String> {
+        let lines = output.lines().filter(|line| line.ends_with(".tar.gz"));
         lines.map(str::to_owned).collect()
     };
     let (first, second) = (archives(&nights[0]), archives(&nights[1]));
@@ -236,7 +236,7 @@ patches:
         "{}",
         nights[1]
     );
-    // Neither has it touched what is not its own.
+    // Other files are unchanged.
     assert!(!nights[1].contains("forbidden"), "{}", nights[1]);
     let left: Vec<String> = volume
         .files()
@@ -249,7 +249,7 @@ patches:
         report.starts_with("Plugin: junit-example\nStatus: passed\n"),
         "{report}"
     );
-    // What was applied is all that is left.
+    // Only applied objects remain.
     let pods = kubectl(&[
         "-n",
         overlay.namespace,

@@ -1,4 +1,4 @@
-//! Running the built `sono` on the cluster that `KUBECONFIG` names.
+//! Runs the built `sono` on the cluster of `KUBECONFIG`.
 
 use std::{
     ffi::OsString,
@@ -9,14 +9,14 @@ use std::{
 
 use serde_json::Value;
 
-/// What a command said.
-pub(crate) struct Said {
+/// Exit code and output of a finished command.
+pub(crate) struct Finished {
     arguments: Vec<String>,
     output: Output,
 }
 
-impl Said {
-    /// Standard output of a command that must succeed.
+impl Finished {
+    /// Standard output; panics unless the command succeeded.
     pub(crate) fn success(&self) -> String {
         assert!(
             self.output.status.success(),
@@ -29,7 +29,7 @@ impl Said {
         self.stdout()
     }
 
-    /// What a command that must fail said beside its data.
+    /// Standard error; panics unless the command failed.
     pub(crate) fn failure(&self) -> String {
         assert!(
             !self.output.status.success(),
@@ -39,12 +39,12 @@ impl Said {
         self.stderr()
     }
 
-    /// Its exit code.
+    /// The exit code.
     pub(crate) fn code(&self) -> Option<i32> {
         self.output.status.code()
     }
 
-    /// The run that it named.
+    /// Id of the run that the command named.
     pub(crate) fn run_id(&self) -> Option<String> {
         let named = |line: &str| {
             let (id, _) = line.strip_prefix("run ")?.split_once(" in namespace ")?;
@@ -63,12 +63,12 @@ impl Said {
 }
 
 /// Runs `sono`.
-pub(crate) fn sono(arguments: &[&str]) -> Said {
+pub(crate) fn sono(arguments: &[&str]) -> Finished {
     sono_in(Path::new("."), arguments)
 }
 
-/// Runs `sono` in that directory.
-pub(crate) fn sono_in(directory: &Path, arguments: &[&str]) -> Said {
+/// Runs `sono` in a directory.
+pub(crate) fn sono_in(directory: &Path, arguments: &[&str]) -> Finished {
     assert!(
         std::env::var_os("KUBECONFIG").is_some(),
         "KUBECONFIG must name a cluster; run `cargo xtask e2e`"
@@ -78,13 +78,13 @@ pub(crate) fn sono_in(directory: &Path, arguments: &[&str]) -> Said {
         .args(arguments)
         .output()
         .expect("sono starts");
-    Said {
+    Finished {
         arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         output,
     }
 }
 
-/// The program of that name for the cluster's version.
+/// The `kubectl` for the cluster's version.
 pub(crate) fn kubectl_program() -> OsString {
     std::env::var_os("SONO_KUBECTL").unwrap_or_else(|| "kubectl".into())
 }
@@ -95,14 +95,14 @@ pub(crate) fn plugin(name: &str) -> String {
     folder.join(format!("{name}.yaml")).display().to_string()
 }
 
-/// Runs `kubectl`, which must succeed. Returns what it prints.
+/// Runs `kubectl`, which must succeed, and returns its output.
 pub(crate) fn kubectl(arguments: &[&str]) -> String {
     let output = Command::new(kubectl_program())
         .args(arguments)
         .output()
         .expect("kubectl starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    // A second panic while one is under way would end the tests.
+    // A second panic during a panic would abort the tests.
     assert!(
         output.status.success() || std::thread::panicking(),
         "kubectl {} ended with {}\n{}",
@@ -113,7 +113,7 @@ pub(crate) fn kubectl(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// The text at a JSON pointer, empty where there is none.
+/// The text at a JSON pointer, or an empty text.
 pub(crate) fn text(value: &Value, pointer: &str) -> String {
     value
         .pointer(pointer)
@@ -122,28 +122,28 @@ pub(crate) fn text(value: &Value, pointer: &str) -> String {
         .to_owned()
 }
 
-/// One run in a namespace of its own, deleted at the end.
+/// A run in its own namespace, deleted at the end.
 pub(crate) struct Run {
     namespace: String,
-    said: Said,
+    finished: Finished,
     archive: String,
     directory: tempfile::TempDir,
 }
 
 impl Run {
-    /// `run --wait` with these plugins (names of files in `plugins/`, or `builtin:NAME`), which must succeed.
+    /// Starts `run --wait` with these plugins (files in `plugins/`, or `builtin:NAME`), which must succeed.
     pub(crate) fn to_the_end(name: &str, plugins: &[&str]) -> Self {
         Self::start(name, plugins, &["--wait"])
     }
 
-    /// The same with other flags.
+    /// Like [`Run::to_the_end`], with other flags.
     pub(crate) fn start(name: &str, plugins: &[&str], flags: &[&str]) -> Self {
         let mut run = Self::detached(name, plugins, flags);
         run.retrieve();
         run
     }
 
-    /// Starts it and does not wait: [`Run::finish`] does.
+    /// Starts the run without waiting; [`Run::finish`] waits.
     pub(crate) fn detached(name: &str, plugins: &[&str], flags: &[&str]) -> Self {
         let namespace = format!("e2e-{name}");
         sono(&["delete", "-n", &namespace, "--wait"]).success();
@@ -157,22 +157,22 @@ impl Run {
         let mut arguments = vec!["run", "-n", &namespace];
         arguments.extend(files.iter().flat_map(|file| ["-p", file.as_str()]));
         arguments.extend(flags);
-        let said = sono(&arguments);
+        let finished = sono(&arguments);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let run = Self {
             namespace,
-            said,
+            finished,
             archive: String::new(),
             directory,
         };
-        run.said.success();
+        run.finished.success();
         run
     }
 
     /// Waits for a detached run and fetches its archive.
     pub(crate) fn finish(&mut self) {
-        self.said = sono(&["wait", "-n", &self.namespace, "--wait=5"]);
-        self.said.success();
+        self.finished = sono(&["wait", "-n", &self.namespace, "--wait=5"]);
+        self.finished.success();
         self.retrieve();
     }
 
@@ -191,9 +191,9 @@ impl Run {
         &self.archive
     }
 
-    /// Everything `run` printed.
+    /// All output of `run`.
     pub(crate) fn output(&self) -> String {
-        format!("{}{}", self.said.stdout(), self.said.stderr())
+        format!("{}{}", self.finished.stdout(), self.finished.stderr())
     }
 
     /// `status --json`.
@@ -201,13 +201,13 @@ impl Run {
         self.any_status().expect("status --json prints JSON")
     }
 
-    /// `status --json`, once there is a status.
+    /// `status --json`, if a status exists.
     fn any_status(&self) -> Option<Value> {
         let json = sono(&["status", "-n", &self.namespace, "--json"]).success();
         serde_json::from_str(&json).ok()
     }
 
-    /// Waits until the row of a plugin for the whole cluster says that its result is in.
+    /// Waits until the result of a Job plugin has been received.
     pub(crate) fn wait_for_result(&self, plugin: &str) {
         let limit = Instant::now() + Duration::from_mins(2);
         loop {
@@ -232,7 +232,7 @@ impl Run {
         String::from_utf8(bytes).expect("text")
     }
 
-    /// A plugin's tree of results.
+    /// A plugin's result tree.
     pub(crate) fn results(&self, plugin: &str) -> Value {
         let yaml = self.file(&format!("plugins/{plugin}/sonobuoy_results.yaml"));
         sono_types::yaml::first_document(&yaml).expect("a tree of results")
@@ -241,15 +241,15 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let said = sono(&["delete", "-n", &self.namespace, "--wait"]);
-        // A second panic while one is under way would hide the first.
+        let finished = sono(&["delete", "-n", &self.namespace, "--wait"]);
+        // A second panic during a panic would hide the first.
         if !std::thread::panicking() {
-            said.success();
+            finished.success();
         }
     }
 }
 
-/// The cluster as it is, past `sono`.
+/// Direct access to the cluster, without `sono`.
 pub(crate) mod kubernetes {
     use sono_kube::{Cluster, Connection, Kind};
 
@@ -277,7 +277,7 @@ pub(crate) mod kubernetes {
         })
     }
 
-    /// Objects of a run in that namespace that are still there, with the namespace itself.
+    /// Remaining objects of a run in a namespace, including the namespace.
     pub(crate) fn leftovers(namespace: &str) -> Vec<String> {
         with_cluster(async |cluster| {
             let mut left = Vec::new();

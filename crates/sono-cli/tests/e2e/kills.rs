@@ -1,4 +1,4 @@
-//! Twenty aggregators that go in the middle of a run, at moments that a seed chooses: with their container, their pod, their node.
+//! Twenty aggregators that are lost during a run, at times chosen by a seed: with their container, their pod or their node.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -14,22 +14,22 @@ use crate::{
 };
 
 const ROUNDS: u64 = 20;
-/// Within so much of its being ready it goes. The slowest plugin takes longer.
-const MOMENTS: u64 = 8_000;
-/// The plugins whose results are looked at.
+/// Maximum time in milliseconds between readiness and loss of the aggregator. The slowest plugin takes longer.
+const MAX_LOSS_MILLIS: u64 = 8_000;
+/// Plugins with results that are checked.
 const PLUGINS: [&str; 3] = ["every-node", "job-junit", "survivor"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
-    /// `kill -9`; the container is started again.
+    /// `kill -9`; the container is restarted.
     Container,
-    /// As when its node is lost: nobody waits for its end.
+    /// Immediate deletion of the pod, as when its node is lost.
     Pod,
-    /// Its node is drained.
+    /// Draining of the node.
     Node,
 }
 
-/// The node that was drained; it takes pods again when the round ends, however it ends.
+/// The drained node; it is uncordoned at the end of the round, also after a failure.
 struct Drained(String);
 
 impl Drop for Drained {
@@ -38,7 +38,7 @@ impl Drop for Drained {
     }
 }
 
-/// One aggregator: its pod, and how often its container was started again.
+/// One instance of the aggregator: its pod, and the restart count of its container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Instance {
     pod: String,
@@ -66,7 +66,7 @@ fn instance(run: &Run) -> Option<Instance> {
     })
 }
 
-/// Waits for an aggregator that takes results and is another one than this.
+/// Waits for a ready aggregator other than `before`.
 fn ready(run: &Run, before: Option<&Instance>) -> Instance {
     let limit = Instant::now() + Duration::from_mins(3);
     loop {
@@ -83,7 +83,7 @@ fn ready(run: &Run, before: Option<&Instance>) -> Instance {
     }
 }
 
-fn begun(program: &mut Command) -> Child {
+fn spawned(program: &mut Command) -> Child {
     program.stdout(Stdio::null()).spawn().expect("it starts")
 }
 
@@ -92,9 +92,9 @@ fn lose(run: &Run, loss: Loss, aggregator: &Instance) -> Child {
         Loss::Container => {
             let killed = processes(&aggregator.uid, "sonobuoy");
             let pids = killed.iter().filter_map(|process| process.file_name());
-            begun(Command::new("kill").arg("-9").args(pids))
+            spawned(Command::new("kill").arg("-9").args(pids))
         }
-        Loss::Pod => begun(Command::new(kubectl_program()).args([
+        Loss::Pod => spawned(Command::new(kubectl_program()).args([
             "-n",
             run.namespace(),
             "delete",
@@ -103,7 +103,7 @@ fn lose(run: &Run, loss: Loss, aggregator: &Instance) -> Child {
             "--force",
             "--grace-period=0",
         ])),
-        Loss::Node => begun(Command::new(kubectl_program()).args([
+        Loss::Node => spawned(Command::new(kubectl_program()).args([
             "drain",
             &aggregator.node,
             "--ignore-daemonsets",
@@ -114,8 +114,8 @@ fn lose(run: &Run, loss: Loss, aggregator: &Instance) -> Child {
     }
 }
 
-/// Plugins for the whole cluster whose pod is on that node: they go with it.
-fn there(run: &Run, node: &str) -> Vec<String> {
+/// Job plugins with a pod on the node, which are lost with it.
+fn plugins_on(run: &Run, node: &str) -> Vec<String> {
     let pods = pods(run, "sonobuoy-component=plugin");
     let jobs = pods.iter().filter(|pod| {
         let owner = text(pod, "/metadata/ownerReferences/0/kind");
@@ -138,8 +138,8 @@ fn rows(run: &Run) -> Vec<(String, String, String)> {
 
 fn round(number: u64) -> Duration {
     let loss = [Loss::Container, Loss::Pod, Loss::Node][usize::try_from(number % 3).expect("small")];
-    let moment = Duration::from_millis(number.wrapping_mul(2_654_435_761) % MOMENTS);
-    // Without a volume: what its pod had is gone. A container that is killed keeps its files in either form.
+    let moment = Duration::from_millis(number.wrapping_mul(2_654_435_761) % MAX_LOSS_MILLIS);
+    // Without a volume, the files of the pod are lost. A killed container's files are preserved in both cases.
     let workload = if loss == Loss::Container && number % 2 == 0 {
         "pod"
     } else {
@@ -155,7 +155,7 @@ fn round(number: u64) -> Duration {
     let slow = |run: &Run| -> Vec<String> { pods(run, SLOW).iter().map(|pod| text(pod, "/metadata/uid")).collect() };
     let before = slow(&run);
     let gone = if loss == Loss::Node {
-        there(&run, &first.node)
+        plugins_on(&run, &first.node)
     } else {
         Vec::new()
     };
@@ -173,7 +173,7 @@ fn round(number: u64) -> Duration {
         recovery.as_millis()
     );
     if !before.is_empty() && gone.is_empty() {
-        assert_eq!(slow(&run), before, "the plugin's pod is another one");
+        assert_eq!(slow(&run), before, "the plugin's pod was replaced");
     }
     run.finish();
     drop(drained);
@@ -201,7 +201,7 @@ fn round(number: u64) -> Duration {
     recovery
 }
 
-/// W-1: no result is lost but of plugins that went with the drained node, none is there twice, and no plugin runs twice.
+/// W-1: only results of plugins on the drained node are lost, no result occurs twice, and no plugin runs twice.
 #[test]
 #[ignore = "takes ten minutes and three nodes: cargo xtask e2e --kills"]
 fn nothing_is_lost_in_twenty() {

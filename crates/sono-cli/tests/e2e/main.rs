@@ -1,5 +1,5 @@
-//! Tests on a real cluster: `cargo xtask e2e` starts one and runs them, with `KUBECONFIG` naming it. Every test has a
-//! namespace of its own, so they run side by side; what a test creates is deleted at its end, however it ends.
+//! Tests on a real cluster, which `cargo xtask e2e` starts and passes in `KUBECONFIG`. Every test has its own namespace, so
+//! tests run in parallel; the objects of a test are deleted at its end, also after a failure.
 
 mod cut;
 mod definitions;
@@ -90,7 +90,7 @@ fn the_built_in_host_check_needs_no_foreign_image() {
     );
 }
 
-/// The image is ours. A node without a journal has its files of `/var/log` instead, and says so first.
+/// The image is sono's. A node without a journal reports that first, and then its files in `/var/log`.
 #[test]
 fn the_built_in_systemd_logs_needs_no_foreign_image() {
     let run = Run::to_the_end("systemd-logs", &["builtin:systemd-logs"]);
@@ -111,7 +111,9 @@ fn the_built_in_systemd_logs_needs_no_foreign_image() {
         if lines.first().is_some_and(is_of_a_journal) {
             continue;
         }
-        let (why, files) = lines.split_first().expect("a line that says why there is no journal");
+        let (why, files) = lines
+            .split_first()
+            .expect("a line with the reason of the missing journal");
         assert_eq!(
             (text(why, "/_HOSTNAME"), text(why, "/SYSLOG_IDENTIFIER")),
             (node.clone(), "sono-systemd-logs".to_owned())
@@ -160,8 +162,8 @@ fn a_plugin_that_exits_with_an_error_says_so() {
 #[test]
 fn an_image_that_cannot_be_pulled_ends_at_the_time_limit_and_is_named_before() {
     let run = Run::start("no-image", &["no-image"], &["--timeout", "15", "--wait"]);
-    let said = run.output();
-    assert!(said.contains("127.0.0.1:9/there-is-no-such-image:dev"), "{said}");
+    let output = run.output();
+    assert!(output.contains("127.0.0.1:9/there-is-no-such-image:dev"), "{output}");
     let tree = run.results("no-image");
     assert_eq!(text(&tree, "/status"), "failed");
     let why = text(&tree, "/items/0/name");
@@ -220,6 +222,6 @@ fn delete_leaves_nothing_behind() {
     let namespace = run.namespace().to_owned();
     sono(&["delete", "-n", &namespace, "--wait"]).success();
     assert_eq!(kubernetes::leftovers(&namespace), Vec::<String>::new());
-    // Again: nothing to delete is no error.
+    // Deleting again without any objects is not an error.
     sono(&["delete", "-n", &namespace, "--wait"]).success();
 }

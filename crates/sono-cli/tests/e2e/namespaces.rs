@@ -1,4 +1,4 @@
-//! Namespaces that were there before, that others made, and that do not go.
+//! Existing namespaces, prepared namespaces, and namespaces that cannot be deleted.
 
 use std::{
     io::Write as _,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::harness::{kubectl, kubectl_program, kubernetes, plugin, sono};
 
-/// A namespace that is there before the run, deleted at the end of the test.
+/// A namespace that exists before the run and is deleted at the end of the test.
 pub(crate) struct Namespace(String);
 
 impl Namespace {
@@ -24,7 +24,7 @@ impl Drop for Namespace {
     }
 }
 
-/// BUG 16: a namespace that the run did not create stays, and nothing of the run is left in it.
+/// BUG 16: a namespace not created by the run is not deleted, but all objects of the run in it are.
 #[test]
 fn a_namespace_that_was_there_stays() {
     let namespace = Namespace::new("e2e-was-there");
@@ -55,7 +55,7 @@ fn objects(namespace: &str) -> String {
     kubectl(&["-n", namespace, "get", kinds, "-o", "name"])
 }
 
-/// What `gen` prints is what `kubectl apply` takes.
+/// `kubectl apply` accepts the output of `gen`.
 #[test]
 fn generated_objects_are_applied_by_kubectl() {
     let name = "e2e-applied";
@@ -70,11 +70,11 @@ fn generated_objects_are_applied_by_kubectl() {
     apply
         .stdin
         .take()
-        .expect("it was piped")
+        .expect("standard input is piped")
         .write_all(manifest.as_bytes())
         .expect("kubectl reads");
     assert!(apply.wait().expect("kubectl ends").success());
-    // The pod may have no status yet, which is no reason to give up.
+    // The pod may not have a status yet.
     sono(&["wait", "-n", name, "--wait=5"]).success();
     let directory = tempfile::tempdir().expect("a directory");
     let to = directory.path().display().to_string();
@@ -84,7 +84,7 @@ fn generated_objects_are_applied_by_kubectl() {
     assert_eq!(kubernetes::leftovers(name), Vec::<String>::new());
 }
 
-/// A namespace that does not go says what holds it.
+/// A namespace that is not deleted is reported with its finalizer.
 #[test]
 fn a_finalizer_that_holds_a_namespace_is_named() {
     let name = "e2e-held";
@@ -97,8 +97,8 @@ fn a_finalizer_that_holds_a_namespace_is_named() {
     kubectl(&["-n", name, "create", "configmap", "held"]);
     let patch = r#"{"metadata":{"finalizers":["example.com/hold"]}}"#;
     kubectl(&["-n", name, "patch", "configmap", "held", "--type=merge", "-p", patch]);
-    let said = sono(&["delete", "-n", name, "--wait", "25s"]).failure();
+    let output = sono(&["delete", "-n", name, "--wait", "25s"]).failure();
     free();
-    assert!(said.contains("example.com/hold in 1 resource instances"), "{said}");
+    assert!(output.contains("example.com/hold in 1 resource instances"), "{output}");
     sono(&["delete", "-n", name, "--wait"]).success();
 }

@@ -1,10 +1,10 @@
-//! Issue 16 (operator A1, A7): runs right after each other in one namespace that stays, as CI jobs start them. Each ends with the
-//! verdict, and the archive, of its own run. `SONO_E2E_PAIRS` says how many pairs.
+//! Issue 16 (operator A1, A7): consecutive runs in one existing namespace, as in CI jobs. Each one ends with the verdict and the
+//! archive of its own run. `SONO_E2E_PAIRS` is the number of pairs.
 
 use std::{path::Path, time::Instant};
 
 use crate::{
-    harness::{Said, plugin, sono_in},
+    harness::{Finished, plugin, sono_in},
     namespaces::Namespace,
 };
 
@@ -13,8 +13,8 @@ fn pairs() -> usize {
     number.map_or(4, |number| number.parse().expect("SONO_E2E_PAIRS is a number"))
 }
 
-/// `run` in the namespace, the aggregator in either form by turns.
-fn run(directory: &Path, namespace: &str, definition: &str, pair: usize, flags: &[&str]) -> Said {
+/// Runs `run` in the namespace, alternating between both workloads of the aggregator.
+fn run(directory: &Path, namespace: &str, definition: &str, pair: usize, flags: &[&str]) -> Finished {
     let workload = ["deployment", "pod"][pair % 2];
     let file = plugin(definition);
     let own = [
@@ -41,13 +41,18 @@ fn run_after_a_deletion_that_was_not_waited_for_ends_with_its_own_verdict() {
     for pair in 0..pairs() {
         let began = Instant::now();
         for (definition, code) in [("job-junit", 0), ("exit-three", 3)] {
-            let said = run(directory.path(), name, definition, pair, &["--wait=5"]);
-            assert_eq!(said.code(), Some(code), "pair {pair}, {definition}: {}", said.stderr());
-            // The commands after it know the same run.
+            let finished = run(directory.path(), name, definition, pair, &["--wait=5"]);
+            assert_eq!(
+                finished.code(),
+                Some(code),
+                "pair {pair}, {definition}: {}",
+                finished.stderr()
+            );
+            // The following commands use the same run.
             let status = sono_in(directory.path(), &["status", "-n", name, "--exit-code"]);
             assert_eq!(
                 (status.code(), status.run_id()),
-                (Some(code), said.run_id()),
+                (Some(code), finished.run_id()),
                 "pair {pair}"
             );
             delete();
@@ -64,10 +69,15 @@ fn rm_fetches_the_archive_of_its_own_run() {
         let began = Instant::now();
         for (definition, code) in [("job-junit", 0), ("exit-three", 3)] {
             let directory = tempfile::tempdir().expect("a directory");
-            let said = run(directory.path(), name, definition, pair, &["--rm"]);
-            assert_eq!(said.code(), Some(code), "pair {pair}, {definition}: {}", said.stderr());
-            let id = said.run_id().expect("run names its run");
-            let archive = said.stdout();
+            let finished = run(directory.path(), name, definition, pair, &["--rm"]);
+            assert_eq!(
+                finished.code(),
+                Some(code),
+                "pair {pair}, {definition}: {}",
+                finished.stderr()
+            );
+            let id = finished.run_id().expect("run names its run");
+            let archive = finished.stdout();
             assert!(
                 archive.trim().ends_with(&format!("_sonobuoy_{id}.tar.gz")),
                 "{archive} of run {id}"
@@ -88,7 +98,7 @@ fn rm_fetches_the_archive_of_its_own_run() {
     }
 }
 
-/// Operator A7: in a namespace of its own the next run can begin at once.
+/// Operator A7: in a namespace created by the run, the next run can start immediately.
 #[test]
 fn rm_waits_until_its_own_namespace_is_deleted() {
     let file = plugin("job-junit");
@@ -98,16 +108,16 @@ fn rm_waits_until_its_own_namespace_is_deleted() {
     }
 }
 
-/// Operator A4: the worker ends when there is nothing to send, and the aggregator judges ten seconds later.
+/// Operator A4: a worker without a result exits, and the aggregator records the failure ten seconds later.
 #[test]
 fn container_that_failed_without_a_result_is_judged_within_half_a_minute() {
     let name = "e2e-judged";
     let _namespace = Namespace::new(name);
     let directory = tempfile::tempdir().expect("a directory");
     let began = Instant::now();
-    let said = run(directory.path(), name, "exit-three", 0, &["--wait=5"]);
-    assert_eq!(said.code(), Some(3), "{}", said.stderr());
+    let finished = run(directory.path(), name, "exit-three", 0, &["--wait=5"]);
+    assert_eq!(finished.code(), Some(3), "{}", finished.stderr());
     let took = began.elapsed().as_secs();
-    assert!(took < 30, "it took {took} s: {}", said.stderr());
+    assert!(took < 30, "it took {took} s: {}", finished.stderr());
     sono_in(directory.path(), &["delete", "-n", name, "--wait"]).success();
 }

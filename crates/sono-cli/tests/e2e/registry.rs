@@ -1,5 +1,6 @@
-//! Images that a release has pushed, pulled by the cluster's own container runtime. The registry is on the loopback interface of the
-//! first node, which is this machine; a cluster that lives elsewhere cannot see it.
+//! Images pushed like a release and pulled by the cluster's container runtime.
+//!
+//! The registry listens on the loopback interface of the first node, which is this machine. Other clusters cannot reach it.
 
 use std::{path::PathBuf, process::Command};
 
@@ -10,7 +11,7 @@ use super::harness::{Run, kubectl, kubernetes, text};
 /// The node that shares this machine's loopback interface.
 const NODE: &str = "node1";
 
-/// A Job, since the other nodes of a cluster have loopback interfaces of their own.
+/// A Job, because the other nodes have different loopback interfaces.
 const PLUGIN: &str = r#"
 sonobuoy-config: {driver: Job, plugin-name: pulled, result-format: raw}
 podSpec:
@@ -25,7 +26,9 @@ spec:
 #[test]
 fn a_run_with_images_that_the_cluster_pulled() {
     if !kubernetes::node_names().iter().any(|name| name == NODE) {
-        println!("not tested: no {NODE}, so the nodes of this cluster have loopback interfaces of their own");
+        println!(
+            "not tested: without {NODE}, the nodes of this cluster cannot reach the registry on the loopback interface"
+        );
         return;
     }
     let built = PathBuf::from(std::env::var_os("SONO_TEST_IMAGES").expect("run `cargo xtask e2e`"));
@@ -76,7 +79,7 @@ fn a_run_with_images_that_the_cluster_pulled() {
         log.contains("this machine has no journalctl; the files of /var/log follow"),
         "{log}"
     );
-    // By events: `imageID` names the same content by any name that the node has had for it, in this run or before.
+    // Uses Events, because `imageID` may be any name under which the node has stored the same content.
     let events = kubectl(&[
         "-n",
         run.namespace(),

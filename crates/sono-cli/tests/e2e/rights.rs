@@ -1,4 +1,4 @@
-//! What plugins may do in each permission mode, and that the examples run in all of them.
+//! Permissions of plugins in each mode, and runs of the examples in all modes.
 
 use std::{
     collections::BTreeMap,
@@ -13,19 +13,19 @@ use crate::{
     trouble::running_pod,
 };
 
-/// All modes, with whether the run makes its namespace.
+/// All modes, with their name, and whether the run creates its namespace.
 const MODES: [(&str, &str, bool); 4] = [
     ("clusterAdmin", "cluster-admin", true),
     ("clusterRead", "cluster-read", false),
     ("namespaceAdmin", "namespace-admin", false),
     ("minimal", "minimal", false),
 ];
-/// Bytes of a program that one exec carries.
-const PIECE: usize = 2 << 20;
-/// Beginning of the rows that say whether the others mean anything.
+/// Bytes of a program that are sent by one exec.
+const CHUNK_BYTES: usize = 2 << 20;
+/// Prefix of the control rows, which show that the other rows are meaningful.
 const CONTROL: &str = "control: ";
 
-/// The program itself, which goes into the plugin's container.
+/// The `kubectl` program for the plugin's container.
 fn kubectl_file() -> PathBuf {
     let program = PathBuf::from(kubectl_program());
     if program.components().count() > 1 {
@@ -36,7 +36,7 @@ fn kubectl_file() -> PathBuf {
     found.find(|file| file.is_file()).expect("kubectl is installed")
 }
 
-/// Runs a script in the plugin's container, with that input.
+/// Runs a script in the plugin's container with this input.
 fn exec_with_input(namespace: &str, pod: &str, script: &str, input: &[u8]) -> Output {
     let mut child = Command::new(kubectl_program())
         .args([
@@ -47,17 +47,17 @@ fn exec_with_input(namespace: &str, pod: &str, script: &str, input: &[u8]) -> Ou
         .stderr(Stdio::piped())
         .spawn()
         .expect("kubectl starts");
-    // An exec that breaks off takes no more input; its status says so.
+    // An interrupted exec accepts no more input; its exit status reports it.
     child.stdin.take().expect("a pipe").write_all(input).ok();
     child.wait_with_output().expect("kubectl ends")
 }
 
-/// Puts a program into a running container, in pieces: an exec that carries tens of megabytes may break off.
+/// Copies a program into a running container in chunks, because an exec with tens of megabytes may be interrupted.
 fn put_program(namespace: &str, pod: &str, file: &Path, to: &str) {
     let content = fs_err::read(file).expect("kubectl is readable");
-    let pieces = content.chunks(PIECE);
-    let last = pieces.len();
-    for (number, piece) in pieces.enumerate() {
+    let chunks = content.chunks(CHUNK_BYTES);
+    let last = chunks.len();
+    for (number, piece) in chunks.enumerate() {
         let script = format!("cat > {to}.{number:03} && wc -c < {to}.{number:03}");
         let mut attempts = (0..5).map(|_| exec_with_input(namespace, pod, &script, piece));
         let written = |output: &Output| {
@@ -75,14 +75,14 @@ fn put_program(namespace: &str, pod: &str, file: &Path, to: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Request and code of every answer that the attacker got in that mode.
+/// Requests of the attacker in this mode, and their response codes.
 fn attack(mode: &str, folder: &str) -> Vec<(String, String)> {
     let name = format!("attack-{folder}");
     let namespace = Namespace::new(&format!("e2e-{name}"));
     let flags = ["--aggregator-permissions", mode, "--timeout", "300"];
     let mut run = Run::detached(&name, &["attacker"], &flags);
     let pod = running_pod(&run, "attacker");
-    // The pod runs as soon as one of its containers does.
+    // The pod is running as soon as one of its containers is.
     kubectl(&[
         "-n",
         run.namespace(),
@@ -105,8 +105,7 @@ fn attack(mode: &str, folder: &str) -> Vec<(String, String)> {
     rows
 }
 
-/// A plugin that asks for a token of the run's account, by the name that it has always had, can do nothing with it but
-/// what the mode lets it read.
+/// A plugin that requests a token of the run's account by its usual name only gets the read access of the mode.
 #[test]
 fn a_plugin_cannot_take_over_the_cluster_outside_of_cluster_admin() {
     let modes = &MODES[1..];
@@ -143,7 +142,7 @@ fn a_plugin_cannot_take_over_the_cluster_outside_of_cluster_admin() {
     }
 }
 
-/// The plugin that leaves no done file ends too, although nothing in its pod may look at pods in `minimal`.
+/// The plugin without a done file ends, too, although its pod has no access to pods in `minimal`.
 #[test]
 fn every_example_passes_in_every_mode() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples");
@@ -167,7 +166,7 @@ fn every_example_passes_in_every_mode() {
         for row in &rows {
             let plugin = text(row, "/plugin");
             assert_eq!(text(row, "/status"), "complete", "{mode}: {row}");
-            // One item of this example is for a person to judge.
+            // One item of this example requires a manual check.
             if plugin != "manual-example" {
                 assert_eq!(text(row, "/result-status"), "passed", "{mode}: {row}");
             }

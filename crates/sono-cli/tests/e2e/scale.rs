@@ -1,5 +1,5 @@
-//! A thousand nodes without machines: `cargo xtask e2e --scale`. Their pods are created and never start; this test sends
-//! their results, with the plugin's own certificate.
+//! A thousand fake nodes: `cargo xtask e2e --scale`. Their pods are created but never start; this test sends their results
+//! with the plugin's certificate.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,16 +9,17 @@ use serde_json::Value;
 
 use crate::harness::{Run, kubectl, kubernetes, sono, text};
 
-/// Node objects without a kubelet, as `cargo xtask cluster up --fake-nodes` names them, and how many there must be.
+/// Name prefix of nodes without a kubelet, created by `cargo xtask cluster up --fake-nodes`.
 const FAKE: &str = "fake";
-const LEAST: usize = 1000;
+/// Minimum number of fake nodes.
+const MIN_NODES: usize = 1000;
 const PLUGIN: &str = "every-node";
 
 fn get(namespace: &str, arguments: &[&str]) -> String {
     kubectl(&[&["-n", namespace, "get"], arguments].concat())
 }
 
-/// A client with the plugin's certificate, and the address that its workers are told.
+/// A client with the plugin's certificate, and the aggregator's address for its workers.
 fn client(namespace: &str) -> (Client, String) {
     let selector = format!("sonobuoy-plugin={PLUGIN}");
     kubectl(&[
@@ -63,7 +64,7 @@ fn client(namespace: &str) -> (Client, String) {
     (client, variable("AGGREGATOR_URL"))
 }
 
-/// Rows of the whole status, by state.
+/// Rows of the full status by state.
 fn states(namespace: &str) -> (usize, usize, BTreeSet<String>) {
     let exec = [
         "-n",
@@ -77,7 +78,7 @@ fn states(namespace: &str) -> (usize, usize, BTreeSet<String>) {
         "status",
         "--full",
     ];
-    let status: Value = serde_json::from_str(&kubectl(&exec)).expect("the whole status is JSON");
+    let status: Value = serde_json::from_str(&kubectl(&exec)).expect("the full status is JSON");
     let rows = status["plugins"].as_array().cloned().unwrap_or_default();
     let failed = rows
         .iter()
@@ -87,14 +88,15 @@ fn states(namespace: &str) -> (usize, usize, BTreeSet<String>) {
     (rows.len(), complete, failed.collect())
 }
 
-/// W-9, W-10: 1,000 results, no false failure, the status right all along, with the usual client limits of the controllers.
+/// W-9, W-10: 1,000 results without a false failure, and a correct status at any time, with the default client limits of the
+/// controllers.
 #[test]
 #[ignore = "needs a thousand nodes: cargo xtask e2e --scale"]
 fn a_thousand_nodes_report() {
     let nodes = kubernetes::node_names();
     let fake: Vec<String> = nodes.iter().filter(|node| node.starts_with(FAKE)).cloned().collect();
     assert!(
-        fake.len() >= LEAST,
+        fake.len() >= MIN_NODES,
         "{} fake nodes; cargo xtask e2e --scale starts them",
         fake.len()
     );
@@ -124,7 +126,7 @@ fn a_thousand_nodes_report() {
         sent += part.len();
         let (rows, complete, failed) = states(&namespace);
         assert_eq!((rows, failed), (nodes.len(), BTreeSet::new()));
-        // Real nodes report by themselves.
+        // Results of real nodes are sent by their workers.
         assert!(
             (sent..=sent + nodes.len() - fake.len()).contains(&complete),
             "{complete} of {sent}"
@@ -150,7 +152,7 @@ fn a_thousand_nodes_report() {
         .map(|node| (format!("on-{node}"), "passed".to_owned()))
         .collect();
     assert_eq!(reported, expected);
-    // Pods of nodes without a kubelet never end by themselves.
+    // Pods on nodes without a kubelet never end.
     kubectl(&[
         "-n",
         &namespace,

@@ -1,4 +1,4 @@
-//! The real Kubernetes suite through the built-in plugin `e2e`, with flags alone.
+//! The real Kubernetes suite with the built-in plugin `e2e`, configured only with flags.
 
 use std::{
     collections::BTreeMap,
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::harness::{Run, sono};
 
-/// Volumes of ConfigMaps, Secrets and the like: short tests that need nothing but the node. The suite has 45 of them.
+/// Volumes of ConfigMaps, Secrets and similar: 45 short tests that require only the node.
 const VOLUMES: &str = "(Secrets|ConfigMap|Downward API volume|EmptyDir volumes|Projected configMap|Projected secret) should (be consumable from pods in volume|provide|set mode|support \\(root|set DefaultMode).*\\[NodeConformance\\]";
 
 /// Serial tests that take seconds.
 const SERIAL: &str = "Namespaces should (patch a Namespace|apply an update to a Namespace)";
 
-/// How many leaves have which status, by `results`.
+/// Number of leaves by status, according to `results`.
 fn counted(run: &Run) -> BTreeMap<String, usize> {
     let text = sono(&["results", run.archive(), "-p", "e2e", "-o", "json"]).success();
     let document: Value = serde_json::from_str(&text).expect("JSON");
@@ -30,7 +30,7 @@ fn counted(run: &Run) -> BTreeMap<String, usize> {
     counts
 }
 
-/// The same by the suite's own JUnit file.
+/// Number of tests by status, according to the suite's JUnit file.
 fn reported(run: &Run) -> BTreeMap<String, usize> {
     let junit = run.file("plugins/e2e/results/global/junit_01.xml");
     let mut counts = BTreeMap::new();
@@ -47,7 +47,7 @@ fn reported(run: &Run) -> BTreeMap<String, usize> {
         ]
         .into_iter()
         .find(|status| head.contains(&format!("status=\"{status}\"")))
-        .unwrap_or_else(|| panic!("no status that is known: {head}"));
+        .unwrap_or_else(|| panic!("unknown status: {head}"));
         let status = if matches!(status, "passed" | "skipped") {
             status
         } else {
@@ -88,7 +88,7 @@ fn the_quick_mode_passes() {
     assert_eq!(passed(&run).len(), 1, "{:?}", passed(&run));
 }
 
-/// The suite posts no progress by itself, and none at all from more than one process.
+/// The suite posts progress only with an argument and from a single process.
 #[test]
 #[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
 fn forty_five_tests_show_how_far_they_are() {
@@ -102,17 +102,17 @@ fn forty_five_tests_show_how_far_they_are() {
         "--wait=10",
     ];
     let run = Run::start("focus", &["builtin:e2e"], &flags);
-    let said = run.output();
-    assert!(said.contains("run passed in"), "{said}");
-    let steps = said
+    let output = run.output();
+    assert!(output.contains("run passed in"), "{output}");
+    let steps = output
         .lines()
         .filter(|line| line.contains(" e2e has passed ") && line.ends_with(" of 45 tests"));
-    assert!(steps.count() >= 3, "{said}");
+    assert!(steps.count() >= 3, "{output}");
     assert_eq!(counted(&run), reported(&run));
     assert_eq!(passed(&run).len(), 45);
 }
 
-/// Any number of processes runs the same tests; several are quicker. One of them is serial, which true would leave out.
+/// Any number of processes runs the same tests; several are faster. One test is serial, which `true` would skip.
 #[test]
 #[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
 fn same_tests_run_in_any_number_of_processes() {
@@ -134,7 +134,7 @@ fn same_tests_run_in_any_number_of_processes() {
         assert_eq!(counted(&run), reported(&run));
         let mut names = passed(&run);
         names.sort();
-        // Not captured, as the macros' output is.
+        // Unlike the output of macros, this is not captured.
         writeln!(
             io::stderr(),
             "{processes} processes: {} tests in {} s",
@@ -153,7 +153,7 @@ fn same_tests_run_in_any_number_of_processes() {
     assert!(together < alone, "{together:?} with 4, {alone:?} with 1");
 }
 
-/// Of an archive in which three tests failed just those are run again.
+/// Reruns exactly the three failed tests of an archive.
 #[test]
 #[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
 fn failed_tests_are_run_again() {
@@ -171,7 +171,7 @@ fn failed_tests_are_run_again() {
     assert_eq!(names, FAILED);
 }
 
-/// 57 names of Kubernetes 1.37 are the beginning of another's. No test runs here: the suite says which ones it would run.
+/// 57 test names of Kubernetes 1.37 are prefixes of others. This is a dry run: the suite lists the selected tests.
 #[test]
 #[ignore = "needs the suite's images: cargo xtask e2e --conformance"]
 fn failed_tests_are_selected_without_those_whose_names_begin_alike() {
@@ -195,7 +195,7 @@ fn failed_tests_are_selected_without_those_whose_names_begin_alike() {
     assert_eq!(names, FAILED);
 }
 
-/// An archive, as a directory, whose plugin e2e has these failures.
+/// An archive, as a directory, in which the plugin e2e has these failures.
 fn archive_of_failures(names: &[&str]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let leaves: String = names

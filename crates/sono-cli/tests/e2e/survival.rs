@@ -1,4 +1,4 @@
-//! What an aggregator survives: its process, its pod and its node.
+//! Runs that survive the loss of the aggregator's process, pod and node.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ pub(crate) fn pods(run: &Run, selector: &str) -> Vec<Value> {
 pub(crate) const AGGREGATOR: &str = "sonobuoy-component=aggregator";
 pub(crate) const SLOW: &str = "sonobuoy-plugin=survivor";
 
-/// Processes of a pod whose program has that name. The nodes of the test cluster are on this machine.
+/// Processes of a pod with this program name. The nodes of the test cluster are on this machine.
 pub(crate) fn processes(uid: &str, name: &str) -> Vec<PathBuf> {
     let in_pod = |process: &Path| {
         let cgroup = fs_err::read_to_string(process.join("cgroup")).unwrap_or_default();
@@ -32,15 +32,11 @@ pub(crate) fn processes(uid: &str, name: &str) -> Vec<PathBuf> {
     entries.filter(|process| is_named(process) && in_pod(process)).collect()
 }
 
-/// The run ended well, and the plugin that ran meanwhile ran once, from beginning to end, in the pod it had.
+/// Checks that the run passed, and that the plugin ran exactly once and in the same pod.
 fn went_on(run: &mut Run, survivor: &Value) {
     let now = pods(run, SLOW);
     let uids: Vec<String> = now.iter().map(|pod| text(pod, "/metadata/uid")).collect();
-    assert_eq!(
-        uids,
-        [text(survivor, "/metadata/uid")],
-        "the plugin's pod is another one"
-    );
+    assert_eq!(uids, [text(survivor, "/metadata/uid")], "the plugin's pod was replaced");
     run.finish();
     for plugin in ["job-junit", "survivor"] {
         assert_eq!(text(&run.results(plugin), "/status"), "passed", "{plugin}");
@@ -48,7 +44,7 @@ fn went_on(run: &mut Run, survivor: &Value) {
     assert_eq!(run.file("plugins/survivor/results/global/lines.txt"), "began\nended\n");
 }
 
-/// W-1: the aggregator's process is killed in the middle of a run; its container is started again and goes on.
+/// W-1: the aggregator's process is killed during a run; its container is restarted and resumes the run.
 #[test]
 fn a_killed_aggregator_goes_on() {
     let mut run = Run::detached("killed", &["job-junit", "survivor"], &[]);
@@ -65,7 +61,7 @@ fn a_killed_aggregator_goes_on() {
     assert_eq!(restarts, 1);
 }
 
-/// A directory of this machine as a volume that all nodes of the test cluster reach.
+/// A directory of this machine as a volume that all nodes of the test cluster can mount.
 pub(crate) struct Volume {
     name: &'static str,
     directory: tempfile::TempDir,
@@ -96,16 +92,16 @@ impl Volume {
         volume
     }
 
-    /// Names of what is in it, sorted.
+    /// Names of its files, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
-        let entries = fs_err::read_dir(self.directory.path()).expect("it is there");
+        let entries = fs_err::read_dir(self.directory.path()).expect("the directory exists");
         let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
         let mut names: Vec<String> = names.collect();
         names.sort();
         names
     }
 
-    /// Where a file in it is on this machine.
+    /// Path of one of its files on this machine.
     pub(crate) fn path(&self, name: &str) -> String {
         self.directory.path().join(name).display().to_string()
     }
@@ -121,11 +117,11 @@ impl Drop for Volume {
     }
 }
 
-/// Takes the aggregator's pod away; another one ends the run.
+/// Deletes the aggregator's pod and checks that another one finishes the run.
 fn replaced(run: &mut Run, survivor: &Value) {
     let first = pods(run, AGGREGATOR).remove(0);
     let name = text(&first, "/metadata/name");
-    // As when its node is lost: nobody waits for its end.
+    // Immediate deletion, as when its node is lost.
     kubectl(&[
         "-n",
         run.namespace(),
@@ -140,7 +136,7 @@ fn replaced(run: &mut Run, survivor: &Value) {
     assert_ne!(text(&second, "/metadata/uid"), text(&first, "/metadata/uid"));
 }
 
-/// W-1, BUG 49: with a results volume the pod is replaced, on another node if need be, and the run goes on.
+/// W-1, BUG 49: with a results volume the pod is replaced, on another node if necessary, and the run continues.
 #[test]
 fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
     let volume = Volume::new("e2e-replaced");
@@ -151,15 +147,15 @@ fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
     replaced(&mut run, &survivor);
 }
 
-/// W-1: without a volume the pod's files go with it, and another one collects again what workers have kept; the plugin that
-/// still runs is not touched.
+/// W-1: without a volume the pod's files are lost, and the new pod collects the results that workers have retained; the
+/// running plugin is not restarted.
 #[test]
 fn a_deleted_aggregator_pod_without_a_volume_is_replaced_and_goes_on() {
     let mut run = Run::detached("adopted", &["job-junit", "survivor"], &[]);
     run.wait_for_result("job-junit");
     let survivor = pods(&run, SLOW).remove(0);
     replaced(&mut run, &survivor);
-    // Also what workers had kept until the archive was made is gone.
+    // The results that workers retained until the archive existed are deleted, too.
     let now = pods(&run, "sonobuoy-component=plugin");
     let left: Vec<String> = now
         .iter()

@@ -1,10 +1,10 @@
-//! What goes wrong in clusters: each costs a line in the report, never the run, and the line says what happened.
+//! Failures in clusters: each one is reported in one line that explains it, and the run continues.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Run, kubectl, kubernetes, sono, text};
 
-/// Waits for the plugin's pod to run. Returns its name.
+/// Waits until the plugin's pod is running, and returns its name.
 pub(crate) fn running_pod(run: &Run, plugin: &str) -> String {
     let selector = format!("sonobuoy-plugin={plugin}");
     let namespace = run.namespace();
@@ -39,7 +39,7 @@ fn only_error(run: &Run, plugin: &str) -> String {
     text(&tree, "/items/0/name")
 }
 
-/// W-8: a pod that somebody deletes is missed at once, not after six hours.
+/// W-8: a deleted pod is detected immediately, not after six hours.
 #[test]
 fn a_deleted_pod_is_an_error_at_once() {
     let mut run = Run::detached("deleted-pod", &["sleeper"], &[]);
@@ -50,7 +50,7 @@ fn a_deleted_pod_is_an_error_at_once() {
     assert!(message.contains(&pod) && message.contains("deleted"), "{message}");
 }
 
-/// W-8: a container that takes too much memory is named as such.
+/// W-8: a container that exceeds its memory limit is reported as such.
 #[test]
 fn a_container_that_runs_out_of_memory_says_so() {
     let run = Run::to_the_end("hungry", &["hungry"]);
@@ -61,7 +61,7 @@ fn a_container_that_runs_out_of_memory_says_so() {
     );
 }
 
-/// W-13: two plugins on the host's network, where the relay's port can be had once.
+/// W-13: two plugins on the host's network, where a port can be used only once.
 #[test]
 fn two_plugins_on_the_hosts_network() {
     let run = Run::to_the_end("host-network", &["host-network-one", "host-network-two"]);
@@ -72,7 +72,7 @@ fn two_plugins_on_the_hosts_network() {
     }
 }
 
-/// Service addresses lead nowhere: the worker goes to the pod's own.
+/// Without working Service addresses, the worker uses the pod's address.
 #[test]
 fn without_service_addresses_results_still_arrive() {
     let mut run = Run::detached("no-service", &["slow-job"], &[]);
@@ -84,17 +84,17 @@ fn without_service_addresses_results_still_arrive() {
         "sonobuoy-aggregator",
         "--type=merge",
         "-p",
-        r#"{"spec":{"selector":{"sonobuoy-component":"nobody"}}}"#,
+        r#"{"spec":{"selector":{"sonobuoy-component":"none"}}}"#,
     ]);
     run.finish();
     assert_eq!(text(&run.results("slow-job"), "/status"), "passed");
 }
 
-/// Tests that change what all others use: one at a time, after the others.
+/// Tests that change the whole cluster. They run one at a time, after the others.
 mod alone {
     use super::*;
 
-    /// Undoes a change however the test ends.
+    /// Reverts a change at the end of the test, also after a failure.
     struct Undo(Vec<&'static str>);
 
     impl Drop for Undo {
@@ -103,7 +103,7 @@ mod alone {
         }
     }
 
-    /// A node that is drained while a DaemonSet's pods work: they stay, as with any drain, and bring their results.
+    /// A drain during a DaemonSet plugin: its pods are not evicted, as in any drain, and their results arrive.
     #[test]
     fn a_drained_node_still_brings_its_result() {
         let mut run = Run::detached("drain", &["slow-on-every-node"], &[]);
@@ -139,14 +139,14 @@ mod alone {
         assert_eq!(states, expected);
     }
 
-    /// W-17: an aggregated API without a backend costs a line, not the queries.
+    /// W-17: an aggregated API without a backend is reported in one line, and queries continue.
     #[test]
     fn a_broken_aggregated_api_costs_a_line() {
         let service = json!({
             "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
             "metadata": {"name": "v1.broken.sono.test"},
             "spec": {"group": "broken.sono.test", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
-                "insecureSkipTLSVerify": true, "service": {"namespace": "kube-system", "name": "nobody"}},
+                "insecureSkipTLSVerify": true, "service": {"namespace": "kube-system", "name": "missing"}},
         });
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("service.json");
@@ -159,7 +159,7 @@ mod alone {
             "--ignore-not-found",
         ]);
         let run = Run::to_the_end("broken-api", &["job-junit"]);
-        // Before the namespace goes, which a broken API would keep.
+        // Must precede the deletion of the namespace, which a broken API would block.
         drop(undo);
         assert_eq!(text(&run.results("job-junit"), "/status"), "passed");
         let nodes: Value = serde_json::from_str(&run.file("resources/cluster/core_v1_nodes.json")).expect("JSON");
@@ -171,7 +171,7 @@ mod alone {
         assert!(steps.contains("broken.sono.test"), "{steps}");
     }
 
-    /// Names do not resolve: nothing of ours needs them.
+    /// Without cluster DNS: aggregator and workers do not need it.
     #[test]
     fn without_cluster_dns_a_run_passes() {
         let scale = |replicas: &'static str| vec!["-n", "kube-system", "scale", "deployment/coredns", replicas];
@@ -187,7 +187,7 @@ mod alone {
             "--for=delete",
             "--timeout=60s",
         ]);
-        // The check before a run would rightly complain.
+        // The preflight check would fail, correctly.
         let run = Run::start("no-dns", &["job-junit"], &["--skip-preflight=dnscheck", "--wait"]);
         drop(undo);
         assert_eq!(text(&run.results("job-junit"), "/status"), "passed");

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use sono_images::{Credentials, Layout, Options, Registry};
 use sono_testkit::{RegistryServer, ServerOptions};
 
-use super::{Said, digests, images, put_together, sono, tag};
+use super::{Finished, digests, images, indexed_archives, sono, tag};
 
 const PLUGIN: &str = "sonobuoy-config: {driver: Job, plugin-name: tool}\nspec: {name: tool, image: IMAGE}\n";
 
-/// A server that wants TLS and a login, with a release's images below `team`.
+/// A registry server that requires TLS and a login, with a release's images below `team`.
 struct Published {
     server: RegistryServer,
     folder: tempfile::TempDir,
@@ -19,7 +19,7 @@ struct Published {
 
 impl Published {
     fn new() -> Self {
-        let folder = put_together();
+        let folder = indexed_archives();
         let server = RegistryServer::start(ServerOptions {
             tls: true,
             password: true,
@@ -28,12 +28,12 @@ impl Published {
         let to = format!("{}/team", published.server.address());
         let authority = published.authority();
         let docker = published.docker();
-        let said = images(
+        let finished = images(
             published.folder.path(),
             &["--push", &to, "--ca-file", &authority],
             Some(&docker),
         );
-        assert_eq!(said.code, 0, "{}", said.stderr);
+        assert_eq!(finished.code, 0, "{}", finished.stderr);
         published
     }
 
@@ -45,8 +45,8 @@ impl Published {
         self.server.docker_config(self.server.address())
     }
 
-    /// `sono` with login and authority.
-    fn sono(&self, folder: &Path, arguments: &[&str]) -> Said {
+    /// Runs `sono` with the login and the certificate authority.
+    fn sono(&self, folder: &Path, arguments: &[&str]) -> Finished {
         let authority = self.authority();
         let arguments = [arguments, &["--ca-file", &authority]].concat();
         sono(folder, &arguments, Some(&self.docker()))
@@ -63,7 +63,7 @@ impl Published {
 }
 
 #[test]
-fn images_come_as_a_layout_or_an_archive_and_go_under_other_names() {
+fn images_are_pulled_as_layout_or_archive_and_pushed_under_other_names() {
     let published = Published::new();
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
@@ -86,7 +86,7 @@ fn images_come_as_a_layout_or_an_archive_and_go_under_other_names() {
         json!({"image": image, "digest": digests["sono-systemd-logs"], "platforms": [format!("linux/{architecture}")], "missing": []})
     );
 
-    // The run's own images are in no registry under the names of a development build: they are here already.
+    // The images of a development build are in no registry; they exist only in the local directory.
     let ours = [
         ("sono", "sono.local/sono:dev"),
         ("sono-worker", "sono.local/sono-worker:dev"),
@@ -113,7 +113,7 @@ fn images_come_as_a_layout_or_an_archive_and_go_under_other_names() {
     let mirror = format!("{address}/mirror/of");
     let pushed = pushing(&mirror);
     assert_eq!(pushed.code, 0, "{}", pushed.stderr);
-    // `images pull` came first, for what was not in the store.
+    // `images pull` pulled the images that were not in the store.
     assert!(
         pushed
             .stderr
@@ -128,7 +128,7 @@ fn images_come_as_a_layout_or_an_archive_and_go_under_other_names() {
 
     let pull = ["images", "pull", "--all-platforms", "--store", "other"];
     let pulled = published.sono(here, &[&pull[..], &common[..]].concat());
-    // All but the two that are in no registry.
+    // All images except the two that are in no registry.
     assert_eq!(pulled.code, 1);
     assert!(
         pulled.stderr.contains("error: 2 of 3 images could not be pulled\n"),
@@ -156,7 +156,7 @@ fn images_come_as_a_layout_or_an_archive_and_go_under_other_names() {
 }
 
 #[test]
-fn without_a_login_it_is_said_how_to_get_one() {
+fn missing_login_has_a_hint() {
     let server = RegistryServer::start(ServerOptions {
         password: true,
         ..ServerOptions::default()
@@ -165,7 +165,7 @@ fn without_a_login_it_is_said_how_to_get_one() {
     let here = directory.path();
     let image = format!("{}/team/tool:1", server.address());
     fs::write(here.join("tool.yaml"), PLUGIN.replace("IMAGE", &image)).unwrap();
-    let said = sono(
+    let finished = sono(
         here,
         &[
             "images",
@@ -177,17 +177,17 @@ fn without_a_login_it_is_said_how_to_get_one() {
         ],
         None,
     );
-    assert_eq!(said.code, 1);
-    let line = said
+    assert_eq!(finished.code, 1);
+    let line = finished
         .stderr
         .lines()
         .find(|line| line.contains(&image))
         .unwrap_or_default();
     let hint = "(log in: docker login, podman login --compat-auth-file, or a credential helper)";
-    assert!(line.ends_with(hint), "{}", said.stderr);
+    assert!(line.ends_with(hint), "{}", finished.stderr);
 }
 
-/// As ORAS and its kin push a file: an empty configuration, a layer that is the file, its name as an annotation.
+/// A file as pushed by ORAS and similar tools: an empty configuration, the file as a layer, its name as an annotation.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_installed_from_an_artifact() {
     let published = Published::new();
@@ -223,7 +223,7 @@ async fn a_plugin_is_installed_from_an_artifact() {
     let installed = published.sono(here, &["plugin", "install", "mine", &source]);
     assert_eq!(
         installed,
-        Said {
+        Finished {
             code: 0,
             stdout: format!("Installed plugin tool into file .sonobuoy/mine.yaml from source {source}\n")
                 .replace(".sonobuoy", &here.join(".sonobuoy").display().to_string()),

@@ -1,12 +1,12 @@
-//! Connections that break half-way.
+//! Interrupted connections.
 
 use sono_testkit::{Cutter, RegistryServer, ServerOptions};
 
-use super::{images, put_together, tag, tags};
+use super::{images, indexed_archives, tag, tags};
 
 #[test]
-fn a_push_that_is_cut_off_leaves_no_name_and_the_next_one_succeeds() {
-    let folder = put_together();
+fn an_interrupted_push_leaves_no_name_and_the_next_one_succeeds() {
+    let folder = indexed_archives();
     let server = RegistryServer::start(ServerOptions::default());
     let cutter = Cutter::before(server.address());
     let push = |prefix: &str| {
@@ -19,7 +19,7 @@ fn a_push_that_is_cut_off_leaves_no_name_and_the_next_one_succeeds() {
     let whole = push("whole");
     assert_eq!(whole.code, 0, "{}", whole.stderr);
     let bytes = cutter.passed();
-    assert!(bytes > 1024 * 1024, "{bytes} bytes are no images");
+    assert!(bytes > 1024 * 1024, "{bytes} bytes are too few for images");
     for percent in [0, 5, 40, 75, 95] {
         let prefix = format!("cut{percent}");
         cutter.cut_after(bytes * percent / 100);
@@ -45,8 +45,8 @@ fn a_push_that_is_cut_off_leaves_no_name_and_the_next_one_succeeds() {
         assert_eq!(tags(&server, &prefix), [[""; 0]; 4], "{percent} %");
 
         cutter.cut_after(u64::MAX);
-        let mended = push(&prefix);
-        assert_eq!(mended.code, 0, "{percent} %: {}", mended.stderr);
+        let retried = push(&prefix);
+        assert_eq!(retried.code, 0, "{percent} %: {}", retried.stderr);
         assert_eq!(
             tags(&server, &prefix),
             [[tag()], [tag()], [tag()], [tag()]],
@@ -56,24 +56,25 @@ fn a_push_that_is_cut_off_leaves_no_name_and_the_next_one_succeeds() {
 }
 
 #[test]
-fn one_broken_connection_is_no_failure() {
-    let folder = put_together();
+fn one_broken_connection_is_retried() {
+    let folder = indexed_archives();
     let server = RegistryServer::start(ServerOptions::default());
     let cutter = std::sync::Arc::new(Cutter::before(server.address()));
     cutter.cut_after(1024 * 1024);
-    let mender = std::sync::Arc::clone(&cutter);
+    let restorer = std::sync::Arc::clone(&cutter);
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
-    let mending = std::thread::spawn(move || {
-        // Whole again as soon as it broke, or at the test's end.
-        while mender.passed() < 1024 * 1024 && receiver.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+    let restoring = std::thread::spawn(move || {
+        // Works again after the first interruption, or at the end of the test.
+        while restorer.passed() < 1024 * 1024 && receiver.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected)
+        {
             std::thread::yield_now();
         }
-        mender.cut_after(u64::MAX);
+        restorer.cut_after(u64::MAX);
     });
-    let said = images(folder.path(), &["--push", &format!("{}/team", cutter.address())], None);
+    let finished = images(folder.path(), &["--push", &format!("{}/team", cutter.address())], None);
     drop(sender);
-    mending.join().unwrap();
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    assert!(said.stderr.contains(": retrying: "), "{}", said.stderr);
+    restoring.join().unwrap();
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert!(finished.stderr.contains(": retrying: "), "{}", finished.stderr);
     assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
 }

@@ -1,5 +1,5 @@
-//! Images and a real registry server, without a cluster: `cargo xtask e2e` builds the server and runs these first; `--registry`
-//! runs these alone.
+//! Tests of images with a real registry server and without a cluster. `cargo xtask e2e` builds the server and runs these tests
+//! first; `--registry` runs only these.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod command_line;
@@ -15,36 +15,36 @@ use std::{
 use fs_err as fs;
 use sono_testkit::RegistryServer;
 
-/// Names of a release's images, in the order in which they are told.
+/// Names of a release's images, in the order of the output.
 const IMAGES: [&str; 4] = ["sono-cli", "sono-systemd-logs", "sono-worker", "sono"];
 
-/// Code, standard output and standard error.
+/// Exit code and output of a finished process.
 #[derive(Debug, PartialEq, Eq)]
-struct Said {
+struct Finished {
     code: i32,
     stdout: String,
     stderr: String,
 }
 
-fn said(output: &Output) -> Said {
-    Said {
+fn finished(output: &Output) -> Finished {
+    Finished {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout.clone()).unwrap(),
         stderr: String::from_utf8(output.stderr.clone()).unwrap(),
     }
 }
 
-/// `cargo xtask images` with the archives in `folder`, without anybody's logins.
-fn images(folder: &Path, arguments: &[&str], docker_config: Option<&Path>) -> Said {
+/// Runs `cargo xtask images` with the archives in `folder`, without the user's logins.
+fn images(folder: &Path, arguments: &[&str], docker_config: Option<&Path>) -> Finished {
     let xtask = std::env::var_os("SONO_TEST_XTASK").expect("run `cargo xtask e2e`");
     let mut command = Command::new(xtask);
     command.args(["images", "--out"]).arg(folder).args(arguments);
     command.env("DOCKER_CONFIG", docker_config.unwrap_or(folder));
-    said(&command.output().unwrap())
+    finished(&command.output().unwrap())
 }
 
-/// `sono` in an environment of its own.
-fn sono(folder: &Path, arguments: &[&str], docker_config: Option<&Path>) -> Said {
+/// Runs `sono` in an isolated environment.
+fn sono(folder: &Path, arguments: &[&str], docker_config: Option<&Path>) -> Finished {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("sono"));
     command.current_dir(folder).args(arguments);
     command
@@ -53,10 +53,10 @@ fn sono(folder: &Path, arguments: &[&str], docker_config: Option<&Path>) -> Said
         .env("PATH", "/nowhere")
         .env("TZ", "UTC");
     command.envs(docker_config.map(|path| ("DOCKER_CONFIG", path)));
-    said(&command.output().unwrap())
+    finished(&command.output().unwrap())
 }
 
-/// A folder with the archives of a release's images, copied from where `cargo xtask e2e` has built them.
+/// A directory with the archives of a release's images, copied from the build of `cargo xtask e2e`.
 fn archives() -> tempfile::TempDir {
     let built = PathBuf::from(std::env::var_os("SONO_TEST_IMAGES").expect("run `cargo xtask e2e`"));
     let folder = tempfile::tempdir().unwrap();
@@ -67,15 +67,15 @@ fn archives() -> tempfile::TempDir {
     folder
 }
 
-/// The same, put together.
-fn put_together() -> tempfile::TempDir {
+/// The archives with their index.
+fn indexed_archives() -> tempfile::TempDir {
     let folder = archives();
-    let said = images(folder.path(), &["--index"], None);
-    assert_eq!(said.code, 0, "{}", said.stderr);
+    let finished = images(folder.path(), &["--index"], None);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
     folder
 }
 
-/// The digests of the images that were put together, by name.
+/// Digests of the indexed images by name.
 fn digests(folder: &Path) -> BTreeMap<&'static str, String> {
     let layout = sono_images::Layout::at(folder.join("index"));
     let digest = |image: &str| layout.find(&format!("sono.local/{image}:dev")).unwrap().digest;

@@ -4,39 +4,39 @@ use fs_err as fs;
 use sono_images::{Layout, Options, Registry};
 use sono_testkit::{RegistryServer, ServerOptions};
 
-use super::{IMAGES, archives, digests, images, put_together, tag, tags};
+use super::{IMAGES, archives, digests, images, indexed_archives, tag, tags};
 
-const HERE: &str = if cfg!(target_arch = "aarch64") {
+const NATIVE: &str = if cfg!(target_arch = "aarch64") {
     "arm64"
 } else {
     "amd64"
 };
-const ELSEWHERE: &str = if cfg!(target_arch = "aarch64") {
+const OTHER: &str = if cfg!(target_arch = "aarch64") {
     "amd64"
 } else {
     "arm64"
 };
 
 #[test]
-fn what_is_there_and_what_is_not_is_said() {
+fn index_reports_present_and_missing_images() {
     let folder = archives();
-    // As the workflow has them: a folder for each architecture.
+    // A directory for each architecture, like in the workflow.
     let of_one = folder.path().join("images-here");
     fs::create_dir(&of_one).unwrap();
     fs::rename(folder.path().join("sono.oci.tar"), of_one.join("sono.oci.tar")).unwrap();
-    let said = images(folder.path(), &["--index"], None);
+    let finished = images(folder.path(), &["--index"], None);
     let digests = digests(folder.path());
-    let line = |image: &str| format!("sono.local/{image}:dev {} linux/{HERE}\n", digests[image]);
+    let line = |image: &str| format!("sono.local/{image}:dev {} linux/{NATIVE}\n", digests[image]);
     let order = ["sono", "sono-worker", "sono-systemd-logs", "sono-cli"];
-    assert_eq!(said.stdout, order.map(line).concat());
-    let missing = |image: &str| format!("missing: sono.local/{image}:dev for linux/{ELSEWHERE}\n");
-    assert_eq!((said.code, said.stderr), (0, order.map(missing).concat()));
+    assert_eq!(finished.stdout, order.map(line).concat());
+    let missing = |image: &str| format!("missing: sono.local/{image}:dev for linux/{OTHER}\n");
+    assert_eq!((finished.code, finished.stderr), (0, order.map(missing).concat()));
 
-    // The same bytes again.
+    // The output is reproducible.
     let again = images(folder.path(), &["--index"], None);
-    assert_eq!(again.stdout, said.stdout);
+    assert_eq!(again.stdout, finished.stdout);
 
-    // A release wants all, and leaves nothing that could be pushed.
+    // A release requires all images; otherwise it writes nothing that could be pushed.
     let all = images(folder.path(), &["--index", "--all"], None);
     assert_eq!(all.code, 1);
     assert!(
@@ -53,7 +53,7 @@ fn what_is_there_and_what_is_not_is_said() {
 }
 
 #[test]
-fn two_different_images_of_one_architecture_are_refused() {
+fn two_different_images_of_one_architecture_are_rejected() {
     let folder = archives();
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();
@@ -65,29 +65,29 @@ fn two_different_images_of_one_architecture_are_refused() {
         .unwrap();
     let archive = fs::File::create(other.join("sono.oci.tar")).unwrap();
     layout.archive(&["sono.local/sono:dev".to_owned()], archive).unwrap();
-    let said = images(folder.path(), &["--index"], None);
-    assert_eq!(said.code, 1);
-    let expected = format!("error: two different images sono.local/sono:dev for linux/{HERE}: sha256:");
-    assert!(said.stderr.contains(&expected), "{}", said.stderr);
+    let finished = images(folder.path(), &["--index"], None);
+    assert_eq!(finished.code, 1);
+    let expected = format!("error: two different images sono.local/sono:dev for linux/{NATIVE}: sha256:");
+    assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
 }
 
 #[test]
-fn images_are_written_tried_and_then_named() {
-    let folder = put_together();
+fn images_are_pushed_tested_and_then_tagged() {
+    let folder = indexed_archives();
     let digests = digests(folder.path());
     let server = RegistryServer::start(ServerOptions::default());
     let to = format!("{}/team", server.address());
-    let said = images(folder.path(), &["--push", &to], None);
-    assert_eq!(said.code, 0, "{}", said.stderr);
+    let finished = images(folder.path(), &["--push", &to], None);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
     let line = |image: &str| format!("{to}/{image}:{} {}\n", tag(), digests[image]);
-    assert_eq!(said.stdout, IMAGES.map(line).concat());
+    assert_eq!(finished.stdout, IMAGES.map(line).concat());
     assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
-    let started: Vec<&str> = said
+    let started: Vec<&str> = finished
         .stderr
         .lines()
         .filter_map(|line| line.strip_prefix("starts: "))
         .collect();
-    let start = |command: &str, image: &str| format!("{command} of {to}/{image}@{} (linux/{HERE})", digests[image]);
+    let start = |command: &str, image: &str| format!("{command} of {to}/{image}@{} (linux/{NATIVE})", digests[image]);
     assert_eq!(
         started,
         [
@@ -100,9 +100,9 @@ fn images_are_written_tried_and_then_named() {
         ]
     );
 
-    // Again: nothing is sent twice, and the outcome is the same.
+    // The second push sends no data, and the outcome is the same.
     let again = images(folder.path(), &["--push", &to], None);
-    assert_eq!((again.code, &again.stdout), (0, &said.stdout), "{}", again.stderr);
+    assert_eq!((again.code, &again.stdout), (0, &finished.stdout), "{}", again.stderr);
     let existed = |line: &&str| line.starts_with("pushed: ") && line.ends_with("(2 blobs, 2 already existed)");
     assert_eq!(
         again.stderr.lines().filter(existed).count(),
@@ -113,8 +113,8 @@ fn images_are_written_tried_and_then_named() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_published_keeps_its_meaning() {
-    let folder = put_together();
+async fn a_published_tag_is_not_changed() {
+    let folder = indexed_archives();
     let server = RegistryServer::start(ServerOptions::default());
     let to = format!("{}/team", server.address());
     let taken = format!("{to}/sono-worker:{}", tag());
@@ -125,26 +125,26 @@ async fn a_name_that_is_published_keeps_its_meaning() {
         .await
         .unwrap();
     let digests = digests(folder.path());
-    let said = images(folder.path(), &["--push", &to], None);
-    assert_eq!(said.code, 1);
+    let finished = images(folder.path(), &["--push", &to], None);
+    assert_eq!(finished.code, 1);
     let expected = format!(
         "error: {taken} is already published as {}, not {}: release the next version\n",
         digests["sono"], digests["sono-worker"]
     );
-    assert!(said.stderr.contains(&expected), "{}", said.stderr);
+    assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
     assert_eq!(tags(&server, "team"), [vec![], vec![], vec![tag()], vec![]]);
 }
 
 #[test]
-fn a_registry_with_a_certificate_wants_its_authority() {
-    let folder = put_together();
+fn a_registry_with_tls_requires_its_authority() {
+    let folder = indexed_archives();
     let server = RegistryServer::start(ServerOptions {
         tls: true,
         ..ServerOptions::default()
     });
     let to = format!("{}/team", server.address());
     let authority = server.authority().display().to_string();
-    // Plain HTTP is what a registry on this machine is asked by otherwise.
+    // Registries on this machine are otherwise reached by plain HTTP.
     let plain = images(folder.path(), &["--push", &to], None);
     assert_eq!(plain.code, 1);
     assert!(
@@ -152,7 +152,7 @@ fn a_registry_with_a_certificate_wants_its_authority() {
         "{}",
         plain.stderr
     );
-    // The authority of somebody else.
+    // Another authority.
     let other = RegistryServer::start(ServerOptions {
         tls: true,
         ..ServerOptions::default()
@@ -163,14 +163,14 @@ fn a_registry_with_a_certificate_wants_its_authority() {
     assert!(distrusted.stderr.contains("certificate"), "{}", distrusted.stderr);
     assert_eq!(tags(&server, "team"), [[""; 0]; 4]);
 
-    let said = images(folder.path(), &["--push", &to, "--ca-file", &authority], None);
-    assert_eq!(said.code, 0, "{}", said.stderr);
+    let finished = images(folder.path(), &["--push", &to, "--ca-file", &authority], None);
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
     assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
 }
 
 #[test]
-fn a_registry_with_a_login_takes_that_of_the_docker_configuration() {
-    let folder = put_together();
+fn login_is_read_from_the_docker_configuration() {
+    let folder = indexed_archives();
     let server = RegistryServer::start(ServerOptions {
         password: true,
         ..ServerOptions::default()
@@ -186,7 +186,7 @@ fn a_registry_with_a_login_takes_that_of_the_docker_configuration() {
     assert_eq!(tags(&server, "team"), [[""; 0]; 4]);
 
     let docker = server.docker_config(server.address());
-    let said = images(folder.path(), &["--push", &to], Some(&docker));
-    assert_eq!(said.code, 0, "{}", said.stderr);
+    let finished = images(folder.path(), &["--push", &to], Some(&docker));
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
     assert_eq!(tags(&server, "team"), [[tag()], [tag()], [tag()], [tag()]]);
 }
