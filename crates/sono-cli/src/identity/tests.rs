@@ -59,7 +59,7 @@ fn pod_with_an_id_belongs_to_that_run_alone() {
         [true, false].map(|deleted| includes(Some("b"), deleted)),
         [false, false]
     );
-    // Something took the annotation away.
+    // The annotation was removed.
     assert_eq!([true, false].map(|deleted| includes(None, deleted)), [false, true]);
 }
 
@@ -79,13 +79,13 @@ fn pod_without_an_id_belongs_to_a_deployment_that_is_not_younger() {
     assert!(run.includes(&first));
     assert!(!run.includes(&of("2026-01-01T00:00:04Z", Some("r"), false)));
     assert!(!run.includes(&of("2026-01-01T00:00:05Z", Some("r"), true)));
-    // Once a pod was seen, its ReplicaSet says more than times do.
+    // After a pod was seen, its ReplicaSet identifies the run better than times.
     run.learn(&first);
     assert!(run.includes(&of("2026-01-01T00:00:04Z", Some("s"), true)));
     assert!(!run.includes(&of("2026-01-01T00:00:06Z", Some("r"), false)));
 }
 
-/// `kubectl delete` and `kubectl apply` of one manifest, one right after the other.
+/// `kubectl delete` and `kubectl apply` of one manifest, immediately after each other.
 #[test]
 fn pod_of_the_same_manifest_applied_before_belongs_to_another_run() {
     let run = Identity::of_deployment(&deployment("new", Some("a"), "2026-01-01T00:00:05Z"));
@@ -100,14 +100,14 @@ fn pod_of_the_same_manifest_applied_before_belongs_to_another_run() {
     assert!(!run.includes(&of("2026-01-01T00:00:04Z", "old")));
     assert!(run.includes(&of("2026-01-01T00:00:05Z", "new")));
     assert!(!run.includes_deployment(&deployment("old", Some("a"), "2026-01-01T00:00:01Z")));
-    // Without a look at the Deployment the ReplicaSet says it.
+    // If the Deployment is unknown, the ReplicaSet identifies the run.
     let seen = Identity::of_pod(&of("2026-01-01T00:00:05Z", "new"));
     assert!(!seen.includes(&of("2026-01-01T00:00:04Z", "old")));
     assert!(seen.includes(&of("2026-01-01T00:00:06Z", "new")));
 }
 
 #[test]
-fn id_of_a_cluster_is_one_only_in_plain_characters() {
+fn id_with_special_characters_is_rejected() {
     assert!(is_id("9681d597-8c1e-4d3c-9f5b-0c2d6f4a1b11"));
     for text in ["", "a b", "a/b", "[x](y)", "\u{1b}[31m", "é", &"a".repeat(101)] {
         assert!(!is_id(text), "{text:?}");
@@ -121,7 +121,7 @@ fn id_of_a_cluster_is_one_only_in_plain_characters() {
 
 /// Sonobuoy, and `--aggregator-workload pod`.
 #[test]
-fn pod_that_stands_alone_is_its_run() {
+fn single_pod_identifies_its_run() {
     let first = pod(&PLAIN);
     let run = Identity::of_pod(&first);
     let second = pod(&Made { name: "q", ..PLAIN });
@@ -130,7 +130,7 @@ fn pod_that_stands_alone_is_its_run() {
 }
 
 #[test]
-fn newest_run_is_that_of_the_deployment_where_it_is_seen() {
+fn newest_run_is_that_of_the_deployment_if_known() {
     let old = pod(&Made {
         name: "old",
         id: Some("a"),
@@ -156,14 +156,14 @@ fn newest_run_is_that_of_the_deployment_where_it_is_seen() {
 }
 
 #[test]
-fn previous_run_leaves_where_its_pods_are_being_deleted() {
+fn previous_run_leaves_if_its_pods_are_being_deleted() {
     let made = |set, deleted| pod(&Made { set, deleted, ..PLAIN });
     let leaves = Previous::Leaves(vec!["p".to_owned()]);
     let there = AggregatorWorkload::Deployment(deployment("d", None, "2026-01-01T00:00:05Z"));
     for (pod, workload, expected) in [
         (made(None, true), AggregatorWorkload::None, &leaves),
         (made(Some("s"), true), AggregatorWorkload::Forbidden, &leaves),
-        // Its Deployment is gone; the garbage collector follows.
+        // The Deployment was deleted; the garbage collector deletes the pod.
         (made(Some("s"), false), AggregatorWorkload::None, &leaves),
         (made(None, false), AggregatorWorkload::None, &Previous::Stays),
         (made(Some("s"), true), there, &Previous::Stays),
@@ -197,7 +197,7 @@ fn archive_with_another_id_in_its_name_belongs_to_another_run() {
 }
 
 #[test]
-fn plugin_pod_of_another_run_is_left_out() {
+fn plugin_pod_of_another_run_is_ignored() {
     let run = Identity {
         id: Some("a".to_owned()),
         ..Identity::default()

@@ -1,5 +1,5 @@
-//! Sequences of commands against a model of a namespace, in simulated time: whatever an earlier run left there, each command
-//! ends with the verdict of its own run.
+//! Sequences of commands against a model of a namespace, in simulated time. Each command must end with the verdict of its
+//! own run, regardless of remains of earlier runs.
 
 use std::fmt::Write as _;
 
@@ -14,15 +14,15 @@ use crate::identity::{self, AggregatorWorkload, Identity, Previous};
 /// Milliseconds.
 type Time = u64;
 
-/// From the Deployment, or the ReplicaSet's pod being deleted, to the pod.
-const MAKING: Time = 150;
-/// From the pod to the run's first status, and to its end.
-const STARTING: Time = 700;
-const RUNNING: Time = 2_000;
-/// From the pod to a kill.
-const KILLED: Time = 1_100;
-/// No command takes longer, but for what it waits for.
-const LIMIT: Time = 300_000;
+/// Delay between the creation of a Deployment, or the deletion of its pod, and a new pod.
+const POD_DELAY: Time = 150;
+/// Delays between the creation of a pod and the run's first status, and its end.
+const STATUS_DELAY: Time = 700;
+const RUN_DURATION: Time = 2_000;
+/// Delay between the creation of a pod and its deletion.
+const KILL_DELAY: Time = 1_100;
+/// Maximum duration of a command.
+const COMMAND_LIMIT: Time = 300_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
@@ -51,19 +51,19 @@ const COMMANDS: [Command; 8] = [
 
 #[derive(Debug, Clone, Copy)]
 struct World {
-    /// The aggregator is a Deployment.
+    /// Whether the aggregator is a Deployment.
     deployment: bool,
-    /// The run makes its namespace.
+    /// Whether the run creates its namespace.
     own_namespace: bool,
-    /// Pods carry the run's id: those of older versions do not.
+    /// Whether pods have the run's id. Pods of older versions do not.
     annotated: bool,
-    /// The account may see Deployments.
+    /// Whether the account may read Deployments.
     watches_workload: bool,
-    /// How long pods live after they were deleted.
+    /// Grace period of deleted pods.
     grace: Time,
-    /// All runs are of one manifest, and so of one id.
+    /// Whether all runs have one manifest and therefore one id.
     one_id: bool,
-    /// Commands take any pod with the aggregator's label, as they did before runs had an identity.
+    /// Whether commands accept any pod with the aggregator's label, as before runs had an identity.
     by_label: bool,
 }
 
@@ -72,7 +72,7 @@ struct SimPod {
     run: usize,
     number: usize,
     created: Time,
-    /// When the run began: a pod that takes another's place continues.
+    /// Start of the run. A replacement pod continues it.
     begun: Time,
     gone_at: Option<Time>,
 }
@@ -84,10 +84,10 @@ struct Model {
     /// Whether each run so far fails.
     runs: Vec<bool>,
     configuration: Option<usize>,
-    /// Run and creation.
+    /// Run and creation time.
     deployment: Option<(usize, Time)>,
     pods: Vec<SimPod>,
-    /// When the Deployment's pod is made.
+    /// Creation time of the Deployment's next pod.
     due: Option<Time>,
     terminating: bool,
     made: usize,
@@ -98,7 +98,7 @@ impl Model {
     fn new(world: World) -> Self {
         Self {
             world,
-            // The commands may fall into one second.
+            // Several commands may run within one second.
             now: 10,
             runs: Vec::new(),
             configuration: None,
@@ -117,7 +117,7 @@ impl Model {
     }
 
     fn time(at: Time) -> String {
-        // The server's times have whole seconds.
+        // Times of the API server have a resolution of one second.
         let second = i64::try_from(at / 1000).unwrap();
         Timestamp::from_second(1_790_000_000 + second).unwrap().to_string()
     }
@@ -159,7 +159,7 @@ impl Model {
             "metadata": {"name": name, "uid": format!("pod-{}", pod.number), "creationTimestamp": Self::time(pod.created),
                 "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}, "annotations": annotations},
             "spec": {"containers": []},
-            "status": {"phase": if self.now < pod.created + STARTING / 2 { "Pending" } else { "Running" }}});
+            "status": {"phase": if self.now < pod.created + STATUS_DELAY / 2 { "Pending" } else { "Running" }}});
         if self.world.deployment {
             object["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet",
                 "name": "sonobuoy-1", "uid": format!("set-{}", pod.run), "controller": true}]);
@@ -171,8 +171,8 @@ impl Model {
     }
 
     fn status(&self, pod: &SimPod) -> Option<Value> {
-        let first = pod.created + STARTING;
-        let end = first.max(pod.begun + RUNNING);
+        let first = pod.created + STATUS_DELAY;
+        let end = first.max(pod.begun + RUN_DURATION);
         let verdict = if self.runs[pod.run] { "failed" } else { "passed" };
         (self.now >= first).then(|| {
             if self.now >= end {
@@ -199,26 +199,26 @@ impl Model {
         }
     }
 
-    /// The next moment at which something changes.
+    /// Advances to the next change.
     fn advance(&mut self) {
         let pods = self.pods.iter();
         let changes = pods
             .flat_map(|pod| {
-                let end = (pod.created + STARTING).max(pod.begun + RUNNING);
-                [Some(pod.created + STARTING), Some(end), pod.gone_at]
+                let end = (pod.created + STATUS_DELAY).max(pod.begun + RUN_DURATION);
+                [Some(pod.created + STATUS_DELAY), Some(end), pod.gone_at]
             })
             .flatten()
             .chain(self.due)
             .chain(self.kill_at);
         let next = changes.filter(|change| *change > self.now).min();
-        // A command that waits looks once a second at least.
+        // A waiting command polls at least once a second.
         self.now = next.unwrap_or(Time::MAX).min(self.now + 1_000);
         let now = self.now;
         self.pods.retain(|pod| pod.gone_at.is_none_or(|gone| gone > now));
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;
             self.delete_pods();
-            self.due = self.deployment.map(|_| now + MAKING);
+            self.due = self.deployment.map(|_| now + POD_DELAY);
         }
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
@@ -229,18 +229,18 @@ impl Model {
         if self.terminating && self.pods.is_empty() {
             self.terminating = false;
         }
-        self.look();
+        self.check_newest();
     }
 
-    /// What `status` finds at any time is of the newest run.
-    fn look(&self) {
+    /// Checks that `status` always finds the newest run.
+    fn check_newest(&self) {
         let pods = self.pods();
         let workload = self.workload();
         let Some(newest) = self.configuration else { return };
         let found = identity::newest(&pods, &workload).and_then(|run| run.aggregator(&pods).cloned());
         let Some(found) = found else { return };
         let hidden = matches!(workload, AggregatorWorkload::Forbidden) && identity::is_terminating(&found);
-        // A pod that stands alone has a name that no other takes; the next run is not there before it is gone.
+        // The name of a single pod is fixed: the next run cannot start before its deletion.
         if hidden || !self.world.deployment && identity::is_terminating(&found) {
             return;
         }
@@ -280,7 +280,7 @@ impl Model {
         self.terminating = self.world.own_namespace && !self.pods.is_empty();
     }
 
-    /// The objects of a run, as the server returns them; none where it refuses one.
+    /// Creates the objects of a run, as returned by the API server; `None` if it refuses one.
     fn create(&mut self, fails: bool) -> Option<Vec<Value>> {
         if self.configuration.is_some() || self.terminating || !self.world.deployment && !self.pods.is_empty() {
             return None;
@@ -290,7 +290,7 @@ impl Model {
         self.configuration = Some(run);
         if self.world.deployment {
             self.deployment = Some((run, self.now));
-            self.due = Some(self.now + MAKING);
+            self.due = Some(self.now + POD_DELAY);
             return self.deployment_object().map(|object| vec![object]);
         }
         self.make_pod(run);
@@ -302,7 +302,7 @@ impl Model {
     /// Follows a run to its end.
     fn follow(&mut self, identity: Identity, begins: bool) -> End {
         let mut run = FollowedRun::new(identity);
-        let limit = self.now + LIMIT;
+        let limit = self.now + COMMAND_LIMIT;
         loop {
             run.apply(WatchEvent::Restarted(self.pods()));
             if self.world.watches_workload {
@@ -319,12 +319,12 @@ impl Model {
         }
     }
 
-    /// What `run` does before it creates anything. `false` where it refuses to.
+    /// Checks of `run` before it creates anything. `false` if it refuses.
     fn may_create(&mut self) -> bool {
         if self.configuration.is_some() || self.terminating {
             return false;
         }
-        let limit = self.now + LIMIT;
+        let limit = self.now + COMMAND_LIMIT;
         loop {
             match identity::previous(&self.pods(), &self.workload()) {
                 _ if self.world.by_label => return true,
@@ -336,10 +336,10 @@ impl Model {
         }
     }
 
-    /// The command's own run and how it ended.
+    /// Runs a command. Returns its own run and the end of the run.
     #[expect(
         clippy::unwrap_in_result,
-        reason = "None is a command that follows no run; a broken model has to panic"
+        reason = "None is a command without a run; a broken model must panic"
     )]
     fn command(&mut self, command: Command) -> Option<(usize, End)> {
         let (fails, removes, kill) = match command {
@@ -361,7 +361,7 @@ impl Model {
         let run = self.runs.len();
         let id = self.id(run);
         let created = self.create(fails).expect("nothing of the previous run is left");
-        self.kill_at = kill.then(|| self.now + KILLED);
+        self.kill_at = kill.then(|| self.now + KILL_DELAY);
         // A manifest of an older version may have no UUID.
         let id = Some(id.as_str()).filter(|_| self.world.annotated);
         let identity = if self.world.by_label {
@@ -386,12 +386,12 @@ impl Model {
     /// `wait`, without an identity.
     fn wait(&mut self) -> Option<(usize, End)> {
         let run = self.runs.len() - 1;
-        let limit = self.now + LIMIT;
+        let limit = self.now + COMMAND_LIMIT;
         loop {
             assert!(self.now < limit, "{self:?}");
             let pods = self.pods();
             let workload = self.workload();
-            // Where Deployments cannot be seen, and no pod yet, there is no run.
+            // Without permission for Deployments, a run is found only when its pod exists.
             let mut identity = identity::newest(&pods, &workload)?;
             let pod = identity.aggregator(&pods);
             let is_replaced = pod.is_some_and(crate::aggregator::is_replaced);
@@ -409,17 +409,17 @@ impl Model {
     }
 }
 
-/// Runs the commands; each that ends with a verdict has that of its own run.
+/// Runs the commands. Each verdict must be that of the command's own run.
 fn check(world: World, commands: &[Command]) {
     let mut model = Model::new(world);
-    let mut said = String::new();
+    let mut log = String::new();
     for command in commands {
         let Some((run, end)) = model.command(*command) else {
-            writeln!(said, "{command:?}: nothing").unwrap();
+            writeln!(log, "{command:?}: nothing").unwrap();
             continue;
         };
-        writeln!(said, "{command:?}: run {run} {end:?}").unwrap();
-        let context = || format!("{world:?} {commands:?}\n{said}");
+        writeln!(log, "{command:?}: run {run} {end:?}").unwrap();
+        let context = || format!("{world:?} {commands:?}\n{log}");
         match end {
             End::Complete(status) => {
                 let verdict = if model.runs[run] { "failed" } else { "passed" };
@@ -432,13 +432,13 @@ fn check(world: World, commands: &[Command]) {
                     context()
                 );
             }
-            // The pod that stood alone was killed.
+            // The single pod was killed.
             End::Deleted => assert!(
                 !world.deployment && matches!(command, Command::RunKilled { .. }),
                 "{}",
                 context()
             ),
-            // An account that does not see the Deployment may come too early.
+            // Without permission for Deployments, the command may be too early.
             End::Absent => assert!(
                 !world.watches_workload && matches!(command, Command::Apply { .. }),
                 "{}",
@@ -461,7 +461,7 @@ fn worlds() -> impl Iterator<Item = World> {
             one_id: is(5),
             by_label: false,
         };
-        // Runs without an id differ by their Deployment alone.
+        // Runs without an id differ only by their Deployment.
         (world.watches_workload || world.annotated).then_some(world)
     })
 }
@@ -469,14 +469,14 @@ fn worlds() -> impl Iterator<Item = World> {
 #[test]
 fn three_commands_each_end_with_the_verdict_of_their_own_run() {
     for world in worlds() {
-        // What may be mistaken for the next run's verdict is that this one passed.
-        let passing = COMMANDS.into_iter().filter(|command| {
+        // A passed run may be mistaken for the next one.
+        let passed = COMMANDS.into_iter().filter(|command| {
             matches!(
                 command,
                 Command::Run { fails: false } | Command::RunRm { fails: false } | Command::Apply { fails: false }
             )
         });
-        for first in passing {
+        for first in passed {
             for second in COMMANDS {
                 for third in COMMANDS {
                     check(world, &[first, second, third]);
@@ -486,10 +486,10 @@ fn three_commands_each_end_with_the_verdict_of_their_own_run() {
     }
 }
 
-/// The rule of before: the model finds that a failing run is reported as passed.
+/// With the old rule, the model finds that a failed run is reported as passed.
 #[test]
 #[should_panic(expected = "Run { fails: true }]")]
-fn aggregator_found_by_its_label_alone_is_mistaken_for_another_runs() {
+fn aggregator_found_only_by_label_may_belong_to_another_run() {
     let world = World {
         deployment: true,
         own_namespace: false,
@@ -520,7 +520,7 @@ fn long_sequences_each_end_with_the_verdict_of_their_own_run() {
     let worlds: Vec<World> = worlds().collect();
     for _ in 0..1_500 {
         let world = worlds[next(worlds.len())];
-        // Any grace period, not only round ones.
+        // Grace periods of any duration.
         let world = World {
             grace: next(30_001) as Time,
             ..world
