@@ -207,9 +207,9 @@ mod tests {
         }
         // In modes with read access, a pod without an account uses the namespace's default account.
         assert_eq!(applied(&config("clusterRead", "own"), "", json!({})), json!({}));
-        let asked = json!({ "serviceAccountName": "me", "automountServiceAccountToken": true });
+        let with_token = json!({ "serviceAccountName": "me", "automountServiceAccountToken": true });
         assert_eq!(
-            applied(&renamed, "", asked),
+            applied(&renamed, "", with_token),
             json!({ "serviceAccountName": "sonobuoy-no-rights", "automountServiceAccountToken": true })
         );
     }

@@ -15,8 +15,8 @@ pub struct Compatibility {
     pub broken_streams_pass: bool,
     /// A JUnit case with a `skipped` element is skipped, even if it has a failure. Default: the failure takes precedence.
     pub skipped_wins: bool,
-    /// The status of an item with children is computed only from its leaves. Default: an item of a manual result whose own
-    /// status is a failure has failed. Upper and lower case do not matter.
+    /// The status of an item with children is computed only from its leaves. Default: an item of a manual result has also
+    /// failed if its own status is a failure, in upper or lower case.
     pub leaves_decide: bool,
     /// One custom status makes every item with children a list of counts (weakness W-43). Default: items with failures are
     /// `failed`, and only items with custom statuses below them are counts.

@@ -29,8 +29,8 @@ const MAX_DEPTH: usize = (yaml::MAX_DEPTH - 1) / 2;
 /// Calls `visit` for every leaf of the tree in `content`, depth first, and returns the tree's root without its children.
 ///
 /// # Errors
-/// Fails unless the text is a single YAML document whose items have name and meta before their children, as Sonobuoy and
-/// this program write it. Some leaves may have been visited before. [`from_yaml`](crate::from_yaml) reads any other order.
+/// Fails unless the text is a single YAML document with name and meta of items before their children, as written by Sonobuoy
+/// and this program. Some leaves may have been visited before. [`from_yaml`](crate::from_yaml) reads any other order.
 pub fn stream_yaml(content: impl Read, visit: &mut LeafVisitor<'_>) -> Result<Item, YamlError> {
     let mut ancestors = Vec::new();
     yaml::stream(

@@ -1,9 +1,9 @@
-//! One line for an error with its sources: what a log, a record or a page's row has room for.
+//! Prints an error with its sources in one line, for logs, records and tables.
 
 use std::error::Error;
 
-/// The error and its sources in one line, outermost first, joined by `: `. A source whose text an earlier one already
-/// contains is left out: many libraries repeat their source in their own message.
+/// The error and its sources in one line, outermost first, joined by `: `. Texts that an earlier message already contains are
+/// omitted, because many libraries repeat the source in their message.
 pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,7 +1,7 @@
 //! The wire and disk contract of sono: names, routes, limits, status, progress, configuration, result items and archive
 //! layout, exactly as Sonobuoy's plugins, archives and scripts know them.
 //!
-//! It does no I/O and reads no files, sockets, environment or clock. Anything that two crates must agree on is defined here once.
+//! It uses no files, sockets, environment or clock. Definitions on which two crates must agree are here.
 #![warn(missing_docs)]
 
 pub mod archive_name;

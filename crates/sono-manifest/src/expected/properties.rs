@@ -110,9 +110,9 @@ impl Spec {
                 && term.labels.iter().all(|(key, operator)| operator.holds(label(key)))
                 && term.names.iter().all(|operator| operator.holds(Some(&name(number))))
         };
-        let wanted = self.terms.as_ref().is_none_or(|terms| terms.iter().any(term));
+        let matched = self.terms.as_ref().is_none_or(|terms| terms.iter().any(term));
         let tolerated = node.taints.iter().all(|taint| self.tolerates(taint));
-        self.pinned.is_none_or(|pinned| pinned == number) && selected && wanted && tolerated
+        self.pinned.is_none_or(|pinned| pinned == number) && selected && matched && tolerated
     }
 
     fn tolerates(&self, taint: &Taint) -> bool {
@@ -250,8 +250,8 @@ proptest! {
         }).collect();
         let found = expected_results(&definition, &facts);
         let found: Vec<String> = found.iter().map(|key| key.target.to_string()).collect();
-        let wanted = nodes.iter().enumerate().filter(|(number, node)| spec.picks(*number, node));
-        let wanted: Vec<String> = wanted.map(|(number, _)| name(number)).collect();
-        prop_assert_eq!(found, wanted, "{}", spec.to_json());
+        let expected = nodes.iter().enumerate().filter(|(number, node)| spec.picks(*number, node));
+        let expected: Vec<String> = expected.map(|(number, _)| name(number)).collect();
+        prop_assert_eq!(found, expected, "{}", spec.to_json());
     }
 }

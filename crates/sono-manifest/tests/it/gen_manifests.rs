@@ -214,8 +214,8 @@ fn check(golden: &str, definitions: Vec<Definition>, version: &str, rbac: bool, 
         "{manifest}"
     );
     let mut ours = read(&manifest);
-    for (deviation, take_back) in DEVIATIONS.iter().chain(further) {
-        assert!(take_back(&mut ours), "{golden}: {deviation}");
+    for (deviation, revert) in DEVIATIONS.iter().chain(further) {
+        assert!(revert(&mut ours), "{golden}: {deviation}");
     }
     assert_eq!(ours.len(), expected.len(), "{golden}");
     for (own, other) in ours.iter().zip(&expected) {

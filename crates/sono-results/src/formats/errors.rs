@@ -82,26 +82,26 @@ mod tests {
     /// W-41: only the timeout error of the aggregator is a timeout.
     #[test]
     fn other_errors_with_the_word_timeout_are_failures() {
-        for (message, truth, by_word) in [
+        for (message, expected, by_word) in [
             (constants::TIMEOUT_MESSAGE, "timeout", "timeout"),
             ("timeout waiting for results", "timeout", "timeout"),
             ("dial tcp: i/o timeout", "failed", "timeout"),
             ("Timeout", "failed", "failed"),
         ] {
             let file = json!({"error": message});
-            check(&file, Compatibility::default(), message, truth, &file);
+            check(&file, Compatibility::default(), message, expected, &file);
             check(&file, Compatibility::SONOBUOY, message, by_word, &file);
         }
     }
 
     #[test]
     fn errors_that_are_not_text_have_names_too() {
-        for (error, truth, printed) in [
+        for (error, expected, printed) in [
             (json!(null), "error.json", "<nil>"),
             (json!({"a": 1}), "{\"a\":1}", "map[a:1]"),
         ] {
             let read = |compatibility| read(json!({"error": error}).to_string().as_bytes(), compatibility).unwrap();
-            assert_eq!(read(Compatibility::default()).name, truth);
+            assert_eq!(read(Compatibility::default()).name, expected);
             assert_eq!(read(Compatibility::SONOBUOY).name, printed);
         }
         check(&json!({}), Compatibility::default(), "error.json", "failed", &json!({}));
