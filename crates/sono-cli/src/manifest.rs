@@ -34,7 +34,7 @@ pub(crate) fn read(file: &Path) -> Result<String, CliError> {
 impl Manifest {
     /// Parses a manifest; `file` is its name in messages. The first namespaced object determines the namespace.
     pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, CliError> {
-        let what = || CliError::new(format!("the manifest `{}` cannot be used", file.display()));
+        let what = || CliError::new(format!("cannot use the manifest `{}`", file.display()));
         let documents = yaml::all_documents(text).map_err(|error| what().caused_by(&error))?;
         let objects: Vec<Value> = documents.into_iter().flat_map(items).collect();
         for (index, object) in objects.iter().enumerate() {
@@ -121,7 +121,7 @@ mod tests {
                 "object 1 has no metadata.name",
             ),
         ] {
-            let expected = format!("error: the manifest `m.yaml` cannot be used\n  {detail}\n");
+            let expected = format!("error: cannot use the manifest `m.yaml`\n  {detail}\n");
             assert_eq!(parse(text), Err(expected), "{text}");
         }
     }

@@ -183,7 +183,7 @@ fn invalid_manifests_are_rejected() {
     fs_err::write(directory.path().join("list.yaml"), "- a\n").unwrap();
     assert_eq!(
         finished(&["run", "-f", "list.yaml"]),
-        failure("error: the manifest `list.yaml` cannot be used\n  object 1 has no apiVersion\n")
+        failure("error: cannot use the manifest `list.yaml`\n  object 1 has no apiVersion\n")
     );
     assert_eq!(
         finished(&["run", "--file", "none.yaml"]),

@@ -30,8 +30,8 @@ pub(super) enum Renaming {
     Repository(String),
 }
 
-/// All images of `definitions` and of the run itself. `version` is that of Kubernetes, as `v1.37.2`; `suite` is selection where
-/// a definition runs the Kubernetes suite, unless somebody has `listed` what it uses.
+/// All images of `definitions` and of the run itself. `version` is the Kubernetes version, such as `v1.37.2`. `suite` is
+/// required if a definition runs the Kubernetes suite, unless its images are `listed`.
 pub(super) fn images(
     definitions: &[Definition],
     version: &str,
