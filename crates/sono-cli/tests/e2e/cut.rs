@@ -139,7 +139,7 @@ fn a_retrieve_that_is_cut_ends_with_the_right_archive() {
 
 /// The results collected so far can be fetched during the run.
 #[test]
-fn partial_results_of_a_run_that_goes_on() {
+fn partial_results_of_a_running_run() {
     let run = Run::detached("partial", &["job-junit", "sleeper"], &[]);
     let namespace = run.namespace();
     run.wait_for_result("job-junit");

@@ -139,7 +139,7 @@ fn as_member_of(group: &str, directory: &Path) -> String {
 /// A run in a prepared namespace, with the fewest rights for the aggregator and the user, and at the strictest level. Applied
 /// objects are not deleted.
 #[test]
-fn a_run_goes_where_an_overlay_was_applied() {
+fn a_run_works_in_a_prepared_namespace() {
     let components = "components:\n- KUSTOMIZE/components/network-policy\n";
     let mut overlay = Overlay::new("e2e-prepared", "overlays/minimal-restricted", components);
     overlay.apply();

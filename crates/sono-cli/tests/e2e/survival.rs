@@ -46,7 +46,7 @@ fn went_on(run: &mut Run, survivor: &Value) {
 
 /// W-1: the aggregator's process is killed during a run; its container is restarted and resumes the run.
 #[test]
-fn a_killed_aggregator_goes_on() {
+fn a_killed_aggregator_resumes() {
     let mut run = Run::detached("killed", &["job-junit", "survivor"], &[]);
     run.wait_for_result("job-junit");
     let survivor = pods(&run, SLOW).remove(0);
@@ -138,7 +138,7 @@ fn replaced(run: &mut Run, survivor: &Value) {
 
 /// W-1, BUG 49: with a results volume the pod is replaced, on another node if necessary, and the run continues.
 #[test]
-fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
+fn a_deleted_aggregator_pod_is_replaced_and_resumes() {
     let volume = Volume::new("e2e-replaced");
     let flags = ["--results-volume", "1Gi", "--results-volume-class", volume.name];
     let mut run = Run::detached("replaced", &["job-junit", "survivor"], &flags);
@@ -150,7 +150,7 @@ fn a_deleted_aggregator_pod_is_replaced_and_goes_on() {
 /// W-1: without a volume the pod's files are lost, and the new pod collects the results that workers have retained; the
 /// running plugin is not restarted.
 #[test]
-fn a_deleted_aggregator_pod_without_a_volume_is_replaced_and_goes_on() {
+fn a_deleted_aggregator_pod_without_a_volume_is_replaced_and_resumes() {
     let mut run = Run::detached("adopted", &["job-junit", "survivor"], &[]);
     run.wait_for_result("job-junit");
     let survivor = pods(&run, SLOW).remove(0);

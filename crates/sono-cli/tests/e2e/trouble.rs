@@ -141,7 +141,7 @@ mod alone {
 
     /// W-17: an aggregated API without a backend is reported in one line, and queries continue.
     #[test]
-    fn a_broken_aggregated_api_costs_a_line() {
+    fn a_broken_aggregated_api_is_reported_in_one_line() {
         let service = json!({
             "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
             "metadata": {"name": "v1.broken.sono.test"},
