@@ -20,7 +20,12 @@ pub struct Changes {
     /// Number of tests to run in parallel, or auto, false or true; overrides the mode.
     ///
     /// true also leaves out serial tests.
-    #[arg(long, value_name = "VALUE", help_heading = "Kubernetes tests")]
+    #[arg(
+        long,
+        value_name = "VALUE",
+        help_heading = "Kubernetes tests",
+        hide_short_help = true
+    )]
     pub e2e_parallel: Option<Parallel>,
     /// Rerun only the tests that failed in this archive
     #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["e2e_focus", "e2e_skip", "mode"], help_heading = "Kubernetes tests")]
@@ -49,7 +54,12 @@ pub struct Changes {
     /// Environment variable of a plugin; removed if the value is missing; repeatable.
     ///
     /// The plugin `sonobuoy` stands for the aggregator.
-    #[arg(long, value_name = "PLUGIN.NAME=VALUE", help_heading = "Plugins")]
+    #[arg(
+        long,
+        value_name = "PLUGIN.NAME=VALUE",
+        help_heading = "Plugins",
+        hide_short_help = true
+    )]
     pub plugin_env: Vec<Pair<'.'>>,
     /// Image of a plugin; repeatable
     #[arg(long, value_name = "PLUGIN:IMAGE", help_heading = "Images", hide_short_help = true)]

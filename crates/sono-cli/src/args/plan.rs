@@ -44,7 +44,7 @@ pub struct Plan {
     /// Permissions of the aggregator [default: clusterAdmin].
     ///
     /// All modes except clusterAdmin require a namespace that already exists.
-    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"], help_heading = "Aggregator and permissions")]
+    #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"], help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub aggregator_permissions: Option<String>,
     /// JSON file with the run's configuration; flags override it
     #[arg(long, value_name = "FILE")]
