@@ -114,10 +114,10 @@ impl Workdir {
         let kubeconfig = api.write_kubeconfig(directory.path());
         let mut command = command(&self.inner());
         command.env("KUBECONFIG", kubeconfig).args(arguments);
-        let finished = finished(&command.output().unwrap());
+        let ran = finished(&command.output().unwrap());
         Finished {
-            stderr: finished.stderr.replace(api.url(), "URL"),
-            ..finished
+            stderr: ran.stderr.replace(api.url(), "URL"),
+            ..ran
         }
     }
 
@@ -176,21 +176,15 @@ fn retrieve_hostile_name_in_the_status_writes_no_files() {
         send_file(&api, run("passed"));
         let workdir = Workdir::new();
         workdir.write("Makefile", b"all:");
-        let finished = workdir.sono(&api, &["retrieve"]);
-        assert_eq!(
-            (finished.code, finished.stdout.as_str()),
-            (2, ""),
-            "{name}: {}",
-            finished.stderr
-        );
+        let ran = workdir.sono(&api, &["retrieve"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{name}: {}", ran.stderr);
         assert!(
-            finished
-                .stderr
+            ran.stderr
                 .starts_with("error: cannot retrieve the results: the archive of the cluster has an invalid name\n"),
             "{name}: {}",
-            finished.stderr
+            ran.stderr
         );
-        assert!(!finished.stderr.contains('\u{1b}'));
+        assert!(!ran.stderr.contains('\u{1b}'));
         assert_eq!(workdir.files(), files(&[("Makefile", b"all:")]), "{name}");
         assert!(
             !api.requests().iter().any(|request| request.contains("/exec")),
@@ -208,19 +202,14 @@ fn retrieve_hostile_name_in_the_stream_writes_no_files() {
         send_all(&api, &[(ARCHIVE, &run("passed")), (name, &run("passed"))]);
         let workdir = Workdir::new();
         workdir.write("Makefile", b"all:");
-        let finished = workdir.sono(&api, &["retrieve"]);
-        assert_eq!(
-            (finished.code, finished.stdout.as_str()),
-            (2, ""),
-            "{name}: {}",
-            finished.stderr
-        );
-        assert!(!finished.stderr.contains('\u{1b}'));
+        let ran = workdir.sono(&api, &["retrieve"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{name}: {}", ran.stderr);
+        assert!(!ran.stderr.contains('\u{1b}'));
         assert_eq!(
             workdir.files(),
             files(&[("Makefile", b"all:")]),
             "{name}: {}",
-            finished.stderr
+            ran.stderr
         );
     }
 }
@@ -242,22 +231,22 @@ fn retrieve_partial_hostile_name_in_a_header_writes_no_files() {
         });
         let workdir = Workdir::new();
         workdir.write("Makefile", b"all:");
-        let finished = workdir.sono(&api, &["retrieve", "--partial"]);
-        (finished, workdir.files())
+        let ran = workdir.sono(&api, &["retrieve", "--partial"]);
+        (ran, workdir.files())
     };
     let named = |name: &str| format!("content-disposition: attachment; filename=\"{name}\"\r\n");
-    let (finished, found) = answered(named("partial_u.tar.gz"));
+    let (ran, found) = answered(named("partial_u.tar.gz"));
     assert_eq!(
-        (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
+        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
         (0, "partial_u.tar.gz\n", "")
     );
     assert_eq!(found, files(&[("Makefile", b"all:"), ("partial_u.tar.gz", &partial)]));
-    let (finished, _) = answered(String::new());
-    assert_eq!(finished.stdout, "partial.tar.gz\n");
+    let (ran, _) = answered(String::new());
+    assert_eq!(ran.stdout, "partial.tar.gz\n");
     for name in ["../a.tar.gz", "Makefile", ".bashrc", "a/b.tar.gz", ""] {
-        let (finished, found) = answered(named(name));
-        assert_eq!(finished.code, 2, "{name}");
-        assert_eq!(found, files(&[("Makefile", b"all:")]), "{name}: {}", finished.stderr);
+        let (ran, found) = answered(named(name));
+        assert_eq!(ran.code, 2, "{name}");
+        assert_eq!(found, files(&[("Makefile", b"all:")]), "{name}: {}", ran.stderr);
     }
 }
 
@@ -281,19 +270,19 @@ fn retrieve_over_an_existing_file_replaces_only_archives() {
             }
             let workdir = Workdir::new();
             workdir.write(ARCHIVE, content);
-            let finished = workdir.sono(&api, &["retrieve"]);
+            let ran = workdir.sono(&api, &["retrieve"]);
             let expected = if is_replaced { &new } else { content };
-            assert_eq!(workdir.files(), files(&[(ARCHIVE, expected)]), "{}", finished.stderr);
+            assert_eq!(workdir.files(), files(&[(ARCHIVE, expected)]), "{}", ran.stderr);
             let error = format!(
                 "error: cannot retrieve the results: cannot write `{ARCHIVE}`\n  cause: the existing file is not an archive of a run\n  hint:  choose another name with --filename, or another directory\n"
             );
-            let finished = (finished.code, finished.stdout, finished.stderr);
+            let ran = (ran.code, ran.stdout, ran.stderr);
             let whole = if is_replaced {
                 (0, format!("{ARCHIVE}\n"), RUN_MESSAGE.to_owned())
             } else {
                 (2, String::new(), format!("{RUN_MESSAGE}{error}"))
             };
-            assert_eq!(finished, whole);
+            assert_eq!(ran, whole);
         }
     }
 }
@@ -315,12 +304,12 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
         workdir.write("mine.txt", content);
         let mut arguments = vec!["retrieve", "--filename", "mine.txt"];
         arguments.extend(force.then_some("--force"));
-        let finished = workdir.sono(&api, &arguments);
+        let ran = workdir.sono(&api, &arguments);
         let expected = if is_replaced { new.as_slice() } else { content };
-        assert_eq!(workdir.files(), files(&[("mine.txt", expected)]), "{}", finished.stderr);
+        assert_eq!(workdir.files(), files(&[("mine.txt", expected)]), "{}", ran.stderr);
         if !is_replaced {
             assert_eq!(
-                finished.stderr,
+                ran.stderr,
                 format!(
                     "{RUN_MESSAGE}error: cannot retrieve the results: cannot write `mine.txt`\n  cause: the existing file is not an archive of a run\n  hint:  to replace it: --force\n"
                 )
@@ -338,13 +327,13 @@ fn retrieve_announced_size_beyond_the_disk_is_rejected_before_the_download() {
     );
     send_file(&api, run("passed"));
     let workdir = Workdir::new();
-    let finished = workdir.sono(&api, &["retrieve"]);
-    let error = finished.stderr.lines().nth(1).unwrap_or_default();
+    let ran = workdir.sono(&api, &["retrieve"]);
+    let error = ran.stderr.lines().nth(1).unwrap_or_default();
     assert_eq!(
         error,
         format!("error: cannot retrieve the results: `{ARCHIVE}` does not fit on the disk")
     );
-    assert_eq!((finished.code, workdir.files()), (2, BTreeMap::new()));
+    assert_eq!((ran.code, workdir.files()), (2, BTreeMap::new()));
     assert!(!api.requests().iter().any(|request| request.contains("/exec")));
 }
 
@@ -361,19 +350,12 @@ fn retrieve_extract_of_more_than_the_disk_has_leaves_nothing() {
     let api = complete(ARCHIVE, &archive);
     send_file(&api, archive);
     let workdir = Workdir::new();
-    let finished = workdir.sono(&api, &["retrieve", "-x"]);
-    assert_eq!(
-        (finished.code, workdir.files()),
-        (2, BTreeMap::new()),
-        "{}",
-        finished.stderr
-    );
+    let ran = workdir.sono(&api, &["retrieve", "-x"]);
+    assert_eq!((ran.code, workdir.files()), (2, BTreeMap::new()), "{}", ran.stderr);
     assert!(
-        finished
-            .stderr
-            .ends_with("  hint:  to extract it anyway: --no-limits\n"),
+        ran.stderr.ends_with("  hint:  to extract it anyway: --no-limits\n"),
         "{}",
-        finished.stderr
+        ran.stderr
     );
 }
 
@@ -385,8 +367,8 @@ fn retrieve_extract_of_well_compressed_files_works() {
     let api = complete(ARCHIVE, &archive);
     send_file(&api, archive);
     let workdir = Workdir::new();
-    let finished = workdir.sono(&api, &["retrieve", "-x"]);
-    assert_eq!((finished.code, finished.stderr.as_str()), (0, RUN_MESSAGE));
+    let ran = workdir.sono(&api, &["retrieve", "-x"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, RUN_MESSAGE));
     assert_eq!(workdir.files()["plugins/p/results/global/core"].len(), zeros.len());
 }
 
@@ -401,9 +383,9 @@ fn retrieve_extract_into_a_used_directory_replaces_files_of_the_archive_only() {
         let archive = run(verdict);
         let api = complete(ARCHIVE, &archive);
         send_file(&api, archive);
-        let finished = workdir.sono(&api, &["retrieve", "-x"]);
+        let ran = workdir.sono(&api, &["retrieve", "-x"]);
         assert_eq!(
-            (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
+            (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
             (0, "", RUN_MESSAGE)
         );
         let expected = files(&[
@@ -435,13 +417,8 @@ fn retrieve_extract_of_other_names_into_a_used_directory_changes_nothing() {
         workdir.write("notes.txt", b"mine");
         workdir.write("plugins/p/mine", b"mine");
         let before = workdir.files();
-        let finished = workdir.sono(&api, &["retrieve", "-x"]);
-        assert_eq!(
-            (finished.code, workdir.files()),
-            (2, before),
-            "{name}: {}",
-            finished.stderr
-        );
+        let ran = workdir.sono(&api, &["retrieve", "-x"]);
+        assert_eq!((ran.code, workdir.files()), (2, before), "{name}: {}", ran.stderr);
     }
 }
 
@@ -460,12 +437,12 @@ fn retrieve_extract_over_symbolic_links_changes_nothing() {
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(&outside, &path).unwrap();
         let before = workdir.files();
-        let finished = workdir.sono(&api, &["retrieve", "-x"]);
-        assert_eq!((finished.code, workdir.files()), (2, before), "{link}");
+        let ran = workdir.sono(&api, &["retrieve", "-x"]);
+        assert_eq!((ran.code, workdir.files()), (2, before), "{link}");
         assert!(
-            finished.stderr.contains(&format!("`{link}` is a symbolic link")),
+            ran.stderr.contains(&format!("`{link}` is a symbolic link")),
             "{}",
-            finished.stderr
+            ran.stderr
         );
     }
 }
