@@ -104,14 +104,14 @@ impl FoundRun {
 }
 
 /// Finds a run in the namespace.
-pub(crate) async fn find(cluster: &Cluster, namespace: &str, wanted: WhichRun<'_>) -> Result<FoundRun, CliError> {
-    find_trying(cluster, namespace, wanted, 1).await
+pub(crate) async fn find(cluster: &Cluster, namespace: &str, requested: WhichRun<'_>) -> Result<FoundRun, CliError> {
+    find_trying(cluster, namespace, requested, 1).await
 }
 
 async fn find_trying(
     cluster: &Cluster,
     namespace: &str,
-    wanted: WhichRun<'_>,
+    requested: WhichRun<'_>,
     tries: u32,
 ) -> Result<FoundRun, CliError> {
     let pods = pods(cluster, namespace, tries).await?;
@@ -120,7 +120,7 @@ async fn find_trying(
     } else {
         AggregatorWorkload::None
     };
-    let mut identity = match wanted {
+    let mut identity = match requested {
         WhichRun::Created(identity) => identity.clone(),
         WhichRun::Newest | WhichRun::Id(_) => match identity::newest(&pods, &workload) {
             Some(newest) => newest,
@@ -136,7 +136,7 @@ async fn find_trying(
             None => configured_id(cluster, namespace).await,
         };
     }
-    if let WhichRun::Id(id) = wanted
+    if let WhichRun::Id(id) = requested
         && identity.id.as_deref() != Some(id)
     {
         let newest = identity.id.take();
@@ -159,7 +159,7 @@ async fn find_trying(
         | (Some(_), ..)
         | (None, Some(_), _) => {}
         (None, None, AggregatorWorkload::None | AggregatorWorkload::Deployment(_)) => {
-            return Err(match wanted {
+            return Err(match requested {
                 WhichRun::Created(_) => deleted(namespace, identity.id.as_deref()),
                 WhichRun::Newest | WhichRun::Id(_) => absence(cluster, namespace).await,
             });
@@ -194,10 +194,10 @@ async fn configured_id(cluster: &Cluster, namespace: &str) -> Option<String> {
 pub(crate) async fn expect(
     cluster: &Cluster,
     namespace: &str,
-    wanted: WhichRun<'_>,
+    requested: WhichRun<'_>,
     tries: u32,
 ) -> Result<(Pod, FoundRun), CliError> {
-    let mut found = find_trying(cluster, namespace, wanted, tries).await?;
+    let mut found = find_trying(cluster, namespace, requested, tries).await?;
     if let Some(pod) = found.pod.take() {
         found.pod = Some(pod.clone());
         return Ok((*pod, found));
@@ -210,9 +210,9 @@ pub(crate) async fn expect(
     )))
 }
 
-/// Error: the namespace contains another run than `wanted`.
-fn another(namespace: &str, wanted: &str, newest: Option<&str>) -> CliError {
-    let what = format!("run `{wanted}` does not exist in namespace `{namespace}`");
+/// Error: the namespace contains another run than `requested`.
+fn another(namespace: &str, requested: &str, newest: Option<&str>) -> CliError {
+    let what = format!("run `{requested}` does not exist in namespace `{namespace}`");
     let details = newest.map(|newest| format!("the namespace contains run {newest}"));
     CliError::new(what)
         .details(details)
@@ -271,7 +271,7 @@ async fn remains(cluster: &Cluster, namespace: &str, configuration: &Value) -> C
 }
 
 /// Whether a Deployment is not being deleted.
-pub(crate) fn makes_pods(workload: &Value) -> bool {
+pub(crate) fn creates_pods(workload: &Value) -> bool {
     text(workload, "/metadata/deletionTimestamp").is_empty()
 }
 

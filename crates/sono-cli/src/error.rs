@@ -56,8 +56,12 @@ impl CliError {
         let mut next = Some(error);
         while let Some(error) = next {
             let text = error.to_string();
-            let said = self.causes.iter().chain([&self.what]).any(|said| said.contains(&text));
-            if !said {
+            let is_known = self
+                .causes
+                .iter()
+                .chain([&self.what])
+                .any(|known| known.contains(&text));
+            if !is_known {
                 self.causes.push(text);
             }
             next = error.source();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sono_kube::Pod;
 use sono_types::{TarInfo, constants, env};
 
-use crate::aggregator::{is_aggregator, is_replaced, makes_pods, newest_first, text};
+use crate::aggregator::{creates_pods, is_aggregator, is_replaced, newest_first, text};
 
 /// Identity of a run, as known from its objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,10 @@ pub(crate) enum AggregatorWorkload {
 impl AggregatorWorkload {
     /// Selects the first Deployment that is not being deleted.
     pub(crate) fn of(found: Vec<Value>) -> Self {
-        found.into_iter().find(makes_pods).map_or(Self::None, Self::Deployment)
+        found
+            .into_iter()
+            .find(creates_pods)
+            .map_or(Self::None, Self::Deployment)
     }
 }
 

@@ -78,13 +78,13 @@ pub(crate) enum ResolvedPlugin {
 /// Finds the plugin for a value of `--plugin` and reads its definitions.
 pub(crate) async fn find(text: &str, access: Access<'_>, printer: &Printer) -> Result<ResolvedPlugin, CliError> {
     let installed = Directory::for_lookup();
-    let is_there = |name: &str| {
+    let exists = |name: &str| {
         std::path::Path::new(name).exists()
             || installed
                 .as_ref()
                 .is_some_and(|directory| directory.find(name).is_some())
     };
-    let Source { location, rename } = Source::parse(text, is_there);
+    let Source { location, rename } = Source::parse(text, exists);
     let one = |document| ResolvedPlugin::Documents {
         documents: vec![document],
         rename: rename.clone(),
@@ -107,7 +107,7 @@ pub(crate) async fn find(text: &str, access: Access<'_>, printer: &Printer) -> R
                         .hint("only plugins from a file, a URL or a registry can be renamed")),
                 };
             }
-            let files = fetch::files(&name)?.ok_or_else(|| not_there(&name, installed.as_ref(), is_there))?;
+            let files = fetch::files(&name)?.ok_or_else(|| not_found(&name, installed.as_ref(), exists))?;
             if rename.is_some() && std::path::Path::new(&name).is_dir() {
                 return Err(CliError::new(format!(
                     "`{name}` is a directory: only single plugins can be renamed"
@@ -127,8 +127,8 @@ pub(crate) fn renamed(mut definition: Definition, rename: Option<&PluginName>) -
     definition
 }
 
-fn not_there(name: &str, installed: Option<&Directory>, is_there: impl Fn(&str) -> bool) -> CliError {
-    if let Some((location, rename)) = name.rsplit_once('@').filter(|(location, _)| is_there(location))
+fn not_found(name: &str, installed: Option<&Directory>, exists: impl Fn(&str) -> bool) -> CliError {
+    if let Some((location, rename)) = name.rsplit_once('@').filter(|(location, _)| exists(location))
         && let Err(error) = PluginName::parse(rename)
     {
         return CliError::new(format!("`{location}` cannot be renamed `{rename}`"))

@@ -296,7 +296,7 @@ impl Plan {
     }
 
     /// Whether the run creates its namespace.
-    pub(crate) fn makes_namespace(&self) -> bool {
+    pub(crate) fn creates_namespace(&self) -> bool {
         self.config.aggregator_permissions == "clusterAdmin"
     }
 
@@ -445,16 +445,16 @@ fn canonical_policy(policy: &str) -> String {
 /// # Errors
 ///
 /// For an unknown kind, and for a pod with a results volume.
-fn default_workload(wanted: &str, has_volume: bool, as_sonobuoy: bool) -> Result<&'static str, CliError> {
-    match (wanted, has_volume) {
+fn default_workload(configured: &str, has_volume: bool, as_sonobuoy: bool) -> Result<&'static str, CliError> {
+    match (configured, has_volume) {
         (constants::WORKLOAD_POD, true) => {
             let what = "an aggregator with a results volume is a deployment, not a pod";
             Err(CliError::new(what).hint("omit --aggregator-workload (AggregatorWorkload) or the volume"))
         }
         ("", false) if as_sonobuoy => Ok(constants::WORKLOAD_POD),
         ("" | constants::WORKLOAD_POD | constants::WORKLOAD_DEPLOYMENT, _) => Ok(constants::WORKLOAD_DEPLOYMENT),
-        (wanted, _) => {
-            let what = format!("invalid aggregator workload `{wanted}` (AggregatorWorkload)");
+        (configured, _) => {
+            let what = format!("invalid aggregator workload `{configured}` (AggregatorWorkload)");
             Err(CliError::new(what).hint("expected deployment or pod"))
         }
     }

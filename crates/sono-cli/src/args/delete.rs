@@ -46,14 +46,14 @@ pub enum DeleteRoles {
 }
 
 impl Delete {
-    /// Deletes one run and waits for it. `made_roles`: the run created cluster roles.
-    pub(crate) fn of_run(location: RunLocation, made_roles: bool) -> Self {
+    /// Deletes one run and waits for it. `created_roles`: the run created cluster roles.
+    pub(crate) fn of_run(location: RunLocation, created_roles: bool) -> Self {
         Self {
             location,
             wait: Some(WaitTime(DELETION_TIMEOUT)),
             wait_output: WaitOutput::Progress,
             all: false,
-            rbac: if made_roles {
+            rbac: if created_roles {
                 DeleteRoles::Detect
             } else {
                 DeleteRoles::Disable

@@ -85,10 +85,10 @@ mod tests {
         let program = Arguments::command();
         let flags = all(&program);
         for (flag, variable) in VARIABLES {
-            let mut meant = flags.iter().filter(|known| known.get_long() == Some(flag)).peekable();
-            assert!(meant.peek().is_some(), "unknown flag {flag}");
+            let mut matching = flags.iter().filter(|known| known.get_long() == Some(flag)).peekable();
+            assert!(matching.peek().is_some(), "unknown flag {flag}");
             assert!(
-                meant.all(|known| known.get_action().takes_values()),
+                matching.all(|known| known.get_action().takes_values()),
                 "{flag} does not take a value"
             );
             assert_eq!(variable, format!("SONO_{}", flag.to_uppercase().replace('-', "_")));

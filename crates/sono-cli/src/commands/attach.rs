@@ -43,7 +43,7 @@ pub(super) struct Attach<'a> {
     /// Start of the command.
     pub(super) started: Instant,
     /// Whether this command started the run.
-    pub(super) begins: bool,
+    pub(super) starts_run: bool,
 }
 
 impl Attach<'_> {
@@ -110,7 +110,7 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
                 _ => Tone::Plain,
             };
             // The duration is known only if this command started the run.
-            let took = if attach.begins {
+            let took = if attach.starts_run {
                 format!(" in {}", elapsed(attach.started.elapsed()))
             } else {
                 String::new()
@@ -193,7 +193,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
             let since = time.duration_since(begun).unsigned_abs();
             screen.show(status, since, &|plugin| progress.obstacle(run.pods(), plugin, time));
         }
-        if let Some(end) = run.end(attach.begins, time) {
+        if let Some(end) = run.end(attach.starts_run, time) {
             let outcome = attach.outcome(end).await;
             return outcome.map_err(|error| error.exit_with(attach.code(exit::RUN_FAILED, exit::FAILURE)));
         }

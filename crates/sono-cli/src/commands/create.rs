@@ -89,8 +89,8 @@ impl Creation<'_> {
     /// by the API server.
     pub(super) async fn create(&self, objects: Vec<Value>) -> Result<Vec<Value>, CliError> {
         let objects = try_join_all(objects.into_iter().map(|value| Object::new(self, value))).await?;
-        let makes_namespace = objects.iter().any(|object| object.is(Kind::Namespace));
-        self.previous_aggregator(makes_namespace).await?;
+        let creates_namespace = objects.iter().any(|object| object.is(Kind::Namespace));
+        self.previous_aggregator(creates_namespace).await?;
         let mut created: Vec<&Object> = Vec::new();
         let mut stored = Vec::new();
         for phase in 0..=2 {
@@ -112,7 +112,7 @@ impl Creation<'_> {
                 }
             }
             if let Some((object, error)) = failed {
-                let refused = self.refusal(object, &error, makes_namespace).await;
+                let refused = self.refusal(object, &error, creates_namespace).await;
                 self.undo(&created).await;
                 return Err(refused);
             }
@@ -136,7 +136,7 @@ impl Creation<'_> {
         }
         match Kind::of(value) {
             Ok(kind) => {
-                if self.previous_gone(kind, namespace, name).await {
+                if self.wait_for_previous(kind, namespace, name).await {
                     return self.cluster.create_in(collection, namespace, value).await;
                 }
                 outcome
@@ -175,7 +175,7 @@ impl Creation<'_> {
         }
     }
 
-    async fn refusal(&self, object: &Object, error: &KubeError, makes_namespace: bool) -> CliError {
+    async fn refusal(&self, object: &Object, error: &KubeError, creates_namespace: bool) -> CliError {
         let Self {
             namespace, arguments, ..
         } = *self;
@@ -201,8 +201,8 @@ impl Creation<'_> {
             }
             KubeError::AlreadyExists { .. } if object.is(Kind::ServiceAccount) => CliError::of_cluster(what, error)
                 .hint("use the existing one: --existing-service-account; or another: --service-account-name NAME"),
-            KubeError::NotFound { .. } if !makes_namespace => namespace_missing(namespace),
-            KubeError::Forbidden { resource, .. } if makes_namespace && !object.collection.is_namespaced() => {
+            KubeError::NotFound { .. } if !creates_namespace => namespace_missing(namespace),
+            KubeError::Forbidden { resource, .. } if creates_namespace && !object.collection.is_namespaced() => {
                 let refused = CliError::of_cluster(what, error);
                 match resource.as_str() {
                     "namespaces" => refused

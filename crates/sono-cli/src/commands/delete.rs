@@ -135,7 +135,7 @@ impl Job<'_> {
                 }
                 self.say(ours);
                 if wait && ours {
-                    self.gone(self.cluster.watch_named(Kind::Namespace, None, self.namespace), |_| {})
+                    self.wait_until_deleted(self.cluster.watch_named(Kind::Namespace, None, self.namespace), |_| {})
                         .await?;
                     self.printer.note(&format!("namespace `{}` deleted", self.namespace));
                 }
@@ -216,7 +216,7 @@ impl Job<'_> {
             return Ok(());
         }
         let (sender, mut late) = tokio::sync::mpsc::unbounded_channel();
-        let watch = self.gone(cluster.watch(Kind::Pod, self.namespace, &labels), |pod| {
+        let watch = self.wait_until_deleted(cluster.watch(Kind::Pod, self.namespace, &labels), |pod| {
             // Created by its DaemonSet immediately before the deletion.
             if pod.pointer("/metadata/deletionTimestamp").is_none() {
                 drop(sender.send(text(pod, "/metadata/name").to_owned()));
@@ -314,7 +314,7 @@ impl Job<'_> {
             ));
         }
         if wait && number > 0 {
-            self.gone(self.cluster.watch_cluster(Kind::Namespace, E2E_NAMESPACES), |_| {})
+            self.wait_until_deleted(self.cluster.watch_cluster(Kind::Namespace, E2E_NAMESPACES), |_| {})
                 .await?;
         }
         Ok(())
@@ -372,7 +372,7 @@ impl Job<'_> {
 
     /// Waits until a watch shows no objects, and calls `each` for every object seen. Reports remaining objects
     /// periodically.
-    async fn gone(
+    async fn wait_until_deleted(
         &self,
         events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>,
         mut each: impl FnMut(&Value),

@@ -68,11 +68,11 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
     if all.is_empty() {
         return Err(CliError::new("the input contains no names of tests").hint(HINT));
     }
-    let wanted = |name: &&String| {
+    let is_selected = |name: &&String| {
         focus.as_ref().is_none_or(|focus| focus.is_match(name))
             && !skip.as_ref().is_some_and(|skip| skip.is_match(name))
     };
-    let chosen: Vec<&str> = all.iter().filter(wanted).map(String::as_str).collect();
+    let chosen: Vec<&str> = all.iter().filter(is_selected).map(String::as_str).collect();
     if chosen.is_empty() {
         printer.note(&format!("none of {} tests matches", all.len()));
     }

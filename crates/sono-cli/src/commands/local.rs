@@ -263,10 +263,10 @@ fn report(archive: &Path, names: &[PluginName], printer: &Printer) -> Result<(),
     let unreadable = |error: &(dyn std::error::Error + 'static)| {
         CliError::new(format!("cannot read `{}`", archive.display())).caused_by(error)
     };
-    let wanted: Vec<&str> = names.iter().map(PluginName::as_str).collect();
+    let selected: Vec<&str> = names.iter().map(PluginName::as_str).collect();
     let bundle = Bundle::open(archive).map_err(|error| unreadable(&error))?;
-    let found = trees::of_plugins(&bundle, &wanted).map_err(|error| unreadable(&error))?;
-    for files in wanted.iter().filter_map(|name| found.get(*name)) {
+    let found = trees::of_plugins(&bundle, &selected).map_err(|error| unreadable(&error))?;
+    for files in selected.iter().filter_map(|name| found.get(*name)) {
         let item = files.tree().map_err(|error| unreadable(&error))?;
         printer.note(&checks::report(&item));
     }

@@ -68,7 +68,7 @@ fn skipped(list: &[String]) -> Result<Vec<String>, CliError> {
 pub(super) struct PlannedRun<'a> {
     pub(super) namespace: &'a str,
     /// Whether the run creates the namespace.
-    pub(super) makes_namespace: bool,
+    pub(super) creates_namespace: bool,
     pub(super) arguments: &'a args::Cluster,
 }
 
@@ -153,7 +153,7 @@ fn check_version(version: &Value) -> Option<CliError> {
 async fn namespace(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_>) -> Option<CliError> {
     let PlannedRun {
         namespace,
-        makes_namespace,
+        creates_namespace,
         arguments,
     } = run;
     let what = || format!("cannot check namespace `{namespace}`");
@@ -177,7 +177,7 @@ async fn namespace(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_>) -> O
         Err(KubeError::Forbidden { .. }) => {}
         Err(error) => return Some(CliError::of_cluster(what(), &error)),
     }
-    match (makes_namespace, found) {
+    match (creates_namespace, found) {
         (true, Some(Value::Object(_))) if checks.namespace => Some(create::namespace_exists(namespace)),
         (false, None) => Some(create::namespace_missing(namespace)),
         _ => None,

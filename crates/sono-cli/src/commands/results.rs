@@ -117,11 +117,11 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
     }
     let is_selected = name.is_some() || !status.is_empty();
     if is_selected && gathered.matches() == Some(0) {
-        let wanted: Vec<String> = status.iter().map(|status| format!("--status {status}")).collect();
-        let named = name.iter().map(|name| format!("--name '{name}'"));
+        let by_status: Vec<String> = status.iter().map(|status| format!("--status {status}")).collect();
+        let by_name = name.iter().map(|name| format!("--name '{name}'"));
         printer.note(&format!(
             "note: no result matches {}",
-            named.chain(wanted).collect::<Vec<_>>().join(" and ")
+            by_name.chain(by_status).collect::<Vec<_>>().join(" and ")
         ));
     }
     if !exit_code {

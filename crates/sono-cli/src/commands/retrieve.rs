@@ -47,7 +47,7 @@ pub(super) async fn retrieve(arguments: args::Retrieve, printer: &Printer) -> Re
 /// Fetches the archives of a run. Returns their paths, except those of extracted archives.
 pub(super) async fn fetch(
     arguments: args::Retrieve,
-    wanted: WhichRun<'_>,
+    requested: WhichRun<'_>,
     printer: &Printer,
 ) -> Result<Vec<PathBuf>, CliError> {
     let args::Retrieve {
@@ -66,8 +66,8 @@ pub(super) async fn fetch(
         no_limits,
     } = arguments;
     let cluster = connect(&cluster_arguments).await?;
-    let (pod, found) = aggregator::expect(&cluster, &namespace, wanted, MAX_FIND_TRIES).await?;
-    if matches!(wanted, WhichRun::Newest) {
+    let (pod, found) = aggregator::expect(&cluster, &namespace, requested, MAX_FIND_TRIES).await?;
+    if matches!(requested, WhichRun::Newest) {
         found.announce(&namespace, printer);
     }
     // A pod without a status may still have an archive: query older aggregators.
@@ -185,8 +185,8 @@ impl Job<'_> {
             drop(meter);
             match filled {
                 Ok(()) => {}
-                Err(DownloadError::Unsupported(said)) => {
-                    tracing::debug!(said, "the aggregator cannot send parts");
+                Err(DownloadError::Unsupported(reason)) => {
+                    tracing::debug!(reason, "the aggregator cannot send parts");
                     fs_err::remove_file(&part.path).map_err(|error| unwritable(&error))?;
                     return Ok(false);
                 }
@@ -358,9 +358,9 @@ impl Job<'_> {
         let meter = Meter::new(self.printer, name.as_str(), None);
         let mut have = 0;
         let mut flow = pod_access::Bytestream::Forwarded(Box::new(answer));
-        while let Some(piece) = flow.next().await.map_err(PartialError::Transient)? {
-            std::io::Write::write_all(&mut file, &piece).map_err(|error| cannot_write(&error))?;
-            have += piece.len() as u64;
+        while let Some(chunk) = flow.next().await.map_err(PartialError::Transient)? {
+            std::io::Write::write_all(&mut file, &chunk).map_err(|error| cannot_write(&error))?;
+            have += chunk.len() as u64;
             if have > usable {
                 let cause = format!("the archive exceeds {usable} bytes, 90 % of the free space");
                 let refused = refused("the archive does not fit on the disk", &cause);

@@ -114,7 +114,7 @@ pub(super) async fn run(
         namespace_may_exist: !checks.namespace,
         printer,
     };
-    let made_roles = objects.iter().any(|object| text(object, "/kind") == "ClusterRole");
+    let created_roles = objects.iter().any(|object| text(object, "/kind") == "ClusterRole");
     let created = creation.create(objects).await?;
     let identity = Identity::of_created(&created, uuid.as_deref());
     tracing::debug!(elapsed_ms = millis(started), "objects created");
@@ -150,7 +150,7 @@ pub(super) async fn run(
         exit_code,
         fetches: rm,
         started,
-        begins: true,
+        starts_run: true,
     };
     let code = attach::attach(attach).await?;
     let detached = [exit::INTERRUPTED, exit::TERMINATED, exit::HUNG_UP].contains(&code);
@@ -159,7 +159,7 @@ pub(super) async fn run(
             namespace,
             cluster: cluster_arguments,
         };
-        let removed = fetch_and_delete(&cluster, location, (&identity, &created), made_roles, keep, printer);
+        let removed = fetch_and_delete(&cluster, location, (&identity, &created), created_roles, keep, printer);
         removed.await?.map_or(Ok(()), |error| {
             // The exit code of the run has priority over that of the deletion.
             if code == exit::SUCCESS {
@@ -178,18 +178,18 @@ async fn fetch_and_delete(
     cluster: &Cluster,
     location: args::RunLocation,
     (identity, created): (&Identity, &[Value]),
-    made_roles: bool,
+    created_roles: bool,
     keep: Option<u32>,
     printer: &Printer,
 ) -> Result<Option<CliError>, CliError> {
     // Delete the run only after its archive was retrieved completely.
-    let wanted = args::Retrieve::into_this_directory(location.clone(), keep);
-    for archive in retrieve::fetch(wanted, WhichRun::Created(identity), printer).await? {
+    let retrieval = args::Retrieve::into_this_directory(location.clone(), keep);
+    for archive in retrieve::fetch(retrieval, WhichRun::Created(identity), printer).await? {
         step_summary::of_archive(&archive, printer);
     }
     let deleted = async {
         check_unchanged(cluster, &location.namespace, created).await?;
-        delete::delete(args::Delete::of_run(location.clone(), made_roles), printer).await
+        delete::delete(args::Delete::of_run(location.clone(), created_roles), printer).await
     };
     Ok(deleted.await.err())
 }
@@ -228,7 +228,7 @@ async fn from_plan(
     let namespace = plan.config.namespace.clone();
     let planned = PlannedRun {
         namespace: &namespace,
-        makes_namespace: plan.makes_namespace(),
+        creates_namespace: plan.creates_namespace(),
         arguments,
     };
     let (server, rbac) = futures::try_join!(preflight::check(&cluster, checks, planned), async {
@@ -271,7 +271,7 @@ async fn from_manifest(
     let is_made = |object: &Value| text(object, "/kind") == "Namespace" && text(object, "/metadata/name") == namespace;
     let planned = PlannedRun {
         namespace: &namespace,
-        makes_namespace: objects.iter().any(is_made),
+        creates_namespace: objects.iter().any(is_made),
         arguments,
     };
     let server = preflight::check(&cluster, checks, planned).await?;

@@ -49,14 +49,14 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
             None => text,
         }
     };
-    let silent = |silent: &NoStatus<'_>| {
+    let no_status = |no_status: &NoStatus<'_>| {
         match output {
-            Some(output) if output != StatusOutput::Table => silent.document(output, printer)?,
-            _ => silent.prose(&command_hint, printer)?,
+            Some(output) if output != StatusOutput::Table => no_status.document(output, printer)?,
+            _ => no_status.prose(&command_hint, printer)?,
         }
-        Ok(match (exit_code, silent.code()) {
+        Ok(match (exit_code, no_status.code()) {
             (false, code) => code,
-            (true, exit::SUCCESS) if silent.phase != "Succeeded" => exit::NOT_COMPLETE,
+            (true, exit::SUCCESS) if no_status.phase != "Succeeded" => exit::NOT_COMPLETE,
             (true, _) => exit::RUN_FAILED,
         })
     };
@@ -67,10 +67,10 @@ pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer:
         ..
     } = found;
     let Some(pod) = pod else {
-        return silent(&NoStatus::without_pod(uncreated));
+        return no_status(&NoStatus::without_pod(uncreated));
     };
     let Some(status) = status_of(&pod).filter(|_| phase(&pod) == "Running") else {
-        return silent(&NoStatus::of(&pod));
+        return no_status(&NoStatus::of(&pod));
     };
     let mut status = status.map_err(|error| {
         CliError::new("cannot read the status annotation of the aggregator's pod")

@@ -47,7 +47,7 @@ pub(super) async fn wait(arguments: args::Wait, given: &GivenFlags, printer: &Pr
         exit_code,
         fetches: false,
         started,
-        begins: false,
+        starts_run: false,
     })
     .await
 }
@@ -62,15 +62,15 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 async fn find_unambiguous(
     cluster: &Cluster,
     namespace: &str,
-    wanted: WhichRun<'_>,
+    requested: WhichRun<'_>,
     limit: Duration,
     printer: &Printer,
 ) -> Result<FoundRun, CliError> {
     let started = tokio::time::Instant::now();
     let mut is_reported = false;
     loop {
-        let found = aggregator::find(cluster, namespace, wanted).await?;
-        if !found.is_ambiguous || matches!(wanted, WhichRun::Id(_)) || started.elapsed() >= limit {
+        let found = aggregator::find(cluster, namespace, requested).await?;
+        if !found.is_ambiguous || matches!(requested, WhichRun::Id(_)) || started.elapsed() >= limit {
             return Ok(found);
         }
         let name = found.pod.and_then(|pod| pod.metadata.name).unwrap_or_default();

@@ -26,9 +26,9 @@ pub(crate) struct Source {
 
 impl Source {
     /// Parses `LOCATION` or `LOCATION@NAME`. Only the last `@` is a separator, and only before a valid plugin name: URLs
-    /// with a user, versions in paths and digests are not split. A text for which `is_there` holds is never split.
-    pub(crate) fn parse(text: &str, is_there: impl Fn(&str) -> bool) -> Self {
-        let (location, rename) = if is_there(text) { (text, None) } else { split(text) };
+    /// with a user, versions in paths and digests are not split. A text for which `exists` holds is never split.
+    pub(crate) fn parse(text: &str, exists: impl Fn(&str) -> bool) -> Self {
+        let (location, rename) = if exists(text) { (text, None) } else { split(text) };
         let location = match location.split_once("://") {
             None if location == "-" => Location::Input,
             None => Location::Name(location.to_owned()),

@@ -11,7 +11,7 @@ use sono_kube::{
 use sono_types::{OverallStatus, RunStatus};
 
 use crate::{
-    aggregator::{self, is_replaced, makes_pods, phase, status_of},
+    aggregator::{self, creates_pods, is_replaced, phase, status_of},
     identity::{AggregatorWorkload, Identity},
 };
 
@@ -86,7 +86,7 @@ impl FollowedRun {
     pub(super) fn apply_workload(&mut self, event: Option<Result<WatchEvent<Value>, KubeError>>) {
         match event {
             Some(Ok(WatchEvent::Restarted(found))) => self.workload = AggregatorWorkload::of(found),
-            Some(Ok(WatchEvent::Applied(workload))) if makes_pods(&workload) => {
+            Some(Ok(WatchEvent::Applied(workload))) if creates_pods(&workload) => {
                 self.workload = AggregatorWorkload::Deployment(workload);
             }
             Some(Ok(WatchEvent::Applied(_) | WatchEvent::Deleted(_))) => self.workload = AggregatorWorkload::None,
@@ -137,11 +137,11 @@ impl FollowedRun {
         status_of(self.aggregator()?)?.ok()
     }
 
-    /// End of a run without an aggregator's pod for `gone_for`. `None` while a pod may still be created.
-    fn gone(&self, begins: bool, gone_for: Duration) -> Option<End> {
-        let is_soon = gone_for < REPLACED_WITHIN;
+    /// End of a run without an aggregator's pod for `absent_for`. `None` while a pod may still be created.
+    fn end_without_pod(&self, starts_run: bool, absent_for: Duration) -> Option<End> {
+        let is_soon = absent_for < REPLACED_WITHIN;
         // A run that this command started did exist.
-        let existed = self.seen || begins && matches!(self.workload, AggregatorWorkload::None);
+        let existed = self.seen || starts_run && matches!(self.workload, AggregatorWorkload::None);
         let lost = if existed { End::Deleted } else { End::Absent };
         match (&self.workload, self.deployment()) {
             (AggregatorWorkload::Unknown, _) => None,
@@ -149,7 +149,7 @@ impl FollowedRun {
                 .uncreated()
                 .filter(|_| !is_soon)
                 .map(|why| End::Broken { why, is_created: false }),
-            (AggregatorWorkload::Forbidden, _) if is_soon && (self.replaced || begins) => None,
+            (AggregatorWorkload::Forbidden, _) if is_soon && (self.replaced || starts_run) => None,
             (AggregatorWorkload::Forbidden | AggregatorWorkload::None, _) => Some(lost),
             // The Deployment belongs to the next run, so this one was deleted.
             (AggregatorWorkload::Deployment(_), None) => Some(End::Deleted),
@@ -157,10 +157,10 @@ impl FollowedRun {
     }
 
     /// End of the run, once known.
-    pub(super) fn end(&mut self, begins: bool, time: Timestamp) -> Option<End> {
+    pub(super) fn end(&mut self, starts_run: bool, time: Timestamp) -> Option<End> {
         let Some(pod) = self.aggregator() else {
             let since = *self.absent_since.get_or_insert(time);
-            return self.gone(begins, time.duration_since(since).unsigned_abs());
+            return self.end_without_pod(starts_run, time.duration_since(since).unsigned_abs());
         };
         let status = self.status();
         let end = match status.as_ref().map(|status| &status.status) {
@@ -223,33 +223,36 @@ mod tests {
                 is_created: false,
             })
         };
-        let gone = |workload: AggregatorWorkload, seen, replaced, begins| {
+        let end_without_pod = |workload: AggregatorWorkload, seen, replaced, starts_run| {
             let run = FollowedRun {
                 seen,
                 replaced,
                 workload,
                 ..FollowedRun::default()
             };
-            [soon, late].map(|gone_for| run.gone(begins, gone_for))
+            [soon, late].map(|absent_for| run.end_without_pod(starts_run, absent_for))
         };
-        assert_eq!(gone(AggregatorWorkload::Unknown, false, false, false), [None, None]);
-        assert_eq!(gone(makes, true, true, false), [None, None]);
-        assert_eq!(gone(refused, false, false, true), [None, why()]);
-        let none = |seen, begins| gone(AggregatorWorkload::None, seen, true, begins);
+        assert_eq!(
+            end_without_pod(AggregatorWorkload::Unknown, false, false, false),
+            [None, None]
+        );
+        assert_eq!(end_without_pod(makes, true, true, false), [None, None]);
+        assert_eq!(end_without_pod(refused, false, false, true), [None, why()]);
+        let none = |seen, starts_run| end_without_pod(AggregatorWorkload::None, seen, true, starts_run);
         assert_eq!(none(true, false), [Some(End::Deleted), Some(End::Deleted)]);
         assert_eq!(none(false, true), [Some(End::Deleted), Some(End::Deleted)]);
         assert_eq!(none(false, false), [Some(End::Absent), Some(End::Absent)]);
         // An account without permission to read the Deployment can only wait.
         assert_eq!(
-            gone(AggregatorWorkload::Forbidden, false, false, true),
+            end_without_pod(AggregatorWorkload::Forbidden, false, false, true),
             [None, Some(End::Absent)]
         );
         assert_eq!(
-            gone(AggregatorWorkload::Forbidden, true, true, false),
+            end_without_pod(AggregatorWorkload::Forbidden, true, true, false),
             [None, Some(End::Deleted)]
         );
         assert_eq!(
-            gone(AggregatorWorkload::Forbidden, true, false, false),
+            end_without_pod(AggregatorWorkload::Forbidden, true, false, false),
             [Some(End::Deleted), Some(End::Deleted)]
         );
     }

@@ -300,7 +300,7 @@ impl Model {
     }
 
     /// Follows a run to its end.
-    fn follow(&mut self, identity: Identity, begins: bool) -> End {
+    fn follow(&mut self, identity: Identity, starts_run: bool) -> End {
         let mut run = FollowedRun::new(identity);
         let limit = self.now + COMMAND_LIMIT;
         loop {
@@ -311,7 +311,7 @@ impl Model {
             } else {
                 run.apply_workload(None);
             }
-            if let Some(end) = run.end(begins, self.instant()) {
+            if let Some(end) = run.end(starts_run, self.instant()) {
                 return end;
             }
             assert!(self.now < limit, "no end: {run:?} of {self:?}");

@@ -20,8 +20,8 @@ const DELETION_TIMEOUT: Duration = Duration::from_mins(2);
 impl Creation<'_> {
     /// Waits until the aggregators of earlier runs in the namespace are deleted. Workers of the new run would reach them
     /// through the Service.
-    pub(super) async fn previous_aggregator(&self, makes_namespace: bool) -> Result<(), CliError> {
-        if makes_namespace && !self.namespace_may_exist {
+    pub(super) async fn previous_aggregator(&self, creates_namespace: bool) -> Result<(), CliError> {
+        if creates_namespace && !self.namespace_may_exist {
             return Ok(());
         }
         let (cluster, namespace) = (self.cluster, self.namespace);
@@ -47,7 +47,7 @@ impl Creation<'_> {
             Previous::Leaves(names) => self.say(&format!("aggregator pod {}", names.join(", "))),
         }
         let events = cluster.watch(Kind::Pod, namespace, selector);
-        if !gone(events).await {
+        if !wait_until_deleted(events).await {
             self.printer.note(&format!(
                 "warning: an aggregator pod of the previous run still exists after {}; its status is ignored",
                 elapsed(DELETION_TIMEOUT)
@@ -57,7 +57,7 @@ impl Creation<'_> {
     }
 
     /// Waits until a conflicting object is deleted. `false` if it remains.
-    pub(super) async fn previous_gone(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
+    pub(super) async fn wait_for_previous(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
         match self.cluster.get(kind, namespace, name).await {
             Ok(Some(found)) if is_being_deleted(&found) => {}
             Ok(found) => return found.is_none(),
@@ -71,7 +71,7 @@ impl Creation<'_> {
             kind => kind.name().to_owned(),
         };
         self.say(&format!("{what} {name}"));
-        gone(self.cluster.watch_named(kind, namespace, name)).await
+        wait_until_deleted(self.cluster.watch_named(kind, namespace, name)).await
     }
 
     fn say(&self, what: &str) {
@@ -90,7 +90,7 @@ impl Creation<'_> {
 }
 
 /// Waits until a watch shows no objects, within [`DELETION_TIMEOUT`].
-async fn gone(events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>) -> bool {
+async fn wait_until_deleted(events: impl Stream<Item = Result<WatchEvent<Value>, KubeError>>) -> bool {
     let watch = async {
         let mut events = std::pin::pin!(events);
         let mut left = std::collections::BTreeSet::new();

@@ -190,14 +190,14 @@ fn format(evidence: &Evidence<'_>) -> Point {
     }
     if leaves.is_empty() {
         let files = evidence.definition.result_files.as_slice();
-        let wanted = match (evidence.definition.format(), files) {
+        let expected = match (evidence.definition.format(), files) {
             (_, [_, ..]) => files.join(", "),
             (ResultFormat::Junit, _) => "*.xml".to_owned(),
             (ResultFormat::GoJson, _) => "*.json".to_owned(),
             (ResultFormat::Manual, _) => "*.yaml, *.yml".to_owned(),
             (ResultFormat::Raw, _) => "any file".to_owned(),
         };
-        return point(Outcome::Bad, format!("no {format} file in the result ({wanted})"));
+        return point(Outcome::Bad, format!("no {format} file in the result ({expected})"));
     }
     let counts: Vec<String> = tree
         .status_counts()

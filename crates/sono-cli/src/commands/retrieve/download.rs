@@ -59,16 +59,16 @@ pub(super) async fn fill<F: ByteSource>(
             Err(OpenError::Refused(causes)) => return Err(DownloadError::Refused(causes)),
             Err(OpenError::Transient(cause)) => cause,
             Ok(mut flow) => loop {
-                let piece = match tokio::time::timeout(STALL_TIMEOUT, flow.next()).await {
-                    Ok(Ok(Some(piece))) => piece,
+                let chunk = match tokio::time::timeout(STALL_TIMEOUT, flow.next()).await {
+                    Ok(Ok(Some(chunk))) => chunk,
                     Ok(Ok(None)) => break "the connection ended".to_owned(),
                     Ok(Err(cause)) => break cause,
                     Err(_) => break format!("no data for {} s", STALL_TIMEOUT.as_secs()),
                 };
-                let wanted = usize::try_from(size - have).unwrap_or(usize::MAX).min(piece.len());
-                file.write_all(&piece[..wanted])
+                let length = usize::try_from(size - have).unwrap_or(usize::MAX).min(chunk.len());
+                file.write_all(&chunk[..length])
                     .map_err(|error| DownloadError::Disk(error.to_string()))?;
-                have += wanted as u64;
+                have += length as u64;
                 seen(have);
                 if have == size {
                     return Ok(());
@@ -98,7 +98,7 @@ mod tests {
     /// Outcome of an attempt: bytes in chunks and an end, or an error.
     #[derive(Debug, Clone, Copy)]
     enum Attempt {
-        Bytes { length: usize, piece: usize, error: bool },
+        Bytes { length: usize, chunk: usize, error: bool },
         Stalls,
         Closed,
         Never,
@@ -136,12 +136,12 @@ mod tests {
             asked.push(offset);
             let rest = &whole[usize::try_from(offset).unwrap()..];
             match attempts.next().unwrap_or(Attempt::Closed) {
-                Attempt::Bytes { length, piece, error } => {
+                Attempt::Bytes { length, chunk, error } => {
                     // A broken server may send more bytes than the archive has.
                     let sent: Vec<u8> = rest.iter().copied().chain([0; 10]).take(length).collect();
                     let mut script: VecDeque<_> = sent
-                        .chunks(piece)
-                        .map(|piece| Ok(Some(Bytes::copy_from_slice(piece))))
+                        .chunks(chunk)
+                        .map(|chunk| Ok(Some(Bytes::copy_from_slice(chunk))))
                         .collect();
                     if error {
                         script.push_back(Err("reset".to_owned()));
@@ -167,7 +167,7 @@ mod tests {
     const fn bytes(length: usize, error: bool) -> Attempt {
         Attempt::Bytes {
             length,
-            piece: 7,
+            chunk: 7,
             error,
         }
     }

@@ -104,13 +104,13 @@ const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Size and SHA-256 of a file, in lower-case hexadecimal digits.
 pub(super) fn digest(file: &mut fs_err::File) -> std::io::Result<(u64, String)> {
-    let (mut hasher, mut size, mut piece) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
+    let (mut hasher, mut size, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
     loop {
-        let length = file.read(&mut piece)?;
+        let length = file.read(&mut chunk)?;
         if length == 0 {
             break;
         }
-        hasher.update(&piece[..length]);
+        hasher.update(&chunk[..length]);
         size += length as u64;
     }
     let digits: Vec<String> = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

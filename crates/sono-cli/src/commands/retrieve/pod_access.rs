@@ -37,14 +37,14 @@ impl ByteSource for Bytestream {
             Self::Forwarded(forwarded) => forwarded.chunk().await.map_err(|error| error_chain(&error)),
             Self::Exec(stream) => {
                 let Some(open) = stream else { return Ok(None) };
-                let mut piece = BytesMut::with_capacity(CHUNK_BYTES);
+                let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
                 let length = open
                     .stdout
-                    .read_buf(&mut piece)
+                    .read_buf(&mut chunk)
                     .await
                     .map_err(|error| error.to_string())?;
                 if length > 0 {
-                    return Ok(Some(piece.freeze()));
+                    return Ok(Some(chunk.freeze()));
                 }
                 let Some(ended) = stream.take() else { return Ok(None) };
                 match ended.finish().await {
@@ -90,7 +90,7 @@ impl PodAccess<'_> {
             };
             fallback.refused[usize::from(by_forward)] = Some(causes.join(": "));
             match (&fallback.too_old, &fallback.refused) {
-                (Some(said), _) => return Err(OpenError::Unsupported(said.clone())),
+                (Some(reason), _) => return Err(OpenError::Unsupported(reason.clone())),
                 (None, [Some(command), Some(forward)]) => {
                     return Err(OpenError::Refused(vec![
                         format!("exec: {command}"),
@@ -175,13 +175,13 @@ fn outcome(
             fallback.forward = by_forward;
             Ok(stream)
         }
-        Err(OpenError::Unsupported(said)) if !by_forward => {
-            fallback.too_old = Some(said.clone());
-            Err(OpenError::Transient(said))
+        Err(OpenError::Unsupported(reason)) if !by_forward => {
+            fallback.too_old = Some(reason.clone());
+            Err(OpenError::Transient(reason))
         }
         Err(OpenError::Transient(cause) | OpenError::Unsupported(cause)) => match &fallback.too_old {
             // Neither transport works: the aggregator is too old, or the file does not exist.
-            Some(said) if by_forward => Err(OpenError::Unsupported(said.clone())),
+            Some(reason) if by_forward => Err(OpenError::Unsupported(reason.clone())),
             _ => Err(OpenError::Transient(cause)),
         },
         Err(refused @ OpenError::Refused(_)) => Err(refused),

@@ -112,17 +112,17 @@ mod tests {
             archive(3, 20, "c"),
             archive(2, 20, "d"),
         ];
-        let gone = |number, received: &[&str]| {
+        let removed = |number, received: &[&str]| {
             let received: Vec<String> = received.iter().map(ToString::to_string).collect();
             let runs = surplus(archives.clone(), number, &received);
             let run = |name: &String| name.split('_').next_back().unwrap().replace(".tar.gz", "");
             runs.iter().map(run).collect::<Vec<_>>()
         };
-        assert_eq!(gone(2, &["202601010003_sonobuoy_a.tar.gz"]), ["b", "d"]);
-        assert_eq!(gone(1, &["202601010003_sonobuoy_a.tar.gz"]), ["b", "d", "c"]);
-        assert_eq!(gone(4, &["202601010003_sonobuoy_a.tar.gz"]), [""; 0]);
+        assert_eq!(removed(2, &["202601010003_sonobuoy_a.tar.gz"]), ["b", "d"]);
+        assert_eq!(removed(1, &["202601010003_sonobuoy_a.tar.gz"]), ["b", "d", "c"]);
+        assert_eq!(removed(4, &["202601010003_sonobuoy_a.tar.gz"]), [""; 0]);
         // After a clock went back, a received archive is retained despite its name.
-        assert_eq!(gone(1, &["202601010001_sonobuoy_b.tar.gz"]), ["d", "c", "a"]);
+        assert_eq!(removed(1, &["202601010001_sonobuoy_b.tar.gz"]), ["d", "c", "a"]);
     }
 
     #[test]
@@ -170,11 +170,11 @@ mod tests {
         fn requested_number_is_retained(minutes in prop::collection::vec(0..60u32, 1..12), number in 1..6u32, last in 0..12usize) {
             let archives: Vec<Archive> = minutes.iter().zip(0..).map(|(minute, run)| archive(*minute, 0, &format!("r{run}"))).collect();
             let received = archives[last % archives.len()].name.clone();
-            let gone = surplus(archives.clone(), number, std::slice::from_ref(&received));
-            prop_assert!(!gone.contains(&received));
-            prop_assert_eq!(archives.len() - gone.len(), archives.len().min(number as usize));
-            let oldest_retained = archives.iter().filter(|archive| archive.name != received && !gone.contains(&archive.name)).map(|archive| &archive.start).min();
-            for archive in archives.iter().filter(|archive| gone.contains(&archive.name)) {
+            let removed = surplus(archives.clone(), number, std::slice::from_ref(&received));
+            prop_assert!(!removed.contains(&received));
+            prop_assert_eq!(archives.len() - removed.len(), archives.len().min(number as usize));
+            let oldest_retained = archives.iter().filter(|archive| archive.name != received && !removed.contains(&archive.name)).map(|archive| &archive.start).min();
+            for archive in archives.iter().filter(|archive| removed.contains(&archive.name)) {
                 prop_assert!(oldest_retained.is_none_or(|retained| archive.start <= *retained));
             }
         }

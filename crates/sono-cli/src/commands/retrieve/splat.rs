@@ -71,13 +71,13 @@ async fn attempt(access: PodAccess<'_>, incoming: &Path, limits: ReadLimits) -> 
     let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
     let directory = incoming.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
-        let mut pieces = ChunkReader {
+        let mut chunks = ChunkReader {
             receiver,
             rest: Bytes::new(),
         };
-        let unpacked = unpack_private(&mut pieces, &directory, &limits);
+        let unpacked = unpack_private(&mut chunks, &directory, &limits);
         // Drain the channel: unread data would block the command.
-        while pieces.receiver.blocking_recv().is_some() {}
+        while chunks.receiver.blocking_recv().is_some() {}
         unpacked
     });
     let (transferred, stream) = transfer(stream, sender).await;
@@ -113,12 +113,12 @@ async fn attempt(access: PodAccess<'_>, incoming: &Path, limits: ReadLimits) -> 
 }
 
 async fn transfer(mut stream: ExecStream, sender: mpsc::Sender<Bytes>) -> (io::Result<()>, ExecStream) {
-    let mut piece = vec![0; CHUNK_BYTES];
+    let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        match stream.stdout.read(&mut piece).await {
+        match stream.stdout.read(&mut chunk).await {
             Ok(0) => return (Ok(()), stream),
             Ok(length) => {
-                if sender.send(Bytes::copy_from_slice(&piece[..length])).await.is_err() {
+                if sender.send(Bytes::copy_from_slice(&chunk[..length])).await.is_err() {
                     return (Err(io::Error::other("unpacking ended early")), stream);
                 }
             }
@@ -137,7 +137,7 @@ impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
             match self.receiver.blocking_recv() {
-                Some(piece) => self.rest = piece,
+                Some(chunk) => self.rest = chunk,
                 None => return Ok(0),
             }
         }
@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn chunks_are_read_as_one_stream() {
         let (sender, receiver) = mpsc::channel(4);
-        for piece in ["ab", "", "cde"] {
-            sender.try_send(Bytes::from(piece)).unwrap();
+        for chunk in ["ab", "", "cde"] {
+            sender.try_send(Bytes::from(chunk)).unwrap();
         }
         drop(sender);
         let mut text = String::new();
