@@ -12,7 +12,7 @@ pub const RESULTS_FAILED: u8 = 3;
 pub const RESULTS_UNKNOWN: u8 = 4;
 /// With `--exit-code`: the run ended without an archive, or its aggregator is not running.
 pub const RUN_FAILED: u8 = 5;
-/// With `--exit-code`: the time limit of waiting expired; the run continues.
+/// With `--exit-code`: the time limit of waiting expired. The run continues; a local run is ended.
 pub const TIMED_OUT: u8 = 6;
 /// With `--exit-code`, `status` only: the run is not complete yet.
 pub const NOT_COMPLETE: u8 = 7;

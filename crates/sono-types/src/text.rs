@@ -58,21 +58,18 @@ pub fn decode_with_replacement(bytes: &[u8]) -> Decoded<'_> {
         Ok(found) => found,
         // An unknown label is ignored if the file is UTF-8.
         Err(label) => {
-            return match std::str::from_utf8(bytes) {
-                Ok(text) => Decoded {
-                    text: text.into(),
-                    error: None,
-                },
-                Err(error) => Decoded {
-                    text: String::from_utf8_lossy(bytes),
-                    error: Some(TextError {
-                        encoding: label,
-                        position: error.valid_up_to(),
-                        line: 1,
-                        bytes: Vec::new(),
-                    }),
-                },
+            let text = String::from_utf8_lossy(bytes);
+            let position = match std::str::from_utf8(bytes) {
+                Ok(_) => shift_position(&label, bytes),
+                Err(error) => Some(error.valid_up_to()),
             };
+            let error = position.map(|position| TextError {
+                encoding: label,
+                position,
+                line: 1,
+                bytes: Vec::new(),
+            });
+            return Decoded { text, error };
         }
     };
     let content = &bytes[mark..];
@@ -83,6 +80,24 @@ pub fn decode_with_replacement(bytes: &[u8]) -> Decoded<'_> {
         text: encoding.decode_without_bom_handling(content).0,
         error: Some(first_error(encoding, bytes, mark)),
     }
+}
+
+/// Position of the first byte sequence that is not ASCII text in a 7-bit encoding that is not supported.
+fn shift_position(label: &str, bytes: &[u8]) -> Option<usize> {
+    let label = label.to_ascii_lowercase();
+    let marks: &[&[u8]] = if label.contains("utf-7") || label == "utf7" {
+        &[b"+"]
+    } else if label.starts_with("hz") {
+        &[b"~{"]
+    } else if label.starts_with("iso-2022") || label.starts_with("iso2022") {
+        &[b"\x1b", b"\x0e"]
+    } else {
+        &[]
+    };
+    let found = marks
+        .iter()
+        .filter_map(|mark| bytes.windows(mark.len()).position(|window| window == *mark));
+    found.min()
 }
 
 /// The encoding and the length of the byte order mark. Fails with the declared label if it is unknown.

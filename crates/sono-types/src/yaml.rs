@@ -44,13 +44,13 @@ const MAX_NODES: usize = 10_000_000;
 const MAX_SCALAR_BYTES: usize = 1 << 30;
 
 fn options() -> Options {
-    options_within(MAX_NODES, MAX_SCALAR_BYTES)
+    options_within(MAX_NODES, MAX_SCALAR_BYTES, DuplicateKeyPolicy::LastWins)
 }
 
-fn options_within(nodes: usize, scalar_bytes: usize) -> Options {
+fn options_within(nodes: usize, scalar_bytes: usize, duplicates: DuplicateKeyPolicy) -> Options {
     serde_saphyr::options! {
         legacy_octal_numbers: true,
-        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        duplicate_keys: duplicates,
         ignore_binary_tag_for_string: true,
         with_snippet: false,
         // `.nan` and `.inf`, which JSON lacks.
@@ -97,6 +97,8 @@ fn plain_message(error: &serde_saphyr::Error) -> Option<String> {
     use serde_saphyr::{Error, budget::BudgetBreach};
     Some(match error {
         Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => return plain_message(error),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{key}`"),
+        Error::DuplicateMappingKey { key: None, .. } => "duplicate key".to_owned(),
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias refers to its own parent".to_owned(),
         Error::Budget {
             breach: BudgetBreach::Depth { .. },
@@ -117,7 +119,8 @@ pub fn first_document<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
     }
 }
 
-/// Parses the documents of `text` up to the first error, which is returned with them.
+/// Parses the documents of `text` up to the first error, which is returned with them. A duplicate key is an error: the value that
+/// is dropped may be the intended one.
 ///
 /// `nodes` limits both the total weight of all documents and the number of values in one document; `scalar_bytes` limits the
 /// scalars of one document.
@@ -130,7 +133,8 @@ pub fn each_document_within<T: DeserializeOwned>(
     let mut reader = text.as_bytes();
     let mut read = Vec::new();
     let mut weight = 0_usize;
-    for document in serde_saphyr::read_with_options::<_, T>(&mut reader, options_within(nodes, scalar_bytes)) {
+    let options = options_within(nodes, scalar_bytes, DuplicateKeyPolicy::Error);
+    for document in serde_saphyr::read_with_options::<_, T>(&mut reader, options) {
         let error = match document {
             Ok(document) => {
                 weight = weight.saturating_add(weigh(&document));
@@ -153,7 +157,7 @@ pub fn each_document_within<T: DeserializeOwned>(
 /// Parses the only document of `reader` in a streaming way. The number of values is unlimited, as `seed` decides which
 /// ones are stored.
 pub fn stream<T>(reader: impl Read, seed: impl for<'de> DeserializeSeed<'de, Value = T>) -> Result<T, YamlError> {
-    let options = options_within(usize::MAX, usize::MAX);
+    let options = options_within(usize::MAX, usize::MAX, DuplicateKeyPolicy::LastWins);
     serde_saphyr::with_deserializer_from_reader_with_options(reader, options, |document| seed.deserialize(document))
         .map_err(|error| failure(&error))
 }

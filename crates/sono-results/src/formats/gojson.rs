@@ -38,7 +38,11 @@ pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> 
         let rest = &text[at..];
         let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\u{feff}']).len();
         let mut end = blank;
-        if rest[blank..].starts_with('{') {
+        if let Some((before, event, length)) = event_after_text(&rest[blank..line_end(rest)]) {
+            stream.line(before);
+            end += before.len() + length;
+            stream.event(event);
+        } else if rest[blank..].starts_with('{') {
             let mut events = serde_json::Deserializer::from_str(&rest[blank..]).into_iter::<Event>();
             let event = events.next().unwrap_or_else(|| Ok(Event::default()));
             match event.map_err(|error| without_position(&error)) {
@@ -56,6 +60,7 @@ pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> 
             }
         } else {
             end = line_end(rest);
+            stream.line(&rest[..end]);
         }
         if stream.size() > limits::FILE_ITEMS {
             return Outcome::unreadable(too_many_items());
@@ -67,6 +72,18 @@ pub(crate) fn read(content: &[u8], file: &str, compatibility: Compatibility) -> 
         stream.error.get_or_insert_with(|| error.to_string());
     }
     stream.finish(file, compatibility)
+}
+
+/// An event after other text in its line: the text, the event and its length in bytes. Other writers to the stream may not end
+/// their line, and logs add timestamps.
+fn event_after_text(line: &str) -> Option<(&str, Event, usize)> {
+    let at = line.find("{\"").filter(|at| *at > 0)?;
+    if line.starts_with('{') {
+        return None;
+    }
+    let mut events = serde_json::Deserializer::from_str(&line[at..]).into_iter::<Event>();
+    let event = events.next()?.ok().filter(|event| !event.action.is_empty())?;
+    Some((&line[..at], event, events.byte_offset()))
 }
 
 fn line_end(text: &str) -> usize {
@@ -238,6 +255,8 @@ struct Stream {
     ended_packages: BTreeSet<String>,
     failed_builds: BTreeSet<String>,
     packages_with_failed_tests: BTreeSet<String>,
+    /// A plain text line of the go command was `FAIL`.
+    has_fail_line: bool,
     /// Items of invalid events, with their position.
     broken: Vec<(usize, Item)>,
     error: Option<String>,
@@ -327,6 +346,21 @@ impl Stream {
             .push(item(&test, status, if has_output { &output } else { "" }));
     }
 
+    /// Adds a line of plain text: before Go 1.24 the go command reports packages that it cannot build or set up only there.
+    fn line(&mut self, text: &str) {
+        let Some(rest) = text.trim_end().strip_prefix("FAIL") else {
+            return;
+        };
+        match rest.strip_prefix('\t').and_then(|rest| rest.split_whitespace().next()) {
+            Some(package) => {
+                self.open_packages.remove(package);
+                self.ended_packages.insert(package.to_owned());
+                self.failed_packages.entry(package.to_owned()).or_default();
+            }
+            None => self.has_fail_line |= rest.is_empty(),
+        }
+    }
+
     fn output(&mut self, key: Key, text: &str) {
         let output = self.outputs.entry(key).or_default();
         output.push_str(text);
@@ -365,6 +399,9 @@ impl Stream {
         for build in mem::take(&mut self.failed_builds).difference(&assigned) {
             let output = self.outputs.remove(&(build.clone(), String::new())).unwrap_or_default();
             self.items.push(item(&name_of(build), status::FAILED, &output));
+        }
+        if self.has_fail_line && self.items.iter().all(|item| item.status != status::FAILED) {
+            self.items.push(item(file, status::FAILED, ""));
         }
         self.benchmarks();
         if !compatibility.broken_streams_pass {

@@ -125,6 +125,28 @@ mod tests {
         assert_eq!(json!(as_sonobuoy.items), json!([{"name": "a", "status": "PASSED"}]));
     }
 
+    /// The last value would hide the failure in the first one.
+    #[test]
+    fn duplicate_key_makes_the_document_unknown() {
+        for (text, place) in [
+            ("status: failed\nstatus: passed\n", "2:1"),
+            ("items:\n- {name: b, status: failed}\nitems: []\n", "3:1"),
+            ("items:\n- {name: b, status: failed, status: passed}\n", "2:29"),
+            ("{\"status\": \"failed\", \"status\": \"passed\"}", "1:22"),
+        ] {
+            let outcome = read(text.as_bytes(), Compatibility::default());
+            let key = if text.contains("items: []") { "items" } else { "status" };
+            assert_eq!(
+                (outcome.status.as_str(), outcome.error.as_deref()),
+                ("unknown", Some(format!("{place}: duplicate key `{key}`").as_str())),
+                "{text}"
+            );
+            assert_eq!(outcome.items, []);
+        }
+        let merged = "base: &base {status: failed, name: b}\nstatus: passed\nitems: [{<<: *base, name: c}]\n";
+        check(merged, "passed", &json!([{"name": "c", "status": "failed"}]));
+    }
+
     #[test]
     fn numbers_not_supported_by_json_are_text() {
         let text = "status: failed\ndetails:\n  a: .nan\n  b: -.Inf\n  c: 1e999\n  d: !ruby/symbol x\n  e: 0b10\n  f: 1_000\n  g: 123456789012345678901234567890\n";

@@ -35,6 +35,18 @@ pub(super) fn counts(text: &str) -> Counts {
     let mut packages: BTreeMap<String, Package> = BTreeMap::new();
     let (mut build_failed, mut package_failed) = (false, false);
     for line in text.lines() {
+        if let Some(name) = line.strip_prefix("FAIL\t").and_then(|rest| rest.split(' ').next()) {
+            let package = packages.entry(name.to_owned()).or_default();
+            if !package.ended && !package.failed_test {
+                add(&mut counts, "failed");
+            }
+            package.ended = true;
+            continue;
+        }
+        let line = match line.find("{\"") {
+            Some(at) if line.contains("\"Action\"") => &line[at..],
+            _ => line,
+        };
         let Ok(Value::Object(event)) = serde_json::from_str(line) else {
             if line.starts_with('{') && line.contains("\"Action\"") {
                 add(&mut counts, "unknown");

@@ -94,6 +94,20 @@ fn undecodable_bytes_are_reported_with_their_position() {
         );
     }
     assert_eq!(error(b"\xff\xfe\0\0a\0\0\0"), "unknown encoding `UTF-32`");
+    // Seven bits that are not what they look like.
+    for (label, content) in [
+        ("UTF-7", &b"+AOk-"[..]),
+        ("unicode-1-1-utf-7", b"a +- b"),
+        ("HZ-GB-2312", b"~{2bJT~}"),
+        ("iso-2022-kr", b"\x1b$)C\x0e0!\x0f"),
+        ("ISO-2022-CN", b"\x1b$)A"),
+    ] {
+        assert_eq!(
+            error(&declared_as(label, content)),
+            format!("unknown encoding `{label}`")
+        );
+        assert!(decode(&declared_as(label, b"plain")).is_ok(), "{label}");
+    }
 }
 
 #[test]

@@ -45,6 +45,48 @@ fn plain_text_between_events_is_skipped() {
     );
 }
 
+/// `2>&1` adds standard error to the stream, and logs add timestamps.
+#[test]
+fn event_after_other_text_in_its_line_counts() {
+    check(
+        "12:00:01 {\"Action\":\"fail\",\"Package\":\"p\",\"Test\":\"A\"}\nstill waiting{\"Action\":\"pass\",\"Package\":\"p\",\"Test\":\"B\"}{\"Action\":\"skip\",\"Package\":\"p\",\"Test\":\"C\"}\n[pod/x] {\"Action\":\"fail\",\"Package\":\"p\"}\n",
+        &[("A", "failed"), ("B", "passed"), ("C", "skipped")],
+        None,
+    );
+    // Text with braces, and objects that are not events.
+    check(
+        "deploying {\"Action\":\"deploy\"}\nwhat {\"Action\":\"fa\n{\"Action\":\"pass\",\"Test\":\"A\"}\n{\"Action\":\"pass\"}\n",
+        &[("A", "passed")],
+        None,
+    );
+}
+
+/// Go 1.23 and older have no event for a package that cannot be built or set up.
+#[test]
+fn package_failed_in_plain_text_is_an_item() {
+    let passing = "{\"Action\":\"pass\",\"Package\":\"q\",\"Test\":\"A\"}\n{\"Action\":\"pass\",\"Package\":\"q\"}\n";
+    check(
+        &format!("FAIL\texample.org/p [setup failed]\n{passing}FAIL\n"),
+        &[("A", "passed"), ("example.org/p", "failed")],
+        None,
+    );
+    check(
+        &format!("{passing}FAIL\n"),
+        &[("A", "passed"), ("f.json", "failed")],
+        None,
+    );
+    check(
+        &format!("{{\"Action\":\"start\",\"Package\":\"p\"}}\n{passing}FAIL\tp [build failed]\n"),
+        &[("A", "passed"), ("p", "failed")],
+        None,
+    );
+    check(
+        &format!("FAILED to connect, trying again\nFAIL: x\n{passing}"),
+        &[("A", "passed")],
+        None,
+    );
+}
+
 /// W-16: valid events do not mask invalid ones.
 #[test]
 fn invalid_events_are_unknown_items() {

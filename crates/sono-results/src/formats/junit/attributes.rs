@@ -33,9 +33,14 @@ impl Attributes {
         self.get(name).unwrap_or_default().to_owned()
     }
 
-    /// Numeric value of an attribute; 0 if it is missing or not a number.
+    /// Leading integer of an attribute (`2`, `1.0`, `3 of 7`); 0 if it is missing or has none.
     pub(super) fn number(&self, name: &str) -> u64 {
-        self.get(name).and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+        let value = self.get(name).unwrap_or_default().trim();
+        let end = value
+            .find(|character: char| !character.is_ascii_digit())
+            .unwrap_or(value.len());
+        let digits = &value[..end];
+        digits.parse().unwrap_or(if digits.is_empty() { 0 } else { u64::MAX })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -58,9 +63,10 @@ fn resolve(text: &str) -> Cow<'_, str> {
         if at > 0 {
             high = None;
         }
+        // Without a name and a semicolon it is a plain ampersand.
         let name = rest
-            .find(';')
-            .filter(|end| *end <= MAX_REFERENCE_BYTES)
+            .find(|character: char| !character.is_alphanumeric() && !matches!(character, '#' | '_' | '-' | '.' | ':'))
+            .filter(|end| (1..=MAX_REFERENCE_BYTES).contains(end) && rest[*end..].starts_with(';'))
             .map(|end| &rest[..end]);
         let Some(name) = name else {
             resolved.push('&');

@@ -54,6 +54,9 @@ pub(super) fn kind(name: &str, ancestors: &[Frame]) -> Kind {
     let parent = ancestors.last().map_or(Kind::Container, |frame| frame.kind);
     match parent {
         Kind::Ignored => return Kind::Ignored,
+        // A case with a failure anywhere inside has failed.
+        Kind::Part(Part::Skipped) if name == "failure" => return Kind::Part(Part::Failure),
+        Kind::Part(Part::Skipped) if name == "error" => return Kind::Part(Part::Error),
         Kind::Part(_) | Kind::PartContent => return Kind::PartContent,
         Kind::Container | Kind::Suite | Kind::Case | Kind::CaseContent => {}
     }
@@ -89,6 +92,8 @@ pub(super) struct Frame {
     details: BTreeMap<String, Value>,
     is_failed: bool,
     is_skipped: bool,
+    /// Attribute of an unknown element in a case that reports a failure.
+    failed_content: Option<String>,
     /// Whether a descendant failed or is unknown.
     has_failed_or_unknown: bool,
     text: String,
@@ -122,6 +127,7 @@ impl Frame {
             details: BTreeMap::new(),
             is_failed: false,
             is_skipped: false,
+            failed_content: None,
             has_failed_or_unknown: false,
             text: String::new(),
             high: None,
@@ -145,14 +151,15 @@ impl Frame {
     /// Adds the content of an ended child element.
     pub(super) fn add(&mut self, ended: Self, compatibility: Compatibility) {
         match ended.kind {
-            Kind::Part(part) => self.part(part, ended.attributes.get("message").unwrap_or_default(), ended.text),
+            Kind::Part(part) => {
+                self.part(part, ended.attributes.get("message").unwrap_or_default(), &ended.text);
+                self.content(ended);
+            }
             Kind::CaseContent => {
-                self.is_failed |= ended.is_failed;
-                self.is_skipped |= ended.is_skipped;
-                for (key, value) in ended.details {
-                    self.detail(&key, value.as_str().unwrap_or_default());
+                if let Some((AttributeOutcome::Failed, attribute)) = outcomes::of_case(&ended.attributes) {
+                    self.failed_content.get_or_insert(attribute);
                 }
-                self.items.extend(ended.items);
+                self.content(ended);
             }
             Kind::Container => {
                 let (items, has_failed_or_unknown) = ended.container(compatibility);
@@ -174,7 +181,20 @@ impl Frame {
         }
     }
 
-    fn part(&mut self, part: Part, message: &str, text: String) {
+    /// Moves the content of an element inside a case to this element.
+    fn content(&mut self, ended: Self) {
+        self.is_failed |= ended.is_failed;
+        self.is_skipped |= ended.is_skipped;
+        if let Some(attribute) = ended.failed_content {
+            self.failed_content.get_or_insert(attribute);
+        }
+        for (key, value) in ended.details {
+            self.detail(&key, value.as_str().unwrap_or_default());
+        }
+        self.items.extend(ended.items);
+    }
+
+    fn part(&mut self, part: Part, message: &str, text: &str) {
         let value = match part {
             Part::Skipped => {
                 self.is_skipped = true;
@@ -184,7 +204,7 @@ impl Frame {
                 self.is_failed = true;
                 format!("{message} {text}").trim().to_owned()
             }
-            Part::SystemOut | Part::SystemErr => text,
+            Part::SystemOut | Part::SystemErr => text.to_owned(),
         };
         self.detail(part.key(), &value);
     }
@@ -226,7 +246,14 @@ impl Frame {
                     item.meta.insert(meta::ERROR.to_owned(), error);
                     status::UNKNOWN
                 }
-                _ => status::PASSED,
+                _ => match self.failed_content {
+                    Some(attribute) => {
+                        let error = format!("an element of the case reports a failure: {attribute}");
+                        item.meta.insert(meta::ERROR.to_owned(), error);
+                        status::UNKNOWN
+                    }
+                    None => status::PASSED,
+                },
             }
         };
         if failed_by_attribute && !item.details.contains_key("failure") && !item.details.contains_key("error") {
@@ -291,10 +318,7 @@ impl Frame {
             own.details = std::mem::take(&mut self.details);
             return Some(own);
         }
-        let claims = self
-            .attributes
-            .number("errors")
-            .saturating_add(self.attributes.number("failures"));
+        let claims = outcomes::claims_of_suite(&self.attributes);
         if self.has_failed_or_unknown
             || compatibility.empty_passes
             || (claims == 0 && !outcomes::suite_failed(&self.attributes))

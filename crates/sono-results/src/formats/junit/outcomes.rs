@@ -137,14 +137,16 @@ pub(super) fn of_case(attributes: &Attributes) -> Option<(AttributeOutcome, Stri
         .map(|(outcome, name, value)| (outcome, format!("{name}: {value}")))
 }
 
+fn is_false(value: &str) -> bool {
+    matches!(
+        value.trim().to_ascii_lowercase().as_str(),
+        "0" | "false" | "no" | "none" | "null" | "nil"
+    )
+}
+
 fn of_attribute(name: &str, value: &str) -> Option<AttributeOutcome> {
     let value = value.trim();
-    let is_false = || {
-        matches!(
-            value.to_ascii_lowercase().as_str(),
-            "0" | "false" | "no" | "none" | "null" | "nil"
-        )
-    };
+    let is_false = || is_false(value);
     match name {
         "status" | "result" | "outcome" | "state" | "verdict" => parse(value),
         "failure" | "error" | "failures" | "errors" | "failed" if value.is_empty() => Some(AttributeOutcome::Unknown),
@@ -158,11 +160,26 @@ fn of_attribute(name: &str, value: &str) -> Option<AttributeOutcome> {
     }
 }
 
-/// Whether the attributes of a suite report a failure.
-pub(super) fn suite_failed(attributes: &Attributes) -> bool {
-    ["status", "result", "outcome"]
+/// Number of errors and failures that the attributes of a suite report.
+pub(super) fn claims_of_suite(attributes: &Attributes) -> u64 {
+    ["errors", "failures", "failed", "error", "failure"]
         .into_iter()
-        .any(|name| attributes.get(name).and_then(parse) == Some(AttributeOutcome::Failed))
+        .fold(0, |sum, name| sum.saturating_add(attributes.number(name)))
+}
+
+/// Whether the attributes of a suite report a failure. `success` and `passed` of a suite may be counts.
+pub(super) fn suite_failed(attributes: &Attributes) -> bool {
+    attributes.iter().any(|(name, value)| match name {
+        "status" | "result" | "outcome" | "state" | "verdict" => parse(value) == Some(AttributeOutcome::Failed),
+        "failed" | "error" | "failure" => {
+            let is_number = value
+                .trim()
+                .starts_with(|character: char| character.is_ascii_digit() || character == '-');
+            !is_number && !is_false(value) && !value.trim().is_empty()
+        }
+        "success" | "passed" => is_false(value) && value.trim() != "0",
+        _ => false,
+    })
 }
 
 #[cfg(test)]

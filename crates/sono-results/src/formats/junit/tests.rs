@@ -169,6 +169,14 @@ fn references_are_resolved_and_unknown_ones_are_unchanged() {
             {"name": "a\"b 😀😀&#55357; &#0; a & b; &", "status": "failed", "details": {"failure": "<B&nbsp;&😀 &#55357;x &amp a & b"}},
         ]}]),
     );
+    // Plain ampersands before references.
+    check(
+        "<testsuite name='R&D &lt;'><testcase name='a & b &lt; c && &#66;&&amp;&'><failure>a & b &lt; c && &#66;</failure></testcase></testsuite>",
+        "failed",
+        &json!([{"name": "R&D <", "status": "failed", "items": [
+            {"name": "a & b < c && B&&&", "status": "failed", "details": {"failure": "a & b < c && B"}},
+        ]}]),
+    );
 }
 
 #[test]
@@ -317,6 +325,63 @@ fn failures_of_suites_and_their_attributes_are_evaluated() {
             case("b", "failed"),
             {"name": "testsuites", "status": "failed", "details": {"failure": "of all"}},
         ]),
+    );
+}
+
+/// Case 03: other attributes and number formats.
+#[test]
+fn claims_of_suites_count_in_every_form() {
+    for (attributes, status) in [
+        ("errors='1.0'", "unknown"),
+        ("failures=' 2 of 3 '", "unknown"),
+        ("failures='99999999999999999999999'", "unknown"),
+        ("failed='1'", "unknown"),
+        ("failure='no answer'", "unknown"),
+        ("error='true'", "unknown"),
+        ("success='False'", "unknown"),
+        ("state='failed'", "unknown"),
+        ("verdict='FAIL'", "unknown"),
+        (
+            "errors='0.0' failures='-1' failed='0' failure='' error='none'",
+            "passed",
+        ),
+        ("errors='x' success='0' passed='0'", "passed"),
+        ("success='true' state='completed'", "passed"),
+    ] {
+        for element in ["testsuite", "results"] {
+            let xml = format!("<{element} {attributes}><testcase name='c'/></{element}>");
+            let outcome = read(xml.as_bytes(), Compatibility::default());
+            assert_eq!(outcome.status, status, "{xml}");
+        }
+    }
+}
+
+/// Unknown elements of a case, and failures inside `skipped`.
+#[test]
+fn failure_in_any_element_of_a_case_counts() {
+    for (within, status) in [
+        ("<step result='failed'/>", "unknown"),
+        ("<steps><step><check success='false'/></step></steps>", "unknown"),
+        ("<step status='passed'/><note failed='0'/>", "passed"),
+        (
+            "<properties><property name='result' result='failed'/></properties>",
+            "passed",
+        ),
+        ("<system-out><step result='failed'/></system-out>", "passed"),
+        ("<step result='failed'/><failure/>", "failed"),
+        ("<skipped><failure>x</failure></skipped>", "failed"),
+        ("<skipped>because <error>x</error></skipped>", "failed"),
+        ("<skipped><b>because</b></skipped>", "skipped"),
+    ] {
+        let xml = format!("<testsuite><testcase name='c'>{within}</testcase></testsuite>");
+        let outcome = read(xml.as_bytes(), Compatibility::default());
+        assert_eq!(outcome.items[0].items[0].status, status, "{xml}");
+    }
+    let xml = "<testsuite><testcase name='c'><step result='failed'/></testcase></testsuite>";
+    let outcome = read(xml.as_bytes(), Compatibility::default());
+    assert_eq!(
+        json!(outcome.items[0].items[0].meta),
+        json!({"error": "an element of the case reports a failure: result: failed"})
     );
 }
 
