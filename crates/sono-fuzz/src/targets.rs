@@ -1,6 +1,7 @@
 //! The fuzz targets.
 
 mod archive;
+mod done_file;
 mod headers;
 mod kubeconfig;
 mod plugin;
@@ -20,7 +21,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub static TARGETS: [Target; 11] = [
+pub static TARGETS: [Target; 13] = [
     plugin::PLUGIN,
     results::JUNIT,
     results::GOJSON,
@@ -32,6 +33,8 @@ pub static TARGETS: [Target; 11] = [
     headers::PEM,
     kubeconfig::KUBECONFIG,
     kubeconfig::PROXY,
+    kubeconfig::CREDENTIAL,
+    done_file::DONE_FILE,
 ];
 
 #[cfg(test)]

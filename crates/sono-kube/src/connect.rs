@@ -90,8 +90,12 @@ pub(crate) struct Names {
     pub(crate) user: Option<String>,
 }
 
-/// Parses a kubeconfig like [`Cluster::connect_in`], up to the TLS configuration and the proxy, without reading other
-/// files or running programs. Returns the URL of the API server.
+/// Parses a kubeconfig like [`Cluster::connect_in`], up to the client, without reading other files or running programs.
+/// Returns the URL of the API server.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
 pub fn check_kubeconfig(text: &[u8], environment: &Environment) -> Result<String, KubeError> {
     let mut kubeconfig = Kubeconfig::default();
     let absent = |_: &Path| Err(io::ErrorKind::NotFound.into());
@@ -103,9 +107,32 @@ pub fn check_kubeconfig(text: &[u8], environment: &Environment) -> Result<String
         .without_programs();
     // The system's certificate store is not checked here.
     settings.config.accept_invalid_certs |= settings.authorities.is_empty();
+    settings.token_file = None;
+    transport::client(&settings, true)?;
+    Ok(settings.config.cluster_url.to_string())
+}
+
+/// Kubeconfig that credentials are checked with.
+const ANY_CLUSTER: &[u8] = b"current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n\
+clusters: [{name: c, cluster: {server: 'https://localhost', insecure-skip-tls-verify: true}}]\n";
+
+/// Parses the output of a credential plugin (`ExecCredential`) like [`Cluster::connect_in`], up to the TLS configuration.
+pub fn check_credential(answer: &[u8]) -> Result<(), KubeError> {
+    let credential = plugin::parse(answer).map_err(KubeError::Configuration)?;
+    let Some((certificate, key)) = &credential.identity else {
+        return Ok(());
+    };
+    let mut kubeconfig = Kubeconfig::default();
+    let absent = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    let settings = kubeconfig
+        .add(Path::new("kubeconfig"), ANY_CLUSTER)
+        .and_then(|()| kubeconfig.select(None))
+        .and_then(|selected| Settings::of(&selected, &Environment::default(), &absent))
+        .and_then(|settings| settings.with_identity(certificate, key))
+        .map_err(KubeError::Configuration)?;
     transport::install_provider();
     transport::tls(&settings)?;
-    Ok(settings.config.cluster_url.to_string())
+    Ok(())
 }
 
 fn configuration(connection: &Connection, environment: &Environment) -> Result<(Settings, Names), KubeError> {

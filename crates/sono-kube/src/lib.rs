@@ -24,7 +24,7 @@ mod watch;
 
 pub use client::{Cluster, Deleted};
 pub use collection::Collection;
-pub use connect::{Connection, Environment, check_kubeconfig};
+pub use connect::{Connection, Environment, check_credential, check_kubeconfig};
 pub use elapsed::elapsed;
 pub use error::{Cause, KubeError};
 pub use forward::Forwarded;

@@ -167,41 +167,72 @@ pub(crate) fn observe(directory: &Path) -> Observation {
         target: Target::Refused(reason),
         modified,
     };
-    let quoted = || {
-        let more = if content.len() > MAX_QUOTED { "…" } else { "" };
-        format!("`{}`{more}", content[..content.len().min(MAX_QUOTED)].escape_ascii())
+    let name = match parse(&content) {
+        Ok(Some(name)) => name,
+        Ok(None) => return Observation::Absent,
+        Err(reason) => return refused(reason),
     };
-    if content.len() as u64 > MAX_PATH {
-        return refused(format!("the done file is longer than {MAX_PATH} bytes: {}", quoted()));
-    }
-    let text = match decode(&content) {
-        Ok(text) => text,
-        Err(error) => return refused(format!("the done file holds no path: {error}: {}", quoted())),
-    };
-    let name = text.trim();
-    if name.is_empty() {
-        return Observation::Absent;
-    }
-    if name.contains('\0') {
-        return refused(format!("the done file holds no path: {}", quoted()));
-    }
-    let (path, target) = resolve(directory, name);
+    let (path, target) = resolve(directory, &name);
     match excluded(directory, &path) {
         Some(excluded) => refused(format!("the done file names {excluded}: `{name}`")),
         None => Observation::Named { path, target, modified },
     }
 }
 
+/// Path in the content of a done file; `None` if it is empty. Fails with the reason and the bytes if it is not a path.
+fn parse(content: &[u8]) -> Result<Option<String>, String> {
+    let quoted = || {
+        let more = if content.len() > MAX_QUOTED { "…" } else { "" };
+        format!("`{}`{more}", content[..content.len().min(MAX_QUOTED)].escape_ascii())
+    };
+    if content.len() as u64 > MAX_PATH {
+        return Err(format!("the done file is longer than {MAX_PATH} bytes: {}", quoted()));
+    }
+    let text = decode(content).map_err(|error| format!("the done file holds no path: {error}: {}", quoted()))?;
+    let name = text.trim();
+    if name.contains('\0') {
+        return Err(format!("the done file holds no path: {}", quoted()));
+    }
+    Ok(Some(name.to_owned()).filter(|name| !name.is_empty()))
+}
+
+/// Path of the file or directory that the done file in `directory` names; `None` if there is no done file or it is empty. Fails with
+/// the reason if the path cannot become a result.
+pub fn check_done_file(directory: &Path) -> Result<Option<PathBuf>, String> {
+    match observe(directory) {
+        Observation::Absent => Ok(None),
+        Observation::Unreadable(reason) => Err(reason),
+        Observation::Named { path, target, .. } => match target {
+            Target::File | Target::Directory => Ok(Some(path)),
+            Target::Missing(reason) | Target::Refused(reason) => Err(reason),
+        },
+    }
+}
+
 /// Describes a path that exists but cannot be a result.
 fn excluded(directory: &Path, path: &Path) -> Option<&'static str> {
     let (results, real) = (fs::canonicalize(directory).ok()?, fs::canonicalize(path).ok()?);
-    if real == results.join(constants::DONE_FILE) {
+    let done = results.join(constants::DONE_FILE);
+    if real == done || is_same_file(&real, &done) {
         Some("itself")
     } else if results != real && results.starts_with(&real) {
         Some("a directory above the results directory")
     } else {
         None
     }
+}
+
+/// Whether two paths are hard links to one file.
+#[cfg(unix)]
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let of = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    of(one).is_some_and(|found| Some(found) == of(other))
+}
+
+#[cfg(not(unix))]
+fn is_same_file(_: &Path, _: &Path) -> bool {
+    false
 }
 
 fn read(file: &Path) -> io::Result<(Vec<u8>, Option<SystemTime>)> {

@@ -21,6 +21,7 @@ mod run;
 mod siblings;
 mod submit;
 
+pub use done::check_done_file;
 pub use error::WorkerError;
 pub use own_pod::watch_containers;
 pub use program::main_with_args;

@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-cli", &[PURE, ADAPTERS, &["sono-local", "sono-images"]]),
     ("sono-testkit", &[PURE, ADAPTERS]),
     ("sono-sim", &[PURE, ADAPTERS, &["sono-testkit"]]),
-    ("sono-fuzz", &[PURE, ADAPTERS, &["sono-aggregator"]]),
+    ("sono-fuzz", &[PURE, ADAPTERS, &["sono-aggregator", "sono-worker"]]),
     ("xtask", &[]),
 ];
 

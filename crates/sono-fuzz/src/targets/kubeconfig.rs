@@ -1,16 +1,14 @@
-//! Kubeconfigs up to the client's configuration, and proxy variables.
+//! Kubeconfigs up to the client, proxy variables, and the output of credential plugins.
 
 use jiff::Timestamp;
-use sono_kube::{Environment, check_kubeconfig};
+use sono_kube::{Environment, check_credential, check_kubeconfig};
 
 use super::Target;
 
 pub(super) const KUBECONFIG: Target = Target {
     name: "kubeconfig",
     run: |input| {
-        if let Ok(server) = check_kubeconfig(input, &Environment::default()) {
-            assert_server(&server);
-        }
+        check(input, &Environment::default());
     },
     seeds,
     dictionary: &[
@@ -27,6 +25,8 @@ pub(super) const KUBECONFIG: Target = Target {
         "as-user-extra: {a: [b]}\n",
         "as: \"\\u0000\"\n",
         "username: ",
+        "token: \"a\\nb\"\n",
+        "server: b\u{fc}cher:1\n",
         "auth-provider: {name: oidc, config: ~}\n",
         "exec: {command: x, env: [{name: a, value: 1}]}\n",
         "&a",
@@ -59,9 +59,7 @@ pub(super) const PROXY: Target = Target {
         let config = format!(
             "{{\"current-context\":\"c\",\"contexts\":[{{\"name\":\"c\",\"context\":{{\"cluster\":\"c\"}}}}],\"clusters\":[{{\"name\":\"c\",\"cluster\":{{\"insecure-skip-tls-verify\":true,\"server\":{server}}}}}]}}"
         );
-        if let Ok(server) = check_kubeconfig(config.as_bytes(), &environment) {
-            assert_server(&server);
-        }
+        check(config.as_bytes(), &environment);
     },
     seeds: || {
         [
@@ -95,6 +93,63 @@ pub(super) const PROXY: Target = Target {
         "\n",
     ],
 };
+
+/// Standard output of a credential plugin (`ExecCredential`).
+pub(super) const CREDENTIAL: Target = Target {
+    name: "exec-credential",
+    run: |input| {
+        let Err(error) = check_credential(input) else { return };
+        let message = sono_types::error_chain(&error).to_string();
+        // Errors never contain a token.
+        for part in input
+            .split(|byte| !byte.is_ascii_alphanumeric())
+            .filter(|part| part.starts_with(b"SECRET"))
+        {
+            let part = String::from_utf8_lossy(part);
+            assert!(!message.contains(&*part), "{part} is in the message: {message}");
+        }
+    },
+    seeds: || {
+        let authority = sono_tls::Authority::new(Timestamp::UNIX_EPOCH).expect("a CA");
+        let status = serde_json::json!({"token": "SECRET1", "expirationTimestamp": "2030-01-01T00:00:00Z",
+            "clientCertificateData": authority.certificate_pem(), "clientKeyData": authority.key_pem()});
+        let answer = serde_json::json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+            "status": status});
+        let other =
+            "kind: ExecCredential\nstatus:\n  token: SECRET2\n  expirationTimestamp: 2030-01-01T00:00:00+02:00\n";
+        vec![answer.to_string().into_bytes(), other.as_bytes().to_vec()]
+    },
+    dictionary: &[
+        "\"status\":",
+        "\"token\":",
+        "\"SECRET3\"",
+        "\"clientCertificateData\":",
+        "\"clientKeyData\":",
+        "\"expirationTimestamp\":",
+        "-----BEGIN CERTIFICATE-----\\n",
+        "-----BEGIN RSA PRIVATE KEY-----\\n",
+        "-----END EC PRIVATE KEY-----\\n",
+        "+9999-12-31T23:59:60Z",
+        "null",
+        "~",
+        "{}",
+        "[]",
+        "\\u0000",
+        "\u{feff}",
+        "\0",
+    ],
+};
+
+/// Checks a kubeconfig in a runtime of its own: a client starts a task, which ends with the runtime.
+fn check(config: &[u8], environment: &Environment) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let _entered = runtime.enter();
+    if let Ok(server) = check_kubeconfig(config, environment) {
+        assert_server(&server);
+    }
+}
 
 /// Checks that the URL has a host: the client panics without one.
 fn assert_server(server: &str) {

@@ -73,8 +73,12 @@ fn execute(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
             None => output.status.to_string(),
         }));
     }
-    // The output may contain a token, so it is never shown.
-    let text = decode(&output.stdout).map_err(|_| Cause("its output is not text".to_owned()))?;
+    parse(&output.stdout)
+}
+
+/// Parses an `ExecCredential`. It may contain a token, so errors never quote it.
+pub(super) fn parse(output: &[u8]) -> Result<Credential, Cause> {
+    let text = decode(output).map_err(|_| Cause("its output is not text".to_owned()))?;
     let answer: Value =
         yaml::first_document(&text).map_err(|_| Cause("its output is not an ExecCredential".to_owned()))?;
     credential(&answer)
@@ -158,7 +162,7 @@ fn now() -> Timestamp {
 mod tests {
     use super::*;
 
-    fn read(status: &Value) -> String {
+    fn said(status: &Value) -> String {
         match credential(&json!({ "status": status })) {
             Ok(credential) => format!(
                 "{:?} {} {:?}",
@@ -172,15 +176,15 @@ mod tests {
 
     #[test]
     fn output_with_half_a_credential_is_refused() {
-        assert_eq!(read(&json!({"token": " t\n"})), "Some(\"Bearer t\") false None");
+        assert_eq!(said(&json!({"token": " t\n"})), "Some(\"Bearer t\") false None");
         assert_eq!(
-            read(
+            said(
                 &json!({"token": "t", "clientCertificateData": "c", "clientKeyData": "k", "expirationTimestamp": "2030-01-01T00:00:00Z"})
             ),
             "Some(\"Bearer t\") true Some(\"2030-01-01T00:00:00Z\")"
         );
         assert_eq!(
-            read(&json!({"clientCertificateData": "c"})),
+            said(&json!({"clientCertificateData": "c"})),
             "its output has a certificate without a key, or a key without a certificate"
         );
         for status in [
@@ -190,14 +194,14 @@ mod tests {
             json!({"token": 1}),
             json!("x"),
         ] {
-            assert_eq!(read(&status), "its output has neither a token nor a certificate");
+            assert_eq!(said(&status), "its output has neither a token nor a certificate");
         }
         assert_eq!(
-            read(&json!({"token": "t", "expirationTimestamp": "soon"})),
+            said(&json!({"token": "t", "expirationTimestamp": "soon"})),
             "the expirationTimestamp of its output is not a time"
         );
         assert_eq!(
-            read(&json!({"token": "t\u{0}"})),
+            said(&json!({"token": "t\u{0}"})),
             "the token contains invalid characters"
         );
     }

@@ -29,9 +29,8 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Parses `proxy-url` of a kubeconfig or the value of a variable; `None` if it is not a URL. As in Go, a missing or
-    /// unknown scheme means `http`.
+    /// unknown scheme means `http`, and a value with spaces around it is not a URL.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
         let parts = if text.contains("://") {
             Parts::of(text)?
         } else {
@@ -249,7 +248,16 @@ mod tests {
         assert_eq!(of(&[("HTTPS_PROXY", "a:1")], plain), None);
         assert_eq!(of(&[("HTTP_PROXY", "a:1")], plain), some("http://a:1/"));
         assert_eq!(of(&[("HTTP_PROXY", "a:1")], secure), None);
-        assert_eq!(of(&[("HTTPS_PROXY", "a b")], secure), None);
+        for bogus in [
+            "a b",
+            " http://a:1",
+            "http://a:1 ",
+            "a:1 ",
+            "http://a:1\r",
+            "http://%zz",
+        ] {
+            assert_eq!(of(&[("HTTPS_PROXY", bogus)], secure), None, "{bogus:?}");
+        }
         assert_eq!(
             of(&[("HTTPS_PROXY", "a:1"), ("no_proxy", "example.org:443")], secure),
             None

@@ -17,6 +17,7 @@ use super::{
     kubeconfig::{Fields, Selected},
     pem,
     proxy::{Proxy, is_this_machine},
+    token::bearer,
     url::{self, Login},
 };
 use crate::error::Cause;
@@ -96,7 +97,7 @@ impl Settings {
         let proxy = match cluster.text("proxy-url") {
             // As in Go, this proxy is also used for this machine, and `NO_PROXY` is ignored.
             Some(text) => {
-                Some(Proxy::parse(&text).ok_or_else(|| Cause(format!("its proxy-url `{text}` is not a URL")))?)
+                Some(Proxy::parse(text.trim()).ok_or_else(|| Cause(format!("its proxy-url `{text}` is not a URL")))?)
             }
             None => Proxy::of_variables(environment, &config.cluster_url),
         };
@@ -196,7 +197,8 @@ fn account(user: &Fields, login: Option<Login>, read: ReadFile<'_>) -> Result<Au
     if user.text("tokenFile").is_some() {
         // `TokenFile` reads it once a minute; kube does not.
     } else if let Some(token) = user.text("token") {
-        set("token", Some(token.into()));
+        bearer(&token).map_err(|error| Cause(format!("its token: {error}")))?;
+        set("token", Some(token.trim().into()));
     } else if let Some((name, password)) = login {
         set("username", Some(name.into()));
         set("password", Some(password.into()));

@@ -9,8 +9,11 @@ use std::{
 
 use http::{HeaderValue, Request, header::AUTHORIZATION};
 use kube::client::Body;
+use sono_types::text::decode;
 use tokio::time::Instant;
 use tower::BoxError;
+
+use super::read;
 
 /// How long a token is used before its file is read again (client-go's cachingTokenSource).
 const PERIOD: Duration = Duration::from_mins(1);
@@ -53,7 +56,10 @@ impl TokenFile {
 
 /// Blanks and line ends around the token do not belong to it.
 fn token(path: &PathBuf) -> io::Result<HeaderValue> {
-    let text = fs_err::read_to_string(path)?;
+    // PowerShell's `kubectl create token NAME > FILE` writes UTF-16.
+    let bytes = read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let text = decode(&bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))?;
     if text.trim().is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -65,12 +71,39 @@ fn token(path: &PathBuf) -> io::Result<HeaderValue> {
 
 /// The header of a token.
 pub(super) fn bearer(token: &str) -> io::Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the token holds characters that no token has",
-        )
-    })?;
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the token contains invalid characters"))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_file_in_any_encoding_is_trimmed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        let utf16: Vec<u8> = "\u{feff}abc\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for content in [b" abc\n".to_vec(), b"\xef\xbb\xbfabc".to_vec(), utf16] {
+            fs_err::write(&path, &content).unwrap();
+            assert_eq!(token(&path).unwrap(), "Bearer abc", "{content:?}");
+        }
+        let shown = path.display();
+        for (content, reason) in [
+            (&b" \n"[..], format!("{shown}: it is empty")),
+            (b"a\nb", "the token contains invalid characters".to_owned()),
+            (b"a\xff", format!("{shown}: byte 1 (line 1) is not UTF-8: 0xff")),
+        ] {
+            fs_err::write(&path, content).unwrap();
+            assert_eq!(token(&path).unwrap_err().to_string(), reason);
+        }
+        let missing = token(&directory.path().join("none")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        assert!(
+            missing.to_string().starts_with(directory.path().to_str().unwrap()),
+            "{missing}"
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! URLs as Go's clients parse them.
 
+use std::borrow::Cow;
+
 use http::Uri;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
@@ -67,12 +69,23 @@ impl Parts {
         let path = utf8_percent_encode(&self.path, IN_PATH).to_string();
         Uri::builder()
             .scheme(self.scheme.as_str())
-            .authority(self.authority.as_str())
+            .authority(ascii(&self.authority)?.as_ref())
             .path_and_query(if path.is_empty() { "/".to_owned() } else { path })
             .build()
             .ok()
             .filter(has_valid_authority)
     }
+}
+
+/// Converts an internationalized host to its ASCII form, as Go does.
+fn ascii(authority: &str) -> Option<Cow<'_, str>> {
+    if authority.is_ascii() {
+        return Some(authority.into());
+    }
+    let end = authority.rfind(':').unwrap_or(authority.len());
+    let (host, port) = authority.split_at(end);
+    let host = idna::domain_to_ascii(host).ok()?;
+    Some(format!("{host}{port}").into())
 }
 
 /// Excludes ports that are not 16-bit numbers, which the crate drops silently.
@@ -149,6 +162,16 @@ mod tests {
                 "https://example.org/a%20b",
             ),
             (
+                "https://Bücher.example:1/a",
+                "https://xn--bcher-kva.example:1/a",
+                "https://xn--bcher-kva.example:1/a",
+            ),
+            (
+                "例え.テスト",
+                "http://xn--r8jz45g.xn--zckzah/",
+                "https://xn--r8jz45g.xn--zckzah/",
+            ),
+            (
                 "https://u:p%40@example.org",
                 "https://example.org/ u/p@",
                 "https://example.org/ u/p@",
@@ -177,6 +200,8 @@ mod tests {
             "example.org/a",
             "\0",
             "https://x:99999999",
+            "https://b\u{fc}cher:x",
+            "https://\u{ad}:1",
         ] {
             assert_eq!(server(text, true), None, "{text:?}");
         }

@@ -302,6 +302,28 @@ fn done_file_without_a_possible_result_is_refused_at_once() {
     assert_eq!(refusal("a".repeat(5000).as_bytes()), long);
 }
 
+/// Case 14: other names of the same file.
+#[cfg(unix)]
+#[test]
+fn done_file_that_names_a_link_to_itself_is_refused() {
+    for hard in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (done, link) = (directory.path().join("done"), directory.path().join("link"));
+        fs::write(&done, "link").unwrap();
+        if hard {
+            fs::hard_link(&done, &link).unwrap();
+        } else {
+            fs_err::os::unix::fs::symlink("done", &link).unwrap();
+        }
+        let refused = check_done_file(directory.path());
+        assert_eq!(
+            refused,
+            Err("the done file names itself: `link`".to_owned()),
+            "hard: {hard}"
+        );
+    }
+}
+
 /// Case 15: written by PowerShell.
 #[test]
 fn done_file_in_other_encodings_is_read() {

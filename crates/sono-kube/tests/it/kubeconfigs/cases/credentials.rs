@@ -37,6 +37,8 @@ pub(super) fn tokens(world: &World) -> Vec<Case> {
                 data("client-key-data", &world.client.key_pem())
             )),
         ),
+        case("token: of two lines", with("token: \"a\\nb\"")),
+        case("token: with a line end", with("token: |\n  abc")),
         case("basic: user and password", with("username: jane\npassword: 'a:b c'")),
         case("basic: user without a password", with("username: jane")),
         case("basic: password that is empty", with("username: jane\npassword: ''")),
