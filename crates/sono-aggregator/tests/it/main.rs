@@ -5,6 +5,7 @@
 mod adopted;
 mod broken;
 mod connections;
+mod judged;
 mod killed;
 mod late;
 mod local;

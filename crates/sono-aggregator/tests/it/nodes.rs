@@ -17,14 +17,14 @@ use crate::{
 };
 
 const SET: &str = "sonobuoy-p-daemon-set-0909090909090909";
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-fn node(api: &FakeApi, name: &str) {
+pub(crate) fn node(api: &FakeApi, name: &str) {
     api.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
 }
 
 /// The plugin's DaemonSet, once it is there.
-async fn daemon_set(api: &FakeApi) -> Value {
+pub(crate) async fn daemon_set(api: &FakeApi) -> Value {
     api.wait_for("daemonsets", Some(NAMESPACE), SET, LIMIT, |set| set.is_some())
         .await
         .unwrap();
@@ -32,7 +32,7 @@ async fn daemon_set(api: &FakeApi) -> Value {
 }
 
 /// The controller makes a pod for this node.
-fn pod(api: &FakeApi, set: &Value, node: &str) {
+pub(crate) fn pod(api: &FakeApi, set: &Value, node: &str) {
     let mut metadata = json!({"name": format!("p-{node}"), "namespace": NAMESPACE, "uid": format!("uid-{node}")});
     metadata["labels"] = set["spec"]["template"]["metadata"]["labels"].clone();
     api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
@@ -40,7 +40,7 @@ fn pod(api: &FakeApi, set: &Value, node: &str) {
 }
 
 /// The controller says that it has all the pods that it wants.
-fn settle(api: &FakeApi, desired: usize) {
+pub(crate) fn settle(api: &FakeApi, desired: usize) {
     let mut set = api.get("daemonsets", Some(NAMESPACE), SET).unwrap();
     set["metadata"]["generation"] = json!(1);
     set["status"] =
@@ -79,13 +79,13 @@ async fn on_two_nodes(api: &FakeApi, folder: &Path) -> (Aggregator, Value) {
     (run, set)
 }
 
-async fn upload(api: &FakeApi, aggregator: &Aggregator, set: &Value, node: &str) -> u16 {
+pub(crate) async fn upload(api: &FakeApi, aggregator: &Aggregator, set: &Value, node: &str) -> u16 {
     let worker = worker_of(api, &set["spec"]["template"]["spec"]);
     let url = format!("https://{}/api/v1/results/by-node/{node}/p", aggregator.address);
     put(&worker, &url, &[], node.to_owned()).await.0
 }
 
-async fn ended(aggregator: Aggregator) -> (Finished, Bundle) {
+pub(crate) async fn ended(aggregator: Aggregator) -> (Finished, Bundle) {
     let finished = within(aggregator.outcome).await.unwrap().unwrap();
     assert_eq!(finished.status.status, OverallStatus::Complete);
     let bundle = Bundle::open(&finished.archive).unwrap();
@@ -97,7 +97,7 @@ fn record_of(bundle: &Bundle, node: &str) -> Value {
     serde_json::from_slice(&file.unwrap()).unwrap()
 }
 
-fn error_of(bundle: &Bundle, node: &str) -> String {
+pub(crate) fn error_of(bundle: &Bundle, node: &str) -> String {
     record_of(bundle, node)["error"].as_str().unwrap().to_owned()
 }
 

@@ -1,0 +1,88 @@
+//! Issue 16, found by an operator: nodes that a plugin does not tolerate, and containers that failed without a result, against
+//! a fake API.
+
+use serde_json::{Value, json};
+use sono_manifest::DriverKind;
+use sono_types::constants;
+
+use crate::{
+    nodes::{LIMIT, daemon_set, ended, error_of, node, pod, settle, upload},
+    site::plugin,
+    taken_up::{NAMESPACE, aggregator_of, aggregator_with, api, config},
+};
+
+/// A3: a node whose taint the plugin does not tolerate is named, and with `AllNodes` it is a failure.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_that_is_not_tolerated_is_named_or_with_all_nodes_fails() {
+    let gap = json!([{"plugin": "p", "count": 1, "nodes": ["n2"], "reason": "taint bad=yes:NoSchedule"}]);
+    for all_nodes in [false, true] {
+        let (api, folder) = (api(), tempfile::tempdir().unwrap());
+        node(&api, "n1");
+        api.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n2"},
+            "spec": {"taints": [{"key": "bad", "value": "yes", "effect": "NoSchedule"}]}}));
+        let mut definition = plugin("p", DriverKind::DaemonSet);
+        definition.pod_spec = Some(json!({"containers": []}));
+        let config = sono_types::Config { all_nodes, ..config() };
+        let run = aggregator_with(definition, config, &api, folder.path()).await;
+        let set = daemon_set(&api).await;
+        pod(&api, &set, "n1");
+        settle(&api, 1);
+        assert_eq!(upload(&api, &run, &set, "n1").await, 200);
+        let (finished, bundle) = ended(run).await;
+        let rows = finished.status.rows();
+        let rows: Vec<(&str, &str)> = rows
+            .iter()
+            .map(|row| (row.node.as_str(), row.result_status.as_str()))
+            .collect();
+        let info: Value = serde_json::from_slice(&bundle.read("meta/info.json").unwrap().unwrap()).unwrap();
+        if all_nodes {
+            assert_eq!(rows, [("n1", "passed"), ("n2", "failed")]);
+            assert_eq!(
+                error_of(&bundle, "n2"),
+                "No pod was scheduled on node n2: the DaemonSet controller wants 1 pods and has them all. Check tolerations for plugin p"
+            );
+        } else {
+            assert_eq!(rows, [("n1", "passed")]);
+            assert_eq!(
+                (json!(finished.status.left_out), &info["left-out"]),
+                (gap.clone(), &gap)
+            );
+        }
+    }
+}
+
+/// A4: the worker ends when its siblings failed for good, and the pod is judged ten seconds after that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn job_container_that_failed_is_judged_ten_seconds_after_the_worker_ended() {
+    let (api, folder) = (api(), tempfile::tempdir().unwrap());
+    let run = aggregator_of(plugin("p", DriverKind::Job), &api, folder.path()).await;
+    let name = "sonobuoy-p-job-0909090909090909";
+    let made = api.wait_for("pods", Some(NAMESPACE), name, LIMIT, |pod| pod.is_some());
+    made.await.unwrap();
+    let ago = |seconds: i64| {
+        let time = sono_aggregator::system_clock()() - jiff::SignedDuration::from_secs(seconds);
+        jiff::Timestamp::from_second(time.as_second()).unwrap().to_string()
+    };
+    let terminated = |name: &str, code: i32, seconds: i64| {
+        json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": code, "reason": "Error", "finishedAt": ago(seconds)}}})
+    };
+    let mut pod = api.get("pods", Some(NAMESPACE), name).unwrap();
+    pod["spec"]["nodeName"] = json!("n1");
+    // Seven seconds ago, give or take the second that times are cut to.
+    pod["status"] = json!({"phase": "Failed",
+        "containerStatuses": [terminated("c", 3, 9), terminated(constants::WORKER_CONTAINER, 0, 7)]});
+    api.put(pod);
+    let begun = std::time::Instant::now();
+    let (_, bundle) = ended(run).await;
+    let took = begun.elapsed();
+    assert!((2..=5).contains(&took.as_secs()), "{took:?}");
+    let record: Value =
+        serde_json::from_slice(&bundle.read("plugins/p/errors/global/error.json").unwrap().unwrap()).unwrap();
+    assert_eq!(
+        record["error"],
+        json!(format!(
+            "container c of pod {name} on node n1 ended with exit code 3 and no result arrived; its log says more"
+        ))
+    );
+}
