@@ -27,7 +27,6 @@ mod wait;
 use std::process::ExitCode;
 
 use sono_local::RunLog;
-use sono_types::exit;
 
 use crate::{
     args::{Command, GivenFlags},
@@ -63,8 +62,8 @@ pub(crate) fn run_command(
         Command::Document(arguments) => document::document(&arguments, printer),
         Command::Version(arguments) => version::version(&arguments, printer),
     }?;
-    // A broken pipe is success: the reader has all it needs.
-    Ok(ExitCode::from(if printer.is_broken() { exit::SUCCESS } else { code }))
+    // A broken pipe is no error: the reader has all it needs. The code still reports the run.
+    Ok(ExitCode::from(code))
 }
 
 fn in_runtime<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {

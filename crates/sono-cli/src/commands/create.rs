@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sono_kube::{Cluster, Collection, Kind, KubeError};
 use sono_types::constants;
 
+pub(super) use self::previous::previous_namespace;
 use crate::{aggregator::text, args, error::CliError, output::Printer, settings::command_hint};
 
 /// Destination and options of the creation.

@@ -91,7 +91,8 @@ pub(super) async fn run(
             let error = CliError::new(format!(
                 "the run was not complete after {}: all plugin processes were stopped; no archive was written",
                 elapsed(limit)
-            ));
+            ))
+            .exit_with(if exit_code { exit::TIMED_OUT } else { exit::FAILURE });
             step_summary::of_error(&error, LOCAL_NAMESPACE, printer);
             return Err(error);
         }

@@ -6,7 +6,7 @@ use sono_kube::{Cluster, Kind, KubeError};
 use sono_types::constants;
 
 use super::create;
-use crate::{aggregator::text, args, error::CliError, settings::numbers};
+use crate::{aggregator::text, args, error::CliError, output::Printer, settings::numbers};
 
 /// Oldest supported Kubernetes version.
 const MIN_VERSION: (u64, u64, u64) = (1, 17, 0);
@@ -70,6 +70,15 @@ pub(super) struct PlannedRun<'a> {
     /// Whether the run creates the namespace.
     pub(super) creates_namespace: bool,
     pub(super) arguments: &'a args::Cluster,
+    pub(super) printer: &'a Printer,
+}
+
+/// State of the run's namespace.
+#[derive(Debug)]
+enum NamespaceState {
+    Usable,
+    Terminating,
+    Unusable(CliError),
 }
 
 /// Runs the checks. Returns the version information of the API server.
@@ -79,8 +88,18 @@ pub(super) async fn check(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_
         version.map_err(|error| CliError::of_cluster(error.to_string(), &error))
     };
     let others = async { Ok(futures::join!(dns(cluster, checks), namespace(cluster, checks, run))) };
-    let (version, (dns, namespace)) = futures::try_join!(version, others)?;
+    let (version, (dns, mut state)) = futures::try_join!(version, others)?;
     let too_old = if checks.version { check_version(&version) } else { None };
+    // No wait if another check fails.
+    if matches!(state, NamespaceState::Terminating) && run.creates_namespace && dns.is_none() && too_old.is_none() {
+        create::previous_namespace(cluster, run.namespace, run.printer).await;
+        state = namespace(cluster, checks, run).await;
+    }
+    let namespace = match state {
+        NamespaceState::Usable => None,
+        NamespaceState::Terminating => Some(create::namespace_terminating(run.namespace)),
+        NamespaceState::Unusable(error) => Some(error),
+    };
     let mut failures: Vec<CliError> = [dns, too_old, namespace].into_iter().flatten().collect();
     if failures.len() < 2 {
         return failures.pop().map_or(Ok(version), Err);
@@ -150,11 +169,12 @@ fn check_version(version: &Value) -> Option<CliError> {
 }
 
 /// Checks the namespace: it must exist unless the run creates it, must not contain a run, and must not be terminating.
-async fn namespace(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_>) -> Option<CliError> {
+async fn namespace(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_>) -> NamespaceState {
     let PlannedRun {
         namespace,
         creates_namespace,
         arguments,
+        ..
     } = run;
     let what = || format!("cannot check namespace `{namespace}`");
     let (found, run) = futures::join!(
@@ -165,22 +185,25 @@ async fn namespace(cluster: &Cluster, checks: &Checks, run: PlannedRun<'_>) -> O
         Ok(found) => found,
         // An account that is limited to a namespace may read only the objects in it.
         Err(KubeError::Forbidden { .. }) => Some(Value::Null),
-        Err(error) => return Some(CliError::of_cluster(what(), &error)),
+        Err(error) => return NamespaceState::Unusable(CliError::of_cluster(what(), &error)),
     };
     if found.as_ref().is_some_and(create::is_being_deleted) {
-        return Some(create::namespace_terminating(namespace));
+        return NamespaceState::Terminating;
     }
     match run {
-        Ok(Some(run)) if create::is_being_deleted(&run) => return Some(create::namespace_terminating(namespace)),
-        Ok(Some(_)) => return Some(create::namespace_occupied(namespace, arguments)),
+        // The new one is created when it is deleted.
+        Ok(Some(run)) if create::is_being_deleted(&run) => {}
+        Ok(Some(_)) => return NamespaceState::Unusable(create::namespace_occupied(namespace, arguments)),
         Ok(None) => {}
         Err(KubeError::Forbidden { .. }) => {}
-        Err(error) => return Some(CliError::of_cluster(what(), &error)),
+        Err(error) => return NamespaceState::Unusable(CliError::of_cluster(what(), &error)),
     }
     match (creates_namespace, found) {
-        (true, Some(Value::Object(_))) if checks.namespace => Some(create::namespace_exists(namespace)),
-        (false, None) => Some(create::namespace_missing(namespace)),
-        _ => None,
+        (true, Some(Value::Object(_))) if checks.namespace => {
+            NamespaceState::Unusable(create::namespace_exists(namespace))
+        }
+        (false, None) => NamespaceState::Unusable(create::namespace_missing(namespace)),
+        _ => NamespaceState::Usable,
     }
 }
 

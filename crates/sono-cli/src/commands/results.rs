@@ -11,11 +11,11 @@ use std::{
 };
 
 use sono_bundle::{Bundle, ReadLimits, usable_space};
-use sono_results::{Health, Selection, health_lines};
+use sono_results::{Health, Selection, health_lines, read_tree, stream_yaml};
 use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
 use tempfile::NamedTempFile;
 
-use self::gather::{Gathered, Part, PartKind, Piece, Request, gather};
+use self::gather::{Gathered, Part, PartKind, Piece, Plugin, Request, gather};
 use super::step_summary;
 use crate::{
     args::{self, ResultsMode, ResultsOutput},
@@ -134,7 +134,8 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
             Some(_) => exit::RESULTS_FAILED,
         });
     }
-    Ok(judgement::of_results(statuses(&gathered)))
+    let statuses = statuses(&gathered);
+    Ok(judgement::of_results(statuses.iter().map(String::as_str)))
 }
 
 fn is_healthy(health: &Health) -> bool {
@@ -173,9 +174,18 @@ fn copy_of_pipe(archive: &Path, no_limits: bool) -> Result<Option<NamedTempFile>
 }
 
 /// Statuses of the readable plugins.
-fn statuses(gathered: &Gathered) -> Vec<&str> {
+fn statuses(gathered: &Gathered) -> Vec<String> {
     let plugins = gathered.names.iter().filter_map(|name| gathered.plugin(name).ok());
-    plugins.map(|plugin| plugin.root.status.as_str()).collect()
+    let status = |plugin: &Plugin| match &plugin.part {
+        // Its text is not parsed before.
+        Part::Text(text) => stream_yaml(text.as_slice(), &mut |_| {})
+            .ok()
+            .or_else(|| read_tree(text, None).ok())
+            .map(|root| root.status)
+            .unwrap_or_default(),
+        _ => plugin.root.status.clone(),
+    };
+    plugins.map(status).collect()
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -230,6 +230,7 @@ async fn from_plan(
         namespace: &namespace,
         creates_namespace: plan.creates_namespace(),
         arguments,
+        printer,
     };
     let (server, rbac) = futures::try_join!(preflight::check(&cluster, checks, planned), async {
         Ok(plan.detected_rbac(&cluster, true).await)
@@ -273,6 +274,7 @@ async fn from_manifest(
         namespace: &namespace,
         creates_namespace: objects.iter().any(is_made),
         arguments,
+        printer,
     };
     let server = preflight::check(&cluster, checks, planned).await?;
     let run = Run {

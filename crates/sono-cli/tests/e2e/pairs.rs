@@ -108,6 +108,20 @@ fn rm_waits_until_its_own_namespace_is_deleted() {
     }
 }
 
+/// Operator A1: the next run waits for the deletion of its own namespace.
+#[test]
+fn run_waits_for_the_deletion_of_its_own_namespace() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (definition, code) in [("job-junit", 0), ("exit-three", 3)] {
+        let file = plugin(definition);
+        let flags = ["run", "-n", "e2e-own-pairs", "-p", &file, "--wait=5", "--exit-code"];
+        let said = sono_in(directory.path(), &flags);
+        assert_eq!(said.code(), Some(code), "{definition}: {}", said.stderr());
+        sono_in(directory.path(), &["delete", "-n", "e2e-own-pairs"]).success();
+    }
+    sono_in(directory.path(), &["delete", "-n", "e2e-own-pairs", "--wait"]).success();
+}
+
 /// Operator A4: a worker without a result exits, and the aggregator records the failure ten seconds later.
 #[test]
 fn container_that_failed_without_a_result_is_judged_within_half_a_minute() {

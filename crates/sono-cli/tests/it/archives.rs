@@ -191,6 +191,32 @@ fn made(directory: &Path) -> [PathBuf; 3] {
     [run, sorted, unsorted]
 }
 
+/// Issue 16: every view ends with the verdict as its code, also if standard output is closed.
+#[test]
+fn exit_code_of_every_view_is_the_verdict_also_if_output_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let [_, archive, _] = made(directory.path());
+    let archive = archive.to_str().unwrap();
+    let views = ["report", "detailed", "readable", "dump"].map(|mode| ["--mode", mode]);
+    let documents = ["table", "json", "yaml", "markdown", "junit"].map(|output| ["-o", output]);
+    for view in views.iter().chain(&documents) {
+        for (plugin, code) in [(&["-p", "ds"][..], 0), (&["-p", "junit"], 3), (&[], 3)] {
+            let arguments = [&["results", archive, "--exit-code"], &view[..], plugin].concat();
+            assert_eq!(sono(directory.path(), &arguments).code, code, "{arguments:?}");
+            let mut child = command(directory.path());
+            let child = child.args(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = child.spawn().unwrap();
+            drop(child.stdout.take());
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(
+                (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+                (Some(code), ""),
+                "closed: {arguments:?}"
+            );
+        }
+    }
+}
+
 /// An archive is read from a pipe; an uncompressed tar is reported as such.
 #[test]
 fn an_archive_is_read_from_a_pipe() {

@@ -188,13 +188,18 @@ fn a_terminating_namespace() {
     let api = healthy();
     api.put(json!({"apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": "sonobuoy"}, "status": {"phase": "Terminating"}}));
-    let expected = failure(
-        "error: namespace `sonobuoy` is being deleted\n  hint:  wait for it: kubectl wait --for=delete namespace/sonobuoy; or use another: sono run -n NAME\n",
-    );
-    assert_eq!(with_cluster(&api, &["run"]), expected);
     assert_eq!(
         with_cluster(&api, &["run", "--aggregator-permissions", "namespaceAdmin"]),
-        expected
+        failure(
+            "error: namespace `sonobuoy` is being deleted\n  hint:  wait for it: kubectl wait --for=delete namespace/sonobuoy; or use another: sono run -n NAME\n",
+        )
+    );
+    // No wait if another check fails.
+    assert_eq!(
+        with_cluster(&api, &["run", "--dns-pod-labels", "app=none"]),
+        failure(
+            "error: 2 preflight checks failed\n  no DNS pods found in namespace `kube-system` with the labels app=none\n  namespace `sonobuoy` is being deleted\n  hint:  to skip one: --skip-preflight=CHECK, one of dnscheck, versioncheck, existingnamespace\n",
+        )
     );
 }
 

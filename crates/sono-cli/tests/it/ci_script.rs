@@ -60,13 +60,18 @@ struct Job {
 impl Job {
     /// A job with a release of version 1.2.3 that contains this program.
     fn new() -> Self {
+        Self::with_program("")
+    }
+
+    /// With a release whose program runs these lines of shell first.
+    fn with_program(first: &str) -> Self {
         let job = Self {
             directory: tempfile::tempdir().unwrap(),
         };
         let release = job.path("release");
         fs_err::create_dir(&release).unwrap();
         let program = format!(
-            "#!/bin/sh\nexec '{}' \"$@\"\n",
+            "#!/bin/sh\n{first}exec '{}' \"$@\"\n",
             assert_cmd::cargo::cargo_bin!("sono").display()
         );
         fs_err::write(job.path("sono"), program).unwrap();
@@ -400,6 +405,78 @@ fn the_lines_of_the_page_work() {
         "{}",
         job.read("junit.xml")
     );
+}
+
+/// Replaces the cluster: `run --wait=60m --rm` is a local run, or exits with the number in place of the plugin, without an archive.
+const WITHOUT_A_CLUSTER: &str = r#"if [ "$1 $2 $3 $4 $5" = "run --wait=60m --rm --exit-code -p" ]; then
+    case $6 in
+    [0-9]*) echo "error: there is no archive" >&2; exit "$6" ;;
+    *) set -- run --local --exit-code -p "$6" ;;
+    esac
+fi
+"#;
+
+/// Commands of the page for any shell and for GitLab, unchanged.
+fn lines_of_the_page() -> [String; 2] {
+    let page = fs_err::read_to_string(repository().join("docs/ci.md")).unwrap();
+    let block = |fence: &str, with: &str| {
+        let blocks = page.split(fence).skip(1).map(|rest| rest.split("```").next().unwrap());
+        blocks
+            .filter(|block| block.contains(with))
+            .map(str::to_owned)
+            .next()
+            .unwrap()
+    };
+    let gitlab: Value = sono_types::yaml::first_document(&block("```yaml\n", "script:")).unwrap();
+    let script = gitlab["diagnostics"]["script"].as_array().unwrap();
+    let script: Vec<&str> = script.iter().map(|line| line.as_str().unwrap()).collect();
+    [block("```sh\n", "--rm"), script.join("\n")]
+}
+
+/// Operator A6: CI systems end a script at the first failed command, and may have a variable `code`.
+#[test]
+fn lines_of_the_page_keep_the_exit_code() {
+    const UNKNOWN: &str = "unknown.yaml";
+    for lines in lines_of_the_page() {
+        assert!(lines.contains("./sono run --wait=60m --rm --exit-code -p"), "{lines}");
+        for (shell, options) in [("/bin/sh", "-eu"), ("/bin/bash", "-eo pipefail")] {
+            for (plugin, code) in [
+                ("passing.yaml", 0),
+                ("failing.yaml", 3),
+                (UNKNOWN, 4),
+                ("missing.yaml", 1),
+                ("5", 5),
+                ("6", 6),
+                ("130", 130),
+            ] {
+                let job = Job::with_program(WITHOUT_A_CLUSTER);
+                fs_err::write(
+                    job.path(UNKNOWN),
+                    FAILING.replace("<failure/>", "<step result=\"failed\"/>"),
+                )
+                .unwrap();
+                fs_err::write(job.path("lines.sh"), lines.replace("linux_amd64", &platform())).unwrap();
+                let output = job
+                    .command(shell)
+                    .args(options.split(' '))
+                    .arg("lines.sh")
+                    .env("releases", job.url())
+                    .env("version", "1.2.3")
+                    .env("plugin", plugin)
+                    .env("code", "77")
+                    .output()
+                    .unwrap();
+                let said = said(&output);
+                assert_eq!(said.code, code, "{shell} {options}, {plugin}: {said:?}\n{lines}");
+                let has_archive = matches!(code, 0 | 3 | 4);
+                assert_eq!(
+                    job.path("junit.xml").exists(),
+                    has_archive,
+                    "{shell} {options}, {plugin}"
+                );
+            }
+        }
+    }
 }
 
 /// `action.yml`, the script and the page have the same inputs and outputs.

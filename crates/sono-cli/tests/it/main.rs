@@ -39,6 +39,8 @@ mod step_summary;
 mod suite;
 #[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(unix)]
+mod texts;
 
 use std::{
     path::Path,

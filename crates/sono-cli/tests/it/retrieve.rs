@@ -25,7 +25,7 @@ fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
     tar.into_inner().unwrap().finish().unwrap()
 }
 
-fn run(verdict: &str) -> Vec<u8> {
+pub(crate) fn run(verdict: &str) -> Vec<u8> {
     packed(&[
         ("meta/config.json", b"{}"),
         ("plugins/p/sonobuoy_results.yaml", verdict.as_bytes()),

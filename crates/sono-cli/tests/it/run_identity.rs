@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sono_testkit::{FakeApi, forbidden};
+use sono_testkit::{Executed, FakeApi, forbidden};
 
 use crate::{Finished, command, failure, finished, healthy, normalized, with_cluster};
 
@@ -75,13 +75,17 @@ fn until_asked(api: &FakeApi, request: &str, times: usize) {
 
 /// Waits until `run` has created the Deployment, and returns the run's id.
 fn created_run(api: &FakeApi) -> String {
+    created_run_in(api, "lim")
+}
+
+fn created_run_in(api: &FakeApi, namespace: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let made = api.wait_for("deployments", Some("lim"), "sonobuoy", LIMIT, |made| made.is_some());
+    let made = api.wait_for("deployments", Some(namespace), "sonobuoy", LIMIT, |made| made.is_some());
     runtime.block_on(made).expect("the Deployment is created");
-    let made = api.get("deployments", Some("lim"), "sonobuoy").unwrap();
+    let made = api.get("deployments", Some(namespace), "sonobuoy").unwrap();
     let id = &made["spec"]["template"]["metadata"]["annotations"]["sono-run-id"];
     id.as_str().expect("it carries the run's id").to_owned()
 }
@@ -165,6 +169,49 @@ fn run_waits_for_a_pod_of_the_same_name() {
         "{}",
         finished.stderr
     );
+}
+
+/// A1: the previous run had its own namespace, and `delete` did not wait.
+#[test]
+fn run_waits_for_the_deletion_of_its_namespace_and_checks_it_again() {
+    let namespace = |phase: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}, "status": {"phase": phase}});
+    let waiting = "waiting for namespace `sonobuoy` to be deleted\n";
+    let created = format!("{waiting}run … in namespace sonobuoy, created in …\nnext: sono wait\n");
+    let occupied = format!(
+        "{waiting}error: namespace `sonobuoy` already exists\n  hint:  use another one: sono run -n NAME; or this one: \
+         --skip-preflight=existingnamespace, or with fewer permissions: --aggregator-permissions namespaceAdmin\n"
+    );
+    let held = format!(
+        "{waiting}error: namespace `sonobuoy` already contains a run\n  hint:  remove it: sono delete --wait; or use another: \
+         sono run -n NAME\n"
+    );
+    // Deleted; created again by another command; created again with a run.
+    for (made_again, flag, code, stderr) in [
+        (0, "--skip-preflight=dnscheck", 0, &created),
+        (0, "--skip-preflight=existingnamespace", 0, &created),
+        (1, "--skip-preflight=dnscheck", 1, &occupied),
+        (2, "--skip-preflight=existingnamespace", 1, &held),
+    ] {
+        let api = healthy();
+        api.put(namespace("Terminating"));
+        let directory = tempfile::tempdir().unwrap();
+        let child = spawned(&api, directory.path(), &["run", "-p", "host-check", flag]);
+        until_asked(&api, "GET /api/v1/namespaces/sonobuoy", 3);
+        let before = api.made("configmaps");
+        match made_again {
+            0 => drop(api.remove("namespaces", None, "sonobuoy")),
+            again => {
+                if again == 2 {
+                    api.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
+                        "metadata": {"name": "sonobuoy-config-cm", "namespace": "sonobuoy"}}));
+                }
+                api.put(namespace("Active"));
+            }
+        }
+        let said = normalized(&api, said(&child.wait_with_output().unwrap()));
+        assert_eq!((said.code, &said.stderr), (code, stderr), "{made_again} {flag}");
+        assert_eq!(before, 0);
+    }
 }
 
 /// A1: another command deletes the run and starts the next one.
@@ -385,4 +432,35 @@ fn rm_waits_and_deletes_only_fetched_results() {
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     assert!(finished.stderr.ends_with(REFUSED), "{}", finished.stderr);
     assert!(api.get("deployments", Some("lim"), "sonobuoy").is_some());
+}
+
+/// A7: the next run can begin as soon as `--rm` has ended.
+#[test]
+fn rm_ends_when_its_namespace_is_deleted() {
+    let api = healthy();
+    api.hold_namespaces();
+    let directory = tempfile::tempdir().unwrap();
+    let flags = ["run", "-p", "host-check", "--rm", "--exit-code", "--wait-output=silent"];
+    let mut child = spawned(&api, directory.path(), &flags);
+    let run = created_run_in(&api, "sonobuoy");
+    let archive = crate::retrieve::run("name: ok\nstatus: failed\n");
+    let mut status = status(&run, "failed");
+    status["tar-info"]["size"] = json!(archive.len());
+    status["tar-info"]["sha256"] = json!(sono_testkit::digest(&archive).trim_start_matches("sha256:"));
+    let mut pod = aggregator(&run, "failed", false);
+    pod["metadata"]["namespace"] = json!("sonobuoy");
+    pod["metadata"]["annotations"]["sonobuoy.hept.io/status"] = json!(status.to_string());
+    api.put_exec("sonobuoy", &format!("sonobuoy-{run}"), move |_| Executed {
+        stdout: archive.clone(),
+        ..Executed::default()
+    });
+    api.put(pod);
+    until_asked(&api, "DELETE /api/v1/namespaces/sonobuoy", 1);
+    until_asked(&api, "GET /api/v1/namespaces", 1);
+    assert_eq!(child.try_wait().unwrap(), None);
+    api.remove("namespaces", None, "sonobuoy");
+    let said = said(&child.wait_with_output().unwrap());
+    assert_eq!(said.code, 3, "{}", said.stderr);
+    assert_eq!(said.stdout, format!("202601010000_sonobuoy_{run}.tar.gz\n"));
+    assert_eq!(said.stderr.lines().last(), Some("namespace `sonobuoy` deleted"));
 }

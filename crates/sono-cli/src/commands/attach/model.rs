@@ -321,10 +321,17 @@ impl Model {
 
     /// Checks of `run` before it creates anything. `false` if it refuses.
     fn may_create(&mut self) -> bool {
-        if self.configuration.is_some() || self.terminating {
+        if self.configuration.is_some() {
             return false;
         }
         let limit = self.now + COMMAND_LIMIT;
+        while self.terminating {
+            self.advance();
+            assert!(
+                self.now < limit,
+                "the previous run's namespace is not deleted: {self:?}"
+            );
+        }
         loop {
             match identity::previous(&self.pods(), &self.workload()) {
                 _ if self.world.by_label => return true,

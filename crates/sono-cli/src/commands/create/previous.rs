@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use serde_json::Value;
-use sono_kube::{Kind, KubeError, Pod, WatchEvent, elapsed};
+use sono_kube::{Cluster, Kind, KubeError, Pod, WatchEvent, elapsed};
 use sono_types::constants;
 
 use super::{Creation, Object, is_being_deleted, namespace_occupied};
@@ -12,10 +12,31 @@ use crate::{
     aggregator,
     error::CliError,
     identity::{self, AggregatorWorkload, Previous},
+    output::Printer,
 };
 
 /// Time limit of the wait. Pods on an unresponsive node are never deleted.
 const DELETION_TIMEOUT: Duration = Duration::from_mins(2);
+/// Interval of reading a namespace. An account may read it without the permission to watch namespaces.
+const NAMESPACE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Waits until a terminating namespace is deleted, for at most [`DELETION_TIMEOUT`]. The caller checks the result.
+pub(in super::super) async fn previous_namespace(cluster: &Cluster, namespace: &str, printer: &Printer) {
+    printer.note(&format!("waiting for namespace `{namespace}` to be deleted"));
+    let deleted = async {
+        loop {
+            match cluster.get(Kind::Namespace, None, namespace).await {
+                Ok(Some(found)) if is_being_deleted(&found) => {}
+                Err(error) if error.is_transient() => tracing::debug!(%error, "cannot read the namespace"),
+                _ => return,
+            }
+            tokio::time::sleep(NAMESPACE_INTERVAL).await;
+        }
+    };
+    if tokio::time::timeout(DELETION_TIMEOUT, deleted).await.is_err() {
+        tracing::debug!(namespace, "the namespace is still being deleted");
+    }
+}
 
 impl Creation<'_> {
     /// Waits until the aggregators of earlier runs in the namespace are deleted. Workers of the new run would reach them

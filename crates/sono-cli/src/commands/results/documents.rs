@@ -51,7 +51,7 @@ impl<'a> Report<'a> {
             gathered,
             plugins,
             health,
-            status: judgement::overall_status(statuses(gathered)),
+            status: judgement::overall_status(statuses(gathered).iter().map(String::as_str)),
         };
         (report, failures)
     }
