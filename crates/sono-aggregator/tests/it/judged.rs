@@ -1,5 +1,4 @@
-//! Issue 16, found by an operator: nodes that a plugin does not tolerate, and containers that failed without a result, against
-//! a fake API.
+//! Issue 16 (operator A3, A4): untolerated taints and failed containers without a result, against a fake API.
 
 use serde_json::{Value, json};
 use sono_manifest::DriverKind;
@@ -11,9 +10,9 @@ use crate::{
     taken_up::{NAMESPACE, aggregator_of, aggregator_with, api, config},
 };
 
-/// A3: a node whose taint the plugin does not tolerate is named, and with `AllNodes` it is a failure.
+/// A3: the status and the archive name a node with a taint that the plugin does not tolerate; with `AllNodes` it is a failure.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn node_that_is_not_tolerated_is_named_or_with_all_nodes_fails() {
+async fn node_with_an_untolerated_taint_is_named_or_fails_with_all_nodes() {
     let gap = json!([{"plugin": "p", "count": 1, "nodes": ["n2"], "reason": "taint bad=yes:NoSchedule"}]);
     for all_nodes in [false, true] {
         let (api, folder) = (api(), tempfile::tempdir().unwrap());
@@ -51,9 +50,9 @@ async fn node_that_is_not_tolerated_is_named_or_with_all_nodes_fails() {
     }
 }
 
-/// A4: the worker ends when its siblings failed for good, and the pod is judged ten seconds after that.
+/// A4: the worker exits after the permanent failure of its siblings, and the plugin fails ten seconds later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn job_container_that_failed_is_judged_ten_seconds_after_the_worker_ended() {
+async fn failed_job_container_fails_the_plugin_ten_seconds_after_the_worker_exited() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let run = aggregator_of(plugin("p", DriverKind::Job), &api, folder.path()).await;
     let name = "sonobuoy-p-job-0909090909090909";
@@ -69,7 +68,7 @@ async fn job_container_that_failed_is_judged_ten_seconds_after_the_worker_ended(
     };
     let mut pod = api.get("pods", Some(NAMESPACE), name).unwrap();
     pod["spec"]["nodeName"] = json!("n1");
-    // Seven seconds ago, give or take the second that times are cut to.
+    // About seven seconds ago: Kubernetes' timestamps have whole seconds.
     pod["status"] = json!({"phase": "Failed",
         "containerStatuses": [terminated("c", 3, 9), terminated(constants::WORKER_CONTAINER, 0, 7)]});
     api.put(pod);
@@ -82,7 +81,7 @@ async fn job_container_that_failed_is_judged_ten_seconds_after_the_worker_ended(
     assert_eq!(
         record["error"],
         json!(format!(
-            "container c of pod {name} on node n1 ended with exit code 3 and no result arrived; its log says more"
+            "container c of pod {name} on node n1 ended with exit code 3 and no result arrived; see its log"
         ))
     );
 }

@@ -466,8 +466,11 @@ fn lines_of_the_page_keep_the_exit_code() {
                     .env("code", "77")
                     .output()
                     .unwrap();
-                let said = said(&output);
-                assert_eq!(said.code, code, "{shell} {options}, {plugin}: {said:?}\n{lines}");
+                let finished = finished(&output);
+                assert_eq!(
+                    finished.code, code,
+                    "{shell} {options}, {plugin}: {finished:?}\n{lines}"
+                );
                 let has_archive = matches!(code, 0 | 3 | 4);
                 assert_eq!(
                     job.path("junit.xml").exists(),

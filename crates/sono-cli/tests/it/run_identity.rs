@@ -197,7 +197,7 @@ fn run_waits_for_the_deletion_of_its_namespace_and_checks_it_again() {
         let directory = tempfile::tempdir().unwrap();
         let child = spawned(&api, directory.path(), &["run", "-p", "host-check", flag]);
         until_asked(&api, "GET /api/v1/namespaces/sonobuoy", 3);
-        let before = api.made("configmaps");
+        let before = api.created_count("configmaps");
         match made_again {
             0 => drop(api.remove("namespaces", None, "sonobuoy")),
             again => {
@@ -208,8 +208,8 @@ fn run_waits_for_the_deletion_of_its_namespace_and_checks_it_again() {
                 api.put(namespace("Active"));
             }
         }
-        let said = normalized(&api, said(&child.wait_with_output().unwrap()));
-        assert_eq!((said.code, &said.stderr), (code, stderr), "{made_again} {flag}");
+        let finished = normalized(&api, finished(&child.wait_with_output().unwrap()));
+        assert_eq!((finished.code, &finished.stderr), (code, stderr), "{made_again} {flag}");
         assert_eq!(before, 0);
     }
 }
@@ -459,8 +459,8 @@ fn rm_ends_when_its_namespace_is_deleted() {
     until_asked(&api, "GET /api/v1/namespaces", 1);
     assert_eq!(child.try_wait().unwrap(), None);
     api.remove("namespaces", None, "sonobuoy");
-    let said = said(&child.wait_with_output().unwrap());
-    assert_eq!(said.code, 3, "{}", said.stderr);
-    assert_eq!(said.stdout, format!("202601010000_sonobuoy_{run}.tar.gz\n"));
-    assert_eq!(said.stderr.lines().last(), Some("namespace `sonobuoy` deleted"));
+    let finished = finished(&child.wait_with_output().unwrap());
+    assert_eq!(finished.code, 3, "{}", finished.stderr);
+    assert_eq!(finished.stdout, format!("202601010000_sonobuoy_{run}.tar.gz\n"));
+    assert_eq!(finished.stderr.lines().last(), Some("namespace `sonobuoy` deleted"));
 }

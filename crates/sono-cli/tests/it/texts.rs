@@ -1,13 +1,13 @@
-//! Issue 16, cases 17 and 19: text files in every encoding, and all failures of a case, from the file to what commands print.
+//! Issue 16, cases 17 and 19: text files in every encoding, and all failures of a case, from the file to the output of commands.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 
-use crate::{Said, command, said};
+use crate::{Finished, command, finished};
 
-/// As programs write text: PowerShell's `>` is the third, its `-Encoding utf8` the second.
+/// Encodings by name. PowerShell's `-Encoding utf8` is the second, its `>` the third.
 fn encodings(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let little = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let big = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
@@ -23,23 +23,22 @@ fn encodings(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn sono(directory: &Path, arguments: &[&str]) -> Said {
+fn sono(directory: &Path, arguments: &[&str]) -> Finished {
     let output = command(directory)
         .env("PATH", "/usr/bin:/bin")
         .args(arguments)
         .output()
         .unwrap();
-    said(&output)
+    finished(&output)
 }
 
-/// A plugin that brings the files of `stage`, and `done` as its done file.
+/// Definition of a plugin with the files of `stage` as its results and `done` as its done file.
 fn plugin(directory: &Path, format: &str) -> String {
     format!(
-        "sonobuoy-config: {{driver: Job, plugin-name: größe, result-format: {format}}}\nspec:\n  name: c\n  image: i\n  \
+        "sonobuoy-config: {{driver: Job, plugin-name: texts, result-format: {format}}}\nspec:\n  name: c\n  image: i\n  \
          command: [/bin/sh, -c, 'cd $SONOBUOY_RESULTS_DIR && cp {0}/stage/* . && cp {0}/done done.new && mv done.new done']\n",
         directory.display()
     )
-    .replace("größe", "texts")
 }
 
 fn write(path: &Path, content: impl AsRef<[u8]>) {
@@ -107,7 +106,7 @@ fn local_run_reads_text_files_in_every_encoding() {
     }
 }
 
-/// What commands are given on their command line, and on standard input where they take it.
+/// Files named on the command line.
 #[test]
 fn commands_read_text_files_in_every_encoding() {
     let api = FakeApi::start();
@@ -131,8 +130,8 @@ fn commands_read_text_files_in_every_encoding() {
             write(&path.join(name), encodings(text).swap_remove(at).1);
         }
         let run = |arguments: &[&str]| {
-            let said = sono(path, arguments);
-            (said.code, said.stdout, said.stderr)
+            let finished = sono(path, arguments);
+            (finished.code, finished.stdout, finished.stderr)
         };
         for list in ["tests.txt", "tests.xml"] {
             assert_eq!(
@@ -163,13 +162,13 @@ fn commands_read_text_files_in_every_encoding() {
         let status = run(&["status", "--kubeconfig", "kubeconfig"]);
         assert_eq!(
             (status.0, status.2.lines().next()),
-            (1, Some("error: there is no namespace `sonobuoy`, so no run in it")),
+            (1, Some("error: namespace `sonobuoy` does not exist")),
             "{what}"
         );
     }
 }
 
-/// Bytes that are not text are named with their place, in files of each kind.
+/// Errors contain the position of the invalid bytes, for files of each kind.
 #[test]
 fn undecodable_bytes_of_text_files_are_reported_with_their_position() {
     let directory = tempfile::tempdir().unwrap();
@@ -194,15 +193,15 @@ fn undecodable_bytes_of_text_files_are_reported_with_their_position() {
         ],
         &["status", "--kubeconfig", "kubeconfig"],
     ] {
-        let said = sono(path, arguments);
-        let all = format!("{}{}", said.stdout, said.stderr);
-        assert_eq!(said.code, 1, "{arguments:?}: {all}");
+        let finished = sono(path, arguments);
+        let all = format!("{}{}", finished.stdout, finished.stderr);
+        assert_eq!(finished.code, 1, "{arguments:?}: {all}");
         assert!(
             all.contains("byte 15 (line 2) is not UTF-8: 0xe4"),
             "{arguments:?}: {all}"
         );
     }
-    // Of results, a name that is not text makes the file unknown.
+    // An invalid name makes a result file unknown.
     for (format, name, content) in [
         (
             "manual",
@@ -235,9 +234,9 @@ fn undecodable_bytes_of_text_files_are_reported_with_their_position() {
     );
 }
 
-/// The name of the archive is all that is printed, and where nobody reads it the verdict stays the run's.
+/// Exit codes of local runs: the verdict, also if standard output is closed; 6 after the time limit of the wait.
 #[test]
-fn local_run_ends_with_its_verdict_where_nobody_reads_and_says_that_it_was_not_complete() {
+fn local_run_exit_code_is_the_verdict_or_the_time_limit() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     write(&path.join("plugin.yaml"), plugin(path, "junit"));
@@ -264,7 +263,7 @@ fn local_run_ends_with_its_verdict_where_nobody_reads_and_says_that_it_was_not_c
             &[&["run", "--local", "--wait=1s", "-p", "plugin.yaml"], flags].concat(),
         );
         let error =
-            "error: the run was not complete after 1s; what was started has been ended, and there is no archive";
+            "error: the run was not complete after 1s: all plugin processes were stopped; no archive was written";
         assert_eq!((ran.code, ran.stdout.as_str()), (code, ""));
         assert_eq!(ran.stderr.lines().last(), Some(error));
     }
@@ -286,9 +285,9 @@ fn every_failure_of_a_case_is_in_every_view() {
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     let results = |arguments: &[&str]| {
         let all = [&["results", ran.stdout.trim(), "--plugin", "texts"], arguments].concat();
-        let said = sono(path, &all);
-        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{arguments:?}");
-        said.stdout
+        let finished = sono(path, &all);
+        assert_eq!((finished.code, finished.stderr.as_str()), (0, ""), "{arguments:?}");
+        finished.stdout
     };
     let details = json!({"failure": "one\nthree\nfour more of four", "error": "two"});
     let line: Value = serde_json::from_str(results(&["--mode", "detailed"]).trim()).unwrap();

@@ -1,4 +1,4 @@
-//! Done files, written by plugins in any language.
+//! Done files, which plugins write.
 
 use sono_worker::check_done_file;
 

@@ -99,7 +99,7 @@ pub(super) const CREDENTIAL: Target = Target {
     name: "exec-credential",
     run: |input| {
         let Err(error) = check_credential(input) else { return };
-        let message = sono_types::error_chain(&error).to_string();
+        let message = sono_types::error_chain(&error);
         // Errors never contain a token.
         for part in input
             .split(|byte| !byte.is_ascii_alphanumeric())
