@@ -63,7 +63,7 @@ impl Job {
         Self::with_program("")
     }
 
-    /// With a release whose program runs these lines of shell first.
+    /// A job with a release whose program runs these shell commands first.
     fn with_program(first: &str) -> Self {
         let job = Self {
             directory: tempfile::tempdir().unwrap(),
@@ -195,9 +195,9 @@ fn a_job_fails_as_configured() {
         ("missing.yaml", "never", 0, "error"),
     ] {
         let ran = job.script("run", &[("SONO_PLUGINS", plugin), ("SONO_FAIL_ON", fail_on)]);
-        let status = ran.stdout.lines().find_map(|line| line.strip_prefix("status="));
+        let printed = ran.stdout.lines().find_map(|line| line.strip_prefix("status="));
         assert_eq!(
-            (ran.code, status),
+            (ran.code, printed),
             (code, Some(status)),
             "{plugin} {fail_on}: {}",
             ran.stderr
