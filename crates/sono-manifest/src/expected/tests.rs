@@ -146,7 +146,7 @@ fn taints_are_evaluated_like_by_the_controller() {
     for (key, effect) in TOLERATED {
         assert!(runs(taint(key, "", effect), json!([]), none()), "{key}");
     }
-    let (network, effect) = NETWORK;
+    let (network, effect) = HOST_NETWORK_TOLERATED;
     assert!(!runs(taint(network, "", effect), json!([]), none()));
     assert!(runs(
         taint(network, "", effect),
