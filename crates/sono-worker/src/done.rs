@@ -196,8 +196,8 @@ fn parse(content: &[u8]) -> Result<Option<String>, String> {
     Ok(Some(name.to_owned()).filter(|name| !name.is_empty()))
 }
 
-/// Path of the file or directory that the done file in `directory` names; `None` if there is no done file or it is empty. Fails with
-/// the reason if the path cannot become a result.
+/// Path of the file or directory that the done file in `directory` names; `None` if the done file is missing or empty.
+/// Fails with the reason if the path cannot become a result.
 pub fn check_done_file(directory: &Path) -> Result<Option<PathBuf>, String> {
     match observe(directory) {
         Observation::Absent => Ok(None),
