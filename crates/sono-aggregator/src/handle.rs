@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sono_run::{Claim, Event, Holding, Outcome, Refusal, SmallBody, Ticket};
+use sono_run::{Claim, Event, Holding, Outcome, Refusal, Ticket};
 use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,7 +20,8 @@ pub(crate) enum Message {
     Finish {
         ticket: Ticket,
         outcome: Outcome,
-        kept: Kept,
+        /// A directory whose names have to be on disk before the answer, where the result is in.
+        unsynced: Option<PathBuf>,
         /// Answered when what follows is on disk, or cannot be put there.
         reply: oneshot::Sender<Finished>,
     },
@@ -45,18 +46,6 @@ pub(crate) enum Message {
         reply: oneshot::Sender<()>,
     },
     Event(Event),
-}
-
-/// How a result that is in gets onto the disk.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// There is none, or nothing is left to do.
-    #[default]
-    Already,
-    /// The journal keeps the whole of it.
-    InJournal(SmallBody),
-    /// It is in its place; what is left is to sync its name in this directory.
-    ButForItsName(PathBuf),
 }
 
 /// What became of a result whose ticket was given back.
@@ -152,8 +141,8 @@ impl Held {
         Ok(claim)
     }
 
-    /// Gives the ticket back. What is left to be done to keep the result is done then.
-    pub(crate) async fn finish(mut self, outcome: Outcome, kept: Kept) -> Result<Finished, Closed> {
+    /// Gives the ticket back. Of a result that is in its place the names of the directory `unsynced` are synced then.
+    pub(crate) async fn finish(mut self, outcome: Outcome, unsynced: Option<PathBuf>) -> Result<Finished, Closed> {
         let Some(ticket) = self.ticket.take() else {
             return Err(Closed);
         };
@@ -161,7 +150,7 @@ impl Held {
             .ask(|reply| Message::Finish {
                 ticket,
                 outcome,
-                kept,
+                unsynced,
                 reply,
             })
             .await
@@ -181,7 +170,7 @@ impl Drop for Held {
             let message = Message::Finish {
                 ticket,
                 outcome,
-                kept: Kept::Already,
+                unsynced: None,
                 reply,
             };
             desk.0.send(message).await.ok();

@@ -22,7 +22,7 @@ const REASON_BYTES: usize = 300;
 /// How far the run is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
+pub enum CheckpointPhase {
     /// Results are waited for.
     Running,
     /// None is any more.
@@ -53,7 +53,7 @@ pub struct Memory {
     /// Who the run is and what it waits for.
     pub begun: Arc<Begun>,
     /// How far it is.
-    pub phase: Phase,
+    pub phase: CheckpointPhase,
     fates: BTreeMap<PluginName, Fate>,
 }
 
@@ -86,7 +86,7 @@ impl Memory {
             epoch,
             holder,
             begun: Arc::new(begun),
-            phase: Phase::Running,
+            phase: CheckpointPhase::Running,
             fates: BTreeMap::new(),
         }
     }
@@ -131,18 +131,18 @@ impl Memory {
                 if superseded { Change::Later } else { Change::None }
             }
             Record::Finishing => {
-                self.phase = Phase::Finishing;
+                self.phase = CheckpointPhase::Finishing;
                 Change::Soon
             }
             Record::Sealed { status } => {
-                self.phase = Phase::Sealed(status.tarball.clone());
+                self.phase = CheckpointPhase::Sealed(status.tarball.clone());
                 Change::Soon
             }
             Record::Adopted { ended, .. } => {
                 for plugin in ended {
                     self.fate(plugin).ended = true;
                 }
-                self.phase = Phase::Running;
+                self.phase = CheckpointPhase::Running;
                 Change::None
             }
             // What ended one aggregator may not be there for another, which collects results again.
@@ -270,7 +270,7 @@ struct Text {
     start: Timestamp,
     ca_certificate: String,
     ca_key: String,
-    phase: Phase,
+    phase: CheckpointPhase,
     plugins: Vec<PluginText>,
     targets: Vec<String>,
 }

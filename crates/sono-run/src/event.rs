@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sono_types::{PluginName, ProgressUpdate, ResultKey, TarInfo, UploadLimits};
+use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus, TarInfo, UploadLimits};
 
 use super::record::Record;
 
@@ -35,6 +35,9 @@ pub struct Policy {
     pub stop_on_failure: bool,
     /// How often a complete result may fail to be stored.
     pub store_tries: u32,
+    /// Workers keep what they sent until the archive is sealed, and plugins stay until then: the run has a checkpoint, from
+    /// which another process collects results again.
+    pub checkpointed: bool,
 }
 
 impl Default for Policy {
@@ -42,6 +45,7 @@ impl Default for Policy {
         Self {
             stop_on_failure: false,
             store_tries: UploadLimits::DEFAULT.max_store_tries,
+            checkpointed: false,
         }
     }
 }
@@ -165,8 +169,10 @@ pub enum Event {
     },
     /// Post-processing is done, for all these results at once.
     Processed(Vec<Processed>),
-    /// The archive is sealed; the run is complete.
-    Sealed(TarInfo),
+    /// The archive is on disk.
+    Packed(TarInfo),
+    /// [`Effect::Commit`] is done, or why it could not be.
+    Committed(Result<(), String>),
     /// There will be no archive.
     Broken,
 }
@@ -216,6 +222,23 @@ pub enum Effect {
     Publish,
     /// All results are in: query, post-process, pack.
     Finish,
+    /// Write this into the journal and the checkpoint, and return when it is on disk, with [`Event::Committed`]: nobody may
+    /// learn of it before.
+    Commit(Record),
+    /// Return when all that was recorded before is on disk, or cannot be.
+    Flush,
+    /// Workers need not keep results any longer, and plugins are removed.
+    Release,
+    /// The archive can be fetched.
+    Serve(TarInfo),
+    /// Show the last status.
+    Show(RunStatus),
+    /// The packed directory is not needed any more.
+    RemoveResults,
+    /// The packed directory stays, for this reason: another process would pack it again.
+    KeepResults(String),
+    /// The run is over.
+    End,
 }
 
 #[cfg(test)]

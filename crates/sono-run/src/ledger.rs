@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use sono_types::ResultKey;
 
+use super::record::SmallBody;
+
 /// Permission to send the body of one result.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -50,8 +52,8 @@ pub enum Claim {
 /// How a ticket ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The result is in place and synced to disk.
-    Stored,
+    /// The result is stored.
+    Stored(Stored),
     /// The content cannot be accepted: the result counts as an error with this reason, unless a good one follows.
     Refused(String),
     /// The worker says itself that there is no result, and why.
@@ -60,6 +62,15 @@ pub enum Outcome {
     Aborted,
     /// The body arrived and could not be stored here, for this reason. After so many times the result counts as an error.
     Unstored(String),
+}
+
+/// How the body of a result is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// As files in its place, synced but for the name in the directory above.
+    InPlace,
+    /// In the journal: the result's record holds the body.
+    InJournal(SmallBody),
 }
 
 /// State of one expected result.
@@ -176,7 +187,7 @@ impl Ledger {
             entry.placing = None;
         }
         let next = match outcome {
-            Outcome::Stored if claimed => State::Stored,
+            Outcome::Stored(_) if claimed => State::Stored,
             Outcome::Refused(_) | Outcome::Reported(_) if entry.state == State::Waiting && entry.placing.is_none() => {
                 State::Failed
             }
@@ -236,7 +247,7 @@ mod tests {
         assert_eq!(ledger.state(&key("a")), Some(&State::Failed));
         let good = ledger.begin(&key("a")).unwrap();
         assert_eq!(ledger.claim(&good), Claim::Granted);
-        assert!(ledger.finish(&good, &Outcome::Stored));
+        assert!(ledger.finish(&good, &Outcome::Stored(Stored::InPlace)));
     }
 
     #[test]
@@ -248,7 +259,7 @@ mod tests {
         );
         let ticket = ledger.begin(&key("a")).unwrap();
         assert_eq!(ledger.claim(&ticket), Claim::Granted);
-        assert!(ledger.finish(&ticket, &Outcome::Stored));
+        assert!(ledger.finish(&ticket, &Outcome::Stored(Stored::InPlace)));
         assert_eq!(
             ledger.begin(&key("a")).unwrap_err().to_string(),
             "result p/a already received"
@@ -263,7 +274,7 @@ mod tests {
         assert_eq!(ledger.state(&key("a")), Some(&State::Failed));
         let good = ledger.begin(&key("a")).unwrap();
         assert_eq!(ledger.claim(&good), Claim::Granted);
-        assert!(ledger.finish(&good, &Outcome::Stored));
+        assert!(ledger.finish(&good, &Outcome::Stored(Stored::InPlace)));
         assert_eq!(ledger.state(&key("a")), Some(&State::Stored));
     }
 
@@ -275,7 +286,7 @@ mod tests {
         assert_eq!(ledger.claim(&two), Claim::Busy);
         assert!(!ledger.finish(&one, &Outcome::Aborted));
         assert_eq!(ledger.claim(&two), Claim::Granted);
-        assert!(ledger.finish(&two, &Outcome::Stored));
+        assert!(ledger.finish(&two, &Outcome::Stored(Stored::InPlace)));
         assert_eq!(ledger.claim(&one), Claim::AlreadyReceived);
     }
 
@@ -297,7 +308,7 @@ mod tests {
                         if ledger.claim(&ticket) == Claim::Granted {
                             prop_assert_eq!(stored, 0);
                             if action == 1 {
-                                ledger.finish(&ticket, &Outcome::Stored);
+                                ledger.finish(&ticket, &Outcome::Stored(Stored::InPlace));
                                 stored += 1;
                             } else {
                                 tickets[slot] = Some(ticket);

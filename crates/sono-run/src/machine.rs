@@ -11,7 +11,7 @@ use sono_types::{
 use super::{
     checkpoint::Adoption,
     event::{Effect, Event, Failure, Plan, Policy},
-    ledger::{Claim, Ledger, Outcome, Refusal, State, Ticket},
+    ledger::{Claim, Ledger, Outcome, Refusal, State, Stored, Ticket},
     progress::Progress,
     record::Record,
 };
@@ -52,6 +52,21 @@ pub enum Holding {
     Missing,
 }
 
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing is started yet.
+    Starting,
+    /// Plugins run, and their results are collected.
+    Running,
+    /// Every result is in or failed, and the archive is being made.
+    Finishing,
+    /// The archive is on disk.
+    Sealed,
+    /// There will be no archive.
+    Failed,
+}
+
 /// For each plugin the nodes that it leaves out, by the taint that it does not tolerate.
 pub type LeftOutNodes = BTreeMap<PluginName, BTreeMap<String, Vec<String>>>;
 
@@ -84,11 +99,10 @@ pub struct Run {
     pub(super) failures: BTreeMap<ResultKey, Failure>,
     /// Why there is no result, for the status: the sentence alone, for a failure may hold a whole pod.
     pub(super) reasons: BTreeMap<ResultKey, String>,
-    pub(super) started: bool,
     timed_out: bool,
     /// Nodes that no result is expected from.
     pub(super) left_out: LeftOutNodes,
-    pub(super) overall: OverallStatus,
+    pub(super) phase: Phase,
     pub(super) archive: TarInfo,
     /// Plugins whose results an earlier process was reading when it ended.
     pub(super) unprocessed: BTreeSet<PluginName>,
@@ -124,9 +138,8 @@ impl Run {
             deadlines: BTreeMap::new(),
             failures: BTreeMap::new(),
             reasons: BTreeMap::new(),
-            started: false,
             timed_out: false,
-            overall: OverallStatus::Running,
+            phase: Phase::Starting,
             left_out: LeftOutNodes::new(),
             archive: TarInfo::default(),
             unprocessed: BTreeSet::new(),
@@ -190,7 +203,13 @@ impl Run {
         self.collect_on(at, &key.plugin);
         let mut effects = Vec::new();
         match outcome {
-            Outcome::Stored => effects.push(Effect::Record(Record::Stored { key: key.clone() })),
+            Outcome::Stored(stored) => {
+                let key = key.clone();
+                effects.push(Effect::Record(match stored {
+                    Stored::InPlace => Record::Stored { key },
+                    Stored::InJournal(body) => Record::Kept { key, body },
+                }));
+            }
             Outcome::Refused(reason) | Outcome::Reported(reason) | Outcome::Unstored(reason) => {
                 self.note_error(key, Failure::new(reason), &mut effects);
             }
@@ -204,7 +223,7 @@ impl Run {
     pub fn handle(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Start => self.started = true,
+            Event::Start => self.start(),
             Event::Launched { plugin } => {
                 if self.created.insert(plugin.clone()) {
                     effects.push(Effect::Record(Record::Launched { plugin }));
@@ -254,14 +273,43 @@ impl Run {
                 self.processed
                     .extend(results.map(|result| (result.key, (result.status, result.counts))));
             }
-            Event::Sealed(archive) => {
+            Event::Packed(archive) => {
                 self.archive = archive;
-                self.overall = OverallStatus::Complete;
+                self.phase = Phase::Sealed;
+                let status = self.status();
+                return vec![Effect::Commit(Record::Sealed { status })];
             }
-            Event::Broken => self.overall = OverallStatus::Failed,
+            Event::Committed(committed) => return self.close(committed),
+            Event::Broken => {
+                self.phase = Phase::Failed;
+                return vec![Effect::Flush, Effect::Show(self.status()), Effect::End];
+            }
         }
         effects.extend(self.advance(at));
         effects
+    }
+
+    /// The first plugins may be started.
+    pub(super) fn start(&mut self) {
+        if self.phase == Phase::Starting {
+            self.phase = Phase::Running;
+        }
+    }
+
+    /// The last steps of a run whose archive is sealed, in the order in which they are safe.
+    fn close(&self, committed: Result<(), String>) -> Vec<Effect> {
+        let released = self.policy.checkpointed.then_some(Effect::Release);
+        let removed = match committed {
+            Ok(()) => Effect::RemoveResults,
+            Err(reason) => Effect::KeepResults(reason),
+        };
+        let last = [
+            Effect::Serve(self.archive.clone()),
+            Effect::Show(self.status()),
+            removed,
+            Effect::End,
+        ];
+        released.into_iter().chain(last).collect()
     }
 
     fn time_out(&mut self, at: Timestamp, effects: &mut Vec<Effect>) {
@@ -335,8 +383,23 @@ impl Run {
         self.timed_out
     }
 
+    /// How far the run is.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The phase as the status names it.
+    pub(super) fn overall(&self) -> OverallStatus {
+        match self.phase {
+            Phase::Starting | Phase::Running => OverallStatus::Running,
+            Phase::Finishing => OverallStatus::PostProcessing,
+            Phase::Sealed => OverallStatus::Complete,
+            Phase::Failed => OverallStatus::Failed,
+        }
+    }
+
     pub(super) fn finishing(&self) -> bool {
-        self.overall != OverallStatus::Running
+        !matches!(self.phase, Phase::Starting | Phase::Running)
     }
 
     /// Whether nothing more can come of this plugin.
@@ -392,7 +455,7 @@ impl Run {
     /// collecting when there is none.
     pub(super) fn advance(&mut self, at: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if !self.started || self.finishing() {
+        if self.phase != Phase::Running {
             effects.push(Effect::Publish);
             return effects;
         }
@@ -411,7 +474,7 @@ impl Run {
         loop {
             let open = |plan: &&Plan| !self.settled.contains(&plan.plugin);
             let Some(order) = self.plans.iter().find(open).map(|plan| plan.order) else {
-                self.overall = OverallStatus::PostProcessing;
+                self.phase = Phase::Finishing;
                 effects.extend([Effect::Record(Record::Finishing), Effect::Publish, Effect::Finish]);
                 return effects;
             };

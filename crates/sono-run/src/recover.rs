@@ -9,7 +9,7 @@ use super::{
     checkpoint::Adoption,
     event::{Effect, Failure, Plan, Policy},
     ledger::State,
-    machine::{Deadline, Run},
+    machine::{Deadline, Phase, Run},
     progress::Progress,
     record::Record,
 };
@@ -48,7 +48,7 @@ impl Run {
             // Who the run is, is known from its plans.
             Record::Begun(_) => {}
             Record::Launching { plugin, deadline } => {
-                self.started = true;
+                self.start();
                 self.launched.insert(plugin.clone());
                 if let Some(deadline) = deadline {
                     self.deadlines.insert(plugin.clone(), Deadline::new(*deadline));
@@ -76,15 +76,17 @@ impl Run {
             // Who may act is not for the run itself to know.
             Record::Owned { .. } => {}
             Record::Finishing => {
-                self.started = true;
-                self.overall = OverallStatus::PostProcessing;
+                self.phase = Phase::Finishing;
             }
             Record::Processing { plugin } => {
                 self.unprocessed.insert(plugin.clone());
             }
             Record::Processed { plugins } => self.unprocessed.retain(|plugin| !plugins.contains(plugin)),
             Record::Sealed { status } => {
-                self.overall = status.status.clone();
+                self.phase = match status.status {
+                    OverallStatus::Complete => Phase::Sealed,
+                    _ => Phase::Failed,
+                };
                 self.archive = status.tarball.clone();
             }
         }
@@ -161,7 +163,7 @@ impl Run {
     /// What is to be done after [`Run::recover`]: plugins that were being started are started again (which finds what is
     /// there already), those that were started are watched, errors are written again, and what has been missed happens.
     pub fn resume(&mut self, at: Timestamp) -> Vec<Effect> {
-        self.started = true;
+        self.start();
         let mut effects: Vec<Effect> = std::mem::take(&mut self.failures)
             .into_iter()
             .map(|(key, failure)| Effect::RecordError { key, failure })

@@ -60,7 +60,7 @@ impl Run {
         });
         RunStatus {
             plugins: Some(rows.collect()),
-            status: self.overall.clone(),
+            status: self.overall(),
             tarball: self.archive.clone(),
             left_out: self.left_out(),
         }

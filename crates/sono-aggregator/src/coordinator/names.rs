@@ -26,6 +26,20 @@ pub(crate) fn archive_path(root: &Path, name: &str) -> Result<PathBuf, RunError>
         .map_err(|error| RunError::Record(format!("the name of the archive, {name:?}, {error}")))
 }
 
+/// Name of a file that outlives the run's process. Without an identity in the configuration there is one run a directory.
+pub(crate) fn lasting_name(what: &str, uuid: &str) -> String {
+    if uuid.is_empty() {
+        format!(".sono-{what}")
+    } else {
+        format!(".sono-{what}-{uuid}")
+    }
+}
+
+/// Whether the journal here is one of commit baf4e4a or earlier, whose name did not say of which run it is.
+pub(crate) fn has_nameless_journal(root: &Path, identity: &str) -> bool {
+    !root.join(lasting_name("journal", identity)).exists() && root.join(lasting_name("journal", "")).exists()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +58,11 @@ mod tests {
         for uuid in ["..", "../x", "/x", "a/b"] {
             assert!(check_id(uuid).is_err(), "{uuid}");
         }
+    }
+
+    #[test]
+    fn runs_of_one_volume_have_journals_of_their_own() {
+        assert_eq!(lasting_name("journal", "a-b"), ".sono-journal-a-b");
+        assert_eq!(lasting_name("journal", ""), ".sono-journal");
     }
 }

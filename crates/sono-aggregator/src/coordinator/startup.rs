@@ -1,25 +1,26 @@
 //! How a run begins, or is taken up where an earlier process left it.
 
+mod files;
+mod plan;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
-use sono_manifest::{Definition, DriverKind, NodeFacts, reconcile_results_dir};
-use sono_run::{Begun, Effect, Event, LeftOutNodes, Plan, Planned, Policy, Record, Run, SmallBody};
+use sono_manifest::{Definition, NodeFacts};
+use sono_run::{Begun, Effect, Event, LeftOutNodes, Plan, Policy, Record, Run};
 use sono_tls::Authority;
 use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constants, layout};
 
+use super::run::Setup;
 use crate::{
     backend::{Driver, Site},
     clock::Clock,
-    coordinator::names::{archive_path, check_id},
+    coordinator::names::{archive_path, check_id, has_nameless_journal, lasting_name},
     durability::{
         checkpoint::Keeper,
         disk_full::Shortage,
@@ -28,7 +29,6 @@ use crate::{
         progress_file,
     },
     error::{JournalError, RunError},
-    ingest::{staging, staging::NotRestored},
     observe::{loopback::View, run_log::RunLog},
 };
 
@@ -62,6 +62,24 @@ pub(crate) struct Start {
     pub(crate) limits: UploadLimits,
     /// Whoever takes up a run on a full volume waits.
     pub(crate) shortage: Shortage,
+}
+
+impl Start {
+    pub(super) fn of(setup: &Setup, shortage: &Shortage) -> Self {
+        Self {
+            config: setup.config.clone(),
+            definitions: setup.definitions.clone(),
+            site: Arc::clone(&setup.site),
+            root: setup.root.clone(),
+            clock: Arc::clone(&setup.clock),
+            new_session: setup.new_session,
+            log: setup.log.clone(),
+            reconcile: setup.reconcile,
+            view: setup.view.clone(),
+            limits: setup.limits.clone(),
+            shortage: shortage.clone(),
+        }
+    }
 }
 
 /// A run that goes on from here.
@@ -103,20 +121,6 @@ pub(crate) enum Found {
     },
 }
 
-/// Name of a file that outlives the run's process. Without an identity in the configuration there is one run a directory.
-fn lasting_name(what: &str, uuid: &str) -> String {
-    if uuid.is_empty() {
-        format!(".sono-{what}")
-    } else {
-        format!(".sono-{what}-{uuid}")
-    }
-}
-
-/// Whether the journal here is one of commit baf4e4a or earlier, whose name did not say of which run it is.
-fn has_nameless_journal(root: &Path, identity: &str) -> bool {
-    !root.join(lasting_name("journal", identity)).exists() && root.join(lasting_name("journal", "")).exists()
-}
-
 /// Opens the journal and begins, or goes on with what it holds, or with what the run keeps outside of its volume.
 pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
     loop {
@@ -130,223 +134,328 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
 
 /// `None` when another process was quicker.
 async fn once(start: Start) -> Result<Option<Found>, RunError> {
-    let Start {
-        mut config,
-        definitions,
-        site,
-        root,
-        clock,
-        new_session,
-        log,
-        reconcile,
-        view,
-        limits,
-        shortage,
-    } = start;
-    constants::ARCHIVE_VERSION.clone_into(&mut config.version);
-    check_id(&config.uuid)?;
-    prepare(&root, &shortage).await?;
-    let mut claim = Claim::look(site.as_ref(), &config.uuid).await?;
-    if config.uuid.is_empty()
-        && let Some(identity) = site.identity()
-    {
-        let continues = claim.as_ref().is_some_and(Claim::has_checkpoint);
-        if !(continues && has_nameless_journal(&root, &identity)) {
-            config.uuid = identity;
-        }
-    }
-    let path = root.join(lasting_name("journal", &config.uuid));
-    let progress = root.join(lasting_name("progress", &config.uuid));
-    let Opened { journal, mut records } = open(path, site.outlives_the_process(), &shortage).await?;
-    if let Some(claim) = &mut claim {
-        match claim.take_up(&journal, &mut records, clock()).await? {
+    let mut attempt = Attempt::open(start).await?;
+    if let Some(claim) = &mut attempt.claim {
+        let now = (attempt.start.clock)();
+        match claim.take_up(&attempt.journal, &mut attempt.records, now).await? {
             Taken::Done | Taken::Nothing => {}
             Taken::Missed => {
-                journal.close(CLOSE).await;
+                attempt.journal.close(CLOSE).await;
                 return Ok(None);
             }
             Taken::Sealed { status, sessions } => {
-                let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(&new_session);
-                let left = drivers(definitions, &config, site.as_ref(), session, reconcile);
                 return Ok(Some(Found::Over {
                     status,
-                    left: Some(left),
+                    left: Some(attempt.drivers(&sessions)),
                     broken: Some(ARCHIVE_GONE.to_owned()),
                 }));
             }
         }
     }
-    let earlier = match records.first() {
-        None => None,
-        Some(Record::Begun(begun)) if begun.version == JOURNAL_VERSION => Some(begun.clone()),
-        Some(Record::Begun(begun)) => {
-            return Err(RunError::Record(format!(
-                "it has version {}, this program knows {JOURNAL_VERSION}",
-                begun.version
-            )));
-        }
-        Some(_) => return Err(RunError::Record("it does not begin with the run's identity".to_owned())),
-    };
+    let earlier = attempt.identify()?;
+    let files = Files::of(&attempt.start.root, &attempt.start.config.uuid);
     if let Some(begun) = &earlier {
-        config.uuid.clone_from(&begun.uuid);
-        check_id(&config.uuid)?;
-        tracing::info!(
-            uuid = begun.uuid,
-            records = records.len(),
-            "going on with the run that an earlier process began"
-        );
-    } else if config.uuid.is_empty() {
-        config.uuid = uuid::Uuid::new_v4().to_string();
+        let archive = layout::archive_name(begun.start, &begun.uuid);
+        files::remove_unfinished(&attempt.start.root.join(archive), &attempt.progress, &files.directory).await?;
     }
-    log.identify(&config.uuid);
-    view.metrics().identify(&config.uuid);
-    let directory = root.join(&config.uuid);
-    let incoming = root.join(format!(".incoming-{}", config.uuid));
-    if let Some(begun) = &earlier {
-        remove_unfinished(
-            &root.join(layout::archive_name(begun.start, &config.uuid)),
-            &progress,
-            &directory,
-        )
-        .await?;
+    let sessions = earlier.iter().flat_map(|begun| &begun.plugins);
+    let sessions = sessions.map(|planned| (planned.plugin.clone(), planned.session.clone()));
+    let drivers = attempt.drivers(&sessions.collect());
+    if let Some(status) = attempt.sealed_status() {
+        return attempt.over(&files, status, drivers).map(Some);
     }
-    let sessions: BTreeMap<PluginName, SessionId> = earlier
-        .iter()
-        .flat_map(|begun| &begun.plugins)
-        .map(|planned| (planned.plugin.clone(), planned.session.clone()))
-        .collect();
-    let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(new_session);
-    let drivers = drivers(definitions, &config, site.as_ref(), session, reconcile);
-    let sealed = records.iter().rev().find_map(|record| match record {
-        Record::Sealed { status } => Some(status),
-        _ => None,
-    });
-    if let Some(status) = sealed {
-        let archive = archive_path(&root, &status.tarball.name)?;
-        // What is packed is not needed any more; it may be gone already.
-        fs_err::remove_dir_all(&directory).ok();
-        fs_err::remove_dir_all(&incoming).ok();
-        fs_err::remove_file(&progress).ok();
-        view.seal(&archive, &status.tarball);
-        return Ok(Some(Found::Over {
-            status: status.clone(),
-            left: claim.map(|_| drivers),
-            broken: None,
-        }));
-    }
-    if earlier.is_some() {
-        // Bodies that were on their way come again.
-        fs_err::remove_dir_all(&incoming).ok();
-    }
-    prepare(&directory.join("meta"), &shortage).await?;
-    prepare(&incoming, &shortage).await?;
-    sync_names(&root, &directory, &shortage).await?;
-    let (path, text) = (directory.clone(), config.to_json());
-    let first_files = move || {
-        let attached = log.attach(&path.join(layout::RUN_LOG));
-        attached.map_err(|source| RunError::Prepare {
-            path: path.clone(),
-            source,
-        })?;
-        sono_bundle::write_durably(&path.join(layout::CONFIG), text.as_bytes()).map_err(RunError::Write)
+    attempt.prepare(&files, earlier.is_some()).await?;
+    let Some(owned) = attempt.own(earlier, &drivers).await? else {
+        attempt.journal.close(CLOSE).await;
+        return Ok(None);
     };
-    shortage.outlast("taking up the run", first_files).await?;
-    view.collect_in(&directory);
+    let beginning = attempt.go_on(files, drivers, owned).await?;
+    Ok(Some(Found::Beginning(Box::new(beginning))))
+}
 
-    let policy = Policy {
-        stop_on_failure: config.stop_on_failure,
-        store_tries: config.upload_limits.max_store_tries,
-    };
-    let now = clock();
-    let labels = drivers
-        .values()
-        .flat_map(|driver| sono_manifest::node_labels(driver.definition()))
-        .collect();
-    let (begun, authority, nodes) = if let Some(begun) = earlier {
-        let authority = Authority::from_pem(&begun.ca_certificate, &begun.ca_key).map_err(RunError::Certificates)?;
-        (begun, authority, nodes_now(site.as_ref(), &labels).await)
-    } else {
+/// One try to begin a run, with its journal open.
+struct Attempt {
+    /// In its configuration is the run's identity, once it is known.
+    start: Start,
+    /// Where the run has a checkpoint.
+    claim: Option<Claim>,
+    journal: Journal,
+    /// What the journal holds.
+    records: Vec<Record>,
+    progress: PathBuf,
+}
+
+/// Directories of the run.
+struct Files {
+    directory: PathBuf,
+    incoming: PathBuf,
+}
+
+impl Files {
+    fn of(root: &Path, uuid: &str) -> Self {
+        Self {
+            directory: root.join(uuid),
+            incoming: root.join(format!(".incoming-{uuid}")),
+        }
+    }
+}
+
+/// A run that this process has.
+struct Owned {
+    begun: Begun,
+    authority: Authority,
+    nodes: Vec<NodeFacts>,
+    /// When this process began with it.
+    now: Timestamp,
+}
+
+impl Attempt {
+    /// Reads the checkpoint and the journal.
+    async fn open(mut start: Start) -> Result<Self, RunError> {
+        let Start {
+            config,
+            site,
+            root,
+            shortage,
+            ..
+        } = &mut start;
+        constants::ARCHIVE_VERSION.clone_into(&mut config.version);
+        check_id(&config.uuid)?;
+        files::prepare(root, shortage).await?;
+        let claim = Claim::look(site.as_ref(), &config.uuid).await?;
+        if config.uuid.is_empty()
+            && let Some(identity) = site.identity()
+        {
+            let continues = claim.as_ref().is_some_and(Claim::has_checkpoint);
+            if !(continues && has_nameless_journal(root, &identity)) {
+                config.uuid = identity;
+            }
+        }
+        let path = root.join(lasting_name("journal", &config.uuid));
+        let progress = root.join(lasting_name("progress", &config.uuid));
+        let Opened { journal, records } = open(path, site.outlives_the_process(), shortage).await?;
+        Ok(Self {
+            start,
+            claim,
+            journal,
+            records,
+            progress,
+        })
+    }
+
+    /// Settles the run's identity, and returns what an earlier process began.
+    fn identify(&mut self) -> Result<Option<Begun>, RunError> {
+        let config = &mut self.start.config;
+        let earlier = match self.records.first() {
+            None => None,
+            Some(Record::Begun(begun)) if begun.version == JOURNAL_VERSION => Some(begun.clone()),
+            Some(Record::Begun(begun)) => {
+                return Err(RunError::Record(format!(
+                    "it has version {}, this program knows {JOURNAL_VERSION}",
+                    begun.version
+                )));
+            }
+            Some(_) => return Err(RunError::Record("it does not begin with the run's identity".to_owned())),
+        };
+        if let Some(begun) = &earlier {
+            config.uuid.clone_from(&begun.uuid);
+            check_id(&config.uuid)?;
+            tracing::info!(
+                uuid = begun.uuid,
+                records = self.records.len(),
+                "going on with the run that an earlier process began"
+            );
+        } else if config.uuid.is_empty() {
+            config.uuid = uuid::Uuid::new_v4().to_string();
+        }
+        self.start.log.identify(&config.uuid);
+        self.start.view.metrics().identify(&config.uuid);
+        Ok(earlier)
+    }
+
+    /// The drivers of all plugins, with the sessions of those that an earlier process started.
+    fn drivers(&self, sessions: &BTreeMap<PluginName, SessionId>) -> Drivers {
+        let Start {
+            config,
+            definitions,
+            site,
+            new_session,
+            reconcile,
+            ..
+        } = &self.start;
+        let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(new_session);
+        plan::drivers(definitions.clone(), config, site.as_ref(), session, *reconcile)
+    }
+
+    /// The last status, where an earlier process brought the run to its end.
+    fn sealed_status(&self) -> Option<RunStatus> {
+        self.records.iter().rev().find_map(|record| match record {
+            Record::Sealed { status } => Some(status.clone()),
+            _ => None,
+        })
+    }
+
+    fn over(&self, files: &Files, status: RunStatus, drivers: Drivers) -> Result<Found, RunError> {
+        let archive = archive_path(&self.start.root, &status.tarball.name)?;
+        // What is packed is not needed any more; it may be gone already.
+        fs_err::remove_dir_all(&files.directory).ok();
+        fs_err::remove_dir_all(&files.incoming).ok();
+        fs_err::remove_file(&self.progress).ok();
+        self.start.view.seal(&archive, &status.tarball);
+        Ok(Found::Over {
+            status,
+            left: self.claim.is_some().then_some(drivers),
+            broken: None,
+        })
+    }
+
+    /// Makes the run's directories and its first files.
+    async fn prepare(&self, files: &Files, taken_up: bool) -> Result<(), RunError> {
+        let Start {
+            config,
+            root,
+            log,
+            view,
+            shortage,
+            ..
+        } = &self.start;
+        if taken_up {
+            // Bodies that were on their way come again.
+            fs_err::remove_dir_all(&files.incoming).ok();
+        }
+        files::prepare(&files.directory.join("meta"), shortage).await?;
+        files::prepare(&files.incoming, shortage).await?;
+        files::sync_names(root, &files.directory, shortage).await?;
+        let (path, text, log) = (files.directory.clone(), config.to_json(), log.clone());
+        let first_files = move || {
+            let attached = log.attach(&path.join(layout::RUN_LOG));
+            attached.map_err(|source| RunError::Prepare {
+                path: path.clone(),
+                source,
+            })?;
+            sono_bundle::write_durably(&path.join(layout::CONFIG), text.as_bytes()).map_err(RunError::Write)
+        };
+        shortage.outlast("taking up the run", first_files).await?;
+        view.collect_in(&files.directory);
+        Ok(())
+    }
+
+    /// Makes a new run this process' own, in the checkpoint and the journal; `None` when another process was quicker.
+    async fn own(&mut self, earlier: Option<Begun>, drivers: &Drivers) -> Result<Option<Owned>, RunError> {
+        let site = self.start.site.as_ref();
+        let now = (self.start.clock)();
+        let labels = drivers
+            .values()
+            .flat_map(|driver| sono_manifest::node_labels(driver.definition()))
+            .collect();
+        if let Some(begun) = earlier {
+            let authority =
+                Authority::from_pem(&begun.ca_certificate, &begun.ca_key).map_err(RunError::Certificates)?;
+            let nodes = plan::nodes_now(site, &labels).await;
+            return Ok(Some(Owned {
+                begun,
+                authority,
+                nodes,
+                now,
+            }));
+        }
         let nodes = site.nodes(&labels).await.map_err(RunError::Nodes)?;
-        let (begun, authority) = identity(&config, &drivers, nodes.as_deref(), now)?;
+        let (begun, authority) = plan::identity(&self.start.config, drivers, nodes.as_deref(), now)?;
         // Nothing may be created before it is known who created it.
         let mut first = vec![Record::Begun(begun.clone())];
-        if let Some(claim) = &mut claim {
+        if let Some(claim) = &mut self.claim {
             let Some(owned) = claim.begin(&begun).await? else {
-                journal.close(CLOSE).await;
                 return Ok(None);
             };
             first.push(owned);
         }
-        journal.commit_patiently(first).await.map_err(RunError::Record)?;
-        (begun, authority, nodes.unwrap_or_default())
-    };
-    let left_out = drivers
-        .iter()
-        .map(|(name, driver)| (name.clone(), driver.left_out(&nodes)));
-    let left_out: LeftOutNodes = left_out.collect();
-    view.metrics().syncs_of(journal.syncs());
-    let plans: Vec<Plan> = begun.plugins.iter().map(plan).collect();
-    for plan in plans.iter().filter(|plan| plan.expected.is_empty() && !plan.learns) {
-        tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
+        self.journal.commit_patiently(first).await.map_err(RunError::Record)?;
+        let nodes = nodes.unwrap_or_default();
+        Ok(Some(Owned {
+            begun,
+            authority,
+            nodes,
+            now,
+        }))
     }
-    let taken_up = !records.is_empty();
-    let (run, effects, present) = if records.is_empty() {
-        let mut run = Run::new(plans, policy);
-        let effects = run.handle(now, Event::Start);
-        (run, effects, 0)
-    } else {
-        restore(&directory, &incoming, &records, limits, &shortage).await?;
-        let mut records = records;
-        let missed = placed(&directory, &plans, &records);
-        if !missed.is_empty() {
-            tracing::info!(
-                results = missed.len(),
-                "results were in place that the journal does not know"
-            );
-            journal.append(missed.clone(), None);
-            // Before the end of collecting, which they were in time for.
-            let end = records.iter().position(|record| *record == Record::Finishing);
-            let end = end.unwrap_or(records.len());
-            records.splice(end..end, missed);
+
+    /// The machine of a run that begins, or as the records leave it.
+    async fn go_on(self, files: Files, drivers: Drivers, owned: Owned) -> Result<Beginning, RunError> {
+        let Owned {
+            begun,
+            authority,
+            nodes,
+            now,
+        } = owned;
+        let Start {
+            config,
+            view,
+            limits,
+            shortage,
+            ..
+        } = self.start;
+        let policy = Policy {
+            stop_on_failure: config.stop_on_failure,
+            store_tries: config.upload_limits.max_store_tries,
+            checkpointed: self.claim.is_some(),
+        };
+        let left_out = drivers
+            .iter()
+            .map(|(name, driver)| (name.clone(), driver.left_out(&nodes)));
+        let left_out: LeftOutNodes = left_out.collect();
+        view.metrics().syncs_of(self.journal.syncs());
+        let plans: Vec<Plan> = begun.plugins.iter().map(plan::plan).collect();
+        for plan in plans.iter().filter(|plan| plan.expected.is_empty() && !plan.learns) {
+            tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
         }
-        let mut run = Run::recover(plans, policy, &records);
-        progress_file::read(&progress, &mut |key, update| run.restore_progress(key, update));
-        let effects = run.resume(now);
-        (run, effects, bytes_below(&directory.join("plugins")))
-    };
-    let keeper = claim.and_then(|claim| claim.keeper(&run));
-    let mut run = run;
-    run.leave_out(left_out);
-    Ok(Some(Found::Beginning(Box::new(Beginning {
-        config,
-        start: begun.start,
-        directory,
-        incoming,
-        journal,
-        progress,
-        authority,
-        drivers,
-        run,
-        effects,
-        present,
-        taken_up,
-        keeper,
-    }))))
+        let taken_up = !self.records.is_empty();
+        let (mut run, effects, present) = if taken_up {
+            files::restore(&files.directory, &files.incoming, &self.records, limits, &shortage).await?;
+            let records = with_placed(self.records, &files.directory, &plans, &self.journal);
+            let mut run = Run::recover(plans, policy, &records);
+            progress_file::read(&self.progress, &mut |key, update| run.restore_progress(key, update));
+            let effects = run.resume(now);
+            (run, effects, files::bytes_below(&files.directory.join("plugins")))
+        } else {
+            let mut run = Run::new(plans, policy);
+            let effects = run.handle(now, Event::Start);
+            (run, effects, 0)
+        };
+        let keeper = self.claim.and_then(|claim| claim.keeper(&run));
+        run.leave_out(left_out);
+        Ok(Beginning {
+            config,
+            start: begun.start,
+            directory: files.directory,
+            incoming: files.incoming,
+            journal: self.journal,
+            progress: self.progress,
+            authority,
+            drivers,
+            run,
+            effects,
+            present,
+            taken_up,
+            keeper,
+        })
+    }
 }
 
-/// What an earlier process was writing when it was killed: it takes room, and would be in the archive. Results appear as
-/// a whole, so that there it is a plugin's own, whatever its name.
-async fn remove_unfinished(archive: &Path, progress: &Path, directory: &Path) -> Result<(), RunError> {
-    let (archive, progress, directory) = (archive.to_path_buf(), progress.to_path_buf(), directory.to_path_buf());
-    let is_results =
-        |path: &Path| path.components().count() == 3 && path.starts_with("plugins") && path.ends_with("results");
-    tokio::task::spawn_blocking(move || {
-        sono_bundle::remove_unfinished(&archive);
-        sono_bundle::remove_unfinished(&progress);
-        sono_bundle::remove_unfinished_below(&directory, &is_results);
-    })
-    .await
-    .map_err(|error| RunError::Record(error.to_string()))
+/// The records, with those of results that are in their place and that the journal does not know.
+fn with_placed(mut records: Vec<Record>, directory: &Path, plans: &[Plan], journal: &Journal) -> Vec<Record> {
+    let missed = files::placed(directory, plans, &records);
+    if !missed.is_empty() {
+        tracing::info!(
+            results = missed.len(),
+            "results were in place that the journal does not know"
+        );
+        journal.append(missed.clone(), None);
+        // Before the end of collecting, which they were in time for.
+        let end = records.iter().position(|record| *record == Record::Finishing);
+        let end = end.unwrap_or(records.len());
+        records.splice(end..end, missed);
+    }
+    records
 }
 
 /// Opens the journal. A pod that takes another's place may start before that one has ended, and waits for it.
@@ -365,227 +474,5 @@ async fn open(path: PathBuf, waits: bool, shortage: &Shortage) -> Result<Opened,
             }
             opened => return opened.map_err(RunError::Journal),
         }
-    }
-}
-
-/// Who a new run is and what it waits for.
-fn identity(
-    config: &Config,
-    drivers: &Drivers,
-    nodes: Option<&[NodeFacts]>,
-    now: Timestamp,
-) -> Result<(Begun, Authority), RunError> {
-    let authority = Authority::new(now).map_err(RunError::Certificates)?;
-    let timeout = (config.server.timeout_seconds > 0).then_some(config.server.timeout_seconds);
-    let learns = |driver: &dyn Driver| nodes.is_none() && driver.definition().driver == DriverKind::DaemonSet;
-    let known = nodes.unwrap_or_default();
-    let targets = |driver: &dyn Driver| {
-        let expected = driver.expected_results(known).into_iter();
-        let mut targets: Vec<String> = expected.map(|key| key.target.to_string()).collect();
-        if config.all_nodes {
-            // Their failure says that the plugin does not tolerate the node.
-            targets.extend(driver.left_out(known).into_values().flatten());
-        }
-        targets
-    };
-    let planned = |driver: &dyn Driver| Planned {
-        plugin: driver.name().clone(),
-        session: driver.session().clone(),
-        order: driver.definition().order,
-        timeout,
-        targets: targets(driver),
-        learns: learns(driver),
-    };
-    let begun = Begun {
-        version: JOURNAL_VERSION,
-        uuid: config.uuid.clone(),
-        start: now,
-        ca_certificate: authority.certificate_pem().to_owned(),
-        ca_key: authority.key_pem().to_owned(),
-        plugins: drivers.values().map(|driver| planned(driver.as_ref())).collect(),
-    };
-    Ok((begun, authority))
-}
-
-/// The nodes of a run that is taken up. They only say which nodes plugins leave out, so the run does not wait for them.
-async fn nodes_now(site: &dyn Site, labels: &BTreeSet<String>) -> Vec<NodeFacts> {
-    match tokio::time::timeout(NODES_WITHIN, site.nodes(labels)).await {
-        Ok(Ok(nodes)) => nodes.unwrap_or_default(),
-        Ok(Err(error)) => {
-            tracing::debug!(error, "cannot see which nodes plugins leave out");
-            Vec::new()
-        }
-        Err(_) => {
-            tracing::debug!("cannot see which nodes plugins leave out: no answer");
-            Vec::new()
-        }
-    }
-}
-
-async fn prepare(path: &Path, shortage: &Shortage) -> Result<(), RunError> {
-    let path = path.to_path_buf();
-    let make = move || sono_bundle::create_directories(&path).map_err(RunError::Write);
-    shortage.outlast("taking up the run", make).await
-}
-
-/// Syncs the names of all directories on the way to results, which an earlier process may have created and not synced: results in
-/// them are about to be acknowledged, or have been found in their place.
-async fn sync_names(root: &Path, directory: &Path, shortage: &Shortage) -> Result<(), RunError> {
-    let (root, directory) = (root.to_path_buf(), directory.to_path_buf());
-    let sync = move || {
-        for name in ways_to_results(&root, &directory) {
-            sono_bundle::sync_directory(&name).map_err(RunError::Write)?;
-        }
-        Ok(())
-    };
-    shortage.outlast("taking up the run", sync).await
-}
-
-/// The directories whose names lead to results: `plugins`, a plugin's, and its results and errors.
-fn ways_to_results(root: &Path, directory: &Path) -> Vec<PathBuf> {
-    let mut ways = vec![root.to_path_buf(), directory.to_path_buf()];
-    let mut level = vec![directory.join("plugins")];
-    for _ in 0..3 {
-        level.retain(|path| path.is_dir());
-        ways.extend(level.iter().cloned());
-        let below = |path: PathBuf| fs_err::read_dir(path).into_iter().flatten().flatten();
-        level = level.into_iter().flat_map(below).map(|entry| entry.path()).collect();
-    }
-    ways.sort();
-    ways
-}
-
-fn plan(planned: &Planned) -> Plan {
-    Plan {
-        plugin: planned.plugin.clone(),
-        order: planned.order,
-        expected: planned.expected(),
-        timeout: planned.timeout.map(Duration::from_secs),
-        learns: planned.learns,
-    }
-}
-
-/// Results that appear at once and synced, so that one that is there is whole: the process ended between that and the
-/// journal's record.
-fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
-    let known: BTreeSet<_> = records
-        .iter()
-        .filter_map(|record| match record {
-            Record::Stored { key } | Record::Kept { key, .. } => Some(key),
-            _ => None,
-        })
-        .collect();
-    let expected = plans.iter().flat_map(|plan| &plan.expected);
-    let joined = records.iter().filter_map(|record| match record {
-        Record::Expected { key } => Some(key),
-        _ => None,
-    });
-    expected
-        .chain(joined)
-        .filter(|key| !known.contains(key))
-        .filter(|key| fs_err::symlink_metadata(directory.join(layout::results_dir(key))).is_ok())
-        .map(|key| Record::Stored { key: key.clone() })
-        .collect()
-}
-
-/// Puts the results in place of which only the journal is known to be on disk. Where there is no room for them that is waited
-/// for: nothing else may be collected before, because what the journal holds was acknowledged.
-async fn restore(
-    directory: &Path,
-    incoming: &Path,
-    records: &[Record],
-    limits: UploadLimits,
-    shortage: &Shortage,
-) -> Result<(), RunError> {
-    let kept: Vec<(PathBuf, SmallBody)> = records
-        .iter()
-        .filter_map(|record| match record {
-            Record::Kept { key, body } => Some((directory.join(layout::results_dir(key)), body.clone())),
-            _ => None,
-        })
-        .collect();
-    let incoming = incoming.to_path_buf();
-    // A new try goes on where there was no room.
-    let next = AtomicUsize::new(0);
-    let restore = move || {
-        while let Some((destination, body)) = kept.get(next.load(Ordering::Relaxed)) {
-            staging::restore(body, &incoming, destination, &limits)?;
-            next.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok::<_, NotRestored>(())
-    };
-    let restored = shortage.outlast("putting results in place that the journal holds", restore);
-    restored.await.map_err(|error| RunError::Record(error.to_string()))
-}
-
-/// What cannot be read counts for nothing: it is only for the bound on the whole.
-fn bytes_below(directory: &Path) -> u64 {
-    let mut bytes = 0;
-    let mut open = vec![directory.to_path_buf()];
-    while let Some(directory) = open.pop() {
-        for entry in fs_err::read_dir(directory).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => open.push(entry.path()),
-                Ok(metadata) => bytes += metadata.len(),
-                Err(_) => {}
-            }
-        }
-    }
-    bytes
-}
-
-fn drivers(
-    definitions: Vec<Definition>,
-    config: &Config,
-    site: &dyn Site,
-    session: impl Fn(&PluginName) -> SessionId,
-    reconcile: bool,
-) -> Drivers {
-    let drivers = definitions.into_iter().map(|mut definition| {
-        if reconcile {
-            reconcile_results_dir(&mut definition, &config.results_dir);
-        }
-        let session = session(&definition.name);
-        (definition.name.clone(), site.driver(definition, session))
-    });
-    Arc::new(drivers.collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// S17: each directory whose entry leads to a result, and nothing below a result.
-    #[test]
-    fn ways_to_results_are_all_directories_above_them() {
-        let root = tempfile::tempdir().unwrap();
-        let directory = root.path().join("run");
-        sono_bundle::create_directories(&directory.join("plugins/p/results/n1/deep")).unwrap();
-        sono_bundle::create_directories(&directory.join("plugins/p/errors/n2")).unwrap();
-        sono_bundle::create_directories(&directory.join("meta")).unwrap();
-        fs_err::write(directory.join("plugins/p/results/n1/file"), "").unwrap();
-        let ways = ways_to_results(root.path(), &directory);
-        let names = [
-            "",
-            "run",
-            "run/plugins",
-            "run/plugins/p",
-            "run/plugins/p/errors",
-            "run/plugins/p/results",
-        ];
-        assert_eq!(
-            ways,
-            names.map(|name| if name.is_empty() {
-                root.path().to_path_buf()
-            } else {
-                root.path().join(name)
-            })
-        );
-    }
-
-    #[test]
-    fn runs_of_one_volume_have_journals_of_their_own() {
-        assert_eq!(lasting_name("journal", "a-b"), ".sono-journal-a-b");
-        assert_eq!(lasting_name("journal", ""), ".sono-journal");
     }
 }

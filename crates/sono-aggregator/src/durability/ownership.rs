@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use sono_run::{Begun, Memory, Phase, Plan, Policy, Record, Run};
+use sono_run::{Begun, CheckpointPhase, Memory, Plan, Policy, Record, Run};
 use sono_types::{OverallStatus, PluginName, RunStatus, SessionId, TarInfo, constants, status::plugin_status};
 
 use crate::{
@@ -170,7 +170,7 @@ impl Claim {
         let Some(memory) = self.memory.take() else {
             return Ok(Taken::Nothing);
         };
-        if matches!(memory.phase, Phase::Sealed(_)) {
+        if matches!(memory.phase, CheckpointPhase::Sealed(_)) {
             let plugins = memory.begun.plugins.iter();
             return Ok(Taken::Sealed {
                 status: archive_gone(&memory),
@@ -181,7 +181,7 @@ impl Claim {
         }
         let mut memory = self.next(memory);
         let mut adopted = memory.records(now);
-        memory.phase = Phase::Running;
+        memory.phase = CheckpointPhase::Running;
         if !self.write(&memory).await? {
             return Ok(Taken::Missed);
         }

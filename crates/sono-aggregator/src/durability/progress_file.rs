@@ -102,12 +102,12 @@ impl ProgressFile {
     }
 
     /// Writes what is new, now.
-    pub(crate) async fn close(mut self, run: &Run) {
+    pub(crate) async fn close(&mut self, run: &Run) {
         if let Some(writing) = self.writing.take() {
             // It says itself when it fails.
             writing.await.ok();
         }
-        if self.changed {
+        if std::mem::take(&mut self.changed) {
             write(&self.path, run).await.ok();
         }
     }

@@ -11,14 +11,17 @@ use std::{
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use sono_bundle::{Staged, StoreError};
-use sono_run::{Claim, Outcome, Refusal, SmallBody};
+use sono_run::{
+    Claim, Outcome, Refusal, SmallBody,
+    Stored::{InJournal, InPlace},
+};
 use sono_types::{ResultKey, UploadLimits, error_chain, layout};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
 
 use crate::{
     connections::Seat,
     durability::disk_full::Shortage,
-    handle::{Closed, Desk, Held, Kept},
+    handle::{Closed, Desk, Held},
     ingest::{
         quota::{Reserved, Room},
         resume::{Part, Partials},
@@ -281,11 +284,11 @@ impl Uploads {
             Ok(Stored::Small { staged, body }) => self.finish_small(held, key, staged, body).await,
             Ok(Stored::InPlace) => self.finish_in_place(held, key).await,
             Ok(Stored::Settled(outcome)) => {
-                held.finish(outcome, Kept::Already).await?;
+                held.finish(outcome, None).await?;
                 Ok(())
             }
             Err((outcome, error)) => {
-                held.finish(outcome, Kept::Already).await?;
+                held.finish(outcome, None).await?;
                 Err(error)
             }
         }
@@ -295,9 +298,7 @@ impl Uploads {
     async fn finish_in_place(&self, held: Held, key: &ResultKey) -> Result<(), UploadError> {
         let place = self.root.join(layout::results_dir(key));
         let directory = place.parent().unwrap_or(&self.root).to_path_buf();
-        let finished = held
-            .finish(Outcome::Stored, Kept::ButForItsName(directory.clone()))
-            .await?;
+        let finished = held.finish(Outcome::Stored(InPlace), Some(directory.clone())).await?;
         if !finished.is_in {
             // The archive is being made without it.
             return Err(Refusal::TooLate(key.clone()).into());
@@ -321,7 +322,8 @@ impl Uploads {
         body: SmallBody,
     ) -> Result<(), UploadError> {
         let landing = Arc::clone(&self.landing).read_owned().await;
-        let finished = held.finish(Outcome::Stored, Kept::InJournal(body.clone())).await?;
+        let stored = Outcome::Stored(InJournal(body.clone()));
+        let finished = held.finish(stored, None).await?;
         if !finished.is_in {
             return Err(Refusal::TooLate(key.clone()).into());
         }

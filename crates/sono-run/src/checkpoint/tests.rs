@@ -80,7 +80,7 @@ fn what_is_noted_comes_back_as_records() {
 
     let again = Memory::from_json(&memory.to_json()).unwrap();
     assert_eq!(again, memory);
-    assert_eq!(again.phase, Phase::Finishing);
+    assert_eq!(again.phase, CheckpointPhase::Finishing);
     let now = Timestamp::MAX;
     let expected = [
         Record::Begun(Begun::clone(&memory.begun)),

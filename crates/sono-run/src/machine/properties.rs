@@ -126,6 +126,14 @@ impl Said {
                 | Effect::StopMonitor(_)
                 | Effect::RecordError { .. }
                 | Effect::Publish => {}
+                last @ (Effect::Commit(_)
+                | Effect::Flush
+                | Effect::Release
+                | Effect::Serve(_)
+                | Effect::Show(_)
+                | Effect::RemoveResults
+                | Effect::KeepResults(_)
+                | Effect::End) => panic!("{last:?} before the archive is made"),
             }
         }
     }
@@ -141,7 +149,7 @@ fn pick<T>(list: &[T], number: usize) -> Option<&T> {
 
 fn outcome(number: u8) -> Outcome {
     match number {
-        0 => Outcome::Stored,
+        0 => Outcome::Stored(Stored::InPlace),
         1 => Outcome::Refused("r".to_owned()),
         2 => Outcome::Reported("e".to_owned()),
         3 => Outcome::Aborted,
@@ -163,7 +171,7 @@ proptest! {
     fn never_twice_never_unexpected_always_settled(
         plans in plans(), steps in steps(), stop_on_failure: bool, tickets_end: bool, cut: prop::sample::Index,
     ) {
-        let policy = Policy { stop_on_failure, store_tries: 2 };
+        let policy = Policy { stop_on_failure, store_tries: 2, checkpointed: false };
         let mut keys: Vec<ResultKey> = plans.iter().flat_map(|plan| plan.expected.clone()).collect();
         let names: Vec<PluginName> = plans.iter().map(|plan| plan.plugin.clone()).collect();
         let mut run = Run::new(plans.clone(), policy.clone());
@@ -204,7 +212,7 @@ proptest! {
                     let (ticket, granted) = tickets.remove(number % tickets.len());
                     // Only who was granted the claim puts a result in place, and what comes after the end is not taken.
                     let how = outcome(how);
-                    let how = if how == Outcome::Stored && (!granted || said.finished > 0) { Outcome::Aborted } else { how };
+                    let how = if how == Outcome::Stored(Stored::InPlace) && (!granted || said.finished > 0) { Outcome::Aborted } else { how };
                     if said.finished > 0 { Vec::new() } else { run.finish(now, &ticket, how) }
                 }
                 Step::Finish(..) => Vec::new(),

@@ -69,7 +69,7 @@ fn at(second: i64) -> Timestamp {
 fn store(run: &mut Shown, second: i64, key: &ResultKey) -> Vec<Effect> {
     let ticket = run.begin(key).unwrap();
     assert_eq!(run.claim(&ticket), Claim::Granted);
-    run.finish(at(second), &ticket, Outcome::Stored)
+    run.finish(at(second), &ticket, Outcome::Stored(Stored::InPlace))
 }
 
 fn launch(plugin: &str, deadline: i64) -> Effect {
@@ -225,7 +225,7 @@ fn a_result_on_its_way_goes_before_a_finding() {
     let ticket = run.begin(&key("p", "n1")).unwrap();
     assert_eq!(run.handle(at(1), failed()), []);
     assert_eq!(run.claim(&ticket), Claim::Granted);
-    run.finish(at(2), &ticket, Outcome::Stored);
+    run.finish(at(2), &ticket, Outcome::Stored(Stored::InPlace));
     assert_eq!(run.stored(), [key("p", "n1")]);
 
     let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
@@ -260,7 +260,7 @@ fn a_result_that_is_being_put_in_place_is_not_timed_out() {
     assert_eq!(run.claim(&ticket), Claim::Granted);
     assert_eq!(run.handle(at(10), Event::Tick), []);
     assert_eq!(run.next_deadline(), Some(at(11)));
-    run.finish(at(11), &ticket, Outcome::Stored);
+    run.finish(at(11), &ticket, Outcome::Stored(Stored::InPlace));
     assert_eq!(run.stored(), [key("p", "n1")]);
 }
 
@@ -281,7 +281,7 @@ fn result_that_is_in_is_known_also_while_the_archive_is_made() {
     run.handle(at(0), Event::Start);
     let (stored, second) = (run.begin(&key("p", "n1")).unwrap(), run.begin(&key("p", "n1")).unwrap());
     assert_eq!(run.claim(&stored), Claim::Granted);
-    run.finish(at(1), &stored, Outcome::Stored);
+    run.finish(at(1), &stored, Outcome::Stored(Stored::InPlace));
     run.handle(at(10), Event::Tick);
     assert_eq!(run.claim(&second), Claim::AlreadyReceived);
     assert_eq!(
@@ -405,7 +405,10 @@ fn the_status_tells_everything() {
         sha256: "ab".to_owned(),
         size: 7,
     };
-    run.handle(at(5), Event::Sealed(archive.clone()));
+    assert!(matches!(
+        run.handle(at(5), Event::Packed(archive.clone()))[..],
+        [Effect::Commit(Record::Sealed { .. })]
+    ));
     let row = |node: &str, status: &str| PluginStatus {
         plugin: "p".to_owned(),
         node: node.to_owned(),
@@ -608,4 +611,48 @@ fn nodes_left_out_are_in_the_status_until_they_join() {
     run.handle(Timestamp::UNIX_EPOCH, Event::Start);
     run.handle(Timestamp::UNIX_EPOCH, joined("p", "n2"));
     assert_eq!(shown(&run), ["n3: taint a:NoSchedule"]);
+}
+
+/// Nobody learns of an archive before it is recorded, and workers keep results until then.
+#[test]
+fn end_of_a_run_is_told_only_after_its_record() {
+    let archive = TarInfo {
+        name: "a.tar.gz".to_owned(),
+        size: 7,
+        ..TarInfo::default()
+    };
+    let committed = |checkpointed, committed| {
+        let policy = Policy {
+            checkpointed,
+            ..Policy::default()
+        };
+        let mut run = Run::new(Vec::new(), policy);
+        assert_eq!(run.phase(), Phase::Starting);
+        run.handle(at(0), Event::Start);
+        assert_eq!(run.phase(), Phase::Finishing, "there is nothing to wait for");
+        let sealed = run.handle(at(1), Event::Packed(archive.clone()));
+        let status = run.status();
+        assert_eq!(sealed, [Effect::Commit(Record::Sealed { status: status.clone() })]);
+        assert_eq!(run.phase(), Phase::Sealed);
+        (status, run.handle(at(2), Event::Committed(committed)))
+    };
+    let (status, last) = committed(false, Ok(()));
+    let (serve, show) = (Effect::Serve(archive.clone()), Effect::Show(status));
+    assert_eq!(last, [serve.clone(), show.clone(), Effect::RemoveResults, Effect::End]);
+    let reason = "no space left".to_owned();
+    let kept = Effect::KeepResults(reason.clone());
+    assert_eq!(
+        committed(true, Err(reason)).1,
+        [Effect::Release, serve, show, kept, Effect::End]
+    );
+}
+
+#[test]
+fn run_without_an_archive_is_failed_and_says_so_last() {
+    let mut run = Run::new(Vec::new(), Policy::default());
+    run.handle(at(0), Event::Start);
+    let last = run.handle(at(1), Event::Broken);
+    assert_eq!(run.phase(), Phase::Failed);
+    assert_eq!(run.status().status, OverallStatus::Failed);
+    assert_eq!(last, [Effect::Flush, Effect::Show(run.status()), Effect::End]);
 }

@@ -9,9 +9,9 @@ use sono_tls::{Authority, Identity};
 use sono_types::{PluginName, error_chain};
 use tokio::sync::mpsc;
 
-use super::{Addresses, Tasks, pass};
+use super::tasks::{Tasks, pass};
 use crate::{
-    backend::{Driver, Launch, Report},
+    backend::{Addresses, Driver, Launch, Report},
     clock::Clock,
     coordinator::startup::Drivers,
     durability::checkpoint::Gate,

@@ -7,9 +7,9 @@ use sono_types::UploadLimits;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::RunError;
 use crate::{
     connections::WorkerServer,
+    error::RunError,
     ingest::{routes, routes::Interface},
     observe::metrics::Metrics,
 };

@@ -1,0 +1,396 @@
+//! The coordinator: the one task that owns the [`Run`]. It waits for a [`Wake`], gives it to the machine as an event, and
+//! carries out the effects, until the machine says that the run is over.
+
+mod effects;
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sono_run::{Effect, Event, Record, Run};
+use sono_types::{Config, RunStatus, UploadLimits, layout, status::plugin_status};
+use tokio::sync::{RwLock, mpsc};
+
+use self::effects::clean_up_after;
+use super::{
+    finalize,
+    launcher::Launcher,
+    requests::{answer, write},
+    run::{Finished, LAST_WORDS, Setup},
+    server::Server,
+    startup::{self, Beginning, Found},
+    tasks::Tasks,
+    wake::{Sources, Wake},
+};
+use crate::{
+    backend::{Addresses, Site},
+    clock::Clock,
+    durability::{
+        checkpoint::{Keeper, Lost},
+        disk_full::Shortage,
+        journal::Journal,
+        progress_file::ProgressFile,
+    },
+    error::RunError,
+    handle::{Desk, Message},
+    ingest::{
+        routes::{Interface, Updates},
+        upload::Uploads,
+    },
+    observe::{
+        loopback::View,
+        run_events::Story,
+        run_log::RunLog,
+        status_snapshots::{Board, Snapshots},
+    },
+};
+
+/// Begins the run or takes it up, and brings it to its end.
+pub(super) async fn coordinate(
+    setup: Setup,
+    board: &Board,
+    journals: &OnceLock<Journal>,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Finished, RunError> {
+    let shortage = {
+        // What waits for room must not keep the teller from its end.
+        let (notes, clock) = (board.notes.downgrade(), Arc::clone(&setup.clock));
+        Shortage::new(move |why| {
+            if let Some(notes) = notes.upgrade() {
+                notes.send(Story::no_room(&clock().to_string(), why)).ok();
+            }
+        })
+    };
+    let begin = startup::begin(startup::Start::of(&setup, &shortage));
+    let found = tokio::select! {
+        found = begin => found?,
+        () = &mut shutdown => return Err(RunError::Stopped),
+    };
+    let beginning = match found {
+        Found::Beginning(beginning) => *beginning,
+        Found::Over { status, left, broken } => {
+            if let Some(drivers) = left {
+                clean_up_after(&drivers).await;
+            }
+            if let Some(reason) = broken {
+                tracing::error!(reason, "there is no archive");
+                board.tell([Story::broken(&reason)]);
+            }
+            board.show(status.clone());
+            return Ok(finished(&setup.root, status, 0));
+        }
+    };
+    let (mut coordinator, effects) = Coordinator::start(setup, beginning, board, journals, shortage)?;
+    coordinator.run_until_end(effects, &mut shutdown).await
+}
+
+/// The state machine of a run, and all that carries out what it decides.
+struct Coordinator<'a> {
+    run: Run,
+    board: &'a Board,
+    journal: &'a Journal,
+    /// Where the run has a checkpoint.
+    keeper: Option<Keeper>,
+    /// Closed once the run takes no more requests.
+    messages: mpsc::Receiver<Message>,
+    desk: Desk,
+    server: Server,
+    launcher: Launcher,
+    tasks: Tasks,
+    snapshots: Snapshots<'a>,
+    progress: ProgressFile,
+    story: Story,
+    files: Files,
+    config: Config,
+    site: Arc<dyn Site>,
+    clock: Clock,
+    log: RunLog,
+    view: View,
+    shortage: Shortage,
+    /// Held by results on the way to their place.
+    landing: Arc<RwLock<()>>,
+    /// The archive is sealed, and workers need not keep results.
+    over: Arc<AtomicBool>,
+    /// Problems on the way to the archive.
+    problems: usize,
+    /// Why there is no archive.
+    broken: Option<String>,
+}
+
+/// Paths of the run.
+struct Files {
+    root: PathBuf,
+    directory: PathBuf,
+    incoming: PathBuf,
+    progress: PathBuf,
+    archive: PathBuf,
+}
+
+impl<'a> Coordinator<'a> {
+    /// Serves workers, and returns what is to be done first.
+    fn start(
+        setup: Setup,
+        beginning: Beginning,
+        board: &'a Board,
+        journals: &'a OnceLock<Journal>,
+        shortage: Shortage,
+    ) -> Result<(Self, Vec<Effect>), RunError> {
+        let Setup {
+            site,
+            root,
+            listener,
+            addresses,
+            limits,
+            clock,
+            log,
+            view,
+            ..
+        } = setup;
+        let (desk, messages) = Desk::new();
+        view.ask(&desk);
+        let (over, landing) = (Arc::<AtomicBool>::default(), Arc::<RwLock<()>>::default());
+        let limits = Arc::new(limits);
+        let uploads = Uploads::new(
+            desk.clone(),
+            beginning.directory.clone(),
+            beginning.incoming.clone(),
+            Arc::clone(&limits),
+            beginning.present,
+            Arc::clone(&landing),
+        );
+        let interface = Interface {
+            desk: desk.clone(),
+            uploads: uploads
+                .waiting_in(&shortage)
+                .counting_log(log.bytes())
+                .counted_in(view.metrics()),
+            limits: Arc::clone(&limits),
+            updates: Updates::default(),
+            clock: Arc::clone(&clock),
+            keep: beginning.keeper.is_some().then(|| ask_again(&beginning.run)),
+            over: Arc::clone(&over),
+            site: Arc::clone(&site),
+        };
+        let server = serve(&beginning, &addresses, &clock, listener, &limits, interface, &view)?;
+        let Beginning {
+            config,
+            start,
+            directory,
+            incoming,
+            journal,
+            progress,
+            authority,
+            drivers,
+            run,
+            effects,
+            present: _,
+            taken_up,
+            keeper,
+        } = beginning;
+        let launcher = Launcher {
+            drivers,
+            addresses,
+            authority,
+            desk: desk.clone(),
+            clock: Arc::clone(&clock),
+            start,
+        };
+        let resumed = taken_up.then(|| clock().to_string());
+        board.tell([Story::begun(&config.uuid, run.expected().count(), resumed.as_deref())]);
+        let files = Files {
+            archive: root.join(layout::archive_name(start, &config.uuid)),
+            root,
+            directory,
+            incoming,
+            progress: progress.clone(),
+        };
+        let coordinator = Self {
+            run,
+            board,
+            journal: journals.get_or_init(|| journal),
+            keeper,
+            messages,
+            desk,
+            server,
+            launcher,
+            tasks: Tasks::new(&shortage),
+            snapshots: Snapshots::new(board),
+            progress: ProgressFile::new(progress),
+            story: Story::default(),
+            files,
+            config,
+            site,
+            clock,
+            log,
+            view,
+            shortage,
+            landing,
+            over,
+            problems: 0,
+            broken: None,
+        };
+        Ok((coordinator, effects))
+    }
+
+    /// Carries out effects and waits for the next wake, in turns.
+    async fn run_until_end(
+        &mut self,
+        mut effects: Vec<Effect>,
+        shutdown: &mut Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Finished, RunError> {
+        let mut reply = None;
+        loop {
+            if let Some(finished) = self.carry_out(effects, reply, shutdown).await? {
+                return Ok(finished);
+            }
+            self.snapshots.show_if_due(&self.run, self.journal);
+            self.progress.write_if_due(&self.run);
+            let sources = Sources {
+                messages: &mut self.messages,
+                deadline: self.run.next_deadline(),
+                clock: &self.clock,
+                snapshots: &self.snapshots,
+                progress: &self.progress,
+                tasks: &mut self.tasks,
+                keeper: self.keeper.as_ref(),
+                journal: self.journal,
+                server: &mut self.server,
+            };
+            (effects, reply) = match sources.next(shutdown).await {
+                Wake::Request(message) => answer(&mut self.run, self.journal, (self.clock)(), message),
+                Wake::Deadline => (self.handle(Event::Tick), None),
+                // Both are looked at before each wait.
+                Wake::StatusDue | Wake::ProgressDue => (Vec::new(), None),
+                Wake::Finished(ended) => (self.finished(ended).await, None),
+                Wake::OwnershipLost(lost) => return Err(ended_by(&lost)),
+                Wake::JournalEnded => return Err(journal_ended()),
+                Wake::ServerEnded(error) => return Err(RunError::Serve(error)),
+                Wake::Shutdown => {
+                    self.stop().await;
+                    return Err(RunError::Stopped);
+                }
+            };
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Vec<Effect> {
+        self.run.handle((self.clock)(), event)
+    }
+
+    /// The archive is made, or will not be: no more requests are taken, and the machine is told.
+    async fn finished(&mut self, ended: finalize::Ended) -> Vec<Effect> {
+        self.tasks.finish = None;
+        // What was said before the end still counts.
+        while let Ok(message) = self.messages.try_recv() {
+            let (_, reply) = answer(&mut self.run, self.journal, (self.clock)(), message);
+            write(self.journal, Vec::new(), reply);
+        }
+        // Whoever still uploads is told that it is over, rather than cut off.
+        self.messages = mpsc::channel(1).1;
+        if self.keeper.is_none() {
+            self.server.stop.cancel();
+        }
+        let effects = match ended {
+            Ok((tarball, problems)) => {
+                self.problems += problems;
+                self.handle(Event::Packed(tarball))
+            }
+            Err(reason) => {
+                self.broken = Some(reason);
+                self.handle(Event::Broken)
+            }
+        };
+        // Best effort: what is left there is no result any more, and all progress is in the status.
+        fs_err::remove_dir_all(&self.files.incoming).ok();
+        self.progress.close(&self.run).await;
+        fs_err::remove_file(&self.files.progress).ok();
+        effects
+    }
+
+    /// The process is told to stop: writes what the next one goes on from, and removes plugins that no other could take up.
+    async fn stop(&mut self) {
+        self.log.detach();
+        let progress = self.progress.close(&self.run);
+        tokio::time::timeout(LAST_WORDS, progress).await.ok();
+        if self.tasks.finish.is_some() {
+            let plugins = finalize::stopped_in_order(self.launcher.drivers.keys(), self.run.unprocessed());
+            let stopped = self.journal.commit_patiently(vec![Record::Processed { plugins }]);
+            tokio::time::timeout(LAST_WORDS, stopped).await.ok();
+        }
+        if !self.site.outlives_the_process() {
+            // Nothing could take these plugins up again.
+            let removed = finalize::clean_up(&self.launcher.drivers);
+            tokio::time::timeout(LAST_WORDS, removed).await.ok();
+        }
+    }
+}
+
+/// Begins to serve workers.
+fn serve(
+    beginning: &Beginning,
+    addresses: &Addresses,
+    clock: &Clock,
+    listener: std::net::TcpListener,
+    limits: &Arc<UploadLimits>,
+    interface: Interface,
+    view: &View,
+) -> Result<Server, RunError> {
+    // The earlier of the two: workers have clocks of their own, and one of these starts may have been told a wrong time.
+    let since: Timestamp = beginning.start.min(clock());
+    let identity = beginning
+        .authority
+        .server(since, &addresses.names)
+        .map_err(RunError::Certificates)?;
+    let metrics = view.metrics();
+    Server::start(listener, &identity, &beginning.authority, limits, interface, &metrics)
+}
+
+/// How long workers wait before they ask for their result: so long that all of them together ask some fifty times a second
+/// at most, until there are a thousand; then it is more often, but not more than 20 s apart. As rarely where it is not known yet how
+/// many there will be.
+fn ask_again(run: &Run) -> Duration {
+    let (expected, unknown) = (run.expected().count() as u64, run.learns_any());
+    let most = 20;
+    Duration::from_secs(if unknown { most } else { (expected / 50).clamp(2, most) })
+}
+
+/// Where another aggregator has the run this one does nothing more. Otherwise the next process in this place takes it up, or says why
+/// it cannot.
+fn ended_by(lost: &Lost) -> RunError {
+    match lost {
+        Lost::Overtaken { .. } => RunError::Superseded(lost.to_string()),
+        Lost::Ended => RunError::Task {
+            task: "the checkpoint's writer",
+            reason: lost.to_string(),
+        },
+        Lost::Removed | Lost::Unreadable(_) | Lost::Refused(_) => {
+            tracing::error!(reason = %lost, "starting anew");
+            RunError::Stopped
+        }
+    }
+}
+
+fn journal_ended() -> RunError {
+    RunError::Task {
+        task: "the journal's writer",
+        reason: "nothing can be recorded any more".to_owned(),
+    }
+}
+
+fn finished(root: &Path, status: RunStatus, problems: usize) -> Finished {
+    let failed = status
+        .rows()
+        .iter()
+        .filter(|row| row.status == plugin_status::FAILED)
+        .count();
+    Finished {
+        archive: root.join(&status.tarball.name),
+        status,
+        errors: failed + problems,
+    }
+}

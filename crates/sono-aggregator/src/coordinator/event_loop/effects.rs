@@ -1,0 +1,187 @@
+//! What the machine decides, carried out as it says.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+};
+
+use sono_run::{Effect, Event, Record};
+use sono_types::{RunStatus, layout};
+
+use super::{Coordinator, ended_by, finished};
+use crate::{
+    coordinator::{
+        finalize::{self, Finish},
+        launcher::Start,
+        requests::{Reply, write},
+        run::Finished,
+        startup::Drivers,
+        tasks::pass,
+    },
+    durability::checkpoint::Keeper,
+    error::RunError,
+    observe::run_events::Story,
+};
+
+impl Coordinator<'_> {
+    /// Carries out effects in their order, with those that follow from them. Returns the end of the run when it has come.
+    pub(super) async fn carry_out(
+        &mut self,
+        effects: Vec<Effect>,
+        reply: Option<Reply>,
+        shutdown: &mut Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Option<Finished>, RunError> {
+        if let Some(keeper) = &self.keeper {
+            remember(keeper, &effects);
+        }
+        let mut records = Vec::new();
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Launch { plugin, deadline } => {
+                    let gate = self.keeper.as_ref().map(Keeper::gate);
+                    let start = Start::Create(gate);
+                    self.launcher
+                        .launch(&self.run, &plugin, deadline, start, &mut self.tasks);
+                    let results = self.run.expected().filter(|key| key.plugin == plugin).count();
+                    self.board.tell(self.story.started(&plugin, results));
+                }
+                Effect::Adopt { plugin, deadline } => {
+                    self.launcher
+                        .launch(&self.run, &plugin, deadline, Start::Watch, &mut self.tasks);
+                }
+                Effect::StopMonitor(plugin) => self.tasks.stop(&plugin),
+                Effect::RecordError { key, failure } => {
+                    self.board.tell(self.story.failed(&key, &failure));
+                    let errors = self.files.directory.join(layout::errors_dir(&key));
+                    self.tasks.record(&errors, &key, failure);
+                }
+                Effect::Record(record) => records.push(record),
+                Effect::Progressed => self.progress.mark(),
+                Effect::Publish => self.snapshots.mark(),
+                Effect::Finish => self.finish(),
+                Effect::Commit(record) => {
+                    let committed = self.commit(record, shutdown).await?;
+                    effects.extend(self.handle(Event::Committed(committed)));
+                }
+                Effect::Flush => {
+                    tokio::select! {
+                        _ = self.journal.commit_patiently(Vec::new()) => {}
+                        () = &mut *shutdown => return Err(RunError::Stopped),
+                    }
+                }
+                Effect::Release => {
+                    // Now nobody needs what workers have kept.
+                    self.over.store(true, Ordering::Relaxed);
+                    self.server.stays = true;
+                    self.problems += clean_up_after(&self.launcher.drivers).await;
+                }
+                Effect::Serve(tarball) => self.view.seal(&self.files.root.join(&tarball.name), &tarball),
+                Effect::Show(status) => self.show(status),
+                Effect::RemoveResults => {
+                    if let Err(error) = fs_err::remove_dir_all(&self.files.directory) {
+                        tracing::warn!(%error, "removing the packed directory");
+                    }
+                }
+                Effect::KeepResults(error) => tracing::warn!(
+                    error,
+                    "the packed directory is kept, because the journal cannot say that it is packed"
+                ),
+                Effect::End => return self.end().map(Some),
+            }
+        }
+        write(self.journal, records, reply);
+        Ok(None)
+    }
+
+    /// Starts the task that makes the archive.
+    fn finish(&mut self) {
+        self.board.tell(self.story.collected());
+        let finish = Finish {
+            directory: self.files.directory.clone(),
+            incoming: self.files.incoming.clone(),
+            archive: self.files.archive.clone(),
+            stored: self.run.stored(),
+            expected: self.run.expected().cloned().collect(),
+            joined: self.run.joined().to_vec(),
+            left_out: self.run.left_out(),
+            drivers: Arc::clone(&self.launcher.drivers),
+            site: Arc::clone(&self.site),
+            config: self.config.clone(),
+            clock: Arc::clone(&self.clock),
+            log: self.log.clone(),
+            desk: self.desk.clone(),
+            landing: Arc::clone(&self.landing),
+            plugins_go_first: self.keeper.is_none(),
+            shortage: self.shortage.clone(),
+            unprocessed: self.run.unprocessed().clone(),
+            errors: std::mem::take(&mut self.tasks.writes),
+        };
+        let gate = self.keeper.as_ref().map(Keeper::gate);
+        self.tasks.finish = Some(tokio::spawn(async move {
+            pass(gate).await;
+            finalize::finish(finish).await
+        }));
+    }
+
+    /// Before anybody is told: a process that does not know of an archive would pack again, and that is another one.
+    async fn commit(
+        &mut self,
+        record: Record,
+        shutdown: &mut Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Result<(), String>, RunError> {
+        let committed = tokio::select! {
+            committed = self.journal.commit_patiently(vec![record.clone()]) => committed,
+            // Nobody has been told: the next process packs again.
+            () = &mut *shutdown => return Err(RunError::Stopped),
+        };
+        if let Some(keeper) = &self.keeper {
+            keeper.note(&record);
+            tokio::select! {
+                () = keeper.gate().open() => {}
+                lost = keeper.lost() => return Err(ended_by(&lost)),
+                () = &mut *shutdown => return Err(RunError::Stopped),
+            }
+        }
+        Ok(committed)
+    }
+
+    fn show(&self, status: RunStatus) {
+        let complete = self.broken.is_none().then(|| Story::complete(&status));
+        self.board.show(status);
+        self.board.tell(complete);
+    }
+
+    fn end(&mut self) -> Result<Finished, RunError> {
+        if let Some(reason) = self.broken.take() {
+            let directory = self.files.directory.clone();
+            return Err(RunError::Pack { directory, reason });
+        }
+        if self.run.timed_out() {
+            tracing::error!("Timeout occurred when running plugins. Inspect logs further for details.");
+        }
+        Ok(finished(&self.files.root, self.run.status(), self.problems))
+    }
+}
+
+/// Removes the plugins' objects after the archive was made; says what went wrong, and how often.
+pub(super) async fn clean_up_after(drivers: &Drivers) -> usize {
+    let (_, problems) = finalize::clean_up(drivers).await;
+    for problem in &problems {
+        tracing::error!(problem, "cleaning up");
+    }
+    problems.len()
+}
+
+/// Passes on what must outlive this process' volume.
+fn remember(keeper: &Keeper, effects: &[Effect]) {
+    for effect in effects {
+        match effect {
+            Effect::Record(record) => keeper.note(record),
+            Effect::StopMonitor(plugin) => keeper.end(plugin),
+            _ => {}
+        }
+    }
+}

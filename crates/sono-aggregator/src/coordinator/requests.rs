@@ -1,0 +1,122 @@
+//! Requests of other tasks, and their answers: at once, or once what they tell is on disk.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sono_run::{Claim, Effect, Event, Record, Refusal, Run};
+use tokio::sync::oneshot;
+
+use crate::{
+    durability::journal::Journal,
+    handle::{Finished as Returned, Message},
+    observe::status_snapshots::tell,
+};
+
+/// An answer that is given once what it tells is on disk.
+pub(super) struct Reply {
+    pub(super) give: Box<dyn FnOnce(Result<(), String>) + Send>,
+    /// A directory whose names have to be on disk before.
+    names: Option<PathBuf>,
+}
+
+/// Journals what has to survive. A result that is acknowledged is in place and synced but for its name, or kept in its record;
+/// should that not work, whoever sent it learns so. An answer without a record of its own waits for those before it: it may
+/// tell of them.
+pub(super) fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
+    match reply {
+        Some(Reply {
+            give,
+            names: Some(names),
+        }) => journal.append_after_names(names, records, give),
+        Some(Reply { give, names: None }) => journal.append(records, Some(give)),
+        None if records.is_empty() => {}
+        None => journal.append(records, Some(Box::new(|_| {}))),
+    }
+}
+
+/// Gives a request to the machine. Returns what follows, and the answer where it has to wait for the disk.
+pub(super) fn answer(
+    run: &mut Run,
+    journal: &Journal,
+    at: Timestamp,
+    message: Message,
+) -> (Vec<Effect>, Option<Reply>) {
+    match message {
+        // An asker that has gone needs no answer.
+        Message::Begin { key, reply } => match run.begin(&key) {
+            Err(known @ (Refusal::AlreadyReceived(_) | Refusal::TooLate(_))) => {
+                (Vec::new(), Some(once_on_disk(reply, Err(known))))
+            }
+            begun => {
+                reply.send(begun).ok();
+                (Vec::new(), None)
+            }
+        },
+        Message::Claim { ticket, reply } => match run.claim(&ticket) {
+            claim @ (Claim::AlreadyReceived | Claim::TooLate) => {
+                (Vec::new(), Some(once_on_disk(reply, (ticket, claim))))
+            }
+            claim => {
+                reply.send((ticket, claim)).ok();
+                (Vec::new(), None)
+            }
+        },
+        Message::Finish {
+            ticket,
+            outcome,
+            unsynced,
+            reply,
+        } => {
+            let effects = run.finish(at, &ticket, outcome);
+            let is_in = run.is_stored(ticket.key());
+            let names = unsynced.filter(|_| is_in);
+            let give = Box::new(move |recorded: Result<(), String>| {
+                let unrecorded = recorded.err();
+                reply.send(Returned { is_in, unrecorded }).ok();
+            });
+            (effects, Some(Reply { give, names }))
+        }
+        Message::Holding { key, reply } => {
+            reply.send(run.holding(&key)).ok();
+            (Vec::new(), None)
+        }
+        Message::Progress { key, update, reply } => {
+            let expected = run.expects(&key);
+            reply.send(expected).ok();
+            let event = expected.then_some(Event::Progress { key, update });
+            (event.map(|event| run.handle(at, event)).unwrap_or_default(), None)
+        }
+        Message::Status { reply } => {
+            tell(journal, run, move |status| drop(reply.send(status)));
+            (Vec::new(), None)
+        }
+        Message::Processing { plugin, reply } => {
+            let give = Box::new(move |recorded: Result<(), String>| {
+                if recorded.is_ok() {
+                    reply.send(()).ok();
+                }
+            });
+            let effects = vec![Effect::Record(Record::Processing { plugin })];
+            (effects, Some(Reply { give, names: None }))
+        }
+        Message::Event(event) => (run.handle(at, event), None),
+    }
+}
+
+/// A worker that hears that its result is known already, or too late, does not send it again: that must be on disk by then, just as
+/// for a 200.
+/// Where the journal cannot say so the asker is left without an answer, which it takes for a process that ends, and tries
+/// again.
+fn once_on_disk<T: Send + 'static>(reply: oneshot::Sender<T>, answer: T) -> Reply {
+    Reply {
+        give: Box::new(move |recorded| {
+            if recorded.is_ok() {
+                reply.send(answer).ok();
+            }
+        }),
+        names: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

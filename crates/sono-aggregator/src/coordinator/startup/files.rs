@@ -1,0 +1,166 @@
+//! The files that a run finds when it begins: what is left over goes, what is missing is made, what is there is counted.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use sono_run::{Plan, Record, SmallBody};
+use sono_types::{UploadLimits, layout};
+
+use crate::{
+    durability::disk_full::Shortage,
+    error::RunError,
+    ingest::staging::{self, NotRestored},
+};
+
+/// What an earlier process was writing when it was killed: it takes room, and would be in the archive. Results appear as
+/// a whole, so that there it is a plugin's own, whatever its name.
+pub(super) async fn remove_unfinished(archive: &Path, progress: &Path, directory: &Path) -> Result<(), RunError> {
+    let (archive, progress, directory) = (archive.to_path_buf(), progress.to_path_buf(), directory.to_path_buf());
+    let is_results =
+        |path: &Path| path.components().count() == 3 && path.starts_with("plugins") && path.ends_with("results");
+    tokio::task::spawn_blocking(move || {
+        sono_bundle::remove_unfinished(&archive);
+        sono_bundle::remove_unfinished(&progress);
+        sono_bundle::remove_unfinished_below(&directory, &is_results);
+    })
+    .await
+    .map_err(|error| RunError::Record(error.to_string()))
+}
+
+pub(super) async fn prepare(path: &Path, shortage: &Shortage) -> Result<(), RunError> {
+    let path = path.to_path_buf();
+    let make = move || sono_bundle::create_directories(&path).map_err(RunError::Write);
+    shortage.outlast("taking up the run", make).await
+}
+
+/// Syncs the names of all directories on the way to results, which an earlier process may have created and not synced: results in
+/// them are about to be acknowledged, or have been found in their place.
+pub(super) async fn sync_names(root: &Path, directory: &Path, shortage: &Shortage) -> Result<(), RunError> {
+    let (root, directory) = (root.to_path_buf(), directory.to_path_buf());
+    let sync = move || {
+        for name in ways_to_results(&root, &directory) {
+            sono_bundle::sync_directory(&name).map_err(RunError::Write)?;
+        }
+        Ok(())
+    };
+    shortage.outlast("taking up the run", sync).await
+}
+
+/// The directories whose names lead to results: `plugins`, a plugin's, and its results and errors.
+fn ways_to_results(root: &Path, directory: &Path) -> Vec<PathBuf> {
+    let mut ways = vec![root.to_path_buf(), directory.to_path_buf()];
+    let mut level = vec![directory.join("plugins")];
+    for _ in 0..3 {
+        level.retain(|path| path.is_dir());
+        ways.extend(level.iter().cloned());
+        let below = |path: PathBuf| fs_err::read_dir(path).into_iter().flatten().flatten();
+        level = level.into_iter().flat_map(below).map(|entry| entry.path()).collect();
+    }
+    ways.sort();
+    ways
+}
+
+/// Results that appear at once and synced, so that one that is there is whole: the process ended between that and the
+/// journal's record.
+pub(super) fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
+    let known: BTreeSet<_> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Stored { key } | Record::Kept { key, .. } => Some(key),
+            _ => None,
+        })
+        .collect();
+    let expected = plans.iter().flat_map(|plan| &plan.expected);
+    let joined = records.iter().filter_map(|record| match record {
+        Record::Expected { key } => Some(key),
+        _ => None,
+    });
+    expected
+        .chain(joined)
+        .filter(|key| !known.contains(key))
+        .filter(|key| fs_err::symlink_metadata(directory.join(layout::results_dir(key))).is_ok())
+        .map(|key| Record::Stored { key: key.clone() })
+        .collect()
+}
+
+/// Puts the results in place of which only the journal is known to be on disk. Where there is no room for them that is waited
+/// for: nothing else may be collected before, because what the journal holds was acknowledged.
+pub(super) async fn restore(
+    directory: &Path,
+    incoming: &Path,
+    records: &[Record],
+    limits: UploadLimits,
+    shortage: &Shortage,
+) -> Result<(), RunError> {
+    let kept: Vec<(PathBuf, SmallBody)> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Kept { key, body } => Some((directory.join(layout::results_dir(key)), body.clone())),
+            _ => None,
+        })
+        .collect();
+    let incoming = incoming.to_path_buf();
+    // A new try goes on where there was no room.
+    let next = AtomicUsize::new(0);
+    let restore = move || {
+        while let Some((destination, body)) = kept.get(next.load(Ordering::Relaxed)) {
+            staging::restore(body, &incoming, destination, &limits)?;
+            next.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok::<_, NotRestored>(())
+    };
+    let restored = shortage.outlast("putting results in place that the journal holds", restore);
+    restored.await.map_err(|error| RunError::Record(error.to_string()))
+}
+
+/// What cannot be read counts for nothing: it is only for the bound on the whole.
+pub(super) fn bytes_below(directory: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in fs_err::read_dir(directory).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => open.push(entry.path()),
+                Ok(metadata) => bytes += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S17: each directory whose entry leads to a result, and nothing below a result.
+    #[test]
+    fn ways_to_results_are_all_directories_above_them() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("run");
+        sono_bundle::create_directories(&directory.join("plugins/p/results/n1/deep")).unwrap();
+        sono_bundle::create_directories(&directory.join("plugins/p/errors/n2")).unwrap();
+        sono_bundle::create_directories(&directory.join("meta")).unwrap();
+        fs_err::write(directory.join("plugins/p/results/n1/file"), "").unwrap();
+        let ways = ways_to_results(root.path(), &directory);
+        let names = [
+            "",
+            "run",
+            "run/plugins",
+            "run/plugins/p",
+            "run/plugins/p/errors",
+            "run/plugins/p/results",
+        ];
+        assert_eq!(
+            ways,
+            names.map(|name| if name.is_empty() {
+                root.path().to_path_buf()
+            } else {
+                root.path().join(name)
+            })
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! Who a run is and what it waits for: its plugins, their drivers, and the nodes that they run on.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use sono_manifest::{Definition, DriverKind, NodeFacts, reconcile_results_dir};
+use sono_run::{Begun, Plan, Planned};
+use sono_tls::Authority;
+use sono_types::{Config, PluginName, SessionId};
+
+use super::{Drivers, JOURNAL_VERSION, NODES_WITHIN};
+use crate::{
+    backend::{Driver, Site},
+    error::RunError,
+};
+
+/// Who a new run is and what it waits for.
+pub(super) fn identity(
+    config: &Config,
+    drivers: &Drivers,
+    nodes: Option<&[NodeFacts]>,
+    now: Timestamp,
+) -> Result<(Begun, Authority), RunError> {
+    let authority = Authority::new(now).map_err(RunError::Certificates)?;
+    let timeout = (config.server.timeout_seconds > 0).then_some(config.server.timeout_seconds);
+    let learns = |driver: &dyn Driver| nodes.is_none() && driver.definition().driver == DriverKind::DaemonSet;
+    let known = nodes.unwrap_or_default();
+    let targets = |driver: &dyn Driver| {
+        let expected = driver.expected_results(known).into_iter();
+        let mut targets: Vec<String> = expected.map(|key| key.target.to_string()).collect();
+        if config.all_nodes {
+            // Their failure says that the plugin does not tolerate the node.
+            targets.extend(driver.left_out(known).into_values().flatten());
+        }
+        targets
+    };
+    let planned = |driver: &dyn Driver| Planned {
+        plugin: driver.name().clone(),
+        session: driver.session().clone(),
+        order: driver.definition().order,
+        timeout,
+        targets: targets(driver),
+        learns: learns(driver),
+    };
+    let begun = Begun {
+        version: JOURNAL_VERSION,
+        uuid: config.uuid.clone(),
+        start: now,
+        ca_certificate: authority.certificate_pem().to_owned(),
+        ca_key: authority.key_pem().to_owned(),
+        plugins: drivers.values().map(|driver| planned(driver.as_ref())).collect(),
+    };
+    Ok((begun, authority))
+}
+
+/// The nodes of a run that is taken up. They only say which nodes plugins leave out, so the run does not wait for them.
+pub(super) async fn nodes_now(site: &dyn Site, labels: &BTreeSet<String>) -> Vec<NodeFacts> {
+    match tokio::time::timeout(NODES_WITHIN, site.nodes(labels)).await {
+        Ok(Ok(nodes)) => nodes.unwrap_or_default(),
+        Ok(Err(error)) => {
+            tracing::debug!(error, "cannot see which nodes plugins leave out");
+            Vec::new()
+        }
+        Err(_) => {
+            tracing::debug!("cannot see which nodes plugins leave out: no answer");
+            Vec::new()
+        }
+    }
+}
+
+/// What the machine knows of a plugin.
+pub(super) fn plan(planned: &Planned) -> Plan {
+    Plan {
+        plugin: planned.plugin.clone(),
+        order: planned.order,
+        expected: planned.expected(),
+        timeout: planned.timeout.map(Duration::from_secs),
+        learns: planned.learns,
+    }
+}
+
+/// The drivers of all plugins, each with its session.
+pub(super) fn drivers(
+    definitions: Vec<Definition>,
+    config: &Config,
+    site: &dyn Site,
+    session: impl Fn(&PluginName) -> SessionId,
+    reconcile: bool,
+) -> Drivers {
+    let drivers = definitions.into_iter().map(|mut definition| {
+        if reconcile {
+            reconcile_results_dir(&mut definition, &config.results_dir);
+        }
+        let session = session(&definition.name);
+        (definition.name.clone(), site.driver(definition, session))
+    });
+    Arc::new(drivers.collect())
+}

@@ -1,0 +1,97 @@
+//! The coordinator's own tasks: monitors of plugins, errors on their way to the disk, and the making of the archive.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+use sono_run::Failure;
+use sono_types::{PluginName, ResultKey, constants, error_chain};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::finalize;
+use crate::durability::{checkpoint::Gate, disk_full::Shortage};
+
+/// All end with the coordinator.
+pub(super) struct Tasks {
+    pub(super) monitors: BTreeMap<PluginName, JoinHandle<()>>,
+    /// Errors on their way to the disk.
+    pub(super) writes: JoinSet<()>,
+    shortage: Shortage,
+    pub(super) finish: Option<JoinHandle<finalize::Ended>>,
+}
+
+impl Tasks {
+    pub(super) fn new(shortage: &Shortage) -> Self {
+        Self {
+            monitors: BTreeMap::new(),
+            writes: JoinSet::new(),
+            shortage: shortage.clone(),
+            finish: None,
+        }
+    }
+
+    pub(super) fn stop(&mut self, plugin: &PluginName) {
+        if let Some(monitor) = self.monitors.remove(plugin) {
+            monitor.abort();
+        }
+    }
+
+    pub(super) fn record(&mut self, directory: &Path, key: &ResultKey, failure: Failure) {
+        let path = directory.join(constants::ERROR_FILE);
+        if failure.is_cut() && path.exists() {
+            // An earlier process wrote the whole of it; the journal has only its beginning.
+            return;
+        }
+        tracing::warn!(plugin_name = %key.plugin, node = %key.target, error = failure.message, "recording an error in place of a result");
+        let mut fields: Map<String, Value> = failure.details.into_iter().collect();
+        fields.insert("error".to_owned(), failure.message.into());
+        let shortage = self.shortage.clone();
+        self.writes
+            .spawn(write_patiently(path, Value::Object(fields).to_string(), shortage));
+    }
+}
+
+/// How long the first new try to write an error waits, and the last one; each waits twice as long as the one before.
+const WRITE_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(16));
+
+/// Writes a file: as soon as there is room for it, and should anything else be in the way, within half a minute.
+async fn write_patiently(path: PathBuf, text: String, shortage: Shortage) {
+    let (mut pause, last) = WRITE_PAUSES;
+    loop {
+        let (to, bytes) = (path.clone(), text.clone());
+        let write = move || sono_bundle::write_durably(&to, bytes.as_bytes());
+        match shortage.outlast("the record of an error", write).await {
+            Ok(()) => return,
+            Err(error) if pause <= last => {
+                tracing::warn!(error = error_chain(&error), ?pause, "recording an error, trying again");
+            }
+            Err(error) => return tracing::error!(error = error_chain(&error), "an error could not be recorded"),
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for monitor in self.monitors.values() {
+            monitor.abort();
+        }
+        if let Some(finish) = &self.finish {
+            finish.abort();
+        }
+    }
+}
+
+/// Pending until this process owns the run; never resolves after ownership is lost.
+pub(super) async fn pass(gate: Option<Gate>) {
+    if let Some(gate) = gate {
+        gate.open().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
