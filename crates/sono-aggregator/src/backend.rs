@@ -63,7 +63,7 @@ pub struct Addresses {
 
 /// One sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct RunEvent {
     /// One word in Kubernetes' manner, for filters.
     pub reason: &'static str,
     /// Something is wrong.
@@ -74,7 +74,7 @@ pub struct Note {
     pub subject: String,
 }
 
-impl Note {
+impl RunEvent {
     pub(crate) fn new(reason: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -94,7 +94,7 @@ impl Note {
 
 /// Why a note was not told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Untold {
+pub enum EventError {
     /// No note will be: the cluster refuses them.
     Refused(String),
     /// This one was not.
@@ -150,9 +150,9 @@ pub trait Driver: Send + Sync {
     fn cleanup(&self) -> BoxFuture<'_, Result<(), String>>;
 }
 
-/// Why a [`Vault`] was not read or written.
+/// Why a [`CheckpointStore`] was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum VaultError {
+pub enum CheckpointStoreError {
     /// Another version is there than the one to be replaced.
     #[error("another version has been written")]
     Changed,
@@ -170,7 +170,7 @@ pub struct Version(pub String);
 
 /// What a checkpoint store holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
+pub struct StoredCheckpoint {
     /// The version of exactly this content.
     pub version: Version,
     /// The content; `None` where it belongs to another run, which is never adopted.
@@ -178,16 +178,20 @@ pub struct Checkpoint {
 }
 
 /// A checkpoint store outside of this process' volume, for one process at a time.
-pub trait Vault: Send + Sync {
+pub trait CheckpointStore: Send + Sync {
     /// Reads the checkpoint.
-    fn read(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, VaultError>>;
+    fn read(&self) -> BoxFuture<'_, Result<Option<StoredCheckpoint>, CheckpointStoreError>>;
 
     /// Writes in place of exactly the version `over`, or where there is none. Returns the new version.
-    fn write<'a>(&'a self, content: &'a [u8], over: Option<&'a Version>) -> BoxFuture<'a, Result<Version, VaultError>>;
+    fn write<'a>(
+        &'a self,
+        content: &'a [u8],
+        over: Option<&'a Version>,
+    ) -> BoxFuture<'a, Result<Version, CheckpointStoreError>>;
 }
 
 /// Where a run happens: a cluster, or this machine.
-pub trait Site: Send + Sync {
+pub trait Backend: Send + Sync {
     /// All nodes, of their labels those that are asked for; `None` without the right to list nodes.
     fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>>;
 
@@ -203,23 +207,23 @@ pub trait Site: Send + Sync {
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>>;
 
     /// Tells whoever looks at the run from outside what happened. Best effort: the run goes on whatever becomes of it.
-    fn tell<'a>(&'a self, _: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
+    fn tell<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
         Box::pin(async { Ok(()) })
     }
 
     /// Whether plugins go on when this process ends, so that its successor on the same directory can take them up. Then
     /// ending removes none of them.
-    fn outlives_the_process(&self) -> bool {
+    fn plugins_survive_restart(&self) -> bool {
         false
     }
 
-    /// The run's identity where its configuration names none, if the site knows it.
+    /// The run's identity where its configuration names none, if the backend knows it.
     fn identity(&self) -> Option<String> {
         None
     }
 
     /// Where the run keeps what must outlive its volume, if it shall.
-    fn vault(&self) -> Option<Arc<dyn Vault>> {
+    fn checkpoint_store(&self) -> Option<Arc<dyn CheckpointStore>> {
         None
     }
 

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 pub(crate) use self::{
-    admission::{Admission, LONGEST_STALL, Seat, Slot},
+    admission::{Admission, LONGEST_STALL, Slot, UploadSlot},
     descriptors::raise_limit as raise_descriptor_limit,
 };
 use self::{

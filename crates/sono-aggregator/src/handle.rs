@@ -2,20 +2,20 @@
 
 use std::path::PathBuf;
 
-use sono_run::{Claim, Event, Holding, Outcome, Refusal, Ticket};
+use sono_run::{CommitDecision, Event, Outcome, Refusal, ResultState, Ticket};
 use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
 /// Everything that can wake the owner of the run.
 #[derive(Debug)]
-pub(crate) enum Message {
+pub(crate) enum Request {
     Begin {
         key: ResultKey,
         reply: oneshot::Sender<Result<Ticket, Refusal>>,
     },
-    Claim {
+    Commit {
         ticket: Ticket,
-        reply: oneshot::Sender<(Ticket, Claim)>,
+        reply: oneshot::Sender<(Ticket, CommitDecision)>,
     },
     Finish {
         ticket: Ticket,
@@ -31,9 +31,9 @@ pub(crate) enum Message {
         reply: oneshot::Sender<bool>,
     },
     /// What there is of a result.
-    Holding {
+    ResultState {
         key: ResultKey,
-        reply: oneshot::Sender<Option<Holding>>,
+        reply: oneshot::Sender<Option<ResultState>>,
     },
     /// The whole status, as it is now.
     Status {
@@ -64,46 +64,46 @@ pub(crate) struct Closed;
 
 /// A way to send messages to the owner of the run.
 #[derive(Debug, Clone)]
-pub(crate) struct Desk(mpsc::Sender<Message>);
+pub(crate) struct CoordinatorHandle(mpsc::Sender<Request>);
 
-impl Desk {
+impl CoordinatorHandle {
     /// A desk and what its owner reads from.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Message>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Request>) {
         let (sender, receiver) = mpsc::channel(1024);
         (Self(sender), receiver)
     }
 
-    pub(crate) async fn begin(&self, key: &ResultKey) -> Result<Result<Held, Refusal>, Closed> {
+    pub(crate) async fn begin(&self, key: &ResultKey) -> Result<Result<UploadTicket, Refusal>, Closed> {
         let begun = self
-            .ask(|reply| Message::Begin {
+            .ask(|reply| Request::Begin {
                 key: key.clone(),
                 reply,
             })
             .await?;
-        Ok(begun.map(|ticket| Held {
-            desk: self.clone(),
+        Ok(begun.map(|ticket| UploadTicket {
+            coordinator: self.clone(),
             ticket: Some(ticket),
         }))
     }
 
     /// False when no result is expected under that key.
     pub(crate) async fn progress(&self, key: ResultKey, update: ProgressUpdate) -> Result<bool, Closed> {
-        self.ask(|reply| Message::Progress { key, update, reply }).await
+        self.ask(|reply| Request::Progress { key, update, reply }).await
     }
 
     /// What there is of a result, if one is expected under that key.
-    pub(crate) async fn holding(&self, key: ResultKey) -> Result<Option<Holding>, Closed> {
-        self.ask(|reply| Message::Holding { key, reply }).await
+    pub(crate) async fn result_state(&self, key: ResultKey) -> Result<Option<ResultState>, Closed> {
+        self.ask(|reply| Request::ResultState { key, reply }).await
     }
 
     pub(crate) async fn status(&self) -> Result<RunStatus, Closed> {
-        self.ask(|reply| Message::Status { reply }).await
+        self.ask(|reply| Request::Status { reply }).await
     }
 
     /// Returns when the journal says that the plugin's results are being read.
     pub(crate) async fn processing(&self, plugin: &PluginName) -> Result<(), Closed> {
         let plugin = plugin.clone();
-        self.ask(|reply| Message::Processing { plugin, reply }).await
+        self.ask(|reply| Request::Processing { plugin, reply }).await
     }
 
     /// The plugin's results are read.
@@ -113,10 +113,10 @@ impl Desk {
     }
 
     pub(crate) async fn tell(&self, event: Event) -> Result<(), Closed> {
-        self.0.send(Message::Event(event)).await.map_err(|_| Closed)
+        self.0.send(Request::Event(event)).await.map_err(|_| Closed)
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Closed> {
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Closed> {
         let (reply, answer) = oneshot::channel();
         self.0.send(message(reply)).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
@@ -126,19 +126,19 @@ impl Desk {
 /// A ticket in the hands of a task. It goes back to the ledger however the task ends: a panic must not leave a result
 /// that looks as if it were still being received.
 #[derive(Debug)]
-pub(crate) struct Held {
-    desk: Desk,
+pub(crate) struct UploadTicket {
+    coordinator: CoordinatorHandle,
     ticket: Option<Ticket>,
 }
 
-impl Held {
-    pub(crate) async fn claim(&mut self) -> Result<Claim, Closed> {
+impl UploadTicket {
+    pub(crate) async fn request_commit(&mut self) -> Result<CommitDecision, Closed> {
         let Some(ticket) = self.ticket.take() else {
             return Err(Closed);
         };
-        let (ticket, claim) = self.desk.ask(|reply| Message::Claim { ticket, reply }).await?;
+        let (ticket, decision) = self.coordinator.ask(|reply| Request::Commit { ticket, reply }).await?;
         self.ticket = Some(ticket);
-        Ok(claim)
+        Ok(decision)
     }
 
     /// Gives the ticket back. Of a result that is in its place the names of the directory `unsynced` are synced then.
@@ -146,8 +146,8 @@ impl Held {
         let Some(ticket) = self.ticket.take() else {
             return Err(Closed);
         };
-        self.desk
-            .ask(|reply| Message::Finish {
+        self.coordinator
+            .ask(|reply| Request::Finish {
                 ticket,
                 outcome,
                 unsynced,
@@ -157,23 +157,23 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for UploadTicket {
     fn drop(&mut self) {
         let (Some(ticket), Ok(runtime)) = (self.ticket.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
-        let desk = self.desk.clone();
+        let coordinator = self.coordinator.clone();
         runtime.spawn(async move {
             let (reply, _) = oneshot::channel();
             let outcome = Outcome::Aborted;
             // The run being over means that nobody waits for the result.
-            let message = Message::Finish {
+            let message = Request::Finish {
                 ticket,
                 outcome,
                 unsynced: None,
                 reply,
             };
-            desk.0.send(message).await.ok();
+            coordinator.0.send(message).await.ok();
         });
     }
 }
@@ -196,25 +196,25 @@ mod tests {
             learns: false,
         };
         let mut run = Run::new(vec![plan], Policy::default());
-        let (desk, mut messages) = Desk::new();
+        let (coordinator, mut messages) = CoordinatorHandle::new();
         let broken = tokio::spawn(async move {
-            let mut held = desk.begin(&key).await.unwrap().unwrap();
-            assert_eq!(held.claim().await, Ok(Claim::Granted));
+            let mut held = coordinator.begin(&key).await.unwrap().unwrap();
+            assert_eq!(held.request_commit().await, Ok(CommitDecision::Granted));
             panic!("a defect");
         });
         let mut seen = Vec::new();
         while let Some(message) = messages.recv().await {
             match message {
-                Message::Begin { key, reply } => {
+                Request::Begin { key, reply } => {
                     seen.push("begin");
                     reply.send(run.begin(&key)).unwrap();
                 }
-                Message::Claim { ticket, reply } => {
+                Request::Commit { ticket, reply } => {
                     seen.push("claim");
-                    let claim = run.claim(&ticket);
-                    reply.send((ticket, claim)).unwrap();
+                    let decision = run.request_commit(&ticket);
+                    reply.send((ticket, decision)).unwrap();
                 }
-                Message::Finish { outcome, .. } => {
+                Request::Finish { outcome, .. } => {
                     assert_eq!(outcome, Outcome::Aborted);
                     seen.push("finish");
                 }

@@ -17,9 +17,12 @@ mod observe;
 mod program;
 mod settings;
 
-pub use backend::{Addresses, Checkpoint, Driver, Launch, Note, Report, Site, Untold, Vault, VaultError, Version};
+pub use backend::{
+    Addresses, Backend, CheckpointStore, CheckpointStoreError, Driver, EventError, Launch, Report, RunEvent,
+    StoredCheckpoint, Version,
+};
 pub use clock::{Clock, system_clock};
-pub use cluster::{ClusterSite, SiteError, query::query as query_cluster};
+pub use cluster::{BackendError, ClusterBackend, query::query as query_cluster};
 pub use coordinator::{Finished, Setup, run_to_the_end};
 pub use error::{JournalError, RunError};
 pub use ingest::disposition_file_name;

@@ -21,7 +21,7 @@ use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt as _, util::S
 use crate::{
     clock::system_clock,
     cluster,
-    cluster::ClusterSite,
+    cluster::ClusterBackend,
     connections::raise_descriptor_limit,
     coordinator::Setup,
     observe::{
@@ -254,10 +254,10 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     let _metrics = metrics_listener(&config.server.metrics_address, &view);
     let find = async {
         let cluster = connect(&arguments.common).await?;
-        let found = ClusterSite::find(cluster, &config, settings.advertise_ip.as_deref(), Arc::clone(&clock)).await;
+        let found = ClusterBackend::find(cluster, &config, settings.advertise_ip.as_deref(), Arc::clone(&clock)).await;
         anyhow::Ok(found?)
     };
-    let (site, addresses) = tokio::select! {
+    let (backend, addresses) = tokio::select! {
         found = find => found?,
         () = shutdown.clone() => return Ok(ExitCode::from(exit::FAILURE)),
     };
@@ -265,7 +265,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     let setup = Setup {
         config,
         definitions: settings.definitions,
-        site: Arc::new(site),
+        backend: Arc::new(backend),
         root: PathBuf::from(constants::AGGREGATOR_DIR),
         listener,
         addresses,

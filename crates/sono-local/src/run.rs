@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use sono_aggregator::{Addresses, Clock, Driver, Finished, RunError, RunLog, Setup, Site, View, run_to_the_end};
+use sono_aggregator::{Addresses, Backend, Clock, Driver, Finished, RunError, RunLog, Setup, View, run_to_the_end};
 use sono_bundle::create_private_directories;
 use sono_manifest::{Definition, NodeFacts};
 use sono_types::{Config, NodeName, RunStatus, SessionId, UploadLimits, layout};
@@ -115,7 +115,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         Some(observer) => observer.directory.clone(),
         None => directory.path().join("plugins"),
     };
-    let site = LocalSite {
+    let backend = LocalBackend {
         node,
         plugins,
         statuses,
@@ -124,7 +124,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let setup = Setup {
         config,
         definitions,
-        site: Arc::new(site),
+        backend: Arc::new(backend),
         root: directory.path().join("run"),
         listener,
         addresses: Addresses {
@@ -224,7 +224,7 @@ fn host_name() -> String {
 }
 
 /// The backend of a local run: one node, no API server.
-struct LocalSite {
+struct LocalBackend {
     node: NodeName,
     /// Parent of the plugins' directories.
     plugins: PathBuf,
@@ -232,7 +232,7 @@ struct LocalSite {
     observer: Option<Observer>,
 }
 
-impl Site for LocalSite {
+impl Backend for LocalBackend {
     fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
         let labels = BTreeMap::from([
             ("kubernetes.io/hostname".to_owned(), self.node.to_string()),

@@ -33,7 +33,7 @@ pub enum CheckpointPhase {
 
 /// What has become of one plugin.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Fate {
+struct PluginState {
     launched: bool,
     deadline: Option<Timestamp>,
     created: bool,
@@ -45,7 +45,7 @@ struct Fate {
 
 /// What is remembered of a run, and by whom.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Memory {
+pub struct Checkpoint {
     /// Counts the aggregators that the run has had.
     pub epoch: u64,
     /// Whose the run is now: a text that no other process has.
@@ -54,7 +54,7 @@ pub struct Memory {
     pub begun: Arc<Begun>,
     /// How far it is.
     pub phase: CheckpointPhase,
-    fates: BTreeMap<PluginName, Fate>,
+    states: BTreeMap<PluginName, PluginState>,
 }
 
 /// How soon a change has to be remembered.
@@ -70,7 +70,7 @@ pub enum Change {
 
 /// Why a text is no memory.
 #[derive(Debug, thiserror::Error)]
-pub enum MemoryError {
+pub enum CheckpointError {
     /// It is not what this program writes.
     #[error("it is not understood")]
     Text(#[source] serde_json::Error),
@@ -79,7 +79,7 @@ pub enum MemoryError {
     Version(u32),
 }
 
-impl Memory {
+impl Checkpoint {
     /// Of a run that begins.
     pub fn new(begun: Begun, epoch: u64, holder: String) -> Self {
         Self {
@@ -87,24 +87,24 @@ impl Memory {
             holder,
             begun: Arc::new(begun),
             phase: CheckpointPhase::Running,
-            fates: BTreeMap::new(),
+            states: BTreeMap::new(),
         }
     }
 
     /// Takes one record in.
-    pub fn note(&mut self, record: &Record) -> Change {
+    pub fn apply(&mut self, record: &Record) -> Change {
         match record {
             Record::Launching { plugin, deadline } => {
-                let fate = self.fate(plugin);
-                (fate.launched, fate.deadline) = (true, *deadline);
+                let state = self.state(plugin);
+                (state.launched, state.deadline) = (true, *deadline);
                 Change::Soon
             }
             Record::Launched { plugin } => {
-                self.fate(plugin).created = true;
+                self.state(plugin).created = true;
                 Change::Soon
             }
             Record::Expected { key } => {
-                let joined = &mut self.fate(&key.plugin).joined;
+                let joined = &mut self.state(&key.plugin).joined;
                 if joined.contains(&key.target) {
                     return Change::None;
                 }
@@ -112,22 +112,22 @@ impl Memory {
                 Change::Later
             }
             Record::Counted { plugin } => {
-                self.fate(plugin).counted = true;
+                self.state(plugin).counted = true;
                 Change::Later
             }
             Record::Failed { key, failure } => {
-                let known: usize = self.fates.values().map(|fate| fate.failed.len()).sum();
+                let known: usize = self.states.values().map(|state| state.failed.len()).sum();
                 if known >= MOST_FAILURES {
                     return Change::None;
                 }
                 let end = failure.message.floor_char_boundary(REASON_BYTES);
                 let reason = failure.message[..end].to_owned();
-                self.fate(&key.plugin).failed.insert(key.target.clone(), reason);
+                self.state(&key.plugin).failed.insert(key.target.clone(), reason);
                 Change::Later
             }
             Record::Stored { key } | Record::Kept { key, .. } => {
-                let fate = self.fates.get_mut(&key.plugin);
-                let superseded = fate.is_some_and(|fate| fate.failed.remove(&key.target).is_some());
+                let state = self.states.get_mut(&key.plugin);
+                let superseded = state.is_some_and(|state| state.failed.remove(&key.target).is_some());
                 if superseded { Change::Later } else { Change::None }
             }
             Record::Finishing => {
@@ -140,7 +140,7 @@ impl Memory {
             }
             Record::Adopted { ended, .. } => {
                 for plugin in ended {
-                    self.fate(plugin).ended = true;
+                    self.state(plugin).ended = true;
                 }
                 self.phase = CheckpointPhase::Running;
                 Change::None
@@ -154,7 +154,7 @@ impl Memory {
 
     /// Nothing more is waited for of this plugin.
     pub fn end(&mut self, plugin: &PluginName) -> Change {
-        let ended = &mut self.fate(plugin).ended;
+        let ended = &mut self.state(plugin).ended;
         if std::mem::replace(ended, true) {
             Change::None
         } else {
@@ -162,36 +162,36 @@ impl Memory {
         }
     }
 
-    fn fate(&mut self, plugin: &PluginName) -> &mut Fate {
-        self.fates.entry(plugin.clone()).or_default()
+    fn state(&mut self, plugin: &PluginName) -> &mut PluginState {
+        self.states.entry(plugin.clone()).or_default()
     }
 
     /// The records of a process that has them from here alone: no result is in any more.
     pub fn records(&self, now: Timestamp) -> Vec<Record> {
         let mut records = vec![Record::Begun(Begun::clone(&self.begun))];
-        for (plugin, fate) in &self.fates {
+        for (plugin, state) in &self.states {
             let plugin = || plugin.clone();
             let key = |target: &Target| ResultKey::new(plugin(), target.clone());
-            if fate.launched {
-                let deadline = fate.deadline;
+            if state.launched {
+                let deadline = state.deadline;
                 records.push(Record::Launching {
                     plugin: plugin(),
                     deadline,
                 });
             }
-            if fate.created {
+            if state.created {
                 records.push(Record::Launched { plugin: plugin() });
             }
-            records.extend(fate.joined.iter().map(|target| Record::Expected { key: key(target) }));
-            if fate.counted {
+            records.extend(state.joined.iter().map(|target| Record::Expected { key: key(target) }));
+            if state.counted {
                 records.push(Record::Counted { plugin: plugin() });
             }
-            records.extend(fate.failed.iter().map(|(target, reason)| Record::Failed {
+            records.extend(state.failed.iter().map(|(target, reason)| Record::Failed {
                 key: key(target),
                 failure: super::Failure::new(reason.as_str()),
             }));
         }
-        let ended = self.fates.iter().filter(|(_, fate)| fate.ended);
+        let ended = self.states.iter().filter(|(_, state)| state.ended);
         records.push(Record::Adopted {
             at: now,
             ended: ended.map(|(plugin, _)| plugin.clone()).collect(),
@@ -204,24 +204,24 @@ impl Memory {
         serde_json::to_vec(&self.text()).expect("the keys of its maps are texts")
     }
 
-    /// What [`Memory::to_json`] made.
+    /// What [`Checkpoint::to_json`] made.
     ///
     /// # Errors
     ///
     /// The text is not a checkpoint, or one of another version.
-    pub fn from_json(text: &[u8]) -> Result<Self, MemoryError> {
-        let text: Text = serde_json::from_slice(text).map_err(MemoryError::Text)?;
+    pub fn from_json(text: &[u8]) -> Result<Self, CheckpointError> {
+        let text: Text = serde_json::from_slice(text).map_err(CheckpointError::Text)?;
         if text.version != VERSION {
-            return Err(MemoryError::Version(text.version));
+            return Err(CheckpointError::Version(text.version));
         }
         Ok(text.into_memory())
     }
 
     fn text(&self) -> Text {
         let mut targets = Targets::default();
-        let empty = Fate::default();
+        let empty = PluginState::default();
         let plugins = self.begun.plugins.iter().map(|planned| {
-            let fate = self.fates.get(&planned.plugin).unwrap_or(&empty);
+            let state = self.states.get(&planned.plugin).unwrap_or(&empty);
             PluginText {
                 plugin: planned.plugin.clone(),
                 session: planned.session.clone(),
@@ -229,13 +229,13 @@ impl Memory {
                 timeout: planned.timeout,
                 learns: planned.learns,
                 targets: targets.spans(planned.targets.iter().map(String::as_str)),
-                launched: fate.launched,
-                deadline: fate.deadline,
-                created: fate.created,
-                ended: fate.ended,
-                counted: fate.counted,
-                joined: targets.spans(fate.joined.iter().map(Target::as_str)),
-                failed: fate
+                launched: state.launched,
+                deadline: state.deadline,
+                created: state.created,
+                ended: state.ended,
+                counted: state.counted,
+                joined: targets.spans(state.joined.iter().map(Target::as_str)),
+                failed: state
                     .failed
                     .iter()
                     .map(|(target, reason)| (target.to_string(), reason.clone()))
@@ -319,7 +319,7 @@ impl Targets {
 }
 
 impl Text {
-    fn into_memory(self) -> Memory {
+    fn into_memory(self) -> Checkpoint {
         let named = |spans: &[Span]| -> Vec<String> {
             let within = |(first, count): &Span| self.targets.iter().skip(*first).take(*count).cloned();
             spans.iter().flat_map(within).collect()
@@ -340,7 +340,7 @@ impl Text {
             ca_key: self.ca_key.clone(),
             plugins: self.plugins.iter().map(planned).collect(),
         };
-        let fate = |text: &PluginText| Fate {
+        let state = |text: &PluginText| PluginState {
             launched: text.launched,
             deadline: text.deadline,
             created: text.created,
@@ -356,14 +356,14 @@ impl Text {
                 .filter_map(|(target, reason)| Some((Target::parse(target).ok()?, reason.clone())))
                 .collect(),
         };
-        let fates = self.plugins.iter().map(|text| (text.plugin.clone(), fate(text)));
-        let fates = fates.filter(|(_, fate)| *fate != Fate::default()).collect();
-        Memory {
+        let states = self.plugins.iter().map(|text| (text.plugin.clone(), state(text)));
+        let states = states.filter(|(_, state)| *state != PluginState::default()).collect();
+        Checkpoint {
             epoch: self.epoch,
             holder: self.holder.clone(),
             begun: Arc::new(begun),
             phase: self.phase.clone(),
-            fates,
+            states,
         }
     }
 }

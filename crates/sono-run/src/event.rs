@@ -116,7 +116,7 @@ const RECORD_BYTES: usize = 8 << 10;
 const LEFT_OUT: &str = "leftOut";
 
 /// Everything that can move the run on, apart from uploads ([`begin`](super::Run::begin),
-/// [`claim`](super::Run::claim), [`finish`](super::Run::finish)).
+/// [`request_commit`](super::Run::request_commit), [`finish`](super::Run::finish)).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Start the first group.
@@ -199,7 +199,7 @@ pub enum Effect {
         deadline: Option<Timestamp>,
     },
     /// Watch the plugin's objects, which an earlier process created.
-    Adopt {
+    Watch {
         /// The plugin.
         plugin: PluginName,
         /// When its time is up.

@@ -1,5 +1,5 @@
 //! The ledger of results, in two phases so that nothing is locked while bytes move: [`Ledger::begin`] hands out a
-//! ticket, the body goes to a temporary file, [`Ledger::claim`] lets one request at a time put it in place, and
+//! ticket, the body goes to a temporary file, [`Ledger::request_commit`] lets one request at a time put it in place, and
 //! [`Ledger::finish`] says how that ended.
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub enum Refusal {
 
 /// Whether a complete body may be put in place now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim {
+pub enum CommitDecision {
     /// Do it, then say how it ended: [`Run::finish`](super::Run::finish).
     Granted,
     /// Another request is doing so; the sender shall try again, since that one may fail.
@@ -84,7 +84,7 @@ pub(super) enum State {
 #[derive(Debug)]
 struct Entry {
     state: State,
-    placing: Option<u64>,
+    committing: Option<u64>,
     /// Tickets that are out.
     open: usize,
     /// How often a complete body could not be stored.
@@ -119,7 +119,7 @@ impl Ledger {
     pub(super) fn expect(&mut self, key: ResultKey) {
         self.entries.entry(key).or_insert(Entry {
             state: State::Waiting,
-            placing: None,
+            committing: None,
             open: 0,
             unstored: 0,
         });
@@ -156,22 +156,23 @@ impl Ledger {
     }
 
     /// Whether a complete body for this result is being put in place.
-    pub(super) fn placing(&self, key: &ResultKey) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.placing.is_some())
+    pub(super) fn committing(&self, key: &ResultKey) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.committing.is_some())
     }
 
-    pub(super) fn claim(&mut self, ticket: &Ticket) -> Claim {
+    pub(super) fn request_commit(&mut self, ticket: &Ticket) -> CommitDecision {
         match self.entries.get_mut(&ticket.key) {
             Some(Entry {
                 state: State::Stored, ..
             })
-            | None => Claim::AlreadyReceived,
+            | None => CommitDecision::AlreadyReceived,
             Some(Entry {
-                placing: Some(other), ..
-            }) if *other != ticket.number => Claim::Busy,
+                committing: Some(other),
+                ..
+            }) if *other != ticket.number => CommitDecision::Busy,
             Some(entry) => {
-                entry.placing = Some(ticket.number);
-                Claim::Granted
+                entry.committing = Some(ticket.number);
+                CommitDecision::Granted
             }
         }
     }
@@ -182,18 +183,20 @@ impl Ledger {
             return false;
         };
         entry.open = entry.open.saturating_sub(1);
-        let claimed = entry.placing == Some(ticket.number);
-        if claimed {
-            entry.placing = None;
+        let may_commit = entry.committing == Some(ticket.number);
+        if may_commit {
+            entry.committing = None;
         }
         let next = match outcome {
-            Outcome::Stored(_) if claimed => State::Stored,
-            Outcome::Refused(_) | Outcome::Reported(_) if entry.state == State::Waiting && entry.placing.is_none() => {
+            Outcome::Stored(_) if may_commit => State::Stored,
+            Outcome::Refused(_) | Outcome::Reported(_)
+                if entry.state == State::Waiting && entry.committing.is_none() =>
+            {
                 State::Failed
             }
             Outcome::Unstored(_) => {
                 entry.unstored = entry.unstored.saturating_add(1);
-                if entry.unstored < self.store_tries || entry.state != State::Waiting || entry.placing.is_some() {
+                if entry.unstored < self.store_tries || entry.state != State::Waiting || entry.committing.is_some() {
                     return false;
                 }
                 State::Failed
@@ -241,12 +244,12 @@ mod tests {
         let mut ledger = ledger();
         for changed in [false, false, true, false] {
             let ticket = ledger.begin(&key("a")).unwrap();
-            assert_eq!(ledger.claim(&ticket), Claim::Granted);
+            assert_eq!(ledger.request_commit(&ticket), CommitDecision::Granted);
             assert_eq!(ledger.finish(&ticket, &Outcome::Unstored("disk".to_owned())), changed);
         }
         assert_eq!(ledger.state(&key("a")), Some(&State::Failed));
         let good = ledger.begin(&key("a")).unwrap();
-        assert_eq!(ledger.claim(&good), Claim::Granted);
+        assert_eq!(ledger.request_commit(&good), CommitDecision::Granted);
         assert!(ledger.finish(&good, &Outcome::Stored(Stored::InPlace)));
     }
 
@@ -258,7 +261,7 @@ mod tests {
             "result p/b unexpected"
         );
         let ticket = ledger.begin(&key("a")).unwrap();
-        assert_eq!(ledger.claim(&ticket), Claim::Granted);
+        assert_eq!(ledger.request_commit(&ticket), CommitDecision::Granted);
         assert!(ledger.finish(&ticket, &Outcome::Stored(Stored::InPlace)));
         assert_eq!(
             ledger.begin(&key("a")).unwrap_err().to_string(),
@@ -273,7 +276,7 @@ mod tests {
         assert!(ledger.finish(&bad, &Outcome::Refused("no".to_owned())));
         assert_eq!(ledger.state(&key("a")), Some(&State::Failed));
         let good = ledger.begin(&key("a")).unwrap();
-        assert_eq!(ledger.claim(&good), Claim::Granted);
+        assert_eq!(ledger.request_commit(&good), CommitDecision::Granted);
         assert!(ledger.finish(&good, &Outcome::Stored(Stored::InPlace)));
         assert_eq!(ledger.state(&key("a")), Some(&State::Stored));
     }
@@ -282,12 +285,12 @@ mod tests {
     fn two_requests_do_not_put_the_same_result_in_place_at_once() {
         let mut ledger = ledger();
         let (one, two) = (ledger.begin(&key("a")).unwrap(), ledger.begin(&key("a")).unwrap());
-        assert_eq!(ledger.claim(&one), Claim::Granted);
-        assert_eq!(ledger.claim(&two), Claim::Busy);
+        assert_eq!(ledger.request_commit(&one), CommitDecision::Granted);
+        assert_eq!(ledger.request_commit(&two), CommitDecision::Busy);
         assert!(!ledger.finish(&one, &Outcome::Aborted));
-        assert_eq!(ledger.claim(&two), Claim::Granted);
+        assert_eq!(ledger.request_commit(&two), CommitDecision::Granted);
         assert!(ledger.finish(&two, &Outcome::Stored(Stored::InPlace)));
-        assert_eq!(ledger.claim(&one), Claim::AlreadyReceived);
+        assert_eq!(ledger.request_commit(&one), CommitDecision::AlreadyReceived);
     }
 
     proptest! {
@@ -305,7 +308,7 @@ mod tests {
                         Err(refusal) => { prop_assert_eq!(stored, 1); prop_assert_eq!(refusal, Refusal::AlreadyReceived(key("a"))); None }
                     },
                     (1 | 2, Some(ticket)) => {
-                        if ledger.claim(&ticket) == Claim::Granted {
+                        if ledger.request_commit(&ticket) == CommitDecision::Granted {
                             prop_assert_eq!(stored, 0);
                             if action == 1 {
                                 ledger.finish(&ticket, &Outcome::Stored(Stored::InPlace));
@@ -319,7 +322,7 @@ mod tests {
                     }
                     (3, Some(ticket)) => {
                         // While another request puts the result in place, a refusal changes nothing.
-                        let other = ledger.claim(&ticket) == Claim::Busy;
+                        let other = ledger.request_commit(&ticket) == CommitDecision::Busy;
                         ledger.finish(&ticket, &Outcome::Refused(String::new()));
                         failed |= !other;
                     }

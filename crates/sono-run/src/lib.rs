@@ -11,9 +11,9 @@ mod record;
 mod recover;
 mod status;
 
-pub use checkpoint::{Change, CheckpointPhase, Memory, MemoryError};
+pub use checkpoint::{Change, Checkpoint, CheckpointError, CheckpointPhase};
 pub use event::{Effect, Event, Failure, Plan, Policy, Processed};
-pub use ledger::{Claim, Outcome, Refusal, Stored, Ticket};
-pub use machine::{Holding, LeftOutNodes, Phase, Run};
+pub use ledger::{CommitDecision, Outcome, Refusal, Stored, Ticket};
+pub use machine::{LeftOutNodes, Phase, ResultState, Run};
 pub use progress::Progress;
 pub use record::{Begun, Planned, Record, SmallBody};

@@ -11,15 +11,15 @@ use sono_types::{
 use super::{
     checkpoint::Adoption,
     event::{Effect, Event, Failure, Plan, Policy},
-    ledger::{Claim, Ledger, Outcome, Refusal, State, Stored, Ticket},
+    ledger::{CommitDecision, Ledger, Outcome, Refusal, State, Stored, Ticket},
     progress::Progress,
     record::Record,
 };
 
 /// How much longer a plugin whose time is up has for a result that is being put in place; looked at again and again.
-const PLACING: SignedDuration = SignedDuration::from_secs(1);
+const COMMITTING: SignedDuration = SignedDuration::from_secs(1);
 /// How long at most: a disk that hangs must not hold the run.
-const PLACING_AT_MOST: SignedDuration = SignedDuration::from_mins(2);
+const COMMITTING_AT_MOST: SignedDuration = SignedDuration::from_mins(2);
 
 /// When a plugin's time is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn new(due: Timestamp) -> Self {
-        let last = due.checked_add(PLACING_AT_MOST).unwrap_or(due);
+        let last = due.checked_add(COMMITTING_AT_MOST).unwrap_or(due);
         Self { due, last }
     }
 
@@ -43,7 +43,7 @@ impl Deadline {
 
 /// What there is of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holding {
+pub enum ResultState {
     /// It is in, or will not be taken any more.
     Result,
     /// An error, which a result would replace.
@@ -159,10 +159,10 @@ impl Run {
     }
 
     /// Phase two: the body is complete; may it be put in place now?
-    pub fn claim(&mut self, ticket: &Ticket) -> Claim {
+    pub fn request_commit(&mut self, ticket: &Ticket) -> CommitDecision {
         match self.ledger.state(ticket.key()) {
-            Some(State::Waiting | State::Failed) if self.finishing() => Claim::TooLate,
-            _ => self.ledger.claim(ticket),
+            Some(State::Waiting | State::Failed) if self.finishing() => CommitDecision::TooLate,
+            _ => self.ledger.request_commit(ticket),
         }
     }
 
@@ -323,9 +323,9 @@ impl Run {
             self.deadlines.remove(&plugin);
             self.stop_learning(&plugin, effects);
             for key in self.waiting_for(&plugin) {
-                if self.ledger.placing(&key) && at < deadline.last {
+                if self.ledger.committing(&key) && at < deadline.last {
                     // Complete, and about to be on disk: a moment more loses no time and keeps a result.
-                    let soon = at.checked_add(PLACING).unwrap_or(at).min(deadline.last);
+                    let soon = at.checked_add(COMMITTING).unwrap_or(at).min(deadline.last);
                     let again = Deadline { due: soon, ..deadline };
                     self.deadlines.insert(plugin.clone(), again);
                     continue;
@@ -357,14 +357,14 @@ impl Run {
     }
 
     /// What a worker is told that asks for its result.
-    pub fn holding(&self, key: &ResultKey) -> Option<Holding> {
+    pub fn result_state(&self, key: &ResultKey) -> Option<ResultState> {
         let state = self.ledger.state(key)?;
         Some(match state {
-            State::Stored => Holding::Result,
+            State::Stored => ResultState::Result,
             // The archive is being made of what is there.
-            _ if self.finishing() => Holding::Result,
-            State::Failed => Holding::Error,
-            State::Waiting => Holding::Missing,
+            _ if self.finishing() => ResultState::Result,
+            State::Failed => ResultState::Error,
+            State::Waiting => ResultState::Missing,
         })
     }
 

@@ -184,7 +184,7 @@ impl Run {
             let deadline = self.deadlines.get(plugin).map(Deadline::due);
             let plugin = plugin.clone();
             effects.push(if self.created.contains(&plugin) {
-                Effect::Adopt { plugin, deadline }
+                Effect::Watch { plugin, deadline }
             } else {
                 Effect::Launch { plugin, deadline }
             });

@@ -26,17 +26,17 @@ use sono_manifest::{Definition, DriverKind, NodeFacts, Owner};
 use sono_types::{Config, ContainersState, ResultKey, RunStatus, SessionId, constants, error_chain};
 
 use crate::{
-    backend::{Addresses, Driver, Note, Site, Untold, Vault},
+    backend::{Addresses, Backend, CheckpointStore, Driver, EventError, RunEvent},
     clock::Clock,
 };
 
 /// The cluster that the aggregator runs in.
 #[derive(Clone)]
-pub struct ClusterSite {
+pub struct ClusterBackend {
     shared: Arc<Shared>,
 }
 
-impl std::fmt::Debug for ClusterSite {
+impl std::fmt::Debug for ClusterBackend {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("ClusterSite")
@@ -45,7 +45,7 @@ impl std::fmt::Debug for ClusterSite {
     }
 }
 
-/// What the site and its drivers share.
+/// What the backend and its drivers share.
 struct Shared {
     cluster: Cluster,
     config: Config,
@@ -58,7 +58,7 @@ struct Shared {
 
 /// Why the aggregator cannot find its place in the cluster.
 #[derive(Debug, thiserror::Error)]
-pub enum SiteError {
+pub enum BackendError {
     /// A request failed.
     #[error("reading the run's own objects")]
     Kube(#[from] KubeError),
@@ -90,7 +90,7 @@ async fn own_pods(cluster: &Cluster, namespace: &str) -> Result<Vec<serde_json::
     Ok(pods)
 }
 
-impl ClusterSite {
+impl ClusterBackend {
     fn keeps_a_checkpoint(&self) -> bool {
         self.shared.config.aggregator_workload == constants::WORKLOAD_DEPLOYMENT
     }
@@ -101,7 +101,7 @@ impl ClusterSite {
         config: &Config,
         advertise_ip: Option<&str>,
         clock: Clock,
-    ) -> Result<(Self, Addresses), SiteError> {
+    ) -> Result<(Self, Addresses), BackendError> {
         let namespace = config.namespace.as_str();
         let ask = || async {
             tokio::try_join!(
@@ -125,7 +125,7 @@ impl ClusterSite {
                 .and_then(serde_json::Value::as_str)
                 .map(str::to_owned)
         };
-        let no_owner = || SiteError::NoOwner {
+        let no_owner = || BackendError::NoOwner {
             name: constants::CONFIG_MAP.to_owned(),
             namespace: namespace.to_owned(),
         };
@@ -144,10 +144,10 @@ impl ClusterSite {
         let pod = pods.iter().find(own).or_else(|| pods.iter().max_by_key(newest));
         let pod = pod
             .and_then(|pod| text(pod, "/metadata/name"))
-            .ok_or_else(|| SiteError::NoPod(namespace.to_owned()))?;
+            .ok_or_else(|| BackendError::NoPod(namespace.to_owned()))?;
         let cluster_ip = service.as_ref().and_then(|service| text(service, "/spec/clusterIP"));
         let addresses = addresses(config, cluster_ip.as_deref(), advertise_ip)
-            .ok_or_else(|| SiteError::NoAddress(constants::AGGREGATOR_SERVICE.to_owned()))?;
+            .ok_or_else(|| BackendError::NoAddress(constants::AGGREGATOR_SERVICE.to_owned()))?;
         let owner = Owner {
             name: constants::CONFIG_MAP.to_owned(),
             uid,
@@ -219,7 +219,7 @@ fn split_port(address: &str) -> (&str, Option<u16>) {
     }
 }
 
-impl Site for ClusterSite {
+impl Backend for ClusterBackend {
     fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
         Box::pin(async {
             let list = || async {
@@ -275,7 +275,7 @@ impl Site for ClusterSite {
         })
     }
 
-    fn tell<'a>(&'a self, note: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
+    fn tell<'a>(&'a self, note: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
         Box::pin(async move {
             let shared = &self.shared;
             let event = run_event::event(note, &shared.owner, &shared.config.namespace, (shared.clock)());
@@ -283,13 +283,13 @@ impl Site for ClusterSite {
                 Ok(_) => Ok(()),
                 // An earlier process of this run told it.
                 Err(error) if error.is_already_exists() => Ok(()),
-                Err(error) if error.is_transient() => Err(Untold::Failed(error_chain(&error))),
-                Err(error) => Err(Untold::Refused(error_chain(&error))),
+                Err(error) if error.is_transient() => Err(EventError::Failed(error_chain(&error))),
+                Err(error) => Err(EventError::Refused(error_chain(&error))),
             }
         })
     }
 
-    fn outlives_the_process(&self) -> bool {
+    fn plugins_survive_restart(&self) -> bool {
         true
     }
 
@@ -298,9 +298,9 @@ impl Site for ClusterSite {
         self.keeps_a_checkpoint().then(|| self.shared.owner.uid.clone())
     }
 
-    fn vault(&self) -> Option<Arc<dyn Vault>> {
+    fn checkpoint_store(&self) -> Option<Arc<dyn CheckpointStore>> {
         self.keeps_a_checkpoint()
-            .then(|| Arc::new(secret_store::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn Vault>)
+            .then(|| Arc::new(secret_store::RunSecret::new(Arc::clone(&self.shared))) as Arc<dyn CheckpointStore>)
     }
 
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {

@@ -7,7 +7,7 @@ use sono_kube::Kind;
 use sono_manifest::Owner;
 use sono_types::constants;
 
-use crate::backend::Note;
+use crate::backend::RunEvent;
 
 /// Characters of a message; Kubernetes refuses more than 1,024 bytes in some versions of the API.
 const MOST: usize = 1_000;
@@ -15,9 +15,9 @@ const MOST: usize = 1_000;
 const COMPONENT: &str = "sonobuoy-aggregator";
 
 /// The Event. Its name follows from what it says, so that a process that takes the run up tells nothing twice.
-pub(super) fn event(note: &Note, owner: &Owner, namespace: &str, now: Timestamp) -> Value {
+pub(super) fn event(event: &RunEvent, owner: &Owner, namespace: &str, now: Timestamp) -> Value {
     let mut hash = Sha256::new();
-    for part in [owner.uid.as_str(), note.reason, &note.subject] {
+    for part in [owner.uid.as_str(), event.reason, &event.subject] {
         hash.update(part);
         hash.update([0]);
     }
@@ -42,9 +42,9 @@ pub(super) fn event(note: &Note, owner: &Owner, namespace: &str, now: Timestamp)
             "name": owner.name,
             "uid": owner.uid,
         },
-        "type": if note.is_warning { "Warning" } else { "Normal" },
-        "reason": note.reason,
-        "message": shortened(&note.message),
+        "type": if event.is_warning { "Warning" } else { "Normal" },
+        "reason": event.reason,
+        "message": shortened(&event.message),
         "source": { "component": COMPONENT },
         "firstTimestamp": time,
         "lastTimestamp": time,
@@ -66,7 +66,7 @@ fn shortened(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::run_events::Story;
+    use crate::observe::run_events::RunEvents;
 
     #[test]
     fn an_event_is_named_for_what_it_says() {
@@ -75,15 +75,15 @@ mod tests {
             uid: uid.to_owned(),
         };
         let at = |second| Timestamp::from_second(second).unwrap();
-        let note = Story::broken("no room");
-        let first = event(&note, &owner("u1"), "ns", at(1));
+        let broken = RunEvents::broken("no room");
+        let first = event(&broken, &owner("u1"), "ns", at(1));
         assert_eq!(
             first["metadata"]["name"],
-            event(&note, &owner("u1"), "ns", at(2))["metadata"]["name"]
+            event(&broken, &owner("u1"), "ns", at(2))["metadata"]["name"]
         );
         assert_ne!(
             first["metadata"]["name"],
-            event(&note, &owner("u2"), "ns", at(1))["metadata"]["name"]
+            event(&broken, &owner("u2"), "ns", at(1))["metadata"]["name"]
         );
         assert_eq!(first["firstTimestamp"], "1970-01-01T00:00:01Z");
         assert_eq!(first["type"], "Warning");

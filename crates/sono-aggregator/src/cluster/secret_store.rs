@@ -9,7 +9,7 @@ use sono_kube::{Kind, KubeError};
 use sono_types::{constants, error_chain};
 
 use super::{Shared, retry::patiently};
-use crate::backend::{Checkpoint, Vault, VaultError, Version};
+use crate::backend::{CheckpointStore, CheckpointStoreError, StoredCheckpoint, Version};
 
 pub(super) struct RunSecret {
     shared: Arc<Shared>,
@@ -21,17 +21,18 @@ impl RunSecret {
     }
 }
 
-fn failed(error: &KubeError) -> VaultError {
+fn failed(error: &KubeError) -> CheckpointStoreError {
     if error.is_transient() {
-        VaultError::Failed(error_chain(error))
+        CheckpointStoreError::Failed(error_chain(error))
     } else {
-        VaultError::Refused(error_chain(error))
+        CheckpointStoreError::Refused(error_chain(error))
     }
 }
 
-fn version(secret: &Value) -> Result<Version, VaultError> {
+fn version(secret: &Value) -> Result<Version, CheckpointStoreError> {
     let version = secret.pointer("/metadata/resourceVersion").and_then(Value::as_str);
-    let version = version.ok_or_else(|| VaultError::Failed("the API server named no version of it".to_owned()))?;
+    let version =
+        version.ok_or_else(|| CheckpointStoreError::Failed("the API server named no version of it".to_owned()))?;
     Ok(Version(version.to_owned()))
 }
 
@@ -41,23 +42,23 @@ fn is_owned_by(secret: &Value, uid: &str) -> bool {
     owners.into_iter().flatten().any(|owner| owner["uid"] == uid)
 }
 
-fn checkpoint(secret: &Value, uid: &str) -> Result<Checkpoint, VaultError> {
+fn checkpoint(secret: &Value, uid: &str) -> Result<StoredCheckpoint, CheckpointStoreError> {
     let version = version(secret)?;
     if !is_owned_by(secret, uid) {
-        return Ok(Checkpoint { version, content: None });
+        return Ok(StoredCheckpoint { version, content: None });
     }
     let text = secret["data"][constants::RUN_SECRET_KEY].as_str().unwrap_or_default();
     let content = STANDARD
         .decode(text)
-        .map_err(|error| VaultError::Failed(error.to_string()))?;
-    Ok(Checkpoint {
+        .map_err(|error| CheckpointStoreError::Failed(error.to_string()))?;
+    Ok(StoredCheckpoint {
         version,
         content: Some(content),
     })
 }
 
-impl Vault for RunSecret {
-    fn read(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, VaultError>> {
+impl CheckpointStore for RunSecret {
+    fn read(&self) -> BoxFuture<'_, Result<Option<StoredCheckpoint>, CheckpointStoreError>> {
         Box::pin(async {
             let Shared {
                 cluster, config, owner, ..
@@ -70,7 +71,11 @@ impl Vault for RunSecret {
         })
     }
 
-    fn write<'a>(&'a self, content: &'a [u8], over: Option<&'a Version>) -> BoxFuture<'a, Result<Version, VaultError>> {
+    fn write<'a>(
+        &'a self,
+        content: &'a [u8],
+        over: Option<&'a Version>,
+    ) -> BoxFuture<'a, Result<Version, CheckpointStoreError>> {
         Box::pin(async move {
             let Shared {
                 cluster, config, owner, ..
@@ -87,7 +92,7 @@ impl Vault for RunSecret {
                     cluster.replace(&secret).await.map_err(|error| failed(&error))?
                 }
             };
-            version(&written.ok_or(VaultError::Changed)?)
+            version(&written.ok_or(CheckpointStoreError::Changed)?)
         })
     }
 }
@@ -107,7 +112,7 @@ mod tests {
     fn secret_of_another_owner_has_no_content() {
         let owner = |uid: &str| json!({"kind": "ConfigMap", "name": constants::CONFIG_MAP, "uid": uid});
         let found = |content: Option<&str>| {
-            Ok(Checkpoint {
+            Ok(StoredCheckpoint {
                 version: Version("7".to_owned()),
                 content: content.map(|text| text.as_bytes().to_vec()),
             })
@@ -130,6 +135,9 @@ mod tests {
     #[test]
     fn secret_without_version_is_an_error() {
         let nameless = json!({"metadata": {"ownerReferences": [{"uid": "own"}]}});
-        assert!(matches!(checkpoint(&nameless, "own"), Err(VaultError::Failed(_))));
+        assert!(matches!(
+            checkpoint(&nameless, "own"),
+            Err(CheckpointStoreError::Failed(_))
+        ));
     }
 }

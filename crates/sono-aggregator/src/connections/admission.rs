@@ -196,7 +196,7 @@ impl Drop for Slot {
 
 /// How much a body brings while it has a slot. It may stall while nobody waits for the slot.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct UploadSlot {
     slot: Arc<Slot>,
     /// How long the body has been waited for since it was looked at last.
     waited: Duration,
@@ -204,7 +204,7 @@ pub(crate) struct Seat {
     brought: usize,
 }
 
-impl Seat {
+impl UploadSlot {
     pub(crate) fn new(slot: Arc<Slot>) -> Self {
         Self {
             slot,
@@ -340,7 +340,7 @@ mod tests {
     #[tokio::test]
     async fn stalled_body_gives_way_only_to_others() {
         let admission = admission(16, 16, 10);
-        let seat = |mut slots: Vec<Slot>| Seat::new(Arc::new(slots.pop().unwrap()));
+        let seat = |mut slots: Vec<Slot>| UploadSlot::new(Arc::new(slots.pop().unwrap()));
         let (mut a, _rest) = (seat(take(&admission, "a", 1)), take(&admission, "a", 15));
         let (moment, enough) = (Duration::from_secs(1), LEAST_WHILE_OTHERS_WAIT);
         assert!(a.may_stay(LONGEST_STALL, 0), "nobody waits");

@@ -23,95 +23,95 @@ use super::{
     requests::{answer, write},
     run::{Finished, LAST_WORDS, Setup},
     server::Server,
-    startup::{self, Beginning, Found},
+    startup::{self, StartedRun, Startup},
     tasks::Tasks,
     wake::{Sources, Wake},
 };
 use crate::{
-    backend::{Addresses, Site},
+    backend::{Addresses, Backend},
     clock::Clock,
     durability::{
-        checkpoint::{Keeper, Lost},
-        disk_full::Shortage,
+        checkpoint::{CheckpointWriter, OwnershipLost},
+        disk_full::DiskFull,
         journal::Journal,
         progress_file::ProgressFile,
     },
     error::RunError,
-    handle::{Desk, Message},
+    handle::{CoordinatorHandle, Request},
     ingest::{
         routes::{Interface, Updates},
         upload::Uploads,
     },
     observe::{
         loopback::View,
-        run_events::Story,
+        run_events::RunEvents,
         run_log::RunLog,
-        status_snapshots::{Board, Snapshots},
+        status_snapshots::{Publisher, Snapshots},
     },
 };
 
 /// Begins the run or takes it up, and brings it to its end.
 pub(super) async fn coordinate(
     setup: Setup,
-    board: &Board,
+    publisher: &Publisher,
     journals: &OnceLock<Journal>,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Finished, RunError> {
-    let shortage = {
+    let disk_full = {
         // What waits for room must not keep the teller from its end.
-        let (notes, clock) = (board.notes.downgrade(), Arc::clone(&setup.clock));
-        Shortage::new(move |why| {
-            if let Some(notes) = notes.upgrade() {
-                notes.send(Story::no_room(&clock().to_string(), why)).ok();
+        let (events, clock) = (publisher.events.downgrade(), Arc::clone(&setup.clock));
+        DiskFull::new(move |why| {
+            if let Some(events) = events.upgrade() {
+                events.send(RunEvents::no_room(&clock().to_string(), why)).ok();
             }
         })
     };
-    let begin = startup::begin(startup::Start::of(&setup, &shortage));
+    let begin = startup::begin(startup::Start::of(&setup, &disk_full));
     let found = tokio::select! {
         found = begin => found?,
         () = &mut shutdown => return Err(RunError::Stopped),
     };
     let beginning = match found {
-        Found::Beginning(beginning) => *beginning,
-        Found::Over { status, left, broken } => {
+        Startup::Started(beginning) => *beginning,
+        Startup::Over { status, left, broken } => {
             if let Some(drivers) = left {
                 clean_up_after(&drivers).await;
             }
             if let Some(reason) = broken {
                 tracing::error!(reason, "there is no archive");
-                board.tell([Story::broken(&reason)]);
+                publisher.tell([RunEvents::broken(&reason)]);
             }
-            board.show(status.clone());
+            publisher.show(status.clone());
             return Ok(finished(&setup.root, status, 0));
         }
     };
-    let (mut coordinator, effects) = Coordinator::start(setup, beginning, board, journals, shortage)?;
+    let (mut coordinator, effects) = Coordinator::start(setup, beginning, publisher, journals, disk_full)?;
     coordinator.run_until_end(effects, &mut shutdown).await
 }
 
 /// The state machine of a run, and all that carries out what it decides.
 struct Coordinator<'a> {
     run: Run,
-    board: &'a Board,
+    publisher: &'a Publisher,
     journal: &'a Journal,
     /// Where the run has a checkpoint.
-    keeper: Option<Keeper>,
+    checkpoint_writer: Option<CheckpointWriter>,
     /// Closed once the run takes no more requests.
-    messages: mpsc::Receiver<Message>,
-    desk: Desk,
+    requests: mpsc::Receiver<Request>,
+    coordinator: CoordinatorHandle,
     server: Server,
     launcher: Launcher,
     tasks: Tasks,
     snapshots: Snapshots<'a>,
     progress: ProgressFile,
-    story: Story,
+    run_events: RunEvents,
     files: Files,
     config: Config,
-    site: Arc<dyn Site>,
+    backend: Arc<dyn Backend>,
     clock: Clock,
     log: RunLog,
     view: View,
-    shortage: Shortage,
+    disk_full: DiskFull,
     /// Held by results on the way to their place.
     landing: Arc<RwLock<()>>,
     /// The archive is sealed, and workers need not keep results.
@@ -135,13 +135,13 @@ impl<'a> Coordinator<'a> {
     /// Serves workers, and returns what is to be done first.
     fn start(
         setup: Setup,
-        beginning: Beginning,
-        board: &'a Board,
+        beginning: StartedRun,
+        publisher: &'a Publisher,
         journals: &'a OnceLock<Journal>,
-        shortage: Shortage,
+        disk_full: DiskFull,
     ) -> Result<(Self, Vec<Effect>), RunError> {
         let Setup {
-            site,
+            backend,
             root,
             listener,
             addresses,
@@ -151,12 +151,12 @@ impl<'a> Coordinator<'a> {
             view,
             ..
         } = setup;
-        let (desk, messages) = Desk::new();
-        view.ask(&desk);
+        let (coordinator, requests) = CoordinatorHandle::new();
+        view.ask(&coordinator);
         let (over, landing) = (Arc::<AtomicBool>::default(), Arc::<RwLock<()>>::default());
         let limits = Arc::new(limits);
         let uploads = Uploads::new(
-            desk.clone(),
+            coordinator.clone(),
             beginning.directory.clone(),
             beginning.incoming.clone(),
             Arc::clone(&limits),
@@ -164,20 +164,20 @@ impl<'a> Coordinator<'a> {
             Arc::clone(&landing),
         );
         let interface = Interface {
-            desk: desk.clone(),
+            coordinator: coordinator.clone(),
             uploads: uploads
-                .waiting_in(&shortage)
+                .waiting_in(&disk_full)
                 .counting_log(log.bytes())
                 .counted_in(view.metrics()),
             limits: Arc::clone(&limits),
             updates: Updates::default(),
             clock: Arc::clone(&clock),
-            keep: beginning.keeper.is_some().then(|| ask_again(&beginning.run)),
+            keep: beginning.checkpoint_writer.is_some().then(|| ask_again(&beginning.run)),
             over: Arc::clone(&over),
-            site: Arc::clone(&site),
+            backend: Arc::clone(&backend),
         };
         let server = serve(&beginning, &addresses, &clock, listener, &limits, interface, &view)?;
-        let Beginning {
+        let StartedRun {
             config,
             start,
             directory,
@@ -190,18 +190,22 @@ impl<'a> Coordinator<'a> {
             effects,
             present: _,
             taken_up,
-            keeper,
+            checkpoint_writer,
         } = beginning;
         let launcher = Launcher {
             drivers,
             addresses,
             authority,
-            desk: desk.clone(),
+            coordinator: coordinator.clone(),
             clock: Arc::clone(&clock),
             start,
         };
         let resumed = taken_up.then(|| clock().to_string());
-        board.tell([Story::begun(&config.uuid, run.expected().count(), resumed.as_deref())]);
+        publisher.tell([RunEvents::begun(
+            &config.uuid,
+            run.expected().count(),
+            resumed.as_deref(),
+        )]);
         let files = Files {
             archive: root.join(layout::archive_name(start, &config.uuid)),
             root,
@@ -211,24 +215,24 @@ impl<'a> Coordinator<'a> {
         };
         let coordinator = Self {
             run,
-            board,
+            publisher,
             journal: journals.get_or_init(|| journal),
-            keeper,
-            messages,
-            desk,
+            checkpoint_writer,
+            requests,
+            coordinator,
             server,
             launcher,
-            tasks: Tasks::new(&shortage),
-            snapshots: Snapshots::new(board),
+            tasks: Tasks::new(&disk_full),
+            snapshots: Snapshots::new(publisher),
             progress: ProgressFile::new(progress),
-            story: Story::default(),
+            run_events: RunEvents::default(),
             files,
             config,
-            site,
+            backend,
             clock,
             log,
             view,
-            shortage,
+            disk_full,
             landing,
             over,
             problems: 0,
@@ -251,13 +255,13 @@ impl<'a> Coordinator<'a> {
             self.snapshots.show_if_due(&self.run, self.journal);
             self.progress.write_if_due(&self.run);
             let sources = Sources {
-                messages: &mut self.messages,
+                requests: &mut self.requests,
                 deadline: self.run.next_deadline(),
                 clock: &self.clock,
                 snapshots: &self.snapshots,
                 progress: &self.progress,
                 tasks: &mut self.tasks,
-                keeper: self.keeper.as_ref(),
+                checkpoint_writer: self.checkpoint_writer.as_ref(),
                 journal: self.journal,
                 server: &mut self.server,
             };
@@ -286,13 +290,13 @@ impl<'a> Coordinator<'a> {
     async fn finished(&mut self, ended: finalize::Ended) -> Vec<Effect> {
         self.tasks.finish = None;
         // What was said before the end still counts.
-        while let Ok(message) = self.messages.try_recv() {
+        while let Ok(message) = self.requests.try_recv() {
             let (_, reply) = answer(&mut self.run, self.journal, (self.clock)(), message);
             write(self.journal, Vec::new(), reply);
         }
         // Whoever still uploads is told that it is over, rather than cut off.
-        self.messages = mpsc::channel(1).1;
-        if self.keeper.is_none() {
+        self.requests = mpsc::channel(1).1;
+        if self.checkpoint_writer.is_none() {
             self.server.stop.cancel();
         }
         let effects = match ended {
@@ -322,7 +326,7 @@ impl<'a> Coordinator<'a> {
             let stopped = self.journal.commit_patiently(vec![Record::Processed { plugins }]);
             tokio::time::timeout(LAST_WORDS, stopped).await.ok();
         }
-        if !self.site.outlives_the_process() {
+        if !self.backend.plugins_survive_restart() {
             // Nothing could take these plugins up again.
             let removed = finalize::clean_up(&self.launcher.drivers);
             tokio::time::timeout(LAST_WORDS, removed).await.ok();
@@ -332,7 +336,7 @@ impl<'a> Coordinator<'a> {
 
 /// Begins to serve workers.
 fn serve(
-    beginning: &Beginning,
+    beginning: &StartedRun,
     addresses: &Addresses,
     clock: &Clock,
     listener: std::net::TcpListener,
@@ -361,14 +365,14 @@ fn ask_again(run: &Run) -> Duration {
 
 /// Where another aggregator has the run this one does nothing more. Otherwise the next process in this place takes it up, or says why
 /// it cannot.
-fn ended_by(lost: &Lost) -> RunError {
+fn ended_by(lost: &OwnershipLost) -> RunError {
     match lost {
-        Lost::Overtaken { .. } => RunError::Superseded(lost.to_string()),
-        Lost::Ended => RunError::Task {
+        OwnershipLost::Overtaken { .. } => RunError::Superseded(lost.to_string()),
+        OwnershipLost::Ended => RunError::Task {
             task: "the checkpoint's writer",
             reason: lost.to_string(),
         },
-        Lost::Removed | Lost::Unreadable(_) | Lost::Refused(_) => {
+        OwnershipLost::Removed | OwnershipLost::Unreadable(_) | OwnershipLost::Refused(_) => {
             tracing::error!(reason = %lost, "starting anew");
             RunError::Stopped
         }

@@ -16,10 +16,10 @@ use sono_types::{Config, LeftOut, PluginName, ResultKey, TarInfo, error_chain, l
 use tokio::task::JoinSet;
 
 use crate::{
-    backend::{Driver, Site},
+    backend::{Backend, Driver},
     clock::Clock,
-    durability::disk_full::Shortage,
-    handle::Desk,
+    durability::disk_full::DiskFull,
+    handle::CoordinatorHandle,
     observe::run_log::RunLog,
 };
 
@@ -43,16 +43,16 @@ pub(crate) struct Finish {
     /// Nodes that plugins left out.
     pub(crate) left_out: Vec<LeftOut>,
     pub(crate) drivers: Arc<BTreeMap<PluginName, Box<dyn Driver>>>,
-    pub(crate) site: Arc<dyn Site>,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) log: RunLog,
-    pub(crate) desk: Desk,
+    pub(crate) coordinator: CoordinatorHandle,
     /// Held by results on the way to their place.
     pub(crate) landing: Arc<tokio::sync::RwLock<()>>,
     /// Their objects are removed before the archive is made; otherwise workers keep results until it is.
     pub(crate) plugins_go_first: bool,
-    pub(crate) shortage: Shortage,
+    pub(crate) disk_full: DiskFull,
     /// Plugins whose results ended an earlier process while it read them.
     pub(crate) unprocessed: BTreeSet<PluginName>,
     /// Errors on their way to the disk.
@@ -89,8 +89,8 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
         }
     }
     let started = (finish.clock)();
-    let site = finish.site.as_ref();
-    for problem in query(site, &finish.directory, &finish.incoming, &finish.shortage).await {
+    let backend = finish.backend.as_ref();
+    for problem in query(backend, &finish.directory, &finish.incoming, &finish.disk_full).await {
         say("querying", problem);
     }
     tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
@@ -107,7 +107,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
         say("post-processing", problem);
     }
     // Only the end of the run closes the desk, and it reads everything first.
-    finish.desk.tell(Event::Processed(processed)).await.ok();
+    finish.coordinator.tell(Event::Processed(processed)).await.ok();
     if let Err(problem) = describe(&finish, &cleaned).await {
         say("describing the run", problem);
     }
@@ -115,7 +115,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
     finish.log.detach();
     let (directory, archive) = (finish.directory.clone(), finish.archive.clone());
     let seal = move || sono_bundle::seal(&directory, &archive);
-    let sealed = finish.shortage.outlast("packing the archive", seal).await;
+    let sealed = finish.disk_full.retry("packing the archive", seal).await;
     let sealed = sealed.map_err(|error| error_chain(&error))?;
     let name = finish
         .archive
@@ -139,11 +139,11 @@ const QUERY_ROOM: usize = 1 << 20;
 
 /// What is found and cannot be written is looked for once more when there is room, but not for ever: it may be that which takes
 /// all of it.
-async fn query(site: &dyn Site, directory: &Path, incoming: &Path, shortage: &Shortage) -> Vec<String> {
+async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_full: &DiskFull) -> Vec<String> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let problems = site.query(directory).await;
+        let problems = backend.query(directory).await;
         let full = problems.iter().any(|problem| tells_of_no_room(problem));
         if !full || tries == QUERY_TRIES {
             return problems;
@@ -155,7 +155,7 @@ async fn query(site: &dyn Site, directory: &Path, incoming: &Path, shortage: &Sh
             fs_err::remove_file(&probe).ok();
             written
         };
-        if let Err(error) = shortage.outlast("what is found in the cluster", try_room).await {
+        if let Err(error) = disk_full.retry("what is found in the cluster", try_room).await {
             tracing::warn!(error = error_chain(&error), "looking whether there is room again");
             return problems;
         }
@@ -209,7 +209,7 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
     let write = async |name: &str, value: &serde_json::Value| {
         let (path, text) = (finish.directory.join(name), value.to_string());
         let write = move || sono_bundle::write_durably(&path, text.as_bytes());
-        let written = finish.shortage.outlast("the description of the run", write).await;
+        let written = finish.disk_full.retry("the description of the run", write).await;
         written.map_err(|error| error_chain(&error))
     };
     let mut redactions = Redactions::default();
@@ -274,12 +274,12 @@ mod tests {
     use sono_types::{RunStatus, SessionId};
 
     use super::*;
-    use crate::durability::disk_full::MayBeFull as _;
+    use crate::durability::disk_full::IsDiskFull as _;
 
     /// Answers with what it was given, then with nothing.
     struct Asked(Mutex<Vec<Vec<String>>>);
 
-    impl Site for Asked {
+    impl Backend for Asked {
         fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
             Box::pin(async { Ok(None) })
         }
@@ -302,10 +302,10 @@ mod tests {
     async fn queried(answers: &[&str]) -> (Vec<String>, usize) {
         let folder = tempfile::tempdir().unwrap();
         let answers = answers.iter().rev().map(|answer| vec![(*answer).to_owned()]);
-        let site = Asked(Mutex::new(answers.collect()));
-        let problems = query(&site, folder.path(), folder.path(), &Shortage::default()).await;
+        let backend = Asked(Mutex::new(answers.collect()));
+        let problems = query(&backend, folder.path(), folder.path(), &DiskFull::default()).await;
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
-        let left = site.0.lock().unwrap().len();
+        let left = backend.0.lock().unwrap().len();
         (problems, left)
     }
 

@@ -9,19 +9,19 @@ use sono_tls::{Authority, Identity};
 use sono_types::{PluginName, error_chain};
 use tokio::sync::mpsc;
 
-use super::tasks::{Tasks, pass};
+use super::tasks::{Tasks, wait_for_ownership};
 use crate::{
     backend::{Addresses, Driver, Launch, Report},
     clock::Clock,
     coordinator::startup::Drivers,
-    durability::checkpoint::Gate,
-    handle::Desk,
+    durability::checkpoint::CheckpointBarrier,
+    handle::CoordinatorHandle,
 };
 
 /// Whether a plugin is created or only watched.
 pub(super) enum Start {
     /// It is created as soon as this process is known to own the run.
-    Create(Option<Gate>),
+    Create(Option<CheckpointBarrier>),
     /// An earlier process created it.
     Watch,
 }
@@ -31,7 +31,7 @@ pub(super) struct Launcher {
     pub(super) drivers: Drivers,
     pub(super) addresses: Addresses,
     pub(super) authority: Authority,
-    pub(super) desk: Desk,
+    pub(super) coordinator: CoordinatorHandle,
     pub(super) clock: Clock,
     pub(super) start: Timestamp,
 }
@@ -65,7 +65,7 @@ impl Launcher {
             patient_until: run.patient_until(plugin),
         };
         let launch = identity.map(launch);
-        let (drivers, desk, name) = (Arc::clone(&self.drivers), self.desk.clone(), plugin.clone());
+        let (drivers, coordinator, name) = (Arc::clone(&self.drivers), self.coordinator.clone(), plugin.clone());
         let since_start = (self.clock)().duration_since(self.start);
         tracing::debug!(plugin_name = %plugin, since_start = %since_start, "launching");
         tasks.monitors.insert(
@@ -76,8 +76,8 @@ impl Launcher {
                         (Ok(launch), Some(driver)) => {
                             let started = match start {
                                 Start::Watch => Ok(()),
-                                Start::Create(gate) => {
-                                    pass(gate).await;
+                                Start::Create(barrier) => {
+                                    wait_for_ownership(barrier).await;
                                     driver.run(&launch).await
                                 }
                             };
@@ -85,8 +85,8 @@ impl Launcher {
                                 Ok(()) => {
                                     let plugin = name.clone();
                                     // Nobody hearing it means that the run is over.
-                                    desk.tell(Event::Launched { plugin }).await.ok();
-                                    watch_over(driver.as_ref(), &launch, &desk).await;
+                                    coordinator.tell(Event::Launched { plugin }).await.ok();
+                                    watch_over(driver.as_ref(), &launch, &coordinator).await;
                                     None
                                 }
                                 Err(failure) => Some(failure),
@@ -107,13 +107,16 @@ impl Launcher {
                     ..failure
                 };
                 // The run being over is the only reason for this to fail, and then nobody waits for the plugin.
-                desk.tell(Event::LaunchFailed { plugin: name, failure }).await.ok();
+                coordinator
+                    .tell(Event::LaunchFailed { plugin: name, failure })
+                    .await
+                    .ok();
             }),
         );
     }
 }
 
-async fn watch_over(driver: &dyn Driver, launch: &Launch, desk: &Desk) {
+async fn watch_over(driver: &dyn Driver, launch: &Launch, coordinator: &CoordinatorHandle) {
     let (reports, mut findings) = mpsc::channel::<Report>(64);
     let plugin = driver.name();
     let pass_on = async {
@@ -139,7 +142,7 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, desk: &Desk) {
                     Event::Counted { plugin }
                 }
             };
-            if desk.tell(event).await.is_err() {
+            if coordinator.tell(event).await.is_err() {
                 return;
             }
         }

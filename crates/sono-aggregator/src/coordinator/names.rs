@@ -27,7 +27,7 @@ pub(crate) fn archive_path(root: &Path, name: &str) -> Result<PathBuf, RunError>
 }
 
 /// Name of a file that outlives the run's process. Without an identity in the configuration there is one run a directory.
-pub(crate) fn lasting_name(what: &str, uuid: &str) -> String {
+pub(crate) fn stable_name(what: &str, uuid: &str) -> String {
     if uuid.is_empty() {
         format!(".sono-{what}")
     } else {
@@ -37,7 +37,7 @@ pub(crate) fn lasting_name(what: &str, uuid: &str) -> String {
 
 /// Whether the journal here is one of commit baf4e4a or earlier, whose name did not say of which run it is.
 pub(crate) fn has_nameless_journal(root: &Path, identity: &str) -> bool {
-    !root.join(lasting_name("journal", identity)).exists() && root.join(lasting_name("journal", "")).exists()
+    !root.join(stable_name("journal", identity)).exists() && root.join(stable_name("journal", "")).exists()
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn runs_of_one_volume_have_journals_of_their_own() {
-        assert_eq!(lasting_name("journal", "a-b"), ".sono-journal-a-b");
-        assert_eq!(lasting_name("journal", ""), ".sono-journal");
+        assert_eq!(stable_name("journal", "a-b"), ".sono-journal-a-b");
+        assert_eq!(stable_name("journal", ""), ".sono-journal");
     }
 }

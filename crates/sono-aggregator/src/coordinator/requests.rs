@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use sono_run::{Claim, Effect, Event, Record, Refusal, Run};
+use sono_run::{CommitDecision, Effect, Event, Record, Refusal, Run};
 use tokio::sync::oneshot;
 
 use crate::{
     durability::journal::Journal,
-    handle::{Finished as Returned, Message},
+    handle::{Finished as Returned, Request},
     observe::status_snapshots::tell,
 };
 
@@ -39,29 +39,29 @@ pub(super) fn answer(
     run: &mut Run,
     journal: &Journal,
     at: Timestamp,
-    message: Message,
+    message: Request,
 ) -> (Vec<Effect>, Option<Reply>) {
     match message {
         // An asker that has gone needs no answer.
-        Message::Begin { key, reply } => match run.begin(&key) {
+        Request::Begin { key, reply } => match run.begin(&key) {
             Err(known @ (Refusal::AlreadyReceived(_) | Refusal::TooLate(_))) => {
-                (Vec::new(), Some(once_on_disk(reply, Err(known))))
+                (Vec::new(), Some(reply_when_durable(reply, Err(known))))
             }
             begun => {
                 reply.send(begun).ok();
                 (Vec::new(), None)
             }
         },
-        Message::Claim { ticket, reply } => match run.claim(&ticket) {
-            claim @ (Claim::AlreadyReceived | Claim::TooLate) => {
-                (Vec::new(), Some(once_on_disk(reply, (ticket, claim))))
+        Request::Commit { ticket, reply } => match run.request_commit(&ticket) {
+            decision @ (CommitDecision::AlreadyReceived | CommitDecision::TooLate) => {
+                (Vec::new(), Some(reply_when_durable(reply, (ticket, decision))))
             }
-            claim => {
-                reply.send((ticket, claim)).ok();
+            decision => {
+                reply.send((ticket, decision)).ok();
                 (Vec::new(), None)
             }
         },
-        Message::Finish {
+        Request::Finish {
             ticket,
             outcome,
             unsynced,
@@ -76,21 +76,21 @@ pub(super) fn answer(
             });
             (effects, Some(Reply { give, names }))
         }
-        Message::Holding { key, reply } => {
-            reply.send(run.holding(&key)).ok();
+        Request::ResultState { key, reply } => {
+            reply.send(run.result_state(&key)).ok();
             (Vec::new(), None)
         }
-        Message::Progress { key, update, reply } => {
+        Request::Progress { key, update, reply } => {
             let expected = run.expects(&key);
             reply.send(expected).ok();
             let event = expected.then_some(Event::Progress { key, update });
             (event.map(|event| run.handle(at, event)).unwrap_or_default(), None)
         }
-        Message::Status { reply } => {
+        Request::Status { reply } => {
             tell(journal, run, move |status| drop(reply.send(status)));
             (Vec::new(), None)
         }
-        Message::Processing { plugin, reply } => {
+        Request::Processing { plugin, reply } => {
             let give = Box::new(move |recorded: Result<(), String>| {
                 if recorded.is_ok() {
                     reply.send(()).ok();
@@ -99,7 +99,7 @@ pub(super) fn answer(
             let effects = vec![Effect::Record(Record::Processing { plugin })];
             (effects, Some(Reply { give, names: None }))
         }
-        Message::Event(event) => (run.handle(at, event), None),
+        Request::Event(event) => (run.handle(at, event), None),
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) fn answer(
 /// for a 200.
 /// Where the journal cannot say so the asker is left without an answer, which it takes for a process that ends, and tries
 /// again.
-fn once_on_disk<T: Send + 'static>(reply: oneshot::Sender<T>, answer: T) -> Reply {
+fn reply_when_durable<T: Send + 'static>(reply: oneshot::Sender<T>, answer: T) -> Reply {
     Reply {
         give: Box::new(move |recorded| {
             if recorded.is_ok() {

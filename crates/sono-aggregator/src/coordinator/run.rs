@@ -18,11 +18,12 @@ use tokio::task::JoinHandle;
 
 use super::event_loop;
 use crate::{
-    backend::{Addresses, Site},
+    backend::{Addresses, Backend},
     clock::Clock,
     error::RunError,
     observe::{
-        event_recorder, loopback::View, run_events::Story, run_log::RunLog, status_publisher, status_snapshots::Board,
+        event_recorder, loopback::View, run_events::RunEvents, run_log::RunLog, status_publisher,
+        status_snapshots::Publisher,
     },
 };
 
@@ -41,7 +42,7 @@ pub struct Setup {
     /// The plugins to run, checked to have different names.
     pub definitions: Vec<Definition>,
     /// Where the run happens.
-    pub site: Arc<dyn Site>,
+    pub backend: Arc<dyn Backend>,
     /// Directory for the run's files and its archive.
     pub root: PathBuf,
     /// Where workers connect to.
@@ -77,24 +78,24 @@ pub struct Finished {
 /// published. When `shutdown` resolves first, the run ends with [`RunError::Stopped`] and its directory stays. A run that
 /// an earlier process began in the same directory is taken up where that one ended, however it ended.
 pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Finished, RunError> {
-    let site = Arc::clone(&setup.site);
-    let (statuses, publisher) = status_publisher::start(Arc::clone(&site), setup.view.metrics());
-    let (notes, teller) = event_recorder::start(Arc::clone(&site));
-    let stop_publisher = publisher.abort_handle();
-    let (mut publisher, mut teller) = (publisher.fuse(), teller.fuse());
+    let backend = Arc::clone(&setup.backend);
+    let (statuses, status_task) = status_publisher::start(Arc::clone(&backend), setup.view.metrics());
+    let (events, event_task) = event_recorder::start(Arc::clone(&backend));
+    let stop_status_task = status_task.abort_handle();
+    let (mut status_task, mut event_task) = (status_task.fuse(), event_task.fuse());
     let view = setup.view.clone();
-    let board = Board {
+    let publisher = Publisher {
         statuses,
-        notes,
+        events,
         view: setup.view.clone(),
     };
     let mut shutdown = std::pin::pin!(shutdown);
     let journal = OnceLock::new();
     // Boxed, and so small for its caller: all of a run is in it.
     let outcome = tokio::select! {
-        outcome = Box::pin(event_loop::coordinate(setup, &board, &journal, shutdown.as_mut())) => outcome,
-        reason = broken(&mut publisher) => Err(RunError::Task { task: "the status publisher", reason }),
-        reason = broken(&mut teller) => Err(RunError::Task { task: "the event recorder", reason }),
+        outcome = Box::pin(event_loop::coordinate(setup, &publisher, &journal, shutdown.as_mut())) => outcome,
+        reason = broken(&mut status_task) => Err(RunError::Task { task: "the status publisher", reason }),
+        reason = broken(&mut event_task) => Err(RunError::Task { task: "the event recorder", reason }),
         task = view.broken() => Err(RunError::Task { task, reason: "its task broke".to_owned() }),
     };
     if let Some(journal) = journal.into_inner() {
@@ -102,40 +103,40 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
     }
     if matches!(outcome, Err(RunError::Superseded(_))) {
         // What is shown now is another's.
-        stop_publisher.abort();
+        stop_status_task.abort();
         return outcome;
     }
     if matches!(outcome, Err(RunError::Stopped)) {
-        stop_publisher.abort();
-        if site.outlives_the_process() {
+        stop_status_task.abort();
+        if backend.plugins_survive_restart() {
             return outcome;
         }
-        show_once(&site, board.fail()).await;
+        show_once(&backend, publisher.fail()).await;
         return outcome;
     }
     if let Err(error) = &outcome {
         // Whoever waits must learn that there is nothing to wait for.
-        let status = board.fail();
-        board.tell([Story::broken(&error_chain(error))]);
-        if publisher.is_terminated() {
-            show_once(&site, status).await;
+        let status = publisher.fail();
+        publisher.tell([RunEvents::broken(&error_chain(error))]);
+        if status_task.is_terminated() {
+            show_once(&backend, status).await;
         }
     }
-    drop(board);
-    if publisher.is_terminated() {
+    drop(publisher);
+    if status_task.is_terminated() {
         return outcome;
     }
     tokio::select! {
-        published = &mut publisher => {
+        published = &mut status_task => {
             if let Err(error) = published {
                 tracing::error!(%error, "publishing the status");
             }
         }
-        () = shutdown => stop_publisher.abort(),
+        () = shutdown => stop_status_task.abort(),
     }
-    if !teller.is_terminated() {
+    if !event_task.is_terminated() {
         // What is told is told within moments, or not at all.
-        tokio::time::timeout(LAST_WORDS, teller).await.ok();
+        tokio::time::timeout(LAST_WORDS, event_task).await.ok();
     }
     outcome
 }
@@ -149,9 +150,9 @@ async fn broken(task: &mut future::Fuse<JoinHandle<()>>) -> String {
 }
 
 /// Shows the status itself, in one try: what lets us write may be going, or may be what ended.
-async fn show_once(site: &Arc<dyn Site>, status: RunStatus) {
-    let site = Arc::clone(site);
-    let shown = tokio::spawn(async move { site.publish(&status).await });
+async fn show_once(backend: &Arc<dyn Backend>, status: RunStatus) {
+    let backend = Arc::clone(backend);
+    let shown = tokio::spawn(async move { backend.publish(&status).await });
     if !matches!(tokio::time::timeout(LAST_WORDS, shown).await, Ok(Ok(Ok(())))) {
         tracing::warn!("the status could not be set to failed");
     }

@@ -18,14 +18,14 @@ use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constan
 
 use super::run::Setup;
 use crate::{
-    backend::{Driver, Site},
+    backend::{Backend, Driver},
     clock::Clock,
-    coordinator::names::{archive_path, check_id, has_nameless_journal, lasting_name},
+    coordinator::names::{archive_path, check_id, has_nameless_journal, stable_name},
     durability::{
-        checkpoint::Keeper,
-        disk_full::Shortage,
+        checkpoint::CheckpointWriter,
+        disk_full::DiskFull,
         journal::{Journal, Opened},
-        ownership::{ARCHIVE_GONE, Claim, Taken},
+        ownership::{ARCHIVE_GONE, Acquired, Ownership},
         progress_file,
     },
     error::{JournalError, RunError},
@@ -52,7 +52,7 @@ pub(crate) type Drivers = Arc<BTreeMap<PluginName, Box<dyn Driver>>>;
 pub(crate) struct Start {
     pub(crate) config: Config,
     pub(crate) definitions: Vec<Definition>,
-    pub(crate) site: Arc<dyn Site>,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) root: PathBuf,
     pub(crate) clock: Clock,
     pub(crate) new_session: fn() -> SessionId,
@@ -61,15 +61,15 @@ pub(crate) struct Start {
     pub(crate) view: View,
     pub(crate) limits: UploadLimits,
     /// Whoever takes up a run on a full volume waits.
-    pub(crate) shortage: Shortage,
+    pub(crate) disk_full: DiskFull,
 }
 
 impl Start {
-    pub(super) fn of(setup: &Setup, shortage: &Shortage) -> Self {
+    pub(super) fn of(setup: &Setup, disk_full: &DiskFull) -> Self {
         Self {
             config: setup.config.clone(),
             definitions: setup.definitions.clone(),
-            site: Arc::clone(&setup.site),
+            backend: Arc::clone(&setup.backend),
             root: setup.root.clone(),
             clock: Arc::clone(&setup.clock),
             new_session: setup.new_session,
@@ -77,13 +77,13 @@ impl Start {
             reconcile: setup.reconcile,
             view: setup.view.clone(),
             limits: setup.limits.clone(),
-            shortage: shortage.clone(),
+            disk_full: disk_full.clone(),
         }
     }
 }
 
 /// A run that goes on from here.
-pub(crate) struct Beginning {
+pub(crate) struct StartedRun {
     /// With the run's identity.
     pub(crate) config: Config,
     /// When it first began.
@@ -105,12 +105,12 @@ pub(crate) struct Beginning {
     /// An earlier process began it.
     pub(crate) taken_up: bool,
     /// What keeps for another aggregator what must outlive this one's pod, where that is wanted.
-    pub(crate) keeper: Option<Keeper>,
+    pub(crate) checkpoint_writer: Option<CheckpointWriter>,
 }
 
 /// What was found.
-pub(crate) enum Found {
-    Beginning(Box<Beginning>),
+pub(crate) enum Startup {
+    Started(Box<StartedRun>),
     /// An earlier process brought it to its end.
     Over {
         status: RunStatus,
@@ -122,9 +122,9 @@ pub(crate) enum Found {
 }
 
 /// Opens the journal and begins, or goes on with what it holds, or with what the run keeps outside of its volume.
-pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
+pub(crate) async fn begin(start: Start) -> Result<Startup, RunError> {
     loop {
-        if let Some(found) = once(start.clone()).await? {
+        if let Some(found) = try_start(start.clone()).await? {
             return Ok(found);
         }
         tracing::info!("another aggregator took the run over in the same moment, looking again");
@@ -133,18 +133,18 @@ pub(crate) async fn begin(start: Start) -> Result<Found, RunError> {
 }
 
 /// `None` when another process was quicker.
-async fn once(start: Start) -> Result<Option<Found>, RunError> {
+async fn try_start(start: Start) -> Result<Option<Startup>, RunError> {
     let mut attempt = Attempt::open(start).await?;
-    if let Some(claim) = &mut attempt.claim {
+    if let Some(ownership) = &mut attempt.ownership {
         let now = (attempt.start.clock)();
-        match claim.take_up(&attempt.journal, &mut attempt.records, now).await? {
-            Taken::Done | Taken::Nothing => {}
-            Taken::Missed => {
+        match ownership.acquire(&attempt.journal, &mut attempt.records, now).await? {
+            Acquired::Owned | Acquired::NewRun => {}
+            Acquired::Conflict => {
                 attempt.journal.close(CLOSE).await;
                 return Ok(None);
             }
-            Taken::Sealed { status, sessions } => {
-                return Ok(Some(Found::Over {
+            Acquired::Sealed { status, sessions } => {
+                return Ok(Some(Startup::Over {
                     status,
                     left: Some(attempt.drivers(&sessions)),
                     broken: Some(ARCHIVE_GONE.to_owned()),
@@ -169,8 +169,8 @@ async fn once(start: Start) -> Result<Option<Found>, RunError> {
         attempt.journal.close(CLOSE).await;
         return Ok(None);
     };
-    let beginning = attempt.go_on(files, drivers, owned).await?;
-    Ok(Some(Found::Beginning(Box::new(beginning))))
+    let beginning = attempt.resume(files, drivers, owned).await?;
+    Ok(Some(Startup::Started(Box::new(beginning))))
 }
 
 /// One try to begin a run, with its journal open.
@@ -178,7 +178,7 @@ struct Attempt {
     /// In its configuration is the run's identity, once it is known.
     start: Start,
     /// Where the run has a checkpoint.
-    claim: Option<Claim>,
+    ownership: Option<Ownership>,
     journal: Journal,
     /// What the journal holds.
     records: Vec<Record>,
@@ -214,29 +214,29 @@ impl Attempt {
     async fn open(mut start: Start) -> Result<Self, RunError> {
         let Start {
             config,
-            site,
+            backend,
             root,
-            shortage,
+            disk_full,
             ..
         } = &mut start;
         constants::ARCHIVE_VERSION.clone_into(&mut config.version);
         check_id(&config.uuid)?;
-        files::prepare(root, shortage).await?;
-        let claim = Claim::look(site.as_ref(), &config.uuid).await?;
+        files::prepare(root, disk_full).await?;
+        let ownership = Ownership::load(backend.as_ref(), &config.uuid).await?;
         if config.uuid.is_empty()
-            && let Some(identity) = site.identity()
+            && let Some(identity) = backend.identity()
         {
-            let continues = claim.as_ref().is_some_and(Claim::has_checkpoint);
+            let continues = ownership.as_ref().is_some_and(Ownership::has_checkpoint);
             if !(continues && has_nameless_journal(root, &identity)) {
                 config.uuid = identity;
             }
         }
-        let path = root.join(lasting_name("journal", &config.uuid));
-        let progress = root.join(lasting_name("progress", &config.uuid));
-        let Opened { journal, records } = open(path, site.outlives_the_process(), shortage).await?;
+        let path = root.join(stable_name("journal", &config.uuid));
+        let progress = root.join(stable_name("progress", &config.uuid));
+        let Opened { journal, records } = open(path, backend.plugins_survive_restart(), disk_full).await?;
         Ok(Self {
             start,
-            claim,
+            ownership,
             journal,
             records,
             progress,
@@ -278,13 +278,13 @@ impl Attempt {
         let Start {
             config,
             definitions,
-            site,
+            backend,
             new_session,
             reconcile,
             ..
         } = &self.start;
         let session = |name: &PluginName| sessions.get(name).cloned().unwrap_or_else(new_session);
-        plan::drivers(definitions.clone(), config, site.as_ref(), session, *reconcile)
+        plan::drivers(definitions.clone(), config, backend.as_ref(), session, *reconcile)
     }
 
     /// The last status, where an earlier process brought the run to its end.
@@ -295,16 +295,16 @@ impl Attempt {
         })
     }
 
-    fn over(&self, files: &Files, status: RunStatus, drivers: Drivers) -> Result<Found, RunError> {
+    fn over(&self, files: &Files, status: RunStatus, drivers: Drivers) -> Result<Startup, RunError> {
         let archive = archive_path(&self.start.root, &status.tarball.name)?;
         // What is packed is not needed any more; it may be gone already.
         fs_err::remove_dir_all(&files.directory).ok();
         fs_err::remove_dir_all(&files.incoming).ok();
         fs_err::remove_file(&self.progress).ok();
         self.start.view.seal(&archive, &status.tarball);
-        Ok(Found::Over {
+        Ok(Startup::Over {
             status,
-            left: self.claim.is_some().then_some(drivers),
+            left: self.ownership.is_some().then_some(drivers),
             broken: None,
         })
     }
@@ -316,16 +316,16 @@ impl Attempt {
             root,
             log,
             view,
-            shortage,
+            disk_full,
             ..
         } = &self.start;
         if taken_up {
             // Bodies that were on their way come again.
             fs_err::remove_dir_all(&files.incoming).ok();
         }
-        files::prepare(&files.directory.join("meta"), shortage).await?;
-        files::prepare(&files.incoming, shortage).await?;
-        files::sync_names(root, &files.directory, shortage).await?;
+        files::prepare(&files.directory.join("meta"), disk_full).await?;
+        files::prepare(&files.incoming, disk_full).await?;
+        files::sync_names(root, &files.directory, disk_full).await?;
         let (path, text, log) = (files.directory.clone(), config.to_json(), log.clone());
         let first_files = move || {
             let attached = log.attach(&path.join(layout::RUN_LOG));
@@ -335,14 +335,14 @@ impl Attempt {
             })?;
             sono_bundle::write_durably(&path.join(layout::CONFIG), text.as_bytes()).map_err(RunError::Write)
         };
-        shortage.outlast("taking up the run", first_files).await?;
+        disk_full.retry("taking up the run", first_files).await?;
         view.collect_in(&files.directory);
         Ok(())
     }
 
     /// Makes a new run this process' own, in the checkpoint and the journal; `None` when another process was quicker.
     async fn own(&mut self, earlier: Option<Begun>, drivers: &Drivers) -> Result<Option<Owned>, RunError> {
-        let site = self.start.site.as_ref();
+        let backend = self.start.backend.as_ref();
         let now = (self.start.clock)();
         let labels = drivers
             .values()
@@ -351,7 +351,7 @@ impl Attempt {
         if let Some(begun) = earlier {
             let authority =
                 Authority::from_pem(&begun.ca_certificate, &begun.ca_key).map_err(RunError::Certificates)?;
-            let nodes = plan::nodes_now(site, &labels).await;
+            let nodes = plan::nodes_now(backend, &labels).await;
             return Ok(Some(Owned {
                 begun,
                 authority,
@@ -359,12 +359,12 @@ impl Attempt {
                 now,
             }));
         }
-        let nodes = site.nodes(&labels).await.map_err(RunError::Nodes)?;
+        let nodes = backend.nodes(&labels).await.map_err(RunError::Nodes)?;
         let (begun, authority) = plan::identity(&self.start.config, drivers, nodes.as_deref(), now)?;
         // Nothing may be created before it is known who created it.
         let mut first = vec![Record::Begun(begun.clone())];
-        if let Some(claim) = &mut self.claim {
-            let Some(owned) = claim.begin(&begun).await? else {
+        if let Some(ownership) = &mut self.ownership {
+            let Some(owned) = ownership.begin(&begun).await? else {
                 return Ok(None);
             };
             first.push(owned);
@@ -380,7 +380,7 @@ impl Attempt {
     }
 
     /// The machine of a run that begins, or as the records leave it.
-    async fn go_on(self, files: Files, drivers: Drivers, owned: Owned) -> Result<Beginning, RunError> {
+    async fn resume(self, files: Files, drivers: Drivers, owned: Owned) -> Result<StartedRun, RunError> {
         let Owned {
             begun,
             authority,
@@ -391,13 +391,13 @@ impl Attempt {
             config,
             view,
             limits,
-            shortage,
+            disk_full,
             ..
         } = self.start;
         let policy = Policy {
             stop_on_failure: config.stop_on_failure,
             store_tries: config.upload_limits.max_store_tries,
-            checkpointed: self.claim.is_some(),
+            checkpointed: self.ownership.is_some(),
         };
         let left_out = drivers
             .iter()
@@ -410,7 +410,7 @@ impl Attempt {
         }
         let taken_up = !self.records.is_empty();
         let (mut run, effects, present) = if taken_up {
-            files::restore(&files.directory, &files.incoming, &self.records, limits, &shortage).await?;
+            files::restore(&files.directory, &files.incoming, &self.records, limits, &disk_full).await?;
             let records = with_placed(self.records, &files.directory, &plans, &self.journal);
             let mut run = Run::recover(plans, policy, &records);
             progress_file::read(&self.progress, &mut |key, update| run.restore_progress(key, update));
@@ -421,9 +421,9 @@ impl Attempt {
             let effects = run.handle(now, Event::Start);
             (run, effects, 0)
         };
-        let keeper = self.claim.and_then(|claim| claim.keeper(&run));
+        let checkpoint_writer = self.ownership.and_then(|ownership| ownership.into_writer(&run));
         run.leave_out(left_out);
-        Ok(Beginning {
+        Ok(StartedRun {
             config,
             start: begun.start,
             directory: files.directory,
@@ -436,7 +436,7 @@ impl Attempt {
             effects,
             present,
             taken_up,
-            keeper,
+            checkpoint_writer,
         })
     }
 }
@@ -459,11 +459,11 @@ fn with_placed(mut records: Vec<Record>, directory: &Path, plans: &[Plan], journ
 }
 
 /// Opens the journal. A pod that takes another's place may start before that one has ended, and waits for it.
-async fn open(path: PathBuf, waits: bool, shortage: &Shortage) -> Result<Opened, RunError> {
+async fn open(path: PathBuf, waits: bool, disk_full: &DiskFull) -> Result<Opened, RunError> {
     let mut said = false;
     loop {
-        let (path, own) = (path.clone(), shortage.clone());
-        let opened = shortage.outlast("opening the journal", move || Journal::open(&path, &own));
+        let (path, own) = (path.clone(), disk_full.clone());
+        let opened = disk_full.retry("opening the journal", move || Journal::open(&path, &own));
         match opened.await {
             Err(error @ JournalError::Held(_)) if waits => {
                 if !said {

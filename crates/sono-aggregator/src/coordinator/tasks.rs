@@ -12,23 +12,23 @@ use sono_types::{PluginName, ResultKey, constants, error_chain};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::finalize;
-use crate::durability::{checkpoint::Gate, disk_full::Shortage};
+use crate::durability::{checkpoint::CheckpointBarrier, disk_full::DiskFull};
 
 /// All end with the coordinator.
 pub(super) struct Tasks {
     pub(super) monitors: BTreeMap<PluginName, JoinHandle<()>>,
     /// Errors on their way to the disk.
     pub(super) writes: JoinSet<()>,
-    shortage: Shortage,
+    disk_full: DiskFull,
     pub(super) finish: Option<JoinHandle<finalize::Ended>>,
 }
 
 impl Tasks {
-    pub(super) fn new(shortage: &Shortage) -> Self {
+    pub(super) fn new(disk_full: &DiskFull) -> Self {
         Self {
             monitors: BTreeMap::new(),
             writes: JoinSet::new(),
-            shortage: shortage.clone(),
+            disk_full: disk_full.clone(),
             finish: None,
         }
     }
@@ -48,9 +48,9 @@ impl Tasks {
         tracing::warn!(plugin_name = %key.plugin, node = %key.target, error = failure.message, "recording an error in place of a result");
         let mut fields: Map<String, Value> = failure.details.into_iter().collect();
         fields.insert("error".to_owned(), failure.message.into());
-        let shortage = self.shortage.clone();
+        let disk_full = self.disk_full.clone();
         self.writes
-            .spawn(write_patiently(path, Value::Object(fields).to_string(), shortage));
+            .spawn(write_patiently(path, Value::Object(fields).to_string(), disk_full));
     }
 }
 
@@ -58,12 +58,12 @@ impl Tasks {
 const WRITE_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(16));
 
 /// Writes a file: as soon as there is room for it, and should anything else be in the way, within half a minute.
-async fn write_patiently(path: PathBuf, text: String, shortage: Shortage) {
+async fn write_patiently(path: PathBuf, text: String, disk_full: DiskFull) {
     let (mut pause, last) = WRITE_PAUSES;
     loop {
         let (to, bytes) = (path.clone(), text.clone());
         let write = move || sono_bundle::write_durably(&to, bytes.as_bytes());
-        match shortage.outlast("the record of an error", write).await {
+        match disk_full.retry("the record of an error", write).await {
             Ok(()) => return,
             Err(error) if pause <= last => {
                 tracing::warn!(error = error_chain(&error), ?pause, "recording an error, trying again");
@@ -87,9 +87,9 @@ impl Drop for Tasks {
 }
 
 /// Pending until this process owns the run; never resolves after ownership is lost.
-pub(super) async fn pass(gate: Option<Gate>) {
-    if let Some(gate) = gate {
-        gate.open().await;
+pub(super) async fn wait_for_ownership(barrier: Option<CheckpointBarrier>) {
+    if let Some(barrier) = barrier {
+        barrier.wait().await;
     }
 }
 

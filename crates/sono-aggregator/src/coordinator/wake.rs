@@ -8,18 +8,18 @@ use super::{finalize, server::Server, tasks::Tasks};
 use crate::{
     clock::{Clock, until},
     durability::{
-        checkpoint::{Keeper, Lost},
+        checkpoint::{CheckpointWriter, OwnershipLost},
         journal::Journal,
         progress_file::ProgressFile,
     },
-    handle::Message,
+    handle::Request,
     observe::status_snapshots::Snapshots,
 };
 
 /// Why the coordinator has something to do.
 pub(super) enum Wake {
     /// Another task asks for something, or reports.
-    Request(Message),
+    Request(Request),
     /// The machine's next deadline has come.
     Deadline,
     /// The status changed, and the last one was shown long enough ago.
@@ -29,7 +29,7 @@ pub(super) enum Wake {
     /// The archive is made, or will not be.
     Finished(finalize::Ended),
     /// Another process has the run, or this one cannot know that it has it.
-    OwnershipLost(Lost),
+    OwnershipLost(OwnershipLost),
     /// The journal's writer ended.
     JournalEnded,
     /// The workers' server ended.
@@ -40,14 +40,14 @@ pub(super) enum Wake {
 
 /// What is waited for; each part is watched by reference and stays where it is.
 pub(super) struct Sources<'a> {
-    pub(super) messages: &'a mut mpsc::Receiver<Message>,
+    pub(super) requests: &'a mut mpsc::Receiver<Request>,
     /// The machine's next deadline.
     pub(super) deadline: Option<jiff::Timestamp>,
     pub(super) clock: &'a Clock,
     pub(super) snapshots: &'a Snapshots<'a>,
     pub(super) progress: &'a ProgressFile,
     pub(super) tasks: &'a mut Tasks,
-    pub(super) keeper: Option<&'a Keeper>,
+    pub(super) checkpoint_writer: Option<&'a CheckpointWriter>,
     pub(super) journal: &'a Journal,
     pub(super) server: &'a mut Server,
 }
@@ -67,12 +67,12 @@ impl Sources<'_> {
             }
         };
         tokio::select! {
-            Some(message) = self.messages.recv() => Wake::Request(message),
+            Some(message) = self.requests.recv() => Wake::Request(message),
             () = until(self.deadline, self.clock) => Wake::Deadline,
             () = self.snapshots.due() => Wake::StatusDue,
             () = self.progress.due() => Wake::ProgressDue,
             ended = finished => Wake::Finished(ended.unwrap_or_else(|error| Err(error.to_string()))),
-            lost = lost(self.keeper) => Wake::OwnershipLost(lost),
+            lost = lost(self.checkpoint_writer) => Wake::OwnershipLost(lost),
             () = self.journal.ended() => Wake::JournalEnded,
             ended = &mut self.server.task => {
                 Wake::ServerEnded(ended.map_or_else(std::io::Error::other, |()| std::io::Error::other("the server ended")))
@@ -83,9 +83,9 @@ impl Sources<'_> {
 }
 
 /// Never without a checkpoint.
-async fn lost(keeper: Option<&Keeper>) -> Lost {
-    match keeper {
-        Some(keeper) => keeper.lost().await,
+async fn lost(checkpoint_writer: Option<&CheckpointWriter>) -> OwnershipLost {
+    match checkpoint_writer {
+        Some(checkpoint_writer) => checkpoint_writer.ownership_lost().await,
         None => std::future::pending().await,
     }
 }

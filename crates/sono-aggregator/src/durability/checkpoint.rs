@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sono_run::{Change, Memory, Record};
+use sono_run::{Change, Checkpoint, Record};
 use sono_types::PluginName;
 use tokio::{
     sync::{Notify, watch},
@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    backend::{Checkpoint, Vault, VaultError, Version},
+    backend::{CheckpointStore, CheckpointStoreError, StoredCheckpoint, Version},
     durability::checkpoint_codec,
 };
 
@@ -31,7 +31,7 @@ const MOST_BYTES: usize = 1_000_000;
 
 /// What somebody else did to the run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Lost {
+pub(crate) enum OwnershipLost {
     #[error("another aggregator, {holder} (the run's number {epoch}), has taken the run over")]
     Overtaken { holder: String, epoch: u64 },
     #[error("what the run keeps was removed, as when the run is deleted")]
@@ -47,48 +47,58 @@ pub(crate) enum Lost {
 
 /// Writes the checkpoint over `version`, retrying while the API server is unavailable, and notes the new version. Fails if another
 /// process owns the run.
-async fn write(vault: &dyn Vault, memory: &Memory, version: &mut Version) -> Result<(), Lost> {
-    let content = checkpoint_codec::encode(&memory);
+async fn write(
+    store: &dyn CheckpointStore,
+    checkpoint: &Checkpoint,
+    version: &mut Version,
+) -> Result<(), OwnershipLost> {
+    let content = checkpoint_codec::encode(&checkpoint);
     let mut pause = MIN_PAUSE;
     let until = Instant::now() + REFUSED_AT_MOST;
     loop {
-        match vault.write(&content, Some(version)).await {
+        match store.write(&content, Some(version)).await {
             Ok(written) => {
                 *version = written;
                 return Ok(());
             }
             // Also what a write of our own makes of the next, when its answer was lost.
-            Err(VaultError::Changed) => {}
+            Err(CheckpointStoreError::Changed) => {}
             // Rights may be granted late; a run that waits without a limit would stand still and say nothing.
-            Err(VaultError::Refused(reason)) if Instant::now() >= until => return Err(Lost::Refused(reason)),
+            Err(CheckpointStoreError::Refused(reason)) if Instant::now() >= until => {
+                return Err(OwnershipLost::Refused(reason));
+            }
             Err(error) => tracing::warn!(%error, "keeping what must outlive this pod, trying again"),
         }
         sleep(pause).await;
         pause = (pause * 2).min(MAX_PAUSE);
-        is_ours(vault, memory, version).await?;
+        is_ours(store, checkpoint, version).await?;
     }
 }
 
 /// Checks that no other process owns the run, as far as can be seen now, and notes the version of what this process has written.
-async fn is_ours(vault: &dyn Vault, memory: &Memory, version: &mut Version) -> Result<(), Lost> {
-    let found = match vault.read().await {
+async fn is_ours(
+    store: &dyn CheckpointStore,
+    checkpoint: &Checkpoint,
+    version: &mut Version,
+) -> Result<(), OwnershipLost> {
+    let found = match store.read().await {
         Err(error) => {
             tracing::debug!(%error, "cannot see whose the run is");
             return Ok(());
         }
-        Ok(None) => return Err(Lost::Removed),
+        Ok(None) => return Err(OwnershipLost::Removed),
         Ok(Some(found)) => found,
     };
     let Some(content) = found.content else {
-        return Err(Lost::Unreadable("it belongs to another run".to_owned()));
+        return Err(OwnershipLost::Unreadable("it belongs to another run".to_owned()));
     };
     match checkpoint_codec::decode(&content) {
-        Err(error) => Err(Lost::Unreadable(sono_types::error_chain(&error))),
-        Ok(there) if there.holder == memory.holder => {
+        Err(error) => Err(OwnershipLost::Unreadable(sono_types::error_chain(&error))),
+        Ok(there) if there.holder == checkpoint.holder => {
             *version = found.version;
             Ok(())
         }
-        Ok(there) => Err(Lost::Overtaken {
+        Ok(there) => Err(OwnershipLost::Overtaken {
             holder: there.holder,
             epoch: there.epoch,
         }),
@@ -97,12 +107,12 @@ async fn is_ours(vault: &dyn Vault, memory: &Memory, version: &mut Version) -> R
 
 /// Makes the run this process' own, in place of exactly the checkpoint on which that was decided: `over`, or where there was none.
 /// Returns the version of what it wrote; `None` when anything was written meanwhile, so that the decision is to be made again.
-pub(crate) async fn claim(
-    vault: &dyn Vault,
-    memory: &Memory,
+pub(crate) async fn write_first(
+    store: &dyn CheckpointStore,
+    checkpoint: &Checkpoint,
     over: Option<&Version>,
 ) -> Result<Option<Version>, String> {
-    let content = checkpoint_codec::encode(&memory);
+    let content = checkpoint_codec::encode(&checkpoint);
     if content.len() > MOST_BYTES {
         return Err(format!(
             "what must outlive the aggregator's pod takes {} bytes, more than a Secret holds; use a results volume or --aggregator-workload pod",
@@ -111,23 +121,23 @@ pub(crate) async fn claim(
     }
     let mut pause = MIN_PAUSE;
     loop {
-        let error = match vault.write(&content, over).await {
+        let error = match store.write(&content, over).await {
             Ok(version) => return Ok(Some(version)),
             Err(error) => error,
         };
         tracing::info!(%error, "taking the run over");
-        if let VaultError::Refused(reason) = error {
+        if let CheckpointStoreError::Refused(reason) = error {
             return Err(reason);
         }
-        match vault.read().await {
+        match store.read().await {
             // The answer to a write was lost. The name in it is this process' alone.
-            Ok(Some(Checkpoint {
+            Ok(Some(StoredCheckpoint {
                 version,
                 content: Some(there),
             })) if there == content => return Ok(Some(version)),
             Ok(there) => {
                 let unchanged = there.as_ref().map(|there| &there.version) == over;
-                if !unchanged || error == VaultError::Changed {
+                if !unchanged || error == CheckpointStoreError::Changed {
                     return Ok(None);
                 }
             }
@@ -139,7 +149,7 @@ pub(crate) async fn claim(
 }
 
 struct State {
-    memory: Memory,
+    checkpoint: Checkpoint,
     /// Counts changes.
     revision: u64,
 }
@@ -147,11 +157,11 @@ struct State {
 #[derive(Debug, Clone, Default)]
 struct Written {
     revision: u64,
-    lost: Option<Lost>,
+    lost: Option<OwnershipLost>,
 }
 
 /// Keeps a run's memory.
-pub(crate) struct Keeper {
+pub(crate) struct CheckpointWriter {
     state: Arc<Mutex<State>>,
     wake: Arc<Notify>,
     written: watch::Receiver<Written>,
@@ -160,14 +170,14 @@ pub(crate) struct Keeper {
 
 /// Opens once everything that was noted before is kept.
 #[derive(Debug, Clone)]
-pub(crate) struct Gate {
+pub(crate) struct CheckpointBarrier {
     revision: u64,
     written: watch::Receiver<Written>,
 }
 
-impl Gate {
-    /// Pending until this process owns the run; never resolves after ownership is lost, which [`Keeper::lost`] says.
-    pub(crate) async fn open(mut self) {
+impl CheckpointBarrier {
+    /// Pending until this process owns the run; never resolves after ownership is lost, which [`CheckpointWriter::ownership_lost`] says.
+    pub(crate) async fn wait(mut self) {
         let revision = self.revision;
         let kept = |written: &Written| written.revision >= revision && written.lost.is_none();
         if self.written.wait_for(kept).await.is_err() {
@@ -176,13 +186,16 @@ impl Gate {
     }
 }
 
-impl Keeper {
-    /// Continues with what [`claim`] wrote, and its version.
-    pub(crate) fn start(vault: Arc<dyn Vault>, memory: Memory, version: Version) -> Self {
-        let state = Arc::new(Mutex::new(State { memory, revision: 0 }));
+impl CheckpointWriter {
+    /// Continues with what [`write_first`] wrote, and its version.
+    pub(crate) fn start(store: Arc<dyn CheckpointStore>, checkpoint: Checkpoint, version: Version) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            checkpoint,
+            revision: 0,
+        }));
         let wake = Arc::<Notify>::default();
         let (sender, written) = watch::channel(Written::default());
-        let task = tokio::spawn(keep(vault, Arc::clone(&state), Arc::clone(&wake), sender, version));
+        let task = tokio::spawn(keep(store, Arc::clone(&state), Arc::clone(&wake), sender, version));
         Self {
             state,
             wake,
@@ -191,18 +204,18 @@ impl Keeper {
         }
     }
 
-    pub(crate) fn note(&self, record: &Record) {
-        self.change(|memory| memory.note(record));
+    pub(crate) fn record(&self, record: &Record) {
+        self.change(|checkpoint| checkpoint.apply(record));
     }
 
     /// Nothing more is waited for of this plugin.
-    pub(crate) fn end(&self, plugin: &PluginName) {
-        self.change(|memory| memory.end(plugin));
+    pub(crate) fn plugin_ended(&self, plugin: &PluginName) {
+        self.change(|checkpoint| checkpoint.end(plugin));
     }
 
-    fn change(&self, what: impl FnOnce(&mut Memory) -> Change) {
+    fn change(&self, what: impl FnOnce(&mut Checkpoint) -> Change) {
         let mut state = lock(&self.state);
-        let change = what(&mut state.memory);
+        let change = what(&mut state.checkpoint);
         if change != Change::None {
             state.revision += 1;
         }
@@ -212,24 +225,24 @@ impl Keeper {
     }
 
     /// For what may be done once all that was noted up to now is kept.
-    pub(crate) fn gate(&self) -> Gate {
-        Gate {
+    pub(crate) fn barrier(&self) -> CheckpointBarrier {
+        CheckpointBarrier {
             revision: lock(&self.state).revision,
             written: self.written.clone(),
         }
     }
 
     /// Resolves when ownership is lost, also by the end of the task that watches over it.
-    pub(crate) async fn lost(&self) -> Lost {
+    pub(crate) async fn ownership_lost(&self) -> OwnershipLost {
         let mut written = self.written.clone();
         let lost = written.wait_for(|written| written.lost.is_some()).await;
         lost.ok()
             .and_then(|written| written.lost.clone())
-            .unwrap_or(Lost::Ended)
+            .unwrap_or(OwnershipLost::Ended)
     }
 }
 
-impl Drop for Keeper {
+impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -240,7 +253,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 async fn keep(
-    vault: Arc<dyn Vault>,
+    store: Arc<dyn CheckpointStore>,
     state: Arc<Mutex<State>>,
     wake: Arc<Notify>,
     written: watch::Sender<Written>,
@@ -250,14 +263,14 @@ async fn keep(
     loop {
         // Late or not, it is looked at.
         timeout(LOOK, wake.notified()).await.ok();
-        let (memory, revision) = {
+        let (checkpoint, revision) = {
             let state = lock(&state);
-            (state.memory.clone(), state.revision)
+            (state.checkpoint.clone(), state.revision)
         };
         let outcome = if revision == done {
-            is_ours(vault.as_ref(), &memory, &mut version).await
+            is_ours(store.as_ref(), &checkpoint, &mut version).await
         } else {
-            write(vault.as_ref(), &memory, &mut version).await
+            write(store.as_ref(), &checkpoint, &mut version).await
         };
         let lost = outcome.err();
         let is_lost = lost.is_some();

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
-use sono_run::{Memory, MemoryError};
+use sono_run::{Checkpoint, CheckpointError};
 
 /// What a checkpoint may be unpacked to: far more than 10,000 nodes and 100 plugins take.
 const MOST_BYTES: u64 = 64 << 20;
@@ -16,22 +16,22 @@ pub(crate) enum DecodeError {
     Packed(#[source] sono_bundle::ArchiveError),
     /// What they are unpacked to is something else.
     #[error(transparent)]
-    Content(#[from] MemoryError),
+    Content(#[from] CheckpointError),
 }
 
 /// Packs the checkpoint.
-pub(crate) fn encode(memory: &Memory) -> Vec<u8> {
+pub(crate) fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder
-        .write_all(&memory.to_json())
+        .write_all(&checkpoint.to_json())
         .expect("writing to memory succeeds");
     encoder.finish().expect("writing to memory succeeds")
 }
 
 /// What [`encode`] made.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Memory, DecodeError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
     let text = sono_bundle::gunzip(bytes, MOST_BYTES).map_err(DecodeError::Packed)?;
-    Ok(Memory::from_json(&text)?)
+    Ok(Checkpoint::from_json(&text)?)
 }
 
 #[cfg(test)]
@@ -96,25 +96,25 @@ mod tests {
                 .filter(|(place, _)| (place / 100) % 20 != number);
             planned(&format!("p{number}"), nodes.map(|(_, node)| node.clone()).collect())
         });
-        let mut memory = Memory::new(begun(plugins.collect()), 1, uuid::Uuid::new_v4().to_string());
+        let mut checkpoint = Checkpoint::new(begun(plugins.collect()), 1, uuid::Uuid::new_v4().to_string());
         for node in names.iter().skip(NODES / 2) {
-            memory.note(&Record::Expected { key: key("p0", node) });
+            checkpoint.apply(&Record::Expected { key: key("p0", node) });
         }
         for node in &names {
             let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
             let failure = Failure::new(format!("{high:x}{low:x}").repeat(20));
-            memory.note(&Record::Failed {
+            checkpoint.apply(&Record::Failed {
                 key: key("p1", node),
                 failure,
             });
         }
-        memory.note(&Record::Sealed {
+        checkpoint.apply(&Record::Sealed {
             status: RunStatus::default(),
         });
-        let bytes = encode(&memory);
+        let bytes = encode(&checkpoint);
         assert!(bytes.len() < 512 << 10, "{}", bytes.len());
         let again = decode(&bytes).unwrap();
-        assert_eq!(again.begun.plugins, memory.begun.plugins);
+        assert_eq!(again.begun.plugins, checkpoint.begun.plugins);
         let failures = again
             .records(Timestamp::MAX)
             .iter()

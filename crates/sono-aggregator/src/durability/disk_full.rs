@@ -20,24 +20,24 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 const MOST_TOLD: usize = 20;
 
 /// An error that a lack of room may be behind.
-pub(crate) trait MayBeFull: std::error::Error {
+pub(crate) trait IsDiskFull: std::error::Error {
     /// Whether the disk is full or a quota is used up.
     fn is_full(&self) -> bool;
 }
 
-impl MayBeFull for io::Error {
+impl IsDiskFull for io::Error {
     fn is_full(&self) -> bool {
         matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 }
 
-impl MayBeFull for StoreError {
+impl IsDiskFull for StoreError {
     fn is_full(&self) -> bool {
         Self::is_full(self)
     }
 }
 
-impl MayBeFull for SealError {
+impl IsDiskFull for SealError {
     fn is_full(&self) -> bool {
         match self {
             Self::Pack(PackError::Write(source)) => source.is_full(),
@@ -47,7 +47,7 @@ impl MayBeFull for SealError {
     }
 }
 
-impl MayBeFull for JournalError {
+impl IsDiskFull for JournalError {
     fn is_full(&self) -> bool {
         match self {
             Self::File { source, .. } => source.is_full(),
@@ -56,7 +56,7 @@ impl MayBeFull for JournalError {
     }
 }
 
-impl MayBeFull for RunError {
+impl IsDiskFull for RunError {
     fn is_full(&self) -> bool {
         match self {
             Self::Prepare { source, .. } => source.is_full(),
@@ -71,7 +71,7 @@ type Tell = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Who waits for room, and who is told.
 #[derive(Clone, Default)]
-pub(crate) struct Shortage(Arc<Shared>);
+pub(crate) struct DiskFull(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -85,13 +85,13 @@ struct Count {
     told: usize,
 }
 
-impl std::fmt::Debug for Shortage {
+impl std::fmt::Debug for DiskFull {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Shortage").finish_non_exhaustive()
     }
 }
 
-impl Shortage {
+impl DiskFull {
     /// `tell` gets a sentence when something begins to wait and nothing else does.
     pub(crate) fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Shared {
@@ -101,7 +101,7 @@ impl Shortage {
     }
 
     /// From now on something waits.
-    pub(crate) fn wait(&self, what: &str, error: &str) -> Waits {
+    pub(crate) fn wait(&self, what: &str, error: &str) -> DiskFullGuard {
         let tell = {
             let mut count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
             count.waiting += 1;
@@ -118,19 +118,19 @@ impl Shortage {
                 "the volume has no room left: {what} waits until there is some ({error})"
             ));
         }
-        Waits(self.clone())
+        DiskFullGuard(self.clone())
     }
 
     /// Does it as soon as there is room for it. Any other error is the caller's. What is done must leave nothing behind when it
     /// fails.
-    pub(crate) async fn outlast<T, E>(
+    pub(crate) async fn retry<T, E>(
         &self,
         what: &str,
         work: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: MayBeFull + Send + 'static,
+        E: IsDiskFull + Send + 'static,
     {
         let work = Arc::new(work);
         let (mut waits, mut pause) = (None, FIRST_PAUSE);
@@ -144,7 +144,7 @@ impl Shortage {
                 }
                 Ok(done) => {
                     if let Some(waits) = waits {
-                        Waits::end(waits, what);
+                        DiskFullGuard::end(waits, what);
                     }
                     return done;
                 }
@@ -160,9 +160,9 @@ impl Shortage {
 
 /// Something waits for room, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Waits(Shortage);
+pub(crate) struct DiskFullGuard(DiskFull);
 
-impl Waits {
+impl DiskFullGuard {
     /// There was room.
     pub(crate) fn end(waits: Self, what: &str) {
         drop(waits);
@@ -170,7 +170,7 @@ impl Waits {
     }
 }
 
-impl Drop for Waits {
+impl Drop for DiskFullGuard {
     fn drop(&mut self) {
         let mut count = self.0.0.count.lock().unwrap_or_else(PoisonError::into_inner);
         count.waiting -= 1;
@@ -187,38 +187,38 @@ pub(crate) mod tests {
         io::Error::from(io::ErrorKind::StorageFull)
     }
 
-    /// What was told, and a shortage that tells it.
-    pub(crate) fn listening() -> (Arc<Mutex<Vec<String>>>, Shortage) {
+    /// What was told, and what tells it.
+    pub(crate) fn listening() -> (Arc<Mutex<Vec<String>>>, DiskFull) {
         let told = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&told);
-        let shortage = Shortage::new(move |what| heard.lock().unwrap().push(what.to_owned()));
-        (told, shortage)
+        let disk_full = DiskFull::new(move |what| heard.lock().unwrap().push(what.to_owned()));
+        (told, disk_full)
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_finds_no_room_is_done_later_and_told_once() {
-        let (told, shortage) = listening();
+        let (told, disk_full) = listening();
         let tries = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&tries);
-        let done = shortage.outlast("a file", move || match seen.fetch_add(1, Relaxed) {
+        let done = disk_full.retry("a file", move || match seen.fetch_add(1, Relaxed) {
             0..100 => Err(no_room()),
             number => Ok(number),
         });
-        let other = shortage.outlast("another", move || Ok::<_, io::Error>(()));
+        let other = disk_full.retry("another", move || Ok::<_, io::Error>(()));
         let (done, other) = tokio::join!(done, other);
         assert_eq!((done.unwrap(), other.unwrap()), (100, ()));
         assert_eq!(
             *told.lock().unwrap(),
             ["the volume has no room left: a file waits until there is some (no storage space)"]
         );
-        assert_eq!(shortage.0.count.lock().unwrap().waiting, 0);
+        assert_eq!(disk_full.0.count.lock().unwrap().waiting, 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn other_errors_are_not_waited_for() {
-        let (told, shortage) = listening();
-        let failed = shortage
-            .outlast("a file", || {
+        let (told, disk_full) = listening();
+        let failed = disk_full
+            .retry("a file", || {
                 Err::<(), _>(io::Error::from(io::ErrorKind::PermissionDenied))
             })
             .await;
@@ -226,16 +226,16 @@ pub(crate) mod tests {
         assert_eq!(*told.lock().unwrap(), Vec::<String>::new());
     }
 
-    /// A volume that is full again and again is told of a few times only, and who waits in a row is one shortage.
+    /// A volume that is full again and again is told of a few times only, and what waits in a row is reported once.
     #[test]
     fn it_is_told_when_the_first_begins_to_wait_and_not_for_ever() {
-        let (told, shortage) = listening();
-        let first = shortage.wait("one", "full");
-        drop(shortage.wait("two", "full"));
+        let (told, disk_full) = listening();
+        let first = disk_full.wait("one", "full");
+        drop(disk_full.wait("two", "full"));
         assert_eq!(told.lock().unwrap().len(), 1);
         drop(first);
         for _ in 0..100 {
-            drop(shortage.wait("three", "full"));
+            drop(disk_full.wait("three", "full"));
         }
         assert_eq!(told.lock().unwrap().len(), MOST_TOLD);
     }

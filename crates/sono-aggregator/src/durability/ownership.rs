@@ -6,21 +6,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use sono_run::{Begun, CheckpointPhase, Memory, Plan, Policy, Record, Run};
+use sono_run::{Begun, Checkpoint, CheckpointPhase, Plan, Policy, Record, Run};
 use sono_types::{OverallStatus, PluginName, RunStatus, SessionId, TarInfo, constants, status::plugin_status};
 
 use crate::{
-    backend::{Site, Vault, VaultError, Version},
-    durability::{checkpoint, checkpoint::Keeper, checkpoint_codec, journal::Journal},
+    backend::{Backend, CheckpointStore, CheckpointStoreError, Version},
+    durability::{checkpoint, checkpoint::CheckpointWriter, checkpoint_codec, journal::Journal},
     error::RunError,
 };
 
 /// What is said when the archive went with its pod.
 pub(crate) const ARCHIVE_GONE: &str = "the archive was made, and went together with the aggregator's pod before it was fetched; run again, with --wait --rm, which fetches it at once, or with --results-volume";
 
-/// One process' claim to a run.
-pub(crate) struct Claim {
-    vault: Arc<dyn Vault>,
+/// This process' ownership of a run, as far as it got.
+pub(crate) struct Ownership {
+    store: Arc<dyn CheckpointStore>,
     /// A text that no other process has.
     holder: String,
     /// The last epoch of whatever is kept there.
@@ -28,17 +28,17 @@ pub(crate) struct Claim {
     /// What is kept there, on which it is decided what to do; then what this process wrote.
     version: Option<Version>,
     /// What is kept there of this run; then what this process keeps.
-    memory: Option<Memory>,
+    checkpoint: Option<Checkpoint>,
 }
 
-/// How far a claim got.
-pub(crate) enum Taken {
+/// How the acquisition of a run ended.
+pub(crate) enum Acquired {
     /// The run is this process' own, and the records say what it goes on from.
-    Done,
+    Owned,
     /// There is none yet.
-    Nothing,
+    NewRun,
     /// Somebody else was quicker.
-    Missed,
+    Conflict,
     /// It is over, and its archive is gone.
     Sealed {
         status: RunStatus,
@@ -51,14 +51,16 @@ fn unusable(reason: impl std::fmt::Display) -> RunError {
     RunError::Record(format!("what the run keeps outside of its volume: {reason}"))
 }
 
-impl Claim {
+impl Ownership {
     /// What is kept of the run; `None` where nothing shall be.
-    pub(crate) async fn look(site: &dyn Site, uuid: &str) -> Result<Option<Self>, RunError> {
-        let Some(vault) = site.vault() else { return Ok(None) };
-        let found = match vault.read().await {
+    pub(crate) async fn load(backend: &dyn Backend, uuid: &str) -> Result<Option<Self>, RunError> {
+        let Some(store) = backend.checkpoint_store() else {
+            return Ok(None);
+        };
+        let found = match store.read().await {
             Ok(found) => found,
             // Whoever began without it would begin once more in the next pod, beside the plugins that are there.
-            Err(VaultError::Refused(reason)) => {
+            Err(CheckpointStoreError::Refused(reason)) => {
                 return Err(unusable(format!(
                     "{reason}; --aggregator-workload deployment needs get, create and update on Secrets in the run's namespace"
                 )));
@@ -77,35 +79,35 @@ impl Claim {
             .map(|bytes| checkpoint_codec::decode(&bytes))
             .transpose();
         let found = found.map_err(|error| unusable(sono_types::error_chain(&error)))?;
-        let epoch = found.as_ref().map_or(0, |memory| memory.epoch);
+        let epoch = found.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
         Ok(Some(Self {
-            vault,
+            store,
             holder: uuid::Uuid::new_v4().to_string(),
             epoch,
             version,
-            memory: found.filter(|memory| uuid.is_empty() || memory.begun.uuid == uuid),
+            checkpoint: found.filter(|checkpoint| uuid.is_empty() || checkpoint.begun.uuid == uuid),
         }))
     }
 
     /// Whether a checkpoint of this run exists.
     pub(crate) fn has_checkpoint(&self) -> bool {
-        self.memory.is_some()
+        self.checkpoint.is_some()
     }
 
     /// Takes the run over: with the journal, or where it is empty with what is kept, which then is in the journal too.
-    pub(crate) async fn take_up(
+    pub(crate) async fn acquire(
         &mut self,
         journal: &Journal,
         records: &mut Vec<Record>,
         now: Timestamp,
-    ) -> Result<Taken, RunError> {
+    ) -> Result<Acquired, RunError> {
         match records.first() {
             Some(Record::Begun(begun)) => {
                 let begun = begun.clone();
-                self.go_on(journal, records, begun).await
+                self.resume(journal, records, begun).await
             }
-            Some(_) => Ok(Taken::Nothing),
-            None => self.adopt(journal, records, now).await,
+            Some(_) => Ok(Acquired::NewRun),
+            None => self.take_over(journal, records, now).await,
         }
     }
 
@@ -117,15 +119,15 @@ impl Claim {
     }
 
     /// As the next of those that had the run.
-    fn next(&mut self, mut memory: Memory) -> Memory {
+    fn next(&mut self, mut checkpoint: Checkpoint) -> Checkpoint {
         self.epoch += 1;
-        (memory.epoch, memory.holder) = (self.epoch, self.holder.clone());
-        memory
+        (checkpoint.epoch, checkpoint.holder) = (self.epoch, self.holder.clone());
+        checkpoint
     }
 
     /// False when anything was written since this process looked.
-    async fn write(&mut self, memory: &Memory) -> Result<bool, RunError> {
-        let written = checkpoint::claim(self.vault.as_ref(), memory, self.version.as_ref()).await;
+    async fn write(&mut self, checkpoint: &Checkpoint) -> Result<bool, RunError> {
+        let written = checkpoint::write_first(self.store.as_ref(), checkpoint, self.version.as_ref()).await;
         let Some(version) = written.map_err(unusable)? else {
             return Ok(false);
         };
@@ -133,8 +135,13 @@ impl Claim {
         Ok(true)
     }
 
-    async fn go_on(&mut self, journal: &Journal, records: &mut Vec<Record>, begun: Begun) -> Result<Taken, RunError> {
-        if let Some(Memory { epoch, holder, .. }) = &self.memory {
+    async fn resume(
+        &mut self,
+        journal: &Journal,
+        records: &mut Vec<Record>,
+        begun: Begun,
+    ) -> Result<Acquired, RunError> {
+        if let Some(Checkpoint { epoch, holder, .. }) = &self.checkpoint {
             let (epoch, holder) = (*epoch, holder.clone());
             let last = Record::Owned { epoch, holder };
             if !records.contains(&last) {
@@ -143,13 +150,13 @@ impl Claim {
                 ));
             }
         }
-        let memory = match self.memory.take() {
-            Some(memory) => memory,
-            None => Memory::new(begun, self.epoch, String::new()),
+        let checkpoint = match self.checkpoint.take() {
+            Some(checkpoint) => checkpoint,
+            None => Checkpoint::new(begun, self.epoch, String::new()),
         };
-        let mut memory = self.next(memory);
+        let mut checkpoint = self.next(checkpoint);
         for record in records.iter() {
-            memory.note(record);
+            checkpoint.apply(record);
         }
         // Before it is so: a process that is killed between the two must know itself again.
         let owned = self.owned();
@@ -158,32 +165,37 @@ impl Claim {
             .await
             .map_err(RunError::Record)?;
         records.push(owned);
-        if !self.write(&memory).await? {
+        if !self.write(&checkpoint).await? {
             // The next look says whether it was another aggregator.
-            return Ok(Taken::Missed);
+            return Ok(Acquired::Conflict);
         }
-        self.memory = Some(memory);
-        Ok(Taken::Done)
+        self.checkpoint = Some(checkpoint);
+        Ok(Acquired::Owned)
     }
 
-    async fn adopt(&mut self, journal: &Journal, records: &mut Vec<Record>, now: Timestamp) -> Result<Taken, RunError> {
-        let Some(memory) = self.memory.take() else {
-            return Ok(Taken::Nothing);
+    async fn take_over(
+        &mut self,
+        journal: &Journal,
+        records: &mut Vec<Record>,
+        now: Timestamp,
+    ) -> Result<Acquired, RunError> {
+        let Some(checkpoint) = self.checkpoint.take() else {
+            return Ok(Acquired::NewRun);
         };
-        if matches!(memory.phase, CheckpointPhase::Sealed(_)) {
-            let plugins = memory.begun.plugins.iter();
-            return Ok(Taken::Sealed {
-                status: archive_gone(&memory),
+        if matches!(checkpoint.phase, CheckpointPhase::Sealed(_)) {
+            let plugins = checkpoint.begun.plugins.iter();
+            return Ok(Acquired::Sealed {
+                status: archive_gone(&checkpoint),
                 sessions: plugins
                     .map(|planned| (planned.plugin.clone(), planned.session.clone()))
                     .collect(),
             });
         }
-        let mut memory = self.next(memory);
-        let mut adopted = memory.records(now);
-        memory.phase = CheckpointPhase::Running;
-        if !self.write(&memory).await? {
-            return Ok(Taken::Missed);
+        let mut checkpoint = self.next(checkpoint);
+        let mut adopted = checkpoint.records(now);
+        checkpoint.phase = CheckpointPhase::Running;
+        if !self.write(&checkpoint).await? {
+            return Ok(Acquired::Conflict);
         }
         tracing::warn!(
             epoch = self.epoch,
@@ -195,33 +207,33 @@ impl Claim {
             .await
             .map_err(RunError::Record)?;
         *records = adopted;
-        self.memory = Some(memory);
-        Ok(Taken::Done)
+        self.checkpoint = Some(checkpoint);
+        Ok(Acquired::Owned)
     }
 
     /// Makes the run that begins this process' own; `None` when somebody else was quicker.
     pub(crate) async fn begin(&mut self, begun: &Begun) -> Result<Option<Record>, RunError> {
-        let memory = Memory::new(begun.clone(), self.epoch, String::new());
-        let memory = self.next(memory);
-        if !self.write(&memory).await? {
+        let checkpoint = Checkpoint::new(begun.clone(), self.epoch, String::new());
+        let checkpoint = self.next(checkpoint);
+        if !self.write(&checkpoint).await? {
             return Ok(None);
         }
-        self.memory = Some(memory);
+        self.checkpoint = Some(checkpoint);
         Ok(Some(self.owned()))
     }
 
     /// What keeps it from now on.
-    pub(crate) fn keeper(self, run: &Run) -> Option<Keeper> {
-        let (mut memory, version) = (self.memory?, self.version?);
+    pub(crate) fn into_writer(self, run: &Run) -> Option<CheckpointWriter> {
+        let (mut checkpoint, version) = (self.checkpoint?, self.version?);
         for plugin in run.ended() {
-            memory.end(plugin);
+            checkpoint.end(plugin);
         }
-        Some(Keeper::start(self.vault, memory, version))
+        Some(CheckpointWriter::start(self.store, checkpoint, version))
     }
 }
 
 /// Every result was in, or failed, and all of that is gone.
-fn archive_gone(memory: &Memory) -> RunStatus {
+fn archive_gone(checkpoint: &Checkpoint) -> RunStatus {
     let plan = |planned: &sono_run::Planned| Plan {
         plugin: planned.plugin.clone(),
         order: planned.order,
@@ -229,7 +241,7 @@ fn archive_gone(memory: &Memory) -> RunStatus {
         timeout: None,
         learns: false,
     };
-    let plans = memory.begun.plugins.iter().map(plan).collect();
+    let plans = checkpoint.begun.plugins.iter().map(plan).collect();
     let mut status = Run::new(plans, Policy::default()).status();
     for row in status.plugins.iter_mut().flatten() {
         plugin_status::FAILED.clone_into(&mut row.status);

@@ -12,7 +12,7 @@ use sono_types::{ResultKey, UploadLimits};
 
 /// What all uploads of a run share.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct UploadQuota {
     per_result: usize,
     max_bytes: u64,
     results: Mutex<BTreeMap<ResultKey, usize>>,
@@ -21,7 +21,7 @@ pub(crate) struct Room {
     log: OnceLock<Arc<AtomicU64>>,
 }
 
-impl Room {
+impl UploadQuota {
     /// Room for results of which `present` bytes are there already.
     pub(crate) fn new(limits: &UploadLimits, present: u64) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Room {
     }
 
     /// One more request for this result, until the value is dropped; or why not.
-    pub(crate) fn enter(self: &Arc<Self>, key: &ResultKey) -> Result<Turn, String> {
+    pub(crate) fn enter(self: &Arc<Self>, key: &ResultKey) -> Result<RequestGuard, String> {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let count = results.entry(key.clone()).or_default();
         if *count >= self.per_result {
@@ -54,8 +54,8 @@ impl Room {
             ));
         }
         *count += 1;
-        Ok(Turn {
-            room: Arc::clone(self),
+        Ok(RequestGuard {
+            quota: Arc::clone(self),
             key: key.clone(),
         })
     }
@@ -63,14 +63,14 @@ impl Room {
 
 /// One request for one result.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    room: Arc<Room>,
+pub(crate) struct RequestGuard {
+    quota: Arc<UploadQuota>,
     key: ResultKey,
 }
 
-impl Drop for Turn {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
-        let mut results = self.room.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut results = self.quota.results.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = results.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
@@ -83,20 +83,23 @@ impl Drop for Turn {
 /// Bytes on disk for one upload; they are free again when it is dropped, unless they are kept.
 #[derive(Debug)]
 pub(crate) struct Reserved {
-    room: Arc<Room>,
+    quota: Arc<UploadQuota>,
     bytes: u64,
 }
 
 impl Reserved {
-    pub(crate) fn new(room: Arc<Room>) -> Self {
-        Self { room, bytes: 0 }
+    pub(crate) fn new(quota: Arc<UploadQuota>) -> Self {
+        Self { quota, bytes: 0 }
     }
 
     /// Takes more, or says why not.
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), String> {
-        let most = self.room.max_bytes();
+        let most = self.quota.max_bytes();
         let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= most);
-        let taken = self.room.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        let taken = self
+            .quota
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         if taken.is_err() {
             return Err(self.limit());
         }
@@ -108,21 +111,21 @@ impl Reserved {
     pub(crate) fn limit(&self) -> String {
         format!(
             "the results of this run would take more than the limit of {} bytes",
-            self.room.max_bytes
+            self.quota.max_bytes
         )
     }
 
     /// Bytes that nobody has taken.
     pub(crate) fn left(&self) -> u64 {
-        self.room
+        self.quota
             .max_bytes()
-            .saturating_sub(self.room.bytes.load(Ordering::Relaxed))
+            .saturating_sub(self.quota.bytes.load(Ordering::Relaxed))
     }
 
     /// The upload became `bytes` on disk, which stay. They were looked at before, so the sum may go beyond the limit only
     /// by what others took meanwhile.
     pub(crate) fn keep(&mut self, bytes: u64) {
-        self.room.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.quota.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// What was taken stays.
@@ -133,7 +136,7 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.quota.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -150,27 +153,27 @@ mod tests {
             max_total_bytes: 10,
             ..UploadLimits::DEFAULT
         };
-        let room = Arc::new(Room::new(&limits, 3));
+        let quota = Arc::new(UploadQuota::new(&limits, 3));
         let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
-        let turn = room.enter(&key).unwrap();
+        let turn = quota.enter(&key).unwrap();
         assert_eq!(
-            room.enter(&key).unwrap_err(),
+            quota.enter(&key).unwrap_err(),
             "result p/global is being sent 1 times already, which is the limit"
         );
         drop(turn);
-        assert!(room.enter(&key).is_ok());
-        let mut reserved = Reserved::new(Arc::clone(&room));
+        assert!(quota.enter(&key).is_ok());
+        let mut reserved = Reserved::new(Arc::clone(&quota));
         reserved.grow(7).unwrap();
         assert_eq!(
             reserved.grow(1).unwrap_err(),
             "the results of this run would take more than the limit of 10 bytes"
         );
         drop(reserved);
-        let mut kept = Reserved::new(Arc::clone(&room));
+        let mut kept = Reserved::new(Arc::clone(&quota));
         kept.grow(4).unwrap();
         kept.keep(2);
         drop(kept);
-        assert_eq!(Reserved::new(Arc::clone(&room)).left(), 5);
+        assert_eq!(Reserved::new(Arc::clone(&quota)).left(), 5);
     }
 
     /// S18: the run's log grows with each request, on the same disk.
@@ -181,9 +184,9 @@ mod tests {
             ..UploadLimits::DEFAULT
         };
         let log = Arc::new(AtomicU64::new(4));
-        let room = Room::new(&limits, 3);
-        room.count_log(Arc::clone(&log));
-        let mut reserved = Reserved::new(Arc::new(room));
+        let quota = UploadQuota::new(&limits, 3);
+        quota.count_log(Arc::clone(&log));
+        let mut reserved = Reserved::new(Arc::new(quota));
         assert_eq!(reserved.left(), 3);
         assert!(reserved.grow(4).is_err());
         reserved.grow(2).unwrap();

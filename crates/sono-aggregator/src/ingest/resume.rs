@@ -120,7 +120,7 @@ mod tests {
     use sono_types::{PluginName, Target, UploadLimits};
 
     use super::*;
-    use crate::ingest::quota::Room;
+    use crate::ingest::quota::UploadQuota;
 
     #[test]
     fn ranges_are_those_of_a_rest() {
@@ -151,12 +151,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_beginning_is_there_for_its_own_rest_and_not_for_ever() {
         let limits = UploadLimits::DEFAULT;
-        let room = Arc::new(Room::new(&limits, 0));
+        let quota = Arc::new(UploadQuota::new(&limits, 0));
         let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
         let beginning = || Partial {
             file: tempfile::NamedTempFile::new().unwrap().into_temp_path(),
             size: 5,
-            reserved: Reserved::new(Arc::clone(&room)),
+            reserved: Reserved::new(Arc::clone(&quota)),
         };
         let rest = |name: &str, from| Part {
             name: name.to_owned(),

@@ -17,14 +17,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing,
 };
-use sono_run::{Holding, Refusal};
+use sono_run::{Refusal, ResultState};
 use sono_types::{NodeName, PluginName, ProgressUpdate, ResultKey, Target, UploadLimits, constants, routes};
 
 use crate::{
-    backend::Site,
+    backend::Backend,
     clock::Clock,
-    connections::{Peer, Seat, Slot},
-    handle::Desk,
+    connections::{Peer, Slot, UploadSlot},
+    handle::CoordinatorHandle,
     ingest::{
         content_disposition,
         resume::Part,
@@ -39,7 +39,7 @@ pub(crate) use updates::Updates;
 /// What the handlers need.
 #[derive(Clone)]
 pub(crate) struct Interface {
-    pub(crate) desk: Desk,
+    pub(crate) coordinator: CoordinatorHandle,
     pub(crate) uploads: Uploads,
     pub(crate) limits: Arc<UploadLimits>,
     /// Large progress updates, one a plugin at a time.
@@ -50,7 +50,7 @@ pub(crate) struct Interface {
     /// The archive is made, and results are not needed any more.
     pub(crate) over: Arc<AtomicBool>,
     /// What is known of a plugin's containers.
-    pub(crate) site: Arc<dyn Site>,
+    pub(crate) backend: Arc<dyn Backend>,
 }
 
 /// How long a request may take that brings no result: it is small.
@@ -210,7 +210,7 @@ async fn put(
     );
     let keep = interface.keep;
     // A task of its own: an upload whose last byte has arrived is finished even when its client has gone.
-    let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body, Seat::new(slot)).await });
+    let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body, UploadSlot::new(slot)).await });
     let error = match upload.await {
         Ok(Ok(())) => return kept(StatusCode::OK.into_response(), keep),
         Ok(Err(error)) => error,
@@ -247,16 +247,16 @@ async fn head(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
         };
     }
     if headers.contains_key(routes::CONTAINERS_HEADER) {
-        let state = interface.site.containers(&key);
+        let state = interface.backend.containers(&key);
         return (StatusCode::NO_CONTENT, [(routes::CONTAINERS_HEADER, state.as_str())]).into_response();
     }
     let Some(keep) = interface.keep else {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     };
-    let status = match interface.desk.holding(key).await {
-        Ok(Some(Holding::Result)) => StatusCode::OK,
-        Ok(Some(Holding::Error)) => StatusCode::ACCEPTED,
-        Ok(Some(Holding::Missing)) => StatusCode::NOT_FOUND,
+    let status = match interface.coordinator.result_state(key).await {
+        Ok(Some(ResultState::Result)) => StatusCode::OK,
+        Ok(Some(ResultState::Error)) => StatusCode::ACCEPTED,
+        Ok(Some(ResultState::Missing)) => StatusCode::NOT_FOUND,
         Ok(None) => StatusCode::FORBIDDEN,
         Err(_) if interface.over.load(Ordering::Relaxed) => StatusCode::GONE,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -292,7 +292,7 @@ async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
     let Ok(update) = ProgressUpdate::from_body(&body.bytes, &key, (interface.clock)()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let taken = interface.desk.progress(key.clone(), update).await;
+    let taken = interface.coordinator.progress(key.clone(), update).await;
     drop(body);
     match taken {
         Ok(true) => StatusCode::OK.into_response(),

@@ -8,7 +8,7 @@ use sono_bundle::{ArchiveError, PlaceError, Staged, UnpackError};
 use sono_run::SmallBody;
 use sono_types::{UploadLimits, constants, error_chain};
 
-use crate::durability::disk_full::MayBeFull;
+use crate::durability::disk_full::IsDiskFull;
 
 /// A complete body.
 pub(crate) enum Content {
@@ -85,14 +85,14 @@ fn not_staged(error: &PlaceError) -> NotStaged {
 /// Why a result that the journal holds is not in its place.
 #[derive(Debug, thiserror::Error)]
 #[error("putting {} in place again: {reason}", destination.display())]
-pub(crate) struct NotRestored {
+pub(crate) struct RestoreError {
     destination: PathBuf,
     reason: String,
     /// There is no room for it.
     pub(crate) full: bool,
 }
 
-impl MayBeFull for NotRestored {
+impl IsDiskFull for RestoreError {
     fn is_full(&self) -> bool {
         self.full
     }
@@ -105,8 +105,8 @@ pub(crate) fn restore(
     incoming: &Path,
     destination: &Path,
     limits: &UploadLimits,
-) -> Result<(), NotRestored> {
-    let failed = |reason, full| NotRestored {
+) -> Result<(), RestoreError> {
+    let failed = |reason, full| RestoreError {
         destination: destination.to_path_buf(),
         reason,
         full,

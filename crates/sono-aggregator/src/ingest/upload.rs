@@ -12,18 +12,18 @@ use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use sono_bundle::{Staged, StoreError};
 use sono_run::{
-    Claim, Outcome, Refusal, SmallBody,
+    CommitDecision, Outcome, Refusal, SmallBody,
     Stored::{InJournal, InPlace},
 };
 use sono_types::{ResultKey, UploadLimits, error_chain, layout};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
 
 use crate::{
-    connections::Seat,
-    durability::disk_full::Shortage,
-    handle::{Closed, Desk, Held},
+    connections::UploadSlot,
+    durability::disk_full::DiskFull,
+    handle::{Closed, CoordinatorHandle, UploadTicket},
     ingest::{
-        quota::{Reserved, Room},
+        quota::{Reserved, UploadQuota},
         resume::{Part, Partials},
         spool::Writers,
         staging,
@@ -115,19 +115,19 @@ impl From<Closed> for UploadError {
 /// Takes uploads in.
 #[derive(Debug, Clone)]
 pub(crate) struct Uploads {
-    desk: Desk,
+    coordinator: CoordinatorHandle,
     /// The run's directory; results appear below `plugins/`.
     root: PathBuf,
     /// Temporary files, on the same file system and outside the archive.
     incoming: PathBuf,
     limits: Arc<UploadLimits>,
-    room: Arc<Room>,
+    quota: Arc<UploadQuota>,
     writers: Writers,
     partials: Partials,
     placing: Arc<Semaphore>,
     placing_small: Arc<Semaphore>,
     landing: Arc<RwLock<()>>,
-    shortage: Shortage,
+    disk_full: DiskFull,
     metrics: Arc<Metrics>,
 }
 
@@ -191,7 +191,7 @@ impl Uploads {
     /// Takes uploads for a run whose results so far take `present` bytes. `landing` is held by each result on the way to
     /// its place; whoever reads them all takes the other end of it.
     pub(crate) fn new(
-        desk: Desk,
+        coordinator: CoordinatorHandle,
         root: PathBuf,
         incoming: PathBuf,
         limits: Arc<UploadLimits>,
@@ -199,31 +199,31 @@ impl Uploads {
         landing: Arc<RwLock<()>>,
     ) -> Self {
         Self {
-            desk,
+            coordinator,
             root,
             incoming,
-            room: Arc::new(Room::new(&limits, present)),
+            quota: Arc::new(UploadQuota::new(&limits, present)),
             limits,
             writers: Writers::default(),
             partials: Partials::default(),
             placing: Arc::new(Semaphore::new(PLACING)),
             placing_small: Arc::new(Semaphore::new(PLACING_SMALL)),
             landing,
-            shortage: Shortage::default(),
+            disk_full: DiskFull::default(),
             metrics: Arc::default(),
         }
     }
 
     /// Counts these bytes of the run's log with those of results.
     pub(crate) fn counting_log(self, log: Arc<AtomicU64>) -> Self {
-        self.room.count_log(log);
+        self.quota.count_log(log);
         self
     }
 
     /// Results that are in and find no room at their place wait there.
-    pub(crate) fn waiting_in(self, shortage: &Shortage) -> Self {
-        let shortage = shortage.clone();
-        Self { shortage, ..self }
+    pub(crate) fn waiting_in(self, disk_full: &DiskFull) -> Self {
+        let disk_full = disk_full.clone();
+        Self { disk_full, ..self }
     }
 
     /// Counts what happens there.
@@ -248,11 +248,11 @@ impl Uploads {
         key: ResultKey,
         head: Head,
         body: Body,
-        mut seat: Seat,
+        mut slot: UploadSlot,
     ) -> Result<(), UploadError> {
         let began = tokio::time::Instant::now();
         let mut stream = body.into_data_stream();
-        let received = self.receive_stream(&key, &head, &mut stream, &mut seat).await;
+        let received = self.receive_stream(&key, &head, &mut stream, &mut slot).await;
         match &received {
             Ok(()) => {
                 self.metrics.uploaded(began.elapsed());
@@ -276,29 +276,29 @@ impl Uploads {
         key: &ResultKey,
         head: &Head,
         stream: &mut BodyDataStream,
-        seat: &mut Seat,
+        slot: &mut UploadSlot,
     ) -> Result<(), UploadError> {
-        let mut held = self.desk.begin(key).await??;
-        let _turn = self.room.enter(key).map_err(UploadError::Crowded)?;
-        match self.store(&mut held, key, head, stream, seat).await {
-            Ok(Stored::Small { staged, body }) => self.finish_small(held, key, staged, body).await,
-            Ok(Stored::InPlace) => self.finish_in_place(held, key).await,
+        let mut ticket = self.coordinator.begin(key).await??;
+        let _turn = self.quota.enter(key).map_err(UploadError::Crowded)?;
+        match self.store(&mut ticket, key, head, stream, slot).await {
+            Ok(Stored::Small { staged, body }) => self.finish_small(ticket, key, staged, body).await,
+            Ok(Stored::InPlace) => self.finish_in_place(ticket, key).await,
             Ok(Stored::Settled(outcome)) => {
-                held.finish(outcome, None).await?;
+                ticket.finish(outcome, None).await?;
                 Ok(())
             }
             Err((outcome, error)) => {
-                held.finish(outcome, None).await?;
+                ticket.finish(outcome, None).await?;
                 Err(error)
             }
         }
     }
 
     /// The result is in its place: the same sync of the directory above serves all that came meanwhile.
-    async fn finish_in_place(&self, held: Held, key: &ResultKey) -> Result<(), UploadError> {
+    async fn finish_in_place(&self, ticket: UploadTicket, key: &ResultKey) -> Result<(), UploadError> {
         let place = self.root.join(layout::results_dir(key));
         let directory = place.parent().unwrap_or(&self.root).to_path_buf();
-        let finished = held.finish(Outcome::Stored(InPlace), Some(directory.clone())).await?;
+        let finished = ticket.finish(Outcome::Stored(InPlace), Some(directory.clone())).await?;
         if !finished.is_in {
             // The archive is being made without it.
             return Err(Refusal::TooLate(key.clone()).into());
@@ -316,14 +316,14 @@ impl Uploads {
     /// for.
     async fn finish_small(
         &self,
-        held: Held,
+        ticket: UploadTicket,
         key: &ResultKey,
         staged: Staged,
         body: SmallBody,
     ) -> Result<(), UploadError> {
         let landing = Arc::clone(&self.landing).read_owned().await;
         let stored = Outcome::Stored(InJournal(body.clone()));
-        let finished = held.finish(stored, None).await?;
+        let finished = ticket.finish(stored, None).await?;
         if !finished.is_in {
             return Err(Refusal::TooLate(key.clone()).into());
         }
@@ -355,10 +355,10 @@ impl Uploads {
 
     /// The run counts the result as in, so that nobody will send it again: the end of the run waits until there is room for it.
     fn place_later(&self, body: SmallBody, destination: PathBuf, landing: OwnedRwLockReadGuard<()>) {
-        let (shortage, limits, incoming) = (self.shortage.clone(), Arc::clone(&self.limits), self.incoming.clone());
+        let (disk_full, limits, incoming) = (self.disk_full.clone(), Arc::clone(&self.limits), self.incoming.clone());
         tokio::spawn(async move {
             let place = move || staging::restore(&body, &incoming, &destination, &limits);
-            if let Err(error) = shortage.outlast("a result that is in", place).await {
+            if let Err(error) = disk_full.retry("a result that is in", place).await {
                 tracing::error!(error = error_chain(&error), "a result could not be put in its place");
             }
             drop(landing);
@@ -367,14 +367,14 @@ impl Uploads {
 
     async fn store(
         &self,
-        held: &mut Held,
+        ticket: &mut UploadTicket,
         key: &ResultKey,
         head: &Head,
         stream: &mut BodyDataStream,
-        seat: &mut Seat,
+        slot: &mut UploadSlot,
     ) -> Result<Stored, (Outcome, UploadError)> {
         let received = self
-            .collect(key, head, stream, seat)
+            .collect(key, head, stream, slot)
             .await
             .map_err(|error| error.end(key))?;
         let Received { content, reserved } = received;
@@ -385,13 +385,13 @@ impl Uploads {
             return Ok(Stored::Settled(Outcome::Reported(reason)));
         }
         let closed = |error: Closed| (Outcome::Aborted, error.into());
-        match held.claim().await.map_err(closed)? {
-            Claim::Granted => {}
-            Claim::Busy => return Err((Outcome::Aborted, UploadError::Busy(key.clone()))),
-            Claim::AlreadyReceived => {
+        match ticket.request_commit().await.map_err(closed)? {
+            CommitDecision::Granted => {}
+            CommitDecision::Busy => return Err((Outcome::Aborted, UploadError::Busy(key.clone()))),
+            CommitDecision::AlreadyReceived => {
                 return Err((Outcome::Aborted, Refusal::AlreadyReceived(key.clone()).into()));
             }
-            Claim::TooLate => return Err((Outcome::Aborted, Refusal::TooLate(key.clone()).into())),
+            CommitDecision::TooLate => return Err((Outcome::Aborted, Refusal::TooLate(key.clone()).into())),
         }
         let received = Received { content, reserved };
         match self.make(key, head, received).await.map_err(|error| error.end(key))? {

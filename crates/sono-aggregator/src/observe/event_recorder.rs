@@ -4,49 +4,49 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::backend::{Note, Site, Untold};
+use crate::backend::{Backend, EventError, RunEvent};
 
 /// Tries for each note while the API server is away.
 const TRIES: u32 = 3;
 /// Between them.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Notes go into the sender; the run makes few (see [`Story`](crate::observe::run_events::Story)), so nothing bounds them here. Dropping
+/// Notes go into the sender; the run makes few (see [`RunEvents`](crate::observe::run_events::RunEvents)), so nothing bounds them here. Dropping
 /// it ends the task, after the last note.
-pub(crate) fn start(site: Arc<dyn Site>) -> (mpsc::UnboundedSender<Note>, JoinHandle<()>) {
-    let (sender, notes) = mpsc::unbounded_channel();
-    (sender, tokio::spawn(tell(site, notes)))
+pub(crate) fn start(backend: Arc<dyn Backend>) -> (mpsc::UnboundedSender<RunEvent>, JoinHandle<()>) {
+    let (sender, events) = mpsc::unbounded_channel();
+    (sender, tokio::spawn(tell(backend, events)))
 }
 
-async fn tell(site: Arc<dyn Site>, mut notes: mpsc::UnboundedReceiver<Note>) {
+async fn tell(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedReceiver<RunEvent>) {
     // Said once: the log is no place for what is only a convenience.
     let mut said = false;
-    while let Some(note) = notes.recv().await {
-        match patiently(site.as_ref(), &note).await {
+    while let Some(event) = events.recv().await {
+        match patiently(backend.as_ref(), &event).await {
             Ok(()) => {}
-            Err(Untold::Refused(error)) => {
+            Err(EventError::Refused(error)) => {
                 tracing::warn!(error, "the cluster takes no Events of this run; nothing else changes");
                 return;
             }
-            Err(Untold::Failed(error)) if !said => {
+            Err(EventError::Failed(error)) if !said => {
                 said = true;
                 tracing::warn!(
                     error,
-                    reason = note.reason,
+                    reason = event.reason,
                     "an Event of this run could not be created; nothing else changes"
                 );
             }
-            Err(Untold::Failed(_)) => {}
+            Err(EventError::Failed(_)) => {}
         }
     }
 }
 
-async fn patiently(site: &dyn Site, note: &Note) -> Result<(), Untold> {
+async fn patiently(backend: &dyn Backend, event: &RunEvent) -> Result<(), EventError> {
     let mut left = TRIES;
     loop {
         left -= 1;
-        match site.tell(note).await {
-            Err(Untold::Failed(_)) if left > 0 => tokio::time::sleep(PAUSE).await,
+        match backend.tell(event).await {
+            Err(EventError::Failed(_)) if left > 0 => tokio::time::sleep(PAUSE).await,
             outcome => return outcome,
         }
     }
@@ -61,16 +61,16 @@ mod tests {
     use sono_types::{RunStatus, SessionId};
 
     use super::*;
-    use crate::{backend::Driver, observe::run_events::Story};
+    use crate::{backend::Driver, observe::run_events::RunEvents};
 
     /// Answers with what it was given, then with success.
     #[derive(Default)]
     struct Listener {
-        answers: Mutex<Vec<Untold>>,
+        answers: Mutex<Vec<EventError>>,
         heard: Mutex<Vec<String>>,
     }
 
-    impl Site for Listener {
+    impl Backend for Listener {
         fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
             Box::pin(async { Ok(None) })
         }
@@ -87,34 +87,34 @@ mod tests {
             Box::pin(async { Vec::new() })
         }
 
-        fn tell<'a>(&'a self, note: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
-            self.heard.lock().unwrap().push(note.subject.clone());
+        fn tell<'a>(&'a self, event: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
+            self.heard.lock().unwrap().push(event.subject.clone());
             let answer = self.answers.lock().unwrap().pop();
             Box::pin(async { answer.map_or(Ok(()), Err) })
         }
     }
 
-    async fn heard(answers: Vec<Untold>) -> Vec<String> {
-        let site = Arc::new(Listener {
+    async fn heard(answers: Vec<EventError>) -> Vec<String> {
+        let backend = Arc::new(Listener {
             answers: Mutex::new(answers),
             ..Listener::default()
         });
-        let (notes, task) = start(Arc::<Listener>::clone(&site));
+        let (events, task) = start(Arc::<Listener>::clone(&backend));
         for why in ["a", "b"] {
             // A task that has ended takes none.
-            notes.send(Story::broken(why)).ok();
+            events.send(RunEvents::broken(why)).ok();
         }
-        drop(notes);
+        drop(events);
         task.await.unwrap();
-        site.heard.lock().unwrap().clone()
+        backend.heard.lock().unwrap().clone()
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_fails_is_tried_again_and_what_is_refused_is_not() {
-        let failed = || Untold::Failed("away".to_owned());
+        let failed = || EventError::Failed("away".to_owned());
         assert_eq!(heard(Vec::new()).await, ["a", "b"]);
         assert_eq!(heard(vec![failed()]).await, ["a", "a", "b"]);
         assert_eq!(heard(vec![failed(), failed(), failed()]).await, ["a", "a", "a", "b"]);
-        assert_eq!(heard(vec![Untold::Refused("no".to_owned())]).await, ["a"]);
+        assert_eq!(heard(vec![EventError::Refused("no".to_owned())]).await, ["a"]);
     }
 }

@@ -28,7 +28,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::{
     connections,
-    handle::Desk,
+    handle::CoordinatorHandle,
     observe::{metrics, metrics::Metrics},
 };
 
@@ -53,24 +53,24 @@ struct Seen {
     directory: Option<PathBuf>,
     archive: Option<(PathBuf, TarInfo)>,
     /// The run's owner, once there is one.
-    desk: Option<Desk>,
+    coordinator: Option<CoordinatorHandle>,
 }
 
 impl View {
     /// The status of now from the run's owner: what is shown lags behind while many results come in, and whoever got a
     /// 200 must find it counted. Without an owner, before and after a run, the status as it was last shown.
     async fn status(&self) -> Arc<RunStatus> {
-        let desk = self.lock().desk.clone();
-        if let Some(desk) = desk
-            && let Ok(status) = desk.status().await
+        let coordinator = self.lock().coordinator.clone();
+        if let Some(coordinator) = coordinator
+            && let Ok(status) = coordinator.status().await
         {
             return Arc::new(status);
         }
         Arc::clone(&self.lock().status)
     }
 
-    pub(crate) fn ask(&self, desk: &Desk) {
-        self.lock().desk = Some(desk.clone());
+    pub(crate) fn ask(&self, coordinator: &CoordinatorHandle) {
+        self.lock().coordinator = Some(coordinator.clone());
     }
 
     /// What the run counts of itself.
@@ -128,7 +128,7 @@ pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle
 }
 
 /// Answers programs that mean this host, and no web page: one of a name that leads here (DNS rebinding) sends its own `Host`, and
-/// one of another site its `Origin`.
+/// one of another backend its `Origin`.
 async fn only_local_programs(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());

@@ -1,31 +1,31 @@
 //! The run as a few sentences, for whoever looks with `kubectl describe`: what began, what failed, how it ended. Pure; how
-//! they are told is the site's affair.
+//! they are told is the backend's affair.
 
 use sono_run::Failure;
 use sono_types::{PluginName, ResultKey, RunStatus, status::plugin_status};
 
-use crate::backend::Note;
+use crate::backend::RunEvent;
 
 /// Sentences of one kind that a process tells; what is beyond is counted and told as one.
 const MOST: usize = 20;
 
 /// Makes the notes and keeps them few.
 #[derive(Debug, Default)]
-pub(crate) struct Story {
+pub(crate) struct RunEvents {
     plugins: usize,
     failures: usize,
 }
 
-impl Story {
+impl RunEvents {
     /// The run begins; `resumed` is when this process took it up, if it is not the first.
-    pub(crate) fn begun(uuid: &str, results: usize, resumed: Option<&str>) -> Note {
+    pub(crate) fn begun(uuid: &str, results: usize, resumed: Option<&str>) -> RunEvent {
         match resumed {
-            None => Note::new(
+            None => RunEvent::new(
                 "RunStarted",
                 "",
                 format!("run {uuid} waits for {}", count(results, "result")),
             ),
-            Some(at) => Note::new(
+            Some(at) => RunEvent::new(
                 "RunTakenUp",
                 at,
                 format!(
@@ -36,29 +36,29 @@ impl Story {
         }
     }
 
-    pub(crate) fn started(&mut self, plugin: &PluginName, results: usize) -> Option<Note> {
+    pub(crate) fn started(&mut self, plugin: &PluginName, results: usize) -> Option<RunEvent> {
         self.plugins += 1;
         let message = format!("plugin {plugin} is started, and {} waited for", is_or_are(results));
-        (self.plugins <= MOST).then(|| Note::new("PluginStarted", plugin.to_string(), message))
+        (self.plugins <= MOST).then(|| RunEvent::new("PluginStarted", plugin.to_string(), message))
     }
 
-    pub(crate) fn failed(&mut self, key: &ResultKey, failure: &Failure) -> Option<Note> {
+    pub(crate) fn failed(&mut self, key: &ResultKey, failure: &Failure) -> Option<RunEvent> {
         self.failures += 1;
         let message = format!("no result of {key}: {}", failure.message);
-        (self.failures <= MOST).then(|| Note::warning("ResultFailed", key.to_string(), message))
+        (self.failures <= MOST).then(|| RunEvent::warning("ResultFailed", key.to_string(), message))
     }
 
     /// All results are in or failed.
-    pub(crate) fn collected(&self) -> Vec<Note> {
+    pub(crate) fn collected(&self) -> Vec<RunEvent> {
         let beyond = self.failures.saturating_sub(MOST);
         let more = (beyond > 0).then(|| {
             let message = format!(
                 "{} more failed; `sono status --full` names them",
                 count(beyond, "result")
             );
-            Note::warning("ResultsFailed", beyond.to_string(), message)
+            RunEvent::warning("ResultsFailed", beyond.to_string(), message)
         });
-        let done = Note::new(
+        let done = RunEvent::new(
             "PostProcessing",
             "",
             "all plugins are done; querying the cluster and packing",
@@ -67,7 +67,7 @@ impl Story {
     }
 
     /// The archive is sealed.
-    pub(crate) fn complete(status: &RunStatus) -> Note {
+    pub(crate) fn complete(status: &RunStatus) -> RunEvent {
         let failed = failed_rows(status);
         let outcome = match failed {
             0 => "every result is in it".to_owned(),
@@ -77,20 +77,20 @@ impl Story {
             "the archive {} is ready ({} bytes); {outcome}",
             status.tarball.name, status.tarball.size
         );
-        Note {
+        RunEvent {
             is_warning: failed > 0,
-            ..Note::new("RunComplete", "", message)
+            ..RunEvent::new("RunComplete", "", message)
         }
     }
 
     /// Something that has to be written waits, since `at`.
-    pub(crate) fn no_room(at: &str, why: &str) -> Note {
-        Note::warning("VolumeFull", at, why)
+    pub(crate) fn no_room(at: &str, why: &str) -> RunEvent {
+        RunEvent::warning("VolumeFull", at, why)
     }
 
     /// There will be no archive.
-    pub(crate) fn broken(why: &str) -> Note {
-        Note::warning("RunFailed", why, format!("the run failed: {why}"))
+    pub(crate) fn broken(why: &str) -> RunEvent {
+        RunEvent::warning("RunFailed", why, format!("the run failed: {why}"))
     }
 }
 
@@ -123,15 +123,15 @@ mod tests {
 
     #[test]
     fn what_is_told_is_one_sentence_each() {
-        let mut story = Story::default();
-        let begun = Story::begun("4b5b", 1, None);
+        let mut run_events = RunEvents::default();
+        let begun = RunEvents::begun("4b5b", 1, None);
         assert_eq!(begun.message, "run 4b5b waits for 1 result");
         assert_eq!(
-            Story::begun("4b5b", 3, Some("now")).message,
+            RunEvents::begun("4b5b", 3, Some("now")).message,
             "run 4b5b goes on in a new process, with 3 results in all"
         );
         assert_eq!(
-            story.started(&plugin(), 2).unwrap().message,
+            run_events.started(&plugin(), 2).unwrap().message,
             "plugin logs is started, and 2 results are waited for"
         );
         let mut status = RunStatus {
@@ -144,8 +144,8 @@ mod tests {
             ..RunStatus::default()
         };
         assert_eq!(
-            Story::complete(&status),
-            Note::new(
+            RunEvents::complete(&status),
+            RunEvent::new(
                 "RunComplete",
                 "",
                 "the archive a.tar.gz is ready (7 bytes); every result is in it"
@@ -153,8 +153,8 @@ mod tests {
         );
         plugin_status::FAILED.clone_into(&mut status.plugins.as_mut().unwrap()[0].status);
         assert_eq!(
-            Story::complete(&status),
-            Note::warning(
+            RunEvents::complete(&status),
+            RunEvent::warning(
                 "RunComplete",
                 "",
                 "the archive a.tar.gz is ready (7 bytes); 1 of 2 results are errors in it"
@@ -164,18 +164,18 @@ mod tests {
 
     #[test]
     fn failures_of_a_large_cluster_are_counted() {
-        let mut story = Story::default();
-        let fail = |story: &mut Story, number: usize| {
+        let mut run_events = RunEvents::default();
+        let fail = |run_events: &mut RunEvents, number: usize| {
             let node = NodeName::parse(&format!("n{number}")).unwrap();
-            story.failed(&ResultKey::new(plugin(), Target::Node(node)), &Failure::new("gone"))
+            run_events.failed(&ResultKey::new(plugin(), Target::Node(node)), &Failure::new("gone"))
         };
-        let told: Vec<Note> = (0..1_000).filter_map(|number| fail(&mut story, number)).collect();
+        let told: Vec<RunEvent> = (0..1_000).filter_map(|number| fail(&mut run_events, number)).collect();
         assert_eq!(told.len(), MOST);
         assert_eq!(
             told[0],
-            Note::warning("ResultFailed", "logs/n0", "no result of logs/n0: gone")
+            RunEvent::warning("ResultFailed", "logs/n0", "no result of logs/n0: gone")
         );
-        let end: Vec<String> = story.collected().into_iter().map(|note| note.message).collect();
+        let end: Vec<String> = run_events.collected().into_iter().map(|event| event.message).collect();
         assert_eq!(
             end,
             [
@@ -183,6 +183,6 @@ mod tests {
                 "all plugins are done; querying the cluster and packing"
             ]
         );
-        assert_eq!(Story::default().collected().len(), 1);
+        assert_eq!(RunEvents::default().collected().len(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use sono_types::RunStatus;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{backend::Site, observe::metrics::Metrics};
+use crate::{backend::Backend, observe::metrics::Metrics};
 
 /// The pause after each status.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -16,12 +16,15 @@ const LAST_TRIES: u32 = 3600;
 
 /// Statuses go into the sender. Dropping it ends the task, after the last status is shown. Nothing is shown before the
 /// first: a process that takes up a run knows less than the status says until it has read its journal.
-pub(crate) fn start(site: Arc<dyn Site>, metrics: Arc<Metrics>) -> (watch::Sender<Arc<RunStatus>>, JoinHandle<()>) {
+pub(crate) fn start(
+    backend: Arc<dyn Backend>,
+    metrics: Arc<Metrics>,
+) -> (watch::Sender<Arc<RunStatus>>, JoinHandle<()>) {
     let (sender, receiver) = watch::channel(Arc::default());
-    (sender, tokio::spawn(publish(site, receiver, metrics)))
+    (sender, tokio::spawn(publish(backend, receiver, metrics)))
 }
 
-async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<Arc<RunStatus>>, metrics: Arc<Metrics>) {
+async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<RunStatus>>, metrics: Arc<Metrics>) {
     // What nobody sent need not be shown.
     let mut shown = Some(Arc::<RunStatus>::default());
     loop {
@@ -30,7 +33,7 @@ async fn publish(site: Arc<dyn Site>, mut statuses: watch::Receiver<Arc<RunStatu
         let status = Arc::clone(&statuses.borrow_and_update());
         let mut pause = PAUSE;
         if shown.as_ref() != Some(&status) {
-            match show(site.as_ref(), &status, closed, &metrics).await {
+            match show(backend.as_ref(), &status, closed, &metrics).await {
                 Ok(()) => shown = Some(status),
                 Err(error) => {
                     tracing::warn!(error, "showing the status");
@@ -58,11 +61,11 @@ async fn ended(statuses: &watch::Receiver<Arc<RunStatus>>) {
     while own.changed().await.is_ok() {}
 }
 
-async fn show(site: &dyn Site, status: &RunStatus, last: bool, metrics: &Metrics) -> Result<(), String> {
+async fn show(backend: &dyn Backend, status: &RunStatus, last: bool, metrics: &Metrics) -> Result<(), String> {
     let mut tries = if last { LAST_TRIES } else { 1 };
     loop {
         tries -= 1;
-        let shown = site.publish(status).await;
+        let shown = backend.publish(status).await;
         metrics.status_written(shown.is_ok());
         match shown {
             Err(error) if tries > 0 => {
@@ -88,13 +91,13 @@ mod tests {
 
     /// Refuses so many times, then remembers what it is shown.
     #[derive(Default)]
-    struct Board {
+    struct FakeBackend {
         refusals: Mutex<u32>,
         tries: Mutex<u32>,
         shown: Mutex<Vec<OverallStatus>>,
     }
 
-    impl Site for Board {
+    impl Backend for FakeBackend {
         fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
             Box::pin(async { Ok(None) })
         }
@@ -130,32 +133,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_status_is_shown_even_when_the_server_was_away() {
-        let board = Arc::new(Board {
+        let fake = Arc::new(FakeBackend {
             refusals: Mutex::new(100),
-            ..Board::default()
+            ..FakeBackend::default()
         });
-        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
+        let (statuses, publisher) = start(Arc::<FakeBackend>::clone(&fake), Arc::default());
         statuses.send_replace(status(OverallStatus::Complete).into());
         drop(statuses);
         let begun = Instant::now();
         publisher.await.unwrap();
-        assert_eq!(*board.shown.lock().unwrap(), [OverallStatus::Complete]);
-        assert_eq!(*board.tries.lock().unwrap(), 101);
+        assert_eq!(*fake.shown.lock().unwrap(), [OverallStatus::Complete]);
+        assert_eq!(*fake.tries.lock().unwrap(), 101);
         // One try a second, not as fast as the processor can.
         assert_eq!(begun.elapsed().as_secs(), 100);
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_changes_are_shown_at_most_once_a_second() {
-        let board = Arc::new(Board::default());
-        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
+        let fake = Arc::new(FakeBackend::default());
+        let (statuses, publisher) = start(Arc::<FakeBackend>::clone(&fake), Arc::default());
         for number in 0..100 {
             statuses.send_replace(status(OverallStatus::Other(number.to_string())).into());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         drop(statuses);
         publisher.await.unwrap();
-        let shown = board.shown.lock().unwrap().clone();
+        let shown = fake.shown.lock().unwrap().clone();
         assert_eq!(shown.last(), Some(&OverallStatus::Other("99".to_owned())));
         assert!((10..=12).contains(&shown.len()), "{}", shown.len());
     }
@@ -164,27 +167,27 @@ mod tests {
     /// simulation: `complete` became `running` for a moment).
     #[tokio::test(start_paused = true)]
     async fn nothing_is_shown_before_something_is_known() {
-        let board = Arc::new(Board::default());
-        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
+        let fake = Arc::new(FakeBackend::default());
+        let (statuses, publisher) = start(Arc::<FakeBackend>::clone(&fake), Arc::default());
         tokio::time::sleep(PAUSE * 3).await;
         drop(statuses);
         publisher.await.unwrap();
-        assert_eq!(*board.tries.lock().unwrap(), 0);
+        assert_eq!(*fake.tries.lock().unwrap(), 0);
     }
 
     /// A write that meets a conflict, or an API server that is away, is made again without a new status.
     #[tokio::test(start_paused = true)]
     async fn what_was_refused_is_shown_again() {
-        let board = Arc::new(Board {
+        let fake = Arc::new(FakeBackend {
             refusals: Mutex::new(2),
-            ..Board::default()
+            ..FakeBackend::default()
         });
-        let (statuses, publisher) = start(Arc::<Board>::clone(&board), Arc::default());
+        let (statuses, publisher) = start(Arc::<FakeBackend>::clone(&fake), Arc::default());
         statuses.send_replace(status(OverallStatus::PostProcessing).into());
         tokio::time::sleep(PAUSE_AFTER_ERROR * 3).await;
-        assert_eq!(*board.shown.lock().unwrap(), [OverallStatus::PostProcessing]);
+        assert_eq!(*fake.shown.lock().unwrap(), [OverallStatus::PostProcessing]);
         drop(statuses);
         publisher.await.unwrap();
-        assert_eq!(*board.tries.lock().unwrap(), 3);
+        assert_eq!(*fake.tries.lock().unwrap(), 3);
     }
 }

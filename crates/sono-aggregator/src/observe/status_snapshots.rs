@@ -6,27 +6,27 @@ use sono_run::Run;
 use sono_types::{OverallStatus, RunStatus};
 use tokio::sync::{mpsc, watch};
 
-use crate::{backend::Note, durability::journal::Journal, observe::loopback::View};
+use crate::{backend::RunEvent, durability::journal::Journal, observe::loopback::View};
 
 /// Where statuses and notes go: to the publisher and the teller, and to whoever looks.
 #[derive(Clone)]
-pub(crate) struct Board {
+pub(crate) struct Publisher {
     pub(crate) statuses: watch::Sender<Arc<RunStatus>>,
-    pub(crate) notes: mpsc::UnboundedSender<Note>,
+    pub(crate) events: mpsc::UnboundedSender<RunEvent>,
     pub(crate) view: View,
 }
 
-impl Board {
+impl Publisher {
     pub(crate) fn show(&self, status: impl Into<Arc<RunStatus>>) {
         let status = status.into();
         self.view.show(Arc::clone(&status));
         self.statuses.send_replace(status);
     }
 
-    pub(crate) fn tell(&self, notes: impl IntoIterator<Item = Note>) {
-        for note in notes {
+    pub(crate) fn tell(&self, events: impl IntoIterator<Item = RunEvent>) {
+        for event in events {
             // A teller that has ended has said why.
-            self.notes.send(note).ok();
+            self.events.send(event).ok();
         }
     }
 
@@ -54,7 +54,7 @@ pub(crate) fn tell(journal: &Journal, run: &Run, what: impl FnOnce(RunStatus) + 
 
 /// Takes the status when it changed, but not for every result of thousands that come in within a second.
 pub(crate) struct Snapshots<'a> {
-    board: &'a Board,
+    publisher: &'a Publisher,
     changed: bool,
     next: tokio::time::Instant,
 }
@@ -63,9 +63,9 @@ pub(crate) struct Snapshots<'a> {
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(200);
 
 impl<'a> Snapshots<'a> {
-    pub(crate) fn new(board: &'a Board) -> Self {
+    pub(crate) fn new(publisher: &'a Publisher) -> Self {
         Self {
-            board,
+            publisher,
             changed: false,
             next: tokio::time::Instant::now(),
         }
@@ -78,11 +78,11 @@ impl<'a> Snapshots<'a> {
     pub(crate) fn show_if_due(&mut self, run: &Run, journal: &Journal) {
         let now = tokio::time::Instant::now();
         if self.changed && now >= self.next {
-            let board = self.board.clone();
+            let publisher = self.publisher.clone();
             let status = run.status();
             // On a full volume it stands still. Where anything else is in the way it is shown all the same: a run that stands still
             // for whoever looks would be worse, and the journal's own error is in the log.
-            journal.when_synced(Box::new(move |_| board.show(status)));
+            journal.when_synced(Box::new(move |_| publisher.show(status)));
             self.changed = false;
             self.next = now + SNAPSHOT_PAUSE;
         }
@@ -104,7 +104,7 @@ mod tests {
     use sono_types::{PluginName, ResultKey, Target, status::plugin_status};
 
     use super::*;
-    use crate::durability::disk_full::Shortage;
+    use crate::durability::disk_full::DiskFull;
 
     fn rows(status: &RunStatus) -> Vec<&str> {
         status.rows().iter().map(|row| row.status.as_str()).collect()
@@ -115,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_shown_that_a_loss_of_power_would_undo() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(&folder.path().join("journal"), &Shortage::default())
+        let journal = Journal::open(&folder.path().join("journal"), &DiskFull::default())
             .unwrap()
             .journal;
         let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
@@ -128,12 +128,12 @@ mod tests {
         };
         let mut run = Run::new(vec![plan], Policy::default());
         let (statuses, mut shown) = watch::channel(Arc::<RunStatus>::default());
-        let board = Board {
+        let publisher = Publisher {
             statuses,
-            notes: mpsc::unbounded_channel().0,
+            events: mpsc::unbounded_channel().0,
             view: View::default(),
         };
-        let mut snapshots = Snapshots::new(&board);
+        let mut snapshots = Snapshots::new(&publisher);
         // The disk takes its time: nothing after this is synced before it is told so.
         let (synced, disk) = std::sync::mpsc::channel::<()>();
         let wait = move |_| disk.recv().unwrap();

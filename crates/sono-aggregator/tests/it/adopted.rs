@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    site::{plugin, within},
+    backend::{plugin, within},
     taken_up::{self, Aggregator, NAMESPACE, aggregator_of_all, api, status, worker_with},
     tree,
 };

@@ -5,8 +5,8 @@ use sono_manifest::DriverKind;
 use sono_types::UploadLimits;
 
 use crate::{
+    backend::{TestRun, plugin},
     put,
-    site::{TestRun, plugin},
 };
 
 async fn ended_by(trouble: &'static str) -> (&'static str, String) {

@@ -11,9 +11,10 @@ use sono_types::UploadLimits;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use crate::{
-    GLOBAL, put,
+    GLOBAL,
+    backend::{Options, TestRun, plugin, within},
+    put,
     raw::connect,
-    site::{Options, TestRun, plugin, within},
 };
 
 /// Far below the time after which the others are cut off.

@@ -5,8 +5,8 @@ use sono_manifest::DriverKind;
 use sono_types::constants;
 
 use crate::{
+    backend::plugin,
     nodes::{LIMIT, daemon_set, ended, error_of, node, pod, settle, upload},
-    site::plugin,
     taken_up::{NAMESPACE, aggregator_of, aggregator_with, api, config},
 };
 

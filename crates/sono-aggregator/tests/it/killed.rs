@@ -15,14 +15,14 @@ use std::{
 
 use futures::future::BoxFuture;
 use sha2::Digest as _;
-use sono_aggregator::{Addresses, Driver, Launch, Report, RunLog, Setup, Site, View, run_to_the_end, system_clock};
+use sono_aggregator::{Addresses, Backend, Driver, Launch, Report, RunLog, Setup, View, run_to_the_end, system_clock};
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_run::Failure;
 use sono_types::{Config, OverallStatus, RunStatus, SessionId, UploadLimits, status::plugin_status};
 use tokio::sync::mpsc;
 
 use crate::{
-    site::{plugin, within},
+    backend::{plugin, within},
     tree,
 };
 
@@ -42,7 +42,7 @@ const ROOT: &str = "SONO_TEST_KILLED_ROOT";
 const NODES: usize = 40;
 
 /// Plugins are the parent process: they are told where to report by files.
-struct FileSite(PathBuf);
+struct FileBackend(PathBuf);
 
 struct FileDriver {
     folder: PathBuf,
@@ -50,7 +50,7 @@ struct FileDriver {
     session: SessionId,
 }
 
-impl Site for FileSite {
+impl Backend for FileBackend {
     fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
         let node = |number| NodeFacts {
             name: format!("n{number}"),
@@ -74,7 +74,7 @@ impl Site for FileSite {
         Box::pin(async { Ok(()) })
     }
 
-    fn outlives_the_process(&self) -> bool {
+    fn plugins_survive_restart(&self) -> bool {
         true
     }
 
@@ -140,7 +140,7 @@ async fn the_process_that_is_killed() {
             ..Config::default()
         },
         definitions: vec![plugin("a", DriverKind::DaemonSet), later],
-        site: Arc::new(FileSite(root.clone())),
+        backend: Arc::new(FileBackend(root.clone())),
         root: root.join("results"),
         listener,
         addresses: Addresses {
@@ -236,12 +236,12 @@ async fn a_killed_aggregator_goes_on() {
     let (client, url) = within(plugin_client(&root, "a")).await;
     let accepted = Arc::new(AtomicUsize::new(0));
     let mut workers = tokio::task::JoinSet::new();
-    let gate = Arc::new(tokio::sync::Semaphore::new(4));
+    let barrier = Arc::new(tokio::sync::Semaphore::new(4));
     for number in 1..=NODES {
-        let (client, gate, accepted) = (client.clone(), Arc::clone(&gate), Arc::clone(&accepted));
+        let (client, barrier, accepted) = (client.clone(), Arc::clone(&barrier), Arc::clone(&accepted));
         let url = format!("{url}/api/v1/results/by-node/n{number}/a");
         workers.spawn(async move {
-            let _turn = gate.acquire_owned().await.unwrap();
+            let _turn = barrier.acquire_owned().await.unwrap();
             upload(&client, &url, format!("result of n{number}")).await;
             accepted.fetch_add(1, Ordering::SeqCst);
         });

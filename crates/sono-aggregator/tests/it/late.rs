@@ -4,8 +4,8 @@ use sono_manifest::DriverKind;
 use sono_types::{Config, OverallStatus};
 
 use crate::{
+    backend::{Options, TestRun, plugin, within},
     put,
-    site::{Options, TestRun, plugin, within},
 };
 
 /// A result that is not in is too late, and the answer says so; one that is in is known. Nothing of it depends on headers of sono's own

@@ -5,8 +5,8 @@ use serde_json::Value;
 use sono_types::{RunStatus, routes};
 
 use crate::{
+    backend::{Options, TestRun, within},
     put,
-    site::{Options, TestRun, within},
 };
 
 async fn get(run: &std::net::SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod adopted;
+mod backend;
 mod broken;
 mod connections;
 mod judged;
@@ -15,7 +16,6 @@ mod partial;
 mod query;
 mod raw;
 mod refusals;
-mod site;
 mod skew;
 mod taken_up;
 mod throughput;
@@ -24,9 +24,9 @@ mod wire;
 
 use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
+use backend::{Options, TestRun, plugin, within};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
-use site::{Options, TestRun, plugin, within};
 use sono_bundle::Bundle;
 use sono_manifest::DriverKind;
 use sono_types::{Config, OverallStatus, UploadLimits, status::plugin_status};

@@ -11,8 +11,9 @@ use sono_testkit::{FakeApi, forbidden};
 use sono_types::{OverallStatus, constants};
 
 use crate::{
-    archive, put,
-    site::{plugin, within},
+    archive,
+    backend::{plugin, within},
+    put,
     taken_up::{Aggregator, NAMESPACE, aggregator_of, aggregator_with, api, config, status, worker_of},
 };
 

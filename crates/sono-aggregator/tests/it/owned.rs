@@ -8,8 +8,9 @@ use sono_testkit::FakeApi;
 use sono_types::{Config, constants};
 
 use crate::{
-    GLOBAL, put,
-    site::{plugin, within},
+    GLOBAL,
+    backend::{plugin, within},
+    put,
     taken_up::{self, Aggregator, NAMESPACE, aggregator_with, api, worker_of},
 };
 

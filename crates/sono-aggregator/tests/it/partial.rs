@@ -11,9 +11,9 @@ use sono_manifest::DriverKind;
 use sono_types::{UploadLimits, routes};
 
 use crate::{
+    backend::{TestRun, plugin, within},
     put,
     raw::connect,
-    site::{TestRun, plugin, within},
 };
 
 const PATH: &str = "/api/v1/results/global/p";

@@ -9,7 +9,7 @@ use std::{
 
 use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 
-use crate::site::{TestRun, within};
+use crate::backend::{TestRun, within};
 
 pub(crate) type Connection = StreamOwned<ClientConnection, TcpStream>;
 

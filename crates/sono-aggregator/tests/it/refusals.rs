@@ -9,9 +9,10 @@ use sono_manifest::DriverKind;
 use sono_types::{Config, UploadLimits, config::Server, constants, status::plugin_status};
 
 use crate::{
-    GLOBAL, archive, put,
+    GLOBAL, archive,
+    backend::{Options, TestRun, plugin, within},
+    put,
     raw::{connect, exchange},
-    site::{Options, TestRun, plugin, within},
 };
 
 const NODE: &str = "/api/v1/results/by-node/n1/p";

@@ -12,8 +12,8 @@ use sono_testkit::FakeApi;
 use sono_types::{Config, OverallStatus, SessionId, UploadLimits, constants, routes};
 
 use crate::{
+    backend::{plugin, within},
     put,
-    site::{plugin, within},
     taken_up::{self, Aggregator, aggregator_of_all, api, worker_with},
     tree,
 };

@@ -7,7 +7,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sono_aggregator::{ClusterSite, Finished, RunError, RunLog, Setup, Site as _, View, run_to_the_end, system_clock};
+use sono_aggregator::{
+    Backend as _, ClusterBackend, Finished, RunError, RunLog, Setup, View, run_to_the_end, system_clock,
+};
 use sono_kube::{Cluster, Connection};
 use sono_manifest::{Definition, DriverKind};
 use sono_testkit::FakeApi;
@@ -15,8 +17,9 @@ use sono_types::{Config, OverallStatus, RunStatus, SessionId, UploadLimits, cons
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
-    GLOBAL, put,
-    site::{plugin, within},
+    GLOBAL,
+    backend::{plugin, within},
+    put,
 };
 
 pub(crate) const NAMESPACE: &str = constants::DEFAULT_NAMESPACE;
@@ -85,12 +88,12 @@ pub(crate) async fn aggregator_of_all(
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let clock = system_clock();
-    let found = ClusterSite::find(cluster(api, root).await, &config, Some("127.0.0.1"), Arc::clone(&clock)).await;
-    let (site, addresses) = found.unwrap();
+    let found = ClusterBackend::find(cluster(api, root).await, &config, Some("127.0.0.1"), Arc::clone(&clock)).await;
+    let (backend, addresses) = found.unwrap();
     let setup = Setup {
         config,
         definitions,
-        site: Arc::new(site),
+        backend: Arc::new(backend),
         root: root.join("results"),
         listener,
         addresses,
@@ -213,14 +216,14 @@ async fn a_stopped_aggregator_leaves_its_plugins_to_the_next() {
 #[tokio::test]
 async fn what_is_there_already_is_taken_up() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
-    let found = ClusterSite::find(
+    let found = ClusterBackend::find(
         cluster(&api, folder.path()).await,
         &config(),
         Some("127.0.0.1"),
         system_clock(),
     )
     .await;
-    let (site, addresses) = found.unwrap();
+    let (backend, addresses) = found.unwrap();
     let authority = sono_tls::Authority::new((system_clock())()).unwrap();
     let launch = || {
         let definition = plugin("p", DriverKind::Job);
@@ -235,7 +238,7 @@ async fn what_is_there_already_is_taken_up() {
             learns: false,
             patient_until: None,
         };
-        (site.driver(definition, SessionId::from_random([9; 8])), launch)
+        (backend.driver(definition, SessionId::from_random([9; 8])), launch)
     };
     for _ in 0..2 {
         let (driver, launch) = launch();

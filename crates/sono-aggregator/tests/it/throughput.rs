@@ -7,8 +7,8 @@ use futures::future::join_all;
 use sono_manifest::DriverKind;
 
 use crate::{
+    backend::{Options, TestRun, plugin},
     put,
-    site::{Options, TestRun, plugin},
 };
 
 const CONNECTIONS: usize = 50;

@@ -7,8 +7,8 @@ use sono_testkit::{FakeApi, forbidden};
 use sono_types::{OverallStatus, routes};
 
 use crate::{
+    backend::{Options, TestRun, plugin, within},
     put,
-    site::{Options, TestRun, plugin, within},
     taken_up::{NAMESPACE, aggregator_of, api, config},
 };
 

@@ -12,9 +12,10 @@ use sono_manifest::DriverKind;
 use sono_types::{RunStatus, UploadLimits, routes, status::plugin_status};
 
 use crate::{
-    GLOBAL, archive, put,
+    GLOBAL, archive,
+    backend::{Options, TestRun, plugin, within},
+    put,
     raw::{Answer, connect, exchange},
-    site::{Options, TestRun, plugin, within},
     tree,
 };
 

@@ -40,7 +40,7 @@ fn what_is_noted_comes_back_as_records() {
         planned("b", vec!["global".to_owned()]),
         planned("c", vec!["n2".to_owned(), "n1".to_owned()]),
     ];
-    let mut memory = Memory::new(begun(plugins), 4, "me".to_owned());
+    let mut checkpoint = Checkpoint::new(begun(plugins), 4, "me".to_owned());
     let deadline = Some(Timestamp::UNIX_EPOCH);
     let failed = |key: ResultKey| Record::Failed {
         key,
@@ -71,19 +71,19 @@ fn what_is_noted_comes_back_as_records() {
         (Record::Finishing, Change::Soon),
     ];
     for (record, change) in changes {
-        assert_eq!(memory.note(&record), change, "{record:?}");
+        assert_eq!(checkpoint.apply(&record), change, "{record:?}");
     }
     assert_eq!(
-        (memory.end(&name("a")), memory.end(&name("a"))),
+        (checkpoint.end(&name("a")), checkpoint.end(&name("a"))),
         (Change::Soon, Change::None)
     );
 
-    let again = Memory::from_json(&memory.to_json()).unwrap();
-    assert_eq!(again, memory);
+    let again = Checkpoint::from_json(&checkpoint.to_json()).unwrap();
+    assert_eq!(again, checkpoint);
     assert_eq!(again.phase, CheckpointPhase::Finishing);
     let now = Timestamp::MAX;
     let expected = [
-        Record::Begun(Begun::clone(&memory.begun)),
+        Record::Begun(Begun::clone(&checkpoint.begun)),
         Record::Launching {
             plugin: name("a"),
             deadline,
@@ -105,10 +105,10 @@ fn what_is_noted_comes_back_as_records() {
 
 #[test]
 fn text_that_is_not_a_checkpoint_is_refused() {
-    let memory = Memory::new(begun(Vec::new()), 1, String::new());
-    let mut text = memory.text();
+    let checkpoint = Checkpoint::new(begun(Vec::new()), 1, String::new());
+    let mut text = checkpoint.text();
     text.version = 9;
-    let said = |bytes: &[u8]| Memory::from_json(bytes).unwrap_err().to_string();
+    let said = |bytes: &[u8]| Checkpoint::from_json(bytes).unwrap_err().to_string();
     assert_eq!(
         said(&serde_json::to_vec(&text).unwrap()),
         "it has version 9, this program knows 1"

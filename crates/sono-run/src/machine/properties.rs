@@ -12,7 +12,7 @@ use super::*;
 enum Step {
     Begin(usize),
     BeginUnexpected,
-    Claim(usize),
+    RequestCommit(usize),
     Finish(usize, u8),
     Fail(usize),
     Launched(usize),
@@ -27,7 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => any::<usize>().prop_map(Step::Begin),
         1 => Just(Step::BeginUnexpected),
-        4 => any::<usize>().prop_map(Step::Claim),
+        4 => any::<usize>().prop_map(Step::RequestCommit),
         4 => (any::<usize>(), 0_u8..5).prop_map(|(slot, outcome)| Step::Finish(slot, outcome)),
         2 => any::<usize>().prop_map(Step::Fail),
         2 => any::<usize>().prop_map(Step::Launched),
@@ -122,7 +122,7 @@ impl Said {
                     assert!(self.settled(plans, |_| true), "not settled");
                 }
                 Effect::Progressed
-                | Effect::Adopt { .. }
+                | Effect::Watch { .. }
                 | Effect::StopMonitor(_)
                 | Effect::RecordError { .. }
                 | Effect::Publish => {}
@@ -201,10 +201,10 @@ proptest! {
                     prop_assert_eq!(run.begin(&key), Err(Refusal::Unexpected("other/global".to_owned())));
                     Vec::new()
                 }
-                Step::Claim(number) => {
+                Step::RequestCommit(number) => {
                     if !tickets.is_empty() {
                         let slot = number % tickets.len();
-                        tickets[slot].1 |= run.claim(&tickets[slot].0) == Claim::Granted;
+                        tickets[slot].1 |= run.request_commit(&tickets[slot].0) == CommitDecision::Granted;
                     }
                     Vec::new()
                 }

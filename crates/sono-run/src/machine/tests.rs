@@ -68,7 +68,7 @@ fn at(second: i64) -> Timestamp {
 
 fn store(run: &mut Shown, second: i64, key: &ResultKey) -> Vec<Effect> {
     let ticket = run.begin(key).unwrap();
-    assert_eq!(run.claim(&ticket), Claim::Granted);
+    assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
     run.finish(at(second), &ticket, Outcome::Stored(Stored::InPlace))
 }
 
@@ -224,7 +224,7 @@ fn a_result_on_its_way_goes_before_a_finding() {
     run.handle(at(0), Event::Start);
     let ticket = run.begin(&key("p", "n1")).unwrap();
     assert_eq!(run.handle(at(1), failed()), []);
-    assert_eq!(run.claim(&ticket), Claim::Granted);
+    assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
     run.finish(at(2), &ticket, Outcome::Stored(Stored::InPlace));
     assert_eq!(run.stored(), [key("p", "n1")]);
 
@@ -257,7 +257,7 @@ fn a_result_that_is_being_put_in_place_is_not_timed_out() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
     run.handle(at(0), Event::Start);
     let ticket = run.begin(&key("p", "n1")).unwrap();
-    assert_eq!(run.claim(&ticket), Claim::Granted);
+    assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
     assert_eq!(run.handle(at(10), Event::Tick), []);
     assert_eq!(run.next_deadline(), Some(at(11)));
     run.finish(at(11), &ticket, Outcome::Stored(Stored::InPlace));
@@ -270,7 +270,7 @@ fn nothing_is_taken_once_the_archive_is_being_made() {
     run.handle(at(0), Event::Start);
     let late = run.begin(&key("p", "n1")).unwrap();
     run.handle(at(10), Event::Tick);
-    assert_eq!(run.claim(&late), Claim::TooLate);
+    assert_eq!(run.request_commit(&late), CommitDecision::TooLate);
     assert_eq!(run.begin(&key("p", "n1")), Err(Refusal::TooLate(key("p", "n1"))));
     assert_eq!(run.begin(&key("q", "n1")), Err(Refusal::Unexpected("q/n1".to_owned())));
 }
@@ -280,10 +280,10 @@ fn result_that_is_in_is_known_also_while_the_archive_is_made() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1", "n2"])]);
     run.handle(at(0), Event::Start);
     let (stored, second) = (run.begin(&key("p", "n1")).unwrap(), run.begin(&key("p", "n1")).unwrap());
-    assert_eq!(run.claim(&stored), Claim::Granted);
+    assert_eq!(run.request_commit(&stored), CommitDecision::Granted);
     run.finish(at(1), &stored, Outcome::Stored(Stored::InPlace));
     run.handle(at(10), Event::Tick);
-    assert_eq!(run.claim(&second), Claim::AlreadyReceived);
+    assert_eq!(run.request_commit(&second), CommitDecision::AlreadyReceived);
     assert_eq!(
         run.begin(&key("p", "n1")),
         Err(Refusal::AlreadyReceived(key("p", "n1")))
@@ -297,14 +297,14 @@ fn a_result_that_is_put_in_place_for_ever_is_timed_out_in_the_end() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
     run.handle(at(0), Event::Start);
     let ticket = run.begin(&key("p", "n1")).unwrap();
-    assert_eq!(run.claim(&ticket), Claim::Granted);
+    assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
     let mut now = at(0);
     while let Some(next) = run.next_deadline() {
         assert!(next > now);
         now = next;
         run.handle(now, Event::Tick);
     }
-    assert_eq!(now, at(10 + PLACING_AT_MOST.as_secs()));
+    assert_eq!(now, at(10 + COMMITTING_AT_MOST.as_secs()));
     assert_eq!(run.status().status, OverallStatus::PostProcessing);
 }
 

@@ -18,11 +18,11 @@ use crate::{
         requests::{Reply, write},
         run::Finished,
         startup::Drivers,
-        tasks::pass,
+        tasks::wait_for_ownership,
     },
-    durability::checkpoint::Keeper,
+    durability::checkpoint::CheckpointWriter,
     error::RunError,
-    observe::run_events::Story,
+    observe::run_events::RunEvents,
 };
 
 impl Coordinator<'_> {
@@ -33,28 +33,28 @@ impl Coordinator<'_> {
         reply: Option<Reply>,
         shutdown: &mut Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Option<Finished>, RunError> {
-        if let Some(keeper) = &self.keeper {
-            remember(keeper, &effects);
+        if let Some(checkpoint_writer) = &self.checkpoint_writer {
+            remember(checkpoint_writer, &effects);
         }
         let mut records = Vec::new();
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Launch { plugin, deadline } => {
-                    let gate = self.keeper.as_ref().map(Keeper::gate);
-                    let start = Start::Create(gate);
+                    let barrier = self.checkpoint_writer.as_ref().map(CheckpointWriter::barrier);
+                    let start = Start::Create(barrier);
                     self.launcher
                         .launch(&self.run, &plugin, deadline, start, &mut self.tasks);
                     let results = self.run.expected().filter(|key| key.plugin == plugin).count();
-                    self.board.tell(self.story.started(&plugin, results));
+                    self.publisher.tell(self.run_events.started(&plugin, results));
                 }
-                Effect::Adopt { plugin, deadline } => {
+                Effect::Watch { plugin, deadline } => {
                     self.launcher
                         .launch(&self.run, &plugin, deadline, Start::Watch, &mut self.tasks);
                 }
                 Effect::StopMonitor(plugin) => self.tasks.stop(&plugin),
                 Effect::RecordError { key, failure } => {
-                    self.board.tell(self.story.failed(&key, &failure));
+                    self.publisher.tell(self.run_events.failed(&key, &failure));
                     let errors = self.files.directory.join(layout::errors_dir(&key));
                     self.tasks.record(&errors, &key, failure);
                 }
@@ -98,7 +98,7 @@ impl Coordinator<'_> {
 
     /// Starts the task that makes the archive.
     fn finish(&mut self) {
-        self.board.tell(self.story.collected());
+        self.publisher.tell(self.run_events.collected());
         let finish = Finish {
             directory: self.files.directory.clone(),
             incoming: self.files.incoming.clone(),
@@ -108,20 +108,20 @@ impl Coordinator<'_> {
             joined: self.run.joined().to_vec(),
             left_out: self.run.left_out(),
             drivers: Arc::clone(&self.launcher.drivers),
-            site: Arc::clone(&self.site),
+            backend: Arc::clone(&self.backend),
             config: self.config.clone(),
             clock: Arc::clone(&self.clock),
             log: self.log.clone(),
-            desk: self.desk.clone(),
+            coordinator: self.coordinator.clone(),
             landing: Arc::clone(&self.landing),
-            plugins_go_first: self.keeper.is_none(),
-            shortage: self.shortage.clone(),
+            plugins_go_first: self.checkpoint_writer.is_none(),
+            disk_full: self.disk_full.clone(),
             unprocessed: self.run.unprocessed().clone(),
             errors: std::mem::take(&mut self.tasks.writes),
         };
-        let gate = self.keeper.as_ref().map(Keeper::gate);
+        let barrier = self.checkpoint_writer.as_ref().map(CheckpointWriter::barrier);
         self.tasks.finish = Some(tokio::spawn(async move {
-            pass(gate).await;
+            wait_for_ownership(barrier).await;
             finalize::finish(finish).await
         }));
     }
@@ -137,11 +137,11 @@ impl Coordinator<'_> {
             // Nobody has been told: the next process packs again.
             () = &mut *shutdown => return Err(RunError::Stopped),
         };
-        if let Some(keeper) = &self.keeper {
-            keeper.note(&record);
+        if let Some(checkpoint_writer) = &self.checkpoint_writer {
+            checkpoint_writer.record(&record);
             tokio::select! {
-                () = keeper.gate().open() => {}
-                lost = keeper.lost() => return Err(ended_by(&lost)),
+                () = checkpoint_writer.barrier().wait() => {}
+                lost = checkpoint_writer.ownership_lost() => return Err(ended_by(&lost)),
                 () = &mut *shutdown => return Err(RunError::Stopped),
             }
         }
@@ -149,9 +149,9 @@ impl Coordinator<'_> {
     }
 
     fn show(&self, status: RunStatus) {
-        let complete = self.broken.is_none().then(|| Story::complete(&status));
-        self.board.show(status);
-        self.board.tell(complete);
+        let complete = self.broken.is_none().then(|| RunEvents::complete(&status));
+        self.publisher.show(status);
+        self.publisher.tell(complete);
     }
 
     fn end(&mut self) -> Result<Finished, RunError> {
@@ -176,11 +176,11 @@ pub(super) async fn clean_up_after(drivers: &Drivers) -> usize {
 }
 
 /// Passes on what must outlive this process' volume.
-fn remember(keeper: &Keeper, effects: &[Effect]) {
+fn remember(checkpoint_writer: &CheckpointWriter, effects: &[Effect]) {
     for effect in effects {
         match effect {
-            Effect::Record(record) => keeper.note(record),
-            Effect::StopMonitor(plugin) => keeper.end(plugin),
+            Effect::Record(record) => checkpoint_writer.record(record),
+            Effect::StopMonitor(plugin) => checkpoint_writer.plugin_ended(plugin),
             _ => {}
         }
     }

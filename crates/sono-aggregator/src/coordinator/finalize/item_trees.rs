@@ -15,7 +15,7 @@ use sono_run::Processed;
 use sono_types::{PluginName, ResultFormat, Target, error_chain, item, layout};
 
 use super::Finish;
-use crate::{backend::Driver, durability::disk_full::MayBeFull};
+use crate::{backend::Driver, durability::disk_full::IsDiskFull};
 
 /// Bytes of items that are held in memory between reading and writing; more are in a file without a name.
 const SPOOL_BYTES: usize = 256 << 10;
@@ -33,7 +33,7 @@ pub(super) async fn make(finish: &Finish) -> (Vec<Processed>, Vec<String>) {
         let unread = finish.unprocessed.contains(name).then_some(ENDED_THE_PROCESS);
         if unread.is_none() {
             // Where the run is over nothing of this counts any more.
-            finish.desk.processing(name).await.ok();
+            finish.coordinator.processing(name).await.ok();
         }
         let limits = TreeLimits::PLUGIN.min(TreeLimits::RUN.after(used));
         let work = Work::new(finish, driver.as_ref(), limits);
@@ -42,7 +42,7 @@ pub(super) async fn make(finish: &Finish) -> (Vec<Processed>, Vec<String>) {
             None => process(finish, work).await,
         };
         if unread.is_none() {
-            finish.desk.processed(name).await.ok();
+            finish.coordinator.processed(name).await.ok();
         }
         match made {
             Ok(tree) => {
@@ -183,7 +183,7 @@ async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, String> {
         // The panic's own message is in the log.
         Err(_) => Ok(None),
     };
-    let made = finish.shortage.outlast("a plugin's tree of results", guarded).await;
+    let made = finish.disk_full.retry("a plugin's tree of results", guarded).await;
     match made.map_err(|error| error_chain(&error))? {
         Some(collected) => Ok(Tree::of(&work.name, collected)),
         None => unprocessed(finish, work, BROKE).await,
@@ -194,7 +194,7 @@ async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, String> {
 async fn unprocessed(finish: &Finish, work: Arc<Work>, reason: &'static str) -> Result<Tree, String> {
     let tree = Tree::unknown(&work.name, reason);
     let write = move || work.write(|yaml, json| sono_results::unprocessed(&work.name, reason, yaml, json));
-    let written = finish.shortage.outlast("a plugin's tree of results", write).await;
+    let written = finish.disk_full.retry("a plugin's tree of results", write).await;
     written.map_err(|error| error_chain(&error))?;
     Ok(tree)
 }
@@ -220,7 +220,7 @@ enum NoTree {
     File(#[from] sono_bundle::StoreError),
 }
 
-impl MayBeFull for NoTree {
+impl IsDiskFull for NoTree {
     fn is_full(&self) -> bool {
         match self {
             Self::Directory(error) | Self::Spool(error) | Self::Write(error) => error.is_full(),

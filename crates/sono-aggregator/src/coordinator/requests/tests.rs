@@ -2,7 +2,7 @@ use sono_run::{Outcome, Plan, Policy, Stored, Ticket};
 use sono_types::{PluginName, ResultKey, Target};
 
 use super::*;
-use crate::durability::disk_full::Shortage;
+use crate::durability::disk_full::DiskFull;
 
 fn key() -> ResultKey {
     ResultKey::new(PluginName::parse("p").unwrap(), Target::Global)
@@ -10,7 +10,7 @@ fn key() -> ResultKey {
 
 fn journal() -> (tempfile::TempDir, Journal) {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Journal::open(&folder.path().join("journal"), &Shortage::default())
+    let journal = Journal::open(&folder.path().join("journal"), &DiskFull::default())
         .unwrap()
         .journal;
     (folder, journal)
@@ -18,7 +18,7 @@ fn journal() -> (tempfile::TempDir, Journal) {
 
 fn begin(run: &mut Run, journal: &Journal) -> (oneshot::Receiver<Result<Ticket, Refusal>>, Option<Reply>) {
     let (reply, answered) = oneshot::channel();
-    let message = Message::Begin { key: key(), reply };
+    let message = Request::Begin { key: key(), reply };
     (answered, answer(run, journal, Timestamp::UNIX_EPOCH, message).1)
 }
 
@@ -34,9 +34,9 @@ fn just_stored(journal: &Journal) -> Run {
     let mut run = Run::new(vec![plan("p", 0), plan("q", 0)], Policy::default());
     run.handle(Timestamp::UNIX_EPOCH, Event::Start);
     let ticket = begin(&mut run, journal).0.try_recv().unwrap().unwrap();
-    assert_eq!(run.claim(&ticket), Claim::Granted);
+    assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
     let (reply, mut answered) = oneshot::channel();
-    let message = Message::Finish {
+    let message = Request::Finish {
         ticket,
         outcome: Outcome::Stored(Stored::InPlace),
         unsynced: None,

@@ -10,9 +10,9 @@ use sono_run::{Plan, Record, SmallBody};
 use sono_types::{UploadLimits, layout};
 
 use crate::{
-    durability::disk_full::Shortage,
+    durability::disk_full::DiskFull,
     error::RunError,
-    ingest::staging::{self, NotRestored},
+    ingest::staging::{self, RestoreError},
 };
 
 /// What an earlier process was writing when it was killed: it takes room, and would be in the archive. Results appear as
@@ -30,15 +30,15 @@ pub(super) async fn remove_unfinished(archive: &Path, progress: &Path, directory
     .map_err(|error| RunError::Record(error.to_string()))
 }
 
-pub(super) async fn prepare(path: &Path, shortage: &Shortage) -> Result<(), RunError> {
+pub(super) async fn prepare(path: &Path, disk_full: &DiskFull) -> Result<(), RunError> {
     let path = path.to_path_buf();
     let make = move || sono_bundle::create_directories(&path).map_err(RunError::Write);
-    shortage.outlast("taking up the run", make).await
+    disk_full.retry("taking up the run", make).await
 }
 
 /// Syncs the names of all directories on the way to results, which an earlier process may have created and not synced: results in
 /// them are about to be acknowledged, or have been found in their place.
-pub(super) async fn sync_names(root: &Path, directory: &Path, shortage: &Shortage) -> Result<(), RunError> {
+pub(super) async fn sync_names(root: &Path, directory: &Path, disk_full: &DiskFull) -> Result<(), RunError> {
     let (root, directory) = (root.to_path_buf(), directory.to_path_buf());
     let sync = move || {
         for name in ways_to_results(&root, &directory) {
@@ -46,7 +46,7 @@ pub(super) async fn sync_names(root: &Path, directory: &Path, shortage: &Shortag
         }
         Ok(())
     };
-    shortage.outlast("taking up the run", sync).await
+    disk_full.retry("taking up the run", sync).await
 }
 
 /// The directories whose names lead to results: `plugins`, a plugin's, and its results and errors.
@@ -93,7 +93,7 @@ pub(super) async fn restore(
     incoming: &Path,
     records: &[Record],
     limits: UploadLimits,
-    shortage: &Shortage,
+    disk_full: &DiskFull,
 ) -> Result<(), RunError> {
     let kept: Vec<(PathBuf, SmallBody)> = records
         .iter()
@@ -110,9 +110,9 @@ pub(super) async fn restore(
             staging::restore(body, &incoming, destination, &limits)?;
             next.fetch_add(1, Ordering::Relaxed);
         }
-        Ok::<_, NotRestored>(())
+        Ok::<_, RestoreError>(())
     };
-    let restored = shortage.outlast("putting results in place that the journal holds", restore);
+    let restored = disk_full.retry("putting results in place that the journal holds", restore);
     restored.await.map_err(|error| RunError::Record(error.to_string()))
 }
 

@@ -10,7 +10,7 @@ use sono_types::{Config, PluginName, SessionId};
 
 use super::{Drivers, JOURNAL_VERSION, NODES_WITHIN};
 use crate::{
-    backend::{Driver, Site},
+    backend::{Backend, Driver},
     error::RunError,
 };
 
@@ -54,8 +54,8 @@ pub(super) fn identity(
 }
 
 /// The nodes of a run that is taken up. They only say which nodes plugins leave out, so the run does not wait for them.
-pub(super) async fn nodes_now(site: &dyn Site, labels: &BTreeSet<String>) -> Vec<NodeFacts> {
-    match tokio::time::timeout(NODES_WITHIN, site.nodes(labels)).await {
+pub(super) async fn nodes_now(backend: &dyn Backend, labels: &BTreeSet<String>) -> Vec<NodeFacts> {
+    match tokio::time::timeout(NODES_WITHIN, backend.nodes(labels)).await {
         Ok(Ok(nodes)) => nodes.unwrap_or_default(),
         Ok(Err(error)) => {
             tracing::debug!(error, "cannot see which nodes plugins leave out");
@@ -83,7 +83,7 @@ pub(super) fn plan(planned: &Planned) -> Plan {
 pub(super) fn drivers(
     definitions: Vec<Definition>,
     config: &Config,
-    site: &dyn Site,
+    backend: &dyn Backend,
     session: impl Fn(&PluginName) -> SessionId,
     reconcile: bool,
 ) -> Drivers {
@@ -92,7 +92,7 @@ pub(super) fn drivers(
             reconcile_results_dir(&mut definition, &config.results_dir);
         }
         let session = session(&definition.name);
-        (definition.name.clone(), site.driver(definition, session))
+        (definition.name.clone(), backend.driver(definition, session))
     });
     Arc::new(drivers.collect())
 }

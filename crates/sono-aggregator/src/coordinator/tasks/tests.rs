@@ -12,7 +12,7 @@ async fn an_error_is_recorded_once_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("errors");
     fs_err::write(&place, "in the way").unwrap();
-    let mut tasks = Tasks::new(&Shortage::default());
+    let mut tasks = Tasks::new(&DiskFull::default());
     tasks.record(&place, &key(), Failure::new("no room"));
     let away = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -30,7 +30,7 @@ async fn error_of_which_the_record_is_cut_is_written_where_it_is_missing() {
     let place = folder.path().join("errors");
     let failure = Failure::new("x".repeat(9 << 10));
     let record = async |failure: Failure| {
-        let mut tasks = Tasks::new(&Shortage::default());
+        let mut tasks = Tasks::new(&DiskFull::default());
         tasks.record(&place, &key(), failure);
         std::mem::take(&mut tasks.writes).join_all().await;
         fs_err::read_to_string(place.join(constants::ERROR_FILE)).unwrap()

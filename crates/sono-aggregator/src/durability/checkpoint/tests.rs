@@ -30,68 +30,75 @@ impl Shelf {
         Version(last.to_string())
     }
 
-    fn now(&self) -> Option<Checkpoint> {
+    fn now(&self) -> Option<StoredCheckpoint> {
         let content = self.content.lock().unwrap().clone();
-        content.map(|(version, bytes)| Checkpoint {
+        content.map(|(version, bytes)| StoredCheckpoint {
             version: Version(version.to_string()),
             content: Some(bytes),
         })
     }
 
     fn version(&self) -> Option<Version> {
-        self.now().map(|checkpoint| checkpoint.version)
+        self.now().map(|stored| stored.version)
     }
 
-    fn kept(&self) -> Memory {
+    fn kept(&self) -> Checkpoint {
         checkpoint_codec::decode(&self.now().unwrap().content.unwrap()).unwrap()
     }
 
     #[expect(clippy::unwrap_in_result, reason = "a test whose lock is poisoned has failed")]
-    fn replace(&self, bytes: &[u8], over: Option<&Version>) -> Result<Version, VaultError> {
+    fn replace(&self, bytes: &[u8], over: Option<&Version>) -> Result<Version, CheckpointStoreError> {
         if *self.refuses.lock().unwrap() {
-            return Err(VaultError::Refused("no".to_owned()));
+            return Err(CheckpointStoreError::Refused("no".to_owned()));
         }
         assert!(!*self.breaks.lock().unwrap(), "a defect");
         if let Some(other) = self.preceded.lock().unwrap().take() {
             self.put(other);
-            return Err(VaultError::Failed("late".to_owned()));
+            return Err(CheckpointStoreError::Failed("late".to_owned()));
         }
         if self.version().as_ref() != over {
-            return Err(VaultError::Changed);
+            return Err(CheckpointStoreError::Changed);
         }
         let version = self.put(bytes.to_vec());
         let mut unanswered = self.unanswered.lock().unwrap();
         if *unanswered > 0 {
             *unanswered -= 1;
-            return Err(VaultError::Failed("cut off".to_owned()));
+            return Err(CheckpointStoreError::Failed("cut off".to_owned()));
         }
         Ok(version)
     }
 }
 
-impl Vault for Shelf {
-    fn read(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, VaultError>> {
+impl CheckpointStore for Shelf {
+    fn read(&self) -> BoxFuture<'_, Result<Option<StoredCheckpoint>, CheckpointStoreError>> {
         let found = self.now();
         Box::pin(async { Ok(found) })
     }
 
-    fn write<'a>(&'a self, bytes: &'a [u8], over: Option<&'a Version>) -> BoxFuture<'a, Result<Version, VaultError>> {
+    fn write<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        over: Option<&'a Version>,
+    ) -> BoxFuture<'a, Result<Version, CheckpointStoreError>> {
         Box::pin(async move { self.replace(bytes, over) })
     }
 }
 
 /// Takes the run over from what is there now.
-async fn take(shelf: &Arc<Shelf>, memory: &Memory) -> Version {
+async fn take(shelf: &Arc<Shelf>, checkpoint: &Checkpoint) -> Version {
     let over = shelf.version();
-    claim(shelf.as_ref(), memory, over.as_ref()).await.unwrap().unwrap()
+    write_first(shelf.as_ref(), checkpoint, over.as_ref())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
-async fn keeper(shelf: &Arc<Shelf>, memory: Memory) -> Keeper {
-    let version = take(shelf, &memory).await;
-    Keeper::start(Arc::<Shelf>::clone(shelf), memory, version)
+async fn checkpoint_writer(shelf: &Arc<Shelf>, checkpoint: Checkpoint) -> CheckpointWriter {
+    let version = take(shelf, &checkpoint).await;
+    CheckpointWriter::start(Arc::<Shelf>::clone(shelf), checkpoint, version)
 }
 
-fn memory(epoch: u64, holder: &str) -> Memory {
+fn checkpoint(epoch: u64, holder: &str) -> Checkpoint {
     let planned = Planned {
         plugin: PluginName::parse("p").unwrap(),
         session: SessionId::from_random([1; 8]),
@@ -108,7 +115,7 @@ fn memory(epoch: u64, holder: &str) -> Memory {
         ca_key: String::new(),
         plugins: vec![planned],
     };
-    Memory::new(begun, epoch, holder.to_owned())
+    Checkpoint::new(begun, epoch, holder.to_owned())
 }
 
 fn launching() -> Record {
@@ -120,43 +127,49 @@ fn launching() -> Record {
 #[tokio::test(start_paused = true)]
 async fn two_aggregators_never_both_act() {
     let shelf = Arc::<Shelf>::default();
-    let first = keeper(&shelf, memory(1, "old")).await;
-    first.note(&launching());
-    first.gate().open().await;
+    let first = checkpoint_writer(&shelf, checkpoint(1, "old")).await;
+    first.record(&launching());
+    first.barrier().wait().await;
     assert_eq!(shelf.kept().records(Timestamp::MIN)[1], launching());
 
-    take(&shelf, &memory(2, "new")).await;
-    first.note(&Record::Finishing);
-    let acted = timeout(LOOK * 10, first.gate().open()).await;
+    take(&shelf, &checkpoint(2, "new")).await;
+    first.record(&Record::Finishing);
+    let acted = timeout(LOOK * 10, first.barrier().wait()).await;
     assert!(acted.is_err(), "it acted");
-    let lost = Lost::Overtaken {
+    let lost = OwnershipLost::Overtaken {
         holder: "new".to_owned(),
         epoch: 2,
     };
-    assert_eq!(first.lost().await, lost);
-    assert_eq!(shelf.kept(), memory(2, "new"));
+    assert_eq!(first.ownership_lost().await, lost);
+    assert_eq!(shelf.kept(), checkpoint(2, "new"));
 }
 
 /// One that does nothing learns it as well, before long.
 #[tokio::test(start_paused = true)]
 async fn an_idle_aggregator_learns_that_it_lost() {
     let shelf = Arc::<Shelf>::default();
-    let first = keeper(&shelf, memory(1, "old")).await;
-    let second = keeper(&shelf, memory(2, "new")).await;
-    let lost = timeout(LOOK * 2, first.lost()).await.unwrap();
-    assert!(matches!(lost, Lost::Overtaken { epoch: 2, .. }), "{lost}");
+    let first = checkpoint_writer(&shelf, checkpoint(1, "old")).await;
+    let second = checkpoint_writer(&shelf, checkpoint(2, "new")).await;
+    let lost = timeout(LOOK * 2, first.ownership_lost()).await.unwrap();
+    assert!(matches!(lost, OwnershipLost::Overtaken { epoch: 2, .. }), "{lost}");
     // And when it is removed.
     *shelf.content.lock().unwrap() = None;
-    assert_eq!(timeout(LOOK * 2, second.lost()).await, Ok(Lost::Removed));
+    assert_eq!(
+        timeout(LOOK * 2, second.ownership_lost()).await,
+        Ok(OwnershipLost::Removed)
+    );
 }
 
 /// Of two that take a run over at the same time one gets it.
 #[tokio::test(start_paused = true)]
 async fn one_of_two_gets_the_run() {
     let shelf = Arc::<Shelf>::default();
-    let taken = claim(shelf.as_ref(), &memory(1, "one"), None).await;
+    let taken = write_first(shelf.as_ref(), &checkpoint(1, "one"), None).await;
     assert_eq!(taken, Ok(shelf.version()));
-    assert_eq!(claim(shelf.as_ref(), &memory(1, "other"), None).await, Ok(None));
+    assert_eq!(
+        write_first(shelf.as_ref(), &checkpoint(1, "other"), None).await,
+        Ok(None)
+    );
     assert_eq!(shelf.kept().holder, "one");
 }
 
@@ -164,21 +177,21 @@ async fn one_of_two_gets_the_run() {
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_failed_takes_nothing_from_another() {
     let shelf = Arc::<Shelf>::default();
-    *shelf.preceded.lock().unwrap() = Some(checkpoint_codec::encode(&memory(1, "other")));
-    assert_eq!(claim(shelf.as_ref(), &memory(1, "me"), None).await, Ok(None));
-    assert_eq!(shelf.kept(), memory(1, "other"));
+    *shelf.preceded.lock().unwrap() = Some(checkpoint_codec::encode(&checkpoint(1, "other")));
+    assert_eq!(write_first(shelf.as_ref(), &checkpoint(1, "me"), None).await, Ok(None));
+    assert_eq!(shelf.kept(), checkpoint(1, "other"));
 }
 
 /// S10: the first write of a takeover is lost on its way, and the old aggregator, of a lower epoch, writes meanwhile.
 #[tokio::test(start_paused = true)]
 async fn takeover_after_lost_write_keeps_what_the_old_aggregator_wrote_meanwhile() {
     let shelf = Arc::<Shelf>::default();
-    let decided = take(&shelf, &memory(1, "old")).await;
-    let mut newer = memory(1, "old");
-    newer.note(&launching());
-    newer.note(&Record::Finishing);
+    let decided = take(&shelf, &checkpoint(1, "old")).await;
+    let mut newer = checkpoint(1, "old");
+    newer.apply(&launching());
+    newer.apply(&Record::Finishing);
     *shelf.preceded.lock().unwrap() = Some(checkpoint_codec::encode(&newer));
-    let taken = claim(shelf.as_ref(), &memory(2, "new"), Some(&decided)).await;
+    let taken = write_first(shelf.as_ref(), &checkpoint(2, "new"), Some(&decided)).await;
     assert_eq!(taken, Ok(None));
     assert_eq!(shelf.kept(), newer);
 }
@@ -187,22 +200,27 @@ async fn takeover_after_lost_write_keeps_what_the_old_aggregator_wrote_meanwhile
 #[tokio::test(start_paused = true)]
 async fn writes_that_are_refused_end_the_waiting() {
     let shelf = Arc::<Shelf>::default();
-    let keeper = keeper(&shelf, memory(1, "me")).await;
+    let checkpoint_writer = checkpoint_writer(&shelf, checkpoint(1, "me")).await;
     *shelf.refuses.lock().unwrap() = true;
-    keeper.note(&launching());
-    let lost = timeout(REFUSED_AT_MOST * 2, keeper.lost()).await.unwrap();
-    assert_eq!(lost, Lost::Refused("no".to_owned()));
+    checkpoint_writer.record(&launching());
+    let lost = timeout(REFUSED_AT_MOST * 2, checkpoint_writer.ownership_lost())
+        .await
+        .unwrap();
+    assert_eq!(lost, OwnershipLost::Refused("no".to_owned()));
 }
 
 /// Review 5.7: nothing acts any more, and the run learns so.
 #[tokio::test(start_paused = true)]
 async fn panic_of_the_task_is_ownership_lost() {
     let shelf = Arc::<Shelf>::default();
-    let keeper = keeper(&shelf, memory(1, "me")).await;
+    let checkpoint_writer = checkpoint_writer(&shelf, checkpoint(1, "me")).await;
     *shelf.breaks.lock().unwrap() = true;
-    keeper.note(&launching());
-    assert_eq!(timeout(LOOK * 2, keeper.lost()).await, Ok(Lost::Ended));
-    let acted = timeout(LOOK * 10, keeper.gate().open()).await;
+    checkpoint_writer.record(&launching());
+    assert_eq!(
+        timeout(LOOK * 2, checkpoint_writer.ownership_lost()).await,
+        Ok(OwnershipLost::Ended)
+    );
+    let acted = timeout(LOOK * 10, checkpoint_writer.barrier().wait()).await;
     assert!(acted.is_err(), "it acted");
 }
 
@@ -211,10 +229,10 @@ async fn panic_of_the_task_is_ownership_lost() {
 async fn an_answer_that_was_lost_loses_nothing() {
     let shelf = Arc::<Shelf>::default();
     *shelf.unanswered.lock().unwrap() = 1;
-    let keeper = keeper(&shelf, memory(1, "me")).await;
+    let checkpoint_writer = checkpoint_writer(&shelf, checkpoint(1, "me")).await;
     *shelf.unanswered.lock().unwrap() = 2;
-    keeper.note(&launching());
-    keeper.gate().open().await;
+    checkpoint_writer.record(&launching());
+    checkpoint_writer.barrier().wait().await;
     assert_eq!(shelf.kept().records(Timestamp::MIN)[1], launching());
 }
 
@@ -222,11 +240,11 @@ async fn an_answer_that_was_lost_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_can_wait_does() {
     let shelf = Arc::<Shelf>::default();
-    let keeper = keeper(&shelf, memory(1, "me")).await;
+    let checkpoint_writer = checkpoint_writer(&shelf, checkpoint(1, "me")).await;
     let begun = tokio::time::Instant::now();
-    keeper.note(&Record::Counted {
+    checkpoint_writer.record(&Record::Counted {
         plugin: PluginName::parse("p").unwrap(),
     });
-    keeper.gate().open().await;
+    checkpoint_writer.barrier().wait().await;
     assert_eq!(begun.elapsed().as_secs(), LOOK.as_secs());
 }

@@ -18,7 +18,7 @@ use std::{
 use sono_run::Record;
 
 use super::codec;
-use crate::durability::disk_full::{MayBeFull as _, Shortage, Waits};
+use crate::durability::disk_full::{DiskFull, DiskFullGuard, IsDiskFull as _};
 
 /// Records that are written before a sync, at most.
 const BATCH: usize = 4096;
@@ -106,13 +106,13 @@ pub(super) struct JournalFile<S> {
     /// Who waits until there is room.
     patient: Vec<Done>,
     newest: Option<Done>,
-    shortage: Shortage,
-    waits: Option<Waits>,
+    disk_full: DiskFull,
+    waits: Option<DiskFullGuard>,
     syncs: Arc<AtomicU64>,
 }
 
 impl<S: Storage> JournalFile<S> {
-    pub(super) fn new(file: S, length: u64, syncs: &Arc<AtomicU64>, shortage: &Shortage) -> Self {
+    pub(super) fn new(file: S, length: u64, syncs: &Arc<AtomicU64>, disk_full: &DiskFull) -> Self {
         Self {
             file,
             synced: length,
@@ -120,7 +120,7 @@ impl<S: Storage> JournalFile<S> {
             written: 0,
             patient: Vec::new(),
             newest: None,
-            shortage: shortage.clone(),
+            disk_full: disk_full.clone(),
             waits: None,
             syncs: Arc::clone(syncs),
         }
@@ -200,8 +200,8 @@ impl<S: Storage> JournalFile<S> {
         const WHAT: &str = "the journal";
         match error {
             Some(error) if error.full => {
-                let shortage = &self.shortage;
-                self.waits.get_or_insert_with(|| shortage.wait(WHAT, &error.reason));
+                let disk_full = &self.disk_full;
+                self.waits.get_or_insert_with(|| disk_full.wait(WHAT, &error.reason));
             }
             Some(error) => {
                 tracing::error!(error = error.reason, "writing the journal");
@@ -209,7 +209,7 @@ impl<S: Storage> JournalFile<S> {
             }
             None => {
                 if let Some(waits) = self.waits.take() {
-                    Waits::end(waits, WHAT);
+                    DiskFullGuard::end(waits, WHAT);
                 }
             }
         }
@@ -323,9 +323,9 @@ mod tests {
         fn new(room: usize) -> Self {
             let disk = Small::default();
             disk.disk().room = room;
-            let (shortages, shortage) = listening();
+            let (shortages, disk_full) = listening();
             Self {
-                file: JournalFile::new(disk.clone(), 0, &Arc::default(), &shortage),
+                file: JournalFile::new(disk.clone(), 0, &Arc::default(), &disk_full),
                 disk,
                 told: Told::default(),
                 shortages,

@@ -14,7 +14,7 @@ use super::{
     codec::{self, Damage},
     file::{Append, Done, JournalFile, Order, Storage, Wait, sync_directory},
 };
-use crate::{durability::disk_full::Shortage, error::JournalError};
+use crate::{durability::disk_full::DiskFull, error::JournalError};
 
 /// An open journal.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct Opened {
 
 impl Journal {
     /// Opens the file at `path`, or makes it. It holds a key: only its owner may read it. Blocking.
-    pub(crate) fn open(path: &Path, shortage: &Shortage) -> Result<Opened, JournalError> {
+    pub(crate) fn open(path: &Path, disk_full: &DiskFull) -> Result<Opened, JournalError> {
         let failed = |step| {
             move |source| JournalError::File {
                 step,
@@ -53,15 +53,15 @@ impl Journal {
                 return match io::Error::from(error) {
                     error if error.kind() == io::ErrorKind::WouldBlock => Err(JournalError::Held(path.to_path_buf())),
                     // File systems without locks: then the Lease of the run is what keeps two apart.
-                    error if error.kind() == io::ErrorKind::Unsupported => Self::take(file, path, shortage),
+                    error if error.kind() == io::ErrorKind::Unsupported => Self::take(file, path, disk_full),
                     error => Err(failed("lock")(error)),
                 };
             }
         }
-        Self::take(file, path, shortage)
+        Self::take(file, path, disk_full)
     }
 
-    fn take(file: fs_err::File, path: &Path, shortage: &Shortage) -> Result<Opened, JournalError> {
+    fn take(file: fs_err::File, path: &Path, disk_full: &DiskFull) -> Result<Opened, JournalError> {
         let failed = |step| {
             move |source| JournalError::File {
                 step,
@@ -81,17 +81,17 @@ impl Journal {
             sync_directory(directory).map_err(failed("sync the directory of"))?;
         }
         Ok(Opened {
-            journal: Self::start(file, decoded.length, shortage).map_err(failed("start the writer of"))?,
+            journal: Self::start(file, decoded.length, disk_full).map_err(failed("start the writer of"))?,
             records: decoded.records,
         })
     }
 
     /// Starts the thread that writes behind the first `length` bytes.
-    fn start<S: Storage + Send + 'static>(file: S, length: u64, shortage: &Shortage) -> io::Result<Self> {
+    fn start<S: Storage + Send + 'static>(file: S, length: u64, disk_full: &DiskFull) -> io::Result<Self> {
         let (orders, received) = mpsc::channel();
         let (lives, alive) = watch::channel(());
         let syncs = Arc::<AtomicU64>::default();
-        let file = JournalFile::new(file, length, &syncs, shortage);
+        let file = JournalFile::new(file, length, &syncs, disk_full);
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
             // In this order: it is dropped after the file, whose lock is free then.
             let _lives = lives;
@@ -217,7 +217,7 @@ mod tests {
     async fn journal_on_a_hanging_disk_is_dropped_and_closed_without_waiting_for_it() {
         let begun = || {
             let (answer, answers) = mpsc::channel();
-            let journal = Journal::start(Hanging(answers), 0, &Shortage::default()).unwrap();
+            let journal = Journal::start(Hanging(answers), 0, &DiskFull::default()).unwrap();
             journal.append(vec![Record::Finishing], Some(Box::new(|_| {})));
             (answer, journal)
         };
@@ -252,7 +252,7 @@ mod tests {
                 Ok(())
             }
         }
-        let journal = Journal::start(Broken, 0, &Shortage::default()).unwrap();
+        let journal = Journal::start(Broken, 0, &DiskFull::default()).unwrap();
         assert!(journal.commit_patiently(vec![Record::Finishing]).await.is_err());
         timeout(LIMIT, journal.ended()).await.unwrap();
     }
@@ -261,27 +261,27 @@ mod tests {
     async fn what_was_committed_is_there_again_and_a_torn_end_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let opened = Journal::open(&path, &Shortage::default()).unwrap();
+        let opened = Journal::open(&path, &DiskFull::default()).unwrap();
         assert_eq!(opened.records, []);
-        assert!(matches!(Journal::open(&path, &Shortage::default()), Err(JournalError::Held(held)) if held == path));
+        assert!(matches!(Journal::open(&path, &DiskFull::default()), Err(JournalError::Held(held)) if held == path));
         opened.journal.append(vec![Record::Finishing], None);
         opened.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
         let length = fs_err::metadata(&path).unwrap().len();
         opened.journal.close(LIMIT).await;
         let mut file = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"torn").unwrap();
-        let again = Journal::open(&path, &Shortage::default()).unwrap();
+        let again = Journal::open(&path, &DiskFull::default()).unwrap();
         assert_eq!(again.records, [Record::Finishing, Record::Finishing]);
         assert_eq!(fs_err::metadata(&path).unwrap().len(), length);
         again.journal.commit_patiently(vec![Record::Finishing]).await.unwrap();
         again.journal.close(LIMIT).await;
-        assert_eq!(Journal::open(&path, &Shortage::default()).unwrap().records.len(), 3);
+        assert_eq!(Journal::open(&path, &DiskFull::default()).unwrap().records.len(), 3);
     }
 
     #[tokio::test]
     async fn many_wait_for_few_syncs() {
         let folder = tempfile::tempdir().unwrap();
-        let opened = Journal::open(&folder.path().join("journal"), &Shortage::default()).unwrap();
+        let opened = Journal::open(&folder.path().join("journal"), &DiskFull::default()).unwrap();
         let commits = (0..500).map(|_| opened.journal.commit_patiently(vec![Record::Finishing]));
         let outcomes = futures::future::join_all(commits).await;
         assert!(outcomes.iter().all(Result::is_ok));
@@ -292,7 +292,7 @@ mod tests {
     async fn a_name_that_is_not_synced_is_told_to_whom_it_concerns() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let opened = Journal::open(&path, &Shortage::default()).unwrap();
+        let opened = Journal::open(&path, &DiskFull::default()).unwrap();
         let told = |names: PathBuf| {
             let (reply, answer) = tokio::sync::oneshot::channel();
             let done = Box::new(move |outcome| drop(reply.send(outcome)));
@@ -303,7 +303,7 @@ mod tests {
         assert!(missing.await.unwrap().is_err());
         assert_eq!(there.await.unwrap(), Ok(()));
         opened.journal.close(LIMIT).await;
-        assert_eq!(Journal::open(&path, &Shortage::default()).unwrap().records.len(), 2);
+        assert_eq!(Journal::open(&path, &DiskFull::default()).unwrap().records.len(), 2);
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
         codec::encode(&Record::Finishing, first as u64, &mut bytes);
         bytes[3] = b'x';
         fs_err::write(&path, &bytes).unwrap();
-        let error = Journal::open(&path, &Shortage::default()).unwrap_err().to_string();
+        let error = Journal::open(&path, &DiskFull::default()).unwrap_err().to_string();
         assert_eq!(
             error,
             format!(

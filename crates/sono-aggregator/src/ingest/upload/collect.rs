@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Head, Receive, Received, Uploads, no_room};
 use crate::{
-    connections::{LONGEST_STALL, Seat},
+    connections::{LONGEST_STALL, UploadSlot},
     ingest::{
         quota::Reserved,
         resume::{Part, Partial, Partials},
@@ -32,7 +32,7 @@ impl Uploads {
         key: &ResultKey,
         head: &Head,
         stream: &mut BodyDataStream,
-        seat: &mut Seat,
+        slot: &mut UploadSlot,
     ) -> Result<Received, Receive> {
         let limit = self.limits.max_body_bytes;
         let from = head.part.as_ref().map_or(0, |part| part.from);
@@ -41,7 +41,7 @@ impl Uploads {
             return Err(too_large(limit));
         }
         let mut coming = self.coming(key, head, whole)?;
-        if let Err(error) = self.take_in(&mut coming, stream, seat).await {
+        if let Err(error) = self.take_in(&mut coming, stream, slot).await {
             match (&error, &head.part) {
                 (Receive::Broken(_) | Receive::GaveWay(_), Some(part)) if Partials::is_worth(coming.size) => {
                     self.keep_beginning(key, part, coming).await;
@@ -70,7 +70,7 @@ impl Uploads {
             return Ok(Coming {
                 spool: Spool::new(self.incoming.clone(), &self.writers, head.length),
                 size: 0,
-                reserved: Reserved::new(Arc::clone(&self.room)),
+                reserved: Reserved::new(Arc::clone(&self.quota)),
             });
         };
         let follows = part.whole.is_none() || part.whole == whole;
@@ -86,10 +86,15 @@ impl Uploads {
         Ok(Coming { spool, size, reserved })
     }
 
-    async fn take_in(&self, coming: &mut Coming, stream: &mut BodyDataStream, seat: &mut Seat) -> Result<(), Receive> {
+    async fn take_in(
+        &self,
+        coming: &mut Coming,
+        stream: &mut BodyDataStream,
+        slot: &mut UploadSlot,
+    ) -> Result<(), Receive> {
         let limit = self.limits.max_body_bytes;
         let until = Instant::now() + self.limits.max_body_time;
-        while let Some(chunk) = self.next_chunk(stream, seat, until, coming.size).await? {
+        while let Some(chunk) = self.next_chunk(stream, slot, until, coming.size).await? {
             let length = chunk.len() as u64;
             self.metrics.received(length);
             if coming.size + length > limit {
@@ -117,7 +122,7 @@ impl Uploads {
     async fn next_chunk(
         &self,
         stream: &mut BodyDataStream,
-        seat: &mut Seat,
+        slot: &mut UploadSlot,
         until: Instant,
         size: u64,
     ) -> Result<Option<bytes::Bytes>, Receive> {
@@ -131,7 +136,7 @@ impl Uploads {
                 Instant::now(),
                 chunk.as_ref().map_or(0, |chunk| brought(chunk.as_ref())),
             );
-            if !seat.may_stay(now - looked, brought) {
+            if !slot.may_stay(now - looked, brought) {
                 return Err(Receive::GaveWay(format!(
                     "the body brought next to nothing for a while after {size} bytes, and others were waiting"
                 )));

@@ -63,13 +63,13 @@ impl Race {
             .unwrap()
             .pop_front()
             .unwrap_or((Third::Nothing, Fate::Answered));
-        let there = self.shelf.now().and_then(|checkpoint| checkpoint.content);
+        let there = self.shelf.now().and_then(|stored| stored.content);
         let there = there.map(|bytes| checkpoint_codec::decode(&bytes).unwrap());
         match (third, there) {
             (Third::OldWrites, Some(mut there)) if there.holder == "old" => {
                 let mut number = self.facts.lock().unwrap();
                 *number += 1;
-                there.note(&fact(*number));
+                there.apply(&fact(*number));
                 self.shelf.put(checkpoint_codec::encode(&there));
             }
             (Third::AnotherTakesOver, Some(mut there)) => {
@@ -79,32 +79,36 @@ impl Race {
                 self.shelf.put(checkpoint_codec::encode(&there));
             }
             (Third::Deletes, Some(_)) => *self.shelf.content.lock().unwrap() = None,
-            (Third::Begins, None) => drop(self.shelf.put(checkpoint_codec::encode(&memory(1, "old")))),
+            (Third::Begins, None) => drop(self.shelf.put(checkpoint_codec::encode(&checkpoint(1, "old")))),
             _ => {}
         }
         fate
     }
 }
 
-impl Vault for Race {
-    fn read(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, VaultError>> {
+impl CheckpointStore for Race {
+    fn read(&self) -> BoxFuture<'_, Result<Option<StoredCheckpoint>, CheckpointStoreError>> {
         let fate = self.step();
         let found = self.shelf.now();
         Box::pin(async move {
             match fate {
                 Fate::Answered => Ok(found),
-                Fate::RequestLost | Fate::AnswerLost => Err(VaultError::Failed("lost".to_owned())),
+                Fate::RequestLost | Fate::AnswerLost => Err(CheckpointStoreError::Failed("lost".to_owned())),
             }
         })
     }
 
-    fn write<'a>(&'a self, bytes: &'a [u8], over: Option<&'a Version>) -> BoxFuture<'a, Result<Version, VaultError>> {
+    fn write<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        over: Option<&'a Version>,
+    ) -> BoxFuture<'a, Result<Version, CheckpointStoreError>> {
         let fate = self.step();
-        let lost = || Err(VaultError::Failed("lost".to_owned()));
+        let lost = || Err(CheckpointStoreError::Failed("lost".to_owned()));
         let answer = if fate == Fate::RequestLost {
             lost()
         } else {
-            let before = self.shelf.now().and_then(|checkpoint| checkpoint.content);
+            let before = self.shelf.now().and_then(|stored| stored.content);
             let answer = self.shelf.replace(bytes, over);
             if answer.is_ok() && before != *self.decided.lock().unwrap() {
                 let complaint = format!("replaced {before:?}");
@@ -117,7 +121,7 @@ impl Vault for Race {
 }
 
 /// Looks and takes over until it has the run, as the aggregator does.
-async fn take_over(race: &Race) -> Memory {
+async fn take_over(race: &Race) -> Checkpoint {
     for number in 0.. {
         let found = loop {
             match race.read().await {
@@ -128,12 +132,12 @@ async fn take_over(race: &Race) -> Memory {
         let content = found.as_ref().and_then(|found| found.content.clone());
         let mut mine = match &content {
             Some(bytes) => checkpoint_codec::decode(bytes).unwrap(),
-            None => memory(0, ""),
+            None => checkpoint(0, ""),
         };
         (mine.epoch, mine.holder) = (mine.epoch + 1, format!("me{number}"));
         *race.decided.lock().unwrap() = content;
         let over = found.map(|found| found.version);
-        if claim(race, &mine, over.as_ref()).await.unwrap().is_some() {
+        if write_first(race, &mine, over.as_ref()).await.unwrap().is_some() {
             return mine;
         }
     }
@@ -174,16 +178,16 @@ proptest! {
             facts: Mutex::new(100),
         };
         if let Some(count) = begins_with {
-            let mut old = memory(1, "old");
+            let mut old = checkpoint(1, "old");
             for number in 0..count {
-                old.note(&fact(number));
+                old.apply(&fact(number));
             }
             race.shelf.put(checkpoint_codec::encode(&old));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let mine = runtime.block_on(take_over(&race));
         prop_assert_eq!(race.violations.lock().unwrap().clone(), Vec::<String>::new());
-        if let Some(there) = race.shelf.now().and_then(|checkpoint| checkpoint.content) {
+        if let Some(there) = race.shelf.now().and_then(|stored| stored.content) {
             // Whoever took it over after this one has all that it knew.
             prop_assert!(facts(&there) >= facts(&checkpoint_codec::encode(&mine)) || checkpoint_codec::decode(&there).unwrap().epoch == 1);
         }

@@ -11,8 +11,8 @@ use std::{
 use futures::future::BoxFuture;
 use serde_json::json;
 use sono_aggregator::{
-    Addresses, Driver, Finished, Launch, Note, Report, RunError, RunLog, Setup, Site, Untold, View, run_to_the_end,
-    serve_locally, system_clock,
+    Addresses, Backend, Driver, EventError, Finished, Launch, Report, RunError, RunEvent, RunLog, Setup, View,
+    run_to_the_end, serve_locally, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_run::Failure;
@@ -25,7 +25,7 @@ use tokio::{
 /// Launches of plugins, by name.
 type Launches = Arc<Mutex<BTreeMap<PluginName, Launch>>>;
 
-struct TestSite {
+struct TestBackend {
     nodes: Vec<NodeFacts>,
     launches: Launches,
     launched: watch::Sender<usize>,
@@ -33,7 +33,7 @@ struct TestSite {
     trouble: Trouble,
 }
 
-/// What a test does to the site of its run.
+/// What a test does to the backend of its run.
 #[derive(Clone, Default)]
 pub(crate) struct Trouble {
     /// Queries wait while it is so.
@@ -56,7 +56,7 @@ impl Trouble {
     }
 }
 
-impl Site for TestSite {
+impl Backend for TestBackend {
     fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
         Box::pin(async { Ok(Some(self.nodes.clone())) })
     }
@@ -84,7 +84,7 @@ impl Site for TestSite {
         Box::pin(async { Ok(()) })
     }
 
-    fn tell<'a>(&'a self, _: &'a Note) -> BoxFuture<'a, Result<(), Untold>> {
+    fn tell<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
         self.trouble.come("tell");
         Box::pin(async { Ok(()) })
     }
@@ -221,7 +221,7 @@ impl TestRun {
             name: format!("n{number}"),
             ..NodeFacts::default()
         };
-        let site = TestSite {
+        let backend = TestBackend {
             nodes: (1..=nodes).map(node).collect(),
             launches: Arc::clone(&launches),
             launched,
@@ -234,7 +234,7 @@ impl TestRun {
                 ..config
             },
             definitions,
-            site: Arc::new(site),
+            backend: Arc::new(backend),
             root: root.path().to_path_buf(),
             listener,
             addresses: Addresses {
