@@ -1,4 +1,4 @@
-//! What starts a plugin and watches over it: one trait for Jobs, DaemonSets and local processes.
+//! Backends run plugins: one trait for the cluster and for local processes, with the drivers and the checkpoint store of each.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,25 +28,25 @@ pub struct Launch {
     pub deadline: Option<Timestamp>,
     /// The results it shall send.
     pub expected: Vec<ResultKey>,
-    /// There may be more: nobody could say where it will run.
+    /// More results may be expected later: the nodes could not be listed.
     pub learns: bool,
     /// Until when a worker that still runs is waited for, whatever has become of its plugin: it may have to send a result
     /// again that an aggregator had which has gone.
     pub patient_until: Option<Timestamp>,
 }
 
-/// What a driver finds out about a plugin that runs.
+/// What a driver reports about a running plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// This result will not come.
+    /// This result will not arrive.
     Failed(ResultKey, Failure),
-    /// None of those that are still waited for will.
+    /// No pending result of the plugin will arrive.
     Lost(Failure),
-    /// It runs where it was not expected: this result will come too.
+    /// The plugin runs on another target: expect this result too.
     Joined(ResultKey),
-    /// What these results wait for, shortly before the plugin's time is up: that will be why they did not come.
+    /// What these results wait for, shortly before the plugin's time limit: the reason if they do not arrive.
     LastSeen(Vec<(ResultKey, String)>),
-    /// It runs nowhere else. Said once, where [`Launch::learns`].
+    /// All targets are known. Reported once, if [`Launch::learns`].
     Counted,
 }
 
@@ -61,16 +61,16 @@ pub struct Addresses {
     pub names: Vec<String>,
 }
 
-/// One sentence.
+/// A sentence about the run, written as a Kubernetes Event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunEvent {
-    /// One word in Kubernetes' manner, for filters.
+    /// The reason in the form that Kubernetes uses, for filters.
     pub reason: &'static str,
     /// Something is wrong.
     pub is_warning: bool,
     /// The sentence.
     pub message: String,
-    /// What it is about. Two notes with the same reason and subject are the same, whichever process tells them.
+    /// The subject. Two events with the same reason and subject are the same, whichever process writes them.
     pub subject: String,
 }
 
@@ -92,16 +92,16 @@ impl RunEvent {
     }
 }
 
-/// Why a note was not told.
+/// Why an event was not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventError {
-    /// No note will be: the cluster refuses them.
+    /// The cluster refuses all events.
     Refused(String),
-    /// This one was not.
+    /// This event was not written.
     Failed(String),
 }
 
-/// One plugin of one run, in the hands of whatever runs it.
+/// One plugin of one run: starts it, watches it and removes it.
 pub trait Driver: Send + Sync {
     /// What the plugin's author wrote.
     fn definition(&self) -> &Definition;
@@ -159,7 +159,7 @@ pub enum CheckpointStoreError {
     /// It is not allowed, and will not be.
     #[error("refused: {0}")]
     Refused(String),
-    /// It did not work this time, or nobody knows whether it did.
+    /// The attempt failed, or its outcome is unknown.
     #[error("failed: {0}")]
     Failed(String),
 }
@@ -190,29 +190,29 @@ pub trait CheckpointStore: Send + Sync {
     ) -> BoxFuture<'a, Result<Version, CheckpointStoreError>>;
 }
 
-/// Where a run happens: a cluster, or this machine.
+/// A backend: the cluster or the machine on which a run happens.
 pub trait Backend: Send + Sync {
-    /// All nodes, of their labels those that are asked for; `None` without the right to list nodes.
+    /// All nodes, with the labels in `labels` only; `None` without the permission to list nodes.
     fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>>;
 
     /// The driver of one plugin.
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver>;
 
-    /// What the containers beside a worker are up to, as last seen: a worker asks that may not look itself.
+    /// The state of the containers next to a worker, as last seen, for workers that may not query the API server.
     fn containers(&self, _: &ResultKey) -> ContainersState {
         ContainersState::Unknown
     }
 
-    /// Shows the status to whoever asks for it.
+    /// Publishes the status for users.
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>>;
 
-    /// Tells whoever looks at the run from outside what happened. Best effort: the run goes on whatever becomes of it.
+    /// Writes a run event. Best effort: a failure does not affect the run.
     fn tell<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
         Box::pin(async { Ok(()) })
     }
 
-    /// Whether plugins go on when this process ends, so that its successor on the same directory can take them up. Then
-    /// ending removes none of them.
+    /// Whether plugins keep running when this process ends, so that the next process on the same directory can resume the run.
+    /// Then ending removes none of them.
     fn plugins_survive_restart(&self) -> bool {
         false
     }
@@ -222,12 +222,12 @@ pub trait Backend: Send + Sync {
         None
     }
 
-    /// Where the run keeps what must outlive its volume, if it shall.
+    /// The store of the run's checkpoint, if the run has one.
     fn checkpoint_store(&self) -> Option<Arc<dyn CheckpointStore>> {
         None
     }
 
-    /// Queries the surroundings and writes what it finds below `directory`, in the archive's layout. Returns what could
-    /// not be had: a failed query costs a line, never the run.
+    /// Queries the backend and writes the answers below `directory`, in the archive's layout. Returns the failed queries, one
+    /// line each; they do not fail the run.
     fn query<'a>(&'a self, directory: &'a std::path::Path) -> BoxFuture<'a, Vec<String>>;
 }

@@ -7,11 +7,11 @@ use std::{
 
 use jiff::Timestamp;
 
-/// Tells the time. Tests give their own.
+/// A source of the current time. Tests pass their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The machine's clock, read once; from then on as much later as has passed. Whoever sets the machine's clock while the
-/// process runs does not shorten or lengthen what a plugin may take.
+/// The machine's clock, read once; later times are that time plus the time that has passed. Setting the machine's clock does
+/// not change a plugin's time limit.
 pub fn system_clock() -> Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock comes in")]
     let start = Timestamp::now();
@@ -20,7 +20,7 @@ pub fn system_clock() -> Clock {
     Arc::new(move || start.checked_add(began.elapsed()).unwrap_or(Timestamp::MAX))
 }
 
-/// Waits until `deadline`, for ever where there is none.
+/// Waits until `deadline`; without one it never resolves.
 pub(crate) async fn until(deadline: Option<Timestamp>, clock: &Clock) {
     match deadline {
         None => std::future::pending().await,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The run's directory could not be made.
-    #[error("preparing {path}")]
+    #[error("cannot prepare {path}")]
     Prepare {
         /// The directory.
         path: PathBuf,
@@ -15,19 +15,19 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// A file of the run could not be written.
-    #[error("writing the run's files")]
+    #[error("cannot write the run's files")]
     Write(#[source] sono_bundle::StoreError),
     /// The nodes could not be listed.
-    #[error("listing nodes: {0}")]
+    #[error("cannot list nodes: {0}")]
     Nodes(String),
     /// Certificates could not be made.
-    #[error("making the run's certificates")]
+    #[error("cannot make the run's certificates")]
     Certificates(#[source] sono_tls::TlsError),
     /// The server ended.
-    #[error("serving workers")]
+    #[error("cannot serve workers")]
     Serve(#[source] std::io::Error),
     /// The archive could not be made; the run's directory is kept.
-    #[error("packing the archive; its content is kept in {directory}: {reason}")]
+    #[error("cannot pack the archive; its content is kept in {directory}: {reason}")]
     Pack {
         /// The run's directory.
         directory: PathBuf,
@@ -35,13 +35,13 @@ pub enum RunError {
         reason: String,
     },
     /// The journal of the run cannot be opened.
-    #[error("taking up the run")]
+    #[error("cannot resume the run")]
     Journal(#[source] JournalError),
     /// The journal's content, or writing it.
     #[error("the run's journal: {0}")]
     Record(String),
     /// Another process has the run now. This one does nothing more to it.
-    #[error("this aggregator does nothing more: {0}")]
+    #[error("this aggregator stops: {0}")]
     Superseded(String),
     /// A task that others depend on ended.
     #[error("{task} ended, a defect of this program: {reason}")]
@@ -56,7 +56,7 @@ pub enum RunError {
     Stopped,
 }
 
-/// Why there is no journal.
+/// Why a journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file cannot be opened, locked or read.
@@ -74,7 +74,7 @@ pub enum JournalError {
     #[error("another aggregator holds the journal {}", .0.display())]
     Held(PathBuf),
     /// Its content is damaged beyond a torn end.
-    #[error("the journal {} is damaged: {reason}; move it away to start the run anew", path.display())]
+    #[error("the journal {} is damaged: {reason}; move it away to start the run from the beginning", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! How tasks reach the one owner of the [`Run`](sono_run::Run): messages in, answers out.
+//! The coordinator handle: how other tasks send requests to the owner of the [`Run`](sono_run::Run).
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use sono_run::{CommitDecision, Event, Outcome, Refusal, ResultState, Ticket};
 use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
-/// Everything that can wake the owner of the run.
+/// A request to the coordinator.
 #[derive(Debug)]
 pub(crate) enum Request {
     Begin {
@@ -30,7 +30,7 @@ pub(crate) enum Request {
         update: ProgressUpdate,
         reply: oneshot::Sender<bool>,
     },
-    /// What there is of a result.
+    /// The state of a result.
     ResultState {
         key: ResultKey,
         reply: oneshot::Sender<Option<ResultState>>,
@@ -48,7 +48,7 @@ pub(crate) enum Request {
     Event(Event),
 }
 
-/// What became of a result whose ticket was given back.
+/// The outcome of an upload whose ticket was returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finished {
     /// It is in now.
@@ -57,17 +57,17 @@ pub(crate) struct Finished {
     pub(crate) unrecorded: Option<String>,
 }
 
-/// The run is over and its owner gone.
+/// The run is over, and the coordinator has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the run is over")]
 pub(crate) struct Closed;
 
-/// A way to send messages to the owner of the run.
+/// Sends requests to the coordinator.
 #[derive(Debug, Clone)]
 pub(crate) struct CoordinatorHandle(mpsc::Sender<Request>);
 
 impl CoordinatorHandle {
-    /// A desk and what its owner reads from.
+    /// A handle, and the requests that the coordinator receives.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Request>) {
         let (sender, receiver) = mpsc::channel(1024);
         (Self(sender), receiver)
@@ -91,7 +91,7 @@ impl CoordinatorHandle {
         self.ask(|reply| Request::Progress { key, update, reply }).await
     }
 
-    /// What there is of a result, if one is expected under that key.
+    /// The state of a result, if it is expected.
     pub(crate) async fn result_state(&self, key: ResultKey) -> Result<Option<ResultState>, Closed> {
         self.ask(|reply| Request::ResultState { key, reply }).await
     }
@@ -123,8 +123,8 @@ impl CoordinatorHandle {
     }
 }
 
-/// A ticket in the hands of a task. It goes back to the ledger however the task ends: a panic must not leave a result
-/// that looks as if it were still being received.
+/// The drop guard of an upload. However its task ends, the ledger gets the ticket back: after a panic the result must not look
+/// as if it were still being received.
 #[derive(Debug)]
 pub(crate) struct UploadTicket {
     coordinator: CoordinatorHandle,
@@ -166,7 +166,7 @@ impl Drop for UploadTicket {
         runtime.spawn(async move {
             let (reply, _) = oneshot::channel();
             let outcome = Outcome::Aborted;
-            // The run being over means that nobody waits for the result.
+            // This fails only if the run is over, and the result with it.
             let message = Request::Finish {
                 ticket,
                 outcome,

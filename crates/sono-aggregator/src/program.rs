@@ -69,7 +69,7 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// Be a plugin's sidecar: starts the worker that stands beside this program.
+    /// Be a plugin's sidecar: starts the worker next to this program.
     #[command(disable_help_flag = true)]
     Worker {
         /// Its arguments.
@@ -283,7 +283,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
             tracing::warn!("stopped before the run was complete");
             return Ok(ExitCode::from(exit::FAILURE));
         }
-        // Not another start: that would take the run from whoever has it now.
+        // Not another start: that would take the run from its owner.
         Err(error @ crate::error::RunError::Superseded(_)) => {
             tracing::error!("{error}");
             1
@@ -305,7 +305,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(exit::SUCCESS))
 }
 
-/// Best effort as well: nobody's results depend on whether they are counted.
+/// Best effort as well: no result depends on metrics.
 fn metrics_listener(address: &str, view: &View) -> Option<tokio::task::JoinHandle<()>> {
     if address.is_empty() {
         return None;

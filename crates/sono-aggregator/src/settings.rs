@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(
             settings.warnings,
             [
-                "Filters.Namespaces: `a(` is no regular expression: unclosed group; only the run's own namespace is queried"
+                "Filters.Namespaces: `a(` is not a regular expression: unclosed group; only the run's own namespace is queried"
             ]
         );
     }

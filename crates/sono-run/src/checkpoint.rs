@@ -1,5 +1,5 @@
-//! What of a run outlives the volume of its aggregator: enough to take its plugins up again and to collect their results
-//! anew, small enough for a Secret whatever the number of nodes.
+//! The checkpoint of a run, which outlives the volume of its aggregator: enough to watch its plugins and to collect their
+//! results again, small enough for a Secret whatever the number of nodes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +31,7 @@ pub enum CheckpointPhase {
     Sealed(TarInfo),
 }
 
-/// What has become of one plugin.
+/// The state of one plugin.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct PluginState {
     launched: bool,
@@ -43,12 +43,12 @@ struct PluginState {
     failed: BTreeMap<Target, String>,
 }
 
-/// What is remembered of a run, and by whom.
+/// The checkpoint of a run, with its owner.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     /// Counts the aggregators that the run has had.
     pub epoch: u64,
-    /// Whose the run is now: a text that no other process has.
+    /// The owner of the run: a name that no other process has.
     pub holder: String,
     /// Who the run is and what it waits for.
     pub begun: Arc<Begun>,
@@ -57,7 +57,7 @@ pub struct Checkpoint {
     states: BTreeMap<PluginName, PluginState>,
 }
 
-/// How soon a change has to be remembered.
+/// How soon a change has to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// There is none.
@@ -68,13 +68,13 @@ pub enum Change {
     Soon,
 }
 
-/// Why a text is no memory.
+/// Why a text is not a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// It is not what this program writes.
-    #[error("it is not understood")]
+    /// The text is not a checkpoint.
+    #[error("not a checkpoint")]
     Text(#[source] serde_json::Error),
-    /// Another program wrote it.
+    /// Another version of this program wrote it.
     #[error("it has version {0}, this program knows {VERSION}")]
     Version(u32),
 }
@@ -91,7 +91,7 @@ impl Checkpoint {
         }
     }
 
-    /// Takes one record in.
+    /// Applies one record.
     pub fn apply(&mut self, record: &Record) -> Change {
         match record {
             Record::Launching { plugin, deadline } => {
@@ -152,7 +152,7 @@ impl Checkpoint {
         }
     }
 
-    /// Nothing more is waited for of this plugin.
+    /// No more results of this plugin are expected.
     pub fn end(&mut self, plugin: &PluginName) -> Change {
         let ended = &mut self.state(plugin).ended;
         if std::mem::replace(ended, true) {
@@ -292,7 +292,7 @@ struct PluginText {
     failed: BTreeMap<String, String>,
 }
 
-/// So many names, from this one on.
+/// The index of the first name, and the number of names.
 type Span = (usize, usize);
 
 #[derive(Default)]

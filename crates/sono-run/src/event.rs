@@ -23,7 +23,7 @@ pub struct Plan {
     pub expected: Vec<ResultKey>,
     /// How long it may take from its own launch on; `None` means as long as it likes.
     pub timeout: Option<Duration>,
-    /// Nobody could say where it will run: the results it sends are learnt from what the cluster makes of it, until
+    /// The nodes could not be listed: the expected results are those of the pods that the cluster creates, until
     /// [`Event::Counted`].
     pub learns: bool,
 }
@@ -133,7 +133,7 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// The cluster runs the plugin where it was not expected: on a node that joined, or on one that nobody could list.
+    /// The cluster runs the plugin on another target: a node that joined, or one that could not be listed.
     /// Its result is expected from now on.
     Joined {
         /// The result.
@@ -222,8 +222,8 @@ pub enum Effect {
     Publish,
     /// All results are in: query, post-process, pack.
     Finish,
-    /// Write this into the journal and the checkpoint, and return when it is on disk, with [`Event::Committed`]: nobody may
-    /// learn of it before.
+    /// Write this to the journal and the checkpoint, and handle [`Event::Committed`] once it is on disk: it must not be published
+    /// before.
     Commit(Record),
     /// Return when all that was recorded before is on disk, or cannot be.
     Flush,

@@ -25,7 +25,7 @@ impl Run {
         &self.joined
     }
 
-    /// A result that nobody expected is expected from now on, while its plugin is waited for at all.
+    /// Expects another result from now on, unless its plugin is settled.
     pub(super) fn join(&mut self, key: ResultKey, effects: &mut Vec<Effect>) -> bool {
         let waits = self.launched.contains(&key.plugin) && !self.settled.contains(&key.plugin) && !self.finishing();
         let joins = waits && self.add(&key);

@@ -25,10 +25,10 @@ impl Ticket {
 /// Why a result is not taken. The texts are contract (core spec §2.4).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody expects this result (403).
+    /// The result is not expected (403).
     #[error("result {0} unexpected")]
     Unexpected(String),
-    /// It is here already (409).
+    /// The result is stored already (409).
     #[error("result {0} already received")]
     AlreadyReceived(ResultKey),
     /// The run takes no more results, and this one is not among those it has (410). sono's own: Sonobuoy answers 409.

@@ -1,4 +1,4 @@
-//! What plugins last said of their progress: as much of it as a run may hold, whoever says it and for however many nodes.
+//! The progress of plugins, bounded in bytes for the whole run.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,7 +35,7 @@ impl Progress {
     pub(super) fn fold(&mut self, key: ResultKey, update: ProgressUpdate) {
         let stored = self.updates.remove(&key);
         self.bytes -= stored.as_ref().map_or(0, |stored| stored.bytes());
-        // Whoever shows the one before may have it still.
+        // The previous update may still be in use by a status.
         let folded = ProgressUpdate::fold(stored.map(Arc::unwrap_or_clone), update);
         self.keep(key, folded);
     }

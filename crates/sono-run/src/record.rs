@@ -64,7 +64,7 @@ pub enum Record {
         /// Plugins of which nothing was waited for any more.
         ended: BTreeSet<PluginName>,
     },
-    /// The run is about to be, or has been, taken over by whoever writes this; see [`Checkpoint`](super::Checkpoint).
+    /// The writer of this record is about to acquire the run, or has acquired it; see [`Checkpoint`](super::Checkpoint).
     Owned {
         /// Its number among those that had the run.
         epoch: u64,

@@ -140,7 +140,7 @@ impl Run {
             return failure;
         };
         let Failure { message, details } = failure;
-        // At the end: whoever reads archives knows some failures by how their text begins.
+        // At the end: readers of archives know some failures by how their text begins.
         let came = if adoption.ended.contains(plugin) {
             "its result had come before, and went together with the aggregator's pod"
         } else {

@@ -199,7 +199,7 @@ async fn wait_for_response(address: Ipv4Addr) {
 
 fn read_log(process: &Aggregator, supervised: &mut Supervised) {
     let log = fs_err::read_to_string(&process.log).unwrap_or_default();
-    supervised.disk_full_messages += log.matches("the volume has no room left:").count();
+    supervised.disk_full_messages += log.matches("the volume is full:").count();
     for line in log.lines().filter(|line| line.contains("panicked at")) {
         supervised.violations.push(format!("{}: {line}", process.log.display()));
     }

@@ -140,7 +140,7 @@ impl DaemonSet {
         let plugin = &self.0.definition.name;
         let finding = |node: String| {
             let message = format!(
-                "the pod of plugin {plugin} for node {node} cannot be created: {reason}; change the plugin's definition, or what refuses it"
+                "the pod of plugin {plugin} for node {node} cannot be created: {reason}; change the plugin's definition, or the policy that refuses it"
             );
             Finding::of_node(node, message)
         };
@@ -161,7 +161,7 @@ impl DaemonSet {
             }
         });
         if let Err(error) = listed.await {
-            tracing::debug!(error = error_chain(&error), "cannot see whether nodes answer");
+            tracing::debug!(error = error_chain(&error), "cannot check whether nodes respond");
             return (Vec::new(), again);
         }
         let finding = |pod: &'a PodView| {
@@ -184,7 +184,7 @@ impl DaemonSet {
         let there = match listed.await {
             Ok(()) => Some(there),
             Err(error) => {
-                tracing::debug!(error = error_chain(&error), "cannot see which nodes are still there");
+                tracing::debug!(error = error_chain(&error), "cannot check which nodes still exist");
                 None
             }
         };
@@ -247,7 +247,7 @@ impl Places {
         }
     }
 
-    /// Nobody waiting for a report means that nobody waits for the plugin.
+    /// A report that has no receiver is dropped: the plugin is settled.
     async fn say(&self, report: Report) {
         self.reports.send(report).await.ok();
     }

@@ -110,7 +110,7 @@ impl Events {
                 Err(error) => {
                     tracing::warn!(
                         error = error_chain(&error),
-                        "cannot see the namespace's events: what only they tell shows at the time limit"
+                        "cannot watch the namespace's Events: some failures are reported at the time limit only"
                     );
                     self.refused = error.is_forbidden();
                     break;

@@ -236,7 +236,7 @@ impl Backend for ClusterBackend {
                 Err(error) if error.is_forbidden() => {
                     tracing::warn!(
                         error = error_chain(&error),
-                        "not allowed to list nodes: the nodes of DaemonSet plugins are learnt from their pods"
+                        "not allowed to list nodes: the nodes of DaemonSet plugins are those of their pods"
                     );
                     Ok(None)
                 }

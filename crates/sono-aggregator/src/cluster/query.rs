@@ -110,7 +110,7 @@ impl Queries<'_> {
         let wanted = namespaces.iter().filter(|namespace| plan.wants_namespace(namespace));
         let wanted: Vec<String> = wanted.cloned().collect();
         let mut steps: Vec<BoxFuture<'_, Vec<Row>>> = Vec::new();
-        // The long ones first: they run beside all others.
+        // The long ones first: they run concurrently with all others.
         if let Some(logs) = &plan.logs {
             let namespaces = &namespaces;
             steps.push(Box::pin(async move {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 /// The pause before the second try; it doubles up to the longest.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
-/// Nobody collects results meanwhile when it is a new process that asks: it is back soon after the server is.
+/// A new process that waits collects no results meanwhile: it retries soon after the server is back.
 const MAX_PAUSE: Duration = Duration::from_secs(3);
 /// How long it may be away.
 const PATIENCE: Duration = Duration::from_mins(10);

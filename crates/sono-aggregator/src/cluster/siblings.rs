@@ -1,4 +1,4 @@
-//! What the containers beside workers are up to, as the monitors of their plugins last saw it.
+//! The state of the containers next to workers, as the monitors of their plugins last saw it.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ impl Siblings {
         known.insert(plugin.clone(), states);
     }
 
-    /// The state beside the worker of that result. A plugin for the whole cluster has one pod, wherever it runs.
+    /// The state of the containers next to the worker of that result. A plugin for the whole cluster has one pod, on any node.
     pub(super) fn of(&self, key: &ResultKey) -> ContainersState {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known.get(&key.plugin).and_then(|states| match &key.target {

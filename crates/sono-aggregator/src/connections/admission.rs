@@ -194,7 +194,7 @@ impl Drop for Slot {
     }
 }
 
-/// How much a body brings while it has a slot. It may stall while nobody waits for the slot.
+/// The throughput of a body while it has a slot. A body may stall while no other request waits for the slot.
 #[derive(Debug)]
 pub(crate) struct UploadSlot {
     slot: Arc<Slot>,

@@ -58,7 +58,7 @@ pub(super) async fn coordinate(
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Finished, RunError> {
     let disk_full = {
-        // What waits for room must not keep the teller from its end.
+        // A task that waits for free space must not keep the event recorder from its end.
         let (events, clock) = (publisher.events.downgrade(), Arc::clone(&setup.clock));
         DiskFull::new(move |why| {
             if let Some(events) = events.upgrade() {
@@ -78,7 +78,7 @@ pub(super) async fn coordinate(
                 clean_up_after(&drivers).await;
             }
             if let Some(reason) = broken {
-                tracing::error!(reason, "there is no archive");
+                tracing::error!(reason, "the run has no archive");
                 publisher.tell([RunEvents::broken(&reason)]);
             }
             publisher.show(status.clone());
@@ -294,7 +294,7 @@ impl<'a> Coordinator<'a> {
             let (_, reply) = answer(&mut self.run, self.journal, (self.clock)(), message);
             write(self.journal, Vec::new(), reply);
         }
-        // Whoever still uploads is told that it is over, rather than cut off.
+        // Uploads that are still running get a response, rather than a reset.
         self.requests = mpsc::channel(1).1;
         if self.checkpoint_writer.is_none() {
             self.server.stop.cancel();
@@ -363,8 +363,8 @@ fn ask_again(run: &Run) -> Duration {
     Duration::from_secs(if unknown { most } else { (expected / 50).clamp(2, most) })
 }
 
-/// Where another aggregator has the run this one does nothing more. Otherwise the next process in this place takes it up, or says why
-/// it cannot.
+/// The end of this process after it lost the run. If another aggregator owns it, this one stops for good; otherwise the next process
+/// in this pod resumes the run, or reports why it cannot.
 fn ended_by(lost: &OwnershipLost) -> RunError {
     match lost {
         OwnershipLost::Overtaken { .. } => RunError::Superseded(lost.to_string()),
@@ -373,7 +373,7 @@ fn ended_by(lost: &OwnershipLost) -> RunError {
             reason: lost.to_string(),
         },
         OwnershipLost::Removed | OwnershipLost::Unreadable(_) | OwnershipLost::Refused(_) => {
-            tracing::error!(reason = %lost, "starting anew");
+            tracing::error!(reason = %lost, "stopping, so that the next process can resume the run");
             RunError::Stopped
         }
     }

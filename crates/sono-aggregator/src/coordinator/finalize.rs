@@ -1,4 +1,4 @@
-//! After the plugins: queries, clean-up, post-processing, archive.
+//! The end of a run, after its plugins: queries, clean-up, post-processing, archive.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +33,7 @@ const CLEAN_UP: Duration = Duration::from_secs(30);
 /// What the last part of a run needs.
 pub(crate) struct Finish {
     pub(crate) directory: PathBuf,
-    /// Beside the archive's content, and gone after the run.
+    /// Next to the archive's content, and removed after the run.
     pub(crate) incoming: PathBuf,
     pub(crate) archive: PathBuf,
     pub(crate) stored: Vec<ResultKey>,
@@ -77,7 +77,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
     for key in &finish.stored {
         let place = finish.directory.join(layout::results_dir(key));
         if !place.exists() {
-            say("collecting", format!("result {key} could not be put in its place"));
+            say("collecting", format!("the files of result {key} are missing"));
             continue;
         }
         // A good result that followed an error replaces it.
@@ -137,8 +137,7 @@ const QUERY_TRIES: usize = 3;
 /// Room that is waited for before that: less is soon gone.
 const QUERY_ROOM: usize = 1 << 20;
 
-/// What is found and cannot be written is looked for once more when there is room, but not for ever: it may be that which takes
-/// all of it.
+/// Queries again once the disk has free space, but a few times only: the answers themselves may fill the disk.
 async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_full: &DiskFull) -> Vec<String> {
     let mut tries = 0;
     loop {
@@ -156,7 +155,7 @@ async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_fu
             written
         };
         if let Err(error) = disk_full.retry("what is found in the cluster", try_room).await {
-            tracing::warn!(error = error_chain(&error), "looking whether there is room again");
+            tracing::warn!(error = error_chain(&error), "cannot check for free disk space");
             return problems;
         }
     }

@@ -1,4 +1,4 @@
-//! Starts plugins, and passes on what their drivers report.
+//! Starts plugins, and sends the reports of their drivers to the coordinator.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -84,7 +84,7 @@ impl Launcher {
                             match started {
                                 Ok(()) => {
                                     let plugin = name.clone();
-                                    // Nobody hearing it means that the run is over.
+                                    // This fails only if the run is over.
                                     coordinator.tell(Event::Launched { plugin }).await.ok();
                                     watch_over(driver.as_ref(), &launch, &coordinator).await;
                                     None
@@ -106,7 +106,7 @@ impl Launcher {
                     message: format!("error running plugin {name}: {}", failure.message),
                     ..failure
                 };
-                // The run being over is the only reason for this to fail, and then nobody waits for the plugin.
+                // This fails only if the run is over.
                 coordinator
                     .tell(Event::LaunchFailed { plugin: name, failure })
                     .await
@@ -132,12 +132,12 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, coordinator: &Coordina
                     Event::LaunchFailed { plugin, failure }
                 }
                 Report::Joined(key) => {
-                    tracing::info!(plugin_name = %plugin, node = %key.target, "the cluster runs the plugin on one node more: its result is waited for");
+                    tracing::info!(plugin_name = %plugin, node = %key.target, "the plugin runs on another node: expecting a result from it");
                     Event::Joined { key }
                 }
                 Report::LastSeen(seen) => Event::LastSeen(seen),
                 Report::Counted => {
-                    tracing::info!(plugin_name = %plugin, "the plugin runs on every node it is for");
+                    tracing::info!(plugin_name = %plugin, "the plugin runs on all of its nodes");
                     let plugin = plugin.clone();
                     Event::Counted { plugin }
                 }

@@ -20,7 +20,7 @@ pub(super) struct Reply {
 }
 
 /// Journals what has to survive. A result that is acknowledged is in place and synced but for its name, or kept in its record;
-/// should that not work, whoever sent it learns so. An answer without a record of its own waits for those before it: it may
+/// if that fails, its sender is told so. An answer without a record of its own waits for the records before it: it may
 /// tell of them.
 pub(super) fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
     match reply {

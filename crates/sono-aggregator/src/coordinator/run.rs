@@ -59,7 +59,7 @@ pub struct Setup {
     pub log: RunLog,
     /// Whether results mounts of plugins are pointed at the configured directory.
     pub reconcile: bool,
-    /// What shows the run to whoever looks at it from outside; see [`serve_locally`](crate::serve_locally).
+    /// The view of the run on the loopback address; see [`serve_locally`](crate::serve_locally).
     pub view: View,
 }
 
@@ -115,7 +115,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
         return outcome;
     }
     if let Err(error) = &outcome {
-        // Whoever waits must learn that there is nothing to wait for.
+        // Clients that wait must learn that the run is over.
         let status = publisher.fail();
         publisher.tell([RunEvents::broken(&error_chain(error))]);
         if status_task.is_terminated() {
@@ -129,7 +129,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
     tokio::select! {
         published = &mut status_task => {
             if let Err(error) = published {
-                tracing::error!(%error, "publishing the status");
+                tracing::error!(%error, "the status publisher failed");
             }
         }
         () = shutdown => stop_status_task.abort(),
@@ -154,6 +154,6 @@ async fn show_once(backend: &Arc<dyn Backend>, status: RunStatus) {
     let backend = Arc::clone(backend);
     let shown = tokio::spawn(async move { backend.publish(&status).await });
     if !matches!(tokio::time::timeout(LAST_WORDS, shown).await, Ok(Ok(Ok(())))) {
-        tracing::warn!("the status could not be set to failed");
+        tracing::warn!("cannot set the status to failed");
     }
 }

@@ -1,4 +1,4 @@
-//! How a run begins, or is taken up where an earlier process left it.
+//! Start-up: a run starts, or resumes where an earlier process left it.
 
 mod files;
 mod plan;
@@ -47,7 +47,7 @@ const NODES_WITHIN: Duration = Duration::from_secs(5);
 /// The drivers of all plugins.
 pub(crate) type Drivers = Arc<BTreeMap<PluginName, Box<dyn Driver>>>;
 
-/// What is needed to begin.
+/// The input of the start-up.
 #[derive(Clone)]
 pub(crate) struct Start {
     pub(crate) config: Config,
@@ -60,7 +60,7 @@ pub(crate) struct Start {
     pub(crate) reconcile: bool,
     pub(crate) view: View,
     pub(crate) limits: UploadLimits,
-    /// Whoever takes up a run on a full volume waits.
+    /// Resuming a run waits while the disk is full.
     pub(crate) disk_full: DiskFull,
 }
 
@@ -82,7 +82,7 @@ impl Start {
     }
 }
 
-/// A run that goes on from here.
+/// A run that this process owns, with its next effects.
 pub(crate) struct StartedRun {
     /// With the run's identity.
     pub(crate) config: Config,
@@ -108,10 +108,10 @@ pub(crate) struct StartedRun {
     pub(crate) checkpoint_writer: Option<CheckpointWriter>,
 }
 
-/// What was found.
+/// How the start-up ended.
 pub(crate) enum Startup {
     Started(Box<StartedRun>),
-    /// An earlier process brought it to its end.
+    /// An earlier process completed the run.
     Over {
         status: RunStatus,
         /// Those whose objects it may have left.
@@ -121,13 +121,13 @@ pub(crate) enum Startup {
     },
 }
 
-/// Opens the journal and begins, or goes on with what it holds, or with what the run keeps outside of its volume.
+/// Starts the run, or resumes it from its journal or its checkpoint.
 pub(crate) async fn begin(start: Start) -> Result<Startup, RunError> {
     loop {
         if let Some(found) = try_start(start.clone()).await? {
             return Ok(found);
         }
-        tracing::info!("another aggregator took the run over in the same moment, looking again");
+        tracing::info!("another aggregator took over the run at the same time, checking again");
         tokio::time::sleep(HELD_PAUSE).await;
     }
 }
@@ -263,7 +263,7 @@ impl Attempt {
             tracing::info!(
                 uuid = begun.uuid,
                 records = self.records.len(),
-                "going on with the run that an earlier process began"
+                "resuming the run of an earlier process"
             );
         } else if config.uuid.is_empty() {
             config.uuid = uuid::Uuid::new_v4().to_string();
@@ -445,10 +445,7 @@ impl Attempt {
 fn with_placed(mut records: Vec<Record>, directory: &Path, plans: &[Plan], journal: &Journal) -> Vec<Record> {
     let missed = files::placed(directory, plans, &records);
     if !missed.is_empty() {
-        tracing::info!(
-            results = missed.len(),
-            "results were in place that the journal does not know"
-        );
+        tracing::info!(results = missed.len(), "found results that are not in the journal");
         journal.append(missed.clone(), None);
         // Before the end of collecting, which they were in time for.
         let end = records.iter().position(|record| *record == Record::Finishing);
@@ -467,7 +464,7 @@ async fn open(path: PathBuf, waits: bool, disk_full: &DiskFull) -> Result<Opened
         match opened.await {
             Err(error @ JournalError::Held(_)) if waits => {
                 if !said {
-                    tracing::warn!(%error, "waiting until it ends");
+                    tracing::warn!(%error, "waiting for it to end");
                 }
                 said = true;
                 tokio::time::sleep(HELD_PAUSE).await;

@@ -66,9 +66,9 @@ async fn write_patiently(path: PathBuf, text: String, disk_full: DiskFull) {
         match disk_full.retry("the record of an error", write).await {
             Ok(()) => return,
             Err(error) if pause <= last => {
-                tracing::warn!(error = error_chain(&error), ?pause, "recording an error, trying again");
+                tracing::warn!(error = error_chain(&error), ?pause, "cannot record an error, retrying");
             }
-            Err(error) => return tracing::error!(error = error_chain(&error), "an error could not be recorded"),
+            Err(error) => return tracing::error!(error = error_chain(&error), "cannot record an error"),
         }
         tokio::time::sleep(pause).await;
         pause *= 2;
@@ -86,7 +86,7 @@ impl Drop for Tasks {
     }
 }
 
-/// Pending until this process owns the run; never resolves after ownership is lost.
+/// Resolves once this process owns the run; never after ownership is lost.
 pub(super) async fn wait_for_ownership(barrier: Option<CheckpointBarrier>) {
     if let Some(barrier) = barrier {
         barrier.wait().await;

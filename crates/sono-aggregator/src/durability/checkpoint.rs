@@ -1,5 +1,5 @@
-//! What a run keeps outside of its volume, and whose it is: every write is refused to a process that is not the last one to
-//! have taken the run over, so that two never both act (Leases would not do: nothing stops who lost one).
+//! The checkpoint of a run outside of its volume, and fencing: the store refuses writes of a process that is not the latest
+//! owner, so that two never both act (a Lease would not do: its former holder is not stopped).
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,7 +19,7 @@ use crate::{
     durability::checkpoint_codec,
 };
 
-/// How often a process looks whether the run is still its own, and writes what can wait.
+/// Interval of the checks that this process still owns the run, and of writes that can wait.
 const LOOK: Duration = Duration::from_secs(10);
 /// Between two tries of a write; it doubles.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
@@ -29,16 +29,16 @@ const REFUSED_AT_MOST: Duration = Duration::from_mins(3);
 /// What a Secret may hold, with room for what else is in it.
 const MOST_BYTES: usize = 1_000_000;
 
-/// What somebody else did to the run.
+/// Why this process lost the ownership of the run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OwnershipLost {
     #[error("another aggregator, {holder} (the run's number {epoch}), has taken the run over")]
     Overtaken { holder: String, epoch: u64 },
-    #[error("what the run keeps was removed, as when the run is deleted")]
+    #[error("the checkpoint was deleted, as it is with its run")]
     Removed,
-    #[error("what the run keeps cannot be read any more: {0}")]
+    #[error("the checkpoint can no longer be read: {0}")]
     Unreadable(String),
-    #[error("what the run keeps cannot be written any more: {0}")]
+    #[error("the checkpoint can no longer be written: {0}")]
     Refused(String),
     /// The task that writes the checkpoint ended: nothing says any more to which process the run belongs.
     #[error("the task that writes the run's checkpoint ended, a defect of this program")]
@@ -67,7 +67,7 @@ async fn write(
             Err(CheckpointStoreError::Refused(reason)) if Instant::now() >= until => {
                 return Err(OwnershipLost::Refused(reason));
             }
-            Err(error) => tracing::warn!(%error, "keeping what must outlive this pod, trying again"),
+            Err(error) => tracing::warn!(%error, "cannot write the checkpoint, retrying"),
         }
         sleep(pause).await;
         pause = (pause * 2).min(MAX_PAUSE);
@@ -83,7 +83,7 @@ async fn is_ours(
 ) -> Result<(), OwnershipLost> {
     let found = match store.read().await {
         Err(error) => {
-            tracing::debug!(%error, "cannot see whose the run is");
+            tracing::debug!(%error, "cannot check the ownership of the run");
             return Ok(());
         }
         Ok(None) => return Err(OwnershipLost::Removed),
@@ -105,8 +105,8 @@ async fn is_ours(
     }
 }
 
-/// Makes the run this process' own, in place of exactly the checkpoint on which that was decided: `over`, or where there was none.
-/// Returns the version of what it wrote; `None` when anything was written meanwhile, so that the decision is to be made again.
+/// Acquires the run by replacing exactly the checkpoint on which the decision was based: `over`, or none. Returns the new version;
+/// `None` if another process has written meanwhile, so that the decision has to be made again.
 pub(crate) async fn write_first(
     store: &dyn CheckpointStore,
     checkpoint: &Checkpoint,
@@ -115,7 +115,7 @@ pub(crate) async fn write_first(
     let content = checkpoint_codec::encode(&checkpoint);
     if content.len() > MOST_BYTES {
         return Err(format!(
-            "what must outlive the aggregator's pod takes {} bytes, more than a Secret holds; use a results volume or --aggregator-workload pod",
+            "the checkpoint has {} bytes, more than a Secret holds; use a results volume or --aggregator-workload pod",
             content.len()
         ));
     }
@@ -125,12 +125,12 @@ pub(crate) async fn write_first(
             Ok(version) => return Ok(Some(version)),
             Err(error) => error,
         };
-        tracing::info!(%error, "taking the run over");
+        tracing::info!(%error, "the run is not acquired yet");
         if let CheckpointStoreError::Refused(reason) = error {
             return Err(reason);
         }
         match store.read().await {
-            // The answer to a write was lost. The name in it is this process' alone.
+            // The response to a write was lost. No other process has the name in it.
             Ok(Some(StoredCheckpoint {
                 version,
                 content: Some(there),
@@ -141,7 +141,7 @@ pub(crate) async fn write_first(
                     return Ok(None);
                 }
             }
-            Err(error) => tracing::warn!(%error, "taking the run over, trying again"),
+            Err(error) => tracing::warn!(%error, "cannot acquire the run, retrying"),
         }
         sleep(pause).await;
         pause = (pause * 2).min(MAX_PAUSE);
@@ -168,7 +168,7 @@ pub(crate) struct CheckpointWriter {
     task: JoinHandle<()>,
 }
 
-/// Opens once everything that was noted before is kept.
+/// Resolves once everything that was recorded before is in the store.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckpointBarrier {
     revision: u64,
@@ -208,7 +208,7 @@ impl CheckpointWriter {
         self.change(|checkpoint| checkpoint.apply(record));
     }
 
-    /// Nothing more is waited for of this plugin.
+    /// No more results of this plugin are expected.
     pub(crate) fn plugin_ended(&self, plugin: &PluginName) {
         self.change(|checkpoint| checkpoint.end(plugin));
     }
@@ -224,7 +224,7 @@ impl CheckpointWriter {
         }
     }
 
-    /// For what may be done once all that was noted up to now is kept.
+    /// A barrier for actions that need everything recorded up to now to be in the store.
     pub(crate) fn barrier(&self) -> CheckpointBarrier {
         CheckpointBarrier {
             revision: lock(&self.state).revision,
@@ -261,7 +261,7 @@ async fn keep(
 ) {
     let mut done = 0;
     loop {
-        // Late or not, it is looked at.
+        // Checked after each interval, with or without a change.
         timeout(LOOK, wake.notified()).await.ok();
         let (checkpoint, revision) = {
             let state = lock(&state);

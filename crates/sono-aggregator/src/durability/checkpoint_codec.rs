@@ -12,7 +12,7 @@ const MOST_BYTES: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
     /// They cannot be unpacked.
-    #[error("it is no gzip")]
+    #[error("not gzip")]
     Packed(#[source] sono_bundle::ArchiveError),
     /// What they are unpacked to is something else.
     #[error(transparent)]
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_gzip_are_refused() {
-        assert_eq!(decode(b"x").unwrap_err().to_string(), "it is no gzip");
+        assert_eq!(decode(b"x").unwrap_err().to_string(), "not gzip");
     }
 
     /// A Secret holds 1 MiB: 20 plugins on 10,000 nodes, with long names in which nothing repeats, half of the nodes having

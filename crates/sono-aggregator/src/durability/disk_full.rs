@@ -69,7 +69,7 @@ impl IsDiskFull for RunError {
 
 type Tell = Box<dyn Fn(&str) + Send + Sync>;
 
-/// Who waits for room, and who is told.
+/// The tasks that wait for free disk space, and the callback that reports the first of them.
 #[derive(Clone, Default)]
 pub(crate) struct DiskFull(Arc<Shared>);
 
@@ -92,7 +92,7 @@ impl std::fmt::Debug for DiskFull {
 }
 
 impl DiskFull {
-    /// `tell` gets a sentence when something begins to wait and nothing else does.
+    /// `tell` is called with a sentence when the first task begins to wait.
     pub(crate) fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Shared {
             count: Mutex::default(),
@@ -100,7 +100,7 @@ impl DiskFull {
         }))
     }
 
-    /// From now on something waits.
+    /// Counts another task that waits.
     pub(crate) fn wait(&self, what: &str, error: &str) -> DiskFullGuard {
         let tell = {
             let mut count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,18 +111,16 @@ impl DiskFull {
         };
         tracing::error!(
             error,
-            "the volume has no room left: {what} waits until there is some; give it a larger one, or remove from it what is not the run's"
+            "the volume is full: {what} waits for free space; use a larger volume, or remove files that do not belong to the run"
         );
         if let Some(say) = self.0.tell.as_ref().filter(|_| tell) {
-            say(&format!(
-                "the volume has no room left: {what} waits until there is some ({error})"
-            ));
+            say(&format!("the volume is full: {what} waits for free space ({error})"));
         }
         DiskFullGuard(self.clone())
     }
 
-    /// Does it as soon as there is room for it. Any other error is the caller's. What is done must leave nothing behind when it
-    /// fails.
+    /// Runs `work` on the blocking pool, and retries while the disk is full. Any other error is returned. Failed work must leave
+    /// nothing behind.
     pub(crate) async fn retry<T, E>(
         &self,
         what: &str,
@@ -158,15 +156,15 @@ impl DiskFull {
     }
 }
 
-/// Something waits for room, until this is dropped.
+/// Counts a task that waits for free disk space, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct DiskFullGuard(DiskFull);
 
 impl DiskFullGuard {
-    /// There was room.
+    /// The disk had space.
     pub(crate) fn end(waits: Self, what: &str) {
         drop(waits);
-        tracing::info!("there is room on the volume again: {what} went on");
+        tracing::info!("the volume has free space again: {what} resumed");
     }
 }
 
@@ -209,7 +207,7 @@ pub(crate) mod tests {
         assert_eq!((done.unwrap(), other.unwrap()), (100, ()));
         assert_eq!(
             *told.lock().unwrap(),
-            ["the volume has no room left: a file waits until there is some (no storage space)"]
+            ["the volume is full: a file waits for free space (no storage space)"]
         );
         assert_eq!(disk_full.0.count.lock().unwrap().waiting, 0);
     }

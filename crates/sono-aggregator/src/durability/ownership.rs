@@ -1,7 +1,7 @@
-//! Whose a run is, and what it goes on from, where it keeps a memory outside of its volume.
+//! Ownership of a run that has a checkpoint, and the state that its next owner resumes from.
 //!
-//! A journal that is there wins: it knows more. Where there is none, what is kept outside takes its place; results are then
-//! collected again. The journal of a pod that another one has replaced meanwhile is worth nothing any more.
+//! An existing journal takes precedence: it knows more. Without one the checkpoint takes its place, and results are collected
+//! again. The journal of a pod that another pod has replaced is ignored.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,31 +15,31 @@ use crate::{
     error::RunError,
 };
 
-/// What is said when the archive went with its pod.
+/// The error of every result whose archive was lost with its pod.
 pub(crate) const ARCHIVE_GONE: &str = "the archive was made, and went together with the aggregator's pod before it was fetched; run again, with --wait --rm, which fetches it at once, or with --results-volume";
 
 /// This process' ownership of a run, as far as it got.
 pub(crate) struct Ownership {
     store: Arc<dyn CheckpointStore>,
-    /// A text that no other process has.
+    /// The name of this process, which no other has.
     holder: String,
-    /// The last epoch of whatever is kept there.
+    /// The last epoch in the checkpoint store.
     epoch: u64,
-    /// What is kept there, on which it is decided what to do; then what this process wrote.
+    /// The version on which the decision is based; later the version that this process wrote.
     version: Option<Version>,
-    /// What is kept there of this run; then what this process keeps.
+    /// The stored checkpoint of this run; later the one that this process wrote.
     checkpoint: Option<Checkpoint>,
 }
 
 /// How the acquisition of a run ended.
 pub(crate) enum Acquired {
-    /// The run is this process' own, and the records say what it goes on from.
+    /// This process owns the run, and resumes it from the records.
     Owned,
-    /// There is none yet.
+    /// The run does not exist yet.
     NewRun,
-    /// Somebody else was quicker.
+    /// Another process wrote the checkpoint first.
     Conflict,
-    /// It is over, and its archive is gone.
+    /// The run is over, and its archive is lost.
     Sealed {
         status: RunStatus,
         /// The names under which its plugins' objects may still be there.
@@ -48,18 +48,18 @@ pub(crate) enum Acquired {
 }
 
 fn unusable(reason: impl std::fmt::Display) -> RunError {
-    RunError::Record(format!("what the run keeps outside of its volume: {reason}"))
+    RunError::Record(format!("the checkpoint: {reason}"))
 }
 
 impl Ownership {
-    /// What is kept of the run; `None` where nothing shall be.
+    /// Reads the checkpoint; `None` if the run has no checkpoint store.
     pub(crate) async fn load(backend: &dyn Backend, uuid: &str) -> Result<Option<Self>, RunError> {
         let Some(store) = backend.checkpoint_store() else {
             return Ok(None);
         };
         let found = match store.read().await {
             Ok(found) => found,
-            // Whoever began without it would begin once more in the next pod, beside the plugins that are there.
+            // A run that starts without it would start again in the next pod, next to its own plugins.
             Err(CheckpointStoreError::Refused(reason)) => {
                 return Err(unusable(format!(
                     "{reason}; --aggregator-workload deployment needs get, create and update on Secrets in the run's namespace"
@@ -94,7 +94,7 @@ impl Ownership {
         self.checkpoint.is_some()
     }
 
-    /// Takes the run over: with the journal, or where it is empty with what is kept, which then is in the journal too.
+    /// Acquires the run: with the journal or, if that is empty, with the checkpoint, which is then written to the journal.
     pub(crate) async fn acquire(
         &mut self,
         journal: &Journal,
@@ -118,14 +118,14 @@ impl Ownership {
         }
     }
 
-    /// As the next of those that had the run.
+    /// The checkpoint with the next epoch, and this process as its owner.
     fn next(&mut self, mut checkpoint: Checkpoint) -> Checkpoint {
         self.epoch += 1;
         (checkpoint.epoch, checkpoint.holder) = (self.epoch, self.holder.clone());
         checkpoint
     }
 
-    /// False when anything was written since this process looked.
+    /// False if another process has written the checkpoint since this process read it.
     async fn write(&mut self, checkpoint: &Checkpoint) -> Result<bool, RunError> {
         let written = checkpoint::write_first(self.store.as_ref(), checkpoint, self.version.as_ref()).await;
         let Some(version) = written.map_err(unusable)? else {
@@ -158,7 +158,7 @@ impl Ownership {
         for record in records.iter() {
             checkpoint.apply(record);
         }
-        // Before it is so: a process that is killed between the two must know itself again.
+        // Recorded first: a process that is killed between the two writes must recognize its own name.
         let owned = self.owned();
         journal
             .commit_patiently(vec![owned.clone()])
@@ -166,7 +166,7 @@ impl Ownership {
             .map_err(RunError::Record)?;
         records.push(owned);
         if !self.write(&checkpoint).await? {
-            // The next look says whether it was another aggregator.
+            // The next read shows whether it was another aggregator.
             return Ok(Acquired::Conflict);
         }
         self.checkpoint = Some(checkpoint);
@@ -199,7 +199,7 @@ impl Ownership {
         }
         tracing::warn!(
             epoch = self.epoch,
-            "the aggregator before this one went with its results: collecting them again"
+            "the previous aggregator lost its results: collecting them again"
         );
         adopted.push(self.owned());
         journal
@@ -211,7 +211,7 @@ impl Ownership {
         Ok(Acquired::Owned)
     }
 
-    /// Makes the run that begins this process' own; `None` when somebody else was quicker.
+    /// Acquires a new run; `None` if another process wrote the checkpoint first.
     pub(crate) async fn begin(&mut self, begun: &Begun) -> Result<Option<Record>, RunError> {
         let checkpoint = Checkpoint::new(begun.clone(), self.epoch, String::new());
         let checkpoint = self.next(checkpoint);
@@ -222,7 +222,7 @@ impl Ownership {
         Ok(Some(self.owned()))
     }
 
-    /// What keeps it from now on.
+    /// The writer of the checkpoint from now on.
     pub(crate) fn into_writer(self, run: &Run) -> Option<CheckpointWriter> {
         let (mut checkpoint, version) = (self.checkpoint?, self.version?);
         for plugin in run.ended() {
@@ -232,7 +232,7 @@ impl Ownership {
     }
 }
 
-/// Every result was in, or failed, and all of that is gone.
+/// The status of a run whose archive is lost: every result is failed.
 fn archive_gone(checkpoint: &Checkpoint) -> RunStatus {
     let plan = |planned: &sono_run::Planned| Plan {
         plugin: planned.plugin.clone(),

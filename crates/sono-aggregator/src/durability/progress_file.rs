@@ -1,5 +1,5 @@
-//! What plugins last said of their progress, in a file of its own beside the journal: replaced as a whole now and then.
-//! What is lost with the process is a few seconds of it, and the next update makes up for that.
+//! The progress of plugins, in a file of its own next to the journal, which is replaced as a whole every few seconds. A killed
+//! process loses a few seconds of it, and the next update makes up for that.
 
 use std::{
     fmt,
@@ -34,7 +34,7 @@ pub(crate) fn read(path: &Path, take: &mut dyn FnMut(ResultKey, ProgressUpdate))
     let Ok(file) = fs_err::File::open(path) else { return };
     let mut json = serde_json::Deserializer::from_reader(BufReader::new(file.take(MAX_BYTES)));
     if let Err(error) = Updates(take).deserialize(&mut json) {
-        tracing::warn!(%error, path = %path.display(), "cannot read what plugins last said of their progress");
+        tracing::warn!(%error, path = %path.display(), "cannot read the saved progress of plugins");
     }
 }
 
@@ -118,10 +118,7 @@ fn write(path: &Path, run: &Run) -> JoinHandle<()> {
     let (path, progress) = (path.to_path_buf(), run.progress().clone());
     tokio::task::spawn_blocking(move || {
         if let Err(error) = write_updates(&path, &progress) {
-            tracing::warn!(
-                error = error_chain(&error),
-                "cannot keep what plugins say of their progress"
-            );
+            tracing::warn!(error = error_chain(&error), "cannot save the progress of plugins");
         }
     })
 }

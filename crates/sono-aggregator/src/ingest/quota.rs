@@ -1,4 +1,4 @@
-//! How much is received at the same time, and how much may lie on disk.
+//! The quota of uploads: concurrent requests per result, and bytes on disk.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 
 use sono_types::{ResultKey, UploadLimits};
 
-/// What all uploads of a run share.
+/// The quota that all uploads of a run share.
 #[derive(Debug)]
 pub(crate) struct UploadQuota {
     per_result: usize,
@@ -22,7 +22,7 @@ pub(crate) struct UploadQuota {
 }
 
 impl UploadQuota {
-    /// Room for results of which `present` bytes are there already.
+    /// The quota of a run whose results have `present` bytes already.
     pub(crate) fn new(limits: &UploadLimits, present: u64) -> Self {
         Self {
             per_result: limits.max_uploads_per_result,
@@ -50,7 +50,7 @@ impl UploadQuota {
         let count = results.entry(key.clone()).or_default();
         if *count >= self.per_result {
             return Err(format!(
-                "result {key} is being sent {count} times already, which is the limit"
+                "result {key} is already being uploaded {count} times, which is the limit"
             ));
         }
         *count += 1;
@@ -115,7 +115,7 @@ impl Reserved {
         )
     }
 
-    /// Bytes that nobody has taken.
+    /// Bytes that are not reserved.
     pub(crate) fn left(&self) -> u64 {
         self.quota
             .max_bytes()
@@ -158,7 +158,7 @@ mod tests {
         let turn = quota.enter(&key).unwrap();
         assert_eq!(
             quota.enter(&key).unwrap_err(),
-            "result p/global is being sent 1 times already, which is the limit"
+            "result p/global is already being uploaded 1 times, which is the limit"
         );
         drop(turn);
         assert!(quota.enter(&key).is_ok());

@@ -104,12 +104,12 @@ impl Partials {
         (kept.name == part.name && kept.partial.size == part.from).then_some(kept.partial)
     }
 
-    /// Nobody will come with the rest.
+    /// Forgets the beginning of a body whose rest will not be sent.
     pub(crate) fn forget(&self, key: &ResultKey) {
         self.lock().remove(key);
     }
 
-    /// Room for others is worth more.
+    /// Forgets all beginnings, to free their space.
     pub(crate) fn forget_all(&self) {
         self.lock().clear();
     }

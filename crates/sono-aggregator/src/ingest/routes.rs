@@ -301,7 +301,7 @@ async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
     }
 }
 
-/// How many requests were refused since this process began because of whose they are.
+/// Requests that were refused because of their certificate, since this process started.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the refusal of this number is logged: the first ones, then fewer and fewer, for they can be had at any rate.

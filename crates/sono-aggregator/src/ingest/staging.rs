@@ -1,5 +1,5 @@
-//! Bodies that are complete, on their way to their place: small ones in memory, to be kept in the journal, and large ones in
-//! a temporary file. Either is checked and unpacked beside its place first.
+//! Staging of complete bodies: small ones from memory, to be stored in the journal, and large ones from a temporary file. Both
+//! are checked and unpacked next to their destination first.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ pub(crate) enum NotStaged {
     },
 }
 
-/// Checks a body and makes the result of it in `incoming`, beside its place; the second value is how many bytes an archive
+/// Checks a body and stages its result in `incoming`, next to its destination; the second value is how many bytes an archive
 /// became. Blocking.
 pub(crate) fn stage(
     content: &Content,

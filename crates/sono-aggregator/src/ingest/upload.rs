@@ -32,10 +32,9 @@ use crate::{
     observe::metrics::{Metrics, Refused},
 };
 
-/// How many results are unpacked and synced at the same time. Those that are synced at the same time share what the file
-/// system writes for it.
+/// Large results that are unpacked and synced at the same time. Concurrent syncs share the writes of the file system.
 const PLACING: usize = 32;
-/// How many small results are made beside their place, or get there, at the same time.
+/// Small results that are staged or committed at the same time.
 const PLACING_SMALL: usize = 16;
 
 /// What the head of the request says about the body.
@@ -189,7 +188,7 @@ enum Stored {
 
 impl Uploads {
     /// Takes uploads for a run whose results so far take `present` bytes. `landing` is held by each result on the way to
-    /// its place; whoever reads them all takes the other end of it.
+    /// its place; the reader of all results takes the write side.
     pub(crate) fn new(
         coordinator: CoordinatorHandle,
         root: PathBuf,
@@ -236,7 +235,7 @@ impl Uploads {
         self.partials.received(key, name)
     }
 
-    /// A result whose sender may not send it.
+    /// Counts an upload that was refused because of its sender's certificate.
     pub(crate) fn refused_identity(&self) {
         self.metrics.refused(Refused::Identity);
     }
@@ -261,7 +260,7 @@ impl Uploads {
             Err(error) => {
                 self.metrics.refused(error.kind());
                 tracing::warn!(plugin_name = %key.plugin, node = %key.target, %error, "Result processing error");
-                // Whoever sends too slowly is not waited for once more.
+                // A body that was too slow is not drained either.
                 if !head.waits && !matches!(error, UploadError::Broken { .. } | UploadError::GaveWay { .. }) {
                     // The answer would be lost if the connection were closed while the client is still sending.
                     self.drain(&mut stream).await;
@@ -307,7 +306,7 @@ impl Uploads {
             return Ok(());
         };
         // It need not be in the journal: what is in its place is found there. But it has to stay there.
-        tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "the journal cannot tell of the result, so its place is synced by itself");
+        tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "cannot record the result in the journal, syncing its directory instead");
         let synced = blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await;
         synced.map_err(|error| error.end(key).1)
     }
@@ -329,7 +328,7 @@ impl Uploads {
         }
         let durably = finished.unrecorded.is_some();
         if let Some(reason) = &finished.unrecorded {
-            tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "the journal cannot keep the result, so it is synced by itself");
+            tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "cannot store the result in the journal, syncing its files instead");
         }
         let destination = self.root.join(layout::results_dir(key));
         let _permit = self.placing_small.acquire().await;
@@ -345,21 +344,21 @@ impl Uploads {
         match placed.await {
             Err(full @ Receive::Full(_)) => {
                 self.place_later(body, destination, landing);
-                // Whoever sent it has to hear that it is in where the journal has it, and to ask again where nobody has it yet: then
-                // it is on disk once the journal is.
+                // Its sender is told that the result is in if the journal has it, and to retry if it is stored nowhere yet: then
+                // the result is on disk once the journal is.
                 if durably { Err(full.end(key).1) } else { Ok(()) }
             }
             placed => placed.map_err(|error| error.end(key).1),
         }
     }
 
-    /// The run counts the result as in, so that nobody will send it again: the end of the run waits until there is room for it.
+    /// The run counts the result as in, and no worker sends it again: the end of the run waits until the disk has space for it.
     fn place_later(&self, body: SmallBody, destination: PathBuf, landing: OwnedRwLockReadGuard<()>) {
         let (disk_full, limits, incoming) = (self.disk_full.clone(), Arc::clone(&self.limits), self.incoming.clone());
         tokio::spawn(async move {
             let place = move || staging::restore(&body, &incoming, &destination, &limits);
             if let Err(error) = disk_full.retry("a result that is in", place).await {
-                tracing::error!(error = error_chain(&error), "a result could not be put in its place");
+                tracing::error!(error = error_chain(&error), "cannot store a received result");
             }
             drop(landing);
         });
@@ -400,7 +399,7 @@ impl Uploads {
         }
     }
 
-    /// Checks the result and makes it: a small one beside its place, any other there.
+    /// Checks and stages the result; a large one is also committed.
     async fn make(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Ready, Receive> {
         let destination = self.root.join(layout::results_dir(key));
         let (head, incoming) = (head.clone(), self.incoming.clone());
@@ -445,12 +444,12 @@ impl Uploads {
         made
     }
 
-    /// Reads a body nobody wants: the answer would be lost if the connection were closed while the client sends.
+    /// Reads and discards a body: the response would be lost if the connection were closed while the client sends.
     pub(crate) async fn discard(&self, body: Body) {
         self.drain(&mut body.into_data_stream()).await;
     }
 
-    /// Reads what is left of a body nobody wants, up to a size and for a time (weakness W-40: without this its sender
+    /// Reads and discards the rest of a body, up to a size and for a time (weakness W-40: without this its sender
     /// would see a reset instead of the code, and try again).
     async fn drain(&self, stream: &mut BodyDataStream) {
         let read = async {
@@ -462,12 +461,12 @@ impl Uploads {
                 }
             }
         };
-        // Whoever is slower than that sees the reset.
+        // A slower sender sees the reset.
         tokio::time::timeout(self.limits.idle_timeout, read).await.ok();
     }
 }
 
-/// Work on the disk, where it holds nobody up.
+/// Runs work on the disk on the blocking pool.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Receive> + Send + 'static) -> Result<T, Receive> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         // What is on its way to the disk is cancelled when this process ends.
@@ -488,7 +487,7 @@ fn unstored(error: &StoreError) -> Receive {
     }
 }
 
-/// What is said where our disk, and not a limit of ours, is the bound.
+/// The reason of an upload that the full disk stopped, and not a limit of the run.
 fn no_room(reason: &str) -> String {
-    format!("the aggregator has no room left on its volume ({reason}); give it a larger one")
+    format!("the aggregator's volume is full ({reason}); use a larger one")
 }

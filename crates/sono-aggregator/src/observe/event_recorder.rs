@@ -1,4 +1,4 @@
-//! Tells the story, one note after the other, beside the run: nothing waits for it, and what cannot be told harms nothing.
+//! The event recorder: writes run events one after another. Nothing waits for it, and a failure has no other effect.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,12 +6,12 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::backend::{Backend, EventError, RunEvent};
 
-/// Tries for each note while the API server is away.
+/// Attempts per event while the API server is unavailable.
 const TRIES: u32 = 3;
 /// Between them.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Notes go into the sender; the run makes few (see [`RunEvents`](crate::observe::run_events::RunEvents)), so nothing bounds them here. Dropping
+/// Starts the recorder. Events are sent to the sender; a run has few (see [`RunEvents`](crate::observe::run_events::RunEvents)), so nothing bounds them here. Dropping
 /// it ends the task, after the last note.
 pub(crate) fn start(backend: Arc<dyn Backend>) -> (mpsc::UnboundedSender<RunEvent>, JoinHandle<()>) {
     let (sender, events) = mpsc::unbounded_channel();
@@ -19,13 +19,13 @@ pub(crate) fn start(backend: Arc<dyn Backend>) -> (mpsc::UnboundedSender<RunEven
 }
 
 async fn tell(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedReceiver<RunEvent>) {
-    // Said once: the log is no place for what is only a convenience.
+    // Logged once: the events are a convenience.
     let mut said = false;
     while let Some(event) = events.recv().await {
         match patiently(backend.as_ref(), &event).await {
             Ok(()) => {}
             Err(EventError::Refused(error)) => {
-                tracing::warn!(error, "the cluster takes no Events of this run; nothing else changes");
+                tracing::warn!(error, "cannot create Events of this run, continuing without them");
                 return;
             }
             Err(EventError::Failed(error)) if !said => {
@@ -33,7 +33,7 @@ async fn tell(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedReceiver<Run
                 tracing::warn!(
                     error,
                     reason = event.reason,
-                    "an Event of this run could not be created; nothing else changes"
+                    "cannot create an Event of this run, continuing without it"
                 );
             }
             Err(EventError::Failed(_)) => {}

@@ -1,4 +1,4 @@
-//! What is served on the loopback address, for port-forward and exec: the whole status, the archive with ranges, and what
+//! The server on the loopback address, for port-forward and exec: the whole status, the archive with ranges, and what
 //! a run has collected so far. Kubernetes decides who may port-forward; workers cannot reach it.
 
 use std::{
@@ -57,7 +57,7 @@ struct Seen {
 }
 
 impl View {
-    /// The status of now from the run's owner: what is shown lags behind while many results come in, and whoever got a
+    /// The current status from the coordinator: the published one is older while many results arrive, and a client that got a
     /// 200 must find it counted. Without an owner, before and after a run, the status as it was last shown.
     async fn status(&self) -> Arc<RunStatus> {
         let coordinator = self.lock().coordinator.clone();

@@ -1,15 +1,15 @@
-//! The run as a few sentences, for whoever looks with `kubectl describe`: what began, what failed, how it ended. Pure; how
-//! they are told is the backend's affair.
+//! Run events: a few sentences for `kubectl describe` about the start, the failures and the end of a run. Pure; the backend
+//! writes them.
 
 use sono_run::Failure;
 use sono_types::{PluginName, ResultKey, RunStatus, status::plugin_status};
 
 use crate::backend::RunEvent;
 
-/// Sentences of one kind that a process tells; what is beyond is counted and told as one.
+/// Events of one kind that a process writes; any beyond are counted in a single event.
 const MOST: usize = 20;
 
-/// Makes the notes and keeps them few.
+/// Creates the run events, and limits their number.
 #[derive(Debug, Default)]
 pub(crate) struct RunEvents {
     plugins: usize,
@@ -23,13 +23,13 @@ impl RunEvents {
             None => RunEvent::new(
                 "RunStarted",
                 "",
-                format!("run {uuid} waits for {}", count(results, "result")),
+                format!("run {uuid} started, expecting {}", count(results, "result")),
             ),
             Some(at) => RunEvent::new(
                 "RunTakenUp",
                 at,
                 format!(
-                    "run {uuid} goes on in a new process, with {} in all",
+                    "run {uuid} resumed in a new process, expecting {}",
                     count(results, "result")
                 ),
             ),
@@ -38,7 +38,7 @@ impl RunEvents {
 
     pub(crate) fn started(&mut self, plugin: &PluginName, results: usize) -> Option<RunEvent> {
         self.plugins += 1;
-        let message = format!("plugin {plugin} is started, and {} waited for", is_or_are(results));
+        let message = format!("plugin {plugin} started, expecting {}", count(results, "result"));
         (self.plugins <= MOST).then(|| RunEvent::new("PluginStarted", plugin.to_string(), message))
     }
 
@@ -106,11 +106,6 @@ fn count(number: usize, noun: &str) -> String {
     }
 }
 
-fn is_or_are(results: usize) -> String {
-    let verb = if results == 1 { "is" } else { "are" };
-    format!("{} {verb}", count(results, "result"))
-}
-
 #[cfg(test)]
 mod tests {
     use sono_types::{NodeName, PluginStatus, TarInfo, Target};
@@ -125,14 +120,14 @@ mod tests {
     fn what_is_told_is_one_sentence_each() {
         let mut run_events = RunEvents::default();
         let begun = RunEvents::begun("4b5b", 1, None);
-        assert_eq!(begun.message, "run 4b5b waits for 1 result");
+        assert_eq!(begun.message, "run 4b5b started, expecting 1 result");
         assert_eq!(
             RunEvents::begun("4b5b", 3, Some("now")).message,
-            "run 4b5b goes on in a new process, with 3 results in all"
+            "run 4b5b resumed in a new process, expecting 3 results"
         );
         assert_eq!(
             run_events.started(&plugin(), 2).unwrap().message,
-            "plugin logs is started, and 2 results are waited for"
+            "plugin logs started, expecting 2 results"
         );
         let mut status = RunStatus {
             plugins: Some(vec![PluginStatus::default(), PluginStatus::default()]),

@@ -141,9 +141,8 @@ impl<S: Subscriber> Layer<S> for RunLog {
         };
         file.write(&complete(fields, level), |most| {
             let mut fields = Fields::default();
-            let message = format!(
-                "this log takes no more than {most} bytes: later lines are in the log of the aggregator's pod alone"
-            );
+            let message =
+                format!("this log is limited to {most} bytes: later lines are in the log of the aggregator's pod only");
             fields.0.insert("msg".to_owned(), message.into());
             complete(fields, "warning".to_owned())
         });
@@ -242,7 +241,7 @@ mod tests {
             2048,
             r#"{"level":"info","msg":"received request","plugin_name":"p","time":"1970-01-01T00:00:00Z"}"#,
         );
-        let last = r#"{"level":"warning","msg":"this log takes no more than 2048 bytes: later lines are in the log of the aggregator's pod alone","time":"1970-01-01T00:00:00Z"}"#;
+        let last = r#"{"level":"warning","msg":"this log is limited to 2048 bytes: later lines are in the log of the aggregator's pod only","time":"1970-01-01T00:00:00Z"}"#;
         let first = log(most);
         first.attach(&path).unwrap();
         fill(&first, 5);

@@ -1,4 +1,4 @@
-//! Shows each status that differs from the last, at most one a second; the last one always, and at once.
+//! The status publisher: writes each status that differs from the last, at most one a second; the final one always, and at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{backend::Backend, observe::metrics::Metrics};
 const PAUSE: Duration = Duration::from_secs(1);
 /// The pause after one that could not be shown, unless it is the last.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
-/// How often the last status is tried: whoever waits for the run waits for it, and API servers are away for minutes.
+/// Attempts for the last status: `wait` depends on it, and API servers are unavailable for minutes.
 const LAST_TRIES: u32 = 3600;
 
 /// Statuses go into the sender. Dropping it ends the task, after the last status is shown. Nothing is shown before the
@@ -25,10 +25,10 @@ pub(crate) fn start(
 }
 
 async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<RunStatus>>, metrics: Arc<Metrics>) {
-    // What nobody sent need not be shown.
+    // The initial value was never sent and is not written.
     let mut shown = Some(Arc::<RunStatus>::default());
     loop {
-        // A value that nobody has seen yet counts as changed even when the sender is gone.
+        // An unseen value counts as changed even after the sender was dropped.
         let closed = statuses.changed().await.is_err() || statuses.has_changed().is_err();
         let status = Arc::clone(&statuses.borrow_and_update());
         let mut pause = PAUSE;
@@ -36,7 +36,7 @@ async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<Ru
             match show(backend.as_ref(), &status, closed, &metrics).await {
                 Ok(()) => shown = Some(status),
                 Err(error) => {
-                    tracing::warn!(error, "showing the status");
+                    tracing::warn!(error, "cannot write the status");
                     if !closed {
                         statuses.mark_changed();
                     }
@@ -69,7 +69,7 @@ async fn show(backend: &dyn Backend, status: &RunStatus, last: bool, metrics: &M
         metrics.status_written(shown.is_ok());
         match shown {
             Err(error) if tries > 0 => {
-                tracing::warn!(error, "showing the last status, trying again");
+                tracing::warn!(error, "cannot write the last status, retrying");
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,

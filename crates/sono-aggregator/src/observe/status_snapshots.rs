@@ -1,4 +1,4 @@
-//! Statuses on their way to whoever looks: not each of thousands within a second, and none that tells what is not on disk.
+//! Status snapshots: taken at most a few times a second, and never with state that is not on disk yet.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{backend::RunEvent, durability::journal::Journal, observe::loopback::View};
 
-/// Where statuses and notes go: to the publisher and the teller, and to whoever looks.
+/// Sends statuses and run events to the tasks that write them, and to the loopback address.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     pub(crate) statuses: watch::Sender<Arc<RunStatus>>,
@@ -25,7 +25,7 @@ impl Publisher {
 
     pub(crate) fn tell(&self, events: impl IntoIterator<Item = RunEvent>) {
         for event in events {
-            // A teller that has ended has said why.
+            // A recorder that has ended has logged the reason.
             self.events.send(event).ok();
         }
     }
@@ -40,8 +40,8 @@ impl Publisher {
     }
 }
 
-/// Does something with the status of now, if all that it tells is on disk: what somebody has seen must not be undone by a
-/// loss of power. Where it cannot be put there nothing is done.
+/// Passes the current status to `what` once all of its state is on disk: a loss of power must not undo what a user has seen.
+/// If the journal cannot be written, `what` is not called.
 pub(crate) fn tell(journal: &Journal, run: &Run, what: impl FnOnce(RunStatus) + Send + 'static) {
     let status = run.status();
     let done = move |on_disk: Result<(), String>| {
@@ -80,8 +80,8 @@ impl<'a> Snapshots<'a> {
         if self.changed && now >= self.next {
             let publisher = self.publisher.clone();
             let status = run.status();
-            // On a full volume it stands still. Where anything else is in the way it is shown all the same: a run that stands still
-            // for whoever looks would be worse, and the journal's own error is in the log.
+            // On a full volume the status does not change. After any other error of the journal it is shown all the same: a status
+            // that never changes would be worse, and the journal's error is in the log.
             journal.when_synced(Box::new(move |_| publisher.show(status)));
             self.changed = false;
             self.next = now + SNAPSHOT_PAUSE;

@@ -1,4 +1,4 @@
-//! Questions that another process of the same pod asks the aggregator, for whoever may exec but not port-forward.
+//! Queries from another process in the same pod, for users who may exec but not port-forward.
 
 use std::{
     io::{Read as _, Write as _},

@@ -256,7 +256,7 @@ async fn pods_that_cannot_be_created_are_named() {
     let (_, bundle) = ended(run).await;
     assert_eq!(
         error_of(&bundle, "n1"),
-        "the pod of plugin p for node n1 cannot be created: Error creating: pods \"p-\" is forbidden: exceeded quota: pods; change the plugin's definition, or what refuses it"
+        "the pod of plugin p for node n1 cannot be created: Error creating: pods \"p-\" is forbidden: exceeded quota: pods; change the plugin's definition, or the policy that refuses it"
     );
 }
 

@@ -124,7 +124,7 @@ async fn one_result_is_not_received_many_times_at_once() {
         put(&run.client("p"), &run.url(NODE), &[], "x").await,
         (
             503,
-            "result p/n1 is being sent 1 times already, which is the limit, try again\n".to_owned()
+            "result p/n1 is already being uploaded 1 times, which is the limit, try again\n".to_owned()
         )
     );
     drop(stalled);
@@ -266,7 +266,7 @@ async fn stalled_uploads_give_way_to_others() {
     let mut answer = String::new();
     stalled[0].read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.contains("after 5 bytes, and others were waiting"), "{answer}");
+    assert!(answer.contains("after 5 bytes while others were waiting"), "{answer}");
     // It may come again.
     assert_eq!(put(&run.client("p"), &run.url(NODE), &[], "x").await.0, 200);
 }
@@ -341,7 +341,7 @@ async fn a_full_disk_is_an_error_of_the_upload_it_has_no_room_for() {
     for _ in 0..3 {
         let (status, text) = put(&client, &run.url(NODE), &[], large.clone()).await;
         assert_eq!(status, 507, "{text}");
-        assert!(text.contains("the aggregator has no room left on its volume"), "{text}");
+        assert!(text.contains("the aggregator's volume is full"), "{text}");
     }
     let other = run.url("/api/v1/results/by-node/n2/p");
     assert_eq!(put(&client, &other, &[], "small").await.0, 200);

@@ -135,14 +135,18 @@ async fn the_story_is_told_in_events() {
             line(
                 "Normal",
                 "PluginStarted",
-                "plugin p is started, and 1 result is waited for".to_owned()
+                "plugin p started, expecting 1 result".to_owned()
             ),
             line(
                 "Normal",
                 "PostProcessing",
                 "all plugins are done; querying the cluster and packing".to_owned()
             ),
-            line("Normal", "RunStarted", format!("run {uuid} waits for 1 result")),
+            line(
+                "Normal",
+                "RunStarted",
+                format!("run {uuid} started, expecting 1 result")
+            ),
             line(
                 "Warning",
                 "RunComplete",

@@ -113,5 +113,5 @@ fn text_that_is_not_a_checkpoint_is_refused() {
         said(&serde_json::to_vec(&text).unwrap()),
         "it has version 9, this program knows 1"
     );
-    assert_eq!(said(b"x"), "it is not understood");
+    assert_eq!(said(b"x"), "not a checkpoint");
 }

@@ -107,7 +107,7 @@ impl Sink for ListFile {
             file.write_all(b",")?;
             file
         } else {
-            let mut file = BufWriter::new(beside(&self.target)?);
+            let mut file = BufWriter::new(next_to(&self.target)?);
             let version = Value::String(self.api_version.clone());
             write!(file, r#"{{"apiVersion":{version},"items":["#)?;
             file
@@ -188,7 +188,7 @@ impl Sink for ByNamespace {
     }
 }
 
-fn beside(target: &Path) -> io::Result<NamedTempFile> {
+fn next_to(target: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".sono-").suffix(".partial");
     #[cfg(unix)]

@@ -82,7 +82,7 @@ async fn configz(reader: &Reader, directory: &Path, node: &str) -> Result<Redact
     if status != 200 {
         return Err(format!("status {status}: {}", shown(&body)));
     }
-    let mut config: Value = serde_json::from_slice(&body).map_err(|error| format!("it is no JSON: {error}"))?;
+    let mut config: Value = serde_json::from_slice(&body).map_err(|error| format!("not JSON: {error}"))?;
     let mut redactions = Redactions::default();
     redact_as("KubeletConfiguration", &mut config, &mut redactions);
     write_json(&directory.join(layout::host_config(node)), &config).map_err(|error| error_chain(&error))?;

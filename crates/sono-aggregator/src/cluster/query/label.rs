@@ -74,7 +74,7 @@ fn check_key(key: &str) -> Result<(), String> {
     if prefix_fits && is_label_word(name) {
         Ok(())
     } else {
-        Err(format!("`{key}` is no label's key"))
+        Err(format!("`{key}` is not a label key"))
     }
 }
 
@@ -82,7 +82,7 @@ fn check_value(value: &str) -> Result<(), String> {
     if value.is_empty() || is_label_word(value) {
         Ok(())
     } else {
-        Err(format!("`{value}` is no label's value"))
+        Err(format!("`{value}` is not a label value"))
     }
 }
 
@@ -129,12 +129,12 @@ mod tests {
                 "a like (b)",
                 "`a like (b)`: before the parenthesis is neither `in` nor `notin`",
             ),
-            ("a b", "`a b`: `a b` is no label's key"),
-            ("a=b c", "`a=b c`: `b c` is no label's value"),
-            ("-a", "`-a`: `-a` is no label's key"),
-            ("X/a", "`X/a`: `X/a` is no label's key"),
+            ("a b", "`a b`: `a b` is not a label key"),
+            ("a=b c", "`a=b c`: `b c` is not a label value"),
+            ("-a", "`-a`: `-a` is not a label key"),
+            ("X/a", "`X/a`: `X/a` is not a label key"),
             ("a>b", "`a>b`: `b` is no whole number"),
-            (",a", "``: `` is no label's key"),
+            (",a", "``: `` is not a label key"),
         ] {
             assert_eq!(check(selector), Err(reason.to_owned()), "{selector}");
         }

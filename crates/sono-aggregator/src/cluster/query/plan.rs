@@ -87,7 +87,7 @@ pub(super) fn plan(config: &Config) -> (Plan, Vec<Complaint>) {
             let expression = &config.filters.namespaces;
             complain(
                 "Filters.Namespaces",
-                format!("`{expression}` is no regular expression: {error}; only the run's own namespace is queried"),
+                format!("`{expression}` is not a regular expression: {error}; only the run's own namespace is queried"),
             );
             Names::Only(namespace.clone())
         },
@@ -97,7 +97,7 @@ pub(super) fn plan(config: &Config) -> (Plan, Vec<Complaint>) {
     if let Err(error) = label::check(&labels) {
         complain(
             "Filters.LabelSelector",
-            format!("`{labels}` is no label selector: {error}; all objects are queried"),
+            format!("`{labels}` is not a label selector: {error}; all objects are queried"),
         );
         labels.clear();
     }
@@ -142,7 +142,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
         };
         complain(
             "Limits.PodLogs.Namespaces",
-            format!("`{expression}` is no regular expression: {error}; {instead}"),
+            format!("`{expression}` is not a regular expression: {error}; {instead}"),
         );
         names
     });
@@ -150,7 +150,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
         let selector = &limits.label_selector;
         complain(
             "Limits.PodLogs.LabelSelector",
-            format!("`{selector}` is no label selector: {error}; no logs are fetched"),
+            format!("`{selector}` is not a label selector: {error}; no logs are fetched"),
         );
         return None;
     }
@@ -159,7 +159,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
         if parsed.is_err() {
             complain(
                 "Limits.PodLogs.SinceTime",
-                format!("`{text}` is no time such as 2026-01-02T15:04:05Z; it is left out"),
+                format!("`{text}` is not a time such as 2026-01-02T15:04:05Z; it is left out"),
             );
         }
         parsed.ok()
@@ -347,10 +347,10 @@ mod tests {
         assert_eq!(
             said,
             [
-                "Filters.Namespaces: `a(` is no regular expression: unclosed group; only the run's own namespace is queried",
-                "Filters.LabelSelector: `a b` is no label selector: `a b`: `a b` is no label's key; all objects are queried",
-                "Limits.PodLogs.Namespaces: `[` is no regular expression: unclosed character class; only the run's own namespace counts",
-                "Limits.PodLogs.SinceTime: `yesterday` is no time such as 2026-01-02T15:04:05Z; it is left out",
+                "Filters.Namespaces: `a(` is not a regular expression: unclosed group; only the run's own namespace is queried",
+                "Filters.LabelSelector: `a b` is not a label selector: `a b`: `a b` is not a label key; all objects are queried",
+                "Limits.PodLogs.Namespaces: `[` is not a regular expression: unclosed character class; only the run's own namespace counts",
+                "Limits.PodLogs.SinceTime: `yesterday` is not a time such as 2026-01-02T15:04:05Z; it is left out",
                 "Limits.PodLogs.TailLines: -1 is less than 0; it is left out",
                 "Limits.PodLogs.LimitBytes: 0 is less than 1; it is left out",
             ]

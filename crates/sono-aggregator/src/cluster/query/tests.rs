@@ -286,11 +286,11 @@ async fn a_wrong_filter_is_a_line() {
         .await;
     assert_eq!(
         problems[0],
-        "Filters.Namespaces: `*` is no regular expression: repetition operator missing expression; only the run's own namespace is queried"
+        "Filters.Namespaces: `*` is not a regular expression: repetition operator missing expression; only the run's own namespace is queried"
     );
     assert_eq!(names(&files), ["resources/ns/default/core_v1_configmaps.json"]);
     assert!(files[layout::QUERY_TIME].starts_with(
-        r#"{"error":{"message":"`*` is no regular expression: repetition operator missing expression; only the run's own namespace is queried"},"items":0,"outcome":"failed","queryobj":"Filters.Namespaces"}"#
+        r#"{"error":{"message":"`*` is not a regular expression: repetition operator missing expression; only the run's own namespace is queried"},"items":0,"outcome":"failed","queryobj":"Filters.Namespaces"}"#
     ));
 }
 

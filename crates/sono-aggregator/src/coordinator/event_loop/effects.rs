@@ -73,7 +73,7 @@ impl Coordinator<'_> {
                     }
                 }
                 Effect::Release => {
-                    // Now nobody needs what workers have kept.
+                    // Workers need not retain their results any longer.
                     self.over.store(true, Ordering::Relaxed);
                     self.server.stays = true;
                     self.problems += clean_up_after(&self.launcher.drivers).await;
@@ -82,12 +82,12 @@ impl Coordinator<'_> {
                 Effect::Show(status) => self.show(status),
                 Effect::RemoveResults => {
                     if let Err(error) = fs_err::remove_dir_all(&self.files.directory) {
-                        tracing::warn!(%error, "removing the packed directory");
+                        tracing::warn!(%error, "cannot remove the packed directory");
                     }
                 }
                 Effect::KeepResults(error) => tracing::warn!(
                     error,
-                    "the packed directory is kept, because the journal cannot say that it is packed"
+                    "keeping the packed directory: the archive cannot be recorded in the journal"
                 ),
                 Effect::End => return self.end().map(Some),
             }
@@ -126,7 +126,7 @@ impl Coordinator<'_> {
         }));
     }
 
-    /// Before anybody is told: a process that does not know of an archive would pack again, and that is another one.
+    /// Records the archive before it is published: a process that does not know of it would pack another one.
     async fn commit(
         &mut self,
         record: Record,
@@ -134,7 +134,7 @@ impl Coordinator<'_> {
     ) -> Result<Result<(), String>, RunError> {
         let committed = tokio::select! {
             committed = self.journal.commit_patiently(vec![record.clone()]) => committed,
-            // Nobody has been told: the next process packs again.
+            // The archive is not published yet: the next process packs again.
             () = &mut *shutdown => return Err(RunError::Stopped),
         };
         if let Some(checkpoint_writer) = &self.checkpoint_writer {
@@ -175,7 +175,7 @@ pub(super) async fn clean_up_after(drivers: &Drivers) -> usize {
     problems.len()
 }
 
-/// Passes on what must outlive this process' volume.
+/// Passes the effects that change the checkpoint to its writer.
 fn remember(checkpoint_writer: &CheckpointWriter, effects: &[Effect]) {
     for effect in effects {
         match effect {

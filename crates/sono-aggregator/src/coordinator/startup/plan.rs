@@ -58,11 +58,11 @@ pub(super) async fn nodes_now(backend: &dyn Backend, labels: &BTreeSet<String>) 
     match tokio::time::timeout(NODES_WITHIN, backend.nodes(labels)).await {
         Ok(Ok(nodes)) => nodes.unwrap_or_default(),
         Ok(Err(error)) => {
-            tracing::debug!(error, "cannot see which nodes plugins leave out");
+            tracing::debug!(error, "cannot list the nodes that plugins leave out");
             Vec::new()
         }
         Err(_) => {
-            tracing::debug!("cannot see which nodes plugins leave out: no answer");
+            tracing::debug!("cannot list the nodes that plugins leave out: no answer");
             Vec::new()
         }
     }

@@ -1,7 +1,7 @@
 //! The journal's file: its thread appends and syncs, and one sync serves everybody who waits for it.
 //!
 //! A record that was appended is written: what finds no room, or is not synced, stays in memory and is written with the next,
-//! and a moment later at the latest. Whoever waits for it learns of the failure at once, unless it said that it has patience.
+//! and a moment later at the latest. A caller that waits is told of the failure at once, unless it asked to wait patiently.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,7 @@ pub(super) enum Wait {
     Newest(Done),
 }
 
-/// Records, a directory whose names they tell of, and who waits for them.
+/// Records, the directory to sync before them, and the callback that waits for both.
 #[derive(Default)]
 pub(super) struct Append {
     pub(super) records: Vec<Record>,
@@ -152,7 +152,7 @@ impl<S: Storage> JournalFile<S> {
             }
             self.take_in(batch, !open);
         }
-        // What still waits has its answer when this is dropped: nobody will write it.
+        // Callbacks that still wait are answered when this is dropped: their records will not be written.
     }
 
     /// Writes what was ordered, and tells those who wait for it.

@@ -1,5 +1,4 @@
-//! What of a run survives its process: one file beside the results, a checksum a record, synced before a result is
-//! acknowledged.
+//! The journal of a run: one file next to the results, with a checksum per record, synced before a result is acknowledged.
 
 mod codec;
 mod file;

@@ -1,4 +1,4 @@
-//! An open journal: whoever has records hands them over here, to the one thread that writes them.
+//! An open journal: sends records to the one thread that writes them.
 
 use std::{
     io,
@@ -112,10 +112,7 @@ impl Journal {
     pub(crate) async fn close(self, limit: Duration) {
         self.orders.send(Order::Close).ok();
         if timeout(limit, self.ended()).await.is_err() {
-            tracing::warn!(
-                ?limit,
-                "the disk does not answer: not waiting for the journal any longer"
-            );
+            tracing::warn!(?limit, "the disk does not respond: no longer waiting for the journal");
         }
     }
 
@@ -320,7 +317,7 @@ mod tests {
         assert_eq!(
             error,
             format!(
-                "the journal {} is damaged: record 1 at byte 0 is damaged, and later ones are not; move it away to start the run anew",
+                "the journal {} is damaged: record 1 at byte 0 is damaged, and later ones are not; move it away to start the run from the beginning",
                 path.display()
             )
         );

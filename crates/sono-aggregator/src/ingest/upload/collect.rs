@@ -81,7 +81,7 @@ impl Uploads {
                 "the first {from} bytes of the body are not here; send it from its beginning"
             )));
         };
-        tracing::info!(plugin_name = %key.plugin, node = %key.target, size, "the rest of a result that broke off");
+        tracing::info!(plugin_name = %key.plugin, node = %key.target, size, "resuming an interrupted upload");
         let spool = Spool::behind(file, self.incoming.clone(), &self.writers).map_err(|error| not_spooled(&error))?;
         Ok(Coming { spool, size, reserved })
     }
@@ -114,7 +114,7 @@ impl Uploads {
                 .partials
                 .keep(key, part.name.clone(), Partial { file, size, reserved }),
             // It is only sent again from its beginning.
-            Err(error) => tracing::debug!(%error, "what came of a result cannot be kept"),
+            Err(error) => tracing::debug!(%error, "cannot keep the received part of an upload"),
         }
     }
 
@@ -138,7 +138,7 @@ impl Uploads {
             );
             if !slot.may_stay(now - looked, brought) {
                 return Err(Receive::GaveWay(format!(
-                    "the body brought next to nothing for a while after {size} bytes, and others were waiting"
+                    "the body stalled after {size} bytes while others were waiting"
                 )));
             }
             looked = now;
