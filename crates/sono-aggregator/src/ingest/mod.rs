@@ -1,6 +1,7 @@
 //! Results on their way in: the routes that workers use, limits, the body, and its place on disk.
 
 pub(crate) mod content_disposition;
+pub(crate) mod error;
 pub(crate) mod quota;
 pub(crate) mod resume;
 pub(crate) mod routes;

@@ -10,6 +10,8 @@ use std::{
 
 use sono_types::{ResultKey, UploadLimits};
 
+use crate::ingest::error::UploadError;
+
 /// The quota that all uploads of a run share.
 #[derive(Debug)]
 pub(crate) struct UploadQuota {
@@ -45,13 +47,13 @@ impl UploadQuota {
     }
 
     /// One more request for this result, until the value is dropped; or why not.
-    pub(crate) fn enter(self: &Arc<Self>, key: &ResultKey) -> Result<RequestGuard, String> {
+    pub(crate) fn enter(self: &Arc<Self>, key: &ResultKey) -> Result<RequestGuard, UploadError> {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let count = results.entry(key.clone()).or_default();
         if *count >= self.per_result {
-            return Err(format!(
+            return Err(UploadError::TooManyRequests(format!(
                 "result {key} is already being uploaded {count} times, which is the limit"
-            ));
+            )));
         }
         *count += 1;
         Ok(RequestGuard {
@@ -93,7 +95,7 @@ impl Reserved {
     }
 
     /// Takes more, or says why not.
-    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), String> {
+    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), UploadError> {
         let most = self.quota.max_bytes();
         let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= most);
         let taken = self
@@ -101,7 +103,7 @@ impl Reserved {
             .bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         if taken.is_err() {
-            return Err(self.limit());
+            return Err(UploadError::Full(self.limit()));
         }
         self.bytes += bytes;
         Ok(())
@@ -157,7 +159,7 @@ mod tests {
         let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
         let turn = quota.enter(&key).unwrap();
         assert_eq!(
-            quota.enter(&key).unwrap_err(),
+            quota.enter(&key).unwrap_err().to_string(),
             "result p/global is already being uploaded 1 times, which is the limit"
         );
         drop(turn);
@@ -165,7 +167,7 @@ mod tests {
         let mut reserved = Reserved::new(Arc::clone(&quota));
         reserved.grow(7).unwrap();
         assert_eq!(
-            reserved.grow(1).unwrap_err(),
+            reserved.grow(1).unwrap_err().to_string(),
             "the results of this run would take more than the limit of 10 bytes"
         );
         drop(reserved);

@@ -27,8 +27,9 @@ use crate::{
     handle::CoordinatorHandle,
     ingest::{
         content_disposition,
+        error::UploadError,
         resume::Part,
-        upload::{Head, UploadError, Uploads},
+        upload::{Head, Uploads},
     },
 };
 
@@ -208,9 +209,14 @@ async fn put(
         client_cert = plugin,
         "received request"
     );
-    let keep = interface.keep;
+    let (keep, received) = (interface.keep, key.clone());
     // A task of its own: an upload whose last byte has arrived is finished even when its client has gone.
-    let upload = tokio::spawn(async move { interface.uploads.receive(key, head, body, UploadSlot::new(slot)).await });
+    let upload = tokio::spawn(async move {
+        interface
+            .uploads
+            .receive(received, head, body, UploadSlot::new(slot))
+            .await
+    });
     let error = match upload.await {
         Ok(Ok(())) => return kept(StatusCode::OK.into_response(), keep),
         Ok(Err(error)) => error,
@@ -220,17 +226,8 @@ async fn put(
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     };
     let is_known = matches!(error, UploadError::Refused(Refusal::AlreadyReceived(_)));
-    let status = match &error {
-        UploadError::Refused(refusal) => status_of(refusal),
-        UploadError::Content { .. } => StatusCode::BAD_REQUEST,
-        UploadError::Gap { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-        UploadError::Busy(_) | UploadError::Crowded(_) | UploadError::GaveWay { .. } | UploadError::Closed => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        UploadError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-        UploadError::Broken { .. } | UploadError::Storage { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    kept(text(status, &error.to_string()), keep.filter(|_| is_known))
+    let answer = text(error.status(), &error.message(&key));
+    kept(answer, keep.filter(|_| is_known))
 }
 
 /// What a worker asks for whose body broke off ([`routes::UPLOAD_HEADER`]), that cannot see its own pod
@@ -338,15 +335,6 @@ fn key(peer: &Peer, plugin: &str, node: Option<&str>, what: &str) -> Result<Resu
         ));
     }
     Ok(ResultKey::new(name, target))
-}
-
-fn status_of(refusal: &Refusal) -> StatusCode {
-    match refusal {
-        Refusal::Unexpected(_) => StatusCode::FORBIDDEN,
-        Refusal::AlreadyReceived(_) => StatusCode::CONFLICT,
-        // Not 5xx: Sonobuoy's workers try those again, and end at any 4xx.
-        Refusal::TooLate(_) => StatusCode::GONE,
-    }
 }
 
 fn text(status: StatusCode, message: &str) -> Response {

@@ -8,7 +8,7 @@ use sono_bundle::{ArchiveError, PlaceError, Staged, UnpackError};
 use sono_run::SmallBody;
 use sono_types::{UploadLimits, constants, error_chain};
 
-use crate::durability::disk_full::IsDiskFull;
+use crate::{durability::disk_full::IsDiskFull, ingest::error::UploadError};
 
 /// A complete body.
 pub(crate) enum Content {
@@ -16,22 +16,6 @@ pub(crate) enum Content {
     Memory(Bytes),
     /// A temporary file, which goes away with it.
     File(tempfile::TempPath),
-}
-
-/// Why a body was not staged.
-pub(crate) enum NotStaged {
-    /// The content is at fault.
-    Content {
-        reason: String,
-        /// It unpacks to more than it may.
-        too_large: bool,
-    },
-    /// Our disk.
-    Storage {
-        reason: String,
-        /// There is no room on it.
-        full: bool,
-    },
 }
 
 /// Checks a body and stages its result in `incoming`, next to its destination; the second value is how many bytes an archive
@@ -42,25 +26,20 @@ pub(crate) fn stage(
     file_name: &str,
     content_type: &str,
     limits: &UploadLimits,
-) -> Result<(Staged, Option<u64>), NotStaged> {
+) -> Result<(Staged, Option<u64>), UploadError> {
     if content_type == constants::GZIP_MIME {
         let staged = match content {
             Content::Memory(bytes) => sono_bundle::stage_archive(bytes.as_ref(), incoming, limits),
             Content::File(path) => {
-                let file = fs_err::File::open(path).map_err(|error| NotStaged::Storage {
-                    reason: error.to_string(),
-                    full: false,
-                })?;
+                let file = fs_err::File::open(path).map_err(|error| UploadError::Storage(error.to_string()))?;
                 sono_bundle::stage_archive(file, incoming, limits)
             }
         };
         let (staged, unpacked) = staged.map_err(|error| not_staged(&error))?;
         return Ok((staged, Some(unpacked.bytes)));
     }
-    let name = sono_bundle::safe_file_name(file_name, limits).map_err(|error| NotStaged::Content {
-        reason: error_chain(&error),
-        too_large: false,
-    })?;
+    let name =
+        sono_bundle::safe_file_name(file_name, limits).map_err(|error| UploadError::Content(error_chain(&error)))?;
     let staged = match content {
         Content::Memory(bytes) => sono_bundle::stage_bytes(bytes, &name, incoming),
         Content::File(path) => sono_bundle::stage_file(path, &name),
@@ -68,17 +47,15 @@ pub(crate) fn stage(
     Ok((staged.map_err(|error| not_staged(&error.into()))?, None))
 }
 
-fn not_staged(error: &PlaceError) -> NotStaged {
+fn not_staged(error: &PlaceError) -> UploadError {
     let reason = error_chain(error);
-    if error.is_content() {
-        let too_large = matches!(
-            error,
-            PlaceError::Unpack(UnpackError::Archive(ArchiveError::TooLarge { .. }))
-        );
-        NotStaged::Content { reason, too_large }
-    } else {
-        let full = error.is_full();
-        NotStaged::Storage { reason, full }
+    match error {
+        PlaceError::Unpack(UnpackError::Archive(ArchiveError::TooLarge { .. })) if error.is_content() => {
+            UploadError::TooLarge(reason)
+        }
+        _ if error.is_content() => UploadError::Content(reason),
+        _ if error.is_full() => UploadError::Full(reason),
+        _ => UploadError::Storage(reason),
     }
 }
 
@@ -116,8 +93,8 @@ pub(crate) fn restore(
     let put = || {
         let staged = stage(&content, incoming, &body.file_name, &body.content_type, limits);
         let (staged, _) = staged.map_err(|error| match error {
-            NotStaged::Content { reason, .. } => failed(reason, false),
-            NotStaged::Storage { reason, full } => failed(reason, full),
+            UploadError::Full(reason) => failed(reason, true),
+            other => failed(other.to_string(), false),
         })?;
         let put = staged.commit_unsynced(destination);
         put.map_err(|error| failed(error_chain(&error), error.is_full()))

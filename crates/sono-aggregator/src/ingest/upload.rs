@@ -21,13 +21,14 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
 use crate::{
     connections::UploadSlot,
     durability::disk_full::DiskFull,
-    handle::{Closed, CoordinatorHandle, UploadTicket},
+    handle::{CoordinatorHandle, UploadTicket},
     ingest::{
+        error::UploadError,
         quota::{Reserved, UploadQuota},
         resume::{Part, Partials},
         spool::Writers,
         staging,
-        staging::{Content, NotStaged},
+        staging::Content,
     },
     observe::metrics::{Metrics, Refused},
 };
@@ -54,63 +55,6 @@ pub(crate) struct Head {
     pub(crate) waits: bool,
 }
 
-/// Why an upload was not answered with 200.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UploadError {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// 400: the content is not acceptable; sending it again does not help.
-    #[error("error handling result {key}: {reason}")]
-    Content { key: ResultKey, reason: String },
-    /// 503: the same result is being put in place for another request.
-    #[error("result {0} is being stored for another request, try again")]
-    Busy(ResultKey),
-    /// 503: too many requests at once for this result.
-    #[error("{0}, try again")]
-    Crowded(String),
-    /// 416: what it should go on behind is not here.
-    #[error("error handling result {key}: {reason}")]
-    Gap { key: ResultKey, reason: String },
-    /// 500: the body broke off, stalled or took too long; sending it again may help.
-    #[error("error handling result {key}: {reason}")]
-    Broken { key: ResultKey, reason: String },
-    /// 503: others waited while it brought nothing.
-    #[error("error handling result {key}: {reason}")]
-    GaveWay { key: ResultKey, reason: String },
-    /// 500: our disk; sending it again may help.
-    #[error("error handling result {key}: {reason}")]
-    Storage { key: ResultKey, reason: String },
-    /// 507: there is no room for it.
-    #[error("error handling result {key}: {reason}")]
-    Full { key: ResultKey, reason: String },
-    /// 503: the aggregator is ending.
-    #[error("the run is over")]
-    Closed,
-}
-
-impl UploadError {
-    /// The word under which it is counted.
-    fn kind(&self) -> Refused {
-        match self {
-            Self::Refused(Refusal::Unexpected(_)) => Refused::Unexpected,
-            Self::Refused(Refusal::AlreadyReceived(_)) => Refused::AlreadyReceived,
-            Self::Refused(Refusal::TooLate(_)) => Refused::TooLate,
-            Self::Content { .. } => Refused::Content,
-            Self::Busy(_) | Self::Crowded(_) | Self::GaveWay { .. } => Refused::Busy,
-            Self::Broken { .. } | Self::Gap { .. } => Refused::Broken,
-            Self::Storage { .. } => Refused::Storage,
-            Self::Full { .. } => Refused::NoRoom,
-            Self::Closed => Refused::Ending,
-        }
-    }
-}
-
-impl From<Closed> for UploadError {
-    fn from(_: Closed) -> Self {
-        Self::Closed
-    }
-}
-
 /// Takes uploads in.
 #[derive(Debug, Clone)]
 pub(crate) struct Uploads {
@@ -128,40 +72,6 @@ pub(crate) struct Uploads {
     landing: Arc<RwLock<()>>,
     disk_full: DiskFull,
     metrics: Arc<Metrics>,
-}
-
-/// How receiving the body went wrong.
-enum Receive {
-    /// The content is at fault.
-    Content(String),
-    /// The client, or the way to it: nothing is known about the content.
-    Broken(String),
-    /// What it should go on behind is not here.
-    Gap(String),
-    /// It brought next to nothing while others waited.
-    GaveWay(String),
-    /// Our disk.
-    Storage(String),
-    /// There is no room for it.
-    Full(String),
-    /// This process ends; the next one takes it.
-    Ended,
-}
-
-impl Receive {
-    /// What the ledger is told, and what the client.
-    fn end(self, key: &ResultKey) -> (Outcome, UploadError) {
-        let key = key.clone();
-        match self {
-            Self::Content(reason) => (Outcome::Refused(reason.clone()), UploadError::Content { key, reason }),
-            Self::Broken(reason) => (Outcome::Aborted, UploadError::Broken { key, reason }),
-            Self::Gap(reason) => (Outcome::Aborted, UploadError::Gap { key, reason }),
-            Self::GaveWay(reason) => (Outcome::Aborted, UploadError::GaveWay { key, reason }),
-            Self::Storage(reason) => (Outcome::Unstored(reason.clone()), UploadError::Storage { key, reason }),
-            Self::Full(reason) => (Outcome::Unstored(reason.clone()), UploadError::Full { key, reason }),
-            Self::Ended => (Outcome::Aborted, UploadError::Closed),
-        }
-    }
 }
 
 /// A complete body.
@@ -259,9 +169,9 @@ impl Uploads {
             }
             Err(error) => {
                 self.metrics.refused(error.kind());
-                tracing::warn!(plugin_name = %key.plugin, node = %key.target, %error, "Result processing error");
+                tracing::warn!(plugin_name = %key.plugin, node = %key.target, error = error.message(&key), "Result processing error");
                 // A body that was too slow is not drained either.
-                if !head.waits && !matches!(error, UploadError::Broken { .. } | UploadError::GaveWay { .. }) {
+                if !head.waits && !matches!(error, UploadError::Broken(_) | UploadError::Preempted(_)) {
                     // The answer would be lost if the connection were closed while the client is still sending.
                     self.drain(&mut stream).await;
                 }
@@ -278,7 +188,7 @@ impl Uploads {
         slot: &mut UploadSlot,
     ) -> Result<(), UploadError> {
         let mut ticket = self.coordinator.begin(key).await??;
-        let _turn = self.quota.enter(key).map_err(UploadError::Crowded)?;
+        let _turn = self.quota.enter(key)?;
         match self.store(&mut ticket, key, head, stream, slot).await {
             Ok(Stored::Small { staged, body }) => self.finish_small(ticket, key, staged, body).await,
             Ok(Stored::InPlace) => self.finish_in_place(ticket, key).await,
@@ -286,8 +196,8 @@ impl Uploads {
                 ticket.finish(outcome, None).await?;
                 Ok(())
             }
-            Err((outcome, error)) => {
-                ticket.finish(outcome, None).await?;
+            Err(error) => {
+                ticket.finish(error.outcome(), None).await?;
                 Err(error)
             }
         }
@@ -308,7 +218,7 @@ impl Uploads {
         // It need not be in the journal: what is in its place is found there. But it has to stay there.
         tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "cannot record the result in the journal, syncing its directory instead");
         let synced = blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await;
-        synced.map_err(|error| error.end(key).1)
+        synced
     }
 
     /// Once the journal has it a small result is on disk, and then it is put in its place, which the end of the run waits
@@ -342,13 +252,13 @@ impl Uploads {
             placed.map_err(|error| unstored(&error))
         });
         match placed.await {
-            Err(full @ Receive::Full(_)) => {
+            Err(full @ UploadError::Full(_)) => {
                 self.place_later(body, destination, landing);
                 // Its sender is told that the result is in if the journal has it, and to retry if it is stored nowhere yet: then
                 // the result is on disk once the journal is.
-                if durably { Err(full.end(key).1) } else { Ok(()) }
+                if durably { Err(full) } else { Ok(()) }
             }
-            placed => placed.map_err(|error| error.end(key).1),
+            placed => placed,
         }
     }
 
@@ -371,36 +281,30 @@ impl Uploads {
         head: &Head,
         stream: &mut BodyDataStream,
         slot: &mut UploadSlot,
-    ) -> Result<Stored, (Outcome, UploadError)> {
-        let received = self
-            .collect(key, head, stream, slot)
-            .await
-            .map_err(|error| error.end(key))?;
+    ) -> Result<Stored, UploadError> {
+        let received = self.collect(key, head, stream, slot).await?;
         let Received { content, reserved } = received;
-        let (content, reported) = report::reported_error(head, content)
-            .await
-            .map_err(|error| error.end(key))?;
+        let (content, reported) = report::reported_error(head, content).await?;
         if let Some(reason) = reported {
             return Ok(Stored::Settled(Outcome::Reported(reason)));
         }
-        let closed = |error: Closed| (Outcome::Aborted, error.into());
-        match ticket.request_commit().await.map_err(closed)? {
+        match ticket.request_commit().await? {
             CommitDecision::Granted => {}
-            CommitDecision::Busy => return Err((Outcome::Aborted, UploadError::Busy(key.clone()))),
+            CommitDecision::Busy => return Err(UploadError::Busy),
             CommitDecision::AlreadyReceived => {
-                return Err((Outcome::Aborted, Refusal::AlreadyReceived(key.clone()).into()));
+                return Err(Refusal::AlreadyReceived(key.clone()).into());
             }
-            CommitDecision::TooLate => return Err((Outcome::Aborted, Refusal::TooLate(key.clone()).into())),
+            CommitDecision::TooLate => return Err(Refusal::TooLate(key.clone()).into()),
         }
         let received = Received { content, reserved };
-        match self.make(key, head, received).await.map_err(|error| error.end(key))? {
+        match self.make(key, head, received).await? {
             Ready::InPlace => Ok(Stored::InPlace),
             Ready::Small { staged, body } => Ok(Stored::Small { staged, body }),
         }
     }
 
     /// Checks and stages the result; a large one is also committed.
-    async fn make(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Ready, Receive> {
+    async fn make(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Ready, UploadError> {
         let destination = self.root.join(layout::results_dir(key));
         let (head, incoming) = (head.clone(), self.incoming.clone());
         let mut limits = UploadLimits::clone(&self.limits);
@@ -416,10 +320,9 @@ impl Uploads {
             limits.max_unpacked_bytes = limits.max_unpacked_bytes.min(left);
             let staged = staging::stage(&content, &incoming, &head.file_name, &head.content_type, &limits);
             let (staged, unpacked) = staged.map_err(|error| match error {
-                NotStaged::Content { too_large: true, .. } if squeezed => Receive::Full(reserved.limit()),
-                NotStaged::Content { reason, .. } => Receive::Content(reason),
-                NotStaged::Storage { reason, full: true } => Receive::Full(no_room(&reason)),
-                NotStaged::Storage { reason, full: false } => Receive::Storage(reason),
+                UploadError::TooLarge(_) if squeezed => UploadError::Full(reserved.limit()),
+                UploadError::Full(reason) => UploadError::Full(no_room(&reason)),
+                other => other,
             })?;
             let ready = match content {
                 Content::Memory(bytes) => {
@@ -467,23 +370,25 @@ impl Uploads {
 }
 
 /// Runs work on the disk on the blocking pool.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Receive> + Send + 'static) -> Result<T, Receive> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
+) -> Result<T, UploadError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         // What is on its way to the disk is cancelled when this process ends.
         Err(if error.is_cancelled() {
-            Receive::Ended
+            UploadError::Closed
         } else {
-            Receive::Storage(format!("storing the result: {error}"))
+            UploadError::Storage(format!("storing the result: {error}"))
         })
     })
 }
 
-fn unstored(error: &StoreError) -> Receive {
+fn unstored(error: &StoreError) -> UploadError {
     let reason = error_chain(error);
     if error.is_full() {
-        Receive::Full(no_room(&reason))
+        UploadError::Full(no_room(&reason))
     } else {
-        Receive::Storage(reason)
+        UploadError::Storage(reason)
     }
 }
 

@@ -7,10 +7,11 @@ use futures::StreamExt as _;
 use sono_types::ResultKey;
 use tokio::time::Instant;
 
-use super::{Head, Receive, Received, Uploads, no_room};
+use super::{Head, Received, Uploads, no_room};
 use crate::{
     connections::{LONGEST_STALL, UploadSlot},
     ingest::{
+        error::UploadError,
         quota::Reserved,
         resume::{Part, Partial, Partials},
         spool::Spool,
@@ -33,7 +34,7 @@ impl Uploads {
         head: &Head,
         stream: &mut BodyDataStream,
         slot: &mut UploadSlot,
-    ) -> Result<Received, Receive> {
+    ) -> Result<Received, UploadError> {
         let limit = self.limits.max_body_bytes;
         let from = head.part.as_ref().map_or(0, |part| part.from);
         let whole = head.length.map(|length| from.saturating_add(length));
@@ -43,18 +44,18 @@ impl Uploads {
         let mut coming = self.coming(key, head, whole)?;
         if let Err(error) = self.take_in(&mut coming, stream, slot).await {
             match (&error, &head.part) {
-                (Receive::Broken(_) | Receive::GaveWay(_), Some(part)) if Partials::is_worth(coming.size) => {
+                (UploadError::Broken(_) | UploadError::Preempted(_), Some(part)) if Partials::is_worth(coming.size) => {
                     self.keep_beginning(key, part, coming).await;
                 }
                 // What others have begun is worth less than room.
-                (Receive::Full(_), _) => self.partials.forget_all(),
+                (UploadError::Full(_), _) => self.partials.forget_all(),
                 _ => {}
             }
             return Err(error);
         }
         let Coming { spool, size, reserved } = coming;
         if let Some(whole) = whole.filter(|whole| *whole != size) {
-            return Err(Receive::Broken(format!(
+            return Err(UploadError::Broken(format!(
                 "the body broke off after {size} of {whole} bytes"
             )));
         }
@@ -63,7 +64,7 @@ impl Uploads {
     }
 
     /// What there is of the body already: nothing, or what came of it before.
-    fn coming(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<Coming, Receive> {
+    fn coming(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<Coming, UploadError> {
         let begun = head.part.as_ref().filter(|part| part.from > 0);
         let Some(part) = begun else {
             self.partials.forget(key);
@@ -77,7 +78,7 @@ impl Uploads {
         let partial = self.partials.take(key, part).filter(|_| follows);
         let Some(Partial { file, size, reserved }) = partial else {
             let from = part.from;
-            return Err(Receive::Gap(format!(
+            return Err(UploadError::Gap(format!(
                 "the first {from} bytes of the body are not here; send it from its beginning"
             )));
         };
@@ -91,7 +92,7 @@ impl Uploads {
         coming: &mut Coming,
         stream: &mut BodyDataStream,
         slot: &mut UploadSlot,
-    ) -> Result<(), Receive> {
+    ) -> Result<(), UploadError> {
         let limit = self.limits.max_body_bytes;
         let until = Instant::now() + self.limits.max_body_time;
         while let Some(chunk) = self.next_chunk(stream, slot, until, coming.size).await? {
@@ -100,7 +101,7 @@ impl Uploads {
             if coming.size + length > limit {
                 return Err(too_large(limit));
             }
-            coming.reserved.grow(length).map_err(Receive::Full)?;
+            coming.reserved.grow(length)?;
             coming.spool.write(&chunk).await.map_err(|error| not_spooled(&error))?;
             coming.size += length;
         }
@@ -125,7 +126,7 @@ impl Uploads {
         slot: &mut UploadSlot,
         until: Instant,
         size: u64,
-    ) -> Result<Option<bytes::Bytes>, Receive> {
+    ) -> Result<Option<bytes::Bytes>, UploadError> {
         let began = Instant::now();
         let idle = began + self.limits.idle_timeout;
         let mut looked = began;
@@ -137,7 +138,7 @@ impl Uploads {
                 chunk.as_ref().map_or(0, |chunk| brought(chunk.as_ref())),
             );
             if !slot.may_stay(now - looked, brought) {
-                return Err(Receive::GaveWay(format!(
+                return Err(UploadError::Preempted(format!(
                     "the body stalled after {size} bytes while others were waiting"
                 )));
             }
@@ -146,13 +147,13 @@ impl Uploads {
                 Ok(chunk) => break chunk,
                 Err(_) if now >= until => {
                     let seconds = self.limits.max_body_time.as_secs();
-                    return Err(Receive::Broken(format!(
+                    return Err(UploadError::Broken(format!(
                         "the body took longer than the limit of {seconds} s, {size} bytes of it arrived"
                     )));
                 }
                 Err(_) if now >= idle => {
                     let seconds = self.limits.idle_timeout.as_secs();
-                    return Err(Receive::Broken(format!(
+                    return Err(UploadError::Broken(format!(
                         "the body sent nothing for {seconds} s after {size} bytes"
                     )));
                 }
@@ -161,12 +162,12 @@ impl Uploads {
         };
         chunk
             .transpose()
-            .map_err(|error| Receive::Broken(format!("the body broke off after {size} bytes: {error}")))
+            .map_err(|error| UploadError::Broken(format!("the body broke off after {size} bytes: {error}")))
     }
 }
 
-fn too_large(limit: u64) -> Receive {
-    Receive::Content(format!("the body is larger than the limit of {limit} bytes"))
+fn too_large(limit: u64) -> UploadError {
+    UploadError::Content(format!("the body is larger than the limit of {limit} bytes"))
 }
 
 fn brought(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {
@@ -176,10 +177,10 @@ fn brought(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {
     }
 }
 
-fn not_spooled(error: &io::Error) -> Receive {
+fn not_spooled(error: &io::Error) -> UploadError {
     let reason = format!("storing the body: {error}");
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Receive::Full(no_room(&reason)),
-        _ => Receive::Storage(reason),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => UploadError::Full(no_room(&reason)),
+        _ => UploadError::Storage(reason),
     }
 }

@@ -7,15 +7,15 @@ use std::{
 
 use sono_types::constants;
 
-use super::{Head, Receive, blocking};
-use crate::ingest::staging::Content;
+use super::{Head, blocking};
+use crate::ingest::{error::UploadError, staging::Content};
 
 /// Bodies up to this size are looked at for a worker's own error report.
 const MAX_ERROR_BODY: u64 = 64 << 10;
 
 /// What a worker that could not read its result sends instead: `{"error": "…"}`, marked by a header (ours), or without a
 /// file name (Sonobuoy's: weakness W-6).
-pub(super) async fn reported_error(head: &Head, content: Content) -> Result<(Content, Option<String>), Receive> {
+pub(super) async fn reported_error(head: &Head, content: Content) -> Result<(Content, Option<String>), UploadError> {
     let (is_error, unnamed) = (head.is_error, head.file_name == constants::DEFAULT_FILE_NAME);
     if !is_error && !unnamed {
         return Ok((content, None));
@@ -27,7 +27,7 @@ pub(super) async fn reported_error(head: &Head, content: Content) -> Result<(Con
         }
         Content::File(path) => {
             blocking(move || {
-                let bytes = beginning(&path, is_error).map_err(|error| Receive::Storage(error.to_string()))?;
+                let bytes = beginning(&path, is_error).map_err(|error| UploadError::Storage(error.to_string()))?;
                 let reported = bytes.and_then(|bytes| error_in(&bytes, is_error));
                 Ok((Content::File(path), reported))
             })
