@@ -1,18 +1,55 @@
-//! Limits the length of source files.
+//! A file that is read in one sitting.
 
 use super::violation::Violation;
 
-const MAX_LINES: usize = 900;
+/// Of product files.
+const MAX_LINES: usize = 500;
+/// Of files with tests: cases are read one at a time.
+const MAX_TEST_LINES: usize = 900;
+
+/// Longer files of today, each with the reason why it stays for now. At most a few.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "crates/sono-cli/src/changes.rs",
+        "a table of flags and what each changes; goes with the split of `settings`",
+    ),
+    (
+        "crates/sono-cli/src/commands/attach/model.rs",
+        "one pure model of what a run's followers see, with its tests",
+    ),
+    (
+        "crates/sono-cli/src/commands/images.rs",
+        "one file an action once its errors are typed",
+    ),
+    (
+        "crates/sono-cli/src/commands/retrieve.rs",
+        "fetching and comparing, apart once reaching the aggregator is a module of its own",
+    ),
+    (
+        "crates/sono-types/src/config.rs",
+        "the whole configuration in one file, with the keys that Sonobuoy knows",
+    ),
+];
 
 pub(super) fn check(path: &str, text: &str) -> Option<Violation> {
+    let most = if is_test(path) { MAX_TEST_LINES } else { MAX_LINES };
     let lines = text.lines().count();
-    (lines > MAX_LINES).then(|| {
-        Violation::at(
-            path,
-            None,
-            format!("has {lines} lines, more than {MAX_LINES}: split it"),
-        )
-    })
+    let excepted = EXCEPTIONS.iter().any(|(excepted, _)| *excepted == path);
+    match (lines > most, excepted) {
+        (true, false) => {
+            let message = format!("has {lines} lines, more than {most}: split it");
+            Some(Violation::at(path, None, message))
+        }
+        (false, true) => {
+            let message = "is not longer than other files: take it out of the exceptions in xtask/src/tidy/length.rs";
+            Some(Violation::at(path, None, message))
+        }
+        _ => None,
+    }
+}
+
+fn is_test(path: &str) -> bool {
+    path.split('/').any(|name| name == "tests" || name == "tests.rs")
 }
 
 #[cfg(test)]
@@ -20,11 +57,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_above_limit_is_reported() {
-        assert_eq!(check("a.rs", &"\n".repeat(MAX_LINES)), None);
-        assert_eq!(
-            check("a.rs", &"\n".repeat(MAX_LINES + 1)),
-            Some(Violation::at("a.rs", None, "has 901 lines, more than 900: split it"))
-        );
+    fn the_limit_itself_is_fine() {
+        for (path, most) in [
+            ("a/src/a.rs", MAX_LINES),
+            ("a/src/a/tests.rs", MAX_TEST_LINES),
+            ("a/tests/it/a.rs", MAX_TEST_LINES),
+        ] {
+            assert_eq!(check(path, &"\n".repeat(most)), None);
+            let message = format!("has {} lines, more than {most}: split it", most + 1);
+            assert_eq!(
+                check(path, &"\n".repeat(most + 1)),
+                Some(Violation::at(path, None, message))
+            );
+        }
+    }
+
+    #[test]
+    fn exception_that_is_not_needed_is_a_violation() {
+        let (path, _) = EXCEPTIONS[0];
+        assert_eq!(check(path, &"\n".repeat(MAX_LINES + 1)), None);
+        assert!(check(path, "").is_some());
     }
 }

@@ -6,6 +6,7 @@ mod code;
 mod edges;
 mod enabled;
 mod evidence;
+mod folders;
 mod graph;
 mod length;
 mod manifest;
@@ -94,6 +95,7 @@ fn check_sources(files: &MemberFiles) -> Vec<Violation> {
             )
         })
         .collect();
+    violations.extend(folders::check(&format!("{}/src", files.directory), &texts));
     for (path, text) in texts {
         violations.extend(length::check(path, text));
         violations.extend(names::check(path, text));
