@@ -13,7 +13,8 @@ use std::{
 
 use jiff::Timestamp;
 use sono_run::{Effect, Event, Record, Run};
-use sono_types::{Config, RunStatus, UploadLimits, layout, status::plugin_status};
+use sono_tls::{Authority, Identity};
+use sono_types::{Config, RunStatus, layout, status::plugin_status};
 use tokio::sync::{RwLock, mpsc};
 
 use self::effects::clean_up_after;
@@ -151,32 +152,6 @@ impl<'a> Coordinator<'a> {
             view,
             ..
         } = setup;
-        let (coordinator, requests) = CoordinatorHandle::new();
-        view.ask(&coordinator);
-        let (over, landing) = (Arc::<AtomicBool>::default(), Arc::<RwLock<()>>::default());
-        let limits = Arc::new(limits);
-        let uploads = Uploads::new(
-            coordinator.clone(),
-            beginning.directory.clone(),
-            beginning.incoming.clone(),
-            Arc::clone(&limits),
-            beginning.present,
-            Arc::clone(&landing),
-        );
-        let interface = Interface {
-            coordinator: coordinator.clone(),
-            uploads: uploads
-                .waiting_in(&disk_full)
-                .counting_log(log.bytes())
-                .counted_in(view.metrics()),
-            limits: Arc::clone(&limits),
-            updates: Updates::default(),
-            clock: Arc::clone(&clock),
-            keep: beginning.checkpoint_writer.is_some().then(|| ask_again(&beginning.run)),
-            over: Arc::clone(&over),
-            backend: Arc::clone(&backend),
-        };
-        let server = serve(&beginning, &addresses, &clock, listener, &limits, interface, &view)?;
         let StartedRun {
             config,
             start,
@@ -188,10 +163,38 @@ impl<'a> Coordinator<'a> {
             drivers,
             run,
             effects,
-            present: _,
+            present,
             taken_up,
             checkpoint_writer,
         } = beginning;
+        let journal = journals.get_or_init(|| journal);
+        let (coordinator, requests) = CoordinatorHandle::new();
+        view.ask(&coordinator);
+        let (over, landing) = (Arc::<AtomicBool>::default(), Arc::<RwLock<()>>::default());
+        let limits = Arc::new(limits);
+        let uploads = Uploads::new(
+            coordinator.clone(),
+            directory.clone(),
+            incoming.clone(),
+            Arc::clone(&limits),
+            present,
+            Arc::clone(&landing),
+        );
+        let interface = Interface {
+            coordinator: coordinator.clone(),
+            uploads: uploads
+                .waiting_in(&disk_full)
+                .counting_log(log.bytes())
+                .counted_in(view.metrics()),
+            limits: Arc::clone(&limits),
+            updates: Updates::default(),
+            clock: Arc::clone(&clock),
+            keep: checkpoint_writer.is_some().then(|| ask_again(&run)),
+            over: Arc::clone(&over),
+            backend: Arc::clone(&backend),
+        };
+        let identity = server_identity(&authority, &addresses, start.min(clock()))?;
+        let server = Server::start(listener, &identity, &authority, &limits, interface, &view.metrics())?;
         let launcher = Launcher {
             drivers,
             addresses,
@@ -201,11 +204,8 @@ impl<'a> Coordinator<'a> {
             start,
         };
         let resumed = taken_up.then(|| clock().to_string());
-        publisher.tell([RunEvents::begun(
-            &config.uuid,
-            run.expected().count(),
-            resumed.as_deref(),
-        )]);
+        let results = run.expected().count();
+        publisher.tell([RunEvents::begun(&config.uuid, results, resumed.as_deref())]);
         let files = Files {
             archive: root.join(layout::archive_name(start, &config.uuid)),
             root,
@@ -216,7 +216,7 @@ impl<'a> Coordinator<'a> {
         let coordinator = Self {
             run,
             publisher,
-            journal: journals.get_or_init(|| journal),
+            journal,
             checkpoint_writer,
             requests,
             coordinator,
@@ -334,24 +334,12 @@ impl<'a> Coordinator<'a> {
     }
 }
 
-/// Begins to serve workers.
-fn serve(
-    beginning: &StartedRun,
-    addresses: &Addresses,
-    clock: &Clock,
-    listener: std::net::TcpListener,
-    limits: &Arc<UploadLimits>,
-    interface: Interface,
-    view: &View,
-) -> Result<Server, RunError> {
-    // The earlier of the two: workers have clocks of their own, and one of these starts may have been told a wrong time.
-    let since: Timestamp = beginning.start.min(clock());
-    let identity = beginning
-        .authority
+/// The server's certificate and key, valid from the earlier of the run's start and now: workers have clocks of their own, and one of
+/// these times may be wrong.
+fn server_identity(authority: &Authority, addresses: &Addresses, since: Timestamp) -> Result<Identity, RunError> {
+    authority
         .server(since, &addresses.names)
-        .map_err(RunError::Certificates)?;
-    let metrics = view.metrics();
-    Server::start(listener, &identity, &beginning.authority, limits, interface, &metrics)
+        .map_err(RunError::Certificates)
 }
 
 /// How long workers wait before they ask for their result: so long that all of them together ask some fifty times a second
