@@ -106,7 +106,7 @@ pub trait Driver: Send + Sync {
     /// What the plugin's author wrote.
     fn definition(&self) -> &Definition;
 
-    /// What tells this plugin's objects from those of other runs.
+    /// The session, which distinguishes this plugin's objects from those of other runs.
     fn session(&self) -> &SessionId;
 
     /// The plugin's name.
@@ -140,7 +140,7 @@ pub trait Driver: Send + Sync {
     }
 
     /// Starts it. Returns when everything is created, not when it is done. What an earlier process of the same run has
-    /// created already (the session's names tell) is taken as it is.
+    /// created already (known by the session in its name) is used as it is.
     fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Reports results that will not come, and those that come unexpectedly, each once, until it is dropped.

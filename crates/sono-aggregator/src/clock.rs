@@ -13,7 +13,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// The machine's clock, read once; later times are that time plus the time that has passed. Setting the machine's clock does
 /// not change a plugin's time limit.
 pub fn system_clock() -> Clock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the clock comes in")]
+    #[expect(clippy::disallowed_methods, reason = "the only use of the system clock")]
     let start = Timestamp::now();
     let began = Instant::now();
     // The last representable time is thousands of years away.

@@ -63,7 +63,7 @@ enum Command {
         #[arg(long, requires = "file", default_value_t = 0)]
         offset: u64,
     },
-    /// Print the status of the run that goes on in this pod, as JSON.
+    /// Print the status of the run in this pod as JSON.
     Status {
         /// Every row of it, not the short form that fits an annotation.
         #[arg(long)]
@@ -221,7 +221,7 @@ where
         .build()
         .context("starting the runtime")?;
     let outcome = runtime.block_on(work(log));
-    // A disk that does not answer must not keep a process that was told to end.
+    // A disk that does not respond must not hold up a process that was asked to stop.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -241,7 +241,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     let address = bind_address(&config, settings.advertise_ip.as_deref());
     let listener = TcpListener::bind(&address).with_context(|| format!("listening on {address}"))?;
     let view = View::default();
-    // Best effort: without it the status is in the annotation and the archive comes by exec.
+    // Best effort: without it the status is in the annotation, and the archive is fetched by exec.
     let _local = match TcpListener::bind(("127.0.0.1", constants::LOCAL_PORT))
         .and_then(|listener| serve_locally(listener, view.clone()))
     {

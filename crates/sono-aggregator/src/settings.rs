@@ -19,7 +19,7 @@ pub struct Settings {
     pub config: Config,
     /// The plugins to run.
     pub definitions: Vec<Definition>,
-    /// The pod's address, where the environment tells it.
+    /// The pod's address, if the environment has it.
     pub advertise_ip: Option<String>,
     /// Whether results mounts are pointed at the configured directory.
     pub reconcile: bool,

@@ -1,4 +1,4 @@
-//! What goes into a run and what comes out.
+//! The input and output of the state machine: plans, events and effects.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -144,7 +144,7 @@ pub enum Event {
         /// The plugin.
         plugin: PluginName,
     },
-    /// What these results wait for, shortly before their plugin's time is up.
+    /// What these results wait for, shortly before the time limit of their plugin.
     LastSeen(Vec<(ResultKey, String)>),
     /// A monitor found that this result will not come.
     Failed {
@@ -188,7 +188,7 @@ pub struct Processed {
     pub counts: BTreeMap<String, i64>,
 }
 
-/// What the shell has to do.
+/// What the shell has to do, in the order of the effects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Create the plugin's objects and watch them.

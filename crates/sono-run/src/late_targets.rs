@@ -1,11 +1,11 @@
-//! Results that turn out to be expected while the plugin runs (weaknesses W-14 and W-52).
+//! Targets that are discovered while a plugin runs (weaknesses W-14 and W-52).
 
 use sono_types::{PluginName, ResultKey, Target};
 
 use super::{event::Effect, machine::Run, record::Record};
 
 impl Run {
-    /// Expects a result more. False where that changes nothing.
+    /// Expects another result. False if that changes nothing.
     pub(super) fn add(&mut self, key: &ResultKey) -> bool {
         let Some(plan) = self.plans.iter_mut().find(|plan| plan.plugin == key.plugin) else {
             return false;
@@ -20,7 +20,7 @@ impl Run {
         true
     }
 
-    /// The results that were not known from the start, in the order in which they turned up.
+    /// The results that were not known from the start, in the order of their discovery.
     pub fn joined(&self) -> &[ResultKey] {
         &self.joined
     }
@@ -35,18 +35,18 @@ impl Run {
         joins
     }
 
-    /// Whether more results of any plugin may turn out to be expected.
+    /// Whether more results of any plugin may be discovered.
     pub fn learns_any(&self) -> bool {
         !self.uncounted.is_empty()
     }
 
-    /// Whether more results of this plugin may turn out to be expected.
+    /// Whether more results of this plugin may be discovered.
     pub fn learns(&self, plugin: &PluginName) -> bool {
         self.uncounted.contains(plugin)
     }
 
-    /// What is known of a plugin that learns its results is all there is. Where that is nothing, one result stands for
-    /// the whole plugin, so that its end can be stated.
+    /// Ends the discovery of a plugin's targets. If none were found, one result stands for the whole plugin, so that its end can
+    /// be recorded.
     pub(super) fn stop_learning(&mut self, plugin: &PluginName, effects: &mut Vec<Effect>) {
         if self.finishing() || !self.uncounted.remove(plugin) {
             return;

@@ -22,7 +22,7 @@ impl Ticket {
     }
 }
 
-/// Why a result is not taken. The texts are contract (core spec §2.4).
+/// Why a result is refused. The texts are part of the contract (core spec §2.4).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The result is not expected (403).
@@ -36,16 +36,16 @@ pub enum Refusal {
     TooLate(ResultKey),
 }
 
-/// Whether a complete body may be put in place now.
+/// Whether a complete body may be committed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitDecision {
-    /// Do it, then say how it ended: [`Run::finish`](super::Run::finish).
+    /// Commit it, then report the outcome: [`Run::finish`](super::Run::finish).
     Granted,
-    /// Another request is doing so; the sender shall try again, since that one may fail.
+    /// Another request is committing this result; the sender has to retry, since that one may fail.
     Busy,
-    /// It is here already.
+    /// The result is stored already.
     AlreadyReceived,
-    /// The run takes no more results, and this one is not here.
+    /// The run takes no more results, and this one is not stored.
     TooLate,
 }
 
@@ -56,9 +56,9 @@ pub enum Outcome {
     Stored(Stored),
     /// The content cannot be accepted: the result counts as an error with this reason, unless a good one follows.
     Refused(String),
-    /// The worker says itself that there is no result, and why.
+    /// The worker reports that it has no result, and why.
     Reported(String),
-    /// The body did not arrive: as if nothing had been sent.
+    /// The body did not arrive: nothing changes.
     Aborted,
     /// The body arrived and could not be stored here, for this reason. After so many times the result counts as an error.
     Unstored(String),

@@ -21,7 +21,7 @@ const COMMITTING: SignedDuration = SignedDuration::from_secs(1);
 /// How long at most: a disk that hangs must not hold the run.
 const COMMITTING_AT_MOST: SignedDuration = SignedDuration::from_mins(2);
 
-/// When a plugin's time is up.
+/// The time limit of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deadline {
     /// When to look.
@@ -41,7 +41,7 @@ impl Deadline {
     }
 }
 
-/// What there is of a result.
+/// The state of a result, for a worker that asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResultState {
     /// It is in, or will not be taken any more.
@@ -76,15 +76,15 @@ pub struct Run {
     pub(super) plans: Vec<Plan>,
     policy: Policy,
     pub(super) ledger: Ledger,
-    /// How many results of each plugin are neither in nor failed.
+    /// The number of pending results of each plugin.
     pub(super) open: BTreeMap<PluginName, usize>,
-    /// Plugins of which more results may turn out to be expected.
+    /// Plugins whose targets are still being discovered.
     pub(super) uncounted: BTreeSet<PluginName>,
-    /// Results that turned out to be expected.
+    /// Results that were discovered while the run was in progress.
     pub(super) joined: Vec<ResultKey>,
     pub(super) progress: Progress,
     pub(super) processed: BTreeMap<ResultKey, (String, BTreeMap<String, i64>)>,
-    /// Findings about results whose body is on its way: the body goes first.
+    /// Failures of results whose body is being received: the body takes precedence.
     deferred: BTreeMap<ResultKey, Failure>,
     /// What results waited for when their plugin's time was about to be up.
     last_seen: BTreeMap<ResultKey, String>,
@@ -149,16 +149,16 @@ impl Run {
         run
     }
 
-    /// Phase one of an upload: may this result be sent?
+    /// The first request of an upload: whether this result may be sent.
     pub fn begin(&mut self, key: &ResultKey) -> Result<Ticket, Refusal> {
         match self.ledger.state(key) {
-            // The archive is being made of what is there; what comes now would be lost without a word.
+            // The archive is being made; a result that arrives now would be lost without notice.
             Some(State::Waiting | State::Failed) if self.finishing() => Err(Refusal::TooLate(key.clone())),
             _ => self.ledger.begin(key),
         }
     }
 
-    /// Phase two: the body is complete; may it be put in place now?
+    /// The second request of an upload, with a complete body: whether it may be committed now.
     pub fn request_commit(&mut self, ticket: &Ticket) -> CommitDecision {
         match self.ledger.state(ticket.key()) {
             Some(State::Waiting | State::Failed) if self.finishing() => CommitDecision::TooLate,
@@ -166,7 +166,7 @@ impl Run {
         }
     }
 
-    /// The last phase: how the upload ended.
+    /// The last request of an upload: its outcome.
     pub fn finish(&mut self, at: Timestamp, ticket: &Ticket, outcome: Outcome) -> Vec<Effect> {
         if self.finishing() {
             // The archive is being made without it.
@@ -219,7 +219,7 @@ impl Run {
         effects
     }
 
-    /// Takes one event in and says what is to be done.
+    /// Handles one event, and returns the effects to carry out.
     pub fn handle(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
@@ -356,12 +356,12 @@ impl Run {
         self.plans.iter().flat_map(|plan| &plan.expected)
     }
 
-    /// What a worker is told that asks for its result.
+    /// The answer to a worker that asks for the state of its result.
     pub fn result_state(&self, key: &ResultKey) -> Option<ResultState> {
         let state = self.ledger.state(key)?;
         Some(match state {
             State::Stored => ResultState::Result,
-            // The archive is being made of what is there.
+            // The archive is being made.
             _ if self.finishing() => ResultState::Result,
             State::Failed => ResultState::Error,
             State::Waiting => ResultState::Missing,

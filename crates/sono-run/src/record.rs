@@ -1,5 +1,5 @@
 //! What of a run must survive its process: the entries of the journal. Replaying them gives the run back, but for
-//! progress, which is kept beside it: updates come all the time and each replaces the one before.
+//! progress, which has a file of its own: updates are frequent, and each replaces the one before.
 
 use std::collections::BTreeSet;
 
@@ -155,7 +155,7 @@ impl std::fmt::Debug for Begun {
 pub struct Planned {
     /// The plugin.
     pub plugin: PluginName,
-    /// What tells its objects from those of other runs.
+    /// The session, which distinguishes its objects from those of other runs.
     pub session: SessionId,
     /// Its order group.
     pub order: i64,

@@ -1,4 +1,4 @@
-//! Taking up a run that another process began.
+//! Recovery of a run that another process started.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ const COLLECT_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 
 impl Run {
-    /// The run as the records leave it, in the order in which they were written. [`Run::resume`] then goes on.
+    /// The run after replaying the records, in the order in which they were written. [`Run::resume`] returns its next effects.
     pub fn recover<'a>(plans: Vec<Plan>, policy: Policy, records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut run = Self::new(plans, policy);
         for record in records {
@@ -172,7 +172,7 @@ impl Run {
             effects.extend([Effect::Publish, Effect::Finish]);
             return effects;
         }
-        // A process that comes late has what is left of that time before it, not behind it.
+        // A process that starts late still has the whole of that time.
         for plugin in self.launched.clone() {
             self.collect_on(at, &plugin);
         }

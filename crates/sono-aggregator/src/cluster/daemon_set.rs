@@ -217,7 +217,7 @@ impl DaemonSet {
     }
 }
 
-/// How many pods the DaemonSet controller wants, once it says itself that it has them all. Only its own account counts:
+/// The number of pods of the DaemonSet, once its controller reports that it has them all. Only its own status counts:
 /// pods appear over minutes on a large cluster, so a missing pod alone says nothing (weakness W-9).
 fn account(pods: &Pods, set: Option<&DaemonSetView>) -> Option<u64> {
     let set = set?;

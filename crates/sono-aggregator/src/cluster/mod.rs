@@ -281,7 +281,7 @@ impl Backend for ClusterBackend {
             let event = run_event::event(note, &shared.owner, &shared.config.namespace, (shared.clock)());
             match shared.cluster.create(&event).await {
                 Ok(_) => Ok(()),
-                // An earlier process of this run told it.
+                // An earlier process of this run wrote it.
                 Err(error) if error.is_already_exists() => Ok(()),
                 Err(error) if error.is_transient() => Err(EventError::Failed(error_chain(&error))),
                 Err(error) => Err(EventError::Refused(error_chain(&error))),

@@ -14,7 +14,7 @@ const MOST: usize = 1_000;
 /// Who says it.
 const COMPONENT: &str = "sonobuoy-aggregator";
 
-/// The Event. Its name follows from what it says, so that a process that takes the run up tells nothing twice.
+/// The Event. Its name is a hash of its content, so that a process that resumes the run writes no Event twice.
 pub(super) fn event(event: &RunEvent, owner: &Owner, namespace: &str, now: Timestamp) -> Value {
     let mut hash = Sha256::new();
     for part in [owner.uid.as_str(), event.reason, &event.subject] {

@@ -286,7 +286,7 @@ impl<'a> Coordinator<'a> {
         self.run.handle((self.clock)(), event)
     }
 
-    /// The archive is made, or will not be: no more requests are taken, and the machine is told.
+    /// The archive is made, or cannot be: takes no more requests, and passes the outcome to the machine.
     async fn finished(&mut self, ended: finalize::Ended) -> Vec<Effect> {
         self.tasks.finish = None;
         // What was said before the end still counts.
@@ -316,7 +316,7 @@ impl<'a> Coordinator<'a> {
         effects
     }
 
-    /// The process is told to stop: writes what the next one goes on from, and removes plugins that no other could take up.
+    /// The process is asked to stop: writes the state that the next one resumes from, and removes plugins that no other could watch.
     async fn stop(&mut self) {
         self.log.detach();
         let progress = self.progress.close(&self.run);

@@ -132,9 +132,9 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
     Ok((tarball, problems))
 }
 
-/// How often all queries are made once more because there was no room for what they found.
+/// Attempts of all queries while the disk is full.
 const QUERY_TRIES: usize = 3;
-/// Room that is waited for before that: less is soon gone.
+/// Free space to wait for before another attempt: less is used up at once.
 const QUERY_ROOM: usize = 1 << 20;
 
 /// Queries again once the disk has free space, but a few times only: the answers themselves may fill the disk.
@@ -161,7 +161,7 @@ async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_fu
     }
 }
 
-/// Queries tell what went wrong in sentences, and where the disk was full the system's own words for that are in them.
+/// Queries report failures as sentences; after a full disk these contain the system's own words for it.
 fn tells_of_no_room(problem: &str) -> bool {
     const NO_ROOM: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
     NO_ROOM.iter().any(|words| problem.contains(words))
@@ -308,7 +308,7 @@ mod tests {
         (problems, left)
     }
 
-    /// What found no room is looked for once more, but not for ever; any other problem costs its line.
+    /// Queries that found the disk full are repeated a few times; any other problem is one line.
     #[tokio::test]
     async fn queries_are_made_again_when_the_volume_was_full() {
         let full = "writing pods: No space left on device (os error 28)".to_owned();

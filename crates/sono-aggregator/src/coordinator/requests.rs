@@ -1,4 +1,4 @@
-//! Requests of other tasks, and their answers: at once, or once what they tell is on disk.
+//! Requests of other tasks, and their answers: at once, or once the state in the answer is on disk.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{
     observe::status_snapshots::tell,
 };
 
-/// An answer that is given once what it tells is on disk.
+/// An answer that is given once its state is on disk.
 pub(super) struct Reply {
     pub(super) give: Box<dyn FnOnce(Result<(), String>) + Send>,
     /// A directory whose names have to be on disk before.
@@ -21,7 +21,7 @@ pub(super) struct Reply {
 
 /// Journals what has to survive. A result that is acknowledged is in place and synced but for its name, or kept in its record;
 /// if that fails, its sender is told so. An answer without a record of its own waits for the records before it: it may
-/// tell of them.
+/// depend on them.
 pub(super) fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
     match reply {
         Some(Reply {

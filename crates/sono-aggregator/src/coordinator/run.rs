@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// How long a run that was told to stop still takes for its last status, and for the removal of its plugins.
+/// Time for the last status and for the removal of plugins after the process is asked to stop.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Everything a run needs, resolved.
@@ -135,7 +135,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
         () = shutdown => stop_status_task.abort(),
     }
     if !event_task.is_terminated() {
-        // What is told is told within moments, or not at all.
+        // Events are written within moments, or not at all.
         tokio::time::timeout(LAST_WORDS, event_task).await.ok();
     }
     outcome

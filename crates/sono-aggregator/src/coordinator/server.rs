@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Server {
     pub(super) task: JoinHandle<()>,
     pub(super) stop: CancellationToken,
-    /// Workers of plugins that are not removed still have to be told that the run is over.
+    /// Workers of plugins that are not removed must still learn that the run is over.
     pub(super) stays: bool,
 }
 

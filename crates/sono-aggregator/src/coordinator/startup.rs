@@ -41,7 +41,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 /// Between two looks at a journal that another process holds.
 const HELD_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the nodes are waited for when a run is taken up.
+/// Time limit of the list of nodes when a run is resumed.
 const NODES_WITHIN: Duration = Duration::from_secs(5);
 
 /// The drivers of all plugins.

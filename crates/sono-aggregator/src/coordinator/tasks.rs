@@ -57,7 +57,7 @@ impl Tasks {
 /// How long the first new try to write an error waits, and the last one; each waits twice as long as the one before.
 const WRITE_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(16));
 
-/// Writes a file: as soon as there is room for it, and should anything else be in the way, within half a minute.
+/// Writes a file, retrying while the disk is full, and after any other error for half a minute.
 async fn write_patiently(path: PathBuf, text: String, disk_full: DiskFull) {
     let (mut pause, last) = WRITE_PAUSES;
     loop {

@@ -34,7 +34,7 @@ pub(super) enum Wake {
     JournalEnded,
     /// The workers' server ended.
     ServerEnded(std::io::Error),
-    /// The process is told to stop.
+    /// The process is asked to stop.
     Shutdown,
 }
 

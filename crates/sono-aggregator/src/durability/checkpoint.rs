@@ -26,7 +26,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// How long a write may be refused.
 const REFUSED_AT_MOST: Duration = Duration::from_mins(3);
-/// What a Secret may hold, with room for what else is in it.
+/// Maximum size of the checkpoint, below the limit of a Secret.
 const MOST_BYTES: usize = 1_000_000;
 
 /// Why this process lost the ownership of the run.

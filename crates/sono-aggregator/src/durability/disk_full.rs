@@ -16,10 +16,10 @@ use crate::error::{JournalError, RunError};
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often it is told outside of the log: a volume may be full for a moment again and again.
+/// Maximum number of reports outside of the log: a volume may be full for a moment again and again.
 const MOST_TOLD: usize = 20;
 
-/// An error that a lack of room may be behind.
+/// An error that a full disk may have caused.
 pub(crate) trait IsDiskFull: std::error::Error {
     /// Whether the disk is full or a quota is used up.
     fn is_full(&self) -> bool;

@@ -93,7 +93,7 @@ impl UploadError {
         }
     }
 
-    /// What the ledger is told.
+    /// The outcome for the ledger.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Content(reason) | Self::TooLarge(reason) => Outcome::Refused(reason.clone()),

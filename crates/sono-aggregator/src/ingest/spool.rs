@@ -41,7 +41,7 @@ pub(crate) struct Spool {
 impl Spool {
     /// `length` is what the sender says, true or not.
     pub(crate) fn new(directory: PathBuf, writers: &Writers, length: Option<u64>) -> Self {
-        // What it says costs memory only once it comes.
+        // The announced length uses memory only as bytes arrive.
         let expected = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(PIECE);
         Self {
             directory,
@@ -51,7 +51,7 @@ impl Spool {
         }
     }
 
-    /// One that goes on behind what is in the file.
+    /// A spool that appends to the file.
     pub(crate) fn behind(file: TempPath, directory: PathBuf, writers: &Writers) -> io::Result<Self> {
         let opened = fs_err::OpenOptions::new().append(true).open(&file)?.into_file();
         Ok(Self {

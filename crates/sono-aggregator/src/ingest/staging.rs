@@ -14,7 +14,7 @@ use crate::{durability::disk_full::IsDiskFull, ingest::error::UploadError};
 pub(crate) enum Content {
     /// At most [`SmallBody::MOST_BYTES`].
     Memory(Bytes),
-    /// A temporary file, which goes away with it.
+    /// A temporary file, removed when this is dropped.
     File(tempfile::TempPath),
 }
 
@@ -65,7 +65,7 @@ fn not_staged(error: &PlaceError) -> UploadError {
 pub(crate) struct RestoreError {
     destination: PathBuf,
     reason: String,
-    /// There is no room for it.
+    /// The disk is full.
     pub(crate) full: bool,
 }
 
@@ -75,7 +75,7 @@ impl IsDiskFull for RestoreError {
     }
 }
 
-/// Puts a result in place from the journal. What is there may be half of it, and where there is no room it makes way first.
+/// Commits a result from the journal. An earlier, incomplete copy is replaced, and removed first if the disk is full.
 /// Blocking.
 pub(crate) fn restore(
     body: &SmallBody,

@@ -129,7 +129,7 @@ impl Uploads {
         self
     }
 
-    /// Results that are in and find no room at their place wait there.
+    /// Acknowledged results that do not fit on the disk wait there.
     pub(crate) fn waiting_in(self, disk_full: &DiskFull) -> Self {
         let disk_full = disk_full.clone();
         Self { disk_full, ..self }
@@ -150,8 +150,8 @@ impl Uploads {
         self.metrics.refused(Refused::Identity);
     }
 
-    /// Receives one result. Runs in a task of its own: when the client goes away after its last byte, the result is
-    /// still put in place and the ledger told.
+    /// Receives one result, in a task of its own: if the client disconnects after its last byte, the result is still stored and
+    /// recorded in the ledger.
     pub(crate) async fn receive(
         &self,
         key: ResultKey,
@@ -326,7 +326,7 @@ impl Uploads {
             })?;
             let ready = match content {
                 Content::Memory(bytes) => {
-                    // Here the sender can still be told to try again.
+                    // At this point the sender can still be asked to retry.
                     staged.prepare(&destination).map_err(|error| unstored(&error))?;
                     let body = SmallBody::new(head.file_name, head.content_type, &bytes);
                     Ready::Small { staged, body }

@@ -72,7 +72,7 @@ impl std::fmt::Debug for RunLog {
 }
 
 impl RunLog {
-    /// A log that goes nowhere yet. Add a clone of it to the subscriber.
+    /// A log without a file yet. Add a clone of it to the subscriber.
     pub fn new(clock: Clock) -> Self {
         Self {
             file: Arc::default(),

@@ -63,7 +63,7 @@ struct Said {
     records: Vec<Record>,
     states: BTreeMap<ResultKey, &'static str>,
     launched: BTreeSet<PluginName>,
-    /// Results that turned out to be expected.
+    /// Results that were discovered while the run was in progress.
     joined: BTreeSet<ResultKey>,
     counted: BTreeSet<PluginName>,
     finished: usize,

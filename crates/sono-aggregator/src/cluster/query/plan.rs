@@ -211,7 +211,7 @@ impl Plan {
             .is_none_or(|names| names.iter().any(|name| !is_pseudo(name)))
     }
 
-    /// Names in `Resources` that nothing found goes by.
+    /// Names in `Resources` that match no resource of the cluster.
     pub(super) fn missing(&self, found: &[Resource]) -> Vec<String> {
         let unknown = |name: &&String| !is_pseudo(name) && !found.iter().any(|resource| is_called(resource, name));
         self.resources.iter().flatten().filter(unknown).cloned().collect()

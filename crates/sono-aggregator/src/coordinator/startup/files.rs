@@ -1,4 +1,4 @@
-//! The files that a run finds when it begins: what is left over goes, what is missing is made, what is there is counted.
+//! The files of a run at start-up: removes leftovers, makes missing directories, restores results from the journal.
 
 use std::{
     collections::BTreeSet,
@@ -15,8 +15,8 @@ use crate::{
     ingest::staging::{self, RestoreError},
 };
 
-/// What an earlier process was writing when it was killed: it takes room, and would be in the archive. Results appear as
-/// a whole, so that there it is a plugin's own, whatever its name.
+/// Removes files that an earlier process was writing when it was killed: they take space, and would be in the archive. Results are
+/// committed as a whole, so that any file below them is a plugin's own, whatever its name.
 pub(super) async fn remove_unfinished(archive: &Path, progress: &Path, directory: &Path) -> Result<(), RunError> {
     let (archive, progress, directory) = (archive.to_path_buf(), progress.to_path_buf(), directory.to_path_buf());
     let is_results =
@@ -103,7 +103,7 @@ pub(super) async fn restore(
         })
         .collect();
     let incoming = incoming.to_path_buf();
-    // A new try goes on where there was no room.
+    // A retry continues with the result that did not fit.
     let next = AtomicUsize::new(0);
     let restore = move || {
         while let Some((destination, body)) = kept.get(next.load(Ordering::Relaxed)) {

@@ -53,7 +53,7 @@ pub(super) fn identity(
     Ok((begun, authority))
 }
 
-/// The nodes of a run that is taken up. They only say which nodes plugins leave out, so the run does not wait for them.
+/// The nodes of a resumed run. They only show which nodes plugins leave out, so the run does not wait for them.
 pub(super) async fn nodes_now(backend: &dyn Backend, labels: &BTreeSet<String>) -> Vec<NodeFacts> {
     match tokio::time::timeout(NODES_WITHIN, backend.nodes(labels)).await {
         Ok(Ok(nodes)) => nodes.unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! The journal's file: its thread appends and syncs, and one sync serves everybody who waits for it.
 //!
-//! A record that was appended is written: what finds no room, or is not synced, stays in memory and is written with the next,
+//! An appended record is never lost: while the disk is full, or after a failed sync, it stays in memory and is written with the next,
 //! and a moment later at the latest. A caller that waits is told of the failure at once, unless it asked to wait patiently.
 
 use std::{
@@ -24,19 +24,19 @@ use crate::durability::disk_full::{DiskFull, DiskFullGuard, IsDiskFull as _};
 const BATCH: usize = 4096;
 /// Memory for records that is kept between batches.
 const USUAL: usize = 64 << 10;
-/// How long what could not be written waits for its next try, unless more comes before.
+/// Delay of the next attempt after a failed write, unless more records are appended before.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What is called when records are on disk, or could not be put there.
 pub(super) type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
 
-/// Who waits for records to be on disk, and how.
+/// A callback that waits for records to be on disk.
 pub(super) enum Wait {
-    /// Learns at once when they are not.
+    /// Called at once after a failure.
     Now(Done),
-    /// Has patience while there is no room.
+    /// Waits while the disk is full.
     Patiently(Done),
-    /// As well, and it takes the place of the one before: only the newest is of use.
+    /// Waits as well, and replaces the one before: only the newest is needed.
     Newest(Done),
 }
 
@@ -103,7 +103,7 @@ pub(super) struct JournalFile<S> {
     unsynced: Vec<u8>,
     /// How much of that is written.
     written: usize,
-    /// Who waits until there is room.
+    /// Callbacks that wait while the disk is full.
     patient: Vec<Done>,
     newest: Option<Done>,
     disk_full: DiskFull,
@@ -155,7 +155,7 @@ impl<S: Storage> JournalFile<S> {
         // Callbacks that still wait are answered when this is dropped: their records will not be written.
     }
 
-    /// Writes what was ordered, and tells those who wait for it.
+    /// Writes a batch, and calls its callbacks.
     fn take_in(&mut self, batch: Vec<Append>, last: bool) {
         // Only now: a name that was given while a directory was being synced may have been too late for that.
         let mut directories: BTreeMap<PathBuf, Result<(), String>> = BTreeMap::new();
@@ -195,7 +195,7 @@ impl<S: Storage> JournalFile<S> {
         }
     }
 
-    /// Whether there is room is said when it changes, anything else each time.
+    /// Reports a full disk when that changes, and any other failure each time.
     fn remember(&mut self, error: Option<&Unwritten>) {
         const WHAT: &str = "the journal";
         match error {

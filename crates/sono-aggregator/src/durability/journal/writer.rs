@@ -138,7 +138,7 @@ impl Journal {
     }
 
     /// Calls `done` once everything that was appended is synced, which on a full volume may be long from now, or when
-    /// anything but a lack of room is in the way. It takes the place of one that still waits: that is not called any more.
+    /// any error but a full disk occurs. It replaces a callback that still waits, which is then never called.
     pub(crate) fn when_synced(&self, done: Done) {
         self.order(Append {
             wait: Some(Wait::Newest(done)),
@@ -159,7 +159,7 @@ impl Journal {
         Arc::clone(&self.syncs)
     }
 
-    /// Appends records and waits until they are synced, as long as it takes until there is room for them.
+    /// Appends records and waits until they are synced, also while the disk is full.
     pub(crate) async fn commit_patiently(&self, records: Vec<Record>) -> Result<(), String> {
         self.commit(records, Wait::Patiently).await
     }

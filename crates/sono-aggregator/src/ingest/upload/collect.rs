@@ -47,7 +47,7 @@ impl Uploads {
                 (UploadError::Broken(_) | UploadError::Preempted(_), Some(part)) if Partials::is_worth(coming.size) => {
                     self.keep_beginning(key, part, coming).await;
                 }
-                // What others have begun is worth less than room.
+                // Free space is worth more than the beginnings of other bodies.
                 (UploadError::Full(_), _) => self.partials.forget_all(),
                 _ => {}
             }
