@@ -101,6 +101,11 @@ pub enum EventError {
     Failed(String),
 }
 
+/// Why a call to the backend failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BackendError(pub String);
+
 /// One plugin of one run: starts it, watches it and removes it.
 pub trait Driver: Send + Sync {
     /// What the plugin's author wrote.
@@ -147,7 +152,7 @@ pub trait Driver: Send + Sync {
     fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()>;
 
     /// Removes what [`Driver::run`] created.
-    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>>;
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), BackendError>>;
 }
 
 /// Why a [`CheckpointStore`] was not read or written.
@@ -193,7 +198,8 @@ pub trait CheckpointStore: Send + Sync {
 /// A backend: the cluster or the machine on which a run happens.
 pub trait Backend: Send + Sync {
     /// All nodes, with the labels in `labels` only; `None` without the permission to list nodes.
-    fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>>;
+    fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>)
+    -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, BackendError>>;
 
     /// The driver of one plugin.
     fn driver(&self, definition: Definition, session: SessionId) -> Box<dyn Driver>;
@@ -204,7 +210,7 @@ pub trait Backend: Send + Sync {
     }
 
     /// Publishes the status for users.
-    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>>;
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>>;
 
     /// Writes a run event. Best effort: a failure does not affect the run.
     fn tell<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {

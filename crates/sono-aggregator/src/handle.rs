@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sono_run::{CommitDecision, Event, Outcome, Refusal, ResultState, Ticket};
+use sono_run::{CommitDecision, Event, NotRecorded, Outcome, Refusal, ResultState, Ticket};
 use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
@@ -54,7 +54,7 @@ pub(crate) struct Finished {
     /// It is in now.
     pub(crate) is_in: bool,
     /// Why the journal does not know, or why its name is not synced.
-    pub(crate) unrecorded: Option<String>,
+    pub(crate) unrecorded: Option<NotRecorded>,
 }
 
 /// The run is over, and the coordinator has ended.

@@ -18,11 +18,11 @@ mod program;
 mod settings;
 
 pub use backend::{
-    Addresses, Backend, CheckpointStore, CheckpointStoreError, Driver, EventError, Launch, Report, RunEvent,
-    StoredCheckpoint, Version,
+    Addresses, Backend, BackendError, CheckpointStore, CheckpointStoreError, Driver, EventError, Launch, Report,
+    RunEvent, StoredCheckpoint, Version,
 };
 pub use clock::{Clock, system_clock};
-pub use cluster::{BackendError, ClusterBackend, query::query as query_cluster};
+pub use cluster::{ClusterBackend, ClusterError, query::query as query_cluster};
 pub use coordinator::{Finished, Setup, run_to_the_end};
 pub use error::{JournalError, RunError};
 pub use ingest::disposition_file_name;

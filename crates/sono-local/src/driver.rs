@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use sono_aggregator::{Driver, Launch, Report};
+use sono_aggregator::{BackendError, Driver, Launch, Report};
 use sono_bundle::{Links, open_regular, safe_file_name};
 use sono_manifest::{Definition, DriverKind};
 use sono_run::Failure;
@@ -322,7 +322,7 @@ impl Driver for LocalDriver {
         })
     }
 
-    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), BackendError>> {
         self.end();
         Box::pin(async { Ok(()) })
     }

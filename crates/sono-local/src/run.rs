@@ -8,7 +8,9 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use sono_aggregator::{Addresses, Backend, Clock, Driver, Finished, RunError, RunLog, Setup, View, run_to_the_end};
+use sono_aggregator::{
+    Addresses, Backend, BackendError, Clock, Driver, Finished, RunError, RunLog, Setup, View, run_to_the_end,
+};
 use sono_bundle::create_private_directories;
 use sono_manifest::{Definition, NodeFacts};
 use sono_types::{Config, NodeName, RunStatus, SessionId, UploadLimits, layout};
@@ -233,7 +235,7 @@ struct LocalBackend {
 }
 
 impl Backend for LocalBackend {
-    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, BackendError>> {
         let labels = BTreeMap::from([
             ("kubernetes.io/hostname".to_owned(), self.node.to_string()),
             ("kubernetes.io/os".to_owned(), kubernetes_os().to_owned()),
@@ -257,7 +259,7 @@ impl Backend for LocalBackend {
         ))
     }
 
-    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
         self.statuses.send_replace(status.clone());
         Box::pin(async { Ok(()) })
     }

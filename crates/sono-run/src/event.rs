@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus, TarInfo, UploadLimits};
 
-use super::record::Record;
+use super::record::{NotRecorded, Record};
 
 /// What is known of a plugin before it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +172,7 @@ pub enum Event {
     /// The archive is on disk.
     Packed(TarInfo),
     /// [`Effect::Commit`] is done, or why it could not be.
-    Committed(Result<(), String>),
+    Committed(Result<(), NotRecorded>),
     /// There will be no archive.
     Broken,
 }
@@ -236,7 +236,7 @@ pub enum Effect {
     /// The packed directory is not needed any more.
     RemoveResults,
     /// The packed directory stays, for this reason: another process would pack it again.
-    KeepResults(String),
+    KeepResults(NotRecorded),
     /// The run is over.
     End,
 }

@@ -16,4 +16,4 @@ pub use event::{Effect, Event, Failure, Plan, Policy, Processed};
 pub use ledger::{CommitDecision, Outcome, Refusal, Stored, Ticket};
 pub use machine::{LeftOutNodes, Phase, ResultState, Run};
 pub use progress::Progress;
-pub use record::{Begun, Planned, Record, SmallBody};
+pub use record::{Begun, NotRecorded, Planned, Record, SmallBody};

@@ -13,7 +13,7 @@ use super::{
     event::{Effect, Event, Failure, Plan, Policy},
     ledger::{CommitDecision, Ledger, Outcome, Refusal, State, Stored, Ticket},
     progress::Progress,
-    record::Record,
+    record::{NotRecorded, Record},
 };
 
 /// How much longer a plugin whose time is up has for a result that is being put in place; looked at again and again.
@@ -297,7 +297,7 @@ impl Run {
     }
 
     /// The last steps of a run whose archive is sealed, in the order in which they are safe.
-    fn close(&self, committed: Result<(), String>) -> Vec<Effect> {
+    fn close(&self, committed: Result<(), NotRecorded>) -> Vec<Effect> {
         let released = self.policy.checkpointed.then_some(Effect::Release);
         let removed = match committed {
             Ok(()) => Effect::RemoveResults,

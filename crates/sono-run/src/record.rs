@@ -90,6 +90,11 @@ pub enum Record {
     },
 }
 
+/// Why records are not on disk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotRecorded(pub String);
+
 /// A body that travels in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmallBody {

@@ -21,7 +21,7 @@ use super::{
     watching::{Finding, Pods, last_look},
 };
 use crate::{
-    backend::{Driver, Launch, Report},
+    backend::{BackendError, Driver, Launch, Report},
     clock::until,
 };
 
@@ -130,7 +130,7 @@ impl Driver for DaemonSet {
         })
     }
 
-    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(self.0.remove(Kind::DaemonSet, 1))
     }
 }

@@ -51,14 +51,14 @@ impl<'a> Evidence<'a> {
     pub(super) async fn failure(&self, message: String, pod: &PodView) -> Failure {
         match self.fetch(pod).await {
             Ok(whole) => with_pod(message, whole, None),
-            Err(why) => with_pod(message, pod.to_json(), Some(why)),
+            Err(NotRead(why)) => with_pod(message, pod.to_json(), Some(why)),
         }
     }
 
-    async fn fetch(&self, pod: &PodView) -> Result<Value, String> {
+    async fn fetch(&self, pod: &PodView) -> Result<Value, NotRead> {
         const ONLY: &str = "only the fields that are watched are shown";
         if self.silent.load(Ordering::Relaxed) {
-            return Err(format!("the API server did not answer; {ONLY}"));
+            return Err(NotRead(format!("the API server did not answer; {ONLY}")));
         }
         let namespace = Some(self.shared.config.namespace.as_str());
         let get = self.shared.cluster.get(Kind::Pod, namespace, &pod.name);
@@ -66,7 +66,7 @@ impl<'a> Evidence<'a> {
             Ok(Ok(Some(whole))) if whole.pointer("/metadata/uid").and_then(Value::as_str) == pod.uid.as_deref() => {
                 return Ok(whole);
             }
-            Ok(Ok(_)) => return Err(format!("the pod no longer exists; {ONLY}")),
+            Ok(Ok(_)) => return Err(NotRead(format!("the pod no longer exists; {ONLY}"))),
             Ok(Err(error)) => {
                 if error.is_transient() {
                     self.silent.store(true, Ordering::Relaxed);
@@ -78,9 +78,14 @@ impl<'a> Evidence<'a> {
                 format!("no answer within {} s", WITHIN.as_secs())
             }
         };
-        Err(format!("the pod cannot be read: {error}; {ONLY}"))
+        Err(NotRead(format!("the pod cannot be read: {error}; {ONLY}")))
     }
 }
+
+/// Why a pod was not read for a failure.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotRead(String);
 
 /// The failure with a pod, values of its environment taken out: they may be secrets.
 fn with_pod(message: String, mut pod: Value, incomplete: Option<String>) -> Failure {

@@ -14,7 +14,7 @@ use super::{
     watching::{Finding, Pods, last_look},
 };
 use crate::{
-    backend::{Driver, Launch, Report},
+    backend::{BackendError, Driver, Launch, Report},
     clock::until,
 };
 
@@ -102,7 +102,7 @@ impl Driver for Job {
         })
     }
 
-    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), BackendError>> {
         let grace = u32::try_from(constants::GRACEFUL_SHUTDOWN.as_secs()).unwrap_or(u32::MAX);
         Box::pin(self.0.remove(Kind::Pod, grace))
     }

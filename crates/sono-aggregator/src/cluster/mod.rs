@@ -26,7 +26,7 @@ use sono_manifest::{Definition, DriverKind, NodeFacts, Owner};
 use sono_types::{Config, ContainersState, ResultKey, RunStatus, SessionId, constants, error_chain};
 
 use crate::{
-    backend::{Addresses, Backend, CheckpointStore, Driver, EventError, RunEvent},
+    backend::{Addresses, Backend, BackendError, CheckpointStore, Driver, EventError, RunEvent},
     clock::Clock,
 };
 
@@ -58,7 +58,7 @@ struct Shared {
 
 /// Why the aggregator cannot find its place in the cluster.
 #[derive(Debug, thiserror::Error)]
-pub enum BackendError {
+pub enum ClusterError {
     /// A request failed.
     #[error("reading the run's own objects")]
     Kube(#[from] KubeError),
@@ -101,7 +101,7 @@ impl ClusterBackend {
         config: &Config,
         advertise_ip: Option<&str>,
         clock: Clock,
-    ) -> Result<(Self, Addresses), BackendError> {
+    ) -> Result<(Self, Addresses), ClusterError> {
         let namespace = config.namespace.as_str();
         let ask = || async {
             tokio::try_join!(
@@ -125,7 +125,7 @@ impl ClusterBackend {
                 .and_then(serde_json::Value::as_str)
                 .map(str::to_owned)
         };
-        let no_owner = || BackendError::NoOwner {
+        let no_owner = || ClusterError::NoOwner {
             name: constants::CONFIG_MAP.to_owned(),
             namespace: namespace.to_owned(),
         };
@@ -144,10 +144,10 @@ impl ClusterBackend {
         let pod = pods.iter().find(own).or_else(|| pods.iter().max_by_key(newest));
         let pod = pod
             .and_then(|pod| text(pod, "/metadata/name"))
-            .ok_or_else(|| BackendError::NoPod(namespace.to_owned()))?;
+            .ok_or_else(|| ClusterError::NoPod(namespace.to_owned()))?;
         let cluster_ip = service.as_ref().and_then(|service| text(service, "/spec/clusterIP"));
         let addresses = addresses(config, cluster_ip.as_deref(), advertise_ip)
-            .ok_or_else(|| BackendError::NoAddress(constants::AGGREGATOR_SERVICE.to_owned()))?;
+            .ok_or_else(|| ClusterError::NoAddress(constants::AGGREGATOR_SERVICE.to_owned()))?;
         let owner = Owner {
             name: constants::CONFIG_MAP.to_owned(),
             uid,
@@ -220,7 +220,10 @@ fn split_port(address: &str) -> (&str, Option<u16>) {
 }
 
 impl Backend for ClusterBackend {
-    fn nodes<'a>(&'a self, labels: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+    fn nodes<'a>(
+        &'a self,
+        labels: &'a BTreeSet<String>,
+    ) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, BackendError>> {
         Box::pin(async {
             let list = || async {
                 let mut nodes = Vec::new();
@@ -240,7 +243,7 @@ impl Backend for ClusterBackend {
                     );
                     Ok(None)
                 }
-                Err(error) => Err(error_chain(&error)),
+                Err(error) => Err(BackendError(error_chain(&error))),
             }
         })
     }
@@ -261,9 +264,9 @@ impl Backend for ClusterBackend {
         }
     }
 
-    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
-            let text = annotation::text(status).map_err(|error| error.to_string())?;
+            let text = annotation::text(status).map_err(|error| BackendError(error.to_string()))?;
             let annotations = BTreeMap::from([(constants::STATUS_ANNOTATION.to_owned(), text)]);
             let shared = &self.shared;
             shared
@@ -271,7 +274,7 @@ impl Backend for ClusterBackend {
                 .annotate(Kind::Pod, Some(&shared.config.namespace), &shared.pod, &annotations)
                 .await
                 .map(|_| ())
-                .map_err(|error| error_chain(&error))
+                .map_err(|error| BackendError(error_chain(&error)))
         })
     }
 

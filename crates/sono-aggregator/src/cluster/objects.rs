@@ -9,7 +9,7 @@ use sono_run::Failure;
 use sono_types::{SessionId, constants, error_chain};
 
 use super::{Shared, retry::patiently};
-use crate::backend::Launch;
+use crate::backend::{BackendError, Launch};
 
 /// One plugin in a cluster.
 pub(super) struct PluginObjects {
@@ -93,7 +93,7 @@ impl PluginObjects {
     }
 
     /// Removes the plugin's object and its secret (which Sonobuoy leaves behind: W-45).
-    pub(super) async fn remove(&self, kind: Kind, grace: u32) -> Result<(), String> {
+    pub(super) async fn remove(&self, kind: Kind, grace: u32) -> Result<(), BackendError> {
         let cluster = &self.shared.cluster;
         let namespace = Some(self.shared.config.namespace.as_str());
         let secret = sono_manifest::secret_name(&self.definition, &self.session);
@@ -114,7 +114,7 @@ impl PluginObjects {
         if problems.is_empty() {
             Ok(())
         } else {
-            Err(problems.join("; "))
+            Err(BackendError(problems.join("; ")))
         }
     }
 }

@@ -305,7 +305,7 @@ impl<'a> Coordinator<'a> {
                 self.handle(Event::Packed(tarball))
             }
             Err(reason) => {
-                self.broken = Some(reason);
+                self.broken = Some(reason.to_string());
                 self.handle(Event::Broken)
             }
         };

@@ -9,14 +9,14 @@ use std::{
 
 use futures::future::join_all;
 use serde_json::json;
-use sono_bundle::DirectoryFiles;
+use sono_bundle::{DirectoryFiles, StoreError};
 use sono_kube::redact::{Redactions, redact_as};
 use sono_run::Event;
 use sono_types::{Config, LeftOut, PluginName, ResultKey, TarInfo, error_chain, layout};
 use tokio::task::JoinSet;
 
 use crate::{
-    backend::{Backend, Driver},
+    backend::{Backend, BackendError, Driver},
     clock::Clock,
     durability::disk_full::DiskFull,
     handle::CoordinatorHandle,
@@ -60,7 +60,21 @@ pub(crate) struct Finish {
 }
 
 /// The archive and the number of problems on the way, or why there is no archive.
-pub(crate) type Ended = Result<(TarInfo, usize), String>;
+pub(crate) type Ended = Result<(TarInfo, usize), NotPacked>;
+
+/// Why the archive could not be packed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotPacked(pub(crate) String);
+
+/// Why the files that describe the run are not complete.
+#[derive(Debug, thiserror::Error)]
+enum DescribeError {
+    #[error(transparent)]
+    Write(#[from] StoreError),
+    #[error("cannot write the cluster's health as JSON")]
+    Health(#[from] serde_json::Error),
+}
 
 pub(crate) async fn finish(mut finish: Finish) -> Ended {
     let mut problems = 0;
@@ -109,14 +123,14 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
     // Only the end of the run closes the desk, and it reads everything first.
     finish.coordinator.tell(Event::Processed(processed)).await.ok();
     if let Err(problem) = describe(&finish, &cleaned).await {
-        say("describing the run", problem);
+        say("describing the run", error_chain(&problem));
     }
     tracing::info!("Log lines after this point will not appear in the downloaded tarball.");
     finish.log.detach();
     let (directory, archive) = (finish.directory.clone(), finish.archive.clone());
     let seal = move || sono_bundle::seal(&directory, &archive);
     let sealed = finish.disk_full.retry("packing the archive", seal).await;
-    let sealed = sealed.map_err(|error| error_chain(&error))?;
+    let sealed = sealed.map_err(|error| NotPacked(error_chain(&error)))?;
     let name = finish
         .archive
         .file_name()
@@ -173,7 +187,10 @@ pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) ->
     let wanted = drivers.iter().filter(|(_, driver)| !driver.skip_cleanup());
     let cleaned = join_all(wanted.map(|(name, driver)| async move {
         let outcome = tokio::time::timeout(CLEAN_UP, driver.cleanup()).await;
-        let late = || Err(format!("plugin {name} is not removed after {} s", CLEAN_UP.as_secs()));
+        let late = || {
+            let seconds = CLEAN_UP.as_secs();
+            Err(BackendError(format!("plugin {name} is not removed after {seconds} s")))
+        };
         (name.clone(), outcome.unwrap_or_else(|_| late()))
     }))
     .await;
@@ -184,7 +201,7 @@ pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) ->
             Ok(()) => {
                 gone.insert(name);
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(problem.to_string()),
         }
     }
     (gone, problems)
@@ -204,12 +221,11 @@ fn with_redactions(known: &serde_json::Value, redactions: &Redactions) -> serde_
     json!({ "total": total, "redactions": rows })
 }
 
-async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), String> {
+async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), DescribeError> {
     let write = async |name: &str, value: &serde_json::Value| {
         let (path, text) = (finish.directory.join(name), value.to_string());
         let write = move || sono_bundle::write_durably(&path, text.as_bytes());
-        let written = finish.disk_full.retry("the description of the run", write).await;
-        written.map_err(|error| error_chain(&error))
+        finish.disk_full.retry("the description of the run", write).await
     };
     let mut redactions = Redactions::default();
     for (name, driver) in finish.drivers.iter() {
@@ -256,12 +272,12 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
         write(layout::JOINED, &json!(joined)).await?;
     }
     let health = health(&finish.directory)?;
-    write(layout::CLUSTER_HEALTH, &health).await
+    Ok(write(layout::CLUSTER_HEALTH, &health).await?)
 }
 
-fn health(directory: &Path) -> Result<serde_json::Value, String> {
+fn health(directory: &Path) -> Result<serde_json::Value, serde_json::Error> {
     let health = sono_results::cluster_health(&DirectoryFiles::new(directory.to_path_buf()));
-    serde_json::to_value(health).map_err(|error| error.to_string())
+    serde_json::to_value(health)
 }
 
 #[cfg(test)]
@@ -279,7 +295,7 @@ mod tests {
     struct Asked(Mutex<Vec<Vec<String>>>);
 
     impl Backend for Asked {
-        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, BackendError>> {
             Box::pin(async { Ok(None) })
         }
 
@@ -287,7 +303,7 @@ mod tests {
             unreachable!("nothing is started here")
         }
 
-        fn publish<'a>(&'a self, _: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+        fn publish<'a>(&'a self, _: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
             Box::pin(async { Ok(()) })
         }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use sono_run::{CommitDecision, Effect, Event, Record, Refusal, Run};
+use sono_run::{CommitDecision, Effect, Event, NotRecorded, Record, Refusal, Run};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 
 /// An answer that is given once its state is on disk.
 pub(super) struct Reply {
-    pub(super) give: Box<dyn FnOnce(Result<(), String>) + Send>,
+    pub(super) give: Box<dyn FnOnce(Result<(), NotRecorded>) + Send>,
     /// A directory whose names have to be on disk before.
     names: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ pub(super) fn answer(
             let effects = run.finish(at, &ticket, outcome);
             let is_in = run.is_stored(ticket.key());
             let names = unsynced.filter(|_| is_in);
-            let give = Box::new(move |recorded: Result<(), String>| {
+            let give = Box::new(move |recorded: Result<(), NotRecorded>| {
                 let unrecorded = recorded.err();
                 reply.send(Returned { is_in, unrecorded }).ok();
             });
@@ -91,7 +91,7 @@ pub(super) fn answer(
             (Vec::new(), None)
         }
         Request::Processing { plugin, reply } => {
-            let give = Box::new(move |recorded: Result<(), String>| {
+            let give = Box::new(move |recorded: Result<(), NotRecorded>| {
                 if recorded.is_ok() {
                     reply.send(()).ok();
                 }

@@ -359,7 +359,10 @@ impl Attempt {
                 now,
             }));
         }
-        let nodes = backend.nodes(&labels).await.map_err(RunError::Nodes)?;
+        let nodes = backend
+            .nodes(&labels)
+            .await
+            .map_err(|error| RunError::Nodes(error.to_string()))?;
         let (begun, authority) = plan::identity(&self.start.config, drivers, nodes.as_deref(), now)?;
         // Nothing may be created before it is known who created it.
         let mut first = vec![Record::Begun(begun.clone())];
@@ -369,7 +372,10 @@ impl Attempt {
             };
             first.push(owned);
         }
-        self.journal.commit_patiently(first).await.map_err(RunError::Record)?;
+        self.journal
+            .commit_patiently(first)
+            .await
+            .map_err(|error| RunError::Record(error.to_string()))?;
         let nodes = nodes.unwrap_or_default();
         Ok(Some(Owned {
             begun,

@@ -105,19 +105,27 @@ async fn is_ours(
     }
 }
 
+/// Why the first checkpoint of this process cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AcquireError {
+    #[error(
+        "the checkpoint has {0} bytes, more than a Secret holds; use a results volume or --aggregator-workload pod"
+    )]
+    TooLarge(usize),
+    #[error("{0}")]
+    Refused(String),
+}
+
 /// Acquires the run by replacing exactly the checkpoint on which the decision was based: `over`, or none. Returns the new version;
 /// `None` if another process has written meanwhile, so that the decision has to be made again.
 pub(crate) async fn write_first(
     store: &dyn CheckpointStore,
     checkpoint: &Checkpoint,
     over: Option<&Version>,
-) -> Result<Option<Version>, String> {
+) -> Result<Option<Version>, AcquireError> {
     let content = checkpoint_codec::encode(&checkpoint);
     if content.len() > MOST_BYTES {
-        return Err(format!(
-            "the checkpoint has {} bytes, more than a Secret holds; use a results volume or --aggregator-workload pod",
-            content.len()
-        ));
+        return Err(AcquireError::TooLarge(content.len()));
     }
     let mut pause = MIN_PAUSE;
     loop {
@@ -127,7 +135,7 @@ pub(crate) async fn write_first(
         };
         tracing::info!(%error, "the run is not acquired yet");
         if let CheckpointStoreError::Refused(reason) = error {
-            return Err(reason);
+            return Err(AcquireError::Refused(reason));
         }
         match store.read().await {
             // The response to a write was lost. No other process has the name in it.

@@ -163,7 +163,7 @@ impl Ownership {
         journal
             .commit_patiently(vec![owned.clone()])
             .await
-            .map_err(RunError::Record)?;
+            .map_err(|error| RunError::Record(error.to_string()))?;
         records.push(owned);
         if !self.write(&checkpoint).await? {
             // The next read shows whether it was another aggregator.
@@ -205,7 +205,7 @@ impl Ownership {
         journal
             .commit_patiently(adopted.clone())
             .await
-            .map_err(RunError::Record)?;
+            .map_err(|error| RunError::Record(error.to_string()))?;
         *records = adopted;
         self.checkpoint = Some(checkpoint);
         Ok(Acquired::Owned)

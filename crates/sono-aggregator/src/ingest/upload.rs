@@ -216,7 +216,7 @@ impl Uploads {
             return Ok(());
         };
         // It need not be in the journal: what is in its place is found there. But it has to stay there.
-        tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "cannot record the result in the journal, syncing its directory instead");
+        tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot record the result in the journal, syncing its directory instead");
         let synced = blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await;
         synced
     }
@@ -238,7 +238,7 @@ impl Uploads {
         }
         let durably = finished.unrecorded.is_some();
         if let Some(reason) = &finished.unrecorded {
-            tracing::warn!(plugin_name = %key.plugin, node = %key.target, reason, "cannot store the result in the journal, syncing its files instead");
+            tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot store the result in the journal, syncing its files instead");
         }
         let destination = self.root.join(layout::results_dir(key));
         let _permit = self.placing_small.acquire().await;

@@ -61,6 +61,7 @@ mod tests {
     use sono_types::{RunStatus, SessionId};
 
     use super::*;
+    use crate::backend::BackendError;
     use crate::{backend::Driver, observe::run_events::RunEvents};
 
     /// Answers with what it was given, then with success.
@@ -71,7 +72,7 @@ mod tests {
     }
 
     impl Backend for Listener {
-        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, BackendError>> {
             Box::pin(async { Ok(None) })
         }
 
@@ -79,7 +80,7 @@ mod tests {
             unreachable!("nothing is started here")
         }
 
-        fn publish<'a>(&'a self, _: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+        fn publish<'a>(&'a self, _: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
             Box::pin(async { Ok(()) })
         }
 

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use sono_types::RunStatus;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{backend::Backend, observe::metrics::Metrics};
+use crate::{
+    backend::{Backend, BackendError},
+    observe::metrics::Metrics,
+};
 
 /// The pause after each status.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -36,7 +39,7 @@ async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<Ru
             match show(backend.as_ref(), &status, closed, &metrics).await {
                 Ok(()) => shown = Some(status),
                 Err(error) => {
-                    tracing::warn!(error, "cannot write the status");
+                    tracing::warn!(%error, "cannot write the status");
                     if !closed {
                         statuses.mark_changed();
                     }
@@ -61,7 +64,7 @@ async fn ended(statuses: &watch::Receiver<Arc<RunStatus>>) {
     while own.changed().await.is_ok() {}
 }
 
-async fn show(backend: &dyn Backend, status: &RunStatus, last: bool, metrics: &Metrics) -> Result<(), String> {
+async fn show(backend: &dyn Backend, status: &RunStatus, last: bool, metrics: &Metrics) -> Result<(), BackendError> {
     let mut tries = if last { LAST_TRIES } else { 1 };
     loop {
         tries -= 1;
@@ -69,7 +72,7 @@ async fn show(backend: &dyn Backend, status: &RunStatus, last: bool, metrics: &M
         metrics.status_written(shown.is_ok());
         match shown {
             Err(error) if tries > 0 => {
-                tracing::warn!(error, "cannot write the last status, retrying");
+                tracing::warn!(%error, "cannot write the last status, retrying");
                 tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
@@ -98,7 +101,7 @@ mod tests {
     }
 
     impl Backend for FakeBackend {
-        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+        fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, BackendError>> {
             Box::pin(async { Ok(None) })
         }
 
@@ -106,7 +109,7 @@ mod tests {
             panic!("no plugin is started here")
         }
 
-        fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+        fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
             *self.tries.lock().unwrap() += 1;
             let mut refusals = self.refusals.lock().unwrap();
             let outcome = if *refusals == 0 {
@@ -114,7 +117,7 @@ mod tests {
                 Ok(())
             } else {
                 *refusals -= 1;
-                Err("away".to_owned())
+                Err(BackendError("away".to_owned()))
             };
             Box::pin(async { outcome })
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sono_run::Run;
+use sono_run::{NotRecorded, Run};
 use sono_types::{OverallStatus, RunStatus};
 use tokio::sync::{mpsc, watch};
 
@@ -44,7 +44,7 @@ impl Publisher {
 /// If the journal cannot be written, `what` is not called.
 pub(crate) fn tell(journal: &Journal, run: &Run, what: impl FnOnce(RunStatus) + Send + 'static) {
     let status = run.status();
-    let done = move |on_disk: Result<(), String>| {
+    let done = move |on_disk: Result<(), NotRecorded>| {
         if on_disk.is_ok() {
             what(status);
         }

@@ -11,8 +11,8 @@ use std::{
 use futures::future::BoxFuture;
 use serde_json::json;
 use sono_aggregator::{
-    Addresses, Backend, Driver, EventError, Finished, Launch, Report, RunError, RunEvent, RunLog, Setup, View,
-    run_to_the_end, serve_locally, system_clock,
+    Addresses, Backend, BackendError, Driver, EventError, Finished, Launch, Report, RunError, RunEvent, RunLog, Setup,
+    View, run_to_the_end, serve_locally, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_run::Failure;
@@ -57,7 +57,7 @@ impl Trouble {
 }
 
 impl Backend for TestBackend {
-    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, BackendError>> {
         Box::pin(async { Ok(Some(self.nodes.clone())) })
     }
 
@@ -78,7 +78,7 @@ impl Backend for TestBackend {
         })
     }
 
-    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
         self.trouble.come("publish");
         self.statuses.send_replace(status.clone());
         Box::pin(async { Ok(()) })
@@ -120,7 +120,7 @@ impl Driver for TestDriver {
         Box::pin(std::future::pending())
     }
 
-    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async { Ok(()) })
     }
 }

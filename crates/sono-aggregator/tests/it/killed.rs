@@ -15,7 +15,9 @@ use std::{
 
 use futures::future::BoxFuture;
 use sha2::Digest as _;
-use sono_aggregator::{Addresses, Backend, Driver, Launch, Report, RunLog, Setup, View, run_to_the_end, system_clock};
+use sono_aggregator::{
+    Addresses, Backend, BackendError, Driver, Launch, Report, RunLog, Setup, View, run_to_the_end, system_clock,
+};
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_run::Failure;
 use sono_types::{Config, OverallStatus, RunStatus, SessionId, UploadLimits, status::plugin_status};
@@ -51,7 +53,7 @@ struct FileDriver {
 }
 
 impl Backend for FileBackend {
-    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, String>> {
+    fn nodes<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Option<Vec<NodeFacts>>, BackendError>> {
         let node = |number| NodeFacts {
             name: format!("n{number}"),
             ..NodeFacts::default()
@@ -68,7 +70,7 @@ impl Backend for FileBackend {
         })
     }
 
-    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), String>> {
+    fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
         let text = serde_json::to_string(status).unwrap();
         sono_bundle::write_durably(&self.0.join("status.json"), text.as_bytes()).unwrap();
         Box::pin(async { Ok(()) })
@@ -110,7 +112,7 @@ impl Driver for FileDriver {
         Box::pin(std::future::pending())
     }
 
-    fn cleanup(&self) -> BoxFuture<'_, Result<(), String>> {
+    fn cleanup(&self) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async { Ok(()) })
     }
 }

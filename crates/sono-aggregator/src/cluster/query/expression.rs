@@ -3,12 +3,17 @@
 use regex::bytes::{Regex, RegexBuilder};
 use sono_types::go_regex;
 
-/// The expression, or why it is none.
-pub(super) fn compile(go: &str) -> Result<Regex, String> {
+/// Why a text is not a regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotAnExpression(String);
+
+/// The compiled expression.
+pub(super) fn compile(go: &str) -> Result<Regex, NotAnExpression> {
     RegexBuilder::new(&go_regex::translate(go))
         .unicode(false)
         .build()
-        .map_err(|error| one_line(&error.to_string()))
+        .map_err(|error| NotAnExpression(one_line(&error.to_string())))
 }
 
 /// The parser draws a picture of several lines; the last one says what is wrong.
@@ -48,12 +53,15 @@ mod tests {
 
     #[test]
     fn what_is_none_says_so_in_one_line() {
-        assert_eq!(compile("a(").unwrap_err(), "unclosed group");
-        assert_eq!(compile("[").unwrap_err(), "unclosed character class");
-        assert_eq!(compile("*").unwrap_err(), "repetition operator missing expression");
+        assert_eq!(compile("a(").unwrap_err().to_string(), "unclosed group");
+        assert_eq!(compile("[").unwrap_err().to_string(), "unclosed character class");
+        assert_eq!(
+            compile("*").unwrap_err().to_string(),
+            "repetition operator missing expression"
+        );
         for odd in ["\\", "[\\", "(?", "{", "[^", "[:", "\\Q"] {
             assert!(
-                compile(odd).is_ok() || compile(odd).is_err_and(|error| !error.contains('\n')),
+                compile(odd).is_ok() || compile(odd).is_err_and(|error| !error.0.contains('\n')),
                 "{odd}"
             );
         }

@@ -40,8 +40,8 @@ pub(super) async fn hosts(reader: &Reader, directory: &Path) -> (u64, Redactions
     }
     let answers = stream::iter(nodes).map(|node| async move {
         let (config, health) = tokio::join!(configz(reader, directory, &node), healthz(reader, directory, &node));
-        let config = config.map_err(|error| (format!("{node} configz"), error));
-        (config, health.map_err(|error| (format!("{node} healthz"), error)))
+        let config = config.map_err(|error| (format!("{node} configz"), error.0));
+        (config, health.map_err(|error| (format!("{node} healthz"), error.0)))
     });
     let answers: Vec<_> = answers.buffer_unordered(AT_ONCE).collect().await;
     let (mut files, mut redactions, mut missing) = (0, Redactions::default(), Vec::new());
@@ -77,20 +77,25 @@ async fn forbidden(reader: &Reader, node: &str) -> Option<Failure> {
     })
 }
 
-async fn configz(reader: &Reader, directory: &Path, node: &str) -> Result<Redactions, String> {
+/// Why a kubelet was not queried.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotQueried(String);
+
+async fn configz(reader: &Reader, directory: &Path, node: &str) -> Result<Redactions, NotQueried> {
     let (status, body) = ask(reader, node, "configz").await?;
     if status != 200 {
-        return Err(format!("status {status}: {}", shown(&body)));
+        return Err(NotQueried(format!("status {status}: {}", shown(&body))));
     }
-    let mut config: Value = serde_json::from_slice(&body).map_err(|error| format!("not JSON: {error}"))?;
+    let mut config: Value = serde_json::from_slice(&body).map_err(|error| NotQueried(format!("not JSON: {error}")))?;
     let mut redactions = Redactions::default();
     redact_as("KubeletConfiguration", &mut config, &mut redactions);
-    write_json(&directory.join(layout::host_config(node)), &config).map_err(|error| error_chain(&error))?;
+    write_json(&directory.join(layout::host_config(node)), &config).map_err(|error| NotQueried(error_chain(&error)))?;
     Ok(redactions)
 }
 
 /// Whatever the answer's status, it is written; one other than 200 is a problem too.
-async fn healthz(reader: &Reader, directory: &Path, node: &str) -> Result<Option<(String, String)>, String> {
+async fn healthz(reader: &Reader, directory: &Path, node: &str) -> Result<Option<(String, String)>, NotQueried> {
     let (status, body) = ask(reader, node, "healthz").await?;
     let mut health = json!({ "status": status });
     let problem = (status != 200).then(|| {
@@ -98,16 +103,16 @@ async fn healthz(reader: &Reader, directory: &Path, node: &str) -> Result<Option
         health["message"] = message.as_str().into();
         (format!("{node} healthz"), format!("status {status}: {message}"))
     });
-    write_json(&directory.join(layout::host_health(node)), &health).map_err(|error| error_chain(&error))?;
+    write_json(&directory.join(layout::host_health(node)), &health).map_err(|error| NotQueried(error_chain(&error)))?;
     Ok(problem)
 }
 
-async fn ask(reader: &Reader, node: &str, what: &str) -> Result<(u16, Vec<u8>), String> {
+async fn ask(reader: &Reader, node: &str, what: &str) -> Result<(u16, Vec<u8>), NotQueried> {
     let path = format!("/api/v1/nodes/{}/proxy/{what}", encode(node));
     match tokio::time::timeout(LIMIT, reader.probe(&path)).await {
         Ok(Ok(probe)) => Ok((probe.status, probe.body)),
-        Ok(Err(error)) => Err(said(&error)),
-        Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
+        Ok(Err(error)) => Err(NotQueried(said(&error))),
+        Err(_) => Err(NotQueried(format!("no answer within {} s", LIMIT.as_secs()))),
     }
 }
 

@@ -1,14 +1,23 @@
 //! Label selectors: whether a text is one. A wrong one would be refused by the server once for every list.
 
+/// Why a text is not a label selector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotASelector(String);
+
+fn invalid<T>(reason: &str) -> Result<T, NotASelector> {
+    Err(NotASelector(reason.to_owned()))
+}
+
 /// Checks it; an empty one selects all.
-pub(super) fn check(selector: &str) -> Result<(), String> {
+pub(super) fn check(selector: &str) -> Result<(), NotASelector> {
     let mut rest = selector.trim();
     while !rest.is_empty() {
         let end = term_end(rest)?;
         let (term, after) = rest.split_at(end);
-        check_term(term.trim()).map_err(|reason| format!("`{}`: {reason}", term.trim()))?;
+        check_term(term.trim()).map_err(|reason| NotASelector(format!("`{}`: {reason}", term.trim())))?;
         rest = match after.strip_prefix(',') {
-            Some(next) if next.trim().is_empty() => return Err("it ends with a comma".to_owned()),
+            Some(next) if next.trim().is_empty() => return invalid("it ends with a comma"),
             Some(next) => next,
             None => after,
         };
@@ -17,25 +26,25 @@ pub(super) fn check(selector: &str) -> Result<(), String> {
 }
 
 /// Where the first requirement ends: at a comma outside of parentheses.
-fn term_end(text: &str) -> Result<usize, String> {
+fn term_end(text: &str) -> Result<usize, NotASelector> {
     let mut inside = false;
     for (index, character) in text.char_indices() {
         match character {
-            '(' if inside => return Err("a parenthesis inside of parentheses".to_owned()),
+            '(' if inside => return invalid("a parenthesis inside of parentheses"),
             '(' => inside = true,
-            ')' if !inside => return Err("a closing parenthesis without an opening one".to_owned()),
+            ')' if !inside => return invalid("a closing parenthesis without an opening one"),
             ')' => inside = false,
             ',' if !inside => return Ok(index),
             _ => {}
         }
     }
     if inside {
-        return Err("a parenthesis that is not closed".to_owned());
+        return invalid("a parenthesis that is not closed");
     }
     Ok(text.len())
 }
 
-fn check_term(term: &str) -> Result<(), String> {
+fn check_term(term: &str) -> Result<(), NotASelector> {
     if let Some(key) = term.strip_prefix('!') {
         return check_key(key.trim());
     }
@@ -43,7 +52,7 @@ fn check_term(term: &str) -> Result<(), String> {
         let mut words = head.split_whitespace();
         let (key, operator) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         if !["in", "notin"].contains(&operator) || words.next().is_some() {
-            return Err("before the parenthesis is neither `in` nor `notin`".to_owned());
+            return invalid("before the parenthesis is neither `in` nor `notin`");
         }
         check_key(key)?;
         return values.split(',').try_for_each(|value| check_value(value.trim()));
@@ -53,7 +62,9 @@ fn check_term(term: &str) -> Result<(), String> {
             check_key(key.trim())?;
             let value = value.trim();
             return match operator {
-                ">" | "<" if value.parse::<i64>().is_err() => Err(format!("`{value}` is no whole number")),
+                ">" | "<" if value.parse::<i64>().is_err() => {
+                    Err(NotASelector(format!("`{value}` is no whole number")))
+                }
                 _ => check_value(value),
             };
         }
@@ -61,7 +72,7 @@ fn check_term(term: &str) -> Result<(), String> {
     check_key(term)
 }
 
-fn check_key(key: &str) -> Result<(), String> {
+fn check_key(key: &str) -> Result<(), NotASelector> {
     let (prefix, name) = key
         .split_once('/')
         .map_or((None, key), |(prefix, name)| (Some(prefix), name));
@@ -74,15 +85,15 @@ fn check_key(key: &str) -> Result<(), String> {
     if prefix_fits && is_label_word(name) {
         Ok(())
     } else {
-        Err(format!("`{key}` is not a label key"))
+        Err(NotASelector(format!("`{key}` is not a label key")))
     }
 }
 
-fn check_value(value: &str) -> Result<(), String> {
+fn check_value(value: &str) -> Result<(), NotASelector> {
     if value.is_empty() || is_label_word(value) {
         Ok(())
     } else {
-        Err(format!("`{value}` is not a label value"))
+        Err(NotASelector(format!("`{value}` is not a label value")))
     }
 }
 
@@ -136,7 +147,7 @@ mod tests {
             ("a>b", "`a>b`: `b` is no whole number"),
             (",a", "``: `` is not a label key"),
         ] {
-            assert_eq!(check(selector), Err(reason.to_owned()), "{selector}");
+            assert_eq!(check(selector), invalid(reason), "{selector}");
         }
     }
 }

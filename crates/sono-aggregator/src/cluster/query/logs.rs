@@ -199,7 +199,7 @@ pub(super) async fn logs(
         .map(|(index, pod, log)| async move {
             let log = &pod.logs[log];
             let outcome = tokio::time::timeout(LIMIT, fetch(reader, options, directory, &pod, log)).await;
-            let late = || Err(format!("it is not complete after {} s", LIMIT.as_secs()));
+            let late = || Err(NotFetched(format!("it is not complete after {} s", LIMIT.as_secs())));
             let part = format!("{}/{} {}", pod.namespace, pod.name, log.container);
             let part = if log.previous {
                 format!("{part} (previous)")
@@ -216,7 +216,7 @@ pub(super) async fn logs(
         row.took = began.elapsed();
         match outcome {
             Ok(written) => row.items += u64::from(written),
-            Err(message) => missing.push((part, message)),
+            Err(NotFetched(message)) => missing.push((part, message)),
         }
     }
     rows.into_iter()
@@ -243,20 +243,31 @@ async fn pods(reader: &Reader, logs: &Logs, selection: &Selection) -> Result<Vec
     Ok(reader.list(&request, sink).await?.0.pods)
 }
 
+/// Why a log is missing, or not complete.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotFetched(String);
+
 /// Streams one log to its file. Returns whether there is one.
-async fn fetch(reader: &Reader, options: &LogOptions, directory: &Path, pod: &Pod, log: &Log) -> Result<bool, String> {
+async fn fetch(
+    reader: &Reader,
+    options: &LogOptions,
+    directory: &Path,
+    pod: &Pod,
+    log: &Log,
+) -> Result<bool, NotFetched> {
     let mut opened = match reader.open(&path(options, pod, log)).await {
         Err(QueryError::Kube(KubeError::Refused { code: 400 | 404, .. } | KubeError::NotFound { .. })) if log.extra => {
             return Ok(false);
         }
-        opened => opened.map_err(|error| error_chain(&error))?,
+        opened => opened.map_err(|error| NotFetched(error_chain(&error)))?,
     };
     let target = directory.join(if log.extra {
         layout::previous_pod_log(&pod.namespace, &pod.name, &log.container)
     } else {
         layout::pod_log(&pod.namespace, &pod.name, &log.container)
     });
-    let disk = |error: io::Error| format!("cannot be written: {error}");
+    let disk = |error: io::Error| NotFetched(format!("cannot be written: {error}"));
     if let Some(parent) = target.parent() {
         fs_err::tokio::create_dir_all(parent).await.map_err(disk)?;
     }
@@ -269,8 +280,8 @@ async fn fetch(reader: &Reader, options: &LogOptions, directory: &Path, pod: &Po
     match opened.copy_to(&mut file, limit).await {
         Ok((_, true)) => Ok(true),
         Ok((_, false)) if options.limit_bytes.is_some() => Ok(true),
-        Ok((written, false)) => Err(format!("only its first {written} bytes are kept")),
-        Err(error) => Err(format!("it is not complete: {}", error_chain(&error))),
+        Ok((written, false)) => Err(NotFetched(format!("only its first {written} bytes are kept"))),
+        Err(error) => Err(NotFetched(format!("it is not complete: {}", error_chain(&error)))),
     }
 }
 

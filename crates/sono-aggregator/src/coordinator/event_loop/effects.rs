@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use sono_run::{Effect, Event, Record};
+use sono_run::{Effect, Event, NotRecorded, Record};
 use sono_types::{RunStatus, layout};
 
 use super::{Coordinator, ended_by, finished};
@@ -86,7 +86,7 @@ impl Coordinator<'_> {
                     }
                 }
                 Effect::KeepResults(error) => tracing::warn!(
-                    error,
+                    %error,
                     "keeping the packed directory: the archive cannot be recorded in the journal"
                 ),
                 Effect::End => return self.end().map(Some),
@@ -131,7 +131,7 @@ impl Coordinator<'_> {
         &mut self,
         record: Record,
         shutdown: &mut Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<Result<(), String>, RunError> {
+    ) -> Result<Result<(), NotRecorded>, RunError> {
         let committed = tokio::select! {
             committed = self.journal.commit_patiently(vec![record.clone()]) => committed,
             // The archive is not published yet: the next process packs again.

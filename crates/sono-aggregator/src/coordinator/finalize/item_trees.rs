@@ -60,7 +60,7 @@ pub(super) async fn make(finish: &Finish) -> (Vec<Processed>, Vec<String>) {
                     (key.clone(), verdict.cloned())
                 }));
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(error_chain(&problem)),
         }
     }
     let mut verdicts: BTreeMap<_, _> = verdicts.into_iter().collect();
@@ -176,7 +176,7 @@ impl Work {
     }
 }
 
-async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, String> {
+async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, NoTree> {
     let mine = Arc::clone(&work);
     let guarded = move || match catch_unwind(AssertUnwindSafe(|| mine.collect_and_write())) {
         Ok(made) => made.map(Some),
@@ -184,18 +184,17 @@ async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, String> {
         Err(_) => Ok(None),
     };
     let made = finish.disk_full.retry("a plugin's tree of results", guarded).await;
-    match made.map_err(|error| error_chain(&error))? {
+    match made? {
         Some(collected) => Ok(Tree::of(&work.name, collected)),
         None => unprocessed(finish, work, BROKE).await,
     }
 }
 
 /// The tree of a plugin whose files are not read.
-async fn unprocessed(finish: &Finish, work: Arc<Work>, reason: &'static str) -> Result<Tree, String> {
+async fn unprocessed(finish: &Finish, work: Arc<Work>, reason: &'static str) -> Result<Tree, NoTree> {
     let tree = Tree::unknown(&work.name, reason);
     let write = move || work.write(|yaml, json| sono_results::unprocessed(&work.name, reason, yaml, json));
-    let written = finish.disk_full.retry("a plugin's tree of results", write).await;
-    written.map_err(|error| error_chain(&error))?;
+    finish.disk_full.retry("a plugin's tree of results", write).await?;
     Ok(tree)
 }
 

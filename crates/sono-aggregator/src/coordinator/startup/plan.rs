@@ -58,7 +58,7 @@ pub(super) async fn nodes_now(backend: &dyn Backend, labels: &BTreeSet<String>) 
     match tokio::time::timeout(NODES_WITHIN, backend.nodes(labels)).await {
         Ok(Ok(nodes)) => nodes.unwrap_or_default(),
         Ok(Err(error)) => {
-            tracing::debug!(error, "cannot list the nodes that plugins leave out");
+            tracing::debug!(%error, "cannot list the nodes that plugins leave out");
             Vec::new()
         }
         Err(_) => {

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use sono_run::Record;
+use sono_run::{NotRecorded, Record};
 
 use super::codec;
 use crate::durability::disk_full::{DiskFull, DiskFullGuard, IsDiskFull as _};
@@ -28,7 +28,7 @@ const USUAL: usize = 64 << 10;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What is called when records are on disk, or could not be put there.
-pub(super) type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
+pub(super) type Done = Box<dyn FnOnce(Result<(), NotRecorded>) + Send>;
 
 /// A callback that waits for records to be on disk.
 pub(super) enum Wait {
@@ -158,10 +158,10 @@ impl<S: Storage> JournalFile<S> {
     /// Writes a batch, and calls its callbacks.
     fn take_in(&mut self, batch: Vec<Append>, last: bool) {
         // Only now: a name that was given while a directory was being synced may have been too late for that.
-        let mut directories: BTreeMap<PathBuf, Result<(), String>> = BTreeMap::new();
+        let mut directories: BTreeMap<PathBuf, Result<(), NotRecorded>> = BTreeMap::new();
         for directory in batch.iter().filter_map(|append| append.names.as_ref()) {
             if !directories.contains_key(directory) {
-                let synced = sync_directory(directory).map_err(|error| error.to_string());
+                let synced = sync_directory(directory).map_err(|error| NotRecorded(error.to_string()));
                 directories.insert(directory.clone(), synced);
             }
         }
@@ -183,7 +183,7 @@ impl<S: Storage> JournalFile<S> {
         let somebody = !now.is_empty() || !self.patient.is_empty() || self.newest.is_some() || self.waits.is_some();
         let outcome = self.write(somebody || last);
         self.remember(outcome.as_ref().err());
-        let told = outcome.clone().map_err(|error| error.reason);
+        let told = outcome.clone().map_err(|error| NotRecorded(error.reason));
         for (done, named) in now {
             done(named.and_then(|()| told.clone()));
         }
@@ -310,7 +310,7 @@ mod tests {
         }
     }
 
-    type Told = Arc<Mutex<Vec<(&'static str, Result<(), String>)>>>;
+    type Told = Arc<Mutex<Vec<(&'static str, Result<(), NotRecorded>)>>>;
 
     struct Case {
         disk: Small,
@@ -347,13 +347,13 @@ mod tests {
             self.file.take_in(vec![append], false);
         }
 
-        fn told(&self) -> Vec<(&'static str, Result<(), String>)> {
+        fn told(&self) -> Vec<(&'static str, Result<(), NotRecorded>)> {
             std::mem::take(&mut self.told.lock().unwrap())
         }
     }
 
-    fn full() -> Result<(), String> {
-        Err(no_room().to_string())
+    fn full() -> Result<(), NotRecorded> {
+        Err(NotRecorded(no_room().to_string()))
     }
 
     /// Nothing that was appended while the volume was full is missing afterwards, whoever waited for it or did not; those who
@@ -393,7 +393,7 @@ mod tests {
         case.take_in(2, Some(Wait::Now(done)));
         let patient = case.done("patient");
         case.take_in(1, Some(Wait::Patiently(patient)));
-        let lost = || Err("lost".to_owned());
+        let lost = || Err(NotRecorded("lost".to_owned()));
         assert_eq!(case.told(), [("now", lost()), ("patient", lost())]);
         case.disk.disk().loses = false;
         let again = case.done("again");

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sono_run::Record;
+use sono_run::{NotRecorded, Record};
 use tokio::{sync::watch, time::timeout};
 
 use super::{
@@ -150,7 +150,7 @@ impl Journal {
         if let Err(mpsc::SendError(Order::Append(Append { wait: Some(wait), .. }))) =
             self.orders.send(Order::Append(append))
         {
-            wait.done()(Err("the journal's thread has ended".to_owned()));
+            wait.done()(Err(NotRecorded("the journal's thread has ended".to_owned())));
         }
     }
 
@@ -160,11 +160,11 @@ impl Journal {
     }
 
     /// Appends records and waits until they are synced, also while the disk is full.
-    pub(crate) async fn commit_patiently(&self, records: Vec<Record>) -> Result<(), String> {
+    pub(crate) async fn commit_patiently(&self, records: Vec<Record>) -> Result<(), NotRecorded> {
         self.commit(records, Wait::Patiently).await
     }
 
-    async fn commit(&self, records: Vec<Record>, wait: impl FnOnce(Done) -> Wait) -> Result<(), String> {
+    async fn commit(&self, records: Vec<Record>, wait: impl FnOnce(Done) -> Wait) -> Result<(), NotRecorded> {
         let (reply, answer) = tokio::sync::oneshot::channel();
         let done = Box::new(move |outcome| {
             // Who asked may have gone.
@@ -175,7 +175,7 @@ impl Journal {
             wait: Some(wait(done)),
             ..Append::default()
         });
-        answer.await.unwrap_or_else(|error| Err(error.to_string()))
+        answer.await.unwrap_or_else(|error| Err(NotRecorded(error.to_string())))
     }
 }
 
