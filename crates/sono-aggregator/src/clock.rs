@@ -20,7 +20,7 @@ pub fn system_clock() -> Clock {
     Arc::new(move || start.checked_add(began.elapsed()).unwrap_or(Timestamp::MAX))
 }
 
-/// Waits until `deadline`; without one it never resolves.
+/// Waits until `deadline`; without one it never resolves. Cancel safe.
 pub(crate) async fn until(deadline: Option<Timestamp>, clock: &Clock) {
     match deadline {
         None => std::future::pending().await,

@@ -163,6 +163,7 @@ impl Drop for UploadTicket {
             return;
         };
         let coordinator = self.coordinator.clone();
+        // Not joined: it sends one request, or fails if the coordinator has ended.
         runtime.spawn(async move {
             let (reply, _) = oneshot::channel();
             let outcome = Outcome::Aborted;

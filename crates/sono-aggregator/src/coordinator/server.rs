@@ -32,6 +32,7 @@ impl Drop for Server {
         }
         if let (true, Ok(runtime)) = (self.stays, tokio::runtime::Handle::try_current()) {
             let stop = self.stop.clone();
+            // Not joined: it ends the server after a fixed time, or with the process.
             runtime.spawn(async move {
                 tokio::time::sleep(FAREWELL).await;
                 stop.cancel();

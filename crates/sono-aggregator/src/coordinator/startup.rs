@@ -122,6 +122,11 @@ pub(crate) enum Startup {
 }
 
 /// Starts the run, or resumes it from its journal or its checkpoint.
+///
+/// # Cancel safety
+///
+/// May be dropped at any point: nothing is created in the cluster before the run's identity is in the journal, and what is on disk
+/// by then is found by the next process.
 pub(crate) async fn begin(start: Start) -> Result<Startup, RunError> {
     loop {
         if let Some(found) = try_start(start.clone()).await? {

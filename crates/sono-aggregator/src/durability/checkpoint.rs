@@ -185,6 +185,10 @@ pub(crate) struct CheckpointBarrier {
 
 impl CheckpointBarrier {
     /// Pending until this process owns the run; never resolves after ownership is lost, which [`CheckpointWriter::ownership_lost`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any point: the writer continues.
     pub(crate) async fn wait(mut self) {
         let revision = self.revision;
         let kept = |written: &Written| written.revision >= revision && written.lost.is_none();
@@ -241,6 +245,10 @@ impl CheckpointWriter {
     }
 
     /// Resolves when ownership is lost, also by the end of the task that watches over it.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any point: the loss is a state that can be waited for again.
     pub(crate) async fn ownership_lost(&self) -> OwnershipLost {
         let mut written = self.written.clone();
         let lost = written.wait_for(|written| written.lost.is_some()).await;

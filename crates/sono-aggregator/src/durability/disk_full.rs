@@ -121,6 +121,10 @@ impl DiskFull {
 
     /// Runs `work` on the blocking pool, and retries while the disk is full. Any other error is returned. Failed work must leave
     /// nothing behind.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop an attempt that runs on the blocking pool; no further one is made.
     pub(crate) async fn retry<T, E>(
         &self,
         what: &str,

@@ -79,7 +79,7 @@ impl ProgressFile {
         self.changed = true;
     }
 
-    /// Resolves when [`ProgressFile::write_if_due`] has something to do.
+    /// Resolves when [`ProgressFile::write_if_due`] has something to do. Cancel safe.
     pub(crate) async fn due(&self) {
         if self.changed {
             tokio::time::sleep_until(self.next).await;

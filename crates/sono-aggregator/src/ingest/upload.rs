@@ -152,6 +152,10 @@ impl Uploads {
 
     /// Receives one result, in a task of its own: if the client disconnects after its last byte, the result is still stored and
     /// recorded in the ledger.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancelled by the client. When the process ends, the ticket's drop guard ends the ledger entry, and the result is sent again.
     pub(crate) async fn receive(
         &self,
         key: ResultKey,
@@ -263,6 +267,8 @@ impl Uploads {
     }
 
     /// The run counts the result as in, and no worker sends it again: the end of the run waits until the disk has space for it.
+    /// The task is watched through `landing`: the end of the run waits for its guard, however the task ends, and reports a result
+    /// whose files are missing.
     fn place_later(&self, body: SmallBody, destination: PathBuf, landing: OwnedRwLockReadGuard<()>) {
         let (disk_full, limits, incoming) = (self.disk_full.clone(), Arc::clone(&self.limits), self.incoming.clone());
         tokio::spawn(async move {

@@ -88,6 +88,7 @@ impl<'a> Snapshots<'a> {
         }
     }
 
+    /// Resolves when [`Snapshots::show_if_due`] has something to do. Cancel safe.
     pub(crate) async fn due(&self) {
         if self.changed {
             tokio::time::sleep_until(self.next).await;

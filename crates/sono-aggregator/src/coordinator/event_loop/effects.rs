@@ -127,6 +127,11 @@ impl Coordinator<'_> {
     }
 
     /// Records the archive before it is published: a process that does not know of it would pack another one.
+    ///
+    /// # Cancel safety
+    ///
+    /// A shutdown drops the wait, not the write: the record may still reach the disk, and the next process then shows this
+    /// archive. Otherwise it packs again.
     async fn commit(
         &mut self,
         record: Record,

@@ -101,7 +101,7 @@ impl Journal {
         Ok(Self { orders, alive, syncs })
     }
 
-    /// Resolves when the thread has ended, which without [`Journal::close`] is a defect.
+    /// Cancel safe. Resolves when the thread has ended, which without [`Journal::close`] is a defect.
     pub(crate) async fn ended(&self) {
         let mut alive = self.alive.clone();
         while alive.changed().await.is_ok() {}
@@ -160,6 +160,10 @@ impl Journal {
     }
 
     /// Appends records and waits until they are synced, also while the disk is full.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the wait only: the records are written all the same.
     pub(crate) async fn commit_patiently(&self, records: Vec<Record>) -> Result<(), NotRecorded> {
         self.commit(records, Wait::Patiently).await
     }
