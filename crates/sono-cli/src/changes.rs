@@ -76,6 +76,7 @@ impl fmt::Debug for PluginChanges {
 impl PluginChanges {
     /// Reads the flags and their files. Credentials in the configuration are used too, and `config` receives the name of
     /// their Secret.
+    #[expect(clippy::too_many_lines, reason = "one block per group of flags")]
     pub(crate) fn new(
         flags: args::Changes,
         given: &GivenFlags,

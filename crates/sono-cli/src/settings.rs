@@ -96,6 +96,7 @@ pub(crate) enum Rbac {
 }
 
 impl Plan {
+    #[expect(clippy::too_many_lines, reason = "one block per group of flags")]
     pub(crate) fn new(plan: args::Plan, given: &GivenFlags, level: &str, printer: &Printer) -> Result<Self, CliError> {
         let args::Plan {
             plugins,

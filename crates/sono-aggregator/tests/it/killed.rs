@@ -231,6 +231,7 @@ async fn upload(client: &reqwest::Client, url: &str, body: String) -> u16 {
 /// W-1: killed at any moment and started again, the run goes on: same identity and CA, no result lost, none twice, no
 /// plugin started twice or forgotten, and the archive is that of an undisturbed run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn a_killed_aggregator_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_path_buf();

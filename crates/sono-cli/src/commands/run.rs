@@ -51,6 +51,7 @@ struct Run {
     server: Value,
 }
 
+#[expect(clippy::too_many_lines, reason = "the steps of the command in their order")]
 pub(super) async fn run(
     arguments: args::Run,
     given: &GivenFlags,

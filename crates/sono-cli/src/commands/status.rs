@@ -24,6 +24,10 @@ use crate::{
 /// Maximum size of a full status.
 const MAX_STATUS_BYTES: u64 = 256 << 20;
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "fetches, shapes and prints; split with the settings"
+)]
 pub(super) async fn status(arguments: args::Status, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
     let args::Status {
         location: args::RunLocation {

@@ -22,6 +22,7 @@ fn check(driver: &str, rows: &[(&str, &[&str])], definition: impl Fn(&str) -> St
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn container_rules_of_the_api_server_are_applied() {
     let rows: &[(&str, &[&str])] = &[
         ("name: c", &[]),
@@ -159,6 +160,7 @@ fn container_rules_of_the_api_server_are_applied() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn pod_rules_of_the_api_server_are_applied() {
     let rows: &[(&str, &[&str])] = &[
         ("restartPolicy: Never", &[]),

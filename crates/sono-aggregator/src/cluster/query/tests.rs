@@ -122,6 +122,7 @@ fn small_cluster(api: &FakeApi) {
 
 /// W-17, W-19: a broken API group, a broken node: each costs a line, and all else is there.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn a_small_cluster_comes_home_whole() {
     let bench = Bench::new();
     small_cluster(&bench.api);

@@ -17,6 +17,7 @@ pub(crate) fn text(metrics: &Metrics, status: &RunStatus) -> String {
     text
 }
 
+#[expect(clippy::too_many_lines, reason = "one block per metric")]
 fn write(metrics: &Metrics, status: &RunStatus, out: &mut String) -> fmt::Result {
     let load = |counter: &AtomicU64| counter.load(Relaxed);
     head(

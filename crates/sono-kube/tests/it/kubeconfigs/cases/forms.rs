@@ -126,6 +126,7 @@ pub(super) fn encodings(world: &World) -> Vec<Case> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(super) fn shapes(world: &World) -> Vec<Case> {
     let whole = config(&world.cluster(), "token: t");
     let authority = base64(world.authority.pem());
