@@ -249,7 +249,7 @@ fn an_archive_is_read_from_a_pipe() {
     let finished = sono(directory.path(), &["results", "plain.tar"]);
     assert_eq!(finished.code, 1);
     assert!(
-        finished.stderr.contains("a tar archive that is not compressed"),
+        finished.stderr.contains("an uncompressed tar archive"),
         "{}",
         finished.stderr
     );
