@@ -120,7 +120,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
     for problem in complaints {
         say("post-processing", problem);
     }
-    // Only the end of the run closes the desk, and it reads everything first.
+    // Only the end of the run closes the requests, and it reads all of them first.
     finish.coordinator.tell(Event::Processed(processed)).await.ok();
     if let Err(problem) = describe(&finish, &cleaned).await {
         say("describing the run", error_chain(&problem));

@@ -87,7 +87,7 @@ struct Count {
 
 impl std::fmt::Debug for DiskFull {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Shortage").finish_non_exhaustive()
+        formatter.debug_struct("DiskFull").finish_non_exhaustive()
     }
 }
 
