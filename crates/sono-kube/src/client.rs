@@ -10,7 +10,7 @@ use std::{
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy},
+    api::{ListParams, Patch, PatchParams, PostParams},
     core::{Request, params::GetParams},
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -20,6 +20,7 @@ use crate::{
     Kind, KubeError,
     bounded::bounded,
     connect::{ClientFactory, Names},
+    deletion::deletion,
     error::Cause,
 };
 
@@ -229,13 +230,26 @@ impl Cluster {
         kind: Kind,
         namespace: Option<&str>,
         fields: &str,
+        each: impl FnMut(T),
+    ) -> Result<(), KubeError> {
+        let parameters = ListParams::default();
+        let parameters = if fields.is_empty() {
+            parameters
+        } else {
+            parameters.fields(fields)
+        };
+        self.each_of(kind, namespace, parameters, each).await
+    }
+
+    pub(crate) async fn each_of<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        parameters: ListParams,
         mut each: impl FnMut(T),
     ) -> Result<(), KubeError> {
         let request = format!("listing {}", kind.plural());
-        let mut parameters = ListParams::default().limit(SMALL_PAGE);
-        if !fields.is_empty() {
-            parameters = parameters.fields(fields);
-        }
+        let mut parameters = parameters.limit(SMALL_PAGE);
         loop {
             let made = Request::new(kind.path(namespace)).list(&parameters);
             let page: Page<T> = self
@@ -271,30 +285,6 @@ impl Cluster {
             Err(error) if error.is_not_found() => Ok(Deleted::NotFound),
             // The namespace is already being deleted.
             Err(KubeError::Refused { code: 409, .. }) => Ok(Deleted::Started),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Deletes all objects that match a label selector, which must not be empty.
-    pub async fn delete_all(
-        &self,
-        kind: Kind,
-        namespace: Option<&str>,
-        labels: &str,
-        grace: Option<u32>,
-    ) -> Result<(), KubeError> {
-        let request = format!("deleting {} with labels {labels}", kind.plural());
-        if labels.is_empty() {
-            return Err(KubeError::Request {
-                request,
-                source: Cause("no labels: this would delete every object".to_owned()),
-            });
-        }
-        let made = Request::new(kind.path(namespace))
-            .delete_collection(&deletion(grace), &ListParams::default().labels(labels));
-        match self.json(made, &request).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -364,14 +354,6 @@ fn typed(kind: Kind, mut item: Value) -> Value {
         fields.entry("kind").or_insert_with(|| kind.name().into());
     }
     item
-}
-
-pub(crate) fn deletion(grace: Option<u32>) -> DeleteParams {
-    DeleteParams {
-        grace_period_seconds: grace,
-        propagation_policy: Some(PropagationPolicy::Background),
-        ..DeleteParams::default()
-    }
 }
 
 pub(crate) fn plain(path: &str) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {

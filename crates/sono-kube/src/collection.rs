@@ -3,10 +3,7 @@
 use kube::{api::PostParams, core::Request};
 use serde_json::Value;
 
-use crate::{
-    Cluster, Deleted, Kind, KubeError,
-    client::{deletion, plain},
-};
+use crate::{Cluster, Deleted, Kind, KubeError, client::plain, deletion::deletion};
 
 /// The collection of one kind of object, namespaced or cluster-scoped.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod certificate;
 mod client;
 mod collection;
 mod connect;
+mod deletion;
 mod elapsed;
 mod error;
 mod forward;

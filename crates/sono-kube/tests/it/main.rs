@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, pin::pin, time::Duration};
 use futures::{AsyncReadExt as _, Stream, StreamExt as _};
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Connection, Deleted, Kind, KubeError, LogOptions, WatchEvent};
-use sono_testkit::{FakeApi, forbidden};
+use sono_testkit::{FakeApi, Trouble, forbidden};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
@@ -114,6 +114,24 @@ async fn objects_are_created_read_annotated_and_deleted() {
         refused.to_string(),
         "cannot build the request for deleting pods with labels "
     );
+}
+
+/// A server gives up a request for very many objects, and its client one that takes long.
+#[tokio::test]
+async fn deletion_of_many_that_is_cut_off_continues() {
+    let (api, cluster) = fake().await;
+    let names: Vec<String> = (0..250).map(|number| format!("p{number}")).collect();
+    for name in &names {
+        api.put(pod(name));
+    }
+    let all = async |labels| cluster.list(Kind::Pod, Some("default"), labels).await.unwrap().len();
+    assert_eq!(all("a=b").await, 250);
+    api.trouble(Trouble::Cut, 1);
+    cluster
+        .delete_all(Kind::Pod, Some("default"), "a=b", Some(1))
+        .await
+        .unwrap();
+    assert_eq!(all("").await, 0);
 }
 
 #[tokio::test]
