@@ -1,6 +1,9 @@
 //! Limits of post-processing. Files of plugins are untrusted and are read in the process that holds all results.
 
-use sono_types::yaml;
+use sono_types::{
+    limits::{PLUGIN_ITEMS, PLUGIN_TREE_BYTES, RUN_ITEMS, RUN_TREE_BYTES},
+    yaml,
+};
 
 /// Maximum size of a result file in bytes. The largest JUnit files of conformance runs have about 10 MB.
 pub(crate) const FILE_BYTES: u64 = 64 << 20;
@@ -34,15 +37,15 @@ pub struct TreeLimits {
 }
 
 impl TreeLimits {
-    /// Limits of one plugin. 200 items on each of 10,000 nodes are 2 million items and about 400 MB.
+    /// Limits of one plugin.
     pub const PLUGIN: Self = Self {
-        items: 5_000_000,
-        bytes: 2 << 30,
+        items: PLUGIN_ITEMS,
+        bytes: PLUGIN_TREE_BYTES,
     };
     /// Limits of all plugins of a run.
     pub const RUN: Self = Self {
-        items: 20_000_000,
-        bytes: 4 << 30,
+        items: RUN_ITEMS,
+        bytes: RUN_TREE_BYTES,
     };
 
     /// The rest of these limits after `used`.

@@ -4,6 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// Maximum number of result items in the tree of one plugin, which post-processing writes and `results` reads. 200 items on
+/// each of 10,000 nodes are 2 million.
+pub const PLUGIN_ITEMS: u64 = 5_000_000;
+/// Maximum number of result items in the trees of all plugins of a run.
+pub const RUN_ITEMS: u64 = 20_000_000;
+/// Maximum size of the tree of one plugin as JSON, in bytes; as YAML it is slightly larger. 2 million items have about 400 MB.
+pub const PLUGIN_TREE_BYTES: u64 = 2 << 30;
+/// Maximum size of the trees of all plugins of a run, in bytes.
+pub const RUN_TREE_BYTES: u64 = 4 << 30;
+
 /// Limits of the aggregator's HTTPS interface.
 ///
 /// Sonobuoy has none (weakness W-44). The defaults are far above the needs of its plugins, and each rejection names the

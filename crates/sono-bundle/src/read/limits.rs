@@ -2,7 +2,10 @@
 
 use std::{io, path::Path};
 
-use sono_types::UploadLimits;
+use sono_types::{
+    UploadLimits,
+    limits::{RUN_ITEMS, RUN_TREE_BYTES},
+};
 
 /// Limits on reading one archive. A good compression ratio alone is not an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +20,20 @@ pub struct ReadLimits {
     pub max_parsed_bytes: u64,
     /// Result items of all plugins.
     pub max_items: u64,
+    /// Bytes of all result trees that are read item by item, without the whole tree in memory.
+    pub max_tree_bytes: u64,
 }
 
 impl ReadLimits {
-    /// The limits for reading without writing to disk. An aggregator stores 256 GiB of results by default.
+    /// The limits for reading without writing to disk. An aggregator stores 256 GiB of results by default; limits on result
+    /// trees are those of its post-processing.
     pub const DEFAULT: Self = Self {
         max_unpacked_bytes: 256 << 30,
         max_entries: 2_000_000,
         max_meta_bytes: 64 << 20,
         max_parsed_bytes: 256 << 20,
-        max_items: 1_000_000,
+        max_items: RUN_ITEMS,
+        max_tree_bytes: RUN_TREE_BYTES,
     };
 
     /// No limits.
@@ -36,6 +43,7 @@ impl ReadLimits {
         max_meta_bytes: u64::MAX,
         max_parsed_bytes: u64::MAX,
         max_items: u64::MAX,
+        max_tree_bytes: u64::MAX,
     };
 
     /// Bytes of the file `name` that may be read into memory.

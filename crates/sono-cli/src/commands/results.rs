@@ -1,5 +1,6 @@
 //! `sono results`: the results in an archive (cli spec §12).
 
+mod budget;
 mod documents;
 mod gather;
 

@@ -9,13 +9,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sono_bundle::{Bundle, MemoryBudget, ReadError, ReadLimits};
+use sono_bundle::{Bundle, MemoryBudget, ReadError};
 use sono_results::{
     DetailedLine, JunitSuite, Leaf, LeafVisitor, Selection, Summary, Tally, YamlDigest, detailed_line, stream_json,
     stream_yaml, visit_leaves,
 };
-use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, layout};
+use sono_types::{Item, LeftOut, constants::HEALTH_PLUGIN, item::status, layout};
 
+use super::budget::{Budget, Used};
 use crate::{error::CliError, trees};
 
 /// Requested results.
@@ -148,6 +149,17 @@ impl Part {
         }
     }
 
+    /// Whether it retains more than counts of such a leaf.
+    fn retains(&self, leaf: &Item) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Tally(_) | Self::Summary(_, None) => {
+                !matches!(leaf.status.as_str(), status::PASSED | status::SKIPPED)
+            }
+            Self::Pieces(_) | Self::Summary(_, Some(_)) | Self::Leaves(..) | Self::Junit(_) => true,
+        }
+    }
+
     fn add(&mut self, plugin: &str, leaf: Leaf<'_>) {
         match self {
             Self::Text(_) => {}
@@ -205,8 +217,7 @@ pub(super) fn gather(bundle: &Bundle, request: &Request<'_>) -> Result<Gathered,
         from_json: BTreeMap::new(),
         reread: Vec::new(),
         memory: MemoryBudget::new(bundle.limits()),
-        limits: *bundle.limits(),
-        items: 0,
+        budget: Budget::new(bundle.limits()),
         saw_meta: false,
         left_meta: false,
     };
@@ -219,7 +230,7 @@ pub(super) fn gather(bundle: &Bundle, request: &Request<'_>) -> Result<Gathered,
             .unwrap_or_default()
             .tree()
             .map_err(|error| CliError::new(format!("cannot read the results of plugin `{name}`")).caused_by(&error));
-        let plugin = tree.and_then(|root| pass.whole(&name, &root));
+        let plugin = tree.and_then(|root| pass.whole(bundle, &name, &root));
         pass.found.plugins.insert(name, plugin);
     }
     let Pass {
@@ -267,23 +278,15 @@ struct Pass<'a> {
     info: Option<Vec<String>>,
     /// Plugins with a directory.
     folders: BTreeSet<String>,
-    /// Results from JSON, with their number of items and the digest of the YAML, which follows in the archive.
-    from_json: BTreeMap<String, (Plugin, u64, YamlDigest)>,
+    /// The plugin according to its JSON, the budget before and after reading it, and the digest of the YAML, which follows it
+    /// in the archive.
+    from_json: BTreeMap<String, (Plugin, [Used; 2], YamlDigest)>,
     /// Plugins with results that must be read as a whole.
     reread: Vec<String>,
     memory: MemoryBudget,
-    limits: ReadLimits,
-    /// Number of result items so far.
-    items: u64,
+    budget: Budget,
     saw_meta: bool,
     left_meta: bool,
-}
-
-/// Outcome of streaming leaves.
-struct Streamed<T> {
-    part: Part,
-    items: u64,
-    read: T,
 }
 
 impl Pass<'_> {
@@ -321,18 +324,13 @@ impl Pass<'_> {
         // A selection by node requires the whole tree.
         let streams = self.request.node.is_none() && self.request.part != PartKind::Text;
         if name == layout::results_json_file_named(plugin) && streams {
-            // JSON has a separate memory limit, since the YAML may have to be read too.
-            let mut memory = MemoryBudget::new(&self.limits);
-            let json = memory.reader(name, content);
-            let read = self.stream(plugin, |visit| stream_json(json, visit));
-            if let Streamed {
-                part,
-                items,
-                read: Ok((root, yaml)),
-            } = read
-            {
+            let before = self.budget.used();
+            let read = self.stream(plugin, content, |json, visit| stream_json(json, visit));
+            self.budget.check()?;
+            if let Ok((part, (root, yaml))) = read {
                 let plugin_found = Plugin::finished(root, part);
-                self.from_json.insert(plugin.to_owned(), (plugin_found, items, yaml));
+                let used = [before, self.budget.used()];
+                self.from_json.insert(plugin.to_owned(), (plugin_found, used, yaml));
             }
         } else if name == layout::results_file_named(plugin) {
             self.yaml(plugin, name, content, streams)?;
@@ -350,32 +348,25 @@ impl Pass<'_> {
             return Ok(());
         }
         let from_json = self.from_json.remove(plugin);
-        let was_in_json = from_json.is_some();
-        if let Some((from_json, items, yaml)) = from_json
+        if let Some((from_json, [before, after], yaml)) = from_json {
             // The YAML is only hashed.
-            && YamlDigest::of(content)? == yaml
-        {
-            self.items += items;
-            self.found.plugins.insert(plugin.to_owned(), Ok(from_json));
-        } else if was_in_json || !streams {
+            if YamlDigest::of(content)? == yaml {
+                self.found.plugins.insert(plugin.to_owned(), Ok(from_json));
+            } else {
+                self.budget.release(before, after);
+                self.reread.push(plugin.to_owned());
+            }
+        } else if !streams {
             self.reread.push(plugin.to_owned());
         } else {
-            let mut memory = std::mem::replace(&mut self.memory, MemoryBudget::new(&self.limits));
-            let Streamed { part, items, read } =
-                self.stream(plugin, |visit| stream_yaml(memory.reader(name, content), visit));
-            self.memory = memory;
-            self.items += items;
-            match read {
-                Ok(root) => {
+            match self.stream(plugin, content, |yaml, visit| stream_yaml(yaml, visit)) {
+                Ok((part, root)) => {
                     let plugin_found = Plugin::finished(root, part);
                     self.found.plugins.insert(plugin.to_owned(), Ok(plugin_found));
                 }
                 Err(_) => self.reread.push(plugin.to_owned()),
             }
-        }
-        if self.items > self.limits.max_items {
-            let message = format!("the archive has more than {} result items", self.limits.max_items);
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+            self.budget.check()?;
         }
         Ok(())
     }
@@ -384,21 +375,30 @@ impl Pass<'_> {
     fn stream<T, E>(
         &self,
         plugin: &str,
-        read: impl FnOnce(&mut LeafVisitor<'_>) -> Result<T, E>,
-    ) -> Streamed<Result<T, E>> {
-        let (mut part, mut items) = (Part::new(self.request), 0);
-        let limit = self.limits.max_items.saturating_sub(self.items);
-        let read = read(&mut |leaf| {
-            items += 1;
-            if items <= limit && self.request.selection.matches(leaf.item) {
-                part.add(plugin, leaf);
+        content: &mut dyn Read,
+        read: impl FnOnce(&mut dyn Read, &mut LeafVisitor<'_>) -> Result<T, E>,
+    ) -> Result<(Part, T), E> {
+        let (mut part, before) = (Part::new(self.request), self.budget.used());
+        let mut reader = self.budget.reader(content);
+        let read = read(&mut reader, &mut |leaf| self.add(&mut part, plugin, leaf));
+        if read.is_err() && self.budget.check().is_ok() {
+            self.budget.release(before, self.budget.used());
+        }
+        Ok((part, read?))
+    }
+
+    /// Adds a leaf if it is selected and the budget permits.
+    fn add(&self, part: &mut Part, plugin: &str, leaf: Leaf<'_>) {
+        if self.budget.leaf(leaf) && self.request.selection.matches(leaf.item) {
+            if part.retains(leaf.item) {
+                self.budget.retain(leaf);
             }
-        });
-        Streamed { part, items, read }
+            part.add(plugin, leaf);
+        }
     }
 
     /// Selects leaves from a whole tree in memory.
-    fn whole(&self, plugin: &str, root: &Item) -> Result<Plugin, CliError> {
+    fn whole(&self, bundle: &Bundle, plugin: &str, root: &Item) -> Result<Plugin, CliError> {
         let item = match self.request.node {
             None => root,
             Some(node) => root.find(node).ok_or_else(|| {
@@ -409,11 +409,14 @@ impl Pass<'_> {
             })?,
         };
         let mut part = Part::new(self.request);
-        visit_leaves(item, &mut |leaf| {
-            if self.request.selection.matches(leaf.item) {
-                part.add(plugin, leaf);
-            }
-        });
+        visit_leaves(item, &mut |leaf| self.add(&mut part, plugin, leaf));
+        self.budget.check().map_err(|source| {
+            unreadable(&ReadError::File {
+                path: bundle.path().to_path_buf(),
+                name: layout::results_file_named(plugin),
+                source,
+            })
+        })?;
         let head = Item {
             name: item.name.clone(),
             status: item.status.clone(),
