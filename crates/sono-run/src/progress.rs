@@ -2,31 +2,45 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use sono_types::{ProgressUpdate, ResultKey};
+use sono_types::{PluginName, ProgressUpdate, ResultKey};
 
-/// Bytes that the progress of all results takes in memory, about. Beyond it names of failed tests are counted only.
-pub(crate) const RUN_BYTES: usize = 32 << 20;
+/// Approximate memory of the progress of all results, in bytes; beyond it, names of failed tests are only counted. The process may have
+/// four versions of it: in the run, in the last status, in the status that waits for the journal, and in the progress file's writer.
+pub(crate) const RUN_BYTES: usize = 8 << 20;
+/// Approximate memory of the progress of one plugin, in bytes, so that its names do not displace those of other plugins.
+const PLUGIN_BYTES: usize = RUN_BYTES / 2;
 
 /// The last update of each result.
 #[derive(Debug, Clone)]
 pub struct Progress {
     /// Shared with the statuses and files that are made of them.
     updates: BTreeMap<ResultKey, Arc<ProgressUpdate>>,
-    bytes: usize,
-    most: usize,
+    /// Memory of the updates by plugin, in bytes.
+    bytes: BTreeMap<PluginName, usize>,
+    most: Most,
+}
+
+/// Limits on memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    run: usize,
+    plugin: usize,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self::within(RUN_BYTES)
+        Self::within(Most {
+            run: RUN_BYTES,
+            plugin: PLUGIN_BYTES,
+        })
     }
 }
 
 impl Progress {
-    fn within(most: usize) -> Self {
+    fn within(most: Most) -> Self {
         Self {
             updates: BTreeMap::new(),
-            bytes: 0,
+            bytes: BTreeMap::new(),
             most,
         }
     }
@@ -34,7 +48,8 @@ impl Progress {
     /// Takes an update in.
     pub(super) fn fold(&mut self, key: ResultKey, update: ProgressUpdate) {
         let stored = self.updates.remove(&key);
-        self.bytes -= stored.as_ref().map_or(0, |stored| stored.bytes());
+        let freed = stored.as_ref().map_or(0, |stored| stored.bytes());
+        *self.bytes.entry(key.plugin.clone()).or_default() -= freed;
         // The previous update may still be in use by a status.
         let folded = ProgressUpdate::fold(stored.map(Arc::unwrap_or_clone), update);
         self.keep(key, folded);
@@ -48,8 +63,11 @@ impl Progress {
     }
 
     fn keep(&mut self, key: ResultKey, mut update: ProgressUpdate) {
-        update.shrink(self.most.saturating_sub(self.bytes));
-        self.bytes += update.bytes();
+        let run = self.bytes.values().sum();
+        let plugin = self.bytes.entry(key.plugin.clone()).or_default();
+        let left = self.most.run.saturating_sub(run);
+        update.shrink(left.min(self.most.plugin.saturating_sub(*plugin)));
+        *plugin += update.bytes();
         self.updates.insert(key, Arc::new(update));
     }
 
@@ -71,18 +89,24 @@ mod tests {
 
     use super::*;
 
-    fn key(node: usize) -> ResultKey {
+    fn key_of(plugin: &str, node: usize) -> ResultKey {
         let target = Target::parse(&format!("n{node}")).unwrap();
-        ResultKey::new(PluginName::parse("p").unwrap(), target)
+        ResultKey::new(PluginName::parse(plugin).unwrap(), target)
+    }
+
+    fn key(node: usize) -> ResultKey {
+        key_of("p", node)
     }
 
     proptest! {
         /// Whatever is posted, the sum stays within the bound but for what each result always has; and no failed test is lost.
         #[test]
         fn progress_of_any_posts_stays_within_the_bound(
-            posts in prop::collection::vec((0_usize..5, 0_usize..30, 0_usize..60, any::<bool>()), 1..60),
+            posts in prop::collection::vec((0_usize..9, 0_usize..30, 0_usize..60, any::<bool>()), 1..60),
         ) {
-            let most = 8_000;
+            let most = Most { run: 8_000, plugin: 5_000 };
+            let plugins = ["p", "q", "r"];
+            let key = |number: usize| key_of(plugins[number % plugins.len()], number);
             let mut progress = Progress::within(most);
             let mut failed = BTreeMap::new();
             for (node, names, length, appends) in posts {
@@ -98,10 +122,16 @@ mod tests {
                     failed.insert(node, number);
                 }
                 progress.fold(key(node), update);
-                let bytes: usize = progress.updates.values().map(|update| update.bytes()).sum();
-                prop_assert_eq!(bytes, progress.bytes);
                 let always = ProgressUpdate::default().bytes();
-                prop_assert!(bytes <= most + always * progress.updates.len());
+                let mut sum = 0;
+                for (plugin, bytes) in &progress.bytes {
+                    let own = progress.updates.iter().filter(|(key, _)| key.plugin == *plugin);
+                    let own: Vec<usize> = own.map(|(_, update)| update.bytes()).collect();
+                    prop_assert_eq!(own.iter().sum::<usize>(), *bytes);
+                    prop_assert!(*bytes <= most.plugin + always * own.len());
+                    sum += bytes;
+                }
+                prop_assert!(sum <= most.run + always * progress.updates.len());
                 for (node, failed) in &failed {
                     prop_assert_eq!(progress.get(&key(*node)).unwrap().failed(), *failed);
                 }
@@ -123,7 +153,17 @@ mod tests {
             progress.fold(key(node), update);
         }
         let always = ProgressUpdate::default().bytes();
-        assert!(progress.bytes <= RUN_BYTES + 40 * always, "{}", progress.bytes);
+        let [bytes] = progress.bytes.values().copied().collect::<Vec<_>>()[..] else {
+            panic!("it is one plugin");
+        };
+        assert!(bytes <= PLUGIN_BYTES + 40 * always, "{bytes}");
         assert_eq!(progress.get(&key(39)).unwrap().failed(), 10_000);
+        // Another plugin has its own limit.
+        let other = ProgressUpdate {
+            failures: vec!["x".repeat(150); 7_100],
+            ..ProgressUpdate::default()
+        };
+        progress.fold(key_of("bystander", 0), other.clone());
+        assert_eq!(progress.get(&key_of("bystander", 0)).unwrap().failures, other.failures);
     }
 }

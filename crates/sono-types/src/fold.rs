@@ -13,6 +13,10 @@ const MAX_NAMES: usize = 10;
 /// Maximum length in bytes of the reason for a failure in a folded status.
 const MAX_REASON_BYTES: usize = 200;
 
+/// Maximum size of the status annotation in bytes (weakness W-10). Kubernetes limits all annotations of an object to 256 KiB, and every
+/// write and watch event contains them.
+pub const ANNOTATION_BYTES: usize = 64 << 10;
+
 /// The same status in at most `limit` bytes of JSON.
 ///
 /// The overall status and the archive never change. Details are removed in this order until the status fits: names of
@@ -171,11 +175,12 @@ impl Group {
 fn without_texts(row: &PluginStatus) -> PluginStatus {
     let mut row = row.clone();
     row.error.clear();
-    if let Some(progress) = row.progress.as_mut().map(Arc::make_mut) {
-        progress.failures.iter_mut().for_each(String::clear);
-        progress.errors.clear();
-        progress.msg.clear();
-    }
+    row.progress = row.progress.map(|progress| {
+        Arc::new(ProgressUpdate {
+            msg: String::new(),
+            ..progress.abridged(0)
+        })
+    });
     row
 }
 
@@ -183,10 +188,15 @@ fn without_texts(row: &PluginStatus) -> PluginStatus {
 /// same.
 fn shorten(row: &PluginStatus) -> PluginStatus {
     let mut row = row.clone();
-    if let Some(progress) = row.progress.as_mut().map(Arc::make_mut) {
-        progress.failures.iter_mut().skip(MAX_NAMES).for_each(String::clear);
-        progress.errors.truncate(MAX_NAMES);
-    }
+    // Does not copy all names, which may use megabytes.
+    let is_long = |progress: &ProgressUpdate| progress.failures.len().max(progress.errors.len()) > MAX_NAMES;
+    row.progress = row.progress.map(|progress| {
+        if is_long(&progress) {
+            Arc::new(progress.abridged(MAX_NAMES))
+        } else {
+            progress
+        }
+    });
     row.error = row.reason().into_owned();
     if row.error.len() > MAX_REASON_BYTES {
         row.error.truncate(row.error.floor_char_boundary(MAX_REASON_BYTES));

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use crate::ids::ResultKey;
@@ -14,8 +14,8 @@ use crate::ids::ResultKey;
 pub const MAX_NAMES: usize = 10_000;
 /// Maximum length in bytes of each stored name, error and message.
 pub const MAX_NAME_BYTES: usize = 1024;
-/// Maximum memory in bytes of one result's progress, four times the names of all tests of the largest suite.
-pub const MAX_BYTES: usize = 4 << 20;
+/// Maximum memory in bytes of one result's progress, twice the names of all tests of the largest suite.
+pub const MAX_BYTES: usize = 2 << 20;
 /// Memory overhead of a text in bytes.
 const TEXT_OVERHEAD: usize = 48;
 
@@ -47,7 +47,8 @@ pub struct ProgressUpdate {
     /// Names of the tests that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
-    /// Number of failed tests that are not named because of the memory limit. Not in Sonobuoy; a plugin cannot set it.
+    /// Number of failed tests that are not named because of the memory limit; in an appending update, of appended ones. Not in
+    /// Sonobuoy; a plugin cannot set it.
     #[serde(rename = "more-failures", default, skip_serializing_if = "is_zero")]
     pub more_failures: i64,
     /// Adds the appended counts to `total` too.
@@ -61,8 +62,15 @@ pub struct ProgressUpdate {
     pub append_failing: Vec<String>,
 }
 
-/// An update as posted by a plugin. Unknown keys are skipped without buffering their values.
-struct Posted(ProgressUpdate);
+/// An update as posted by a plugin. Unknown keys are skipped without buffering their values, and lists and texts are cut while they
+/// are parsed: `["","",…]` would use ten times the memory of its text.
+#[derive(Default)]
+struct Posted {
+    update: ProgressUpdate,
+    /// Number of names beyond the limit in `failures` and in `appendfailing`.
+    more_failures: i64,
+    more_failing: i64,
+}
 
 impl<'de> Deserialize<'de> for Posted {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -75,26 +83,117 @@ impl<'de> Deserialize<'de> for Posted {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Posted, A::Error> {
-                let mut update = ProgressUpdate::default();
-                while let Some(name) = map.next_key::<String>()? {
+                let mut posted = Posted::default();
+                let update = &mut posted.update;
+                while let Some(Text(name)) = map.next_key::<Text>()? {
                     match name.to_ascii_lowercase().as_str() {
-                        "msg" => set(&mut update.msg, map.next_value()?),
+                        "msg" => set(&mut update.msg, map.next_value::<Option<Text>>()?.map(|text| text.0)),
                         "total" => set(&mut update.total, map.next_value()?),
                         "completed" => set(&mut update.completed, map.next_value()?),
-                        "errors" => set(&mut update.errors, map.next_value()?),
-                        "failures" => set(&mut update.failures, map.next_value()?),
+                        "errors" => set(
+                            &mut update.errors,
+                            map.next_value::<Option<Names>>()?.map(|names| names.kept),
+                        ),
+                        "failures" => {
+                            if let Some(names) = map.next_value::<Option<Names>>()? {
+                                (update.failures, posted.more_failures) = (names.kept, names.beyond);
+                            }
+                        }
                         "appendtotals" => set(&mut update.append_totals, map.next_value()?),
                         "appendcompleted" => set(&mut update.append_completed, map.next_value()?),
-                        "appendfailing" => set(&mut update.append_failing, map.next_value()?),
+                        "appendfailing" => {
+                            if let Some(names) = map.next_value::<Option<Names>>()? {
+                                (update.append_failing, posted.more_failing) = (names.kept, names.beyond);
+                            }
+                        }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }
                     }
                 }
-                Ok(Posted(update))
+                Ok(posted)
             }
         }
         deserializer.deserialize_map(Fields)
+    }
+}
+
+/// The first [`MAX_NAME_BYTES`] bytes of a text.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Cut;
+        impl Visitor<'_> for Cut {
+            type Value = Text;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(
+                    text.split_at(text.floor_char_boundary(MAX_NAME_BYTES)).0.to_owned(),
+                ))
+            }
+        }
+        deserializer.deserialize_str(Cut)
+    }
+}
+
+/// A text that is checked and discarded.
+struct Discarded;
+
+impl<'de> Deserialize<'de> for Discarded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Check;
+        impl Visitor<'_> for Check {
+            type Value = Discarded;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<Discarded, E> {
+                Ok(Discarded)
+            }
+        }
+        deserializer.deserialize_str(Check)
+    }
+}
+
+/// The first [`MAX_NAMES`] texts of a list, and the number of the others.
+#[derive(Default)]
+struct Names {
+    kept: Vec<String>,
+    beyond: i64,
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct First;
+        impl<'de> Visitor<'de> for First {
+            type Value = Names;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of strings")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Names::default();
+                while names.kept.len() < MAX_NAMES {
+                    match list.next_element::<Text>()? {
+                        Some(Text(name)) => names.kept.push(name),
+                        None => return Ok(names),
+                    }
+                }
+                while list.next_element::<Discarded>()?.is_some() {
+                    names.beyond = names.beyond.saturating_add(1);
+                }
+                Ok(names)
+            }
+        }
+        deserializer.deserialize_seq(First)
     }
 }
 
@@ -120,15 +219,21 @@ impl ProgressUpdate {
     /// Name, node and time are set by the aggregator, never from the body.
     pub fn from_body(body: &[u8], key: &ResultKey, at: Timestamp) -> Result<Self, ProgressError> {
         let mut documents = serde_json::Deserializer::from_slice(body).into_iter::<Posted>();
-        let Posted(update) = match documents.next() {
+        let posted: Posted = match documents.next() {
             Some(first) => first.map_err(ProgressError)?,
             None => serde_json::from_str("").map_err(ProgressError)?,
+        };
+        let more = if posted.update.is_appending() {
+            posted.more_failing
+        } else {
+            posted.more_failures
         };
         Ok(Self {
             name: key.plugin.to_string(),
             node: key.target.to_string(),
             timestamp: at,
-            ..update
+            more_failures: more,
+            ..posted.update
         })
     }
 
@@ -185,6 +290,29 @@ impl ProgressUpdate {
         }
     }
 
+    /// The update with the first `most` names of failed tests and errors. The other names are emptied, so that their count stays
+    /// the same.
+    #[must_use]
+    pub fn abridged(&self, most: usize) -> Self {
+        let name = |(number, name): (usize, &String)| {
+            if number < most { name.clone() } else { String::new() }
+        };
+        Self {
+            name: self.name.clone(),
+            node: self.node.clone(),
+            timestamp: self.timestamp,
+            msg: self.msg.clone(),
+            total: self.total,
+            completed: self.completed,
+            errors: self.errors.iter().take(most).cloned().collect(),
+            failures: self.failures.iter().enumerate().map(name).collect(),
+            more_failures: self.more_failures,
+            append_totals: self.append_totals,
+            append_completed: self.append_completed,
+            append_failing: self.append_failing.clone(),
+        }
+    }
+
     /// Number of failed tests.
     pub fn failed(&self) -> i64 {
         i64::try_from(self.failures.len())
@@ -207,7 +335,9 @@ impl ProgressUpdate {
         }
         let stored = stored.unwrap_or_default();
         let mut failures = stored.failures;
-        let failed = i64::try_from(next.append_failing.len()).unwrap_or(i64::MAX);
+        let failed = i64::try_from(next.append_failing.len())
+            .unwrap_or(i64::MAX)
+            .saturating_add(next.more_failures);
         failures.extend(next.append_failing);
         let added = if next.append_totals {
             next.append_completed.saturating_add(failed)
@@ -223,7 +353,7 @@ impl ProgressUpdate {
             completed: stored.completed.saturating_add(next.append_completed),
             errors: stored.errors,
             failures,
-            more_failures: stored.more_failures,
+            more_failures: stored.more_failures.saturating_add(next.more_failures),
             append_totals: false,
             append_completed: 0,
             append_failing: Vec::new(),
@@ -383,6 +513,41 @@ mod tests {
         assert_eq!(folded.remaining(), Some(4));
         // Only the aggregator sets the number of failures without names.
         assert_eq!(update(r#"{"failures":["a"],"more-failures":7}"#).failed(), 1);
+    }
+
+    #[test]
+    fn body_with_many_names_keeps_the_first_and_counts_the_others() {
+        let list = |count: usize, name: &str| format!("[{}]", vec![format!("{name:?}"); count].join(","));
+        let more = i64::try_from(MAX_NAMES).unwrap() + 7;
+        let long = "ä".repeat(MAX_NAME_BYTES);
+        let posted = update(&format!(
+            r#"{{"failures":{},"errors":{},"msg":{long:?}}}"#,
+            list(MAX_NAMES + 7, ""),
+            list(MAX_NAMES + 9, "")
+        ));
+        assert_eq!(
+            (posted.failures.len(), posted.errors.len(), posted.failed()),
+            (MAX_NAMES, MAX_NAMES, more)
+        );
+        assert_eq!(posted.msg, "ä".repeat(MAX_NAME_BYTES / 2));
+        assert_eq!(ProgressUpdate::fold(None, posted).failed(), more);
+        let appended = |body: &str| ProgressUpdate::fold(Some(update(r#"{"total":1,"completed":1}"#)), update(body));
+        let folded = appended(&format!(
+            r#"{{"appendtotals":true,"appendfailing":{},"failures":{}}}"#,
+            list(MAX_NAMES + 7, "f"),
+            list(MAX_NAMES + 1, "not counted")
+        ));
+        assert_eq!(
+            (folded.failed(), folded.total, folded.failures.len()),
+            (more, more + 1, MAX_NAMES)
+        );
+        for bad in ["[1]", "[null]", r#"["a",{}]"#, "{}", r#""a""#] {
+            let body = format!(r#"{{"failures":{bad}}}"#);
+            let read = ProgressUpdate::from_body(body.as_bytes(), &key(), Timestamp::UNIX_EPOCH);
+            assert!(read.is_err(), "{bad}");
+        }
+        let beyond = format!(r#"{{"failures":{}}}"#, list(MAX_NAMES, "").replace(']', ",1]"));
+        assert!(ProgressUpdate::from_body(beyond.as_bytes(), &key(), Timestamp::UNIX_EPOCH).is_err());
     }
 
     #[test]

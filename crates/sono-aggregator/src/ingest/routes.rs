@@ -35,6 +35,8 @@ use crate::{
 
 mod updates;
 
+use updates::Update;
+
 pub(crate) use updates::Updates;
 
 /// What the handlers need.
@@ -43,7 +45,7 @@ pub(crate) struct Interface {
     pub(crate) coordinator: CoordinatorHandle,
     pub(crate) uploads: Uploads,
     pub(crate) limits: Arc<UploadLimits>,
-    /// Large progress updates, one a plugin at a time.
+    /// The budget of progress updates' bodies.
     pub(crate) updates: Updates,
     pub(crate) clock: Clock,
     /// Workers shall keep what they sent and ask for it after so long, since this pod may go and take it along.
@@ -283,14 +285,15 @@ async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
         Err(refused) => return refused,
     };
     let most = usize::try_from(interface.limits.max_progress_bytes).unwrap_or(usize::MAX);
-    let Some(body) = interface.updates.read(&key.plugin, body, most).await else {
+    let Some(Update { bytes, held }) = interface.updates.read(&key.plugin, body, most).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let Ok(update) = ProgressUpdate::from_body(&body.bytes, &key, (interface.clock)()) else {
+    let Ok(update) = ProgressUpdate::from_body(&bytes, &key, (interface.clock)()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    drop(bytes);
     let taken = interface.coordinator.progress(key.clone(), update).await;
-    drop(body);
+    drop(held);
     match taken {
         Ok(true) => StatusCode::OK.into_response(),
         Ok(false) => text(StatusCode::FORBIDDEN, &format!("progress update for {key} unexpected")),

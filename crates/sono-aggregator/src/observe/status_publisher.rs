@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sono_types::RunStatus;
+use sono_types::{RunStatus, fold::ANNOTATION_BYTES, fold_status};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -29,11 +29,17 @@ pub(crate) fn start(
 
 async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<RunStatus>>, metrics: Arc<Metrics>) {
     // The initial value was never sent and is not written.
-    let mut shown = Some(Arc::<RunStatus>::default());
+    let mut shown = Some(RunStatus::default());
     loop {
         // An unseen value counts as changed even after the sender was dropped.
         let closed = statuses.changed().await.is_err() || statuses.has_changed().is_err();
         let status = Arc::clone(&statuses.borrow_and_update());
+        // Publishing may take long: the whole status, with all progress, is not in memory meanwhile.
+        let status = {
+            let folded = fold_status(&status, ANNOTATION_BYTES);
+            drop(status);
+            folded
+        };
         let mut pause = PAUSE;
         if shown.as_ref() != Some(&status) {
             match show(backend.as_ref(), &status, closed, &metrics).await {

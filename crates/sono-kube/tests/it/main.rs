@@ -116,9 +116,8 @@ async fn objects_are_created_read_annotated_and_deleted() {
     );
 }
 
-/// A server gives up a request for very many objects, and its client one that takes long.
 #[tokio::test]
-async fn deletion_of_many_that_is_cut_off_continues() {
+async fn deletion_of_many_objects_after_an_interruption_continues() {
     let (api, cluster) = fake().await;
     let names: Vec<String> = (0..250).map(|number| format!("p{number}")).collect();
     for name in &names {

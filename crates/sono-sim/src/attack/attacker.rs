@@ -1,7 +1,12 @@
 //! Attackers: separate processes with the environment of the attacking plugin's worker. `sono-sim attacker KIND` waits for
 //! a line on standard input and attacks until standard input ends.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -29,6 +34,8 @@ pub(crate) enum Kind {
     Drip,
     /// Progress updates of 4 MB for every node, as fast as possible
     Flood,
+    /// Progress updates of up to 4 MB on all connections at once: many empty names, long names, a long message
+    Crowd,
     /// Results of another plugin, which are rejected; each used to add a line to the log
     Refused,
 }
@@ -117,6 +124,7 @@ impl Target {
                     Kind::Idle => target.idle().await,
                     Kind::Drip => target.drip(number, nodes).await,
                     Kind::Flood => target.flood(nodes).await,
+                    Kind::Crowd => target.crowd(number, nodes).await,
                     Kind::Refused => target.refused(requests).await,
                 }
             });
@@ -189,6 +197,25 @@ impl Target {
         }
     }
 
+    async fn crowd(&self, number: usize, nodes: usize) {
+        static BODIES: OnceLock<[String; 4]> = OnceLock::new();
+        let bodies = BODIES.get_or_init(crowd_bodies);
+        let body = &bodies[number % bodies.len()];
+        let path = self.progress_path(number % nodes);
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
+        loop {
+            let Ok(mut stream) = self.handshake_for_http1().await else {
+                sleep(RECONNECT_DELAY).await;
+                continue;
+            };
+            if stream.write_all(head.as_bytes()).await.is_err() || stream.write_all(body.as_bytes()).await.is_err() {
+                continue;
+            }
+            until_answered(&mut stream).await;
+        }
+    }
+
     async fn refused(&self, requests: usize) {
         let Ok(client) = world::client(&self.config) else {
             return;
@@ -220,6 +247,20 @@ impl Target {
         let stream = TcpStream::connect(self.address).await?;
         tls.connect(self.name.clone(), stream).await
     }
+}
+
+/// Bodies that take more memory than bytes, a long text, and one that is just small enough to need no turn.
+fn crowd_bodies() -> [String; 4] {
+    let list = |name: &str| {
+        let count = UPDATE_BYTES / (name.len() + 3);
+        format!(r#"{{"failures":[{}]}}"#, vec![format!("{name:?}"); count].join(","))
+    };
+    [
+        list(""),
+        list(&"x".repeat(990)),
+        format!(r#"{{"msg":{:?}}}"#, "x".repeat(UPDATE_BYTES)),
+        format!(r#"{{"errors":[{}""]}}"#, r#""","#.repeat(21_000)),
+    ]
 }
 
 async fn until_closed(stream: &mut (impl tokio::io::AsyncRead + Unpin)) {

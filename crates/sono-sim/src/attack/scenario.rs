@@ -44,6 +44,8 @@ pub(super) enum Scenario {
     TinyCases,
     /// Large progress updates for all nodes
     ProgressFlood,
+    /// The same on many connections, with bodies that use much more memory than bytes when parsed
+    ProgressCrowd,
     /// A valid result with a high compression ratio
     CompressibleResult,
     /// Requests of a web page to the loopback listener
@@ -103,6 +105,7 @@ impl Scenario {
             Self::Silent300 => Some((Kind::Silent, 300, 1)),
             Self::Silent1500 => Some((Kind::Silent, 1500, 12)),
             Self::ProgressFlood => Some((Kind::Flood, 1, 1)),
+            Self::ProgressCrowd => Some((Kind::Crowd, 192, 4)),
             _ => None,
         }
     }
@@ -116,6 +119,7 @@ impl Scenario {
             Self::WorkersAtOnce => format!("{count} workers of one plugin at once"),
             Self::TinyCases => format!("JUnit file of {count} cases"),
             Self::ProgressFlood => "80 progress updates of 4 MB for 20 nodes".to_owned(),
+            Self::ProgressCrowd => format!("progress updates of 4 MB over {count} connections"),
             Self::CompressibleResult => "results directory with 80 MB of zeros".to_owned(),
             Self::ForeignHost => "requests with a foreign Host, or an Origin".to_owned(),
             Self::LongTexts => format!("{count} reasons of 64 KB, 2,000 refused requests"),
@@ -151,8 +155,8 @@ pub(super) async fn run(arguments: &SceneArguments) -> anyhow::Result<Outcome> {
             max_memory *= 2;
             fault(upload(&scene, "junit_tiny.xml", &tiny_cases(count)?).await);
         }
-        // 237 to 272 MiB were seen with programs that are not optimized; what holds it has not been measured.
-        Scenario::ProgressFlood => max_memory *= 2,
+        // Stored progress, bodies and parsed updates each have a memory budget.
+        Scenario::ProgressFlood | Scenario::ProgressCrowd => max_memory /= 2,
         Scenario::CompressibleResult => fault(upload(&scene, "core", &vec![0; 80 << 20]).await),
         Scenario::ForeignHost => fault(foreign_host(&scene).await),
         Scenario::LongTexts => {

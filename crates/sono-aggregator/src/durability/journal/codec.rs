@@ -42,13 +42,16 @@ pub(crate) struct Decoded {
 /// Bytes of a checksum in the file: half a SHA-256 in hexadecimal digits.
 const CHECKSUM: usize = 32;
 
-/// Appends one line.
+/// Appends one line, without intermediate copies: the last record of a run contains its status, which may have megabytes.
 pub(crate) fn encode(record: &Record, synced: u64, out: &mut Vec<u8>) {
-    let json = serde_json::to_string(record).expect("records hold only text keys");
-    let content = format!("{synced} {json}");
-    out.extend_from_slice(checksum(content.as_bytes()).as_bytes());
+    let begin = out.len();
+    out.extend_from_slice(&[b' '; CHECKSUM + 1]);
+    out.extend_from_slice(synced.to_string().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(content.as_bytes());
+    serde_json::to_writer(&mut *out, record).expect("records hold only text keys");
+    let (head, content) = out.split_at_mut(begin + CHECKSUM + 1);
+    let sum = checksum(content);
+    head[begin..begin + CHECKSUM].copy_from_slice(sum.as_bytes());
     out.push(b'\n');
 }
 
