@@ -3,7 +3,7 @@
 use kube::{api::PostParams, core::Request};
 use serde_json::Value;
 
-use crate::{Cluster, Deleted, Kind, KubeError, client::plain, deletion::deletion};
+use crate::{Cluster, Deleted, Kind, KubeError, client::plain, deletion::deletion, query::ApiName};
 
 /// The collection of one kind of object, namespaced or cluster-scoped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,11 @@ impl Cluster {
             Err(KubeError::UnknownKind { kind, api_version }) => (kind, api_version),
             Err(error) => return Err(error),
         };
+        // It is part of a definition, and must not lead elsewhere.
+        let segments: Vec<&str> = api_version.split('/').collect();
+        if segments.len() > 2 || segments.iter().any(|name| ApiName::parse(name).is_err()) {
+            return Err(KubeError::UnknownKind { kind, api_version });
+        }
         let root = root(&api_version);
         let answer = match self.json(plain(&root), "listing the resources of an API group").await {
             Ok(answer) => answer,
@@ -69,7 +74,7 @@ impl Cluster {
             .filter(|resource| text(resource, "kind").as_ref() == Some(&kind))
             // Subresources such as `pods/log` report the same kind.
             .find_map(|resource| {
-                let plural = text(resource, "name").filter(|name| !name.contains('/'))?;
+                let plural = ApiName::parse(&text(resource, "name")?).ok()?.to_string();
                 Some((plural, resource.get("namespaced")?.as_bool()?))
             });
         match found {

@@ -5,6 +5,7 @@
 mod discovery;
 mod error;
 mod list;
+mod name;
 mod path;
 mod reader;
 mod throttle;
@@ -12,6 +13,7 @@ mod throttle;
 pub use discovery::{Discovery, Resource, Undiscovered};
 pub use error::QueryError;
 pub use list::{ListEnd, ListRequest, Sink};
+pub use name::{ApiName, ApiNameError};
 pub use path::encode;
 pub use reader::{Probe, Reader, ResponseBody};
 pub use throttle::Rate;

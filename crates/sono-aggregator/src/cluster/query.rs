@@ -28,7 +28,7 @@ use sono_types::{Config, constants, error_chain, layout};
 
 pub(crate) use self::plan::complaints;
 use self::{
-    file::{ByNamespace, ListFile, Names, is_segment, write_json},
+    file::{ByNamespace, ListFile, Names, write_json},
     plan::Plan,
     row::{Cause, Failure, Row},
 };
@@ -182,13 +182,8 @@ impl Queries<'_> {
             let failure = Failure::whole("no API group of this cluster has it");
             rows.push(row(&name, start, began, (0, Some(failure))));
         }
-        let safe = |resource: &Resource| {
-            [&resource.group, &resource.version, &resource.plural]
-                .iter()
-                .all(|part| part.is_empty() || is_segment(part))
-        };
         let wanted = discovery.resources.into_iter();
-        let wanted = wanted.filter(|resource| self.plan.wants(resource) && safe(resource));
+        let wanted = wanted.filter(|resource| self.plan.wants(resource));
         (wanted.collect(), rows)
     }
 

@@ -1,9 +1,18 @@
 //! What the server can list.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use sono_types::error_chain;
 
-use super::{Reader, encode};
+use super::{
+    ApiName, ApiNameError, Reader, encode,
+    name::{MAX_BYTES, shown},
+};
+
+/// Maximum number of versions of API groups, and of resources.
+const MAX_VERSIONS: usize = 2_000;
+const MAX_RESOURCES: usize = 10_000;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
     application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
@@ -12,11 +21,11 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resource {
     /// API group, empty for the core group.
-    pub group: String,
+    pub group: ApiName,
     /// Version of the group.
-    pub version: String,
+    pub version: ApiName,
     /// Plural, as in paths.
-    pub plural: String,
+    pub plural: ApiName,
     /// As in an object's `kind`.
     pub kind: String,
     /// Whether its objects live in namespaces.
@@ -24,10 +33,30 @@ pub struct Resource {
 }
 
 impl Resource {
+    fn new(
+        group: &ApiName,
+        version: &ApiName,
+        plural: &str,
+        kind: &str,
+        namespaced: bool,
+    ) -> Result<Self, ApiNameError> {
+        let parsed = ApiName::parse(plural)?;
+        if group.len() + version.len() + parsed.len() > MAX_BYTES {
+            return Err(ApiNameError::Long { name: shown(plural) });
+        }
+        Ok(Self {
+            group: group.clone(),
+            version: version.clone(),
+            plural: parsed,
+            kind: kind.to_owned(),
+            namespaced,
+        })
+    }
+
     /// As in an object's `apiVersion`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
-            self.version.clone()
+            self.version.to_string()
         } else {
             format!("{}/{}", self.group, self.version)
         }
@@ -65,9 +94,47 @@ pub struct Discovery {
 /// A version of a group, and what it has where that is known already.
 #[derive(Debug, PartialEq, Eq)]
 struct Part {
-    group: String,
-    version: String,
-    resources: Option<Vec<Resource>>,
+    group: ApiName,
+    version: ApiName,
+    resources: Option<Found>,
+}
+
+/// The resources of one version.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    resources: Vec<Resource>,
+    rejected: Rejected,
+}
+
+/// Invalid names in one discovery document, which are not queried.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rejected {
+    count: usize,
+    first: Option<ApiNameError>,
+}
+
+impl Rejected {
+    fn valid<T>(&mut self, parsed: Result<T, ApiNameError>) -> Option<T> {
+        parsed
+            .map_err(|error| {
+                self.count += 1;
+                self.first.get_or_insert(error);
+            })
+            .ok()
+    }
+
+    /// One problem for all names of the document.
+    fn problem(self, part: impl Into<String>) -> Option<Undiscovered> {
+        let first = self.first?;
+        let message = match self.count {
+            1 => format!("an invalid name is not queried: {first}"),
+            count => format!("{count} invalid names are not queried; the first: {first}"),
+        };
+        Some(Undiscovered {
+            part: part.into(),
+            message,
+        })
+    }
 }
 
 impl Reader {
@@ -79,12 +146,26 @@ impl Reader {
         let mut versions = Vec::new();
         for (part, answer) in [("/api", core), ("/apis", groups)] {
             match answer {
-                Ok(answer) => versions.extend(read_versions(&answer)),
+                Ok(answer) => {
+                    let mut rejected = Rejected::default();
+                    versions.extend(read_versions(&answer, &mut rejected));
+                    problems.extend(rejected.problem(part));
+                }
                 Err(error) => problems.push(Undiscovered {
                     part: part.to_owned(),
                     message: error_chain(&error),
                 }),
             }
+        }
+        if versions.len() > MAX_VERSIONS {
+            problems.push(Undiscovered {
+                part: "/apis".to_owned(),
+                message: format!(
+                    "{} versions of API groups; only {MAX_VERSIONS} are queried",
+                    versions.len()
+                ),
+            });
+            versions.truncate(MAX_VERSIONS);
         }
         let asked = versions.into_iter().map(|version| async move {
             let Part {
@@ -96,16 +177,17 @@ impl Reader {
                 Some(resources) => Ok(resources),
                 None => self.version(&group, &version).await,
             };
-            (group, found)
+            (part_name(&group, &version), found)
         });
         let mut resources: Vec<Resource> = Vec::new();
-        for (group, found) in futures::future::join_all(asked).await {
+        let mut known = BTreeSet::new();
+        for (part, found) in futures::future::join_all(asked).await {
             match found {
                 // The versions of a group come with the preferred one first; the others add what it lacks.
                 Ok(found) => {
-                    for resource in found {
-                        let known = |other: &Resource| other.group == group && other.plural == resource.plural;
-                        if !resources.iter().any(known) {
+                    problems.extend(found.rejected.problem(part));
+                    for resource in found.resources {
+                        if known.insert((resource.group.clone(), resource.plural.clone())) {
                             resources.push(resource);
                         }
                     }
@@ -113,11 +195,18 @@ impl Reader {
                 Err(problem) => problems.push(problem),
             }
         }
+        if resources.len() > MAX_RESOURCES {
+            problems.push(Undiscovered {
+                part: "/apis".to_owned(),
+                message: format!("{} resources; only {MAX_RESOURCES} are queried", resources.len()),
+            });
+            resources.truncate(MAX_RESOURCES);
+        }
         resources.sort();
         Discovery { resources, problems }
     }
 
-    async fn version(&self, group: &str, version: &str) -> Result<Vec<Resource>, Undiscovered> {
+    async fn version(&self, group: &ApiName, version: &ApiName) -> Result<Found, Undiscovered> {
         let root = if group.is_empty() {
             "/api".to_owned()
         } else {
@@ -125,12 +214,11 @@ impl Reader {
         };
         // Once: what is broken here stays broken, and would keep all others waiting.
         let path = format!("{root}/{version}");
-        let part = path.trim_start_matches("/apis/").trim_start_matches("/api/").to_owned();
         let answer = match self.once(&path).await {
             Ok(answer) => answer,
             Err(error) => {
                 return Err(Undiscovered {
-                    part,
+                    part: part_name(group, version),
                     message: error_chain(&error),
                 });
             }
@@ -139,91 +227,127 @@ impl Reader {
     }
 }
 
+/// `v1`, `apps/v1`
+fn part_name(group: &ApiName, version: &ApiName) -> String {
+    if group.is_empty() {
+        version.to_string()
+    } else {
+        format!("{group}/{version}")
+    }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The core group has no name.
+fn group_name(name: &str) -> Result<ApiName, ApiNameError> {
+    if name.is_empty() {
+        Ok(ApiName::core())
+    } else {
+        ApiName::parse_group(name)
+    }
+}
+
 /// Groups and versions in the server's order, of either form of answer.
-fn read_versions(answer: &Value) -> Vec<Part> {
-    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    let text = |value: &Value, pointer: &str| {
-        value
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    match answer.get("kind").and_then(Value::as_str) {
-        Some("APIGroupDiscoveryList") => list(answer, "items")
-            .iter()
-            .flat_map(|item| {
-                let group = text(item, "/metadata/name");
-                list(item, "versions").into_iter().map(move |entry| {
-                    let version = text(&entry, "/version");
-                    let resources = list(&entry, "resources")
-                        .iter()
-                        .filter(|resource| can_list(resource))
-                        .map(|resource| Resource {
-                            group: group.clone(),
-                            version: version.clone(),
-                            plural: text(resource, "/resource"),
-                            kind: text(resource, "/responseKind/kind"),
-                            namespaced: text(resource, "/scope") == "Namespaced",
-                        })
-                        .collect();
-                    Part {
-                        group: group.clone(),
-                        version,
-                        // Stale means that its server did not answer; it may say why.
-                        resources: (text(&entry, "/freshness") != "Stale").then_some(resources),
-                    }
-                })
-            })
-            .collect(),
-        Some("APIVersions") => list(answer, "versions")
+fn read_versions(answer: &Value, rejected: &mut Rejected) -> Vec<Part> {
+    match text(answer, "/kind") {
+        "APIGroupDiscoveryList" => read_aggregated(answer, rejected),
+        "APIVersions" => list(answer, "versions")
             .iter()
             .filter_map(Value::as_str)
+            .filter_map(|version| rejected.valid(ApiName::parse_group(version)))
             .map(|version| Part {
-                group: String::new(),
-                version: version.to_owned(),
+                group: ApiName::core(),
+                version,
                 resources: None,
             })
             .collect(),
-        _ => list(answer, "groups")
-            .iter()
-            .flat_map(|item| {
-                let group = text(item, "/name");
+        _ => {
+            let mut parts = Vec::new();
+            for item in list(answer, "groups") {
+                let Some(group) = rejected.valid(ApiName::parse_group(text(item, "/name"))) else {
+                    continue;
+                };
                 let preferred = text(item, "/preferredVersion/version");
-                let mut versions: Vec<String> = list(item, "versions")
+                let mut versions: Vec<&str> = list(item, "versions")
                     .iter()
                     .map(|version| text(version, "/version"))
                     .collect();
                 versions.sort_by_key(|version| *version != preferred);
-                versions.into_iter().map(move |version| Part {
+                let versions = versions
+                    .into_iter()
+                    .filter_map(|version| rejected.valid(ApiName::parse_group(version)));
+                parts.extend(versions.map(|version| Part {
                     group: group.clone(),
                     version,
                     resources: None,
-                })
-            })
-            .collect(),
+                }));
+            }
+            parts
+        }
     }
 }
 
+fn read_aggregated(answer: &Value, rejected: &mut Rejected) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for item in list(answer, "items") {
+        let Some(group) = rejected.valid(group_name(text(item, "/metadata/name"))) else {
+            continue;
+        };
+        for entry in list(item, "versions") {
+            let Some(version) = rejected.valid(ApiName::parse_group(text(entry, "/version"))) else {
+                continue;
+            };
+            let mut found = Found::default();
+            for resource in list(entry, "resources").iter().filter(|resource| can_list(resource)) {
+                let made = Resource::new(
+                    &group,
+                    &version,
+                    text(resource, "/resource"),
+                    text(resource, "/responseKind/kind"),
+                    text(resource, "/scope") == "Namespaced",
+                );
+                found.resources.extend(found.rejected.valid(made));
+            }
+            parts.push(Part {
+                group: group.clone(),
+                version,
+                // Stale means that its server did not answer; it may say why.
+                resources: (text(entry, "/freshness") != "Stale").then_some(found),
+            });
+        }
+    }
+    parts
+}
+
 /// An `APIResourceList`.
-fn read_resources(answer: &Value, group: &str, version: &str) -> Vec<Resource> {
-    let resources = answer.get("resources").and_then(Value::as_array);
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    resources
-        .into_iter()
-        .flatten()
-        .filter(|resource| can_list(resource) && !text(resource, "name").contains('/'))
-        .map(|resource| Resource {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            plural: text(resource, "name"),
-            kind: text(resource, "kind"),
-            namespaced: resource.get("namespaced") == Some(&Value::Bool(true)),
-        })
-        .collect()
+fn read_resources(answer: &Value, group: &ApiName, version: &ApiName) -> Found {
+    let mut found = Found::default();
+    let resources = list(answer, "resources").iter();
+    // A slash separates a subresource.
+    for resource in resources.filter(|resource| can_list(resource) && !text(resource, "/name").contains('/')) {
+        let namespaced = resource.get("namespaced") == Some(&Value::Bool(true));
+        let made = Resource::new(
+            group,
+            version,
+            text(resource, "/name"),
+            text(resource, "/kind"),
+            namespaced,
+        );
+        found.resources.extend(found.rejected.valid(made));
+    }
+    found
 }
 
 fn can_list(resource: &Value) -> bool {
     let verbs = resource.get("verbs").and_then(Value::as_array);
     verbs.is_some_and(|verbs| verbs.iter().any(|verb| verb == "list"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,14 +230,15 @@ impl Sink for Names {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use sono_kube::query::ApiName;
 
     use super::*;
 
     fn resource() -> Resource {
         Resource {
-            group: "apps".to_owned(),
-            version: "v1".to_owned(),
-            plural: "deployments".to_owned(),
+            group: ApiName::parse("apps").unwrap(),
+            version: ApiName::parse("v1").unwrap(),
+            plural: ApiName::parse("deployments").unwrap(),
             kind: "Deployment".to_owned(),
             namespaced: true,
         }

@@ -199,7 +199,7 @@ impl Plan {
     /// Whether a resource is queried: by its plural, or by `plural.group`; Secrets only where they are named.
     pub(super) fn wants(&self, resource: &Resource) -> bool {
         match &self.resources {
-            None => resource.plural != "secrets",
+            None => resource.plural.as_str() != "secrets",
             Some(names) => names.iter().any(|name| is_called(resource, name)),
         }
     }
@@ -236,16 +236,18 @@ fn is_pseudo(name: &str) -> bool {
 
 fn is_called(resource: &Resource, name: &str) -> bool {
     let Resource { group, plural, .. } = resource;
-    name == plural
+    name == plural.as_str()
         || (!group.is_empty()
             && name
                 .strip_prefix(plural.as_str())
                 .and_then(|rest| rest.strip_prefix('.'))
-                == Some(group))
+                == Some(group.as_str()))
 }
 
 #[cfg(test)]
 mod tests {
+    use sono_kube::query::ApiName;
+
     use super::*;
 
     fn config(json: &str) -> Config {
@@ -254,9 +256,9 @@ mod tests {
 
     fn resource(group: &str, plural: &str) -> Resource {
         Resource {
-            group: group.to_owned(),
-            version: "v1".to_owned(),
-            plural: plural.to_owned(),
+            group: ApiName::parse(group).unwrap_or_default(),
+            version: ApiName::parse("v1").unwrap(),
+            plural: ApiName::parse(plural).unwrap(),
             kind: String::new(),
             namespaced: true,
         }

@@ -458,6 +458,40 @@ async fn an_api_without_its_server_is_one_line() {
     assert_eq!(files[layout::QUERY_TIME].matches("no endpoints").count(), 6);
 }
 
+/// Names in discovery documents become parts of URLs and file names.
+#[tokio::test]
+async fn hostile_names_in_discovery_are_one_row_each_and_are_not_queried() {
+    for aggregated in [true, false] {
+        let bench = Bench::new();
+        let long = "x".repeat(10_000);
+        for plural in ["..", "%2e%2e", "a?b", "a\u{1b}[2J", "", &long] {
+            bench.api.offer("x.example.com", "v1", plural, "X", true);
+        }
+        bench.api.offer("x.example.com", "v1", "things", "Thing", true);
+        bench.api.offer("../../..", "v1", "things", "Thing", false);
+        bench.api.offer("y.example.com", "../v1", "things", "Thing", false);
+        bench
+            .api
+            .put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "default"}}));
+        if !aggregated {
+            bench.api.without_aggregated_discovery();
+        }
+        let (problems, files) = bench.query(r#"{"QPS":-1,"Resources":["configmaps"]}"#).await;
+        let invalid = problems.iter().filter(|problem| problem.contains("invalid name"));
+        assert_eq!(invalid.count(), 2, "{problems:?}");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.len() < 400), "{problems:?}");
+        assert_eq!(names(&files), ["resources/ns/default/core_v1_configmaps.json"]);
+        let hostile = |request: &String| {
+            ["..", "%2e", "xxx", "?b", "\u{1b}"]
+                .iter()
+                .any(|part| request.contains(part))
+        };
+        let requests = bench.api.requests();
+        assert!(!requests.iter().any(hostile), "{requests:?}");
+    }
+}
+
 /// An API server that is not there ends with what it said, and with the files that tell so.
 #[tokio::test]
 async fn no_cluster_is_said() {
