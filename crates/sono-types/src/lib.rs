@@ -8,6 +8,7 @@ pub mod archive_name;
 pub mod config;
 pub mod constants;
 pub mod containers;
+pub mod count;
 pub mod env;
 pub mod error_chain;
 pub mod exit;

@@ -8,7 +8,7 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::ids::ResultKey;
+use crate::{count, ids::ResultKey};
 
 /// Maximum number of failed tests and of errors stored per plugin. The largest known suite has 7,100 tests.
 pub const MAX_NAMES: usize = 10_000;
@@ -36,10 +36,10 @@ pub struct ProgressUpdate {
     #[serde(default)]
     pub msg: String,
     /// Number of all tests.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count::number")]
     pub total: i64,
     /// Number of passed tests.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count::number")]
     pub completed: i64,
     /// Errors outside any test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -49,7 +49,12 @@ pub struct ProgressUpdate {
     pub failures: Vec<String>,
     /// Number of failed tests that are not named because of the memory limit; in an appending update, of appended ones. Not in
     /// Sonobuoy; a plugin cannot set it.
-    #[serde(rename = "more-failures", default, skip_serializing_if = "is_zero")]
+    #[serde(
+        rename = "more-failures",
+        default,
+        skip_serializing_if = "is_zero",
+        deserialize_with = "count::number"
+    )]
     pub more_failures: i64,
     /// Adds the appended counts to `total` too.
     #[serde(rename = "appendtotals", default, skip_serializing_if = "std::ops::Not::not")]
@@ -232,6 +237,9 @@ impl ProgressUpdate {
             name: key.plugin.to_string(),
             node: key.target.to_string(),
             timestamp: at,
+            total: count::limited(posted.update.total),
+            completed: count::limited(posted.update.completed),
+            append_completed: count::limited(posted.update.append_completed),
             more_failures: more,
             ..posted.update
         })

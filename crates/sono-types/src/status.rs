@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{constants, progress::ProgressUpdate};
+use crate::{constants, count, progress::ProgressUpdate};
 
 /// Go's zero time, `0001-01-01T00:00:00Z`: the value of `tar-info.created` until the archive exists.
 pub fn zero_time() -> Timestamp {
@@ -82,7 +82,7 @@ pub struct PluginStatus {
     #[serde(rename = "result-status", default)]
     pub result_status: String,
     /// Number of leaves by status; `null` until post-processing.
-    #[serde(rename = "result-counts", default)]
+    #[serde(rename = "result-counts", default, deserialize_with = "count::numbers")]
     pub result_counts: Option<BTreeMap<String, i64>>,
     /// The last progress update, if any.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
@@ -150,9 +150,10 @@ pub fn folded_node(nodes: usize) -> String {
     format!("({nodes} nodes)")
 }
 
-/// Number of rows summed up in this one: the inverse of [`folded_node`].
+/// Number of rows summed up in this one, up to [`count::MAX`]: the inverse of [`folded_node`].
 pub fn folded_count(node: &str) -> Option<usize> {
-    node.strip_prefix('(')?.strip_suffix(" nodes)")?.parse().ok()
+    let count: usize = node.strip_prefix('(')?.strip_suffix(" nodes)")?.parse().ok()?;
+    (count as u64 <= count::MAX.unsigned_abs()).then_some(count)
 }
 
 /// The archive. Always present in the status, zero until the archive is ready.
@@ -185,6 +186,7 @@ pub struct LeftOut {
     /// The plugin's name.
     pub plugin: String,
     /// Number of nodes.
+    #[serde(deserialize_with = "count::nodes")]
     pub count: usize,
     /// The first of them.
     pub nodes: Vec<String>,

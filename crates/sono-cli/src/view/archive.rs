@@ -75,7 +75,7 @@ fn cluster_line(health: &Health) -> Option<(&'static str, String)> {
     let counts: Vec<String> = error_summary
         .iter()
         .map(|(class, files)| {
-            let lines: u64 = files.values().sum();
+            let lines = files.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
             let class = class.to_lowercase();
             let class = if lines == 1 {
                 class.trim_end_matches('s')

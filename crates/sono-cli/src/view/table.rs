@@ -64,11 +64,9 @@ fn progress(progress: Option<&ProgressUpdate>) -> String {
     let Some(progress) = progress else { return String::new() };
     let failed = progress.failed();
     let text = format!("Passed:{:3}, Failed:{failed:3}", progress.completed);
-    let remaining = progress.total - progress.completed - failed;
-    if remaining >= 0 {
-        format!("{text}, Remaining:{remaining:3}")
-    } else {
-        text
+    match progress.remaining() {
+        Some(remaining) => format!("{text}, Remaining:{remaining:3}"),
+        None => text,
     }
 }
 
