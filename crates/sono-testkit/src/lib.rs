@@ -17,7 +17,7 @@ mod who;
 pub use api::{Executed, FakeApi, Trouble, forbidden};
 pub use cutter::Cutter;
 pub use identity::{Identity, Template, Validity};
-pub use registry::{Contents, FakeRegistry, digest};
+pub use registry::{Contents, FakeRegistry, Fixed, digest};
 pub use server::{REGISTRY_PROGRAM, RegistryServer, ServerOptions};
 pub use via::{ProxyLogin, ProxyServer};
 pub use who::WhoServer;

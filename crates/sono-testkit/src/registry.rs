@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderName, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -32,6 +32,31 @@ pub struct Contents {
     pub authorization: Option<String>,
     /// Number of upload sessions so far.
     pub uploads: usize,
+    /// Fixed responses by path below `/v2/`, such as `group/tool/manifests/1.0`.
+    pub fixed: BTreeMap<String, Fixed>,
+}
+
+/// A response that does not depend on the contents.
+#[derive(Debug, Clone)]
+pub struct Fixed {
+    /// HTTP status.
+    pub status: u16,
+    /// Header fields; values may have any bytes that HTTP permits.
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Fixed {
+    fn response(&self) -> Response {
+        let mut response = Response::new(Body::from(self.body.clone()));
+        *response.status_mut() = StatusCode::from_u16(self.status).expect("the test's status is valid");
+        for (name, value) in &self.headers {
+            let value = HeaderValue::from_bytes(value).expect("the test's header is valid");
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        response
+    }
 }
 
 /// A registry on loopback.
@@ -127,6 +152,20 @@ impl Contents {
         self
     }
 
+    /// Adds a manifest of a media type, whatever it contains.
+    #[must_use]
+    pub fn with_manifest(mut self, repository: &str, tag: &str, media_type: &str, manifest: &Value) -> Self {
+        self.put(repository, tag, media_type, manifest.to_string());
+        self
+    }
+
+    /// Adds a fixed response.
+    #[must_use]
+    pub fn with_fixed(mut self, path: &str, fixed: Fixed) -> Self {
+        self.fixed.insert(path.to_owned(), fixed);
+        self
+    }
+
     fn put(&mut self, repository: &str, name: &str, media_type: &str, text: String) {
         let key = (repository.to_owned(), name.to_owned());
         self.manifests.insert(key, (media_type.to_owned(), text.into()));
@@ -161,6 +200,9 @@ async fn answer(State(shared): State<Shared>, Path(path): Path<String>, request:
     }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let mut contents = lock(&shared);
+    if let Some(fixed) = contents.fixed.get(&path) {
+        return fixed.response();
+    }
     if contents.busy > 0 {
         contents.busy -= 1;
         return StatusCode::SERVICE_UNAVAILABLE.into_response();

@@ -5,6 +5,7 @@
 
 mod checks;
 mod pty;
+mod registry;
 mod scenarios;
 mod world;
 
@@ -133,17 +134,23 @@ fn foreign_text_of_archives_is_escaped() {
 #[test]
 fn foreign_text_of_clusters_is_escaped() {
     let others = ["results", "images", "plugin", "gen"];
-    run_all(|scenario| !others.iter().any(|other| scenario.command.starts_with(other)));
+    run_all(|scenario| !scenario.uses_registry() && !others.iter().any(|other| scenario.command.starts_with(other)));
 }
 
 #[test]
 fn foreign_text_of_definitions_is_escaped() {
     run_all(|scenario| {
         scenario.command != "results"
+            && !scenario.uses_registry()
             && ["images", "plugin", "gen"]
                 .iter()
                 .any(|other| scenario.command.starts_with(other))
     });
+}
+
+#[test]
+fn foreign_text_of_registries_is_escaped() {
+    run_all(Scenario::uses_registry);
 }
 
 /// Text in arguments of a user or script.

@@ -1,6 +1,9 @@
 //! Scenarios. A new command or output format requires a line here.
 
-use super::world::{LINE, NAME, TEXT};
+use super::{
+    registry::{ARTIFACTS, IMAGES},
+    world::{LINE, NAME, TEXT},
+};
 
 /// Kind of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub(super) struct Scenario {
     pub(super) quotes: bool,
     /// Whether the command changes the world.
     pub(super) changes: bool,
+    /// Whether the command uses the hostile registry.
+    registry: bool,
 }
 
 impl Scenario {
@@ -62,7 +67,22 @@ impl Scenario {
             shows: true,
             quotes: false,
             changes: false,
+            registry: false,
         }
+    }
+
+    pub(super) fn uses_registry(&self) -> bool {
+        self.registry
+    }
+
+    fn that_shows(mut self, shows: bool) -> Self {
+        self.shows = shows;
+        self
+    }
+
+    fn from_registry(mut self) -> Self {
+        self.registry = true;
+        self
     }
 
     fn of(mut self, kind: Kind) -> Self {
@@ -97,6 +117,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     all.extend(runs());
     all.extend(definitions());
     all.extend(others());
+    all.extend(registries());
     all
 }
 
@@ -273,6 +294,58 @@ fn definitions() -> Vec<Scenario> {
         Scenario::new("plugin test", &["fails.yaml", "--output", "text"]).that_quotes(),
         Scenario::new("plugin test", &["bad.yaml", "--output", "json"]).of(Kind::Json),
     ]
+}
+
+/// Responses of which the registry client reports no text.
+const SILENT: [&str; 4] = ["redirected", "shapeless", "typed", "unauthorized"];
+
+/// Every hostile manifest and response, in every command that reads images or artifacts of a registry.
+fn registries() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    let install = |repository: &str| {
+        let address: &'static str = String::leak(format!("oci://REGISTRY/{repository}:1"));
+        let valid = ["config", "digests", "layers", "platforms", "definition", "untitled"];
+        Scenario::new("plugin install", &["new", address])
+            .that_changes()
+            .that_shows(!SILENT.contains(&repository) && !valid.contains(&repository))
+    };
+    for image in IMAGES {
+        let file: &'static str = String::leak(format!("{image}.yaml"));
+        let of = |command, more: &[&'static str]| {
+            let arguments = ["-p", file, "--kubernetes-version", "v1.37.2"];
+            Scenario::new(command, &[&arguments[..], more].concat()).that_shows(!SILENT.contains(&image))
+        };
+        let transfer = |scenario: Scenario| {
+            let shows = scenario.shows && image != "config";
+            scenario.that_changes().that_shows(shows)
+        };
+        all.extend([
+            of("images inspect", &["--output", "table"]),
+            of("images inspect", &["--output", "json"])
+                .of(Kind::Json)
+                // The client quotes the media type of its own accord.
+                .that_shows(!SILENT.contains(&image) && image != "renamed"),
+            transfer(of("images pull", &["--store", "store"])),
+            transfer(of("images push", &["--custom-registry", "REGISTRY/mine"])),
+            install(image),
+        ]);
+    }
+    for artifact in ARTIFACTS {
+        let address: &'static str = String::leak(format!("oci://REGISTRY/{artifact}:1"));
+        let is_valid = ["definition", "untitled"].contains(&artifact);
+        let run = ["-p", address, "-n", "mine", "--skip-preflight"];
+        all.extend([
+            install(artifact),
+            Scenario::new("gen", &["-p", address])
+                .of(if is_valid { Kind::Verbatim } else { Kind::Text })
+                .that_shows(!is_valid),
+            Scenario::new("run", &run)
+                .on(Cluster::Empty)
+                .that_changes()
+                .that_shows(!is_valid),
+        ]);
+    }
+    all.into_iter().map(Scenario::from_registry).collect()
 }
 
 fn others() -> Vec<Scenario> {

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use sono_testkit::FakeApi;
 use tempfile::TempDir;
 
-use super::scenarios::{Cluster, Scenario};
+use super::{
+    registry::{IMAGES, Registry},
+    scenarios::{Cluster, Scenario},
+};
 
 /// A colour that the program does not use.
 pub(super) const COLOUR: &str = "\u{1b}[38;5;201m";
@@ -29,6 +32,7 @@ const NAMESPACE: &str = "sonobuoy";
 pub(super) struct World {
     directory: TempDir,
     api: FakeApi,
+    registry: Option<Registry>,
 }
 
 impl World {
@@ -37,7 +41,24 @@ impl World {
     }
 
     pub(super) fn for_scenario(scenario: &Scenario) -> Self {
-        Self::with(scenario.cluster)
+        let mut world = Self::with(scenario.cluster);
+        if scenario.uses_registry() {
+            world.start_registry();
+        }
+        world
+    }
+
+    fn start_registry(&mut self) {
+        let definition = fs_err::read_to_string(self.directory().join("good.yaml")).unwrap();
+        let registry = Registry::start(&definition);
+        for name in IMAGES {
+            let definition = format!(
+                "sonobuoy-config:\n  driver: Job\n  plugin-name: mine\n  result-format: raw\nspec:\n  name: c\n  image: {}/{name}:1\n",
+                registry.address()
+            );
+            fs_err::write(self.directory().join(format!("{name}.yaml")), definition).unwrap();
+        }
+        self.registry = Some(registry);
     }
 
     fn with(state: Cluster) -> Self {
@@ -55,7 +76,11 @@ impl World {
             format!("{LINE} [EVIL {COLOUR}\u{9b}2J]\nplain\n"),
         )
         .unwrap();
-        Self { directory, api }
+        Self {
+            directory,
+            api,
+            registry: None,
+        }
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -76,6 +101,10 @@ impl World {
         command
             .chain(scenario.arguments.iter().copied())
             .map(|word| word.replace("URL", self.api.url()))
+            .map(|word| match &self.registry {
+                Some(registry) => word.replace("REGISTRY", registry.address()),
+                None => word,
+            })
             .collect()
     }
 
