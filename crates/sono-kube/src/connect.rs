@@ -10,6 +10,7 @@ mod pem;
 mod plugin;
 mod program;
 mod proxy;
+mod refreshed;
 mod settings;
 mod token;
 mod transport;

@@ -1,29 +1,21 @@
-//! A bearer token in a file, which is read again once a minute: tokens of service accounts change.
+//! A bearer token in a file.
 
 use std::{
     io,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use http::{HeaderValue, Request, header::AUTHORIZATION};
 use kube::client::Body;
 use sono_types::text::decode;
-use tokio::time::Instant;
 use tower::BoxError;
 
-use super::read;
-
-/// How long a token is used before its file is read again (client-go's cachingTokenSource).
-const PERIOD: Duration = Duration::from_mins(1);
+use super::{read, refreshed::Refreshed};
 
 /// The token of a file. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct TokenFile {
-    path: PathBuf,
-    current: Arc<Mutex<(HeaderValue, Instant)>>,
-}
+pub(super) struct TokenFile(Arc<Refreshed<HeaderValue>>);
 
 impl TokenFile {
     /// Reads the token. Where that fails, `otherwise` is used until it can be read.
@@ -33,29 +25,19 @@ impl TokenFile {
             (Err(error), None) => return Err(error),
             (Err(_), Some(token)) => bearer(token)?,
         };
-        Ok(Self {
-            path,
-            current: Arc::new(Mutex::new((header, Instant::now()))),
-        })
+        Ok(Self(Arc::new(Refreshed::new(header, Some(path)))))
     }
 
     /// Adds the token to the request: the last one, if the file can no longer be read.
     #[expect(clippy::unnecessary_wraps, reason = "the type of a filter")]
     pub(super) fn authorize(&self, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.1.elapsed() >= PERIOD {
-            if let Ok(header) = token(&self.path) {
-                current.0 = header;
-            }
-            current.1 = Instant::now();
-        }
-        request.headers_mut().insert(AUTHORIZATION, current.0.clone());
+        request.headers_mut().insert(AUTHORIZATION, self.0.get(token));
         Ok(request)
     }
 }
 
 /// Blanks and line ends around the token do not belong to it.
-fn token(path: &PathBuf) -> io::Result<HeaderValue> {
+fn token(path: &Path) -> io::Result<HeaderValue> {
     // PowerShell's `kubectl create token NAME > FILE` writes UTF-16.
     let bytes = read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     let text = decode(&bytes)

@@ -2,8 +2,8 @@
 //! certificate is accepted, too.
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,20 +18,15 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
-use tokio::time::Instant;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::pem;
-
-/// How long the authorities of a file are used before it is read again: in a pod they are renewed while a run lasts.
-const PERIOD: Duration = Duration::from_mins(1);
+use super::{pem, refreshed::Refreshed};
 
 /// Chains to the authorities, or the certificate of one of them.
 #[derive(Debug)]
 pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
-    file: Option<PathBuf>,
-    current: Mutex<(Arc<Trust>, Instant)>,
+    trust: Refreshed<Arc<Trust>>,
 }
 
 #[derive(Debug)]
@@ -62,28 +57,19 @@ impl Verifier {
         let trust = Trust::new(authorities, &provider)?;
         Ok(Self {
             provider,
-            file,
-            current: Mutex::new((trust, Instant::now())),
+            trust: Refreshed::new(trust, file),
         })
     }
 
     /// The authorities trusted now: the last ones, if the file can no longer be read.
     fn trust(&self) -> Arc<Trust> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = &self.file
-            && current.1.elapsed() >= PERIOD
-        {
+        self.trust.get(|file: &Path| {
             let certificates = fs_err::read(file)
                 .map(|text| pem::certificates(&text))
                 .unwrap_or_default();
             let authorities = certificates.into_iter().map(CertificateDer::from).collect();
-            match Trust::new(authorities, &self.provider) {
-                Ok(trust) => current.0 = trust,
-                Err(error) => tracing::warn!(%error, file = %file.display(), "cannot read the authorities again"),
-            }
-            current.1 = Instant::now();
-        }
-        Arc::clone(&current.0)
+            Trust::new(authorities, &self.provider)
+        })
     }
 }
 
