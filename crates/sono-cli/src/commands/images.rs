@@ -1,5 +1,7 @@
 //! `sono images`: images of a run, over the registry API without a container engine (cli spec §15).
 
+mod inspect;
+mod platforms;
 mod selection;
 
 use std::{
@@ -10,16 +12,19 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use serde_json::json;
-use sono_images::{ImageError, Layout, Platform, Platforms, Progress, Registries, Registry, Translation};
+use sono_images::{ImageError, Layout, Platforms, Progress, Registries, Registry, Translation};
 use sono_types::{error_chain, exit, yaml};
 
-use self::selection::{Images, Renaming, Target, groups, images, released, runs_suite};
+use self::{
+    inspect::inspect,
+    platforms::selected_platforms,
+    selection::{Images, Renaming, Target, groups, images, released, runs_suite},
+};
 use crate::{
     aggregator::text,
     args::{self, GivenFlags, ImagesAction},
     error::CliError,
-    output::{Format, Printer},
+    output::Printer,
     plugins::{self, fetch::Access},
     registries,
     settings::connect,
@@ -180,61 +185,6 @@ fn no_list(version: &str) -> CliError {
     .hint(format!(
         "run e2e.test --list-images in registry.k8s.io/conformance:{version}, and pass its output with --images-file"
     ))
-}
-
-async fn inspect(arguments: args::ImagesInspect, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
-    let args::ImagesInspect {
-        selection,
-        renaming,
-        access,
-        output,
-        dry_run: _,
-    } = arguments;
-    let found = find(&selection, as_sonobuoy, &to_renaming(&renaming, None)?, printer).await?;
-    let names = found.names(printer);
-    let nodes = node_platforms(&selection.cluster).await;
-    let registry = &registry(&access, &names)?;
-    let answers: Vec<_> = stream::iter(&names)
-        .map(|name| async move { (name, sono_images::inspect(registry, name).await) })
-        .buffered(MAX_CONCURRENT)
-        .collect()
-        .await;
-    let mut failures = Vec::new();
-    let mut values = Vec::new();
-    for (name, answer) in answers {
-        match answer {
-            Ok(inspected) => {
-                let platforms: Vec<String> = inspected.platforms.iter().map(ToString::to_string).collect();
-                let missing: Vec<String> = nodes
-                    .iter()
-                    .flatten()
-                    .filter(|node| !inspected.platforms.is_empty() && !inspected.platforms.contains(node))
-                    .map(ToString::to_string)
-                    .collect();
-                if output == args::ImagesOutput::Table {
-                    printer.line(&format!("{name}  {}  {}", inspected.digest, platforms.join(", ")))?;
-                }
-                if !missing.is_empty() {
-                    failures.push(format!(
-                        "{name}: missing platforms of the cluster's nodes: {}",
-                        missing.join(", ")
-                    ));
-                }
-                values.push(json!({
-                    "image": name, "digest": inspected.digest, "platforms": platforms, "missing": missing,
-                }));
-            }
-            Err(error) => {
-                failures.push(one_line(name, &error));
-                values.push(json!({ "image": name, "error": error_chain(&error) }));
-            }
-        }
-    }
-    if output == args::ImagesOutput::Json {
-        let text = serde_json::to_string_pretty(&values).expect("JSON values are JSON");
-        printer.document(Format::Json, &(text + "\n"))?;
-    }
-    conclude(failures, names.len(), "are not available for this cluster")
 }
 
 async fn pull(arguments: args::ImagesPull, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
@@ -498,61 +448,6 @@ fn registry(access: &args::ImagesAccess, images: &[String]) -> Result<Registry, 
         ca_file,
     } = access;
     registries::client(insecure_registry, ca_file.as_deref(), images)
-}
-
-async fn selected_platforms(
-    platforms: &args::ImagesPlatforms,
-    cluster: &args::Cluster,
-    printer: &Printer,
-) -> Platforms {
-    let args::ImagesPlatforms {
-        platform,
-        all_platforms,
-    } = platforms;
-    if *all_platforms {
-        return Platforms::All;
-    }
-    if !platform.is_empty() {
-        return Platforms::Only(platform.iter().cloned().collect());
-    }
-    if let Some(nodes) = node_platforms(cluster).await {
-        return Platforms::Only(nodes);
-    }
-    let platform = Platform {
-        os: "linux".to_owned(),
-        architecture: go_architecture().to_owned(),
-        variant: None,
-    };
-    printer.note(&format!(
-        "cannot read the platforms of the cluster's nodes; pulling for {platform} (to change: --platform or --all-platforms)"
-    ));
-    Platforms::Only(BTreeSet::from([platform]))
-}
-
-/// Platforms of the cluster's nodes; `None` without a cluster.
-async fn node_platforms(cluster: &args::Cluster) -> Option<BTreeSet<Platform>> {
-    let nodes = connect(cluster).await.ok()?.nodes().await.ok()?;
-    let platforms: BTreeSet<Platform> = nodes
-        .into_iter()
-        .filter_map(|node| {
-            let info = node.status?.node_info?;
-            Some(Platform {
-                os: info.operating_system,
-                architecture: info.architecture,
-                variant: None,
-            })
-        })
-        .collect();
-    (!platforms.is_empty()).then_some(platforms)
-}
-
-/// Go's name of this machine's architecture.
-fn go_architecture() -> &'static str {
-    match env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 fn layout(store: &args::ImagesStore) -> Result<Layout, CliError> {
