@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::violation::Violation;
+use super::{
+    source::{Kind, Source},
+    violation::Violation,
+};
 
 /// The pages that name tests.
 pub(super) const PAGES: &[&str] = &["docs/weaknesses.md", "docs/fixed.md"];
@@ -14,32 +17,33 @@ const NUMBERED: &str = "docs/fixed.md";
 /// The functions of a member's sources by name, with the comments above them.
 pub(super) type Functions = BTreeMap<String, String>;
 
-/// The functions of these sources.
-pub(super) fn functions<'text>(sources: impl IntoIterator<Item = &'text str>) -> Functions {
+/// The functions of these sources, including those in macros.
+pub(super) fn functions<'text>(sources: impl IntoIterator<Item = &'text Source>) -> Functions {
     let mut functions = Functions::new();
-    for text in sources {
-        let mut above = "";
-        for rest in text.split_inclusive("fn ") {
-            let end = rest
-                .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
-                .unwrap_or(rest.len());
-            if end > 0 && !above.is_empty() {
-                functions
-                    .entry(rest[..end].to_owned())
-                    .or_default()
-                    .push_str(&comment(above));
+    for source in sources {
+        let mut documentation = String::new();
+        for (index, token) in source.tokens.iter().enumerate() {
+            let before = |count: usize| {
+                let at = index.checked_sub(count)?;
+                source.tokens.get(at).map(|token| token.text.as_str())
+            };
+            match (token.kind, token.text.as_str()) {
+                (Kind::Literal, text) if before(1) == Some("=") && before(2) == Some("doc") => {
+                    documentation.push_str(text);
+                    documentation.push('\n');
+                }
+                (Kind::Identifier, name) if before(1) == Some("fn") => {
+                    functions.entry(name.to_owned()).or_default().push_str(&documentation);
+                    documentation.clear();
+                }
+                (Kind::Identifier, "struct" | "enum" | "const" | "static" | "mod" | "impl" | "type" | "use") => {
+                    documentation.clear();
+                }
+                _ => {}
             }
-            above = rest;
         }
     }
     functions
-}
-
-/// The trailing lines of a text that are comments or attributes.
-fn comment(text: &str) -> String {
-    let lines = text.lines().rev().skip(1).map(str::trim);
-    let lines = lines.take_while(|line| line.starts_with("///") || line.starts_with("#["));
-    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Checks a page. `members` are the functions of each member by name.
@@ -102,11 +106,15 @@ fn is_row(line: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn parsed<const N: usize>(sources: [&str; N]) -> Vec<Source> {
+        sources.map(|text| Source::parse(text).expect("Rust")).into()
+    }
+
     #[test]
     fn test_without_row_number_is_reported() {
         let sources =
             ["/// Text. BUG 7: why.\n#[test]\nfn seven() {}\n/// B-08: why.\n    async fn eight() {}\nfn none() {}\n"];
-        let members = BTreeMap::from([("sono-a", functions(sources))]);
+        let members = BTreeMap::from([("sono-a", functions(&parsed(sources)))]);
         let page = "| 7 | `sono-a::none`, `sono-a::seven` |\n| 8 | `sono-a::eight` |\n| 70 | `sono-a::seven` |\n";
         assert_eq!(
             check(NUMBERED, page, &members),
@@ -121,7 +129,7 @@ mod tests {
     #[test]
     fn row_without_test_or_reason_is_reported() {
         let sources = ["#[test]\nfn nested() {}", "async fn streams(a: u8) {}"];
-        let members = BTreeMap::from([("sono-a", functions(sources))]);
+        let members = BTreeMap::from([("sono-a", functions(&parsed(sources)))]);
         let page = "| id | test |\n|---|---|\n| W-1 | `sono-a::nested`, `sono-a::streams` |\n| W-2 | `sono-a::gone` |\n\
             | W-3 | soon |\n| 4 | stays: the format needs it |\ntext with `std::mem`\n";
         assert_eq!(

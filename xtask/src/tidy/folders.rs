@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::{Attribute, Item, ItemMod, UseTree, visit::Visit};
+use syn::{Attribute, File, Item, ItemMod, UseTree, visit::Visit};
 
-use super::violation::Violation;
+use super::{source::Source, violation::Violation};
 
 /// Cycles of today, by one of their parts, each with the reason why it stays for now. At most a few.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -27,11 +27,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 /// The parts that each part uses.
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<String>>;
 
-/// `root` is the crate's `src`; `files` are texts by path, of any crate.
-pub(super) fn check(root: &str, files: &BTreeMap<&str, &str>) -> Vec<Violation> {
-    let sources: BTreeMap<&str, &str> = files
+/// `root` is the crate's `src`; `files` are sources by path, of any crate.
+pub(super) fn check(root: &str, files: &BTreeMap<&str, &Source>) -> Vec<Violation> {
+    let sources: BTreeMap<&str, &File> = files
         .iter()
-        .filter_map(|(path, text)| Some((path.strip_prefix(root)?.strip_prefix('/')?, *text)))
+        .filter_map(|(path, source)| Some((path.strip_prefix(root)?.strip_prefix('/')?, &source.file)))
         .filter(|(path, _)| !is_test(path))
         .collect();
     let is_root = |path: &str| path == "lib.rs" || path == "main.rs";
@@ -40,26 +40,12 @@ pub(super) fn check(root: &str, files: &BTreeMap<&str, &str>) -> Vec<Violation> 
         .filter(|path| !is_root(path))
         .map(|path| part(path))
         .collect();
-    let mut violations = Vec::new();
-    let mut parsed = BTreeMap::new();
-    for (path, text) in &sources {
-        match syn::parse_file(text) {
-            Ok(file) => drop(parsed.insert(*path, file)),
-            Err(error) => {
-                violations.push(Violation::at(
-                    &format!("{root}/{path}"),
-                    None,
-                    format!("cannot be parsed: {error}"),
-                ));
-            }
-        }
-    }
     let mut shown = BTreeMap::new();
-    for (_, file) in parsed.iter().filter(|(path, _)| is_root(path)) {
+    for (_, file) in sources.iter().filter(|(path, _)| is_root(path)) {
         re_exports(&file.items, &parts, &mut shown);
     }
     let mut edges = Edges::new();
-    for (path, file) in parsed.iter().filter(|(path, _)| !is_root(path)) {
+    for (path, file) in sources.iter().filter(|(path, _)| !is_root(path)) {
         let mut names = Names {
             depth: depth(path),
             found: BTreeSet::new(),
@@ -78,15 +64,13 @@ pub(super) fn check(root: &str, files: &BTreeMap<&str, &str>) -> Vec<Violation> 
     let is_folder = |part: &str| sources.keys().any(|path| path.starts_with(&format!("{part}/")));
     let excepted = |cycle: &[&str]| EXCEPTIONS.iter().any(|(at, part)| *at == root && cycle.contains(part));
     let cycles = cycles(&edges).into_iter();
-    violations.extend(
-        cycles
-            .filter(|cycle| cycle.iter().any(|part| is_folder(part)) && !excepted(cycle))
-            .map(|cycle| {
-                let message = format!("import cycle: {}", cycle.join(" → "));
-                Violation::at(root, None, message)
-            }),
-    );
-    violations
+    cycles
+        .filter(|cycle| cycle.iter().any(|part| is_folder(part)) && !excepted(cycle))
+        .map(|cycle| {
+            let message = format!("import cycle: {}", cycle.join(" → "));
+            Violation::at(root, None, message)
+        })
+        .collect()
 }
 
 fn is_test(path: &str) -> bool {
@@ -297,11 +281,11 @@ mod tests {
     use super::*;
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
-        let files: BTreeMap<String, &str> = files
+        let files: BTreeMap<String, Source> = files
             .iter()
-            .map(|(path, text)| (format!("x/src/{path}"), *text))
+            .map(|(path, text)| (format!("x/src/{path}"), Source::parse(text).unwrap()))
             .collect();
-        let files = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+        let files = files.iter().map(|(path, source)| (path.as_str(), source)).collect();
         check("x/src", &files)
             .into_iter()
             .map(|violation| violation.to_string())

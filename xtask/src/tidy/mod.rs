@@ -2,7 +2,6 @@
 //! `workspace` reads those.
 
 mod clippy;
-mod code;
 mod edges;
 mod enabled;
 mod evidence;
@@ -12,12 +11,15 @@ mod length;
 mod manifest;
 mod modules;
 mod names;
+mod source;
 mod violation;
+mod words;
 mod workspace;
 
 use std::{collections::BTreeMap, process::ExitCode};
 
 use self::{
+    source::Source,
     violation::Violation,
     workspace::{MemberFiles, Workspace},
 };
@@ -52,54 +54,58 @@ fn check(workspace: &Workspace) -> Vec<Violation> {
             .into_iter()
             .map(|message| Violation::at("Cargo.lock", None, message)),
     );
+    let mut hits = Vec::new();
+    let mut functions = BTreeMap::new();
     for files in &workspace.members {
         violations.extend(manifest::check(&files.member.path, &files.member.manifest));
-        violations.extend(check_sources(files));
+        let (sources, broken) = parse(files);
+        violations.extend(broken);
+        violations.extend(check_sources(files, &sources));
+        hits.extend(sources.iter().flat_map(|(path, source)| words::in_source(path, source)));
+        functions.insert(files.member.name.as_str(), evidence::functions(sources.values()));
         if edges::PURE.contains(&files.member.name.as_str()) {
             violations.extend(check_pure(files, workspace));
         } else if files.clippy.is_some() {
             violations.extend(check_clippy(files, workspace));
         }
     }
-    violations.extend(check_pages(workspace));
+    for (path, text) in &workspace.pages {
+        hits.extend(words::in_page(path, text));
+        if evidence::PAGES.contains(&path.as_str()) {
+            violations.extend(evidence::check(path, text, &functions));
+        }
+    }
+    violations.extend(words::judge(&hits));
     violations.sort();
     violations
 }
 
-fn check_pages(workspace: &Workspace) -> Vec<Violation> {
-    let functions = workspace.members.iter().map(|files| {
-        let texts = files.sources.values().map(String::as_str);
-        (files.member.name.as_str(), evidence::functions(texts))
-    });
-    let functions = functions.collect();
-    let pages = workspace.pages.iter();
-    pages
-        .flat_map(|(path, text)| evidence::check(path, text, &functions))
-        .collect()
+fn parse(files: &MemberFiles) -> (BTreeMap<&str, Source>, Vec<Violation>) {
+    let mut broken = Vec::new();
+    let mut sources = BTreeMap::new();
+    for (path, text) in &files.sources {
+        match Source::parse(text) {
+            Ok(source) => {
+                sources.insert(path.as_str(), source);
+            }
+            Err(error) => broken.push(Violation::at(path, error.span().start().line, error.to_string())),
+        }
+    }
+    (sources, broken)
 }
 
-fn check_sources(files: &MemberFiles) -> Vec<Violation> {
-    let texts: BTreeMap<&str, &str> = files
-        .sources
-        .iter()
-        .map(|(path, text)| (path.as_str(), text.as_str()))
-        .collect();
-    let orphans = modules::orphans(&texts, &files.roots);
+fn check_sources(files: &MemberFiles, sources: &BTreeMap<&str, Source>) -> Vec<Violation> {
+    let by_path = sources.iter().map(|(path, source)| (*path, source)).collect();
+    let orphans = modules::orphans(&by_path, &files.roots);
     let mut violations: Vec<Violation> = orphans
         .into_iter()
-        .map(|path| {
-            Violation::at(
-                path,
-                None,
-                "this file is not in any module: declare it with `mod` or delete it",
-            )
-        })
+        .map(|path| Violation::at(path, None, "no `mod` declares this file: declare it or delete it"))
         .collect();
-    violations.extend(folders::check(&format!("{}/src", files.directory), &texts));
-    for (path, text) in texts {
+    violations.extend(folders::check(&format!("{}/src", files.directory), &by_path));
+    for (path, text) in &files.sources {
         violations.extend(length::check(path, text));
-        violations.extend(names::check(path, text));
     }
+    violations.extend(sources.iter().flat_map(|(path, source)| names::check(path, source)));
     violations
 }
 

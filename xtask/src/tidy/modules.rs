@@ -2,15 +2,14 @@
 //!
 //! Ignores `#[path]`, which this repository does not use.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    iter,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::code::{is_word, only_code};
+use syn::{Item, ext::IdentExt};
 
-/// Returns the paths of files outside of all crates. `files` are texts by path, `roots` are the crates' root files.
-pub(super) fn orphans<'a>(files: &BTreeMap<&'a str, &str>, roots: &[String]) -> Vec<&'a str> {
+use super::source::Source;
+
+/// Returns the paths of files outside of all crates. `roots` are the crates' root files.
+pub(super) fn orphans<'a>(files: &BTreeMap<&'a str, &Source>, roots: &[String]) -> Vec<&'a str> {
     let mut reached: BTreeSet<String> = BTreeSet::new();
     // Paths with the directories of their modules.
     let mut pending: Vec<(String, String)> = roots
@@ -18,13 +17,13 @@ pub(super) fn orphans<'a>(files: &BTreeMap<&'a str, &str>, roots: &[String]) -> 
         .map(|root| (root.clone(), parent(root).to_owned()))
         .collect();
     while let Some((path, directory)) = pending.pop() {
-        let Some(text) = files.get(path.as_str()) else {
+        let Some(source) = files.get(path.as_str()) else {
             continue;
         };
         if !reached.insert(path) {
             continue;
         }
-        for module in declared(text) {
+        for module in declared(&source.file.items) {
             let module = format!("{directory}/{module}");
             pending.push((format!("{module}.rs"), module.clone()));
             pending.push((format!("{module}/mod.rs"), module));
@@ -38,59 +37,43 @@ fn parent(path: &str) -> &str {
 }
 
 /// The modules declared with their own file, as paths: `a`, and `outer/b` for `mod outer { mod b; }`.
-fn declared(text: &str) -> Vec<String> {
-    let code = only_code(text);
-    let mut modules = Vec::new();
-    // The open braces, each with its inline module.
-    let mut open: Vec<Option<&str>> = Vec::new();
-    let mut last = ["", ""];
-    for token in tokens(&code) {
-        let name = (last[0] == "mod").then_some(last[1]);
-        match token {
-            "{" => open.push(name),
-            "}" => {
-                open.pop();
-            }
-            ";" => {
-                if let Some(name) = name {
-                    let path: Vec<&str> = open.iter().flatten().copied().chain([name]).collect();
-                    modules.push(path.join("/"));
-                }
-            }
-            _ => {}
-        }
-        last = [last[1], token];
-    }
+fn declared(items: &[Item]) -> Vec<String> {
+    let modules = items.iter().filter_map(|item| match item {
+        Item::Mod(module) => Some(module),
+        _ => None,
+    });
     modules
-}
-
-/// Words and single other characters.
-fn tokens(code: &str) -> impl Iterator<Item = &str> {
-    let mut rest = code;
-    iter::from_fn(move || {
-        rest = rest.trim_start();
-        // The file of `mod r#gen;` is `gen.rs`.
-        rest = rest.strip_prefix("r#").unwrap_or(rest);
-        let first = rest.chars().next()?;
-        let length = if is_word(first) {
-            rest.find(|character| !is_word(character)).unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
-        let (token, after) = rest.split_at(length);
-        rest = after;
-        Some(token)
-    })
+        .flat_map(|module| {
+            // `mod r#gen;` is in `gen.rs`.
+            let name = module.ident.unraw().to_string();
+            match &module.content {
+                None => vec![name],
+                Some((_, inner)) => declared(inner)
+                    .into_iter()
+                    .map(|path| format!("{name}/{path}"))
+                    .collect(),
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn orphans_of<'a>(files: &BTreeMap<&'a str, &str>, roots: &[String]) -> Vec<&'a str> {
+        let parsed: BTreeMap<&str, Source> = files
+            .iter()
+            .map(|(path, text)| (*path, Source::parse(text).expect("Rust")))
+            .collect();
+        orphans(&parsed.iter().map(|(path, source)| (*path, source)).collect(), roots)
+    }
+
     #[test]
     fn declared_finds_all_forms_of_mod() {
-        let text = "mod a;\npub mod r#b;\n#[cfg(test)] pub(crate) mod c ;\n// mod d;\nmod e { fn f() {} mod g; mod h { pub(super) mod i; } }\nmod j {}\nlet model = 1;";
-        assert_eq!(declared(text), ["a", "b", "c", "e/g", "e/h/i"]);
+        let text = "mod a;\npub mod r#b;\n#[cfg(test)] pub(crate) mod c ;\n// mod d;\nmod e { fn f() {} mod g; mod h { pub(super) mod i; } }\nmod j {}\nconst MODEL: u8 = 1;";
+        let source = Source::parse(text).expect("Rust");
+        assert_eq!(declared(&source.file.items), ["a", "b", "c", "e/g", "e/h/i"]);
     }
 
     #[test]
@@ -106,7 +89,7 @@ mod tests {
             ("x/tests/it/e.rs", ""),
         ]);
         let roots = ["x/src/lib.rs", "x/tests/it/main.rs"].map(str::to_owned);
-        assert_eq!(orphans(&files, &roots), Vec::<&str>::new());
+        assert_eq!(orphans_of(&files, &roots), Vec::<&str>::new());
     }
 
     #[test]
@@ -119,6 +102,9 @@ mod tests {
             ("x/src/a/d.rs", ""),
         ]);
         let roots = ["x/src/lib.rs".to_owned()];
-        assert_eq!(orphans(&files, &roots), ["x/src/a/d.rs", "x/src/b.rs", "x/src/b/c.rs"]);
+        assert_eq!(
+            orphans_of(&files, &roots),
+            ["x/src/a/d.rs", "x/src/b.rs", "x/src/b/c.rs"]
+        );
     }
 }

@@ -9,7 +9,6 @@ use fs_err as fs;
 use super::{
     edges::{Member, Use},
     enabled::{self, Enabled},
-    evidence,
     graph::{Graph, Package},
     manifest::{Manifest, Section},
 };
@@ -23,8 +22,8 @@ pub(super) struct Workspace {
     pub(super) graph: Graph,
     pub(super) enabled: Enabled,
     pub(super) clippy: String,
-    /// The pages that name tests, by path.
-    pub(super) pages: BTreeMap<&'static str, String>,
+    /// All pages, by their path.
+    pub(super) pages: BTreeMap<String, String>,
 }
 
 pub(super) struct MemberFiles {
@@ -70,10 +69,16 @@ pub(super) fn gather(root: &Path) -> anyhow::Result<Workspace> {
     })
 }
 
-fn pages(root: &Path) -> anyhow::Result<BTreeMap<&'static str, String>> {
-    let existing = evidence::PAGES.iter().filter(|page| root.join(page).exists());
-    existing
-        .map(|page| Ok((*page, fs::read_to_string(root.join(page))?)))
+/// The Markdown files that git tracks.
+fn pages(root: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut list = command::new(
+        "git",
+        ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+    );
+    let list = command::output(list.current_dir(root))?;
+    let present = list.lines().filter(|page| root.join(page).exists());
+    present
+        .map(|page| Ok((page.to_owned(), fs::read_to_string(root.join(page))?)))
         .collect()
 }
 
