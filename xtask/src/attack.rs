@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     cluster: bool,
     /// Further arguments for the attack program: --seed, --jobs
     #[arg(last = true)]
-    attack_arguments: Vec<OsString>,
+    forwarded: Vec<OsString>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .env("KUBECONFIG", cluster::kubeconfig_path())
             .env("SONO_KUBECTL", cluster::kubectl()?);
     }
-    command::run_visibly(attack.args(&arguments.attack_arguments).current_dir(repository::root()))?;
+    command::run_visibly(attack.args(&arguments.forwarded).current_dir(repository::root()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     soon: bool,
     /// Further arguments for the simulation: --seed, --seeds, --workers, --rounds, --show, …; `-- --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    sim_arguments: Vec<OsString>,
+    forwarded: Vec<OsString>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // Scripts parse the program's last line, so print nothing after it.
     let mut sim = command::new(programs.join("sono-sim"), ["sim", "--aggregator"]);
     sim.arg(programs.join("sono-aggregator"));
-    if sets_clocks(&arguments.sim_arguments)
+    if sets_clocks(&arguments.forwarded)
         && let Err(error) = debian::ensure(&[debian::FAKETIME])
     {
         say::progress(format_args!(
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ));
         sim.arg(NO_MACHINE_FAULTS);
     }
-    sim.args(&arguments.sim_arguments);
+    sim.args(&arguments.forwarded);
     command::run_visibly(sim.current_dir(repository::root()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -44,9 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 const NO_MACHINE_FAULTS: &str = "--no-machine-faults";
 
 /// Whether the simulation may change clocks, which requires a library.
-fn sets_clocks(sim_arguments: &[OsString]) -> bool {
+fn sets_clocks(forwarded: &[OsString]) -> bool {
     let without = ["--help", "-h", "--show", NO_MACHINE_FAULTS];
-    !sim_arguments
+    !forwarded
         .iter()
         .any(|argument| without.iter().any(|without| argument == without))
 }
@@ -110,15 +110,15 @@ mod tests {
 
     #[test]
     fn sets_clocks_unless_skipped_by_arguments() {
-        for (sim_arguments, expected) in [
+        for (forwarded, expected) in [
             (&["--seed", "3"][..], true),
             (&[], true),
             (&["--seed", "3", "--no-machine-faults"], false),
             (&["--show"], false),
             (&["--help"], false),
         ] {
-            let sim_arguments: Vec<OsString> = sim_arguments.iter().map(OsString::from).collect();
-            assert_eq!(sets_clocks(&sim_arguments), expected, "{sim_arguments:?}");
+            let forwarded: Vec<OsString> = sim_arguments.iter().map(OsString::from).collect();
+            assert_eq!(sets_clocks(&forwarded), expected, "{sim_arguments:?}");
         }
     }
 }

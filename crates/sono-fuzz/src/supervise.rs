@@ -101,7 +101,7 @@ mod tests {
         };
         let mut recorder = InputRecorder::new(&root.join("running")).unwrap();
         fuzz(&DEADLY, 1, Duration::from_mins(1), |input| {
-            recorder.record(input).unwrap()
+            recorder.record(input).unwrap();
         });
     }
 

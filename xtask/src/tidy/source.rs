@@ -91,11 +91,8 @@ fn comments(text: &str, leaves: &[(Range<usize>, Option<Token>)]) -> Vec<Comment
     let mut found = Vec::new();
     let mut from = 0;
     let mut line = 1;
-    for range in leaves
-        .iter()
-        .map(|(range, _)| range.clone())
-        .chain([text.len()..text.len()])
-    {
+    let end = text.len()..text.len();
+    for range in leaves.iter().map(|(range, _)| range).chain([&end]) {
         if let Some(gap) = text.get(from..range.start) {
             let parts = gap.split('\n').enumerate();
             found.extend(parts.filter_map(|(index, part)| {

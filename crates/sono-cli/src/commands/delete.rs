@@ -408,7 +408,7 @@ impl Job<'_> {
                     left.remove(&name(&object));
                 }
                 Some(Err(error)) if error.is_transient() => {
-                    tracing::debug!(%error, "retrying the watch on deleted objects")
+                    tracing::debug!(%error, "retrying the watch on deleted objects");
                 }
                 Some(Err(error)) if self.tolerant && error.is_forbidden() => {
                     self.printer
