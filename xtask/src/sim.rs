@@ -117,8 +117,8 @@ mod tests {
             (&["--show"], false),
             (&["--help"], false),
         ] {
-            let forwarded: Vec<OsString> = sim_arguments.iter().map(OsString::from).collect();
-            assert_eq!(sets_clocks(&forwarded), expected, "{sim_arguments:?}");
+            let forwarded: Vec<OsString> = forwarded.iter().map(OsString::from).collect();
+            assert_eq!(sets_clocks(&forwarded), expected, "{forwarded:?}");
         }
     }
 }

@@ -71,6 +71,7 @@ impl Failure {
 
     /// The failure as the journal has it: of message and details at most 8 KiB each. A worker may have sent any text, and a pod may be
     /// large; the whole of it is in the archive's error file. What was cut is named in the details, with its size in bytes.
+    #[must_use]
     pub fn for_record(&self) -> Self {
         let end = self.message.floor_char_boundary(RECORD_BYTES);
         let mut left_out = Map::new();

@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Step(&'static str, Option<Box<Step>>);
+    struct Step(&'static str, Option<Box<Self>>);
 
     impl fmt::Display for Step {
         fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

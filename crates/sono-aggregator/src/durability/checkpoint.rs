@@ -52,7 +52,7 @@ async fn write(
     checkpoint: &Checkpoint,
     version: &mut Version,
 ) -> Result<(), OwnershipLost> {
-    let content = checkpoint_codec::encode(&checkpoint);
+    let content = checkpoint_codec::encode(checkpoint);
     let mut pause = MIN_PAUSE;
     let until = Instant::now() + REFUSED_AT_MOST;
     loop {
@@ -123,7 +123,7 @@ pub(crate) async fn write_first(
     checkpoint: &Checkpoint,
     over: Option<&Version>,
 ) -> Result<Option<Version>, AcquireError> {
-    let content = checkpoint_codec::encode(&checkpoint);
+    let content = checkpoint_codec::encode(checkpoint);
     if content.len() > MOST_BYTES {
         return Err(AcquireError::TooLarge(content.len()));
     }
