@@ -108,8 +108,8 @@ impl Logs {
     }
 }
 
-/// Runs the worker as a program: `<name> worker global` or `<name> worker single-node [--sleep N]`. Configuration comes
-/// from the environment, logs go to standard error.
+/// Runs the worker as a program: `<name> worker global` or `<name> worker single-node [--sleep N]`. It is configured by
+/// environment variables and logs to standard error.
 pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
