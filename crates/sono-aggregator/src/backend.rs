@@ -158,7 +158,7 @@ pub trait Driver: Send + Sync {
 /// Why a [`CheckpointStore`] was not read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointStoreError {
-    /// Another version is there than the one to be replaced.
+    /// The store holds another version than the one to be replaced.
     #[error("another version has been written")]
     Changed,
     /// It is not allowed, and will not be.
@@ -213,7 +213,7 @@ pub trait Backend: Send + Sync {
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>>;
 
     /// Writes a run event. Best effort: a failure does not affect the run.
-    fn tell<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
+    fn record_event<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
         Box::pin(async { Ok(()) })
     }
 

@@ -51,7 +51,7 @@ pub enum RunError {
         /// How it ended.
         reason: String,
     },
-    /// Told to stop before the end.
+    /// Stopped before the end.
     #[error("stopped before the run was complete")]
     Stopped,
 }

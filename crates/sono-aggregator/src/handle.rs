@@ -109,10 +109,10 @@ impl CoordinatorHandle {
     /// The plugin's results are read.
     pub(crate) async fn processed(&self, plugin: &PluginName) -> Result<(), Closed> {
         let plugins = [plugin.clone()].into();
-        self.tell(Event::Read { plugins }).await
+        self.send(Event::Read { plugins }).await
     }
 
-    pub(crate) async fn tell(&self, event: Event) -> Result<(), Closed> {
+    pub(crate) async fn send(&self, event: Event) -> Result<(), Closed> {
         self.0.send(Request::Event(event)).await.map_err(|_| Closed)
     }
 

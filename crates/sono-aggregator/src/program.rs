@@ -410,7 +410,7 @@ fn copy(directory: &Path, file: &str, offset: u64) -> anyhow::Result<ExitCode> {
 
 /// The worker is a program of its own, because it must stay small in every plugin's pod; this image holds both.
 fn worker(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
-    let own = std::env::current_exe().context("finding the worker beside this program")?;
+    let own = std::env::current_exe().context("finding the worker next to this program")?;
     let program = own.with_file_name("sono-worker");
     let mut command = std::process::Command::new(&program);
     command.arg("worker").args(arguments);

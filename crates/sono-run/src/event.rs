@@ -97,7 +97,7 @@ impl Failure {
         }
     }
 
-    /// Whether it comes from a record and was longer before.
+    /// Whether it was read from a record that shortened it.
     pub fn is_cut(&self) -> bool {
         self.details.contains_key(LEFT_OUT)
     }

@@ -1,5 +1,5 @@
 //! The ledger of results, in two phases so that nothing is locked while bytes move: [`Ledger::begin`] hands out a
-//! ticket, the body goes to a temporary file, [`Ledger::request_commit`] lets one request at a time put it in place, and
+//! ticket, the body is written to a temporary file, [`Ledger::request_commit`] lets one request at a time put it in place, and
 //! [`Ledger::finish`] says how that ended.
 
 use std::collections::BTreeMap;

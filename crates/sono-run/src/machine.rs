@@ -331,7 +331,7 @@ impl Run {
                     continue;
                 }
                 self.timed_out = true;
-                // What it waited for comes last: readers of archives know a time limit by how the text begins.
+                // The details follow: readers of archives recognize a time limit by the start of the text.
                 let message = match self.last_seen.remove(&key) {
                     Some(seen) => format!("{TIMEOUT_MESSAGE}{LAST_SEEN}{seen}."),
                     None => TIMEOUT_MESSAGE.to_owned(),

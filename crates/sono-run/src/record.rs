@@ -10,7 +10,7 @@ use sono_types::{PluginName, ResultKey, RunStatus, SessionId, Target};
 
 use super::event::Failure;
 
-/// One entry. New kinds may be added; an old program that meets one says so rather than go on without it.
+/// One entry. New kinds may be added; an old program refuses a journal with an unknown one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// Always the first: who this run is and what it waits for.

@@ -89,7 +89,7 @@ fn depth(path: &str) -> usize {
     if path.ends_with("/mod.rs") { names - 1 } else { names }
 }
 
-/// Items that the root shows under its own name, with the part that each comes from.
+/// Items that the root re-exports, each with its part.
 fn re_exports(items: &[Item], parts: &BTreeSet<&str>, shown: &mut BTreeMap<String, String>) {
     for item in items {
         if let Item::Use(item) = item {
@@ -253,11 +253,7 @@ fn cycles<'a>(edges: &Edges<'a>) -> Vec<Vec<&'a str>> {
         let back = edges.keys().filter(|other| leads(part, other) && leads(other, part));
         back.copied().collect()
     };
-    let mut cycles: Vec<Vec<&str>> = edges
-        .keys()
-        .map(|part| together(part))
-        .filter(|cycle| cycle.len() > 1)
-        .collect();
+    let mut cycles: Vec<Vec<&str>> = edges.keys().map(together).filter(|cycle| cycle.len() > 1).collect();
     cycles.sort();
     cycles.dedup();
     cycles

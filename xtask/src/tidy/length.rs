@@ -11,7 +11,7 @@ const MAX_TEST_LINES: usize = 900;
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "crates/sono-cli/src/changes.rs",
-        "a table of flags and what each changes; goes with the split of `settings`",
+        "a table of flags and what each changes; to be split together with `settings`",
     ),
     (
         "crates/sono-cli/src/commands/attach/model.rs",

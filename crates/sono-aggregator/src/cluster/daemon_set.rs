@@ -200,7 +200,7 @@ impl DaemonSet {
                     "the DaemonSet controller took its pod off node {node} before it sent a result of plugin {plugin}; check the node's labels and taints"
                 ),
                 _ => format!(
-                    "No pod was scheduled on node {node}: the DaemonSet controller wants {desired} pods and has them all. Check tolerations for plugin {plugin}"
+                    "No pod was scheduled on node {node}: the DaemonSet has all {desired} desired pods. Check tolerations for plugin {plugin}"
                 ),
             };
             Finding::of_node(node, message)

@@ -46,7 +46,7 @@ impl Events {
         (found.collect(), next.into_iter().chain(again).min())
     }
 
-    /// Why the controller of `set` cannot create the pods that it still wants, where that lasts, and when to look again.
+    /// Why the controller of `set` lastingly cannot create its missing pods, and when to check again.
     pub(super) async fn uncreated(
         &mut self,
         shared: &Shared,

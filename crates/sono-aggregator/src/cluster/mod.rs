@@ -170,7 +170,7 @@ impl ClusterBackend {
 }
 
 /// Workers dial the Service's cluster address, because a replaced aggregator must be found again, and the pod's own
-/// where Service addresses lead nowhere. An address in the configuration comes before both.
+/// where Service addresses lead nowhere. An address in the configuration takes precedence.
 fn addresses(config: &Config, cluster_ip: Option<&str>, pod_ip: Option<&str>) -> Option<Addresses> {
     let service = constants::AGGREGATOR_SERVICE;
     let namespace = &config.namespace;
@@ -278,7 +278,7 @@ impl Backend for ClusterBackend {
         })
     }
 
-    fn tell<'a>(&'a self, note: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
+    fn record_event<'a>(&'a self, note: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
         Box::pin(async move {
             let shared = &self.shared;
             let event = run_event::event(note, &shared.owner, &shared.config.namespace, (shared.clock)());

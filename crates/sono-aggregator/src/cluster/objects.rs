@@ -74,13 +74,13 @@ impl PluginObjects {
         )))
     }
 
-    /// Names hold the plugin's session id, so what is there already was made by an earlier process of this very run, or
-    /// by a try whose answer was lost.
+    /// Names contain the plugin's session ID, so an existing object was created by an earlier process of this run, or by an
+    /// attempt whose response was lost.
     async fn create_or_adopt(&self, object: &Value) -> Result<(), KubeError> {
         let cluster = &self.shared.cluster;
         match patiently("creating the plugin's objects", || cluster.create(object)).await {
             Err(error) if error.is_already_exists() => {
-                tracing::info!(plugin_name = %self.definition.name, error = error_chain(&error), "taking up what is there");
+                tracing::info!(plugin_name = %self.definition.name, error = error_chain(&error), "adopting the existing object");
                 Ok(())
             }
             created => created.map(|_| ()),

@@ -1,4 +1,4 @@
-//! What the cluster says about itself (core spec §7), as independent steps side by side. A step that fails costs a line
+//! What the cluster says about itself (core spec §7), as independent steps side by side. A failed step is reported in one line
 //! in `meta/query-time.json`, never another step.
 
 mod expression;
@@ -41,8 +41,8 @@ const FEW: usize = 10;
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_mins(30);
 
-/// Asks the cluster for everything that `config` says and writes it below `directory`, as it stands in an archive. Returns
-/// what could not be had, a line each; it is in `meta/query-time.json` too.
+/// Runs the configured queries and writes their results below `directory`, in the archive's layout. Returns a line for each
+/// failure; `meta/query-time.json` has them too.
 pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: &Clock) -> Vec<String> {
     let mut rows = Vec::new();
     let (plan, complaints) = plan::plan(config);
@@ -107,7 +107,7 @@ impl Queries<'_> {
         let mut rows = std::mem::take(&mut found.1);
         rows.extend(namespaces.1);
         let namespaces = namespaces.0;
-        let wanted = namespaces.iter().filter(|namespace| plan.wants_namespace(namespace));
+        let wanted = namespaces.iter().filter(|namespace| plan.includes_namespace(namespace));
         let wanted: Vec<String> = wanted.cloned().collect();
         let mut steps: Vec<BoxFuture<'_, Vec<Row>>> = Vec::new();
         // The long ones first: they run concurrently with all others.
@@ -165,7 +165,7 @@ impl Queries<'_> {
     /// The resources to list, and a row for each part of the API that does not say what it has, and each name that
     /// means nothing.
     async fn discovered(&self) -> (Vec<Resource>, Vec<Row>) {
-        if !self.plan.wants_lists() {
+        if !self.plan.includes_lists() {
             return (Vec::new(), Vec::new());
         }
         let (start, began) = ((self.clock)(), Instant::now());
@@ -183,13 +183,13 @@ impl Queries<'_> {
             rows.push(row(&name, start, began, (0, Some(failure))));
         }
         let wanted = discovery.resources.into_iter();
-        let wanted = wanted.filter(|resource| self.plan.wants(resource));
+        let wanted = wanted.filter(|resource| self.plan.includes(resource));
         (wanted.collect(), rows)
     }
 
     /// All namespaces. Where they may not be listed, the run's own is known.
     async fn namespaces(&self) -> (Vec<String>, Option<Row>) {
-        if !self.plan.wants_lists() && self.plan.logs.is_none() {
+        if !self.plan.includes_lists() && self.plan.logs.is_none() {
             return (Vec::new(), None);
         }
         let (start, began) = ((self.clock)(), Instant::now());
@@ -230,7 +230,8 @@ impl Queries<'_> {
                 let Resource {
                     group, version, plural, ..
                 } = resource;
-                if let Err(error) = self.make_room(&layout::namespaced_resource(namespace, group, version, plural)) {
+                if let Err(error) = self.create_parent(&layout::namespaced_resource(namespace, group, version, plural))
+                {
                     return (0, Some(error));
                 }
             }
@@ -295,7 +296,7 @@ impl Queries<'_> {
     }
 
     /// Makes the directory of a file: there, even if nothing is found.
-    fn make_room(&self, name: &str) -> Result<PathBuf, Failure> {
+    fn create_parent(&self, name: &str) -> Result<PathBuf, Failure> {
         let target = self.directory.join(name);
         match target.parent().map(fs_err::create_dir_all) {
             Some(Err(error)) => Err(Failure::whole(error.to_string())),
@@ -317,7 +318,7 @@ impl Queries<'_> {
         let Resource {
             group, version, plural, ..
         } = resource;
-        let target = self.make_room(&match namespace {
+        let target = self.create_parent(&match namespace {
             Some(namespace) => layout::namespaced_resource(namespace, group, version, plural),
             None => layout::cluster_resource(group, version, plural),
         });

@@ -168,7 +168,7 @@ impl Pods {
         nodes.map(AsRef::as_ref).collect()
     }
 
-    /// What the containers beside each worker are up to, by node. Of two pods of a node the one counts that stays.
+    /// State of the containers next to each worker, by node. Of two pods of a node, the one that is not terminating counts.
     pub(super) fn siblings(&self) -> BTreeMap<Option<Text>, ContainersState> {
         let (going, staying): (Vec<&PodView>, Vec<&PodView>) =
             self.by_name.values().partition(|pod| pod.deleted.is_some());
@@ -196,7 +196,7 @@ fn worker_runs(pod: &PodView) -> bool {
     pod.runs(constants::WORKER_CONTAINER) && pod.deleted.is_none()
 }
 
-/// Judges the containers beside the worker's.
+/// Judges the containers next to the worker's.
 fn siblings(pod: &PodView) -> ContainersState {
     let names = pod
         .container_names()

@@ -63,7 +63,7 @@ pub(super) async fn coordinate(
         let (events, clock) = (publisher.events.downgrade(), Arc::clone(&setup.clock));
         DiskFull::new(move |why| {
             if let Some(events) = events.upgrade() {
-                events.send(RunEvents::no_room(&clock().to_string(), why)).ok();
+                events.send(RunEvents::disk_full(&clock().to_string(), why)).ok();
             }
         })
     };
@@ -80,7 +80,7 @@ pub(super) async fn coordinate(
             }
             if let Some(reason) = broken {
                 tracing::error!(reason, "the run has no archive");
-                publisher.tell([RunEvents::broken(&reason)]);
+                publisher.publish([RunEvents::broken(&reason)]);
             }
             publisher.show(status.clone());
             return Ok(finished(&setup.root, status, 0));
@@ -205,7 +205,7 @@ impl<'a> Coordinator<'a> {
         };
         let resumed = taken_up.then(|| clock().to_string());
         let results = run.expected().count();
-        publisher.tell([RunEvents::begun(&config.uuid, results, resumed.as_deref())]);
+        publisher.publish([RunEvents::begun(&config.uuid, results, resumed.as_deref())]);
         let files = Files {
             archive: root.join(layout::archive_name(start, &config.uuid)),
             root,

@@ -121,7 +121,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
         say("post-processing", problem);
     }
     // Only the end of the run closes the requests, and it reads all of them first.
-    finish.coordinator.tell(Event::Processed(processed)).await.ok();
+    finish.coordinator.send(Event::Processed(processed)).await.ok();
     if let Err(problem) = describe(&finish, &cleaned).await {
         say("describing the run", error_chain(&problem));
     }
@@ -149,7 +149,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
 /// Attempts of all queries while the disk is full.
 const QUERY_TRIES: usize = 3;
 /// Free space to wait for before another attempt: less is used up at once.
-const QUERY_ROOM: usize = 1 << 20;
+const PROBE_BYTES: usize = 1 << 20;
 
 /// Queries again once the disk has free space, but a few times only: the answers themselves may fill the disk.
 async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_full: &DiskFull) -> Vec<String> {
@@ -157,18 +157,18 @@ async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_fu
     loop {
         tries += 1;
         let problems = backend.query(directory).await;
-        let full = problems.iter().any(|problem| tells_of_no_room(problem));
+        let full = problems.iter().any(|problem| reports_disk_full(problem));
         if !full || tries == QUERY_TRIES {
             return problems;
         }
         let probe = incoming.join("probe");
-        let try_room = move || {
-            let written = fs_err::write(&probe, vec![0; QUERY_ROOM]);
+        let probe_space = move || {
+            let written = fs_err::write(&probe, vec![0; PROBE_BYTES]);
             // Nothing is left of it, whether it worked or not.
             fs_err::remove_file(&probe).ok();
             written
         };
-        if let Err(error) = disk_full.retry("what is found in the cluster", try_room).await {
+        if let Err(error) = disk_full.retry("what is found in the cluster", probe_space).await {
             tracing::warn!(error = error_chain(&error), "cannot check for free disk space");
             return problems;
         }
@@ -176,9 +176,9 @@ async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_fu
 }
 
 /// Queries report failures as sentences; after a full disk these contain the system's own words for it.
-fn tells_of_no_room(problem: &str) -> bool {
-    const NO_ROOM: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
-    NO_ROOM.iter().any(|words| problem.contains(words))
+fn reports_disk_full(problem: &str) -> bool {
+    const DISK_FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+    DISK_FULL.iter().any(|words| problem.contains(words))
 }
 
 /// Removes what the plugins' drivers created, all at once, unless a plugin asks to keep it. Returns the plugins whose
@@ -338,7 +338,7 @@ mod tests {
     fn the_systems_words_for_no_room_are_known() {
         for (code, full) in [(28, true), (122, true), (5, false)] {
             let error = std::io::Error::from_raw_os_error(code);
-            assert_eq!((tells_of_no_room(&error.to_string()), error.is_full()), (full, full));
+            assert_eq!((reports_disk_full(&error.to_string()), error.is_full()), (full, full));
         }
     }
 }

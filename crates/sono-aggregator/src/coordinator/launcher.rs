@@ -85,7 +85,7 @@ impl Launcher {
                                 Ok(()) => {
                                     let plugin = name.clone();
                                     // This fails only if the run is over.
-                                    coordinator.tell(Event::Launched { plugin }).await.ok();
+                                    coordinator.send(Event::Launched { plugin }).await.ok();
                                     watch_over(driver.as_ref(), &launch, &coordinator).await;
                                     None
                                 }
@@ -108,7 +108,7 @@ impl Launcher {
                 };
                 // This fails only if the run is over.
                 coordinator
-                    .tell(Event::LaunchFailed { plugin: name, failure })
+                    .send(Event::LaunchFailed { plugin: name, failure })
                     .await
                     .ok();
             }),
@@ -142,7 +142,7 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, coordinator: &Coordina
                     Event::Counted { plugin }
                 }
             };
-            if coordinator.tell(event).await.is_err() {
+            if coordinator.send(event).await.is_err() {
                 return;
             }
         }

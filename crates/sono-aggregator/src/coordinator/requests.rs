@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::{
     durability::journal::Journal,
     handle::{Finished as Returned, Request},
-    observe::status_snapshots::tell,
+    observe::status_snapshots::when_recorded,
 };
 
 /// An answer that is given once its state is on disk.
@@ -19,8 +19,8 @@ pub(super) struct Reply {
     names: Option<PathBuf>,
 }
 
-/// Journals what has to survive. A result that is acknowledged is in place and synced but for its name, or kept in its record;
-/// if that fails, its sender is told so. An answer without a record of its own waits for the records before it: it may
+/// Journals what has to survive. An acknowledged result is in place and synced but for its name, or stored in its record;
+/// if that fails, its sender gets the error. An answer without a record of its own waits for the records before it: it may
 /// depend on them.
 pub(super) fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
     match reply {
@@ -87,7 +87,7 @@ pub(super) fn answer(
             (event.map(|event| run.handle(at, event)).unwrap_or_default(), None)
         }
         Request::Status { reply } => {
-            tell(journal, run, move |status| drop(reply.send(status)));
+            when_recorded(journal, run, move |status| drop(reply.send(status)));
             (Vec::new(), None)
         }
         Request::Processing { plugin, reply } => {

@@ -117,7 +117,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
     if let Err(error) = &outcome {
         // Clients that wait must learn that the run is over.
         let status = publisher.fail();
-        publisher.tell([RunEvents::broken(&error_chain(error))]);
+        publisher.publish([RunEvents::broken(&error_chain(error))]);
         if status_task.is_terminated() {
             show_once(&backend, status).await;
         }

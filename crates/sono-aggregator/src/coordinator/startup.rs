@@ -100,7 +100,7 @@ pub(crate) struct StartedRun {
     pub(crate) run: Run,
     /// What is to be done first.
     pub(crate) effects: Vec<Effect>,
-    /// Bytes of the results that are there.
+    /// Size of the existing results in bytes.
     pub(crate) present: u64,
     /// An earlier process began it.
     pub(crate) taken_up: bool,

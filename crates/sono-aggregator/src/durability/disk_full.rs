@@ -1,5 +1,5 @@
-//! A volume without room. What has to be written before the run can go on waits until there is some: that is said once, in
-//! the log and as an Event, and nothing of the run is given up.
+//! A full volume. Writes that the run depends on wait for free space; this is reported once, in the log and as an Event.
+//! The run loses nothing.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Maximum number of reports outside of the log: a volume may be full for a moment again and again.
-const MOST_TOLD: usize = 20;
+const MAX_REPORTS: usize = 20;
 
 /// An error that a full disk may have caused.
 pub(crate) trait IsDiskFull: std::error::Error {
@@ -67,7 +67,7 @@ impl IsDiskFull for RunError {
     }
 }
 
-type Tell = Box<dyn Fn(&str) + Send + Sync>;
+type Report = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The tasks that wait for free disk space, and the callback that reports the first of them.
 #[derive(Clone, Default)]
@@ -76,13 +76,13 @@ pub(crate) struct DiskFull(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     count: Mutex<Count>,
-    tell: Option<Tell>,
+    report: Option<Report>,
 }
 
 #[derive(Default)]
 struct Count {
     waiting: usize,
-    told: usize,
+    reported: usize,
 }
 
 impl std::fmt::Debug for DiskFull {
@@ -92,28 +92,28 @@ impl std::fmt::Debug for DiskFull {
 }
 
 impl DiskFull {
-    /// `tell` is called with a sentence when the first task begins to wait.
-    pub(crate) fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    /// `report` is called with a sentence when the first task begins to wait.
+    pub(crate) fn new(report: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Shared {
             count: Mutex::default(),
-            tell: Some(Box::new(tell)),
+            report: Some(Box::new(report)),
         }))
     }
 
     /// Counts another task that waits.
     pub(crate) fn wait(&self, what: &str, error: &str) -> DiskFullGuard {
-        let tell = {
+        let is_first = {
             let mut count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
             count.waiting += 1;
             let first = count.waiting == 1;
-            count.told += usize::from(first);
-            first && count.told <= MOST_TOLD
+            count.reported += usize::from(first);
+            first && count.reported <= MAX_REPORTS
         };
         tracing::error!(
             error,
             "the volume is full: {what} waits for free space; use a larger volume, or remove files that do not belong to the run"
         );
-        if let Some(say) = self.0.tell.as_ref().filter(|_| tell) {
+        if let Some(say) = self.0.report.as_ref().filter(|_| is_first) {
             say(&format!("the volume is full: {what} waits for free space ({error})"));
         }
         DiskFullGuard(self.clone())
@@ -189,17 +189,17 @@ pub(crate) mod tests {
         io::Error::from(io::ErrorKind::StorageFull)
     }
 
-    /// What was told, and what tells it.
+    /// What was reported, and what tells it.
     pub(crate) fn listening() -> (Arc<Mutex<Vec<String>>>, DiskFull) {
-        let told = Arc::<Mutex<Vec<String>>>::default();
-        let heard = Arc::clone(&told);
+        let reported = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&reported);
         let disk_full = DiskFull::new(move |what| heard.lock().unwrap().push(what.to_owned()));
-        (told, disk_full)
+        (reported, disk_full)
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_finds_no_room_is_done_later_and_told_once() {
-        let (told, disk_full) = listening();
+        let (reported, disk_full) = listening();
         let tries = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&tries);
         let done = disk_full.retry("a file", move || match seen.fetch_add(1, Relaxed) {
@@ -210,7 +210,7 @@ pub(crate) mod tests {
         let (done, other) = tokio::join!(done, other);
         assert_eq!((done.unwrap(), other.unwrap()), (100, ()));
         assert_eq!(
-            *told.lock().unwrap(),
+            *reported.lock().unwrap(),
             ["the volume is full: a file waits for free space (no storage space)"]
         );
         assert_eq!(disk_full.0.count.lock().unwrap().waiting, 0);
@@ -218,27 +218,27 @@ pub(crate) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn other_errors_are_not_waited_for() {
-        let (told, disk_full) = listening();
+        let (reported, disk_full) = listening();
         let failed = disk_full
             .retry("a file", || {
                 Err::<(), _>(io::Error::from(io::ErrorKind::PermissionDenied))
             })
             .await;
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-        assert_eq!(*told.lock().unwrap(), Vec::<String>::new());
+        assert_eq!(*reported.lock().unwrap(), Vec::<String>::new());
     }
 
-    /// A volume that is full again and again is told of a few times only, and what waits in a row is reported once.
+    /// A volume that is full again and again is reported of a few times only, and what waits in a row is reported once.
     #[test]
     fn it_is_told_when_the_first_begins_to_wait_and_not_for_ever() {
-        let (told, disk_full) = listening();
+        let (reported, disk_full) = listening();
         let first = disk_full.wait("one", "full");
         drop(disk_full.wait("two", "full"));
-        assert_eq!(told.lock().unwrap().len(), 1);
+        assert_eq!(reported.lock().unwrap().len(), 1);
         drop(first);
         for _ in 0..100 {
             drop(disk_full.wait("three", "full"));
         }
-        assert_eq!(told.lock().unwrap().len(), MOST_TOLD);
+        assert_eq!(reported.lock().unwrap().len(), MAX_REPORTS);
     }
 }

@@ -6,7 +6,7 @@ use sono_types::ResultKey;
 
 use crate::{handle::Closed, observe::metrics::Refused};
 
-/// Why an upload failed. The texts are reasons; [`UploadError::message`] is what the client is told.
+/// Why an upload failed. The texts are reasons; [`UploadError::message`] is the response to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UploadError {
     /// The result is not expected, received already, or too late.
@@ -88,7 +88,7 @@ impl UploadError {
             Self::Busy | Self::TooManyRequests(_) | Self::Preempted(_) => Refused::Busy,
             Self::Broken(_) | Self::Gap(_) => Refused::Broken,
             Self::Storage(_) => Refused::Storage,
-            Self::Full(_) => Refused::NoRoom,
+            Self::Full(_) => Refused::DiskFull,
             Self::Closed => Refused::Ending,
         }
     }

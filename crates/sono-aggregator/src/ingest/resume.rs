@@ -91,7 +91,7 @@ impl Partials {
         self.lock().insert(key.clone(), Kept { name, until, partial });
     }
 
-    /// How many bytes are there of that body.
+    /// Number of bytes received of that body.
     pub(crate) fn received(&self, key: &ResultKey, name: &str) -> Option<u64> {
         let kept = self.lock();
         let kept = kept.get(key).filter(|kept| kept.name == name)?;

@@ -304,7 +304,8 @@ async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
 /// Requests that were refused because of their certificate, since this process started.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
-/// Whether the refusal of this number is logged: the first ones, then fewer and fewer, for they can be had at any rate.
+/// Whether the refusal of this number is logged: the first ones, then fewer and fewer, because a client can cause any
+/// number of them.
 fn is_worth_a_line(count: u64) -> bool {
     count <= 20 || count.is_power_of_two()
 }

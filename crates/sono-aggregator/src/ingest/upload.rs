@@ -258,8 +258,8 @@ impl Uploads {
         match placed.await {
             Err(full @ UploadError::Full(_)) => {
                 self.place_later(body, destination, landing);
-                // Its sender is told that the result is in if the journal has it, and to retry if it is stored nowhere yet: then
-                // the result is on disk once the journal is.
+                // If the journal has the result, its sender gets success; if it is stored nowhere yet, its sender is asked to
+                // retry.
                 if durably { Err(full) } else { Ok(()) }
             }
             placed => placed,
@@ -327,7 +327,7 @@ impl Uploads {
             let staged = staging::stage(&content, &incoming, &head.file_name, &head.content_type, &limits);
             let (staged, unpacked) = staged.map_err(|error| match error {
                 UploadError::TooLarge(_) if squeezed => UploadError::Full(reserved.limit()),
-                UploadError::Full(reason) => UploadError::Full(no_room(&reason)),
+                UploadError::Full(reason) => UploadError::Full(disk_full_message(&reason)),
                 other => other,
             })?;
             let ready = match content {
@@ -392,13 +392,13 @@ async fn blocking<T: Send + 'static>(
 fn unstored(error: &StoreError) -> UploadError {
     let reason = error_chain(error);
     if error.is_full() {
-        UploadError::Full(no_room(&reason))
+        UploadError::Full(disk_full_message(&reason))
     } else {
         UploadError::Storage(reason)
     }
 }
 
 /// The reason of an upload that the full disk stopped, and not a limit of the run.
-fn no_room(reason: &str) -> String {
+fn disk_full_message(reason: &str) -> String {
     format!("the aggregator's volume is full ({reason}); use a larger one")
 }

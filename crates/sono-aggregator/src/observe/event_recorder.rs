@@ -15,10 +15,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// it ends the task, after the last note.
 pub(crate) fn start(backend: Arc<dyn Backend>) -> (mpsc::UnboundedSender<RunEvent>, JoinHandle<()>) {
     let (sender, events) = mpsc::unbounded_channel();
-    (sender, tokio::spawn(tell(backend, events)))
+    (sender, tokio::spawn(record_events(backend, events)))
 }
 
-async fn tell(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedReceiver<RunEvent>) {
+async fn record_events(backend: Arc<dyn Backend>, mut events: mpsc::UnboundedReceiver<RunEvent>) {
     // Logged once: the events are a convenience.
     let mut said = false;
     while let Some(event) = events.recv().await {
@@ -45,7 +45,7 @@ async fn patiently(backend: &dyn Backend, event: &RunEvent) -> Result<(), EventE
     let mut left = TRIES;
     loop {
         left -= 1;
-        match backend.tell(event).await {
+        match backend.record_event(event).await {
             Err(EventError::Failed(_)) if left > 0 => tokio::time::sleep(PAUSE).await,
             outcome => return outcome,
         }
@@ -88,7 +88,7 @@ mod tests {
             Box::pin(async { Vec::new() })
         }
 
-        fn tell<'a>(&'a self, event: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
+        fn record_event<'a>(&'a self, event: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
             self.heard.lock().unwrap().push(event.subject.clone());
             let answer = self.answers.lock().unwrap().pop();
             Box::pin(async { answer.map_or(Ok(()), Err) })

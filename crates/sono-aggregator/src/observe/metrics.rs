@@ -27,7 +27,7 @@ pub(crate) enum Refused {
     Busy,
     Broken,
     Storage,
-    NoRoom,
+    DiskFull,
     Ending,
 }
 
@@ -41,7 +41,7 @@ impl Refused {
         Self::Busy,
         Self::Broken,
         Self::Storage,
-        Self::NoRoom,
+        Self::DiskFull,
         Self::Ending,
     ];
 
@@ -55,7 +55,7 @@ impl Refused {
             Self::Busy => "busy",
             Self::Broken => "broken",
             Self::Storage => "storage",
-            Self::NoRoom => "no-room",
+            Self::DiskFull => "no-room",
             Self::Ending => "ending",
         }
     }

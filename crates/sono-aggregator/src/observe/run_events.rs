@@ -84,7 +84,7 @@ impl RunEvents {
     }
 
     /// Something that has to be written waits, since `at`.
-    pub(crate) fn no_room(at: &str, why: &str) -> RunEvent {
+    pub(crate) fn disk_full(at: &str, why: &str) -> RunEvent {
         RunEvent::warning("VolumeFull", at, why)
     }
 

@@ -23,7 +23,7 @@ impl Publisher {
         self.statuses.send_replace(status);
     }
 
-    pub(crate) fn tell(&self, events: impl IntoIterator<Item = RunEvent>) {
+    pub(crate) fn publish(&self, events: impl IntoIterator<Item = RunEvent>) {
         for event in events {
             // A recorder that has ended has logged the reason.
             self.events.send(event).ok();
@@ -42,7 +42,7 @@ impl Publisher {
 
 /// Passes the current status to `what` once all of its state is on disk: a loss of power must not undo what a user has seen.
 /// If the journal cannot be written, `what` is not called.
-pub(crate) fn tell(journal: &Journal, run: &Run, what: impl FnOnce(RunStatus) + Send + 'static) {
+pub(crate) fn when_recorded(journal: &Journal, run: &Run, what: impl FnOnce(RunStatus) + Send + 'static) {
     let status = run.status();
     let done = move |on_disk: Result<(), NotRecorded>| {
         if on_disk.is_ok() {

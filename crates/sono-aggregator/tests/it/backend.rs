@@ -84,7 +84,7 @@ impl Backend for TestBackend {
         Box::pin(async { Ok(()) })
     }
 
-    fn tell<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
+    fn record_event<'a>(&'a self, _: &'a RunEvent) -> BoxFuture<'a, Result<(), EventError>> {
         self.trouble.come("tell");
         Box::pin(async { Ok(()) })
     }

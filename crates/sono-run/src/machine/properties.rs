@@ -163,7 +163,7 @@ fn let_time_pass(run: &mut Run, said: &mut Said, plans: &[Plan]) {
         let Some(next) = run.next_deadline() else { return };
         said.take(run.handle(next, Event::Tick), plans);
     }
-    panic!("a deadline that comes again and again");
+    panic!("a deadline that does not pass");
 }
 
 proptest! {
@@ -210,7 +210,7 @@ proptest! {
                 }
                 Step::Finish(number, how) if !tickets.is_empty() => {
                     let (ticket, granted) = tickets.remove(number % tickets.len());
-                    // Only who was granted the claim puts a result in place, and what comes after the end is not taken.
+                    // Only the holder of the claim puts a result in place, and nothing is accepted after the end.
                     let how = outcome(how);
                     let how = if how == Outcome::Stored(Stored::InPlace) && (!granted || said.finished > 0) { Outcome::Aborted } else { how };
                     if said.finished > 0 { Vec::new() } else { run.finish(now, &ticket, how) }

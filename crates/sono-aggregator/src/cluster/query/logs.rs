@@ -37,7 +37,7 @@ struct Log {
     container: String,
     /// Of the container before the last restart.
     previous: bool,
-    /// It is fetched beside the one that was asked for: one that is gone is nothing missing.
+    /// An additional log: if it no longer exists, nothing is reported as missing.
     extra: bool,
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn logs(
 ) -> Vec<Row> {
     let by_namespace = namespaces
         .iter()
-        .filter(|namespace| logs.wants_namespace(namespace))
+        .filter(|namespace| logs.includes_namespace(namespace))
         .map(|namespace| Selection {
             namespace: Some(namespace.clone()),
             fields: String::new(),

@@ -197,7 +197,7 @@ impl Plan {
     }
 
     /// Whether a resource is queried: by its plural, or by `plural.group`; Secrets only where they are named.
-    pub(super) fn wants(&self, resource: &Resource) -> bool {
+    pub(super) fn includes(&self, resource: &Resource) -> bool {
         match &self.resources {
             None => resource.plural.as_str() != "secrets",
             Some(names) => names.iter().any(|name| is_called(resource, name)),
@@ -205,7 +205,7 @@ impl Plan {
     }
 
     /// Whether anything at all has to be listed.
-    pub(super) fn wants_lists(&self) -> bool {
+    pub(super) fn includes_lists(&self) -> bool {
         self.resources
             .as_ref()
             .is_none_or(|names| names.iter().any(|name| !is_pseudo(name)))
@@ -218,14 +218,14 @@ impl Plan {
     }
 
     /// Whether a namespace's objects are queried.
-    pub(super) fn wants_namespace(&self, namespace: &str) -> bool {
+    pub(super) fn includes_namespace(&self, namespace: &str) -> bool {
         self.namespaces.fits(namespace)
     }
 }
 
 impl Logs {
     /// Whether a namespace's pods are.
-    pub(super) fn wants_namespace(&self, namespace: &str) -> bool {
+    pub(super) fn includes_namespace(&self, namespace: &str) -> bool {
         self.namespaces.fits(namespace)
     }
 }
@@ -277,14 +277,14 @@ mod tests {
             ];
             let names: Vec<String> = found
                 .iter()
-                .filter(|resource| plan.wants(resource))
+                .filter(|resource| plan.includes(resource))
                 .map(|resource| format!("{}/{}", resource.group, resource.plural))
                 .collect();
             (
                 names.join(" "),
                 plan.missing(&found),
                 plan.logs.is_some(),
-                plan.wants_lists(),
+                plan.includes_lists(),
                 plan.names(SERVER_VERSION),
             )
         };
@@ -326,7 +326,7 @@ mod tests {
             let logs = plan.logs.unwrap();
             let all = ["a", "kube-system", "my-sonobuoy-x", "sonobuoy"];
             all.into_iter()
-                .filter(|name| logs.wants_namespace(name))
+                .filter(|name| logs.includes_namespace(name))
                 .collect::<Vec<_>>()
                 .join(" ")
         };
@@ -357,10 +357,10 @@ mod tests {
                 "Limits.PodLogs.LimitBytes: 0 is less than 1; it is left out",
             ]
         );
-        assert!(plan.wants_namespace("sonobuoy") && !plan.wants_namespace("default"));
+        assert!(plan.includes_namespace("sonobuoy") && !plan.includes_namespace("default"));
         assert_eq!(plan.labels, "");
         let logs = plan.logs.unwrap();
-        assert!(logs.wants_namespace("sonobuoy") && !logs.wants_namespace("kube-system"));
+        assert!(logs.includes_namespace("sonobuoy") && !logs.includes_namespace("kube-system"));
         assert_eq!(logs.options, LogOptions::default());
         let wrong = config(r#"{"Limits":{"PodLogs":{"LabelSelector":"(" }}}"#);
         assert_eq!(super::complaints(&wrong)[0].key, "Limits.PodLogs.LabelSelector");

@@ -71,7 +71,7 @@ impl Failure {
 }
 
 impl Row {
-    /// The four old keys, and beside them the start, the outcome and what is counted.
+    /// Sonobuoy's four keys, then the start, the outcome and the counts.
     pub(super) fn to_json(&self) -> Value {
         let mut row = json!({
             "queryobj": self.object,

@@ -46,7 +46,7 @@ impl Coordinator<'_> {
                     self.launcher
                         .launch(&self.run, &plugin, deadline, start, &mut self.tasks);
                     let results = self.run.expected().filter(|key| key.plugin == plugin).count();
-                    self.publisher.tell(self.run_events.started(&plugin, results));
+                    self.publisher.publish(self.run_events.started(&plugin, results));
                 }
                 Effect::Watch { plugin, deadline } => {
                     self.launcher
@@ -54,7 +54,7 @@ impl Coordinator<'_> {
                 }
                 Effect::StopMonitor(plugin) => self.tasks.stop(&plugin),
                 Effect::RecordError { key, failure } => {
-                    self.publisher.tell(self.run_events.failed(&key, &failure));
+                    self.publisher.publish(self.run_events.failed(&key, &failure));
                     let errors = self.files.directory.join(layout::errors_dir(&key));
                     self.tasks.record(&errors, &key, failure);
                 }
@@ -98,7 +98,7 @@ impl Coordinator<'_> {
 
     /// Starts the task that makes the archive.
     fn finish(&mut self) {
-        self.publisher.tell(self.run_events.collected());
+        self.publisher.publish(self.run_events.collected());
         let finish = Finish {
             directory: self.files.directory.clone(),
             incoming: self.files.incoming.clone(),
@@ -156,7 +156,7 @@ impl Coordinator<'_> {
     fn show(&self, status: RunStatus) {
         let complete = self.broken.is_none().then(|| RunEvents::complete(&status));
         self.publisher.show(status);
-        self.publisher.tell(complete);
+        self.publisher.publish(complete);
     }
 
     fn end(&mut self) -> Result<Finished, RunError> {

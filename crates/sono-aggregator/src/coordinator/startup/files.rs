@@ -63,8 +63,8 @@ fn ways_to_results(root: &Path, directory: &Path) -> Vec<PathBuf> {
     ways
 }
 
-/// Results that appear at once and synced, so that one that is there is whole: the process ended between that and the
-/// journal's record.
+/// Results in place whose record the journal lacks, because the process ended in between. They are complete: files are
+/// synced before they are renamed.
 pub(super) fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
     let known: BTreeSet<_> = records
         .iter()
@@ -86,8 +86,8 @@ pub(super) fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Ve
         .collect()
 }
 
-/// Puts the results in place of which only the journal is known to be on disk. Where there is no room for them that is waited
-/// for: nothing else may be collected before, because what the journal holds was acknowledged.
+/// Writes results that only the journal holds to their places, waiting while the disk is full. Nothing else may be
+/// collected before: these results were acknowledged.
 pub(super) async fn restore(
     directory: &Path,
     incoming: &Path,

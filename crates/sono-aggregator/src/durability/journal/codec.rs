@@ -1,8 +1,8 @@
 //! The journal's bytes: a record a line, `<checksum> <synced> <json>`.
 //!
-//! `synced` is the length of the file that was known to be on disk when the line was written. It tells a torn end, which
-//! is what a crash leaves and nobody was promised, from damage in what had been acknowledged: a bad line that a later
-//! good line knows to have been synced.
+//! `synced` is the length of the file that was known to be on disk when the line was written. It distinguishes a torn
+//! end, left by a crash and never acknowledged, from damage of acknowledged records: a bad line that a later good line
+//! states as synced.
 
 use sha2::{Digest as _, Sha256};
 use sono_run::Record;

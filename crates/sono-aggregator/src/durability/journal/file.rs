@@ -1,7 +1,7 @@
 //! The journal's file: its thread appends and syncs, and one sync serves everybody who waits for it.
 //!
 //! An appended record is never lost: while the disk is full, or after a failed sync, it stays in memory and is written with the next,
-//! and a moment later at the latest. A caller that waits is told of the failure at once, unless it asked to wait patiently.
+//! and a moment later at the latest. A caller that waits is reported of the failure at once, unless it asked to wait patiently.
 
 use std::{
     collections::BTreeMap,
@@ -183,15 +183,15 @@ impl<S: Storage> JournalFile<S> {
         let somebody = !now.is_empty() || !self.patient.is_empty() || self.newest.is_some() || self.waits.is_some();
         let outcome = self.write(somebody || last);
         self.remember(outcome.as_ref().err());
-        let told = outcome.clone().map_err(|error| NotRecorded(error.reason));
+        let reported = outcome.clone().map_err(|error| NotRecorded(error.reason));
         for (done, named) in now {
-            done(named.and_then(|()| told.clone()));
+            done(named.and_then(|()| reported.clone()));
         }
         if outcome.is_err_and(|error| error.full) {
             return;
         }
         for done in self.patient.drain(..).chain(self.newest.take()) {
-            done(told.clone());
+            done(reported.clone());
         }
     }
 
@@ -310,12 +310,12 @@ mod tests {
         }
     }
 
-    type Told = Arc<Mutex<Vec<(&'static str, Result<(), NotRecorded>)>>>;
+    type Reported = Arc<Mutex<Vec<(&'static str, Result<(), NotRecorded>)>>>;
 
     struct Case {
         disk: Small,
         file: JournalFile<Small>,
-        told: Told,
+        reported: Reported,
         shortages: Arc<Mutex<Vec<String>>>,
     }
 
@@ -327,14 +327,14 @@ mod tests {
             Self {
                 file: JournalFile::new(disk.clone(), 0, &Arc::default(), &disk_full),
                 disk,
-                told: Told::default(),
+                reported: Reported::default(),
                 shortages,
             }
         }
 
         fn done(&self, who: &'static str) -> Done {
-            let told = Arc::clone(&self.told);
-            Box::new(move |outcome| told.lock().unwrap().push((who, outcome)))
+            let reported = Arc::clone(&self.reported);
+            Box::new(move |outcome| reported.lock().unwrap().push((who, outcome)))
         }
 
         fn take_in(&mut self, records: usize, wait: Option<Wait>) {
@@ -347,8 +347,8 @@ mod tests {
             self.file.take_in(vec![append], false);
         }
 
-        fn told(&self) -> Vec<(&'static str, Result<(), NotRecorded>)> {
-            std::mem::take(&mut self.told.lock().unwrap())
+        fn reported(&self) -> Vec<(&'static str, Result<(), NotRecorded>)> {
+            std::mem::take(&mut self.reported.lock().unwrap())
         }
     }
 
@@ -357,13 +357,13 @@ mod tests {
     }
 
     /// Nothing that was appended while the volume was full is missing afterwards, whoever waited for it or did not; those who
-    /// have patience are told then, and of the newest status only the last.
+    /// have patience are reported then, and of the newest status only the last.
     #[test]
     fn records_that_found_no_room_are_written_once_there_is_some() {
         let mut case = Case::new(60);
         let done = case.done("first");
         case.take_in(1, Some(Wait::Now(done)));
-        assert_eq!(case.told(), [("first", Ok(()))]);
+        assert_eq!(case.reported(), [("first", Ok(()))]);
 
         case.take_in(3, None);
         let (now, patient) = (case.done("now"), case.done("patient"));
@@ -373,13 +373,13 @@ mod tests {
             case.take_in(0, Some(Wait::Newest(done)));
         }
         case.take_in(1, Some(Wait::Now(now)));
-        assert_eq!(case.told(), [("now", full())]);
+        assert_eq!(case.reported(), [("now", full())]);
         assert_eq!(case.disk.records().len(), 1);
-        assert_eq!(case.shortages.lock().unwrap().len(), 1, "told once");
+        assert_eq!(case.shortages.lock().unwrap().len(), 1, "reported once");
 
         case.disk.disk().room = 1 << 20;
         case.take_in(0, None);
-        assert_eq!(case.told(), [("patient", Ok(())), ("status 2", Ok(()))]);
+        assert_eq!(case.reported(), [("patient", Ok(())), ("status 2", Ok(()))]);
         assert_eq!(case.disk.records(), vec![Record::Finishing; 6]);
         assert!(case.file.waits.is_none());
     }
@@ -394,11 +394,11 @@ mod tests {
         let patient = case.done("patient");
         case.take_in(1, Some(Wait::Patiently(patient)));
         let lost = || Err(NotRecorded("lost".to_owned()));
-        assert_eq!(case.told(), [("now", lost()), ("patient", lost())]);
+        assert_eq!(case.reported(), [("now", lost()), ("patient", lost())]);
         case.disk.disk().loses = false;
         let again = case.done("again");
         case.take_in(0, Some(Wait::Now(again)));
-        assert_eq!(case.told(), [("again", Ok(()))]);
+        assert_eq!(case.reported(), [("again", Ok(()))]);
         assert_eq!(case.disk.records(), vec![Record::Finishing; 3]);
     }
 
@@ -406,7 +406,10 @@ mod tests {
     #[test]
     fn a_journal_tries_again_by_itself() {
         let Case {
-            disk, mut file, told, ..
+            disk,
+            mut file,
+            reported,
+            ..
         } = Case::new(0);
         let (orders, received) = mpsc::channel();
         let thread = std::thread::spawn(move || file.serve(&received));
@@ -429,6 +432,6 @@ mod tests {
         assert_eq!(disk.records(), vec![Record::Finishing; 2]);
         orders.send(Order::Close).unwrap();
         thread.join().unwrap();
-        drop(told);
+        drop(reported);
     }
 }

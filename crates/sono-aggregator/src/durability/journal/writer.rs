@@ -107,8 +107,8 @@ impl Journal {
         while alive.changed().await.is_ok() {}
     }
 
-    /// Ends the thread, after it has written what it was given. Waits for that, but not longer than `limit`: a disk that does not answer
-    /// must not hold up a process that was told to end.
+    /// Ends the thread after its pending records are written, or after `limit`: a hanging disk must not delay the end of the
+    /// process.
     pub(crate) async fn close(self, limit: Duration) {
         self.orders.send(Order::Close).ok();
         if timeout(limit, self.ended()).await.is_err() {
@@ -126,9 +126,9 @@ impl Journal {
         });
     }
 
-    /// As [`Journal::append`], once the names in the directory are synced: what the records say is there has one that may
-    /// not be. One sync of a directory serves everybody who waits for it, too. Should it fail, `done` learns so and the
-    /// records are written all the same: the run has gone on.
+    /// As [`Journal::append`], after syncing the directory, because the names of the recorded files may not be on disk. One
+    /// sync of a directory serves all waiting callers. If it fails, `done` gets the error and the records are written
+    /// anyway: the run has continued.
     pub(crate) fn append_after_names(&self, names: PathBuf, records: Vec<Record>, done: Done) {
         self.order(Append {
             records,

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use sono_types::ResultKey;
 use tokio::time::Instant;
 
-use super::{Head, Received, Uploads, no_room};
+use super::{Head, Received, Uploads, disk_full_message};
 use crate::{
     connections::{LONGEST_STALL, UploadSlot},
     ingest::{
@@ -180,7 +180,7 @@ fn brought(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {
 fn not_spooled(error: &io::Error) -> UploadError {
     let reason = format!("storing the body: {error}");
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => UploadError::Full(no_room(&reason)),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => UploadError::Full(disk_full_message(&reason)),
         _ => UploadError::Storage(reason),
     }
 }
