@@ -99,7 +99,7 @@ struct Coordinator<'a> {
     checkpoint_writer: Option<CheckpointWriter>,
     /// Closed once the run takes no more requests.
     requests: mpsc::Receiver<Request>,
-    coordinator: CoordinatorHandle,
+    handle: CoordinatorHandle,
     server: Server,
     launcher: Launcher,
     tasks: Tasks,
@@ -219,7 +219,7 @@ impl<'a> Coordinator<'a> {
             journal,
             checkpoint_writer,
             requests,
-            coordinator,
+            handle: coordinator,
             server,
             launcher,
             tasks: Tasks::new(&disk_full),

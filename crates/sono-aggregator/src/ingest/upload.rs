@@ -219,10 +219,9 @@ impl Uploads {
         let Some(reason) = finished.unrecorded else {
             return Ok(());
         };
-        // It need not be in the journal: what is in its place is found there. But it has to stay there.
+        // The result needs no record, because a restart finds it in its place, but the place must be on disk.
         tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot record the result in the journal, syncing its directory instead");
-        let synced = blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await;
-        synced
+        blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await
     }
 
     /// Once the journal has it a small result is on disk, and then it is put in its place, which the end of the run waits

@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(rows(&run.status()), [plugin_status::FAILED]);
         assert!(!shown.has_changed().unwrap(), "it is not on disk yet");
         let (reply, mut asked) = tokio::sync::oneshot::channel();
-        tell(&journal, &run, move |status| drop(reply.send(status)));
+        when_recorded(&journal, &run, move |status| drop(reply.send(status)));
         assert!(asked.try_recv().is_err(), "whoever asks waits as well");
 
         synced.send(()).unwrap();

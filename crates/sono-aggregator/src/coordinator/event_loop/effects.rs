@@ -112,7 +112,7 @@ impl Coordinator<'_> {
             config: self.config.clone(),
             clock: Arc::clone(&self.clock),
             log: self.log.clone(),
-            coordinator: self.coordinator.clone(),
+            coordinator: self.handle.clone(),
             landing: Arc::clone(&self.landing),
             plugins_go_first: self.checkpoint_writer.is_none(),
             disk_full: self.disk_full.clone(),
