@@ -141,7 +141,7 @@ mod tests {
         let began = Instant::now();
         let mut progress = Progress::new(began);
         for request in 0..1_000 {
-            let deleted = per_request.get(request).or(per_request.last()).copied();
+            let deleted = per_request.get(request).or_else(|| per_request.last()).copied();
             left = left.saturating_sub(deleted.unwrap_or_default());
             let requests = u32::try_from(request).unwrap() + 1;
             match progress.interrupted(began + Duration::from_secs(30) * requests, left) {

@@ -10,7 +10,7 @@ mod path;
 mod reader;
 mod throttle;
 
-pub use discovery::{Discovery, Resource, Undiscovered};
+pub use discovery::{Discovery, DiscoveryProblem, Resource};
 pub use error::QueryError;
 pub use list::{ListEnd, ListRequest, Sink};
 pub use name::{ApiName, ApiNameError};

@@ -14,24 +14,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "a table of flags and what each changes; to be split together with `settings`",
     ),
     (
-        "crates/sono-cli/src/commands/attach/model.rs",
-        "one pure model of what a run's followers see, with its tests",
-    ),
-    (
-        "crates/sono-cli/src/commands/images.rs",
-        "one file an action once its errors are typed",
-    ),
-    (
-        "crates/sono-cli/src/commands/retrieve.rs",
-        "fetching and comparing, apart once reaching the aggregator is a module of its own",
-    ),
-    (
         "crates/sono-results/src/formats/gojson.rs",
         "a state machine over lines, whose states share their helpers",
-    ),
-    (
-        "crates/sono-types/src/config.rs",
-        "the whole configuration in one file, with the keys that Sonobuoy knows",
     ),
 ];
 

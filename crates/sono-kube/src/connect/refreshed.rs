@@ -1,4 +1,4 @@
-//! A value from a file that is read again once a minute: service account tokens and authorities are renewed during a run.
+//! A value from a file that is read again once a minute: service account tokens and authorities are rotated in a run.
 
 use std::{
     fmt,
@@ -9,10 +9,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long a value is used before its file is read again (client-go's cachingTokenSource).
-const PERIOD: Duration = Duration::from_mins(1);
+/// Interval between reads of a file (as in client-go's cachingTokenSource).
+const RELOAD_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The latest value of a file that could be read. A value without a file never changes.
+/// The last value read from a file. A value without a file never changes.
 #[derive(Debug)]
 pub(super) struct Refreshed<T> {
     file: Option<PathBuf>,
@@ -32,7 +32,7 @@ impl<T: Clone> Refreshed<T> {
     pub(super) fn get<E: fmt::Display>(&self, read: impl FnOnce(&Path) -> Result<T, E>) -> T {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &self.file
-            && current.1.elapsed() >= PERIOD
+            && current.1.elapsed() >= RELOAD_INTERVAL
         {
             match read(file) {
                 Ok(value) => current.0 = value,
@@ -59,15 +59,15 @@ mod tests {
         let fixed = Refreshed::new("fixed".to_owned(), None);
         fs_err::write(&path, "second").unwrap();
         assert_eq!(value.get(read), "first");
-        tokio::time::advance(PERIOD).await;
+        tokio::time::advance(RELOAD_INTERVAL).await;
         assert_eq!(value.get(read), "second");
         fs_err::remove_file(&path).unwrap();
         assert_eq!(value.get(read), "second");
-        tokio::time::advance(PERIOD).await;
+        tokio::time::advance(RELOAD_INTERVAL).await;
         assert_eq!(value.get(read), "second", "the file does not exist");
         fs_err::write(&path, "third").unwrap();
-        assert_eq!(value.get(read), "second", "the next try is a minute later");
-        tokio::time::advance(PERIOD).await;
+        assert_eq!(value.get(read), "second", "the next attempt is a minute later");
+        tokio::time::advance(RELOAD_INTERVAL).await;
         assert_eq!(value.get(read), "third");
         assert_eq!(fixed.get(read), "fixed");
     }

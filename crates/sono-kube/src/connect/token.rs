@@ -13,14 +13,14 @@ use tower::BoxError;
 
 use super::{read, refreshed::Refreshed};
 
-/// The token of a file. Cheap to clone.
+/// The token in a file. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct TokenFile(Arc<Refreshed<HeaderValue>>);
 
 impl TokenFile {
-    /// Reads the token. Where that fails, `otherwise` is used until it can be read.
-    pub(super) fn read(path: PathBuf, otherwise: Option<&str>) -> io::Result<Self> {
-        let header = match (token(&path), otherwise) {
+    /// Reads the token. If that fails, `fallback` is used until the file is readable.
+    pub(super) fn read(path: PathBuf, fallback: Option<&str>) -> io::Result<Self> {
+        let header = match (token(&path), fallback) {
             (Ok(header), _) => header,
             (Err(error), None) => return Err(error),
             (Err(_), Some(token)) => bearer(token)?,
@@ -28,7 +28,7 @@ impl TokenFile {
         Ok(Self(Arc::new(Refreshed::new(header, Some(path)))))
     }
 
-    /// Adds the token to the request: the last one, if the file can no longer be read.
+    /// Adds the token to a request: the last one, if the file is no longer readable.
     #[expect(clippy::unnecessary_wraps, reason = "the type of a filter")]
     pub(super) fn authorize(&self, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
         request.headers_mut().insert(AUTHORIZATION, self.0.get(token));
@@ -36,7 +36,7 @@ impl TokenFile {
     }
 }
 
-/// Blanks and line ends around the token do not belong to it.
+/// Reads the token, without surrounding whitespace.
 fn token(path: &Path) -> io::Result<HeaderValue> {
     // PowerShell's `kubectl create token NAME > FILE` writes UTF-16.
     let bytes = read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
@@ -51,7 +51,7 @@ fn token(path: &Path) -> io::Result<HeaderValue> {
     bearer(&text)
 }
 
-/// The header of a token.
+/// The `Authorization` header of a token.
 pub(super) fn bearer(token: &str) -> io::Result<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the token contains invalid characters"))?;

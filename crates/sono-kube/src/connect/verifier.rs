@@ -1,5 +1,5 @@
-//! Verifies API servers by the authorities of a kubeconfig, as Go does it: one that presents an authority's own
-//! certificate is accepted, too.
+//! Verifies API servers with the authorities of a kubeconfig. Like Go, accepts a server that presents a configured
+//! authority's own certificate.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,7 +22,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{pem, refreshed::Refreshed};
 
-/// Chains to the authorities, or the certificate of one of them.
+/// Verifies a chain to an authority, or the certificate of an authority itself.
 #[derive(Debug)]
 pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
@@ -48,7 +48,7 @@ impl Trust {
 }
 
 impl Verifier {
-    /// With `authorities`, which those of `file` take the place of whenever it changes. Fails where there are none.
+    /// Trusts `authorities`, which are replaced by those of `file` when it changes. Fails if there are none.
     pub(super) fn new(
         authorities: Vec<CertificateDer<'static>>,
         file: Option<PathBuf>,
@@ -61,7 +61,7 @@ impl Verifier {
         })
     }
 
-    /// The authorities trusted now: the last ones, if the file can no longer be read.
+    /// The current authorities: the last ones, if the file is no longer readable.
     fn trust(&self) -> Arc<Trust> {
         self.trust.get(|file: &Path| {
             let certificates = fs_err::read(file)
@@ -116,8 +116,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What a certificate must meet that needs no issuer since it is trusted itself: time, purpose and name. The handshake's
-/// signature, which proves that the server has its key, is verified as always.
+/// Checks time, purpose and name of a trusted certificate, which needs no issuer. The handshake's signature, which
+/// proves possession of the key, is verified as usual.
 fn verify_authority(
     certificate: &CertificateDer<'_>,
     server_name: &ServerName<'_>,

@@ -1,4 +1,4 @@
-//! What the server can list.
+//! Discovery of the resources that the server can list.
 
 use std::collections::BTreeSet;
 
@@ -26,9 +26,9 @@ pub struct Resource {
     pub version: ApiName,
     /// Plural, as in paths.
     pub plural: ApiName,
-    /// As in an object's `kind`.
+    /// The value of `kind` in its objects.
     pub kind: String,
-    /// Whether its objects live in namespaces.
+    /// Whether its objects are namespaced.
     pub namespaced: bool,
 }
 
@@ -53,7 +53,7 @@ impl Resource {
         })
     }
 
-    /// As in an object's `apiVersion`.
+    /// The value of `apiVersion` in its objects.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.to_string()
@@ -62,7 +62,7 @@ impl Resource {
         }
     }
 
-    /// Path of the collection; of all namespaces where none is given.
+    /// Path of the collection in one namespace or, without one, in all.
     pub fn path(&self, namespace: Option<&str>) -> String {
         let root = if self.group.is_empty() { "/api" } else { "/apis" };
         let version = self.api_version();
@@ -73,25 +73,25 @@ impl Resource {
     }
 }
 
-/// A part of the API that does not say what it has.
+/// A part of the API that could not be discovered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undiscovered {
-    /// `apps/v1`, or `/api` and `/apis` where nothing at all was said.
+pub struct DiscoveryProblem {
+    /// `apps/v1`, or `/api` or `/apis` if the whole request failed.
     pub part: String,
-    /// Why.
+    /// The reason.
     pub message: String,
 }
 
-/// Everything that can be listed, as far as the server says.
+/// The listable resources, as far as they could be discovered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovery {
     /// Sorted by group and plural.
     pub resources: Vec<Resource>,
-    /// What is missing. The rest counts all the same.
-    pub problems: Vec<Undiscovered>,
+    /// Parts that could not be discovered.
+    pub problems: Vec<DiscoveryProblem>,
 }
 
-/// A version of a group, and what it has where that is known already.
+/// A version of an API group, with its resources if already known.
 #[derive(Debug, PartialEq, Eq)]
 struct Part {
     group: ApiName,
@@ -124,13 +124,13 @@ impl Rejected {
     }
 
     /// One problem for all names of the document.
-    fn problem(self, part: impl Into<String>) -> Option<Undiscovered> {
+    fn problem(self, part: impl Into<String>) -> Option<DiscoveryProblem> {
         let first = self.first?;
         let message = match self.count {
             1 => format!("an invalid name is not queried: {first}"),
             count => format!("{count} invalid names are not queried; the first: {first}"),
         };
-        Some(Undiscovered {
+        Some(DiscoveryProblem {
             part: part.into(),
             message,
         })
@@ -138,8 +138,9 @@ impl Rejected {
 }
 
 impl Reader {
-    /// Asks what there is: in two requests where the server can (since 1.26), otherwise version by version. A part that
-    /// does not answer, such as an aggregated API without a backend, is a problem of its own and no other's.
+    /// Discovers all resources: with two requests if the server supports it (since 1.26), otherwise version by version. A
+    /// part that fails, such as an aggregated API without a backend, is reported as a problem and does not affect the
+    /// others.
     pub async fn discover(&self) -> Discovery {
         let (core, groups) = tokio::join!(self.json_as("/api", AGGREGATED), self.json_as("/apis", AGGREGATED));
         let mut problems = Vec::new();
@@ -151,14 +152,14 @@ impl Reader {
                     versions.extend(read_versions(&answer, &mut rejected));
                     problems.extend(rejected.problem(part));
                 }
-                Err(error) => problems.push(Undiscovered {
+                Err(error) => problems.push(DiscoveryProblem {
                     part: part.to_owned(),
                     message: error_chain(&error),
                 }),
             }
         }
         if versions.len() > MAX_VERSIONS {
-            problems.push(Undiscovered {
+            problems.push(DiscoveryProblem {
                 part: "/apis".to_owned(),
                 message: format!(
                     "{} versions of API groups; only {MAX_VERSIONS} are queried",
@@ -183,7 +184,7 @@ impl Reader {
         let mut known = BTreeSet::new();
         for (part, found) in futures::future::join_all(asked).await {
             match found {
-                // The versions of a group come with the preferred one first; the others add what it lacks.
+                // The preferred version of a group is first; the other versions add missing resources.
                 Ok(found) => {
                     problems.extend(found.rejected.problem(part));
                     for resource in found.resources {
@@ -196,7 +197,7 @@ impl Reader {
             }
         }
         if resources.len() > MAX_RESOURCES {
-            problems.push(Undiscovered {
+            problems.push(DiscoveryProblem {
                 part: "/apis".to_owned(),
                 message: format!("{} resources; only {MAX_RESOURCES} are queried", resources.len()),
             });
@@ -206,18 +207,18 @@ impl Reader {
         Discovery { resources, problems }
     }
 
-    async fn version(&self, group: &ApiName, version: &ApiName) -> Result<Found, Undiscovered> {
+    async fn version(&self, group: &ApiName, version: &ApiName) -> Result<Found, DiscoveryProblem> {
         let root = if group.is_empty() {
             "/api".to_owned()
         } else {
             format!("/apis/{group}")
         };
-        // Once: what is broken here stays broken, and would keep all others waiting.
+        // Without retries: a broken API stays broken and would delay all others.
         let path = format!("{root}/{version}");
         let answer = match self.once(&path).await {
             Ok(answer) => answer,
             Err(error) => {
-                return Err(Undiscovered {
+                return Err(DiscoveryProblem {
                     part: part_name(group, version),
                     message: error_chain(&error),
                 });
@@ -253,7 +254,7 @@ fn group_name(name: &str) -> Result<ApiName, ApiNameError> {
     }
 }
 
-/// Groups and versions in the server's order, of either form of answer.
+/// Groups and versions in the server's order, from any form of the response.
 fn read_versions(answer: &Value, rejected: &mut Rejected) -> Vec<Part> {
     match text(answer, "/kind") {
         "APIGroupDiscoveryList" => read_aggregated(answer, rejected),
@@ -317,7 +318,7 @@ fn read_aggregated(answer: &Value, rejected: &mut Rejected) -> Vec<Part> {
             parts.push(Part {
                 group: group.clone(),
                 version,
-                // Stale means that its server did not answer; it may say why.
+                // `Stale` means that the aggregated server did not respond; a request for the version returns the reason.
                 resources: (text(entry, "/freshness") != "Stale").then_some(found),
             });
         }
@@ -325,7 +326,7 @@ fn read_aggregated(answer: &Value, rejected: &mut Rejected) -> Vec<Part> {
     parts
 }
 
-/// An `APIResourceList`.
+/// The listable resources of an `APIResourceList`.
 fn read_resources(answer: &Value, group: &ApiName, version: &ApiName) -> Found {
     let mut found = Found::default();
     let resources = list(answer, "resources").iter();

@@ -3,7 +3,7 @@
 use std::{io, path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use sono_kube::query::{Discovery, ListRequest, Probe, QueryError, Rate, Reader, Sink, Undiscovered};
+use sono_kube::query::{Discovery, DiscoveryProblem, ListRequest, Probe, QueryError, Rate, Reader, Sink};
 use sono_testkit::FakeApi;
 
 use crate::{LIMIT, fake, pod};
@@ -41,7 +41,7 @@ fn refusal(code: u16, wait: u64) -> Value {
     json!({"kind": "Status", "status": "Failure", "code": code, "message": "not now", "details": {"retryAfterSeconds": wait}})
 }
 
-fn parts(discovery: &Discovery) -> (Vec<String>, Vec<Undiscovered>) {
+fn parts(discovery: &Discovery) -> (Vec<String>, Vec<DiscoveryProblem>) {
     let name = |resource: &sono_kube::query::Resource| {
         let place = if resource.namespaced { "namespaced" } else { "cluster" };
         format!(
@@ -81,7 +81,7 @@ async fn a_broken_api_is_one_problem() {
         ]
         .map(str::to_owned)
         .to_vec(),
-        vec![Undiscovered {
+        vec![DiscoveryProblem {
             part: "metrics.k8s.io/v1beta1".to_owned(),
             message: "reading /apis/metrics.k8s.io/v1beta1 was refused (503): the server is currently unable to handle the request".to_owned(),
         }],

@@ -69,6 +69,7 @@ fn header() -> Vec<u8> {
         .into_bytes()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of repositories and their hostile answers")]
 fn contents(definition: &str) -> Contents {
     let errors = json!({"errors": [{"code": TEXT, "message": TEXT, "detail": TEXT}, {"code": LINE, "message": LINE, "detail": {TEXT: TEXT}}]});
     let fixed = |status, headers: Vec<(&'static str, Vec<u8>)>, body: &str| Fixed {

@@ -80,7 +80,7 @@ impl Scenario {
         self
     }
 
-    fn from_registry(mut self) -> Self {
+    fn with_registry(mut self) -> Self {
         self.registry = true;
         self
     }
@@ -345,7 +345,7 @@ fn registries() -> Vec<Scenario> {
                 .that_shows(!is_valid),
         ]);
     }
-    all.into_iter().map(Scenario::from_registry).collect()
+    all.into_iter().map(Scenario::with_registry).collect()
 }
 
 fn others() -> Vec<Scenario> {

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Names that lead elsewhere in a URL or in a path, or that a terminal obeys; too long ones, and none.
+/// Names with special meaning in a URL, a path or a terminal; names that are too long or empty.
 fn hostile() -> Vec<String> {
     let mut names: Vec<String> = [
         "",
@@ -115,7 +115,7 @@ fn problem_of_invalid_names_is_one_short_line() {
     };
     assert_eq!(
         problem(&rejected),
-        Undiscovered {
+        DiscoveryProblem {
             part: "x.io/v1".to_owned(),
             message: "an invalid name is not queried: `..` may contain letters, digits, `-`, `_` and `.` only, and must begin and end \
                       with a letter or digit"
