@@ -38,7 +38,7 @@ async fn node_with_an_untolerated_taint_is_named_or_fails_with_all_nodes() {
             assert_eq!(rows, [("n1", "passed"), ("n2", "failed")]);
             assert_eq!(
                 error_of(&bundle, "n2"),
-                "No pod was scheduled on node n2: the DaemonSet controller wants 1 pods and has them all. Check tolerations for plugin p"
+                "No pod was scheduled on node n2: the DaemonSet has all 1 desired pods. Check tolerations for plugin p"
             );
         } else {
             assert_eq!(rows, [("n1", "passed")]);

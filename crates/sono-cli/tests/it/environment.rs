@@ -196,24 +196,41 @@ fn the_latest_version_is_looked_up() {
     );
 }
 
-/// Groups make many flags easier to find.
+/// Groups make many flags easier to find; the short help has the groups of the common flags.
 #[test]
 fn flags_of_run_are_grouped() {
     let directory = tempfile::tempdir().unwrap();
-    let help = sono(directory.path(), &["run", "-h"]).stdout;
-    let groups: Vec<&str> = help
-        .lines()
-        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
-        .collect();
+    let groups = |flag: &str| -> Vec<String> {
+        let help = sono(directory.path(), &["run", flag]).stdout;
+        let headings = help
+            .lines()
+            .filter(|line| line.ends_with(':') && line.starts_with(|letter: char| letter.is_ascii_uppercase()));
+        headings.map(str::to_owned).collect()
+    };
     assert_eq!(
-        groups,
+        groups("-h"),
         [
             "Options:",
+            "Cluster:",
             "Images:",
-            "Aggregator and its rights:",
             "Kubernetes tests:",
-            "Before a run:",
-            "Waiting:"
+            "Waiting:",
+            "Global:"
+        ]
+    );
+    assert_eq!(
+        groups("--help"),
+        [
+            "Options:",
+            "Cluster:",
+            "Images:",
+            "Aggregator and permissions:",
+            "Plugins:",
+            "Storage of results:",
+            "Kubernetes tests:",
+            "Preflight checks:",
+            "Waiting:",
+            "Global:"
         ]
     );
 }

@@ -73,23 +73,23 @@ fn a_url_without_a_plugin_is_explained() {
         let address = serve(vec![answer]);
         let address = format!("{address}p.yaml");
         let finished = names(directory.path(), &[&address]).unwrap_err();
-        assert_eq!(finished, failure(&expected.replace("URL", &address)));
+        assert_eq!(finished, failure(&expected.replace("ADDRESS", &address)));
     };
     check(
         "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
-        "error: cannot fetch the plugin `URL`\n  unexpected HTTP response code 404 Not Found\n  hint:  check the URL; for a local file, pass its path\n",
+        "error: cannot fetch the plugin `ADDRESS`\n  unexpected HTTP response code 404 Not Found\n  hint:  check the URL; for a local file, pass its path\n",
     );
     check(
         ok("<!DOCTYPE html><html></html>"),
-        "error: cannot fetch the plugin `URL`\n  the response is a web page, not a file\n  hint:  on code hosting sites, use the `Raw` URL\n",
+        "error: cannot fetch the plugin `ADDRESS`\n  the response is a web page, not a file\n  hint:  on code hosting sites, use the `Raw` URL\n",
     );
     check(
         ok("sonobuoy-config: {driver: Job, plugin-name: a}\n"),
-        "error: plugin definition `URL` has a problem\n  URL:1:1   spec is missing: the plugin's container\n",
+        "error: plugin definition `ADDRESS` has a problem\n  ADDRESS:1:1   spec is missing: the plugin's container\n",
     );
     check(
         ok(&"#".repeat(1024 * 1024 + 1)),
-        "error: cannot fetch the plugin `URL`\n  the definition exceeds 1024 KiB, the size limit of a ConfigMap\n",
+        "error: cannot fetch the plugin `ADDRESS`\n  the definition exceeds 1024 KiB, the size limit of a ConfigMap\n",
     );
     let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     assert_eq!(

@@ -136,7 +136,7 @@ fn broken_journal_is_noted_in_the_result() {
         machine.entries(),
         [
             json!({"here": "/"}),
-            json!({"no JSON": "{\"cut\":"}),
+            json!({"not JSON": "{\"cut\":"}),
             note(why),
             from_file("kernel: hello")
         ]
