@@ -131,6 +131,9 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
     let seal = move || sono_bundle::seal(&directory, &archive);
     let sealed = finish.disk_full.retry("packing the archive", seal).await;
     let sealed = sealed.map_err(|error| NotPacked(error_chain(&error)))?;
+    for problem in incomplete(&sealed.packed) {
+        say("packing", problem);
+    }
     let name = finish
         .archive
         .file_name()
@@ -207,8 +210,17 @@ pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) ->
     (gone, problems)
 }
 
-/// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
-/// What definitions are called where redactions are counted.
+/// Files of the run that the archive lacks or has in another state. All of them are the aggregator's own, so there should be none.
+fn incomplete(packed: &sono_bundle::Packed) -> Vec<String> {
+    let skipped = packed.skipped.iter();
+    let changed = packed.changed.iter();
+    skipped
+        .map(|(name, reason)| format!("`{name}` is not in the archive: {reason}"))
+        .chain(changed.map(|name| format!("`{name}` changed while it was packed")))
+        .collect()
+}
+
+/// Name of plugin definitions in the counts of redactions.
 const DEFINITION: &str = "PluginDefinition";
 
 /// What the queries counted, and these.
@@ -221,6 +233,7 @@ fn with_redactions(known: &serde_json::Value, redactions: &Redactions) -> serde_
     json!({ "total": total, "redactions": rows })
 }
 
+/// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
 async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(), DescribeError> {
     let write = async |name: &str, value: &serde_json::Value| {
         let (path, text) = (finish.directory.join(name), value.to_string());
@@ -289,6 +302,23 @@ mod tests {
     use sono_types::{RunStatus, SessionId};
 
     use super::*;
+
+    #[test]
+    fn files_missing_from_the_archive_are_problems() {
+        let packed = sono_bundle::Packed {
+            skipped: vec![("plugins/a/results/b".to_owned(), "Input/output error".to_owned())],
+            changed: vec!["run.log".to_owned()],
+            ..sono_bundle::Packed::default()
+        };
+        assert_eq!(
+            incomplete(&packed),
+            [
+                "`plugins/a/results/b` is not in the archive: Input/output error",
+                "`run.log` changed while it was packed",
+            ]
+        );
+        assert_eq!(incomplete(&sono_bundle::Packed::default()), Vec::<String>::new());
+    }
     use crate::durability::disk_full::IsDiskFull as _;
 
     /// Answers with what it was given, then with nothing.
