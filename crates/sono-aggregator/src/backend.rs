@@ -159,7 +159,7 @@ pub trait Driver: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointStoreError {
     /// The store holds another version than the one to be replaced.
-    #[error("another version has been written")]
+    #[error("another process has written a newer version")]
     Changed,
     /// It is not allowed, and will not be.
     #[error("refused: {0}")]

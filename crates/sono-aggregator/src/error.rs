@@ -27,7 +27,7 @@ pub enum RunError {
     #[error("cannot serve workers")]
     Serve(#[source] std::io::Error),
     /// The archive could not be made; the run's directory is kept.
-    #[error("cannot pack the archive; its content is kept in {directory}: {reason}")]
+    #[error("cannot pack the archive; its content is retained in {directory}: {reason}")]
     Pack {
         /// The run's directory.
         directory: PathBuf,
@@ -38,13 +38,13 @@ pub enum RunError {
     #[error("cannot resume the run")]
     Journal(#[source] JournalError),
     /// The journal's content, or writing it.
-    #[error("the run's journal: {0}")]
+    #[error("cannot use the run's records: {0}")]
     Record(String),
     /// Another process has the run now. This one does nothing more to it.
     #[error("this aggregator stops: {0}")]
     Superseded(String),
     /// A task that others depend on ended.
-    #[error("{task} ended, a defect of this program: {reason}")]
+    #[error("{task} ended unexpectedly, which is a bug in sono: {reason}")]
     Task {
         /// What it does.
         task: &'static str,

@@ -39,7 +39,7 @@ mod inside;
 #[command(
     name = "sonobuoy",
     version,
-    about = "The aggregator of sono, and what else the aggregator's image does"
+    about = "The aggregator of sono, and the other commands of its image"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -50,33 +50,33 @@ struct Arguments {
 enum Command {
     /// Start plugins, collect their results, pack the archive.
     Aggregator(Aggregator),
-    /// Query the cluster and write what is found into a directory.
+    /// Query the cluster and write the results to a directory.
     Query(Query),
     /// Write all archives of a directory to standard output, as one gzipped tar.
     Splat {
         /// The directory.
         directory: PathBuf,
-        /// Write this one file of the directory instead, as it is.
+        /// Write only this file of the directory, unchanged.
         #[arg(long)]
         file: Option<String>,
-        /// Begin at this byte of the file: the rest of a download that was cut off.
+        /// Start at this byte of the file, to resume an interrupted download.
         #[arg(long, requires = "file", default_value_t = 0)]
         offset: u64,
     },
     /// Print the status of the run in this pod as JSON.
     Status {
-        /// Every row of it, not the short form that fits an annotation.
+        /// Print every row, not the short form for the annotation.
         #[arg(long)]
         full: bool,
     },
-    /// Be a plugin's sidecar: starts the worker next to this program.
+    /// Run the worker, the sidecar of a plugin.
     #[command(disable_help_flag = true)]
     Worker {
         /// Its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Be the built-in plugin that checks a host.
+    /// Run the built-in plugin host-check.
     #[command(disable_help_flag = true)]
     HostCheck {
         /// Its arguments.
@@ -87,7 +87,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Aggregator {
-    /// Stay after the run, so that the archive can be fetched.
+    /// Continue to run after the run has ended, so that the archive can be fetched.
     #[arg(long)]
     no_exit: bool,
     #[command(flatten)]
@@ -96,7 +96,7 @@ struct Aggregator {
 
 #[derive(Debug, Args)]
 struct Query {
-    /// Where to write to; otherwise `QueryDir` of the configuration.
+    /// Output directory [default: `QueryDir` of the configuration].
     #[arg(short, long)]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -105,13 +105,13 @@ struct Query {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// Path of a kubeconfig; otherwise the usual places, then the pod's own account.
+    /// Path to a kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's service account].
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig.
     #[arg(long)]
     context: Option<String>,
-    /// How much is logged.
+    /// Log level.
     #[arg(long, default_value = "info", value_parser = ["panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"])]
     level: String,
     #[command(flatten)]
@@ -213,13 +213,13 @@ where
         )
         .with(log.clone())
         .try_init()
-        .context("starting the log")?;
+        .context("cannot start the log")?;
     sono_tls::install_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("starting the runtime")?;
+        .context("cannot start the runtime")?;
     let outcome = runtime.block_on(work(log));
     // A disk that does not respond must not hold up a process that was asked to stop.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -239,7 +239,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     let clock = system_clock();
     // First of all: an address that is taken must be known before anything is created (weakness W-23).
     let address = bind_address(&config, settings.advertise_ip.as_deref());
-    let listener = TcpListener::bind(&address).with_context(|| format!("listening on {address}"))?;
+    let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
     let view = View::default();
     // Best effort: without it the status is in the annotation, and the archive is fetched by exec.
     let _local = match TcpListener::bind(("127.0.0.1", constants::LOCAL_PORT))
@@ -247,7 +247,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     {
         Ok(task) => Some(task),
         Err(error) => {
-            tracing::warn!(%error, port = constants::LOCAL_PORT, "not serving status and archive on the loopback address");
+            tracing::warn!(%error, port = constants::LOCAL_PORT, "cannot serve status and archive on the loopback address, continuing without it");
             None
         }
     };
@@ -313,7 +313,7 @@ fn metrics_listener(address: &str, view: &View) -> Option<tokio::task::JoinHandl
     match TcpListener::bind(address).and_then(|listener| serve_metrics(listener, view.clone())) {
         Ok(task) => Some(task),
         Err(error) => {
-            tracing::warn!(%error, address, "not serving metrics at Server.metricsaddress");
+            tracing::warn!(%error, address, "cannot serve metrics at Server.metricsaddress, continuing without them");
             None
         }
     }
@@ -353,7 +353,9 @@ async fn connect(common: &Common) -> anyhow::Result<Cluster> {
         kubeconfig: common.kubeconfig.clone(),
         context: common.context.clone(),
     };
-    Cluster::connect(&connection).await.context("connecting to the cluster")
+    Cluster::connect(&connection)
+        .await
+        .context("cannot connect to the cluster")
 }
 
 fn new_session() -> SessionId {

@@ -86,7 +86,7 @@ impl Settings {
         let mut warnings: Vec<String> = query::complaints(&config).iter().map(ToString::to_string).collect();
         if Compatibility::from_name(&config.results_compatibility).is_none() {
             warnings.push(format!(
-                "ResultsCompatibility: {:?} is not known, and results are read truthfully; only \"sonobuoy\" and \"sonobuoy-counts\" mean something",
+                "ResultsCompatibility: {:?} is not known, the default is used; expected \"sonobuoy\" or \"sonobuoy-counts\"",
                 config.results_compatibility
             ));
         }
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(
             warnings("old"),
             [
-                "ResultsCompatibility: \"old\" is not known, and results are read truthfully; only \"sonobuoy\" and \"sonobuoy-counts\" mean something"
+                "ResultsCompatibility: \"old\" is not known, the default is used; expected \"sonobuoy\" or \"sonobuoy-counts\""
             ]
         );
     }

@@ -310,7 +310,7 @@ impl Driver for LocalDriver {
                     };
                     if let Some(problem) = problem {
                         report(format!(
-                            "the worker of plugin {} failed: {problem}",
+                            "the worker of plugin {} ended with an error: {problem}",
                             self.definition.name
                         ))
                         .await;

@@ -63,7 +63,7 @@ pub enum LocalError {
     #[error("cannot create a directory for the run")]
     Directory(#[source] std::io::Error),
     /// No loopback port is available.
-    #[error("cannot listen on loopback")]
+    #[error("cannot listen on the loopback address")]
     Listen(#[source] std::io::Error),
     /// The run failed.
     #[error(transparent)]

@@ -75,7 +75,7 @@ pub enum CheckpointError {
     #[error("not a checkpoint")]
     Text(#[source] serde_json::Error),
     /// Another version of this program wrote it.
-    #[error("it has version {0}, this program knows {VERSION}")]
+    #[error("unsupported version {0}: this aggregator supports version {VERSION}")]
     Version(u32),
 }
 

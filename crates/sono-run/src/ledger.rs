@@ -32,7 +32,7 @@ pub enum Refusal {
     #[error("result {0} already received")]
     AlreadyReceived(ResultKey),
     /// The run takes no more results, and this one is not among those it has (410). sono's own: Sonobuoy answers 409.
-    #[error("result {0} came too late: the run takes no more results, and its archive is made without this one")]
+    #[error("result {0} arrived too late: the run accepts no more results, and its archive does not include this one")]
     TooLate(ResultKey),
 }
 

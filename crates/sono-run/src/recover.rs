@@ -142,9 +142,9 @@ impl Run {
         let Failure { message, details } = failure;
         // At the end: readers of archives know some failures by how their text begins.
         let came = if adoption.ended.contains(plugin) {
-            "its result had come before, and went together with the aggregator's pod"
+            "its result had been received, and was lost with the aggregator's pod"
         } else {
-            "if its result had come before the aggregator's pod was replaced, it went together with that"
+            "if its result was received before the aggregator's pod was replaced, it was lost with that pod"
         };
         let message = format!("{message} ({came})");
         Failure { message, details }

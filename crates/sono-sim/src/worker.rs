@@ -344,8 +344,9 @@ impl Session<'_> {
 fn was_too_slow(text: &str) -> bool {
     [
         "the body sent nothing for",
-        "the body took longer than",
-        "the body broke off after",
+        "the body exceeded the time limit of",
+        "the body ended after",
+        "the upload was interrupted after",
     ]
     .iter()
     .any(|words| text.contains(words))

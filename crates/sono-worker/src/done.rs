@@ -188,10 +188,10 @@ fn parse(content: &[u8]) -> Result<Option<String>, String> {
     if content.len() as u64 > MAX_PATH {
         return Err(format!("the done file is longer than {MAX_PATH} bytes: {}", quoted()));
     }
-    let text = decode(content).map_err(|error| format!("the done file holds no path: {error}: {}", quoted()))?;
+    let text = decode(content).map_err(|error| format!("the done file contains no path: {error}: {}", quoted()))?;
     let name = text.trim();
     if name.contains('\0') {
-        return Err(format!("the done file holds no path: {}", quoted()));
+        return Err(format!("the done file contains no path: {}", quoted()));
     }
     Ok(Some(name.to_owned()).filter(|name| !name.is_empty()))
 }

@@ -62,7 +62,7 @@ enum WatchError {
     Client(#[source] reqwest::Error),
     #[error("cannot reach the API server")]
     Request(#[source] reqwest::Error),
-    #[error("the API server responded {0}")]
+    #[error("the API server responded with {0}")]
     Status(StatusCode),
     #[error("the API server sent an event of more than {MAX_EVENT_BYTES} bytes")]
     TooLong,

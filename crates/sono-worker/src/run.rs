@@ -354,7 +354,7 @@ impl Worker<'_> {
         shutdown: &mut Shutdown<impl Future<Output = ()>>,
     ) {
         let result = match outcome {
-            Outcome::TooLate => "The result was not taken.",
+            Outcome::TooLate => "The result was not accepted.",
             _ => "Results transmitted to aggregator.",
         };
         let time = match sleep {
@@ -389,7 +389,7 @@ fn log_outcome(accepted: Accepted) {
         SubmitOutcome::Stored => tracing::info!("Results transmitted to aggregator."),
         SubmitOutcome::AlreadyStored => tracing::info!("the aggregator already has these results"),
         SubmitOutcome::TooLate => tracing::error!(
-            "this result came too late: the run accepts no more results, and its archive does not include this one"
+            "this result arrived too late: the run accepts no more results, and its archive does not include this one"
         ),
     }
 }

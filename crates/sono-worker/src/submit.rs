@@ -244,7 +244,9 @@ async fn send(client: &Client, url: &str, upload: &Upload, is_retry: bool) -> Re
     // The received part no longer exists: the next attempt queries it, and starts at the beginning.
     let gap = status == StatusCode::RANGE_NOT_SATISFIABLE;
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || gap {
-        return Err(SendError::Transient(format!("{url} responded {status}: {message}")));
+        return Err(SendError::Transient(format!(
+            "{url} responded with {status}: {message}"
+        )));
     }
     Err(SendError::Permanent(SubmitError::Worker(WorkerError::Refused {
         status: status.as_u16(),

@@ -193,11 +193,11 @@ impl DaemonSet {
             let message = match &there {
                 Some(there) if !there.contains(&node) => {
                     format!(
-                        "node {node} left the cluster before it sent a result of plugin {plugin}; run again if it is back"
+                        "node {node} left the cluster before it sent a result of plugin {plugin}; run again when the node is back"
                     )
                 }
                 _ if places.had_a_pod(&node) => format!(
-                    "the DaemonSet controller took its pod off node {node} before it sent a result of plugin {plugin}; check the node's labels and taints"
+                    "the DaemonSet controller deleted the pod on node {node} before it sent a result of plugin {plugin}; check the node's labels and taints"
                 ),
                 _ => format!(
                     "No pod was scheduled on node {node}: the DaemonSet has all {desired} desired pods. Check tolerations for plugin {plugin}"
@@ -213,7 +213,7 @@ impl DaemonSet {
     }
 
     fn complain(&self, error: &KubeError) {
-        tracing::warn!(plugin_name = %self.0.definition.name, error = error_chain(error), "watching the plugin's pods");
+        tracing::warn!(plugin_name = %self.0.definition.name, error = error_chain(error), "cannot watch the plugin's pods, retrying");
     }
 }
 
@@ -293,8 +293,8 @@ impl Places {
     fn without_pods(&self, missing: Vec<String>, reason: Option<&str>) -> Vec<(ResultKey, String)> {
         let said = |node: String| {
             let seen = match reason {
-                Some(reason) => format!("node {node} had no pod of it, because none can be created: {reason}"),
-                None => format!("node {node} had no pod of it"),
+                Some(reason) => format!("node {node} had no pod of the plugin, because none can be created: {reason}"),
+                None => format!("node {node} had no pod of the plugin"),
             };
             Some((self.expected.get(&node)?.clone(), seen))
         };

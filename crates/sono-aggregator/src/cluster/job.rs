@@ -76,7 +76,7 @@ impl Driver for Job {
                             Some(Evidence::new(shared).failure(message, &pod).await)
                         }
                         Some(Err(error)) => {
-                            tracing::warn!(plugin_name = %key.plugin, error = error_chain(&error), "watching the plugin's pod");
+                            tracing::warn!(plugin_name = %key.plugin, error = error_chain(&error), "cannot watch the plugin's pod, retrying");
                             None
                         }
                         None => return,
@@ -111,7 +111,7 @@ impl Driver for Job {
 fn gone_message(pod: Option<&str>, node: Option<&str>) -> String {
     let pod = pod.map_or_else(|| "the plugin's pod".to_owned(), |pod| format!("pod {pod}"));
     let node = node.map(|node| format!(" on node {node}")).unwrap_or_default();
-    format!("{pod}{node} was deleted before it sent a result; see the namespace's events for who did it, and run again")
+    format!("{pod}{node} was deleted before it sent a result; see the namespace's Events for the cause, and run again")
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
     fn a_deleted_pod_is_named() {
         assert_eq!(
             gone_message(Some("p"), Some("n")),
-            "pod p on node n was deleted before it sent a result; see the namespace's events for who did it, and run again"
+            "pod p on node n was deleted before it sent a result; see the namespace's Events for the cause, and run again"
         );
     }
 }

@@ -60,10 +60,12 @@ struct Shared {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// A request failed.
-    #[error("reading the run's own objects")]
+    #[error("cannot read the run's own objects")]
     Kube(#[from] KubeError),
     /// The ConfigMap that owns the run's objects is not there.
-    #[error("the ConfigMap {name} is not in namespace {namespace}: it owns everything that the run creates")]
+    #[error(
+        "ConfigMap {name} not found in namespace {namespace}; it must exist, because it owns all objects of the run"
+    )]
     NoOwner {
         /// Its name.
         name: String,
@@ -74,7 +76,9 @@ pub enum ClusterError {
     #[error("couldn't get aggregator pod: no pod in namespace {0} has the label sonobuoy-component=aggregator")]
     NoPod(String),
     /// Nothing says where workers can reach the aggregator.
-    #[error("neither the Service {0} nor SONOBUOY_ADVERTISE_IP says where workers reach the aggregator")]
+    #[error(
+        "cannot determine the address of the aggregator for workers: Service {0} has no address, and SONOBUOY_ADVERTISE_IP is not set"
+    )]
     NoAddress(String),
 }
 
@@ -239,7 +243,7 @@ impl Backend for ClusterBackend {
                 Err(error) if error.is_forbidden() => {
                     tracing::warn!(
                         error = error_chain(&error),
-                        "not allowed to list nodes: the nodes of DaemonSet plugins are those of their pods"
+                        "not permitted to list nodes, deriving the nodes of DaemonSet plugins from their pods"
                     );
                     Ok(None)
                 }

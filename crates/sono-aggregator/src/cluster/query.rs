@@ -179,7 +179,7 @@ impl Queries<'_> {
             rows.push(row);
         }
         for name in self.plan.missing(&discovery.resources) {
-            let failure = Failure::whole("no API group of this cluster has it");
+            let failure = Failure::whole("no API group of this cluster serves this resource");
             rows.push(row(&name, start, began, (0, Some(failure))));
         }
         let wanted = discovery.resources.into_iter();
@@ -382,7 +382,10 @@ fn failure(error: &QueryError) -> Failure {
 }
 
 fn late() -> Failure {
-    Failure::whole(format!("the {} minutes of all queries were over", LIMIT.as_secs() / 60))
+    Failure::whole(format!(
+        "the time limit of {} minutes for all queries was reached",
+        LIMIT.as_secs() / 60
+    ))
 }
 
 /// `{"groups":[…]}` with the core group first (core spec §7.4).

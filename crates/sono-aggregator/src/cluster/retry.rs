@@ -23,7 +23,7 @@ where
     loop {
         match ask().await {
             Err(error) if error.is_transient() && Instant::now() + pause < until => {
-                tracing::warn!(error = error_chain(&error), "{what}, trying again");
+                tracing::warn!(error = error_chain(&error), "{what} failed, retrying");
                 sleep(pause).await;
                 pause = (pause * 2).min(MAX_PAUSE);
             }

@@ -31,8 +31,9 @@ fn failed(error: &KubeError) -> CheckpointStoreError {
 
 fn version(secret: &Value) -> Result<Version, CheckpointStoreError> {
     let version = secret.pointer("/metadata/resourceVersion").and_then(Value::as_str);
-    let version =
-        version.ok_or_else(|| CheckpointStoreError::Failed("the API server named no version of it".to_owned()))?;
+    let version = version.ok_or_else(|| {
+        CheckpointStoreError::Failed("the API server returned the checkpoint without a resourceVersion".to_owned())
+    })?;
     Ok(Version(version.to_owned()))
 }
 
@@ -65,7 +66,7 @@ impl CheckpointStore for RunSecret {
             } = self.shared.as_ref();
             let namespace = Some(config.namespace.as_str());
             let get = || cluster.get(Kind::Secret, namespace, constants::RUN_SECRET);
-            let found = patiently("reading what the run keeps", get).await;
+            let found = patiently("reading the run's checkpoint", get).await;
             let found = found.map_err(|error| failed(&error))?;
             found.map(|found| checkpoint(&found, &owner.uid)).transpose()
         })

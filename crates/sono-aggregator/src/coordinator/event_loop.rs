@@ -357,7 +357,7 @@ fn ended_by(lost: &OwnershipLost) -> RunError {
     match lost {
         OwnershipLost::Overtaken { .. } => RunError::Superseded(lost.to_string()),
         OwnershipLost::Ended => RunError::Task {
-            task: "the checkpoint's writer",
+            task: "the checkpoint writer",
             reason: lost.to_string(),
         },
         OwnershipLost::Removed | OwnershipLost::Unreadable(_) | OwnershipLost::Refused(_) => {
@@ -370,7 +370,7 @@ fn ended_by(lost: &OwnershipLost) -> RunError {
 fn journal_ended() -> RunError {
     RunError::Task {
         task: "the journal's writer",
-        reason: "nothing can be recorded any more".to_owned(),
+        reason: "no more records can be written".to_owned(),
     }
 }
 

@@ -84,14 +84,14 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
     };
     while let Some(written) = finish.errors.join_next().await {
         if let Err(error) = written {
-            say("recording an error", error.to_string());
+            say("cannot record an error", error.to_string());
         }
     }
     drop(finish.landing.write().await);
     for key in &finish.stored {
         let place = finish.directory.join(layout::results_dir(key));
         if !place.exists() {
-            say("collecting", format!("the files of result {key} are missing"));
+            say("a result is missing", format!("the files of result {key} are missing"));
             continue;
         }
         // A good result that followed an error replaces it.
@@ -99,13 +99,13 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
         if errors.exists()
             && let Err(error) = fs_err::remove_dir_all(&errors)
         {
-            say("removing a superseded error", error.to_string());
+            say("cannot remove a superseded error", error.to_string());
         }
     }
     let started = (finish.clock)();
     let backend = finish.backend.as_ref();
     for problem in query(backend, &finish.directory, &finish.incoming, &finish.disk_full).await {
-        say("querying", problem);
+        say("a query failed", problem);
     }
     tracing::info!(took = %(finish.clock)().duration_since(started), "queries are done");
     let (cleaned, complaints) = if finish.plugins_go_first {
@@ -114,16 +114,16 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
         (BTreeSet::new(), Vec::new())
     };
     for problem in complaints {
-        say("cleaning up", problem);
+        say("cannot clean up", problem);
     }
     let (processed, complaints) = item_trees::make(&finish).await;
     for problem in complaints {
-        say("post-processing", problem);
+        say("cannot process results", problem);
     }
     // Only the end of the run closes the requests, and it reads all of them first.
     finish.coordinator.send(Event::Processed(processed)).await.ok();
     if let Err(problem) = describe(&finish, &cleaned).await {
-        say("describing the run", error_chain(&problem));
+        say("cannot write the run's metadata", error_chain(&problem));
     }
     tracing::info!("Log lines after this point will not appear in the downloaded tarball.");
     finish.log.detach();
@@ -171,7 +171,7 @@ async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_fu
             fs_err::remove_file(&probe).ok();
             written
         };
-        if let Err(error) = disk_full.retry("what is found in the cluster", probe_space).await {
+        if let Err(error) = disk_full.retry("storing the results of queries", probe_space).await {
             tracing::warn!(error = error_chain(&error), "cannot check for free disk space");
             return problems;
         }
@@ -238,7 +238,7 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
     let write = async |name: &str, value: &serde_json::Value| {
         let (path, text) = (finish.directory.join(name), value.to_string());
         let write = move || sono_bundle::write_durably(&path, text.as_bytes());
-        finish.disk_full.retry("the description of the run", write).await
+        finish.disk_full.retry("storing the run's metadata", write).await
     };
     let mut redactions = Redactions::default();
     for (name, driver) in finish.drivers.iter() {

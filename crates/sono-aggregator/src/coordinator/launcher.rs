@@ -93,13 +93,13 @@ impl Launcher {
                             }
                         }
                         (Err(error), _) => Some(Failure::new(error_chain(&error))),
-                        (_, None) => Some(Failure::new("the plugin is not known")),
+                        (_, None) => Some(Failure::new("unknown plugin")),
                     }
                 };
                 // A driver that breaks must not leave its plugin waited for.
                 let outcome = AssertUnwindSafe(work).catch_unwind().await;
-                let failure =
-                    outcome.unwrap_or_else(|_| Some(Failure::new("its driver broke: a defect of this program")));
+                let failure = outcome
+                    .unwrap_or_else(|_| Some(Failure::new("the plugin's driver panicked, which is a bug in sono")));
                 let Some(failure) = failure else { return };
                 tracing::error!(plugin_name = %name, error = failure.message, "error running plugin");
                 let failure = Failure {
@@ -132,7 +132,7 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, coordinator: &Coordina
                     Event::LaunchFailed { plugin, failure }
                 }
                 Report::Joined(key) => {
-                    tracing::info!(plugin_name = %plugin, node = %key.target, "the plugin runs on another node: expecting a result from it");
+                    tracing::info!(plugin_name = %plugin, node = %key.target, "the plugin runs on an additional node, expecting a result from that node");
                     Event::Joined { key }
                 }
                 Report::LastSeen(seen) => Event::LastSeen(seen),

@@ -23,7 +23,7 @@ pub(crate) fn archive_path(root: &Path, name: &str) -> Result<PathBuf, RunError>
     }
     ArchiveName::parse(name)
         .map(|name| root.join(name))
-        .map_err(|error| RunError::Record(format!("the name of the archive, {name:?}, {error}")))
+        .map_err(|error| RunError::Record(format!("the archive name {name:?} {error}")))
 }
 
 /// Name of a file that outlives the run's process. Without an identity in the configuration there is one run a directory.

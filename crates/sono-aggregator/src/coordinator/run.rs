@@ -96,7 +96,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Fin
         outcome = Box::pin(event_loop::coordinate(setup, &publisher, &journal, shutdown.as_mut())) => outcome,
         reason = broken(&mut status_task) => Err(RunError::Task { task: "the status publisher", reason }),
         reason = broken(&mut event_task) => Err(RunError::Task { task: "the event recorder", reason }),
-        task = view.broken() => Err(RunError::Task { task, reason: "its task broke".to_owned() }),
+        task = view.broken() => Err(RunError::Task { task, reason: "the task panicked".to_owned() }),
     };
     if let Some(journal) = journal.into_inner() {
         journal.close(LAST_WORDS).await;

@@ -256,11 +256,15 @@ impl Attempt {
             Some(Record::Begun(begun)) if begun.version == JOURNAL_VERSION => Some(begun.clone()),
             Some(Record::Begun(begun)) => {
                 return Err(RunError::Record(format!(
-                    "it has version {}, this program knows {JOURNAL_VERSION}",
+                    "the journal has the unsupported version {}; this aggregator supports version {JOURNAL_VERSION}",
                     begun.version
                 )));
             }
-            Some(_) => return Err(RunError::Record("it does not begin with the run's identity".to_owned())),
+            Some(_) => {
+                return Err(RunError::Record(
+                    "the first record of the journal is not the run's identity".to_owned(),
+                ));
+            }
         };
         if let Some(begun) = &earlier {
             config.uuid.clone_from(&begun.uuid);
@@ -340,7 +344,7 @@ impl Attempt {
             })?;
             sono_bundle::write_durably(&path.join(layout::CONFIG), text.as_bytes()).map_err(RunError::Write)
         };
-        disk_full.retry("taking up the run", first_files).await?;
+        disk_full.retry("the takeover of the run", first_files).await?;
         view.collect_in(&files.directory);
         Ok(())
     }
@@ -475,7 +479,7 @@ async fn open(path: PathBuf, waits: bool, disk_full: &DiskFull) -> Result<Opened
         match opened.await {
             Err(error @ JournalError::Held(_)) if waits => {
                 if !said {
-                    tracing::warn!(%error, "waiting for it to end");
+                    tracing::warn!(%error, "waiting for the other aggregator to end");
                 }
                 said = true;
                 tokio::time::sleep(HELD_PAUSE).await;

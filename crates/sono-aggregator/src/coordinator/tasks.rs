@@ -63,7 +63,7 @@ async fn write_patiently(path: PathBuf, text: String, disk_full: DiskFull) {
     loop {
         let (to, bytes) = (path.clone(), text.clone());
         let write = move || sono_bundle::write_durably(&to, bytes.as_bytes());
-        match disk_full.retry("the record of an error", write).await {
+        match disk_full.retry("storing an error result", write).await {
             Ok(()) => return,
             Err(error) if pause <= last => {
                 tracing::warn!(error = error_chain(&error), ?pause, "cannot record an error, retrying");

@@ -32,16 +32,16 @@ const MOST_BYTES: usize = 1_000_000;
 /// Why this process lost the ownership of the run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OwnershipLost {
-    #[error("another aggregator, {holder} (the run's number {epoch}), has taken the run over")]
+    #[error("another aggregator, {holder} (epoch {epoch}), has taken over the run")]
     Overtaken { holder: String, epoch: u64 },
-    #[error("the checkpoint was deleted, as it is with its run")]
+    #[error("the checkpoint was deleted, probably together with its run")]
     Removed,
     #[error("the checkpoint can no longer be read: {0}")]
     Unreadable(String),
     #[error("the checkpoint can no longer be written: {0}")]
     Refused(String),
     /// The task that writes the checkpoint ended: nothing says any more to which process the run belongs.
-    #[error("the task that writes the run's checkpoint ended, a defect of this program")]
+    #[error("the task that writes the run's checkpoint ended unexpectedly")]
     Ended,
 }
 
@@ -109,7 +109,7 @@ async fn is_ours(
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AcquireError {
     #[error(
-        "the checkpoint has {0} bytes, more than a Secret holds; use a results volume or --aggregator-workload pod"
+        "the checkpoint has {0} bytes, more than a Secret can hold; use a results volume or --aggregator-workload pod"
     )]
     TooLarge(usize),
     #[error("{0}")]

@@ -111,10 +111,12 @@ impl DiskFull {
         };
         tracing::error!(
             error,
-            "the volume is full: {what} waits for free space; use a larger volume, or remove files that do not belong to the run"
+            "the volume is full: {what} is waiting for free space; use a larger volume, or remove files that do not belong to the run"
         );
         if let Some(say) = self.0.report.as_ref().filter(|_| is_first) {
-            say(&format!("the volume is full: {what} waits for free space ({error})"));
+            say(&format!(
+                "the volume is full: {what} is waiting for free space ({error})"
+            ));
         }
         DiskFullGuard(self.clone())
     }
@@ -211,7 +213,7 @@ pub(crate) mod tests {
         assert_eq!((done.unwrap(), other.unwrap()), (100, ()));
         assert_eq!(
             *reported.lock().unwrap(),
-            ["the volume is full: a file waits for free space (no storage space)"]
+            ["the volume is full: a file is waiting for free space (no storage space)"]
         );
         assert_eq!(disk_full.0.count.lock().unwrap().waiting, 0);
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The error of every result whose archive was lost with its pod.
-pub(crate) const ARCHIVE_GONE: &str = "the archive was made, and went together with the aggregator's pod before it was fetched; run again, with --wait --rm, which fetches it at once, or with --results-volume";
+pub(crate) const ARCHIVE_GONE: &str = "the archive was complete, but was lost with the aggregator's pod before it was retrieved; run again with --wait --rm, which retrieves it immediately, or with --results-volume";
 
 /// This process' ownership of a run, as far as it got.
 pub(crate) struct Ownership {
@@ -48,7 +48,7 @@ pub(crate) enum Acquired {
 }
 
 fn unusable(reason: impl std::fmt::Display) -> RunError {
-    RunError::Record(format!("the checkpoint: {reason}"))
+    RunError::Record(format!("checkpoint: {reason}"))
 }
 
 impl Ownership {
@@ -71,7 +71,7 @@ impl Ownership {
         if found.as_ref().is_some_and(|found| found.content.is_none()) {
             tracing::warn!(
                 secret = constants::RUN_SECRET,
-                "this Secret does not belong to the run's ConfigMap: replacing it instead of continuing another run"
+                "the Secret of the checkpoint is not owned by the run's ConfigMap, replacing it"
             );
         }
         let found = found
@@ -146,7 +146,7 @@ impl Ownership {
             let last = Record::Owned { epoch, holder };
             if !records.contains(&last) {
                 return Err(RunError::Superseded(
-                    "another aggregator has taken the run over since this pod had it".to_owned(),
+                    "another aggregator has taken over the run since this pod owned it".to_owned(),
                 ));
             }
         }
@@ -199,7 +199,7 @@ impl Ownership {
         }
         tracing::warn!(
             epoch = self.epoch,
-            "the previous aggregator lost its results: collecting them again"
+            "the results of the previous aggregator are lost, collecting them again"
         );
         adopted.push(self.owned());
         journal

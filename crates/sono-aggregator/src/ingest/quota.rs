@@ -52,7 +52,7 @@ impl UploadQuota {
         let count = results.entry(key.clone()).or_default();
         if *count >= self.per_result {
             return Err(UploadError::TooManyRequests(format!(
-                "result {key} is already being uploaded {count} times, which is the limit"
+                "result {key} already has {count} concurrent uploads, the limit"
             )));
         }
         *count += 1;
@@ -112,7 +112,7 @@ impl Reserved {
     /// What a refusal says.
     pub(crate) fn limit(&self) -> String {
         format!(
-            "the results of this run would take more than the limit of {} bytes",
+            "the results of this run would exceed the limit of {} bytes",
             self.quota.max_bytes
         )
     }
@@ -160,7 +160,7 @@ mod tests {
         let turn = quota.enter(&key).unwrap();
         assert_eq!(
             quota.enter(&key).unwrap_err().to_string(),
-            "result p/global is already being uploaded 1 times, which is the limit"
+            "result p/global already has 1 concurrent uploads, the limit"
         );
         drop(turn);
         assert!(quota.enter(&key).is_ok());
@@ -168,7 +168,7 @@ mod tests {
         reserved.grow(7).unwrap();
         assert_eq!(
             reserved.grow(1).unwrap_err().to_string(),
-            "the results of this run would take more than the limit of 10 bytes"
+            "the results of this run would exceed the limit of 10 bytes"
         );
         drop(reserved);
         let mut kept = Reserved::new(Arc::clone(&quota));

@@ -61,7 +61,7 @@ fn not_staged(error: &PlaceError) -> UploadError {
 
 /// Why a result that the journal holds is not in its place.
 #[derive(Debug, thiserror::Error)]
-#[error("putting {} in place again: {reason}", destination.display())]
+#[error("cannot restore {}: {reason}", destination.display())]
 pub(crate) struct RestoreError {
     destination: PathBuf,
     reason: String,

@@ -272,7 +272,7 @@ impl Uploads {
         let (disk_full, limits, incoming) = (self.disk_full.clone(), Arc::clone(&self.limits), self.incoming.clone());
         tokio::spawn(async move {
             let place = move || staging::restore(&body, &incoming, &destination, &limits);
-            if let Err(error) = disk_full.retry("a result that is in", place).await {
+            if let Err(error) = disk_full.retry("storing a received result", place).await {
                 tracing::error!(error = error_chain(&error), "cannot store a received result");
             }
             drop(landing);
@@ -383,7 +383,7 @@ async fn blocking<T: Send + 'static>(
         Err(if error.is_cancelled() {
             UploadError::Closed
         } else {
-            UploadError::Storage(format!("storing the result: {error}"))
+            UploadError::Storage(format!("cannot store the result: {error}"))
         })
     })
 }
@@ -399,5 +399,5 @@ fn unstored(error: &StoreError) -> UploadError {
 
 /// The reason of an upload that the full disk stopped, and not a limit of the run.
 fn disk_full_message(reason: &str) -> String {
-    format!("the aggregator's volume is full ({reason}); use a larger one")
+    format!("the aggregator's volume is full ({reason}); use a larger volume")
 }

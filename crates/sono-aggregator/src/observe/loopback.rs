@@ -135,11 +135,11 @@ async fn only_local_programs(request: Request, next: Next) -> Response {
     if !host.is_some_and(is_this_host) {
         return text(
             StatusCode::MISDIRECTED_REQUEST,
-            "only localhost, 127.0.0.1 and [::1] are served here",
+            "the Host header must be localhost, 127.0.0.1 or [::1]",
         );
     }
     if headers.contains_key(header::ORIGIN) {
-        return text(StatusCode::FORBIDDEN, "web pages are not served here");
+        return text(StatusCode::FORBIDDEN, "requests from web pages are refused");
     }
     next.run(request).await
 }
@@ -208,7 +208,7 @@ async fn status(State(view): State<View>) -> Response {
 
 async fn archive(State(view): State<View>, headers: HeaderMap) -> Response {
     let Some((path, tarball)) = view.archive() else {
-        return text(StatusCode::NOT_FOUND, "there is no archive yet");
+        return text(StatusCode::NOT_FOUND, "no archive exists yet");
     };
     let entity = format!("\"{}\"", tarball.sha256);
     let header_text = |name| {
@@ -304,7 +304,7 @@ async fn partial(State(view): State<View>) -> Response {
     let Some(directory) = view.directory() else {
         return text(
             StatusCode::NOT_FOUND,
-            "there are no partial results: the run has not begun, or its archive is sealed",
+            "no partial results exist: the run has not started, or its archive is sealed",
         );
     };
     let (sender, chunks) = mpsc::channel::<io::Result<Bytes>>(4);

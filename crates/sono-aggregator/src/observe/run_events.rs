@@ -53,7 +53,7 @@ impl RunEvents {
         let beyond = self.failures.saturating_sub(MOST);
         let more = (beyond > 0).then(|| {
             let message = format!(
-                "{} more failed; `sono status --full` names them",
+                "{} more failed; `sono status --show-all` lists them",
                 count(beyond, "result")
             );
             RunEvent::warning("ResultsFailed", beyond.to_string(), message)
@@ -70,8 +70,8 @@ impl RunEvents {
     pub(crate) fn complete(status: &RunStatus) -> RunEvent {
         let failed = failed_rows(status);
         let outcome = match failed {
-            0 => "every result is in it".to_owned(),
-            failed => format!("{failed} of {} results are errors in it", status.rows().len()),
+            0 => "it contains every result".to_owned(),
+            failed => format!("{failed} of {} results are error results", status.rows().len()),
         };
         let message = format!(
             "the archive {} is ready ({} bytes); {outcome}",
@@ -143,7 +143,7 @@ mod tests {
             RunEvent::new(
                 "RunComplete",
                 "",
-                "the archive a.tar.gz is ready (7 bytes); every result is in it"
+                "the archive a.tar.gz is ready (7 bytes); it contains every result"
             )
         );
         plugin_status::FAILED.clone_into(&mut status.plugins.as_mut().unwrap()[0].status);
@@ -152,7 +152,7 @@ mod tests {
             RunEvent::warning(
                 "RunComplete",
                 "",
-                "the archive a.tar.gz is ready (7 bytes); 1 of 2 results are errors in it"
+                "the archive a.tar.gz is ready (7 bytes); 1 of 2 results are error results"
             )
         );
     }
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(
             end,
             [
-                "980 results more failed; `sono status --full` names them",
+                "980 results more failed; `sono status --show-all` lists them",
                 "all plugins are done; querying the cluster and packing"
             ]
         );

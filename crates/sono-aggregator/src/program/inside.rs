@@ -18,7 +18,7 @@ const SHORT: usize = 64 << 10;
 /// Prints the status: every row of it, or the short form.
 pub(super) fn status(full: bool) -> anyhow::Result<ExitCode> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, constants::LOCAL_PORT));
-    let mut text = ask(address, routes::LOCAL_STATUS).context("asking the aggregator of this pod")?;
+    let mut text = ask(address, routes::LOCAL_STATUS).context("cannot query the aggregator of this pod")?;
     if !full {
         let status: RunStatus = serde_json::from_slice(&text).context("reading the status")?;
         text = serde_json::to_vec(&fold_status(&status, SHORT))?;
@@ -42,12 +42,15 @@ fn ask(address: SocketAddr, path: &str) -> anyhow::Result<Vec<u8>> {
     let end = answer
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
-        .context("the answer has no head")?;
+        .context("the response has no headers")?;
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let body = answer.split_off(end + 4);
     let line = head.lines().next().unwrap_or_default();
     if line.split(' ').nth(1) != Some("200") {
-        bail!("the answer is {line}: {}", String::from_utf8_lossy(&body).trim_end());
+        bail!(
+            "the aggregator returned {line}: {}",
+            String::from_utf8_lossy(&body).trim_end()
+        );
     }
     Ok(body)
 }
@@ -73,6 +76,9 @@ mod tests {
             serde_json::from_slice::<RunStatus>(&status).unwrap(),
             RunStatus::default()
         );
-        assert_eq!(error, "the answer is HTTP/1.0 404 Not Found: there is no archive yet");
+        assert_eq!(
+            error,
+            "the aggregator returned HTTP/1.0 404 Not Found: no archive exists yet"
+        );
     }
 }

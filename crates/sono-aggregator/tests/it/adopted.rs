@@ -255,10 +255,7 @@ async fn the_aggregator_that_lost_the_run_ends_itself() {
         panic!("{outcome:?}")
     };
     assert!(reason.starts_with("another aggregator, "), "{reason}");
-    assert!(
-        reason.ends_with(" (the run's number 2), has taken the run over"),
-        "{reason}"
-    );
+    assert!(reason.ends_with(" (epoch 2), has taken over the run"), "{reason}");
     // Started once more on its files, it knows that.
     let again = aggregator(config(), &api, one.path()).await;
     assert!(matches!(done(again.outcome).await, Err(RunError::Superseded(_))));
@@ -312,7 +309,7 @@ async fn an_archive_that_went_with_its_pod_is_said_to_be_gone() {
     assert!(
         reasons
             .iter()
-            .all(|reason| reason.starts_with("the archive was made, and went together"))
+            .all(|reason| reason.starts_with("the archive was complete, but was lost"))
     );
     let pods = format!("POST /api/v1/namespaces/{NAMESPACE}/pods");
     assert!(!api.requests()[requests..].contains(&pods), "nothing is started");
@@ -361,7 +358,7 @@ async fn what_went_with_the_aggregator_is_an_error() {
         .filter(|row| row.status == plugin_status::FAILED)
         .map(|row| row.error.as_str())
         .collect();
-    let expected = "the plugin's pod was deleted before it sent a result; see the namespace's events for who did it, and run again (its result had come before, and went together with the aggregator's pod)";
+    let expected = "the plugin's pod was deleted before it sent a result; see the namespace's Events for the cause, and run again (its result had been received, and was lost with the aggregator's pod)";
     assert_eq!(failed, [expected]);
     assert_eq!(api.created_count("pods"), 3, "started twice");
 }

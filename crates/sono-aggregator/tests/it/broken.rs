@@ -44,6 +44,6 @@ async fn end_of_the_loopback_server_ends_the_run() {
     let ended = ended_by("loopback").await;
     assert_eq!(
         ended,
-        ("the server on the loopback address", "its task broke".to_owned())
+        ("the server on the loopback address", "the task panicked".to_owned())
     );
 }

@@ -29,7 +29,7 @@ async fn result_after_the_deadline_is_answered_with_410() {
     let over = statuses.wait_for(|status| status.status == OverallStatus::PostProcessing);
     within(over).await.unwrap();
     let too_late =
-        "result p/n2 came too late: the run takes no more results, and its archive is made without this one\n";
+        "result p/n2 arrived too late: the run accepts no more results, and its archive does not include this one\n";
     let type_and_name = [
         ("Content-Type", ""),
         ("Content-Disposition", "attachment;filename=out.txt"),

@@ -135,7 +135,10 @@ async fn a_time_limit_says_what_was_last_seen() {
         seen("n2").as_deref(),
         Some(" At the end: pod p-n2 on node n2: image example.org/p:1: not found (ErrImagePull).")
     );
-    assert_eq!(seen("n3").as_deref(), Some(" At the end: node n3 had no pod of it."));
+    assert_eq!(
+        seen("n3").as_deref(),
+        Some(" At the end: node n3 had no pod of the plugin.")
+    );
 }
 
 /// W-52: the result of a node that joins is waited for and taken; a node that leaves is a stated result.
@@ -159,7 +162,7 @@ async fn nodes_come_and_go_during_a_run() {
     let (_, bundle) = ended(run).await;
     assert_eq!(
         error_of(&bundle, "n2"),
-        "node n2 left the cluster before it sent a result of plugin p; run again if it is back"
+        "node n2 left the cluster before it sent a result of plugin p; run again when the node is back"
     );
     assert_eq!(
         bundle.read("plugins/p/results/n3/result").unwrap().as_deref(),
@@ -422,7 +425,7 @@ async fn failed_pod_is_recorded_whole_or_as_it_was_watched() {
         assert_eq!(
             record_of(&bundle, name),
             json!({
-                "error": format!("container plugin of pod p-{name} on node {name} was restarted 9 times, the last time with exit code 3; see its log"),
+                "error": format!("container plugin of pod p-{name} on node {name} was restarted 9 times, most recently with exit code 3; see its log"),
                 "pod": {
                     "apiVersion": "v1", "kind": "Pod",
                     "metadata": {"name": format!("p-{name}"), "uid": format!("uid-{name}"), "creationTimestamp": created},

@@ -107,7 +107,7 @@ async fn a_rest_of_something_else_is_refused() {
     let from = received(&client, &url).await;
     let (status, text) = put_rest(&client, &url, from - 1).await;
     let expected = format!(
-        "error handling result p/global: the first {} bytes of the body are not here; send it from its beginning\n",
+        "error handling result p/global: the first {} bytes of the body are not stored; send the body from the beginning\n",
         from - 1
     );
     assert_eq!((status, text), (416, expected));

@@ -55,13 +55,13 @@ async fn every_limit_has_its_own_message() {
             &GZIP,
             archive(&[("a", &noise), ("b", &noise)]),
             507,
-            "would take more than the limit of 60000 bytes",
+            "would exceed the limit of 60000 bytes",
         ),
         (
             &[],
             noise.clone().into_bytes(),
             507,
-            "would take more than the limit of 60000 bytes",
+            "would exceed the limit of 60000 bytes",
         ),
     ] {
         let (got, text) = put(&client, &url, headers, body).await;
@@ -94,7 +94,7 @@ async fn a_body_has_a_time_limit_as_a_whole() {
     let (status, text) = put(&run.client("p"), &run.url(NODE), &[], body).await;
     assert_eq!(status, 500);
     assert!(
-        text.starts_with("error handling result p/n1: the body took longer than the limit of 1 s, "),
+        text.starts_with("error handling result p/n1: the body exceeded the time limit of 1 s; "),
         "{text}"
     );
     assert_eq!(put(&run.client("p"), &run.url(NODE), &[], "x").await.0, 200);
@@ -124,7 +124,7 @@ async fn one_result_is_not_received_many_times_at_once() {
         put(&run.client("p"), &run.url(NODE), &[], "x").await,
         (
             503,
-            "result p/n1 is already being uploaded 1 times, which is the limit, try again\n".to_owned()
+            "result p/n1 already has 1 concurrent uploads, the limit, try again\n".to_owned()
         )
     );
     drop(stalled);
@@ -313,7 +313,7 @@ async fn a_taken_address_is_noticed_at_once() {
     let output = within(program.output()).await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains(&format!("listening on 127.0.0.1:{port}: ")), "{told}");
+    assert!(told.contains(&format!("cannot listen on 127.0.0.1:{port}: ")), "{told}");
 }
 
 /// W-44: a full disk costs the uploads that it has no room for, with a word that says so, and no other; the run ends.

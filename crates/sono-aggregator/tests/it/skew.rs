@@ -160,6 +160,6 @@ async fn sealed_run_of_baf4e4a_is_over() {
     assert_eq!(rows.len(), 4);
     assert!(
         rows.iter()
-            .all(|row| row.error.starts_with("the archive was made, and went together"))
+            .all(|row| row.error.starts_with("the archive was complete, but was lost"))
     );
 }

@@ -150,7 +150,7 @@ async fn the_story_is_told_in_events() {
             line(
                 "Warning",
                 "RunComplete",
-                format!("the archive {name} is ready ({size} bytes); 1 of 1 results are errors in it")
+                format!("the archive {name} is ready ({size} bytes); 1 of 1 results are error results")
             ),
         ]
     );

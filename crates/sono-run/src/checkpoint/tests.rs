@@ -111,7 +111,7 @@ fn text_that_is_not_a_checkpoint_is_refused() {
     let said = |bytes: &[u8]| Checkpoint::from_json(bytes).unwrap_err().to_string();
     assert_eq!(
         said(&serde_json::to_vec(&text).unwrap()),
-        "it has version 9, this program knows 1"
+        "unsupported version 9: this aggregator supports version 1"
     );
     assert_eq!(said(b"x"), "not a checkpoint");
 }

@@ -215,7 +215,7 @@ impl Running {
     async fn full_status(&self) -> Option<(f64, usize)> {
         // The port is fixed, so that another process may use it.
         let log = fs_err::read_to_string(&self.process.log).ok()?;
-        if log.contains("not serving status") {
+        if log.contains("cannot serve status") {
             return None;
         }
         let url = format!("http://127.0.0.1:{}{}", constants::LOCAL_PORT, routes::LOCAL_STATUS);

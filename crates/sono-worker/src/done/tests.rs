@@ -290,10 +290,10 @@ fn done_file_without_a_possible_result_is_refused_at_once() {
             b"..",
             "the done file names a directory above the results directory: `..`",
         ),
-        (b"ab\0c", "the done file holds no path: `ab\\x00c`"),
+        (b"ab\0c", "the done file contains no path: `ab\\x00c`"),
         (
             b"caf\xe9",
-            "the done file holds no path: byte 3 (line 1) is not UTF-8: 0xe9: `caf\\xe9`",
+            "the done file contains no path: byte 3 (line 1) is not UTF-8: 0xe9: `caf\\xe9`",
         ),
     ] {
         assert_eq!(refusal(content), expected);

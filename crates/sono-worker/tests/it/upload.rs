@@ -146,7 +146,7 @@ async fn deadline_ends_the_attempts() {
     assert_eq!(
         error.to_string(),
         format!(
-            "upload failed after attempt 1: {}{GLOBAL} responded 500 Internal Server Error: disk",
+            "upload failed after attempt 1: {}{GLOBAL} responded with 500 Internal Server Error: disk",
             aggregator.url()
         )
     );

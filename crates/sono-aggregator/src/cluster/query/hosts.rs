@@ -72,7 +72,7 @@ async fn forbidden(reader: &Reader, node: &str) -> Option<Failure> {
     // A kubelet that refuses the API server sends no `Status`.
     let is_refusal = status == 403 && answer.get("reason").and_then(Value::as_str) == Some("Forbidden");
     is_refusal.then(|| Failure::Whole {
-        message: format!("configz and healthz of kubelets need the right to get nodes/proxy, which lets its holder run commands in every pod: {}", shown(&body)),
+        message: format!("configz and healthz of kubelets require permission to get nodes/proxy, which allows its holder to run commands in every pod: {}", shown(&body)),
         cause: Cause::Forbidden,
     })
 }

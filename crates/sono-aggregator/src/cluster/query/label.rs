@@ -17,7 +17,7 @@ pub(super) fn check(selector: &str) -> Result<(), NotASelector> {
         let (term, after) = rest.split_at(end);
         check_term(term.trim()).map_err(|reason| NotASelector(format!("`{}`: {reason}", term.trim())))?;
         rest = match after.strip_prefix(',') {
-            Some(next) if next.trim().is_empty() => return invalid("it ends with a comma"),
+            Some(next) if next.trim().is_empty() => return invalid("the selector ends with a comma"),
             Some(next) => next,
             None => after,
         };
@@ -30,7 +30,7 @@ fn term_end(text: &str) -> Result<usize, NotASelector> {
     let mut inside = false;
     for (index, character) in text.char_indices() {
         match character {
-            '(' if inside => return invalid("a parenthesis inside of parentheses"),
+            '(' if inside => return invalid("nested parentheses"),
             '(' => inside = true,
             ')' if !inside => return invalid("a closing parenthesis without an opening one"),
             ')' => inside = false,
@@ -52,7 +52,7 @@ fn check_term(term: &str) -> Result<(), NotASelector> {
         let mut words = head.split_whitespace();
         let (key, operator) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         if !["in", "notin"].contains(&operator) || words.next().is_some() {
-            return invalid("before the parenthesis is neither `in` nor `notin`");
+            return invalid("expected `in` or `notin` before the parenthesis");
         }
         check_key(key)?;
         return values.split(',').try_for_each(|value| check_value(value.trim()));
@@ -63,7 +63,7 @@ fn check_term(term: &str) -> Result<(), NotASelector> {
             let value = value.trim();
             return match operator {
                 ">" | "<" if value.parse::<i64>().is_err() => {
-                    Err(NotASelector(format!("`{value}` is no whole number")))
+                    Err(NotASelector(format!("`{value}` is not a whole number")))
                 }
                 _ => check_value(value),
             };
@@ -133,18 +133,18 @@ mod tests {
             assert_eq!(check(selector), Ok(()), "{selector}");
         }
         for (selector, reason) in [
-            ("a=b,", "it ends with a comma"),
+            ("a=b,", "the selector ends with a comma"),
             ("a in (b", "a parenthesis that is not closed"),
             ("a)", "a closing parenthesis without an opening one"),
             (
                 "a like (b)",
-                "`a like (b)`: before the parenthesis is neither `in` nor `notin`",
+                "`a like (b)`: expected `in` or `notin` before the parenthesis",
             ),
             ("a b", "`a b`: `a b` is not a label key"),
             ("a=b c", "`a=b c`: `b c` is not a label value"),
             ("-a", "`-a`: `-a` is not a label key"),
             ("X/a", "`X/a`: `X/a` is not a label key"),
-            ("a>b", "`a>b`: `b` is no whole number"),
+            ("a>b", "`a>b`: `b` is not a whole number"),
             (",a", "``: `` is not a label key"),
         ] {
             assert_eq!(check(selector), invalid(reason), "{selector}");

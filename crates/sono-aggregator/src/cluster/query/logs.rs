@@ -199,7 +199,12 @@ pub(super) async fn logs(
         .map(|(index, pod, log)| async move {
             let log = &pod.logs[log];
             let outcome = tokio::time::timeout(LIMIT, fetch(reader, options, directory, &pod, log)).await;
-            let late = || Err(NotFetched(format!("it is not complete after {} s", LIMIT.as_secs())));
+            let late = || {
+                Err(NotFetched(format!(
+                    "the log was not complete after {} s",
+                    LIMIT.as_secs()
+                )))
+            };
             let part = format!("{}/{} {}", pod.namespace, pod.name, log.container);
             let part = if log.previous {
                 format!("{part} (previous)")
@@ -280,8 +285,10 @@ async fn fetch(
     match opened.copy_to(&mut file, limit).await {
         Ok((_, true)) => Ok(true),
         Ok((_, false)) if options.limit_bytes.is_some() => Ok(true),
-        Ok((written, false)) => Err(NotFetched(format!("only its first {written} bytes are kept"))),
-        Err(error) => Err(NotFetched(format!("it is not complete: {}", error_chain(&error)))),
+        Ok((written, false)) => Err(NotFetched(format!(
+            "only the first {written} bytes of the log were stored"
+        ))),
+        Err(error) => Err(NotFetched(format!("the log is incomplete: {}", error_chain(&error)))),
     }
 }
 

@@ -137,8 +137,11 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
     let namespaces = compiled.unwrap_or_else(|error| {
         let expression = &limits.namespaces;
         let (instead, names) = match own {
-            Some(own) => ("only the run's own namespace counts", Names::Only(own.to_owned())),
-            None => ("no namespace counts", Names::None),
+            Some(own) => (
+                "only logs of the run's own namespace are fetched",
+                Names::Only(own.to_owned()),
+            ),
+            None => ("no logs are fetched", Names::None),
         };
         complain(
             "Limits.PodLogs.Namespaces",
@@ -159,7 +162,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
         if parsed.is_err() {
             complain(
                 "Limits.PodLogs.SinceTime",
-                format!("`{text}` is not a time such as 2026-01-02T15:04:05Z; it is left out"),
+                format!("`{text}` is not a time such as 2026-01-02T15:04:05Z; the setting is ignored"),
             );
         }
         parsed.ok()
@@ -167,7 +170,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
     let mut at_least = |key, number: Option<i64>, least: i64| {
         let low = number.filter(|number| *number < least);
         if let Some(low) = low {
-            complain(key, format!("{low} is less than {least}; it is left out"));
+            complain(key, format!("{low} is less than {least}; the setting is ignored"));
         }
         number.filter(|number| *number >= least)
     };
@@ -351,10 +354,10 @@ mod tests {
             [
                 "Filters.Namespaces: `a(` is not a regular expression: unclosed group; only the run's own namespace is queried",
                 "Filters.LabelSelector: `a b` is not a label selector: `a b`: `a b` is not a label key; all objects are queried",
-                "Limits.PodLogs.Namespaces: `[` is not a regular expression: unclosed character class; only the run's own namespace counts",
-                "Limits.PodLogs.SinceTime: `yesterday` is not a time such as 2026-01-02T15:04:05Z; it is left out",
-                "Limits.PodLogs.TailLines: -1 is less than 0; it is left out",
-                "Limits.PodLogs.LimitBytes: 0 is less than 1; it is left out",
+                "Limits.PodLogs.Namespaces: `[` is not a regular expression: unclosed character class; only logs of the run's own namespace are fetched",
+                "Limits.PodLogs.SinceTime: `yesterday` is not a time such as 2026-01-02T15:04:05Z; the setting is ignored",
+                "Limits.PodLogs.TailLines: -1 is less than 0; the setting is ignored",
+                "Limits.PodLogs.LimitBytes: 0 is less than 1; the setting is ignored",
             ]
         );
         assert!(plan.includes_namespace("sonobuoy") && !plan.includes_namespace("default"));

@@ -254,7 +254,7 @@ async fn resources_and_filters_say_what_is_asked() {
         problems,
         [
             "Discovery (metrics.k8s.io/v1beta1): reading /apis/metrics.k8s.io/v1beta1 was refused (503): the server is currently unable to handle the request",
-            "gone: no API group of this cluster has it"
+            "gone: no API group of this cluster serves this resource"
         ]
     );
     assert_eq!(

@@ -87,7 +87,7 @@ impl Coordinator<'_> {
                 }
                 Effect::KeepResults(error) => tracing::warn!(
                     %error,
-                    "keeping the packed directory: the archive cannot be recorded in the journal"
+                    "cannot record the archive in the journal, retaining the packed directory"
                 ),
                 Effect::End => return self.end().map(Some),
             }
@@ -175,7 +175,7 @@ impl Coordinator<'_> {
 pub(super) async fn clean_up_after(drivers: &Drivers) -> usize {
     let (_, problems) = finalize::clean_up(drivers).await;
     for problem in &problems {
-        tracing::error!(problem, "cleaning up");
+        tracing::error!(problem, "cannot clean up");
     }
     problems.len()
 }

@@ -21,8 +21,8 @@ use crate::{backend::Driver, durability::disk_full::IsDiskFull};
 const SPOOL_BYTES: usize = 256 << 10;
 
 /// What is in the tree of a plugin that ended the process, or broke.
-const ENDED_THE_PROCESS: &str = "its results were not read: reading them had ended the aggregator";
-const BROKE: &str = "its results were not read: reading them failed by a defect of this program";
+const ENDED_THE_PROCESS: &str = "its results were not read: an earlier attempt to read them crashed the aggregator";
+const BROKE: &str = "its results were not read: the parser panicked, which is a bug in sono";
 
 /// Makes all trees, one after the other. The verdict of every expected result, and what went wrong.
 pub(super) async fn make(finish: &Finish) -> (Vec<Processed>, Vec<String>) {
@@ -183,7 +183,7 @@ async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, NoTree> {
         // The panic's own message is in the log.
         Err(_) => Ok(None),
     };
-    let made = finish.disk_full.retry("a plugin's tree of results", guarded).await;
+    let made = finish.disk_full.retry("storing a plugin's result tree", guarded).await;
     match made? {
         Some(collected) => Ok(Tree::of(&work.name, collected)),
         None => unprocessed(finish, work, BROKE).await,
@@ -194,7 +194,7 @@ async fn process(finish: &Finish, work: Arc<Work>) -> Result<Tree, NoTree> {
 async fn unprocessed(finish: &Finish, work: Arc<Work>, reason: &'static str) -> Result<Tree, NoTree> {
     let tree = Tree::unknown(&work.name, reason);
     let write = move || work.write(|yaml, json| sono_results::unprocessed(&work.name, reason, yaml, json));
-    finish.disk_full.retry("a plugin's tree of results", write).await?;
+    finish.disk_full.retry("storing a plugin's result tree", write).await?;
     Ok(tree)
 }
 

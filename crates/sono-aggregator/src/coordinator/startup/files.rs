@@ -33,7 +33,7 @@ pub(super) async fn remove_unfinished(archive: &Path, progress: &Path, directory
 pub(super) async fn prepare(path: &Path, disk_full: &DiskFull) -> Result<(), RunError> {
     let path = path.to_path_buf();
     let make = move || sono_bundle::create_directories(&path).map_err(RunError::Write);
-    disk_full.retry("taking up the run", make).await
+    disk_full.retry("the takeover of the run", make).await
 }
 
 /// Syncs the names of all directories on the way to results, which an earlier process may have created and not synced: results in
@@ -46,7 +46,7 @@ pub(super) async fn sync_names(root: &Path, directory: &Path, disk_full: &DiskFu
         }
         Ok(())
     };
-    disk_full.retry("taking up the run", sync).await
+    disk_full.retry("the takeover of the run", sync).await
 }
 
 /// The directories whose names lead to results: `plugins`, a plugin's, and its results and errors.
@@ -112,7 +112,7 @@ pub(super) async fn restore(
         }
         Ok::<_, RestoreError>(())
     };
-    let restored = disk_full.retry("putting results in place that the journal holds", restore);
+    let restored = disk_full.retry("restoring results from the journal", restore);
     restored.await.map_err(|error| RunError::Record(error.to_string()))
 }
 

@@ -11,7 +11,7 @@ use sono_run::Record;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Damage {
     /// The bytes are not those that were written.
-    #[error("record {record} at byte {offset} is damaged, and later ones are not")]
+    #[error("record {record} at byte {offset} is damaged, although later records are intact")]
     Corrupt {
         /// Number of the record, from 1 on.
         record: usize,
@@ -19,7 +19,7 @@ pub(crate) enum Damage {
         offset: u64,
     },
     /// The bytes are right and mean nothing to this program.
-    #[error("record {record} at byte {offset} is not known to this version: {reason}")]
+    #[error("record {record} at byte {offset} is not supported by this version: {reason}")]
     Unknown {
         /// Number of the record, from 1 on.
         record: usize,

@@ -204,7 +204,7 @@ impl<S: Storage> JournalFile<S> {
                 self.waits.get_or_insert_with(|| disk_full.wait(WHAT, &error.reason));
             }
             Some(error) => {
-                tracing::error!(error = error.reason, "writing the journal");
+                tracing::error!(error = error.reason, "cannot write the journal");
                 self.waits = None;
             }
             None => {

@@ -75,7 +75,8 @@ impl Journal {
             reason: damage.to_string(),
         };
         let decoded = codec::decode(&bytes).map_err(damaged)?;
-        file.set_len(decoded.length).map_err(failed("cut the torn end of"))?;
+        file.set_len(decoded.length)
+            .map_err(failed("truncate the incomplete last record of"))?;
         file.sync_all().map_err(failed("sync"))?;
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             sync_directory(directory).map_err(failed("sync the directory of"))?;
@@ -321,7 +322,7 @@ mod tests {
         assert_eq!(
             error,
             format!(
-                "the journal {} is damaged: record 1 at byte 0 is damaged, and later ones are not; move it away to start the run from the beginning",
+                "the journal {} is damaged: record 1 at byte 0 is damaged, although later records are intact; move it away to start the run from the beginning",
                 path.display()
             )
         );

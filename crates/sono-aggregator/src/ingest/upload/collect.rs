@@ -56,7 +56,7 @@ impl Uploads {
         let Coming { spool, size, reserved } = coming;
         if let Some(whole) = whole.filter(|whole| *whole != size) {
             return Err(UploadError::Broken(format!(
-                "the body broke off after {size} of {whole} bytes"
+                "the body ended after {size} of {whole} bytes"
             )));
         }
         let content = spool.finish().await.map_err(|error| not_spooled(&error))?;
@@ -79,7 +79,7 @@ impl Uploads {
         let Some(Partial { file, size, reserved }) = partial else {
             let from = part.from;
             return Err(UploadError::Gap(format!(
-                "the first {from} bytes of the body are not here; send it from its beginning"
+                "the first {from} bytes of the body are not stored; send the body from the beginning"
             )));
         };
         tracing::info!(plugin_name = %key.plugin, node = %key.target, size, "resuming an interrupted upload");
@@ -115,7 +115,7 @@ impl Uploads {
                 .partials
                 .keep(key, part.name.clone(), Partial { file, size, reserved }),
             // It is only sent again from its beginning.
-            Err(error) => tracing::debug!(%error, "cannot keep the received part of an upload"),
+            Err(error) => tracing::debug!(%error, "cannot store the received part of an upload"),
         }
     }
 
@@ -148,7 +148,7 @@ impl Uploads {
                 Err(_) if now >= until => {
                     let seconds = self.limits.max_body_time.as_secs();
                     return Err(UploadError::Broken(format!(
-                        "the body took longer than the limit of {seconds} s, {size} bytes of it arrived"
+                        "the body exceeded the time limit of {seconds} s; {size} bytes were received"
                     )));
                 }
                 Err(_) if now >= idle => {
@@ -162,7 +162,7 @@ impl Uploads {
         };
         chunk
             .transpose()
-            .map_err(|error| UploadError::Broken(format!("the body broke off after {size} bytes: {error}")))
+            .map_err(|error| UploadError::Broken(format!("the upload was interrupted after {size} bytes: {error}")))
     }
 }
 
@@ -178,7 +178,7 @@ fn brought(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {
 }
 
 fn not_spooled(error: &io::Error) -> UploadError {
-    let reason = format!("storing the body: {error}");
+    let reason = format!("cannot store the body: {error}");
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => UploadError::Full(disk_full_message(&reason)),
         _ => UploadError::Storage(reason),

@@ -24,13 +24,18 @@ fn write(metrics: &Metrics, status: &RunStatus, out: &mut String) -> fmt::Result
         out,
         "sono_run_info",
         "gauge",
-        "The run, and the version of the aggregator.",
+        "UUID of the run and version of the aggregator; always 1.",
     )?;
     let run = metrics.run.get().map_or("", String::as_str);
     let version = env!("CARGO_PKG_VERSION");
     row(out, "sono_run_info", &[("run", run), ("version", version)], 1)?;
 
-    head(out, "sono_run_phase", "gauge", "1 for the phase that the run is in.")?;
+    head(
+        out,
+        "sono_run_phase",
+        "gauge",
+        "1 for the current phase of the run, 0 for the others.",
+    )?;
     for phase in [
         OverallStatus::Running,
         OverallStatus::PostProcessing,
@@ -45,7 +50,7 @@ fn write(metrics: &Metrics, status: &RunStatus, out: &mut String) -> fmt::Result
         out,
         "sono_results",
         "gauge",
-        "Results of each plugin: expected in all, and of these complete and failed.",
+        "Results of each plugin, by state; expected includes the complete and the failed ones.",
     )?;
     let mut plugins: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
     for result in status.rows() {
@@ -64,14 +69,14 @@ fn write(metrics: &Metrics, status: &RunStatus, out: &mut String) -> fmt::Result
         out,
         "sono_uploads_accepted_total",
         "counter",
-        "Uploads that were answered with 200.",
+        "Uploads answered with 200.",
     )?;
     row(out, "sono_uploads_accepted_total", &[], load(&metrics.accepted))?;
     head(
         out,
         "sono_uploads_refused_total",
         "counter",
-        "Uploads that were answered with anything else.",
+        "Uploads answered with any other status, by reason.",
     )?;
     for (why, count) in Refused::ALL.into_iter().zip(&metrics.refused) {
         row(
@@ -85,14 +90,14 @@ fn write(metrics: &Metrics, status: &RunStatus, out: &mut String) -> fmt::Result
         out,
         "sono_connections_dropped_total",
         "counter",
-        "Connections that were closed before their request because there were too many.",
+        "Connections closed before their request because of the connection limit.",
     )?;
     row(out, "sono_connections_dropped_total", &[], load(&metrics.dropped))?;
     head(
         out,
         "sono_upload_bytes_total",
         "counter",
-        "Bytes of bodies that were received.",
+        "Bytes of request bodies received.",
     )?;
     row(out, "sono_upload_bytes_total", &[], load(&metrics.bytes))?;
 
@@ -101,7 +106,7 @@ fn write(metrics: &Metrics, status: &RunStatus, out: &mut String) -> fmt::Result
         out,
         name,
         "histogram",
-        "From the head of an accepted upload to its answer.",
+        "Time from the request head of an accepted upload to its response.",
     )?;
     let mut sum = 0;
     let bounds = BOUNDS.iter().map(|bound| seconds(bound * 1_000));
@@ -120,7 +125,7 @@ fn write(metrics: &Metrics, status: &RunStatus, out: &mut String) -> fmt::Result
         out,
         "sono_status_writes_total",
         "counter",
-        "Times that the status was shown, or could not be.",
+        "Writes of the status annotation, by outcome.",
     )?;
     row(
         out,

@@ -20,7 +20,7 @@ async fn kubelets_without_the_right_to_nodes_proxy_cost_one_row() {
         }
     }
     let (problems, files) = bench.query("{}").await;
-    let message = "configz and healthz of kubelets need the right to get nodes/proxy, which lets its holder run commands in every pod: nodes \"n\" is forbidden";
+    let message = "configz and healthz of kubelets require permission to get nodes/proxy, which allows its holder to run commands in every pod: nodes \"n\" is forbidden";
     assert_eq!(problems, [format!("Nodes: {message}")]);
     assert_eq!(
         names(&files)
