@@ -90,7 +90,7 @@ fn handshake(error: &rustls::Error) -> String {
             | AlertDescription::CertificateUnknown
             | AlertDescription::AccessDenied),
         ) => format!("the server refuses the client certificate: {alert:?}"),
-        rustls::Error::InvalidMessage(_) => "the response is not TLS; the server may be http://".to_owned(),
+        rustls::Error::InvalidMessage(_) => "the response is not TLS; the server may use plain http".to_owned(),
         other => other.to_string(),
     }
 }

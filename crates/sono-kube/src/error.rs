@@ -156,7 +156,7 @@ pub enum KubeError {
         source: Cause,
     },
     /// The connection broke during the request.
-    #[error("the connection to {server} broke during {request}")]
+    #[error("the connection to {server} was lost during {request}")]
     Broken {
         /// URL of the API server.
         server: String,

@@ -175,14 +175,16 @@ fn gone(pod: &PodView, now: Timestamp, policy: &Policy, place: &str) -> Option<T
             format!(": {}", sentence(message))
         };
         let advice = match reason {
-            "Evicted" => "free resources on the node or give the plugin a resource request, and run again",
+            "Evicted" => {
+                "free resources on the node or set resource requests in the plugin's definition, and run again"
+            }
             "DeadlineExceeded" => "raise the pod's activeDeadlineSeconds",
             _ => "check the node, and run again",
         };
         return Some(Trouble {
             since,
             limit: if policy.replaced { policy.lost } else { Duration::ZERO },
-            message: format!("{place} was ended by Kubernetes ({reason}{why}); {advice}"),
+            message: format!("{place} was terminated by Kubernetes ({reason}{why}); {advice}"),
         });
     }
     None
@@ -200,7 +202,7 @@ fn unscheduled(pod: &PodView, now: Timestamp, policy: &Policy, place: &str) -> O
         since,
         limit: policy.unschedulable,
         message: format!(
-            "{place} cannot be scheduled: {}; free a node, or change the plugin's node selector, tolerations or requests",
+            "{place} cannot be scheduled: {}; free resources on a node, or change the plugin's node selector, tolerations or requests",
             sentence(message)
         ),
     })
@@ -218,7 +220,7 @@ fn of_container(
     if container.restarts > policy.restarts {
         let last = container.last.as_deref();
         let why = last
-            .map(|last| format!(", the last time with {}", ending(last)))
+            .map(|last| format!(", most recently with {}", ending(last)))
             .unwrap_or_default();
         let advice = advice(last);
         return Some(Trouble {
@@ -239,7 +241,7 @@ fn of_container(
                 since: pod.started.unwrap_or(now),
                 limit: policy.image_pull,
                 message: format!(
-                    "image {image} of container {name} of {place}: {} ({reason} for {}); correct the image's name, load it onto the node, or give credentials",
+                    "image {image} of container {name} of {place}: {} ({reason} for {}); correct the image name, load the image onto the node, or provide pull credentials",
                     pull_reason(message),
                     elapsed(policy.image_pull)
                 ),
@@ -248,7 +250,7 @@ fn of_container(
                 since,
                 limit: policy.container,
                 message: format!(
-                    "image {image} of container {name} of {place} is not on the node and its pull policy is Never; load it, or use another policy"
+                    "image {image} of container {name} of {place} is not on the node and its pull policy is Never; load the image, or use another pull policy"
                 ),
             }),
             "InvalidImageName" => Some(Trouble {

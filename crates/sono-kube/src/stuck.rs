@@ -62,7 +62,7 @@ pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
                 let last = container
                     .last
                     .as_deref()
-                    .map(|last| format!(", the last time with {}", ending(last)))
+                    .map(|last| format!(", most recently with {}", ending(last)))
                     .unwrap_or_default();
                 Some(format!(
                     "container {} was restarted {}{last}",
@@ -72,7 +72,7 @@ pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
             }
             "" | "ContainerCreating" | "PodInitializing" => {
                 let waited = now.duration_since(time).unsigned_abs();
-                (waited >= CREATION_TIME).then(|| format!("its containers are being created{}", since(time, now)))
+                (waited >= CREATION_TIME).then(|| format!("containers are being created{}", since(time, now)))
             }
             reason if message.is_empty() => Some(format!("container {}: {reason}", container.name)),
             reason => Some(format!(
@@ -158,7 +158,7 @@ mod tests {
         );
         assert_eq!(
             waiting("ContainerCreating", "").as_deref(),
-            Some("its containers are being created for 1m10s")
+            Some("containers are being created for 1m10s")
         );
         assert_eq!(
             explained(

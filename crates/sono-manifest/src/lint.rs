@@ -171,7 +171,7 @@ impl Linter<'_> {
         let Some(pod_spec) = &definition.pod_spec else { return };
         let policy = pod_spec.get("restartPolicy").and_then(Value::as_str);
         if definition.driver == DriverKind::Job && policy.is_none() {
-            let message = "podSpec.restartPolicy is missing: Kubernetes restarts the containers when they end; \
+            let message = "podSpec.restartPolicy is missing, so Kubernetes restarts containers that exit; \
                            set it to Never for a Job"
                 .to_owned();
             self.warn(&["podSpec"], message);
@@ -226,7 +226,7 @@ more: 1
                 "p.yaml:9:3   spec.image is missing; a run in a cluster requires it",
                 "p.yaml:10:11   unknown field `spec.comand` of a Container (did you mean command?)",
                 "p.yaml:12:5   spec.env[0]: RESULTS_DIR has no effect, as the run sets it",
-                "p.yaml:14:3   podSpec.restartPolicy is missing: Kubernetes restarts the containers when they end; set it to Never for a Job",
+                "p.yaml:14:3   podSpec.restartPolicy is missing, so Kubernetes restarts containers that exit; set it to Never for a Job",
                 "p.yaml:14:19   unknown field `podSpec.restartPolicyy` of a PodSpec (did you mean restartPolicy?)",
             ]
         );

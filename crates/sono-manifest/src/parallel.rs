@@ -135,7 +135,7 @@ pub enum ParallelError {
     #[error("the tests of Kubernetes {version} do not support a number of processes; 1.25 and later do")]
     NoProcs { version: String },
     /// The variable takes its value from another object.
-    #[error("cannot add an argument to E2E_EXTRA_GINKGO_ARGS: it takes its value from another object")]
+    #[error("cannot add an argument to E2E_EXTRA_GINKGO_ARGS: the variable uses valueFrom")]
     Indirect,
 }
 

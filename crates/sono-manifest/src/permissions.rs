@@ -74,7 +74,7 @@ const PERMISSIONS: [Permission; 11] = [
         &["configmaps"],
         constants::CONFIG_MAP,
         &["get"],
-        "the owner of plugin objects: they are deleted together with it",
+        "the owner of plugin objects; they are deleted together with the ConfigMap",
     ),
     in_namespace(
         "",

@@ -13,7 +13,7 @@ pub fn schema() -> Value {
     let settings = json!({
         "driver": {
             "type": "string",
-            "description": "Job: one pod, one result for the whole cluster. DaemonSet: one pod and one result for each node.",
+            "description": "Job: one pod and one result for the whole cluster. DaemonSet: one pod and one result for each node.",
             "anyOf": [
                 { "enum": DriverKind::NAMES },
                 { "pattern": format!("^({})$", any_case.join("|")) },
@@ -41,7 +41,7 @@ pub fn schema() -> Value {
                 "source-url": text("URL of the plugin's source."),
         "order": { "type": "integer", "description": "Plugins start in groups of ascending order." },
         "plugin-account": {
-            "description": "own: the service account of plugins, with read access. none: an account without rights. By default the run decides.",
+            "description": "own: the service account of plugins, with read access. none: an account without permissions. By default the run decides.",
             "enum": PluginAccount::NAMES.iter().map(|name| json!(name)).chain([json!(""), json!(null)]).collect::<Vec<_>>(),
         },
     });

@@ -54,7 +54,7 @@ impl Kubeconfig {
             if document.is_null() {
                 return Ok(());
             }
-            return Err(unusable("it is not a kubeconfig: a map is expected".to_owned()));
+            return Err(unusable("not a kubeconfig: expected a mapping".to_owned()));
         };
         let directory = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
         if self.current.is_none() {
@@ -78,11 +78,12 @@ impl Kubeconfig {
     /// Looks up a context: the given one, or the current one.
     pub(super) fn select(&self, context: Option<&str>) -> Result<Selected, Cause> {
         let name = context.filter(|name| !name.is_empty()).or(self.current.as_deref());
-        let name = name.ok_or_else(|| Cause("it has no current context".to_owned()))?;
-        let context = find(&self.contexts, name).ok_or_else(|| Cause(format!("it has no context `{name}`")))?;
+        let name = name.ok_or_else(|| Cause("the kubeconfig has no current context".to_owned()))?;
+        let context =
+            find(&self.contexts, name).ok_or_else(|| Cause(format!("the kubeconfig has no context `{name}`")))?;
         let cluster = context
             .text("cluster")
-            .ok_or_else(|| Cause(format!("its context `{name}` names no cluster")))?;
+            .ok_or_else(|| Cause(format!("context `{name}` has no cluster")))?;
         let user_name = context.text("user");
         let user = user_name.as_deref().and_then(|name| find(&self.users, name));
         Ok(Selected {
@@ -90,7 +91,7 @@ impl Kubeconfig {
             namespace: context.text("namespace"),
             cluster: find(&self.clusters, &cluster)
                 .cloned()
-                .ok_or_else(|| Cause(format!("it has no cluster `{cluster}`")))?,
+                .ok_or_else(|| Cause(format!("the kubeconfig has no cluster `{cluster}`")))?,
             user: user.cloned().unwrap_or_default(),
             user_name,
         })
@@ -248,18 +249,18 @@ mod tests {
         let kubeconfig = added(&["", ONE, "# nothing", TWO]);
         assert_eq!(chosen(&kubeconfig, None), "a one u /d3/../token");
         assert_eq!(chosen(&kubeconfig, Some("")), "a one u /d3/../token");
-        assert_eq!(chosen(&kubeconfig, Some("b")), "its context `b` names no cluster");
-        assert_eq!(chosen(&kubeconfig, Some("x")), "it has no context `x`");
+        assert_eq!(chosen(&kubeconfig, Some("b")), "context `b` has no cluster");
+        assert_eq!(chosen(&kubeconfig, Some("x")), "the kubeconfig has no context `x`");
         assert_eq!(chosen(&added(&[TWO, ONE]), None), "a two  ");
-        assert_eq!(chosen(&added(&[ONE]), None), "it has no current context");
-        assert_eq!(chosen(&added(&[]), None), "it has no current context");
+        assert_eq!(chosen(&added(&[ONE]), None), "the kubeconfig has no current context");
+        assert_eq!(chosen(&added(&[]), None), "the kubeconfig has no current context");
     }
 
     #[test]
     fn text_that_is_not_a_kubeconfig_is_refused_with_its_path() {
         for (text, reason) in [
-            ("[a]", "/k: it is not a kubeconfig: a map is expected"),
-            ("hello", "/k: it is not a kubeconfig: a map is expected"),
+            ("[a]", "/k: not a kubeconfig: expected a mapping"),
+            ("hello", "/k: not a kubeconfig: expected a mapping"),
         ] {
             let mut kubeconfig = Kubeconfig::default();
             assert_eq!(

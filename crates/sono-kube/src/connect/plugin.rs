@@ -143,7 +143,7 @@ impl PluginToken {
             let token = credential.token;
             let token = token.ok_or_else(|| {
                 failed(Cause(
-                    "its earlier output had a token, the last one has none".to_owned(),
+                    "the plugin returned a token earlier, but its latest output has none".to_owned(),
                 ))
             })?;
             *current = (token, credential.expires);

@@ -60,7 +60,7 @@ impl Settings {
         let Selected { cluster, user, .. } = selected;
         let text = cluster
             .text("server")
-            .ok_or_else(|| Cause("the cluster has no server".to_owned()))?;
+            .ok_or_else(|| Cause("the cluster entry has no server".to_owned()))?;
         let insecure = cluster.boolean("insecure-skip-tls-verify");
         let has = |fields: &Fields, names: [&str; 2]| names.iter().any(|name| fields.text(name).is_some());
         let tls = insecure

@@ -157,7 +157,7 @@ fn system_authorities() -> Result<Vec<CertificateDer<'static>>, KubeError> {
             .map(|error| format!(": {error}"))
             .unwrap_or_default();
         return Err(KubeError::Configuration(Cause(format!(
-            "the cluster has no certificate-authority, and this system has none either{reason}"
+            "the kubeconfig sets no certificate-authority, and the system's trust store is empty{reason}"
         ))));
     }
     Ok(found.certs)

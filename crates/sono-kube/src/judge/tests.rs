@@ -65,7 +65,7 @@ fn unschedulable_pod_waits_for_an_autoscaler() {
     let status = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
         "reason": "Unschedulable", "lastTransitionTime": "2026-11-22T10:00:00Z",
         "message": "0/1 nodes are available: 1 Insufficient cpu."}]});
-    let why = "pod p cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu; free a node, or change the plugin's node selector, tolerations or requests";
+    let why = "pod p cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu; free resources on a node, or change the plugin's node selector, tolerations or requests";
     let mut unscheduled = pod(&status);
     unscheduled["spec"].as_object_mut().unwrap().remove("nodeName");
     let judged = |at| verdict(at, unscheduled.clone(), &Policy::job());
@@ -85,7 +85,7 @@ fn an_image_that_cannot_be_pulled_fails_with_the_registrys_reason() {
             "Back-off pulling image \"example.org/c:1\": ErrImagePull: example.org/c:1: not found",
         )
     };
-    let why = "image example.org/c:1 of container c of pod p on node n: not found (ImagePullBackOff for 5m); correct the image's name, load it onto the node, or give credentials";
+    let why = "image example.org/c:1 of container c of pod p on node n: not found (ImagePullBackOff for 5m); correct the image name, load the image onto the node, or provide pull credentials";
     assert_eq!(
         job("2026-11-22T10:01:00Z", &status()),
         format!("wait until 2026-11-22T10:05:00Z: {why}")
@@ -108,7 +108,7 @@ fn a_container_that_cannot_be_made_fails_soon() {
     );
     assert_eq!(
         job("2026-11-22T10:00:30Z", &waiting("ErrImageNeverPull", "")),
-        "failing: image example.org/c:1 of container c of pod p on node n is not on the node and its pull policy is Never; load it, or use another policy"
+        "failing: image example.org/c:1 of container c of pod p on node n is not on the node and its pull policy is Never; load the image, or use another pull policy"
     );
 }
 
@@ -170,12 +170,12 @@ fn containers_of_a_daemon_set_are_started_again() {
     status["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
     assert_eq!(
         daemon_set(NOW, &status),
-        "failing: container c of pod p on node n was restarted 3 times, the last time with exit code 1; see its log"
+        "failing: container c of pod p on node n was restarted 3 times, most recently with exit code 1; see its log"
     );
     status["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
     assert_eq!(
         daemon_set(NOW, &status),
-        "failing: container c of pod p on node n was restarted 3 times, the last time with exit code 137 (OOMKilled); raise its memory limit"
+        "failing: container c of pod p on node n was restarted 3 times, most recently with exit code 137 (OOMKilled); raise its memory limit"
     );
 }
 
@@ -209,7 +209,7 @@ fn unresponsive_node_is_recognised_by_its_condition() {
 fn an_eviction_is_named() {
     let status = json!({"phase": "Failed", "reason": "Evicted", "startTime": "2026-11-22T10:00:00Z",
         "message": "The node was low on resource: memory. "});
-    let why = "pod p on node n was ended by Kubernetes (Evicted: The node was low on resource: memory); free resources on the node or give the plugin a resource request, and run again";
+    let why = "pod p on node n was terminated by Kubernetes (Evicted: The node was low on resource: memory); free resources on the node or set resource requests in the plugin's definition, and run again";
     assert_eq!(job(NOW, &status), format!("failing: {why}"));
     assert_eq!(
         daemon_set("2026-11-22T10:00:30Z", &status),

@@ -31,7 +31,7 @@ pub enum ApiNameError {
         name: String,
     },
     /// A group has a name that file names use for the core group, or for a separator.
-    #[error("{name} is not a name of an API group or version")]
+    #[error("{name} is not the name of an API group or version")]
     Reserved {
         /// The name, shortened and escaped.
         name: String,

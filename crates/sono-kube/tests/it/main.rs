@@ -244,7 +244,7 @@ async fn an_unknown_context_is_named() {
         ),
         (
             "cannot use the cluster configuration".to_owned(),
-            "it has no context `nowhere`".to_owned()
+            "the kubeconfig has no context `nowhere`".to_owned()
         )
     );
 }
