@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "two different images a.example/tool:1 for linux/amd64: {} and {}",
+                "a.example/tool:1 has two different images for linux/amd64: {} and {}",
                 one.descriptor.digest, other.descriptor.digest
             )
         );
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "the image a.example/tool:1 ({}) does not name its platform",
+                "the configuration of image a.example/tool:1 ({}) has no platform",
                 descriptor.digest
             )
         );

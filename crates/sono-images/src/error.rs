@@ -69,7 +69,7 @@ pub enum ImageError {
         expected: String,
         found: String,
     },
-    #[error("digest mismatch: {what} has the digest {found}")]
+    #[error("digest mismatch: the content of {what} has the digest {found}")]
     Digest { what: String, found: String },
     #[error("cannot {action} {}", .path.display())]
     Layout {
@@ -85,16 +85,16 @@ pub enum ImageError {
     Archive { path: PathBuf, source: io::Error },
     #[error("{} contains no image", .path.display())]
     NoImages { path: PathBuf },
-    #[error("two different images {image} for {platform}: {digests}")]
+    #[error("{image} has two different images for {platform}: {digests}")]
     DuplicatePlatform {
         image: String,
         platform: String,
         /// Both digests.
         digests: String,
     },
-    #[error("the image {image} ({digest}) does not name its platform")]
+    #[error("the configuration of image {image} ({digest}) has no platform")]
     UnknownPlatform { image: String, digest: String },
-    #[error("cannot read the logins in {}", .path.display())]
+    #[error("cannot read the credentials in {}", .path.display())]
     Credentials { path: PathBuf, source: io::Error },
     #[error("cannot parse {}", .path.display())]
     CredentialsFormat { path: PathBuf, source: serde_json::Error },

@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "digest mismatch: sha256:00 of {} has the digest {}",
+                "digest mismatch: the content of sha256:00 of {} has the digest {}",
                 path.display(),
                 format_digest(&Sha256::digest(b"words"))
             )

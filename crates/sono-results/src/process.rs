@@ -143,7 +143,7 @@ impl Reader<'_> {
             format!("the plugin's items have more than {} bytes", limits.bytes)
         };
         if remaining > 0 {
-            reason = format!("{reason}; {remaining} more files are not read");
+            reason = format!("{reason}; files not read: {remaining}");
         }
         item = self.rejected(name, &reason);
         line = serde_json::to_vec(&item)?;

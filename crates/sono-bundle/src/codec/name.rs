@@ -5,13 +5,13 @@ use std::fmt::Write;
 /// Why a name is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameFault {
-    #[error("has a \"..\" part")]
+    #[error("has a \"..\" path component")]
     Parent,
     #[error("has a NUL byte")]
     Nul,
     #[error("is longer than {0} bytes")]
     Long(usize),
-    #[error("has a part of more than 255 bytes, which no file system can hold")]
+    #[error("has a path component of more than 255 bytes, which file systems do not support")]
     LongPart,
     #[error("is not a valid file name on this system")]
     Platform,

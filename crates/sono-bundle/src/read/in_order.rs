@@ -112,10 +112,12 @@ impl Queue {
             };
             let start = store.seek(SeekFrom::End(0))?;
             let length = io::copy(&mut content.take(self.usable.saturating_add(1)), store)?;
-            self.usable = self
-                .usable
-                .checked_sub(length)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, "buffered files fill the temporary disk"))?;
+            self.usable = self.usable.checked_sub(length).ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    "buffered files exceed the free space of the temporary directory",
+                )
+            })?;
             self.buffered
                 .extend(indexes.iter().map(|index| (*index, (start, length))));
         }

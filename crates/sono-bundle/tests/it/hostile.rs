@@ -116,7 +116,7 @@ fn names_that_lead_out_are_refused() {
                     .entry(name.as_bytes(), kind, b"t", b"")
                     .finish()
                     .as_slice(),
-                &format!("archive entry {name:?} has a \"..\" part"),
+                &format!("archive entry {name:?} has a \"..\" path component"),
             );
         }
     }
@@ -126,7 +126,7 @@ fn names_that_lead_out_are_refused() {
             .file("innocent", "x")
             .finish()
             .as_slice(),
-        "archive entry \"../x\" has a \"..\" part",
+        "archive entry \"../x\" has a \"..\" path component",
     );
 }
 
@@ -141,7 +141,7 @@ fn names_too_long_for_file_systems_are_refused() {
     refused(
         Tar::default().pax("path", &part).file("a", "x").finish().as_slice(),
         &format!(
-            "archive entry {:?} has a part of more than 255 bytes, which no file system can hold",
+            "archive entry {:?} has a path component of more than 255 bytes, which file systems do not support",
             &part[..200]
         ),
     );

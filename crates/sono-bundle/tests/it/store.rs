@@ -93,7 +93,10 @@ fn a_refused_archive_changes_nothing() {
     .unwrap();
     let error = place_archive(&path("in"), &path("out"), &UploadLimits::default()).unwrap_err();
     assert!(error.is_content());
-    assert_eq!(error.to_string(), "archive entry \"../bad\" has a \"..\" part");
+    assert_eq!(
+        error.to_string(),
+        "archive entry \"../bad\" has a \"..\" path component"
+    );
     fs::remove_file(path("in")).unwrap();
     assert_eq!(
         tree(directory.path()),

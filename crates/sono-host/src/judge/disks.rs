@@ -31,7 +31,10 @@ pub(super) fn judge(facts: &Facts) -> Item {
         }
     }
     if items.is_empty() {
-        let why = format!("the space of file systems is not known on {}", facts.system);
+        let why = format!(
+            "the free space of file systems cannot be determined on {}",
+            facts.system
+        );
         items.push(skipped("space", why));
     }
     items.push(writable(&mounts));
@@ -90,7 +93,7 @@ fn inodes(directory: &str, space: &Space, read_only: Option<&Mount>) -> Item {
     let observed = format!("{left} of {all} ({})", percentage(left, all));
     let is_enough = left >= SUFFICIENT_INODES || is_at_least(left, MIN_PERCENT, all);
     let complaint =
-        (!is_enough).then(|| format!("only {observed} inodes left on {directory}: soon no files can be created"));
+        (!is_enough).then(|| format!("only {observed} inodes left on {directory}: file creation will fail soon"));
     check(
         &name,
         &format!("{MIN_PERCENT} % or {SUFFICIENT_INODES}"),
@@ -108,12 +111,12 @@ fn writable(mounts: &Result<Vec<Mount>, String>) -> Item {
             .map(|mount| mount.directory.as_str())
             .collect();
         let places = turned.into_iter().collect::<Vec<_>>().join(", ");
-        let wanted = "no file system that has turned read-only";
+        let wanted = "no file system has become read-only";
         if places.is_empty() {
             return check(
                 name,
                 wanted,
-                format!("{} mounts, none has turned read-only", mounts.len()),
+                format!("{} mounts, none has become read-only", mounts.len()),
                 None,
             );
         }

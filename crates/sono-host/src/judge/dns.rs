@@ -97,7 +97,7 @@ fn localhost(facts: &Facts) -> Item {
         if uses_nss_module(facts, &["myhostname", "resolve"]) {
             return check(name, wanted, "resolved by systemd", None);
         }
-        let complaint = format!("{hosts} has no localhost: it is looked up at the nameservers");
+        let complaint = format!("{hosts} does not define localhost, so it is resolved by the nameservers");
         check(name, wanted, "not defined", Some(complaint))
     })
 }

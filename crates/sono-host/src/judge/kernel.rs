@@ -41,7 +41,7 @@ fn version(facts: &Facts) -> Item {
     let release = facts.text("/proc/sys/kernel/osrelease").map(str::trim);
     let parsed = release.and_then(|release| {
         if facts.text("/proc/version").is_ok_and(|text| text.contains(GVISOR)) {
-            return Err("this is gVisor: its version is not that of the host's kernel".to_owned());
+            return Err("running in gVisor, which does not report the version of the host's kernel".to_owned());
         }
         let numbers = numbers(release).ok_or_else(|| format!("{release:?} does not begin with a version"))?;
         Ok((release, numbers))

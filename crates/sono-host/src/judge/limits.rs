@@ -51,7 +51,7 @@ fn open_files(facts: &Facts) -> Item {
     });
     known(name, found, |(soft, hard)| {
         let is_enough = soft.parse().map_or(soft == "unlimited", |soft: u64| soft >= OPEN_FILES);
-        let complaint = (!is_enough).then(|| format!("a process may open {soft} files: servers need more"));
+        let complaint = (!is_enough).then(|| format!("a process may open only {soft} files: servers need more"));
         let observed = format!("{soft}, may be raised to {hard}");
         check(name, &format!("{OPEN_FILES} or more"), observed, complaint)
     })
@@ -104,7 +104,7 @@ fn usage(name: &str, what: &str, used: u64, most: u64) -> Item {
 
 fn at_least(facts: &Facts, name: &str, path: &str, least: u64) -> Item {
     known(name, facts.number(path), |found| {
-        let complaint = (found < least).then(|| format!("{path} is {found}: kubelet and log readers need more"));
+        let complaint = (found < least).then(|| format!("{path} is {found}: kubelet and log collectors need more"));
         check(name, &format!("{least} or more"), found.to_string(), complaint)
     })
 }

@@ -193,7 +193,7 @@ fn checks_without_data_are_skipped_with_the_reason() {
         &facts,
         "space",
         SKIPPED,
-        "the space of file systems is not known on windows",
+        "the free space of file systems cannot be determined on windows",
     );
     let mut facts = healthy();
     let denied = Err("permission denied".to_owned());
@@ -357,7 +357,7 @@ fn full_read_only_root_is_not_a_failure() {
         .insert("/proc/self/mountinfo".to_owned(), Ok(mounts.to_owned()));
     expect(&facts, "space on /", SKIPPED, "squashfs of /dev/loop0 is read-only");
     expect(&facts, "inodes on /", SKIPPED, "squashfs of /dev/loop0 is read-only");
-    expect(&facts, "still writable", PASSED, "1 mounts, none has turned read-only");
+    expect(&facts, "still writable", PASSED, "1 mounts, none has become read-only");
 }
 
 #[test]
@@ -469,7 +469,7 @@ fn open_files() {
         &limits("1023"),
         name,
         FAILED,
-        "a process may open 1023 files: servers need more",
+        "a process may open only 1023 files: servers need more",
     );
     let without = with("/proc/self/limits", "Limit\n");
     expect(
@@ -526,7 +526,7 @@ fn inotify() {
         &with("/proc/sys/fs/inotify/max_user_instances", "127"),
         "inotify instances",
         FAILED,
-        "/proc/sys/fs/inotify/max_user_instances is 127: kubelet and log readers need more",
+        "/proc/sys/fs/inotify/max_user_instances is 127: kubelet and log collectors need more",
     );
     assert_eq!(
         outcome(
@@ -605,7 +605,7 @@ fn localhost() {
         &hosts("127.0.0.1 vm # localhost\nlocalhost\n"),
         "localhost",
         FAILED,
-        "/etc/hosts has no localhost: it is looked up at the nameservers",
+        "/etc/hosts does not define localhost, so it is resolved by the nameservers",
     );
     let mut systemd = hosts("");
     let modules = "hosts: files myhostname dns\n";

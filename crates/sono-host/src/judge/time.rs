@@ -25,7 +25,7 @@ pub(super) fn judge(facts: &Facts, now: Timestamp) -> Item {
 
 fn clock(now: Timestamp) -> Item {
     let year = now.to_zoned(TimeZone::UTC).year();
-    let complaint = (!YEARS.contains(&year)).then(|| format!("the year {year} is wrong: certificates are not valid"));
+    let complaint = (!YEARS.contains(&year)).then(|| format!("the year {year} is wrong, so certificates are rejected"));
     let wanted = format!("between {} and {}", YEARS.start, YEARS.end);
     check(
         "clock",
@@ -45,7 +45,10 @@ fn synchronised(facts: &Facts) -> Item {
         return check(name, wanted, format!("{daemon} runs"), None);
     }
     if !facts.processes.contains(TIMESYNCD) {
-        return skipped(name, "no time daemon found; the host may set the clock of this machine");
+        return skipped(
+            name,
+            "no time daemon found; a hypervisor may set the clock of this machine",
+        );
     }
     let uptime: Option<u64> = facts
         .text("/proc/uptime")

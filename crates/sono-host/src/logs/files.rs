@@ -74,7 +74,7 @@ fn write_file(root: &Path, path: &str, size: u64, node: &str, into: &mut impl Wr
     }
     let mut lines = BufReader::new(file);
     if lines.fill_buf()?.contains(&0) {
-        return note(into, node, &format!("{path}: skipped, since it is not text"));
+        return note(into, node, &format!("{path}: skipped, because it is not text"));
     }
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -117,7 +117,7 @@ mod tests {
         let entry = |file: &str, message: &str| json!({"_HOSTNAME": "n1", "_TRANSPORT": "file", "FILE": file, "MESSAGE": message});
         let note = json!({
             "_HOSTNAME": "n1", "SYSLOG_IDENTIFIER": "sono-systemd-logs", "PRIORITY": "3",
-            "MESSAGE": "/var/log/wtmp: skipped, since it is not text",
+            "MESSAGE": "/var/log/wtmp: skipped, because it is not text",
         });
         assert_eq!(
             lines(directory.path()),

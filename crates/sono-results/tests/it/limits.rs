@@ -118,7 +118,7 @@ fn a_plugin_beyond_its_limits_has_an_item_for_the_rest_of_each_directory() {
         ),
     ];
     for (limits, reason) in cases {
-        let further = |number: usize| format!("{reason}; {number} more files are not read");
+        let further = |number: usize| format!("{reason}; files not read: {number}");
         assert_eq!(
             process("raw", true, limits, &files)["items"],
             json!([
