@@ -33,7 +33,7 @@ async fn list(cluster: &Cluster, namespace: &str, selector: &str, tries: u32) ->
 
 /// Lists all aggregator pods in the namespace.
 async fn pods(cluster: &Cluster, namespace: &str, tries: u32) -> Result<Vec<Pod>, CliError> {
-    let what = || format!("cannot look for a run in namespace `{namespace}`");
+    let what = || format!("cannot search for a run in namespace `{namespace}`");
     for selector in constants::AGGREGATOR_SELECTORS {
         let pods = list(cluster, namespace, selector, tries).await;
         let pods = pods.map_err(|error| CliError::of_cluster(what(), &error))?;

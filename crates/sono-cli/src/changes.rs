@@ -304,7 +304,8 @@ pub(crate) fn run_in_parallel(
 fn find_mode(name: &str) -> Result<Mode, CliError> {
     Mode::from_name(name).ok_or_else(|| {
         let names = Mode::ALL.map(Mode::name).join(", ");
-        CliError::new(format!("unknown mode `{name}`")).hint(format!("one of {names}; for details: sono modes"))
+        CliError::new(format!("unknown mode `{name}`"))
+            .hint(format!("expected one of {names}; for details: sono modes"))
     })
 }
 
@@ -361,7 +362,7 @@ fn failed_tests(archive: &Path) -> Result<String, CliError> {
         );
         return Err(what()
             .details([reason])
-            .hint("fix their common cause first, or run a group of the tests: --e2e-focus '\\[sig-network\\]'"));
+            .hint("fix their common cause first, or run only some of the tests: --e2e-focus '\\[sig-network\\]'"));
     }
     Ok(expression)
 }

@@ -208,7 +208,7 @@ impl Plan {
         let plugin_account = plugin_account::resolve(&config, printer)?;
         if changes.kube_conformance_image.is_some() && kubernetes_version.is_some() {
             printer
-                .note("warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does");
+                .note("warning: --kubernetes-version does not affect the image of e2e, because --kube-conformance-image sets it");
         }
         let mut changes = PluginChanges::new(changes, given, &mut config, printer)?;
         if let Some(registry) = &registry {

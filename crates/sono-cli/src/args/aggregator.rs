@@ -25,7 +25,7 @@ pub struct Aggregator {
     pub plugin_service_account: Option<String>,
     /// Create a NetworkPolicy that allows only plugins to reach the aggregator.
     ///
-    /// Not for plugins that use the host network.
+    /// Conflicts with plugins that use the host network.
     #[arg(long, help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub network_policy: bool,
     /// Memory limit of the aggregator; 0 means no limit [default: 1Gi]
@@ -80,7 +80,7 @@ pub struct Aggregator {
         hide_short_help = true
     )]
     pub image_pull_secrets: Option<String>,
-    /// Kind of the aggregator: a deployment, which replaces its pod if the pod or its node is lost, or a single pod, as
+    /// Workload of the aggregator: a deployment, which replaces its pod if the pod or its node is lost, or a single pod, as
     /// in Sonobuoy [default: deployment; pod if called as sonobuoy]
     #[arg(long, value_name = "KIND", value_parser = ["deployment", "pod"], help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub aggregator_workload: Option<String>,
@@ -116,7 +116,7 @@ pub struct Aggregator {
     /// Size limit of results stored in the aggregator's pod, without a volume; 0 means no limit [default: 20Gi]
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["results_volume", "results_volume_claim"], help_heading = "Storage of results", hide_short_help = true)]
     pub results_size_limit: Option<Quantity>,
-    /// Apply the pull policy to plugin containers too
+    /// Apply the pull policy to the container of every plugin, not only of built-in ones
     #[arg(long, help_heading = "Images", hide_short_help = true)]
     pub force_image_pull_policy: bool,
 }

@@ -19,7 +19,7 @@ pub struct Changes {
     pub e2e_skip: Option<String>,
     /// Number of tests to run in parallel, or auto, false or true; overrides the mode.
     ///
-    /// true also leaves out serial tests.
+    /// true also skips serial tests, unless other tests are skipped.
     #[arg(
         long,
         value_name = "VALUE",
@@ -51,7 +51,7 @@ pub struct Changes {
     /// SSH user for node access
     #[arg(long, value_name = "USER", help_heading = "Kubernetes tests", hide_short_help = true)]
     pub ssh_user: Option<String>,
-    /// Environment variable of a plugin; removed if the value is missing; repeatable.
+    /// Environment variable of a plugin; without a value, the variable is removed; repeatable.
     ///
     /// The plugin `sonobuoy` stands for the aggregator.
     #[arg(

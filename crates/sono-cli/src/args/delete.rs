@@ -23,7 +23,7 @@ pub struct Delete {
     /// Also delete roles of all other runs, and namespaces left behind by e2e tests
     #[arg(long)]
     pub all: bool,
-    /// Whether to delete cluster roles; detect skips them without permission
+    /// Whether to delete cluster roles; detect deletes them only if permitted
     #[arg(long, value_enum, ignore_case = true, default_value_t = DeleteRoles::Detect)]
     pub rbac: DeleteRoles,
     /// Print what would be deleted, without deleting it

@@ -9,9 +9,9 @@ use super::Cluster;
 pub struct E2e {
     #[command(flatten)]
     pub cluster: Cluster,
-    /// Source of the test names: archive, JUnit file, list, - for standard input, or online.
+    /// Source of the test names: an archive, a JUnit file, a list, - for standard input, or the word `online`.
     ///
-    /// An archive is one of a run of the tests; a list has one name per line; `online` requires --url.
+    /// The archive must be of a run that included the tests; a list has one name per line; `online` requires --url.
     #[arg(short, long, value_name = "FILE")]
     pub input: Option<String>,
     /// Output: names of tests, tags, or tags with counts
@@ -29,7 +29,7 @@ pub struct E2e {
     /// Kubernetes version of the list to fetch [default: the cluster's version]
     #[arg(long, value_name = "VERSION", requires = "url")]
     pub version: Option<String>,
-    /// URL to fetch the list from; its file is named VERSION.gz
+    /// Base URL of lists; the list VERSION.gz is fetched from it
     #[arg(long, value_name = "ADDRESS")]
     pub url: Option<String>,
     /// Read archives of any size, without a memory limit

@@ -32,7 +32,7 @@ pub struct GenPlugin {
     /// Argument of the command; repeatable
     #[arg(short, long, value_name = "WORD", allow_hyphen_values = true)]
     pub arg: Vec<String>,
-    /// Environment variable of the container; without =VALUE an earlier one is removed; repeatable
+    /// Environment variable of the container; without =VALUE an earlier value is removed; repeatable
     #[arg(short, long, value_name = "NAME=VALUE")]
     pub env: Vec<Variable>,
     /// Label of the nodes to run on; repeatable
@@ -44,7 +44,7 @@ pub struct GenPlugin {
     /// Purpose of the plugin
     #[arg(short = 'D', long, value_name = "TEXT")]
     pub description: Option<String>,
-    /// URL of the definition
+    /// URL of the plugin's source
     #[arg(short, long)]
     pub url: Option<String>,
     /// Include the default podSpec of a plugin that has none

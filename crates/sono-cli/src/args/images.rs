@@ -77,7 +77,7 @@ pub struct ImagesRenaming {
 pub struct ImagesAccess {
     /// Registry (host or host:port) to use over plain HTTP; repeatable.
     ///
-    /// Registries on this machine are used over plain HTTP anyway, unless --ca-file is given.
+    /// Registries on this machine always use plain HTTP, unless --ca-file is given.
     #[arg(long, value_name = "HOST", help_heading = "Registries")]
     pub insecure_registry: Vec<String>,
     /// PEM file with certificate authorities to trust in addition to the system's
@@ -99,7 +99,7 @@ pub struct ImagesPlatforms {
     /// Platform such as linux/arm64; repeatable [default: those of the cluster's nodes, else that of this machine]
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Vec<Platform>,
-    /// Use all platforms
+    /// Copy images for all platforms
     #[arg(long, conflicts_with = "platform")]
     pub all_platforms: bool,
 }

@@ -24,10 +24,10 @@ pub struct Logs {
     /// Print only lines newer than this: 90s, 10m, 2h
     #[arg(long, value_name = "DURATION")]
     pub since: Option<Since>,
-    /// Print only the last lines of each container
+    /// Print only the last LINES lines of each container
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
     pub tail: Option<i64>,
-    /// Prefix each line with its time
+    /// Prefix each line with its timestamp
     #[arg(long)]
     pub timestamps: bool,
     /// Print only logs of containers that ended with an error, including restarted ones

@@ -38,7 +38,7 @@ pub struct Plan {
     /// Image of the worker
     #[arg(long, value_name = "IMAGE", help_heading = "Images", hide_short_help = true)]
     pub worker_image: Option<String>,
-    /// Pull policy of the aggregator and worker images [default: IfNotPresent]
+    /// Pull policy of the images of the aggregator, the worker and built-in plugins [default: IfNotPresent]
     #[arg(long, value_name = "POLICY", value_parser = ["Always", "IfNotPresent", "Never"], ignore_case = true, help_heading = "Images", hide_short_help = true)]
     pub image_pull_policy: Option<String>,
     /// Permissions of the aggregator [default: clusterAdmin].
@@ -63,7 +63,7 @@ pub struct Plan {
     /// Include the default podSpec in plugin definitions that have none
     #[arg(long, help_heading = "Plugins", hide_short_help = true)]
     pub show_default_podspec: bool,
-    /// Start no further plugins after one ended without a result
+    /// Do not start further plugins after a plugin has ended without a result
     #[arg(long, help_heading = "Plugins", hide_short_help = true)]
     pub stop_on_failure: bool,
     /// Fail DaemonSet plugins on nodes with taints they do not tolerate, instead of skipping these nodes

@@ -11,13 +11,13 @@ use super::Cluster;
 pub struct Query {
     #[command(flatten)]
     pub cluster: Cluster,
-    /// New directory, or archive if it ends in .tar.gz [default: a directory with a new name]
+    /// New or empty directory, or an archive if the path ends in .tar.gz [default: a new directory]
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
     /// Configuration of a run; `Resources`, `Filters` and `Limits` select the objects
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Namespace of a run: include its logs
+    /// Also fetch the logs of the run in this namespace
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
     /// Query only these resources, such as pods,nodes,podlogs,deployments.apps.

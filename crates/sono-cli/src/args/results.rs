@@ -18,7 +18,7 @@ pub struct Results {
     /// Show only this node, or another item with this name in the tree
     #[arg(short, long, value_name = "NAME")]
     pub node: Option<String>,
-    /// Omit the prefix in front of files in detailed mode
+    /// Omit the line before each file in detailed mode
     #[arg(short, long)]
     pub skip_prefix: bool,
     /// Output format: table or markdown for people, the others for programs
@@ -27,7 +27,7 @@ pub struct Results {
     /// Show only items with names that match
     #[arg(long, value_name = "REGEX")]
     pub name: Option<String>,
-    /// Show only items with one of these statuses
+    /// Show only items with one of these statuses, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub status: Vec<String>,
     /// Omit passed and skipped items

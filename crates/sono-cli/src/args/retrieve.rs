@@ -37,7 +37,7 @@ pub struct Retrieve {
     /// Fetch the results that an unfinished run has collected so far
     #[arg(long)]
     pub partial: bool,
-    /// Retain only this many archives in the directory, the newest.
+    /// Number of archives to retain in the directory, newest first.
     ///
     /// Older archives are removed after this one is complete. Other files stay.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),

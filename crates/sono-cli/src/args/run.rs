@@ -32,7 +32,7 @@ pub struct Run {
     /// Wait for the run, retrieve its archive into the current directory, then delete the run
     #[arg(long, conflicts_with = "local")]
     pub rm: bool,
-    /// With --rm: retain only this many archives in the current directory, the newest
+    /// With --rm: number of archives to retain in the current directory, newest first
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), requires = "rm", hide_short_help = true)]
     pub keep: Option<u32>,
     /// Run plugins as processes on this machine, without a cluster

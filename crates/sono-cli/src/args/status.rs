@@ -12,7 +12,7 @@ pub struct Status {
     /// ID of the run [default: the newest in the namespace]
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
-    /// Print JSON, as --output json does once a status exists
+    /// Print JSON; before a status exists, print a sentence as Sonobuoy does (--output json always prints JSON)
     #[arg(long, conflicts_with = "output")]
     pub json: bool,
     /// Print one row for each plugin and node

@@ -164,7 +164,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
                     continue;
                 }
                 Some(Err(error)) => return Err(cannot_watch(attach, &error)),
-                None => return Err(CliError::new("the watch on the run's pods ended")),
+                None => return Err(CliError::new("the watch on the run's pods ended unexpectedly")),
             },
             event = workloads.next(), if run.watches_workload() => run.apply_workload(event),
             _ = seconds.tick() => {}

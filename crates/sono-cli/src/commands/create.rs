@@ -191,7 +191,7 @@ impl Creation<'_> {
         match error {
             KubeError::NamespaceTerminating(_) => namespace_terminating(namespace),
             KubeError::AlreadyExists { .. } if is_terminating => {
-                CliError::new(format!("{what}: the one of the previous run is still being deleted")).hint(format!(
+                CliError::new(format!("{what}: the object of the same name from the previous run is still being deleted")).hint(format!(
                     "to see what blocks its deletion: kubectl -n {namespace} describe {} {}; or use another namespace: sono run -n NAME",
                     object.collection.kind().to_lowercase(), object.name
                 ))

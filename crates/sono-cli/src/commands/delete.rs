@@ -309,7 +309,7 @@ impl Job<'_> {
         let number = deleted.iter().filter(|deleted| **deleted == Deleted::Started).count();
         if number > 0 {
             self.printer.note(&format!(
-                "deleting {number} namespaces of e2e tests: {}",
+                "deleting namespaces of e2e tests ({number}): {}",
                 names.join(", ")
             ));
         }

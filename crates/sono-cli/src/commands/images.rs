@@ -82,7 +82,7 @@ impl SelectedImages {
                 Target::Renamed(name) => names.push(name.clone()),
                 Target::Same | Target::Unknown => names.push(image.clone()),
                 Target::Unavailable => {
-                    printer.note(&format!("skipping {image}: the tests expect that pulling it fails"));
+                    printer.note(&format!("skipping {image}: the tests expect the pull to fail"));
                 }
             }
         }
@@ -253,8 +253,10 @@ async fn push(arguments: args::ImagesPush, as_sonobuoy: bool, printer: &Printer)
         match target {
             Target::Renamed(name) => moves.push((image.clone(), name.clone())),
             Target::Same => printer.line(&format!("Skipping public image: {image}"))?,
-            Target::Unknown => printer.note(&format!("warning: no rule applies to {image}; it is not pushed")),
-            Target::Unavailable => printer.note(&format!("skipping {image}: the tests expect that pulling it fails")),
+            Target::Unknown => printer.note(&format!(
+                "warning: no registry is configured for {image}; it is not pushed"
+            )),
+            Target::Unavailable => printer.note(&format!("skipping {image}: the tests expect the pull to fail")),
         }
     }
     if dry_run {
@@ -376,7 +378,7 @@ async fn delete(arguments: args::ImagesDelete, as_sonobuoy: bool, printer: &Prin
             .remove(&removed)
             .map_err(|error| CliError::new(what).caused_by(&error))?
     };
-    printer.note(&format!("{} images removed, {} freed", removed.len(), size(freed)));
+    printer.note(&format!("removed images: {}, freed: {}", removed.len(), size(freed)));
     Ok(exit::SUCCESS)
 }
 

@@ -54,7 +54,7 @@ fn skipped(list: &[String]) -> Result<Vec<String>, CliError> {
         }
         if !CHECK_NAMES.contains(&name.as_str()) {
             return Err(CliError::new(format!("unknown preflight check `{name}`")).hint(format!(
-                "one of {}; --skip-preflight alone skips all of them",
+                "expected one of {}; --skip-preflight without a value skips all of them",
                 CHECK_NAMES.join(", ")
             )));
         }
@@ -232,8 +232,8 @@ mod tests {
         assert_eq!(
             names(&["typo"]),
             Err(
-                "error: unknown preflight check `typo`\n  hint:  one of dnscheck, versioncheck, existingnamespace; \
-                 --skip-preflight alone skips all of them\n"
+                "error: unknown preflight check `typo`\n  hint:  expected one of dnscheck, versioncheck, existingnamespace; \
+                 --skip-preflight without a value skips all of them\n"
                     .to_owned()
             )
         );

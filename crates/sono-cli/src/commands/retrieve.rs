@@ -194,7 +194,8 @@ impl Job<'_> {
                 }
                 Err(DownloadError::Refused(causes)) => {
                     part.remove_if_empty().map_err(|error| unwritable(&error))?;
-                    let what = "cannot retrieve the results: the account may not access the aggregator's pod";
+                    let what =
+                        "cannot retrieve the results: the account is not permitted to access the aggregator's pod";
                     return Err(CliError::new(what)
                         .details(causes)
                         .hint(
@@ -320,7 +321,7 @@ impl Job<'_> {
             if error.is_unreachable() {
                 PartialError::Transient(error_chain(&error))
             } else {
-                let what = "cannot retrieve the results: cannot reach the aggregator's local listener";
+                let what = "cannot retrieve the results: cannot reach the aggregator's loopback address";
                 PartialError::Permanent(
                     CliError::of_cluster(what, &error)
                         .hint("partial results require an aggregator of sono and permission for pods/portforward")

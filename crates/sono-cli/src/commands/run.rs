@@ -74,13 +74,13 @@ pub(super) async fn run(
     let started = Instant::now();
     // As in Sonobuoy, 0 is the default and does not wait.
     if rm && wait.is_some_and(|limit| limit.0.is_zero()) {
-        return Err(CliError::new("--rm conflicts with --wait=0").hint("use --wait"));
+        return Err(CliError::new("--rm conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m"));
     }
     let wait = wait
         .or_else(|| rm.then(args::WaitTime::default_limit))
         .filter(|limit| !limit.0.is_zero());
     if exit_code && wait.is_none() && !is_local {
-        return Err(CliError::new("--exit-code requires --wait").hint("add --wait"));
+        return Err(CliError::new("--exit-code requires --wait, --rm or --local").hint("add --wait"));
     }
     if is_local {
         local::check_flags(given)?;

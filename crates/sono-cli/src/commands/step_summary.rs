@@ -136,7 +136,7 @@ fn write(file: &Path, about: &[&str], forms: &[Markdown], printer: &Printer) {
         Err(error) => return warn(file, &error.to_string(), printer),
     };
     let Some(text) = with_section(&before, &Section { about, forms }, MAX_SUMMARY_BYTES) else {
-        return warn(file, "the summary has reached its size limit", printer);
+        return warn(file, "the file has reached the size limit for summaries", printer);
     };
     if let Err(error) = fs_err::write(file, text) {
         warn(file, &error.to_string(), printer);

@@ -153,7 +153,7 @@ impl ProgressLog {
                 lines.push(format!("{name} has {} tests", total(&view)));
             }
             lines.extend(new_failures(&before, next, name));
-            lines.extend(tenth(&old, &view).map(|far| format!("{name} {far}")));
+            lines.extend(tenth(&old, &view).map(|far| format!("{name}: {far}")));
             let is_new = |node: &str| !old.broken.iter().any(|(known, _)| known == node);
             for (node, error) in view.broken.iter().filter(|(node, _)| is_new(node)) {
                 let nodes = if view.is_global {
@@ -166,7 +166,7 @@ impl ProgressLog {
                 } else {
                     format!(": {error}")
                 };
-                lines.push(format!("{name} sends no result{nodes}{why}"));
+                lines.push(format!("no result of {name}{nodes}{why}"));
             }
             let all_done = view.done == view.targets;
             if all_done && view.targets > 0 && old.done != old.targets.max(1) && view.lost < view.targets {
@@ -200,8 +200,8 @@ fn tenth(old: &PluginView, new: &PluginView) -> Option<String> {
     };
     let (ended, tenth) = tenths(new);
     (tenth > tenths(old).1 && ended < total).then(|| match failed {
-        0 => format!("has passed {passed} of {total} tests"),
-        failed => format!("has passed {passed} of {total} tests, {failed} failed"),
+        0 => format!("{passed} of {total} tests passed"),
+        failed => format!("{passed} of {total} tests passed, {failed} failed"),
     })
 }
 
@@ -269,7 +269,7 @@ mod tests {
         later["plugins"][0]["progress"]["completed"] = 41.into();
         assert_eq!(
             log.status(&status(later.clone())),
-            ["e2e has passed 41 of 414 tests, 1 failed"]
+            ["e2e: 41 of 414 tests passed, 1 failed"]
         );
         later["plugins"][0]["progress"]["completed"] = 43.into();
         assert_eq!(log.status(&status(later.clone())), Vec::<String>::new());
@@ -283,7 +283,7 @@ mod tests {
             log.status(&status(later.clone())),
             [
                 "e2e has sent its results",
-                "logs sends no result from n2: pod p on n2 was evicted: low on memory",
+                "no result of logs from n2: pod p on n2 was evicted: low on memory",
                 "logs has sent its results from 1 of 2 nodes",
                 "all plugins are done; the aggregator is packing the results"
             ]
@@ -338,9 +338,9 @@ mod tests {
         );
         assert_eq!(
             last(json!([row("n1", "failed"), row("n2", "failed")])),
-            "p sends no result from n2"
+            "no result of p from n2"
         );
-        assert_eq!(last(json!([row("global", "failed")])), "p sends no result");
+        assert_eq!(last(json!([row("global", "failed")])), "no result of p");
         // Rows of a large cluster are folded.
         assert_eq!(
             last(json!([
@@ -352,7 +352,7 @@ mod tests {
         );
         assert_eq!(
             last(json!([row("(9900 nodes)", "failed")])),
-            "p sends no result from (9900 nodes)"
+            "no result of p from (9900 nodes)"
         );
     }
 

@@ -86,7 +86,7 @@ impl Bars {
     fn log(&self, lines: &[String]) {
         for line in lines {
             // The bars show starts and counts themselves.
-            let shown = ["failed test:", "sends no result", " waits", "connection"];
+            let shown = ["failed test:", "no result of ", " waits", "connection"];
             if shown.iter().any(|part| line.contains(part)) {
                 self.all.line(&if line.contains("failed test:") {
                     Tone::Bad.paint(format!("✗ {line}"))

@@ -232,7 +232,7 @@ patches:
     let (first, second) = (archives(&nights[0]), archives(&nights[1]));
     assert_eq!((first.len(), second.len()), (1, 1), "{nights:?}");
     assert!(
-        nights[1].contains(&format!("removed {}: --keep 1", first[0])),
+        nights[1].contains(&format!("removed {}, because --keep is 1", first[0])),
         "{}",
         nights[1]
     );

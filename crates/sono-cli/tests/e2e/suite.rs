@@ -106,7 +106,7 @@ fn forty_five_tests_show_how_far_they_are() {
     assert!(output.contains("run passed in"), "{output}");
     let steps = output
         .lines()
-        .filter(|line| line.contains(" e2e has passed ") && line.ends_with(" of 45 tests"));
+        .filter(|line| line.contains(" e2e: ") && line.ends_with(" of 45 tests passed"));
     assert!(steps.count() >= 3, "{output}");
     assert_eq!(counted(&run), reported(&run));
     assert_eq!(passed(&run).len(), 45);

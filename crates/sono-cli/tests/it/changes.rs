@@ -98,7 +98,7 @@ fn images_and_variables() {
     );
     assert_eq!(
         finished.stderr,
-        "warning: --kubernetes-version does not choose the image of e2e: --kube-conformance-image does\n"
+        "warning: --kubernetes-version does not affect the image of e2e, because --kube-conformance-image sets it\n"
     );
     let aggregator = documents(&finished.stdout)
         .into_iter()
@@ -123,7 +123,7 @@ fn flags_without_effect_are_errors() {
     assert_eq!(
         finished(&["--mode", "slow"]),
         failure(
-            "error: unknown mode `slow`\n  hint:  one of certified-conformance, conformance-lite, \
+            "error: unknown mode `slow`\n  hint:  expected one of certified-conformance, conformance-lite, \
              non-disruptive-conformance, quick; for details: sono modes\n"
         )
     );
@@ -325,7 +325,7 @@ fn rerun_of_too_many_failures_is_refused() {
         failure(&format!(
             "error: cannot rerun the failed tests of `{path}`\n  \
              the names of 1000 failed tests are 146050 bytes long, and Linux passes at most 131072 in one variable\n  \
-             hint:  fix their common cause first, or run a group of the tests: --e2e-focus '\\[sig-network\\]'\n"
+             hint:  fix their common cause first, or run only some of the tests: --e2e-focus '\\[sig-network\\]'\n"
         ))
     );
     let long = "x".repeat(131_070);

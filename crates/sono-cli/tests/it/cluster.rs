@@ -143,7 +143,7 @@ fn an_aggregator_that_cannot_start_is_explained() {
     assert_eq!(
         with_cluster(&api, &["wait"]),
         failure(
-            "error: the aggregator is not running\n  image i of container kube-sonobuoy of pod sonobuoy on node node1: not found (ErrImagePull for 5m); correct the image's name, load it onto the node, or give credentials\n  hint:  sono logs -p sonobuoy; to delete the run: sono delete\n"
+            "error: the aggregator is not running\n  image i of container kube-sonobuoy of pod sonobuoy on node node1: not found (ErrImagePull for 5m); correct the image name, load the image onto the node, or provide pull credentials\n  hint:  sono logs -p sonobuoy; to delete the run: sono delete\n"
         )
     );
     let status = with_cluster(&api, &["status", "--json"]);
@@ -383,7 +383,7 @@ fn exit_code_flag_distinguishes_outcomes() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         sono(directory.path(), &["run", "--exit-code"]),
-        failure("error: --exit-code requires --wait\n  hint:  add --wait\n")
+        failure("error: --exit-code requires --wait, --rm or --local\n  hint:  add --wait\n")
     );
 }
 

@@ -86,7 +86,7 @@ fn rejected_certificate_is_explained() {
         let port = listener.port().to_string();
         let hint = "\n  hint:  compare the server with certificate-authority and tls-server-name: kubectl config view --minify\n";
         let cause = finished.stderr.replace(&port, "PORT");
-        let cause = cause.strip_prefix("error: cannot look for a run in namespace `sonobuoy`\n  cause: cannot verify the certificate of https://localhost:PORT\n  cause: ");
+        let cause = cause.strip_prefix("error: cannot search for a run in namespace `sonobuoy`\n  cause: cannot verify the certificate of https://localhost:PORT\n  cause: ");
         let cause = cause.and_then(|cause| cause.strip_suffix(hint)).map(str::to_owned);
         cause.unwrap_or(finished.stderr)
     };
@@ -169,7 +169,7 @@ fn certificate_in_the_system_store_is_trusted_as_a_server_certificate() {
     assert!(
         missing
             .stderr
-            .contains("has no certificate-authority, and this system has none either"),
+            .contains("sets no certificate-authority, and the system's trust store is empty"),
         "{missing:?}"
     );
 }

@@ -276,6 +276,6 @@ fn wait_of_zero_does_not_wait() {
     let finished = here(&["run", "--rm", "--wait=0"]);
     assert_eq!(
         finished,
-        failure("error: --rm conflicts with --wait=0\n  hint:  use --wait\n")
+        failure("error: --rm conflicts with --wait=0\n  hint:  omit --wait, or set a time limit: --wait=60m\n")
     );
 }

@@ -136,7 +136,7 @@ async fn images_are_copied_between_registries_and_into_a_file() {
     assert_eq!((inspected.code, errors), (1, 2), "{}", inspected.stderr);
 
     let deleted = run(here, &images("delete", &["--store", "store"])).await;
-    assert_eq!(deleted.stderr, "1 images removed, 666.02 KiB freed\n");
+    assert_eq!(deleted.stderr, "removed images: 1, freed: 666.02 KiB\n");
 }
 
 /// The cluster's version is only read if an image depends on it.

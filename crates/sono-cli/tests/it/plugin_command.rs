@@ -120,7 +120,7 @@ fn only_one_valid_plugin_is_installed() {
     );
     assert_eq!(
         sono(here, &["plugin", "install", "x", "e2e"]),
-        failure("error: `e2e` is a built-in plugin and does not require installation\n")
+        failure("error: `e2e` is a built-in plugin, which does not need to be installed\n")
     );
     assert!(!here.join(".sonobuoy").exists());
 }

@@ -61,7 +61,7 @@ fn a_good_plugin_passes_each_point() {
         Finished {
             code: 0,
             stdout: "ok    definition   no problems\n\
-                     ok    start        with programs of this machine; images not used: i\n\
+                     ok    start        with the programs on this machine; images not used: i\n\
                      ok    done file    names j.xml, written last\n\
                      ok    names        all inside the results directory, no links\n\
                      ok    size         53 B of at most 8.00 GiB\n\

@@ -59,7 +59,7 @@ fn an_unknown_check_is_rejected_first() {
         sono(directory.path(), &["run", "--skip-preflight=dns"]),
         failure(
             "error: unknown preflight check `dns`\n  \
-             hint:  one of dnscheck, versioncheck, existingnamespace; --skip-preflight alone skips all of them\n"
+             hint:  expected one of dnscheck, versioncheck, existingnamespace; --skip-preflight without a value skips all of them\n"
         )
     );
 }

@@ -381,7 +381,7 @@ fn forbid_both_ways(api: &FakeApi, pod: &str) {
     }
 }
 
-const REFUSED: &str = "error: cannot retrieve the results: the account may not access the aggregator's pod\n  \
+const REFUSED: &str = "error: cannot retrieve the results: the account is not permitted to access the aggregator's pod\n  \
     exec: forbidden: user \"weak\" cannot get resource \"pods/exec\" in namespace \"lim\"\n  \
     port-forward: forbidden: user \"weak\" cannot get resource \"pods/portforward\" in namespace \"lim\"\n  \
     hint:  one of these permissions is required: pods/exec or pods/portforward (docs/permissions.md)\n";

@@ -228,7 +228,7 @@ fn undecodable_bytes_of_text_files_are_reported_with_their_position() {
     assert!(
         report
             .stdout
-            .contains("the done file holds no path: byte 0 (line 1) is not UTF-8: 0xe4: `\\xe4`"),
+            .contains("the done file contains no path: byte 0 (line 1) is not UTF-8: 0xe4: `\\xe4`"),
         "{}",
         report.stdout
     );

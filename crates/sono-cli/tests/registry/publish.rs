@@ -67,7 +67,7 @@ fn two_different_images_of_one_architecture_are_rejected() {
     layout.archive(&["sono.local/sono:dev".to_owned()], archive).unwrap();
     let finished = images(folder.path(), &["--index"], None);
     assert_eq!(finished.code, 1);
-    let expected = format!("error: two different images sono.local/sono:dev for linux/{NATIVE}: sha256:");
+    let expected = format!("error: sono.local/sono:dev has two different images for linux/{NATIVE}: sha256:");
     assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
 }
 

@@ -53,7 +53,7 @@ impl Creation<'_> {
                 .filter_map(|pod| serde_json::from_value(pod).ok())
                 .collect(),
             Err(error) => {
-                tracing::debug!(%error, "cannot look for an aggregator of an earlier run");
+                tracing::debug!(%error, "cannot search for an aggregator of an earlier run");
                 return Ok(());
             }
         };

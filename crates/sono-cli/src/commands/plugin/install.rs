@@ -40,7 +40,7 @@ pub(super) async fn install(
     let directory = super::directory()?;
     let path = directory
         .file(&name)
-        .ok_or_else(|| refused().details(["the name points outside the directory of plugins".to_owned()]))?;
+        .ok_or_else(|| refused().details(["the name leads outside the plugin directory".to_owned()]))?;
     if path.exists() && !force {
         return Err(already_installed(&name, &path));
     }
@@ -53,7 +53,7 @@ pub(super) async fn install(
         ResolvedPlugin::Documents { documents, rename } => (documents, rename),
         ResolvedPlugin::BuiltIn(_) => {
             return Err(CliError::new(format!(
-                "`{source}` is a built-in plugin and does not require installation"
+                "`{source}` is a built-in plugin, which does not need to be installed"
             )));
         }
     };

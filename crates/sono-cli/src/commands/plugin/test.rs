@@ -255,9 +255,12 @@ fn start(definition: &Definition, failure: Option<&str>) -> Point {
         .filter_map(|container| container.get("image")?.as_str())
         .collect();
     let detail = if images.is_empty() {
-        "with programs of this machine".to_owned()
+        "with the programs on this machine".to_owned()
     } else {
-        format!("with programs of this machine; images not used: {}", images.join(", "))
+        format!(
+            "with the programs on this machine; images not used: {}",
+            images.join(", ")
+        )
     };
     Point::new("start", Outcome::Good, detail)
 }

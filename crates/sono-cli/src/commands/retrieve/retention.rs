@@ -32,7 +32,7 @@ pub(super) fn remove_old(directory: &Path, number: u32, received: &[PathBuf], pr
     let received: Vec<String> = received.iter().filter_map(|path| name(path)).collect();
     for name in surplus(archives, number, &received).into_iter().chain(unfinished) {
         match fs_err::remove_file(directory.join(&name)) {
-            Ok(()) => printer.note(&format!("removed {name}: --keep {number}")),
+            Ok(()) => printer.note(&format!("removed {name}, because --keep is {number}")),
             Err(error) => printer.note(&format!("warning: cannot remove an older archive: {error}")),
         }
     }
