@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sono_manifest::{Definition, NodeFacts};
 use sono_run::Failure;
 use sono_tls::Identity;
-use sono_types::{ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId};
+use sono_types::{ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId, fold::ANNOTATION_BYTES};
 use tokio::sync::mpsc;
 
 /// What a plugin needs to report back.
@@ -207,6 +207,11 @@ pub trait Backend: Send + Sync {
     /// The state of the containers next to a worker, as last seen, for workers that may not query the API server.
     fn containers(&self, _: &ResultKey) -> ContainersState {
         ContainersState::Unknown
+    }
+
+    /// Maximum size of a published status as JSON in bytes; a longer one is folded. `None` publishes it whole.
+    fn max_status_bytes(&self) -> Option<usize> {
+        Some(ANNOTATION_BYTES)
     }
 
     /// Publishes the status for users.

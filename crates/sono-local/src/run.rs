@@ -259,6 +259,11 @@ impl Backend for LocalBackend {
         ))
     }
 
+    /// The status stays in this process.
+    fn max_status_bytes(&self) -> Option<usize> {
+        None
+    }
+
     fn publish<'a>(&'a self, status: &'a RunStatus) -> BoxFuture<'a, Result<(), BackendError>> {
         self.statuses.send_replace(status.clone());
         Box::pin(async { Ok(()) })

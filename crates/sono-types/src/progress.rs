@@ -16,6 +16,8 @@ pub const MAX_NAME_BYTES: usize = 1024;
 pub const MAX_BYTES: usize = 2 << 20;
 /// Memory overhead of a text in bytes.
 const TEXT_OVERHEAD: usize = 48;
+/// Size up to which a message is stored whatever the budget, in bytes.
+pub const SHORT_MESSAGE: usize = 256;
 
 fn cut(text: &mut String) {
     text.truncate(text.floor_char_boundary(MAX_NAME_BYTES));
@@ -132,8 +134,8 @@ impl ProgressUpdate {
         size_of::<Self>() + self.msg.len() + list(&self.errors) + list(&self.failures)
     }
 
-    /// Removes errors, then failures, then the message, until memory use is at most `max_bytes`. Removed failures are still
-    /// counted.
+    /// Removes errors, then failures, then a message of more than [`SHORT_MESSAGE`] bytes, until memory use is at most
+    /// `max_bytes`. Removed failures are still counted.
     pub fn shrink(&mut self, max_bytes: usize) {
         let mut bytes = self.bytes();
         while bytes > max_bytes
@@ -149,7 +151,7 @@ impl ProgressUpdate {
         }
         self.errors.shrink_to_fit();
         self.failures.shrink_to_fit();
-        if bytes > max_bytes {
+        if bytes > max_bytes && self.msg.len() > SHORT_MESSAGE {
             self.msg = String::new();
         }
     }
@@ -366,7 +368,10 @@ mod tests {
         next.shrink(next.bytes() - 1);
         assert_eq!((next.failures.join(" "), next.failed()), ("one two".to_owned(), 3));
         next.shrink(0);
-        assert_eq!((next.failures.len(), next.failed(), next.msg.as_str()), (0, 3, ""));
+        assert_eq!((next.failures.len(), next.failed(), next.msg.as_str()), (0, 3, "m"));
+        next.msg = "m".repeat(SHORT_MESSAGE + 1);
+        next.shrink(0);
+        assert_eq!(next.msg, "");
         let appended = ProgressUpdate {
             append_completed: 2,
             append_failing: vec!["four".to_owned()],

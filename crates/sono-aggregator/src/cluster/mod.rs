@@ -39,7 +39,7 @@ pub struct ClusterBackend {
 impl std::fmt::Debug for ClusterBackend {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("ClusterSite")
+            .debug_struct("ClusterBackend")
             .field("pod", &self.shared.pod)
             .finish_non_exhaustive()
     }

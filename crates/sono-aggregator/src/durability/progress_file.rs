@@ -16,7 +16,8 @@ use tokio::{task::JoinHandle, time::Instant};
 
 /// Between two writes.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Bytes of a file that are read. What a run holds takes some 40 MB; a text of control characters alone is six times as long.
+/// Bytes of a file that are read. A run holds at most some 10 MB; earlier versions held 40 MB, and control
+/// characters take six bytes each.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// The file, and when it is due.

@@ -285,8 +285,9 @@ async fn post(interface: Interface, peer: &Peer, plugin: &str, node: Option<&str
         Err(refused) => return refused,
     };
     let most = usize::try_from(interface.limits.max_progress_bytes).unwrap_or(usize::MAX);
-    let Some(Update { bytes, held }) = interface.updates.read(&key.plugin, body, most).await else {
-        return StatusCode::BAD_REQUEST.into_response();
+    let Update { bytes, held } = match interface.updates.read(&key.plugin, body, most).await {
+        Ok(update) => update,
+        Err(unread) => return unread.status().into_response(),
     };
     let Ok(update) = ProgressUpdate::from_body(&bytes, &key, (interface.clock)()) else {
         return StatusCode::BAD_REQUEST.into_response();

@@ -127,8 +127,8 @@ pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle
     serve(listener, app, end)
 }
 
-/// Answers programs that mean this host, and no web page: one of a name that leads here (DNS rebinding) sends its own `Host`, and
-/// one of another backend its `Origin`.
+/// Answers programs that address this host, and refuses web pages: a page whose name resolves to this address (DNS rebinding)
+/// sends its own `Host`, a page of another site its `Origin`.
 async fn only_local_programs(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sono_types::{RunStatus, fold::ANNOTATION_BYTES, fold_status};
+use sono_types::{RunStatus, fold_status};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -36,9 +36,12 @@ async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<Ru
         let status = Arc::clone(&statuses.borrow_and_update());
         // Publishing may take long: the whole status, with all progress, is not in memory meanwhile.
         let status = {
-            let folded = fold_status(&status, ANNOTATION_BYTES);
+            let published = match backend.max_status_bytes() {
+                Some(most) => fold_status(&status, most),
+                None => RunStatus::clone(&status),
+            };
             drop(status);
-            folded
+            published
         };
         let mut pause = PAUSE;
         if shown.as_ref() != Some(&status) {

@@ -352,7 +352,7 @@ async fn a_full_disk_is_an_error_of_the_upload_it_has_no_room_for() {
     let bundle = sono_bundle::Bundle::open(&finished.archive).unwrap();
     let error = bundle.read("plugins/p/errors/n1/error.json").unwrap().unwrap();
     let error = String::from_utf8(error).unwrap();
-    assert!(error.contains("no room left on its volume"), "{error}");
+    assert!(error.contains("the aggregator's volume is full"), "{error}");
     drop(bundle);
     drop(root);
     assert!(Command::new("umount").arg(place.path()).status().unwrap().success());

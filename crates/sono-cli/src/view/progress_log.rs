@@ -214,10 +214,9 @@ fn new_failures(before: &RunStatus, next: &RunStatus, plugin: &str) -> Vec<Strin
             .filter(|row| row.plugin == plugin && row.status == plugin_status::RUNNING);
         rows.filter_map(|row| Some((row.node.clone(), row.progress.as_ref()?)))
             .flat_map(|(node, progress)| {
-                progress
-                    .failures
-                    .iter()
-                    .map(move |failure| (node.clone(), failure.clone()))
+                // A folded status has empty names.
+                let names = progress.failures.iter().filter(|name| !name.is_empty());
+                names.map(move |failure| (node.clone(), failure.clone()))
             })
             .collect()
     };

@@ -1,7 +1,7 @@
 //! The journal's file: its thread appends and syncs, and one sync serves everybody who waits for it.
 //!
 //! An appended record is never lost: while the disk is full, or after a failed sync, it stays in memory and is written with the next,
-//! and a moment later at the latest. A caller that waits is reported of the failure at once, unless it asked to wait patiently.
+//! and a moment later at the latest. A failure is reported to a waiting caller at once, unless the caller waits for free space.
 
 use std::{
     collections::BTreeMap,
@@ -190,7 +190,8 @@ impl<S: Storage> JournalFile<S> {
         if outcome.is_err_and(|error| error.full) {
             return;
         }
-        for done in self.patient.drain(..).chain(self.newest.take()) {
+        // A status is older than the end of the run that another callback may report.
+        for done in self.newest.take().into_iter().chain(self.patient.drain(..)) {
             done(reported.clone());
         }
     }

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use axum::body::{Body, HttpBody as _};
+use axum::{
+    body::{Body, HttpBody as _},
+    http::StatusCode,
+};
 use futures::StreamExt as _;
 use sono_types::PluginName;
 use tokio::{
@@ -63,12 +66,14 @@ impl Share {
         }
     }
 
-    async fn bytes(&self, count: u32) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.bytes).acquire_many_owned(count).await.ok()
+    async fn bytes(&self, count: u32) -> Result<OwnedSemaphorePermit, Unread> {
+        let permit = Arc::clone(&self.bytes).acquire_many_owned(count).await;
+        permit.map_err(|_| Unread::TooSlow)
     }
 
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.turns).acquire_owned().await.ok()
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Unread> {
+        let permit = Arc::clone(&self.turns).acquire_owned().await;
+        permit.map_err(|_| Unread::TooSlow)
     }
 }
 
@@ -79,45 +84,66 @@ pub(super) struct Update {
     pub(super) held: Vec<OwnedSemaphorePermit>,
 }
 
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is too long or ends early.
+    Content,
+    /// A large body did not arrive within its turn.
+    TooSlow,
+}
+
+impl Unread {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Content => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
 impl Updates {
-    /// Reads a body of at most `most` bytes; none if it is longer or ends early. The request as a whole has a time limit.
+    /// Reads a body of at most `most` bytes. The request as a whole has a time limit.
     ///
     /// The plugin is that of the client's certificate, so the number of budgets is at most that of the run's plugins.
-    pub(super) async fn read(&self, plugin: &PluginName, body: Body, most: usize) -> Option<Update> {
+    pub(super) async fn read(&self, plugin: &PluginName, body: Body, most: usize) -> Result<Update, Unread> {
         let hint = body.size_hint();
         let announced = hint.exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         if announced.is_some_and(|bytes| bytes > most) {
-            return None;
+            return Err(Unread::Content);
         }
         let own = self.share(plugin);
         // In this order, and each at once: no holder of a part of a budget waits for more of the same budget.
-        let count = u32::try_from(announced.unwrap_or(SMALL).clamp(LEAST, SMALL)).ok()?;
+        let count = u32::try_from(announced.unwrap_or(SMALL).clamp(LEAST, SMALL)).map_err(|_| Unread::Content)?;
         let mut held = vec![own.bytes(count).await?, self.all.bytes(count).await?];
         let mut stream = body.into_data_stream();
         let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(SMALL));
         while let Some(piece) = stream.next().await {
-            let piece = piece.ok()?;
+            let piece = piece.map_err(|_| Unread::Content)?;
             if bytes.len() + piece.len() > SMALL {
                 held.extend([own.turn().await?, self.all.turn().await?]);
                 bytes.reserve_exact(announced.unwrap_or_default().saturating_sub(bytes.len()));
                 let read = async {
                     let mut next = Some(Ok(piece));
                     while let Some(piece) = next {
-                        let piece = piece.ok()?;
+                        let piece = piece.map_err(|_| Unread::Content)?;
                         if bytes.len() + piece.len() > most {
-                            return None;
+                            return Err(Unread::Content);
                         }
                         bytes.extend_from_slice(&piece);
                         next = stream.next().await;
                     }
-                    Some(bytes)
+                    Ok(bytes)
                 };
-                let bytes = timeout(LONGEST_TURN, read).await.ok()??;
-                return Some(Update { bytes, held });
+                let bytes = timeout(LONGEST_TURN, read).await.map_err(|_| Unread::TooSlow)??;
+                return Ok(Update { bytes, held });
             }
             bytes.extend_from_slice(&piece);
         }
-        (bytes.len() <= most).then_some(Update { bytes, held })
+        if bytes.len() > most {
+            return Err(Unread::Content);
+        }
+        Ok(Update { bytes, held })
     }
 
     fn share(&self, plugin: &PluginName) -> Share {
@@ -175,10 +201,19 @@ mod tests {
         drop(first);
         assert_eq!(second.now_or_never().unwrap().unwrap().bytes.len(), 2 * SMALL);
         for long in [body(SMALL + 1), pieces(SMALL + 1, 1), pieces(2, SMALL)] {
-            assert!(updates.read(&noisy, long, SMALL).await.is_none(), "too long");
+            assert_eq!(
+                updates.read(&noisy, long, SMALL).await.err(),
+                Some(Unread::Content),
+                "too long"
+            );
         }
-        assert!(updates.read(&noisy, body(2), 1).await.is_none(), "too long");
-        assert!(updates.read(&noisy, pieces(2, 1), 1).await.is_none(), "too long");
+        for long in [body(2), pieces(2, 1)] {
+            assert_eq!(
+                updates.read(&noisy, long, 1).await.err(),
+                Some(Unread::Content),
+                "too long"
+            );
+        }
     }
 
     #[tokio::test]
@@ -216,7 +251,8 @@ mod tests {
         let large = updates.read(&honest, body(MOST), MOST);
         let (large, slow) = tokio::join!(timeout(2 * LONGEST_TURN, large), slow);
         assert_eq!(large.unwrap().unwrap().bytes.len(), MOST);
-        assert!(slow.iter().all(Option::is_none));
+        let ends: Vec<Option<Unread>> = slow.into_iter().map(Result::err).collect();
+        assert_eq!(ends, [Some(Unread::TooSlow); LARGE_TURNS]);
         assert_eq!(updates.all.turns.available_permits(), LARGE_TURNS);
     }
 }
