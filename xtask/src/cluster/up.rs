@@ -122,6 +122,10 @@ fn start(programs: &Programs, archives: &[Archive], mut state: State) -> anyhow:
     state.save()?;
     let settings = state.settings.clone();
     let nodes = Node::up_to(settings.nodes);
+    // Before the threads: the proxies' one may be first to write there.
+    for node in &nodes {
+        fs::create_dir_all(node.directory())?;
+    }
     cgroup::create(cgroup::DAEMONS)?;
     certificates::create_authority()?;
     certificates::create_control_plane()?;
