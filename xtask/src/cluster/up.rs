@@ -189,7 +189,7 @@ fn add_nodes(mut state: State, count: u8) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Creates networks in sequence, as each adds routes to the others, then starts all container runtimes in parallel.
+/// Creates networks in sequence, as each adds routes to and from the earlier ones, then starts all container runtimes in parallel.
 fn start_runtimes(
     new: &[Node],
     all: &[Node],
@@ -198,7 +198,8 @@ fn start_runtimes(
 ) -> anyhow::Result<Vec<Daemon>> {
     for node in new {
         fs::create_dir_all(node.directory())?;
-        network::create_node(*node, all)?;
+        let earlier: Vec<Node> = all.iter().copied().take_while(|other| other != node).collect();
+        network::create_node(*node, &earlier)?;
     }
     thread::scope(|scope| {
         let started: Vec<_> = new
