@@ -108,7 +108,8 @@ fn check_texts(pages: &BTreeMap<String, String>) -> anyhow::Result<Vec<Problem>>
     for source in messages::SOURCES {
         for file in files_below(&root.join(source.path))? {
             let text = fs::read_to_string(&file)?;
-            for message in (source.messages)(&text) {
+            let found = messages::of_file(source, &text).with_context(|| format!("cannot parse {}", file.display()))?;
+            for message in found {
                 if !messages::has(troubleshooting, &message) {
                     let message = format!(
                         "missing line for `{message}` of {}",

@@ -16,6 +16,7 @@ mod r#gen;
 mod images;
 mod release;
 mod repository;
+mod rust_source;
 mod say;
 mod sim;
 mod step;

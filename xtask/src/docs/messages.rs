@@ -1,10 +1,12 @@
 //! The messages that the troubleshooting page must contain: messages of the command line with a hint, errors of API requests,
-//! and the aggregator's reasons for missing results. Extracted from the sources as text.
+//! and the aggregator's reasons for missing results.
+
+use crate::rust_source::{self, Kind, Token};
 
 /// A source path with messages, and the function that extracts them.
 pub(super) struct Source {
     pub(super) path: &'static str,
-    pub(super) messages: fn(&str) -> Vec<String>,
+    pub(super) messages: fn(&[&Token]) -> Vec<String>,
 }
 
 pub(super) const SOURCES: &[Source] = &[
@@ -51,38 +53,61 @@ pub(super) fn has(page: &str, message: &str) -> bool {
     page.contains(constant.trim())
 }
 
-/// Messages of `CliError::new("…")` in statements with `.hint(`.
-fn with_hints(source: &str) -> Vec<String> {
-    let source = product(source);
-    let parts: Vec<&str> = source.split("CliError::new(").skip(1).collect();
-    parts
-        .into_iter()
-        .filter(|part| {
-            let end = part.find(';').unwrap_or(part.len());
-            part[..end].contains(".hint(")
+/// The messages of a source file without its tests.
+///
+/// # Errors
+/// For text that is not Rust.
+pub(super) fn of_file(source: &Source, text: &str) -> syn::Result<Vec<String>> {
+    let parsed = rust_source::Source::parse(text)?;
+    let product: Vec<&Token> = parsed
+        .tokens
+        .iter()
+        .filter(|token| !parsed.is_test(token.line))
+        .collect();
+    Ok((source.messages)(&product))
+}
+
+/// Messages of `CliError::new("…")`, also with `format!`, in statements with `.hint(`.
+fn with_hints(tokens: &[&Token]) -> Vec<String> {
+    let calls = after(tokens, &["CliError", ":", ":", "new"]);
+    calls
+        .filter(|rest| {
+            let statement = rest.iter().take_while(|token| token.text != ";");
+            statement.into_iter().any(|token| is_identifier(token, "hint"))
         })
-        .filter_map(|part| literal(part.trim_start().trim_start_matches("format!(")))
+        .filter_map(|rest| match rest {
+            [format, mark, text, ..] if is_identifier(format, "format") && mark.text == "!" => literal(&text.text),
+            [text, ..] => literal(&text.text),
+            [] => None,
+        })
         .collect()
 }
 
 /// Messages of `#[error("…")]`.
-fn of_enums(source: &str) -> Vec<String> {
-    let parts = product(source).split("#[error(").skip(1);
-    parts.filter_map(literal).collect()
+fn of_enums(tokens: &[&Token]) -> Vec<String> {
+    after(tokens, &["#", "error"])
+        .filter_map(|rest| literal(&rest.first()?.text))
+        .collect()
 }
 
 /// Messages of `format!("…")` with a minimum length.
-fn formatted(source: &str) -> Vec<String> {
-    let parts = product(source).split("format!(").skip(1);
-    parts
-        .filter_map(literal)
+fn formatted(tokens: &[&Token]) -> Vec<String> {
+    after(tokens, &["format", "!"])
+        .filter_map(|rest| literal(&rest.first()?.text))
         .filter(|text| text.len() >= MIN_MESSAGE_LENGTH)
         .collect()
 }
 
-/// The source without the tests at its end.
-fn product(source: &str) -> &str {
-    source.split("#[cfg(test)]\nmod tests {").next().unwrap_or(source)
+/// The tokens after each occurrence of a sequence.
+fn after<'a, 'b>(tokens: &'a [&'b Token], sequence: &'a [&str]) -> impl Iterator<Item = &'a [&'b Token]> {
+    let windows = tokens.windows(sequence.len()).enumerate();
+    windows
+        .filter(move |(_, window)| window.iter().zip(sequence).all(|(token, text)| token.text == **text))
+        .filter_map(move |(index, _)| tokens.get(index + sequence.len()..))
+}
+
+fn is_identifier(token: &Token, name: &str) -> bool {
+    token.kind == Kind::Identifier && token.text == name
 }
 
 /// The string literal at the start of `source`, with `…` for placeholders.
@@ -116,18 +141,23 @@ fn literal(source: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn messages(messages: fn(&[&Token]) -> Vec<String>, text: &str) -> Vec<String> {
+        let source = Source { path: "a.rs", messages };
+        of_file(&source, text).expect("Rust")
+    }
+
     #[test]
     fn messages_extracted_from_sources() {
-        let source = "a(CliError::new(format!(\n    \"no `{name}`, and \\\n     more\"\n)).details(x).hint(\"h\"));\n\
+        let source = "fn f() {\n a(CliError::new(format!(\n    \"no `{name}`, and \\\n     more\"\n)).details(x).hint(\"h\"));\n\
                       b(CliError::new(\"without\"));\nlet c = CliError::new(what).hint(h);\n\
-                      CliError::new(\"with \\\"quotes\\\"\").hint(h);\n#[cfg(test)]\nmod tests {\n CliError::new(\"test\").hint(h) }";
-        assert_eq!(with_hints(source), ["no `…`, and more", "with \"quotes\""]);
+                      CliError::new(\"with \\\"quotes\\\"\").hint(h);\n// CliError::new(\"comment\").hint(h);\n}\n\
+                      #[cfg(test)]\nmod tests { fn f() { CliError::new(\"test\").hint(h) } }";
+        assert_eq!(messages(with_hints, source), ["no `…`, and more", "with \"quotes\""]);
+        let errors = "enum E {\n#[error(\"one {0}\")]\nA,\n#[error(transparent)]\nB }";
+        assert_eq!(messages(of_enums, errors), ["one …"]);
+        let formats = "fn f() { format!(\"short\"); format!(\n\"a sentence that is long enough to be one {x}\") }";
         assert_eq!(
-            of_enums("#[error(\"one {0}\")]\nA,\n#[error(transparent)]\nB"),
-            ["one …"]
-        );
-        assert_eq!(
-            formatted("format!(\"short\") format!(\n\"a sentence that is long enough to be one {x}\")"),
+            messages(formatted, formats),
             ["a sentence that is long enough to be one …"]
         );
     }

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    source::{Kind, Source},
-    violation::Violation,
-};
+use super::violation::Violation;
+use crate::rust_source::{Kind, Source};
 
 /// The pages that name tests.
 pub(super) const PAGES: &[&str] = &["docs/weaknesses.md", "docs/fixed.md"];

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{Attribute, File, Item, ItemMod, UseTree, visit::Visit};
 
-use super::{source::Source, violation::Violation};
+use super::violation::Violation;
+use crate::rust_source::{Source, is_test_file};
 
 /// Cycles of today, by one of their parts, each with the reason why it stays for now. At most a few.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -32,7 +33,7 @@ pub(super) fn check(root: &str, files: &BTreeMap<&str, &Source>) -> Vec<Violatio
     let sources: BTreeMap<&str, &File> = files
         .iter()
         .filter_map(|(path, source)| Some((path.strip_prefix(root)?.strip_prefix('/')?, &source.file)))
-        .filter(|(path, _)| !is_test(path))
+        .filter(|(path, _)| !is_test_file(path))
         .collect();
     let is_root = |path: &str| path == "lib.rs" || path == "main.rs";
     let parts: BTreeSet<&str> = sources
@@ -71,11 +72,6 @@ pub(super) fn check(root: &str, files: &BTreeMap<&str, &Source>) -> Vec<Violatio
             Violation::at(root, None, message)
         })
         .collect()
-}
-
-fn is_test(path: &str) -> bool {
-    let is_test = |name: &str| name == "tests" || name == "tests.rs";
-    path.split('/').any(is_test)
 }
 
 fn part(path: &str) -> &str {

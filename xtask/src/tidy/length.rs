@@ -1,6 +1,7 @@
 //! A file that is read in one sitting.
 
 use super::violation::Violation;
+use crate::rust_source::is_test_file;
 
 /// Of product files.
 const MAX_LINES: usize = 500;
@@ -20,7 +21,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn check(path: &str, text: &str) -> Option<Violation> {
-    let most = if is_test(path) { MAX_TEST_LINES } else { MAX_LINES };
+    let most = if is_test_file(path) { MAX_TEST_LINES } else { MAX_LINES };
     let lines = text.lines().count();
     let excepted = EXCEPTIONS.iter().any(|(excepted, _)| *excepted == path);
     match (lines > most, excepted) {
@@ -34,10 +35,6 @@ pub(super) fn check(path: &str, text: &str) -> Option<Violation> {
         }
         _ => None,
     }
-}
-
-fn is_test(path: &str) -> bool {
-    path.split('/').any(|name| name == "tests" || name == "tests.rs")
 }
 
 #[cfg(test)]

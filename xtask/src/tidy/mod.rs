@@ -11,7 +11,6 @@ mod length;
 mod manifest;
 mod modules;
 mod names;
-mod source;
 mod violation;
 mod words;
 mod workspace;
@@ -19,11 +18,10 @@ mod workspace;
 use std::{collections::BTreeMap, process::ExitCode};
 
 use self::{
-    source::Source,
     violation::Violation,
     workspace::{MemberFiles, Workspace},
 };
-use crate::{repository, say};
+use crate::{repository, rust_source::Source, say};
 
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let workspace = workspace::gather(&repository::root())?;

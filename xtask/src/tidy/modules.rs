@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syn::{Item, ext::IdentExt};
 
-use super::source::Source;
+use crate::rust_source::Source;
 
 /// Returns the paths of files outside of all crates. `roots` are the crates' root files.
 pub(super) fn orphans<'a>(files: &BTreeMap<&'a str, &Source>, roots: &[String]) -> Vec<&'a str> {

@@ -1,9 +1,7 @@
 //! Names that only one file or crate may use, so that the library can be replaced there.
 
-use super::{
-    source::{Kind, Source, Token},
-    violation::Violation,
-};
+use super::violation::Violation;
+use crate::rust_source::{Kind, Source, Token};
 
 struct Rule {
     /// An identifier at the start of a path.

@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::{
-    source::{Kind, Source},
-    violation::Violation,
-};
+use super::violation::Violation;
+use crate::rust_source::{Kind, Source, is_test_file};
 
 struct Banned {
     /// Words in lower case, next to each other.
@@ -32,7 +30,9 @@ const BANNED: &[Banned] = &[
     banned("for ever", "forever, without limit"),
     banned("go on", "continue, resume"),
     banned("goes", "is deleted, is sent, continues"),
+    banned("are no", "are not"),
     banned("is had", "is available"),
+    banned("is no", "is not a"),
     banned("is heard", "is handled"),
     banned("is there", "exists"),
     banned("keeper", "checkpoint writer"),
@@ -47,6 +47,7 @@ const BANNED: &[Banned] = &[
     banned("tells", "reports, shows"),
     banned("the way out", "hint"),
     banned("told", "reported, informed"),
+    banned("was no", "was not a"),
     banned("vault", "checkpoint store"),
     banned("wants", "requires"),
     banned("what bit", "the cause"),
@@ -105,7 +106,7 @@ pub(super) struct Hit {
 
 /// Phrases in the product code of one file: tests are not read.
 pub(super) fn in_source(path: &str, source: &Source) -> Vec<Hit> {
-    if path.contains("/tests/") || path.ends_with("/tests.rs") {
+    if is_test_file(path) {
         return Vec::new();
     }
     let comments = source
@@ -183,10 +184,12 @@ fn hits(path: &str, line: usize, text: &str) -> Vec<Hit> {
     let found = starts.flat_map(|(index, word)| {
         let phrases = BY_FIRST_WORD.get(word.as_str()).into_iter().flatten();
         let following = words.get(index + 1..).unwrap_or_default();
+        let before = index.checked_sub(1).and_then(|index| words.get(index));
         phrases
             .filter(move |(_, rest)| {
                 following.len() >= rest.len() && following.iter().zip(rest).all(|(word, expected)| word == expected)
             })
+            .filter(move |(_, rest)| !is_plain_no(before, rest, following))
             .map(|(banned, _)| *banned)
     });
     let hit = |banned| Hit {
@@ -195,6 +198,12 @@ fn hits(path: &str, line: usize, text: &str) -> Vec<Hit> {
         banned,
     };
     found.map(hit).collect()
+}
+
+/// Whether "is no" is plain English: "there is no X", "is no longer X".
+fn is_plain_no(before: Option<&String>, rest: &[&str], following: &[String]) -> bool {
+    let after = following.get(1).map(String::as_str);
+    rest == ["no"] && (before.is_some_and(|word| word == "there") || matches!(after, Some("longer" | "more" | "less")))
 }
 
 /// `is_thereAnd` as `is there And`.
@@ -238,6 +247,13 @@ mod tests {
             (3, "shortage"),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn no_is_banned_for_not_a_only() {
+        let text =
+            "// It is no file. There is no file; it is no longer open, there are no others.\n// They are no files.";
+        assert_eq!(of_source(text), [(1, "is no"), (2, "are no")]);
     }
 
     #[test]

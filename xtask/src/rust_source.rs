@@ -10,26 +10,26 @@ use syn::{
 };
 
 /// A parsed file.
-pub(super) struct Source {
-    pub(super) file: File,
+pub(crate) struct Source {
+    pub(crate) file: File,
     /// All tokens in their order, groups opened: delimiters are left out.
-    pub(super) tokens: Vec<Token>,
-    pub(super) comments: Vec<Comment>,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) comments: Vec<Comment>,
     /// Lines of items that exist in tests alone, from 1.
     test_lines: Vec<Range<usize>>,
 }
 
 /// An identifier, a literal or a punctuation character.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
-    pub(super) text: String,
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) text: String,
     /// From 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Identifier,
     Literal,
     Punctuation,
@@ -37,16 +37,16 @@ pub(super) enum Kind {
 
 /// One line of a comment, without its marks.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Comment {
-    pub(super) text: String,
+pub(crate) struct Comment {
+    pub(crate) text: String,
     /// From 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
 }
 
 impl Source {
     /// # Errors
     /// For text that is not Rust.
-    pub(super) fn parse(text: &str) -> syn::Result<Self> {
+    pub(crate) fn parse(text: &str) -> syn::Result<Self> {
         let stream: TokenStream = text.parse()?;
         let file = syn::parse2(stream.clone())?;
         let mut leaves = Vec::new();
@@ -62,7 +62,7 @@ impl Source {
         })
     }
 
-    pub(super) fn is_test(&self, line: usize) -> bool {
+    pub(crate) fn is_test(&self, line: usize) -> bool {
         self.test_lines.iter().any(|lines| lines.contains(&line))
     }
 }
@@ -111,8 +111,13 @@ fn comments(text: &str, leaves: &[(Range<usize>, Option<Token>)]) -> Vec<Comment
     found
 }
 
+/// Whether a file below `src` or `tests` holds tests alone, by its path.
+pub(crate) fn is_test_file(path: &str) -> bool {
+    path.split('/').any(|name| name == "tests" || name == "tests.rs")
+}
+
 /// Whether an item exists in tests alone.
-pub(super) fn is_test_only(attributes: &[Attribute]) -> bool {
+fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::Path(path) => path.segments.last().is_some_and(|segment| segment.ident == "test"),
         Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
