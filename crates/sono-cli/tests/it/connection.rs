@@ -49,6 +49,12 @@ fn credential_plugin_missing_is_named_with_its_install_hint() {
             "error: cannot use the credential plugin `/bin/sh` of the kubeconfig\n  cause: exit status: 3: the login has expired\n"
         )
     );
+    assert_eq!(
+        exec("/bin/sh, args: ['-c', 'exec yes'], interactiveMode: Never", ""),
+        failure(
+            "error: cannot use the credential plugin `/bin/sh` of the kubeconfig\n  cause: its output has more than 1048576 bytes\n"
+        )
+    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Credential plugins: programs that print credentials (`client.authentication.k8s.io`).
 
 use std::{
-    io::{IsTerminal as _, stdin},
+    io::{self, IsTerminal as _, Read, stdin},
     process::{Command, Stdio},
     sync::Arc,
+    thread,
 };
 
 use http::{HeaderValue, Request, header::AUTHORIZATION};
@@ -21,6 +22,9 @@ use crate::error::Cause;
 
 /// How long before its expiry a credential is renewed.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Maximum size of a plugin's output; a credential has a few KiB.
+const MAX_OUTPUT_BYTES: usize = 1 << 20;
 
 /// The plugin failed, or its output is invalid.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +59,7 @@ fn execute(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
     let information = json!({ "kind": "ExecCredential", "apiVersion": version, "spec": spec });
     let variables = exec.env.iter().flatten();
     let variables = variables.filter_map(|variable| Some((variable.get("name")?, variable.get("value")?)));
-    let output = Command::new(program)
+    let mut child = Command::new(program)
         .args(exec.args.iter().flatten())
         .envs(variables)
         .env("KUBERNETES_EXEC_INFO", information.to_string())
@@ -63,17 +67,39 @@ fn execute(exec: &ExecConfig, program: &str) -> Result<Credential, Cause> {
         // The plugin may ask the user on standard error.
         .stderr(if silent { Stdio::piped() } else { Stdio::inherit() })
         .stdout(Stdio::piped())
-        .output()
+        .spawn()
         .map_err(|error| Cause(error.to_string()))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let errors = thread::spawn(move || read_limited(errors));
+    let output = read_limited(output);
+    if output.as_ref().is_ok_and(|output| output.len() > MAX_OUTPUT_BYTES) {
+        // The program would wait for a reader.
+        child.kill().ok();
+    }
+    let status = child.wait().map_err(|error| Cause(error.to_string()))?;
+    let output = output.map_err(|error| Cause(error.to_string()))?;
+    if output.len() > MAX_OUTPUT_BYTES {
+        return Err(Cause(format!("its output has more than {MAX_OUTPUT_BYTES} bytes")));
+    }
+    if !status.success() {
+        let errors = errors.join().ok().and_then(Result::ok).unwrap_or_default();
+        let said = String::from_utf8_lossy(&errors);
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
         return Err(Cause(match last {
-            Some(last) => format!("{}: {last}", output.status),
-            None => output.status.to_string(),
+            Some(last) => format!("{status}: {last}"),
+            None => status.to_string(),
         }));
     }
-    parse(&output.stdout)
+    parse(&output)
+}
+
+/// Reads up to one byte more than the limit, and then closes the stream.
+fn read_limited(stream: Option<impl Read>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(MAX_OUTPUT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Parses an `ExecCredential`. It may contain a token, so errors never quote it.
