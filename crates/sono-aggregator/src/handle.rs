@@ -181,22 +181,12 @@ impl Drop for UploadTicket {
 
 #[cfg(test)]
 mod tests {
-    use sono_run::{Plan, Policy, Run};
-    use sono_types::Target;
-
     use super::*;
+    use crate::test_run::run_of_one_result;
 
     #[tokio::test]
     async fn a_task_that_breaks_gives_its_ticket_back() {
-        let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
-        let plan = Plan {
-            plugin: key.plugin.clone(),
-            order: 0,
-            expected: vec![key.clone()],
-            timeout: None,
-            learns: false,
-        };
-        let mut run = Run::new(vec![plan], Policy::default());
+        let (mut run, key) = run_of_one_result(false);
         let (coordinator, mut messages) = CoordinatorHandle::new();
         let broken = tokio::spawn(async move {
             let mut held = coordinator.begin(&key).await.unwrap().unwrap();
@@ -211,7 +201,7 @@ mod tests {
                     reply.send(run.begin(&key)).unwrap();
                 }
                 Request::Commit { ticket, reply } => {
-                    seen.push("claim");
+                    seen.push("commit");
                     let decision = run.request_commit(&ticket);
                     reply.send((ticket, decision)).unwrap();
                 }
@@ -223,6 +213,6 @@ mod tests {
             }
         }
         assert!(broken.await.unwrap_err().is_panic());
-        assert_eq!(seen, ["begin", "claim", "finish"]);
+        assert_eq!(seen, ["begin", "commit", "finish"]);
     }
 }

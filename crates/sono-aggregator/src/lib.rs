@@ -16,6 +16,8 @@ mod ingest;
 mod observe;
 mod program;
 mod settings;
+#[cfg(test)]
+mod test_run;
 
 pub use backend::{
     Addresses, Backend, BackendError, CheckpointStore, CheckpointStoreError, Driver, EventError, Launch, Report,

@@ -33,7 +33,7 @@ pub enum SettingsError {
     /// The file could not be read.
     #[error("open config: opening config file")]
     Open(#[source] io::Error),
-    /// Its content is no configuration.
+    /// Its content is not a configuration.
     #[error("reading config file {path}")]
     Config {
         /// The file.
@@ -42,7 +42,7 @@ pub enum SettingsError {
         #[source]
         source: ConfigError,
     },
-    /// The limits in the environment are no limits.
+    /// The limits in the environment are invalid.
     #[error("reading the environment variable SONO_UPLOAD_LIMITS")]
     Limits(#[source] ConfigError),
     /// A directory with plugins could not be read.

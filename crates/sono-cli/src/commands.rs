@@ -62,7 +62,7 @@ pub(crate) fn run_command(
         Command::Document(arguments) => document::document(&arguments, printer),
         Command::Version(arguments) => version::version(&arguments, printer),
     }?;
-    // A broken pipe is no error: the reader has all it needs. The code still reports the run.
+    // A broken pipe is not an error: the reader has all it needs. The exit code still reports the run.
     Ok(ExitCode::from(code))
 }
 

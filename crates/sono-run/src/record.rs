@@ -174,7 +174,7 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// The results it will send. Targets that are no names are left out: only a damaged journal has them.
+    /// The results it will send. Invalid target names, which only a damaged journal has, are left out.
     pub fn expected(&self) -> Vec<ResultKey> {
         let target = |target: &String| Target::parse(target).ok();
         let key = |target| ResultKey::new(self.plugin.clone(), target);

@@ -150,10 +150,10 @@ fn write_updates(path: &Path, progress: &Progress) -> Result<(), WriteError> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use sono_run::{Event, Plan, Policy};
-    use sono_types::{PluginName, Target};
+    use sono_run::Event;
 
     use super::*;
+    use crate::test_run::run_of_one_result;
 
     /// What the file has, and what the run has.
     fn both(path: &Path, run: &Run) -> [BTreeMap<ResultKey, ProgressUpdate>; 2] {
@@ -170,15 +170,7 @@ mod tests {
     async fn what_was_said_is_read_again_and_written_now_and_then() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("progress");
-        let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
-        let plan = Plan {
-            plugin: key.plugin.clone(),
-            order: 0,
-            expected: vec![key.clone()],
-            timeout: None,
-            learns: false,
-        };
-        let mut run = Run::new(vec![plan], Policy::default());
+        let (mut run, key) = run_of_one_result(false);
         let say = |run: &mut Run, completed| {
             let update = ProgressUpdate {
                 completed,

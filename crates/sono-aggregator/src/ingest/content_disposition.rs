@@ -92,7 +92,7 @@ fn value(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// `UTF-8''percent-encoded`; `None` for other charsets and what is no encoding.
+/// `UTF-8''percent-encoded`; `None` for other charsets and invalid encodings.
 fn decode_extended(value: &str) -> Option<String> {
     let mut parts = value.splitn(3, '\'');
     let charset = parts.next()?;

@@ -80,19 +80,13 @@ struct Received {
     reserved: Reserved,
 }
 
-/// A result that is in its place and synced but for its name, or one that is small.
-enum Ready {
+/// A complete body before the ticket is finished.
+enum Placement {
+    /// An error report, which is not stored.
+    Reported(String),
+    /// A large result in its place and synced, except for its name in the directory above.
     InPlace,
-    Small { staged: Staged, body: SmallBody },
-}
-
-/// How far a body came before the ticket is given back.
-enum Stored {
-    /// There is nothing more to do.
-    Settled(Outcome),
-    /// It is in its place; its name is to be synced.
-    InPlace,
-    /// It is to be kept in the journal, and then put in place.
+    /// A staged small result: the journal stores it first.
     Small { staged: Staged, body: SmallBody },
 }
 
@@ -194,10 +188,10 @@ impl Uploads {
         let mut ticket = self.coordinator.begin(key).await??;
         let _turn = self.quota.enter(key)?;
         match self.store(&mut ticket, key, head, stream, slot).await {
-            Ok(Stored::Small { staged, body }) => self.finish_small(ticket, key, staged, body).await,
-            Ok(Stored::InPlace) => self.finish_in_place(ticket, key).await,
-            Ok(Stored::Settled(outcome)) => {
-                ticket.finish(outcome, None).await?;
+            Ok(Placement::Small { staged, body }) => self.finish_small(ticket, key, staged, body).await,
+            Ok(Placement::InPlace) => self.finish_in_place(ticket, key).await,
+            Ok(Placement::Reported(reason)) => {
+                ticket.finish(Outcome::Reported(reason), None).await?;
                 Ok(())
             }
             Err(error) => {
@@ -207,7 +201,7 @@ impl Uploads {
         }
     }
 
-    /// The result is in its place: the same sync of the directory above serves all that came meanwhile.
+    /// Finishes a large result, which is in its place. One sync of the directory above serves all waiting uploads.
     async fn finish_in_place(&self, ticket: UploadTicket, key: &ResultKey) -> Result<(), UploadError> {
         let place = self.root.join(layout::results_dir(key));
         let directory = place.parent().unwrap_or(&self.root).to_path_buf();
@@ -224,8 +218,7 @@ impl Uploads {
         blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await
     }
 
-    /// Once the journal has it a small result is on disk, and then it is put in its place, which the end of the run waits
-    /// for.
+    /// Finishes a small result: the journal stores it, then it is renamed into its place. The end of the run waits for that.
     async fn finish_small(
         &self,
         ticket: UploadTicket,
@@ -286,12 +279,12 @@ impl Uploads {
         head: &Head,
         stream: &mut BodyDataStream,
         slot: &mut UploadSlot,
-    ) -> Result<Stored, UploadError> {
+    ) -> Result<Placement, UploadError> {
         let received = self.collect(key, head, stream, slot).await?;
         let Received { content, reserved } = received;
         let (content, reported) = report::reported_error(head, content).await?;
         if let Some(reason) = reported {
-            return Ok(Stored::Settled(Outcome::Reported(reason)));
+            return Ok(Placement::Reported(reason));
         }
         match ticket.request_commit().await? {
             CommitDecision::Granted => {}
@@ -302,14 +295,11 @@ impl Uploads {
             CommitDecision::TooLate => return Err(Refusal::TooLate(key.clone()).into()),
         }
         let received = Received { content, reserved };
-        match self.make(key, head, received).await? {
-            Ready::InPlace => Ok(Stored::InPlace),
-            Ready::Small { staged, body } => Ok(Stored::Small { staged, body }),
-        }
+        self.stage(key, head, received).await
     }
 
     /// Checks and stages the result; a large one is also committed.
-    async fn make(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Ready, UploadError> {
+    async fn stage(&self, key: &ResultKey, head: &Head, received: Received) -> Result<Placement, UploadError> {
         let destination = self.root.join(layout::results_dir(key));
         let (head, incoming) = (head.clone(), self.incoming.clone());
         let mut limits = UploadLimits::clone(&self.limits);
@@ -334,11 +324,11 @@ impl Uploads {
                     // At this point the sender can still be asked to retry.
                     staged.prepare(&destination).map_err(|error| unstored(&error))?;
                     let body = SmallBody::new(head.file_name, head.content_type, &bytes);
-                    Ready::Small { staged, body }
+                    Placement::Small { staged, body }
                 }
                 Content::File(_) => {
                     staged.commit_synced(&destination).map_err(|error| unstored(&error))?;
-                    Ready::InPlace
+                    Placement::InPlace
                 }
             };
             match unpacked {

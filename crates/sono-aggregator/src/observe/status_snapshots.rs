@@ -101,11 +101,11 @@ impl<'a> Snapshots<'a> {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use sono_run::{Effect, Event, Failure, Plan, Policy};
-    use sono_types::{PluginName, ResultKey, Target, status::plugin_status};
+    use sono_run::{Effect, Event, Failure};
+    use sono_types::status::plugin_status;
 
     use super::*;
-    use crate::durability::disk_full::DiskFull;
+    use crate::{durability::disk_full::DiskFull, test_run::run_of_one_result};
 
     fn rows(status: &RunStatus) -> Vec<&str> {
         status.rows().iter().map(|row| row.status.as_str()).collect()
@@ -119,15 +119,7 @@ mod tests {
         let journal = Journal::open(&folder.path().join("journal"), &DiskFull::default())
             .unwrap()
             .journal;
-        let key = ResultKey::new(PluginName::parse("p").unwrap(), Target::Global);
-        let plan = Plan {
-            plugin: key.plugin.clone(),
-            order: 0,
-            expected: vec![key.clone()],
-            timeout: None,
-            learns: true,
-        };
-        let mut run = Run::new(vec![plan], Policy::default());
+        let (mut run, key) = run_of_one_result(true);
         let (statuses, mut shown) = watch::channel(Arc::<RunStatus>::default());
         let publisher = Publisher {
             statuses,

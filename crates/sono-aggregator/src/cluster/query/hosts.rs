@@ -22,8 +22,7 @@ const AT_ONCE: usize = 8;
 /// Characters of a health check's answer that are kept.
 const KEPT: usize = 2_000;
 
-/// Asks all nodes. Returns how many files there are now, and what is missing: a node that does not answer is no reason
-/// not to ask the others.
+/// Queries all nodes, also after one does not respond. Returns the number of files and what is missing.
 pub(super) async fn hosts(reader: &Reader, directory: &Path) -> (u64, Redactions, Option<Failure>) {
     let request = ListRequest {
         path: "/api/v1/nodes".to_owned(),

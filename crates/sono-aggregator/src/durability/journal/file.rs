@@ -380,7 +380,7 @@ mod tests {
 
         case.disk.disk().room = 1 << 20;
         case.take_in(0, None);
-        assert_eq!(case.reported(), [("patient", Ok(())), ("status 2", Ok(()))]);
+        assert_eq!(case.reported(), [("status 2", Ok(())), ("patient", Ok(()))]);
         assert_eq!(case.disk.records(), vec![Record::Finishing; 6]);
         assert!(case.file.waits.is_none());
     }

@@ -1,4 +1,4 @@
-//! Bodies that are no results: a worker's word that it has none.
+//! Error reports: bodies in which a worker reports why it has no result.
 
 use std::{
     io::{self, Read as _},
