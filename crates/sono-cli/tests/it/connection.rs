@@ -50,7 +50,10 @@ fn credential_plugin_missing_is_named_with_its_install_hint() {
         )
     );
     assert_eq!(
-        exec("/bin/sh, args: ['-c', 'exec yes'], interactiveMode: Never", ""),
+        exec(
+            "/bin/sh, args: ['-c', 'while :; do echo an endless output of one line after the other; done'], interactiveMode: Never",
+            ""
+        ),
         failure(
             "error: cannot use the credential plugin `/bin/sh` of the kubeconfig\n  cause: its output has more than 1048576 bytes\n"
         )
