@@ -26,6 +26,8 @@ pub(crate) struct Token {
     pub(crate) text: String,
     /// From 1.
     pub(crate) line: usize,
+    /// Number of open parentheses, brackets and braces.
+    pub(crate) depth: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ impl Source {
         let stream: TokenStream = text.parse()?;
         let file = syn::parse2(stream.clone())?;
         let mut leaves = Vec::new();
-        flatten(stream, &mut leaves);
+        flatten(stream, 0, &mut leaves);
         leaves.sort_by_key(|(range, _)| range.start);
         let mut tests = TestItems { lines: Vec::new() };
         tests.visit_file(&file);
@@ -68,13 +70,13 @@ impl Source {
 }
 
 /// Leaves and delimiters by their spans; a delimiter has no token.
-fn flatten(stream: TokenStream, leaves: &mut Vec<(Range<usize>, Option<Token>)>) {
+fn flatten(stream: TokenStream, depth: usize, leaves: &mut Vec<(Range<usize>, Option<Token>)>) {
     for tree in stream {
         let (kind, text) = match &tree {
             TokenTree::Group(group) => {
                 leaves.push((group.span_open().byte_range(), None));
                 leaves.push((group.span_close().byte_range(), None));
-                flatten(group.stream(), leaves);
+                flatten(group.stream(), depth + 1, leaves);
                 continue;
             }
             TokenTree::Ident(name) => (Kind::Identifier, name.to_string()),
@@ -82,7 +84,15 @@ fn flatten(stream: TokenStream, leaves: &mut Vec<(Range<usize>, Option<Token>)>)
             TokenTree::Literal(literal) => (Kind::Literal, literal.to_string()),
         };
         let line = tree.span().start().line;
-        leaves.push((tree.span().byte_range(), Some(Token { kind, text, line })));
+        leaves.push((
+            tree.span().byte_range(),
+            Some(Token {
+                kind,
+                text,
+                line,
+                depth,
+            }),
+        ));
     }
 }
 

@@ -67,13 +67,16 @@ pub(super) fn of_file(source: &Source, text: &str) -> syn::Result<Vec<String>> {
     Ok((source.messages)(&product))
 }
 
-/// Messages of `CliError::new("…")`, also with `format!`, in statements with `.hint(`.
+/// Messages of `CliError::new("…")`, also with `format!`, in expressions with `.hint(`.
 fn with_hints(tokens: &[&Token]) -> Vec<String> {
     let calls = after(tokens, &["CliError", ":", ":", "new"]);
     calls
         .filter(|rest| {
-            let statement = rest.iter().take_while(|token| token.text != ";");
-            statement.into_iter().any(|token| is_identifier(token, "hint"))
+            // The arguments are one level below the expression.
+            let depth = rest.first().map_or(0, |token| token.depth.saturating_sub(1));
+            let is_end = |token: &Token| token.depth < depth || token.depth == depth && ";,".contains(&token.text);
+            let mut expression = rest.iter().take_while(|token| !is_end(token));
+            expression.any(|token| token.depth == depth && is_identifier(token, "hint"))
         })
         .filter_map(|rest| match rest {
             [format, mark, text, ..] if is_identifier(format, "format") && mark.text == "!" => literal(&text.text),
@@ -150,7 +153,7 @@ mod tests {
     fn messages_extracted_from_sources() {
         let source = "fn f() {\n a(CliError::new(format!(\n    \"no `{name}`, and \\\n     more\"\n)).details(x).hint(\"h\"));\n\
                       b(CliError::new(\"without\"));\nlet c = CliError::new(what).hint(h);\n\
-                      CliError::new(\"with \\\"quotes\\\"\").hint(h);\n// CliError::new(\"comment\").hint(h);\n}\n\
+                      CliError::new(\"with \\\"quotes\\\"\").hint(h);\nmatch a { A => CliError::new(\"an arm\"), B => b.hint(h) }\n// CliError::new(\"comment\").hint(h);\n}\n\
                       #[cfg(test)]\nmod tests { fn f() { CliError::new(\"test\").hint(h) } }";
         assert_eq!(messages(with_hints, source), ["no `…`, and more", "with \"quotes\""]);
         let errors = "enum E {\n#[error(\"one {0}\")]\nA,\n#[error(transparent)]\nB }";
