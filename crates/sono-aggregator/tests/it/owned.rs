@@ -64,12 +64,15 @@ fn authority(pod: &Value) -> String {
         .to_owned()
 }
 
-/// The Secret of a run that has begun in another cluster, which may be the attacker's own.
+/// The Secret of a run that has begun in another cluster, which may be the attacker's own. Its first version: a later one says that
+/// the plugin's pod exists, and in the other cluster nobody would create it again.
 async fn foreign(uuid: &str) -> Value {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let run = aggregator(config(uuid), &api, folder.path()).await;
     pod(&api).await;
-    let secret = run_secret(&api);
+    let secret = api
+        .versions("secrets", Some(NAMESPACE), constants::RUN_SECRET)
+        .swap_remove(0);
     drop(run.stop);
     within(run.outcome).await.unwrap().unwrap_err();
     json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": secret["data"],
