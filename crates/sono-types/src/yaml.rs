@@ -42,6 +42,9 @@ pub const MAX_DEPTH: usize = 48;
 const MAX_NODES: usize = 10_000_000;
 /// Maximum size of all scalars of a document that is read into memory, in bytes; aliases count each time.
 const MAX_SCALAR_BYTES: usize = 1 << 30;
+/// Maximum number of events (about two for each value) that the aliases of a document repeat: with them a document of 1 kB can have
+/// any number of values. 100,000 need about 50 MB.
+const MAX_REPEATED_EVENTS: usize = 100_000;
 
 fn options() -> Options {
     options_within(MAX_NODES, MAX_SCALAR_BYTES, DuplicateKeyPolicy::LastWins)
@@ -55,6 +58,9 @@ fn options_within(nodes: usize, scalar_bytes: usize, duplicates: DuplicateKeyPol
         with_snippet: false,
         // `.nan` and `.inf`, which JSON lacks.
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_REPEATED_EVENTS,
+        },
         budget: serde_saphyr::budget! {
             max_events: nodes.saturating_mul(2),
             max_nodes: nodes,
@@ -104,7 +110,7 @@ fn plain_message(error: &serde_saphyr::Error) -> Option<String> {
             breach: BudgetBreach::Depth { .. },
             ..
         } => format!("lists and maps are nested more than {MAX_DEPTH} levels deep"),
-        Error::Budget { .. } => TOO_LARGE.to_owned(),
+        Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } => TOO_LARGE.to_owned(),
         _ => return None,
     })
 }
@@ -349,14 +355,29 @@ mod tests {
         }
     }
 
+    /// A list of ten values, then lists of ten aliases of the list before.
+    fn repeated(lists: usize) -> String {
+        let first = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        let others = (1..lists).map(|list| {
+            let aliases = vec![format!("*a{}", list - 1); 10].join(", ");
+            format!("- &a{list} [{aliases}]\n")
+        });
+        std::iter::once(first).chain(others).collect()
+    }
+
+    #[test]
+    fn aliases_repeat_a_limited_number_of_values() {
+        assert!(first_document::<Value>(&repeated(4)).is_ok());
+        for lists in [5, 6, 9] {
+            let error = first_document::<Value>(&repeated(lists)).unwrap_err();
+            assert_eq!(error.message, TOO_LARGE, "{lists} lists");
+        }
+    }
+
     #[test]
     fn messages_do_not_mention_internals_of_the_yaml_crate() {
         let nested = format!("{}{}", "[".repeat(49), "]".repeat(49));
-        let mut laughs = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        laughs.extend((1..9).map(|level| {
-            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-            format!("- &a{level} [{aliases}]\n")
-        }));
+        let laughs = repeated(9);
         for (text, message) in [
             ("a: &a [*a]\n", "an alias refers to its own parent"),
             (&nested, "lists and maps are nested more than 48 levels deep"),
