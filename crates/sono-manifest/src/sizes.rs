@@ -76,7 +76,7 @@ pub struct Sizes {
 }
 
 impl Default for Sizes {
-    /// The memory limit is eight times the memory used by a run with 10,000 nodes (`docs/scale.md`).
+    /// The memory limit is eight times the memory used by a run with 10,000 nodes (`docs/internals/scale.md`).
     fn default() -> Self {
         Self {
             memory: Quantity::of("1Gi"),

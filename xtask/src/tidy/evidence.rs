@@ -7,10 +7,10 @@ use super::violation::Violation;
 use crate::rust_source::{Kind, Source};
 
 /// The pages that name tests.
-pub(super) const PAGES: &[&str] = &["docs/weaknesses.md", "docs/fixed.md"];
+pub(super) const PAGES: &[&str] = &["docs/internals/weaknesses.md", "docs/internals/fixed.md"];
 
 /// The page with numbered rows; tests name the numbers as `BUG 7` or `B-07`.
-const NUMBERED: &str = "docs/fixed.md";
+const NUMBERED: &str = "docs/internals/fixed.md";
 
 /// The functions of a member's sources by name, with the comments above them.
 pub(super) type Functions = BTreeMap<String, String>;
