@@ -1,5 +1,5 @@
-//! `cargo xtask docs --check`: checks the pages. It runs their commands and compares the output, checks links and the index,
-//! and requires a line for every message with a hint.
+//! `cargo xtask docs --check`: checks the pages. It runs their commands and compares the output, checks links, references to the
+//! contract and the index, and requires a line for every message with a hint.
 //!
 //! [`blocks`] defines the markup of blocks; `docs/README.md` repeats it for authors.
 
@@ -8,9 +8,10 @@ mod compare;
 mod execute;
 mod links;
 mod messages;
+mod references;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -58,10 +59,10 @@ impl Problem {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { check: _, pages } = arguments;
-    let all = read_pages()?;
+    let all = read_all("*.md")?;
     let mut problems = Vec::new();
     if pages.is_empty() {
-        let found = step("checked links, index and messages", || check_texts(&all))?;
+        let found = step("checked links, references, index and messages", || check_texts(&all))?;
         problems.extend(found);
     }
     let program = program()?;
@@ -104,6 +105,12 @@ fn check_texts(pages: &BTreeMap<String, String>) -> anyhow::Result<Vec<Problem>>
         in_index,
         pages.keys().filter(|page| *page != FRONT && has_commands(page)),
     ));
+    let sources = read_all("*.rs")?;
+    let definitions = pages.iter().filter(|(path, _)| references::has_sections(path));
+    let sections: BTreeSet<String> = definitions.flat_map(|(_, text)| references::sections(text)).collect();
+    for (path, text) in pages.iter().chain(&sources) {
+        problems.extend(references::check(path, text, &sections));
+    }
     let troubleshooting = pages.get(TROUBLESHOOTING).map(String::as_str).unwrap_or_default();
     for source in messages::SOURCES {
         for file in files_below(&root.join(source.path))? {
@@ -143,22 +150,22 @@ fn files_below(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// All pages of the repository, by path with `/`.
-fn read_pages() -> anyhow::Result<BTreeMap<String, String>> {
+/// All files of the repository that match a pattern, by path with `/`.
+fn read_all(pattern: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let mut list = command::new(
         "git",
-        ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"],
+        ["ls-files", "-z", "--cached", "--others", "--exclude-standard", pattern],
     );
     let listed = command::output(list.current_dir(repository::root()))?;
-    let mut pages = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for name in listed.split('\0').filter(|name| !name.is_empty()) {
         let path = repository::root().join(name);
         // Git also lists deleted files that are not yet committed.
         if path.exists() {
-            pages.insert(name.to_owned(), fs::read_to_string(path)?.replace("\r\n", "\n"));
+            files.insert(name.to_owned(), fs::read_to_string(path)?.replace("\r\n", "\n"));
         }
     }
-    Ok(pages)
+    Ok(files)
 }
 
 /// Builds the program of this tree and returns its path.

@@ -1,4 +1,4 @@
-//! The aggregator's configuration and plugins, from files and environment (core spec §1.4, §2.1).
+//! The aggregator's configuration and plugins, from files and environment (core §1.4, §2.1).
 
 use std::{
     collections::{BTreeMap, BTreeSet},

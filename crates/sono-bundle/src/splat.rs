@@ -1,4 +1,4 @@
-//! Streams the archives of a directory, for `retrieve` (core spec §8).
+//! Streams the archives of a directory, for `retrieve` (core §8).
 
 use std::{
     io::{self, Read, Seek, SeekFrom, Write},

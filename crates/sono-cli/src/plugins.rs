@@ -1,4 +1,4 @@
-//! Resolution of `--plugin` (cli spec §6.1): an installed plugin, a built-in one, a URL, an OCI artifact, a file, a
+//! Resolution of `--plugin` (cli §6.1): an installed plugin, a built-in one, a URL, an OCI artifact, a file, a
 //! directory, or `-` for standard input. `@NAME` at the end renames the plugin.
 
 pub(crate) mod directory;

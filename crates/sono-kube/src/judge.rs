@@ -1,4 +1,4 @@
-//! Whether a plugin's pod can still deliver a result (core spec §2.9; fixes weaknesses W-8, W-35 and W-36).
+//! Whether a plugin's pod can still deliver a result (core §2.9; fixes weaknesses W-8, W-35 and W-36).
 //!
 //! Pure: takes a pod as the API server shows it and a time, and returns a verdict.
 

@@ -1,4 +1,4 @@
-//! Built-in plugins: those of Sonobuoy (cli spec §6.3, §6.4) and `host-check`.
+//! Built-in plugins: those of Sonobuoy (cli §6.3, §6.4) and `host-check`.
 
 use std::collections::BTreeMap;
 

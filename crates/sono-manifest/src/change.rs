@@ -1,4 +1,4 @@
-//! Changes of plugins by flags (cli spec §3 and §4.1).
+//! Changes of plugins by flags (cli §3 and §4.1).
 
 use std::collections::BTreeMap;
 

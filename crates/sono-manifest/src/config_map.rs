@@ -1,4 +1,4 @@
-//! The `config-map` of a definition: its ConfigMap, volume and mounts (core spec §1.6).
+//! The `config-map` of a definition: its ConfigMap, volume and mounts (core §1.6).
 
 use serde_json::{Value, json};
 use sono_types::constants;

@@ -1,4 +1,4 @@
-//! A plugin definition (core spec §1).
+//! A plugin definition (core §1).
 
 use std::{collections::BTreeMap, fmt};
 

@@ -1,4 +1,4 @@
-//! Selections of Kubernetes tests (cli spec §14 and §3).
+//! Selections of Kubernetes tests (cli §14 and §3).
 
 use std::collections::BTreeSet;
 
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(Mode::from_name("slow"), None);
     }
 
-    /// Length and start of Sonobuoy's value: cli spec §14 and appendix C.
+    /// Length and start of Sonobuoy's value: cli §14 and §C.
     #[test]
     fn lite_mode_skips_the_same_tests_as_sonobuoy() {
         let skip = Mode::ConformanceLite.selection().skip;

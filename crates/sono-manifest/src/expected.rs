@@ -1,4 +1,4 @@
-//! Expected results of a run (core spec §2.7).
+//! Expected results of a run (core §2.7).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,7 +14,7 @@ use crate::{
     unknown::unknown_fields,
 };
 
-/// Names of the result formats (core spec §1.1).
+/// Names of the result formats (core §1.1).
 pub(crate) const RESULT_FORMATS: [&str; 5] = ["junit", "e2e", "gojson", "manual", "raw"];
 /// Variables that a run sets in every container, overriding the definition.
 const SET_BY_RUN: [&str; 6] = [

@@ -1,4 +1,4 @@
-//! Parses definition files and reports all their problems (core spec §1.2, §1.3).
+//! Parses definition files and reports all their problems (core §1.2, §1.3).
 
 use std::collections::BTreeMap;
 

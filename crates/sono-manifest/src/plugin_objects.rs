@@ -1,4 +1,4 @@
-//! Objects that the aggregator creates for a plugin (core spec §2.5).
+//! Objects that the aggregator creates for a plugin (core §2.5).
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;

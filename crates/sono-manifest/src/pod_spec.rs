@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{Definition, DriverKind};
 
-/// The podSpec of a plugin without one (core spec §2.5).
+/// The podSpec of a plugin without one (core §2.5).
 pub fn default_pod_spec(driver: DriverKind, service_account: &str) -> Value {
     match driver {
         DriverKind::Job => json!({

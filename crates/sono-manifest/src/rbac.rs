@@ -1,4 +1,4 @@
-//! Roles and bindings of the aggregator and of plugins (cli spec §5.4).
+//! Roles and bindings of the aggregator and of plugins (cli §5).
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants};

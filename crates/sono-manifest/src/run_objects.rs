@@ -1,4 +1,4 @@
-//! Objects that the command line creates to start a run (cli spec §5).
+//! Objects that the command line creates to start a run (cli §5).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Changes of definitions between the user's file and the plugin's pod (cli spec §4.1, core spec §2.6).
+//! Changes of definitions between the user's file and the plugin's pod (cli §4.1, core §2.6).
 
 use serde_json::{Value, json};
 use sono_types::{Config, constants, env};

@@ -1,4 +1,4 @@
-//! Rolls up statuses of item trees (core spec §6.4).
+//! Rolls up statuses of item trees (core §6.4).
 
 use std::collections::BTreeMap;
 

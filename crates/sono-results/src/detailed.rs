@@ -1,4 +1,4 @@
-//! Detailed report: one line per leaf, or its file (cli spec §12).
+//! Detailed report: one line per leaf, or its file (cli §12).
 
 use sono_types::{Item, layout};
 

@@ -1,4 +1,4 @@
-//! Item trees as YAML: `sonobuoy_results.yaml` and the files of `manual` plugins (core spec §6.1, §6.3).
+//! Item trees as YAML: `sonobuoy_results.yaml` and the files of `manual` plugins (core §6.1, §6.3).
 
 use std::collections::BTreeMap;
 

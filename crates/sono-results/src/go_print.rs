@@ -1,4 +1,4 @@
-//! Prints values like Go's `fmt`, the format of error details in Sonobuoy's archives (core spec §6.3, weakness W-51).
+//! Prints values like Go's `fmt`, the format of error details in Sonobuoy's archives (core §6.3, weakness W-51).
 
 use serde_json::Value;
 

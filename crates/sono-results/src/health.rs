@@ -1,4 +1,4 @@
-//! Cluster health, computed from an archive: `meta/clusterhealth.json` (core spec §7.7, cli spec §12).
+//! Cluster health, computed from an archive: `meta/clusterhealth.json` (core §7.7, cli §12).
 
 use std::{
     collections::BTreeMap,

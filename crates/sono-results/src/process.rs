@@ -1,4 +1,4 @@
-//! Converts a plugin's result files to its result tree (core spec §6.2, §6.3).
+//! Converts a plugin's result files to its result tree (core §6.2, §6.3).
 
 use std::io::{self, Read, Write};
 

@@ -1,4 +1,4 @@
-//! Report of one plugin (cli spec §12).
+//! Report of one plugin (cli §12).
 
 use std::collections::BTreeMap;
 

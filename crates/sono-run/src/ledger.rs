@@ -22,7 +22,7 @@ impl Ticket {
     }
 }
 
-/// Why a result is refused. The texts are part of the contract (core spec §2.4).
+/// Why a result is refused. The texts are part of the contract (core §2.4).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The result is not expected (403).

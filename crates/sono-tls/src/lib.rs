@@ -1,4 +1,4 @@
-//! The run's CA, server and client TLS configurations, and peer identity (core spec §2.11).
+//! The run's CA, server and client TLS configurations, and peer identity (core §2.11).
 //!
 //! It knows only certificates and keys. Callers decide about permissions; this crate opens no sockets and reads no
 //! clock.

@@ -1,5 +1,5 @@
 //! The run's configuration: `config.json` of the ConfigMap, `--config`, and `meta/config.json` of the archive
-//! (core spec §2.1, cli spec §19).
+//! (core §2.1, cli §19).
 
 mod overlay;
 

@@ -1,4 +1,4 @@
-//! Names and numbers that plugins, scripts and other programs depend on (core spec §0.3).
+//! Names and numbers that plugins, scripts and other programs depend on (core §0.3).
 
 use std::time::Duration;
 
@@ -87,8 +87,8 @@ pub const NO_EXIT_MESSAGE: &str = "no-exit was specified, sonobuoy is now blocki
 /// Name of the cluster health tree's root and of the summary in `results --plugin`.
 pub const HEALTH_PLUGIN: &str = "sonobuoy";
 
-/// `Version` in `meta/config.json`, the version of the archive format. Readers select the archive's layout by it (core
-/// spec §8): v0.15 and later have the current layout. It is not the version of this program.
+/// `Version` in `meta/config.json`, the version of the archive format. Readers select the archive's layout by it
+/// (core §8): v0.15 and later have the current layout. It is not the version of this program.
 pub const ARCHIVE_VERSION: &str = "v0.57.5";
 
 /// Annotation of the aggregator's pod that holds the status.
@@ -102,7 +102,7 @@ pub const RUN_LABEL: &str = "sonobuoy-run";
 /// Annotation of the aggregator's pod: the identity of its run (`UUID` of the configuration). Not in Sonobuoy; pods of
 /// older versions and of manifests without a UUID lack it too.
 pub const RUN_ANNOTATION: &str = "sono-run-id";
-/// Label selectors that find the aggregator's pod, the current one first (cli spec §8.1, core spec §2.10).
+/// Label selectors that find the aggregator's pod, the current one first (cli §8.1, core §2.10).
 pub const AGGREGATOR_SELECTORS: [&str; 2] = ["sonobuoy-component=aggregator", "run=sonobuoy-master"];
 
 /// Label that distinguishes `aggregator` and `plugin` pods.

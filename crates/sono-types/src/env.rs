@@ -1,4 +1,4 @@
-//! Environment variables: the contract with plugins and between aggregator and worker (core spec §2.1, §2.5, §3.1).
+//! Environment variables: the contract with plugins and between aggregator and worker (core §2.1, §2.5, §3.1).
 
 /// Path of the aggregator's configuration file; if set, no other path is tried.
 pub const SONOBUOY_CONFIG: &str = "SONOBUOY_CONFIG";

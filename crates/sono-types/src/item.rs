@@ -1,4 +1,4 @@
-//! Result trees: `plugins/<name>/sonobuoy_results.yaml`, and the files of `manual` plugins (core spec §6.1).
+//! Result trees: `plugins/<name>/sonobuoy_results.yaml`, and the files of `manual` plugins (core §6.1).
 
 use std::collections::BTreeMap;
 

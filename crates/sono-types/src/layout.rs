@@ -1,4 +1,4 @@
-//! Paths in the results directory and in the archive (core spec §8), relative and separated by `/`.
+//! Paths in the results directory and in the archive (core §8), relative and separated by `/`.
 
 use jiff::{Timestamp, tz::TimeZone};
 

@@ -1,4 +1,4 @@
-//! Progress updates: `POST /api/v1/progress/…` and `progress` in the status (core spec §2.4).
+//! Progress updates: `POST /api/v1/progress/…` and `progress` in the status (core §2.4).
 
 mod posted;
 

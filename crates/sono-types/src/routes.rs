@@ -1,4 +1,4 @@
-//! Paths of the aggregator's HTTPS interface (core spec §2.4).
+//! Paths of the aggregator's HTTPS interface (core §2.4).
 
 use crate::ids::{PluginName, Target};
 

@@ -1,5 +1,5 @@
 //! The status of a run: JSON in the annotation [`crate::constants::STATUS_ANNOTATION`] of the aggregator's pod
-//! (core spec §2.10).
+//! (core §2.10).
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
@@ -257,7 +257,7 @@ impl RunStatus {
         self.plugins.as_deref().unwrap_or_default()
     }
 
-    /// The archive, once it exists. The status `complete` alone does not prove that (core spec §2.2).
+    /// The archive, once it exists. The status `complete` alone does not prove that (core §2.2).
     pub fn archive(&self) -> Option<&TarInfo> {
         (!self.tarball.name.is_empty() && !self.tarball.sha256.is_empty()).then_some(&self.tarball)
     }

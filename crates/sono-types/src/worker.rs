@@ -1,4 +1,4 @@
-//! Configuration of the worker, from environment variables only (core spec §3.1).
+//! Configuration of the worker, from environment variables only (core §3.1).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -149,7 +149,7 @@ impl WorkerConfig {
     }
 }
 
-/// Scheme, host and port of the URL. Its path is replaced by the routes (core spec §3.1).
+/// Scheme, host and port of the URL. Its path is replaced by the routes (core §3.1).
 fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);

@@ -115,7 +115,7 @@ fn plain_message(error: &serde_saphyr::Error) -> Option<String> {
     })
 }
 
-/// Parses the first document of `text` and ignores later ones (core spec §1.2). Empty text is null.
+/// Parses the first document of `text` and ignores later ones (core §1.2). Empty text is null.
 pub fn first_document<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
     let mut reader = text.as_bytes();
     let mut documents = serde_saphyr::read_with_options::<_, T>(&mut reader, options());

@@ -1,5 +1,5 @@
-//! The sidecar that watches a plugin's results directory and uploads what the plugin names as its result (core spec §3,
-//! §4).
+//! The sidecar that watches a plugin's results directory and uploads what the plugin names as its result
+//! (core §3, §4).
 //!
 //! It knows the aggregator only by its addresses and routes, and Kubernetes only by a watch on its own pod, if it has
 //! the permission. [`run`] has no globals and handles no signals, so a run without a cluster can have many workers in

@@ -193,7 +193,7 @@ fn addresses(config: &Config, cluster_ip: Option<&str>, pod_ip: Option<&str>) ->
         names.push(host.to_owned());
         urls.push(url(host, port.unwrap_or(config.server.bind_port)));
     }
-    // The Service's port is fixed, the pod's is configured (cli spec §5).
+    // The Service's port is fixed, the pod's is configured (cli §5).
     urls.extend(cluster_ip.map(|address| url(address, constants::AGGREGATOR_PORT)));
     urls.extend(pod_ip.map(|address| url(address, config.server.bind_port)));
     let mut urls = urls.into_iter();

@@ -1,4 +1,4 @@
-//! What the cluster says about itself (core spec §7), as independent steps side by side. A failed step is reported in one line
+//! What the cluster says about itself (core §7), as independent steps side by side. A failed step is reported in one line
 //! in `meta/query-time.json`, never another step.
 
 mod expression;
@@ -388,7 +388,7 @@ fn late() -> Failure {
     ))
 }
 
-/// `{"groups":[…]}` with the core group first (core spec §7.4).
+/// `{"groups":[…]}` with the core group first (core §7.4).
 async fn groups(reader: &Reader) -> Result<Value, QueryError> {
     let mut groups = vec![json!({
         "name": "",

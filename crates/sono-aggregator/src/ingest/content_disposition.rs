@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sono_types::constants::DEFAULT_FILE_NAME;
 
 /// The name under which a result is stored. No header, no name, or a header that does not parse (such as an unquoted
-/// name with a space) gives `result`, as in core spec §2.4. The name is what the client says: it may be hostile.
+/// name with a space) gives `result`, as in core §2.4. The name is what the client says: it may be hostile.
 pub fn file_name(header: Option<&str>) -> String {
     header
         .and_then(parse)

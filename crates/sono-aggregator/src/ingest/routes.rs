@@ -1,4 +1,4 @@
-//! The HTTPS interface for workers (core spec §2.4): who may send what, and with which words it is refused.
+//! The HTTPS interface for workers (core §2.4): who may send what, and with which words it is refused.
 
 use std::{
     sync::{

@@ -358,7 +358,7 @@ async fn a_node_that_is_switched_off_is_a_stated_result() {
     assert_eq!(error_of(&bundle, "n2"), expected);
 }
 
-/// Manifests of old Sonobuoys label the aggregator's pod in another way (core spec §2.10).
+/// Manifests of old Sonobuoys label the aggregator's pod in another way (core §2.10).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pod_of_an_old_manifest_is_found() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! Every row of core spec §2.4 and §2.11, as bytes on the wire.
+//! Every row of core §2.4 and §2.11, as bytes on the wire.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Packs a directory (core spec §5.1, §5.2; fixes weakness W-27).
+//! Packs a directory (core §5.1, §5.2; fixes weakness W-27).
 
 use std::{
     io::{self, Read, Write},

@@ -1,4 +1,4 @@
-//! Unpacks untrusted archives (core spec §5.3; fixes weaknesses W-4 and W-28).
+//! Unpacks untrusted archives (core §5.3; fixes weaknesses W-4 and W-28).
 
 use std::{
     io::{self, Read},

@@ -1,4 +1,4 @@
-//! Boolean flags with a value, as in Go programs: `--show-all=true`, `--json=f` (cli spec §1.1).
+//! Boolean flags with a value, as in Go programs: `--show-all=true`, `--json=f` (cli §1.1).
 
 use std::ffi::OsString;
 

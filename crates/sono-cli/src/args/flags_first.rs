@@ -1,4 +1,4 @@
-//! Flags before the command name: `sono --kubeconfig X -n N status --json` (cli spec §1.1).
+//! Flags before the command name: `sono --kubeconfig X -n N status --json` (cli §1.1).
 
 use std::{collections::BTreeSet, ffi::OsString};
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-/// Settings of the checks before a run is created (cli spec §7.2).
+/// Settings of the checks before a run is created (cli §7.2).
 #[derive(Debug, Clone, Args)]
 pub struct Preflight {
     /// Preflight checks to skip: dnscheck, versioncheck, existingnamespace; without a name, all

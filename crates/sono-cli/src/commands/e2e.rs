@@ -1,4 +1,4 @@
-//! `sono e2e`: names of the Kubernetes tests (cli spec §13).
+//! `sono e2e`: names of the Kubernetes tests (cli §13).
 //!
 //! sono includes no lists, since they would not match the cluster's version. Results of the suite contain all names.
 

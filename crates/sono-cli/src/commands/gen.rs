@@ -149,7 +149,7 @@ async fn cluster_version(cluster: &args::Cluster) -> Result<String, CliError> {
     Ok(image_version(text(&version, "/gitVersion")))
 }
 
-/// Prints the current groups of test images and an empty line, as Sonobuoy does (cli spec §15.5).
+/// Prints the current groups of test images and an empty line, as Sonobuoy does (cli §15.5).
 fn default_image_config(flags: &args::GenDefaultImageConfig, printer: &Printer) -> Result<u8, CliError> {
     let args::GenDefaultImageConfig {
         cluster: args::Cluster {

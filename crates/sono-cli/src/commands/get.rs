@@ -1,4 +1,4 @@
-//! `sono get`: names of pods, for scripts (cli spec §17.3).
+//! `sono get`: names of pods, for scripts (cli §17.3).
 
 use sono_kube::Kind;
 use sono_types::{constants, exit};

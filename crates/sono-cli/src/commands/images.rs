@@ -1,4 +1,4 @@
-//! `sono images`: images of a run, over the registry API without a container engine (cli spec §15).
+//! `sono images`: images of a run, over the registry API without a container engine (cli §15).
 
 mod inspect;
 mod platforms;

@@ -1,4 +1,4 @@
-//! `sono plugin`: installed plugins, and checks of plugin definitions (cli spec §17.1).
+//! `sono plugin`: installed plugins, and checks of plugin definitions (cli §17.1).
 
 mod contract;
 mod evidence;

@@ -1,4 +1,4 @@
-//! Checks before a run is created (cli spec §7.2). They run concurrently; failures are reported in a fixed order.
+//! Checks before a run is created (cli §7.2). They run concurrently; failures are reported in a fixed order.
 
 use futures::future::join_all;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! `sono query`: the queries of a run, without a run (cli spec §16).
+//! `sono query`: the queries of a run, without a run (cli §16).
 
 use std::{
     io,

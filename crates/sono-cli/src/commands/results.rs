@@ -1,4 +1,4 @@
-//! `sono results`: the results in an archive (cli spec §12).
+//! `sono results`: the results in an archive (cli §12).
 
 mod budget;
 mod documents;

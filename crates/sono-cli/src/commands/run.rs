@@ -301,8 +301,8 @@ pub(super) fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `v1.37.2`, also for `v1.37.2-gke.100` and `v1.37.2+k3s1`. Suffixes of Kubernetes pre-releases are preserved (cli spec
-/// §4.2).
+/// `v1.37.2`, also for `v1.37.2-gke.100` and `v1.37.2+k3s1`. Suffixes of Kubernetes pre-releases are preserved
+/// (cli §4.2).
 pub(super) fn image_version(git_version: &str) -> String {
     let without_build = git_version.split('+').next().unwrap_or(git_version);
     match without_build.split_once('-') {

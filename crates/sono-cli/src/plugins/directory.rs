@@ -1,4 +1,4 @@
-//! Directory of installed plugins (cli spec §1.7, §17.1): `SONOBUOY_DIR`, or `~/.sonobuoy`. The first installation
+//! Directory of installed plugins (cli §1.7, §17.1): `SONOBUOY_DIR`, or `~/.sonobuoy`. The first installation
 //! creates it.
 
 use std::{

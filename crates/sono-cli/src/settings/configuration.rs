@@ -1,4 +1,4 @@
-//! The configuration file (cli spec §19).
+//! The configuration file (cli §19).
 
 use std::path::Path;
 

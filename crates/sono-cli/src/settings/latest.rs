@@ -1,4 +1,4 @@
-//! `--kubernetes-version latest`: the newest unreleased build of Kubernetes (cli spec §4.2).
+//! `--kubernetes-version latest`: the newest unreleased build of Kubernetes (cli §4.2).
 
 use std::time::Duration;
 

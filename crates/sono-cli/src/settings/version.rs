@@ -1,4 +1,4 @@
-//! `--kubernetes-version` (cli spec §4.2).
+//! `--kubernetes-version` (cli §4.2).
 
 use crate::error::CliError;
 

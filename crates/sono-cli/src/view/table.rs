@@ -1,4 +1,4 @@
-//! Tables of `status` in the exact format of Sonobuoy, which scripts parse (cli spec §8.2).
+//! Tables of `status` in the exact format of Sonobuoy, which scripts parse (cli §8.2).
 
 use std::collections::BTreeMap;
 

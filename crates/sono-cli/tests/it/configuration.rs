@@ -68,7 +68,7 @@ fn a_selected_plugin_must_exist() {
     );
 }
 
-/// cli spec §4.1: all plugins are removed before the cluster's version is read.
+/// cli §4.1: all plugins are removed before the cluster's version is read.
 #[test]
 fn plugins_can_be_skipped() {
     let finished = with_file(r#"{"SkipPlugins": true}"#, &[]);

@@ -126,7 +126,7 @@ fn unknown_commands_are_errors() {
     assert!(stdout.contains("Usage: sono"), "{stdout}");
 }
 
-/// The commands of the images are available, too (cli spec §18).
+/// The commands of the images are available, too (cli §18).
 #[test]
 fn commands_of_the_images_can_be_run_locally() {
     let directory = tempfile::tempdir().unwrap();

@@ -244,7 +244,7 @@ fn a_local_run_rejects_plugins_and_flags_for_clusters() {
     }
 }
 
-/// cli spec §15.1: scripts pass this flag to `images`, where it would change the tests' list of images.
+/// cli §15.1: scripts pass this flag to `images`, where it would change the tests' list of images.
 #[test]
 fn images_accepts_variables_and_warns_that_they_have_no_effect() {
     let plain = here(&["images", "--kubernetes-version", "v1.37.2"]);

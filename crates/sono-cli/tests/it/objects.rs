@@ -100,7 +100,7 @@ fn messages_name_the_kubectl_plugin() {
     assert_eq!(usage, Some("Usage: kubectl sono modes [OPTIONS]"));
 }
 
-/// Scripts that call Sonobuoy may use its pod `sonobuoy` (cli spec §21). An explicit workload takes precedence.
+/// Scripts that call Sonobuoy may use its pod `sonobuoy` (cli §21). An explicit workload takes precedence.
 #[test]
 fn as_sonobuoy_the_aggregator_is_a_single_pod() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Uses of Sonobuoy in scripts (cli spec §21), tested as scripts with a link `sonobuoy` to this program.
+//! Uses of Sonobuoy in scripts (cli §21), tested as scripts with a link `sonobuoy` to this program.
 
 use std::{
     os::unix::fs::{PermissionsExt as _, symlink},

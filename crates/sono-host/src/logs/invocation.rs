@@ -1,6 +1,6 @@
 //! Interprets the program's name and arguments. Pure.
 //!
-//! Plugin definitions run `/bin/sh -c '/get_systemd_logs.sh; while true; do …'` (cli spec §6.4). The image has no
+//! Plugin definitions run `/bin/sh -c '/get_systemd_logs.sh; while true; do …'` (cli §6.4). The image has no
 //! shell, so the program has both names and recognises this script. The definition then works with sono's image and
 //! with others.
 

@@ -213,7 +213,7 @@ fn duplicate_plugin_names_are_rejected() {
     );
 }
 
-/// Core spec §1.2: scalars are those of YAML 1.1, as in Kubernetes' tools.
+/// Core §1.2: scalars are those of YAML 1.1, as in Kubernetes' tools.
 #[test]
 fn scalars_are_parsed_like_by_kubernetes_tools() {
     let read = |key: &str, value: &str| {

@@ -1,4 +1,4 @@
-//! The `junit` format: JUnit XML in any dialect (core spec §6.3).
+//! The `junit` format: JUnit XML in any dialect (core §6.3).
 //!
 //! Deviations from Sonobuoy, with details in `docs/results.md`:
 //! - Nested suites are read (weakness W-15), and so is every other root and element that may contain a test case.

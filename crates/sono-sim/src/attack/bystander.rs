@@ -1,5 +1,5 @@
 //! Workers of the bystander plugin, which must not be affected by the attack. Like Sonobuoy's workers they make only three
-//! attempts, one second apart, each over a new connection (core spec §3.4).
+//! attempts, one second apart, each over a new connection (core §3.4).
 
 use std::time::{Duration, Instant};
 

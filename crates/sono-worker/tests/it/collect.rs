@@ -50,7 +50,7 @@ async fn a_directory_is_sent_as_an_archive() {
     );
 }
 
-/// Core spec §3.2: the done file may name its own directory. Sonobuoy packs the done file, too, although it is not a
+/// Core §3.2: the done file may name its own directory. Sonobuoy packs the done file, too, although it is not a
 /// result.
 #[tokio::test]
 async fn the_results_directory_itself_is_sent_whole() {

@@ -1,5 +1,5 @@
-//! The worker against an aggregator made of a few lines, over real mutual TLS on loopback. Where the rows of core spec
-//! section 3 are tested:
+//! The worker against an aggregator made of a few lines, over real mutual TLS on loopback. Where the rows of
+//! core §3 are tested:
 //!
 //! | row | test |
 //! |---|---|

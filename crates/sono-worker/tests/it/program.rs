@@ -78,7 +78,7 @@ async fn a_global_worker_ends_after_the_upload() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
-/// Core spec §3.1: unknown variables, empty variables that count as unset, an invalid delay, Windows line ends around
+/// Core §3.1: unknown variables, empty variables that count as unset, an invalid delay, Windows line ends around
 /// the path, an address with a path, and a node's worker that sleeps.
 #[tokio::test]
 async fn the_environment_is_read_as_the_protocol_has_it() {
@@ -118,7 +118,7 @@ async fn the_environment_is_read_as_the_protocol_has_it() {
     assert_eq!(lines, ["PUT /api/v1/results/by-node/n1/cis-1.8 HTTP/1.1"]);
 }
 
-/// Core spec §3.1: a missing or invalid variable ends the worker at once and is named.
+/// Core §3.1: a missing or invalid variable ends the worker at once and is named.
 #[tokio::test]
 async fn invalid_configuration_is_exit_code_1() {
     let aggregator = Aggregator::up();

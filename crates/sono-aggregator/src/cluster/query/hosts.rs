@@ -1,4 +1,4 @@
-//! What each node's kubelet says: its configuration and its health (core spec §7.3).
+//! What each node's kubelet says: its configuration and its health (core §7.3).
 
 use std::{path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Logs of pods (core spec §7.5), streamed to disk: those of init and ephemeral containers too, and those of the
+//! Logs of pods (core §7.5), streamed to disk: those of init and ephemeral containers too, and those of the
 //! containers before, where there was a restart.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What the configuration asks for (core spec §7).
+//! What the configuration asks for (core §7).
 
 use jiff::Timestamp;
 use regex::bytes::Regex;
@@ -321,7 +321,7 @@ mod tests {
     }
 
     /// BUG 51: the run's own namespace is no part of another's name. The user's expression is not anchored, as it always
-    /// was (core spec §7.5).
+    /// was (core §7.5).
     #[test]
     fn log_namespaces_are_those_that_match_and_the_runs_own() {
         let wants = |json: &str| {

@@ -164,7 +164,7 @@ impl FollowedRun {
         };
         let status = self.status();
         let end = match status.as_ref().map(|status| &status.status) {
-            // The status alone does not prove that an archive exists (core spec §2.2).
+            // The status alone does not prove that an archive exists (core §2.2).
             Some(OverallStatus::Complete) if status.as_ref().is_some_and(|status| self.has_archive(status)) => {
                 status.map(|status| End::Complete(Box::new(status)))
             }

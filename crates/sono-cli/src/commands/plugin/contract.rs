@@ -1,4 +1,4 @@
-//! Plugin contract (core spec §4), and its check for one run of a plugin. Pure: [`judge`] receives all evidence.
+//! Plugin contract (core §4), and its check for one run of a plugin. Pure: [`judge`] receives all evidence.
 
 use indicatif::HumanBytes;
 use serde_json::{Value, json};

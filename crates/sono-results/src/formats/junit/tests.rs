@@ -56,7 +56,7 @@ c </failure></testcase>
     );
 }
 
-/// W-42: files without tests do not pass. Rows of the spec's table of unusual files, with and without compatibility.
+/// W-42: files without tests do not pass. Examples of core §6.3, with and without compatibility.
 #[test]
 fn files_without_tests_are_unknown() {
     let unnamed = |status: &str| json!([case("testsuite-001", status)]);
