@@ -180,7 +180,7 @@ fn silent_run() -> (FakeApi, Value) {
     (api, aggregator)
 }
 
-/// Issue 16: lines with equal times, lines of a clock that steps back, and lines of a container that ended while
+/// Lines with equal times, lines of a clock that steps back, and lines of a container that ended while
 /// its log was not being read.
 #[test]
 fn following_loses_no_line_of_equal_or_earlier_times() {
@@ -216,7 +216,7 @@ fn following_loses_no_line_of_equal_or_earlier_times() {
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
 }
 
-/// Issue 16: more containers with endless logs than connections.
+/// More containers with endless logs than connections.
 #[test]
 fn following_reads_every_container() {
     let (api, aggregator) = silent_run();
@@ -247,7 +247,7 @@ fn following_reads_every_container() {
     );
 }
 
-/// Issue 16: transient errors, which `wait` survives, too.
+/// Transient errors, which `wait` survives, too.
 #[test]
 fn following_survives_transient_errors() {
     let (api, aggregator) = silent_run();

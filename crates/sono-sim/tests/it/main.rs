@@ -171,7 +171,7 @@ fn nothing_is_lost_under_these_seeds() {
     nothing_is_broken(WORKERS, SEEDS.map(seeded));
 }
 
-/// Issue 6: each fault has a test with a fixed seed, listed in `docs/internals/durability.md`.
+/// Issue 6: each fault has a test with a fixed seed, listed in `docs/durability.md`.
 #[test]
 fn every_fault_is_in_one_of_these_seeds() {
     let text: String = SEEDS.map(|seed| serde_json::to_string(&seeded(seed)).unwrap()).concat();
