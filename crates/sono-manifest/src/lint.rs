@@ -241,7 +241,6 @@ more: 1
         );
     }
 
-    /// Issue 16, case 22, and similar cases.
     #[test]
     fn definition_that_the_api_server_rejects_is_an_error() {
         for (text, expected, severity) in [

@@ -250,7 +250,7 @@ pub(crate) mod tests {
         assert_eq!(found, PLUGIN_READS.map(row));
     }
 
-    /// S6: no rule of plugins allows reading Secrets, running commands or writing.
+    /// No rule of plugins allows reading Secrets, running commands or writing.
     #[test]
     fn plugins_only_read_and_no_secrets() {
         for (group, resources) in PLUGIN_READS {

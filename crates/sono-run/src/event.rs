@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// S18: 2,000 nodes that each fail with 64 KiB of text made a journal of 130 MB.
+    /// 2,000 nodes that each fail with 64 KiB of text made a journal of 130 MB.
     #[test]
     fn failure_in_a_record_is_bounded_and_says_what_is_left_out() {
         let failure = |message: &str, details: &[(&str, Value)]| Failure {

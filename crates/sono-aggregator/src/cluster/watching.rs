@@ -318,7 +318,6 @@ mod tests {
         );
     }
 
-    /// Issue 16 (operator A4)
     #[test]
     fn siblings_that_are_not_started_again_fail_permanently() {
         let of = |policy: &str, sidecar: Value| {

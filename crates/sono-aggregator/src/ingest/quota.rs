@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(Reserved::new(Arc::clone(&quota)).left(), 5);
     }
 
-    /// S18: the run's log grows with each request, on the same disk.
+    /// The run's log is on the same disk and grows with each request, so it counts.
     #[test]
     fn log_is_counted_with_the_results() {
         let limits = UploadLimits {

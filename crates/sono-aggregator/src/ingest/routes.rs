@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(ask(Method::PUT).await, None);
     }
 
-    /// S18: a plugin that asks for what is another's fills no log.
+    /// A plugin that requests results of other plugins cannot fill the log.
     #[test]
     fn refusals_are_logged_less_and_less() {
         let lines = (1..=1_000_000).filter(|count| is_worth_a_line(*count)).count();

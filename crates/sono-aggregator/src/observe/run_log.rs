@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(line, expected);
     }
 
-    /// S18: however many requests a plugin makes, and however often the aggregator is started again.
+    /// Independent of the number of requests and of restarts of the aggregator.
     #[test]
     fn run_log_ends_at_its_limit_and_says_so_once() {
         let folder = tempfile::tempdir().unwrap();

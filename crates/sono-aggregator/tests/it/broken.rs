@@ -1,4 +1,4 @@
-//! Review 5.7: a task that others depend on ends. The run says so and ends, instead of standing still.
+//! A task that others depend on ends by a defect: the run fails with that reason instead of hanging.
 
 use sono_aggregator::RunError;
 use sono_manifest::DriverKind;

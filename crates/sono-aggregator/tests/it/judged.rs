@@ -1,4 +1,4 @@
-//! Issue 16 (operator A3, A4): untolerated taints and failed containers without a result, against a fake API.
+//! Untolerated taints and failed containers without a result, against a fake API.
 
 use serde_json::{Value, json};
 use sono_manifest::DriverKind;
@@ -10,7 +10,7 @@ use crate::{
     taken_up::{NAMESPACE, aggregator_of, aggregator_with, api, config},
 };
 
-/// A3: the status and the archive name a node with a taint that the plugin does not tolerate; with `AllNodes` it is a failure.
+/// The status and the archive name a node with a taint that the plugin does not tolerate; with `AllNodes` it is a failure.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_with_an_untolerated_taint_is_named_or_fails_with_all_nodes() {
     let gap = json!([{"plugin": "p", "count": 1, "nodes": ["n2"], "reason": "taint bad=yes:NoSchedule"}]);
@@ -50,7 +50,7 @@ async fn node_with_an_untolerated_taint_is_named_or_fails_with_all_nodes() {
     }
 }
 
-/// A4: the worker exits after the permanent failure of its siblings, and the plugin fails ten seconds later.
+/// The worker exits after the permanent failure of its siblings, and the plugin fails ten seconds later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_job_container_fails_the_plugin_ten_seconds_after_the_worker_exited() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! Review 5.9: results that come when the archive is being made.
+//! Results that arrive while the archive is written.
 
 use sono_manifest::DriverKind;
 use sono_types::{Config, OverallStatus};

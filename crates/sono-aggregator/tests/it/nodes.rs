@@ -374,7 +374,7 @@ async fn the_pod_of_an_old_manifest_is_found() {
     ended(run).await;
 }
 
-/// Issue 15, 3: what is watched is a view; the whole pod is fetched when it fails. Where that is impossible the record says so.
+/// Watches return parts of pods, to bound memory; a failed pod is fetched in full. If that is impossible, the record says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_pod_is_recorded_whole_or_as_it_was_watched() {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! S11: a run is the one of its ConfigMap, and what another object owns is never continued.
+//! A run is identified by its ConfigMap: objects with another owner belong to another run and are not used.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};

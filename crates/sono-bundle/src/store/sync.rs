@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(SYNCED.take(), [] as [PathBuf; 0]);
     }
 
-    /// S17: the second of two results of a new plugin must not be acknowledged before the plugin's directory is synced.
+    /// The second of two results of a new plugin must not be acknowledged before the plugin's directory is synced.
     #[test]
     fn directory_that_another_thread_creates_is_synced_before_it_is_used() {
         let folder = tempfile::tempdir().unwrap();

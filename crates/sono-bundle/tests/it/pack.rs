@@ -97,7 +97,7 @@ fn special_and_sparse_files_are_skipped_and_reported() {
     );
 }
 
-/// S14: a genuine result with a file of zeros, packed like by the worker.
+/// A genuine result with a file of zeros, packed like by the worker.
 #[test]
 fn highly_compressible_result_is_unpacked() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -298,7 +298,6 @@ mod tests {
         );
     }
 
-    /// Issue 16 (operator A3).
     #[test]
     fn skipped_nodes_are_named_when_the_plugin_starts() {
         let mut log = ProgressLog::new(Timestamp::UNIX_EPOCH);
@@ -318,7 +317,6 @@ mod tests {
         assert_eq!(log.status(&status(run)), ["p has sent its results from 1 of 2 nodes"]);
     }
 
-    /// Issue 16 (operator A5).
     #[test]
     fn results_are_attributed_to_nodes_that_sent_one() {
         let row = |node: &str, state: &str| json!({"plugin": "p", "node": node, "status": state});

@@ -1,4 +1,4 @@
-//! Issue 16 (operator A1, A7): consecutive runs in one existing namespace, as in CI jobs. Each one ends with the verdict and the
+//! Consecutive runs in one existing namespace, as in CI jobs. Each one ends with the verdict and the
 //! archive of its own run. `SONO_E2E_PAIRS` is the number of pairs.
 
 use std::{path::Path, time::Instant};
@@ -98,7 +98,7 @@ fn rm_fetches_the_archive_of_its_own_run() {
     }
 }
 
-/// Operator A7: in a namespace created by the run, the next run can start immediately.
+/// In a namespace created by the run, the next run can start immediately.
 #[test]
 fn rm_waits_until_its_own_namespace_is_deleted() {
     let file = plugin("job-junit");
@@ -108,7 +108,7 @@ fn rm_waits_until_its_own_namespace_is_deleted() {
     }
 }
 
-/// Operator A1: the next run waits for the deletion of its own namespace.
+/// The next run waits for the deletion of its own namespace.
 #[test]
 fn run_waits_for_the_deletion_of_its_own_namespace() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -122,7 +122,7 @@ fn run_waits_for_the_deletion_of_its_own_namespace() {
     sono_in(directory.path(), &["delete", "-n", "e2e-own-pairs", "--wait"]).success();
 }
 
-/// Operator A4: a worker without a result exits, and the aggregator records the failure ten seconds later.
+/// A worker without a result exits, and the aggregator records the failure ten seconds later.
 #[test]
 fn container_that_failed_without_a_result_is_judged_within_half_a_minute() {
     let name = "e2e-judged";

@@ -191,7 +191,7 @@ fn made(directory: &Path) -> [PathBuf; 3] {
     [run, sorted, unsorted]
 }
 
-/// Issue 16: every view ends with the verdict as its code, also if standard output is closed.
+/// Every view ends with the verdict as its code, also if standard output is closed.
 #[test]
 fn exit_code_of_every_view_is_the_verdict_also_if_output_is_closed() {
     let directory = tempfile::tempdir().unwrap();
@@ -403,7 +403,7 @@ fn an_archive_without_a_list_of_plugins_is_read() {
     );
 }
 
-/// S12: a small archive must not exhaust memory.
+/// A small archive must not exhaust memory.
 #[test]
 fn results_beyond_the_limits_require_a_flag() {
     let directory = tempfile::tempdir().unwrap();

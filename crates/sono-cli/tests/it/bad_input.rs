@@ -229,7 +229,7 @@ fn wrong_usage_exits_with_one() {
     );
 }
 
-/// Issue 16, case 22: plugins that the API server would reject are reported before objects are created.
+/// Plugins that the API server would reject are reported before objects are created.
 #[test]
 fn plugin_that_the_api_server_would_reject_is_rejected_before_objects_are_created() {
     let api = crate::healthy();

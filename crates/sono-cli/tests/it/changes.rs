@@ -422,7 +422,7 @@ fn number_of_parallel_tests_is_passed_to_ginkgo() {
     );
 }
 
-/// S11: a run that survives its pod requires an identity in its manifest, because the aggregator cannot generate one.
+/// A run that survives its pod requires an identity in its manifest, because the aggregator cannot generate one.
 #[test]
 fn gen_sets_the_run_id_if_the_aggregator_is_a_deployment() {
     let directory = tempfile::tempdir().unwrap();

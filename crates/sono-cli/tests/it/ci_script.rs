@@ -247,7 +247,7 @@ fn files_of_another_release_are_not_installed() {
     }
 }
 
-/// S20: checksums with the same origin as the file do not prove its origin.
+/// Checksums with the same origin as the file do not prove its origin.
 #[test]
 fn install_takes_only_a_pinned_or_an_attested_archive() {
     let sums = |job: &Job| {
@@ -348,7 +348,7 @@ fn install_takes_only_a_pinned_or_an_attested_archive() {
     }
 }
 
-/// S20: a build script of any dependency could use the rights of the job that it runs in.
+/// A build script of any dependency could use the rights of the job that it runs in.
 #[test]
 fn a_job_with_rights_compiles_nothing() {
     let text = fs_err::read_to_string(repository().join(".github/workflows/release.yml")).unwrap();
@@ -433,7 +433,7 @@ fn lines_of_the_page() -> [String; 2] {
     [block("```sh\n", "--rm"), script.join("\n")]
 }
 
-/// Operator A6: CI systems end a script at the first failed command, and may have a variable `code`.
+/// CI systems end a script at the first failed command, and may have a variable `code`.
 #[test]
 fn lines_of_the_page_keep_the_exit_code() {
     const UNKNOWN: &str = "unknown.yaml";

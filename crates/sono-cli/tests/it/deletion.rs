@@ -231,7 +231,7 @@ fn accounts_and_roles_of_plugins_are_deleted_with_the_run() {
     }
 }
 
-/// Issue 15, 3: thousands of pods that never started are deleted over few connections.
+/// Thousands of pods that never started are deleted over few connections.
 #[test]
 fn pods_of_a_large_cluster_are_deleted_over_few_connections() {
     const PODS: usize = 400;

@@ -182,7 +182,7 @@ fn renaming_uses_the_last_at_sign_and_reports_errors() {
     );
 }
 
-/// S19: a definition becomes code in the cluster.
+/// A definition becomes code in the cluster.
 #[test]
 fn plugin_from_plain_http_beyond_this_machine_requires_a_flag() {
     let directory = tempfile::tempdir().unwrap();

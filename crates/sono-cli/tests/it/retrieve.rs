@@ -168,7 +168,7 @@ const HOSTILE: [&str; 8] = [
     "a\u{1b}[2J.tar.gz",
 ];
 
-/// S1: hostile names in the status annotation.
+/// Hostile names in the status annotation.
 #[test]
 fn retrieve_hostile_name_in_the_status_writes_no_files() {
     for name in HOSTILE {
@@ -193,7 +193,7 @@ fn retrieve_hostile_name_in_the_status_writes_no_files() {
     }
 }
 
-/// S1: hostile names in the stream of archives.
+/// Hostile names in the stream of archives.
 #[test]
 fn retrieve_hostile_name_in_the_stream_writes_no_files() {
     for name in HOSTILE {
@@ -214,7 +214,7 @@ fn retrieve_hostile_name_in_the_stream_writes_no_files() {
     }
 }
 
-/// S1: hostile names in headers of the aggregator's listener.
+/// Hostile names in headers of the aggregator's listener.
 #[test]
 fn retrieve_partial_hostile_name_in_a_header_writes_no_files() {
     let partial = run("running");
@@ -250,7 +250,7 @@ fn retrieve_partial_hostile_name_in_a_header_writes_no_files() {
     }
 }
 
-/// S1: a name chosen by the cluster may only replace an archive of a run.
+/// A name chosen by the cluster may only replace an archive of a run.
 #[test]
 fn retrieve_over_an_existing_file_replaces_only_archives() {
     let (old, new) = (run("failed"), run("passed"));
@@ -318,7 +318,7 @@ fn retrieve_filename_replaces_other_files_with_force_only() {
     }
 }
 
-/// S12: an archive that does not fit is not fetched.
+/// An archive that does not fit is not fetched.
 #[test]
 fn retrieve_announced_size_beyond_the_disk_is_rejected_before_the_download() {
     let api = announcing(
@@ -337,7 +337,7 @@ fn retrieve_announced_size_beyond_the_disk_is_rejected_before_the_download() {
     assert!(!api.requests().iter().any(|request| request.contains("/exec")));
 }
 
-/// S12: an entry larger than the disk is rejected before it is written.
+/// An entry larger than the disk is rejected before it is written.
 #[test]
 fn retrieve_extract_of_more_than_the_disk_has_leaves_nothing() {
     let mut header = tar::Header::new_gnu();

@@ -23,7 +23,7 @@ fn accounts(objects: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// S6: the mode determines the account of plugins, and a flag overrides it; host-check never needs rights.
+/// The mode determines the account of plugins, and a flag overrides it; host-check never needs rights.
 #[test]
 fn plugins_have_the_account_of_the_mode() {
     let aggregators = "sonobuoy-serviceaccount";
@@ -98,7 +98,7 @@ fn shared_rights_beyond_the_mode_are_reported() {
     );
 }
 
-/// S13: the aggregator does not fill its node's disk or memory, and rejects results before the kubelet evicts it.
+/// The aggregator does not fill its node's disk or memory, and rejects results before the kubelet evicts it.
 #[test]
 fn limits_of_the_aggregator_are_set() {
     let limits = |flags: &[&str]| {

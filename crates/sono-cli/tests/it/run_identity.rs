@@ -1,4 +1,4 @@
-//! Issue 16 (operator A1, A7, A8, A9): two runs in one namespace, one of them being deleted.
+//! Two runs in one namespace, one of them being deleted.
 
 use std::{
     process::{Child, Stdio},
@@ -102,7 +102,7 @@ const RUN: [&str; 9] = [
     "--wait-output=silent",
 ];
 
-/// A1: the previous run passed, and its pod still exists.
+/// The previous run passed, and its pod still exists.
 #[test]
 fn run_in_a_namespace_with_a_terminating_aggregator_waits_for_it_and_ends_with_its_own_verdict() {
     let api = existing();
@@ -130,7 +130,7 @@ fn run_in_a_namespace_with_a_terminating_aggregator_waits_for_it_and_ends_with_i
     );
 }
 
-/// A1, `--aggregator-workload pod`: the pods have the same name.
+/// `--aggregator-workload pod`: the pods have the same name.
 #[test]
 fn run_waits_for_a_pod_of_the_same_name() {
     let api = existing();
@@ -171,7 +171,7 @@ fn run_waits_for_a_pod_of_the_same_name() {
     );
 }
 
-/// A1: the previous run had its own namespace, and `delete` did not wait.
+/// The previous run had its own namespace, and `delete` did not wait.
 #[test]
 fn run_waits_for_the_deletion_of_its_namespace_and_checks_it_again() {
     let namespace = |phase: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sonobuoy"}, "status": {"phase": phase}});
@@ -214,7 +214,7 @@ fn run_waits_for_the_deletion_of_its_namespace_and_checks_it_again() {
     }
 }
 
-/// A1: another command deletes the run and starts the next one.
+/// Another command deletes the run and starts the next one.
 #[test]
 fn run_that_is_replaced_during_the_wait_is_reported_as_deleted() {
     let api = existing();
@@ -341,7 +341,7 @@ fn run_without_an_id_is_followed_and_named_by_its_configuration() {
     );
 }
 
-/// A9: `run` rejects the namespace, so `status` must not report it as unused.
+/// `run` rejects the namespace, so `status` must not report it as unused.
 #[test]
 fn run_without_its_aggregator_is_reported_as_remaining() {
     let api = existing();
@@ -386,7 +386,6 @@ const REFUSED: &str = "error: cannot retrieve the results: the account is not pe
     port-forward: forbidden: user \"weak\" cannot get resource \"pods/portforward\" in namespace \"lim\"\n  \
     hint:  one of these permissions is required: pods/exec or pods/portforward (docs/permissions.md)\n";
 
-/// A8
 #[test]
 fn retrieve_that_is_forbidden_names_both_ways_and_leaves_no_file() {
     let api = existing();
@@ -410,7 +409,7 @@ fn retrieve_that_is_forbidden_names_both_ways_and_leaves_no_file() {
     assert_eq!(tried.count(), 2);
 }
 
-/// A7: `--rm` implies waiting, and results that could not be fetched are not deleted.
+/// `--rm` implies waiting, and results that could not be fetched are not deleted.
 #[test]
 fn rm_waits_and_deletes_only_fetched_results() {
     let api = existing();
@@ -434,7 +433,7 @@ fn rm_waits_and_deletes_only_fetched_results() {
     assert!(api.get("deployments", Some("lim"), "sonobuoy").is_some());
 }
 
-/// A7: the next run can begin as soon as `--rm` has ended.
+/// The next run can begin as soon as `--rm` has ended.
 #[test]
 fn rm_ends_when_its_namespace_is_deleted() {
     let api = healthy();

@@ -1,4 +1,4 @@
-//! Issue 16, cases 17 and 19: text files in every encoding, and all failures of a case, from the file to the output of commands.
+//! Text files in every encoding, and all failures of a case, from the file to the output of commands.
 
 use std::path::Path;
 

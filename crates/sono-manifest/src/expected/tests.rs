@@ -167,7 +167,7 @@ fn a_pinned_pod_runs_only_on_its_node() {
     assert_eq!((on("a"), on("b")), (true, false));
 }
 
-/// Issue 16 (operator A3): nodes with an untolerated taint are left out; nodes that are not selected are ignored.
+/// Nodes with an untolerated taint are left out; nodes that are not selected are ignored.
 #[test]
 fn nodes_with_taints_that_are_not_tolerated_are_left_out_by_name() {
     let taint = |name: &str, taints: Value| {

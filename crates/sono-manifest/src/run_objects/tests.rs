@@ -304,7 +304,7 @@ fn the_minimal_roles_grant_only_used_permissions() {
     assert_eq!(viewer["roleRef"]["kind"], "ClusterRole");
 }
 
-/// S6: plugins have separate accounts with read access only. All objects have the labels by which `delete` finds them.
+/// Plugins have separate accounts with read access only. All objects have the labels by which `delete` finds them.
 #[test]
 fn accounts_of_plugins_have_only_read_access() {
     let subjects = |objects: &[Value], account: &str| -> Vec<String> {

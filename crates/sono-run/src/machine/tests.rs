@@ -437,7 +437,7 @@ fn the_status_tells_everything() {
     );
 }
 
-/// S4: an earlier process that ended while it read a plugin's results does not read them again; one that was stopped in good
+/// An earlier process that ended while it read a plugin's results does not read them again; one that was stopped in good
 /// order does.
 #[test]
 fn plugin_whose_processing_ended_the_process_is_known_after_replay() {
@@ -593,7 +593,7 @@ fn long_error_is_recorded_in_part_and_written_whole() {
     assert!(effects.contains(&Effect::RecordError { key, failure }));
 }
 
-/// Issue 16 (operator A3): the status names nodes that a plugin leaves out, until a result is expected from them.
+/// The status names nodes that a plugin leaves out, until a result is expected from them.
 #[test]
 fn nodes_left_out_are_in_the_status_until_they_join() {
     let plugin = PluginName::parse("p").unwrap();

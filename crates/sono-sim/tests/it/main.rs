@@ -119,7 +119,7 @@ fn seeded(seed: u64) -> Schedule {
     schedule
 }
 
-/// Issue 6: `cargo xtask bench queries` on a small cluster: queries find all objects, with as many requests as a plain loop,
+/// `cargo xtask bench queries` on a small cluster: queries find all objects, with as many requests as a plain loop,
 /// and store about as many bytes.
 #[test]
 fn the_bench_of_queries_measures_what_is_asked_for() {
@@ -171,7 +171,7 @@ fn nothing_is_lost_under_these_seeds() {
     nothing_is_broken(WORKERS, SEEDS.map(seeded));
 }
 
-/// Issue 6: each fault has a test with a fixed seed, listed in `docs/durability.md`.
+/// Each fault has a test with a fixed seed, listed in `docs/durability.md`.
 #[test]
 fn every_fault_is_in_one_of_these_seeds() {
     let text: String = SEEDS.map(|seed| serde_json::to_string(&seeded(seed)).unwrap()).concat();
@@ -219,7 +219,7 @@ fn every_fault_is_in_one_of_these_seeds() {
     }
 }
 
-/// Issue 6: unlike a killed process, a power loss also drops the page cache.
+/// Unlike a killed process, a power loss also drops the page cache.
 #[test]
 fn nothing_is_lost_when_the_power_fails() {
     if !runtime().block_on(can_lose_power()) {
@@ -288,7 +288,7 @@ fn runs_as_root_instead(test: &str) -> bool {
     true
 }
 
-/// Issue 6: with a full disk uploads fail with 507; when space is free again, all results are stored.
+/// With a full disk uploads fail with 507; when space is free again, all results are stored.
 #[test]
 fn a_full_disk_is_survived() {
     if runs_as_root_instead("a_full_disk_is_survived") {
@@ -308,7 +308,7 @@ fn a_full_disk_is_survived() {
     assert!(waited >= 2 || outcomes.is_empty(), "only {waited} had a full disk");
 }
 
-/// Issue 6: the clock of the aggregator's machine changes, by hours between processes and by weeks during one.
+/// The clock of the aggregator's machine changes, by hours between processes and by weeks during one.
 #[test]
 fn clocks_that_are_set_are_survived() {
     if !can_set_clocks() {
@@ -333,7 +333,7 @@ fn clocks_that_are_set_are_survived() {
     );
 }
 
-/// Issue 6: an API server that accepts requests without responding delays the aggregator by at most half a minute, the
+/// An API server that accepts requests without responding delays the aggregator by at most half a minute, the
 /// time limit of requests and watches.
 #[test]
 fn an_api_server_that_never_answers_is_survived() {
@@ -352,7 +352,7 @@ fn an_api_server_that_never_answers_is_survived() {
     );
 }
 
-/// Issue 15, 3: the report has a point for each number of nodes, and memory grows by much less than the pods' 25 kB.
+/// The report has a point for each number of nodes, and memory grows by much less than the pods' 25 kB.
 #[test]
 fn memory_bench_measures_each_number_of_nodes() {
     let output = Command::new(env!("CARGO_BIN_EXE_sono-sim"))

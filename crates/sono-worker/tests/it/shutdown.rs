@@ -77,7 +77,7 @@ async fn worker_does_not_wait_when_all_containers_have_ended() {
     assert_eq!(outcome.unwrap(), Outcome::NoResults);
 }
 
-/// Issue 16 (operator A4): the aggregator judges a pod ten seconds after its last container, the worker, ended.
+/// The aggregator judges a pod ten seconds after its last container, the worker, ended.
 #[tokio::test]
 async fn worker_ends_when_the_others_failed_for_good_without_a_done_file() {
     let aggregator = Aggregator::up();
@@ -90,7 +90,7 @@ async fn worker_ends_when_the_others_failed_for_good_without_a_done_file() {
     assert_eq!(aggregator.received(), []);
 }
 
-/// Issue 16: a done file written just before the container failed counts.
+/// A done file written just before the container failed counts.
 #[tokio::test]
 async fn result_of_containers_that_failed_for_good_is_sent() {
     let aggregator = Aggregator::up();
@@ -102,7 +102,7 @@ async fn result_of_containers_that_failed_for_good_is_sent() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
-/// Issue 16: containers that the kubelet restarts may still deliver a result.
+/// Containers that the kubelet restarts may still deliver a result.
 #[tokio::test]
 async fn worker_waits_for_containers_that_are_started_again() {
     let aggregator = Aggregator::up();

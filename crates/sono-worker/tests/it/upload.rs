@@ -70,7 +70,7 @@ async fn already_stored_result_is_not_an_error() {
     assert_eq!(aggregator.received().len(), 1);
 }
 
-/// Review 5.9: reported as neither known nor an error, after which a DaemonSet's worker would be restarted.
+/// Neither a stored result nor an error: an error would restart the worker of a DaemonSet.
 #[tokio::test]
 async fn result_after_the_end_of_collecting_is_too_late_and_sent_once() {
     let aggregator = Aggregator::up();

@@ -136,7 +136,7 @@ pub(super) fn bytes_below(directory: &Path) -> u64 {
 mod tests {
     use super::*;
 
-    /// S17: each directory whose entry leads to a result, and nothing below a result.
+    /// A power loss may remove any of these entries, and a result with it: each directory above a result, none below one.
     #[test]
     fn ways_to_results_are_all_directories_above_them() {
         let root = tempfile::tempdir().unwrap();

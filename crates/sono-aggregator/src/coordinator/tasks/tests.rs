@@ -23,7 +23,7 @@ async fn an_error_is_recorded_once_there_is_room() {
     assert_eq!(text, r#"{"error":"no room"}"#);
 }
 
-/// S18: the journal has only the beginning of a long error, and the file of an earlier process all of it.
+/// The journal has only the beginning of a long error; the file of an earlier process has all of it.
 #[tokio::test]
 async fn error_of_which_the_record_is_cut_is_written_where_it_is_missing() {
     let folder = tempfile::tempdir().unwrap();

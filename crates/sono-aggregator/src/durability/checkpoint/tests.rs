@@ -182,7 +182,7 @@ async fn a_claim_that_failed_takes_nothing_from_another() {
     assert_eq!(shelf.kept(), checkpoint(1, "other"));
 }
 
-/// S10: the first write of a takeover is lost on its way, and the old aggregator, of a lower epoch, writes meanwhile.
+/// The first write of a takeover is lost on its way, and the old aggregator, of a lower epoch, writes meanwhile.
 #[tokio::test(start_paused = true)]
 async fn takeover_after_lost_write_keeps_what_the_old_aggregator_wrote_meanwhile() {
     let shelf = Arc::<Shelf>::default();
@@ -209,7 +209,7 @@ async fn writes_that_are_refused_end_the_waiting() {
     assert_eq!(lost, OwnershipLost::Refused("no".to_owned()));
 }
 
-/// Review 5.7: nothing acts any more, and the run learns so.
+/// A checkpoint task that ended by a defect is reported as lost ownership, because nothing would notice the loss of it.
 #[tokio::test(start_paused = true)]
 async fn panic_of_the_task_is_ownership_lost() {
     let shelf = Arc::<Shelf>::default();

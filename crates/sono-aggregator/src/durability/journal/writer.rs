@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Review 5.6: SIGTERM while the disk hangs.
+    /// The process ends within its grace time if it gets SIGTERM while the disk hangs.
     #[tokio::test]
     async fn journal_on_a_hanging_disk_is_dropped_and_closed_without_waiting_for_it() {
         let begun = || {
@@ -241,7 +241,7 @@ mod tests {
         assert!(alive.has_changed().is_err(), "closed before it ended");
     }
 
-    /// Review 5.7: a thread that has ended by a defect is noticed, not only by those who wait for a record.
+    /// The end of the thread by a defect is an event, also while no request waits for a record.
     #[tokio::test]
     async fn end_of_the_thread_is_noticed() {
         struct Broken;

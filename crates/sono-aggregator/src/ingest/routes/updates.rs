@@ -184,7 +184,7 @@ mod tests {
         Body::from_stream(first.chain(futures::stream::pending()))
     }
 
-    /// S4: eighty updates of 4 MB at once, each of which was in memory with everything that was made of it.
+    /// Eighty concurrent updates of 4 MB, each of them in memory with its parsed form, exceeded the container's limit.
     #[tokio::test]
     async fn large_update_waits_until_its_plugins_last_one_is_taken() {
         let updates = Updates::default();

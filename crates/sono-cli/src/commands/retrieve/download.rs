@@ -214,7 +214,7 @@ mod tests {
         );
     }
 
-    /// Issue 16 (operator A8): a missing permission is permanent.
+    /// A missing permission is permanent.
     #[tokio::test(start_paused = true)]
     async fn refusal_is_not_retried() {
         let (file, result, asked) = run(0, &[bytes(10, true), Attempt::Refused]).await;

@@ -73,7 +73,7 @@ struct Point {
     namespace_seconds: Option<f64>,
 }
 
-/// Memory limits by number of nodes, in MB of 1,000,000 bytes (issue 15).
+/// Memory limits by number of nodes, in MB of 1,000,000 bytes.
 const BOUNDS: [(usize, u64); 4] = [(10, 16), (1_001, 40), (2_201, 64), (10_000, 128)];
 
 impl Point {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Bench, names};
 
-/// S6: `minimal` has no right to get `nodes/proxy`. What is missing is one row, and no node's health is made up.
+/// `minimal` has no right to get `nodes/proxy`. What is missing is one row, and no node's health is made up.
 #[tokio::test]
 async fn kubelets_without_the_right_to_nodes_proxy_cost_one_row() {
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! S10: a takeover with a third writer between any two of its steps, and any of its requests or answers lost.
+//! A takeover with a third writer between any two of its steps, and any of its requests or answers lost.
 
 use std::collections::VecDeque;
 
