@@ -28,8 +28,8 @@ pub struct Launch {
     pub deadline: Option<Timestamp>,
     /// The results it shall send.
     pub expected: Vec<ResultKey>,
-    /// More results may be expected later: the nodes could not be listed.
-    pub learns: bool,
+    /// The nodes could not be listed: further targets are discovered from the pods that the cluster creates.
+    pub discovers_targets: bool,
     /// Until when a worker that still runs is waited for, whatever has become of its plugin: it may have to send a result
     /// again that an aggregator had which has gone.
     pub patient_until: Option<Timestamp>,
@@ -43,11 +43,11 @@ pub enum Report {
     /// No pending result of the plugin will arrive.
     Lost(Failure),
     /// The plugin runs on another target: expect this result too.
-    Joined(ResultKey),
+    TargetDiscovered(ResultKey),
     /// What these results wait for, shortly before the plugin's time limit: the reason if they do not arrive.
     LastSeen(Vec<(ResultKey, String)>),
-    /// All targets are known. Reported once, if [`Launch::learns`].
-    Counted,
+    /// All targets are known. Reported once, if [`Launch::discovers_targets`].
+    DiscoveryEnded,
 }
 
 /// How workers reach the aggregator.

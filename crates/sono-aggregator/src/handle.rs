@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sono_run::{CommitDecision, Event, NotRecorded, Outcome, Refusal, ResultState, Ticket};
+use sono_run::{CommitDecision, Event, NotRecorded, Refusal, ResultState, Ticket, UploadOutcome};
 use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,11 +19,11 @@ pub(crate) enum Request {
     },
     Finish {
         ticket: Ticket,
-        outcome: Outcome,
+        outcome: UploadOutcome,
         /// A directory whose names have to be on disk before the answer, where the result is in.
         unsynced: Option<PathBuf>,
         /// Answered when what follows is on disk, or cannot be put there.
-        reply: oneshot::Sender<Finished>,
+        reply: oneshot::Sender<UploadReceipt>,
     },
     Progress {
         key: ResultKey,
@@ -50,7 +50,7 @@ pub(crate) enum Request {
 
 /// The outcome of an upload whose ticket was returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finished {
+pub(crate) struct UploadReceipt {
     /// It is in now.
     pub(crate) is_in: bool,
     /// Why the journal does not know, or why its name is not synced.
@@ -109,7 +109,7 @@ impl CoordinatorHandle {
     /// The plugin's results are read.
     pub(crate) async fn processed(&self, plugin: &PluginName) -> Result<(), Closed> {
         let plugins = [plugin.clone()].into();
-        self.send(Event::Read { plugins }).await
+        self.send(Event::Processed { plugins }).await
     }
 
     pub(crate) async fn send(&self, event: Event) -> Result<(), Closed> {
@@ -142,7 +142,11 @@ impl UploadTicket {
     }
 
     /// Gives the ticket back. Of a result that is in its place the names of the directory `unsynced` are synced then.
-    pub(crate) async fn finish(mut self, outcome: Outcome, unsynced: Option<PathBuf>) -> Result<Finished, Closed> {
+    pub(crate) async fn finish(
+        mut self,
+        outcome: UploadOutcome,
+        unsynced: Option<PathBuf>,
+    ) -> Result<UploadReceipt, Closed> {
         let Some(ticket) = self.ticket.take() else {
             return Err(Closed);
         };
@@ -166,7 +170,7 @@ impl Drop for UploadTicket {
         // Not joined: it sends one request, or fails if the coordinator has ended.
         runtime.spawn(async move {
             let (reply, _) = oneshot::channel();
-            let outcome = Outcome::Aborted;
+            let outcome = UploadOutcome::Aborted;
             // This fails only if the run is over, and the result with it.
             let message = Request::Finish {
                 ticket,
@@ -206,7 +210,7 @@ mod tests {
                     reply.send((ticket, decision)).unwrap();
                 }
                 Request::Finish { outcome, .. } => {
-                    assert_eq!(outcome, Outcome::Aborted);
+                    assert_eq!(outcome, UploadOutcome::Aborted);
                     seen.push("finish");
                 }
                 other => panic!("{other:?}"),

@@ -25,9 +25,9 @@ pub use backend::{
 };
 pub use clock::{Clock, system_clock};
 pub use cluster::{ClusterBackend, ClusterError, query::query as query_cluster};
-pub use coordinator::{Finished, Setup, run_to_the_end};
+pub use coordinator::{FinishedRun, Setup, execute_run};
 pub use error::{JournalError, RunError};
 pub use ingest::disposition_file_name;
-pub use observe::{RunLog, View, serve_locally, serve_metrics};
+pub use observe::{LoopbackView, RunLog, serve_locally, serve_metrics};
 pub use program::program;
 pub use settings::{Settings, SettingsError};

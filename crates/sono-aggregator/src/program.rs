@@ -24,12 +24,12 @@ use crate::{
     cluster::ClusterBackend,
     connections::raise_descriptor_limit,
     coordinator::Setup,
+    execute_run,
     observe::{
-        loopback::{View, serve_locally, serve_metrics},
+        loopback::{LoopbackView, serve_locally, serve_metrics},
         run_id::WithRun,
         run_log::RunLog,
     },
-    run_to_the_end,
     settings::Settings,
 };
 
@@ -240,7 +240,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     // First of all: an address that is taken must be known before anything is created (weakness W-23).
     let address = bind_address(&config, settings.advertise_ip.as_deref());
     let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
-    let view = View::default();
+    let view = LoopbackView::default();
     // Best effort: without it the status is in the annotation, and the archive is fetched by exec.
     let _local = match TcpListener::bind(("127.0.0.1", constants::LOCAL_PORT))
         .and_then(|listener| serve_locally(listener, view.clone()))
@@ -276,7 +276,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
         reconcile: settings.reconcile,
         view,
     };
-    let outcome = run_to_the_end(setup, shutdown.clone()).await;
+    let outcome = execute_run(setup, shutdown.clone()).await;
     let errors = match &outcome {
         Ok(finished) => finished.errors,
         Err(crate::error::RunError::Stopped) => {
@@ -306,7 +306,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
 }
 
 /// Best effort as well: no result depends on metrics.
-fn metrics_listener(address: &str, view: &View) -> Option<tokio::task::JoinHandle<()>> {
+fn metrics_listener(address: &str, view: &LoopbackView) -> Option<tokio::task::JoinHandle<()>> {
     if address.is_empty() {
         return None;
     }

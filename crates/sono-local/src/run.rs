@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use sono_aggregator::{
-    Addresses, Backend, BackendError, Clock, Driver, Finished, RunError, RunLog, Setup, View, run_to_the_end,
+    Addresses, Backend, BackendError, Clock, Driver, FinishedRun, LoopbackView, RunError, RunLog, Setup, execute_run,
 };
 use sono_bundle::create_private_directories;
 use sono_manifest::{Definition, NodeFacts};
@@ -83,7 +83,7 @@ pub enum LocalError {
 
 /// Runs the plugins on this machine and writes the archive to `options.output`. When `shutdown` resolves first, all
 /// programs are killed.
-pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<Finished, LocalError> {
+pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<FinishedRun, LocalError> {
     let Options {
         definitions,
         mut config,
@@ -140,9 +140,9 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
         log,
         // Programs find their results directory through the environment.
         reconcile: false,
-        view: View::default(),
+        view: LoopbackView::default(),
     };
-    let finished = match run_to_the_end(setup, shutdown).await {
+    let finished = match execute_run(setup, shutdown).await {
         Ok(finished) => finished,
         Err(error) => {
             if matches!(error, RunError::Pack { .. }) {
@@ -161,7 +161,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
             source,
         });
     }
-    Ok(Finished { archive, ..finished })
+    Ok(FinishedRun { archive, ..finished })
 }
 
 /// Moves a file to a path that may be on another file system.

@@ -38,8 +38,8 @@ struct PluginState {
     deadline: Option<Timestamp>,
     created: bool,
     ended: bool,
-    counted: bool,
-    joined: Vec<Target>,
+    discovery_ended: bool,
+    discovered: Vec<Target>,
     failed: BTreeMap<Target, String>,
 }
 
@@ -103,16 +103,16 @@ impl Checkpoint {
                 self.state(plugin).created = true;
                 Change::Soon
             }
-            Record::Expected { key } => {
-                let joined = &mut self.state(&key.plugin).joined;
-                if joined.contains(&key.target) {
+            Record::TargetDiscovered { key } => {
+                let discovered = &mut self.state(&key.plugin).discovered;
+                if discovered.contains(&key.target) {
                     return Change::None;
                 }
-                joined.push(key.target.clone());
+                discovered.push(key.target.clone());
                 Change::Later
             }
-            Record::Counted { plugin } => {
-                self.state(plugin).counted = true;
+            Record::DiscoveryEnded { plugin } => {
+                self.state(plugin).discovery_ended = true;
                 Change::Later
             }
             Record::Failed { key, failure } => {
@@ -125,7 +125,7 @@ impl Checkpoint {
                 self.state(&key.plugin).failed.insert(key.target.clone(), reason);
                 Change::Later
             }
-            Record::Stored { key } | Record::Kept { key, .. } => {
+            Record::Stored { key } | Record::StoredInJournal { key, .. } => {
                 let state = self.states.get_mut(&key.plugin);
                 let superseded = state.is_some_and(|state| state.failed.remove(&key.target).is_some());
                 if superseded { Change::Later } else { Change::None }
@@ -138,7 +138,7 @@ impl Checkpoint {
                 self.phase = CheckpointPhase::Sealed(status.tarball.clone());
                 Change::Soon
             }
-            Record::Adopted { ended, .. } => {
+            Record::TakenOver { ended, .. } => {
                 for plugin in ended {
                     self.state(plugin).ended = true;
                 }
@@ -182,9 +182,14 @@ impl Checkpoint {
             if state.created {
                 records.push(Record::Launched { plugin: plugin() });
             }
-            records.extend(state.joined.iter().map(|target| Record::Expected { key: key(target) }));
-            if state.counted {
-                records.push(Record::Counted { plugin: plugin() });
+            records.extend(
+                state
+                    .discovered
+                    .iter()
+                    .map(|target| Record::TargetDiscovered { key: key(target) }),
+            );
+            if state.discovery_ended {
+                records.push(Record::DiscoveryEnded { plugin: plugin() });
             }
             records.extend(state.failed.iter().map(|(target, reason)| Record::Failed {
                 key: key(target),
@@ -192,7 +197,7 @@ impl Checkpoint {
             }));
         }
         let ended = self.states.iter().filter(|(_, state)| state.ended);
-        records.push(Record::Adopted {
+        records.push(Record::TakenOver {
             at: now,
             ended: ended.map(|(plugin, _)| plugin.clone()).collect(),
         });
@@ -227,14 +232,14 @@ impl Checkpoint {
                 session: planned.session.clone(),
                 order: planned.order,
                 timeout: planned.timeout,
-                learns: planned.learns,
+                discovers_targets: planned.discovers_targets,
                 targets: targets.spans(planned.targets.iter().map(String::as_str)),
                 launched: state.launched,
                 deadline: state.deadline,
                 created: state.created,
                 ended: state.ended,
-                counted: state.counted,
-                joined: targets.spans(state.joined.iter().map(Target::as_str)),
+                discovery_ended: state.discovery_ended,
+                discovered: targets.spans(state.discovered.iter().map(Target::as_str)),
                 failed: state
                     .failed
                     .iter()
@@ -281,14 +286,17 @@ struct PluginText {
     session: SessionId,
     order: i64,
     timeout: Option<u64>,
-    learns: bool,
+    #[serde(rename = "learns")]
+    discovers_targets: bool,
     targets: Vec<Span>,
     launched: bool,
     deadline: Option<Timestamp>,
     created: bool,
     ended: bool,
-    counted: bool,
-    joined: Vec<Span>,
+    #[serde(rename = "counted")]
+    discovery_ended: bool,
+    #[serde(rename = "joined")]
+    discovered: Vec<Span>,
     failed: BTreeMap<String, String>,
 }
 
@@ -330,7 +338,7 @@ impl Text {
             order: text.order,
             timeout: text.timeout,
             targets: named(&text.targets),
-            learns: text.learns,
+            discovers_targets: text.discovers_targets,
         };
         let begun = Begun {
             version: self.journal,
@@ -345,8 +353,8 @@ impl Text {
             deadline: text.deadline,
             created: text.created,
             ended: text.ended,
-            counted: text.counted,
-            joined: named(&text.joined)
+            discovery_ended: text.discovery_ended,
+            discovered: named(&text.discovered)
                 .iter()
                 .filter_map(|name| Target::parse(name).ok())
                 .collect(),
@@ -368,9 +376,9 @@ impl Text {
     }
 }
 
-/// Plugins that had ended before the run was adopted, and when that was.
+/// A takeover without the files of the previous process: when, and the plugins that had ended before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Adoption {
+pub(super) struct Takeover {
     pub(super) at: Timestamp,
     pub(super) ended: BTreeSet<PluginName>,
     /// Those that were launched before.

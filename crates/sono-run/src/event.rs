@@ -12,9 +12,9 @@ use sono_types::{PluginName, ProgressUpdate, ResultKey, RunStatus, TarInfo, Uplo
 
 use super::record::{NotRecorded, Record};
 
-/// What is known of a plugin before it starts.
+/// The plan of one plugin: its expected results, order and time limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct PluginPlan {
     /// The plugin.
     pub plugin: PluginName,
     /// Plugins of a lower order are settled before this one starts.
@@ -23,14 +23,14 @@ pub struct Plan {
     pub expected: Vec<ResultKey>,
     /// How long it may take from its own launch on; `None` means as long as it likes.
     pub timeout: Option<Duration>,
-    /// The nodes could not be listed: the expected results are those of the pods that the cluster creates, until
-    /// [`Event::Counted`].
-    pub learns: bool,
+    /// The nodes could not be listed: targets are discovered from the pods that the cluster creates, until
+    /// [`Event::DiscoveryEnded`].
+    pub discovers_targets: bool,
 }
 
 /// What a run does when something fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub struct RunPolicy {
     /// Plugins that were not started yet are not started any more once a plugin ended without some result.
     pub stop_on_failure: bool,
     /// How often a complete result may fail to be stored.
@@ -40,7 +40,7 @@ pub struct Policy {
     pub checkpointed: bool,
 }
 
-impl Default for Policy {
+impl Default for RunPolicy {
     fn default() -> Self {
         Self {
             stop_on_failure: false,
@@ -136,12 +136,12 @@ pub enum Event {
     },
     /// The cluster runs the plugin on another target: a node that joined, or one that could not be listed.
     /// Its result is expected from now on.
-    Joined {
+    TargetDiscovered {
         /// The result.
         key: ResultKey,
     },
-    /// Of a plugin that learns its results all are known.
-    Counted {
+    /// All targets of a plugin whose targets are discovered are known.
+    DiscoveryEnded {
         /// The plugin.
         plugin: PluginName,
     },
@@ -163,13 +163,13 @@ pub enum Event {
     },
     /// Time passed; see [`Run::next_deadline`](super::Run::next_deadline).
     Tick,
-    /// Reading the results of these plugins is over.
-    Read {
+    /// Post-processing of these plugins is over.
+    Processed {
         /// The plugins.
         plugins: BTreeSet<PluginName>,
     },
-    /// Post-processing is done, for all these results at once.
-    Processed(Vec<Processed>),
+    /// Post-processing of all results is over, with their summaries.
+    Summarized(Vec<ResultSummary>),
     /// The archive is on disk.
     Packed(TarInfo),
     /// [`Effect::Commit`] is done, or why it could not be.
@@ -178,9 +178,9 @@ pub enum Event {
     Broken,
 }
 
-/// What post-processing found of one result.
+/// Status and counts of one result after post-processing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Processed {
+pub struct ResultSummary {
     /// The result.
     pub key: ResultKey,
     /// Status of its part of the item tree.

@@ -51,7 +51,7 @@ pub enum CommitDecision {
 
 /// How a ticket ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum UploadOutcome {
     /// The result is stored.
     Stored(Stored),
     /// The content cannot be accepted: the result counts as an error with this reason, unless a good one follows.
@@ -178,7 +178,7 @@ impl Ledger {
     }
 
     /// Takes the ticket back. True when the result's state changed.
-    pub(super) fn finish(&mut self, ticket: &Ticket, outcome: &Outcome) -> bool {
+    pub(super) fn finish(&mut self, ticket: &Ticket, outcome: &UploadOutcome) -> bool {
         let Some(entry) = self.entries.get_mut(&ticket.key) else {
             return false;
         };
@@ -188,13 +188,13 @@ impl Ledger {
             entry.committing = None;
         }
         let next = match outcome {
-            Outcome::Stored(_) if may_commit => State::Stored,
-            Outcome::Refused(_) | Outcome::Reported(_)
+            UploadOutcome::Stored(_) if may_commit => State::Stored,
+            UploadOutcome::Refused(_) | UploadOutcome::Reported(_)
                 if entry.state == State::Waiting && entry.committing.is_none() =>
             {
                 State::Failed
             }
-            Outcome::Unstored(_) => {
+            UploadOutcome::Unstored(_) => {
                 entry.unstored = entry.unstored.saturating_add(1);
                 if entry.unstored < self.store_tries || entry.state != State::Waiting || entry.committing.is_some() {
                     return false;
@@ -245,12 +245,15 @@ mod tests {
         for changed in [false, false, true, false] {
             let ticket = ledger.begin(&key("a")).unwrap();
             assert_eq!(ledger.request_commit(&ticket), CommitDecision::Granted);
-            assert_eq!(ledger.finish(&ticket, &Outcome::Unstored("disk".to_owned())), changed);
+            assert_eq!(
+                ledger.finish(&ticket, &UploadOutcome::Unstored("disk".to_owned())),
+                changed
+            );
         }
         assert_eq!(ledger.state(&key("a")), Some(&State::Failed));
         let good = ledger.begin(&key("a")).unwrap();
         assert_eq!(ledger.request_commit(&good), CommitDecision::Granted);
-        assert!(ledger.finish(&good, &Outcome::Stored(Stored::InPlace)));
+        assert!(ledger.finish(&good, &UploadOutcome::Stored(Stored::InPlace)));
     }
 
     #[test]
@@ -262,7 +265,7 @@ mod tests {
         );
         let ticket = ledger.begin(&key("a")).unwrap();
         assert_eq!(ledger.request_commit(&ticket), CommitDecision::Granted);
-        assert!(ledger.finish(&ticket, &Outcome::Stored(Stored::InPlace)));
+        assert!(ledger.finish(&ticket, &UploadOutcome::Stored(Stored::InPlace)));
         assert_eq!(
             ledger.begin(&key("a")).unwrap_err().to_string(),
             "result p/a already received"
@@ -273,11 +276,11 @@ mod tests {
     fn a_failed_result_may_be_sent_again() {
         let mut ledger = ledger();
         let bad = ledger.begin(&key("a")).unwrap();
-        assert!(ledger.finish(&bad, &Outcome::Refused("no".to_owned())));
+        assert!(ledger.finish(&bad, &UploadOutcome::Refused("no".to_owned())));
         assert_eq!(ledger.state(&key("a")), Some(&State::Failed));
         let good = ledger.begin(&key("a")).unwrap();
         assert_eq!(ledger.request_commit(&good), CommitDecision::Granted);
-        assert!(ledger.finish(&good, &Outcome::Stored(Stored::InPlace)));
+        assert!(ledger.finish(&good, &UploadOutcome::Stored(Stored::InPlace)));
         assert_eq!(ledger.state(&key("a")), Some(&State::Stored));
     }
 
@@ -287,9 +290,9 @@ mod tests {
         let (one, two) = (ledger.begin(&key("a")).unwrap(), ledger.begin(&key("a")).unwrap());
         assert_eq!(ledger.request_commit(&one), CommitDecision::Granted);
         assert_eq!(ledger.request_commit(&two), CommitDecision::Busy);
-        assert!(!ledger.finish(&one, &Outcome::Aborted));
+        assert!(!ledger.finish(&one, &UploadOutcome::Aborted));
         assert_eq!(ledger.request_commit(&two), CommitDecision::Granted);
-        assert!(ledger.finish(&two, &Outcome::Stored(Stored::InPlace)));
+        assert!(ledger.finish(&two, &UploadOutcome::Stored(Stored::InPlace)));
         assert_eq!(ledger.request_commit(&one), CommitDecision::AlreadyReceived);
     }
 
@@ -311,22 +314,22 @@ mod tests {
                         if ledger.request_commit(&ticket) == CommitDecision::Granted {
                             prop_assert_eq!(stored, 0);
                             if action == 1 {
-                                ledger.finish(&ticket, &Outcome::Stored(Stored::InPlace));
+                                ledger.finish(&ticket, &UploadOutcome::Stored(Stored::InPlace));
                                 stored += 1;
                             } else {
                                 tickets[slot] = Some(ticket);
                             }
                         } else {
-                            ledger.finish(&ticket, &Outcome::Aborted);
+                            ledger.finish(&ticket, &UploadOutcome::Aborted);
                         }
                     }
                     (3, Some(ticket)) => {
                         // While another request puts the result in place, a refusal changes nothing.
                         let other = ledger.request_commit(&ticket) == CommitDecision::Busy;
-                        ledger.finish(&ticket, &Outcome::Refused(String::new()));
+                        ledger.finish(&ticket, &UploadOutcome::Refused(String::new()));
                         failed |= !other;
                     }
-                    (4, Some(ticket)) => { ledger.finish(&ticket, &Outcome::Aborted); }
+                    (4, Some(ticket)) => { ledger.finish(&ticket, &UploadOutcome::Aborted); }
                     (5, kept) => { ledger.fail(&key("a")); failed = true; tickets[slot] = kept; }
                     (_, kept) => tickets[slot] = kept,
                 }

@@ -12,8 +12,8 @@ mod recover;
 mod status;
 
 pub use checkpoint::{Change, Checkpoint, CheckpointError, CheckpointPhase};
-pub use event::{Effect, Event, Failure, Plan, Policy, Processed};
-pub use ledger::{CommitDecision, Outcome, Refusal, Stored, Ticket};
+pub use event::{Effect, Event, Failure, PluginPlan, ResultSummary, RunPolicy};
+pub use ledger::{CommitDecision, Refusal, Stored, Ticket, UploadOutcome};
 pub use machine::{LeftOutNodes, Phase, ResultState, Run};
 pub use progress::Progress;
 pub use record::{Begun, NotRecorded, Planned, Record, SmallBody};

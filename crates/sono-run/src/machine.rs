@@ -9,9 +9,9 @@ use sono_types::{
 };
 
 use super::{
-    checkpoint::Adoption,
-    event::{Effect, Event, Failure, Plan, Policy},
-    ledger::{CommitDecision, Ledger, Outcome, Refusal, State, Stored, Ticket},
+    checkpoint::Takeover,
+    event::{Effect, Event, Failure, PluginPlan, RunPolicy},
+    ledger::{CommitDecision, Ledger, Refusal, State, Stored, Ticket, UploadOutcome},
     progress::Progress,
     record::{NotRecorded, Record},
 };
@@ -73,17 +73,18 @@ pub type LeftOutNodes = BTreeMap<PluginName, BTreeMap<String, Vec<String>>>;
 /// One run.
 #[derive(Debug)]
 pub struct Run {
-    pub(super) plans: Vec<Plan>,
-    policy: Policy,
+    pub(super) plans: Vec<PluginPlan>,
+    policy: RunPolicy,
     pub(super) ledger: Ledger,
     /// The number of pending results of each plugin.
     pub(super) open: BTreeMap<PluginName, usize>,
     /// Plugins whose targets are still being discovered.
-    pub(super) uncounted: BTreeSet<PluginName>,
+    pub(super) discovering: BTreeSet<PluginName>,
     /// Results that were discovered while the run was in progress.
-    pub(super) joined: Vec<ResultKey>,
+    pub(super) discovered: Vec<ResultKey>,
     pub(super) progress: Progress,
-    pub(super) processed: BTreeMap<ResultKey, (String, BTreeMap<String, i64>)>,
+    /// Status and counts of results after post-processing.
+    pub(super) summaries: BTreeMap<ResultKey, (String, BTreeMap<String, i64>)>,
     /// Failures of results whose body is being received: the body takes precedence.
     deferred: BTreeMap<ResultKey, Failure>,
     /// What results waited for when their plugin's time was about to be up.
@@ -107,28 +108,28 @@ pub struct Run {
     /// Plugins whose results an earlier process was reading when it ended.
     pub(super) unprocessed: BTreeSet<PluginName>,
     /// Another process launched plugins and had results that are gone.
-    pub(super) adoption: Option<Adoption>,
+    pub(super) takeover: Option<Takeover>,
 }
 
 impl Run {
     /// A run that has not started. Plugins start in the order of (order, name).
-    pub fn new(mut plans: Vec<Plan>, policy: Policy) -> Self {
+    pub fn new(mut plans: Vec<PluginPlan>, policy: RunPolicy) -> Self {
         plans.sort_by(|left, right| (left.order, &left.plugin).cmp(&(right.order, &right.plugin)));
         let mut ledger = Ledger::new(policy.store_tries);
         for key in plans.iter().flat_map(|plan| &plan.expected) {
             ledger.expect(key.clone());
         }
-        let learning = plans.iter().filter(|plan| plan.learns);
-        let uncounted = learning.map(|plan| plan.plugin.clone()).collect();
+        let discovering = plans.iter().filter(|plan| plan.discovers_targets);
+        let discovering = discovering.map(|plan| plan.plugin.clone()).collect();
         let mut run = Self {
             plans,
             policy,
             ledger,
             open: BTreeMap::new(),
-            uncounted,
-            joined: Vec::new(),
+            discovering,
+            discovered: Vec::new(),
             progress: Progress::default(),
-            processed: BTreeMap::new(),
+            summaries: BTreeMap::new(),
             deferred: BTreeMap::new(),
             last_seen: BTreeMap::new(),
             launched: BTreeSet::new(),
@@ -143,7 +144,7 @@ impl Run {
             left_out: LeftOutNodes::new(),
             archive: TarInfo::default(),
             unprocessed: BTreeSet::new(),
-            adoption: None,
+            takeover: None,
         };
         run.recount();
         run
@@ -167,7 +168,7 @@ impl Run {
     }
 
     /// The last request of an upload: its outcome.
-    pub fn finish(&mut self, at: Timestamp, ticket: &Ticket, outcome: Outcome) -> Vec<Effect> {
+    pub fn finish(&mut self, at: Timestamp, ticket: &Ticket, outcome: UploadOutcome) -> Vec<Effect> {
         if self.finishing() {
             // The archive is being made without it.
             return Vec::new();
@@ -176,7 +177,7 @@ impl Run {
         let waited = !self.ledger.settled(key);
         let changed = self.ledger.finish(ticket, &outcome);
         if !changed {
-            if let Outcome::Refused(reason) | Outcome::Reported(reason) = outcome
+            if let UploadOutcome::Refused(reason) | UploadOutcome::Reported(reason) = outcome
                 && waited
             {
                 // Another request is putting this result in place; it counts only when that one fails.
@@ -203,17 +204,17 @@ impl Run {
         self.collect_on(at, &key.plugin);
         let mut effects = Vec::new();
         match outcome {
-            Outcome::Stored(stored) => {
+            UploadOutcome::Stored(stored) => {
                 let key = key.clone();
                 effects.push(Effect::Record(match stored {
                     Stored::InPlace => Record::Stored { key },
-                    Stored::InJournal(body) => Record::Kept { key, body },
+                    Stored::InJournal(body) => Record::StoredInJournal { key, body },
                 }));
             }
-            Outcome::Refused(reason) | Outcome::Reported(reason) | Outcome::Unstored(reason) => {
+            UploadOutcome::Refused(reason) | UploadOutcome::Reported(reason) | UploadOutcome::Unstored(reason) => {
                 self.note_error(key, Failure::new(reason), &mut effects);
             }
-            Outcome::Aborted => {}
+            UploadOutcome::Aborted => {}
         }
         effects.extend(self.advance(at));
         effects
@@ -231,21 +232,21 @@ impl Run {
                 return effects;
             }
             Event::LaunchFailed { plugin, failure } => {
-                self.stop_learning(&plugin, &mut effects);
+                self.end_discovery(&plugin, &mut effects);
                 for key in self.waiting_for(&plugin) {
                     self.fail(&key, failure.clone(), &mut effects);
                 }
             }
-            Event::Joined { key } => {
-                if !self.join(key, &mut effects) {
+            Event::TargetDiscovered { key } => {
+                if !self.discover(key, &mut effects) {
                     return effects;
                 }
             }
-            Event::Counted { plugin } => {
-                if !self.uncounted.remove(&plugin) {
+            Event::DiscoveryEnded { plugin } => {
+                if !self.discovering.remove(&plugin) {
                     return effects;
                 }
-                effects.push(Effect::Record(Record::Counted { plugin }));
+                effects.push(Effect::Record(Record::DiscoveryEnded { plugin }));
             }
             Event::Failed { key, failure } if self.ledger.receiving(&key) && !self.ledger.settled(&key) => {
                 // A plugin may fail and its large result be on its way all the same. Its time limit still holds.
@@ -267,10 +268,10 @@ impl Run {
                     return effects;
                 }
             }
-            Event::Read { plugins } => return vec![Effect::Record(Record::Processed { plugins })],
-            Event::Processed(results) => {
+            Event::Processed { plugins } => return vec![Effect::Record(Record::Processed { plugins })],
+            Event::Summarized(results) => {
                 let results = results.into_iter();
-                self.processed
+                self.summaries
                     .extend(results.map(|result| (result.key, (result.status, result.counts))));
             }
             Event::Packed(archive) => {
@@ -321,7 +322,7 @@ impl Run {
             .collect();
         for (plugin, deadline) in due {
             self.deadlines.remove(&plugin);
-            self.stop_learning(&plugin, effects);
+            self.end_discovery(&plugin, effects);
             for key in self.waiting_for(&plugin) {
                 if self.ledger.committing(&key) && at < deadline.last {
                     // Complete, and about to be on disk: a moment more loses no time and keeps a result.
@@ -405,12 +406,12 @@ impl Run {
     /// Whether nothing more can come of this plugin.
     pub(super) fn is_done(&self, plugin: &PluginName) -> bool {
         let open = self.open.get(plugin).copied().unwrap_or_default();
-        open == 0 && !self.uncounted.contains(plugin)
+        open == 0 && !self.discovering.contains(plugin)
     }
 
     /// Counts what is open, after the ledger was filled.
     pub(super) fn recount(&mut self) {
-        let count = |plan: &Plan| plan.expected.iter().filter(|key| !self.ledger.settled(key)).count();
+        let count = |plan: &PluginPlan| plan.expected.iter().filter(|key| !self.ledger.settled(key)).count();
         self.open = self
             .plans
             .iter()

@@ -10,7 +10,8 @@ use sono_types::{PluginName, ResultKey, RunStatus, SessionId, Target};
 
 use super::event::Failure;
 
-/// One entry. New kinds may be added; an old program refuses a journal with an unknown one.
+/// One entry. New kinds may be added; an old program refuses a journal with an unknown one. Some stored names are older than
+/// the names here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// Always the first: who this run is and what it waits for.
@@ -27,13 +28,15 @@ pub enum Record {
         /// The plugin.
         plugin: PluginName,
     },
-    /// The result is expected too, since the cluster runs the plugin there.
-    Expected {
+    /// Another target of the plugin was discovered: its result is expected, too.
+    #[serde(rename = "Expected")]
+    TargetDiscovered {
         /// The result.
         key: ResultKey,
     },
-    /// Of a plugin that learns its results all are known.
-    Counted {
+    /// All targets of a plugin whose targets are discovered are known.
+    #[serde(rename = "Counted")]
+    DiscoveryEnded {
         /// The plugin.
         plugin: PluginName,
     },
@@ -42,8 +45,9 @@ pub enum Record {
         /// The result.
         key: ResultKey,
     },
-    /// The result is in, and this is all of it: its place in the results directory need not be on disk.
-    Kept {
+    /// The result is stored in this record: its files need not be on disk.
+    #[serde(rename = "Kept")]
+    StoredInJournal {
         /// The result.
         key: ResultKey,
         /// What was sent.
@@ -56,9 +60,10 @@ pub enum Record {
         /// Why there is none.
         failure: Failure,
     },
-    /// Another process of this run had its results and has gone with them: they are collected again. Until further records
-    /// say so, none is in.
-    Adopted {
+    /// Takeover without the files of the previous process: its results are collected again. No result is stored until later
+    /// records say so.
+    #[serde(rename = "Adopted")]
+    TakenOver {
         /// When.
         at: Timestamp,
         /// Plugins of which nothing was waited for any more.
@@ -168,9 +173,9 @@ pub struct Planned {
     pub timeout: Option<u64>,
     /// Where it reports from, in the status' order.
     pub targets: Vec<String>,
-    /// Where else is learnt while it runs.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub learns: bool,
+    /// Further targets are discovered while it runs.
+    #[serde(rename = "learns", default, skip_serializing_if = "std::ops::Not::not")]
+    pub discovers_targets: bool,
 }
 
 impl Planned {
@@ -179,5 +184,61 @@ impl Planned {
         let target = |target: &String| Target::parse(target).ok();
         let key = |target| ResultKey::new(self.plugin.clone(), target);
         self.targets.iter().filter_map(target).map(key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use sono_types::NodeName;
+
+    use super::*;
+
+    /// Journals of earlier versions have these names.
+    #[test]
+    fn stored_names_are_those_of_earlier_versions() {
+        let plugin = PluginName::parse("p").unwrap();
+        let key = ResultKey::new(plugin.clone(), Target::Node(NodeName::parse("n1").unwrap()));
+        let key_text = serde_json::to_value(&key).unwrap();
+        let body = SmallBody::new("result".to_owned(), "text/plain".to_owned(), b"x");
+        let body_text = json!({"file_name": "result", "content_type": "text/plain", "base64": "eA=="});
+        let ended = BTreeSet::from([plugin.clone()]);
+        let stored = [
+            (
+                Record::TargetDiscovered { key: key.clone() },
+                json!({"Expected": {"key": key_text}}),
+            ),
+            (Record::DiscoveryEnded { plugin }, json!({"Counted": {"plugin": "p"}})),
+            (
+                Record::StoredInJournal { key, body },
+                json!({"Kept": {"key": key_text, "body": body_text}}),
+            ),
+            (
+                Record::TakenOver {
+                    at: Timestamp::UNIX_EPOCH,
+                    ended,
+                },
+                json!({"Adopted": {"at": "1970-01-01T00:00:00Z", "ended": ["p"]}}),
+            ),
+        ];
+        for (record, text) in stored {
+            assert_eq!(serde_json::to_value(&record).unwrap(), text);
+            assert_eq!(serde_json::from_value::<Record>(text).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn planned_plugin_with_discovery_has_the_stored_name() {
+        let text = json!({"plugin": "p", "session": "0707070707070707", "order": 0, "timeout": null, "targets": []});
+        let known: Planned = serde_json::from_value(text.clone()).unwrap();
+        assert!(!known.discovers_targets);
+        assert_eq!(serde_json::to_value(&known).unwrap(), text);
+        let Value::Object(mut text) = text else {
+            panic!("not an object")
+        };
+        text.insert("learns".to_owned(), true.into());
+        let discovers: Planned = serde_json::from_value(text.clone().into()).unwrap();
+        assert!(discovers.discovers_targets);
+        assert_eq!(serde_json::to_value(&discovers).unwrap(), Value::Object(text));
     }
 }

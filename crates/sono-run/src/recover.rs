@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use sono_types::{OverallStatus, PluginName, ProgressUpdate, ResultKey};
 
 use super::{
-    checkpoint::Adoption,
-    event::{Effect, Failure, Plan, Policy},
+    checkpoint::Takeover,
+    event::{Effect, Failure, PluginPlan, RunPolicy},
     ledger::State,
     machine::{Deadline, Phase, Run},
     progress::Progress,
@@ -22,7 +22,11 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 
 impl Run {
     /// The run after replaying the records, in the order in which they were written. [`Run::resume`] returns its next effects.
-    pub fn recover<'a>(plans: Vec<Plan>, policy: Policy, records: impl IntoIterator<Item = &'a Record>) -> Self {
+    pub fn recover<'a>(
+        plans: Vec<PluginPlan>,
+        policy: RunPolicy,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> Self {
         let mut run = Self::new(plans, policy);
         for record in records {
             run.replay(record);
@@ -57,13 +61,13 @@ impl Run {
             Record::Launched { plugin } => {
                 self.created.insert(plugin.clone());
             }
-            Record::Expected { key } => {
+            Record::TargetDiscovered { key } => {
                 self.add(key);
             }
-            Record::Counted { plugin } => {
-                self.uncounted.remove(plugin);
+            Record::DiscoveryEnded { plugin } => {
+                self.discovering.remove(plugin);
             }
-            Record::Stored { key } | Record::Kept { key, .. } => {
+            Record::Stored { key } | Record::StoredInJournal { key, .. } => {
                 self.failures.remove(key);
                 self.ledger.restore(key, State::Stored);
             }
@@ -72,7 +76,7 @@ impl Run {
                 self.failures.insert(key.clone(), failure.clone());
                 self.ledger.restore(key, State::Failed);
             }
-            Record::Adopted { at, ended } => self.adopt(*at, ended),
+            Record::TakenOver { at, ended } => self.take_over(*at, ended),
             // Who may act is not for the run itself to know.
             Record::Owned { .. } => {}
             Record::Finishing => {
@@ -93,7 +97,7 @@ impl Run {
     }
 
     /// Results come again from workers that kept them, which takes a moment; for those whose time was up meanwhile too.
-    fn adopt(&mut self, at: Timestamp, ended: &BTreeSet<PluginName>) {
+    fn take_over(&mut self, at: Timestamp, ended: &BTreeSet<PluginName>) {
         let until = at.checked_add(COLLECT_AGAIN).unwrap_or(at);
         for plugin in &self.launched {
             let deadline = self.deadlines.get(plugin).map(Deadline::due);
@@ -101,7 +105,7 @@ impl Run {
                 self.deadlines.insert(plugin.clone(), Deadline::new(until));
             }
         }
-        self.adoption = Some(Adoption {
+        self.takeover = Some(Takeover {
             at,
             ended: ended.clone(),
             launched: self.launched.clone(),
@@ -110,9 +114,9 @@ impl Run {
 
     /// Results of plugins whose time is up, or that had ended, come for as long as any do.
     pub(super) fn collect_on(&mut self, at: Timestamp, plugin: &PluginName) {
-        let Some(adoption) = &self.adoption else { return };
+        let Some(takeover) = &self.takeover else { return };
         let until = at.checked_add(COLLECT_AGAIN).unwrap_or(at);
-        let waits = adoption.launched.contains(plugin) && !self.is_done(plugin);
+        let waits = takeover.launched.contains(plugin) && !self.is_done(plugin);
         if let Some(deadline) = self.deadlines.get_mut(plugin).filter(|_| waits)
             && deadline.due() < until
         {
@@ -123,25 +127,25 @@ impl Run {
     /// Until when a worker of this plugin that still runs is waited for whatever has become of its plugin: it may have to
     /// send a result that it sent before.
     pub fn patient_until(&self, plugin: &PluginName) -> Option<Timestamp> {
-        let adoption = self
-            .adoption
+        let takeover = self
+            .takeover
             .as_ref()
-            .filter(|adoption| adoption.launched.contains(plugin))?;
-        adoption.at.checked_add(PATIENCE).ok()
+            .filter(|takeover| takeover.launched.contains(plugin))?;
+        takeover.at.checked_add(PATIENCE).ok()
     }
 
     /// A failure of a plugin that another process launched may be that of a result which that one had.
     pub(super) fn explain(&self, plugin: &PluginName, failure: Failure) -> Failure {
-        let Some(adoption) = self
-            .adoption
+        let Some(takeover) = self
+            .takeover
             .as_ref()
-            .filter(|adoption| adoption.launched.contains(plugin))
+            .filter(|takeover| takeover.launched.contains(plugin))
         else {
             return failure;
         };
         let Failure { message, details } = failure;
         // At the end: readers of archives know some failures by how their text begins.
-        let came = if adoption.ended.contains(plugin) {
+        let came = if takeover.ended.contains(plugin) {
             "its result had been received, and was lost with the aggregator's pod"
         } else {
             "if its result was received before the aggregator's pod was replaced, it was lost with that pod"

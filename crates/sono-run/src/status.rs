@@ -38,7 +38,7 @@ impl Run {
     /// The whole status: one row for each expected result.
     pub fn status(&self) -> RunStatus {
         let rows = self.expected().map(|key| {
-            let (result_status, result_counts) = match self.processed.get(key) {
+            let (result_status, result_counts) = match self.summaries.get(key) {
                 Some((status, counts)) => (status.clone(), Some(counts.clone())),
                 None => (String::new(), None),
             };

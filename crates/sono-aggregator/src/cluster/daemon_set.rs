@@ -56,7 +56,7 @@ impl Driver for DaemonSet {
             let mut set = None;
             let mut look_again = None;
             let (mut of_pods, mut of_set) = (Events::default(), Events::default());
-            let mut places = Places::new(launch, reports);
+            let mut targets = Targets::new(launch, reports);
             let mut last_look = last_look(launch.deadline, (shared.clock)());
             loop {
                 tokio::select! {
@@ -65,14 +65,14 @@ impl Driver for DaemonSet {
                         last_look = None;
                         let now = (shared.clock)();
                         let events = of_pods.of_volumes(shared, &pods, now).await;
-                        let mut seen = places.last_seen(pods.last_seen(&events, now));
-                        let missing = places.missing(&pods);
+                        let mut seen = targets.last_seen(pods.last_seen(&events, now));
+                        let missing = targets.missing(&pods);
                         let reason = match &set {
                             Some(set) if !missing.is_empty() => of_set.of_creation(shared, set, now).await,
                             _ => None,
                         };
-                        seen.extend(places.without_pods(missing, reason.as_deref()));
-                        places.say(Report::LastSeen(seen)).await;
+                        seen.extend(targets.without_pods(missing, reason.as_deref()));
+                        targets.say(Report::LastSeen(seen)).await;
                         continue;
                     }
                     event = pod_events.next() => match event {
@@ -89,11 +89,11 @@ impl Driver for DaemonSet {
                             set = found.pop();
                             // One that another process created and that is not there has gone with its pods.
                             if set.is_none() && (before.is_some() || launch.patient_until.is_some()) {
-                                return places.deleted(&self.0.definition.name).await;
+                                return targets.deleted(&self.0.definition.name).await;
                             }
                         }
                         Some(Ok(WatchEvent::Applied(found))) => set = Some(found),
-                        Some(Ok(WatchEvent::Deleted(_))) => return places.deleted(&self.0.definition.name).await,
+                        Some(Ok(WatchEvent::Deleted(_))) => return targets.deleted(&self.0.definition.name).await,
                         Some(Err(error)) => self.complain(&error),
                         None => return,
                     },
@@ -105,7 +105,9 @@ impl Driver for DaemonSet {
                 }
                 shared.siblings.set(&self.0.definition.name, pods.siblings());
                 let account = account(&pods, set.as_ref());
-                places.joined(&self.0.definition.name, &pods, account.is_some()).await;
+                targets
+                    .discover(&self.0.definition.name, &pods, account.is_some())
+                    .await;
                 let (mut findings, next) = pods.judge(now, &policy);
                 let (unmounted, ask_again) = of_pods.judge(shared, &pods, now, &policy).await;
                 findings.extend(unmounted);
@@ -114,18 +116,18 @@ impl Driver for DaemonSet {
                 look_again = next.into_iter().chain(ask_again).chain(ask_nodes).min();
                 match (account, &set) {
                     (Some(desired), _) => {
-                        findings.extend(self.missing(places.missing(&pods), desired, &places).await);
+                        findings.extend(self.missing(targets.missing(&pods), desired, &targets).await);
                     }
                     (None, Some(set)) => {
                         let (reason, again) = of_set.uncreated(shared, set, &pods, now, &policy).await;
                         look_again = look_again.into_iter().chain(again).min();
                         if let Some(reason) = reason {
-                            findings.extend(self.uncreated(places.missing(&pods), &reason));
+                            findings.extend(self.uncreated(targets.missing(&pods), &reason));
                         }
                     }
                     (None, None) => {}
                 }
-                places.failed(shared, findings).await;
+                targets.failed(shared, findings).await;
             }
         })
     }
@@ -173,7 +175,7 @@ impl DaemonSet {
     }
 
     /// Why nodes that should have a pod have none, by the controller's own account.
-    async fn missing(&self, missing: Vec<String>, desired: u64, places: &Places) -> Vec<Finding<'static>> {
+    async fn missing(&self, missing: Vec<String>, desired: u64, targets: &Targets) -> Vec<Finding<'static>> {
         if missing.is_empty() {
             return Vec::new();
         }
@@ -196,7 +198,7 @@ impl DaemonSet {
                         "node {node} left the cluster before it sent a result of plugin {plugin}; run again when the node is back"
                     )
                 }
-                _ if places.had_a_pod(&node) => format!(
+                _ if targets.had_a_pod(&node) => format!(
                     "the DaemonSet controller deleted the pod on node {node} before it sent a result of plugin {plugin}; check the node's labels and taints"
                 ),
                 _ => format!(
@@ -226,23 +228,24 @@ fn account(pods: &Pods, set: Option<&DaemonSetView>) -> Option<u64> {
 }
 
 /// Where results come from, and what has been said of them.
-struct Places {
+struct Targets {
     expected: BTreeMap<String, ResultKey>,
     /// Nodes that had a pod at some time.
     seen: BTreeSet<Text>,
     reported: BTreeSet<String>,
-    counted: bool,
+    /// All targets are known.
+    discovery_ended: bool,
     reports: mpsc::Sender<Report>,
 }
 
-impl Places {
+impl Targets {
     fn new(launch: &Launch, reports: mpsc::Sender<Report>) -> Self {
-        let place = |key: &ResultKey| (key.target.to_string(), key.clone());
+        let by_name = |key: &ResultKey| (key.target.to_string(), key.clone());
         Self {
-            expected: launch.expected.iter().map(place).collect(),
+            expected: launch.expected.iter().map(by_name).collect(),
             seen: BTreeSet::new(),
             reported: BTreeSet::new(),
-            counted: !launch.learns,
+            discovery_ended: !launch.discovers_targets,
             reports,
         }
     }
@@ -253,23 +256,23 @@ impl Places {
     }
 
     /// The controller knows best where its pods belong: a node that joined is one of them (weakness W-52).
-    async fn joined(&mut self, plugin: &PluginName, pods: &Pods, is_all: bool) {
-        for place in pods.places() {
-            if self.seen.contains(place) {
+    async fn discover(&mut self, plugin: &PluginName, pods: &Pods, is_all: bool) {
+        for target in pods.targets() {
+            if self.seen.contains(target) {
                 continue;
             }
-            self.seen.insert(Text::clone(place));
-            if self.expected.contains_key(&**place) {
+            self.seen.insert(Text::clone(target));
+            if self.expected.contains_key(&**target) {
                 continue;
             }
-            let Ok(node) = NodeName::parse(place) else { continue };
+            let Ok(node) = NodeName::parse(target) else { continue };
             let key = ResultKey::new(plugin.clone(), Target::Node(node));
-            self.expected.insert(place.to_string(), key.clone());
-            self.say(Report::Joined(key)).await;
+            self.expected.insert(target.to_string(), key.clone());
+            self.say(Report::TargetDiscovered(key)).await;
         }
-        if is_all && !self.counted {
-            self.counted = true;
-            self.say(Report::Counted).await;
+        if is_all && !self.discovery_ended {
+            self.discovery_ended = true;
+            self.say(Report::DiscoveryEnded).await;
         }
     }
 
@@ -311,8 +314,8 @@ impl Places {
         let mut failures = Vec::new();
         for Finding { node, message, pod } in findings {
             let known = node.and_then(|node| self.expected.get_key_value(&*node));
-            if let Some((place, key)) = known
-                && self.reported.insert(place.clone())
+            if let Some((target, key)) = known
+                && self.reported.insert(target.clone())
             {
                 failures.push(evidence.report(key.clone(), message, pod));
             }
@@ -330,7 +333,7 @@ impl Places {
         for key in self.expected.values() {
             self.say(Report::Failed(key.clone(), failure.clone())).await;
         }
-        if !self.counted {
+        if !self.discovery_ended {
             self.say(Report::Lost(failure)).await;
         }
     }
@@ -372,7 +375,7 @@ mod tests {
         }
     }
 
-    fn places(nodes: &[&str], learns: bool) -> (Places, mpsc::Receiver<Report>) {
+    fn targets(nodes: &[&str], discovers_targets: bool) -> (Targets, mpsc::Receiver<Report>) {
         let identity = sono_tls::Identity {
             certificate_pem: String::new(),
             key_pem: String::new(),
@@ -384,19 +387,19 @@ mod tests {
             identity,
             deadline: None,
             expected: expected(nodes),
-            learns,
+            discovers_targets,
             patient_until: None,
         };
         let (reports, received) = mpsc::channel(16);
-        (Places::new(&launch, reports), received)
+        (Targets::new(&launch, reports), received)
     }
 
     /// W-9: on a large cluster pods appear over minutes.
     #[test]
     fn a_missing_pod_is_judged_by_the_controllers_own_account() {
-        let (places, _reports) = places(&["a", "b"], false);
+        let (targets, _reports) = targets(&["a", "b"], false);
         let judge = |pods: &Pods, set: Option<&DaemonSetView>| {
-            account(pods, set).map(|desired| (desired, places.missing(pods).join(",")))
+            account(pods, set).map(|desired| (desired, targets.missing(pods).join(",")))
         };
         let missing = |desired, nodes: &str| Some((desired, nodes.to_owned()));
         assert_eq!(judge(&pods(&["a"]), None), None);
@@ -413,23 +416,30 @@ mod tests {
     #[tokio::test]
     async fn pods_tell_of_nodes_that_were_not_known() {
         let plugin = PluginName::parse("p").unwrap();
-        let (mut places, mut reports) = places(&["a"], true);
-        places.joined(&plugin, &pods(&["a", "b"]), false).await;
-        places.joined(&plugin, &pods(&["b", "c"]), true).await;
-        places.joined(&plugin, &pods(&["a", "b", "c"]), true).await;
-        places.deleted(&plugin).await;
-        drop(places);
+        let (mut targets, mut reports) = targets(&["a"], true);
+        targets.discover(&plugin, &pods(&["a", "b"]), false).await;
+        targets.discover(&plugin, &pods(&["b", "c"]), true).await;
+        targets.discover(&plugin, &pods(&["a", "b", "c"]), true).await;
+        targets.deleted(&plugin).await;
+        drop(targets);
         let mut said = Vec::new();
         while let Some(report) = reports.recv().await {
             said.push(match report {
-                Report::Joined(key) => format!("joined {}", key.target),
+                Report::TargetDiscovered(key) => format!("discovered {}", key.target),
                 Report::Failed(key, _) => format!("failed {}", key.target),
                 other => format!("{other:?}"),
             });
         }
         assert_eq!(
             said,
-            ["joined b", "joined c", "Counted", "failed a", "failed b", "failed c"]
+            [
+                "discovered b",
+                "discovered c",
+                "DiscoveryEnded",
+                "failed a",
+                "failed b",
+                "failed c"
+            ]
         );
     }
 }

@@ -29,7 +29,7 @@ use sono_types::{Config, constants, error_chain, layout};
 pub(crate) use self::plan::complaints;
 use self::{
     file::{ByNamespace, ListFile, Names, write_json},
-    plan::Plan,
+    plan::QueryPlan,
     row::{Cause, Failure, Row},
 };
 use crate::clock::Clock;
@@ -88,7 +88,7 @@ pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: 
 
 struct Queries<'a> {
     reader: Reader,
-    plan: Plan,
+    plan: QueryPlan,
     directory: &'a Path,
     clock: &'a Clock,
     deadline: tokio::time::Instant,

@@ -154,7 +154,7 @@ impl Pods {
     }
 
     /// Nodes on which a pod runs or is about to.
-    pub(super) fn places(&self) -> impl Iterator<Item = &Text> {
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Text> {
         let lives = |pod: &&PodView| pod.deleted.is_none() && !matches!(&*pod.phase, "Failed" | "Succeeded");
         self.by_name
             .values()

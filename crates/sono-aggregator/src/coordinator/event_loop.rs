@@ -22,7 +22,7 @@ use super::{
     finalize,
     launcher::Launcher,
     requests::{answer, write},
-    run::{Finished, LAST_WORDS, Setup},
+    run::{FinishedRun, LAST_WORDS, Setup},
     server::Server,
     startup::{self, StartedRun, Startup},
     tasks::Tasks,
@@ -44,7 +44,7 @@ use crate::{
         upload::Uploads,
     },
     observe::{
-        loopback::View,
+        loopback::LoopbackView,
         run_events::RunEvents,
         run_log::RunLog,
         status_snapshots::{Publisher, Snapshots},
@@ -57,7 +57,7 @@ pub(super) async fn coordinate(
     publisher: &Publisher,
     journals: &OnceLock<Journal>,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
-) -> Result<Finished, RunError> {
+) -> Result<FinishedRun, RunError> {
     let disk_full = {
         // A task that waits for free space must not keep the event recorder from its end.
         let (events, clock) = (publisher.events.downgrade(), Arc::clone(&setup.clock));
@@ -83,7 +83,7 @@ pub(super) async fn coordinate(
                 publisher.publish([RunEvents::broken(&reason)]);
             }
             publisher.show(status.clone());
-            return Ok(finished(&setup.root, status, 0));
+            return Ok(finished_run(&setup.root, status, 0));
         }
     };
     let (mut coordinator, effects) = Coordinator::start(setup, beginning, publisher, journals, disk_full)?;
@@ -111,10 +111,10 @@ struct Coordinator<'a> {
     backend: Arc<dyn Backend>,
     clock: Clock,
     log: RunLog,
-    view: View,
+    view: LoopbackView,
     disk_full: DiskFull,
-    /// Held by results on the way to their place.
-    landing: Arc<RwLock<()>>,
+    /// Read-locked by each result that is being committed; the archive waits for them.
+    commits_in_progress: Arc<RwLock<()>>,
     /// The archive is sealed, and workers need not keep results.
     over: Arc<AtomicBool>,
     /// Problems on the way to the archive.
@@ -170,7 +170,7 @@ impl<'a> Coordinator<'a> {
         let journal = journals.get_or_init(|| journal);
         let (coordinator, requests) = CoordinatorHandle::new();
         view.ask(&coordinator);
-        let (over, landing) = (Arc::<AtomicBool>::default(), Arc::<RwLock<()>>::default());
+        let (over, commits_in_progress) = (Arc::<AtomicBool>::default(), Arc::<RwLock<()>>::default());
         let limits = Arc::new(limits);
         let uploads = Uploads::new(
             coordinator.clone(),
@@ -178,7 +178,7 @@ impl<'a> Coordinator<'a> {
             incoming.clone(),
             Arc::clone(&limits),
             present,
-            Arc::clone(&landing),
+            Arc::clone(&commits_in_progress),
         );
         let interface = Interface {
             coordinator: coordinator.clone(),
@@ -233,7 +233,7 @@ impl<'a> Coordinator<'a> {
             log,
             view,
             disk_full,
-            landing,
+            commits_in_progress,
             over,
             problems: 0,
             broken: None,
@@ -246,7 +246,7 @@ impl<'a> Coordinator<'a> {
         &mut self,
         mut effects: Vec<Effect>,
         shutdown: &mut Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<Finished, RunError> {
+    ) -> Result<FinishedRun, RunError> {
         let mut reply = None;
         loop {
             if let Some(finished) = self.carry_out(effects, reply, shutdown).await? {
@@ -270,7 +270,7 @@ impl<'a> Coordinator<'a> {
                 Wake::Deadline => (self.handle(Event::Tick), None),
                 // Both are looked at before each wait.
                 Wake::StatusDue | Wake::ProgressDue => (Vec::new(), None),
-                Wake::Finished(ended) => (self.finished(ended).await, None),
+                Wake::Finalized(ended) => (self.finalized(ended).await, None),
                 Wake::OwnershipLost(lost) => return Err(ended_by(&lost)),
                 Wake::JournalEnded => return Err(journal_ended()),
                 Wake::ServerEnded(error) => return Err(RunError::Serve(error)),
@@ -287,7 +287,7 @@ impl<'a> Coordinator<'a> {
     }
 
     /// The archive is made, or cannot be: takes no more requests, and passes the outcome to the machine.
-    async fn finished(&mut self, ended: finalize::Ended) -> Vec<Effect> {
+    async fn finalized(&mut self, ended: finalize::Finalized) -> Vec<Effect> {
         self.tasks.finish = None;
         // What was said before the end still counts.
         while let Ok(message) = self.requests.try_recv() {
@@ -346,7 +346,7 @@ fn server_identity(authority: &Authority, addresses: &Addresses, since: Timestam
 /// at most, until there are a thousand; then it is more often, but not more than 20 s apart. As rarely where it is not known yet how
 /// many there will be.
 fn ask_again(run: &Run) -> Duration {
-    let (expected, unknown) = (run.expected().count() as u64, run.learns_any());
+    let (expected, unknown) = (run.expected().count() as u64, run.discovers_any());
     let most = 20;
     Duration::from_secs(if unknown { most } else { (expected / 50).clamp(2, most) })
 }
@@ -374,13 +374,13 @@ fn journal_ended() -> RunError {
     }
 }
 
-fn finished(root: &Path, status: RunStatus, problems: usize) -> Finished {
+fn finished_run(root: &Path, status: RunStatus, problems: usize) -> FinishedRun {
     let failed = status
         .rows()
         .iter()
         .filter(|row| row.status == plugin_status::FAILED)
         .count();
-    Finished {
+    FinishedRun {
         archive: root.join(&status.tarball.name),
         status,
         errors: failed + problems,

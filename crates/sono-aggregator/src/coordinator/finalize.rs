@@ -39,7 +39,7 @@ pub(crate) struct Finish {
     pub(crate) stored: Vec<ResultKey>,
     pub(crate) expected: Vec<ResultKey>,
     /// Those of `expected` that were not known from the start.
-    pub(crate) joined: Vec<ResultKey>,
+    pub(crate) discovered: Vec<ResultKey>,
     /// Nodes that plugins left out.
     pub(crate) left_out: Vec<LeftOut>,
     pub(crate) drivers: Arc<BTreeMap<PluginName, Box<dyn Driver>>>,
@@ -49,7 +49,7 @@ pub(crate) struct Finish {
     pub(crate) log: RunLog,
     pub(crate) coordinator: CoordinatorHandle,
     /// Held by results on the way to their place.
-    pub(crate) landing: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) commits_in_progress: Arc<tokio::sync::RwLock<()>>,
     /// Their objects are removed before the archive is made; otherwise workers keep results until it is.
     pub(crate) plugins_go_first: bool,
     pub(crate) disk_full: DiskFull,
@@ -60,7 +60,7 @@ pub(crate) struct Finish {
 }
 
 /// The archive and the number of problems on the way, or why there is no archive.
-pub(crate) type Ended = Result<(TarInfo, usize), NotPacked>;
+pub(crate) type Finalized = Result<(TarInfo, usize), NotPacked>;
 
 /// Why the archive could not be packed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +76,7 @@ enum DescribeError {
     Health(#[from] serde_json::Error),
 }
 
-pub(crate) async fn finish(mut finish: Finish) -> Ended {
+pub(crate) async fn finish(mut finish: Finish) -> Finalized {
     let mut problems = 0;
     let mut say = |what: &str, problem: String| {
         problems += 1;
@@ -87,7 +87,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
             say("cannot record an error", error.to_string());
         }
     }
-    drop(finish.landing.write().await);
+    drop(finish.commits_in_progress.write().await);
     for key in &finish.stored {
         let place = finish.directory.join(layout::results_dir(key));
         if !place.exists() {
@@ -121,7 +121,7 @@ pub(crate) async fn finish(mut finish: Finish) -> Ended {
         say("cannot process results", problem);
     }
     // Only the end of the run closes the requests, and it reads all of them first.
-    finish.coordinator.send(Event::Processed(processed)).await.ok();
+    finish.coordinator.send(Event::Summarized(processed)).await.ok();
     if let Err(problem) = describe(&finish, &cleaned).await {
         say("cannot write the run's metadata", error_chain(&problem));
     }
@@ -277,12 +277,12 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
         info["left-out"] = json!(finish.left_out);
     }
     write(layout::INFO, &info).await?;
-    if !finish.joined.is_empty() {
-        let mut joined: BTreeMap<&PluginName, Vec<String>> = BTreeMap::new();
-        for key in &finish.joined {
-            joined.entry(&key.plugin).or_default().push(key.target.to_string());
+    if !finish.discovered.is_empty() {
+        let mut discovered: BTreeMap<&PluginName, Vec<String>> = BTreeMap::new();
+        for key in &finish.discovered {
+            discovered.entry(&key.plugin).or_default().push(key.target.to_string());
         }
-        write(layout::JOINED, &json!(joined)).await?;
+        write(layout::JOINED, &json!(discovered)).await?;
     }
     let health = health(&finish.directory)?;
     Ok(write(layout::CLUSTER_HEALTH, &health).await?)

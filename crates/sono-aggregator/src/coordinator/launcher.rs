@@ -61,7 +61,7 @@ impl Launcher {
             identity,
             deadline,
             expected,
-            learns: run.learns(plugin),
+            discovers_targets: run.discovers_targets(plugin),
             patient_until: run.patient_until(plugin),
         };
         let launch = identity.map(launch);
@@ -131,15 +131,15 @@ async fn watch_over(driver: &dyn Driver, launch: &Launch, coordinator: &Coordina
                     let plugin = plugin.clone();
                     Event::LaunchFailed { plugin, failure }
                 }
-                Report::Joined(key) => {
+                Report::TargetDiscovered(key) => {
                     tracing::info!(plugin_name = %plugin, node = %key.target, "the plugin runs on an additional node, expecting a result from that node");
-                    Event::Joined { key }
+                    Event::TargetDiscovered { key }
                 }
                 Report::LastSeen(seen) => Event::LastSeen(seen),
-                Report::Counted => {
+                Report::DiscoveryEnded => {
                     tracing::info!(plugin_name = %plugin, "the plugin runs on all of its nodes");
                     let plugin = plugin.clone();
-                    Event::Counted { plugin }
+                    Event::DiscoveryEnded { plugin }
                 }
             };
             if coordinator.send(event).await.is_err() {

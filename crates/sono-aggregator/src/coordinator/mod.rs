@@ -11,4 +11,4 @@ mod startup;
 mod tasks;
 mod wake;
 
-pub use run::{Finished, Setup, run as run_to_the_end};
+pub use run::{FinishedRun, Setup, execute_run};

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     durability::journal::Journal,
-    handle::{Finished as Returned, Request},
+    handle::{Request, UploadReceipt},
     observe::status_snapshots::when_recorded,
 };
 
@@ -72,7 +72,7 @@ pub(super) fn answer(
             let names = unsynced.filter(|_| is_in);
             let give = Box::new(move |recorded: Result<(), NotRecorded>| {
                 let unrecorded = recorded.err();
-                reply.send(Returned { is_in, unrecorded }).ok();
+                reply.send(UploadReceipt { is_in, unrecorded }).ok();
             });
             (effects, Some(Reply { give, names }))
         }

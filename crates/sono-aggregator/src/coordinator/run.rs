@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     error::RunError,
     observe::{
-        event_recorder, loopback::View, run_events::RunEvents, run_log::RunLog, status_publisher,
+        event_recorder, loopback::LoopbackView, run_events::RunEvents, run_log::RunLog, status_publisher,
         status_snapshots::Publisher,
     },
 };
@@ -60,12 +60,12 @@ pub struct Setup {
     /// Whether results mounts of plugins are pointed at the configured directory.
     pub reconcile: bool,
     /// The view of the run on the loopback address; see [`serve_locally`](crate::serve_locally).
-    pub view: View,
+    pub view: LoopbackView,
 }
 
 /// A finished run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finished {
+pub struct FinishedRun {
     /// The archive on disk.
     pub archive: PathBuf,
     /// The last status.
@@ -77,7 +77,7 @@ pub struct Finished {
 /// Runs everything: plugins, queries, post-processing, archive. Returns when the archive is sealed and the last status
 /// published. When `shutdown` resolves first, the run ends with [`RunError::Stopped`] and its directory stays. A run that
 /// an earlier process began in the same directory is taken up where that one ended, however it ended.
-pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<Finished, RunError> {
+pub async fn execute_run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<FinishedRun, RunError> {
     let backend = Arc::clone(&setup.backend);
     let (statuses, status_task) = status_publisher::start(Arc::clone(&backend), setup.view.metrics());
     let (events, event_task) = event_recorder::start(Arc::clone(&backend));

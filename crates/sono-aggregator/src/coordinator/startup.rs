@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use sono_manifest::{Definition, NodeFacts};
-use sono_run::{Begun, Effect, Event, LeftOutNodes, Plan, Policy, Record, Run};
+use sono_run::{Begun, Effect, Event, LeftOutNodes, PluginPlan, Record, Run, RunPolicy};
 use sono_tls::Authority;
 use sono_types::{Config, PluginName, RunStatus, SessionId, UploadLimits, constants, layout};
 
@@ -29,7 +29,7 @@ use crate::{
         progress_file,
     },
     error::{JournalError, RunError},
-    observe::{loopback::View, run_log::RunLog},
+    observe::{loopback::LoopbackView, run_log::RunLog},
 };
 
 /// Version of the journal that this program writes and reads.
@@ -58,7 +58,7 @@ pub(crate) struct Start {
     pub(crate) new_session: fn() -> SessionId,
     pub(crate) log: RunLog,
     pub(crate) reconcile: bool,
-    pub(crate) view: View,
+    pub(crate) view: LoopbackView,
     pub(crate) limits: UploadLimits,
     /// Resuming a run waits while the disk is full.
     pub(crate) disk_full: DiskFull,
@@ -409,7 +409,7 @@ impl Attempt {
             disk_full,
             ..
         } = self.start;
-        let policy = Policy {
+        let policy = RunPolicy {
             stop_on_failure: config.stop_on_failure,
             store_tries: config.upload_limits.max_store_tries,
             checkpointed: self.ownership.is_some(),
@@ -419,8 +419,11 @@ impl Attempt {
             .map(|(name, driver)| (name.clone(), driver.left_out(&nodes)));
         let left_out: LeftOutNodes = left_out.collect();
         view.metrics().syncs_of(self.journal.syncs());
-        let plans: Vec<Plan> = begun.plugins.iter().map(plan::plan).collect();
-        for plan in plans.iter().filter(|plan| plan.expected.is_empty() && !plan.learns) {
+        let plans: Vec<PluginPlan> = begun.plugins.iter().map(plan::plan).collect();
+        for plan in plans
+            .iter()
+            .filter(|plan| plan.expected.is_empty() && !plan.discovers_targets)
+        {
             tracing::warn!(plugin_name = %plan.plugin, "no node matches this plugin: it is not started");
         }
         let taken_up = !self.records.is_empty();
@@ -457,7 +460,7 @@ impl Attempt {
 }
 
 /// The records, with those of results that are in their place and that the journal does not know.
-fn with_placed(mut records: Vec<Record>, directory: &Path, plans: &[Plan], journal: &Journal) -> Vec<Record> {
+fn with_placed(mut records: Vec<Record>, directory: &Path, plans: &[PluginPlan], journal: &Journal) -> Vec<Record> {
     let missed = files::placed(directory, plans, &records);
     if !missed.is_empty() {
         tracing::info!(results = missed.len(), "found results that are not in the journal");

@@ -20,7 +20,7 @@ pub(super) struct Tasks {
     /// Errors on their way to the disk.
     pub(super) writes: JoinSet<()>,
     disk_full: DiskFull,
-    pub(super) finish: Option<JoinHandle<finalize::Ended>>,
+    pub(super) finish: Option<JoinHandle<finalize::Finalized>>,
 }
 
 impl Tasks {

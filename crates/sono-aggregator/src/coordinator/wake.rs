@@ -27,7 +27,7 @@ pub(super) enum Wake {
     /// Progress changed, and was written long enough ago.
     ProgressDue,
     /// The archive is made, or will not be.
-    Finished(finalize::Ended),
+    Finalized(finalize::Finalized),
     /// Another process has the run, or this one cannot know that it has it.
     OwnershipLost(OwnershipLost),
     /// The journal's writer ended.
@@ -71,7 +71,7 @@ impl Sources<'_> {
             () = until(self.deadline, self.clock) => Wake::Deadline,
             () = self.snapshots.due() => Wake::StatusDue,
             () = self.progress.due() => Wake::ProgressDue,
-            ended = finished => Wake::Finished(ended.unwrap_or_else(|error| Err(finalize::NotPacked(error.to_string())))),
+            ended = finished => Wake::Finalized(ended.unwrap_or_else(|error| Err(finalize::NotPacked(error.to_string())))),
             lost = lost(self.checkpoint_writer) => Wake::OwnershipLost(lost),
             () = self.journal.ended() => Wake::JournalEnded,
             ended = &mut self.server.task => {

@@ -53,7 +53,7 @@ mod tests {
             order: 3,
             timeout: Some(60),
             targets,
-            learns: false,
+            discovers_targets: false,
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
         });
         let mut checkpoint = Checkpoint::new(begun(plugins.collect()), 1, uuid::Uuid::new_v4().to_string());
         for node in names.iter().skip(NODES / 2) {
-            checkpoint.apply(&Record::Expected { key: key("p0", node) });
+            checkpoint.apply(&Record::TargetDiscovered { key: key("p0", node) });
         }
         for node in &names {
             let (high, low) = uuid::Uuid::new_v4().as_u64_pair();

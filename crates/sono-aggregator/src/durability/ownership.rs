@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use sono_run::{Begun, Checkpoint, CheckpointPhase, Plan, Policy, Record, Run};
+use sono_run::{Begun, Checkpoint, CheckpointPhase, PluginPlan, Record, Run, RunPolicy};
 use sono_types::{OverallStatus, PluginName, RunStatus, SessionId, TarInfo, constants, status::plugin_status};
 
 use crate::{
@@ -234,15 +234,15 @@ impl Ownership {
 
 /// The status of a run whose archive is lost: every result is failed.
 fn archive_gone(checkpoint: &Checkpoint) -> RunStatus {
-    let plan = |planned: &sono_run::Planned| Plan {
+    let plan = |planned: &sono_run::Planned| PluginPlan {
         plugin: planned.plugin.clone(),
         order: planned.order,
         expected: planned.expected(),
         timeout: None,
-        learns: false,
+        discovers_targets: false,
     };
     let plans = checkpoint.begun.plugins.iter().map(plan).collect();
-    let mut status = Run::new(plans, Policy::default()).status();
+    let mut status = Run::new(plans, RunPolicy::default()).status();
     for row in status.plugins.iter_mut().flatten() {
         plugin_status::FAILED.clone_into(&mut row.status);
         ARCHIVE_GONE.clone_into(&mut row.error);

@@ -1,7 +1,7 @@
 //! Why an upload is not answered with 200: one enum from the body to the response.
 
 use axum::http::StatusCode;
-use sono_run::{Outcome, Refusal};
+use sono_run::{Refusal, UploadOutcome};
 use sono_types::ResultKey;
 
 use crate::{handle::Closed, observe::metrics::Refused};
@@ -94,17 +94,17 @@ impl UploadError {
     }
 
     /// The outcome for the ledger.
-    pub(crate) fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> UploadOutcome {
         match self {
-            Self::Content(reason) | Self::TooLarge(reason) => Outcome::Refused(reason.clone()),
-            Self::Storage(reason) | Self::Full(reason) => Outcome::Unstored(reason.clone()),
+            Self::Content(reason) | Self::TooLarge(reason) => UploadOutcome::Refused(reason.clone()),
+            Self::Storage(reason) | Self::Full(reason) => UploadOutcome::Unstored(reason.clone()),
             Self::Refused(_)
             | Self::Busy
             | Self::TooManyRequests(_)
             | Self::Gap(_)
             | Self::Broken(_)
             | Self::Preempted(_)
-            | Self::Closed => Outcome::Aborted,
+            | Self::Closed => UploadOutcome::Aborted,
         }
     }
 }

@@ -12,8 +12,9 @@ use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use sono_bundle::{Staged, StoreError};
 use sono_run::{
-    CommitDecision, Outcome, Refusal, SmallBody,
+    CommitDecision, Refusal, SmallBody,
     Stored::{InJournal, InPlace},
+    UploadOutcome,
 };
 use sono_types::{ResultKey, UploadLimits, error_chain, layout};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
@@ -69,7 +70,7 @@ pub(crate) struct Uploads {
     partials: Partials,
     placing: Arc<Semaphore>,
     placing_small: Arc<Semaphore>,
-    landing: Arc<RwLock<()>>,
+    commits_in_progress: Arc<RwLock<()>>,
     disk_full: DiskFull,
     metrics: Arc<Metrics>,
 }
@@ -91,7 +92,7 @@ enum Placement {
 }
 
 impl Uploads {
-    /// Takes uploads for a run whose results so far take `present` bytes. `landing` is held by each result on the way to
+    /// Takes uploads for a run whose results so far take `present` bytes. `commits_in_progress` is held by each result on the way to
     /// its place; the reader of all results takes the write side.
     pub(crate) fn new(
         coordinator: CoordinatorHandle,
@@ -99,7 +100,7 @@ impl Uploads {
         incoming: PathBuf,
         limits: Arc<UploadLimits>,
         present: u64,
-        landing: Arc<RwLock<()>>,
+        commits_in_progress: Arc<RwLock<()>>,
     ) -> Self {
         Self {
             coordinator,
@@ -111,7 +112,7 @@ impl Uploads {
             partials: Partials::default(),
             placing: Arc::new(Semaphore::new(PLACING)),
             placing_small: Arc::new(Semaphore::new(PLACING_SMALL)),
-            landing,
+            commits_in_progress,
             disk_full: DiskFull::default(),
             metrics: Arc::default(),
         }
@@ -191,7 +192,7 @@ impl Uploads {
             Ok(Placement::Small { staged, body }) => self.finish_small(ticket, key, staged, body).await,
             Ok(Placement::InPlace) => self.finish_in_place(ticket, key).await,
             Ok(Placement::Reported(reason)) => {
-                ticket.finish(Outcome::Reported(reason), None).await?;
+                ticket.finish(UploadOutcome::Reported(reason), None).await?;
                 Ok(())
             }
             Err(error) => {
@@ -205,7 +206,9 @@ impl Uploads {
     async fn finish_in_place(&self, ticket: UploadTicket, key: &ResultKey) -> Result<(), UploadError> {
         let place = self.root.join(layout::results_dir(key));
         let directory = place.parent().unwrap_or(&self.root).to_path_buf();
-        let finished = ticket.finish(Outcome::Stored(InPlace), Some(directory.clone())).await?;
+        let finished = ticket
+            .finish(UploadOutcome::Stored(InPlace), Some(directory.clone()))
+            .await?;
         if !finished.is_in {
             // The archive is being made without it.
             return Err(Refusal::TooLate(key.clone()).into());
@@ -226,8 +229,8 @@ impl Uploads {
         staged: Staged,
         body: SmallBody,
     ) -> Result<(), UploadError> {
-        let landing = Arc::clone(&self.landing).read_owned().await;
-        let stored = Outcome::Stored(InJournal(body.clone()));
+        let commits_in_progress = Arc::clone(&self.commits_in_progress).read_owned().await;
+        let stored = UploadOutcome::Stored(InJournal(body.clone()));
         let finished = ticket.finish(stored, None).await?;
         if !finished.is_in {
             return Err(Refusal::TooLate(key.clone()).into());
@@ -249,7 +252,7 @@ impl Uploads {
         });
         match placed.await {
             Err(full @ UploadError::Full(_)) => {
-                self.place_later(body, destination, landing);
+                self.place_later(body, destination, commits_in_progress);
                 // If the journal has the result, its sender gets success; if it is stored nowhere yet, its sender is asked to
                 // retry.
                 if durably { Err(full) } else { Ok(()) }
@@ -259,16 +262,16 @@ impl Uploads {
     }
 
     /// The run counts the result as in, and no worker sends it again: the end of the run waits until the disk has space for it.
-    /// The task is watched through `landing`: the end of the run waits for its guard, however the task ends, and reports a result
+    /// The task is watched through `commits_in_progress`: the end of the run waits for its guard, however the task ends, and reports a result
     /// whose files are missing.
-    fn place_later(&self, body: SmallBody, destination: PathBuf, landing: OwnedRwLockReadGuard<()>) {
+    fn place_later(&self, body: SmallBody, destination: PathBuf, commits_in_progress: OwnedRwLockReadGuard<()>) {
         let (disk_full, limits, incoming) = (self.disk_full.clone(), Arc::clone(&self.limits), self.incoming.clone());
         tokio::spawn(async move {
             let place = move || staging::restore(&body, &incoming, &destination, &limits);
             if let Err(error) = disk_full.retry("storing a received result", place).await {
                 tracing::error!(error = error_chain(&error), "cannot store a received result");
             }
-            drop(landing);
+            drop(commits_in_progress);
         });
     }
 

@@ -39,7 +39,7 @@ const CHUNK: usize = 256 << 10;
 
 /// A look at a run from outside, which outlives it.
 #[derive(Debug, Clone, Default)]
-pub struct View {
+pub struct LoopbackView {
     seen: Arc<Mutex<Seen>>,
     metrics: Arc<Metrics>,
     /// Which server has ended.
@@ -56,7 +56,7 @@ struct Seen {
     coordinator: Option<CoordinatorHandle>,
 }
 
-impl View {
+impl LoopbackView {
     /// The current status from the coordinator: the published one is older while many results arrive, and a client that got a
     /// 200 must find it counted. Without an owner, before and after a run, the status as it was last shown.
     async fn status(&self) -> Arc<RunStatus> {
@@ -116,7 +116,7 @@ impl View {
 }
 
 /// Serves `view` until the task is dropped or the process ends.
-pub fn serve_locally(listener: TcpListener, view: View) -> io::Result<JoinHandle<()>> {
+pub fn serve_locally(listener: TcpListener, view: LoopbackView) -> io::Result<JoinHandle<()>> {
     let app = Router::new()
         .route(routes::LOCAL_STATUS, routing::get(status))
         .route(routes::LOCAL_ARCHIVE, routing::get(archive))
@@ -161,13 +161,13 @@ fn is_this_host(host: &str) -> bool {
 }
 
 /// Serves the counts of `view` and nothing else, for a scraper outside of the pod.
-pub fn serve_metrics(listener: TcpListener, view: View) -> io::Result<JoinHandle<()>> {
+pub fn serve_metrics(listener: TcpListener, view: LoopbackView) -> io::Result<JoinHandle<()>> {
     let end = End(Arc::clone(&view.ended), "the server of metrics");
     let app = Router::new().route(routes::METRICS, routing::get(numbers));
     serve(listener, complete(app, view), end)
 }
 
-fn complete(app: Router<View>, view: View) -> Router {
+fn complete(app: Router<LoopbackView>, view: LoopbackView) -> Router {
     app.fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found") })
         .with_state(view)
 }
@@ -190,7 +190,7 @@ impl Drop for End {
     }
 }
 
-async fn numbers(State(view): State<View>) -> Response {
+async fn numbers(State(view): State<LoopbackView>) -> Response {
     let text = metrics::text(&view.metrics, view.status().await.as_ref());
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
@@ -199,14 +199,14 @@ async fn numbers(State(view): State<View>) -> Response {
         .into_response()
 }
 
-async fn status(State(view): State<View>) -> Response {
+async fn status(State(view): State<LoopbackView>) -> Response {
     match serde_json::to_vec(view.status().await.as_ref()) {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
-async fn archive(State(view): State<View>, headers: HeaderMap) -> Response {
+async fn archive(State(view): State<LoopbackView>, headers: HeaderMap) -> Response {
     let Some((path, tarball)) = view.archive() else {
         return text(StatusCode::NOT_FOUND, "no archive exists yet");
     };
@@ -300,7 +300,7 @@ impl Range {
     }
 }
 
-async fn partial(State(view): State<View>) -> Response {
+async fn partial(State(view): State<LoopbackView>) -> Response {
     let Some(directory) = view.directory() else {
         return text(
             StatusCode::NOT_FOUND,

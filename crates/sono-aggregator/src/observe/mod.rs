@@ -9,5 +9,5 @@ pub(crate) mod run_log;
 pub(crate) mod status_publisher;
 pub(crate) mod status_snapshots;
 
-pub use loopback::{View, serve_locally, serve_metrics};
+pub use loopback::{LoopbackView, serve_locally, serve_metrics};
 pub use run_log::RunLog;

@@ -6,14 +6,14 @@ use sono_run::{NotRecorded, Run};
 use sono_types::{OverallStatus, RunStatus};
 use tokio::sync::{mpsc, watch};
 
-use crate::{backend::RunEvent, durability::journal::Journal, observe::loopback::View};
+use crate::{backend::RunEvent, durability::journal::Journal, observe::loopback::LoopbackView};
 
 /// Sends statuses and run events to the tasks that write them, and to the loopback address.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     pub(crate) statuses: watch::Sender<Arc<RunStatus>>,
     pub(crate) events: mpsc::UnboundedSender<RunEvent>,
-    pub(crate) view: View,
+    pub(crate) view: LoopbackView,
 }
 
 impl Publisher {
@@ -124,7 +124,7 @@ mod tests {
         let publisher = Publisher {
             statuses,
             events: mpsc::unbounded_channel().0,
-            view: View::default(),
+            view: LoopbackView::default(),
         };
         let mut snapshots = Snapshots::new(&publisher);
         // The disk takes its time: nothing after this is synced before it is told so.

@@ -60,13 +60,13 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::observe::loopback::{View, serve_locally};
+    use crate::observe::loopback::{LoopbackView, serve_locally};
 
     #[tokio::test]
     async fn the_whole_status_is_asked_for_without_a_client_library() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let _server = serve_locally(listener, View::default()).unwrap();
+        let _server = serve_locally(listener, LoopbackView::default()).unwrap();
         let asked = tokio::task::spawn_blocking(move || {
             let status = ask(address, routes::LOCAL_STATUS).unwrap();
             (status, ask(address, routes::LOCAL_ARCHIVE).unwrap_err().to_string())

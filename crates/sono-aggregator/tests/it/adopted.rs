@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use sono_aggregator::{Finished, RunError};
+use sono_aggregator::{FinishedRun, RunError};
 use sono_manifest::{Definition, DriverKind};
 use sono_testkit::{FakeApi, forbidden};
 use sono_types::{Config, OverallStatus, SessionId, UploadLimits, constants, routes, status::plugin_status};
@@ -156,7 +156,7 @@ async fn until_complete(api: &FakeApi, wanted: usize) {
 }
 
 /// Results, errors and item trees of an archive.
-fn contents(finished: &Finished) -> BTreeMap<String, String> {
+fn contents(finished: &FinishedRun) -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let archive = fs_err::File::open(&finished.archive).unwrap();
     sono_bundle::unpack_tar_gz(archive, folder.path(), &UploadLimits::default()).unwrap();
@@ -175,7 +175,7 @@ async fn collected(tasks: impl IntoIterator<Item = JoinSet<usize>>) -> Vec<usize
     taken
 }
 
-async fn done(outcome: JoinHandle<Result<Finished, RunError>>) -> Result<Finished, RunError> {
+async fn done(outcome: JoinHandle<Result<FinishedRun, RunError>>) -> Result<FinishedRun, RunError> {
     within(outcome).await.unwrap()
 }
 

@@ -11,8 +11,8 @@ use std::{
 use futures::future::BoxFuture;
 use serde_json::json;
 use sono_aggregator::{
-    Addresses, Backend, BackendError, Driver, EventError, Finished, Launch, Report, RunError, RunEvent, RunLog, Setup,
-    View, run_to_the_end, serve_locally, system_clock,
+    Addresses, Backend, BackendError, Driver, EventError, FinishedRun, Launch, LoopbackView, Report, RunError,
+    RunEvent, RunLog, Setup, execute_run, serve_locally, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_run::Failure;
@@ -136,7 +136,7 @@ pub(crate) struct TestRun {
     /// The loopback server.
     pub(crate) local_server: JoinHandle<()>,
     launches: Launches,
-    outcome: JoinHandle<Result<Finished, RunError>>,
+    outcome: JoinHandle<Result<FinishedRun, RunError>>,
     _shutdown: oneshot::Sender<()>,
 }
 
@@ -212,7 +212,7 @@ impl TestRun {
         let root = tempfile::tempdir_in(place).unwrap();
         let listener = TcpListener::bind((bind, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let view = View::default();
+        let view = LoopbackView::default();
         let (statuses, seen) = watch::channel(RunStatus::default());
         let (launched, mut count) = watch::channel(0);
         let (launches, trouble) = (Launches::default(), Trouble::default());
@@ -253,7 +253,7 @@ impl TestRun {
         let local = local_listener.local_addr().unwrap();
         let local_server = serve_locally(local_listener, view.clone()).unwrap();
         let (shutdown, told) = oneshot::channel();
-        let outcome = tokio::spawn(run_to_the_end(setup, async {
+        let outcome = tokio::spawn(execute_run(setup, async {
             told.await.ok();
         }));
         within(count.wait_for(|count| *count == expected)).await.unwrap();
@@ -298,7 +298,7 @@ impl TestRun {
     }
 
     /// The end of the run.
-    pub(crate) async fn finished(self) -> (Result<Finished, RunError>, tempfile::TempDir) {
+    pub(crate) async fn finished(self) -> (Result<FinishedRun, RunError>, tempfile::TempDir) {
         (within(self.outcome).await.unwrap(), self.root)
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use futures::future::BoxFuture;
 use sha2::Digest as _;
 use sono_aggregator::{
-    Addresses, Backend, BackendError, Driver, Launch, Report, RunLog, Setup, View, run_to_the_end, system_clock,
+    Addresses, Backend, BackendError, Driver, Launch, LoopbackView, Report, RunLog, Setup, execute_run, system_clock,
 };
 use sono_manifest::{Definition, DriverKind, NodeFacts};
 use sono_run::Failure;
@@ -158,9 +158,9 @@ async fn the_process_that_is_killed() {
         },
         log: RunLog::new(system_clock()),
         reconcile: true,
-        view: View::default(),
+        view: LoopbackView::default(),
     };
-    let finished = run_to_the_end(setup, std::future::pending()).await.unwrap();
+    let finished = execute_run(setup, std::future::pending()).await.unwrap();
     assert_eq!(finished.status.status, OverallStatus::Complete);
 }
 

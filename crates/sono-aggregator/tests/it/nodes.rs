@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use sono_aggregator::{Finished, RunError};
+use sono_aggregator::{FinishedRun, RunError};
 use sono_bundle::Bundle;
 use sono_manifest::DriverKind;
 use sono_testkit::{FakeApi, forbidden};
@@ -86,7 +86,7 @@ pub(crate) async fn upload(api: &FakeApi, aggregator: &Aggregator, set: &Value, 
     put(&worker, &url, &[], node.to_owned()).await.0
 }
 
-pub(crate) async fn ended(aggregator: Aggregator) -> (Finished, Bundle) {
+pub(crate) async fn ended(aggregator: Aggregator) -> (FinishedRun, Bundle) {
     let finished = within(aggregator.outcome).await.unwrap().unwrap();
     assert_eq!(finished.status.status, OverallStatus::Complete);
     let bundle = Bundle::open(&finished.archive).unwrap();

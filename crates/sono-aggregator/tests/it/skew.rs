@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sono_aggregator::{Finished, RunError};
+use sono_aggregator::{FinishedRun, RunError};
 use sono_manifest::{Definition, DriverKind};
 use sono_testkit::FakeApi;
 use sono_types::{Config, OverallStatus, SessionId, UploadLimits, constants, routes};
@@ -58,7 +58,7 @@ async fn start(api: &FakeApi, root: &Path) -> Aggregator {
     aggregator_of_all(definitions, || SessionId::from_random([5; 8]), config, api, root).await
 }
 
-async fn ended(run: Aggregator) -> Result<Finished, RunError> {
+async fn ended(run: Aggregator) -> Result<FinishedRun, RunError> {
     within(run.outcome).await.unwrap()
 }
 

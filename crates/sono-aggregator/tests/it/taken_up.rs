@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use sono_aggregator::{
-    Backend as _, ClusterBackend, Finished, RunError, RunLog, Setup, View, run_to_the_end, system_clock,
+    Backend as _, ClusterBackend, FinishedRun, LoopbackView, RunError, RunLog, Setup, execute_run, system_clock,
 };
 use sono_kube::{Cluster, Connection};
 use sono_manifest::{Definition, DriverKind};
@@ -59,7 +59,7 @@ async fn cluster(api: &FakeApi, folder: &Path) -> Cluster {
 pub(crate) struct Aggregator {
     pub(crate) address: SocketAddr,
     pub(crate) stop: oneshot::Sender<()>,
-    pub(crate) outcome: JoinHandle<Result<Finished, RunError>>,
+    pub(crate) outcome: JoinHandle<Result<FinishedRun, RunError>>,
 }
 
 /// An aggregator in this process, on `root`.
@@ -102,10 +102,10 @@ pub(crate) async fn aggregator_of_all(
         new_session,
         log: RunLog::new(system_clock()),
         reconcile: true,
-        view: View::default(),
+        view: LoopbackView::default(),
     };
     let (stop, told) = oneshot::channel();
-    let outcome = tokio::spawn(run_to_the_end(setup, async {
+    let outcome = tokio::spawn(execute_run(setup, async {
         told.await.ok();
     }));
     Aggregator { address, stop, outcome }
@@ -235,7 +235,7 @@ async fn what_is_there_already_is_taken_up() {
             identity,
             deadline: None,
             expected: Vec::new(),
-            learns: false,
+            discovers_targets: false,
             patient_until: None,
         };
         (backend.driver(definition, SessionId::from_random([9; 8])), launch)

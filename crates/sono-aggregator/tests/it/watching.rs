@@ -1,7 +1,7 @@
 //! What somebody sees who looks at a run from outside: counts for Prometheus, and Events of the run's ConfigMap.
 
 use serde_json::{Value, json};
-use sono_aggregator::{View, serve_metrics};
+use sono_aggregator::{LoopbackView, serve_metrics};
 use sono_manifest::DriverKind;
 use sono_testkit::{FakeApi, forbidden};
 use sono_types::{OverallStatus, routes};
@@ -68,7 +68,7 @@ async fn uploads_are_counted() {
 async fn the_scrapers_address_has_counts_alone() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    serve_metrics(listener, View::default()).unwrap();
+    serve_metrics(listener, LoopbackView::default()).unwrap();
     let mut codes = Vec::new();
     for path in [
         routes::METRICS,
@@ -101,7 +101,7 @@ fn told(api: &FakeApi) -> Vec<(String, String, String)> {
 }
 
 /// A plugin whose pod is refused by the cluster: the shortest story with a failure.
-async fn run_that_fails(api: &FakeApi) -> (sono_aggregator::Finished, tempfile::TempDir) {
+async fn run_that_fails(api: &FakeApi) -> (sono_aggregator::FinishedRun, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let refused = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422,
         "reason": "Invalid", "message": "no such field"});

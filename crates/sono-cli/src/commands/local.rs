@@ -8,7 +8,7 @@ use std::{
 
 use sono_bundle::Bundle;
 use sono_kube::elapsed;
-use sono_local::{Finished, LocalError, Options, RunError, RunLog, system_clock};
+use sono_local::{FinishedRun, LocalError, Options, RunError, RunLog, system_clock};
 use sono_manifest::Definition;
 use sono_types::{PluginName, RunStatus, exit, layout};
 use tokio::sync::watch;
@@ -99,7 +99,7 @@ pub(super) async fn run(
         printer.note("interrupted: all plugin processes were stopped; no archive was written");
         return Ok(stopped_by.load(Ordering::Relaxed));
     }
-    let Finished {
+    let FinishedRun {
         archive,
         status,
         errors,

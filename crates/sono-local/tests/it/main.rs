@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use sono_bundle::Bundle;
-use sono_local::{Finished, LocalError, Options, RunLog, run, system_clock};
+use sono_local::{FinishedRun, LocalError, Options, RunLog, run, system_clock};
 use sono_manifest::{Definition, DriverKind};
 use sono_types::{Config, PluginName, RunStatus, status::plugin_status};
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ fn plugin(name: &str, format: &str, script: &str) -> Definition {
     }
 }
 
-async fn run_plugins(definitions: Vec<Definition>) -> (Result<Finished, LocalError>, tempfile::TempDir) {
+async fn run_plugins(definitions: Vec<Definition>) -> (Result<FinishedRun, LocalError>, tempfile::TempDir) {
     let output = tempfile::tempdir().unwrap();
     let options = Options {
         definitions,
@@ -37,12 +37,12 @@ async fn run_plugins(definitions: Vec<Definition>) -> (Result<Finished, LocalErr
     (outcome.expect("within a minute"), output)
 }
 
-fn file(finished: &Finished, name: &str) -> Option<String> {
+fn file(finished: &FinishedRun, name: &str) -> Option<String> {
     let bytes = Bundle::open(&finished.archive).unwrap().read(name).unwrap();
     bytes.map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
-fn statuses(finished: &Finished) -> BTreeMap<&str, (&str, &str)> {
+fn statuses(finished: &FinishedRun) -> BTreeMap<&str, (&str, &str)> {
     let rows = finished.status.rows().iter();
     rows.map(|row| (row.plugin.as_str(), (row.status.as_str(), row.result_status.as_str())))
         .collect()

@@ -14,7 +14,7 @@ fn planned(plugin: &str, targets: Vec<String>) -> Planned {
         order: 3,
         timeout: Some(60),
         targets,
-        learns: false,
+        discovers_targets: false,
     }
 }
 
@@ -55,8 +55,8 @@ fn what_is_noted_comes_back_as_records() {
             Change::Soon,
         ),
         (Record::Launched { plugin: name("a") }, Change::Soon),
-        (Record::Expected { key: key("a", "n3") }, Change::Later),
-        (Record::Expected { key: key("a", "n3") }, Change::None),
+        (Record::TargetDiscovered { key: key("a", "n3") }, Change::Later),
+        (Record::TargetDiscovered { key: key("a", "n3") }, Change::None),
         (failed(key("a", "n1")), Change::Later),
         (failed(key("a", "n2")), Change::Later),
         (Record::Stored { key: key("a", "n2") }, Change::Later),
@@ -89,13 +89,13 @@ fn what_is_noted_comes_back_as_records() {
             deadline,
         },
         Record::Launched { plugin: name("a") },
-        Record::Expected { key: key("a", "n3") },
+        Record::TargetDiscovered { key: key("a", "n3") },
         failed(key("a", "n1")),
         Record::Launching {
             plugin: name("b"),
             deadline: None,
         },
-        Record::Adopted {
+        Record::TakenOver {
             at: now,
             ended: BTreeSet::from([name("a")]),
         },
@@ -114,4 +114,27 @@ fn text_that_is_not_a_checkpoint_is_refused() {
         "unsupported version 9: this aggregator supports version 1"
     );
     assert_eq!(said(b"x"), "not a checkpoint");
+}
+
+/// Checkpoints of earlier versions, in the Secrets of their runs, have these keys.
+#[test]
+fn checkpoint_text_has_the_keys_of_earlier_versions() {
+    let mut with_discovery = planned("a", vec!["n1".to_owned()]);
+    with_discovery.discovers_targets = true;
+    let mut checkpoint = Checkpoint::new(begun(vec![with_discovery]), 4, "me".to_owned());
+    checkpoint.apply(&Record::TargetDiscovered { key: key("a", "n2") });
+    checkpoint.apply(&Record::DiscoveryEnded { plugin: name("a") });
+    let text = serde_json::json!({
+        "version": 1, "epoch": 4, "holder": "me", "journal": 1, "uuid": "run", "start": "1970-01-01T00:00:00Z",
+        "ca_certificate": "certificate", "ca_key": "key", "phase": "running",
+        "plugins": [{
+            "plugin": "a", "session": "0707070707070707", "order": 3, "timeout": 60, "learns": true, "targets": [[0, 1]],
+            "launched": false, "deadline": null, "created": false, "ended": false, "counted": true, "joined": [[1, 1]],
+            "failed": {},
+        }],
+        "targets": ["n1", "n2"],
+    });
+    let written: serde_json::Value = serde_json::from_slice(&checkpoint.to_json()).unwrap();
+    assert_eq!(written, text);
+    assert_eq!(Checkpoint::from_json(text.to_string().as_bytes()).unwrap(), checkpoint);
 }

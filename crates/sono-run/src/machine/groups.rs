@@ -5,7 +5,7 @@ use sono_types::PluginName;
 
 use super::{Deadline, Phase, Run};
 use crate::{
-    event::{Effect, Failure, Plan},
+    event::{Effect, Failure, PluginPlan},
     ledger::State,
     record::Record,
 };
@@ -32,7 +32,7 @@ impl Run {
         }
         self.stop_after_failure(&mut effects);
         loop {
-            let open = |plan: &&Plan| !self.settled.contains(&plan.plugin);
+            let open = |plan: &&PluginPlan| !self.settled.contains(&plan.plugin);
             let Some(order) = self.plans.iter().find(open).map(|plan| plan.order) else {
                 self.phase = Phase::Finishing;
                 effects.extend([Effect::Record(Record::Finishing), Effect::Publish, Effect::Finish]);
@@ -86,7 +86,7 @@ impl Run {
             .collect();
         let message = format!("not started, because plugin {first} failed and StopOnFailure is set");
         for plugin in never {
-            self.stop_learning(&plugin, effects);
+            self.end_discovery(&plugin, effects);
             for key in self.waiting_for(&plugin) {
                 self.fail(&key, Failure::new(message.as_str()), effects);
             }

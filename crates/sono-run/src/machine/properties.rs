@@ -18,7 +18,7 @@ enum Step {
     Launched(usize),
     LaunchFailed(usize),
     Join(usize, usize),
-    Counted(usize),
+    DiscoveryEnded(usize),
     Progress(usize),
     Tick,
 }
@@ -33,24 +33,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::Launched),
         1 => any::<usize>().prop_map(Step::LaunchFailed),
         1 => (any::<usize>(), 0_usize..6).prop_map(|(plugin, node)| Step::Join(plugin, node)),
-        1 => any::<usize>().prop_map(Step::Counted),
+        1 => any::<usize>().prop_map(Step::DiscoveryEnded),
         1 => any::<usize>().prop_map(Step::Progress),
         1 => Just(Step::Tick),
     ];
     prop::collection::vec(step, 0..60)
 }
 
-fn plans() -> impl Strategy<Value = Vec<Plan>> {
+fn plans() -> impl Strategy<Value = Vec<PluginPlan>> {
     prop::collection::vec((0_i64..3, 0_usize..4, prop::bool::weighted(0.3)), 1..5).prop_map(|plugins| {
-        let plan = |(index, (order, nodes, learns)): (usize, (i64, usize, bool))| {
+        let plan = |(index, (order, nodes, discovers_targets)): (usize, (i64, usize, bool))| {
             let plugin = PluginName::parse(&format!("p{index}")).unwrap();
             let key = |node| ResultKey::new(plugin.clone(), Target::parse(&format!("n{node}")).unwrap());
-            Plan {
+            PluginPlan {
                 expected: (0..nodes).map(key).collect(),
                 plugin,
                 order,
                 timeout: Some(Duration::from_secs(10)),
-                learns,
+                discovers_targets,
             }
         };
         plugins.into_iter().enumerate().map(plan).collect()
@@ -64,26 +64,27 @@ struct Said {
     states: BTreeMap<ResultKey, &'static str>,
     launched: BTreeSet<PluginName>,
     /// Results that were discovered while the run was in progress.
-    joined: BTreeSet<ResultKey>,
-    counted: BTreeSet<PluginName>,
+    discovered: BTreeSet<ResultKey>,
+    discovery_ended: BTreeSet<PluginName>,
     finished: usize,
 }
 
 impl Said {
     /// Everything that is expected by now of the plugins that `wanted` picks is in, and no more can come.
-    fn settled(&self, plans: &[Plan], wanted: impl Fn(&Plan) -> bool) -> bool {
+    fn settled(&self, plans: &[PluginPlan], wanted: impl Fn(&PluginPlan) -> bool) -> bool {
         plans.iter().filter(|plan| wanted(plan)).all(|plan| {
-            let joined = self.joined.iter().filter(|key| key.plugin == plan.plugin);
-            let mut all = plan.expected.iter().chain(joined);
-            (!plan.learns || self.counted.contains(&plan.plugin)) && all.all(|key| self.states.contains_key(key))
+            let discovered = self.discovered.iter().filter(|key| key.plugin == plan.plugin);
+            let mut all = plan.expected.iter().chain(discovered);
+            (!plan.discovers_targets || self.discovery_ended.contains(&plan.plugin))
+                && all.all(|key| self.states.contains_key(key))
         })
     }
 
-    fn expects(&self, plans: &[Plan], key: &ResultKey) -> bool {
-        self.joined.contains(key) || plans.iter().any(|plan| plan.expected.contains(key))
+    fn expects(&self, plans: &[PluginPlan], key: &ResultKey) -> bool {
+        self.discovered.contains(key) || plans.iter().any(|plan| plan.expected.contains(key))
     }
 
-    fn take(&mut self, effects: Vec<Effect>, plans: &[Plan]) {
+    fn take(&mut self, effects: Vec<Effect>, plans: &[PluginPlan]) {
         for effect in effects {
             match effect {
                 Effect::Record(record) => {
@@ -102,12 +103,14 @@ impl Said {
                         );
                     }
                     match &record {
-                        Record::Expected { key } => {
+                        Record::TargetDiscovered { key } => {
                             assert_eq!(self.finished, 0, "{key} after the end");
                             assert!(!self.expects(plans, key), "{key} expected twice");
-                            self.joined.insert(key.clone());
+                            self.discovered.insert(key.clone());
                         }
-                        Record::Counted { plugin } => assert!(self.counted.insert(plugin.clone()), "counted twice"),
+                        Record::DiscoveryEnded { plugin } => {
+                            assert!(self.discovery_ended.insert(plugin.clone()), "discovery ended twice")
+                        }
                         _ => {}
                     }
                     self.records.push(record);
@@ -147,18 +150,18 @@ fn pick<T>(list: &[T], number: usize) -> Option<&T> {
     (!list.is_empty()).then(|| &list[number % list.len()])
 }
 
-fn outcome(number: u8) -> Outcome {
+fn outcome(number: u8) -> UploadOutcome {
     match number {
-        0 => Outcome::Stored(Stored::InPlace),
-        1 => Outcome::Refused("r".to_owned()),
-        2 => Outcome::Reported("e".to_owned()),
-        3 => Outcome::Aborted,
-        _ => Outcome::Unstored("d".to_owned()),
+        0 => UploadOutcome::Stored(Stored::InPlace),
+        1 => UploadOutcome::Refused("r".to_owned()),
+        2 => UploadOutcome::Reported("e".to_owned()),
+        3 => UploadOutcome::Aborted,
+        _ => UploadOutcome::Unstored("d".to_owned()),
     }
 }
 
 /// Lets time pass until nothing is waited for.
-fn let_time_pass(run: &mut Run, said: &mut Said, plans: &[Plan]) {
+fn let_time_pass(run: &mut Run, said: &mut Said, plans: &[PluginPlan]) {
     for _ in 0..2_000 {
         let Some(next) = run.next_deadline() else { return };
         said.take(run.handle(next, Event::Tick), plans);
@@ -171,7 +174,7 @@ proptest! {
     fn never_twice_never_unexpected_always_settled(
         plans in plans(), steps in steps(), stop_on_failure: bool, tickets_end: bool, cut: prop::sample::Index,
     ) {
-        let policy = Policy { stop_on_failure, store_tries: 2, checkpointed: false };
+        let policy = RunPolicy { stop_on_failure, store_tries: 2, checkpointed: false };
         let mut keys: Vec<ResultKey> = plans.iter().flat_map(|plan| plan.expected.clone()).collect();
         let names: Vec<PluginName> = plans.iter().map(|plan| plan.plugin.clone()).collect();
         let mut run = Run::new(plans.clone(), policy.clone());
@@ -212,7 +215,7 @@ proptest! {
                     let (ticket, granted) = tickets.remove(number % tickets.len());
                     // Only the holder of the claim puts a result in place, and nothing is accepted after the end.
                     let how = outcome(how);
-                    let how = if how == Outcome::Stored(Stored::InPlace) && (!granted || said.finished > 0) { Outcome::Aborted } else { how };
+                    let how = if how == UploadOutcome::Stored(Stored::InPlace) && (!granted || said.finished > 0) { UploadOutcome::Aborted } else { how };
                     if said.finished > 0 { Vec::new() } else { run.finish(now, &ticket, how) }
                 }
                 Step::Finish(..) => Vec::new(),
@@ -235,15 +238,15 @@ proptest! {
                 Step::Join(number, node) => {
                     let plugin = pick(&names, number).unwrap().clone();
                     let key = ResultKey::new(plugin, Target::parse(&format!("n{node}")).unwrap());
-                    let effects = run.handle(now, Event::Joined { key: key.clone() });
-                    if effects.contains(&Effect::Record(Record::Expected { key: key.clone() })) {
+                    let effects = run.handle(now, Event::TargetDiscovered { key: key.clone() });
+                    if effects.contains(&Effect::Record(Record::TargetDiscovered { key: key.clone() })) {
                         keys.push(key);
                     }
                     effects
                 }
-                Step::Counted(number) => {
+                Step::DiscoveryEnded(number) => {
                     let plugin = pick(&names, number).unwrap().clone();
-                    if said.launched.contains(&plugin) { run.handle(now, Event::Counted { plugin }) } else { Vec::new() }
+                    if said.launched.contains(&plugin) { run.handle(now, Event::DiscoveryEnded { plugin }) } else { Vec::new() }
                 }
                 Step::Progress(number) => match pick(&keys, number) {
                     Some(key) => run.handle(now, Event::Progress {
@@ -263,7 +266,7 @@ proptest! {
         }
         if tickets_end {
             for (ticket, _) in tickets.drain(..) {
-                said.take(run.finish(at(100), &ticket, Outcome::Aborted), &plans);
+                said.take(run.finish(at(100), &ticket, UploadOutcome::Aborted), &plans);
             }
         }
         // Requests that never end and disks that hang: the time limits settle everything all the same.

@@ -6,21 +6,21 @@ use std::{
 use sono_types::{PluginStatus, ProgressUpdate, RunStatus, Target};
 
 use super::*;
-use crate::Processed;
+use crate::ResultSummary;
 
 /// A run whose effects are shown without what goes into the journal: that has tests of its own.
 struct Shown(Run);
 
 impl Shown {
-    fn new(plans: Vec<Plan>) -> Self {
-        Self(Run::new(plans, Policy::default()))
+    fn new(plans: Vec<PluginPlan>) -> Self {
+        Self(Run::new(plans, RunPolicy::default()))
     }
 
     fn handle(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
         acts(self.0.handle(at, event))
     }
 
-    fn finish(&mut self, at: Timestamp, ticket: &Ticket, outcome: Outcome) -> Vec<Effect> {
+    fn finish(&mut self, at: Timestamp, ticket: &Ticket, outcome: UploadOutcome) -> Vec<Effect> {
         acts(self.0.finish(at, ticket, outcome))
     }
 }
@@ -52,13 +52,13 @@ fn key(plugin: &str, target: &str) -> ResultKey {
     ResultKey::new(name(plugin), Target::parse(target).unwrap())
 }
 
-fn plan(plugin: &str, order: i64, targets: &[&str]) -> Plan {
-    Plan {
+fn plan(plugin: &str, order: i64, targets: &[&str]) -> PluginPlan {
+    PluginPlan {
         plugin: name(plugin),
         order,
         expected: targets.iter().map(|target| key(plugin, target)).collect(),
         timeout: Some(Duration::from_secs(10)),
-        learns: false,
+        discovers_targets: false,
     }
 }
 
@@ -69,7 +69,7 @@ fn at(second: i64) -> Timestamp {
 fn store(run: &mut Shown, second: i64, key: &ResultKey) -> Vec<Effect> {
     let ticket = run.begin(key).unwrap();
     assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
-    run.finish(at(second), &ticket, Outcome::Stored(Stored::InPlace))
+    run.finish(at(second), &ticket, UploadOutcome::Stored(Stored::InPlace))
 }
 
 fn launch(plugin: &str, deadline: i64) -> Effect {
@@ -225,7 +225,7 @@ fn a_result_on_its_way_goes_before_a_finding() {
     let ticket = run.begin(&key("p", "n1")).unwrap();
     assert_eq!(run.handle(at(1), failed()), []);
     assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
-    run.finish(at(2), &ticket, Outcome::Stored(Stored::InPlace));
+    run.finish(at(2), &ticket, UploadOutcome::Stored(Stored::InPlace));
     assert_eq!(run.stored(), [key("p", "n1")]);
 
     let mut run = Shown::new(vec![plan("p", 0, &["n1"])]);
@@ -233,7 +233,7 @@ fn a_result_on_its_way_goes_before_a_finding() {
     let ticket = run.begin(&key("p", "n1")).unwrap();
     assert_eq!(run.handle(at(1), failed()), []);
     assert_eq!(
-        run.finish(at(2), &ticket, Outcome::Aborted).first(),
+        run.finish(at(2), &ticket, UploadOutcome::Aborted).first(),
         Some(&Effect::RecordError {
             key: key("p", "n1"),
             failure: Failure::new("exit code 1")
@@ -260,7 +260,7 @@ fn a_result_that_is_being_put_in_place_is_not_timed_out() {
     assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
     assert_eq!(run.handle(at(10), Event::Tick), []);
     assert_eq!(run.next_deadline(), Some(at(11)));
-    run.finish(at(11), &ticket, Outcome::Stored(Stored::InPlace));
+    run.finish(at(11), &ticket, UploadOutcome::Stored(Stored::InPlace));
     assert_eq!(run.stored(), [key("p", "n1")]);
 }
 
@@ -281,7 +281,7 @@ fn result_that_is_in_is_known_also_while_the_archive_is_made() {
     run.handle(at(0), Event::Start);
     let (stored, second) = (run.begin(&key("p", "n1")).unwrap(), run.begin(&key("p", "n1")).unwrap());
     assert_eq!(run.request_commit(&stored), CommitDecision::Granted);
-    run.finish(at(1), &stored, Outcome::Stored(Stored::InPlace));
+    run.finish(at(1), &stored, UploadOutcome::Stored(Stored::InPlace));
     run.handle(at(10), Event::Tick);
     assert_eq!(run.request_commit(&second), CommitDecision::AlreadyReceived);
     assert_eq!(
@@ -332,9 +332,9 @@ fn the_rest_is_not_started_after_a_failure_where_that_is_asked_for() {
     let mut going_on = Shown::new(plans());
     assert_eq!(fail(&mut going_on).last(), Some(&Effect::Publish));
     assert_eq!(going_on.next_deadline(), Some(at(12)));
-    let policy = Policy {
+    let policy = RunPolicy {
         stop_on_failure: true,
-        ..Policy::default()
+        ..RunPolicy::default()
     };
     let mut stopping = Shown(Run::new(plans(), policy));
     assert_eq!(
@@ -393,7 +393,7 @@ fn the_status_tells_everything() {
     let counts = BTreeMap::from([("passed".to_owned(), 2)]);
     run.handle(
         at(4),
-        Event::Processed(vec![Processed {
+        Event::Summarized(vec![ResultSummary {
             key: key("p", "n1"),
             status: "passed".to_owned(),
             counts: counts.clone(),
@@ -451,7 +451,7 @@ fn plugin_whose_processing_ended_the_process_is_known_after_replay() {
         plugins: plugins.iter().map(|plugin| name(plugin)).collect(),
     };
     let unprocessed = |records: &[Record]| -> Vec<String> {
-        let run = Run::recover(plans.clone(), Policy::default(), records);
+        let run = Run::recover(plans.clone(), RunPolicy::default(), records);
         run.unprocessed().iter().map(ToString::to_string).collect()
     };
     assert_eq!(unprocessed(&[Record::Finishing]), [""; 0]);
@@ -468,9 +468,9 @@ fn plugin_whose_processing_ended_the_process_is_known_after_replay() {
     assert_eq!(unprocessed(&stopped), [""; 0]);
 }
 
-fn joined(plugin: &str, target: &str) -> Event {
+fn discovered(plugin: &str, target: &str) -> Event {
     let key = key(plugin, target);
-    Event::Joined { key }
+    Event::TargetDiscovered { key }
 }
 
 fn rows(run: &Run) -> Vec<(String, String)> {
@@ -486,11 +486,11 @@ fn row(node: &str, status: &str) -> (String, String) {
 #[test]
 fn a_node_that_joins_is_expected() {
     let mut run = Shown::new(vec![plan("p", 0, &["n1"]), plan("q", 1, &["global"])]);
-    assert_eq!(run.handle(at(0), joined("p", "n2")), [], "nothing has started");
+    assert_eq!(run.handle(at(0), discovered("p", "n2")), [], "nothing has started");
     run.handle(at(0), Event::Start);
     assert_eq!(run.begin(&key("p", "n2")), Err(Refusal::Unexpected("p/n2".to_owned())));
-    assert_eq!(run.handle(at(1), joined("p", "n2")), [Effect::Publish]);
-    assert_eq!(run.handle(at(1), joined("p", "n2")), [], "a second time");
+    assert_eq!(run.handle(at(1), discovered("p", "n2")), [Effect::Publish]);
+    assert_eq!(run.handle(at(1), discovered("p", "n2")), [], "a second time");
     assert_eq!(
         rows(&run),
         [row("n1", "running"), row("n2", "running"), row("global", "running")]
@@ -502,12 +502,12 @@ fn a_node_that_joins_is_expected() {
     );
     let next = store(&mut run, 3, &key("p", "n2"));
     assert_eq!(next, [Effect::StopMonitor(name("p")), launch("q", 13), Effect::Publish]);
-    assert_eq!(run.handle(at(4), joined("p", "n3")), [], "its plugin has ended");
+    assert_eq!(run.handle(at(4), discovered("p", "n3")), [], "its plugin has ended");
 }
 
-fn learning(plugin: &str, order: i64) -> Plan {
-    Plan {
-        learns: true,
+fn discovering(plugin: &str, order: i64) -> PluginPlan {
+    PluginPlan {
+        discovers_targets: true,
         ..plan(plugin, order, &[])
     }
 }
@@ -515,16 +515,16 @@ fn learning(plugin: &str, order: i64) -> Plan {
 /// W-14: without a list of nodes a plugin starts all the same, and its end is known once its places are.
 #[test]
 fn a_plugin_whose_nodes_nobody_can_list_learns_them() {
-    let mut run = Shown::new(vec![learning("p", 0), plan("q", 1, &["global"])]);
+    let mut run = Shown::new(vec![discovering("p", 0), plan("q", 1, &["global"])]);
     assert_eq!(run.handle(at(0), Event::Start), [launch("p", 10), Effect::Publish]);
-    assert_eq!(run.handle(at(1), joined("p", "n1")), [Effect::Publish]);
+    assert_eq!(run.handle(at(1), discovered("p", "n1")), [Effect::Publish]);
     assert_eq!(
         store(&mut run, 2, &key("p", "n1")),
         [Effect::Publish],
         "there may be more"
     );
     let plugin = name("p");
-    let next = run.handle(at(3), Event::Counted { plugin });
+    let next = run.handle(at(3), Event::DiscoveryEnded { plugin });
     assert_eq!(next, [Effect::StopMonitor(name("p")), launch("q", 13), Effect::Publish]);
 }
 
@@ -541,7 +541,7 @@ fn a_plugin_that_learnt_nothing_ends_with_one_error() {
             "no",
         ),
     ] {
-        let mut run = Shown::new(vec![learning("p", 0)]);
+        let mut run = Shown::new(vec![discovering("p", 0)]);
         run.handle(at(0), Event::Start);
         let effects = run.handle(at(10), event);
         let error = Effect::RecordError {
@@ -559,11 +559,11 @@ fn a_plugin_that_learnt_nothing_ends_with_one_error() {
 /// W-14, W-7: a plugin that was to learn its nodes and is not started any more has an error too.
 #[test]
 fn a_plugin_that_never_learns_its_nodes_is_given_up() {
-    let policy = Policy {
+    let policy = RunPolicy {
         stop_on_failure: true,
-        ..Policy::default()
+        ..RunPolicy::default()
     };
-    let mut run = Shown(Run::new(vec![plan("a", 0, &["global"]), learning("p", 1)], policy));
+    let mut run = Shown(Run::new(vec![plan("a", 0, &["global"]), discovering("p", 1)], policy));
     run.handle(at(0), Event::Start);
     let failure = Failure::new("f");
     run.handle(
@@ -579,11 +579,11 @@ fn a_plugin_that_never_learns_its_nodes_is_given_up() {
 
 #[test]
 fn long_error_is_recorded_in_part_and_written_whole() {
-    let mut run = Run::new(vec![plan("p", 0, &["n1", "n2"])], Policy::default());
+    let mut run = Run::new(vec![plan("p", 0, &["n1", "n2"])], RunPolicy::default());
     run.handle(at(0), Event::Start);
     let ticket = run.begin(&key("p", "n1")).unwrap();
     let failure = Failure::new("x".repeat(64 << 10));
-    let effects = run.finish(at(1), &ticket, Outcome::Reported(failure.message.clone()));
+    let effects = run.finish(at(1), &ticket, UploadOutcome::Reported(failure.message.clone()));
     let (key, in_record) = (key("p", "n1"), failure.for_record());
     assert!(in_record.message.len() <= 8 << 10);
     assert!(effects.contains(&Effect::Record(Record::Failed {
@@ -597,7 +597,7 @@ fn long_error_is_recorded_in_part_and_written_whole() {
 #[test]
 fn nodes_left_out_are_in_the_status_until_they_join() {
     let plugin = PluginName::parse("p").unwrap();
-    let mut run = Run::new(vec![plan("p", 0, &["n1"])], Policy::default());
+    let mut run = Run::new(vec![plan("p", 0, &["n1"])], RunPolicy::default());
     let nodes = ["n2", "n3"].map(str::to_owned).to_vec();
     run.leave_out([(plugin, [("taint a:NoSchedule".to_owned(), nodes)].into())].into());
     let shown = |run: &Run| {
@@ -609,7 +609,7 @@ fn nodes_left_out_are_in_the_status_until_they_join() {
     };
     assert_eq!(shown(&run), ["n2, n3: taint a:NoSchedule"]);
     run.handle(Timestamp::UNIX_EPOCH, Event::Start);
-    run.handle(Timestamp::UNIX_EPOCH, joined("p", "n2"));
+    run.handle(Timestamp::UNIX_EPOCH, discovered("p", "n2"));
     assert_eq!(shown(&run), ["n3: taint a:NoSchedule"]);
 }
 
@@ -622,9 +622,9 @@ fn end_of_a_run_is_told_only_after_its_record() {
         ..TarInfo::default()
     };
     let committed = |checkpointed, committed| {
-        let policy = Policy {
+        let policy = RunPolicy {
             checkpointed,
-            ..Policy::default()
+            ..RunPolicy::default()
         };
         let mut run = Run::new(Vec::new(), policy);
         assert_eq!(run.phase(), Phase::Starting);
@@ -649,7 +649,7 @@ fn end_of_a_run_is_told_only_after_its_record() {
 
 #[test]
 fn run_without_an_archive_is_failed_and_says_so_last() {
-    let mut run = Run::new(Vec::new(), Policy::default());
+    let mut run = Run::new(Vec::new(), RunPolicy::default());
     run.handle(at(0), Event::Start);
     let last = run.handle(at(1), Event::Broken);
     assert_eq!(run.phase(), Phase::Failed);

@@ -17,7 +17,7 @@ pub(super) const SERVER_GROUPS: &str = "servergroups";
 
 /// What to ask for.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct QueryPlan {
     /// The run's own namespace.
     pub(super) namespace: String,
     /// Names in `Resources`; none where everything but Secrets is meant.
@@ -78,7 +78,7 @@ pub(crate) fn complaints(config: &Config) -> Vec<Complaint> {
 }
 
 /// Reads the configuration. What is wrong with it costs a complaint and no more than its own effect.
-pub(super) fn plan(config: &Config) -> (Plan, Vec<Complaint>) {
+pub(super) fn plan(config: &Config) -> (QueryPlan, Vec<Complaint>) {
     let mut complaints = Vec::new();
     let mut complain = |key, message| complaints.push(Complaint { key, message });
     let namespace = config.namespace.clone();
@@ -106,7 +106,7 @@ pub(super) fn plan(config: &Config) -> (Plan, Vec<Complaint>) {
         .as_ref()
         .is_none_or(|names| names.iter().any(|name| name == POD_LOGS));
     let logs = wanted.then(|| logs(config, &mut complain)).flatten();
-    let plan = Plan {
+    let plan = QueryPlan {
         namespace,
         resources: config.resources.clone(),
         namespaces,
@@ -191,7 +191,7 @@ fn logs(config: &Config, complain: &mut dyn FnMut(&'static str, String)) -> Opti
     })
 }
 
-impl Plan {
+impl QueryPlan {
     /// Whether `Resources` has a name: everything where it is null.
     pub(super) fn names(&self, name: &str) -> bool {
         self.resources

@@ -10,13 +10,13 @@ use std::{
 use sono_run::{Effect, Event, NotRecorded, Record};
 use sono_types::{RunStatus, layout};
 
-use super::{Coordinator, ended_by, finished};
+use super::{Coordinator, ended_by, finished_run};
 use crate::{
     coordinator::{
         finalize::{self, Finish},
         launcher::Start,
         requests::{Reply, write},
-        run::Finished,
+        run::FinishedRun,
         startup::Drivers,
         tasks::wait_for_ownership,
     },
@@ -32,7 +32,7 @@ impl Coordinator<'_> {
         effects: Vec<Effect>,
         reply: Option<Reply>,
         shutdown: &mut Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<Option<Finished>, RunError> {
+    ) -> Result<Option<FinishedRun>, RunError> {
         if let Some(checkpoint_writer) = &self.checkpoint_writer {
             remember(checkpoint_writer, &effects);
         }
@@ -105,7 +105,7 @@ impl Coordinator<'_> {
             archive: self.files.archive.clone(),
             stored: self.run.stored(),
             expected: self.run.expected().cloned().collect(),
-            joined: self.run.joined().to_vec(),
+            discovered: self.run.discovered().to_vec(),
             left_out: self.run.left_out(),
             drivers: Arc::clone(&self.launcher.drivers),
             backend: Arc::clone(&self.backend),
@@ -113,7 +113,7 @@ impl Coordinator<'_> {
             clock: Arc::clone(&self.clock),
             log: self.log.clone(),
             coordinator: self.handle.clone(),
-            landing: Arc::clone(&self.landing),
+            commits_in_progress: Arc::clone(&self.commits_in_progress),
             plugins_go_first: self.checkpoint_writer.is_none(),
             disk_full: self.disk_full.clone(),
             unprocessed: self.run.unprocessed().clone(),
@@ -159,7 +159,7 @@ impl Coordinator<'_> {
         self.publisher.publish(complete);
     }
 
-    fn end(&mut self) -> Result<Finished, RunError> {
+    fn end(&mut self) -> Result<FinishedRun, RunError> {
         if let Some(reason) = self.broken.take() {
             let directory = self.files.directory.clone();
             return Err(RunError::Pack { directory, reason });
@@ -167,7 +167,7 @@ impl Coordinator<'_> {
         if self.run.timed_out() {
             tracing::error!("Timeout occurred when running plugins. Inspect logs further for details.");
         }
-        Ok(finished(&self.files.root, self.run.status(), self.problems))
+        Ok(finished_run(&self.files.root, self.run.status(), self.problems))
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use sono_bundle::{DirectoryFiles, StagedFile};
 use sono_results::{Collected, Compatibility, PluginInput, TreeLimits, Verdict};
-use sono_run::Processed;
+use sono_run::ResultSummary;
 use sono_types::{PluginName, ResultFormat, Target, error_chain, item, layout};
 
 use super::Finish;
@@ -25,7 +25,7 @@ const ENDED_THE_PROCESS: &str = "its results were not read: an earlier attempt t
 const BROKE: &str = "its results were not read: the parser panicked, which is a bug in sono";
 
 /// Makes all trees, one after the other. The verdict of every expected result, and what went wrong.
-pub(super) async fn make(finish: &Finish) -> (Vec<Processed>, Vec<String>) {
+pub(super) async fn make(finish: &Finish) -> (Vec<ResultSummary>, Vec<String>) {
     let mut problems = Vec::new();
     let mut used = TreeLimits { items: 0, bytes: 0 };
     let mut verdicts = Vec::new();
@@ -69,7 +69,7 @@ pub(super) async fn make(finish: &Finish) -> (Vec<Processed>, Vec<String>) {
             Some(Verdict { status, counts }) => (status, counts),
             None => (item::status::UNKNOWN.to_owned(), BTreeMap::new()),
         };
-        Processed {
+        ResultSummary {
             key: key.clone(),
             status,
             counts,

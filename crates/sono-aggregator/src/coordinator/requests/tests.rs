@@ -1,4 +1,4 @@
-use sono_run::{Outcome, Plan, Policy, Stored, Ticket};
+use sono_run::{PluginPlan, RunPolicy, Stored, Ticket, UploadOutcome};
 use sono_types::{PluginName, ResultKey, Target};
 
 use super::*;
@@ -24,21 +24,21 @@ fn begin(run: &mut Run, journal: &Journal) -> (oneshot::Receiver<Result<Ticket, 
 
 /// A run whose only result was just put in place: its record is on its way to the disk, and has not arrived.
 fn just_stored(journal: &Journal) -> Run {
-    let plan = |plugin: &str, order| Plan {
+    let plan = |plugin: &str, order| PluginPlan {
         plugin: PluginName::parse(plugin).unwrap(),
         order,
         expected: vec![ResultKey::new(PluginName::parse(plugin).unwrap(), Target::Global)],
         timeout: None,
-        learns: false,
+        discovers_targets: false,
     };
-    let mut run = Run::new(vec![plan("p", 0), plan("q", 0)], Policy::default());
+    let mut run = Run::new(vec![plan("p", 0), plan("q", 0)], RunPolicy::default());
     run.handle(Timestamp::UNIX_EPOCH, Event::Start);
     let ticket = begin(&mut run, journal).0.try_recv().unwrap().unwrap();
     assert_eq!(run.request_commit(&ticket), CommitDecision::Granted);
     let (reply, mut answered) = oneshot::channel();
     let message = Request::Finish {
         ticket,
-        outcome: Outcome::Stored(Stored::InPlace),
+        outcome: UploadOutcome::Stored(Stored::InPlace),
         unsynced: None,
         reply,
     };

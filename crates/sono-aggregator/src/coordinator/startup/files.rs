@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use sono_run::{Plan, Record, SmallBody};
+use sono_run::{PluginPlan, Record, SmallBody};
 use sono_types::{UploadLimits, layout};
 
 use crate::{
@@ -65,21 +65,21 @@ fn ways_to_results(root: &Path, directory: &Path) -> Vec<PathBuf> {
 
 /// Results in place whose record the journal lacks, because the process ended in between. They are complete: files are
 /// synced before they are renamed.
-pub(super) fn placed(directory: &Path, plans: &[Plan], records: &[Record]) -> Vec<Record> {
+pub(super) fn placed(directory: &Path, plans: &[PluginPlan], records: &[Record]) -> Vec<Record> {
     let known: BTreeSet<_> = records
         .iter()
         .filter_map(|record| match record {
-            Record::Stored { key } | Record::Kept { key, .. } => Some(key),
+            Record::Stored { key } | Record::StoredInJournal { key, .. } => Some(key),
             _ => None,
         })
         .collect();
     let expected = plans.iter().flat_map(|plan| &plan.expected);
-    let joined = records.iter().filter_map(|record| match record {
-        Record::Expected { key } => Some(key),
+    let discovered = records.iter().filter_map(|record| match record {
+        Record::TargetDiscovered { key } => Some(key),
         _ => None,
     });
     expected
-        .chain(joined)
+        .chain(discovered)
         .filter(|key| !known.contains(key))
         .filter(|key| fs_err::symlink_metadata(directory.join(layout::results_dir(key))).is_ok())
         .map(|key| Record::Stored { key: key.clone() })
@@ -98,7 +98,7 @@ pub(super) async fn restore(
     let kept: Vec<(PathBuf, SmallBody)> = records
         .iter()
         .filter_map(|record| match record {
-            Record::Kept { key, body } => Some((directory.join(layout::results_dir(key)), body.clone())),
+            Record::StoredInJournal { key, body } => Some((directory.join(layout::results_dir(key)), body.clone())),
             _ => None,
         })
         .collect();

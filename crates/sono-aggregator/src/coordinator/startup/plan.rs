@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sono_manifest::{Definition, DriverKind, NodeFacts, reconcile_results_dir};
-use sono_run::{Begun, Plan, Planned};
+use sono_run::{Begun, Planned, PluginPlan};
 use sono_tls::Authority;
 use sono_types::{Config, PluginName, SessionId};
 
@@ -23,7 +23,8 @@ pub(super) fn identity(
 ) -> Result<(Begun, Authority), RunError> {
     let authority = Authority::new(now).map_err(RunError::Certificates)?;
     let timeout = (config.server.timeout_seconds > 0).then_some(config.server.timeout_seconds);
-    let learns = |driver: &dyn Driver| nodes.is_none() && driver.definition().driver == DriverKind::DaemonSet;
+    let discovers_targets =
+        |driver: &dyn Driver| nodes.is_none() && driver.definition().driver == DriverKind::DaemonSet;
     let known = nodes.unwrap_or_default();
     let targets = |driver: &dyn Driver| {
         let expected = driver.expected_results(known).into_iter();
@@ -40,7 +41,7 @@ pub(super) fn identity(
         order: driver.definition().order,
         timeout,
         targets: targets(driver),
-        learns: learns(driver),
+        discovers_targets: discovers_targets(driver),
     };
     let begun = Begun {
         version: JOURNAL_VERSION,
@@ -69,13 +70,13 @@ pub(super) async fn nodes_now(backend: &dyn Backend, labels: &BTreeSet<String>) 
 }
 
 /// What the machine knows of a plugin.
-pub(super) fn plan(planned: &Planned) -> Plan {
-    Plan {
+pub(super) fn plan(planned: &Planned) -> PluginPlan {
+    PluginPlan {
         plugin: planned.plugin.clone(),
         order: planned.order,
         expected: planned.expected(),
         timeout: planned.timeout.map(Duration::from_secs),
-        learns: planned.learns,
+        discovers_targets: planned.discovers_targets,
     }
 }
 

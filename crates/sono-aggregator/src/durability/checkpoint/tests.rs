@@ -105,7 +105,7 @@ fn checkpoint(epoch: u64, holder: &str) -> Checkpoint {
         order: 0,
         timeout: None,
         targets: vec!["global".to_owned()],
-        learns: false,
+        discovers_targets: false,
     };
     let begun = Begun {
         version: 1,
@@ -242,7 +242,7 @@ async fn what_can_wait_does() {
     let shelf = Arc::<Shelf>::default();
     let checkpoint_writer = checkpoint_writer(&shelf, checkpoint(1, "me")).await;
     let begun = tokio::time::Instant::now();
-    checkpoint_writer.record(&Record::Counted {
+    checkpoint_writer.record(&Record::DiscoveryEnded {
         plugin: PluginName::parse("p").unwrap(),
     });
     checkpoint_writer.barrier().wait().await;

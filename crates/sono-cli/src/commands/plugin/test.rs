@@ -7,7 +7,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sono_local::{Finished, LocalError, Observer, Options, ProgramExit, ProgressPost, RunError, RunLog, system_clock};
+use sono_local::{
+    FinishedRun, LocalError, Observer, Options, ProgramExit, ProgressPost, RunError, RunLog, system_clock,
+};
 use sono_manifest::{Definition, Problem, Severity};
 use sono_types::{Config, RunStatus, UploadLimits, exit};
 use tokio::sync::{mpsc, watch};
@@ -173,7 +175,7 @@ async fn run(definition: Definition, timeout: Duration, report: &mut Report) -> 
             Err(_) => std::future::pending::<()>().await,
         }
     };
-    let Finished { archive, status, .. } = match sono_local::run(options, interrupted).await {
+    let FinishedRun { archive, status, .. } = match sono_local::run(options, interrupted).await {
         Ok(finished) => finished,
         Err(LocalError::Unsupported(reasons)) => {
             let detail = format!("requires a cluster: {}", reasons.join("; "));

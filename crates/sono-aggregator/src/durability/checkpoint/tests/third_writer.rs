@@ -45,13 +45,13 @@ fn fact(number: u16) -> Record {
         PluginName::parse("p").unwrap(),
         Target::parse(&format!("n{number}")).unwrap(),
     );
-    Record::Expected { key }
+    Record::TargetDiscovered { key }
 }
 
 /// The facts that a checkpoint holds.
 fn facts(bytes: &[u8]) -> usize {
     let records = checkpoint_codec::decode(bytes).unwrap().records(Timestamp::MIN);
-    let is_fact = |record: &&Record| matches!(record, Record::Expected { .. });
+    let is_fact = |record: &&Record| matches!(record, Record::TargetDiscovered { .. });
     records.iter().filter(is_fact).count()
 }
 
