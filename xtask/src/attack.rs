@@ -4,8 +4,7 @@ use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
-
-use crate::{
+use sono_testbed::{
     cluster, command, repository,
     sim::{self, Profile},
     step::long_step,

@@ -7,8 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
-
-use crate::{
+use sono_testbed::{
     command, repository, say,
     step::{human, long_step},
 };

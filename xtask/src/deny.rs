@@ -3,8 +3,9 @@
 use std::process::{Command, ExitCode};
 
 use clap::Args;
+use sono_testbed::{command, repository, say};
 
-use crate::{command, repository, say, tool};
+use crate::tool;
 
 /// Version of cargo-deny, pinned because other versions may have other checks.
 const VERSION: &str = "0.20.2";

@@ -20,6 +20,7 @@ use anyhow::{bail, ensure};
 use clap::Args;
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
+use sono_testbed::{repository, say, step::step};
 
 use self::{
     archive::Files,
@@ -28,7 +29,6 @@ use self::{
     source::Source,
     target::{Machine, TARGETS, Target},
 };
-use crate::{images::hex, repository, say, step::step};
 
 /// Name of the file with the checksums of all other files.
 const SUMS: &str = "SHA256SUMS";
@@ -139,7 +139,7 @@ impl Job<'_> {
         files.sort();
         let lines: Vec<String> = files
             .iter()
-            .map(|(name, bytes)| format!("{}  {name}\n", hex(&Sha256::digest(bytes))))
+            .map(|(name, bytes)| format!("{}  {name}\n", hex::encode(Sha256::digest(bytes))))
             .collect();
         files.push((SUMS.to_owned(), lines.concat().into_bytes()));
         clear(out)?;

@@ -19,9 +19,9 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use fs_err as fs;
+use sono_testbed::{command, repository, say, step::step};
 
 use self::blocks::Block;
-use crate::{command, repository, say, step::step};
 
 /// The front page, the folder of the other pages with commands, their index, and the page with all messages.
 const FRONT: &str = "README.md";

@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use sono_testbed::{cluster, command, repository, say, step::long_step};
 
-use crate::{cluster, command, images, repository, say, step::long_step};
+use crate::images;
 
 /// The module of the tests that must not run in parallel with others.
 const ALONE: &str = "::alone::";

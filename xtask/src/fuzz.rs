@@ -3,8 +3,7 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::Args;
-
-use crate::{command, repository, step::long_step};
+use sono_testbed::{command, repository, step::long_step};
 
 #[derive(Args)]
 pub(crate) struct Arguments {

@@ -9,15 +9,14 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use fs_err as fs;
-use serde::{Deserialize, Serialize};
-
 pub(crate) use krew::manifest as krew_manifest;
-
-use self::documents::Document;
-use crate::{
+use serde::{Deserialize, Serialize};
+use sono_testbed::{
     cluster::{self, KubernetesVersion},
     command, repository, say,
 };
+
+use self::documents::Document;
 
 const SUITE_IMAGES: &str = "crates/sono-images/data/suite-images.json";
 

@@ -1,11 +1,8 @@
-//! Build, test and release tasks of this repository. Dispatches to one module per task; uses no product crate.
+//! Build, test and release tasks of this repository. Dispatches to one module per task; uses no product crate. The test cluster
+//! and the suite's images are in `crates/sono-testbed`.
 
 mod attack;
-mod bench;
-mod cache;
 mod ci;
-mod cluster;
-mod command;
 mod corpus;
 mod deny;
 mod dist;
@@ -15,19 +12,15 @@ mod fuzz;
 mod r#gen;
 mod images;
 mod release;
-mod repository;
 mod rust_source;
-mod say;
-mod sim;
-mod step;
 mod test;
 mod tidy;
 mod tool;
-mod wait;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sono_testbed::{bench, cluster, say, sim};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Tasks of this repository")]

@@ -15,12 +15,12 @@ use anyhow::{Context, ensure};
 use cargo_metadata::semver::Version;
 use clap::Args;
 use fs_err as fs;
+use sono_testbed::{command, repository, say};
 
 use self::{
     facts::Facts,
     plan::{Plan, Step},
 };
-use crate::{command, repository, say};
 
 #[derive(Args)]
 pub(crate) struct Arguments {

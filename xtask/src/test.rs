@@ -3,8 +3,7 @@
 use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-
-use crate::{command, repository, say, step::long_step};
+use sono_testbed::{command, repository, say, step::long_step};
 
 #[derive(Args)]
 pub(crate) struct Arguments {

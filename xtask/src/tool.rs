@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{cache, command, repository, step::long_step};
+use sono_testbed::{cache, command, repository, step::long_step};
 
 /// Builds the program of the package `name` in this version and returns its path. Cargo installs the program only after a
 /// complete build.

@@ -8,13 +8,13 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use fs_err as fs;
+use sono_testbed::{command, step::long_step};
 
 use super::{
     packages::{Packages, ROOT},
     source::Source,
     target::{Machine, Target},
 };
-use crate::{command, step::long_step};
 
 /// Options of the build.
 #[derive(Args, Clone, Debug)]

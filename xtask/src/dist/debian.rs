@@ -4,10 +4,11 @@ use std::{fmt::Write as _, process::Command};
 
 use anyhow::{Context, ensure};
 use fs_err as fs;
+use sono_testbed::command;
 use toml_edit::{Array, DocumentMut, value};
 
 use super::{archive::Files, source::Source, target::Target};
-use crate::{command, tool};
+use crate::tool;
 
 /// Version of cargo-deb, pinned because other versions may write other bytes.
 const VERSION: &str = "3.8.0";

@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::Context;
 use fs_err as fs;
+use sono_testbed::command;
 
 use super::archive::Files;
-use crate::command;
 
 /// Shells and the file names of their completions.
 const COMPLETIONS: [(&str, &str); 5] = [

@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn all_third_parties_are_in_the_document() {
         let machine = Machine::this().unwrap();
-        let root = crate::repository::root();
+        let root = sono_testbed::repository::root();
         let packages = Packages::of(&root, &machine.host).unwrap();
         let document = document(&packages, &machine).unwrap();
         for package in packages.third_parties() {

@@ -35,7 +35,7 @@ pub(super) struct Part {
 impl Packages {
     pub(super) fn of(tree: &Path, triple: &str) -> anyhow::Result<Self> {
         let metadata = MetadataCommand::new()
-            .cargo_path(crate::command::cargo())
+            .cargo_path(sono_testbed::command::cargo())
             .current_dir(tree)
             .other_options(["--locked", "--filter-platform", triple].map(ToOwned::to_owned))
             .exec()
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn packages_distinguish_linked_build_and_test() {
-        let packages = Packages::of(&crate::repository::root(), "x86_64-unknown-linux-gnu").unwrap();
+        let packages = Packages::of(&sono_testbed::repository::root(), "x86_64-unknown-linux-gnu").unwrap();
         let linked = |name: &str| {
             let mut parts = packages.parts.iter();
             parts

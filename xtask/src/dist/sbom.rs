@@ -111,7 +111,7 @@ mod tests {
 
     fn sample() -> Value {
         let triple = "x86_64-unknown-linux-gnu";
-        let packages = Packages::of(&crate::repository::root(), triple).unwrap();
+        let packages = Packages::of(&sono_testbed::repository::root(), triple).unwrap();
         let source = Source {
             revision: "0123".to_owned(),
             time: 1_700_000_000,

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-
-use crate::command;
+use sono_testbed::command;
 
 /// A state of the source tree.
 #[derive(Debug, PartialEq, Eq)]

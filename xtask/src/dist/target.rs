@@ -4,8 +4,7 @@ use std::fmt;
 
 use anyhow::Context;
 use fs_err as fs;
-
-use crate::command;
+use sono_testbed::command;
 
 /// The archive format of a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +144,7 @@ fn rustc(arguments: &[&str]) -> std::process::Command {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut rustc = command::new(rustc, arguments);
     // Selects the pinned toolchain.
-    rustc.current_dir(crate::repository::root());
+    rustc.current_dir(sono_testbed::repository::root());
     rustc
 }
 
@@ -166,7 +165,7 @@ mod tests {
                 "sono_1.2.3_windows_amd64.zip"
             ]
         );
-        let root = crate::repository::root();
+        let root = sono_testbed::repository::root();
         let version = env!("CARGO_PKG_VERSION");
         let manifest = fs::read_to_string(root.join("deploy/krew/sono.yaml")).unwrap();
         for target in &TARGETS {

@@ -10,13 +10,13 @@ use std::{
 
 use anyhow::Context;
 use fs_err as fs;
+use sono_testbed::command;
 
 use super::{
     Problem,
     blocks::{Block, Kind},
     compare,
 };
-use crate::command;
 
 /// Time limit for a script or a command of a session.
 const COMMAND_LIMIT: Duration = Duration::from_mins(1);

@@ -8,9 +8,9 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use fs_err as fs;
+use sono_testbed::{command, repository, say};
 
 use super::{krew, kustomize};
-use crate::{command, repository, say};
 
 /// Files of the repository that are generated in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

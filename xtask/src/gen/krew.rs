@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn krew_manifest_is_up_to_date() {
-        let file = crate::repository::root().join("deploy/krew/sono.yaml");
+        let file = sono_testbed::repository::root().join("deploy/krew/sono.yaml");
         let found = fs_err::read_to_string(file).unwrap_or_default().replace("\r\n", "\n");
         assert_eq!(found, manifest(env!("CARGO_PKG_VERSION")), "cargo xtask gen krew");
     }

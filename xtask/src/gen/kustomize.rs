@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
-
-use crate::images;
+use sono_testbed::images::reference;
 
 /// Path of the folder in the repository.
 pub(super) const FOLDER: &str = "deploy/kustomize";
@@ -143,7 +142,7 @@ pub(super) fn files(program: &dyn Fn(&[&str]) -> anyhow::Result<String>) -> anyh
     add("components/nightly/claim.yaml", NIGHTLY_CLAIM.to_owned());
     add(
         "components/nightly/cron-job.yaml",
-        NIGHTLY.replace("IMAGE", images::COMMAND_LINE),
+        NIGHTLY.replace("IMAGE", reference::COMMAND_LINE),
     );
     add("overlays/nightly/kustomization.yaml", NIGHTLY_OVERLAY.to_owned());
     Ok(files)

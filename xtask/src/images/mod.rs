@@ -1,15 +1,7 @@
 //! `cargo xtask images`: reproducible OCI archives without a container engine.
 
-mod archive;
-mod conformance;
-mod load;
 mod product;
 mod publish;
-mod reference;
-mod root;
-mod stand_ins;
-mod system;
-mod test_plugin;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,14 +10,12 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use fs_err as fs;
-
-use crate::{cluster, repository, say, step::step};
-
-pub(crate) use archive::Archive;
-pub(crate) use load::{Loaded, load};
-pub(crate) use reference::{COMMAND_LINE, PAUSE};
-pub(crate) use root::{hex, short_hex};
-pub(crate) use system::{coredns, pause, pause_source};
+use sono_testbed::{
+    cluster, conformance,
+    images::{Archive, stand_ins, test_plugin},
+    repository, say,
+    step::step,
+};
 
 #[derive(Args)]
 pub(crate) struct Arguments {

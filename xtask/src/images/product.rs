@@ -3,13 +3,12 @@
 use std::{env::consts, path::PathBuf};
 
 use anyhow::bail;
-
-use super::{
-    archive::{Image, Settings},
-    reference,
-    root::{Entry, Root},
+use sono_testbed::{
+    command,
+    images::{Entry, Image, Root, Settings, reference},
+    repository,
+    step::long_step,
 };
-use crate::{command, repository, step::long_step};
 
 pub(crate) struct Binaries {
     worker: PathBuf,

@@ -6,9 +6,7 @@ use std::{
 };
 
 use clap::Args;
-
-use super::reference;
-use crate::{command, repository};
+use sono_testbed::{command, images::reference, repository};
 
 /// The images of a release.
 const IMAGES: [&str; 4] = [

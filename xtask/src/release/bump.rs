@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use cargo_metadata::semver::Version;
 use fs_err as fs;
+use sono_testbed::command;
 
-use crate::{command, r#gen};
+use crate::r#gen;
 
 pub(super) const MANIFEST: &str = "Cargo.toml";
 const LOCK: &str = "Cargo.lock";
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn files_of_this_repository_accept_a_version() {
         let new = version("999.0.0");
-        for file in files(&crate::repository::root(), &new).unwrap() {
+        for file in files(&sono_testbed::repository::root(), &new).unwrap() {
             assert_ne!(file.now, file.after, "{}", file.path);
             assert_eq!(
                 with_version(file.path, &file.after, &new).unwrap(),

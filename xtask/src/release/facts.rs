@@ -5,13 +5,13 @@ use std::path::Path;
 use anyhow::Context;
 use cargo_metadata::semver::Version;
 use fs_err as fs;
+use sono_testbed::command;
 
 use super::{
     bump,
     proof::{self, Proof},
     workflow,
 };
-use crate::command;
 
 pub(super) struct Facts {
     pub(super) branch: String,

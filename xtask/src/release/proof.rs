@@ -4,9 +4,9 @@ use std::path::Path;
 
 use fs_err as fs;
 use serde::Deserialize;
+use sono_testbed::command;
 
 use super::facts::git;
-use crate::command;
 
 /// Folder in git's directory with a marker file per commit, which lists the suites of a successful `.ci/run`.
 const FOLDER: &str = "sono-ci-passed";

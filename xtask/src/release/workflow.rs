@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn workflow_pushes_images_of_program() {
-        let path = crate::repository::root().join(PATH);
+        let path = sono_testbed::repository::root().join(PATH);
         let workflow = fs_err::read_to_string(path).unwrap();
         assert!(images(&workflow).is_ok(), "{:?}", images(&workflow));
         for (_, argument) in COMMANDS {

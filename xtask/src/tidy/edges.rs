@@ -29,7 +29,8 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-testkit", &[PURE, ADAPTERS]),
     ("sono-sim", &[PURE, ADAPTERS, &["sono-testkit"]]),
     ("sono-fuzz", &[PURE, ADAPTERS, &["sono-aggregator", "sono-worker"]]),
-    ("xtask", &[]),
+    ("sono-testbed", &[]),
+    ("xtask", &[&["sono-testbed"]]),
 ];
 
 const TABLE: &str = "xtask/src/tidy/edges.rs";

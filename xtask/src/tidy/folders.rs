@@ -21,8 +21,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("crates/sono-cli/src", "settings"),
     // The aggregator's workload, who may start one, and its manifest: one folder for all three would end it.
     ("crates/sono-cli/src", "identity"),
-    // The test cluster and its images leave xtask together, for a crate of their own.
-    ("xtask/src", "cluster"),
 ];
 
 /// The parts that each part uses.

@@ -17,11 +17,13 @@ mod workspace;
 
 use std::{collections::BTreeMap, process::ExitCode};
 
+use sono_testbed::{repository, say};
+
 use self::{
     violation::Violation,
     workspace::{MemberFiles, Workspace},
 };
-use crate::{repository, rust_source::Source, say};
+use crate::rust_source::Source;
 
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let workspace = workspace::gather(&repository::root())?;

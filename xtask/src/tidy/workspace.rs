@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::Context;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, camino::Utf8Path};
 use fs_err as fs;
+use sono_testbed::command;
 
 use super::{
     edges::{Member, Use},
@@ -12,7 +13,6 @@ use super::{
     graph::{Graph, Package},
     manifest::{Manifest, Section},
 };
-use crate::command;
 
 /// The platform of the product's containers, and the only one on which all packages are built.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";

@@ -5,22 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fs_err as fs;
 
-use super::{
-    archive::{Archive, Image, Settings},
-    reference,
-    root::{Entry, Root},
-    system,
-};
 use crate::{
-    cluster::{self, debian},
-    command,
+    cluster, command, debian,
+    images::{self, Archive, Entry, Image, Root, Settings, reference},
     step::step,
 };
 
 /// `PATH` as in the images that the suite expects.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-pub(super) fn build(out: &Path) -> anyhow::Result<Vec<Archive>> {
+/// Builds the suite and writes its images to `out`.
+pub fn build(out: &Path) -> anyhow::Result<Vec<Archive>> {
     debian::ensure(&[debian::BUSYBOX])?;
     let version = cluster::version()?;
     let programs = cluster::suite(&version)?;
@@ -36,7 +31,7 @@ pub(super) fn build(out: &Path) -> anyhow::Result<Vec<Archive>> {
         shell(&busybox),
     ];
     images.extend(reference::AGNHOST.map(|name| agnhost(name, &programs, &busybox)));
-    let mut pause = system::pause(out)?;
+    let mut pause = images::pause(out)?;
     reference::SUITE_PAUSE.clone_into(&mut pause.reference);
     images.push(pause);
     let archives = images

@@ -14,7 +14,7 @@ use super::{
     daemon::{self, Daemon},
     down, external, fake_nodes,
     host::HostSettings,
-    kubeconfig, network,
+    kubeconfig, load, network,
     node::Node,
     node_parts,
     programs::{self, Programs},
@@ -22,13 +22,7 @@ use super::{
     settings::{Change, Settings, UpArguments},
     state::{self, State},
 };
-use crate::{
-    cache,
-    images::{self, Archive},
-    say,
-    step::step,
-    wait,
-};
+use crate::{cache, images::Archive, say, step::step, wait};
 
 /// Time limit for readiness, generous because the machine may be busy.
 const READY_LIMIT: Duration = Duration::from_mins(2);
@@ -219,7 +213,7 @@ fn start_runtime(node: Node, programs: &Programs, archives: &[Archive]) -> anyho
     })?;
     let runtime = Runtime::of(node, &programs.containerd);
     for archive in archives {
-        images::load(&runtime, archive)?;
+        load::load(&runtime, archive)?;
     }
     Ok(containerd)
 }

@@ -6,12 +6,11 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    debian,
     go::Build,
     pin::{self, Pinned},
     settings::KubernetesVersion,
 };
-use crate::{command, repository};
+use crate::{command, debian, repository};
 
 /// Must match `deploy/testbed/containerd/go.mod`.
 const CONTAINERD: &str = "2.4.2";
@@ -64,7 +63,7 @@ fn containerd() -> Build {
 }
 
 /// Builds the registry server for image tests.
-pub(crate) fn registry() -> anyhow::Result<PathBuf> {
+pub fn registry() -> anyhow::Result<PathBuf> {
     let build = Build {
         name: format!("registry-{REGISTRY}"),
         module: repository::root().join("deploy/testbed/registry"),
@@ -113,7 +112,7 @@ fn version_stamps(version: &KubernetesVersion) -> String {
 }
 
 /// Builds the real Kubernetes suite (`ginkgo`, `go-runner`, `agnhost`, `e2e.test`) and returns its directory.
-pub(crate) fn suite(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
+pub fn suite(version: &KubernetesVersion) -> anyhow::Result<PathBuf> {
     let build = Build {
         name: format!("conformance-{version}"),
         module: Pinned::Suite.module(version)?,

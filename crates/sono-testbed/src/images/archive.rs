@@ -16,26 +16,29 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
-use super::root::{Layer, NON_ROOT, Root, hex};
+use super::root::{Layer, NON_ROOT, Root};
 
-pub(crate) struct Image {
-    pub(crate) reference: String,
-    pub(crate) root: Root,
-    pub(crate) settings: Settings,
+/// An image that is not written yet.
+#[derive(Debug)]
+pub struct Image {
+    pub reference: String,
+    pub root: Root,
+    pub settings: Settings,
 }
 
 /// Defaults of a container.
-pub(crate) struct Settings {
-    pub(crate) user: u32,
-    pub(crate) entrypoint: Vec<String>,
-    pub(crate) command: Vec<String>,
+#[derive(Debug)]
+pub struct Settings {
+    pub user: u32,
+    pub entrypoint: Vec<String>,
+    pub command: Vec<String>,
     /// `NAME=value`.
-    pub(crate) environment: Vec<String>,
+    pub environment: Vec<String>,
 }
 
 impl Settings {
     /// Settings that run `command` as a non-root user.
-    pub(crate) fn running(command: &[&str]) -> Self {
+    pub fn running(command: &[&str]) -> Self {
         Self {
             user: NON_ROOT,
             entrypoint: Vec::new(),
@@ -47,15 +50,15 @@ impl Settings {
 
 /// An image on disk.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Archive {
-    pub(crate) reference: String,
-    pub(crate) path: PathBuf,
+pub struct Archive {
+    pub reference: String,
+    pub path: PathBuf,
     /// Digest of the manifest, which container runtimes report as the image's digest.
-    pub(crate) digest: String,
+    pub digest: String,
 }
 
 impl Image {
-    pub(crate) fn write_to(&self, directory: &Path) -> anyhow::Result<Archive> {
+    pub fn write_to(&self, directory: &Path) -> anyhow::Result<Archive> {
         let (bytes, digest) = self.archive()?;
         let path = directory.join(format!("{}.oci.tar", self.file_stem()));
         // Renamed into place, so that an import never reads a partial archive.
@@ -141,7 +144,7 @@ impl Blobs {
     }
 
     fn add(&mut self, media_type: MediaType, bytes: Vec<u8>) -> anyhow::Result<Descriptor> {
-        let digest = hex(&Sha256::digest(&bytes));
+        let digest = hex::encode(Sha256::digest(&bytes));
         let descriptor = Descriptor::new(media_type, u64::try_from(bytes.len())?, digest.parse::<Sha256Digest>()?);
         self.0.insert(format!("blobs/sha256/{digest}"), bytes);
         Ok(descriptor)
@@ -241,7 +244,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             configuration["rootfs"]["diff_ids"][0],
-            format!("sha256:{}", hex(&Sha256::digest(&layer)))
+            format!("sha256:{}", hex::encode(Sha256::digest(&layer)))
         );
         let mut archive = tar::Archive::new(layer.as_slice());
         let listed = archive.entries().unwrap().map(|entry| {

@@ -4,12 +4,11 @@ use serde_json::{Value, json};
 
 use super::{
     certificates,
-    debian::CNI_PLUGINS,
     node::{DNS_ADDRESS, Node, POD_BRIDGE, POD_NETWORK},
     programs::Programs,
     state,
 };
-use crate::images::PAUSE;
+use crate::{debian::CNI_PLUGINS, images::reference::PAUSE};
 
 pub(crate) fn containerd(node: Node, programs: &Programs) -> String {
     format!(

@@ -9,7 +9,6 @@ mod cgroup;
 mod configuration;
 mod control_plane;
 mod daemon;
-pub(crate) mod debian;
 mod down;
 mod external;
 mod fake_nodes;
@@ -17,6 +16,7 @@ mod go;
 mod host;
 mod kubeconfig;
 mod kubectl;
+mod load;
 mod mounts;
 mod network;
 mod node;
@@ -32,21 +32,22 @@ mod up;
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
-
-pub(crate) use kubectl::program as kubectl;
-pub(crate) use programs::{of_kubernetes, registry, suite};
-pub(crate) use runtime::{Runtime, load_images};
-pub(crate) use settings::KubernetesVersion;
+pub use kubectl::program as kubectl;
+pub(crate) use programs::of_kubernetes;
+pub use programs::{registry, suite};
+pub use runtime::load_images;
+pub use settings::KubernetesVersion;
 
 use crate::say;
 
-#[derive(Args)]
-pub(crate) struct Arguments {
+/// Arguments of `cargo xtask cluster`.
+#[derive(Debug, Args)]
+pub struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// Build missing programs and start the cluster, unless it is already running
     Up(settings::UpArguments),
@@ -70,7 +71,8 @@ enum Command {
     Pin { version: settings::KubernetesVersion },
 }
 
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+/// Runs `cargo xtask cluster`.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Up(arguments) => up::run(&arguments)?,
         Command::Build { version } => {
@@ -86,7 +88,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Kubeconfig of the external cluster in `KUBECONFIG`, otherwise of the test cluster.
-pub(crate) fn kubeconfig_path() -> PathBuf {
+pub fn kubeconfig_path() -> PathBuf {
     external::kubeconfig().unwrap_or_else(state::kubeconfig)
 }
 

@@ -8,12 +8,13 @@ use super::{
     reference,
     root::{Entry, Root},
 };
-use crate::{cluster::debian, command};
+use crate::{command, debian};
 
 const APPLETS: &str = "cat chmod cp date echo env false grep gzip head hostname id kill ls mkdir mv nc nslookup printf ps rm \
                        sed seq sh sleep tail tar test touch true wc wget";
 
-pub(crate) fn image() -> anyhow::Result<Image> {
+/// The image.
+pub fn image() -> anyhow::Result<Image> {
     Ok(Image {
         reference: reference::TEST_PLUGIN.to_owned(),
         root: root()?,

@@ -4,10 +4,11 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::{cluster::debian, command, repository, say, step::long_step};
+use crate::{command, debian, repository, say, step::long_step};
 
-#[derive(Args)]
-pub(crate) struct Arguments {
+/// Arguments of `cargo xtask sim`.
+#[derive(Debug, Args)]
+pub struct Arguments {
     /// Build optimized programs, as in a release
     #[arg(long)]
     release: bool,
@@ -19,7 +20,8 @@ pub(crate) struct Arguments {
     forwarded: Vec<OsString>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+/// Runs `cargo xtask sim`.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let programs = build(match (arguments.release, arguments.soon) {
         (true, _) => Profile::Release,
         (false, true) => Profile::BenchSoon,
@@ -53,7 +55,8 @@ fn sets_clocks(forwarded: &[OsString]) -> bool {
 
 /// Build profile of the programs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Profile {
+pub enum Profile {
+    /// Not optimized.
     Dev,
     /// The profile of releases.
     Release,
@@ -73,7 +76,7 @@ impl Profile {
 }
 
 /// Builds aggregator and simulation; returns their directory.
-pub(crate) fn build(profile: Profile) -> anyhow::Result<PathBuf> {
+pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     let (name, _) = profile.names();
     long_step(
         "building aggregator and simulation",
@@ -98,7 +101,7 @@ pub(crate) fn build(profile: Profile) -> anyhow::Result<PathBuf> {
 }
 
 /// Cargo's directory for programs of a profile.
-pub(crate) fn programs(profile: Profile) -> PathBuf {
+pub fn programs(profile: Profile) -> PathBuf {
     let (_, directory) = profile.names();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from);
     target.join(directory)

@@ -11,13 +11,14 @@ use crate::{
     step::long_step,
 };
 
-#[derive(Args)]
-pub(crate) struct Arguments {
+/// Arguments of `cargo xtask bench`.
+#[derive(Debug, Args)]
+pub struct Arguments {
     #[command(subcommand)]
     benchmark: Benchmark,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Benchmark {
     /// Measure uploads of many workers, the status of many nodes and the time to the archive
     Ingest(Passed),
@@ -27,7 +28,7 @@ enum Benchmark {
     Memory(Memory),
 }
 
-#[derive(Args)]
+#[derive(Debug, Args)]
 struct Passed {
     /// Build without link-time optimization, which saves minutes
     #[arg(long)]
@@ -37,7 +38,7 @@ struct Passed {
     arguments: Vec<OsString>,
 }
 
-#[derive(Args)]
+#[derive(Debug, Args)]
 struct Queries {
     /// Also measure on the running cluster, which must have fake nodes (`cargo xtask cluster up --fake-nodes 100`); creates pods
     /// there and deletes them afterwards
@@ -47,7 +48,7 @@ struct Queries {
     passed: Passed,
 }
 
-#[derive(Args)]
+#[derive(Debug, Args)]
 struct Memory {
     /// Numbers of nodes; the first is a nearly empty cluster
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1, 1_001, 2_201, 10_000])]
@@ -66,7 +67,8 @@ struct Memory {
     arguments: Vec<OsString>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+/// Runs `cargo xtask bench`.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (name, passed) = match &arguments.benchmark {
         Benchmark::Ingest(passed) => ("ingest", passed),
         Benchmark::Queries(Queries { passed, .. }) => ("queries", passed),

@@ -22,7 +22,7 @@ pub(crate) fn command(kubernetes: &Path) -> Command {
 }
 
 /// Path of kubectl, for tests that change the cluster.
-pub(crate) fn program() -> anyhow::Result<PathBuf> {
+pub fn program() -> anyhow::Result<PathBuf> {
     if external::kubeconfig().is_some() {
         return installed();
     }

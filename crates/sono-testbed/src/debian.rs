@@ -6,19 +6,22 @@ use anyhow::bail;
 
 use crate::{command, step::long_step};
 
-pub(crate) struct Package {
+/// A Debian package.
+#[derive(Debug)]
+pub struct Package {
     name: &'static str,
     /// A program name or an absolute path, which shows that the package is installed.
     provides: &'static str,
 }
 
-pub(crate) const BUSYBOX: Package = Package {
+/// Static busybox.
+pub const BUSYBOX: Package = Package {
     name: "busybox-static",
     provides: "busybox",
 };
 
 /// The library that changes the clock of programs.
-pub(crate) const FAKETIME: Package = Package {
+pub const FAKETIME: Package = Package {
     name: "libfaketime",
     provides: if cfg!(target_arch = "aarch64") {
         "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"
@@ -30,6 +33,7 @@ pub(crate) const FAKETIME: Package = Package {
 /// Path of Debian's network plugins.
 pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
 
+/// The packages of the test cluster.
 pub(crate) const CLUSTER: [Package; 8] = [
     Package {
         name: "etcd-server",
@@ -62,7 +66,8 @@ pub(crate) const CLUSTER: [Package; 8] = [
     BUSYBOX,
 ];
 
-pub(crate) fn ensure(packages: &[Package]) -> anyhow::Result<()> {
+/// Installs missing packages.
+pub fn ensure(packages: &[Package]) -> anyhow::Result<()> {
     let missing: Vec<_> = packages
         .iter()
         .filter(|package| !package.is_installed())

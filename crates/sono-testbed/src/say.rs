@@ -6,10 +6,11 @@ use std::{
 };
 
 /// Prints a line to stdout. Ignores write errors: a closed pipe (`| head`) does not fail the task.
-pub(crate) fn data(text: impl Display) {
+pub fn data(text: impl Display) {
     writeln!(stdout().lock(), "{text}").ok();
 }
 
-pub(crate) fn progress(text: impl Display) {
+/// Prints a line to stderr.
+pub fn progress(text: impl Display) {
     writeln!(stderr().lock(), "{text}").ok();
 }

@@ -13,7 +13,8 @@ use anyhow::{Context, bail};
 /// Debian's directories of system programs, which are not in an ordinary user's `PATH`.
 const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
-pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+/// The path of a program in `PATH` or in a system directory.
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(SYSTEM_DIRECTORIES.iter().map(PathBuf::from))
@@ -21,7 +22,8 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-pub(crate) fn new<I, A>(program: impl AsRef<OsStr>, arguments: I) -> Command
+/// A command with arguments.
+pub fn new<I, A>(program: impl AsRef<OsStr>, arguments: I) -> Command
 where
     I: IntoIterator<Item = A>,
     A: AsRef<OsStr>,
@@ -32,12 +34,12 @@ where
 }
 
 /// Path of the cargo that runs this program, to use the same toolchain.
-pub(crate) fn cargo() -> OsString {
+pub fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Runs a command and returns its stdout.
-pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
+pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -45,11 +47,13 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     checked(command, output)
 }
 
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+/// Runs a command and ignores its stdout.
+pub fn run(command: &mut Command) -> anyhow::Result<()> {
     output(command).map(drop)
 }
 
-pub(crate) fn output_with_input(command: &mut Command, input: &[u8]) -> anyhow::Result<String> {
+/// Like [`output`], with this stdin.
+pub fn output_with_input(command: &mut Command, input: &[u8]) -> anyhow::Result<String> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -64,7 +68,8 @@ pub(crate) fn output_with_input(command: &mut Command, input: &[u8]) -> anyhow::
     Ok(text)
 }
 
-pub(crate) fn succeeds(command: &mut Command) -> bool {
+/// Whether a command succeeds.
+pub fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .output()
@@ -72,7 +77,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 }
 
 /// Runs a command with this program's stdout and stderr, to show the progress of compilers.
-pub(crate) fn run_visibly(command: &mut Command) -> anyhow::Result<()> {
+pub fn run_visibly(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot start {}", describe(command)))?;

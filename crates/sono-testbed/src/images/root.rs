@@ -11,19 +11,27 @@ use tar::{EntryType, Header};
 /// Default user ID of the images.
 pub(crate) const NON_ROOT: u32 = 65532;
 
-pub(crate) enum Entry {
+/// A file of an image.
+#[derive(Debug)]
+pub enum Entry {
+    /// A directory.
     Directory {
+        /// Permission bits.
         mode: u32,
     },
     /// A program on this machine, executable by all users.
     Program(PathBuf),
+    /// A text file.
     Text(String),
+    /// A symbolic link to this path.
     Link(String),
 }
 
-#[derive(Default)]
-pub(crate) struct Root(BTreeMap<String, Entry>);
+/// The root file system of an image, by path.
+#[derive(Debug, Default)]
+pub struct Root(BTreeMap<String, Entry>);
 
+#[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) compressed: Vec<u8>,
     /// Digest of the uncompressed bytes, for the image's configuration.
@@ -32,7 +40,7 @@ pub(crate) struct Layer {
 
 impl Root {
     /// Adds an entry at an absolute path in the container, with its parent directories.
-    pub(crate) fn with(mut self, path: &str, entry: Entry) -> Self {
+    pub fn with(mut self, path: &str, entry: Entry) -> Self {
         let path = path.trim_start_matches('/');
         for (end, _) in path.match_indices('/') {
             self.0
@@ -44,7 +52,7 @@ impl Root {
     }
 
     /// Adds the files for static programs and a non-root user: name lookups only from files and DNS, user names, `/tmp`.
-    pub(crate) fn with_basics(self) -> Self {
+    pub fn with_basics(self) -> Self {
         self.with("/etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()))
             .with(
                 "/etc/passwd",
@@ -62,7 +70,7 @@ impl Root {
             append(&mut archive, path, entry).with_context(|| format!("cannot add {path} to the image"))?;
         }
         let bytes = archive.into_inner()?;
-        let diff_id = format!("sha256:{}", hex(&Sha256::digest(&bytes)));
+        let diff_id = format!("sha256:{}", hex::encode(Sha256::digest(&bytes)));
         // For reproducible bytes the header has no time and no file name.
         let mut compressor = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
         compressor.write_all(&bytes)?;
@@ -112,14 +120,5 @@ fn file(
 
 /// The first digits of a digest, for names of cache entries.
 pub(crate) fn short_hex(bytes: &[u8]) -> String {
-    hex(&bytes[..bytes.len().min(6)])
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xf])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
+    hex::encode(&bytes[..bytes.len().min(6)])
 }

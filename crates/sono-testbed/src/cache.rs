@@ -5,9 +5,11 @@ use std::{env, path::PathBuf};
 use anyhow::Context;
 use fs_err as fs;
 
-pub(crate) const VARIABLE: &str = "SONO_CACHE";
+/// The variable with the cache's path.
+pub const VARIABLE: &str = "SONO_CACHE";
 
-pub(crate) fn directory(name: &str) -> anyhow::Result<PathBuf> {
+/// A directory of the cache; created if missing.
+pub fn directory(name: &str) -> anyhow::Result<PathBuf> {
     let directory = root()?.join(name);
     fs::create_dir_all(&directory)?;
     Ok(directory)

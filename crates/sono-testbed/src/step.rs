@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::say;
 
 /// Runs a step and prints `done` afterwards, in the past tense: "built kubelet".
-pub(crate) fn step<T>(done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub fn step<T>(done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let start = Instant::now();
     let value = work()?;
     say::progress(format_args!("{done} in {}", human(start.elapsed())));
@@ -13,12 +13,13 @@ pub(crate) fn step<T>(done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> a
 }
 
 /// Like [`step`] for steps that may take minutes: also prints `announce` before the start.
-pub(crate) fn long_step<T>(announce: &str, done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub fn long_step<T>(announce: &str, done: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     say::progress(format_args!("{announce} …"));
     step(done, work)
 }
 
-pub(crate) fn human(elapsed: Duration) -> String {
+/// A duration with three significant digits or in minutes and seconds.
+pub fn human(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
     match seconds {
         0 => format!("{} ms", elapsed.as_millis()),

@@ -1,7 +1,7 @@
 //! Loads an archive into a container runtime, unless it has the same image.
 
-use super::archive::Archive;
-use crate::{cluster::Runtime, command};
+use super::runtime::Runtime;
+use crate::{command, images::Archive};
 
 #[derive(PartialEq)]
 pub(crate) enum Loaded {

@@ -8,10 +8,15 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::{external, node::Node, state::State};
+use super::{
+    external,
+    load::{Loaded, load},
+    node::Node,
+    state::State,
+};
 use crate::{
     command,
-    images::{Archive, Loaded, load},
+    images::Archive,
     say,
     step::{human, step},
 };
@@ -41,7 +46,7 @@ impl Runtime {
 }
 
 /// Loads the images into every node of the current cluster.
-pub(crate) fn load_images(archives: &[Archive]) -> anyhow::Result<()> {
+pub fn load_images(archives: &[Archive]) -> anyhow::Result<()> {
     if let Some(kubeconfig) = external::kubeconfig() {
         return load_external(archives)
             .with_context(|| format!("cannot load images into the cluster of {}", kubeconfig.display()));

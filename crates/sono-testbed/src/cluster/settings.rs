@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The version for the tests; `deploy/testbed` pins it and the versions of the skew tests.
 pub(crate) const DEFAULT_KUBERNETES: &str = "1.37.2";
 
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub(crate) struct UpArguments {
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -40,7 +40,7 @@ pub(crate) struct Settings {
 /// A released Kubernetes version without the leading `v`, such as `1.37.2`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(transparent)]
-pub(crate) struct KubernetesVersion(String);
+pub struct KubernetesVersion(String);
 
 impl KubernetesVersion {
     /// The version without its major, `37.2` of `1.37.2`: the staging modules' versions are `v0.37.2`.

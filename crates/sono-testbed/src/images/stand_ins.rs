@@ -20,7 +20,8 @@ const STAND_INS: [(&str, &str, &str); 4] = [
     ("user/easy-sonobuoy-cmds:v0.1", "/run.sh", "commands.sh"),
 ];
 
-pub(super) fn images() -> anyhow::Result<Vec<Image>> {
+/// The images.
+pub fn images() -> anyhow::Result<Vec<Image>> {
     let folder = repository::root().join("deploy/images/stand-ins");
     let image = |(name, program, script): (&str, &str, &str)| {
         let mut root = test_plugin::root()?.with(program, Entry::Program(folder.join(script)));
