@@ -204,7 +204,7 @@ pub fn seal(directory: &Path, archive: &Path) -> Result<Sealed, SealError> {
     persist(inner, archive)?;
     Ok(Sealed {
         size,
-        sha256: hexadecimal(&digest.finalize()),
+        sha256: hex::encode(digest.finalize()),
         packed,
     })
 }
@@ -380,12 +380,4 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
 }

@@ -63,15 +63,9 @@ impl<W> Hashing<W> {
     }
 
     fn digest(self) -> YamlDigest {
-        use std::fmt::Write as _;
-        let bytes = self.sha256.finalize();
-        let sha256 = bytes.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-            text
-        });
         YamlDigest {
             size: self.size,
-            sha256,
+            sha256: hex::encode(self.sha256.finalize()),
         }
     }
 }

@@ -92,12 +92,7 @@ pub(crate) fn expected(seed: u64, workers: usize) -> anyhow::Result<BTreeMap<Str
 }
 
 pub(crate) fn checksum(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+    hex::encode(Sha256::digest(bytes))
 }
 
 type Files = Vec<(String, Vec<u8>)>;

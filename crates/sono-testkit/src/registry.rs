@@ -309,7 +309,5 @@ fn blob(contents: &mut Contents, method: &Method, digest: &str, headers: &Header
 
 /// `sha256:…` of bytes.
 pub fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let hex: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{}", hex.concat())
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }

@@ -115,12 +115,9 @@ fn check(line: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 fn checksum(content: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let digest = Sha256::digest(content);
-    digest.iter().take(CHECKSUM / 2).fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+    let mut text = hex::encode(Sha256::digest(content));
+    text.truncate(CHECKSUM);
+    text
 }
 
 #[cfg(test)]
