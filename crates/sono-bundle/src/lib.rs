@@ -5,6 +5,7 @@
 
 mod codec;
 mod files;
+mod limits;
 mod read;
 mod regular;
 mod splat;
@@ -18,7 +19,8 @@ pub use codec::{
     unpack::{UnpackError, Unpacked, unpack_private, unpack_tar_gz},
 };
 pub use files::DirectoryFiles;
-pub use read::{Bundle, FileTaker, FileVisitor, MemoryBudget, ReadError, ReadLimits, usable_space};
+pub use limits::{ReadLimits, usable_space};
+pub use read::{Bundle, FileTaker, FileVisitor, MemoryBudget, ReadError};
 pub use regular::{Links, open_regular};
 pub use splat::{SplatFileError, splat, splat_file};
 pub use store::{

@@ -1,10 +1,8 @@
 //! Reads results from an extracted directory or a tarball.
 
 mod in_order;
-mod limits;
 
 pub use in_order::FileTaker;
-pub use limits::{ReadLimits, usable_space};
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +18,7 @@ use crate::{
         gzip::{ArchiveError, Bounds, Kind, WalkError, walk_entries},
         name::normalize,
     },
+    limits::ReadLimits,
     walk::{resolve, walk},
 };
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::client::AuthError;
 use rustls::{AlertDescription, CertificateError, pki_types::UnixTime};
 
-use crate::{KubeError, connect::PluginError, error::Cause};
+use crate::error::{Cause, KubeError, PluginError};
 
 /// The TLS or credential failure in the error chain of a connection; `None` for other failures.
 pub(crate) fn failure(error: &(dyn Error + 'static), server: &str) -> Option<KubeError> {

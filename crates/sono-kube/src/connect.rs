@@ -26,7 +26,6 @@ use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 
 pub use self::environment::Environment;
-pub(crate) use self::plugin::PluginError;
 use self::{kubeconfig::Kubeconfig, settings::Settings};
 use crate::{Cluster, KubeError, error::Cause};
 

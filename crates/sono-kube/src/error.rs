@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use kube::core::Status;
 
-use crate::{certificate, connect::PluginError};
+use crate::certificate;
 
 /// The innermost cause of an error, as one line. The wrapping errors repeat it up to five times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +183,14 @@ pub enum KubeError {
         /// The missing field.
         missing: &'static str,
     },
+}
+
+/// A credential plugin failed, or its output is invalid.
+#[derive(Debug, thiserror::Error)]
+#[error("the credential plugin `{program}` failed")]
+pub(crate) struct PluginError {
+    pub(crate) program: String,
+    pub(crate) source: Cause,
 }
 
 impl From<PluginError> for KubeError {

@@ -13,10 +13,6 @@ use crate::rust_source::{Source, is_test_file};
 
 /// Cycles of today, by one of their parts, each with the reason why it stays for now. At most a few.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    // The codec takes the limits of the reader: they belong in a file of their own, below both.
-    ("crates/sono-bundle/src", "read"),
-    // Errors of the client name what a connection was made of, and making one fails with them: one file would be as good.
-    ("crates/sono-kube/src", "error"),
     // The defaults of a run and what flags change of them: split when settings become a pure function of gathered facts.
     ("crates/sono-cli/src", "settings"),
     // The aggregator's workload, who may start one, and its manifest: one folder for all three would end it.

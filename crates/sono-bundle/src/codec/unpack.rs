@@ -14,7 +14,7 @@ use super::{
     name::{NameFault, normalize},
     private::{create_private_directories, create_private_file},
 };
-use crate::read::ReadLimits;
+use crate::limits::ReadLimits;
 
 /// Statistics of an unpacked archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,8 +8,12 @@ use std::{
 
 use fs_err as fs;
 
-use super::{Bundle, ReadError, ReadLimits, usable_space};
-use crate::{codec::name::normalize, walk::resolve};
+use super::{Bundle, ReadError};
+use crate::{
+    codec::name::normalize,
+    limits::{ReadLimits, usable_space},
+    walk::resolve,
+};
 
 /// Receives a file by its index in the list, with `None` for a missing file.
 pub type FileTaker<'a> = dyn FnMut(usize, Option<&mut dyn Read>) -> io::Result<ControlFlow<()>> + 'a;

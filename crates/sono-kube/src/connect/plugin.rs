@@ -18,21 +18,13 @@ use sono_types::{text::decode, yaml};
 use tokio::sync::Mutex;
 
 use super::token::bearer;
-use crate::error::Cause;
+use crate::error::{Cause, PluginError};
 
 /// How long before its expiry a credential is renewed.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// Maximum size of a plugin's output; a credential has a few KiB.
 const MAX_OUTPUT_BYTES: usize = 1 << 20;
-
-/// The plugin failed, or its output is invalid.
-#[derive(Debug, thiserror::Error)]
-#[error("the credential plugin `{program}` failed")]
-pub(crate) struct PluginError {
-    pub(crate) program: String,
-    pub(crate) source: Cause,
-}
 
 /// The credential that a plugin printed.
 pub(super) struct Credential {

@@ -7,17 +7,16 @@
 //! - A stream without tests is `unknown` (weakness W-42).
 //! - Items that did not pass contain their output.
 
+mod event;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, mem,
+    mem,
 };
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
 use sono_types::{Item, item::status, text::decode_with_replacement};
 
+use self::event::Event;
 use super::Outcome;
 use crate::{Compatibility, limits, measure::too_many_items, tree::meta};
 
@@ -96,146 +95,6 @@ fn without_position(error: &serde_json::Error) -> String {
     let position = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&position).unwrap_or(&message).to_owned()
 }
-
-#[derive(Default)]
-struct Event {
-    action: String,
-    package: String,
-    test: String,
-    output: String,
-    import_path: String,
-    failed_build: String,
-}
-
-/// Parses an event. Keys are case-insensitive, as in Go. An object without a known action is output of the tests, and is
-/// parsed as an event without action. Values of other keys are skipped.
-impl<'de> Deserialize<'de> for Event {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Event;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an event")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
-                let mut event = Event::default();
-                let mut is_event = false;
-                let mut damaged = None;
-                while let Some(name) = map.next_key::<String>()? {
-                    let lower_case = name.to_ascii_lowercase();
-                    let field = match lower_case.as_str() {
-                        "action" => &mut event.action,
-                        "package" => &mut event.package,
-                        "test" => &mut event.test,
-                        "output" => &mut event.output,
-                        "importpath" => &mut event.import_path,
-                        "failedbuild" => &mut event.failed_build,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    let value: FieldValue = map.next_value()?;
-                    if lower_case == "action" {
-                        // An action of another type is an invalid event.
-                        is_event = match &value {
-                            FieldValue::Null => false,
-                            FieldValue::Text(action) => ACTIONS.contains(&action.as_str()),
-                            FieldValue::Other(_) => true,
-                        };
-                    }
-                    match value {
-                        FieldValue::Null => {}
-                        FieldValue::Text(text) => *field = text,
-                        FieldValue::Other(value) => {
-                            damaged.get_or_insert_with(|| format!("field {name:?} is not text: {value}"));
-                        }
-                    }
-                }
-                match damaged {
-                    _ if !is_event => Ok(Event::default()),
-                    Some(message) => Err(A::Error::custom(message)),
-                    None => Ok(event),
-                }
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-/// Value of a field that should be text.
-enum FieldValue {
-    Null,
-    Text(String),
-    /// Description of another value.
-    Other(String),
-}
-
-impl<'de> Deserialize<'de> for FieldValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = FieldValue;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("any value")
-            }
-
-            fn visit_unit<E>(self) -> Result<FieldValue, E> {
-                Ok(FieldValue::Null)
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<FieldValue, E> {
-                Ok(FieldValue::Text(text.to_owned()))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<FieldValue, E> {
-                Ok(FieldValue::Other(value.to_string()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<FieldValue, E> {
-                Ok(FieldValue::Other(value.to_string()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<FieldValue, E> {
-                Ok(FieldValue::Other(value.to_string()))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<FieldValue, E> {
-                Ok(FieldValue::Other(value.to_string()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FieldValue, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(FieldValue::Other("a list".to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValue, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(FieldValue::Other("an object".to_owned()))
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-const ACTIONS: &[&str] = &[
-    "start",
-    "run",
-    "pause",
-    "cont",
-    "bench",
-    "output",
-    "pass",
-    "fail",
-    "skip",
-    "attr",
-    "artifacts",
-    "build-output",
-    "build-fail",
-];
 
 /// A package and a test; the test is empty for the package itself.
 type Key = (String, String);
