@@ -52,9 +52,13 @@ pub fn stream_json(
     visit: &mut LeafVisitor<'_>,
 ) -> Result<(Item, YamlDigest), serde_json::Error> {
     let mut start = Vec::new();
-    let read = content.by_ref().take(SLICE_BYTES).read_to_end(&mut start);
-    if (read.map_err(serde_json::Error::io)? as u64) < SLICE_BYTES {
-        return read_json(serde_json::Deserializer::from_slice(&start), visit);
+    while start.len() < SLICE_BYTES {
+        // A buffer that doubles would need up to twice the size of the file.
+        start.reserve_exact(PART_BYTES);
+        let part = content.by_ref().take(PART_BYTES as u64).read_to_end(&mut start);
+        if part.map_err(serde_json::Error::io)? < PART_BYTES {
+            return read_json(serde_json::Deserializer::from_slice(&start), visit);
+        }
     }
     let all = start.as_slice().chain(BufReader::with_capacity(BUFFER_BYTES, content));
     read_json(serde_json::Deserializer::from_reader(all), visit)
@@ -75,7 +79,9 @@ fn read_json<'de>(
 }
 
 /// Maximum size of JSON that is parsed from memory, which is faster than from a stream. The Kubernetes suite has about 5 MB.
-const SLICE_BYTES: u64 = 8 << 20;
+const SLICE_BYTES: usize = 8 << 20;
+/// Bytes by which the buffer for such JSON grows.
+const PART_BYTES: usize = 256 << 10;
 /// Buffer size for streaming larger files.
 const BUFFER_BYTES: usize = 64 << 10;
 
