@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Crates without I/O: text, values and times in, values out.
-pub(super) const PURE: &[&str] = &["sono-types", "sono-manifest", "sono-results", "sono-run"];
+pub(super) const PURE: &[&str] = &["sono-types", "sono-manifest", "sono-results", "sono-run", "sono-redact"];
 const TYPES: &[&str] = &["sono-types"];
 const ADAPTERS: &[&str] = &["sono-bundle", "sono-kube", "sono-tls", "sono-host"];
 
@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-manifest", &[TYPES]),
     ("sono-results", &[TYPES]),
     ("sono-run", &[TYPES]),
+    ("sono-redact", &[TYPES]),
     ("sono-bundle", &[TYPES]),
     ("sono-kube", &[TYPES]),
     ("sono-tls", &[TYPES]),

@@ -1,0 +1,35 @@
+//! Removes secrets from texts and Kubernetes objects, and reports what was searched.
+//!
+//! One engine in layers: kinds and fields that hold secrets only are omitted; values of Secrets that are known are searched in
+//! several encodings; credentials of published formats are found by their shape; values are found by the name that they are
+//! assigned to; texts that are JSON, YAML, base64 or gzip are opened, two levels deep. Pure: texts, objects and times in,
+//! texts, objects and counts out.
+//!
+//! Not found are values that are reversed, encrypted, or split over several objects, unless a name or shape marks them.
+
+mod assign;
+mod bytes;
+mod finding;
+mod hits;
+mod known;
+mod names;
+mod object;
+mod redactor;
+mod report;
+mod scan;
+mod shapes;
+mod stream;
+mod values;
+
+pub use hits::{Redaction, Redactions, Rule};
+pub use known::{KnownSummary, KnownValues, MAX_BYTES, MAX_VALUES};
+pub use redactor::{Known, Redactor};
+pub use report::{FileRow, LayerRow, Report, Verdict};
+pub use scan::Layers;
+pub use stream::TextStream;
+
+/// The replacement of a secret.
+pub const REDACTED: &str = "[redacted]";
+
+#[cfg(test)]
+mod linear_tests;
