@@ -109,7 +109,7 @@ impl Said {
                             self.discovered.insert(key.clone());
                         }
                         Record::DiscoveryEnded { plugin } => {
-                            assert!(self.discovery_ended.insert(plugin.clone()), "discovery ended twice")
+                            assert!(self.discovery_ended.insert(plugin.clone()), "discovery ended twice");
                         }
                         _ => {}
                     }

@@ -40,6 +40,7 @@ pub(crate) struct Layer {
 
 impl Root {
     /// Adds an entry at an absolute path in the container, with its parent directories.
+    #[must_use]
     pub fn with(mut self, path: &str, entry: Entry) -> Self {
         let path = path.trim_start_matches('/');
         for (end, _) in path.match_indices('/') {
@@ -52,6 +53,7 @@ impl Root {
     }
 
     /// Adds the files for static programs and a non-root user: name lookups only from files and DNS, user names, `/tmp`.
+    #[must_use]
     pub fn with_basics(self) -> Self {
         self.with("/etc/nsswitch.conf", Entry::Text("hosts: files dns\n".to_owned()))
             .with(
