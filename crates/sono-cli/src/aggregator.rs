@@ -353,6 +353,34 @@ pub(crate) fn phase(pod: &Pod) -> &str {
         .unwrap_or_default()
 }
 
+fn containers(pod: &Pod) -> impl Iterator<Item = &sono_kube::ContainerStatus> {
+    let status = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    status.into_iter().flatten()
+}
+
+/// Number of restarts of the pod's containers.
+pub(crate) fn restarts(pod: &Pod) -> i32 {
+    containers(pod).map(|container| container.restart_count).sum()
+}
+
+/// Start of the pod's containers.
+pub(crate) fn started(pod: &Pod) -> Option<jiff::Timestamp> {
+    let running = |container: &sono_kube::ContainerStatus| {
+        container
+            .state
+            .as_ref()?
+            .running
+            .as_ref()?
+            .started_at
+            .as_ref()
+            .map(|time| time.0)
+    };
+    containers(pod).filter_map(running).max()
+}
+
 /// Name of the pod's node.
 pub(crate) fn node(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()

@@ -19,6 +19,7 @@ mod given;
 mod host_check;
 mod images;
 mod kubernetes_name;
+mod list;
 mod logs;
 mod modes;
 mod plan;
@@ -41,7 +42,7 @@ pub(crate) use aggregator::TAINT_EFFECTS;
 pub use aggregator::{Aggregator, Toleration};
 pub use changes::{Changes, Pair, Variable};
 pub use cluster::{Cluster, RunLocation};
-pub use common::Common;
+pub use common::{Colour, Common};
 pub use completion::{Completion, Shell};
 pub use delete::{Delete, DeleteRoles};
 pub use document::{Document, DocumentKind};
@@ -55,7 +56,8 @@ pub use images::{
     Images, ImagesAccess, ImagesAction, ImagesDelete, ImagesDownload, ImagesInspect, ImagesList, ImagesOutput,
     ImagesPlatforms, ImagesPull, ImagesPush, ImagesRenaming, ImagesSelection, ImagesStore,
 };
-pub use logs::{Logs, Since};
+pub use list::{List, ListOutput};
+pub use logs::Logs;
 pub use modes::Modes;
 pub use plan::Plan;
 pub use plugin::{
@@ -69,17 +71,24 @@ pub use run::Run;
 pub use status::{Status, StatusOutput};
 pub use version::{Version, VersionOutput};
 pub use wait::{Wait, WaitOutput};
-pub use wait_time::WaitTime;
+pub use wait_time::{Seconds, WaitTime};
+
+/// Version of this program.
+pub(crate) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 /// Run diagnostic and conformance plugins on a Kubernetes cluster or on this machine, and retrieve one archive of results.
 #[derive(Debug, Parser)]
 #[command(
     name = "sono",
+    version = VERSION,
     disable_version_flag = true,
     args_override_self = true,
     arg_required_else_help = true
 )]
 pub struct Arguments {
+    /// Print the version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    pub version: Option<bool>,
     /// Command to run.
     #[command(subcommand)]
     pub command: Command,
@@ -97,6 +106,8 @@ pub enum Command {
     Gen(Box<Gen>),
     /// Show the progress of a run
     Status(Status),
+    /// List the runs in all namespaces
+    List(List),
     /// Wait until a run is complete
     Wait(Wait),
     /// Print the logs of the aggregator and the plugins

@@ -10,9 +10,11 @@ mod r#gen;
 mod get;
 mod host_check;
 mod images;
+mod list;
 mod local;
 mod logs;
 mod modes;
+mod obstacles;
 mod plugin;
 mod preflight;
 mod query;
@@ -48,6 +50,7 @@ pub(crate) fn run_command(
         Command::Results(arguments) => results::results(&arguments, printer),
         Command::Run(arguments) => in_runtime(run::run(*arguments, given, level, log, printer)),
         Command::Status(arguments) => in_runtime(status::status(arguments, given, printer)),
+        Command::List(arguments) => in_runtime(list::list(arguments, printer)),
         Command::Wait(arguments) => in_runtime(wait::wait(arguments, given, printer)),
         Command::Logs(arguments) => in_runtime(logs::logs(arguments, printer)),
         Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),

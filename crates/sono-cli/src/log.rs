@@ -4,7 +4,7 @@ use sono_local::RunLog;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::output::Records;
+use crate::output::{Printer, Records};
 
 /// Crates of a local run.
 const RUN_CRATES: [&str; 3] = ["sono_local", "sono_aggregator", "sono_worker"];
@@ -13,7 +13,7 @@ const RUN_CRATES: [&str; 3] = ["sono_local", "sono_aggregator", "sono_worker"];
 ///
 /// Records of this crate are shown from `level` on. Records of a run in this process and of libraries are shown only at
 /// debug level and below.
-pub(crate) fn start(level: &str, is_terminal: bool) -> RunLog {
+pub(crate) fn start(level: &str, printer: &Printer) -> RunLog {
     let level = match level {
         "panic" | "fatal" | "error" => LevelFilter::ERROR,
         "warn" | "warning" => LevelFilter::WARN,
@@ -31,7 +31,7 @@ pub(crate) fn start(level: &str, is_terminal: bool) -> RunLog {
         .with_default(libraries)
         .with_targets([("sono_cli", level), ("sono_kube", level)])
         .with_targets(RUN_CRATES.map(|name| (name, run)));
-    let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colours = printer.has_colours();
     let lines = fmt::layer()
         .with_writer(Records { colours })
         .with_ansi(colours)

@@ -35,7 +35,10 @@ pub(crate) use self::{
     markdown::{Markdown, markdown},
     text::{Text, Tone, text},
 };
-use crate::error::{CliError, Label};
+use crate::{
+    args::Colour,
+    error::{CliError, Label},
+};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -49,6 +52,8 @@ pub(crate) struct Printer {
     terminal: bool,
     /// Standard output is a terminal.
     screen: bool,
+    /// Only data and errors are printed.
+    quiet: bool,
     /// The reader of standard output has closed it.
     broken: Arc<AtomicBool>,
 }
@@ -58,8 +63,31 @@ impl Printer {
         Self {
             terminal: io::stderr().is_terminal(),
             screen: io::stdout().is_terminal(),
+            quiet: false,
             broken: Arc::default(),
         }
+    }
+
+    /// Applies the global flags. Colours are a setting of the process.
+    pub(crate) fn configure(&mut self, quiet: bool, colours: Colour) {
+        self.quiet = quiet;
+        let choice = match colours {
+            Colour::Auto => anstream::ColorChoice::Auto,
+            Colour::Always => anstream::ColorChoice::Always,
+            Colour::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+
+    /// Whether messages are suppressed.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether standard error shows colours.
+    #[expect(clippy::unused_self, reason = "printing requires a printer")]
+    pub(crate) fn has_colours(&self) -> bool {
+        has_colours(&io::stderr())
     }
 
     /// Whether standard error is a terminal.
@@ -178,16 +206,22 @@ impl Printer {
         self.write(b"\n")
     }
 
-    /// Writes a message to standard error. Styles are removed if colours are off.
-    #[expect(clippy::unused_self, reason = "printing requires a printer")]
+    /// Writes a message to standard error, unless only errors are printed. Styles are removed if colours are off.
     pub(crate) fn note<T: ?Sized>(&self, text: &T)
     where
         for<'a> Text: From<&'a T>,
     {
-        // A failure to write to standard error cannot be reported.
-        drop(writeln!(anstream::stderr(), "{}", Text::from(text).styled()));
+        if !self.quiet {
+            Self::on_stderr(&Text::from(text));
+        }
     }
 
+    fn on_stderr(text: &Text) {
+        // A failure to write to standard error cannot be reported.
+        drop(writeln!(anstream::stderr(), "{}", text.styled()));
+    }
+
+    #[expect(clippy::unused_self, reason = "printing requires a printer")]
     pub(crate) fn error(&self, error: &CliError) {
         let lines = error.labelled().into_iter().map(|(label, line)| match label {
             Label::What => {
@@ -200,7 +234,7 @@ impl Printer {
             Label::More(indent) => text![" ".repeat(indent), line],
         });
         let lines: Vec<Text> = lines.collect();
-        self.note(&Text::lines(lines));
+        Self::on_stderr(&Text::lines(lines));
     }
 
     /// Writes help, which clap represents as an error.

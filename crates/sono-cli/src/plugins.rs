@@ -47,6 +47,8 @@ pub(crate) async fn load(
                 document.file
             ));
         }
+        let is_directory = documents.len() > 1 || std::path::Path::new(name).is_dir();
+        let before = definitions.len();
         for Document { file, text } in documents {
             let (definition, found) = sono_manifest::load(&file, &text);
             for problem in found {
@@ -56,6 +58,14 @@ pub(crate) async fn load(
                 }
             }
             definitions.extend(definition.map(|definition| (file, renamed(definition, rename.as_ref()))));
+        }
+        if is_directory {
+            let found: Vec<&str> = definitions
+                .iter()
+                .skip(before)
+                .map(|(_, found)| found.name.as_str())
+                .collect();
+            printer.note(&format!("plugins in {name}: {}", found.join(", ")));
         }
     }
     problems.extend(sono_manifest::check_set(&definitions));

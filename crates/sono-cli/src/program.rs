@@ -15,8 +15,8 @@ const IMAGE_PROGRAMS: [&str; 3] = ["aggregator", "splat", "worker"];
 
 /// Runs `sono` with these arguments, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let printer = Printer::for_this_process();
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut printer = Printer::for_this_process();
+    let arguments = booleans::join_verbosity(arguments.into_iter().collect());
     if let Some(answered) = completion::answer(&arguments, &printer) {
         return match answered {
             Ok(()) => ExitCode::SUCCESS,
@@ -46,7 +46,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         let given = GivenFlags::new(arguments.first().map(OsString::as_os_str), &command, &matches);
         Ok((Arguments::from_arg_matches(&matches)?, given))
     });
-    let (Arguments { command, common }, given) = match parsed {
+    let (
+        Arguments {
+            version: _,
+            command,
+            common,
+        },
+        given,
+    ) = match parsed {
         Ok(parsed) => parsed,
         // Without arguments, print the help.
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -64,11 +71,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(refused.code());
         }
     };
+    printer.configure(common.quiet, common.color);
     if common.debug {
         printer.note("warning: --debug has no effect; use --level debug");
     }
-    let log = log::start(&common.level, printer.is_terminal());
-    commands::run_command(command, &given, &common.level, log, &printer).unwrap_or_else(|error| {
+    let log = log::start(common.level(), &printer);
+    commands::run_command(command, &given, common.level(), log, &printer).unwrap_or_else(|error| {
         printer.error(&error);
         ExitCode::from(error.code())
     })

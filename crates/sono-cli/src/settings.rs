@@ -168,7 +168,7 @@ impl Plan {
         }
         set(&mut config.worker_image, worker_image.or(sonobuoy_image));
         set(&mut config.namespace, namespace);
-        set(&mut config.server.timeout_seconds, timeout);
+        set(&mut config.server.timeout_seconds, timeout.map(|timeout| timeout.0));
         set(&mut config.image_pull_policy, image_pull_policy);
         config.image_pull_policy = canonical_policy(&config.image_pull_policy);
         set(&mut config.image_pull_secrets, image_pull_secrets);

@@ -92,12 +92,6 @@ fn hint(error: &clap::Error, program: &Command, command: &Command, path: &str) -
         }
         ErrorKind::UnknownArgument => {
             let given = text(error, ContextKind::InvalidArg).unwrap_or_default();
-            if given == "--version" {
-                return format!(
-                    "to print the version: {} version",
-                    program.get_bin_name().unwrap_or("sono")
-                );
-            }
             let Some(flag) = given.strip_prefix("--") else {
                 return format!("for a list of arguments: {help}");
             };

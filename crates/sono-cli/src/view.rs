@@ -4,6 +4,7 @@ pub(crate) mod archive;
 pub(crate) mod checks;
 pub(crate) mod counts;
 pub(crate) mod meter;
+pub(crate) mod obstacles;
 pub(crate) mod overview;
 pub(crate) mod progress_log;
 pub(crate) mod reference;

@@ -7,80 +7,135 @@ use jiff::Timestamp;
 use crate::{
     EventView, PodView, elapsed,
     image::pull_reason,
-    judge::{condition, containers, ending, latest_change, mount_failure, place, sentence, times},
-    view::ContainerState,
+    judge::{condition, containers, ending, mount_failure, place, sentence, times},
+    view::{ContainerState, ContainerView},
 };
 
 /// Creating containers takes some time; before it has passed, no explanation is needed.
 const CREATION_TIME: Duration = Duration::from_secs(1);
 
-/// The reason why `pod` does not run, and since when. `None` if it runs, succeeded, or needs only its ordinary time.
-pub fn explain(pod: &PodView, now: Timestamp) -> Option<String> {
+/// Why a pod does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// One word, such as `ErrImagePull`.
+    pub reason: String,
+    /// One sentence without the reason and the time.
+    pub message: String,
+    /// Start of this state, if known.
+    pub since: Option<Timestamp>,
+    form: Form,
+}
+
+/// What a text adds to the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Nothing,
+    /// ` (ErrImagePull, 1m10s)`
+    Reason,
+    /// ` for 1m10s`
+    Duration,
+}
+
+impl Explanation {
+    /// Explanation whose text is its message.
+    pub fn new(reason: impl Into<String>, message: impl Into<String>, since: Option<Timestamp>) -> Self {
+        Self {
+            reason: reason.into(),
+            message: message.into(),
+            since,
+            form: Form::Nothing,
+        }
+    }
+
+    fn with(self, form: Form) -> Self {
+        Self { form, ..self }
+    }
+
+    /// One line, with the reason and the time since it applies, where they help.
+    pub fn text(&self, now: Timestamp) -> String {
+        let span = self.since.map(|since| now.duration_since(since));
+        let span = span
+            .filter(|span| span.as_secs() >= 1)
+            .map(|span| elapsed(span.unsigned_abs()));
+        let Self { message, reason, .. } = self;
+        match (self.form, span) {
+            (Form::Nothing, _) | (Form::Duration, None) => message.clone(),
+            (Form::Duration, Some(span)) => format!("{message} for {span}"),
+            (Form::Reason, None) => format!("{message} ({reason})"),
+            (Form::Reason, Some(span)) => format!("{message} ({reason}, {span})"),
+        }
+    }
+}
+
+/// Why `pod` does not run. `None` if it runs, succeeded, or needs only its ordinary time.
+pub fn explain(pod: &PodView, now: Timestamp) -> Option<Explanation> {
     if let Some(deleted) = pod.deleted {
-        return Some(format!("being deleted{}", since(deleted, now)));
+        return Some(Explanation::new("Terminating", "being deleted", Some(deleted)).with(Form::Duration));
     }
     if &*pod.phase == "Failed"
         && let Some(reason) = pod.reason.as_deref()
     {
         let message = pod.message.as_deref().map(sentence).unwrap_or_default();
         return Some(if message.is_empty() {
-            reason.to_owned()
+            Explanation::new(reason, reason, None)
         } else {
-            format!("{message} ({reason})")
+            Explanation::new(reason, message, None).with(Form::Reason)
         });
     }
     if let Some(condition) = condition(pod, "PodScheduled").filter(|condition| &*condition.status == "False") {
         let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
         let message = condition.message.as_deref().map(sentence).unwrap_or_default();
-        let time = condition.since.unwrap_or(now);
-        return Some(format!("cannot be scheduled: {message} ({reason}{})", after(time, now)));
+        return Some(
+            Explanation::new(reason, format!("cannot be scheduled: {message}"), condition.since).with(Form::Reason),
+        );
     }
-    containers(pod).find_map(|(container, _)| {
-        let (reason, message) = match &container.state {
-            ContainerState::Ended(ended) if ended.code != 0 => {
-                return Some(format!("container {} ended with {}", container.name, ending(ended)));
-            }
-            ContainerState::Waiting { reason, message } => (reason, message),
-            ContainerState::Unknown | ContainerState::Running | ContainerState::Ended(_) => return None,
-        };
-        let message = message.as_deref().map(sentence).unwrap_or_default();
-        let time = latest_change(pod, now);
-        match &**reason {
-            "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => Some(format!(
-                "image {}: {} ({reason}{})",
-                container.image,
-                pull_reason(&message),
-                after(time, now)
-            )),
-            "ErrImageNeverPull" => Some(format!(
-                "image {} is not on the node and its pull policy is Never ({reason}{})",
-                container.image,
-                after(time, now)
-            )),
-            "InvalidImageName" => Some(format!("invalid image name {} ({reason})", container.image)),
-            "CrashLoopBackOff" => {
-                let last = container
-                    .last
-                    .as_deref()
-                    .map(|last| format!(", most recently with {}", ending(last)))
-                    .unwrap_or_default();
-                Some(format!(
-                    "container {} was restarted {}{last}",
-                    container.name,
-                    times(container.restarts)
-                ))
-            }
-            "" | "ContainerCreating" | "PodInitializing" => {
-                let waited = now.duration_since(time).unsigned_abs();
-                (waited >= CREATION_TIME).then(|| format!("containers are being created{}", since(time, now)))
-            }
-            reason if message.is_empty() => Some(format!("container {}: {reason}", container.name)),
-            reason => Some(format!(
-                "container {}: {message} ({reason}{})",
-                container.name,
-                after(time, now)
-            )),
+    containers(pod).find_map(|(container, _)| of_container(pod, container, now))
+}
+
+/// Why a container of `pod` does not run.
+fn of_container(pod: &PodView, container: &ContainerView, now: Timestamp) -> Option<Explanation> {
+    let name = &container.name;
+    let (reason, message) = match &container.state {
+        ContainerState::Ended(ended) if ended.code != 0 => {
+            let reason = ended.reason.as_deref().unwrap_or("Error");
+            let message = format!("container {name} ended with {}", ending(ended));
+            return Some(Explanation::new(reason, message, ended.at));
         }
+        ContainerState::Waiting { reason, message } => (&**reason, message),
+        ContainerState::Unknown | ContainerState::Running | ContainerState::Ended(_) => return None,
+    };
+    let message = message.as_deref().map(sentence).unwrap_or_default();
+    let since = pod.changed.into_iter().chain(pod.started).max();
+    let because = |message: String| Explanation::new(reason, message, since).with(Form::Reason);
+    Some(match reason {
+        "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
+            because(format!("image {}: {}", container.image, pull_reason(&message)))
+        }
+        "ErrImageNeverPull" => because(format!(
+            "image {} is not on the node and its pull policy is Never",
+            container.image
+        )),
+        "InvalidImageName" => {
+            Explanation::new(reason, format!("invalid image name {}", container.image), None).with(Form::Reason)
+        }
+        "CrashLoopBackOff" => {
+            let last = container
+                .last
+                .as_deref()
+                .map(|last| format!(", most recently with {}", ending(last)))
+                .unwrap_or_default();
+            let message = format!("container {name} was restarted {}{last}", times(container.restarts));
+            Explanation::new(reason, message, since)
+        }
+        "" | "ContainerCreating" | "PodInitializing" => {
+            if now.duration_since(since?).unsigned_abs() < CREATION_TIME {
+                return None;
+            }
+            let reason = if reason.is_empty() { "ContainerCreating" } else { reason };
+            Explanation::new(reason, "containers are being created", since).with(Form::Duration)
+        }
+        reason if message.is_empty() => Explanation::new(reason, format!("container {name}: {reason}"), since),
+        _ => because(format!("container {name}: {message}")),
     })
 }
 
@@ -91,30 +146,10 @@ pub fn last_seen(pod: &PodView, events: &[EventView], now: Timestamp) -> String 
     }
     let place = place(pod);
     match (explain(pod, now), &*pod.phase) {
-        (Some(explanation), _) => format!("{place}: {explanation}"),
+        (Some(explanation), _) => format!("{place}: {}", explanation.text(now)),
         (None, "Running") => format!("{place} was still running"),
         (None, "Succeeded") => format!("{place} had ended without an error"),
         (None, _) => format!("{place} had not started"),
-    }
-}
-
-/// `, 1m10s`.
-fn after(time: Timestamp, now: Timestamp) -> String {
-    let span = now.duration_since(time);
-    if span.as_secs() < 1 {
-        String::new()
-    } else {
-        format!(", {}", elapsed(span.unsigned_abs()))
-    }
-}
-
-/// ` for 1m10s`.
-fn since(time: Timestamp, now: Timestamp) -> String {
-    let span = now.duration_since(time);
-    if span.as_secs() < 1 {
-        String::new()
-    } else {
-        format!(" for {}", elapsed(span.unsigned_abs()))
     }
 }
 
@@ -131,7 +166,8 @@ mod tests {
     fn explained(status: &Value) -> Option<String> {
         let pod = json!({"metadata": {"name": "p"},
             "spec": {"containers": [{"name": "c", "image": "example.org/c:1"}]}, "status": status});
-        explain(&view(pod), "2026-11-22T10:01:10Z".parse().unwrap())
+        let now = "2026-11-22T10:01:10Z".parse().unwrap();
+        explain(&view(pod), now).map(|explanation| explanation.text(now))
     }
 
     fn waiting(reason: &str, message: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Cluster health, computed from an archive: `meta/clusterhealth.json` (core §7.7, cli §12).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     io::{self, BufRead, BufReader, Read},
     marker::PhantomData,
@@ -10,7 +10,7 @@ use std::{
 
 use regex::bytes::Regex;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use sono_types::{ResultFiles, layout};
+use sono_types::{ResultFiles, constants, layout};
 
 use crate::process::{Problem, base};
 
@@ -67,6 +67,7 @@ pub struct HealthDetail {
 }
 
 /// Computes the health from an archive, with `files` rooted at the archive's root. Missing and unreadable files are ignored.
+/// Unhealthy pods of plugins and their logs are not counted: the results of the plugins report them.
 pub fn cluster_health(files: &dyn ResultFiles) -> Health {
     read_health(files).0
 }
@@ -79,18 +80,26 @@ pub fn read_health(files: &dyn ResultFiles) -> (Health, Vec<Problem>) {
     for node in objects(files, &nodes_file, &mut problems) {
         health.node_health.add(node_detail(node));
     }
+    let mut ignored = BTreeSet::new();
     let pods_file = layout::cluster_resource("", "v1", "pods");
     for file in list(files, "resources", &mut problems) {
         if base(&file) == base(&pods_file) {
             for pod in objects(files, &file, &mut problems) {
-                health.pod_health.add(pod_detail(pod));
+                let is_plugin = pod.is_of_plugin();
+                let detail = pod_detail(pod);
+                if is_plugin && !detail.healthy {
+                    ignored.insert((detail.namespace, detail.name));
+                } else {
+                    health.pod_health.add(detail);
+                }
             }
         }
     }
     if let Some(version) = json::<Version>(files, layout::SERVER_VERSION, &mut problems) {
         health.api_version = version.git_version.unwrap_or_default();
     }
-    for file in list(files, "podlogs", &mut problems).iter().filter(|file| is_log(file)) {
+    let counts = |file: &&String| log_of(file).is_some_and(|pod| !ignored.contains(&pod));
+    for file in list(files, "podlogs", &mut problems).iter().filter(counts) {
         let counted = files
             .open(file)
             .and_then(|reader| count_lines(BufReader::with_capacity(MAX_LINE_BYTES, reader)));
@@ -191,11 +200,20 @@ struct Object {
     status: Status,
 }
 
+impl Object {
+    /// Whether this is the pod of a plugin.
+    fn is_of_plugin(&self) -> bool {
+        let component = |labels: &BTreeMap<String, String>| labels.get(constants::COMPONENT_LABEL).cloned();
+        self.metadata.labels.as_ref().and_then(component).as_deref() == Some("plugin")
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Metadata {
     name: String,
     namespace: String,
+    labels: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -258,10 +276,14 @@ fn pod_detail(pod: Object) -> HealthDetail {
     }
 }
 
-/// `podlogs/<namespace>/<pod>/logs/<container>.txt`
-fn is_log(file: &str) -> bool {
+/// Namespace and name of the pod of a log, `podlogs/<namespace>/<pod>/logs/<container>.txt`.
+fn log_of(file: &str) -> Option<(String, String)> {
     let parts: Vec<&str> = file.splitn(5, '/').collect();
-    matches!(parts.as_slice(), ["podlogs", _, _, "logs", name] if name.strip_suffix(".txt").is_some_and(|stem| !stem.is_empty()))
+    let ["podlogs", namespace, pod, "logs", name] = parts.as_slice() else {
+        return None;
+    };
+    name.strip_suffix(".txt").filter(|stem| !stem.is_empty())?;
+    Some(((*namespace).to_owned(), (*pod).to_owned()))
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

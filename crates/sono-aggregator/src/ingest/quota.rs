@@ -112,7 +112,7 @@ impl Reserved {
     /// What a refusal says.
     pub(crate) fn limit(&self) -> String {
         format!(
-            "the results of this run would exceed the limit of {} bytes",
+            "the results of this run would exceed the limit of {} bytes (UploadLimits.MaxTotalBytes)",
             self.quota.max_bytes
         )
     }

@@ -49,6 +49,7 @@ pub(crate) fn stage(
 
 fn not_staged(error: &PlaceError) -> UploadError {
     let reason = error_chain(error);
+    let reason = exceeded_limit(error).map_or_else(|| reason.clone(), |key| format!("{reason} (UploadLimits.{key})"));
     match error {
         PlaceError::Unpack(UnpackError::Archive(ArchiveError::TooLarge { .. })) if error.is_content() => {
             UploadError::TooLarge(reason)
@@ -56,6 +57,21 @@ fn not_staged(error: &PlaceError) -> UploadError {
         _ if error.is_content() => UploadError::Content(reason),
         _ if error.is_full() => UploadError::Full(reason),
         _ => UploadError::Storage(reason),
+    }
+}
+
+/// Key below `UploadLimits` of the exceeded limit.
+fn exceeded_limit(error: &PlaceError) -> Option<&'static str> {
+    let PlaceError::Unpack(error) = error else { return None };
+    match error {
+        UnpackError::TooManyEntries { .. } => Some("MaxEntries"),
+        UnpackError::LongName { .. } => Some("MaxNameBytes"),
+        UnpackError::Archive(ArchiveError::TooLarge { .. }) => Some("MaxUnpackedBytes"),
+        UnpackError::Archive(ArchiveError::Ratio { .. }) => Some("MaxRatio"),
+        UnpackError::Archive(_)
+        | UnpackError::Name { .. }
+        | UnpackError::Conflict { .. }
+        | UnpackError::Write { .. } => None,
     }
 }
 

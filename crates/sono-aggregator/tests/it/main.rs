@@ -328,7 +328,8 @@ async fn sizes_are_limited() {
     let url = run.url("/api/v1/results/by-node/n1/p");
     let expected = (
         400,
-        "error handling result p/n1: the body is larger than the limit of 10 bytes\n".to_owned(),
+        "error handling result p/n1: the body is larger than the limit of 10 bytes (UploadLimits.MaxBodyBytes)\n"
+            .to_owned(),
     );
     assert_eq!(put(&client, &url, &[], "12345678901").await, expected);
     let chunks = futures::stream::iter(["123456", "78901"].map(Ok::<_, std::io::Error>));

@@ -48,14 +48,24 @@ async fn every_limit_has_its_own_message() {
     let repeated = archive(&[("a", &"x".repeat(50_000))]);
     let long = archive(&[(&"n".repeat(30), "x")]);
     for (headers, body, status, expected) in [
-        (GZIP.as_slice(), many, 400, "archive has more than 2 entries"),
-        (&GZIP, repeated, 400, "unpacks to more than 5 times its size"),
-        (&GZIP, long, 400, "longer than 20 bytes"),
+        (
+            GZIP.as_slice(),
+            many,
+            400,
+            "archive has more than 2 entries (UploadLimits.MaxEntries)",
+        ),
+        (
+            &GZIP,
+            repeated,
+            400,
+            "unpacks to more than 5 times its size (UploadLimits.MaxRatio)",
+        ),
+        (&GZIP, long, 400, "longer than 20 bytes (UploadLimits.MaxNameBytes)"),
         (
             &GZIP,
             archive(&[("a", &noise), ("b", &noise)]),
             507,
-            "would exceed the limit of 60000 bytes",
+            "would exceed the limit of 60000 bytes (UploadLimits.MaxTotalBytes)",
         ),
         (
             &[],

@@ -41,6 +41,14 @@ pub enum UnpackError {
         /// The fault.
         fault: String,
     },
+    /// An entry has a name that is longer than the limit.
+    #[error("archive entry {name:?} is longer than {limit} bytes")]
+    LongName {
+        /// The shortened name.
+        name: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// The archive has too many entries.
     #[error("archive has more than {limit} entries")]
     TooManyEntries {
@@ -76,7 +84,7 @@ impl UnpackError {
     pub fn is_content(&self) -> bool {
         match self {
             Self::Archive(error) => error.is_content(),
-            Self::Name { .. } | Self::TooManyEntries { .. } | Self::Conflict { .. } => true,
+            Self::Name { .. } | Self::LongName { .. } | Self::TooManyEntries { .. } | Self::Conflict { .. } => true,
             Self::Write { .. } => false,
         }
     }
@@ -171,9 +179,13 @@ impl Unpacker<'_> {
             .name
             .get(..self.limits.max_name_bytes.min(200))
             .unwrap_or(&head.name);
-        UnpackError::Name {
-            name: String::from_utf8_lossy(shown).into_owned(),
-            fault: fault.to_string(),
+        let name = String::from_utf8_lossy(shown).into_owned();
+        match fault {
+            NameFault::Long(limit) => UnpackError::LongName { name, limit },
+            fault => UnpackError::Name {
+                name,
+                fault: fault.to_string(),
+            },
         }
     }
 

@@ -4,6 +4,22 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Command};
 
+/// Joins klog's `-v 4` to `-v=4`, since `-v` alone is valid, too.
+pub(crate) fn join_verbosity(arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_number = |text: &OsString| text.to_str().is_some_and(|text| text.parse::<i32>().is_ok());
+    let mut joined: Vec<OsString> = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        match joined.last_mut() {
+            Some(before) if (before == "-v" || before == "--v") && is_number(&argument) => {
+                before.push("=");
+                before.push(argument);
+            }
+            _ => joined.push(argument),
+        }
+    }
+    joined
+}
+
 /// Replaces `--flag=true` by `--flag` and removes `--flag=false`. Invalid values stay, for clap to reject.
 pub(crate) fn normalize(arguments: Vec<OsString>, program: &Command) -> Vec<OsString> {
     let mut command = program;
@@ -58,6 +74,17 @@ mod tests {
             .map(|argument| argument.to_string_lossy().into_owned())
             .collect();
         assert_eq!(normalized.join(" "), expected);
+    }
+
+    #[test]
+    fn verbosity_with_a_number_is_one_argument() {
+        let arguments = ["sono", "-v", "4", "--v", "2", "-v", "status", "4"]
+            .map(OsString::from)
+            .to_vec();
+        assert_eq!(
+            join_verbosity(arguments),
+            ["sono", "-v=4", "--v=2", "-v", "status", "4"]
+        );
     }
 
     #[test]

@@ -14,8 +14,8 @@ const DELETION_TIMEOUT: Duration = Duration::from_mins(10);
 pub struct Delete {
     #[command(flatten)]
     pub location: RunLocation,
-    /// Wait until everything is deleted: minutes, or a duration such as 30m [without TIME: 60]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60", conflicts_with = "dry_run")]
+    /// Wait until everything is deleted: a duration such as 30m, or a number of minutes [without TIME: 1h]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", conflicts_with = "dry_run")]
     pub wait: Option<WaitTime>,
     /// Output while waiting
     #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::Progress)]
@@ -50,7 +50,7 @@ impl Delete {
     pub(crate) fn of_run(location: RunLocation, created_roles: bool) -> Self {
         Self {
             location,
-            wait: Some(WaitTime(DELETION_TIMEOUT)),
+            wait: Some(WaitTime::new(DELETION_TIMEOUT)),
             wait_output: WaitOutput::Progress,
             all: false,
             rbac: if created_roles {

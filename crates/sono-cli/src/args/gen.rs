@@ -40,7 +40,7 @@ pub struct GenFlags {
     #[command(flatten)]
     pub preflight: Preflight,
     /// Has no effect on gen
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440", hide_short_help = true)]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "24h", hide_short_help = true)]
     pub wait: Option<WaitTime>,
     /// Has no effect on gen
     #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::from_environment(), hide_short_help = true)]

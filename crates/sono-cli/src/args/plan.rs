@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Addresses, Aggregator, Changes, kubernetes_name};
+use super::{Addresses, Aggregator, Changes, Seconds, kubernetes_name};
 
 /// Plugins and configuration of a run.
 #[derive(Debug, Clone, Args)]
@@ -20,9 +20,9 @@ pub struct Plan {
     /// Namespace of the run [default: sonobuoy]
     #[arg(short, long, value_parser = kubernetes_name::namespace, help_heading = "Cluster")]
     pub namespace: Option<String>,
-    /// Time limit of each plugin in seconds; 0 means no limit [default: 21600]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
-    pub timeout: Option<u64>,
+    /// Time limit of each plugin: a duration such as 30m, or a number of seconds; 0 means no limit [default: 6h]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    pub timeout: Option<Seconds>,
     /// Registry, with an optional path, to pull all images from.
     ///
     /// It applies to the images of sono, of built-in plugins and of the Kubernetes tests, unless a flag names an image.
@@ -75,9 +75,4 @@ pub struct Plan {
     pub aggregator: Aggregator,
     #[command(flatten)]
     pub changes: Changes,
-}
-
-fn seconds(text: &str) -> Result<u64, &'static str> {
-    text.parse()
-        .map_err(|_| "expected a number of seconds, 0 or more (0 means no limit)")
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Addresses, ImagesAccess};
+use super::{Addresses, ImagesAccess, Seconds};
 
 /// `sono plugin`
 #[derive(Debug, Args)]
@@ -104,7 +104,7 @@ pub struct PluginTest {
     pub file: String,
     #[command(flatten)]
     pub addresses: Addresses,
-    /// Time limit of the plugin, such as 90s or 5m
+    /// Time limit of the plugin: a duration such as 90s, or a number of seconds
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
     /// Output format
@@ -113,12 +113,9 @@ pub struct PluginTest {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => sono_types::go_duration::parse(text).map_err(|error| error.to_string())?,
-    };
-    if duration < Duration::from_secs(1) {
-        return Err("expected at least one second".to_owned());
+    match text.parse::<Seconds>() {
+        Ok(Seconds(0)) => Err("expected at least one second".to_owned()),
+        Ok(Seconds(seconds)) => Ok(Duration::from_secs(seconds)),
+        Err(error) => Err(error.to_string()),
     }
-    Ok(duration)
 }

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 /// `sono results`
 #[derive(Debug, Args)]
 pub struct Results {
-    /// Archive, or directory with an extracted archive
-    pub archive: PathBuf,
+    /// Archive, or directory with an extracted archive [default: the newest archive in the current directory]
+    pub archive: Option<PathBuf>,
     /// Show only this plugin; `sonobuoy` is the health of the cluster
     #[arg(short, long, value_name = "NAME")]
     pub plugin: Option<String>,

@@ -9,6 +9,9 @@ use super::{Cluster, Plan, Preflight, WaitOutput, WaitTime};
 /// `sono run`
 #[derive(Debug, Args)]
 pub struct Run {
+    /// Plugins to run, same as --plugin
+    #[arg(value_name = "PLUGIN", conflicts_with = "file")]
+    pub names: Vec<String>,
     #[command(flatten)]
     pub plan: Plan,
     #[command(flatten)]
@@ -18,8 +21,8 @@ pub struct Run {
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub preflight: Preflight,
-    /// Wait until the run is complete: minutes, or a duration such as 30m; 0 does not wait [without TIME: 1440]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1440", help_heading = "Waiting")]
+    /// Wait until the run is complete: a duration such as 30m, or a number of minutes; 0 does not wait [without TIME: 24h]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "24h", help_heading = "Waiting")]
     pub wait: Option<WaitTime>,
     /// Output while waiting
     #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::from_environment(), help_heading = "Waiting")]
@@ -29,6 +32,9 @@ pub struct Run {
     /// 3: a result failed, 4: a result is unknown, 5: the run failed, 6: the run is still active at the time limit.
     #[arg(long, help_heading = "Waiting")]
     pub exit_code: bool,
+    /// Print the objects and check the cluster and your permissions, without creating anything
+    #[arg(long, conflicts_with_all = ["wait", "rm", "exit_code"])]
+    pub dry_run: bool,
     /// Wait for the run, retrieve its archive into the current directory, then delete the run
     #[arg(long, conflicts_with = "local")]
     pub rm: bool,

@@ -14,6 +14,7 @@ pub(crate) fn accept_run_flags(program: Command) -> Command {
         let own: Vec<String> = wait.get_arguments().map(|own| own.get_id().to_string()).collect();
         let further = known
             .into_iter()
+            .filter(|arg| !arg.is_positional())
             .filter(|arg| !own.iter().any(|own| arg.get_id() == own.as_str()));
         wait.args(further.map(|arg| arg.hide(true).help(NO_EFFECT)))
     })

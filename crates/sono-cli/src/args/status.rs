@@ -12,9 +12,15 @@ pub struct Status {
     /// ID of the run [default: the newest in the namespace]
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
-    /// Print JSON; before a status exists, print a sentence as Sonobuoy does (--output json always prints JSON)
+    /// Print JSON as Sonobuoy does, without the states of pods; before a status exists, print a sentence
     #[arg(long, conflicts_with = "output")]
     pub json: bool,
+    /// Print the status again whenever it changes, until the run is complete
+    #[arg(short, long)]
+    pub watch: bool,
+    /// List the runs in all namespaces that you may read
+    #[arg(short = 'A', long, conflicts_with_all = ["run", "json", "show_all", "exit_code", "watch"])]
+    pub all_namespaces: bool,
     /// Print one row for each plugin and node
     #[arg(long)]
     pub show_all: bool,

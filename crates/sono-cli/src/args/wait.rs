@@ -12,8 +12,8 @@ pub struct Wait {
     /// ID of the run [default: the newest in the namespace]
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
-    /// Time limit: minutes, or a duration such as 30m; 0 means no limit
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_value = "1440", default_missing_value = "1440")]
+    /// Time limit: a duration such as 30m, or a number of minutes; 0 means no limit
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_value = "24h", default_missing_value = "24h")]
     pub wait: WaitTime,
     /// Output while waiting
     #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::from_environment())]

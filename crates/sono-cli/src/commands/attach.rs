@@ -6,12 +6,12 @@ mod model;
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use sono_kube::{Cluster, Kind, KubeError, elapsed};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::plugin_status};
 
 use self::followed::{End, FollowedRun};
-use super::{run::millis, step_summary};
+use super::{obstacles, run::millis, step_summary};
 use crate::{
     aggregator::{self, phase},
     args::{self, WaitOutput},
@@ -22,7 +22,12 @@ use crate::{
     output::{Printer, Tone, text},
     settings::command_hint,
     signals::termination,
-    view::{counts, progress_log::ProgressLog, screen::Screen},
+    view::{
+        counts,
+        obstacles::{Obstacle, sentences},
+        progress_log::{Change, ProgressLog},
+        screen::Screen,
+    },
 };
 
 /// A run to wait for.
@@ -151,25 +156,34 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
     // Obstacles are reported after a delay, even without an event.
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     let begun = now();
-    let mut progress = ProgressLog::new(begun);
+    let mut progress = if attach.starts_run {
+        ProgressLog::new(begun)
+    } else {
+        ProgressLog::attached(begun)
+    };
     let mut run = FollowedRun::new(attach.run.clone());
     let mut passed = Milestones::default();
+    let mut refused: Vec<Obstacle> = Vec::new();
+    let mut refusals = std::pin::pin!(refusals(attach));
+    let mut obstacles: Vec<Obstacle> = Vec::new();
     loop {
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => run.apply(event),
                 Some(Err(error)) if error.is_expired() => continue,
                 Some(Err(error)) if error.is_transient() => {
-                    screen.log(&[format!("connection interrupted, retrying: {error}")], now());
+                    screen.log(&[Change::notice(format!("connection interrupted, retrying: {error}"))], now());
                     continue;
                 }
                 Some(Err(error)) => return Err(cannot_watch(attach, &error)),
                 None => return Err(CliError::new("the watch on the run's pods ended unexpectedly")),
             },
             event = workloads.next(), if run.watches_workload() => run.apply_workload(event),
+            Some(found) = refusals.next(), if run.lacks_pods() => refused = found,
             _ = seconds.tick() => {}
             () = &mut deadline => {
                 return Err(CliError::new(format!("the run is not complete after {}; it continues", elapsed(attach.limit)))
+                    .details(sentences(&obstacles, now()))
                     .hint(format!("to see its progress: {}; to wait again: {}", attach.command_hint("status"), attach.command_hint("wait")))
                     .exit_with(attach.code(exit::TIMED_OUT, exit::FAILURE)));
             }
@@ -185,19 +199,42 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
         }
         let time = now();
         passed.note(&run, attach.started);
-        let lines = progress.pods(run.pods(), time);
-        screen.log(&lines, time);
-        screen.log(&progress.uncreated(run.uncreated(), time), time);
+        screen.log(&progress.pods(run.pods(), time), time);
+        if !run.lacks_pods() {
+            refused.clear();
+        }
+        let pods = run.pods().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        obstacles = obstacles::of_pods(pods, time);
+        obstacles.extend(run.uncreated().map(obstacles::of_uncreated));
+        obstacles.extend(refused.iter().cloned());
+        screen.log(&progress.obstacles(&obstacles, time), time);
         if let Some(status) = &run.status() {
             screen.log(&progress.status(status), time);
             let since = time.duration_since(begun).unsigned_abs();
-            screen.show(status, since, &|plugin| progress.obstacle(run.pods(), plugin, time));
+            let lasting = progress.lasting(&obstacles, time);
+            screen.show(status, since, &|plugin| {
+                let of_plugin = lasting
+                    .iter()
+                    .find(|obstacle| obstacle.plugin.as_deref() == Some(plugin));
+                of_plugin.map(|obstacle| obstacle.why.text(time))
+            });
         }
         if let Some(end) = run.end(attach.starts_run, time) {
             let outcome = attach.outcome(end).await;
             return outcome.map_err(|error| error.exit_with(attach.code(exit::RUN_FAILED, exit::FAILURE)));
         }
     }
+}
+
+/// Interval of polling for pods that cannot be created, which only Events explain.
+const REFUSALS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Obstacles of pods that cannot be created, each time that the stream is polled.
+fn refusals(attach: &Attach<'_>) -> impl Stream<Item = Vec<Obstacle>> {
+    futures::stream::unfold((), move |()| async move {
+        tokio::time::sleep(REFUSALS_INTERVAL).await;
+        Some((obstacles::refused(attach.cluster, attach.namespace).await, ()))
+    })
 }
 
 fn cannot_watch(attach: &Attach<'_>, error: &KubeError) -> CliError {

@@ -75,15 +75,18 @@ pub(super) async fn delete(arguments: args::Delete, printer: &Printer) -> Result
         job.preview().await?;
         return Ok(exit::SUCCESS);
     }
+    if let Some(note) = wait.and_then(args::WaitTime::interpretation) {
+        printer.note(&note);
+    }
     // As in Sonobuoy, 0 is the default and does not wait.
-    let wait = wait.filter(|limit| !limit.0.is_zero());
+    let wait = wait.filter(|limit| !limit.limit.is_zero());
     let work = job.delete(wait.is_some());
     match wait {
         None => work.await?,
-        Some(limit) => tokio::time::timeout(limit.0, work).await.map_err(|_| {
+        Some(limit) => tokio::time::timeout(limit.limit, work).await.map_err(|_| {
             CliError::new(format!(
                 "the deletion is not complete after {}; it continues",
-                elapsed(limit.0)
+                elapsed(limit.limit)
             ))
             .details(blockers::why(job.left.borrow().values()))
             .hint(format!(
@@ -122,6 +125,7 @@ impl Job<'_> {
                 .note(&format!("namespace `{}` does not exist", self.namespace)),
             Some(namespace) => {
                 let ours = is_ours(&namespace);
+                let exists = ours || self.has_run().await;
                 // A terminating namespace accepts no new pods, so waiting for it is sufficient.
                 self.pods(wait && !ours).await?;
                 if ours {
@@ -133,7 +137,7 @@ impl Job<'_> {
                 } else {
                     self.left_behind().await?;
                 }
-                self.say(ours);
+                self.say(ours, exists);
                 if wait && ours {
                     self.wait_until_deleted(self.cluster.watch_named(Kind::Namespace, None, self.namespace), |_| {})
                         .await?;
@@ -147,10 +151,20 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn say(&self, ours: bool) {
+    /// Whether the namespace contains objects of a run; true if the account may not list them.
+    async fn has_run(&self) -> bool {
+        let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
+        let found = [Kind::ConfigMap, Kind::Pod].map(|kind| self.cluster.list(kind, Some(self.namespace), &labels));
+        let found = futures::future::join_all(found).await;
+        !found.into_iter().all(|found| found.is_ok_and(|found| found.is_empty()))
+    }
+
+    fn say(&self, ours: bool, exists: bool) {
         let namespace = self.namespace;
         self.printer.note(&if ours {
             format!("deleting namespace `{namespace}` and everything in it")
+        } else if !exists {
+            no_run(namespace)
         } else {
             format!("deleting the run; namespace `{namespace}` was not created by sono and is not deleted")
         });
@@ -240,11 +254,7 @@ impl Job<'_> {
     async fn left_behind(&self) -> Result<(), CliError> {
         let (cluster, namespace) = (self.cluster, Some(self.namespace));
         let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
-        let plugins = cluster
-            .get(Kind::ConfigMap, namespace, constants::PLUGINS_CONFIG_MAP)
-            .await;
-        let plugins = plugins.map_err(|error| self.refused("the plugins", &error))?;
-        let names = plugins.as_ref().map(config_maps_of_plugins).unwrap_or_default();
+        let names = self.plugin_config_maps().await?;
         let own = try_join_all(
             names
                 .iter()
@@ -273,6 +283,14 @@ impl Job<'_> {
         }));
         futures::try_join!(own, labelled).map_err(|error| self.refused("the objects", &error))?;
         Ok(())
+    }
+
+    /// Names of ConfigMaps of plugins, which have no labels.
+    async fn plugin_config_maps(&self) -> Result<Vec<String>, CliError> {
+        let (kind, namespace) = (Kind::ConfigMap, Some(self.namespace));
+        let plugins = self.cluster.get(kind, namespace, constants::PLUGINS_CONFIG_MAP).await;
+        let plugins = plugins.map_err(|error| self.refused("the plugins", &error))?;
+        Ok(plugins.as_ref().map(config_maps_of_plugins).unwrap_or_default())
     }
 
     /// Deletes cluster role bindings, then cluster roles. An account that may not delete them created none.
@@ -355,12 +373,22 @@ impl Job<'_> {
                 .note(&format!("namespace `{}` does not exist", self.namespace)),
             Some(namespace) if is_ours(&namespace) => lines.push(format!("namespace/{}", self.namespace)),
             Some(_) => {
+                let before = lines.len();
                 let labels = format!("{}={}", constants::COMPONENT.0, constants::COMPONENT.1);
                 let kinds = [Kind::DaemonSet, Kind::Deployment, Kind::Pod]
                     .into_iter()
                     .chain(NAMESPACED_KINDS);
                 for kind in kinds {
                     lines.extend(list(kind, Some(self.namespace), &labels).await?);
+                }
+                lines.extend(
+                    self.plugin_config_maps()
+                        .await?
+                        .iter()
+                        .map(|name| format!("configmap/{name}")),
+                );
+                if lines.len() == before {
+                    self.printer.note(&no_run(self.namespace));
                 }
             }
         }
@@ -432,6 +460,10 @@ impl Job<'_> {
             self.printer.note(&text!["remaining: ", why]);
         }
     }
+}
+
+fn no_run(namespace: &str) -> String {
+    format!("no run in namespace `{namespace}`")
 }
 
 /// Whether this program created a namespace.

@@ -22,6 +22,7 @@ use crate::{
     output::{Printer, Text},
     settings::connect,
     text_file, trees,
+    view::words::counted,
 };
 
 /// Maximum size of a list.
@@ -74,7 +75,7 @@ pub(super) fn e2e(arguments: args::E2e, printer: &Printer) -> Result<u8, CliErro
     };
     let chosen: Vec<&str> = all.iter().filter(is_selected).map(String::as_str).collect();
     if chosen.is_empty() {
-        printer.note(&format!("none of {} tests matches", all.len()));
+        printer.note(&format!("none of {} matches", counted(all.len() as u64, "test")));
     }
     let shown = match mode {
         E2eMode::Tests => Text::lines(chosen),

@@ -29,6 +29,7 @@ use crate::{
     registries,
     settings::connect,
     text_file,
+    view::words::counted,
 };
 
 /// Maximum number of concurrent transfers.
@@ -474,7 +475,7 @@ fn conclude(failures: Vec<String>, all: usize, what: &str) -> Result<u8, CliErro
     if failures.is_empty() {
         return Ok(exit::SUCCESS);
     }
-    Err(CliError::new(format!("{} of {all} images {what}", failures.len())).details(failures))
+    Err(CliError::new(format!("{} of {} {what}", failures.len(), counted(all as u64, "image"))).details(failures))
 }
 
 fn size(bytes: u64) -> indicatif::HumanBytes {

@@ -23,7 +23,7 @@ use crate::{
     settings::Plan,
     signals::termination,
     trees,
-    view::{checks, counts, progress_log::ProgressLog, screen::Screen},
+    view::{checks, counts, progress_log::ProgressLog, screen::Screen, words::counted},
 };
 
 /// The built-in plugin that can run without a cluster.
@@ -117,11 +117,7 @@ pub(super) async fn run(
         _ => Tone::Plain,
     };
     if errors > 0 {
-        let number = if errors == 1 {
-            "an error".to_owned()
-        } else {
-            format!("{errors} errors")
-        };
+        let number = counted(errors as u64, "error");
         printer.note(&format!(
             "{number} during the run: see {} in the archive",
             layout::RUN_LOG
@@ -140,7 +136,8 @@ pub(super) async fn run(
 }
 
 /// Flags that require a cluster.
-const CLUSTER_ONLY: [&str; 48] = [
+const CLUSTER_ONLY: [&str; 49] = [
+    "dry-run",
     "aggregator-image",
     "aggregator-memory",
     "aggregator-node-selector",

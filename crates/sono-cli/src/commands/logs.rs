@@ -14,7 +14,6 @@ use self::{follow::Following, sources::Source};
 use crate::{
     aggregator::{self, WhichRun},
     args,
-    args::Since,
     clock::now,
     error::CliError,
     output::Printer,
@@ -31,12 +30,14 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
         location: args::RunLocation { namespace, cluster },
         run,
         plugin,
+        name,
         follow,
         since,
         tail,
         timestamps,
         failed,
     } = arguments;
+    let plugin = plugin.or(name);
     let cluster = connect(&cluster).await?;
     let selector = match plugin.as_deref() {
         None => String::new(),
@@ -46,7 +47,7 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
     let options = LogOptions {
         timestamps,
         // The API server requires whole seconds, at least one.
-        since_seconds: since.map(|Since(since)| i64::try_from(since.as_secs()).unwrap_or(i64::MAX).max(1)),
+        since_seconds: since.map(|since| i64::try_from(since.0).unwrap_or(i64::MAX).max(1)),
         tail_lines: tail,
         ..LogOptions::default()
     };
@@ -109,7 +110,7 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
 fn waiting(pods: &[Pod], printer: &Printer) {
     for pod in pods {
         for (container, why) in sources::all(pod).without {
-            let why = why.or_else(|| stuck::explain(&PodView::from(pod), now()));
+            let why = why.or_else(|| Some(stuck::explain(&PodView::from(pod), now())?.text(now())));
             let why = why.unwrap_or_else(|| "not started".to_owned());
             printer.note(&format!("{container}: no log yet: {why}"));
         }

@@ -8,7 +8,7 @@ use std::{
     borrow::Cow,
     io::{self, Read},
     ops::ControlFlow,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use sono_bundle::{Bundle, ReadLimits, usable_space};
@@ -17,7 +17,7 @@ use sono_types::{constants::HEALTH_PLUGIN, exit, layout, yaml};
 use tempfile::NamedTempFile;
 
 use self::gather::{Gathered, Part, PartKind, Piece, Plugin, Request, gather};
-use super::step_summary;
+use super::{retrieve, step_summary};
 use crate::{
     args::{self, ResultsMode, ResultsOutput},
     error::CliError,
@@ -29,7 +29,10 @@ use crate::{
 const CHUNK_BYTES: usize = 64 << 10;
 
 pub(super) fn results(arguments: &args::Results, printer: &Printer) -> Result<u8, CliError> {
-    let archive = arguments.archive.as_path();
+    let archive = &*match &arguments.archive {
+        Some(archive) => Cow::Borrowed(archive.as_path()),
+        None => Cow::Owned(newest_archive(printer)?),
+    };
     let Some(copy) = copy_of_pipe(archive, arguments.no_limits)? else {
         return of_archive(archive, arguments, printer);
     };
@@ -137,6 +140,18 @@ fn of_archive(archive: &Path, arguments: &args::Results, printer: &Printer) -> R
     }
     let statuses = statuses(&gathered);
     Ok(judgement::of_results(statuses.iter().map(String::as_str)))
+}
+
+/// Newest archive in the current directory.
+pub(super) fn newest_archive(printer: &Printer) -> Result<PathBuf, CliError> {
+    let newest = retrieve::newest(Path::new("."));
+    let newest = newest.map_err(|error| CliError::new("cannot list the current directory").caused_by(&error))?;
+    let newest = newest.ok_or_else(|| {
+        CliError::new("no archive of a run in the current directory")
+            .hint("name an archive: sono results ARCHIVE, or retrieve one: sono retrieve")
+    })?;
+    printer.note(&format!("newest archive: {}", newest.display()));
+    Ok(newest)
 }
 
 fn is_healthy(health: &Health) -> bool {

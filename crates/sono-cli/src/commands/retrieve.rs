@@ -18,6 +18,7 @@ use std::{
 use sono_bundle::{ReadLimits, create_private_directories, usable_space};
 use sono_types::{ArchiveName, error_chain, exit, routes};
 
+pub(super) use self::retention::newest;
 use self::{
     announced::{Announced, archive_name},
     check::{check, checksum_mismatch},

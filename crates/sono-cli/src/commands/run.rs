@@ -5,6 +5,7 @@ use std::{path::Path, time::Instant};
 use serde_json::Value;
 use sono_kube::{Cluster, Kind, elapsed};
 use sono_local::RunLog;
+use sono_manifest::to_manifest;
 use sono_types::{constants, exit};
 
 use super::{
@@ -20,13 +21,16 @@ use crate::{
     error::CliError,
     identity::Identity,
     manifest::{self, Manifest},
-    output::Printer,
+    output::{Format, Printer},
     settings::{DEFAULT_PLUGINS, Plan, Version, command_hint, connect, latest},
 };
 
 /// Flags that also apply with `--file`.
-const WITH_FILE: [&str; 13] = [
+const WITH_FILE: [&str; 16] = [
     "file",
+    "dry-run",
+    "quiet",
+    "color",
     "kubeconfig",
     "context",
     "skip-preflight",
@@ -60,32 +64,38 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<u8, CliError> {
     let args::Run {
-        plan,
+        names,
+        mut plan,
         cluster: cluster_arguments,
         file,
         preflight,
         wait,
         wait_output,
         exit_code,
+        dry_run,
         rm,
         keep,
         local: is_local,
     } = arguments;
+    plan.plugins.extend(names);
     let started = Instant::now();
+    if let Some(note) = wait.and_then(args::WaitTime::interpretation) {
+        printer.note(&note);
+    }
     // As in Sonobuoy, 0 is the default and does not wait.
-    if rm && wait.is_some_and(|limit| limit.0.is_zero()) {
+    if rm && wait.is_some_and(|limit| limit.limit.is_zero()) {
         return Err(CliError::new("--rm conflicts with --wait=0").hint("omit --wait, or set a time limit: --wait=60m"));
     }
     let wait = wait
         .or_else(|| rm.then(args::WaitTime::default_limit))
-        .filter(|limit| !limit.0.is_zero());
+        .filter(|limit| !limit.limit.is_zero());
     if exit_code && wait.is_none() && !is_local {
         return Err(CliError::new("--exit-code requires --wait, --rm or --local").hint("add --wait"));
     }
     if is_local {
         local::check_flags(given)?;
         let plan = Plan::new(plan, given, level, printer)?;
-        let limit = wait.map(|limit| limit.0);
+        let limit = wait.map(|limit| limit.limit);
         return Box::pin(local::run(plan, limit, wait_output, exit_code, log, printer)).await;
     }
     let checks = Checks::new(preflight)?;
@@ -108,6 +118,11 @@ pub(super) async fn run(
         server,
     } = run;
     tracing::debug!(elapsed_ms = millis(started), "checked");
+    if dry_run {
+        printer.document(Format::Yaml, &to_manifest(&objects))?;
+        printer.note("dry run: all checks passed; nothing was created");
+        return Ok(exit::SUCCESS);
+    }
     let creation = Creation {
         cluster: &cluster,
         namespace: &namespace,
@@ -145,7 +160,7 @@ pub(super) async fn run(
         namespace: &namespace,
         run: identity.clone(),
         arguments: &cluster_arguments,
-        limit: limit.0,
+        limit: limit.limit,
         output: wait_output,
         printer,
         exit_code,

@@ -5,14 +5,11 @@ use sono_types::{constants, exit};
 
 use crate::{
     aggregator::text,
-    args::{self, VersionOutput},
+    args::{self, VERSION, VersionOutput},
     error::CliError,
     output::{Format, Printer},
     settings::connect,
 };
-
-/// Version of this program.
-pub(super) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 /// Commit of the source. Only `cargo xtask dist` sets it.
 const COMMIT: Option<&str> = option_env!("SONO_COMMIT");

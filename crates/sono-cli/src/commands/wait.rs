@@ -29,9 +29,16 @@ pub(super) async fn wait(arguments: args::Wait, given: &GivenFlags, printer: &Pr
         wait_output,
         exit_code,
     } = arguments;
+    if let Some(note) = wait.interpretation() {
+        printer.note(&note);
+    }
     let started = Instant::now();
     let cluster = connect(&cluster_arguments).await?;
-    let limit = if wait.0.is_zero() { Duration::MAX } else { wait.0 };
+    let limit = if wait.limit.is_zero() {
+        Duration::MAX
+    } else {
+        wait.limit
+    };
     let found = find_unambiguous(&cluster, &namespace, WhichRun::of(run.as_ref()), limit, printer).await?;
     if run.is_none() {
         found.announce(&namespace, printer);

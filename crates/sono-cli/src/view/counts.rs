@@ -7,6 +7,7 @@ use sono_types::{
     status::{folded_count, plugin_status},
 };
 
+use super::words::counted;
 use crate::output::Tone;
 
 /// Summary of the rows of one plugin.
@@ -42,8 +43,7 @@ impl PluginView {
     pub(crate) fn target(&self) -> String {
         match (self.is_global, self.targets, self.skipped) {
             (true, ..) => "global".to_owned(),
-            (false, 1, 0) => "1 node".to_owned(),
-            (false, targets, 0) => format!("{targets} nodes"),
+            (false, targets, 0) => counted(targets as u64, "node"),
             (false, targets, skipped) => format!("{targets} of {} nodes", targets + skipped),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use sono_types::{
     LeftOut, PluginStatus, RunStatus,
     constants::GLOBAL,
@@ -9,7 +10,11 @@ use sono_types::{
     status::{folded_count, plugin_status},
 };
 
-use super::{counts::plugins, words::grouped};
+use super::{
+    counts::plugins,
+    obstacles::Obstacle,
+    words::{grouped, names, without_variations},
+};
 use crate::output::{Grid, Markdown, Text, Tone, markdown};
 
 /// Maximum number of lines for failed targets of one plugin.
@@ -17,17 +22,6 @@ const MAX_TARGET_LINES: usize = 10;
 const PENDING: &str = "pending";
 const LEFT_OUT: &str = "left out";
 const NONE: &str = "-";
-
-/// Obstacle that prevents a pod from running.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Obstacle {
-    pub(crate) plugin: String,
-    /// Node of the pod, if known.
-    pub(crate) node: Option<String>,
-    /// Whether the containers have not been started.
-    pub(crate) pending: bool,
-    pub(crate) why: String,
-}
 
 /// One line of the overview.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +34,8 @@ pub(crate) struct Line {
     pub(crate) detail: String,
 }
 
-/// Lines of the overview. `all`: one for each row of the status.
-pub(crate) fn lines(status: &RunStatus, obstacles: &[Obstacle], all: bool) -> Vec<Line> {
+/// Lines of the overview at this time. `all`: one for each row of the status.
+pub(crate) fn lines(status: &RunStatus, obstacles: &[Obstacle], all: bool, now: Timestamp) -> Vec<Line> {
     let rows = status.rows();
     let mut plugins: Vec<&str> = Vec::new();
     for row in rows {
@@ -58,7 +52,9 @@ pub(crate) fn lines(status: &RunStatus, obstacles: &[Obstacle], all: bool) -> Ve
         .into_iter()
         .flat_map(|plugin| {
             let gaps = status.left_out.iter().filter(move |left_out| left_out.plugin == plugin);
-            of_plugin(plugin, rows, obstacles, all).into_iter().chain(gaps.map(gap))
+            of_plugin(plugin, rows, obstacles, all, now)
+                .into_iter()
+                .chain(gaps.map(gap))
         })
         .collect()
 }
@@ -83,24 +79,37 @@ fn gap(left_out: &LeftOut) -> Line {
     }
 }
 
-fn of_plugin(plugin: &str, rows: &[PluginStatus], obstacles: &[Obstacle], all: bool) -> Vec<Line> {
+/// Lines of a plugin: one for each reason of rows with a problem, then one for each state of the others.
+fn of_plugin(plugin: &str, rows: &[PluginStatus], obstacles: &[Obstacle], all: bool, now: Timestamp) -> Vec<Line> {
     let rows = rows.iter().filter(|row| row.plugin == plugin);
-    let mut lines = Vec::new();
+    let mut problems: Vec<(String, Option<&Obstacle>, Vec<&PluginStatus>)> = Vec::new();
     let mut groups: BTreeMap<(&str, &str), Vec<&PluginStatus>> = BTreeMap::new();
-    let mut failed = 0;
-    for row in rows {
+    for (index, row) in rows.enumerate() {
         let obstacle = obstacle_of(row, obstacles);
         let is_failed = row.status == plugin_status::FAILED
             || matches!(row.result_status.as_str(), item::status::FAILED | item::status::TIMEOUT);
-        failed += usize::from(is_failed);
-        if all || obstacle.is_some() || (is_failed && failed <= MAX_TARGET_LINES) {
-            lines.push(line(&[row], obstacle));
-        } else {
+        if !all && obstacle.is_none() && !is_failed {
             groups.entry((&row.status, &row.result_status)).or_default().push(row);
+            continue;
+        }
+        let key = match obstacle {
+            _ if all => index.to_string(),
+            Some(obstacle) => obstacle.key(),
+            // Without an error, the counts differ.
+            None if row.error.is_empty() => index.to_string(),
+            None => without_variations(&row.error, &row.node),
+        };
+        let is_full = problems.len() >= MAX_TARGET_LINES;
+        match problems.iter_mut().find(|(known, ..)| *known == key) {
+            Some((.., same)) => same.push(row),
+            None if !all && obstacle.is_none() && is_full => {
+                groups.entry((&row.status, &row.result_status)).or_default().push(row);
+            }
+            None => problems.push((key, obstacle, vec![row])),
         }
     }
-    lines.extend(groups.values().map(|rows| line(rows, None)));
-    lines
+    let lines = problems.iter().map(|(_, obstacle, rows)| line(rows, *obstacle, now));
+    lines.chain(groups.values().map(|rows| line(rows, None, now))).collect()
 }
 
 /// One sentence for each plugin that skips nodes.
@@ -111,59 +120,76 @@ pub(crate) fn gaps(status: &RunStatus) -> Vec<String> {
         .collect()
 }
 
-/// One sentence for each of the first targets without a result, and the number of further ones.
+/// One sentence for each of the first reasons why targets have no result, and the number of further ones.
 pub(crate) fn reasons(status: &RunStatus) -> Vec<String> {
-    let rows = status.rows().iter().filter(|row| !row.error.is_empty());
-    let mut reasons: Vec<String> = rows
-        .map(|row| match row.node.as_str() {
-            GLOBAL => format!("{}: {}", row.plugin, row.reason()),
-            node => format!("{} on {node}: {}", row.plugin, row.reason()),
-        })
-        .collect();
-    if reasons.len() > MAX_TARGET_LINES {
-        let more = reasons.len() - MAX_TARGET_LINES;
-        reasons.truncate(MAX_TARGET_LINES);
+    let mut groups: Vec<(String, &PluginStatus, Vec<&str>)> = Vec::new();
+    for row in status.rows().iter().filter(|row| !row.error.is_empty()) {
+        let key = format!("{} {}", row.plugin, without_variations(&row.error, &row.node));
+        match groups.iter_mut().find(|(known, ..)| *known == key) {
+            Some((.., nodes)) => nodes.push(&row.node),
+            None => groups.push((key, row, vec![&row.node])),
+        }
+    }
+    let sentence = |(_, row, nodes): &(String, &PluginStatus, Vec<&str>)| match nodes.as_slice() {
+        [GLOBAL] => format!("{}: {}", row.plugin, row.reason()),
+        nodes => format!("{} on {}: {}", row.plugin, names(nodes), row.reason()),
+    };
+    let mut reasons: Vec<String> = groups.iter().take(MAX_TARGET_LINES).map(sentence).collect();
+    let more = groups
+        .iter()
+        .skip(MAX_TARGET_LINES)
+        .map(|(.., nodes)| nodes.len())
+        .sum::<usize>();
+    if more > 0 {
         reasons.push(format!("{more} more have no result: sono status --show-all -o table"));
     }
     reasons
 }
 
 /// Obstacle of a row without a result yet.
-fn obstacle_of<'a>(row: &PluginStatus, obstacles: &'a [Obstacle]) -> Option<&'a Obstacle> {
+pub(crate) fn obstacle_of<'a>(row: &PluginStatus, obstacles: &'a [Obstacle]) -> Option<&'a Obstacle> {
     if row.status != plugin_status::RUNNING {
         return None;
     }
-    let of_plugin = || obstacles.iter().filter(|obstacle| obstacle.plugin == row.plugin);
+    let of_plugin = || {
+        obstacles
+            .iter()
+            .filter(|obstacle| obstacle.plugin.as_deref() == Some(&row.plugin))
+    };
     let here = of_plugin().find(|obstacle| row.node == GLOBAL || obstacle.node.as_deref() == Some(&row.node));
     here.or_else(|| of_plugin().find(|obstacle| obstacle.node.is_none()))
 }
 
 /// One line for one or more rows of the same kind.
-fn line(rows: &[&PluginStatus], obstacle: Option<&Obstacle>) -> Line {
+fn line(rows: &[&PluginStatus], obstacle: Option<&Obstacle>, now: Timestamp) -> Line {
     let first = rows[0];
     let or_none = |text: &str| if text.is_empty() { NONE } else { text }.to_owned();
     let state = match obstacle {
         Some(obstacle) if obstacle.pending => PENDING,
         _ => &first.status,
     };
+    let key = |row: &PluginStatus| without_variations(&row.error, &row.node);
+    let is_one_reason = !first.error.is_empty() && rows.iter().all(|row| key(row) == key(first));
     Line {
         plugin: first.plugin.clone(),
-        target: target(rows),
+        target: target(rows, obstacle.is_some() || is_one_reason),
         state: state.to_owned(),
         result: or_none(&first.result_status),
         progress: or_none(&progress(rows)),
-        detail: match (obstacle, rows) {
-            (Some(obstacle), _) => obstacle.why.clone(),
-            (None, [row]) => row.reason().into_owned(),
-            (None, _) => String::new(),
+        detail: match obstacle {
+            Some(obstacle) => obstacle.why.text(now),
+            None if is_one_reason => first.reason().into_owned(),
+            None => String::new(),
         },
     }
 }
 
-fn target(rows: &[&PluginStatus]) -> String {
+/// Target of the rows; `named`: the nodes have a problem in common.
+fn target(rows: &[&PluginStatus], named: bool) -> String {
     let count: usize = rows.iter().map(|row| folded_count(&row.node).unwrap_or(1)).sum();
     match rows {
         [row] if count == 1 => row.node.clone(),
+        rows if named && count == rows.len() => names(&rows.iter().map(|row| row.node.as_str()).collect::<Vec<_>>()),
         _ => format!("{} nodes", grouped(count as u64)),
     }
 }
@@ -313,8 +339,11 @@ pub(crate) fn markdown(status: &RunStatus, lines: &[Line]) -> Markdown {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use sono_kube::stuck::Explanation;
 
     use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn status() -> RunStatus {
         serde_json::from_value(json!({"status": "running", "plugins": [
@@ -331,10 +360,10 @@ mod tests {
 
     fn obstacles() -> Vec<Obstacle> {
         vec![Obstacle {
-            plugin: "bench".to_owned(),
+            plugin: Some("bench".to_owned()),
             node: Some("n3".to_owned()),
             pending: true,
-            why: "image i: not found (ErrImagePull, 1m10s)".to_owned(),
+            why: Explanation::new("ErrImagePull", "image i: not found", None),
         }]
     }
 
@@ -357,28 +386,60 @@ mod tests {
     #[test]
     fn target_with_a_problem_has_its_own_line() {
         assert_eq!(
-            cells(&lines(&status(), &obstacles(), false)),
+            cells(&lines(&status(), &obstacles(), false, NOW)),
             [
                 "e2e; global; running; -; 231/414, 2 failed; ",
                 "bench; n2; complete; failed; 1 passed, 1 failed, 3 odd; ",
-                "bench; n3; pending; -; -; image i: not found (ErrImagePull, 1m10s)",
+                "bench; n3; pending; -; -; image i: not found",
                 "bench; n4; failed; -; -; pod b on n4 was evicted",
                 "bench; 9,901 nodes; complete; passed; 19,802 passed; ",
             ]
         );
-        assert_eq!(lines(&status(), &[], true).len(), 6);
+        assert_eq!(lines(&status(), &[], true, NOW).len(), 6);
     }
 
     #[test]
     fn first_reasons_are_listed() {
         assert_eq!(reasons(&status()), ["bench on n4: pod b on n4 was evicted"]);
         let rows: Vec<_> = (0..12)
-            .map(|node| json!({"plugin": "p", "node": format!("n{node}"), "status": "failed", "error": "gone"}))
+            .map(|node| json!({"plugin": "p", "node": format!("n{node}"), "status": "failed", "error": "x".repeat(node + 1)}))
             .collect();
         let many = serde_json::from_value(json!({"status": "running", "plugins": rows})).unwrap();
         let shown = reasons(&many);
-        assert_eq!((shown.len(), shown[9].as_str()), (11, "p on n9: gone"));
+        assert_eq!((shown.len(), shown[9].as_str()), (11, "p on n9: xxxxxxxxxx"));
         assert_eq!(shown[10], "2 more have no result: sono status --show-all -o table");
+    }
+
+    /// Issue 19: 100 nodes with one reason are one entry.
+    #[test]
+    fn equal_problems_of_many_nodes_are_one_entry() {
+        let rows: Vec<_> = (1..=100)
+            .map(|node| {
+                let (state, error) = if node > 3 {
+                    ("running", String::new())
+                } else {
+                    ("failed", format!("pod sonobuoy-p-{node} on n{node} was evicted"))
+                };
+                json!({"plugin": "p", "node": format!("n{node}"), "status": state, "error": error})
+            })
+            .collect();
+        let status = serde_json::from_value(json!({"status": "running", "plugins": rows})).unwrap();
+        let obstacle = |node: Option<String>| Obstacle {
+            plugin: Some("p".to_owned()),
+            node,
+            pending: true,
+            why: Explanation::new("FailedCreate", "no pod can be created: exceeded quota", None),
+        };
+        let evicted = "p; n1, n2, n3; failed; -; -; pod sonobuoy-p-1 on n1 was evicted";
+        let waiting = "p; n4, n5 and 95 more; pending; -; -; no pod can be created: exceeded quota";
+        let each: Vec<Obstacle> = (4..=100).map(|node| obstacle(Some(format!("n{node}")))).collect();
+        for obstacles in [each, vec![obstacle(None)]] {
+            assert_eq!(cells(&lines(&status, &obstacles, false, NOW)), [evicted, waiting]);
+        }
+        assert_eq!(
+            reasons(&status),
+            ["p on n1, n2, n3: pod sonobuoy-p-1 on n1 was evicted"]
+        );
     }
 
     /// Node names of cloud providers are long.
@@ -416,12 +477,12 @@ mod tests {
 
     #[test]
     fn table_has_one_row_per_line() {
-        let lines = lines(&status(), &obstacles(), false);
+        let lines = lines(&status(), &obstacles(), false, NOW);
         let text = table(&lines);
         assert_eq!(text.plain().lines().count(), 6, "{text:?}");
         assert_eq!(
             markdown(&status(), &lines).as_str().lines().nth(6),
-            Some("| bench | n3 | pending | - | - | image i: not found (ErrImagePull, 1m10s) |")
+            Some("| bench | n3 | pending | - | - | image i: not found |")
         );
     }
 }

@@ -6,7 +6,10 @@ use jiff::{Timestamp, tz::TimeZone};
 use sono_kube::elapsed;
 use sono_types::RunStatus;
 
-use super::counts::{PluginView, plugins};
+use super::{
+    counts::{PluginView, plugins},
+    progress_log::{Change, ChangeKind, ChangeTime},
+};
 use crate::{
     args::WaitOutput,
     output::{Bar, Printer, Stack, Text, Tone, text},
@@ -36,6 +39,7 @@ pub(crate) struct Bars {
 impl Screen {
     pub(crate) fn new(printer: &Printer, output: WaitOutput) -> Self {
         match output {
+            _ if printer.is_quiet() => Self::Silent,
             WaitOutput::Silent => Self::Silent,
             WaitOutput::Spinner | WaitOutput::Progress if printer.is_terminal() => {
                 let all = Stack::new();
@@ -54,16 +58,15 @@ impl Screen {
     }
 
     /// Prints changes.
-    pub(crate) fn log(&mut self, lines: &[String], now: Timestamp) {
+    pub(crate) fn log(&mut self, changes: &[Change], now: Timestamp) {
         match self {
             Self::Silent => {}
             Self::Lines(printer) => {
-                let time = now.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string();
-                for line in lines {
-                    printer.note(&format!("{time} {line}"));
+                for Change { time, text, .. } in changes {
+                    printer.note(&format!("{} {text}", clock(*time, now, &TimeZone::system())));
                 }
             }
-            Self::Bars(bars) => bars.log(lines),
+            Self::Bars(bars) => bars.log(changes),
         }
     }
 
@@ -83,18 +86,16 @@ impl Screen {
 }
 
 impl Bars {
-    fn log(&self, lines: &[String]) {
-        for line in lines {
-            // The bars show starts and counts themselves.
-            let shown = ["failed test:", "no result of ", " waits", "connection"];
-            if shown.iter().any(|part| line.contains(part)) {
-                self.all.line(&if line.contains("failed test:") {
-                    Tone::Bad.paint(format!("✗ {line}"))
-                } else {
-                    Text::from(line)
-                });
-            } else if let Some(waiting) = &self.waiting {
-                waiting.set_message(line);
+    fn log(&self, changes: &[Change]) {
+        for Change { kind, text, .. } in changes {
+            match kind {
+                ChangeKind::FailedTest => self.all.line(&Tone::Bad.paint(format!("✗ {text}"))),
+                ChangeKind::Notice => self.all.line(&Text::from(text)),
+                ChangeKind::Step => {
+                    if let Some(waiting) = &self.waiting {
+                        waiting.set_message(text);
+                    }
+                }
             }
         }
     }
@@ -156,6 +157,17 @@ impl Bars {
     }
 }
 
+/// `10:00:00`; with the date for a time on another day.
+fn clock(time: ChangeTime, now: Timestamp, zone: &TimeZone) -> String {
+    let local = |time: Timestamp| time.to_zoned(zone.clone());
+    match time {
+        ChangeTime::Now => local(now).strftime("%H:%M:%S").to_string(),
+        ChangeTime::At(time) if local(time).date() == local(now).date() => local(time).strftime("%H:%M:%S").to_string(),
+        ChangeTime::At(time) => local(time).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        ChangeTime::Earlier => "earlier ".to_owned(),
+    }
+}
+
 /// Name of a plugin and its targets.
 fn subject(view: &PluginView, width: usize) -> Text {
     text![Text::from(&view.name).padded(width), format!("  {:8}", view.target())]
@@ -200,6 +212,20 @@ fn message(view: &PluginView, since: Duration, left: Option<Duration>, obstacle:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changes_have_the_time_at_which_they_happened() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = time("2026-11-22T10:00:05Z");
+        let shown = |time: ChangeTime| clock(time, now, &TimeZone::UTC);
+        assert_eq!(shown(ChangeTime::Now), "10:00:05");
+        assert_eq!(shown(ChangeTime::At(time("2026-11-22T09:00:00Z"))), "09:00:00");
+        assert_eq!(
+            shown(ChangeTime::At(time("2026-11-21T09:00:00Z"))),
+            "2026-11-21 09:00:00"
+        );
+        assert_eq!(shown(ChangeTime::Earlier), "earlier ");
+    }
 
     #[test]
     fn remaining_time_requires_progress() {

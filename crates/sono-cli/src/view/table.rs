@@ -6,10 +6,8 @@ use sono_types::{OverallStatus, PluginStatus, ProgressUpdate, RunStatus, status:
 
 use crate::output::Text;
 
-/// One row for each plugin, status and result, then a sentence about the run.
-///
-/// `program` is the name by which the program was called.
-pub(crate) fn summary(status: &RunStatus, program: &str) -> Text {
+/// One row for each plugin, status and result, then the `last` line, which is a sentence about the run.
+pub(crate) fn summary(status: &RunStatus, last: &str) -> Text {
     let mut groups: BTreeMap<(&str, &str, &str), Vec<&PluginStatus>> = BTreeMap::new();
     let mut entries: BTreeMap<&str, usize> = BTreeMap::new();
     for row in status.rows() {
@@ -34,15 +32,11 @@ pub(crate) fn summary(status: &RunStatus, program: &str) -> Text {
         ]
     });
     let table = table(["PLUGIN", "STATUS", "RESULT", "COUNT", "PROGRESS"], rows);
-    Text::lines(
-        table
-            .into_iter()
-            .chain([Text::default(), sentence(&status.status, program).into()]),
-    )
+    Text::lines(table.into_iter().chain([Text::default(), last.into()]))
 }
 
-/// One row for each expected result, then a sentence about the run.
-pub(crate) fn all(status: &RunStatus, program: &str) -> Text {
+/// One row for each expected result, then the `last` line.
+pub(crate) fn all(status: &RunStatus, last: &str) -> Text {
     let rows = status.rows().iter().map(|row| {
         [
             row.plugin.clone(),
@@ -53,11 +47,7 @@ pub(crate) fn all(status: &RunStatus, program: &str) -> Text {
         ]
     });
     let table = table(["PLUGIN", "NODE", "STATUS", "RESULT", "PROGRESS"], rows);
-    Text::lines(
-        table
-            .into_iter()
-            .chain([Text::default(), sentence(&status.status, program).into()]),
-    )
+    Text::lines(table.into_iter().chain([Text::default(), last.into()]))
 }
 
 fn progress(progress: Option<&ProgressUpdate>) -> String {
@@ -87,15 +77,16 @@ fn table<const COLUMNS: usize>(header: [&str; COLUMNS], rows: impl Iterator<Item
     lines.iter().map(line).collect()
 }
 
-fn sentence(status: &OverallStatus, program: &str) -> String {
+/// Sonobuoy's sentence about a run.
+pub(crate) fn sentence(status: &OverallStatus) -> String {
     match status {
         OverallStatus::Running => {
             "Sonobuoy is still running. Runs can take 60 minutes or more depending on cluster and plugin configuration."
                 .to_owned()
         }
         OverallStatus::PostProcessing => "Sonobuoy plugins have completed. Preparing results for download.".to_owned(),
-        OverallStatus::Complete => format!("Sonobuoy has completed. Use `{program} retrieve` to get results."),
-        OverallStatus::Failed => format!("Sonobuoy has failed. You can see what happened with `{program} logs`."),
+        OverallStatus::Complete => "Sonobuoy has completed. Use `sonobuoy retrieve` to get results.".to_owned(),
+        OverallStatus::Failed => "Sonobuoy has failed. You can see what happened with `sonobuoy logs`.".to_owned(),
         OverallStatus::Other(word) => {
             format!("Sonobuoy is in unknown state \"{word}\". Please report a bug at github.com/vmware-tanzu/sonobuoy")
         }
@@ -141,7 +132,7 @@ mod tests {
     #[test]
     fn summary_is_that_of_sonobuoy() {
         assert_eq!(
-            summary(&status(), "sono").plain(),
+            summary(&status(), &sentence(&OverallStatus::Running)).plain(),
             "         PLUGIN     STATUS   RESULT   COUNT                                PROGRESS
             e2e   complete   failed       1   Passed:  1, Failed:  1, Remaining:  0
    systemd_logs   complete   failed       1                                        \n   systemd_logs    running                2                                        \n\nSonobuoy is still running. Runs can take 60 minutes or more depending on cluster and plugin configuration."
@@ -161,7 +152,7 @@ mod tests {
                 plugins: Some(rows),
                 ..RunStatus::default()
             };
-            let summary = summary(&status, "sono");
+            let summary = summary(&status, "Sonobuoy");
             summary.plain().into_owned()
         };
         let expected = "   PLUGIN     STATUS                 RESULT   COUNT   PROGRESS
@@ -175,11 +166,11 @@ mod tests {
     #[test]
     fn full_table_is_that_of_sonobuoy() {
         assert_eq!(
-            all(&RunStatus { status: OverallStatus::Complete, ..status() }, "sono").plain(),
+            all(&status(), &sentence(&OverallStatus::Complete)).plain(),
             "         PLUGIN     NODE     STATUS   RESULT                                PROGRESS
             e2e   global   complete   failed   Passed:  1, Failed:  1, Remaining:  0
    systemd_logs   node01    running                                                 \n   systemd_logs   node02   complete   failed   Passed:  1, Failed:  1, Remaining:  1
-   systemd_logs   node03    running                                                 \n\nSonobuoy has completed. Use `sono retrieve` to get results."
+   systemd_logs   node03    running                                                 \n\nSonobuoy has completed. Use `sonobuoy retrieve` to get results."
         );
     }
 

@@ -224,7 +224,7 @@ fn wrong_usage_exits_with_one() {
         (finished.code, finished.stderr.lines().next().unwrap()),
         (
             1,
-            "error: invalid value 'soon' for '--wait [<TIME>]': expected minutes, such as 30, or a duration, such as 1h30m"
+            "error: invalid value 'soon' for '--wait [<TIME>]': expected a duration, such as 90s, 5m or 1h30m, or a number of minutes"
         )
     );
 }

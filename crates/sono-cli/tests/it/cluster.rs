@@ -148,18 +148,18 @@ fn an_aggregator_that_cannot_start_is_explained() {
     );
     let status = with_cluster(&api, &["status", "--json"]);
     assert_eq!(
-        (status.code, status.stdout.as_str()),
+        (status.code, status.stderr.as_str()),
         (
             1,
-            "The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: i: not found\n"
+            "hint: use another image with --sonobuoy-image or --registry; to cancel the run: sono delete\n"
         )
     );
     assert!(
         status
-            .stderr
-            .starts_with("aggregator: image i: not found (ErrImagePull, "),
+            .stdout
+            .starts_with("aggregator pending: image i: not found (ErrImagePull, "),
         "{}",
-        status.stderr
+        status.stdout
     );
 }
 
@@ -170,7 +170,7 @@ fn waiting_ends_at_the_time_limit() {
     assert_eq!(
         with_cluster(&api, &["wait", "--wait", "100ms"]),
         failure(
-            "… aggregator runs on node1\n… p started\nerror: the run is not complete after 100ms; it continues\n  hint:  to see its progress: sono status; to wait again: sono wait\n"
+            "… aggregator runs on node1\nearlier  p started\nerror: the run is not complete after 100ms; it continues\n  hint:  to see its progress: sono status; to wait again: sono wait\n"
         )
     );
 }
@@ -189,7 +189,7 @@ fn status_output_is_compatible_with_scripts() {
     assert_eq!(
         with_cluster(&api, &["status"]),
         success(
-            "   PLUGIN     STATUS   RESULT   COUNT   PROGRESS\n        p   complete   passed       1           \n\nSonobuoy has completed. Use `sono retrieve` to get results.\n",
+            "   PLUGIN     STATUS   RESULT   COUNT   PROGRESS\n        p   complete   passed       1           \n\nrun complete; to get the results: sono retrieve\n",
             ""
         )
     );
@@ -201,8 +201,8 @@ fn a_run_without_a_status_is_not_an_error() {
     assert_eq!(
         with_cluster(&api, &["status", "--json"]),
         success(
-            "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n",
-            ""
+            "aggregator pending: its pod is being created or replaced\n",
+            "hint: to attach: sono wait; to cancel the run: sono delete\n"
         )
     );
 }

@@ -37,6 +37,24 @@ fn a_dry_run_lists_objects() {
     assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
 }
 
+/// Issue 19 (operator A12).
+#[test]
+fn a_namespace_without_a_run_is_named() {
+    let api = healthy();
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}));
+    for arguments in [
+        &["delete", "-n", "kube-system"][..],
+        &["delete", "-n", "kube-system", "--dry-run"],
+        &["delete", "-n", "kube-system", "--wait"],
+    ] {
+        assert_eq!(
+            with_cluster(&api, arguments),
+            success("", "no run in namespace `kube-system`\n"),
+            "{arguments:?}"
+        );
+    }
+}
+
 #[test]
 fn roles_are_not_deleted_with_a_flag() {
     let api = healthy();
@@ -58,7 +76,7 @@ fn remaining_objects_are_named_at_the_time_limit() {
             code: 1,
             stdout: String::new(),
             stderr: "deleting namespace `sonobuoy` and everything in it\n\
-                error: the deletion is not complete after 1s; it continues\n  namespace `sonobuoy`: unknown reason\n  \
+                error: the deletion is not complete after 1s; it continues\n  namespace `sonobuoy`: its objects are being deleted; pods have a grace period to end\n  \
                 hint:  to see what blocks it: kubectl describe namespace sonobuoy; to wait again: sono delete --wait\n"
                 .to_owned(),
         }

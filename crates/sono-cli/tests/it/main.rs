@@ -15,6 +15,7 @@ mod documents;
 mod environment;
 mod flags;
 mod goldens;
+mod habits;
 mod help;
 mod images;
 mod json_trees;

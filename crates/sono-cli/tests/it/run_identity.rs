@@ -240,8 +240,16 @@ fn newest_run_is_selected_and_named() {
     api.put(aggregator("old", "passed", true));
     api.put(deployment("new"));
     let pending = with_cluster(&api, &["status", "-n", "lim", "--exit-code"]);
-    assert_eq!((pending.code, pending.stderr.as_str()), (7, "run … in namespace lim\n"));
-    assert!(pending.stdout.contains("'Pending'"), "{}", pending.stdout);
+    assert_eq!(
+        pending,
+        Finished {
+            code: 7,
+            stdout: "aggregator pending: its pod is being created or replaced\n".to_owned(),
+            stderr:
+                "run … in namespace lim\nhint: to attach: sono wait -n lim; to cancel the run: sono delete -n lim\n"
+                    .to_owned(),
+        }
+    );
     let early = with_cluster(&api, &["retrieve", "-n", "lim"]);
     assert_eq!(
         early.stderr.lines().next(),

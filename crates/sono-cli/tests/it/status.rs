@@ -56,13 +56,11 @@ fn pods_that_cannot_be_created_are_explained() {
     assert_eq!(finished.code, 0);
     assert_eq!(
         finished.stderr,
-        "p: no pod can be created: Error creating: pods \"x\" is forbidden: exceeded quota: none\n"
+        "p waits: no pod can be created: Error creating: pods \"x\" is forbidden: exceeded quota: none\n"
     );
     let finished = with_cluster(&api, &["status", "-o", "table"]);
     assert!(finished.stdout.contains("exceeded quota: none"), "{}", finished.stdout);
 }
-
-const PENDING: &str = "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n";
 
 /// BUG 27: a pod without container statuses does not crash, all containers are considered, and the reason why the pod does
 /// not run is reported.
@@ -73,26 +71,28 @@ fn a_pod_that_does_not_start_is_explained() {
         "state": {"waiting": {"reason": reason, "message": "i: not found"}}})
     };
     let state = |name: &str, state: Value| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    const CREATED: &str = "aggregator pending: its pod is being created or replaced\n";
+    const ATTACH: &str = "hint: to attach: sono wait; to cancel the run: sono delete\n";
     let cases = [
-        (json!({}), 0, PENDING, ""),
+        (json!({}), 0, CREATED, ATTACH),
         (
             json!({"containerStatuses": [state("kube-sonobuoy", json!({}))]}),
             0,
-            PENDING,
-            "",
+            CREATED,
+            ATTACH,
         ),
         (
             json!({"containerStatuses": [state("first", json!({"running": {}})), waiting("kube-sonobuoy", "ImagePullBackOff")]}),
             1,
-            "The Sonobuoy aggregator is in the 'Pending' state and the container seems unable to pull the image.\n\nPod has the attached message: i: not found\n",
-            "aggregator: image i: not found (ImagePullBackOff)\n",
+            "aggregator pending: image i: not found (ImagePullBackOff)\n",
+            "hint: use another image with --sonobuoy-image or --registry; to cancel the run: sono delete\n",
         ),
         (
             json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                 "message": "0/3 nodes are available: 3 Insufficient cpu."}]}),
             0,
-            PENDING,
-            "aggregator: cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu (Unschedulable)\n",
+            "aggregator pending: cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu (Unschedulable)\n",
+            ATTACH,
         ),
     ];
     for (more, code, stdout, stderr) in cases {
@@ -117,9 +117,16 @@ fn a_pod_that_does_not_start_has_documents() {
     for (form, expected) in [
         (
             "json",
-            format!("{}\n", json!({"status": "pending", "plugins": [], "reason": reason})),
+            format!(
+                "{{\"plugins\":[],\"status\":\"pending\",\"reason\":\"{reason}\",\"aggregator\":{{\"state\":\"pending\",\"reason\":\"ImagePullBackOff\",\"message\":\"image i: not found\"}}}}\n"
+            ),
         ),
-        ("yaml", format!("plugins: []\nreason: \"{reason}\"\nstatus: pending\n")),
+        (
+            "yaml",
+            format!(
+                "plugins: []\nstatus: pending\nreason: \"{reason}\"\naggregator:\n  state: pending\n  reason: ImagePullBackOff\n  message: \"image i: not found\"\n"
+            ),
+        ),
         ("markdown", format!("## Run pending\n\n{reason}\n")),
     ] {
         let expected = Finished {
@@ -141,10 +148,7 @@ fn a_failed_run_is_distinguished() {
     let finished = with_cluster(&api, &["status"]);
     assert_eq!(
         (finished.code, finished.stdout.lines().last()),
-        (
-            1,
-            Some("Sonobuoy has failed. You can see what happened with `sono logs`.")
-        )
+        (1, Some("run failed; for the reason: sono logs -p sonobuoy"))
     );
     assert_eq!(with_cluster(&api, &["status", "--exit-code"]).code, 5);
     let mut timed_out = running(&[row("p", "global", "failed", "timeout")]);
@@ -171,6 +175,13 @@ fn status_is_printed_in_every_format() {
             "restartCount": 0, "state": {"waiting": {"reason": "ErrImageNeverPull", "message": "m"}}}]},
     });
     let api = with([aggregator(Some(&status), "Running", json!({})), plugin]);
+    let mut document = status;
+    document["aggregator"] = json!({"state": "running"});
+    for (row, state) in ["complete", "pending", "running"].into_iter().enumerate() {
+        document["plugins"][row]["state"] = state.into();
+    }
+    document["plugins"][1]["reason"] = "ErrImageNeverPull".into();
+    document["plugins"][1]["message"] = "image p:1 is not on the node and its pull policy is Never".into();
     let forms = [
         (
             "table",
@@ -182,10 +193,10 @@ q       global  running   -       -
             .to_owned(),
             "hint: for details: sono logs -p p; to cancel the run: sono delete\n",
         ),
-        ("json", format!("{status}\n"), ""),
+        ("json", format!("{document}\n"), ""),
         (
             "yaml",
-            "plugins:\n- plugin: p\n  node: n1\n  status: complete\n  result-status: \"\"\n  result-counts: null\n- plugin: p\n  node: n2\n  status: running\n  result-status: \"\"\n  result-counts: null\n- plugin: q\n  node: global\n  status: running\n  result-status: \"\"\n  result-counts: null\nstatus: running\ntar-info:\n  name: \"\"\n  created: \"0001-01-01T00:00:00Z\"\n  sha256: \"\"\n  size: 0\n".to_owned(),
+            "plugins:\n- plugin: p\n  node: n1\n  status: complete\n  result-status: \"\"\n  result-counts: null\n  state: complete\n- plugin: p\n  node: n2\n  status: running\n  result-status: \"\"\n  result-counts: null\n  state: pending\n  reason: ErrImageNeverPull\n  message: image p:1 is not on the node and its pull policy is Never\n- plugin: q\n  node: global\n  status: running\n  result-status: \"\"\n  result-counts: null\n  state: running\nstatus: running\ntar-info:\n  name: \"\"\n  created: \"0001-01-01T00:00:00Z\"\n  sha256: \"\"\n  size: 0\naggregator:\n  state: running\n".to_owned(),
             "",
         ),
         (
@@ -236,12 +247,12 @@ fn an_aggregator_without_a_pod_is_pending() {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "sonobuoy", "namespace": "sonobuoy",
             "labels": {"component": "sonobuoy", "sonobuoy-component": "aggregator"}}, "status": status})
     };
-    let pending = "The Sonobuoy aggregator is in the 'Pending' state. This is normal as the pod is created and begins to run, but if this state persists, use kubectl to debug further.\n";
+    let attach = "hint: to attach: sono wait; to cancel the run: sono delete\n";
     let api = with([deployment(json!({}))]);
     let finished = with_cluster(&api, &["status"]);
     assert_eq!(
         (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
-        (0, pending, "")
+        (0, "aggregator pending: its pod is being created or replaced\n", attach)
     );
     assert_eq!(
         with_cluster(&api, &["status", "--exit-code"]).code,
@@ -252,11 +263,17 @@ fn an_aggregator_without_a_pod_is_pending() {
         {"type": "ReplicaFailure", "status": "True", "message": "pods \"sonobuoy-1-\" is forbidden: exceeded quota: few"}]})));
     let why = "no pod can be created: pods \"sonobuoy-1-\" is forbidden: exceeded quota: few";
     let finished = with_cluster(&api, &["status"]);
-    assert_eq!((finished.code, finished.stdout.as_str()), (0, pending));
-    assert_eq!(finished.stderr, format!("aggregator: {why}\n"));
+    assert_eq!(
+        (finished.code, finished.stdout, finished.stderr.as_str()),
+        (0, format!("aggregator pending: {why}\n"), attach)
+    );
     let finished = with_cluster(&api, &["status", "-o", "json"]);
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();
-    assert_eq!(document, json!({"status": "pending", "plugins": [], "reason": why}));
+    assert_eq!(
+        document,
+        json!({"status": "pending", "plugins": [], "reason": why,
+            "aggregator": {"state": "pending", "reason": "FailedCreate", "message": why}})
+    );
     for command in ["retrieve", "logs"] {
         let finished = with_cluster(&api, &[command]);
         assert_eq!(

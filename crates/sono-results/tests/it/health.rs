@@ -1,7 +1,7 @@
 //! Cluster health from files to text.
 
 use serde_json::json;
-use sono_results::{Health, Problem, health_report, read_health};
+use sono_results::{Health, Problem, cluster_health, health_report, read_health};
 
 use crate::files::MapFiles;
 
@@ -70,6 +70,37 @@ fn from_an_archive_to_the_report() {
          \x20\x33 podlogs/ns/a/logs/c.txt\n\
          Warnings:\n\
          2 podlogs/ns/a/logs/c.txt\n"
+    );
+}
+
+/// Issue 19 (operator A15): the results report what a plugin's pod did; the cluster is healthy without it.
+#[test]
+fn failed_pods_of_plugins_are_not_unhealthy() {
+    let pod = |name: &str, phase: &str, labels: serde_json::Value| json!({"metadata": {"name": name, "namespace": "sonobuoy", "labels": labels}, "status": {"phase": phase}});
+    let plugin = json!({"sonobuoy-component": "plugin", "sonobuoy-plugin": "p"});
+    let pods = json!({"items": [
+        pod("p-1", "Failed", plugin.clone()),
+        pod("p-2", "Running", plugin),
+        pod("sonobuoy", "Running", json!({"sonobuoy-component": "aggregator"})),
+        pod("other", "Failed", json!(null)),
+    ]});
+    let health = cluster_health(&MapFiles::new(&[
+        ("resources/ns/sonobuoy/core_v1_pods.json", &pods.to_string()),
+        ("podlogs/sonobuoy/p-1/logs/c.txt", "error: none\n"),
+        ("podlogs/sonobuoy/p-2/logs/c.txt", "error: none\n"),
+        ("podlogs/other/p-1/logs/c.txt", "error: none\n"),
+    ]));
+    let names: Vec<(&str, bool)> = health
+        .pod_health
+        .details
+        .iter()
+        .map(|pod| (pod.name.as_str(), pod.healthy))
+        .collect();
+    assert_eq!(names, [("p-2", true), ("sonobuoy", true), ("other", false)]);
+    assert_eq!((health.pod_health.healthy_nodes, health.pod_health.total_nodes), (2, 3));
+    assert_eq!(
+        json!(health.error_summary),
+        json!({"Errors": {"podlogs/other/p-1/logs/c.txt": 1, "podlogs/sonobuoy/p-2/logs/c.txt": 1}})
     );
 }
 

@@ -167,7 +167,9 @@ impl Uploads {
 }
 
 fn too_large(limit: u64) -> UploadError {
-    UploadError::Content(format!("the body is larger than the limit of {limit} bytes"))
+    UploadError::Content(format!(
+        "the body is larger than the limit of {limit} bytes (UploadLimits.MaxBodyBytes)"
+    ))
 }
 
 fn brought(chunk: Option<&Result<bytes::Bytes, axum::Error>>) -> usize {

@@ -8,7 +8,10 @@ use sono_kube::{
     KubeError, Pod, PodView, WatchEvent,
     judge::{self, Policy, Verdict},
 };
-use sono_types::{OverallStatus, RunStatus};
+use sono_types::{
+    OverallStatus, RunStatus,
+    status::{folded_count, plugin_status},
+};
 
 use crate::{
     aggregator::{self, creates_pods, is_replaced, phase, status_of},
@@ -174,6 +177,21 @@ impl FollowedRun {
         };
         self.absent_since = None;
         end
+    }
+
+    /// Whether a plugin has fewer pods than running targets.
+    pub(super) fn lacks_pods(&self) -> bool {
+        let Some(status) = self.status() else { return false };
+        let mut expected: BTreeMap<&str, usize> = BTreeMap::new();
+        for row in status.rows().iter().filter(|row| row.status == plugin_status::RUNNING) {
+            *expected.entry(&row.plugin).or_default() += folded_count(&row.node).unwrap_or(1);
+        }
+        for plugin in self.pods().filter_map(aggregator::plugin_of) {
+            if let Some(number) = expected.get_mut(plugin) {
+                *number = number.saturating_sub(1);
+            }
+        }
+        expected.values().any(|number| *number > 0)
     }
 
     fn has_archive(&self, status: &RunStatus) -> bool {

@@ -45,7 +45,7 @@ fn reason(object: &Value) -> String {
         reasons.push(format!("node {node} has not confirmed that its containers ended"));
     }
     if reasons.is_empty() {
-        reasons.push("unknown reason".to_owned());
+        reasons.push("its objects are being deleted; pods have a grace period to end".to_owned());
     }
     format!("{kind} `{name}`: {}", reasons.join("; "))
 }

@@ -21,6 +21,7 @@ use crate::{
     error::CliError,
     identity::Identity,
     output::Printer,
+    view::words::counted,
 };
 
 /// Maximum number of lines that wait to be printed.
@@ -115,7 +116,8 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
             () = tokio::time::sleep_until(deadline), if complete.is_some() => {
                 if streams.finishes() {
                     let left = streams.tasks.len();
-                    printer.note(&format!("warning: {left} logs were not read completely: the server does not respond"));
+                    let logs = counted(left as u64, "log");
+                    printer.note(&format!("warning: cannot read {logs} completely: the server does not respond"));
                     return Ok(exit::SUCCESS);
                 }
                 streams.finish();

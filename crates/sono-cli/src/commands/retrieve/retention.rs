@@ -17,6 +17,13 @@ struct Archive {
     written: Timestamp,
 }
 
+impl Archive {
+    /// Sort key: the oldest archive is first.
+    fn age(&self) -> (&str, Timestamp, &str) {
+        (&self.start, self.written, &self.name)
+    }
+}
+
 /// Removes all archives except `number`: the received ones and the newest others.
 ///
 /// Archives are recognized by their names. Other files are not removed, except unfinished downloads. A failure causes only a
@@ -36,6 +43,13 @@ pub(super) fn remove_old(directory: &Path, number: u32, received: &[PathBuf], pr
             Err(error) => printer.note(&format!("warning: cannot remove an older archive: {error}")),
         }
     }
+}
+
+/// Path of the newest archive in a directory.
+pub(in crate::commands) fn newest(directory: &Path) -> std::io::Result<Option<PathBuf>> {
+    let (archives, _) = list(directory)?;
+    let newest = archives.into_iter().max_by(|one, other| one.age().cmp(&other.age()));
+    Ok(newest.map(|archive| PathBuf::from(archive.name)))
 }
 
 /// Lists archives and unfinished downloads.
@@ -73,10 +87,7 @@ fn is_unfinished(name: &str) -> bool {
 /// Names of archives to remove, the oldest first.
 fn surplus(mut archives: Vec<Archive>, number: u32, received: &[String]) -> Vec<String> {
     archives.retain(|archive| !received.contains(&archive.name));
-    archives.sort_by(|one, other| {
-        let key = |archive: &Archive| (archive.start.clone(), archive.written, archive.name.clone());
-        key(one).cmp(&key(other))
-    });
+    archives.sort_by(|one, other| one.age().cmp(&other.age()));
     let others = usize::try_from(number)
         .unwrap_or(usize::MAX)
         .saturating_sub(received.len());

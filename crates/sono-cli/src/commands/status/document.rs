@@ -1,0 +1,152 @@
+//! Status as a JSON or YAML document: that of the aggregator, with the states of pods.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sono_kube::stuck::Explanation;
+use sono_types::{LeftOut, OverallStatus, PluginStatus, RunStatus, TarInfo, status::plugin_status};
+
+use crate::view::{obstacles::Obstacle, overview::obstacle_of};
+
+/// State of the pod of a row or of the aggregator.
+#[derive(Debug, Serialize)]
+pub(super) struct State {
+    /// `pending`, `running`, `complete`, `failed`, …
+    state: String,
+    /// One word, such as `ErrImagePull`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// One sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// Start of this state, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+}
+
+impl State {
+    pub(super) fn new(state: &str, why: Option<&Explanation>) -> Self {
+        Self {
+            state: state.to_owned(),
+            reason: why.map(|why| why.reason.clone()),
+            message: why.map(|why| why.message.clone()),
+            since: why.and_then(|why| why.since),
+        }
+    }
+
+    fn of_row(row: &PluginStatus, obstacles: &[Obstacle]) -> Self {
+        match obstacle_of(row, obstacles) {
+            Some(Obstacle { pending, why, .. }) => Self::new(if *pending { "pending" } else { &row.status }, Some(why)),
+            None => Self {
+                reason: (row.status == plugin_status::FAILED).then(|| "NoResult".to_owned()),
+                message: (!row.error.is_empty()).then(|| row.reason().into_owned()),
+                ..Self::new(&row.status, None)
+            },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    row: &'a PluginStatus,
+    #[serde(flatten)]
+    state: State,
+}
+
+/// Document of a run with a status. Its first keys are those of the status annotation.
+#[derive(Debug, Serialize)]
+pub(super) struct Document<'a> {
+    plugins: Option<Vec<Row<'a>>>,
+    status: &'a OverallStatus,
+    #[serde(rename = "tar-info")]
+    tarball: &'a TarInfo,
+    #[serde(rename = "left-out", skip_serializing_if = "<[_]>::is_empty")]
+    left_out: &'a [LeftOut],
+    aggregator: &'a State,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn new(status: &'a RunStatus, obstacles: &[Obstacle], aggregator: &'a State) -> Self {
+        let RunStatus {
+            plugins,
+            status,
+            tarball,
+            left_out,
+        } = status;
+        let row = |row: &'a PluginStatus| Row {
+            row,
+            state: State::of_row(row, obstacles),
+        };
+        Self {
+            plugins: plugins.as_ref().map(|rows| rows.iter().map(row).collect()),
+            status,
+            tarball,
+            left_out,
+            aggregator,
+        }
+    }
+}
+
+/// Document of a run without a status yet.
+#[derive(Debug, Serialize)]
+pub(super) struct NoStatusDocument<'a> {
+    plugins: [(); 0],
+    /// Phase of the aggregator's pod.
+    status: &'a str,
+    reason: Option<String>,
+    aggregator: State,
+}
+
+impl<'a> NoStatusDocument<'a> {
+    pub(super) fn new(status: &'a str, reason: Option<String>, aggregator: State) -> Self {
+        Self {
+            plugins: [],
+            status,
+            reason,
+            aggregator,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_and_aggregator_have_their_states() {
+        let rows = json!([
+            {"plugin": "p", "node": "n1", "status": "running", "result-status": "", "result-counts": null},
+            {"plugin": "p", "node": "n2", "status": "running", "result-status": "", "result-counts": null},
+            {"plugin": "q", "node": "global", "status": "failed", "result-status": "", "result-counts": null, "error": "gone"},
+        ]);
+        let status = json!({"plugins": rows, "status": "running",
+            "tar-info": {"name": "", "created": "0001-01-01T00:00:00Z", "sha256": "", "size": 0}});
+        let parsed: RunStatus = serde_json::from_value(status.clone()).unwrap();
+        let since: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let obstacles = [Obstacle {
+            plugin: Some("p".to_owned()),
+            node: Some("n2".to_owned()),
+            pending: true,
+            why: Explanation::new("ErrImagePull", "image i: not found", Some(since)),
+        }];
+        let aggregator = State::new("running", None);
+        let document = Document::new(&parsed, &obstacles, &aggregator);
+        let mut expected = status;
+        expected["aggregator"] = json!({"state": "running"});
+        expected["plugins"][0]["state"] = "running".into();
+        for (key, value) in [
+            ("state", "pending"),
+            ("reason", "ErrImagePull"),
+            ("message", "image i: not found"),
+            ("since", "2026-11-22T10:00:00Z"),
+        ] {
+            expected["plugins"][1][key] = value.into();
+        }
+        for (key, value) in [("state", "failed"), ("reason", "NoResult"), ("message", "gone")] {
+            expected["plugins"][2][key] = value.into();
+        }
+        assert_eq!(serde_json::to_value(document).unwrap(), expected);
+    }
+}
