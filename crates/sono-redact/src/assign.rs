@@ -104,6 +104,10 @@ pub(crate) struct Context {
 fn is_accepted(text: &[u8], name: &str, marked: Mark, extent: &Extent, value: &str) -> bool {
     let names_object = may_name_object(name) && is_object_name(value);
     let is_password = name.to_ascii_lowercase().contains("pass");
+    // `"pod-token": Phase="Pending"`
+    if !extent.quoted && value.ends_with('=') && matches!(at(text, extent.end), b'"' | b'\'') {
+        return false;
+    }
     match marked {
         Mark::Strong => {
             let sentence = !extent.quoted && extent.separator == Separator::Colon && extent.blank && is_prose(value);

@@ -10,7 +10,7 @@ const MOST: u64 = 400;
 fn steps(redactor: &Redactor, text: &[u8]) -> u64 {
     let mut scratch = scan::Scratch::default();
     STEPS.with(|total| total.set(0));
-    let outcome = scan::scan(text, Layers::All, redactor.index(), &mut scratch);
+    let outcome = redactor.search().scan(text, Layers::All, &mut scratch);
     let steps = STEPS.with(std::cell::Cell::get) + scratch.steps;
     assert!(outcome.is_ok() || scratch.steps > 0);
     steps

@@ -340,9 +340,7 @@ pub(crate) fn mark(name: &str) -> Mark {
         || ["pass", "pw"]
             .iter()
             .any(|ending| singular.len() > ending.len() + 1 && singular.ends_with(ending))
-        || words
-            .iter()
-            .any(|word| word.contains("secret") && *word != "secretless");
+        || is_about_secret(name, &words);
     if strong {
         Mark::Strong
     } else if singular.ends_with("key") && singular.len() > 5 {
@@ -350,6 +348,23 @@ pub(crate) fn mark(name: &str) -> Mark {
     } else {
         Mark::Plain
     }
+}
+
+/// Whether `secret` is a word of a name. Names of objects, such as `pod-secret-x2v9k`, must end with it.
+fn is_about_secret(name: &str, words: &[&str]) -> bool {
+    let Some(place) = words
+        .iter()
+        .position(|word| word.contains("secret") && *word != "secretless")
+    else {
+        return false;
+    };
+    let of_object =
+        name.contains('-') && !name.contains(['_', '.']) && !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    let following = words.get(place + 1..).unwrap_or_default();
+    !of_object
+        || following
+            .iter()
+            .all(|word| ["access", "base", "key", "string", "token"].contains(word))
 }
 
 /// Whether a name marks a secret in fields of any object: excludes names that may refer to a Secret.
@@ -438,7 +453,7 @@ mod tests {
             max_tokens proxy_pass BYPASS imagePullSecret existingSecret KEY keyboard monkey AWS_ACCESS_KEY_ID \
             AWS_WEB_IDENTITY_TOKEN_FILE SECRETS_STORE_ENABLED kubernetes.io/legacy-token-last-seen compass \
             public-key service-account-issuer token-webhook tokens secrets topologyKey partition_key authorized_keys \
-            credentialsPath auth cacheKey";
+            credentialsPath auth cacheKey pod-secret-x2v9k pod-projected-secrets-4df4c370-3683";
         for name in plain.split_whitespace() {
             assert_eq!(mark(name), Mark::Plain, "{name}");
         }

@@ -8,9 +8,10 @@ use std::{borrow::Cow, time::Duration};
 use serde_json::{Map, Value};
 
 use crate::{
-    Layers, REDACTED, Redactions, Redactor, Rule,
+    REDACTED,
+    hits::{Redactions, Rule},
     names::{Mark, is_plainly_secret, mark, may_name_object},
-    scan::Scratch,
+    scan::{Layers, Scratch, Search},
     shapes::is_user_and_password,
     values::{can_be_secret, is_object_name, is_small_number},
 };
@@ -62,14 +63,14 @@ const USER_DATA: &[&str] = &[
 
 /// Redacts an object as one of `kind`.
 pub(crate) fn redact(
-    redactor: &Redactor,
+    search: &Search,
     kind: &str,
     object: &mut Value,
     deadline: Deadline<'_>,
     redactions: &mut Redactions,
 ) {
     let mut walk = Walk {
-        redactor,
+        search,
         deadline,
         kind,
         custom: is_custom(object),
@@ -96,7 +97,7 @@ enum Texts {
 }
 
 struct Walk<'a> {
-    redactor: &'a Redactor,
+    search: &'a Search,
     deadline: Deadline<'a>,
     kind: &'a str,
     /// The object is of a custom resource, whose fields have names like those of users.
@@ -283,14 +284,14 @@ impl Walk<'_> {
             return self.hide(text, Rule::Limit);
         }
         let Self {
-            redactor,
+            search,
             kind,
             path,
             scratch,
             redactions,
             ..
         } = self;
-        if let Cow::Owned(redacted) = redactor.replace(kind, path, text, layers, scratch, redactions) {
+        if let Cow::Owned(redacted) = search.replace((kind, path), text, layers, scratch, redactions) {
             *text = redacted;
         }
     }

@@ -5,11 +5,11 @@ use std::{borrow::Cow, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    Layers, REDACTED, Redactions, Rule, TextStream,
-    finding::OverLimit,
-    known::{Index, KnownSummary, KnownValues},
+    hits::Redactions,
+    known::{KnownSummary, KnownValues},
     object,
-    scan::{Scratch, scan},
+    scan::{Layers, Scratch, Search},
+    stream::TextStream,
 };
 
 /// Time for one object.
@@ -27,7 +27,7 @@ pub enum Known {
 /// Redacts texts and objects. It is shared by all tasks; what a text or object needs is in the stream or on the stack.
 #[derive(Debug)]
 pub struct Redactor {
-    index: Index,
+    search: Search,
     known: Result<KnownSummary, String>,
 }
 
@@ -46,7 +46,7 @@ impl Redactor {
         };
         let (index, summary) = values.index();
         Self {
-            index,
+            search: Search::new(index),
             known: reason.map_or(Ok(summary), Err),
         }
     }
@@ -69,50 +69,22 @@ impl Redactor {
 
     /// Redacts an object that has no `kind`, as one of this kind.
     pub fn object_as(&self, kind: &str, object: &mut Value, clock: &dyn Fn() -> Duration, redactions: &mut Redactions) {
-        object::redact(self, kind, object, (clock, clock() + OBJECT_TIME), redactions);
+        object::redact(&self.search, kind, object, (clock, clock() + OBJECT_TIME), redactions);
     }
 
     /// A stream for a text, such as a log.
     pub fn stream(&self, layers: Layers) -> TextStream<'_> {
-        TextStream::new(self, layers)
+        TextStream::new(&self.search, layers)
     }
 
     /// Redacts a text. Returns it unchanged if nothing was found.
     pub fn text<'t>(&self, text: &'t str, layers: Layers, redactions: &mut Redactions) -> Cow<'t, str> {
         let mut scratch = Scratch::default();
-        self.replace("", "", text, layers, &mut scratch, redactions)
+        self.search.replace(("", ""), text, layers, &mut scratch, redactions)
     }
 
-    /// Redacts a text of an object at `path`.
-    pub(crate) fn replace<'t>(
-        &self,
-        kind: &str,
-        path: &str,
-        text: &'t str,
-        layers: Layers,
-        scratch: &mut Scratch,
-        redactions: &mut Redactions,
-    ) -> Cow<'t, str> {
-        if scan(text.as_bytes(), layers, &self.index, scratch) == Err(OverLimit) {
-            redactions.add(kind, path, Rule::Limit);
-            return Cow::Owned(REDACTED.to_owned());
-        }
-        if scratch.findings.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        let mut out = Vec::with_capacity(text.len());
-        let mut copied = 0;
-        for finding in &scratch.findings {
-            out.extend_from_slice(crate::bytes::part(text.as_bytes(), copied, finding.start));
-            out.extend_from_slice(REDACTED.as_bytes());
-            redactions.add(kind, path, finding.rule);
-            copied = finding.end;
-        }
-        out.extend_from_slice(crate::bytes::part(text.as_bytes(), copied, text.len()));
-        Cow::Owned(String::from_utf8_lossy(&out).into_owned())
-    }
-
-    pub(crate) fn index(&self) -> &Index {
-        &self.index
+    #[cfg(test)]
+    pub(crate) fn search(&self) -> &Search {
+        &self.search
     }
 }

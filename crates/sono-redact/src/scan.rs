@@ -1,13 +1,15 @@
 //! All layers over one text.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use crate::{
+    REDACTED,
     assign::{KEYWORDS, PROGRAMS, assignment, command_line, name_around, statement},
-    bytes::{before, find},
+    bytes::{before, find, part},
     finding::{Finding, OverLimit, merge},
+    hits::{Redactions, Rule},
     known,
     shapes::{SPECIALS, Special, TOKENS, private_key, special, token},
 };
@@ -69,18 +71,58 @@ pub(crate) struct Scratch {
     pub(crate) steps: u64,
 }
 
-/// Finds secrets in `text`. They are sorted in `scratch` and do not overlap.
-pub(crate) fn scan(text: &[u8], layers: Layers, index: &known::Index, scratch: &mut Scratch) -> Result<(), OverLimit> {
-    let Scratch { known, findings, steps } = scratch;
-    findings.clear();
-    if !index.is_empty() {
-        index.search(text, known, findings, steps)?;
+/// The search with its known values.
+#[derive(Debug)]
+pub(crate) struct Search {
+    index: known::Index,
+}
+
+impl Search {
+    pub(crate) fn new(index: known::Index) -> Self {
+        Self { index }
     }
-    if layers != Layers::Known {
-        keywords(text, layers, findings);
+
+    /// Finds secrets in `text`. They are sorted in `scratch` and do not overlap.
+    pub(crate) fn scan(&self, text: &[u8], layers: Layers, scratch: &mut Scratch) -> Result<(), OverLimit> {
+        let Scratch { known, findings, steps } = scratch;
+        findings.clear();
+        if !self.index.is_empty() {
+            self.index.search(text, known, findings, steps)?;
+        }
+        if layers != Layers::Known {
+            keywords(text, layers, findings);
+        }
+        merge(findings);
+        Ok(())
     }
-    merge(findings);
-    Ok(())
+
+    /// Redacts a text at `path` of an object.
+    pub(crate) fn replace<'t>(
+        &self,
+        (kind, path): (&str, &str),
+        text: &'t str,
+        layers: Layers,
+        scratch: &mut Scratch,
+        redactions: &mut Redactions,
+    ) -> Cow<'t, str> {
+        if self.scan(text.as_bytes(), layers, scratch) == Err(OverLimit) {
+            redactions.add(kind, path, Rule::Limit);
+            return Cow::Owned(REDACTED.to_owned());
+        }
+        if scratch.findings.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut out = Vec::with_capacity(text.len());
+        let mut copied = 0;
+        for finding in &scratch.findings {
+            out.extend_from_slice(part(text.as_bytes(), copied, finding.start));
+            out.extend_from_slice(REDACTED.as_bytes());
+            redactions.add(kind, path, finding.rule);
+            copied = finding.end;
+        }
+        out.extend_from_slice(part(text.as_bytes(), copied, text.len()));
+        Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+    }
 }
 
 /// Whether a text has any keyword of a secret.

@@ -1,10 +1,11 @@
 //! Redaction of a text that arrives in pieces of any size.
 
 use crate::{
-    Layers, REDACTED, Redactions, Redactor, Rule,
+    REDACTED,
     bytes::part,
     finding::{Finding, OverLimit},
-    scan::{Scratch, scan},
+    hits::{Redactions, Rule},
+    scan::{Layers, Scratch, Search},
 };
 
 /// Bytes that are decided at once.
@@ -17,7 +18,7 @@ const HISTORY: usize = 2 << 10;
 /// Redacts a text in pieces. The result does not depend on where the pieces end; the buffer has at most 300 KiB.
 #[derive(Debug)]
 pub struct TextStream<'r> {
-    redactor: &'r Redactor,
+    search: &'r Search,
     layers: Layers,
     buffer: Vec<u8>,
     /// Bytes of the buffer that are decided.
@@ -29,9 +30,9 @@ pub struct TextStream<'r> {
 }
 
 impl<'r> TextStream<'r> {
-    pub(crate) fn new(redactor: &'r Redactor, layers: Layers) -> Self {
+    pub(crate) fn new(search: &'r Search, layers: Layers) -> Self {
         Self {
-            redactor,
+            search,
             layers,
             buffer: Vec::new(),
             decided: 0,
@@ -92,7 +93,7 @@ impl<'r> TextStream<'r> {
         let length = self.buffer.len();
         let mut cut = if last { length } else { self.decided + BLOCK };
         let Self {
-            redactor,
+            search,
             layers,
             buffer,
             decided,
@@ -103,7 +104,7 @@ impl<'r> TextStream<'r> {
         let mut position = *decided;
         // Several times the size of the buffer, and needed only now: many streams may wait for their next piece.
         let mut scratch = Scratch::default();
-        if scan(buffer, *layers, redactor.index(), &mut scratch) == Err(OverLimit) {
+        if search.scan(buffer, *layers, &mut scratch) == Err(OverLimit) {
             scratch.findings.clear();
             scratch.findings.push(Finding {
                 start: *decided,

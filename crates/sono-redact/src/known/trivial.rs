@@ -220,7 +220,6 @@ const COMMON: &[&str] = &[
     "unknown",
     "user",
     "username",
-    "vault",
     "velero",
     "version",
     "view",

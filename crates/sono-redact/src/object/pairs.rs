@@ -5,8 +5,8 @@ use sono_types::env;
 
 use super::{Texts, Walk};
 use crate::{
-    Rule,
     assign::flags_of,
+    hits::Rule,
     names::{Mark, is_secret_header, mark},
     values::{can_be_secret, is_object_name, is_small_number},
 };

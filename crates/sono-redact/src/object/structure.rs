@@ -11,7 +11,10 @@ use serde_json::Value;
 use sono_types::yaml;
 
 use super::{Texts, Walk, is_custom};
-use crate::{Layers, Redactions, Rule, scan::has_keyword};
+use crate::{
+    hits::{Redactions, Rule},
+    scan::{Layers, has_keyword},
+};
 
 /// Texts in texts are opened to this depth.
 const OPENED: usize = 2;
@@ -114,7 +117,7 @@ impl Walk<'_> {
         let is_object =
             !kind.is_empty() && value.get("apiVersion").is_some() || ["Secret", "ConfigMap"].contains(&kind.as_str());
         let mut walk = Walk {
-            redactor: self.redactor,
+            search: self.search,
             deadline: self.deadline,
             kind: if is_object { &kind } else { self.kind },
             custom: !is_object || is_custom(value),

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::Redactor;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 

@@ -14,6 +14,8 @@ fn ordinary_logs_stay() {
 [sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a secret. [Conformance]
 [sig-node] Secrets should fail to create secret due to empty secret key [NodeConformance] [Conformance]
 --- PASS: TestPasswordHash (0.00s)
+INFO: Pod "pod-projected-secrets-4df4c370-3683-4c1c-9fe1-037c7059cdd2": Phase="Pending", Reason="", readiness=false
+INFO: Pod "pod-subpath-test-secret-7hhr": Phase="Running" Pod "my-token": Phase="Running"
 PASS: 12 FAIL: 0
     secrets_test.go:42: token: expected "a", got "b"
 I1130 10:00:00.000000       1 reflector.go:351] Caches populated for *v1.Secret from k8s.io/client-go/informers/factory.go:160
