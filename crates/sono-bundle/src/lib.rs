@@ -22,9 +22,9 @@ pub use files::DirectoryFiles;
 pub use limits::{ReadLimits, usable_space};
 pub use read::{Bundle, FileTaker, FileVisitor, MemoryBudget, ReadError};
 pub use regular::{Links, open_regular};
-pub use splat::{SplatFileError, splat, splat_file};
+pub use splat::splat;
 pub use store::{
-    FileNameError, PlaceError, SealError, Sealed, Staged, StagedFile, StoreError, create_directories, place_archive,
-    place_file, remove_unfinished, remove_unfinished_below, safe_file_name, seal, stage_archive, stage_bytes,
-    stage_file, sync_directory, write_durably,
+    FileNameError, PlaceError, SealError, Sealed, Staged, StagedFile, StoreError, create_directories,
+    remove_unfinished, remove_unfinished_below, safe_file_name, seal, stage_archive, stage_bytes, stage_file,
+    sync_directory, write_durably,
 };

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::codec::{
     pack::{PackError, Packed, pack_directory},
-    unpack::{UnpackError, Unpacked, unpack_tar_gz},
+    unpack::UnpackError,
 };
 
 mod stage;
@@ -22,8 +22,6 @@ mod sync;
 
 pub use stage::{Staged, StagedFile, stage_archive, stage_bytes, stage_file};
 pub use sync::{create_directories, sync_directory};
-
-use sync::{sync_file, sync_tree};
 
 /// gzip's default level.
 const COMPRESSION: u32 = 6;
@@ -132,30 +130,6 @@ pub fn safe_file_name(name: &str, limits: &UploadLimits) -> Result<String, FileN
         }),
         None => Ok(name.to_owned()),
     }
-}
-
-/// Makes `destination` a directory with the single file `file_name`, by moving `incoming`, a complete file on the same
-/// file system. An existing `destination` is replaced as a whole. `file_name` must have passed [`safe_file_name`].
-pub fn place_file(incoming: &Path, file_name: &str, destination: &Path) -> Result<(), StoreError> {
-    sync_file(incoming)?;
-    let scratch = Scratch::next_to(incoming)?;
-    let target = scratch.path().join(file_name);
-    fs::rename(incoming, &target).map_err(StoreError::at("move the file to", &target))?;
-    set_shared(&target)?;
-    sync_directory(scratch.path())?;
-    scratch.commit_durable(destination)
-}
-
-/// Makes `destination` a directory with the content of the `.tar.gz` `incoming` on the same file system. An existing
-/// `destination` is replaced as a whole, and unchanged on error. `incoming` remains.
-pub fn place_archive(incoming: &Path, destination: &Path, limits: &UploadLimits) -> Result<Unpacked, PlaceError> {
-    let scratch = Scratch::next_to(incoming)?;
-    let archive = fs::File::open(incoming).map_err(StoreError::at("open", incoming))?;
-    let unpacked = unpack_tar_gz(archive, scratch.path(), limits)?;
-    // Synced at the end rather than file by file: the first sync commits most of the data.
-    sync_tree(scratch.path())?;
-    scratch.commit_durable(destination)?;
-    Ok(unpacked)
 }
 
 /// Writes a file atomically and durably: readers see the old content or the new. Creates parent directories.

@@ -23,13 +23,6 @@ pub struct SuiteImage {
     pub mapped_tag: Option<String>,
 }
 
-impl SuiteImage {
-    /// Whether the image can be pulled.
-    pub fn can_be_pulled(&self) -> bool {
-        self.mapped_tag.is_some()
-    }
-}
-
 /// The list for the minor version of `version` (`v1.37.2`, `1.37`, with any vendor suffix), if it exists.
 pub fn suite_images(version: &str) -> Option<SuiteImages> {
     let minor = minor(version)?;

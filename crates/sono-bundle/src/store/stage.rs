@@ -46,7 +46,7 @@ impl Staged {
         self.0.commit(destination)
     }
 
-    /// Renames it to `destination`, fully synced, like [`place_file`](super::place_file).
+    /// Renames it to `destination`, fully synced.
     pub fn commit_durable(self, destination: &Path) -> Result<(), StoreError> {
         sync_tree(self.0.path())?;
         self.0.commit_durable(destination)
