@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 
 /// A source of the current time. Tests pass their own.
@@ -20,6 +21,16 @@ pub fn system_clock() -> Clock {
     Arc::new(move || start.checked_add(began.elapsed()).unwrap_or(Timestamp::MAX))
 }
 
+/// The pauses between attempts: each twice as long as the one before, up to the longest; without an end.
+pub(crate) fn backoff(first: Duration, longest: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(first)
+        .with_max_delay(longest)
+        .with_factor(2.0)
+        .without_max_times()
+        .build()
+}
+
 /// Waits until `deadline`; without one it never resolves. Cancel safe.
 pub(crate) async fn until(deadline: Option<Timestamp>, clock: &Clock) {
     match deadline {
@@ -28,5 +39,17 @@ pub(crate) async fn until(deadline: Option<Timestamp>, clock: &Clock) {
             let left = Duration::try_from(deadline.duration_since(clock())).unwrap_or(Duration::ZERO);
             tokio::time::sleep(left).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pauses = backoff(Duration::from_millis(250), Duration::from_secs(3)).take(6);
+        let milliseconds: Vec<u128> = pauses.map(|pause| pause.as_millis()).collect();
+        assert_eq!(milliseconds, [250, 500, 1000, 2000, 3000, 3000]);
     }
 }

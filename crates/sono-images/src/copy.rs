@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     ImageError, Layout, Platform, Platforms, Progress, Registry,
     layout::{Descriptor, blobs, format_digest},
-    retry::{Attempts, Retry},
+    retry::{Retry, delays},
     root::{ACCEPTED, Root},
 };
 
@@ -148,14 +148,14 @@ impl<'copy> Transfer<'copy> {
         let mut file = self.layout.unfinished()?;
         let mut hash = Sha256::new();
         let mut received = 0;
-        let mut attempts = Attempts::new();
+        let mut delays = delays();
         loop {
             match self
                 .pull_remaining(reference, blob, &mut file, &mut hash, &mut received)
                 .await
             {
                 Ok(()) => break,
-                Err(error) => self.retry.wait(&mut attempts, error).await?,
+                Err(error) => self.retry.wait(&mut delays, error).await?,
             }
         }
         let actual = format_digest(&hash.finalize());

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use crate::ImageError;
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use sono_types::error_chain;
 
-/// Attempts per blob or manifest.
-const MAX_ATTEMPTS: u32 = 5;
+use crate::ImageError;
+
+/// Retries per blob or manifest, after the first attempt.
+const MAX_RETRIES: usize = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
 /// An event during a transfer.
@@ -33,21 +35,21 @@ impl Retry<'_> {
     where
         Operation: Future<Output = Result<Value, ImageError>>,
     {
-        let mut attempts = Attempts::new();
+        let mut delays = delays();
         loop {
             match operation().await {
                 Ok(value) => return Ok(value),
-                Err(error) => self.wait(&mut attempts, error).await?,
+                Err(error) => self.wait(&mut delays, error).await?,
             }
         }
     }
 
     /// Waits before the next attempt, or returns a permanent error or the last attempt's.
-    pub(crate) async fn wait(&self, attempts: &mut Attempts, error: ImageError) -> Result<(), ImageError> {
+    pub(crate) async fn wait(&self, delays: &mut ExponentialBackoff, error: ImageError) -> Result<(), ImageError> {
         if !error.is_transient() {
             return Err(error);
         }
-        let Some(delay) = attempts.next() else {
+        let Some(delay) = delays.next() else {
             return Err(error);
         };
         (self.progress)(Progress::Retry {
@@ -59,23 +61,11 @@ impl Retry<'_> {
     }
 }
 
-pub(crate) struct Attempts {
-    left: u32,
-    delay: Duration,
-}
-
-impl Attempts {
-    pub(crate) fn new() -> Self {
-        Self {
-            left: MAX_ATTEMPTS - 1,
-            delay: FIRST_DELAY,
-        }
-    }
-
-    fn next(&mut self) -> Option<Duration> {
-        self.left = self.left.checked_sub(1)?;
-        let delay = self.delay;
-        self.delay *= 2;
-        Some(delay)
-    }
+/// The delays between attempts.
+pub(crate) fn delays() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_DELAY)
+        .with_factor(2.0)
+        .with_max_times(MAX_RETRIES)
+        .build()
 }

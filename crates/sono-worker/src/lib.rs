@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod gather;
 mod ginkgo;
+mod intervals;
 mod live;
 mod own_pod;
 mod program;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use futures::StreamExt as _;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use serde::Deserialize;
@@ -106,7 +107,7 @@ async fn watch_any(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<Co
     };
     let urls = submit::urls(config);
     let server = Server::in_cluster();
-    let mut delay = MIN_DELAY;
+    let mut delays = self::delays();
     let mut warned = false;
     loop {
         let error = match &server {
@@ -126,9 +127,18 @@ async fn watch_any(config: &WorkerConfig, pod: &OwnPod, state: &watch::Sender<Co
             return;
         }
         // The permission may be granted while the pod runs.
-        time::sleep(delay).await;
-        delay = (delay * 2).min(MAX_DELAY);
+        time::sleep(delays.next().unwrap_or(MAX_DELAY)).await;
     }
+}
+
+/// The delays between failed attempts.
+fn delays() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(MIN_DELAY)
+        .with_max_delay(MAX_DELAY)
+        .with_factor(2.0)
+        .without_max_times()
+        .build()
 }
 
 fn warn_unavailable(reason: &str) {
@@ -140,17 +150,17 @@ fn warn_unavailable(reason: &str) {
 
 /// Follows the pod until the account lacks the permission or does not exist.
 async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersState>) -> WatchError {
-    let mut delay = MIN_DELAY;
+    let mut delays = self::delays();
     let mut may_watch = true;
     loop {
         let ended = if may_watch {
-            watch_once(server, pod, state, &mut delay).await
+            watch_once(server, pod, state, &mut delays).await
         } else {
             get_once(server, pod, state).await
         };
         let error = match ended {
             Ok(()) => {
-                delay = MIN_DELAY;
+                delays = self::delays();
                 if !may_watch {
                     time::sleep(POLL_INTERVAL).await;
                 }
@@ -168,8 +178,7 @@ async fn follow(server: &Server, pod: &OwnPod, state: &watch::Sender<ContainersS
         }
         tracing::debug!(reason = error_chain(&error), "lost the watch on this pod");
         may_watch = true;
-        time::sleep(delay).await;
-        delay = (delay * 2).min(MAX_DELAY);
+        time::sleep(delays.next().unwrap_or(MAX_DELAY)).await;
     }
 }
 
@@ -189,7 +198,7 @@ async fn watch_once(
     server: &Server,
     pod: &OwnPod,
     state: &watch::Sender<ContainersState>,
-    delay: &mut Duration,
+    delays: &mut ExponentialBackoff,
 ) -> Result<(), WatchError> {
     let seconds = WATCH_TIMEOUT.as_secs().to_string();
     let selector = format!("metadata.name={}", pod.name);
@@ -214,7 +223,7 @@ async fn watch_once(
                 line.clear();
                 match event.kind.as_str() {
                     "ADDED" | "MODIFIED" => {
-                        *delay = MIN_DELAY;
+                        *delays = self::delays();
                         let object: Pod = serde_json::from_value(event.object).map_err(WatchError::Event)?;
                         publish(state, object.others(&pod.container));
                     }

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::{Client, StatusCode, header::HeaderMap};
 use sono_types::{error_chain, routes};
 use tokio::time::{sleep, timeout};
+
+use crate::intervals::growing;
 
 /// Timeout of a query. The next query follows soon.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,15 +39,7 @@ pub(crate) fn requested_interval(headers: &HeaderMap) -> Option<Duration> {
 
 /// The intervals between queries: from `first` up to three times that, with jitter.
 pub(crate) fn intervals(first: Duration) -> impl Iterator<Item = Duration> {
-    let max = first * GROWTH;
-    let growing = ExponentialBuilder::new()
-        .with_min_delay(first)
-        .with_max_delay(max)
-        .with_factor(1.3)
-        .without_max_times()
-        .with_jitter()
-        .build();
-    growing.map(move |interval| interval.min(max))
+    growing(first, first * GROWTH, 1.3)
 }
 
 /// Queries the addresses in turn for the state of the result.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::{Client, StatusCode, header};
 use sono_types::{ContainersState, Target, error_chain, routes};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
+
+use crate::intervals::growing;
 
 /// Timeout of a query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,14 +29,7 @@ fn bounds(target: &Target) -> (Duration, Duration) {
 /// The intervals between queries, with jitter.
 fn intervals(target: &Target) -> impl Iterator<Item = Duration> + use<> {
     let (first, max) = bounds(target);
-    let growing = ExponentialBuilder::new()
-        .with_min_delay(first)
-        .with_max_delay(max)
-        .with_factor(GROWTH)
-        .without_max_times()
-        .with_jitter()
-        .build();
-    growing.map(move |interval| interval.min(max))
+    growing(first, max, GROWTH)
 }
 
 /// The aggregator's response.

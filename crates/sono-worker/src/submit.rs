@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Body, Client, StatusCode, header};
 use sono_bundle::{Links, open_regular};
@@ -18,7 +17,7 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-use crate::{WorkerError, content, retention};
+use crate::{WorkerError, content, intervals::growing, retention};
 
 /// Bytes per chunk of an uploaded file.
 const CHUNK: usize = 64 << 10;
@@ -101,13 +100,7 @@ pub(crate) async fn submit(
     within: Duration,
 ) -> Result<Accepted, SubmitError> {
     let deadline = Instant::now() + within;
-    let mut delays = ExponentialBuilder::new()
-        .with_min_delay(MIN_DELAY)
-        .with_max_delay(MAX_DELAY)
-        .with_factor(2.0)
-        .without_max_times()
-        .with_jitter()
-        .build();
+    let mut delays = growing(MIN_DELAY, MAX_DELAY, 2.0);
     let mut attempts = 0_usize;
     loop {
         attempts += 1;
@@ -118,7 +111,7 @@ pub(crate) async fn submit(
             Err(Failure::Permanent(error)) => return Err(error),
             Err(Failure::Transient(reason)) => reason,
         };
-        let delay = delays.next().unwrap_or(MAX_DELAY).min(MAX_DELAY);
+        let delay = delays.next().unwrap_or(MAX_DELAY);
         if Instant::now() + delay >= deadline {
             return Err(SubmitError::Worker(WorkerError::GaveUp { tries: attempts, last }));
         }

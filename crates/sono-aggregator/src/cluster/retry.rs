@@ -6,6 +6,8 @@ use sono_kube::KubeError;
 use sono_types::error_chain;
 use tokio::time::{Instant, sleep};
 
+use crate::clock::backoff;
+
 /// The pause before the second try; it doubles up to the longest.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
 /// A new process that waits collects no results meanwhile: it retries soon after the server is back.
@@ -19,13 +21,13 @@ where
     F: Future<Output = Result<T, KubeError>>,
 {
     let until = Instant::now() + PATIENCE;
-    let mut pause = MIN_PAUSE;
+    let mut pauses = backoff(MIN_PAUSE, MAX_PAUSE);
     loop {
+        let pause = pauses.next().unwrap_or(MAX_PAUSE);
         match ask().await {
             Err(error) if error.is_transient() && Instant::now() + pause < until => {
                 tracing::warn!(error = error_chain(&error), "{what} failed, retrying");
                 sleep(pause).await;
-                pause = (pause * 2).min(MAX_PAUSE);
             }
             answered => return answered,
         }

@@ -12,7 +12,10 @@ use sono_types::{PluginName, ResultKey, constants, error_chain};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::finalize;
-use crate::durability::{checkpoint::CheckpointBarrier, disk_full::DiskFull};
+use crate::{
+    clock::backoff,
+    durability::{checkpoint::CheckpointBarrier, disk_full::DiskFull},
+};
 
 /// All end with the coordinator.
 pub(super) struct Tasks {
@@ -54,24 +57,28 @@ impl Tasks {
     }
 }
 
-/// How long the first new try to write an error waits, and the last one; each waits twice as long as the one before.
-const WRITE_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(16));
+/// Pauses between attempts to write an error, from half a second to 16 s.
+fn write_pauses() -> impl Iterator<Item = Duration> {
+    backoff(Duration::from_millis(500), Duration::from_secs(16)).take(6)
+}
 
 /// Writes a file, retrying while the disk is full, and after any other error for half a minute.
 async fn write_patiently(path: PathBuf, text: String, disk_full: DiskFull) {
-    let (mut pause, last) = WRITE_PAUSES;
+    let mut pauses = write_pauses();
     loop {
         let (to, bytes) = (path.clone(), text.clone());
         let write = move || sono_bundle::write_durably(&to, bytes.as_bytes());
         match disk_full.retry("storing an error result", write).await {
             Ok(()) => return,
-            Err(error) if pause <= last => {
-                tracing::warn!(error = error_chain(&error), ?pause, "cannot record an error, retrying");
+            Err(error) => {
+                let error = error_chain(&error);
+                let Some(pause) = pauses.next() else {
+                    return tracing::error!(error, "cannot record an error");
+                };
+                tracing::warn!(error, ?pause, "cannot record an error, retrying");
+                tokio::time::sleep(pause).await;
             }
-            Err(error) => return tracing::error!(error = error_chain(&error), "cannot record an error"),
         }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
     }
 }
 

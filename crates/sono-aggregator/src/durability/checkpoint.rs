@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     backend::{CheckpointStore, CheckpointStoreError, StoredCheckpoint, Version},
+    clock::backoff,
     durability::checkpoint_codec,
 };
 
@@ -53,7 +54,7 @@ async fn write(
     version: &mut Version,
 ) -> Result<(), OwnershipLost> {
     let content = checkpoint_codec::encode(checkpoint);
-    let mut pause = MIN_PAUSE;
+    let mut pauses = backoff(MIN_PAUSE, MAX_PAUSE);
     let until = Instant::now() + REFUSED_AT_MOST;
     loop {
         match store.write(&content, Some(version)).await {
@@ -69,8 +70,7 @@ async fn write(
             }
             Err(error) => tracing::warn!(%error, "cannot write the checkpoint, retrying"),
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(MAX_PAUSE);
+        sleep(pauses.next().unwrap_or(MAX_PAUSE)).await;
         is_ours(store, checkpoint, version).await?;
     }
 }
@@ -127,7 +127,7 @@ pub(crate) async fn write_first(
     if content.len() > MOST_BYTES {
         return Err(AcquireError::TooLarge(content.len()));
     }
-    let mut pause = MIN_PAUSE;
+    let mut pauses = backoff(MIN_PAUSE, MAX_PAUSE);
     loop {
         let error = match store.write(&content, over).await {
             Ok(version) => return Ok(Some(version)),
@@ -151,8 +151,7 @@ pub(crate) async fn write_first(
             }
             Err(error) => tracing::warn!(%error, "cannot acquire the run, retrying"),
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(MAX_PAUSE);
+        sleep(pauses.next().unwrap_or(MAX_PAUSE)).await;
     }
 }
 

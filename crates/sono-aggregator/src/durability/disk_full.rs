@@ -10,7 +10,10 @@ use std::{
 use sono_bundle::{PackError, SealError, StoreError};
 use sono_types::error_chain;
 
-use crate::error::{JournalError, RunError};
+use crate::{
+    clock::backoff,
+    error::{JournalError, RunError},
+};
 
 /// The pause before the second try; it doubles up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -137,14 +140,13 @@ impl DiskFull {
         E: IsDiskFull + Send + 'static,
     {
         let work = Arc::new(work);
-        let (mut waits, mut pause) = (None, FIRST_PAUSE);
+        let (mut waits, mut pauses) = (None, backoff(FIRST_PAUSE, LAST_PAUSE));
         loop {
             let now = Arc::clone(&work);
             match tokio::task::spawn_blocking(move || now()).await {
                 Ok(Err(error)) if error.is_full() => {
                     waits.get_or_insert_with(|| self.wait(what, &error_chain(&error)));
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LAST_PAUSE);
+                    tokio::time::sleep(pauses.next().unwrap_or(LAST_PAUSE)).await;
                 }
                 Ok(done) => {
                     if let Some(waits) = waits {

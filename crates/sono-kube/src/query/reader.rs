@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use kube::{
@@ -29,8 +30,10 @@ const MAX_CONCURRENT: usize = 8;
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longest pause within a response.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Attempts of one request when the server is busy or the connection breaks.
-const MAX_ATTEMPTS: u32 = 4;
+/// Retries of one request when the server is busy or the connection breaks.
+const MAX_RETRIES: usize = 3;
+/// Delay before the first retry; it doubles.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
 /// Longest delay before a retry, even if the server's `Retry-After` is longer.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 /// Largest response in memory, in bytes: error messages, discovery, kubelet configurations.
@@ -179,7 +182,11 @@ impl Reader {
     }
 
     pub(super) async fn open_as(&self, path: &str, accept: &str) -> Result<ResponseBody, QueryError> {
-        let mut attempt = 1;
+        let mut delays = ExponentialBuilder::new()
+            .with_min_delay(FIRST_DELAY)
+            .with_factor(2.0)
+            .with_max_times(MAX_RETRIES)
+            .build();
         loop {
             let failure = match self.send(path, accept).await {
                 Ok((status, _, body)) if (200..300).contains(&status) => return Ok(body),
@@ -194,15 +201,12 @@ impl Reader {
                 }
             };
             let (retry, after, error) = failure;
-            if !retry || attempt >= MAX_ATTEMPTS {
+            let Some(delay) = retry.then(|| delays.next()).flatten() else {
                 return Err(error.into());
-            }
-            let delay = after
-                .unwrap_or_else(|| Duration::from_millis(250) * 2_u32.pow(attempt))
-                .min(MAX_DELAY);
-            tracing::debug!(path, attempt, delay = ?delay, error = %error, "retrying");
+            };
+            let delay = after.unwrap_or(delay).min(MAX_DELAY);
+            tracing::debug!(path, ?delay, %error, "retrying");
             tokio::time::sleep(delay).await;
-            attempt += 1;
         }
     }
 
