@@ -13,7 +13,7 @@ use sono_tls::Identity;
 use sono_types::{ContainersState, PluginName, ResultFormat, ResultKey, RunStatus, SessionId, fold::ANNOTATION_BYTES};
 use tokio::sync::mpsc;
 
-/// What a plugin needs to report back.
+/// Settings of one plugin for its workers.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// Where workers upload to.
@@ -26,16 +26,16 @@ pub struct Launch {
     pub identity: Identity,
     /// When its time is up.
     pub deadline: Option<Timestamp>,
-    /// The results it shall send.
+    /// Its expected results.
     pub expected: Vec<ResultKey>,
     /// The nodes could not be listed: further targets are discovered from the pods that the cluster creates.
     pub discovers_targets: bool,
-    /// Until when a worker that still runs is waited for, whatever has become of its plugin: it may have to send a result
-    /// again that an aggregator had which has gone.
+    /// Until when a running worker is given time even if its plugin has failed: it may have to send its result again after a
+    /// takeover.
     pub patient_until: Option<Timestamp>,
 }
 
-/// What a driver reports about a running plugin.
+/// A report of a driver about a running plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     /// This result will not arrive.
@@ -44,7 +44,7 @@ pub enum Report {
     Lost(Failure),
     /// The plugin runs on another target: expect this result too.
     TargetDiscovered(ResultKey),
-    /// What these results wait for, shortly before the plugin's time limit: the reason if they do not arrive.
+    /// The last known state of these pending results, shortly before the plugin's time limit: the reason if they do not arrive.
     LastSeen(Vec<(ResultKey, String)>),
     /// All targets are known. Reported once, if [`Launch::discovers_targets`].
     DiscoveryEnded,
@@ -108,7 +108,7 @@ pub struct BackendError(pub String);
 
 /// One plugin of one run: starts it, watches it and removes it.
 pub trait Driver: Send + Sync {
-    /// What the plugin's author wrote.
+    /// The plugin's definition.
     fn definition(&self) -> &Definition;
 
     /// The session, which distinguishes this plugin's objects from those of other runs.
@@ -144,14 +144,14 @@ pub trait Driver: Send + Sync {
         sono_manifest::left_out(self.definition(), nodes)
     }
 
-    /// Starts it. Returns when everything is created, not when it is done. What an earlier process of the same run has
-    /// created already (known by the session in its name) is used as it is.
+    /// Creates the plugin's objects. Objects that an earlier process of the same run created (recognized by the session in their
+    /// names) are used.
     fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>>;
 
-    /// Reports results that will not come, and those that come unexpectedly, each once, until it is dropped.
+    /// Reports missing and discovered results, each once, until it is dropped.
     fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()>;
 
-    /// Removes what [`Driver::run`] created.
+    /// Removes the objects that [`Driver::run`] created.
     fn cleanup(&self) -> BoxFuture<'_, Result<(), BackendError>>;
 }
 
@@ -161,7 +161,7 @@ pub enum CheckpointStoreError {
     /// The store holds another version than the one to be replaced.
     #[error("another process has written a newer version")]
     Changed,
-    /// It is not allowed, and will not be.
+    /// Permanently refused, such as without the permission.
     #[error("refused: {0}")]
     Refused(String),
     /// The attempt failed, or its outcome is unknown.
@@ -173,12 +173,12 @@ pub enum CheckpointStoreError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(pub String);
 
-/// What a checkpoint store holds.
+/// The content of a checkpoint store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCheckpoint {
     /// The version of exactly this content.
     pub version: Version,
-    /// The content; `None` where it belongs to another run, which is never adopted.
+    /// The content; `None` if it belongs to another run.
     pub content: Option<Vec<u8>>,
 }
 
@@ -187,7 +187,7 @@ pub trait CheckpointStore: Send + Sync {
     /// Reads the checkpoint.
     fn read(&self) -> BoxFuture<'_, Result<Option<StoredCheckpoint>, CheckpointStoreError>>;
 
-    /// Writes in place of exactly the version `over`, or where there is none. Returns the new version.
+    /// Replaces exactly the version `over`, or creates it. Returns the new version.
     fn write<'a>(
         &'a self,
         content: &'a [u8],
@@ -209,7 +209,7 @@ pub trait Backend: Send + Sync {
         ContainersState::Unknown
     }
 
-    /// Maximum size of a published status as JSON in bytes; a longer one is folded. `None` publishes it whole.
+    /// Maximum size of a published status as JSON in bytes; a longer one is folded. `None` means no limit.
     fn max_status_bytes(&self) -> Option<usize> {
         Some(ANNOTATION_BYTES)
     }
@@ -228,7 +228,7 @@ pub trait Backend: Send + Sync {
         false
     }
 
-    /// The run's identity where its configuration names none, if the backend knows it.
+    /// The run's identity if the configuration has none and the backend knows it.
     fn identity(&self) -> Option<String> {
         None
     }

@@ -20,9 +20,9 @@ pub(crate) enum Request {
     Finish {
         ticket: Ticket,
         outcome: UploadOutcome,
-        /// A directory whose names have to be on disk before the answer, where the result is in.
+        /// A directory whose names have to be synced before the reply, if the result is stored.
         unsynced: Option<PathBuf>,
-        /// Answered when what follows is on disk, or cannot be put there.
+        /// Sent once the records are on disk, or cannot be written.
         reply: oneshot::Sender<UploadReceipt>,
     },
     Progress {
@@ -35,14 +35,14 @@ pub(crate) enum Request {
         key: ResultKey,
         reply: oneshot::Sender<Option<ResultState>>,
     },
-    /// The whole status, as it is now.
+    /// The full status.
     Status {
         reply: oneshot::Sender<RunStatus>,
     },
-    /// A plugin's results are about to be read.
+    /// Post-processing of a plugin is about to begin.
     Processing {
         plugin: PluginName,
-        /// Answered when the journal says so.
+        /// Sent once the record is on disk.
         reply: oneshot::Sender<()>,
     },
     Event(Event),
@@ -51,9 +51,9 @@ pub(crate) enum Request {
 /// The outcome of an upload whose ticket was returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UploadReceipt {
-    /// It is in now.
+    /// The result is stored.
     pub(crate) is_in: bool,
-    /// Why the journal does not know, or why its name is not synced.
+    /// The reason why the record or the name is not on disk.
     pub(crate) unrecorded: Option<NotRecorded>,
 }
 
@@ -100,13 +100,13 @@ impl CoordinatorHandle {
         self.ask(|reply| Request::Status { reply }).await
     }
 
-    /// Returns when the journal says that the plugin's results are being read.
+    /// Returns once the journal has the start of the plugin's post-processing.
     pub(crate) async fn processing(&self, plugin: &PluginName) -> Result<(), Closed> {
         let plugin = plugin.clone();
         self.ask(|reply| Request::Processing { plugin, reply }).await
     }
 
-    /// The plugin's results are read.
+    /// Post-processing of the plugin is over.
     pub(crate) async fn processed(&self, plugin: &PluginName) -> Result<(), Closed> {
         let plugins = [plugin.clone()].into();
         self.send(Event::Processed { plugins }).await
@@ -123,8 +123,8 @@ impl CoordinatorHandle {
     }
 }
 
-/// The drop guard of an upload. However its task ends, the ledger gets the ticket back: after a panic the result must not look
-/// as if it were still being received.
+/// The drop guard of an upload. It ends the ticket however the task ends: after a panic the result must not count as still
+/// being received.
 #[derive(Debug)]
 pub(crate) struct UploadTicket {
     coordinator: CoordinatorHandle,
@@ -141,7 +141,7 @@ impl UploadTicket {
         Ok(decision)
     }
 
-    /// Gives the ticket back. Of a result that is in its place the names of the directory `unsynced` are synced then.
+    /// Ends the upload. If its result is stored, the names of the directory `unsynced` are synced.
     pub(crate) async fn finish(
         mut self,
         outcome: UploadOutcome,

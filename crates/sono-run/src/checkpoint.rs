@@ -1,5 +1,5 @@
-//! The checkpoint of a run, which outlives the volume of its aggregator: enough to watch its plugins and to collect their
-//! results again, small enough for a Secret whatever the number of nodes.
+//! The checkpoint of a run, which outlives the volume of its aggregator: the state that is needed to watch its plugins and to
+//! collect their results again. It fits a Secret for any number of nodes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,20 +14,20 @@ use super::record::{Begun, Planned, Record};
 
 /// Version of the text.
 const VERSION: u32 = 1;
-/// Failed results that are remembered: more are found again, or end at their time limit.
+/// Maximum number of failed results in the checkpoint; further failures are detected again or end at their time limit.
 const MOST_FAILURES: usize = 256;
-/// Bytes of the sentence that says why.
+/// Maximum size of a failure's message in bytes.
 const REASON_BYTES: usize = 300;
 
-/// How far the run is.
+/// The phase of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckpointPhase {
-    /// Results are waited for.
+    /// Results are being collected.
     Running,
-    /// None is any more.
+    /// No more results are accepted.
     Finishing,
-    /// The archive is made, and the plugins are being removed.
+    /// The archive is complete, and the plugins are being removed.
     Sealed(TarInfo),
 }
 
@@ -46,23 +46,23 @@ struct PluginState {
 /// The checkpoint of a run, with its owner.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// Counts the aggregators that the run has had.
+    /// The number of owners so far.
     pub epoch: u64,
     /// The owner of the run: a name that no other process has.
     pub holder: String,
-    /// Who the run is and what it waits for.
+    /// Identity and plugins of the run.
     pub begun: Arc<Begun>,
-    /// How far it is.
+    /// Its phase.
     pub phase: CheckpointPhase,
     states: BTreeMap<PluginName, PluginState>,
 }
 
-/// How soon a change has to be written.
+/// When a change has to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// There is none.
+    /// Nothing changed.
     None,
-    /// With the next one that is wanted soon.
+    /// Together with the next change that is due at once.
     Later,
     /// At once.
     Soon,
@@ -145,7 +145,7 @@ impl Checkpoint {
                 self.phase = CheckpointPhase::Running;
                 Change::None
             }
-            // What ended one aggregator may not be there for another, which collects results again.
+            // The next owner collects the results again: other files, and maybe not those that ended this process.
             Record::Begun(_) | Record::Owned { .. } | Record::Processing { .. } | Record::Processed { .. } => {
                 Change::None
             }
@@ -166,7 +166,7 @@ impl Checkpoint {
         self.states.entry(plugin.clone()).or_default()
     }
 
-    /// The records of a process that has them from here alone: no result is in any more.
+    /// The records for a process without a journal of the run: no result is stored.
     pub fn records(&self, now: Timestamp) -> Vec<Record> {
         let mut records = vec![Record::Begun(Begun::clone(&self.begun))];
         for (plugin, state) in &self.states {
@@ -209,7 +209,7 @@ impl Checkpoint {
         serde_json::to_vec(&self.text()).expect("the keys of its maps are texts")
     }
 
-    /// What [`Checkpoint::to_json`] made.
+    /// Parses the output of [`Checkpoint::to_json`].
     ///
     /// # Errors
     ///
@@ -264,7 +264,7 @@ impl Checkpoint {
     }
 }
 
-/// The text. Nodes are named once, however many plugins run on them.
+/// The serialized form. Each node's name occurs once, for any number of plugins.
 #[derive(Serialize, Deserialize)]
 struct Text {
     version: u32,

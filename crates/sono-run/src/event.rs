@@ -17,26 +17,26 @@ use super::record::{NotRecorded, Record};
 pub struct PluginPlan {
     /// The plugin.
     pub plugin: PluginName,
-    /// Plugins of a lower order are settled before this one starts.
+    /// Its order group.
     pub order: i64,
-    /// The results it will send, in the order in which the status lists them.
+    /// Its expected results, in the order of the status.
     pub expected: Vec<ResultKey>,
-    /// How long it may take from its own launch on; `None` means as long as it likes.
+    /// Time limit from its launch; `None` means no limit.
     pub timeout: Option<Duration>,
     /// The nodes could not be listed: targets are discovered from the pods that the cluster creates, until
     /// [`Event::DiscoveryEnded`].
     pub discovers_targets: bool,
 }
 
-/// What a run does when something fails.
+/// Settings of a run for failures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPolicy {
-    /// Plugins that were not started yet are not started any more once a plugin ended without some result.
+    /// After a plugin ends without a result, no further plugins are started.
     pub stop_on_failure: bool,
-    /// How often a complete result may fail to be stored.
+    /// How often storing a complete result may fail.
     pub store_tries: u32,
-    /// Workers keep what they sent until the archive is sealed, and plugins stay until then: the run has a checkpoint, from
-    /// which another process collects results again.
+    /// The run has a checkpoint, from which another process can collect the results again: workers retain their results, and
+    /// plugins are not removed, until the archive is sealed.
     pub checkpointed: bool,
 }
 
@@ -50,10 +50,10 @@ impl Default for RunPolicy {
     }
 }
 
-/// Why there is no result.
+/// The reason for a missing result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// One sentence: what happened, to what, and what to do.
+    /// One sentence: the event, its object, and what to do.
     pub message: String,
     /// More keys for `error.json`, such as the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -69,8 +69,8 @@ impl Failure {
         }
     }
 
-    /// The failure as the journal has it: of message and details at most 8 KiB each. A worker may have sent any text, and a pod may be
-    /// large; the whole of it is in the archive's error file. What was cut is named in the details, with its size in bytes.
+    /// The failure for the journal: message and details of at most 8 KiB each. A worker may have sent any text, and a pod may be
+    /// large; the archive's error file contains everything. Omitted parts are listed in the details, with their size in bytes.
     #[must_use]
     pub fn for_record(&self) -> Self {
         let end = self.message.floor_char_boundary(RECORD_BYTES);
@@ -97,12 +97,12 @@ impl Failure {
         }
     }
 
-    /// Whether it was read from a record that shortened it.
+    /// Whether parts were omitted for the journal.
     pub fn is_cut(&self) -> bool {
         self.details.contains_key(LEFT_OUT)
     }
 
-    /// The message as the status has it: bounded, for a worker may have sent any text.
+    /// The message for the status, with a limit: a worker may have sent any text.
     pub(crate) fn reason(&self) -> String {
         let end = self.message.floor_char_boundary(REASON_BYTES);
         self.message[..end].to_owned()
@@ -113,10 +113,10 @@ impl Failure {
 const REASON_BYTES: usize = 1024;
 /// Bytes of a message, and of all details, in the journal.
 const RECORD_BYTES: usize = 8 << 10;
-/// The detail that names what was cut.
+/// The detail that lists omitted parts.
 const LEFT_OUT: &str = "leftOut";
 
-/// Everything that can move the run on, apart from uploads ([`begin`](super::Run::begin),
+/// Everything that can change the run, except for uploads ([`begin`](super::Run::begin),
 /// [`request_commit`](super::Run::request_commit), [`finish`](super::Run::finish)).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -127,7 +127,7 @@ pub enum Event {
         /// The plugin.
         plugin: PluginName,
     },
-    /// The plugin's objects could not be created, or are gone.
+    /// The plugin's objects could not be created, or were deleted.
     LaunchFailed {
         /// The plugin.
         plugin: PluginName,
@@ -145,9 +145,9 @@ pub enum Event {
         /// The plugin.
         plugin: PluginName,
     },
-    /// What these results wait for, shortly before the time limit of their plugin.
+    /// The last known state of these pending results, shortly before the time limit of their plugin.
     LastSeen(Vec<(ResultKey, String)>),
-    /// A monitor found that this result will not come.
+    /// A monitor found that this result will not arrive.
     Failed {
         /// The result.
         key: ResultKey,
@@ -156,9 +156,9 @@ pub enum Event {
     },
     /// A progress update arrived.
     Progress {
-        /// From where.
+        /// Its plugin and target.
         key: ResultKey,
-        /// What it says.
+        /// The update.
         update: ProgressUpdate,
     },
     /// Time passed; see [`Run::next_deadline`](super::Run::next_deadline).
@@ -174,7 +174,7 @@ pub enum Event {
     Packed(TarInfo),
     /// [`Effect::Commit`] is done, or why it could not be.
     Committed(Result<(), NotRecorded>),
-    /// There will be no archive.
+    /// The archive cannot be written.
     Broken,
 }
 
@@ -189,7 +189,7 @@ pub struct ResultSummary {
     pub counts: BTreeMap<String, i64>,
 }
 
-/// What the shell has to do, in the order of the effects.
+/// An action for the shell. Effects are carried out in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Create the plugin's objects and watch them.
@@ -206,37 +206,37 @@ pub enum Effect {
         /// When its time is up.
         deadline: Option<Timestamp>,
     },
-    /// The plugin is settled: nothing needs to be watched any more.
+    /// The plugin is settled: stop watching it.
     StopMonitor(PluginName),
-    /// Write the error that stands for this result.
+    /// Write the error file of this result.
     RecordError {
         /// The result.
         key: ResultKey,
-        /// Why there is none.
+        /// The reason.
         failure: Failure,
     },
-    /// Write this into the journal; what is answered now is answered once it is on disk.
+    /// Write this record; the reply to the current request waits until it is on disk.
     Record(Record),
-    /// Keep what plugins say of their progress; see [`Run::progress`](super::Run::progress).
+    /// Store the progress; see [`Run::progress`](super::Run::progress).
     Progressed,
     /// The status changed.
     Publish,
-    /// All results are in: query, post-process, pack.
+    /// All results are settled: query the cluster, post-process and pack.
     Finish,
     /// Write this to the journal and the checkpoint, and handle [`Event::Committed`] once it is on disk: it must not be published
     /// before.
     Commit(Record),
-    /// Return when all that was recorded before is on disk, or cannot be.
+    /// Wait until all earlier records are on disk, or cannot be written.
     Flush,
-    /// Workers need not keep results any longer, and plugins are removed.
+    /// Let workers discard their results, and remove the plugins.
     Release,
-    /// The archive can be fetched.
+    /// Serve the archive.
     Serve(TarInfo),
-    /// Show the last status.
+    /// Publish the final status.
     Show(RunStatus),
-    /// The packed directory is not needed any more.
+    /// Remove the packed directory.
     RemoveResults,
-    /// The packed directory stays, for this reason: another process would pack it again.
+    /// Retain the packed directory, for this reason: another process would pack it again.
     KeepResults(NotRecorded),
     /// The run is over.
     End,

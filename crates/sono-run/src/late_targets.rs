@@ -20,7 +20,7 @@ impl Run {
         true
     }
 
-    /// The results that were not known from the start, in the order of their discovery.
+    /// The discovered results, in the order of their discovery.
     pub fn discovered(&self) -> &[ResultKey] {
         &self.discovered
     }
@@ -45,8 +45,8 @@ impl Run {
         self.discovering.contains(plugin)
     }
 
-    /// Ends the discovery of a plugin's targets. If none were found, one result stands for the whole plugin, so that its end can
-    /// be recorded.
+    /// Ends the discovery of a plugin's targets. If none was discovered, one result represents the whole plugin, so that its end
+    /// can be recorded.
     pub(super) fn end_discovery(&mut self, plugin: &PluginName, effects: &mut Vec<Effect>) {
         if self.finishing() || !self.discovering.remove(plugin) {
             return;

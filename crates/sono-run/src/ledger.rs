@@ -1,6 +1,5 @@
-//! The ledger of results, in two phases so that nothing is locked while bytes move: [`Ledger::begin`] hands out a
-//! ticket, the body is written to a temporary file, [`Ledger::request_commit`] lets one request at a time put it in place, and
-//! [`Ledger::finish`] says how that ended.
+//! The ledger of results. Nothing is locked while a body is received: [`Ledger::begin`] returns a ticket, the body is written
+//! to a temporary file, [`Ledger::request_commit`] lets one upload at a time commit it, and [`Ledger::finish`] takes the outcome.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +30,7 @@ pub enum Refusal {
     /// The result is stored already (409).
     #[error("result {0} already received")]
     AlreadyReceived(ResultKey),
-    /// The run takes no more results, and this one is not among those it has (410). sono's own: Sonobuoy answers 409.
+    /// The run accepts no more results, and this one is not stored (410). Sonobuoy answers 409.
     #[error("result {0} arrived too late: the run accepts no more results, and its archive does not include this one")]
     TooLate(ResultKey),
 }
@@ -41,15 +40,15 @@ pub enum Refusal {
 pub enum CommitDecision {
     /// Commit it, then report the outcome: [`Run::finish`](super::Run::finish).
     Granted,
-    /// Another request is committing this result; the sender has to retry, since that one may fail.
+    /// Another upload is committing this result; the sender has to retry, since that commit may fail.
     Busy,
     /// The result is stored already.
     AlreadyReceived,
-    /// The run takes no more results, and this one is not stored.
+    /// The run accepts no more results, and this one is not stored.
     TooLate,
 }
 
-/// How a ticket ended.
+/// The outcome of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UploadOutcome {
     /// The result is stored.
@@ -60,14 +59,14 @@ pub enum UploadOutcome {
     Reported(String),
     /// The body did not arrive: nothing changes.
     Aborted,
-    /// The body arrived and could not be stored here, for this reason. After so many times the result counts as an error.
+    /// The body arrived and could not be stored, for this reason. After a limited number of times the result fails.
     Unstored(String),
 }
 
 /// How the body of a result is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
-    /// As files in its place, synced but for the name in the directory above.
+    /// As files in their final place, synced except for the name in the parent directory.
     InPlace,
     /// In the journal: the result's record holds the body.
     InJournal(SmallBody),
@@ -85,7 +84,7 @@ pub(super) enum State {
 struct Entry {
     state: State,
     committing: Option<u64>,
-    /// Tickets that are out.
+    /// Number of open tickets.
     open: usize,
     /// How often a complete body could not be stored.
     unstored: u32,
@@ -109,7 +108,7 @@ impl Ledger {
         }
     }
 
-    /// Takes up what an earlier process knew.
+    /// Restores the state of a result from a record.
     pub(super) fn restore(&mut self, key: &ResultKey, state: State) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.state = state;
@@ -150,12 +149,12 @@ impl Ledger {
         }
     }
 
-    /// Whether a body for this result is on its way.
+    /// Whether a body for this result is being received.
     pub(super) fn receiving(&self, key: &ResultKey) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.open > 0)
     }
 
-    /// Whether a complete body for this result is being put in place.
+    /// Whether a complete body for this result is being committed.
     pub(super) fn committing(&self, key: &ResultKey) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.committing.is_some())
     }
@@ -177,7 +176,7 @@ impl Ledger {
         }
     }
 
-    /// Takes the ticket back. True when the result's state changed.
+    /// Ends the ticket. True if the result's state changed.
     pub(super) fn finish(&mut self, ticket: &Ticket, outcome: &UploadOutcome) -> bool {
         let Some(entry) = self.entries.get_mut(&ticket.key) else {
             return false;
@@ -208,7 +207,7 @@ impl Ledger {
         changed
     }
 
-    /// An error takes the place of a result that is not there. False where there is a result or an error already.
+    /// Marks a pending result as failed. False if it is settled already.
     pub(super) fn fail(&mut self, key: &ResultKey) -> bool {
         match self.entries.get_mut(key) {
             Some(entry) if entry.state == State::Waiting => {

@@ -1,5 +1,5 @@
-//! The run as a pure state machine: which results are expected, which plugins run when, what has come in, when it is
-//! over. It is given events and the time, and answers with effects; it knows no socket, file, task or clock.
+//! The state machine of a run: expected results, order groups, time limits, and the end. It receives events and the time, and
+//! returns effects; it has no sockets, files, tasks or clock.
 
 mod checkpoint;
 mod event;

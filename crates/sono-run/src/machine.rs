@@ -16,17 +16,17 @@ use super::{
     record::{NotRecorded, Record},
 };
 
-/// How much longer a plugin whose time is up has for a result that is being put in place; looked at again and again.
+/// Extension of a time limit while a complete result is being committed; repeated until the commit ends.
 const COMMITTING: SignedDuration = SignedDuration::from_secs(1);
-/// How long at most: a disk that hangs must not hold the run.
+/// Maximum extension: a disk that hangs must not block the run.
 const COMMITTING_AT_MOST: SignedDuration = SignedDuration::from_mins(2);
 
 /// The time limit of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deadline {
-    /// When to look.
+    /// When it is due.
     due: Timestamp,
-    /// When no result that is being put in place is waited for any more.
+    /// When results that are still being committed fail as well.
     last: Timestamp,
 }
 
@@ -44,22 +44,22 @@ impl Deadline {
 /// The state of a result, for a worker that asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResultState {
-    /// It is in, or will not be taken any more.
+    /// It is stored, or will not be accepted any more.
     Result,
-    /// An error, which a result would replace.
+    /// It failed; a result would replace the error.
     Error,
-    /// Nothing.
+    /// Neither stored nor failed.
     Missing,
 }
 
-/// How far a run is.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing is started yet.
     Starting,
     /// Plugins run, and their results are collected.
     Running,
-    /// Every result is in or failed, and the archive is being made.
+    /// All results are settled, and the archive is being written.
     Finishing,
     /// The archive is on disk.
     Sealed,
@@ -87,27 +87,27 @@ pub struct Run {
     pub(super) summaries: BTreeMap<ResultKey, (String, BTreeMap<String, i64>)>,
     /// Failures of results whose body is being received: the body takes precedence.
     deferred: BTreeMap<ResultKey, Failure>,
-    /// What results waited for when their plugin's time was about to be up.
+    /// The last known state of pending results, shortly before the time limit of their plugin.
     last_seen: BTreeMap<ResultKey, String>,
     pub(super) launched: BTreeSet<PluginName>,
-    /// Plugins whose objects are known to be there.
+    /// Plugins whose objects exist.
     pub(super) created: BTreeSet<PluginName>,
     pub(super) settled: BTreeSet<PluginName>,
     /// The first plugin that ended without some result.
     failed: Option<PluginName>,
     pub(super) deadlines: BTreeMap<PluginName, Deadline>,
-    /// Errors of an earlier process, to be written again.
+    /// Errors recorded by an earlier process, whose files have to be written again.
     pub(super) failures: BTreeMap<ResultKey, Failure>,
-    /// Why there is no result, for the status: the sentence alone, for a failure may hold a whole pod.
+    /// The message of each failure, for the status: its details may contain a whole pod.
     pub(super) reasons: BTreeMap<ResultKey, String>,
     timed_out: bool,
-    /// Nodes that no result is expected from.
+    /// Nodes without an expected result.
     pub(super) left_out: LeftOutNodes,
     pub(super) phase: Phase,
     pub(super) archive: TarInfo,
     /// Plugins whose results an earlier process was reading when it ended.
     pub(super) unprocessed: BTreeSet<PluginName>,
-    /// Another process launched plugins and had results that are gone.
+    /// The takeover by which this process lost the results of another one.
     pub(super) takeover: Option<Takeover>,
 }
 
@@ -249,7 +249,7 @@ impl Run {
                 effects.push(Effect::Record(Record::DiscoveryEnded { plugin }));
             }
             Event::Failed { key, failure } if self.ledger.receiving(&key) && !self.ledger.settled(&key) => {
-                // A plugin may fail and its large result be on its way all the same. Its time limit still holds.
+                // A plugin may fail while its result is being uploaded. Its time limit still applies.
                 self.deferred.insert(key, failure);
                 return effects;
             }
@@ -297,7 +297,7 @@ impl Run {
         }
     }
 
-    /// The last steps of a run whose archive is sealed, in the order in which they are safe.
+    /// The last effects of a run whose archive is sealed, in the order in which they are safe.
     fn close(&self, committed: Result<(), NotRecorded>) -> Vec<Effect> {
         let released = self.policy.checkpointed.then_some(Effect::Release);
         let removed = match committed {
@@ -325,7 +325,7 @@ impl Run {
             self.end_discovery(&plugin, effects);
             for key in self.waiting_for(&plugin) {
                 if self.ledger.committing(&key) && at < deadline.last {
-                    // Complete, and about to be on disk: a moment more loses no time and keeps a result.
+                    // The body is complete: waiting for its commit costs a second and saves the result.
                     let soon = at.checked_add(COMMITTING).unwrap_or(at).min(deadline.last);
                     let again = Deadline { due: soon, ..deadline };
                     self.deadlines.insert(plugin.clone(), again);
@@ -342,7 +342,7 @@ impl Run {
         }
     }
 
-    /// When [`Event::Tick`] is wanted next.
+    /// When [`Event::Tick`] is due next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.values().map(Deadline::due).min()
     }
@@ -369,7 +369,7 @@ impl Run {
         })
     }
 
-    /// Whether this result is in.
+    /// Whether this result is stored.
     pub fn is_stored(&self, key: &ResultKey) -> bool {
         self.ledger.state(key) == Some(&State::Stored)
     }
@@ -379,17 +379,17 @@ impl Run {
         self.expected().filter(|key| self.is_stored(key)).cloned().collect()
     }
 
-    /// Whether some result is missing because its plugin's time was up.
+    /// Whether a result failed because of its plugin's time limit.
     pub fn timed_out(&self) -> bool {
         self.timed_out
     }
 
-    /// How far the run is.
+    /// The phase of the run.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// The phase as the status names it.
+    /// The phase in the terms of the status.
     pub(super) fn overall(&self) -> OverallStatus {
         match self.phase {
             Phase::Starting | Phase::Running => OverallStatus::Running,
@@ -403,13 +403,13 @@ impl Run {
         !matches!(self.phase, Phase::Starting | Phase::Running)
     }
 
-    /// Whether nothing more can come of this plugin.
+    /// Whether all results of this plugin are settled and no further targets will be discovered.
     pub(super) fn is_done(&self, plugin: &PluginName) -> bool {
         let open = self.open.get(plugin).copied().unwrap_or_default();
         open == 0 && !self.discovering.contains(plugin)
     }
 
-    /// Counts what is open, after the ledger was filled.
+    /// Counts the pending results of each plugin from the ledger.
     pub(super) fn recount(&mut self) {
         let count = |plan: &PluginPlan| plan.expected.iter().filter(|key| !self.ledger.settled(key)).count();
         self.open = self

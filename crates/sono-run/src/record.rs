@@ -1,5 +1,5 @@
-//! What of a run must survive its process: the entries of the journal. Replaying them gives the run back, but for
-//! progress, which has a file of its own: updates are frequent, and each replaces the one before.
+//! The records of the journal. Their replay restores the run, except for progress, which has its own file: updates are frequent,
+//! and each replaces the previous one.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::event::Failure;
 /// the names here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
-    /// Always the first: who this run is and what it waits for.
+    /// Always the first: identity and plugins of the run.
     Begun(Begun),
     /// A plugin's objects are about to be created.
     Launching {
@@ -23,7 +23,7 @@ pub enum Record {
         /// When its time is up.
         deadline: Option<Timestamp>,
     },
-    /// They are created.
+    /// The plugin's objects are created.
     Launched {
         /// The plugin.
         plugin: PluginName,
@@ -40,7 +40,7 @@ pub enum Record {
         /// The plugin.
         plugin: PluginName,
     },
-    /// The result is in place and synced.
+    /// The result is committed and synced.
     Stored {
         /// The result.
         key: ResultKey,
@@ -50,10 +50,10 @@ pub enum Record {
     StoredInJournal {
         /// The result.
         key: ResultKey,
-        /// What was sent.
+        /// The body.
         body: SmallBody,
     },
-    /// An error took the result's place.
+    /// The result failed.
     Failed {
         /// The result.
         key: ResultKey,
@@ -66,29 +66,29 @@ pub enum Record {
     TakenOver {
         /// When.
         at: Timestamp,
-        /// Plugins of which nothing was waited for any more.
+        /// Plugins that were done.
         ended: BTreeSet<PluginName>,
     },
     /// The writer of this record is about to acquire the run, or has acquired it; see [`Checkpoint`](super::Checkpoint).
     Owned {
-        /// Its number among those that had the run.
+        /// Its epoch.
         epoch: u64,
         /// Its name.
         holder: String,
     },
-    /// All results are in or failed; no more are taken.
+    /// All results are settled; no more are accepted.
     Finishing,
-    /// The plugin's results are being read. Without [`Record::Processed`] after it, reading them ended the process.
+    /// Post-processing of the plugin begins. Without a later [`Record::Processed`], it ended the process.
     Processing {
         /// The plugin.
         plugin: PluginName,
     },
-    /// Reading the results of these plugins is over, or was stopped in good order.
+    /// Post-processing of these plugins is over, or was stopped with the process.
     Processed {
         /// The plugins.
         plugins: BTreeSet<PluginName>,
     },
-    /// The archive is on disk and this is the last status.
+    /// The archive is on disk; the final status.
     Sealed {
         /// The last status.
         status: RunStatus,
@@ -100,19 +100,19 @@ pub enum Record {
 #[error("{0}")]
 pub struct NotRecorded(pub String);
 
-/// A body that travels in the journal.
+/// A body in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmallBody {
     /// Name of the file that it is stored under.
     pub file_name: String,
-    /// The exact content type, which says whether it is unpacked.
+    /// The exact content type, which determines whether it is unpacked.
     pub content_type: String,
     /// The bytes, in base64.
     pub base64: String,
 }
 
 impl SmallBody {
-    /// Bodies up to this size are kept in the journal: one sync serves a batch of them. A journal of 10,000 results stays
+    /// Maximum size of bodies in the journal, in bytes: one sync serves a batch of them. A journal of 10,000 results stays
     /// below 60 MB, one of 10,000 errors, of whose text it holds at most 8 KiB each, below 90 MB.
     pub const MOST_BYTES: u64 = 4 << 10;
 
@@ -169,9 +169,9 @@ pub struct Planned {
     pub session: SessionId,
     /// Its order group.
     pub order: i64,
-    /// Seconds that it may take from its launch on; `None` means as long as it likes.
+    /// Time limit in seconds from its launch; `None` means no limit.
     pub timeout: Option<u64>,
-    /// Where it reports from, in the status' order.
+    /// Its targets, in the order of the status.
     pub targets: Vec<String>,
     /// Further targets are discovered while it runs.
     #[serde(rename = "learns", default, skip_serializing_if = "std::ops::Not::not")]
@@ -179,7 +179,7 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// The results it will send. Invalid target names, which only a damaged journal has, are left out.
+    /// Its expected results. Invalid target names, which only a damaged journal contains, are ignored.
     pub fn expected(&self) -> Vec<ResultKey> {
         let target = |target: &String| Target::parse(target).ok();
         let key = |target| ResultKey::new(self.plugin.clone(), target);

@@ -14,10 +14,10 @@ use super::{
     record::Record,
 };
 
-/// How long workers that kept their result have to begin to send it to an aggregator that took another's place, and then each from the
-/// one before on: they ask every minute at the latest, and it may take a while until the new address is known everywhere.
+/// Time for workers to send a retained result again after a takeover, counted from the takeover and then from the previous result:
+/// they query every minute at least, and a new address takes time to spread.
 const COLLECT_AGAIN: SignedDuration = SignedDuration::from_mins(10);
-/// How long a worker that still runs is waited for whatever has become of its plugin.
+/// Time for a running worker after a takeover, even if its plugin has failed.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 
 impl Run {
@@ -35,12 +35,12 @@ impl Run {
         run
     }
 
-    /// What plugins last said of their progress.
+    /// The latest progress of plugins.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Takes up what a plugin last said to an earlier process; of a result that is not expected nothing is kept.
+    /// Restores progress received by an earlier process. Ignored if the result is not expected.
     pub fn restore_progress(&mut self, key: ResultKey, update: ProgressUpdate) {
         if self.ledger.state(&key).is_some() {
             self.progress.restore(key, update);
@@ -49,7 +49,7 @@ impl Run {
 
     fn replay(&mut self, record: &Record) {
         match record {
-            // Who the run is, is known from its plans.
+            // The plans already contain the identity.
             Record::Begun(_) => {}
             Record::Launching { plugin, deadline } => {
                 self.start();
@@ -77,7 +77,7 @@ impl Run {
                 self.ledger.restore(key, State::Failed);
             }
             Record::TakenOver { at, ended } => self.take_over(*at, ended),
-            // Who may act is not for the run itself to know.
+            // Ownership does not concern the state machine.
             Record::Owned { .. } => {}
             Record::Finishing => {
                 self.phase = Phase::Finishing;
@@ -96,7 +96,7 @@ impl Run {
         }
     }
 
-    /// Results come again from workers that kept them, which takes a moment; for those whose time was up meanwhile too.
+    /// Extends the time limits of launched plugins, so that workers can send their retained results again.
     fn take_over(&mut self, at: Timestamp, ended: &BTreeSet<PluginName>) {
         let until = at.checked_add(COLLECT_AGAIN).unwrap_or(at);
         for plugin in &self.launched {
@@ -112,7 +112,7 @@ impl Run {
         });
     }
 
-    /// Results of plugins whose time is up, or that had ended, come for as long as any do.
+    /// Extends the time limit of a plugin after each result that arrives after a takeover.
     pub(super) fn collect_on(&mut self, at: Timestamp, plugin: &PluginName) {
         let Some(takeover) = &self.takeover else { return };
         let until = at.checked_add(COLLECT_AGAIN).unwrap_or(at);
@@ -124,8 +124,8 @@ impl Run {
         }
     }
 
-    /// Until when a worker of this plugin that still runs is waited for whatever has become of its plugin: it may have to
-    /// send a result that it sent before.
+    /// Until when a running worker of this plugin is given time even if its plugin has failed: it may have to send its result
+    /// again.
     pub fn patient_until(&self, plugin: &PluginName) -> Option<Timestamp> {
         let takeover = self
             .takeover
@@ -134,7 +134,7 @@ impl Run {
         takeover.at.checked_add(PATIENCE).ok()
     }
 
-    /// A failure of a plugin that another process launched may be that of a result which that one had.
+    /// Adds to a failure after a takeover that the previous process may have had the result.
     pub(super) fn explain(&self, plugin: &PluginName, failure: Failure) -> Failure {
         let Some(takeover) = self
             .takeover
@@ -144,7 +144,7 @@ impl Run {
             return failure;
         };
         let Failure { message, details } = failure;
-        // At the end: readers of archives know some failures by how their text begins.
+        // At the end: readers of archives recognize some failures by the start of their text.
         let came = if takeover.ended.contains(plugin) {
             "its result had been received, and was lost with the aggregator's pod"
         } else {
@@ -154,18 +154,18 @@ impl Run {
         Failure { message, details }
     }
 
-    /// Plugins whose results ended an earlier process while it read them.
+    /// Plugins whose results ended an earlier process during post-processing.
     pub fn unprocessed(&self) -> &BTreeSet<PluginName> {
         &self.unprocessed
     }
 
-    /// Plugins that were launched and of which nothing is waited for.
+    /// Plugins that were launched and are done.
     pub fn ended(&self) -> impl Iterator<Item = &PluginName> {
         self.launched.iter().filter(|plugin| self.is_done(plugin))
     }
 
-    /// What is to be done after [`Run::recover`]: plugins that were being started are started again (which finds what is
-    /// there already), those that were started are watched, errors are written again, and what has been missed happens.
+    /// The effects after [`Run::recover`]: plugins whose creation was interrupted are created again (existing objects are used),
+    /// created plugins are watched, errors are written again, and missed deadlines apply.
     pub fn resume(&mut self, at: Timestamp) -> Vec<Effect> {
         self.start();
         let mut effects: Vec<Effect> = std::mem::take(&mut self.failures)
@@ -176,7 +176,7 @@ impl Run {
             effects.extend([Effect::Publish, Effect::Finish]);
             return effects;
         }
-        // A process that starts late still has the whole of that time.
+        // The time begins when the process starts, however late that is.
         for plugin in self.launched.clone() {
             self.collect_on(at, &plugin);
         }

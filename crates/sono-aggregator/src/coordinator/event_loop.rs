@@ -51,7 +51,7 @@ use crate::{
     },
 };
 
-/// Begins the run or takes it up, and brings it to its end.
+/// Starts or resumes the run, and returns at its end.
 pub(super) async fn coordinate(
     setup: Setup,
     publisher: &Publisher,
@@ -59,7 +59,7 @@ pub(super) async fn coordinate(
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<FinishedRun, RunError> {
     let disk_full = {
-        // A task that waits for free space must not keep the event recorder from its end.
+        // A task that waits for free space must not prevent the end of the event recorder.
         let (events, clock) = (publisher.events.downgrade(), Arc::clone(&setup.clock));
         DiskFull::new(move |why| {
             if let Some(events) = events.upgrade() {
@@ -90,14 +90,14 @@ pub(super) async fn coordinate(
     coordinator.run_until_end(effects, &mut shutdown).await
 }
 
-/// The state machine of a run, and all that carries out what it decides.
+/// The state machine of a run, with everything that its effects need.
 struct Coordinator<'a> {
     run: Run,
     publisher: &'a Publisher,
     journal: &'a Journal,
-    /// Where the run has a checkpoint.
+    /// `None` if the run has no checkpoint.
     checkpoint_writer: Option<CheckpointWriter>,
-    /// Closed once the run takes no more requests.
+    /// Closed once the run accepts no more requests.
     requests: mpsc::Receiver<Request>,
     handle: CoordinatorHandle,
     server: Server,
@@ -115,11 +115,11 @@ struct Coordinator<'a> {
     disk_full: DiskFull,
     /// Read-locked by each result that is being committed; the archive waits for them.
     commits_in_progress: Arc<RwLock<()>>,
-    /// The archive is sealed, and workers need not keep results.
+    /// The archive is sealed, and workers can discard their results.
     over: Arc<AtomicBool>,
-    /// Problems on the way to the archive.
+    /// Number of problems in the archive.
     problems: usize,
-    /// Why there is no archive.
+    /// The reason why the archive cannot be written.
     broken: Option<String>,
 }
 
@@ -133,7 +133,7 @@ struct Files {
 }
 
 impl<'a> Coordinator<'a> {
-    /// Serves workers, and returns what is to be done first.
+    /// Starts the workers' server, and returns the first effects.
     fn start(
         setup: Setup,
         beginning: StartedRun,
@@ -241,7 +241,7 @@ impl<'a> Coordinator<'a> {
         Ok((coordinator, effects))
     }
 
-    /// Carries out effects and waits for the next wake, in turns.
+    /// Carries out effects and waits for the next wake, until the end.
     async fn run_until_end(
         &mut self,
         mut effects: Vec<Effect>,
@@ -268,7 +268,7 @@ impl<'a> Coordinator<'a> {
             (effects, reply) = match sources.next(shutdown).await {
                 Wake::Request(message) => answer(&mut self.run, self.journal, (self.clock)(), message),
                 Wake::Deadline => (self.handle(Event::Tick), None),
-                // Both are looked at before each wait.
+                // Both are checked before each wait.
                 Wake::StatusDue | Wake::ProgressDue => (Vec::new(), None),
                 Wake::Finalized(ended) => (self.finalized(ended).await, None),
                 Wake::OwnershipLost(lost) => return Err(ended_by(&lost)),
@@ -286,10 +286,10 @@ impl<'a> Coordinator<'a> {
         self.run.handle((self.clock)(), event)
     }
 
-    /// The archive is made, or cannot be: takes no more requests, and passes the outcome to the machine.
+    /// The archive is complete or failed: accepts no more requests, and passes the outcome to the machine.
     async fn finalized(&mut self, ended: finalize::Finalized) -> Vec<Effect> {
         self.tasks.finish = None;
-        // What was said before the end still counts.
+        // Requests from before the end are still answered.
         while let Ok(message) = self.requests.try_recv() {
             let (_, reply) = answer(&mut self.run, self.journal, (self.clock)(), message);
             write(self.journal, Vec::new(), reply);
@@ -309,7 +309,7 @@ impl<'a> Coordinator<'a> {
                 self.handle(Event::Broken)
             }
         };
-        // Best effort: what is left there is no result any more, and all progress is in the status.
+        // Best effort: these files are not part of a result, and all progress is in the status.
         fs_err::remove_dir_all(&self.files.incoming).ok();
         self.progress.close(&self.run).await;
         fs_err::remove_file(&self.files.progress).ok();
@@ -327,7 +327,7 @@ impl<'a> Coordinator<'a> {
             tokio::time::timeout(LAST_WORDS, stopped).await.ok();
         }
         if !self.backend.plugins_survive_restart() {
-            // Nothing could take these plugins up again.
+            // The next process could not watch these plugins.
             let removed = finalize::clean_up(&self.launcher.drivers);
             tokio::time::timeout(LAST_WORDS, removed).await.ok();
         }
@@ -342,17 +342,16 @@ fn server_identity(authority: &Authority, addresses: &Addresses, since: Timestam
         .map_err(RunError::Certificates)
 }
 
-/// How long workers wait before they ask for their result: so long that all of them together ask some fifty times a second
-/// at most, until there are a thousand; then it is more often, but not more than 20 s apart. As rarely where it is not known yet how
-/// many there will be.
+/// Interval of the workers' queries for their result: at most fifty queries a second from up to a thousand workers, and 20 s for
+/// more workers or an unknown number.
 fn ask_again(run: &Run) -> Duration {
     let (expected, unknown) = (run.expected().count() as u64, run.discovers_any());
     let most = 20;
     Duration::from_secs(if unknown { most } else { (expected / 50).clamp(2, most) })
 }
 
-/// The end of this process after it lost the run. If another aggregator owns it, this one stops for good; otherwise the next process
-/// in this pod resumes the run, or reports why it cannot.
+/// The end of this process after it lost the ownership. If another aggregator owns the run, this one stops permanently; otherwise
+/// the next process in this pod resumes the run, or reports why it cannot.
 fn ended_by(lost: &OwnershipLost) -> RunError {
     match lost {
         OwnershipLost::Overtaken { .. } => RunError::Superseded(lost.to_string()),

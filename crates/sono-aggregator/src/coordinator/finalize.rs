@@ -27,10 +27,10 @@ mod item_trees;
 
 pub(crate) use item_trees::stopped_in_order;
 
-/// How long the removal of one plugin's objects may take: results are waiting to be packed.
+/// Time limit for the removal of one plugin's objects: results are waiting to be packed.
 const CLEAN_UP: Duration = Duration::from_secs(30);
 
-/// What the last part of a run needs.
+/// The input of the last phase of a run.
 pub(crate) struct Finish {
     pub(crate) directory: PathBuf,
     /// Next to the archive's content, and removed after the run.
@@ -38,7 +38,7 @@ pub(crate) struct Finish {
     pub(crate) archive: PathBuf,
     pub(crate) stored: Vec<ResultKey>,
     pub(crate) expected: Vec<ResultKey>,
-    /// Those of `expected` that were not known from the start.
+    /// The results in `expected` that were discovered.
     pub(crate) discovered: Vec<ResultKey>,
     /// Nodes that plugins left out.
     pub(crate) left_out: Vec<LeftOut>,
@@ -48,18 +48,18 @@ pub(crate) struct Finish {
     pub(crate) clock: Clock,
     pub(crate) log: RunLog,
     pub(crate) coordinator: CoordinatorHandle,
-    /// Held by results on the way to their place.
+    /// Read-locked by each result that is being committed.
     pub(crate) commits_in_progress: Arc<tokio::sync::RwLock<()>>,
     /// Their objects are removed before the archive is made; otherwise workers keep results until it is.
     pub(crate) plugins_go_first: bool,
     pub(crate) disk_full: DiskFull,
     /// Plugins whose results ended an earlier process while it read them.
     pub(crate) unprocessed: BTreeSet<PluginName>,
-    /// Errors on their way to the disk.
+    /// Tasks that write error files.
     pub(crate) errors: JoinSet<()>,
 }
 
-/// The archive and the number of problems on the way, or why there is no archive.
+/// The archive and the number of problems, or why it could not be written.
 pub(crate) type Finalized = Result<(TarInfo, usize), NotPacked>;
 
 /// Why the archive could not be packed.
@@ -154,7 +154,7 @@ const QUERY_TRIES: usize = 3;
 /// Free space to wait for before another attempt: less is used up at once.
 const PROBE_BYTES: usize = 1 << 20;
 
-/// Queries again once the disk has free space, but a few times only: the answers themselves may fill the disk.
+/// Repeats the queries once the disk has free space, a limited number of times: the responses themselves may fill the disk.
 async fn query(backend: &dyn Backend, directory: &Path, incoming: &Path, disk_full: &DiskFull) -> Vec<String> {
     let mut tries = 0;
     loop {
@@ -184,8 +184,8 @@ fn reports_disk_full(problem: &str) -> bool {
     DISK_FULL.iter().any(|words| problem.contains(words))
 }
 
-/// Removes what the plugins' drivers created, all at once, unless a plugin asks to keep it. Returns the plugins whose
-/// objects are gone, and what went wrong.
+/// Removes the objects of all plugins concurrently, except for plugins with `skip-cleanup`. Returns the plugins whose objects were
+/// removed, and the problems.
 pub(crate) async fn clean_up(drivers: &BTreeMap<PluginName, Box<dyn Driver>>) -> (BTreeSet<PluginName>, Vec<String>) {
     let wanted = drivers.iter().filter(|(_, driver)| !driver.skip_cleanup());
     let cleaned = join_all(wanted.map(|(name, driver)| async move {
@@ -223,7 +223,7 @@ fn incomplete(packed: &sono_bundle::Packed) -> Vec<String> {
 /// Name of plugin definitions in the counts of redactions.
 const DEFINITION: &str = "PluginDefinition";
 
-/// What the queries counted, and these.
+/// Adds these to the counts of the queries.
 fn with_redactions(known: &serde_json::Value, redactions: &Redactions) -> serde_json::Value {
     let mut rows = known["redactions"].as_array().cloned().unwrap_or_default();
     // An earlier process may have got as far as this.

@@ -20,7 +20,7 @@ use crate::{
 
 /// Whether a plugin is created or only watched.
 pub(super) enum Start {
-    /// It is created as soon as this process is known to own the run.
+    /// Created once the ownership of this process is confirmed.
     Create(Option<CheckpointBarrier>),
     /// An earlier process created it.
     Watch,

@@ -6,7 +6,7 @@ use sono_types::{ArchiveName, RunId};
 
 use crate::error::RunError;
 
-/// Refuses an identity that leads out of the run's directory: it is text of a ConfigMap, of a Secret or of a journal.
+/// Rejects an identity that is not a valid directory name: it is read from a ConfigMap, Secret or journal.
 pub(crate) fn check_id(uuid: &str) -> Result<(), RunError> {
     if uuid.is_empty() {
         return Ok(());
@@ -16,7 +16,7 @@ pub(crate) fn check_id(uuid: &str) -> Result<(), RunError> {
         .map_err(|error| RunError::Record(error.to_string()))
 }
 
-/// Where the archive is that a journal or a Secret names; a run that failed has none.
+/// The path of the archive that a journal or Secret names; the root if the run has no archive.
 pub(crate) fn archive_path(root: &Path, name: &str) -> Result<PathBuf, RunError> {
     if name.is_empty() {
         return Ok(root.to_owned());
@@ -26,7 +26,7 @@ pub(crate) fn archive_path(root: &Path, name: &str) -> Result<PathBuf, RunError>
         .map_err(|error| RunError::Record(format!("the archive name {name:?} {error}")))
 }
 
-/// Name of a file that outlives the run's process. Without an identity in the configuration there is one run a directory.
+/// Name of a file that outlives the process. Without an identity in the configuration, a directory belongs to one run.
 pub(crate) fn stable_name(what: &str, uuid: &str) -> String {
     if uuid.is_empty() {
         format!(".sono-{what}")
@@ -35,7 +35,7 @@ pub(crate) fn stable_name(what: &str, uuid: &str) -> String {
     }
 }
 
-/// Whether the journal here is one of commit baf4e4a or earlier, whose name did not say of which run it is.
+/// Whether the directory has only a journal of commit baf4e4a or earlier, whose name lacks the run's identity.
 pub(crate) fn has_nameless_journal(root: &Path, identity: &str) -> bool {
     !root.join(stable_name("journal", identity)).exists() && root.join(stable_name("journal", "")).exists()
 }

@@ -1,4 +1,4 @@
-//! Requests of other tasks, and their answers: at once, or once the state in the answer is on disk.
+//! Requests of other tasks, and their replies: at once, or once the state in the reply is on disk.
 
 use std::path::PathBuf;
 
@@ -12,16 +12,15 @@ use crate::{
     observe::status_snapshots::when_recorded,
 };
 
-/// An answer that is given once its state is on disk.
+/// A reply that is sent once its state is on disk.
 pub(super) struct Reply {
     pub(super) give: Box<dyn FnOnce(Result<(), NotRecorded>) + Send>,
-    /// A directory whose names have to be on disk before.
+    /// A directory whose names have to be synced first.
     names: Option<PathBuf>,
 }
 
-/// Journals what has to survive. An acknowledged result is in place and synced but for its name, or stored in its record;
-/// if that fails, its sender gets the error. An answer without a record of its own waits for the records before it: it may
-/// depend on them.
+/// Writes the records. An acknowledged result is committed and synced except for its name, or stored in its record; if that
+/// fails, its sender gets the error. A reply without its own record waits for the earlier records, because it may depend on them.
 pub(super) fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply>) {
     match reply {
         Some(Reply {
@@ -34,7 +33,7 @@ pub(super) fn write(journal: &Journal, records: Vec<Record>, reply: Option<Reply
     }
 }
 
-/// Gives a request to the machine. Returns what follows, and the answer where it has to wait for the disk.
+/// Passes a request to the machine. Returns its effects, and the reply if it has to wait for the disk.
 pub(super) fn answer(
     run: &mut Run,
     journal: &Journal,
@@ -42,7 +41,7 @@ pub(super) fn answer(
     message: Request,
 ) -> (Vec<Effect>, Option<Reply>) {
     match message {
-        // An asker that has gone needs no answer.
+        // A sender that has disconnected needs no reply.
         Request::Begin { key, reply } => match run.begin(&key) {
             Err(known @ (Refusal::AlreadyReceived(_) | Refusal::TooLate(_))) => {
                 (Vec::new(), Some(reply_when_durable(reply, Err(known))))
@@ -103,10 +102,8 @@ pub(super) fn answer(
     }
 }
 
-/// A worker that hears that its result is known already, or too late, does not send it again: that must be on disk by then, just as
-/// for a 200.
-/// Where the journal cannot say so the asker is left without an answer, which it takes for a process that ends, and tries
-/// again.
+/// A worker does not repeat a result that is already received or too late: that state must be on disk before the reply, as for a
+/// 200. If the journal cannot be written, no reply is sent, and the worker retries.
 fn reply_when_durable<T: Send + 'static>(reply: oneshot::Sender<T>, answer: T) -> Reply {
     Reply {
         give: Box::new(move |recorded| {

@@ -1,4 +1,4 @@
-//! A run from its set-up to its last status: the coordinator, with the tasks that show what it does.
+//! A run from its settings to its final status: the coordinator and the tasks that publish its state.
 
 use std::{
     future::Future,
@@ -30,7 +30,7 @@ use crate::{
 /// Time for the last status and for the removal of plugins after the process is asked to stop.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Everything a run needs, resolved.
+/// The resolved settings of a run.
 #[allow(
     missing_debug_implementations,
     clippy::allow_attributes,
@@ -47,17 +47,17 @@ pub struct Setup {
     pub root: PathBuf,
     /// Where workers connect to.
     pub listener: TcpListener,
-    /// How workers name it.
+    /// Its addresses for workers.
     pub addresses: Addresses,
-    /// Limits on what they send.
+    /// Limits on uploads.
     pub limits: UploadLimits,
     /// The time.
     pub clock: Clock,
     /// Makes session ids.
     pub new_session: fn() -> SessionId,
-    /// Takes the log into the archive.
+    /// The log for the archive.
     pub log: RunLog,
-    /// Whether results mounts of plugins are pointed at the configured directory.
+    /// Whether the results mounts of plugins are changed to the configured directory.
     pub reconcile: bool,
     /// The view of the run on the loopback address; see [`serve_locally`](crate::serve_locally).
     pub view: LoopbackView,
@@ -70,13 +70,13 @@ pub struct FinishedRun {
     pub archive: PathBuf,
     /// The last status.
     pub status: RunStatus,
-    /// Errors that were logged on the way; the run went on.
+    /// Number of logged errors that did not end the run.
     pub errors: usize,
 }
 
-/// Runs everything: plugins, queries, post-processing, archive. Returns when the archive is sealed and the last status
-/// published. When `shutdown` resolves first, the run ends with [`RunError::Stopped`] and its directory stays. A run that
-/// an earlier process began in the same directory is taken up where that one ended, however it ended.
+/// Executes the run: plugins, queries, post-processing, archive. Returns when the archive is sealed and the final status is
+/// published. If `shutdown` resolves first, it returns [`RunError::Stopped`] and retains the directory. A run that an earlier
+/// process started in the same directory is resumed.
 pub async fn execute_run(setup: Setup, shutdown: impl Future<Output = ()>) -> Result<FinishedRun, RunError> {
     let backend = Arc::clone(&setup.backend);
     let (statuses, status_task) = status_publisher::start(Arc::clone(&backend), setup.view.metrics());
@@ -91,7 +91,7 @@ pub async fn execute_run(setup: Setup, shutdown: impl Future<Output = ()>) -> Re
     };
     let mut shutdown = std::pin::pin!(shutdown);
     let journal = OnceLock::new();
-    // Boxed, and so small for its caller: all of a run is in it.
+    // Boxed, because the future contains the whole run.
     let outcome = tokio::select! {
         outcome = Box::pin(event_loop::coordinate(setup, &publisher, &journal, shutdown.as_mut())) => outcome,
         reason = broken(&mut status_task) => Err(RunError::Task { task: "the status publisher", reason }),
@@ -102,7 +102,7 @@ pub async fn execute_run(setup: Setup, shutdown: impl Future<Output = ()>) -> Re
         journal.close(LAST_WORDS).await;
     }
     if matches!(outcome, Err(RunError::Superseded(_))) {
-        // What is shown now is another's.
+        // Another process publishes the status now.
         stop_status_task.abort();
         return outcome;
     }
@@ -141,7 +141,7 @@ pub async fn execute_run(setup: Setup, shutdown: impl Future<Output = ()>) -> Re
     outcome
 }
 
-/// Resolves when the task ended by a defect, and says how; one that ended as it should is not waited for any more.
+/// Resolves with the reason if the task panics; never resolves if it ends regularly.
 async fn broken(task: &mut future::Fuse<JoinHandle<()>>) -> String {
     match task.await {
         Err(error) => error.to_string(),
@@ -149,7 +149,7 @@ async fn broken(task: &mut future::Fuse<JoinHandle<()>>) -> String {
     }
 }
 
-/// Shows the status itself, in one try: what lets us write may be going, or may be what ended.
+/// Publishes the status with a single attempt: the permission may be lost, or the publisher may be what failed.
 async fn show_once(backend: &Arc<dyn Backend>, status: RunStatus) {
     let backend = Arc::clone(backend);
     let shown = tokio::spawn(async move { backend.publish(&status).await });

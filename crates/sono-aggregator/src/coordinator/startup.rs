@@ -35,10 +35,10 @@ use crate::{
 /// Version of the journal that this program writes and reads.
 const JOURNAL_VERSION: u32 = 1;
 
-/// How long a journal that is given up is waited for.
+/// Time limit for closing a journal after a conflict.
 const CLOSE: Duration = Duration::from_secs(2);
 
-/// Between two looks at a journal that another process holds.
+/// Interval between attempts to open a journal that another process holds.
 const HELD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Time limit of the list of nodes when a run is resumed.
@@ -60,7 +60,7 @@ pub(crate) struct Start {
     pub(crate) reconcile: bool,
     pub(crate) view: LoopbackView,
     pub(crate) limits: UploadLimits,
-    /// Resuming a run waits while the disk is full.
+    /// A resumed run waits while the disk is full.
     pub(crate) disk_full: DiskFull,
 }
 
@@ -86,25 +86,25 @@ impl Start {
 pub(crate) struct StartedRun {
     /// With the run's identity.
     pub(crate) config: Config,
-    /// When it first began.
+    /// When the run started, before any resumption.
     pub(crate) start: Timestamp,
     /// The run's directory.
     pub(crate) directory: PathBuf,
-    /// Where bodies are received.
+    /// The directory for bodies that are being received.
     pub(crate) incoming: PathBuf,
     pub(crate) journal: Journal,
-    /// What plugins last said of their progress.
+    /// The file with the latest progress of plugins.
     pub(crate) progress: PathBuf,
     pub(crate) authority: Authority,
     pub(crate) drivers: Drivers,
     pub(crate) run: Run,
-    /// What is to be done first.
+    /// The first effects.
     pub(crate) effects: Vec<Effect>,
     /// Size of the existing results in bytes.
     pub(crate) present: u64,
-    /// An earlier process began it.
+    /// An earlier process started it.
     pub(crate) taken_up: bool,
-    /// What keeps for another aggregator what must outlive this one's pod, where that is wanted.
+    /// `None` if the run has no checkpoint.
     pub(crate) checkpoint_writer: Option<CheckpointWriter>,
 }
 
@@ -114,9 +114,9 @@ pub(crate) enum Startup {
     /// An earlier process completed the run.
     Over {
         status: RunStatus,
-        /// Those whose objects it may have left.
+        /// Drivers whose objects may still exist.
         left: Option<Drivers>,
-        /// Why there is no archive all the same.
+        /// The reason for a missing archive.
         broken: Option<String>,
     },
 }
@@ -125,8 +125,8 @@ pub(crate) enum Startup {
 ///
 /// # Cancel safety
 ///
-/// May be dropped at any point: nothing is created in the cluster before the run's identity is in the journal, and what is on disk
-/// by then is found by the next process.
+/// May be dropped at any point: nothing is created in the cluster before the run's identity is in the journal, and the next process
+/// finds the files.
 pub(crate) async fn begin(start: Start) -> Result<Startup, RunError> {
     loop {
         if let Some(found) = try_start(start.clone()).await? {
@@ -137,7 +137,7 @@ pub(crate) async fn begin(start: Start) -> Result<Startup, RunError> {
     }
 }
 
-/// `None` when another process was quicker.
+/// One attempt; `None` if another process wrote the checkpoint first.
 async fn try_start(start: Start) -> Result<Option<Startup>, RunError> {
     let mut attempt = Attempt::open(start).await?;
     if let Some(ownership) = &mut attempt.ownership {
@@ -178,14 +178,14 @@ async fn try_start(start: Start) -> Result<Option<Startup>, RunError> {
     Ok(Some(Startup::Started(Box::new(beginning))))
 }
 
-/// One try to begin a run, with its journal open.
+/// One attempt to start a run, with its journal open.
 struct Attempt {
-    /// In its configuration is the run's identity, once it is known.
+    /// Its configuration has the run's identity after [`Attempt::identify`].
     start: Start,
-    /// Where the run has a checkpoint.
+    /// `None` if the run has no checkpoint.
     ownership: Option<Ownership>,
     journal: Journal,
-    /// What the journal holds.
+    /// The records of the journal.
     records: Vec<Record>,
     progress: PathBuf,
 }
@@ -205,12 +205,12 @@ impl Files {
     }
 }
 
-/// A run that this process has.
+/// A run that this process owns.
 struct Owned {
     begun: Begun,
     authority: Authority,
     nodes: Vec<NodeFacts>,
-    /// When this process began with it.
+    /// When this process acquired it.
     now: Timestamp,
 }
 
@@ -248,7 +248,7 @@ impl Attempt {
         })
     }
 
-    /// Settles the run's identity, and returns what an earlier process began.
+    /// Determines the run's identity. Returns the first record of an earlier process.
     fn identify(&mut self) -> Result<Option<Begun>, RunError> {
         let config = &mut self.start.config;
         let earlier = match self.records.first() {
@@ -296,7 +296,7 @@ impl Attempt {
         plan::drivers(definitions.clone(), config, backend.as_ref(), session, *reconcile)
     }
 
-    /// The last status, where an earlier process brought the run to its end.
+    /// The final status, if an earlier process sealed the run.
     fn sealed_status(&self) -> Option<RunStatus> {
         self.records.iter().rev().find_map(|record| match record {
             Record::Sealed { status } => Some(status.clone()),
@@ -306,7 +306,7 @@ impl Attempt {
 
     fn over(&self, files: &Files, status: RunStatus, drivers: Drivers) -> Result<Startup, RunError> {
         let archive = archive_path(&self.start.root, &status.tarball.name)?;
-        // What is packed is not needed any more; it may be gone already.
+        // These files are packed, and may be removed already.
         fs_err::remove_dir_all(&files.directory).ok();
         fs_err::remove_dir_all(&files.incoming).ok();
         fs_err::remove_file(&self.progress).ok();
@@ -318,7 +318,7 @@ impl Attempt {
         })
     }
 
-    /// Makes the run's directories and its first files.
+    /// Creates the run's directories and first files.
     async fn prepare(&self, files: &Files, taken_up: bool) -> Result<(), RunError> {
         let Start {
             config,
@@ -329,7 +329,7 @@ impl Attempt {
             ..
         } = &self.start;
         if taken_up {
-            // Bodies that were on their way come again.
+            // Workers send interrupted uploads again.
             fs_err::remove_dir_all(&files.incoming).ok();
         }
         files::prepare(&files.directory.join("meta"), disk_full).await?;
@@ -349,7 +349,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// Makes a new run this process' own, in the checkpoint and the journal; `None` when another process was quicker.
+    /// Acquires a new run in checkpoint and journal; `None` if another process wrote the checkpoint first.
     async fn own(&mut self, earlier: Option<Begun>, drivers: &Drivers) -> Result<Option<Owned>, RunError> {
         let backend = self.start.backend.as_ref();
         let now = (self.start.clock)();
@@ -373,7 +373,7 @@ impl Attempt {
             .await
             .map_err(|error| RunError::Nodes(error.to_string()))?;
         let (begun, authority) = plan::identity(&self.start.config, drivers, nodes.as_deref(), now)?;
-        // Nothing may be created before it is known who created it.
+        // Recorded before any object is created, so that the next process recognizes the objects.
         let mut first = vec![Record::Begun(begun.clone())];
         if let Some(ownership) = &mut self.ownership {
             let Some(owned) = ownership.begin(&begun).await? else {
@@ -394,7 +394,7 @@ impl Attempt {
         }))
     }
 
-    /// The machine of a run that begins, or as the records leave it.
+    /// The state machine: of a new run, or replayed from the records.
     async fn resume(self, files: Files, drivers: Drivers, owned: Owned) -> Result<StartedRun, RunError> {
         let Owned {
             begun,
@@ -459,13 +459,13 @@ impl Attempt {
     }
 }
 
-/// The records, with those of results that are in their place and that the journal does not know.
+/// The records, with additional ones for committed results that the journal lacks.
 fn with_placed(mut records: Vec<Record>, directory: &Path, plans: &[PluginPlan], journal: &Journal) -> Vec<Record> {
     let missed = files::placed(directory, plans, &records);
     if !missed.is_empty() {
         tracing::info!(results = missed.len(), "found results that are not in the journal");
         journal.append(missed.clone(), None);
-        // Before the end of collecting, which they were in time for.
+        // Before the end of the collection: they arrived in time.
         let end = records.iter().position(|record| *record == Record::Finishing);
         let end = end.unwrap_or(records.len());
         records.splice(end..end, missed);
@@ -473,7 +473,7 @@ fn with_placed(mut records: Vec<Record>, directory: &Path, plans: &[PluginPlan],
     records
 }
 
-/// Opens the journal. A pod that takes another's place may start before that one has ended, and waits for it.
+/// Opens the journal. A replacement pod may start before the previous one has ended, and then waits for it.
 async fn open(path: PathBuf, waits: bool, disk_full: &DiskFull) -> Result<Opened, RunError> {
     let mut said = false;
     loop {

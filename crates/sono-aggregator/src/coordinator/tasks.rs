@@ -1,4 +1,4 @@
-//! The coordinator's own tasks: monitors of plugins, errors on their way to the disk, and the making of the archive.
+//! The coordinator's tasks: monitors of plugins, writers of error files, and the task that writes the archive.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use crate::{
     durability::{checkpoint::CheckpointBarrier, disk_full::DiskFull},
 };
 
-/// All end with the coordinator.
+/// The coordinator's tasks. Monitors and the archive's task are aborted on drop.
 pub(super) struct Tasks {
     pub(super) monitors: BTreeMap<PluginName, JoinHandle<()>>,
-    /// Errors on their way to the disk.
+    /// Tasks that write error files.
     pub(super) writes: JoinSet<()>,
     disk_full: DiskFull,
     pub(super) finish: Option<JoinHandle<finalize::Finalized>>,
@@ -45,7 +45,7 @@ impl Tasks {
     pub(super) fn record(&mut self, directory: &Path, key: &ResultKey, failure: Failure) {
         let path = directory.join(constants::ERROR_FILE);
         if failure.is_cut() && path.exists() {
-            // An earlier process wrote the whole of it; the journal has only its beginning.
+            // The file of an earlier process is complete; the record is not.
             return;
         }
         tracing::warn!(plugin_name = %key.plugin, node = %key.target, error = failure.message, "recording an error in place of a result");

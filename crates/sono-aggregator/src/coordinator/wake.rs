@@ -16,19 +16,19 @@ use crate::{
     observe::status_snapshots::Snapshots,
 };
 
-/// Why the coordinator has something to do.
+/// The reason why the coordinator continues.
 pub(super) enum Wake {
-    /// Another task asks for something, or reports.
+    /// A request or an event of another task.
     Request(Request),
-    /// The machine's next deadline has come.
+    /// The machine's next deadline is due.
     Deadline,
-    /// The status changed, and the last one was shown long enough ago.
+    /// The status changed, and the pause since the last one is over.
     StatusDue,
-    /// Progress changed, and was written long enough ago.
+    /// The progress changed, and the pause since the last write is over.
     ProgressDue,
-    /// The archive is made, or will not be.
+    /// The archive is complete, or cannot be written.
     Finalized(finalize::Finalized),
-    /// Another process has the run, or this one cannot know that it has it.
+    /// Another process owns the run, or the ownership cannot be confirmed.
     OwnershipLost(OwnershipLost),
     /// The journal's writer ended.
     JournalEnded,
@@ -38,7 +38,7 @@ pub(super) enum Wake {
     Shutdown,
 }
 
-/// What is waited for; each part is watched by reference and stays where it is.
+/// The sources of wakes, by reference.
 pub(super) struct Sources<'a> {
     pub(super) requests: &'a mut mpsc::Receiver<Request>,
     /// The machine's next deadline.
@@ -53,12 +53,12 @@ pub(super) struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// Waits for the next of all.
+    /// Waits for the first wake.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when this is dropped: a message is taken only by the branch that returns it, tasks are polled in
-    /// their place, and all others are states that can be looked at again.
+    /// Nothing is lost on drop: a request is taken only by the branch that returns it, tasks are polled by reference, and all other
+    /// sources are states that can be checked again.
     pub(super) async fn next(self, shutdown: &mut Pin<&mut impl Future<Output = ()>>) -> Wake {
         let finished = async {
             match self.tasks.finish.as_mut() {
@@ -82,7 +82,7 @@ impl Sources<'_> {
     }
 }
 
-/// Never without a checkpoint.
+/// Never resolves without a checkpoint.
 async fn lost(checkpoint_writer: Option<&CheckpointWriter>) -> OwnershipLost {
     match checkpoint_writer {
         Some(checkpoint_writer) => checkpoint_writer.ownership_lost().await,

@@ -1,4 +1,4 @@
-//! Order groups: which plugins start next, and when collecting results is over.
+//! Order groups: which plugins start next, and when the collection of results ends.
 
 use jiff::{SignedDuration, Timestamp};
 use sono_types::PluginName;
@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Run {
-    /// Settles plugins whose results are all in, starts the next group when the one before is settled, and ends the
-    /// collecting when there is none.
+    /// Settles plugins whose results are settled, starts the next group when the previous one is settled, and ends the
+    /// collection of results after the last group.
     pub(crate) fn advance(&mut self, at: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.phase != Phase::Running {
@@ -44,7 +44,7 @@ impl Run {
                     continue;
                 }
                 if self.is_done(&plan.plugin) {
-                    // No node matches, or it shall not start: there is nothing to start and nothing to wait for.
+                    // No node matches, or the plugin is not to be started.
                     self.settled.insert(plan.plugin.clone());
                     continue;
                 }
@@ -72,7 +72,7 @@ impl Run {
         }
     }
 
-    /// Gives up plugins that were not started, once one ended without some result, where that is asked for.
+    /// With `stop_on_failure`: fails all plugins that were not started, once a plugin ended without a result.
     fn stop_after_failure(&mut self, effects: &mut Vec<Effect>) {
         let Some(first) = self.failed.clone().filter(|_| self.policy.stop_on_failure) else {
             return;

@@ -1,4 +1,4 @@
-//! What the machine decides, carried out as it says.
+//! The execution of effects.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 impl Coordinator<'_> {
-    /// Carries out effects in their order, with those that follow from them. Returns the end of the run when it has come.
+    /// Carries out effects in their order, including those that follow from them. Returns the finished run at its end.
     pub(super) async fn carry_out(
         &mut self,
         effects: Vec<Effect>,
@@ -73,7 +73,7 @@ impl Coordinator<'_> {
                     }
                 }
                 Effect::Release => {
-                    // Workers need not retain their results any longer.
+                    // Workers can discard their results.
                     self.over.store(true, Ordering::Relaxed);
                     self.server.stays = true;
                     self.problems += clean_up_after(&self.launcher.drivers).await;
@@ -96,7 +96,7 @@ impl Coordinator<'_> {
         Ok(None)
     }
 
-    /// Starts the task that makes the archive.
+    /// Starts the task that writes the archive.
     fn finish(&mut self) {
         self.publisher.publish(self.run_events.collected());
         let finish = Finish {
@@ -126,7 +126,7 @@ impl Coordinator<'_> {
         }));
     }
 
-    /// Records the archive before it is published: a process that does not know of it would pack another one.
+    /// Records the archive before it is published: without the record, the next process would pack again.
     ///
     /// # Cancel safety
     ///
@@ -171,7 +171,7 @@ impl Coordinator<'_> {
     }
 }
 
-/// Removes the plugins' objects after the archive was made; says what went wrong, and how often.
+/// Removes the plugins' objects after the archive is complete. Returns the number of failures, which are logged.
 pub(super) async fn clean_up_after(drivers: &Drivers) -> usize {
     let (_, problems) = finalize::clean_up(drivers).await;
     for problem in &problems {

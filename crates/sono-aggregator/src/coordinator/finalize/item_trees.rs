@@ -1,5 +1,5 @@
-//! Each plugin's files to its tree of results. The journal says which plugin is at work: one whose files ended the process is
-//! not read by the next, which packs them as they are.
+//! Post-processing: the item tree of each plugin. The journal has the plugin in progress: if its files end the process, the next
+//! process does not read them, and packs them unchanged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,11 +20,11 @@ use crate::{backend::Driver, durability::disk_full::IsDiskFull};
 /// Bytes of items that are held in memory between reading and writing; more are in a file without a name.
 const SPOOL_BYTES: usize = 256 << 10;
 
-/// What is in the tree of a plugin that ended the process, or broke.
+/// The error in the tree of a plugin whose post-processing ended the process or failed.
 const ENDED_THE_PROCESS: &str = "its results were not read: an earlier attempt to read them crashed the aggregator";
 const BROKE: &str = "its results were not read: the parser panicked, which is a bug in sono";
 
-/// Makes all trees, one after the other. The verdict of every expected result, and what went wrong.
+/// Makes all trees, one after another. Returns the summary of every expected result, and the problems.
 pub(super) async fn make(finish: &Finish) -> (Vec<ResultSummary>, Vec<String>) {
     let mut problems = Vec::new();
     let mut used = TreeLimits { items: 0, bytes: 0 };
@@ -78,7 +78,7 @@ pub(super) async fn make(finish: &Finish) -> (Vec<ResultSummary>, Vec<String>) {
     (processed.collect(), problems)
 }
 
-/// What became of a plugin.
+/// The outcome of one plugin.
 struct Tree {
     root: Verdict,
     nodes: BTreeMap<String, Verdict>,
@@ -114,7 +114,7 @@ impl Tree {
     }
 }
 
-/// Everything that it takes to make one plugin's tree, whatever thread does it.
+/// The input for one plugin's tree, owned, for another thread.
 struct Work {
     name: PluginName,
     format: ResultFormat,
@@ -198,7 +198,7 @@ async fn unprocessed(finish: &Finish, work: Arc<Work>, reason: &'static str) -> 
     Ok(tree)
 }
 
-/// Plugins that are said not to have ended the process, when it stops in good order.
+/// Plugins that did not end the process, when it stops regularly.
 pub(crate) fn stopped_in_order<'a>(
     plugins: impl Iterator<Item = &'a PluginName>,
     unprocessed: &BTreeSet<PluginName>,

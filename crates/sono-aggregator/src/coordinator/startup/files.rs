@@ -15,8 +15,8 @@ use crate::{
     ingest::staging::{self, RestoreError},
 };
 
-/// Removes files that an earlier process was writing when it was killed: they take space, and would be in the archive. Results are
-/// committed as a whole, so that any file below them is a plugin's own, whatever its name.
+/// Removes unfinished files of an earlier process: they take space, and would be in the archive. Files below a committed result
+/// belong to its plugin, whatever their names, and are retained.
 pub(super) async fn remove_unfinished(archive: &Path, progress: &Path, directory: &Path) -> Result<(), RunError> {
     let (archive, progress, directory) = (archive.to_path_buf(), progress.to_path_buf(), directory.to_path_buf());
     let is_results =
@@ -36,8 +36,8 @@ pub(super) async fn prepare(path: &Path, disk_full: &DiskFull) -> Result<(), Run
     disk_full.retry("the takeover of the run", make).await
 }
 
-/// Syncs the names of all directories on the way to results, which an earlier process may have created and not synced: results in
-/// them are about to be acknowledged, or have been found in their place.
+/// Syncs the names of all directories above results, which an earlier process may have created without a sync: results in them
+/// are about to be acknowledged, or exist already.
 pub(super) async fn sync_names(root: &Path, directory: &Path, disk_full: &DiskFull) -> Result<(), RunError> {
     let (root, directory) = (root.to_path_buf(), directory.to_path_buf());
     let sync = move || {
@@ -86,8 +86,8 @@ pub(super) fn placed(directory: &Path, plans: &[PluginPlan], records: &[Record])
         .collect()
 }
 
-/// Writes results that only the journal holds to their places, waiting while the disk is full. Nothing else may be
-/// collected before: these results were acknowledged.
+/// Writes the files of results that are stored in the journal, waiting while the disk is full. Must precede the collection of other
+/// results, because these were acknowledged.
 pub(super) async fn restore(
     directory: &Path,
     incoming: &Path,
@@ -116,7 +116,7 @@ pub(super) async fn restore(
     restored.await.map_err(|error| RunError::Record(error.to_string()))
 }
 
-/// What cannot be read counts for nothing: it is only for the bound on the whole.
+/// The size of all files below a directory, for the quota. Unreadable entries count as 0.
 pub(super) fn bytes_below(directory: &Path) -> u64 {
     let mut bytes = 0;
     let mut open = vec![directory.to_path_buf()];

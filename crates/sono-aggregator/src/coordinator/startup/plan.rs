@@ -1,4 +1,4 @@
-//! Who a run is and what it waits for: its plugins, their drivers, and the nodes that they run on.
+//! Identity and plan of a run: its plugins, their drivers, and their nodes.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     error::RunError,
 };
 
-/// Who a new run is and what it waits for.
+/// Identity and plugins of a new run, with its new CA.
 pub(super) fn identity(
     config: &Config,
     drivers: &Drivers,
@@ -30,7 +30,7 @@ pub(super) fn identity(
         let expected = driver.expected_results(known).into_iter();
         let mut targets: Vec<String> = expected.map(|key| key.target.to_string()).collect();
         if config.all_nodes {
-            // Their failure says that the plugin does not tolerate the node.
+            // These results fail with the reason that the plugin does not tolerate the node.
             targets.extend(driver.left_out(known).into_values().flatten());
         }
         targets
@@ -69,7 +69,7 @@ pub(super) async fn nodes_now(backend: &dyn Backend, labels: &BTreeSet<String>) 
     }
 }
 
-/// What the machine knows of a plugin.
+/// The plan of a plugin for the machine.
 pub(super) fn plan(planned: &Planned) -> PluginPlan {
     PluginPlan {
         plugin: planned.plugin.clone(),
