@@ -41,7 +41,7 @@ pub(crate) enum OwnershipLost {
     Unreadable(String),
     #[error("the checkpoint can no longer be written: {0}")]
     Refused(String),
-    /// The task that writes the checkpoint ended: nothing says any more to which process the run belongs.
+    /// The task that writes the checkpoint ended, so the ownership can no longer be checked.
     #[error("the task that writes the run's checkpoint ended unexpectedly")]
     Ended,
 }
@@ -62,9 +62,9 @@ async fn write(
                 *version = written;
                 return Ok(());
             }
-            // Also what a write of our own makes of the next, when its answer was lost.
+            // Also caused by an earlier write of this process whose response was lost.
             Err(CheckpointStoreError::Changed) => {}
-            // Rights may be granted late; a run that waits without a limit would stand still and say nothing.
+            // Permissions may be granted late, but a run must not wait for them without a limit.
             Err(CheckpointStoreError::Refused(reason)) if Instant::now() >= until => {
                 return Err(OwnershipLost::Refused(reason));
             }
@@ -75,7 +75,7 @@ async fn write(
     }
 }
 
-/// Checks that no other process owns the run, as far as can be seen now, and notes the version of what this process has written.
+/// Checks that no other process owns the run, if the store can be read, and updates the version.
 async fn is_ours(
     store: &dyn CheckpointStore,
     checkpoint: &Checkpoint,
@@ -167,7 +167,7 @@ struct Written {
     lost: Option<OwnershipLost>,
 }
 
-/// Keeps a run's memory.
+/// Writes the checkpoint of a run in a task of its own.
 pub(crate) struct CheckpointWriter {
     state: Arc<Mutex<State>>,
     wake: Arc<Notify>,
@@ -198,7 +198,7 @@ impl CheckpointBarrier {
 }
 
 impl CheckpointWriter {
-    /// Continues with what [`write_first`] wrote, and its version.
+    /// Starts with the checkpoint that [`write_first`] wrote, and its version.
     pub(crate) fn start(store: Arc<dyn CheckpointStore>, checkpoint: Checkpoint, version: Version) -> Self {
         let state = Arc::new(Mutex::new(State {
             checkpoint,

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flate2::{Compression, write::GzEncoder};
 use sono_run::{Checkpoint, CheckpointError};
 
-/// What a checkpoint may be unpacked to: far more than 10,000 nodes and 100 plugins take.
+/// Maximum size of an unpacked checkpoint in bytes: far more than 10,000 nodes and 100 plugins need.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Why bytes are not a checkpoint.
@@ -28,7 +28,7 @@ pub(crate) fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
     encoder.finish().expect("writing to memory succeeds")
 }
 
-/// What [`encode`] made.
+/// Decodes the output of [`encode`].
 pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
     let text = sono_bundle::gunzip(bytes, MOST_BYTES).map_err(DecodeError::Packed)?;
     Ok(Checkpoint::from_json(&text)?)

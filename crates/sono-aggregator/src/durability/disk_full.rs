@@ -19,7 +19,7 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Maximum number of reports outside of the log: a volume may be full for a moment again and again.
+/// Maximum number of reports outside of the log: a volume may be full repeatedly.
 const MAX_REPORTS: usize = 20;
 
 /// An error that a full disk may have caused.
@@ -169,7 +169,7 @@ impl DiskFull {
 pub(crate) struct DiskFullGuard(DiskFull);
 
 impl DiskFullGuard {
-    /// The disk had space.
+    /// Ends the wait and logs that the disk has space.
     pub(crate) fn end(waits: Self, what: &str) {
         drop(waits);
         tracing::info!("the volume has free space again: {what} resumed");
@@ -193,7 +193,7 @@ pub(crate) mod tests {
         io::Error::from(io::ErrorKind::StorageFull)
     }
 
-    /// What was reported, and what tells it.
+    /// The reports, and a value that records them.
     pub(crate) fn listening() -> (Arc<Mutex<Vec<String>>>, DiskFull) {
         let reported = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&reported);
@@ -232,7 +232,7 @@ pub(crate) mod tests {
         assert_eq!(*reported.lock().unwrap(), Vec::<String>::new());
     }
 
-    /// A volume that is full again and again is reported of a few times only, and what waits in a row is reported once.
+    /// The number of reports is limited, and tasks that wait at the same time are reported once.
     #[test]
     fn it_is_told_when_the_first_begins_to_wait_and_not_for_ever() {
         let (reported, disk_full) = listening();

@@ -1,4 +1,4 @@
-//! What survives the process: the journal on the volume, the checkpoint outside of it, and waiting while the disk is full.
+//! State that survives the process: the journal on the volume, the checkpoint outside of it, and retries while the disk is full.
 
 pub(crate) mod checkpoint;
 pub(crate) mod checkpoint_codec;

@@ -29,7 +29,7 @@ pub(crate) struct ProgressFile {
     writing: Option<JoinHandle<()>>,
 }
 
-/// Passes on what the file holds, one update at a time. Where it cannot be read, what precedes is passed on: only the status
+/// Passes on the updates in the file, one at a time. Updates before an unreadable part are passed on: only the status
 /// shows it.
 pub(crate) fn read(path: &Path, take: &mut dyn FnMut(ResultKey, ProgressUpdate)) {
     let Ok(file) = fs_err::File::open(path) else { return };
@@ -89,7 +89,7 @@ impl ProgressFile {
         }
     }
 
-    /// Writes what is new, unless that was done a moment ago or is still being done.
+    /// Writes changed progress, unless a write is in progress or the pause since the last one is not over.
     pub(crate) fn write_if_due(&mut self, run: &Run) {
         let now = Instant::now();
         if !self.changed || now < self.next {
@@ -102,10 +102,10 @@ impl ProgressFile {
         }
     }
 
-    /// Writes what is new, now.
+    /// Writes changed progress at once.
     pub(crate) async fn close(&mut self, run: &Run) {
         if let Some(writing) = self.writing.take() {
-            // It says itself when it fails.
+            // The task logs its errors.
             writing.await.ok();
         }
         if std::mem::take(&mut self.changed) {
@@ -114,7 +114,7 @@ impl ProgressFile {
     }
 }
 
-/// Updates are shared with the run: nothing of them is copied, and none is serialized here.
+/// A snapshot of the progress. Updates are shared with the run, not copied; they are serialized by the writing task.
 fn write(path: &Path, run: &Run) -> JoinHandle<()> {
     let (path, progress) = (path.to_path_buf(), run.progress().clone());
     tokio::task::spawn_blocking(move || {

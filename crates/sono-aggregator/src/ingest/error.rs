@@ -39,7 +39,7 @@ pub(crate) enum UploadError {
     /// The disk, or the run's quota of it, is full.
     #[error("{0}")]
     Full(String),
-    /// The aggregator is ending; the next process takes the result.
+    /// The aggregator is ending; the next process accepts the result.
     #[error("the run is over")]
     Closed,
 }

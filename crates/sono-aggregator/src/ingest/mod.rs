@@ -1,4 +1,4 @@
-//! Results on their way in: the routes that workers use, limits, the body, and its place on disk.
+//! Uploads: the routes for workers, limits, bodies, and their storage.
 
 pub(crate) mod content_disposition;
 pub(crate) mod error;

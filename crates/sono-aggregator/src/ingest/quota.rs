@@ -40,7 +40,7 @@ impl UploadQuota {
         self.log.get_or_init(|| log);
     }
 
-    /// What results may take.
+    /// Maximum size of all results in bytes.
     fn max_bytes(&self) -> u64 {
         let log = self.log.get().map_or(0, |log| log.load(Ordering::Relaxed));
         self.max_bytes.saturating_sub(log)
@@ -82,7 +82,7 @@ impl Drop for RequestGuard {
     }
 }
 
-/// Bytes on disk for one upload; they are free again when it is dropped, unless they are kept.
+/// Bytes on disk that one upload reserves; released on drop, unless they are retained.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     quota: Arc<UploadQuota>,
@@ -94,7 +94,7 @@ impl Reserved {
         Self { quota, bytes: 0 }
     }
 
-    /// Takes more, or says why not.
+    /// Reserves more bytes, or returns the reason for the refusal.
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), UploadError> {
         let most = self.quota.max_bytes();
         let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= most);
@@ -109,7 +109,7 @@ impl Reserved {
         Ok(())
     }
 
-    /// What a refusal says.
+    /// The text of a refusal.
     pub(crate) fn limit(&self) -> String {
         format!(
             "the results of this run would exceed the limit of {} bytes (UploadLimits.MaxTotalBytes)",
@@ -130,7 +130,7 @@ impl Reserved {
         self.quota.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// What was taken stays.
+    /// The reserved bytes remain counted.
     pub(crate) fn keep_all(&mut self) {
         self.bytes = 0;
     }

@@ -1,4 +1,4 @@
-//! Bodies that broke off, for senders that come again with the rest ([`sono_types::routes::UPLOAD_HEADER`]).
+//! Interrupted bodies, for senders that resume them ([`sono_types::routes::UPLOAD_HEADER`]).
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::ingest::quota::Reserved;
 
-/// Smaller ones are sent again in less time than it takes to ask.
+/// Minimum size of a resumable body in bytes: smaller ones are sent again faster than a query takes.
 const LEAST_BYTES: u64 = 1 << 20;
 /// How long one waits for its sender, who tries again within half a minute.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -24,14 +24,14 @@ const MOST_LETTERS: usize = 100;
 pub(crate) struct Part {
     /// The sender's name for the whole body.
     pub(crate) name: String,
-    /// How many bytes came before.
+    /// Offset of this part in bytes.
     pub(crate) from: u64,
-    /// How many there are in all, where the sender says.
+    /// Size of the whole body in bytes, if the sender states it.
     pub(crate) whole: Option<u64>,
 }
 
 impl Part {
-    /// From the headers of a request; `None` where the sender does not know of parts, or what it says makes no sense.
+    /// Parses the headers of a request; `None` if the sender does not resume uploads, or the headers are invalid.
     pub(crate) fn parse(name: Option<&str>, range: Option<&str>) -> Option<Self> {
         let name = name.filter(|name| (1..=MOST_LETTERS).contains(&name.len()))?.to_owned();
         let Some(range) = range else {
@@ -73,7 +73,7 @@ struct Kept {
 pub(crate) struct Partials(Arc<Mutex<BTreeMap<ResultKey, Kept>>>);
 
 impl Partials {
-    /// Whether what came of a body is worth keeping.
+    /// Whether the received part of a body is worth retaining.
     pub(crate) fn is_worth(size: u64) -> bool {
         size >= LEAST_BYTES
     }
@@ -85,7 +85,7 @@ impl Partials {
         kept
     }
 
-    /// Keeps the beginning of a body instead of what there was of this result.
+    /// Retains the beginning of a body, in place of an earlier one of this result.
     pub(crate) fn keep(&self, key: &ResultKey, name: String, partial: Partial) {
         let until = Instant::now() + PATIENCE;
         self.lock().insert(key.clone(), Kept { name, until, partial });
@@ -98,7 +98,7 @@ impl Partials {
         Some(kept.partial.size)
     }
 
-    /// What there is of that body, where exactly that precedes `part`; anything else of this result is forgotten.
+    /// The retained beginning of the body, if `part` continues it; otherwise it is removed.
     pub(crate) fn take(&self, key: &ResultKey, part: &Part) -> Option<Partial> {
         let kept = self.lock().remove(key)?;
         (kept.name == part.name && kept.partial.size == part.from).then_some(kept.partial)

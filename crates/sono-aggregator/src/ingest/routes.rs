@@ -1,4 +1,4 @@
-//! The HTTPS interface for workers (core §2.4): who may send what, and with which words it is refused.
+//! The HTTPS interface for workers (core §2.4): authorization, and the texts of refusals.
 
 use std::{
     sync::{
@@ -39,7 +39,7 @@ use updates::Update;
 
 pub(crate) use updates::Updates;
 
-/// What the handlers need.
+/// The state of the handlers.
 #[derive(Clone)]
 pub(crate) struct Interface {
     pub(crate) coordinator: CoordinatorHandle,
@@ -48,15 +48,15 @@ pub(crate) struct Interface {
     /// The budget of progress updates' bodies.
     pub(crate) updates: Updates,
     pub(crate) clock: Clock,
-    /// Workers shall keep what they sent and ask for it after so long, since this pod may go and take it along.
+    /// If set, workers retain their results and query for them at this interval, because the results are lost with this pod.
     pub(crate) keep: Option<Duration>,
     /// The archive is made, and results are not needed any more.
     pub(crate) over: Arc<AtomicBool>,
-    /// What is known of a plugin's containers.
+    /// Has the state of the plugins' containers.
     pub(crate) backend: Arc<dyn Backend>,
 }
 
-/// How long a request may take that brings no result: it is small.
+/// Time limit of requests without a result: they are small.
 const LONGEST_SMALL_REQUEST: Duration = Duration::from_secs(10);
 
 /// The routes of the workers' interface.
@@ -212,7 +212,7 @@ async fn put(
         "received request"
     );
     let (keep, received) = (interface.keep, key.clone());
-    // A task of its own: an upload whose last byte has arrived is finished even when its client has gone.
+    // A task of its own: an upload whose last byte has arrived is finished even if its client has disconnected.
     let upload = tokio::spawn(async move {
         interface
             .uploads
@@ -222,7 +222,7 @@ async fn put(
     let error = match upload.await {
         Ok(Ok(())) => return kept(StatusCode::OK.into_response(), keep),
         Ok(Err(error)) => error,
-        // This process is ending; the next one takes the result.
+        // This process is ending; the next one accepts the result.
         Err(error) if error.is_cancelled() => UploadError::Closed,
         // The ledger has its ticket back: the task held it.
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

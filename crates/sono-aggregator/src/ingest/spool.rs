@@ -1,4 +1,4 @@
-//! A body on its way in: in memory while it is small, then in a temporary file that is written in large pieces.
+//! A body that is being received: in memory while it is small, then in a temporary file that is written in large pieces.
 
 use std::{
     io::{self, Write as _},
@@ -13,12 +13,12 @@ use tokio::sync::Semaphore;
 
 use crate::ingest::staging::Content;
 
-/// How much is written at once: each time costs a change of threads. It is also what a body in flight holds in memory.
+/// Bytes per write, since each write changes threads. Also the memory of one body that is being received.
 const PIECE: usize = 64 << 10;
 /// How many pieces are written at the same time: that is copying, but for a disk that does not keep up.
 const WRITERS: usize = 8;
 
-/// What all bodies share.
+/// State shared by all bodies.
 #[derive(Debug, Clone)]
 pub(crate) struct Writers(Arc<Semaphore>);
 
@@ -28,18 +28,18 @@ impl Default for Writers {
     }
 }
 
-/// A body of which more may come.
+/// A body that is not complete.
 pub(crate) struct Spool {
     /// Where temporary files are made.
     directory: PathBuf,
     writers: Writers,
     file: Option<NamedTempFile>,
-    /// What is not written yet.
+    /// Bytes that are not written yet.
     pending: Vec<u8>,
 }
 
 impl Spool {
-    /// `length` is what the sender says, true or not.
+    /// `length` is the size stated by the sender, which may be wrong.
     pub(crate) fn new(directory: PathBuf, writers: &Writers, length: Option<u64>) -> Self {
         // The announced length uses memory only as bytes arrive.
         let expected = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(PIECE);
@@ -62,7 +62,7 @@ impl Spool {
         })
     }
 
-    /// What came so far, as a file.
+    /// The received bytes as a file.
     pub(crate) async fn so_far(mut self) -> io::Result<TempPath> {
         if !self.pending.is_empty() {
             self.flush().await?;
@@ -83,7 +83,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The whole body.
+    /// The complete body.
     pub(crate) async fn finish(self) -> io::Result<Content> {
         if self.file.is_none() && self.pending.len() as u64 <= SmallBody::MOST_BYTES {
             return Ok(Content::Memory(Bytes::from(self.pending)));

@@ -75,7 +75,7 @@ fn exceeded_limit(error: &PlaceError) -> Option<&'static str> {
     }
 }
 
-/// Why a result that the journal holds is not in its place.
+/// Why the files of a result in the journal cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot restore {}: {reason}", destination.display())]
 pub(crate) struct RestoreError {

@@ -1,4 +1,4 @@
-//! One upload: body to a temporary file, then into place, with limits on every step and no lock held meanwhile.
+//! One upload: the body is written to a temporary file and then committed, with limits on every step and without a lock.
 
 mod collect;
 mod report;
@@ -39,16 +39,16 @@ const PLACING: usize = 32;
 /// Small results that are staged or committed at the same time.
 const PLACING_SMALL: usize = 16;
 
-/// What the head of the request says about the body.
+/// Properties of the body according to the request's headers.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     /// Name to store it under; not checked yet.
     pub(crate) file_name: String,
     /// The exact content type.
     pub(crate) content_type: String,
-    /// Bytes, where the client says.
+    /// Size in bytes, if the client states it.
     pub(crate) length: Option<u64>,
-    /// The worker says that the body is an error report.
+    /// The body is marked as an error report.
     pub(crate) is_error: bool,
     /// Which part of a body it is, where the sender knows of parts.
     pub(crate) part: Option<Part>,
@@ -56,7 +56,7 @@ pub(crate) struct Head {
     pub(crate) waits: bool,
 }
 
-/// Takes uploads in.
+/// Receives uploads.
 #[derive(Debug, Clone)]
 pub(crate) struct Uploads {
     coordinator: CoordinatorHandle,
@@ -92,8 +92,8 @@ enum Placement {
 }
 
 impl Uploads {
-    /// Takes uploads for a run whose results so far take `present` bytes. `commits_in_progress` is held by each result on the way to
-    /// its place; the reader of all results takes the write side.
+    /// Receives uploads for a run with `present` bytes of results. `commits_in_progress` is read-locked by each result that is being
+    /// committed; the reader of all results takes the write lock.
     pub(crate) fn new(
         coordinator: CoordinatorHandle,
         root: PathBuf,
@@ -130,7 +130,7 @@ impl Uploads {
         Self { disk_full, ..self }
     }
 
-    /// Counts what happens there.
+    /// Counts uploads in these metrics.
     pub(crate) fn counted_in(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics, ..self }
     }
@@ -202,7 +202,7 @@ impl Uploads {
         }
     }
 
-    /// Finishes a large result, which is in its place. One sync of the directory above serves all waiting uploads.
+    /// Finishes a large result after its commit. One sync of the parent directory serves all waiting uploads.
     async fn finish_in_place(&self, ticket: UploadTicket, key: &ResultKey) -> Result<(), UploadError> {
         let place = self.root.join(layout::results_dir(key));
         let directory = place.parent().unwrap_or(&self.root).to_path_buf();
@@ -216,12 +216,12 @@ impl Uploads {
         let Some(reason) = finished.unrecorded else {
             return Ok(());
         };
-        // The result needs no record, because a restart finds it in its place, but the place must be on disk.
+        // The result needs no record, because a restart finds its files, but their directory must be synced.
         tracing::warn!(plugin_name = %key.plugin, node = %key.target, %reason, "cannot record the result in the journal, syncing its directory instead");
         blocking(move || sono_bundle::sync_directory(&directory).map_err(|error| unstored(&error))).await
     }
 
-    /// Finishes a small result: the journal stores it, then it is renamed into its place. The end of the run waits for that.
+    /// Finishes a small result: the journal stores it, then its files are committed. The end of the run waits for the commit.
     async fn finish_small(
         &self,
         ticket: UploadTicket,
@@ -372,7 +372,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
 ) -> Result<T, UploadError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        // What is on its way to the disk is cancelled when this process ends.
+        // Work in progress is cancelled when this process ends.
         Err(if error.is_cancelled() {
             UploadError::Closed
         } else {

@@ -64,7 +64,7 @@ mod tests {
     use crate::backend::BackendError;
     use crate::{backend::Driver, observe::run_events::RunEvents};
 
-    /// Answers with what it was given, then with success.
+    /// Returns the given results, then success.
     #[derive(Default)]
     struct Listener {
         answers: Mutex<Vec<EventError>>,

@@ -32,7 +32,7 @@ use crate::{
     observe::{metrics, metrics::Metrics},
 };
 
-/// Level of gzip for partial results: they are wanted now.
+/// Level of gzip for partial results: fast rather than small.
 const PARTIAL_COMPRESSION: u32 = 1;
 /// Size of the pieces in which they are sent.
 const CHUNK: usize = 256 << 10;
@@ -73,7 +73,7 @@ impl LoopbackView {
         self.lock().coordinator = Some(coordinator.clone());
     }
 
-    /// What the run counts of itself.
+    /// The metrics of the run.
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }
@@ -100,7 +100,7 @@ impl LoopbackView {
         self.lock().archive.clone()
     }
 
-    /// Resolves when a server of this view has ended, with what it is.
+    /// Resolves with the name of a server of this view when it ends.
     pub(crate) async fn broken(&self) -> &'static str {
         let mut ended = self.ended.subscribe();
         match ended.wait_for(Option::is_some).await.map(|ended| *ended) {
@@ -181,7 +181,7 @@ fn serve(listener: TcpListener, app: Router, end: End) -> io::Result<JoinHandle<
     }))
 }
 
-/// Says that a server has ended, however that was.
+/// Reports on drop that a server has ended.
 struct End(Arc<watch::Sender<Option<&'static str>>>, &'static str);
 
 impl Drop for End {
@@ -271,7 +271,7 @@ enum Range {
 }
 
 impl Range {
-    /// A header that is not understood, or asks for several ranges, is answered with the whole.
+    /// An invalid header, or one with several ranges, gets the whole archive.
     fn parse(header: &str, size: u64) -> Self {
         let Some((first, last)) = header
             .trim()
@@ -316,7 +316,7 @@ async fn partial(State(view): State<LoopbackView>) -> Response {
             .map_err(io::Error::other)
             .and_then(|(mut writer, _)| io::Write::flush(&mut writer));
         if let Err(error) = ended {
-            // A stream that ends in an error looks cut off to the client, as it is. It may be gone itself.
+            // A stream that ends with an error is incomplete for the client. The client may have disconnected.
             sender.blocking_send(Err(error)).ok();
         }
     });

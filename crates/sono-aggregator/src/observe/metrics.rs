@@ -1,4 +1,4 @@
-//! What a run counts of itself, for Prometheus. Counts only: no name of a node, no message, nothing that a plugin sent, so
+//! The metrics of a run, for Prometheus. Counts only: no name of a node, no message, nothing that a plugin sent, so
 //! that a scraper may see it that may not see the run. Written by hand, since a dozen counters are less than a crate of them.
 
 mod text;

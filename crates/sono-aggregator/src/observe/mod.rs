@@ -1,4 +1,4 @@
-//! What a run shows of itself: its status, Kubernetes Events, metrics, the loopback address and the log.
+//! Observation of a run: status, Kubernetes Events, metrics, the loopback address and the log.
 
 pub(crate) mod event_recorder;
 pub(crate) mod loopback;

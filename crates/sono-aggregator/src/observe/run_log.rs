@@ -19,11 +19,11 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use crate::{clock::Clock, observe::run_id::RunId};
 
-/// What the file may take: plugins make lines as they like, with each request.
+/// Maximum size of the file in bytes: plugins cause lines with each request.
 const MOST_BYTES: u64 = 64 << 20;
-/// What one field of a record may take.
+/// Maximum size of one field in bytes.
 const FIELD_BYTES: usize = 2048;
-/// Kept free for the line that says so.
+/// Bytes reserved for the line that reports the limit.
 const LAST_LINE: u64 = 512;
 
 /// A layer of the log that writes to the run's directory while there is one.
@@ -59,7 +59,7 @@ impl LogFile {
         let line = last.as_deref().unwrap_or(line);
         // One write a line: formatting into the file would make one of each of its words.
         let line = format!("{}{line}\n", if self.is_torn { "\n" } else { "" });
-        // A log that cannot be written must not stop the run, and there is nowhere to say so.
+        // A log that cannot be written must not stop the run, and cannot be reported.
         self.is_torn = self.file.write_all(line.as_bytes()).is_err();
         self.bytes.fetch_add(line.len() as u64, Ordering::Relaxed);
     }

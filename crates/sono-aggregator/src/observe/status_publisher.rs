@@ -34,7 +34,7 @@ async fn publish(backend: Arc<dyn Backend>, mut statuses: watch::Receiver<Arc<Ru
         // An unseen value counts as changed even after the sender was dropped.
         let closed = statuses.changed().await.is_err() || statuses.has_changed().is_err();
         let status = Arc::clone(&statuses.borrow_and_update());
-        // Publishing may take long: the whole status, with all progress, is not in memory meanwhile.
+        // Publishing may take long: the full status with all progress is dropped first.
         let status = {
             let published = match backend.max_status_bytes() {
                 Some(most) => fold_status(&status, most),
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::backend::Driver;
 
-    /// Refuses so many times, then remembers what it is shown.
+    /// Refuses this many times, then remembers the status.
     #[derive(Default)]
     struct FakeBackend {
         refusals: Mutex<u32>,

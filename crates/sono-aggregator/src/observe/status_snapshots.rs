@@ -52,14 +52,14 @@ pub(crate) fn when_recorded(journal: &Journal, run: &Run, what: impl FnOnce(RunS
     journal.append(Vec::new(), Some(Box::new(done)));
 }
 
-/// Takes the status when it changed, but not for every result of thousands that come in within a second.
+/// Takes snapshots of a changed status, at most one per pause, however many results arrive.
 pub(crate) struct Snapshots<'a> {
     publisher: &'a Publisher,
     changed: bool,
     next: tokio::time::Instant,
 }
 
-/// Between two statuses that are taken.
+/// Pause between two snapshots.
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(200);
 
 impl<'a> Snapshots<'a> {

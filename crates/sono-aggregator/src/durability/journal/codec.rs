@@ -25,17 +25,17 @@ pub(crate) enum Damage {
         record: usize,
         /// Where its line begins.
         offset: u64,
-        /// What the decoder says.
+        /// The decoder's error.
         reason: String,
     },
 }
 
-/// What a journal holds.
+/// The content of a journal.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Decoded {
     /// Its records.
     pub(crate) records: Vec<Record>,
-    /// Length of the good part; what follows is the torn end.
+    /// Length of the valid part in bytes; the rest is a torn end.
     pub(crate) length: u64,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn encode(record: &Record, synced: u64, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Reads a whole file.
+/// Decodes a file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Damage> {
     let mut decoded = Decoded::default();
     let mut offset = 0;
@@ -103,7 +103,7 @@ fn line_at(bytes: &[u8], offset: usize) -> (Option<&[u8]>, usize) {
     }
 }
 
-/// What a good line says.
+/// The number of synced bytes and the record of a valid line.
 fn check(line: &[u8]) -> Option<(u64, &[u8])> {
     let (sum, content) = (line.get(..CHECKSUM)?, line.get(CHECKSUM + 1..)?);
     if line[CHECKSUM] != b' ' || sum != checksum(content).as_bytes() {

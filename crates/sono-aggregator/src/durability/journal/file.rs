@@ -22,12 +22,12 @@ use crate::durability::disk_full::{DiskFull, DiskFullGuard, IsDiskFull as _};
 
 /// Records that are written before a sync, at most.
 const BATCH: usize = 4096;
-/// Memory for records that is kept between batches.
+/// Capacity of the buffer that is retained between batches, in bytes.
 const USUAL: usize = 64 << 10;
 /// Delay of the next attempt after a failed write, unless more records are appended before.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What is called when records are on disk, or could not be put there.
+/// Called once records are on disk, or could not be written.
 pub(super) type Done = Box<dyn FnOnce(Result<(), NotRecorded>) + Send>;
 
 /// A callback that waits for records to be on disk.
@@ -61,9 +61,9 @@ impl Wait {
     }
 }
 
-/// What a journal needs of its file; tests have one that is full.
+/// The file of a journal; tests have one that is full.
 pub(super) trait Storage {
-    /// Writes all of it from there on; what stood there is of no use.
+    /// Writes all bytes at this offset, over any earlier ones.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
 }
@@ -219,7 +219,7 @@ impl<S: Storage> JournalFile<S> {
     fn write(&mut self, sync: bool) -> Result<(), Unwritten> {
         let rest = &self.unsynced[self.written..];
         if !rest.is_empty() {
-            // What a failed try left of it is written over by the next.
+            // The next attempt overwrites the remains of this one.
             let offset = self.synced + self.written as u64;
             self.file
                 .write_at(offset, rest)
@@ -229,7 +229,7 @@ impl<S: Storage> JournalFile<S> {
         if sync && self.written > 0 {
             self.syncs.fetch_add(1, Ordering::Relaxed);
             if let Err(error) = self.file.sync() {
-                // The system may have given up what it had to write and say next time that all is well.
+                // After a failed sync the system may have dropped the data, and the next sync may succeed without it.
                 self.written = 0;
                 return Err(Unwritten::new(&error));
             }

@@ -25,7 +25,7 @@ pub(crate) struct Journal {
     syncs: Arc<AtomicU64>,
 }
 
-/// A journal and what was in it.
+/// A journal and its records.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) journal: Journal,
@@ -52,7 +52,7 @@ impl Journal {
             Err(error) => {
                 return match io::Error::from(error) {
                     error if error.kind() == io::ErrorKind::WouldBlock => Err(JournalError::Held(path.to_path_buf())),
-                    // File systems without locks: then the Lease of the run is what keeps two apart.
+                    // On file systems without locks only the checkpoint's ownership prevents two owners.
                     error if error.kind() == io::ErrorKind::Unsupported => Self::take(file, path, disk_full),
                     error => Err(failed("lock")(error)),
                 };
@@ -172,7 +172,7 @@ impl Journal {
     async fn commit(&self, records: Vec<Record>, wait: impl FnOnce(Done) -> Wait) -> Result<(), NotRecorded> {
         let (reply, answer) = tokio::sync::oneshot::channel();
         let done = Box::new(move |outcome| {
-            // Who asked may have gone.
+            // The receiver may have been dropped.
             reply.send(outcome).ok();
         });
         self.order(Append {

@@ -1,4 +1,4 @@
-//! The body of an upload, taken in: its bounds in size and time.
+//! Receives the body of an upload, with limits on size and time.
 
 use std::{io, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// A body on its way in.
+/// A body that is being received.
 struct Coming {
     spool: Spool,
     size: u64,
@@ -63,7 +63,7 @@ impl Uploads {
         Ok(Received { content, reserved })
     }
 
-    /// What there is of the body already: nothing, or what came of it before.
+    /// The spool for the body: empty, or with the retained beginning.
     fn coming(&self, key: &ResultKey, head: &Head, whole: Option<u64>) -> Result<Coming, UploadError> {
         let begun = head.part.as_ref().filter(|part| part.from > 0);
         let Some(part) = begun else {
@@ -119,7 +119,7 @@ impl Uploads {
         }
     }
 
-    /// The next piece of a body of which `size` bytes have come and which may take until `until`; none at its end.
+    /// The next piece of a body with `size` received bytes and the deadline `until`; `None` at its end.
     async fn next_chunk(
         &self,
         stream: &mut BodyDataStream,

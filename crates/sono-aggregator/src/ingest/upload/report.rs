@@ -10,7 +10,7 @@ use sono_types::constants;
 use super::{Head, blocking};
 use crate::ingest::{error::UploadError, staging::Content};
 
-/// Bodies up to this size are looked at for a worker's own error report.
+/// Maximum size of an error report in bytes.
 const MAX_ERROR_BODY: u64 = 64 << 10;
 
 /// What a worker that could not read its result sends instead: `{"error": "…"}`, marked by a header (ours), or without a
@@ -36,7 +36,7 @@ pub(super) async fn reported_error(head: &Head, content: Content) -> Result<(Con
     }
 }
 
-/// What may be a report: the beginning of one that is marked as such, otherwise all of a file that is not too large.
+/// The bytes to check: the beginning of a marked report, otherwise the whole of a small body.
 fn beginning(path: &Path, is_error: bool) -> io::Result<Option<Vec<u8>>> {
     let file = fs_err::File::open(path)?;
     if !is_error && file.metadata()?.len() > MAX_ERROR_BODY {
