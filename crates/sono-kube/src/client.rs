@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::{
     Kind, KubeError,
     bounded::bounded,
-    connect::{ClientFactory, Names},
+    connect::{ClientFactory, Connection, Environment, Names, first_client},
     deletion::deletion,
     error::Cause,
 };
@@ -79,6 +79,25 @@ pub enum Deleted {
 }
 
 impl Cluster {
+    /// Reads the configuration and creates a client. Nothing is sent yet: an unreachable cluster fails the first
+    /// request.
+    pub async fn connect(connection: &Connection) -> Result<Self, KubeError> {
+        Self::connect_in(connection, Environment::of_process()).await
+    }
+
+    /// Like [`Cluster::connect`], with other environment variables than those of this process.
+    pub async fn connect_in(connection: &Connection, environment: Environment) -> Result<Self, KubeError> {
+        let connection = connection.clone();
+        // Credential plugins run until the user has logged in.
+        let made = tokio::task::spawn_blocking(move || first_client(&connection, &environment));
+        let made = made
+            .await
+            .map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
+        let (client, factory, names) = made?;
+        let server = factory.server();
+        Ok(Self::new(client, factory, server, names))
+    }
+
     pub(crate) fn new(client: Client, factory: ClientFactory, server: String, names: Names) -> Self {
         Self {
             watching: bounded(client.clone(), REQUEST_TIMEOUT, STREAM_IDLE_TIMEOUT),

@@ -27,7 +27,7 @@ use rustls::pki_types::CertificateDer;
 
 pub use self::environment::Environment;
 use self::{kubeconfig::Kubeconfig, settings::Settings};
-use crate::{Cluster, KubeError, error::Cause};
+use crate::error::{Cause, KubeError};
 
 /// Largest kubeconfig, or file that it names, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -41,35 +41,14 @@ pub struct Connection {
     pub context: Option<String>,
 }
 
-impl Cluster {
-    /// Reads the configuration and creates a client. Nothing is sent yet: an unreachable cluster fails the first
-    /// request.
-    pub async fn connect(connection: &Connection) -> Result<Self, KubeError> {
-        Self::connect_in(connection, Environment::of_process()).await
-    }
-
-    /// Like [`Cluster::connect`], with other environment variables than those of this process.
-    pub async fn connect_in(connection: &Connection, environment: Environment) -> Result<Self, KubeError> {
-        let connection = connection.clone();
-        // Credential plugins run until the user has logged in.
-        let made = tokio::task::spawn_blocking(move || {
-            let (settings, names) = configuration(&connection, &environment)?;
-            let factory = ClientFactory(settings);
-            Ok::<_, KubeError>((factory.client(true)?, factory, names))
-        });
-        let made = made
-            .await
-            .map_err(|error| KubeError::Configuration(Cause::of(&error)))?;
-        let (client, factory, names) = made?;
-        let server = factory
-            .0
-            .config
-            .cluster_url
-            .to_string()
-            .trim_end_matches('/')
-            .to_owned();
-        Ok(Self::new(client, factory, server, names))
-    }
+/// Reads the configuration and creates a client. Runs credential plugins, and so may block until the user has logged in.
+pub(crate) fn first_client(
+    connection: &Connection,
+    environment: &Environment,
+) -> Result<(Client, ClientFactory, Names), KubeError> {
+    let (settings, names) = configuration(connection, environment)?;
+    let factory = ClientFactory(settings);
+    Ok((factory.client(true)?, factory, names))
 }
 
 /// Creates clients of one configuration.
@@ -81,6 +60,12 @@ impl ClientFactory {
     pub(crate) fn client(&self, retries: bool) -> Result<Client, KubeError> {
         transport::client(&self.0, retries)
     }
+
+    /// URL of the API server.
+    pub(crate) fn server(&self) -> String {
+        let url = self.0.config.cluster_url.to_string();
+        url.trim_end_matches('/').to_owned()
+    }
 }
 
 /// Names in the kubeconfig.
@@ -90,7 +75,7 @@ pub(crate) struct Names {
     pub(crate) user: Option<String>,
 }
 
-/// Parses a kubeconfig like [`Cluster::connect_in`], up to the client, without reading other files or running programs.
+/// Parses a kubeconfig like [`crate::Cluster::connect_in`], up to the client, without reading other files or running programs.
 /// Returns the URL of the API server.
 ///
 /// # Panics
@@ -116,7 +101,7 @@ pub fn check_kubeconfig(text: &[u8], environment: &Environment) -> Result<String
 const ANY_CLUSTER: &[u8] = b"current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n\
 clusters: [{name: c, cluster: {server: 'https://localhost', insecure-skip-tls-verify: true}}]\n";
 
-/// Parses the output of a credential plugin (`ExecCredential`) like [`Cluster::connect_in`], up to the TLS configuration.
+/// Parses the output of a credential plugin (`ExecCredential`) like [`crate::Cluster::connect_in`], up to the TLS configuration.
 pub fn check_credential(answer: &[u8]) -> Result<(), KubeError> {
     let credential = plugin::parse(answer).map_err(KubeError::Configuration)?;
     let Some((certificate, key)) = &credential.identity else {

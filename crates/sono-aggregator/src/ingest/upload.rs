@@ -261,9 +261,9 @@ impl Uploads {
         }
     }
 
-    /// The run counts the result as in, and no worker sends it again: the end of the run waits until the disk has space for it.
-    /// The task is watched through `commits_in_progress`: the end of the run waits for its guard, however the task ends, and reports a result
-    /// whose files are missing.
+    /// The result counts as stored, and no worker sends it again: the end of the run waits until the disk has space for it. The
+    /// task is watched through `commits_in_progress`: the end of the run waits for its guard, however the task ends, and reports
+    /// a result whose files are missing.
     fn place_later(&self, body: SmallBody, destination: PathBuf, commits_in_progress: OwnedRwLockReadGuard<()>) {
         let (disk_full, limits, incoming) = (self.disk_full.clone(), Arc::clone(&self.limits), self.incoming.clone());
         tokio::spawn(async move {
