@@ -1,4 +1,4 @@
-//! Connections of both listeners: who may open one, how long it may be silent, and in which order requests are served.
+//! Connections of both listeners: authorization, idle limits, and the order of requests.
 //!
 //! A worker's connection passes three stages. Until the first byte of its request it is one of the [`Newcomers`], of which the
 //! oldest is dropped when there are too many. Then its certificate is known, and it waits for a slot ([`Admission`]), without
@@ -48,11 +48,11 @@ use self::{
 const SILENCE: Duration = Duration::from_secs(3);
 /// How many connections of a listener without certificates are held; then the oldest ends.
 const MOST_WITHOUT_CERTIFICATES: usize = 64;
-/// How long the head of a request to such a listener may take.
+/// Time limit for the head of a request to such a listener.
 const HEAD_WITHOUT_CERTIFICATE: Duration = Duration::from_secs(10);
-/// What one connection may hold of what it reads: bodies go to disk as they arrive, and TLS hands out 16 KiB at most.
+/// Read buffer of one connection in bytes: bodies are written to disk as they arrive, and TLS returns at most 16 KiB.
 const READ_BUFFER: usize = 16 << 10;
-/// How long requests in progress may take once the server stops.
+/// Time limit of requests in progress once the server stops.
 const GRACE: Duration = Duration::from_secs(1);
 /// Pause after an error of accept: it is the system that is short of something.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
@@ -73,7 +73,7 @@ pub(crate) struct WorkerServer {
 }
 
 impl WorkerServer {
-    /// Serves until `stop`; what is in progress then has a moment to end.
+    /// Serves until `stop`; requests in progress then have a time limit.
     pub(crate) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let newcomers = Newcomers::new(descriptors::share_of(newcomers::MOST), Arc::clone(&self.dropped));
         let admission = Admission::new(&self.limits, descriptors::share_of(admission::MOST_WAITING));

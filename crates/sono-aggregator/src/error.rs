@@ -26,7 +26,7 @@ pub enum RunError {
     /// The server ended.
     #[error("cannot serve workers")]
     Serve(#[source] std::io::Error),
-    /// The archive could not be made; the run's directory is kept.
+    /// The archive could not be written; the run's directory is retained.
     #[error("cannot pack the archive; its content is retained in {directory}: {reason}")]
     Pack {
         /// The run's directory.
@@ -46,7 +46,7 @@ pub enum RunError {
     /// A task that others depend on ended.
     #[error("{task} ended unexpectedly, which is a bug in sono: {reason}")]
     Task {
-        /// What it does.
+        /// Its purpose.
         task: &'static str,
         /// How it ended.
         reason: String,
@@ -62,7 +62,7 @@ pub enum JournalError {
     /// The file cannot be opened, locked or read.
     #[error("cannot {step} the journal {}", path.display())]
     File {
-        /// What was tried.
+        /// The attempted operation.
         step: &'static str,
         /// The file.
         path: PathBuf,

@@ -2,7 +2,7 @@
 //! post-processes and packs one archive.
 //!
 //! `sono-run` decides, everything here acts. It knows neither what a result file means (`sono-results`) nor how an object
-//! looks (`sono-manifest`), and it does not start workers: they come to it.
+//! looks (`sono-manifest`), and it does not start workers: they connect to it.
 
 mod backend;
 mod clock;

@@ -137,7 +137,7 @@ struct Klog {
     vmodule: Option<String>,
 }
 
-/// Does what the arguments say.
+/// Executes the command of the arguments.
 pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -147,7 +147,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             } else {
                 exit::SUCCESS
             };
-            // Nowhere to say that the message could not be said.
+            // A failure to write the message cannot be reported.
             error.print().ok();
             return ExitCode::from(code);
         }
@@ -227,7 +227,7 @@ where
 }
 
 async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
-    // Shared: it is waited for here and there, also after it came.
+    // Shared: several places wait for it, also after it resolved.
     let shutdown = terminated()?.shared();
     raise_descriptor_limit();
     let variables: BTreeMap<String, String> = std::env::vars().collect();
@@ -237,7 +237,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
     }
     let config = settings.config;
     let clock = system_clock();
-    // First of all: an address that is taken must be known before anything is created (weakness W-23).
+    // First, because an address in use must be detected before any object is created (weakness W-23).
     let address = bind_address(&config, settings.advertise_ip.as_deref());
     let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
     let view = LoopbackView::default();
@@ -283,7 +283,7 @@ async fn run(arguments: Aggregator, log: RunLog) -> anyhow::Result<ExitCode> {
             tracing::warn!("stopped before the run was complete");
             return Ok(ExitCode::from(exit::FAILURE));
         }
-        // Not another start: that would take the run from its owner.
+        // Not restarted: that would take the run from its owner.
         Err(error @ crate::error::RunError::Superseded(_)) => {
             tracing::error!("{error}");
             1

@@ -12,7 +12,7 @@ use sono_types::{Config, config::ConfigError, constants, env, text::decode};
 
 use crate::cluster::query;
 
-/// What the files and the environment say.
+/// Settings from files and environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The effective configuration.
@@ -23,7 +23,7 @@ pub struct Settings {
     pub advertise_ip: Option<String>,
     /// Whether results mounts are pointed at the configured directory.
     pub reconcile: bool,
-    /// What is odd, but does not stop the run.
+    /// Problems that do not stop the run.
     pub warnings: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Reads everything. `directory` is what relative paths are relative to.
+    /// Reads all settings. Relative paths are relative to `directory`.
     pub fn load(variables: &BTreeMap<String, String>, directory: &Path) -> Result<Self, SettingsError> {
         let get = |name: &str| variables.get(name).filter(|value| !value.is_empty());
         let mut config = read_config(get(env::SONOBUOY_CONFIG), directory)?;

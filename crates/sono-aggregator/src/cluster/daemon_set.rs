@@ -87,7 +87,7 @@ impl Driver for DaemonSet {
                         Some(Ok(WatchEvent::Restarted(mut found))) => {
                             let before = set.take();
                             set = found.pop();
-                            // One that another process created and that is not there has gone with its pods.
+                            // A DaemonSet of an earlier process that does not exist was deleted, with its pods.
                             if set.is_none() && (before.is_some() || launch.patient_until.is_some()) {
                                 return targets.deleted(&self.0.definition.name).await;
                             }
@@ -174,7 +174,7 @@ impl DaemonSet {
         (overdue.into_iter().filter_map(finding).collect(), again)
     }
 
-    /// Why nodes that should have a pod have none, by the controller's own account.
+    /// Findings for expected nodes without a pod, according to the controller.
     async fn missing(&self, missing: Vec<String>, desired: u64, targets: &Targets) -> Vec<Finding<'static>> {
         if missing.is_empty() {
             return Vec::new();
@@ -227,7 +227,7 @@ fn account(pods: &Pods, set: Option<&DaemonSetView>) -> Option<u64> {
     (is_current && set.current == set.desired && pods.len() as u64 == set.desired).then_some(set.desired)
 }
 
-/// Where results come from, and what has been said of them.
+/// The expected results of a DaemonSet by node, and which of them were reported.
 struct Targets {
     expected: BTreeMap<String, ResultKey>,
     /// Nodes that had a pod at some time.
@@ -276,7 +276,7 @@ impl Targets {
         }
     }
 
-    /// Expected nodes without a pod of which nothing has been said.
+    /// Expected nodes without a pod that were not reported yet.
     fn missing(&self, pods: &Pods) -> Vec<String> {
         let nodes = pods.nodes();
         let expected = self.expected.keys();
@@ -286,13 +286,13 @@ impl Targets {
             .collect()
     }
 
-    /// What is known of expected results by node.
+    /// The last known state of expected results.
     fn last_seen(&self, seen: BTreeMap<Option<Text>, String>) -> Vec<(ResultKey, String)> {
         let keyed = |(node, seen): (Option<Text>, String)| Some((self.expected.get(&*node?)?.clone(), seen));
         seen.into_iter().filter_map(keyed).collect()
     }
 
-    /// What there is to say of nodes without a pod.
+    /// The state of nodes without a pod.
     fn without_pods(&self, missing: Vec<String>, reason: Option<&str>) -> Vec<(ResultKey, String)> {
         let said = |node: String| {
             let seen = match reason {
@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(judge(&pods(&[]), Some(&set(1, 1, 1))), None);
         assert_eq!(judge(&pods(&["a"]), Some(&set(1, 1, 1))), missing(1, "b"));
         assert_eq!(judge(&pods(&["a", "b"]), Some(&set(1, 2, 2))), missing(2, ""));
-        // Node b has gone and c has come.
+        // Node b was removed and c was added.
         assert_eq!(judge(&pods(&["a", "c"]), Some(&set(1, 2, 2))), missing(2, "b"));
     }
 

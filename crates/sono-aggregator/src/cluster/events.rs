@@ -68,7 +68,7 @@ impl Events {
         (reason, again)
     }
 
-    /// What the namespace's events say of volumes, asked for at once if some pod has no containers.
+    /// The namespace's events about volumes, fetched if a pod has no containers.
     pub(super) async fn of_volumes(&mut self, shared: &Shared, pods: &Pods, now: Timestamp) -> Vec<EventView> {
         let at_once = Policy {
             mount: Duration::ZERO,
@@ -91,7 +91,7 @@ impl Events {
         judge::creation_failure(&set.uid, &events, now)
     }
 
-    /// Events with these reasons, and when they may be asked for again; none before that.
+    /// Events with these reasons, and when they may be fetched again; no events before that.
     async fn ask(&mut self, shared: &Shared, reasons: &[&str], now: Timestamp) -> (Vec<EventView>, Option<Timestamp>) {
         let ask = self.asked.and_then(|asked| asked.checked_add(ASK_AGAIN).ok());
         if let Some(ask) = ask.filter(|ask| *ask > now) {

@@ -1,4 +1,4 @@
-//! The pod behind a failure: the whole of it, fetched when the verdict is known, without secrets.
+//! The full pod of a failure, fetched once the verdict is known, without secrets.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -16,11 +16,11 @@ use sono_types::{ResultKey, error_chain};
 use super::Shared;
 use crate::backend::Report;
 
-/// How long the API server may take to show one pod: the failure is more important than the pod.
+/// Time limit for fetching one pod: the failure is more important than the pod.
 const WITHIN: Duration = Duration::from_secs(5);
 /// The detail that holds the pod.
 const POD: &str = "pod";
-/// The detail that says why the pod has only the fields that are watched.
+/// The detail with the reason why the pod has only the watched fields.
 const INCOMPLETE: &str = "podIncomplete";
 
 /// Fetches the pods of failures that are reported together.
@@ -87,7 +87,7 @@ impl<'a> Evidence<'a> {
 #[error("{0}")]
 struct NotRead(String);
 
-/// The failure with a pod, values of its environment taken out: they may be secrets.
+/// The failure with a pod, without the values of environment variables: they may be secrets.
 fn with_pod(message: String, mut pod: Value, incomplete: Option<String>) -> Failure {
     redact_as("Pod", &mut pod, &mut Redactions::default());
     if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {

@@ -61,7 +61,7 @@ impl Driver for Job {
                     }
                     event = events.next() => match event {
                         Some(Ok(WatchEvent::Restarted(found))) => {
-                            // It was created before this: where none is found, it has gone.
+                            // It was created before the watch began, so it was deleted.
                             let gone = found.is_empty();
                             pods.restart(found);
                             gone.then(|| Failure::new(gone_message(None, None)))

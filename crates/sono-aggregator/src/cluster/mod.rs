@@ -45,7 +45,7 @@ impl std::fmt::Debug for ClusterBackend {
     }
 }
 
-/// What the backend and its drivers share.
+/// State shared by the backend and its drivers.
 struct Shared {
     cluster: Cluster,
     config: Config,
@@ -75,7 +75,7 @@ pub enum ClusterError {
     /// No pod is the aggregator's.
     #[error("couldn't get aggregator pod: no pod in namespace {0} has the label sonobuoy-component=aggregator")]
     NoPod(String),
-    /// Nothing says where workers can reach the aggregator.
+    /// No address is known at which workers can reach the aggregator.
     #[error(
         "cannot determine the address of the aggregator for workers: Service {0} has no address, and SONOBUOY_ADVERTISE_IP is not set"
     )]

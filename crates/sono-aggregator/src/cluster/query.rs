@@ -34,11 +34,11 @@ use self::{
 };
 use crate::clock::Clock;
 
-/// Steps at the same time; how many requests they make is the reader's to say.
+/// Maximum number of concurrent steps; the reader limits their requests.
 const AT_ONCE: usize = 16;
 /// Up to so many namespaces are listed one by one, which needs no right to list all.
 const FEW: usize = 10;
-/// How long all of it may take.
+/// Time limit of all queries.
 const LIMIT: Duration = Duration::from_mins(30);
 
 /// Runs the configured queries and writes their results below `directory`, in the archive's layout. Returns a line for each
@@ -93,11 +93,11 @@ struct Queries<'a> {
     clock: &'a Clock,
     deadline: tokio::time::Instant,
     redactions: Mutex<Redactions>,
-    /// Versions of groups whose server does not answer, and what was said instead.
+    /// Group versions whose server does not respond, with the error.
     unserved: Mutex<BTreeMap<String, String>>,
 }
 
-/// What a step found: how many objects or files, and what is missing.
+/// The result of a step: the number of objects or files, and the failure.
 type Found = (u64, Option<Failure>);
 
 impl Queries<'_> {

@@ -1,4 +1,4 @@
-//! What an API server that is away or busy does not fail: its upgrade takes minutes, and a run can wait for it.
+//! Retries while the API server is unavailable or busy: its upgrade takes minutes, and a run can wait for it.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::clock::backoff;
 
-/// The pause before the second try; it doubles up to the longest.
+/// The pause before the second attempt; it doubles up to the longest.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
-/// A new process that waits collects no results meanwhile: it retries soon after the server is back.
+/// Short, because a new process collects no results while it waits.
 const MAX_PAUSE: Duration = Duration::from_secs(3);
-/// How long it may be away.
+/// How long it may be unavailable.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// Asks until there is an answer, or an error that does not pass.
+/// Calls `ask` until it succeeds or fails permanently.
 pub(super) async fn patiently<T, F>(what: &str, ask: impl Fn() -> F) -> Result<T, KubeError>
 where
     F: Future<Output = Result<T, KubeError>>,

@@ -11,7 +11,7 @@ use crate::backend::RunEvent;
 
 /// Characters of a message; Kubernetes refuses more than 1,024 bytes in some versions of the API.
 const MOST: usize = 1_000;
-/// Who says it.
+/// The reporting component.
 const COMPONENT: &str = "sonobuoy-aggregator";
 
 /// The Event. Its name is a hash of its content, so that a process that resumes the run writes no Event twice.

@@ -1,4 +1,4 @@
-//! The Secret of the run: what must outlive the aggregator's pod. The API server compares versions at every write.
+//! The checkpoint store of a cluster: a Secret. The API server compares versions at every write.
 
 use std::sync::Arc;
 

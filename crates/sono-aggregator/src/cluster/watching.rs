@@ -1,4 +1,4 @@
-//! What a plugin's monitor remembers: views of its pods as last seen. Pure.
+//! The pods of a plugin as last seen by its monitor. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -139,7 +139,7 @@ impl Pods {
         (overdue, next)
     }
 
-    /// What became of each pod, by node, with the namespace's events about volumes.
+    /// The state of each pod, by node, with the namespace's events about volumes.
     pub(super) fn last_seen(&self, events: &[EventView], now: Timestamp) -> BTreeMap<Option<Text>, String> {
         let seen = |pod: &PodView| {
             let node = pod.node_or_intended().cloned();
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(pods.due(at(10_020)), Ok(()));
     }
 
-    /// A plugin that ended with an error long ago may have sent its result to an aggregator that has gone since.
+    /// A plugin that failed long ago may have sent its result to the previous aggregator.
     #[test]
     fn a_worker_that_runs_is_given_time_to_send_its_result_again() {
         let time = |minute: u8| format!("2026-11-23T10:{minute:02}:00Z").parse::<Timestamp>().unwrap();

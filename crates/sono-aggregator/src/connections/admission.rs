@@ -83,7 +83,7 @@ impl Admission {
         };
         queue.take(&next);
         drop(queue);
-        // One that is gone by now gives the slot back when it is dropped here.
+        // A request that was cancelled returns the slot on drop.
         drop(sender.send(self.slot(&next)));
     }
 
@@ -213,7 +213,7 @@ impl UploadSlot {
         }
     }
 
-    /// Takes note that the body was waited for that long, because of its sender and not of our own disk, and brought so many bytes.
+    /// Records how long the body was waited for because of its sender, and how many bytes arrived.
     /// False when it has to give way: others wait, and it brings next to nothing.
     pub(crate) fn may_stay(&mut self, waited: Duration, brought: usize) -> bool {
         self.waited += waited;

@@ -1,4 +1,4 @@
-//! Connections that have not sent a byte of a request: anybody can open them, so they are many at most, and none for long.
+//! Connections that have not sent a byte of a request: anyone can open them, so their number and duration are limited.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -16,7 +16,7 @@ pub(super) fn compile(go: &str) -> Result<Regex, NotAnExpression> {
         .map_err(|error| NotAnExpression(one_line(&error.to_string())))
 }
 
-/// The parser draws a picture of several lines; the last one says what is wrong.
+/// The parser's message has several lines; the last one is the error.
 fn one_line(text: &str) -> String {
     let last = text.lines().last().unwrap_or(text).trim();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()

@@ -57,7 +57,7 @@ impl ListFile {
         }
     }
 
-    /// Completes the file; without any object there is none. Returns how many there were.
+    /// Completes the file, which is not created without objects. Returns the number of objects.
     pub(super) fn finish(mut self, end: &ListEnd) -> io::Result<(u64, Redactions)> {
         if let Some(file) = self.file.take() {
             let mut file = file.open()?;

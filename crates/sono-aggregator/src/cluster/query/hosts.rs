@@ -15,11 +15,11 @@ use super::{
     row::{Cause, Failure},
 };
 
-/// How long one answer of one node may take.
+/// Time limit of one response of a node.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Nodes at the same time.
 const AT_ONCE: usize = 8;
-/// Characters of a health check's answer that are kept.
+/// Maximum length of a health check's response, in characters.
 const KEPT: usize = 2_000;
 
 /// Queries all nodes, also after one does not respond. Returns the number of files and what is missing.
@@ -119,7 +119,7 @@ fn said(error: &QueryError) -> String {
     error_chain(error)
 }
 
-/// What an answer says, for people: the message where it is a `Status`.
+/// The message of a response: that of a `Status`, or the text.
 fn shown(body: &[u8]) -> String {
     let message = serde_json::from_slice::<Value>(body)
         .ok()

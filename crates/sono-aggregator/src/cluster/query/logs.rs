@@ -26,7 +26,7 @@ use crate::clock::Clock;
 
 /// Logs at the same time.
 const AT_ONCE: usize = 8;
-/// How long one log may take.
+/// Time limit of one log.
 const LIMIT: Duration = Duration::from_mins(5);
 /// Bytes of one log where the configuration names no limit.
 const MOST: u64 = 256 << 20;

@@ -15,17 +15,17 @@ const POD_LOGS: &str = "podlogs";
 pub(super) const SERVER_VERSION: &str = "serverversion";
 pub(super) const SERVER_GROUPS: &str = "servergroups";
 
-/// What to ask for.
+/// The queries of a run.
 #[derive(Debug)]
 pub(super) struct QueryPlan {
     /// The run's own namespace.
     pub(super) namespace: String,
-    /// Names in `Resources`; none where everything but Secrets is meant.
+    /// Names in `Resources`; `None` means everything except Secrets.
     resources: Option<Vec<String>>,
     namespaces: Names,
     /// Label selector of all lists.
     pub(super) labels: String,
-    /// Nothing where no logs are wanted.
+    /// `None` without logs.
     pub(super) logs: Option<Logs>,
     pub(super) rate: Rate,
 }
@@ -72,12 +72,12 @@ impl std::fmt::Display for Complaint {
     }
 }
 
-/// What is wrong with the parts of the configuration that queries go by.
+/// Problems in the configuration of queries.
 pub(crate) fn complaints(config: &Config) -> Vec<Complaint> {
     plan(config).1
 }
 
-/// Reads the configuration. What is wrong with it costs a complaint and no more than its own effect.
+/// Reads the configuration. Each problem is reported and affects only its own setting.
 pub(super) fn plan(config: &Config) -> (QueryPlan, Vec<Complaint>) {
     let mut complaints = Vec::new();
     let mut complain = |key, message| complaints.push(Complaint { key, message });

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sono_types::go_duration;
 
-/// Details of one row that are written; the count says how many there were.
+/// Maximum number of details in one row; the count includes the others.
 const DETAILS: usize = 200;
 
 /// One query.
@@ -24,7 +24,7 @@ pub(super) struct Row {
     pub(super) failure: Option<Failure>,
 }
 
-/// What a query lacks.
+/// The failure of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// There is no answer.
@@ -33,7 +33,7 @@ pub(super) enum Failure {
     Parts(Vec<(String, String)>),
 }
 
-/// What failures have in common: those of one cause share a line.
+/// The common part of failures: those with one cause share a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
     /// Nothing else fails for it.
