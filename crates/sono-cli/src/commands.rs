@@ -52,7 +52,7 @@ pub(crate) fn run_command(
         Command::Status(arguments) => in_runtime(status::status(arguments, given, printer)),
         Command::List(arguments) => in_runtime(list::list(arguments, printer)),
         Command::Wait(arguments) => in_runtime(wait::wait(arguments, given, printer)),
-        Command::Logs(arguments) => in_runtime(logs::logs(arguments, printer)),
+        Command::Logs(arguments) => in_runtime(logs::logs(arguments, given, printer)),
         Command::Retrieve(arguments) => in_runtime(retrieve::retrieve(arguments, printer)),
         Command::Delete(arguments) => in_runtime(delete::delete(arguments, printer)),
         Command::Query(arguments) => in_runtime(query::query(arguments, printer)),

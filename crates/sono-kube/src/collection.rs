@@ -1,7 +1,7 @@
 //! API collections of any kind, including kinds without a [`Kind`], which are discovered on demand.
 
 use kube::{api::PostParams, core::Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Cluster, Deleted, Kind, KubeError, client::plain, deletion::deletion, query::ApiName};
 
@@ -35,6 +35,20 @@ impl Collection {
     /// Whether its objects are namespaced.
     pub fn is_namespaced(&self) -> bool {
         self.namespaced
+    }
+
+    /// Name of its objects in permissions, such as `pods` or `deployments.apps`.
+    pub fn resource(&self) -> String {
+        match self.group() {
+            "" => self.plural.clone(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+
+    /// Name of the API group; empty for the core group.
+    fn group(&self) -> &str {
+        let named = self.root.strip_prefix("/apis/").and_then(|root| root.split('/').next());
+        named.unwrap_or_default()
     }
 
     fn path(&self, namespace: Option<&str>) -> String {
@@ -86,6 +100,27 @@ impl Cluster {
             }),
             None => Err(KubeError::UnknownKind { kind, api_version }),
         }
+    }
+
+    /// Whether the account may use this verb on the collection, in `namespace` if its kind is namespaced.
+    pub async fn may(&self, verb: &str, collection: &Collection, namespace: Option<&str>) -> Result<bool, KubeError> {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {
+                "verb": verb,
+                "group": collection.group(),
+                "resource": collection.plural,
+                "namespace": namespace.filter(|_| collection.namespaced).unwrap_or_default(),
+            }},
+        });
+        let made = Request::new("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .create(&PostParams::default(), review.to_string().into_bytes());
+        let answer = self.json(made, "checking permissions").await?;
+        Ok(answer
+            .pointer("/status/allowed")
+            .and_then(Value::as_bool)
+            .unwrap_or(true))
     }
 
     /// Creates an object in a collection, in `namespace` if its kind is namespaced.

@@ -40,6 +40,12 @@ pub fn redact_as(kind: &str, object: &mut Value, redactions: &mut Redactions) {
     walk.object(object);
 }
 
+/// Redacts a text, such as a line of a log.
+pub fn redact_text(text: &mut String) {
+    scrub_shapes(text, &mut |_| {});
+    scrub_assignments(text, &mut |_| {});
+}
+
 struct Walk<'a> {
     kind: &'a str,
     path: String,

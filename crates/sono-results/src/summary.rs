@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sono_types::{Item, item::status};
+use sono_types::{Item, constants::ERROR_LOG, item::status};
 
 use crate::{
     report::{GINKGO_PREFIX, is_failed},
@@ -13,6 +13,8 @@ use crate::{
 
 /// Maximum number of lines of a failure's message.
 const MESSAGE_LINES: usize = 3;
+/// Maximum number of lines of a failed container's log.
+const LOG_LINES: usize = 10;
 /// Maximum number of characters per line.
 const LINE_CHARACTERS: usize = 200;
 
@@ -46,6 +48,8 @@ pub struct Failure {
     pub message_first_lines: Vec<String>,
     /// Its file, relative to `plugins/<name>`.
     pub file: Option<String>,
+    /// Whether the lines contain the end of a container's log.
+    pub has_log: bool,
 }
 
 /// Counts the leaves of `item` and collects failures.
@@ -80,6 +84,7 @@ impl Summary {
                 path: path.iter().skip(1).map(|name| (*name).to_owned()).collect(),
                 message_first_lines: first_lines(item),
                 file: file.map(str::to_owned),
+                has_log: item.details.get(ERROR_LOG).is_some_and(Value::is_string),
             });
         }
     }
@@ -92,7 +97,7 @@ pub(crate) fn failure_message(item: &Item) -> String {
 
 fn failure_messages(item: &Item) -> Vec<&str> {
     let detail = |key: &str| item.details.get(key).and_then(Value::as_str);
-    let mut messages: Vec<&str> = ["failure", "error"].into_iter().filter_map(detail).collect();
+    let mut messages: Vec<&str> = ["failure", "error", ERROR_LOG].into_iter().filter_map(detail).collect();
     if messages.is_empty() {
         let other = detail("output").or_else(|| item.meta.get(meta::ERROR).map(String::as_str));
         messages.extend(other);
@@ -107,7 +112,8 @@ fn first_lines(item: &Item) -> Vec<String> {
         .filter(|message| *message != item.name)
         .flat_map(|message| {
             let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-            lines.take(MESSAGE_LINES)
+            let is_log = item.details.get(ERROR_LOG).and_then(Value::as_str) == Some(message);
+            lines.take(if is_log { LOG_LINES } else { MESSAGE_LINES })
         })
         .map(|line| match line.char_indices().nth(LINE_CHARACTERS) {
             Some((end, _)) => format!("{}…", &line[..end]),
@@ -148,7 +154,11 @@ mod tests {
                 },
                 Item {
                     meta: [("file".to_owned(), "errors/global/error.json".to_owned())].into(),
-                    details: [("error".to_owned(), json!("too slow"))].into(),
+                    details: [
+                        ("error".to_owned(), json!("too slow")),
+                        ("log".to_owned(), json!("1\n2\n3\n4\n\n5")),
+                    ]
+                    .into(),
                     ..leaf("too slow", "timeout")
                 },
             ],
@@ -173,10 +183,13 @@ mod tests {
                             "three".to_owned()
                         ],
                         file: Some("results/global/j.xml".to_owned()),
+                        has_log: false,
                     },
                     Failure {
                         name: "too slow".to_owned(),
+                        message_first_lines: ["1", "2", "3", "4", "5"].map(str::to_owned).to_vec(),
                         file: Some("errors/global/error.json".to_owned()),
+                        has_log: true,
                         ..Failure::default()
                     },
                 ],

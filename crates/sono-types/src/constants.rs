@@ -59,6 +59,8 @@ pub const SUITE_OUTPUT: &str = "e2e.log";
 pub const DEFAULT_FILE_NAME: &str = "result";
 /// Name of the file that describes why a result is missing.
 pub const ERROR_FILE: &str = "error.json";
+/// Key of an error file with the last lines of the failed container's log. Not in Sonobuoy.
+pub const ERROR_LOG: &str = "log";
 
 /// Port of the aggregator's mutual TLS listener.
 pub const AGGREGATOR_PORT: u16 = 8080;

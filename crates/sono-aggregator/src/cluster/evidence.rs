@@ -1,7 +1,7 @@
 //! The full pod of a failure, fetched once the verdict is known, without secrets.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -11,13 +11,15 @@ use sono_kube::{
     redact::{Redactions, redact_as},
 };
 use sono_run::Failure;
-use sono_types::{ResultKey, error_chain};
+use sono_types::{ResultKey, constants::ERROR_LOG, error_chain};
 
 use super::Shared;
 use crate::backend::Report;
 
 /// Time limit for fetching one pod: the failure is more important than the pod.
 const WITHIN: Duration = Duration::from_secs(5);
+/// Maximum number of logs for failures that are reported together: many nodes usually fail for one reason.
+const MAX_LOGS: usize = 20;
 /// The detail that holds the pod.
 const POD: &str = "pod";
 /// The detail with the reason why the pod has only the watched fields.
@@ -28,6 +30,8 @@ pub(super) struct Evidence<'a> {
     shared: &'a Shared,
     /// The API server has not answered: further pods are not waited for.
     silent: AtomicBool,
+    /// Number of logs that were read.
+    logs: AtomicUsize,
 }
 
 impl<'a> Evidence<'a> {
@@ -35,6 +39,7 @@ impl<'a> Evidence<'a> {
         Self {
             shared,
             silent: AtomicBool::new(false),
+            logs: AtomicUsize::new(0),
         }
     }
 
@@ -47,12 +52,31 @@ impl<'a> Evidence<'a> {
         Report::Failed(key, failure)
     }
 
-    /// The failure with its pod: as the API server shows it now, or as it was watched.
+    /// The failure with its pod, as the API server shows it now or as it was watched, and the end of its log.
     pub(super) async fn failure(&self, message: String, pod: &PodView) -> Failure {
-        match self.fetch(pod).await {
+        let log = self.log(pod).await;
+        let mut failure = match self.fetch(pod).await {
             Ok(whole) => with_pod(message, whole, None),
             Err(NotRead(why)) => with_pod(message, pod.to_json(), Some(why)),
+        };
+        failure
+            .details
+            .extend(log.map(|log| (ERROR_LOG.to_owned(), log.into())));
+        failure
+    }
+
+    /// The last lines of the failed container's log, of the first pods that are reported together.
+    async fn log(&self, pod: &PodView) -> Option<String> {
+        pod.failed_container()?;
+        if self.silent.load(Ordering::Relaxed) || self.logs.fetch_add(1, Ordering::Relaxed) >= MAX_LOGS {
+            return None;
         }
+        let output = self
+            .shared
+            .cluster
+            .failed_output(&self.shared.config.namespace, pod)
+            .await?;
+        Some(output.lines.join("\n"))
     }
 
     async fn fetch(&self, pod: &PodView) -> Result<Value, NotRead> {

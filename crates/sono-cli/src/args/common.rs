@@ -13,7 +13,7 @@ pub struct Common {
     #[arg(short, long, global = true, help_heading = "Global")]
     pub quiet: bool,
     /// Whether to print colours
-    #[arg(long, value_enum, value_name = "WHEN", global = true, ignore_case = true, default_value_t = Colour::Auto, help_heading = "Global")]
+    #[arg(long, value_enum, value_name = "WHEN", global = true, ignore_case = true, default_value_t = Colour::Auto, help_heading = "Global", hide_short_help = true)]
     pub color: Colour,
     /// Deprecated: prints a warning and has no other effect.
     #[arg(short, long, hide = true, global = true)]

@@ -1,11 +1,21 @@
 //! `sono logs`.
 
+use std::path::PathBuf;
+
 use clap::{Args, builder::NonEmptyStringValueParser};
 
 use super::{RunLocation, Seconds};
 
+const EXAMPLES: &str = "\
+Examples:
+  sono logs -f                           follow all logs of a run
+  sono logs host-check --tail 20         the last lines of a plugin
+  sono logs --failed                     only containers that ended with an error
+  sono logs --archive ARCHIVE --failed   the same from an archive";
+
 /// `sono logs`
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Logs {
     #[command(flatten)]
     pub location: RunLocation,
@@ -30,6 +40,12 @@ pub struct Logs {
     /// Prefix each line with its timestamp
     #[arg(long)]
     pub timestamps: bool,
+    /// Print only logs of pods on this node
+    #[arg(long, value_name = "NAME", conflicts_with = "follow")]
+    pub node: Option<String>,
+    /// Read the logs from this archive, or from a directory with an extracted archive, instead of a cluster
+    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["follow", "since", "timestamps", "run"])]
+    pub archive: Option<PathBuf>,
     /// Print only logs of containers that ended with an error, including restarted ones
     #[arg(long, conflicts_with = "follow")]
     pub failed: bool,

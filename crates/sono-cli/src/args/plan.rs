@@ -47,7 +47,7 @@ pub struct Plan {
     #[arg(long, value_name = "MODE", value_parser = ["clusterAdmin", "clusterRead", "namespaceAdmin", "minimal"], help_heading = "Aggregator and permissions", hide_short_help = true)]
     pub aggregator_permissions: Option<String>,
     /// JSON file with the run's configuration; flags override it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub config: Option<PathBuf>,
     /// Kubernetes version for plugins: a version, auto, ignore or latest [default: auto].
     ///

@@ -4,8 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+const EXAMPLES: &str = "\
+Examples:
+  sono results                           the newest archive in the current directory
+  sono results ARCHIVE --skip-passed     only what did not pass
+  sono results ARCHIVE -o junit          a file for CI systems
+  sono logs --archive ARCHIVE --failed   the logs of failed containers";
+
 /// `sono results`
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Results {
     /// Archive, or directory with an extracted archive [default: the newest archive in the current directory]
     pub archive: Option<PathBuf>,

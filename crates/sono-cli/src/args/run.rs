@@ -6,8 +6,16 @@ use clap::Args;
 
 use super::{Cluster, Plan, Preflight, WaitOutput, WaitTime};
 
+const EXAMPLES: &str = "\
+Examples:
+  sono run --mode quick --rm             a quick test: verdict, archive, then clean-up
+  sono run host-check --wait             check all nodes, and leave the results in the cluster
+  sono run -p my-plugin.yaml --dry-run   check a plugin, the cluster and your permissions
+  sono run --local                       check this machine, without a cluster";
+
 /// `sono run`
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Run {
     /// Plugins to run, same as --plugin
     #[arg(value_name = "PLUGIN", conflicts_with = "file")]
@@ -25,7 +33,7 @@ pub struct Run {
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "24h", help_heading = "Waiting")]
     pub wait: Option<WaitTime>,
     /// Output while waiting
-    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::from_environment(), help_heading = "Waiting")]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = WaitOutput::from_environment(), help_heading = "Waiting", hide_short_help = true)]
     pub wait_output: WaitOutput,
     /// Exit with a code for the outcome; requires --wait, --rm or --local.
     ///

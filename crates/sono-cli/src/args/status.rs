@@ -4,8 +4,16 @@ use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::RunLocation;
 
+const EXAMPLES: &str = "\
+Examples:
+  sono status                            the newest run in the namespace
+  sono status -w                         print it again whenever it changes
+  sono status -A                         the runs in all namespaces
+  sono status -o json                    for programs, with the reason of each obstacle";
+
 /// `sono status`
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Status {
     #[command(flatten)]
     pub location: RunLocation,

@@ -4,9 +4,12 @@ mod followed;
 #[cfg(test)]
 mod model;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream::FuturesUnordered};
 use sono_kube::{Cluster, Kind, KubeError, elapsed};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::plugin_status};
 
@@ -24,7 +27,7 @@ use crate::{
     signals::termination,
     view::{
         counts,
-        obstacles::{Obstacle, sentences},
+        obstacles::{Obstacle, output, sentences},
         progress_log::{Change, ProgressLog},
         screen::Screen,
     },
@@ -127,12 +130,22 @@ pub(super) async fn attach(attach: Attach<'_>) -> Result<u8, CliError> {
             Ok(attach.code(judgement::of_run(&status), exit::SUCCESS))
         }
         Outcome::Detached(code) => {
-            printer.note(&format!(
-                "detached: the run continues; to attach again: {}",
-                attach.command_hint("wait")
-            ));
+            printer.note(&detached(attach.fetches, &|command| attach.command_hint(command)));
             Ok(code)
         }
+    }
+}
+
+/// Message for an interrupted wait, with the commands for the remaining steps.
+fn detached(fetches: bool, command_hint: &dyn Fn(&str) -> String) -> String {
+    let [wait, retrieve, delete] = ["wait", "retrieve", "delete --wait"].map(command_hint);
+    if fetches {
+        format!(
+            "detached: the run continues; its archive will not be retrieved, and it will not be deleted; to do so: \
+             {wait} && {retrieve} && {delete}"
+        )
+    } else {
+        format!("detached: the run continues; to attach again: {wait}")
     }
 }
 
@@ -166,6 +179,8 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
     let mut refused: Vec<Obstacle> = Vec::new();
     let mut refusals = std::pin::pin!(refusals(attach));
     let mut obstacles: Vec<Obstacle> = Vec::new();
+    let mut outputs = FuturesUnordered::new();
+    let mut read = BTreeSet::new();
     loop {
         tokio::select! {
             event = events.next() => match event {
@@ -180,6 +195,10 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
             },
             event = workloads.next(), if run.watches_workload() => run.apply_workload(event),
             Some(found) = refusals.next(), if run.lacks_pods() => refused = found,
+            Some(lines) = outputs.next(), if !outputs.is_empty() => {
+                let lines: Vec<String> = lines;
+                screen.log(&lines.into_iter().map(Change::notice).collect::<Vec<_>>(), now());
+            }
             _ = seconds.tick() => {}
             () = &mut deadline => {
                 return Err(CliError::new(format!("the run is not complete after {}; it continues", elapsed(attach.limit)))
@@ -208,6 +227,11 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
         obstacles.extend(run.uncreated().map(obstacles::of_uncreated));
         obstacles.extend(refused.iter().cloned());
         screen.log(&progress.obstacles(&obstacles, time), time);
+        for obstacle in progress.lasting(&obstacles, time) {
+            if obstacle.failed_pod.is_some() && read.len() < MAX_OUTPUTS && read.insert(obstacle.key()) {
+                outputs.push(output_of(attach, obstacle.clone()));
+            }
+        }
         if let Some(status) = &run.status() {
             screen.log(&progress.status(status), time);
             let since = time.duration_since(begun).unsigned_abs();
@@ -224,6 +248,17 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
             return outcome.map_err(|error| error.exit_with(attach.code(exit::RUN_FAILED, exit::FAILURE)));
         }
     }
+}
+
+/// Maximum number of failed containers with a log.
+const MAX_OUTPUTS: usize = 10;
+
+/// The end of the log of a failed container, as lines.
+async fn output_of(attach: &Attach<'_>, obstacle: Obstacle) -> Vec<String> {
+    let found = obstacles::output(attach.cluster, attach.namespace, &obstacle).await;
+    found.map_or_else(Vec::new, |found| {
+        output(&obstacle, &found, &|command| attach.command_hint(command))
+    })
 }
 
 /// Interval of polling for pods that cannot be created, which only Events explain.
@@ -287,5 +322,24 @@ impl Milestones {
                 tracing::debug!(elapsed_ms = millis(started), "{what}");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupted_wait_names_the_remaining_steps() {
+        let hint = |command: &str| format!("sono {command} -n x");
+        assert_eq!(
+            detached(false, &hint),
+            "detached: the run continues; to attach again: sono wait -n x"
+        );
+        assert_eq!(
+            detached(true, &hint),
+            "detached: the run continues; its archive will not be retrieved, and it will not be deleted; to do so: \
+             sono wait -n x && sono retrieve -n x && sono delete --wait -n x"
+        );
     }
 }

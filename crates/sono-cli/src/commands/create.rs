@@ -2,6 +2,8 @@
 
 mod previous;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use sono_kube::{Cluster, Collection, Kind, KubeError};
@@ -22,9 +24,42 @@ pub(super) struct Creation<'a> {
     pub(super) printer: &'a Printer,
 }
 
+/// Verb, collection and namespace of a required permission.
+type Permission = (&'static str, Collection, Option<String>);
+
+/// Error that lists all missing permissions.
+fn missing_permissions(missing: &[&Permission], required: usize) -> CliError {
+    let mut scopes: BTreeMap<(Option<&str>, &str), BTreeSet<String>> = BTreeMap::new();
+    for (verb, collection, namespace) in missing {
+        let namespace = namespace.as_deref().filter(|_| collection.is_namespaced());
+        scopes
+            .entry((namespace, *verb))
+            .or_default()
+            .insert(collection.resource());
+    }
+    let lines = scopes.into_iter().map(|((namespace, verb), resources)| {
+        let resources = resources.into_iter().collect::<Vec<_>>().join(", ");
+        match namespace {
+            Some(namespace) => format!("in namespace `{namespace}`: {verb} {resources}"),
+            None => format!("in the cluster: {verb} {resources}"),
+        }
+    });
+    let hint = if missing.iter().any(|(_, collection, _)| !collection.is_namespaced()) {
+        "use an existing namespace and fewer permissions: sono run -n NAME --aggregator-permissions namespaceAdmin"
+    } else {
+        "the role sono-runner grants them: docs/permissions.md, deploy/kustomize/components/runner"
+    };
+    CliError::new(format!(
+        "{} of {required} permissions are missing; nothing was created",
+        missing.len()
+    ))
+    .details(lines)
+    .hint(hint)
+}
+
 /// One object to create.
 #[derive(Debug)]
-struct Object {
+pub(super) struct Object {
     collection: Collection,
     name: String,
     namespace: Option<String>,
@@ -86,10 +121,37 @@ impl Object {
 }
 
 impl Creation<'_> {
+    /// Finds the collections of the objects, and checks that the account may create them and find the run.
+    pub(super) async fn check(&self, objects: Vec<Value>) -> Result<Vec<Object>, CliError> {
+        let objects = try_join_all(objects.into_iter().map(|value| Object::new(self, value))).await?;
+        let mut required: Vec<Permission> = vec![("list", Kind::Pod.into(), Some(self.namespace.to_owned()))];
+        for object in &objects {
+            let permission = ("create", object.collection.clone(), object.namespace.clone());
+            if !required.contains(&permission) {
+                required.push(permission);
+            }
+        }
+        let checks = required
+            .iter()
+            .map(|(verb, collection, namespace)| self.cluster.may(verb, collection, namespace.as_deref()));
+        let allowed = join_all(checks).await;
+        // Without an answer, the creation itself reports a missing permission.
+        let missing: Vec<&Permission> = required
+            .iter()
+            .zip(&allowed)
+            .filter(|(_, allowed)| matches!(allowed, Ok(false)))
+            .map(|(permission, _)| permission)
+            .collect();
+        if missing.is_empty() {
+            return Ok(objects);
+        }
+        Err(missing_permissions(&missing, required.len()))
+    }
+
     /// Creates the objects in phases: namespace, objects required by the aggregator, aggregator. Returns them as stored
     /// by the API server.
     pub(super) async fn create(&self, objects: Vec<Value>) -> Result<Vec<Value>, CliError> {
-        let objects = try_join_all(objects.into_iter().map(|value| Object::new(self, value))).await?;
+        let objects = self.check(objects).await?;
         let creates_namespace = objects.iter().any(|object| object.is(Kind::Namespace));
         self.previous_aggregator(creates_namespace).await?;
         let mut created: Vec<&Object> = Vec::new();

@@ -1,5 +1,6 @@
 //! `sono logs`: complete lines, prefixed with their container.
 
+mod archive;
 mod follow;
 mod line;
 mod line_filter;
@@ -13,7 +14,7 @@ use sono_types::{constants, exit};
 use self::{follow::Following, sources::Source};
 use crate::{
     aggregator::{self, WhichRun},
-    args,
+    args::{self, GivenFlags},
     clock::now,
     error::CliError,
     output::Printer,
@@ -25,7 +26,7 @@ const PREFETCH: usize = 8;
 /// Size of the output buffer.
 const FLUSH_BYTES: usize = 64 << 10;
 
-pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8, CliError> {
+pub(super) async fn logs(arguments: args::Logs, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
     let args::Logs {
         location: args::RunLocation { namespace, cluster },
         run,
@@ -35,9 +36,26 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
         since,
         tail,
         timestamps,
+        node,
+        archive,
         failed,
     } = arguments;
     let plugin = plugin.or(name);
+    if let Some(archive) = archive {
+        for flag in ["namespace", "kubeconfig", "context"]
+            .into_iter()
+            .filter(|flag| given.has(flag))
+        {
+            printer.note(&format!("warning: --{flag} has no effect with --archive"));
+        }
+        let selection = archive::LogSelection {
+            plugin: plugin.as_deref(),
+            node: node.as_deref(),
+            failed,
+            tail: tail.map(|tail| usize::try_from(tail).unwrap_or(usize::MAX)),
+        };
+        return archive::print(&archive, &selection, printer);
+    }
     let cluster = connect(&cluster).await?;
     let selector = match plugin.as_deref() {
         None => String::new(),
@@ -82,11 +100,20 @@ pub(super) async fn logs(arguments: args::Logs, printer: &Printer) -> Result<u8,
         .into_iter()
         .filter_map(|pod| serde_json::from_value(pod).ok())
         .filter(|pod| found.as_ref().is_none_or(|run| run.may_include(pod)))
+        .filter(|pod| node.is_none() || aggregator::node(pod) == node.as_deref())
         .collect();
     if pods.is_empty() {
+        if let Some(node) = node {
+            return Err(
+                CliError::new(format!("no pods on node `{node}` in namespace `{namespace}`")).hint(
+                    "to see the nodes: sono status --show-all; logs of a complete run: sono logs --archive ARCHIVE",
+                ),
+            );
+        }
         return Err(match &plugin {
-            Some(plugin) => CliError::new(format!("plugin `{plugin}` has no pods in namespace `{namespace}`"))
-                .hint("pods are deleted after the plugin has reported; their logs are in the archive"),
+            Some(plugin) => CliError::new(format!("plugin `{plugin}` has no pods in namespace `{namespace}`")).hint(
+                "pods are deleted after the plugin has reported; to print their logs: sono logs --archive ARCHIVE",
+            ),
             None => match aggregator::expect(&cluster, &namespace, WhichRun::Newest, 1).await {
                 Err(error) => error,
                 Ok(_) => aggregator::absent(&namespace, false),

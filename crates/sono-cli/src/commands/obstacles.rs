@@ -1,8 +1,10 @@
 //! Obstacles of a run's pods: from the pods themselves, and from Events about pods that cannot be created.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
-use sono_kube::{Cluster, EventView, Kind, Pod, PodView, judge, stuck, stuck::Explanation};
+use sono_kube::{Cluster, EventView, FailedOutput, Kind, Pod, PodView, judge, stuck, stuck::Explanation};
 use sono_types::constants;
 
 use crate::{
@@ -21,11 +23,14 @@ pub(super) fn of_pods<'a>(pods: impl Iterator<Item = &'a Pod>, now: Timestamp) -
         if plugin.is_none() && !is_aggregator(pod) {
             return None;
         }
+        let view = PodView::from(pod);
+        let failed = view.failed_container().is_some();
         Some(Obstacle {
             plugin,
             node: aggregator::node(pod).map(str::to_owned),
             pending: phase(pod) == "Pending",
-            why: stuck::explain(&PodView::from(pod), now)?,
+            failed_pod: pod.metadata.name.clone().filter(|_| failed),
+            why: stuck::explain(&view, now)?,
         })
     })
     .collect()
@@ -37,6 +42,7 @@ pub(super) fn of_uncreated(why: String) -> Obstacle {
         plugin: None,
         node: None,
         pending: true,
+        failed_pod: None,
         why: Explanation::new(judge::CREATE_EVENT, why, None),
     }
 }
@@ -54,6 +60,32 @@ pub(super) async fn of_plugins(cluster: &Cluster, namespace: &str, run: &Identit
         .filter(|pod| run.may_include(pod))
         .collect();
     of_pods(pods.iter(), now()).into_iter().chain(refused).collect()
+}
+
+/// Maximum number of failed pods with a log in one status.
+const MAX_OUTPUTS: usize = 3;
+
+/// The ends of the logs of failed containers, one for each reason.
+pub(super) async fn outputs<'a>(
+    cluster: &Cluster,
+    namespace: &str,
+    obstacles: &'a [Obstacle],
+) -> Vec<(&'a Obstacle, FailedOutput)> {
+    let mut keys = BTreeSet::new();
+    let failed = obstacles.iter().filter(|obstacle| obstacle.failed_pod.is_some());
+    let first = failed.filter(|obstacle| keys.insert(obstacle.key())).take(MAX_OUTPUTS);
+    let reads = first.map(|obstacle| async move { Some((obstacle, output(cluster, namespace, obstacle).await?)) });
+    futures::future::join_all(reads).await.into_iter().flatten().collect()
+}
+
+/// The end of the log of an obstacle's failed container.
+pub(super) async fn output(cluster: &Cluster, namespace: &str, obstacle: &Obstacle) -> Option<FailedOutput> {
+    let pod = cluster
+        .get(Kind::Pod, Some(namespace), obstacle.failed_pod.as_deref()?)
+        .await
+        .ok()??;
+    let pod: Pod = serde_json::from_value(pod).ok()?;
+    cluster.failed_output(namespace, &PodView::from(&pod)).await
 }
 
 /// Obstacles of plugin pods that cannot be created, due to a quota, pod security or a webhook. Only Events contain the
@@ -81,6 +113,7 @@ pub(super) async fn refused(cluster: &Cluster, namespace: &str) -> Vec<Obstacle>
             plugin: Some(plugin.to_owned()),
             node: None,
             pending: true,
+            failed_pod: None,
             why: Explanation::new(judge::CREATE_EVENT, format!("no pod can be created: {why}"), None),
         })
     };

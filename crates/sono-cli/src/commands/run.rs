@@ -118,11 +118,6 @@ pub(super) async fn run(
         server,
     } = run;
     tracing::debug!(elapsed_ms = millis(started), "checked");
-    if dry_run {
-        printer.document(Format::Yaml, &to_manifest(&objects))?;
-        printer.note("dry run: all checks passed; nothing was created");
-        return Ok(exit::SUCCESS);
-    }
     let creation = Creation {
         cluster: &cluster,
         namespace: &namespace,
@@ -130,6 +125,12 @@ pub(super) async fn run(
         namespace_may_exist: !checks.namespace,
         printer,
     };
+    if dry_run {
+        creation.check(objects.clone()).await?;
+        printer.document(Format::Yaml, &to_manifest(&objects))?;
+        printer.note("dry run: all checks passed; nothing was created");
+        return Ok(exit::SUCCESS);
+    }
     let created_roles = objects.iter().any(|object| text(object, "/kind") == "ClusterRole");
     let created = creation.create(objects).await?;
     let identity = Identity::of_created(&created, uuid.as_deref());

@@ -20,7 +20,7 @@ use crate::{
     output::{Format, Markdown, Printer, Text, markdown, text},
     settings::{command_hint, connect},
     view::{
-        obstacles::{Obstacle, sentences},
+        obstacles::{Obstacle, output as view_output, sentences},
         overview, table,
     },
 };
@@ -80,6 +80,8 @@ enum Snapshot {
         status: Box<RunStatus>,
         obstacles: Vec<Obstacle>,
         aggregator: State,
+        /// Ends of the logs of failed containers.
+        outputs: Vec<String>,
     },
     NoStatus(NoStatus),
 }
@@ -184,17 +186,24 @@ impl StatusCommand<'_> {
         } else {
             Vec::new()
         };
+        let mut outputs = Vec::new();
+        if matches!(self.form, Form::Text | Form::Output(StatusOutput::Table)) {
+            for (obstacle, output) in obstacles::outputs(cluster, namespace, &obstacles).await {
+                outputs.extend(view_output(obstacle, &output, &|command| self.command_hint(command)));
+            }
+        }
         let aggregator = stuck::explain(&PodView::from(&*pod), now());
         Ok(Snapshot::Status {
             status: Box::new(status),
             obstacles,
+            outputs,
             aggregator: State::new(&phase(&pod).to_ascii_lowercase(), aggregator.as_ref()),
         })
     }
 
     fn show(&self, snapshot: &Snapshot) -> Result<(), CliError> {
         let printer = self.printer;
-        let (status, obstacles, aggregator) = match snapshot {
+        let (status, obstacles, aggregator, outputs) = match snapshot {
             Snapshot::NoStatus(no_status) => {
                 return match self.form {
                     Form::Output(output) if output != StatusOutput::Table => no_status.document(output, printer),
@@ -205,7 +214,8 @@ impl StatusCommand<'_> {
                 status,
                 obstacles,
                 aggregator,
-            } => (status, obstacles, aggregator),
+                outputs,
+            } => (status, obstacles, aggregator, outputs),
         };
         let time = now();
         match self.form {
@@ -221,7 +231,7 @@ impl StatusCommand<'_> {
                     table::summary(status, &last)
                 })?;
                 let notes = overview::gaps(status).into_iter().chain(overview::reasons(status));
-                for note in notes.chain(sentences(obstacles, time)) {
+                for note in notes.chain(sentences(obstacles, time)).chain(outputs.iter().cloned()) {
                     printer.note(&note);
                 }
                 Ok(())
@@ -237,6 +247,9 @@ impl StatusCommand<'_> {
             Form::Output(StatusOutput::Table) => {
                 let lines = overview::lines(status, obstacles, self.arguments.show_all, time);
                 printer.line(&overview::table(&lines))?;
+                for line in outputs {
+                    printer.note(line);
+                }
                 printer.note(&self.next(status, obstacles));
                 Ok(())
             }

@@ -40,6 +40,12 @@ impl Overview<'_> {
         self.plugins.iter().any(|plugin| !plugin.summary.failures.is_empty())
     }
 
+    /// Whether failures contain ends of logs.
+    pub(crate) fn has_logs(&self) -> bool {
+        let mut failures = self.plugins.iter().flat_map(|plugin| &plugin.summary.failures);
+        failures.any(|failure| failure.has_log)
+    }
+
     /// `v1.37.2, 3 nodes`
     fn cluster(&self) -> String {
         let Some(health) = self.health else {

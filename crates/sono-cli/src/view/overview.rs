@@ -363,6 +363,7 @@ mod tests {
             plugin: Some("bench".to_owned()),
             node: Some("n3".to_owned()),
             pending: true,
+            failed_pod: None,
             why: Explanation::new("ErrImagePull", "image i: not found", None),
         }]
     }
@@ -410,7 +411,7 @@ mod tests {
         assert_eq!(shown[10], "2 more have no result: sono status --show-all -o table");
     }
 
-    /// Issue 19: 100 nodes with one reason are one entry.
+    /// 100 nodes with one reason are one entry.
     #[test]
     fn equal_problems_of_many_nodes_are_one_entry() {
         let rows: Vec<_> = (1..=100)
@@ -428,6 +429,7 @@ mod tests {
             plugin: Some("p".to_owned()),
             node,
             pending: true,
+            failed_pod: None,
             why: Explanation::new("FailedCreate", "no pod can be created: exceeded quota", None),
         };
         let evicted = "p; n1, n2, n3; failed; -; -; pod sonobuoy-p-1 on n1 was evicted";

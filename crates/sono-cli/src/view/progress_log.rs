@@ -442,6 +442,7 @@ mod tests {
             plugin: Some("bench".to_owned()),
             node: Some("n1".to_owned()),
             pending: true,
+            failed_pod: None,
             why: sono_kube::stuck::Explanation::new("ErrImagePull", "image i:1: not found", Some(start)),
         };
         let mut changes_at = |seconds: i64| log.obstacles(std::slice::from_ref(&obstacle), at(start, seconds));
@@ -484,7 +485,7 @@ mod tests {
         serde_json::from_value(pod).unwrap()
     }
 
-    /// Issue 19 (operator A10): a new process is one line, and what it reports again is not repeated.
+    /// A new process is one line, and what it reports again is not repeated.
     #[test]
     fn replaced_aggregator_is_one_change() {
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
@@ -523,7 +524,6 @@ mod tests {
         assert_eq!(texts(&mut log, &rows("complete")), Vec::<String>::new());
     }
 
-    /// Issue 19 (operator A14).
     #[test]
     fn changes_before_the_command_carry_their_own_time() {
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
@@ -541,7 +541,7 @@ mod tests {
         assert_eq!(times(log.status(&row("complete"))), [ChangeTime::Now]);
     }
 
-    /// Issue 19 (operator B, C14): 100 nodes with one reason are one line.
+    /// 100 nodes with one reason are one line.
     #[test]
     fn equal_reasons_of_many_nodes_are_one_change() {
         let rows: Vec<Value> = (1..=100)

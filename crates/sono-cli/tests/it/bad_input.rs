@@ -229,6 +229,33 @@ fn wrong_usage_exits_with_one() {
     );
 }
 
+/// All missing permissions are one error, before anything is created.
+#[test]
+fn missing_permissions_are_listed_together() {
+    let api = healthy();
+    let denied = json!({"kind": "SelfSubjectAccessReview", "code": 201, "status": {"allowed": false}});
+    api.fail("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", denied);
+    for arguments in [&["run", "host-check"][..], &["run", "host-check", "--dry-run"]] {
+        let finished = with_cluster(&api, arguments);
+        let lines: Vec<&str> = finished.stderr.lines().collect();
+        assert_eq!((finished.code, finished.stdout.as_str()), (1, ""));
+        assert_eq!(
+            lines,
+            [
+                "error: 8 of 8 permissions are missing; nothing was created",
+                "  in the cluster: create clusterrolebindings.rbac.authorization.k8s.io, clusterroles.rbac.authorization.k8s.io, namespaces",
+                "  in namespace `sonobuoy`: create configmaps, deployments.apps, serviceaccounts, services",
+                "  in namespace `sonobuoy`: list pods",
+                "  hint:  use an existing namespace and fewer permissions: sono run -n NAME --aggregator-permissions namespaceAdmin"
+            ]
+        );
+    }
+    assert_eq!(
+        api.all("namespaces").len(),
+        sono_testkit::FakeApi::start().all("namespaces").len()
+    );
+}
+
 /// Plugins that the API server would reject are reported before objects are created.
 #[test]
 fn plugin_that_the_api_server_would_reject_is_rejected_before_objects_are_created() {

@@ -37,7 +37,6 @@ fn a_dry_run_lists_objects() {
     assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
 }
 
-/// Issue 19 (operator A12).
 #[test]
 fn a_namespace_without_a_run_is_named() {
     let api = healthy();

@@ -1,4 +1,4 @@
-//! Flags and forms of commands that users know from other programs (issue 19.3).
+//! Flags and forms of commands that users know from other programs.
 
 use serde_json::{Value, json};
 use sono_testkit::{FakeApi, forbidden};

@@ -12,7 +12,7 @@ const ARCHIVE: &str = "202601010000_sonobuoy_u.tar.gz";
 const RUN_MESSAGE: &str = "run u in namespace sonobuoy\n";
 
 /// A `.tar.gz` with these files.
-fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     for (name, content) in files {
         let mut header = tar::Header::new_gnu();

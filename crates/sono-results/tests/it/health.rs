@@ -73,7 +73,7 @@ fn from_an_archive_to_the_report() {
     );
 }
 
-/// Issue 19 (operator A15): the results report what a plugin's pod did; the cluster is healthy without it.
+/// The results report what a plugin's pod did; the cluster is healthy without it.
 #[test]
 fn failed_pods_of_plugins_are_not_unhealthy() {
     let pod = |name: &str, phase: &str, labels: serde_json::Value| json!({"metadata": {"name": name, "namespace": "sonobuoy", "labels": labels}, "status": {"phase": phase}});

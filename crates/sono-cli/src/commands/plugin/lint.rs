@@ -14,6 +14,7 @@ use crate::{
         self, ResolvedPlugin,
         fetch::{self, Access},
     },
+    view::words::counted,
 };
 
 pub(super) async fn lint(arguments: args::PluginLint, as_sonobuoy: bool, printer: &Printer) -> Result<u8, CliError> {
@@ -122,7 +123,7 @@ pub(super) fn value(problem: &Problem) -> Value {
 }
 
 fn summary(files: usize, errors: usize, warnings: usize) -> String {
-    let counted = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let counted = |number: usize, noun: &str| counted(number as u64, noun);
     let files = counted(files, "definition");
     if errors + warnings == 0 {
         return format!("{files}, no problems");

@@ -92,6 +92,12 @@ pub(super) fn print(
                 printer.markdown(&archive::markdown(&overview, archive::MAX_FAILURES_IN_MARKDOWN))?;
             } else {
                 printer.line(&archive::table(&overview, printer.is_screen()))?;
+                if overview.has_logs() {
+                    let path = bundle.path().display();
+                    printer.note(&format!(
+                        "hint: for all of the logs: sono logs --archive {path} --failed"
+                    ));
+                }
                 if printer.is_screen() && overview.has_failures() {
                     let path = bundle.path().display();
                     printer.note(&format!(

@@ -129,6 +129,7 @@ mod tests {
             plugin: Some("p".to_owned()),
             node: Some("n2".to_owned()),
             pending: true,
+            failed_pod: None,
             why: Explanation::new("ErrImagePull", "image i: not found", Some(since)),
         }];
         let aggregator = State::new("running", None);

@@ -77,6 +77,13 @@ pub(crate) fn markdown(overview: &Overview<'_>, shown: usize) -> Markdown {
                 "  ",
             ));
         }
+        if let Some(archive) = overview.archive.filter(|_| overview.has_logs()) {
+            let command = format!("sono logs --archive {archive} --failed");
+            lines.extend([
+                Markdown::default(),
+                markdown!["All of the logs: ", Markdown::code(&command)],
+            ]);
+        }
         if let Some(more) = failures.len().checked_sub(shown).filter(|more| *more > 0) {
             lines.push(markdown!["- and ", more as u64, " more"]);
         }

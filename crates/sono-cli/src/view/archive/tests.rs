@@ -86,6 +86,7 @@ cluster        healthy   3/3 nodes ready, 41/41 pods ready; 6 warnings in 2 logs
 fn time_limit_is_shortened_to_its_reason() {
     let named = |name: String| {
         let lines = failure(&Failure {
+            has_log: false,
             name,
             path: Vec::new(),
             file: None,
