@@ -90,6 +90,12 @@ impl Settings {
                 config.results_compatibility
             ));
         }
+        if !["", "off"].contains(&config.redact_known.as_str()) {
+            warnings.push(format!(
+                "RedactKnown: {:?} is not known, the default is used; expected \"off\"",
+                config.redact_known
+            ));
+        }
         let definitions = if config.skip_plugins {
             Vec::new()
         } else {

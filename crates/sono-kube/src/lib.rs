@@ -17,7 +17,6 @@ pub mod judge;
 mod kind;
 mod output;
 pub mod query;
-pub mod redact;
 mod stall;
 mod streams;
 pub mod stuck;

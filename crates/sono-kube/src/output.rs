@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures::AsyncReadExt as _;
+use sono_redact::{Layers, Redactions, Redactor};
 
-use crate::{Cluster, LogOptions, PodView, redact::redact_text, view::ContainerState};
+use crate::{Cluster, LogOptions, PodView, view::ContainerState};
 
 /// Maximum number of lines.
 const LINES: usize = 10;
@@ -84,9 +85,10 @@ fn last_lines(log: &[u8]) -> Vec<String> {
         .map(str::trim_end)
         .filter(|line| !line.is_empty())
         .collect();
-    let mut text = lines[lines.len().saturating_sub(LINES)..].join("\n");
-    redact_text(&mut text);
-    text.lines()
+    let text = lines[lines.len().saturating_sub(LINES)..].join("\n");
+    Redactor::default()
+        .text(&text, Layers::All, &mut Redactions::default())
+        .lines()
         .map(|line| match line.char_indices().nth(LINE_CHARACTERS) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{self, Read as _, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,7 +14,8 @@ use sono_aggregator::{
 };
 use sono_bundle::create_private_directories;
 use sono_manifest::{Definition, NodeFacts};
-use sono_types::{Config, NodeName, RunStatus, SessionId, UploadLimits, layout};
+use sono_redact::{Layers, Redactions, Redactor, Report};
+use sono_types::{Config, NodeName, RunStatus, SessionId, UploadLimits, error_chain, layout};
 use tokio::sync::watch;
 
 use crate::{
@@ -269,27 +271,57 @@ impl Backend for LocalBackend {
         Box::pin(async { Ok(()) })
     }
 
-    /// Copies the plugins' output to the place of pod logs, since no API server can be queried.
+    /// Copies the plugins' output without secrets to the place of pod logs, since no API server can be queried.
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async move {
             let mut problems = Vec::new();
+            let (redactor, mut report, mut all) = (Redactor::default(), Report::default(), Redactions::default());
+            report.describe(&redactor);
             for plugin in names(&self.plugins) {
                 for log in names(&self.plugins.join(&plugin).join("logs")) {
                     let from = self.plugins.join(&plugin).join("logs").join(&log);
                     let container = log.strip_suffix(".txt").unwrap_or(&log);
-                    let to = directory.join(layout::pod_log("local", &plugin, container));
-                    let copied = to
-                        .parent()
-                        .map_or(Ok(()), fs_err::create_dir_all)
-                        .and_then(|()| fs_err::copy(&from, &to).map(|_| ()));
-                    if let Err(error) = copied {
-                        problems.push(error.to_string());
+                    let name = layout::pod_log("local", &plugin, container);
+                    match copy_redacted(&redactor, &from, &directory.join(&name)) {
+                        Ok((bytes, found)) => {
+                            report.add(&name, bytes, &found);
+                            all.merge(found);
+                        }
+                        Err(error) => problems.push(error.to_string()),
                     }
                 }
+            }
+            if all.total() > 0 {
+                report.add_rows(&all);
+                let text = format!("{}\n", serde_json::json!(report));
+                let written = sono_bundle::write_durably(&directory.join(layout::REDACTIONS), text.as_bytes());
+                problems.extend(written.err().map(|error| error_chain(&error)));
             }
             problems
         })
     }
+}
+
+/// Copies a log without its secrets. Creates the parent directory. Returns the size of the copy.
+fn copy_redacted(redactor: &Redactor, from: &Path, to: &Path) -> io::Result<(u64, Redactions)> {
+    if let Some(parent) = to.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    let (mut source, mut copy) = (fs_err::File::open(from)?, fs_err::File::create(to)?);
+    let mut stream = redactor.stream(Layers::All).named("PodLog");
+    let (mut piece, mut out) = (vec![0; 64 << 10], Vec::new());
+    loop {
+        let read = source.read(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        stream.push(piece.get(..read).unwrap_or_default(), &mut out);
+        copy.write_all(&out)?;
+        out.clear();
+    }
+    let found = stream.finish(&mut out);
+    copy.write_all(&out)?;
+    Ok((copy.metadata()?.len(), found))
 }
 
 /// Kubernetes' label value for this operating system.

@@ -371,11 +371,12 @@ fn is_about_secret(name: &str, words: &[&str]) -> bool {
 pub(crate) fn is_plainly_secret(name: &str) -> bool {
     let words = words(name);
     let mut last = words.iter().rev().map(String::as_str);
-    match (last.next().unwrap_or_default(), last.next().unwrap_or_default()) {
-        ("password" | "passwd" | "passphrase" | "passwords", _) => true,
-        ("token", "access" | "auth" | "bearer" | "api" | "refresh") | ("key", "api") => true,
-        _ => false,
-    }
+    matches!(
+        (last.next().unwrap_or_default(), last.next().unwrap_or_default()),
+        ("password" | "passwd" | "passphrase" | "passwords", _)
+            | ("token", "access" | "auth" | "bearer" | "api" | "refresh")
+            | ("key", "api")
+    )
 }
 
 /// Whether the last word is one that also names Secrets and their keys: `secret`, `clientSecret`, `secretKey`.

@@ -162,7 +162,7 @@ impl Walk<'_> {
     /// Redacts a field according to its name.
     fn field(&mut self, key: &str, value: &mut Value, texts: Texts) {
         match value {
-            Value::String(text) if self.is_secret_field(key, text, texts) => return self.hide(text, Rule::Name),
+            Value::String(text) if Self::is_secret_field(key, text, texts) => return self.hide(text, Rule::Name),
             Value::Number(number) if texts == Texts::UserData && is_secret_number(key, &number.to_string()) => {
                 self.redactions.add(self.kind, &self.path, Rule::Name);
                 *value = REDACTED.into();
@@ -171,7 +171,7 @@ impl Walk<'_> {
             Value::Array(elements) if texts == Texts::UserData && mark(key) == Mark::Strong => {
                 for element in elements.iter_mut() {
                     if let Value::String(text) = element
-                        && self.is_secret_field(key, text, texts)
+                        && Self::is_secret_field(key, text, texts)
                     {
                         self.below("[]", |walk| walk.hide(text, Rule::Name));
                     }
@@ -181,7 +181,7 @@ impl Walk<'_> {
             Value::Object(fields) if texts == Texts::UserData && mark(key) == Mark::Strong => {
                 for inner in ["value", "plainText", "plaintext", "inline", "data"] {
                     if let Some(Value::String(text)) = fields.get_mut(inner)
-                        && self.is_secret_field(key, text, texts)
+                        && Self::is_secret_field(key, text, texts)
                     {
                         self.below(inner, |walk| walk.hide(text, Rule::Name));
                     }
@@ -209,7 +209,7 @@ impl Walk<'_> {
         }
     }
 
-    fn is_secret_field(&self, key: &str, text: &str, texts: Texts) -> bool {
+    fn is_secret_field(key: &str, text: &str, texts: Texts) -> bool {
         // A file may hold a secret and more: it is searched as a text.
         if !can_be_secret(text)
             || text.contains('\n')
@@ -301,7 +301,7 @@ impl Walk<'_> {
         match value {
             Value::String(text) if !text.is_empty() && text != REDACTED => self.hide(text, Rule::Omitted),
             Value::Array(elements) => {
-                self.below("[]", |walk| elements.iter_mut().for_each(|element| walk.all(element)))
+                self.below("[]", |walk| elements.iter_mut().for_each(|element| walk.all(element)));
             }
             Value::Object(fields) => {
                 for (key, value) in fields {

@@ -155,7 +155,7 @@ pub(crate) fn special(text: &[u8], start: usize, end: usize, special: Special) -
         Special::TelegramBot => {
             let first = run_back(text, start, 12, |byte| byte.is_ascii_digit());
             let last = run(text, start + 1, 40, is_word_or_dash);
-            (start - first >= 8 && last - start - 1 >= 34 && part(text, start, start + 3) == b":AA").then_some(())?;
+            (start - first >= 8 && last - start > 34 && part(text, start, start + 3) == b":AA").then_some(())?;
             finding(first, last, "telegram")
         }
         Special::AzureSecret => {

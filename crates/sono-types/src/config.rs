@@ -38,6 +38,10 @@ pub struct Config {
     /// counts them. Not in Sonobuoy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub results_compatibility: String,
+    /// `off`: values of Secrets are not read to search for them in what queries store. Empty: they are, if the permissions
+    /// are `clusterAdmin`. Not in Sonobuoy.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub redact_known: String,
     /// Queries per second. Ten times Sonobuoy's default: the API server limits requests itself, and queries of a small
     /// cluster should not be slow.
     #[serde(rename = "QPS", skip_serializing_if = "is_zero", serialize_with = "shortest_number")]
@@ -237,6 +241,7 @@ impl Default for Config {
             },
             qps: 300.0,
             results_compatibility: String::new(),
+            redact_known: String::new(),
             burst: 600,
             server: Server {
                 bind_address: "0.0.0.0".to_owned(),

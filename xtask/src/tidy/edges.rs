@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("sono-run", &[TYPES]),
     ("sono-redact", &[TYPES]),
     ("sono-bundle", &[TYPES]),
-    ("sono-kube", &[TYPES]),
+    ("sono-kube", &[TYPES, &["sono-redact"]]),
     ("sono-tls", &[TYPES]),
     ("sono-host", &[TYPES]),
     ("sono-images", &[TYPES]),

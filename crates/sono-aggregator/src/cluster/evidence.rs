@@ -2,14 +2,12 @@
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use sono_kube::{
-    Kind, PodView,
-    redact::{Redactions, redact_as},
-};
+use sono_kube::{Kind, PodView};
+use sono_redact::{Redactions, Redactor};
 use sono_run::Failure;
 use sono_types::{ResultKey, constants::ERROR_LOG, error_chain};
 
@@ -113,7 +111,8 @@ struct NotRead(String);
 
 /// The failure with a pod, without the values of environment variables: they may be secrets.
 fn with_pod(message: String, mut pod: Value, incomplete: Option<String>) -> Failure {
-    redact_as("Pod", &mut pod, &mut Redactions::default());
+    let began = Instant::now();
+    Redactor::default().object_as("Pod", &mut pod, &|| began.elapsed(), &mut Redactions::default());
     if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }

@@ -312,7 +312,13 @@ impl Backend for ClusterBackend {
 
     fn query<'a>(&'a self, directory: &'a Path) -> BoxFuture<'a, Vec<String>> {
         let shared = &self.shared;
-        Box::pin(query::query(&shared.cluster, &shared.config, directory, &shared.clock))
+        Box::pin(query::query_with(
+            &shared.cluster,
+            &shared.config,
+            query::SecretValues::of_run(&shared.config),
+            directory,
+            &shared.clock,
+        ))
     }
 }
 

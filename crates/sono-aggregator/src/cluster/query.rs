@@ -4,16 +4,18 @@
 mod expression;
 mod file;
 mod hosts;
+mod known;
 mod label;
 mod logs;
 mod plan;
+mod redaction;
 mod row;
 
 use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,16 +24,17 @@ use serde_json::{Value, json};
 use sono_kube::{
     Cluster, KubeError,
     query::{ListEnd, ListRequest, QueryError, Reader, Resource, Sink},
-    redact::Redactions,
 };
+use sono_redact::Redactor;
 use sono_types::{Config, constants, error_chain, layout};
 
-pub(crate) use self::plan::complaints;
 use self::{
     file::{ByNamespace, ListFile, Names, write_json},
     plan::QueryPlan,
+    redaction::Redaction,
     row::{Cause, Failure, Row},
 };
+pub(crate) use self::{known::SecretValues, plan::complaints};
 use crate::clock::Clock;
 
 /// Maximum number of concurrent steps; the reader limits their requests.
@@ -44,6 +47,18 @@ const LIMIT: Duration = Duration::from_mins(30);
 /// Runs the configured queries and writes their results below `directory`, in the archive's layout. Returns a line for each
 /// failure; `meta/query-time.json` has them too.
 pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: &Clock) -> Vec<String> {
+    let secrets = SecretValues::NotRead("values of Secrets are read in runs only");
+    query_with(cluster, config, secrets, directory, clock).await
+}
+
+/// Runs the configured queries as [`query`] does, and may read the values of Secrets to find them in what it writes.
+pub(crate) async fn query_with(
+    cluster: &Cluster,
+    config: &Config,
+    secrets: SecretValues,
+    directory: &Path,
+    clock: &Clock,
+) -> Vec<String> {
     let mut rows = Vec::new();
     let (plan, complaints) = plan::plan(config);
     for complaint in complaints {
@@ -64,22 +79,28 @@ pub async fn query(cluster: &Cluster, config: &Config, directory: &Path, clock: 
         Ok(reader) => reader,
         Err(error) => return vec![error],
     };
+    let secrets = if plan.includes_lists() || plan.logs.is_some() || plan.names("nodes") {
+        secrets
+    } else {
+        SecretValues::NotRead("nothing with secrets is queried")
+    };
+    let redactor = Redactor::new(known::known(&reader, secrets).await);
     let queries = Queries {
         reader,
         plan,
         directory,
         clock,
         deadline: tokio::time::Instant::now() + LIMIT,
-        redactions: Mutex::default(),
+        redaction: Arc::new(Redaction::new(redactor)),
         unserved: Mutex::default(),
     };
     rows.extend(queries.all().await);
     let mut problems = row::problems(&rows);
     let times: Vec<Value> = rows.iter().map(Row::to_json).collect();
-    let redactions = queries.redactions.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let counted = json!({ "total": redactions.total(), "redactions": redactions.rows() });
-    for (name, value) in [(layout::QUERY_TIME, Value::Array(times)), (layout::REDACTIONS, counted)] {
-        if let Err(error) = sono_bundle::write_durably(&directory.join(name), format!("{value}\n").as_bytes()) {
+    let times = format!("{}\n", Value::Array(times));
+    let written = sono_bundle::write_durably(&directory.join(layout::QUERY_TIME), times.as_bytes());
+    for outcome in [written, queries.redaction.write(directory)] {
+        if let Err(error) = outcome {
             problems.push(error_chain(&error));
         }
     }
@@ -92,7 +113,7 @@ struct Queries<'a> {
     directory: &'a Path,
     clock: &'a Clock,
     deadline: tokio::time::Instant,
-    redactions: Mutex<Redactions>,
+    redaction: Arc<Redaction>,
     /// Group versions whose server does not respond, with the error.
     unserved: Mutex<BTreeMap<String, String>>,
 }
@@ -114,7 +135,13 @@ impl Queries<'_> {
         if let Some(logs) = &plan.logs {
             let namespaces = &namespaces;
             steps.push(Box::pin(async move {
-                let fetched = logs::logs(&self.reader, logs, namespaces, self.directory, self.clock);
+                let fetched = logs::logs(
+                    &self.reader,
+                    logs,
+                    namespaces,
+                    (self.directory, self.redaction.as_ref()),
+                    self.clock,
+                );
                 let (start, began) = ((self.clock)(), Instant::now());
                 match tokio::time::timeout_at(self.deadline, fetched).await {
                     Ok(rows) => rows,
@@ -235,9 +262,9 @@ impl Queries<'_> {
                     return (0, Some(error));
                 }
             }
-            let sink = ByNamespace::new(self.directory, resource, namespaces);
+            let sink = ByNamespace::new(self.directory, resource, namespaces, &self.redaction);
             match self.ask(resource, None, sink).await {
-                Ok((files, end)) => self.finished(files.finish(&end)),
+                Ok((files, end)) => Self::finished(files.finish(&end)),
                 Err(failure) => (0, Some(failure)),
             }
         };
@@ -304,12 +331,9 @@ impl Queries<'_> {
         }
     }
 
-    fn finished(&self, finished: io::Result<(u64, Redactions)>) -> Found {
+    fn finished(finished: io::Result<u64>) -> Found {
         match finished {
-            Ok((items, redactions)) => {
-                self.redacted(redactions);
-                (items, None)
-            }
+            Ok(items) => (items, None),
             Err(error) => (0, Some(Failure::whole(error.to_string()))),
         }
     }
@@ -318,25 +342,22 @@ impl Queries<'_> {
         let Resource {
             group, version, plural, ..
         } = resource;
-        let target = self.create_parent(&match namespace {
+        let name = match namespace {
             Some(namespace) => layout::namespaced_resource(namespace, group, version, plural),
             None => layout::cluster_resource(group, version, plural),
-        });
-        let target = match target {
-            Ok(target) => target,
-            Err(failure) => return (0, Some(failure)),
         };
-        let file = ListFile::new(target, resource);
+        if let Err(failure) = self.create_parent(&name) {
+            return (0, Some(failure));
+        }
+        let file = ListFile::new(self.directory, name, resource, &self.redaction);
         match self.ask(resource, namespace, file).await {
-            Ok((file, end)) => self.finished(file.finish(&end)),
+            Ok((file, end)) => Self::finished(file.finish(&end)),
             Err(failure) => (0, Some(failure)),
         }
     }
 
     async fn hosts(&self) -> Found {
-        let (files, redactions, failure) = hosts::hosts(&self.reader, self.directory).await;
-        self.redacted(redactions);
-        (files, failure)
+        hosts::hosts(&self.reader, self.directory, &self.redaction).await
     }
 
     async fn small(&self, name: &'static str, answer: impl Future<Output = Result<Value, QueryError>> + Send) -> Found {
@@ -347,13 +368,6 @@ impl Queries<'_> {
             },
             Err(error) => (0, Some(failure(&error))),
         }
-    }
-
-    fn redacted(&self, redactions: Redactions) {
-        self.redactions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .merge(redactions);
     }
 }
 

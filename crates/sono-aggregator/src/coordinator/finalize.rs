@@ -4,13 +4,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::join_all;
 use serde_json::json;
 use sono_bundle::{DirectoryFiles, StoreError};
-use sono_kube::redact::{Redactions, redact_as};
+use sono_redact::{Redactions, Redactor, Report};
 use sono_run::Event;
 use sono_types::{Config, LeftOut, PluginName, ResultKey, TarInfo, error_chain, layout};
 use tokio::task::JoinSet;
@@ -223,14 +223,21 @@ fn incomplete(packed: &sono_bundle::Packed) -> Vec<String> {
 /// Name of plugin definitions in the counts of redactions.
 const DEFINITION: &str = "PluginDefinition";
 
-/// Adds these to the counts of the queries.
-fn with_redactions(known: &serde_json::Value, redactions: &Redactions) -> serde_json::Value {
-    let mut rows = known["redactions"].as_array().cloned().unwrap_or_default();
+/// The report of the queries, if they wrote one, with the redactions of definitions.
+fn with_redactions(report: Option<Report>, redactor: &Redactor, files: Vec<(String, u64, Redactions)>) -> Report {
+    let mut report = report.unwrap_or_default();
+    if report.layers.is_empty() {
+        report.describe(redactor);
+    }
     // An earlier process may have got as far as this.
-    rows.retain(|row| row["kind"] != DEFINITION);
-    rows.extend(redactions.rows().iter().map(|row| json!(row)));
-    let total: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
-    json!({ "total": total, "redactions": rows })
+    report.remove_kind(DEFINITION, |path| files.iter().any(|(file, _, _)| file == path));
+    let mut all = Redactions::default();
+    for (path, bytes, found) in files {
+        report.add(&path, bytes, &found);
+        all.merge(found);
+    }
+    report.add_rows(&all);
+    report
 }
 
 /// Writes `definition.json` of each plugin, `meta/info.json` and `meta/clusterhealth.json`.
@@ -240,7 +247,8 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
         let write = move || sono_bundle::write_durably(&path, text.as_bytes());
         finish.disk_full.retry("storing the run's metadata", write).await
     };
-    let mut redactions = Redactions::default();
+    let (redactor, began) = (Redactor::default(), Instant::now());
+    let mut files = Vec::new();
     for (name, driver) in finish.drivers.iter() {
         let annotations = (!finish.config.custom_annotations.is_empty()).then_some(&finish.config.custom_annotations);
         let mut definition = json!({
@@ -253,19 +261,19 @@ async fn describe(finish: &Finish, cleaned: &BTreeSet<PluginName>) -> Result<(),
             "ImagePullSecrets": finish.config.image_pull_secrets,
             "CustomAnnotations": annotations,
         });
-        redact_as(DEFINITION, &mut definition, &mut redactions);
-        write(&layout::definition_file(name), &definition).await?;
+        let mut found = Redactions::default();
+        redactor.object_as(DEFINITION, &mut definition, &|| began.elapsed(), &mut found);
+        let path = layout::definition_file(name);
+        write(&path, &definition).await?;
+        files.push((path, definition.to_string().len() as u64, found));
     }
-    if redactions.total() > 0 {
+    if files.iter().any(|(_, _, found)| found.total() > 0) {
         let path = finish.directory.join(layout::REDACTIONS);
-        let known = fs_err::read(&path)
+        let report = fs_err::read(&path)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        write(
-            layout::REDACTIONS,
-            &with_redactions(&known.unwrap_or_default(), &redactions),
-        )
-        .await?;
+        let report = with_redactions(report, &redactor, files);
+        write(layout::REDACTIONS, &json!(report)).await?;
     }
     let names: Vec<&PluginName> = finish.drivers.keys().collect();
     let mut info = if names.is_empty() {

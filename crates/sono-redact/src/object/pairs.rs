@@ -25,13 +25,13 @@ impl Walk<'_> {
             };
             let secret = match mark(&name) {
                 Mark::Strong => {
-                    can_be_secret(text) && !(is_small_number(text) && !name.to_ascii_lowercase().contains("pass"))
+                    can_be_secret(text) && (!is_small_number(text) || name.to_ascii_lowercase().contains("pass"))
                 }
                 Mark::Weak | Mark::Bare => {
                     can_be_secret(text)
                         && !text.starts_with('/')
                         && !is_small_number(text)
-                        && !(is_object_name(text) && text.len() < 12)
+                        && (!is_object_name(text) || text.len() >= 12)
                 }
                 Mark::Plain => false,
             };
@@ -104,7 +104,7 @@ impl Walk<'_> {
                     text.truncate(password);
                     text.push_str(crate::REDACTED);
                     self.below(field, |walk| {
-                        walk.below("[]", |walk| walk.redactions.add(walk.kind, &walk.path, Rule::Name))
+                        walk.below("[]", |walk| walk.redactions.add(walk.kind, &walk.path, Rule::Name));
                     });
                 }
             }

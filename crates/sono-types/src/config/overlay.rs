@@ -30,6 +30,7 @@ pub(super) const KEYS: &[&str] = &[
     "Limits",
     "QPS",
     "ResultsCompatibility",
+    "RedactKnown",
     "Burst",
     "Server",
     "Plugins",

@@ -4,21 +4,25 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::Value;
-use sono_kube::{
-    query::{ListEnd, Resource, Sink},
-    redact::{Redactions, redact},
-};
+use sono_kube::query::{ListEnd, Resource, Sink};
+use sono_redact::Redactions;
 use sono_types::layout;
 use tempfile::{NamedTempFile, TempPath};
+
+use super::redaction::Redaction;
 
 /// A list on its way to its file. Objects are as the server has them, without `managedFields` and secrets, and each says
 /// what it is: inside of lists the API server leaves that out.
 #[derive(Debug)]
 pub(super) struct ListFile {
+    /// Its place in the archive.
+    name: String,
     target: PathBuf,
+    redaction: Arc<Redaction>,
     api_version: String,
     kind: String,
     file: Option<Writing>,
@@ -46,9 +50,12 @@ impl Writing {
 }
 
 impl ListFile {
-    pub(super) fn new(target: PathBuf, resource: &Resource) -> Self {
+    /// The file `name` below `directory`.
+    pub(super) fn new(directory: &Path, name: String, resource: &Resource, redaction: &Arc<Redaction>) -> Self {
         Self {
-            target,
+            target: directory.join(&name),
+            name,
+            redaction: Arc::clone(redaction),
             api_version: resource.api_version(),
             kind: resource.kind.clone(),
             file: None,
@@ -58,7 +65,7 @@ impl ListFile {
     }
 
     /// Completes the file, which is not created without objects. Returns the number of objects.
-    pub(super) fn finish(mut self, end: &ListEnd) -> io::Result<(u64, Redactions)> {
+    pub(super) fn finish(mut self, end: &ListEnd) -> io::Result<u64> {
         if let Some(file) = self.file.take() {
             let mut file = file.open()?;
             let kind = if end.kind.is_empty() {
@@ -68,9 +75,11 @@ impl ListFile {
             };
             writeln!(file, r#"],"kind":{kind},"metadata":{}}}"#, end.metadata)?;
             let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.persist(&self.target)?;
+            let file = file.persist(&self.target)?;
+            self.redaction
+                .record(&self.name, file.metadata()?.len(), self.redactions);
         }
-        Ok((self.items, self.redactions))
+        Ok(self.items)
     }
 
     /// Closes the file until there is more for it.
@@ -101,7 +110,7 @@ impl Sink for ListFile {
                 metadata.remove("managedFields");
             }
         }
-        redact(&mut item, &mut self.redactions);
+        self.redaction.object(&mut item, &mut self.redactions);
         let mut file = if let Some(file) = self.file.take() {
             let mut file = file.open()?;
             file.write_all(b",")?;
@@ -125,6 +134,7 @@ impl Sink for ListFile {
 pub(super) struct ByNamespace {
     directory: PathBuf,
     resource: Resource,
+    redaction: Arc<Redaction>,
     wanted: BTreeSet<String>,
     files: BTreeMap<String, ListFile>,
     current: Option<String>,
@@ -132,10 +142,11 @@ pub(super) struct ByNamespace {
 
 impl ByNamespace {
     /// Objects of other namespaces than those are passed over.
-    pub(super) fn new(directory: &Path, resource: &Resource, wanted: &[String]) -> Self {
+    pub(super) fn new(directory: &Path, resource: &Resource, wanted: &[String], redaction: &Arc<Redaction>) -> Self {
         Self {
             directory: directory.to_path_buf(),
             resource: resource.clone(),
+            redaction: Arc::clone(redaction),
             wanted: wanted.iter().cloned().collect(),
             files: BTreeMap::new(),
             current: None,
@@ -143,14 +154,12 @@ impl ByNamespace {
     }
 
     /// As [`ListFile::finish`], for all of them.
-    pub(super) fn finish(self, end: &ListEnd) -> io::Result<(u64, Redactions)> {
-        let (mut items, mut redactions) = (0, Redactions::default());
+    pub(super) fn finish(self, end: &ListEnd) -> io::Result<u64> {
+        let mut items = 0;
         for file in self.files.into_values() {
-            let (found, redacted) = file.finish(end)?;
-            items += found;
-            redactions.merge(redacted);
+            items += file.finish(end)?;
         }
-        Ok((items, redactions))
+        Ok(items)
     }
 }
 
@@ -179,10 +188,8 @@ impl Sink for ByNamespace {
             let Resource {
                 group, version, plural, ..
             } = &self.resource;
-            let target = self
-                .directory
-                .join(layout::namespaced_resource(namespace, group, version, plural));
-            ListFile::new(target, &self.resource)
+            let name = layout::namespaced_resource(namespace, group, version, plural);
+            ListFile::new(&self.directory, name, &self.resource, &self.redaction)
         });
         file.item(item)
     }
@@ -231,8 +238,13 @@ impl Sink for Names {
 mod tests {
     use serde_json::json;
     use sono_kube::query::ApiName;
+    use sono_redact::Redactor;
 
     use super::*;
+
+    fn redaction() -> Arc<Redaction> {
+        Arc::new(Redaction::new(Redactor::default()))
+    }
 
     fn resource() -> Resource {
         Resource {
@@ -248,7 +260,8 @@ mod tests {
     fn a_list_is_one_line_with_sorted_keys() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.json");
-        let mut file = ListFile::new(path.clone(), &resource());
+        let redaction = redaction();
+        let mut file = ListFile::new(folder.path(), "list.json".to_owned(), &resource(), &redaction);
         file.item(json!({"metadata": {"name": "gone"}})).unwrap();
         file.restart().unwrap();
         file.item(json!({"metadata": {"name": "a", "managedFields": [1], "odd": 1}, "extra": true}))
@@ -261,8 +274,7 @@ mod tests {
             kind: "DeploymentList".to_owned(),
             metadata: json!({"resourceVersion": "7"}),
         };
-        let (items, redactions) = file.finish(&end).unwrap();
-        assert_eq!((items, redactions.total()), (2, 1));
+        assert_eq!(file.finish(&end).unwrap(), 2);
         assert_eq!(
             fs_err::read_to_string(&path).unwrap(),
             concat!(
@@ -274,6 +286,17 @@ mod tests {
             )
         );
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+        let bytes = fs_err::metadata(&path).unwrap().len();
+        redaction.write(folder.path()).unwrap();
+        let report = fs_err::read_to_string(folder.path().join(layout::REDACTIONS)).unwrap();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(
+            (&report["total"], &report["files"]),
+            (
+                &json!(1),
+                &json!([{"path": "list.json", "bytes": bytes, "hits": {"assignment": 1}}])
+            )
+        );
     }
 
     #[test]
@@ -282,13 +305,18 @@ mod tests {
         for namespace in ["a", "b"] {
             fs_err::create_dir_all(folder.path().join("resources/ns").join(namespace)).unwrap();
         }
-        let mut split = ByNamespace::new(folder.path(), &resource(), &["a".to_owned(), "b".to_owned()]);
+        let mut split = ByNamespace::new(
+            folder.path(),
+            &resource(),
+            &["a".to_owned(), "b".to_owned()],
+            &redaction(),
+        );
         for (namespace, name) in [("a", "1"), ("b", "2"), ("x", "3"), ("a", "4"), ("", "5"), ("a", "6")] {
             split
                 .item(json!({"metadata": {"namespace": namespace, "name": name}}))
                 .unwrap();
         }
-        let (items, _) = split
+        let items = split
             .finish(&ListEnd {
                 kind: String::new(),
                 metadata: json!({"resourceVersion": "7"}),
@@ -316,8 +344,8 @@ mod tests {
     #[test]
     fn an_empty_list_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
-        let file = ListFile::new(folder.path().join("list.json"), &resource());
-        assert_eq!(file.finish(&ListEnd::default()).unwrap().0, 0);
+        let file = ListFile::new(folder.path(), "list.json".to_owned(), &resource(), &redaction());
+        assert_eq!(file.finish(&ListEnd::default()).unwrap(), 0);
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
     }
 

@@ -4,14 +4,12 @@ use std::{path::Path, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use sono_kube::{
-    query::{ListRequest, QueryError, Reader, encode},
-    redact::{Redactions, redact_as},
-};
+use sono_kube::query::{ListRequest, QueryError, Reader, encode};
 use sono_types::{error_chain, layout};
 
 use super::{
     file::{Names, write_json},
+    redaction::Redaction,
     row::{Cause, Failure},
 };
 
@@ -23,33 +21,33 @@ const AT_ONCE: usize = 8;
 const KEPT: usize = 2_000;
 
 /// Queries all nodes, also after one does not respond. Returns the number of files and what is missing.
-pub(super) async fn hosts(reader: &Reader, directory: &Path) -> (u64, Redactions, Option<Failure>) {
+pub(super) async fn hosts(reader: &Reader, directory: &Path, redaction: &Redaction) -> (u64, Option<Failure>) {
     let request = ListRequest {
         path: "/api/v1/nodes".to_owned(),
         ..ListRequest::default()
     };
     let nodes = match reader.list(&request, Names::default()).await {
         Ok((nodes, _)) => nodes.0,
-        Err(error) => return (0, Redactions::default(), Some(super::failure(&error))),
+        Err(error) => return (0, Some(super::failure(&error))),
     };
     if let Some(first) = nodes.first()
         && let Some(failure) = forbidden(reader, first).await
     {
-        return (0, Redactions::default(), Some(failure));
+        return (0, Some(failure));
     }
     let answers = stream::iter(nodes).map(|node| async move {
-        let (config, health) = tokio::join!(configz(reader, directory, &node), healthz(reader, directory, &node));
+        let (config, health) = tokio::join!(
+            configz(reader, directory, redaction, &node),
+            healthz(reader, directory, &node)
+        );
         let config = config.map_err(|error| (format!("{node} configz"), error.0));
         (config, health.map_err(|error| (format!("{node} healthz"), error.0)))
     });
     let answers: Vec<_> = answers.buffer_unordered(AT_ONCE).collect().await;
-    let (mut files, mut redactions, mut missing) = (0, Redactions::default(), Vec::new());
+    let (mut files, mut missing) = (0, Vec::new());
     for (config, health) in answers {
         match config {
-            Ok(found) => {
-                files += 1;
-                redactions.merge(found);
-            }
+            Ok(()) => files += 1,
             Err(problem) => missing.push(problem),
         }
         match health {
@@ -60,7 +58,7 @@ pub(super) async fn hosts(reader: &Reader, directory: &Path) -> (u64, Redactions
             Err(problem) => missing.push(problem),
         }
     }
-    (files, redactions, Failure::parts(missing))
+    (files, Failure::parts(missing))
 }
 
 /// What the API server says where this account may not reach kubelets through it. That is one line and not two for each
@@ -81,16 +79,17 @@ async fn forbidden(reader: &Reader, node: &str) -> Option<Failure> {
 #[error("{0}")]
 struct NotQueried(String);
 
-async fn configz(reader: &Reader, directory: &Path, node: &str) -> Result<Redactions, NotQueried> {
+async fn configz(reader: &Reader, directory: &Path, redaction: &Redaction, node: &str) -> Result<(), NotQueried> {
     let (status, body) = ask(reader, node, "configz").await?;
     if status != 200 {
         return Err(NotQueried(format!("status {status}: {}", shown(&body))));
     }
     let mut config: Value = serde_json::from_slice(&body).map_err(|error| NotQueried(format!("not JSON: {error}")))?;
-    let mut redactions = Redactions::default();
-    redact_as("KubeletConfiguration", &mut config, &mut redactions);
-    write_json(&directory.join(layout::host_config(node)), &config).map_err(|error| NotQueried(error_chain(&error)))?;
-    Ok(redactions)
+    let redactions = redaction.object_as("KubeletConfiguration", &mut config);
+    let name = layout::host_config(node);
+    write_json(&directory.join(&name), &config).map_err(|error| NotQueried(error_chain(&error)))?;
+    redaction.record(&name, body.len() as u64, redactions);
+    Ok(())
 }
 
 /// Whatever the answer's status, it is written; one other than 200 is a problem too.

@@ -13,13 +13,16 @@ use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use sono_kube::{
     KubeError, LogOptions,
-    query::{ListRequest, QueryError, Reader, encode},
+    query::{ListRequest, QueryError, Reader, ResponseBody, encode},
 };
+use sono_redact::TextStream;
 use sono_types::{error_chain, layout};
+use tokio::io::AsyncWriteExt as _;
 
 use super::{
     file::is_segment,
     plan::Logs,
+    redaction::Redaction,
     row::{Failure, Row},
 };
 use crate::clock::Clock;
@@ -140,7 +143,7 @@ pub(super) async fn logs(
     reader: &Reader,
     logs: &Logs,
     namespaces: &[String],
-    directory: &Path,
+    (directory, redaction): (&Path, &Redaction),
     clock: &Clock,
 ) -> Vec<Row> {
     let by_namespace = namespaces
@@ -198,7 +201,7 @@ pub(super) async fn logs(
     let mut fetched = stream::iter(wanted)
         .map(|(index, pod, log)| async move {
             let log = &pod.logs[log];
-            let outcome = tokio::time::timeout(LIMIT, fetch(reader, options, directory, &pod, log)).await;
+            let outcome = tokio::time::timeout(LIMIT, fetch(reader, options, (directory, redaction), &pod, log)).await;
             let late = || {
                 Err(NotFetched(format!(
                     "the log was not complete after {} s",
@@ -253,11 +256,11 @@ async fn pods(reader: &Reader, logs: &Logs, selection: &Selection) -> Result<Vec
 #[error("{0}")]
 struct NotFetched(String);
 
-/// Streams one log to its file. Returns whether there is one.
+/// Streams one log without its secrets to its file. Returns whether there is one.
 async fn fetch(
     reader: &Reader,
     options: &LogOptions,
-    directory: &Path,
+    (directory, redaction): (&Path, &Redaction),
     pod: &Pod,
     log: &Log,
 ) -> Result<bool, NotFetched> {
@@ -267,11 +270,12 @@ async fn fetch(
         }
         opened => opened.map_err(|error| NotFetched(error_chain(&error)))?,
     };
-    let target = directory.join(if log.extra {
+    let name = if log.extra {
         layout::previous_pod_log(&pod.namespace, &pod.name, &log.container)
     } else {
         layout::pod_log(&pod.namespace, &pod.name, &log.container)
-    });
+    };
+    let target = directory.join(&name);
     let disk = |error: io::Error| NotFetched(format!("cannot be written: {error}"));
     if let Some(parent) = target.parent() {
         fs_err::tokio::create_dir_all(parent).await.map_err(disk)?;
@@ -282,13 +286,50 @@ async fn fetch(
         .limit_bytes
         .and_then(|limit| u64::try_from(limit).ok())
         .unwrap_or(MOST);
-    match opened.copy_to(&mut file, limit).await {
+    let mut redacted = redaction.log();
+    let mut out = Vec::new();
+    let copied = copy(&mut opened, &mut file, limit, &mut redacted, &mut out).await;
+    // The rest of an incomplete log is worth as much as its start.
+    let redactions = redacted.finish(&mut out);
+    file.write_all(&out).await.map_err(disk)?;
+    file.flush().await.map_err(disk)?;
+    let stored = file.metadata().await.map_err(disk)?.len();
+    redaction.record(&name, stored, redactions);
+    match copied {
         Ok((_, true)) => Ok(true),
         Ok((_, false)) if options.limit_bytes.is_some() => Ok(true),
         Ok((written, false)) => Err(NotFetched(format!(
             "only the first {written} bytes of the log were stored"
         ))),
-        Err(error) => Err(NotFetched(format!("the log is incomplete: {}", error_chain(&error)))),
+        Err(NotFetched(message)) => Err(NotFetched(format!("the log is incomplete: {message}"))),
+    }
+}
+
+/// Writes at most `limit` bytes of a log, redacted. Returns the number of bytes read and whether the log ended within the
+/// limit. What is not decided yet stays in the stream.
+async fn copy(
+    opened: &mut ResponseBody,
+    file: &mut fs_err::tokio::File,
+    limit: u64,
+    redacted: &mut TextStream<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(u64, bool), NotFetched> {
+    let mut read = 0;
+    loop {
+        let next = opened.next().await.map_err(|error| NotFetched(error_chain(&error)))?;
+        let Some(data) = next else {
+            return Ok((read, true));
+        };
+        let left = usize::try_from(limit - read).unwrap_or(usize::MAX);
+        let part = data.slice(..data.len().min(left));
+        redacted.push(&part, out);
+        read += part.len() as u64;
+        let written = file.write_all(out).await;
+        written.map_err(|error| NotFetched(format!("cannot be written: {error}")))?;
+        out.clear();
+        if part.len() < data.len() {
+            return Ok((read, false));
+        }
     }
 }
 

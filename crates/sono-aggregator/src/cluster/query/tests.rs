@@ -24,6 +24,10 @@ impl Bench {
 
     /// Runs the queries. Returns the problems and all files; in `query-time.json` what differs from run to run is gone.
     async fn query(&self, config: &str) -> (Vec<String>, BTreeMap<String, String>) {
+        self.query_with(config, SecretValues::NotRead("not in this test")).await
+    }
+
+    async fn query_with(&self, config: &str, secrets: SecretValues) -> (Vec<String>, BTreeMap<String, String>) {
         let connection = Connection {
             kubeconfig: Some(self.api.write_kubeconfig(self.folder.path())),
             context: None,
@@ -33,7 +37,7 @@ impl Bench {
         let directory = self.folder.path().join("out");
         let config = Config::from_json(config).unwrap();
         let limit = Duration::from_secs(30);
-        let problems = tokio::time::timeout(limit, query(&cluster, &config, &directory, &clock))
+        let problems = tokio::time::timeout(limit, query_with(&cluster, &config, secrets, &directory, &clock))
             .await
             .unwrap();
         let mut files = BTreeMap::new();
@@ -172,7 +176,7 @@ async fn a_small_cluster_comes_home_whole() {
     ];
     let mut web = bench.api.get("pods", Some("kube-system"), "web").unwrap();
     web["metadata"]["uid"] = "kube-system-web".into();
-    let expected: BTreeMap<String, String> = [
+    let mut expected: BTreeMap<String, String> = [
         ("hosts/", String::new()),
         ("hosts/n1/", String::new()),
         ("hosts/n1/configz.json", "{\"kubeletconfig\":{\"maxPods\":110}}\n".to_owned()),
@@ -181,10 +185,6 @@ async fn a_small_cluster_comes_home_whole() {
         ("hosts/n2/healthz.json", "{\"message\":\"[-]syncloop failed\",\"status\":500}\n".to_owned()),
         ("meta/", String::new()),
         ("meta/query-time.json", rows.join("\n")),
-        (
-            "meta/redactions.json",
-            "{\"redactions\":[{\"count\":1,\"kind\":\"ConfigMap\",\"path\":\"data.PASSWORD\",\"reason\":\"name\"}],\"total\":1}\n".to_owned(),
-        ),
         ("podlogs/", String::new()),
         ("podlogs/kube-system/", String::new()),
         ("podlogs/kube-system/web/", String::new()),
@@ -234,6 +234,18 @@ async fn a_small_cluster_comes_home_whole() {
     .into_iter()
     .map(|(name, text)| (name.to_owned(), text))
     .collect();
+    let redacted = "resources/ns/default/core_v1_configmaps.json";
+    let report = json!({
+        "schema": 2, "total": 1, "engine": env!("CARGO_PKG_VERSION"), "verdict": "unproved",
+        "redactions": [{"count": 1, "kind": "ConfigMap", "path": "data.PASSWORD", "reason": "name"}],
+        "unsearched": ["plugins/"],
+        "files": [{"path": redacted, "bytes": expected[redacted].len(), "hits": {"assignment": 1}}],
+        "layers": {
+            "assignments": {"ran": true}, "omission": {"ran": true}, "shapes": {"ran": true}, "structure": {"ran": true},
+            "known": {"ran": false, "reason": "not in this test"},
+        },
+    });
+    expected.insert(layout::REDACTIONS.to_owned(), format!("{report}\n"));
     for (name, text) in &expected {
         assert_eq!(files.get(name), Some(text), "{name}");
     }
@@ -265,8 +277,8 @@ async fn resources_and_filters_say_what_is_asked() {
             "serverversion.json"
         ]
     );
-    // Named explicitly, a Secret is shown.
-    assert!(files["resources/ns/default/core_v1_secrets.json"].contains("Yg=="));
+    // Named explicitly, a Secret is stored with its keys, without its values.
+    assert!(files["resources/ns/default/core_v1_secrets.json"].contains(r#""data":{"a":"[redacted]"}"#));
     let lists: Vec<String> = bench
         .api
         .queries()
@@ -275,6 +287,48 @@ async fn resources_and_filters_say_what_is_asked() {
         .collect();
     assert_eq!(lists.len(), 2, "{lists:?}");
     assert!(lists.contains(&"GET /api/v1/namespaces/default/secrets?labelSelector=a%21%3Db&limit=500".to_owned()));
+}
+
+/// A value of a Secret is found in objects without any mark of a secret, and a refusal is reported.
+#[tokio::test]
+async fn values_of_secrets_are_redacted_everywhere() {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "t", "namespace": "default"}, "data": {"a": "WnE4d0wybVB4N1J0"}});
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "n", "namespace": "default"}, "data": {"x": "see Zq8wL2mPx7Rt or WnE4d0wybVB4N1J0"}});
+    let config = r#"{"Resources":["configmaps"],"Filters":{"Namespaces":"default"}}"#;
+    let known = |files: &BTreeMap<String, String>| {
+        let report: Value = serde_json::from_str(&files[layout::REDACTIONS]).unwrap();
+        (
+            report["layers"]["known"].clone(),
+            report["verdict"].clone(),
+            report["total"].clone(),
+        )
+    };
+    let bench = Bench::new();
+    small_cluster(&bench.api);
+    bench.api.put(secret);
+    bench.api.put(map);
+    let (_, files) = bench.query_with(config, SecretValues::Read).await;
+    assert!(files["resources/ns/default/core_v1_configmaps.json"].contains("see [redacted] or [redacted]"));
+    let counts = json!({"values": 1, "trivial": 1, "public": 0, "not-searched": 0});
+    assert_eq!(
+        known(&files),
+        (json!({"ran": true, "counts": counts}), json!("partial"), json!(3))
+    );
+    assert!(
+        files
+            .values()
+            .all(|text| !text.contains("Zq8wL2mPx7Rt") && !text.contains("WnE4d0wybVB4N1J0"))
+    );
+    let off = SecretValues::of_run(&Config::from_json(r#"{"RedactKnown":"off"}"#).unwrap());
+    let (_, files) = bench.query_with(config, off).await;
+    assert_eq!(
+        known(&files),
+        (
+            json!({"ran": false, "reason": "`RedactKnown` is `off`"}),
+            json!("unproved"),
+            json!(1)
+        )
+    );
 }
 
 /// W-18: an expression that is none is a failed row with a sentence, and the rest is done.
