@@ -26,9 +26,11 @@ fn place_file(incoming: &Path, file_name: &str, destination: &Path) -> Result<()
 }
 
 /// As the aggregator stores the archive of a result.
+#[expect(clippy::unwrap_in_result, reason = "the test has written the file")]
 fn place_archive(incoming: &Path, destination: &Path) -> Result<Unpacked, PlaceError> {
     let directory = incoming.parent().unwrap();
-    let (staged, unpacked) = stage_archive(fs::File::open(incoming).unwrap(), directory, &UploadLimits::default())?;
+    let content = fs::File::open(incoming).unwrap();
+    let (staged, unpacked) = stage_archive(content, directory, &UploadLimits::default())?;
     staged.commit_durable(destination)?;
     Ok(unpacked)
 }

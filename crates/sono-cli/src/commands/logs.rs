@@ -26,6 +26,14 @@ const PREFETCH: usize = 8;
 /// Size of the output buffer.
 const FLUSH_BYTES: usize = 64 << 10;
 
+/// Warns of flags that choose a cluster, next to an archive.
+fn warn_without_effect(given: &GivenFlags, printer: &Printer) {
+    let flags = ["namespace", "kubeconfig", "context"];
+    for flag in flags.into_iter().filter(|flag| given.has(flag)) {
+        printer.note(&format!("warning: --{flag} has no effect with --archive"));
+    }
+}
+
 pub(super) async fn logs(arguments: args::Logs, given: &GivenFlags, printer: &Printer) -> Result<u8, CliError> {
     let args::Logs {
         location: args::RunLocation { namespace, cluster },
@@ -42,12 +50,7 @@ pub(super) async fn logs(arguments: args::Logs, given: &GivenFlags, printer: &Pr
     } = arguments;
     let plugin = plugin.or(name);
     if let Some(archive) = archive {
-        for flag in ["namespace", "kubeconfig", "context"]
-            .into_iter()
-            .filter(|flag| given.has(flag))
-        {
-            printer.note(&format!("warning: --{flag} has no effect with --archive"));
-        }
+        warn_without_effect(given, printer);
         let selection = archive::LogSelection {
             plugin: plugin.as_deref(),
             node: node.as_deref(),

@@ -169,7 +169,7 @@ pub(super) async fn run(
         started,
         starts_run: true,
     };
-    let code = attach::attach(attach).await?;
+    let code = Box::pin(attach::attach(attach)).await?;
     let detached = [exit::INTERRUPTED, exit::TERMINATED, exit::HUNG_UP].contains(&code);
     if rm && !detached {
         let location = args::RunLocation {

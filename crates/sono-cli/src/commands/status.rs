@@ -9,7 +9,7 @@ use sono_kube::{Cluster, Pod, PodView, stuck, stuck::Explanation};
 use sono_types::{OverallStatus, RunStatus, constants, exit, status::folded_count, yaml};
 use tokio::io::AsyncReadExt as _;
 
-use self::document::{Document, NoStatusDocument, State};
+use self::document::{Document, NoStatusDocument, RowState};
 use super::{list, obstacles};
 use crate::{
     aggregator::{self, FoundRun, WhichRun, phase, status_of},
@@ -79,7 +79,7 @@ enum Snapshot {
     Status {
         status: Box<RunStatus>,
         obstacles: Vec<Obstacle>,
-        aggregator: State,
+        aggregator: RowState,
         /// Ends of the logs of failed containers.
         outputs: Vec<String>,
     },
@@ -197,7 +197,7 @@ impl StatusCommand<'_> {
             status: Box::new(status),
             obstacles,
             outputs,
-            aggregator: State::new(&phase(&pod).to_ascii_lowercase(), aggregator.as_ref()),
+            aggregator: RowState::new(&phase(&pod).to_ascii_lowercase(), aggregator.as_ref()),
         })
     }
 
@@ -355,7 +355,7 @@ impl NoStatus {
         let why = self.why.as_ref().map(|why| why.text(now()));
         match output {
             StatusOutput::Json | StatusOutput::Yaml => {
-                let aggregator = State::new(&state, self.why.as_ref());
+                let aggregator = RowState::new(&state, self.why.as_ref());
                 print_document(output, &NoStatusDocument::new(&state, why, aggregator), printer)
             }
             StatusOutput::Markdown | StatusOutput::Table => {

@@ -43,7 +43,7 @@ pub(super) async fn wait(arguments: args::Wait, given: &GivenFlags, printer: &Pr
     if run.is_none() {
         found.announce(&namespace, printer);
     }
-    attach::attach(Attach {
+    Box::pin(attach::attach(Attach {
         cluster: &cluster,
         namespace: &namespace,
         run: found.identity,
@@ -55,7 +55,7 @@ pub(super) async fn wait(arguments: args::Wait, given: &GivenFlags, printer: &Pr
         fetches: false,
         started,
         starts_run: false,
-    })
+    }))
     .await
 }
 

@@ -62,6 +62,9 @@ fn pods_that_cannot_be_created_are_explained() {
     assert!(finished.stdout.contains("exceeded quota: none"), "{}", finished.stdout);
 }
 
+const CREATED: &str = "aggregator pending: its pod is being created or replaced\n";
+const ATTACH: &str = "hint: to attach: sono wait; to cancel the run: sono delete\n";
+
 /// BUG 27: a pod without container statuses does not crash, all containers are considered, and the reason why the pod does
 /// not run is reported.
 #[test]
@@ -71,8 +74,6 @@ fn a_pod_that_does_not_start_is_explained() {
         "state": {"waiting": {"reason": reason, "message": "i: not found"}}})
     };
     let state = |name: &str, state: Value| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
-    const CREATED: &str = "aggregator pending: its pod is being created or replaced\n";
-    const ATTACH: &str = "hint: to attach: sono wait; to cancel the run: sono delete\n";
     let cases = [
         (json!({}), 0, CREATED, ATTACH),
         (

@@ -41,18 +41,18 @@ fn packed(name: &'static str, secret: &'static str, plant: fn(&str) -> Document)
     }
 }
 
-fn pod(container: Value) -> Document {
+fn pod(container: &Value) -> Document {
     Document::Object(
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}}),
     )
 }
 
 fn env(name: &str, value: &str) -> Document {
-    pod(json!({"name": "c", "env": [{"name": name, "value": value}]}))
+    pod(&json!({"name": "c", "env": [{"name": name, "value": value}]}))
 }
 
 fn args(command: &[&str], args: &[&str]) -> Document {
-    pod(json!({"name": "c", "command": command, "args": args}))
+    pod(&json!({"name": "c", "command": command, "args": args}))
 }
 
 fn map(key: &str, text: &str) -> Document {
@@ -65,7 +65,7 @@ fn annotation(key: &str, text: &str) -> Document {
     )
 }
 
-fn custom(version: &str, kind: &str, spec: Value) -> Document {
+fn custom(version: &str, kind: &str, spec: &Value) -> Document {
     Document::Object(json!({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "spec": spec}))
 }
 
@@ -170,7 +170,7 @@ fn environment() -> Vec<Place> {
             custom(
                 "helm.toolkit.fluxcd.io/v2",
                 "HelmRelease",
-                json!({"values": {"auth": {"password": s}}}),
+                &json!({"values": {"auth": {"password": s}}}),
             )
         }),
         place("annotation vault.token", S, |s| {
@@ -224,10 +224,10 @@ fn arguments() -> Vec<Place> {
             )
         }),
         place("args redis-cli -a", S, |s| {
-            pod(json!({"name": "c", "livenessProbe": {"exec": {"command": ["redis-cli", "-a", s, "ping"]}}}))
+            pod(&json!({"name": "c", "livenessProbe": {"exec": {"command": ["redis-cli", "-a", s, "ping"]}}}))
         }),
         place("probe path token", S, |s| {
-            pod(json!({"name": "c", "livenessProbe": {"httpGet": {"path": format!("/health?token={s}"), "port": 80}}}))
+            pod(&json!({"name": "c", "livenessProbe": {"httpGet": {"path": format!("/health?token={s}"), "port": 80}}}))
         }),
         place("annotation of kapp", S, |s| {
             annotation("kapp.k14s.io/original", &deployment(s).to_string())
@@ -342,58 +342,58 @@ fn resources() -> Vec<Place> {
             custom(
                 "argoproj.io/v1alpha1",
                 "Application",
-                json!({"source": {"helm": {"parameters": [{"name": "auth.password", "value": s}]}}}),
+                &json!({"source": {"helm": {"parameters": [{"name": "auth.password", "value": s}]}}}),
             )
         }),
         place("Argo CD values", S, |s| {
             custom(
                 "argoproj.io/v1alpha1",
                 "Application",
-                json!({"source": {"helm": {"values": format!("auth:\n  rootPassword: {s}\n")}}}),
+                &json!({"source": {"helm": {"values": format!("auth:\n  rootPassword: {s}\n")}}}),
             )
         }),
         place("k3s valuesContent", S, |s| {
             custom(
                 "helm.cattle.io/v1",
                 "HelmChart",
-                json!({"valuesContent": format!("auth:\n  username: shop\n  password: {s}\n")}),
+                &json!({"valuesContent": format!("auth:\n  username: shop\n  password: {s}\n")}),
             )
         }),
         place("custom token", S, |s| {
-            custom("example.com/v1", "Runner", json!({"token": s}))
+            custom("example.com/v1", "Runner", &json!({"token": s}))
         }),
         place("custom clientSecret", S, |s| {
             custom(
                 "example.com/v1",
                 "Login",
-                json!({"oidc": {"clientID": "shop", "clientSecret": s}}),
+                &json!({"oidc": {"clientID": "shop", "clientSecret": s}}),
             )
         }),
         place("custom secretKey", S, |s| {
-            custom("example.com/v1", "Store", json!({"secretKey": s}))
+            custom("example.com/v1", "Store", &json!({"secretKey": s}))
         }),
         place("custom secretAccessKey", S, |s| {
             custom(
                 "example.com/v1",
                 "Store",
-                json!({"s3": {"accessKeyID": "shop", "secretAccessKey": s}}),
+                &json!({"s3": {"accessKeyID": "shop", "secretAccessKey": s}}),
             )
         }),
         place("custom encryptionKey", S, |s| {
-            custom("example.com/v1", "Store", json!({"encryptionKey": s}))
+            custom("example.com/v1", "Store", &json!({"encryptionKey": s}))
         }),
         place("custom list of pairs", S, |s| {
             custom(
                 "example.com/v1",
                 "Job",
-                json!({"variables": [{"name": "API_TOKEN", "value": s}]}),
+                &json!({"variables": [{"name": "API_TOKEN", "value": s}]}),
             )
         }),
         place("KubeadmConfig token", "ab12cd.0123456789abcdef", |s| {
             custom(
                 "bootstrap.cluster.x-k8s.io/v1beta1",
                 "KubeadmConfig",
-                json!({"joinConfiguration": {"discovery": {"bootstrapToken": {"token": s}}}}),
+                &json!({"joinConfiguration": {"discovery": {"bootstrapToken": {"token": s}}}}),
             )
         }),
         place("OAuthClient secret", S, |s| {
@@ -405,7 +405,7 @@ fn resources() -> Vec<Place> {
             custom(
                 "build.openshift.io/v1",
                 "BuildConfig",
-                json!({"triggers": [{"type": "GitHub", "github": {"secret": s}}]}),
+                &json!({"triggers": [{"type": "GitHub", "github": {"secret": s}}]}),
             )
         }),
         place(
@@ -647,7 +647,7 @@ fn nested() -> Vec<Place> {
             map("run.sh", &format!("#!/bin/sh\nexport API_TOKEN='{s}'\nexec app\n"))
         }),
         place("map nested value", S, |s| {
-            custom("example.com/v1", "Db", json!({"password": {"value": s}}))
+            custom("example.com/v1", "Db", &json!({"password": {"value": s}}))
         }),
         place("condition message", S, |s| {
             Document::Object(

@@ -7,9 +7,9 @@ use sono_types::{LeftOut, OverallStatus, PluginStatus, RunStatus, TarInfo, statu
 
 use crate::view::{obstacles::Obstacle, overview::obstacle_of};
 
-/// State of the pod of a row or of the aggregator.
+/// RowState of the pod of a row or of the aggregator.
 #[derive(Debug, Serialize)]
-pub(super) struct State {
+pub(super) struct RowState {
     /// `pending`, `running`, `complete`, `failed`, …
     state: String,
     /// One word, such as `ErrImagePull`.
@@ -23,7 +23,7 @@ pub(super) struct State {
     since: Option<Timestamp>,
 }
 
-impl State {
+impl RowState {
     pub(super) fn new(state: &str, why: Option<&Explanation>) -> Self {
         Self {
             state: state.to_owned(),
@@ -50,7 +50,7 @@ struct Row<'a> {
     #[serde(flatten)]
     row: &'a PluginStatus,
     #[serde(flatten)]
-    state: State,
+    state: RowState,
 }
 
 /// Document of a run with a status. Its first keys are those of the status annotation.
@@ -62,11 +62,11 @@ pub(super) struct Document<'a> {
     tarball: &'a TarInfo,
     #[serde(rename = "left-out", skip_serializing_if = "<[_]>::is_empty")]
     left_out: &'a [LeftOut],
-    aggregator: &'a State,
+    aggregator: &'a RowState,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(status: &'a RunStatus, obstacles: &[Obstacle], aggregator: &'a State) -> Self {
+    pub(super) fn new(status: &'a RunStatus, obstacles: &[Obstacle], aggregator: &'a RowState) -> Self {
         let RunStatus {
             plugins,
             status,
@@ -75,7 +75,7 @@ impl<'a> Document<'a> {
         } = status;
         let row = |row: &'a PluginStatus| Row {
             row,
-            state: State::of_row(row, obstacles),
+            state: RowState::of_row(row, obstacles),
         };
         Self {
             plugins: plugins.as_ref().map(|rows| rows.iter().map(row).collect()),
@@ -94,11 +94,11 @@ pub(super) struct NoStatusDocument<'a> {
     /// Phase of the aggregator's pod.
     status: &'a str,
     reason: Option<String>,
-    aggregator: State,
+    aggregator: RowState,
 }
 
 impl<'a> NoStatusDocument<'a> {
-    pub(super) fn new(status: &'a str, reason: Option<String>, aggregator: State) -> Self {
+    pub(super) fn new(status: &'a str, reason: Option<String>, aggregator: RowState) -> Self {
         Self {
             plugins: [],
             status,
@@ -132,7 +132,7 @@ mod tests {
             failed_pod: None,
             why: Explanation::new("ErrImagePull", "image i: not found", Some(since)),
         }];
-        let aggregator = State::new("running", None);
+        let aggregator = RowState::new("running", None);
         let document = Document::new(&parsed, &obstacles, &aggregator);
         let mut expected = status;
         expected["aggregator"] = json!({"state": "running"});
