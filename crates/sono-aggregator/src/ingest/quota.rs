@@ -168,7 +168,7 @@ mod tests {
         reserved.grow(7).unwrap();
         assert_eq!(
             reserved.grow(1).unwrap_err().to_string(),
-            "the results of this run would exceed the limit of 10 bytes"
+            "the results of this run would exceed the limit of 10 bytes (UploadLimits.MaxTotalBytes)"
         );
         drop(reserved);
         let mut kept = Reserved::new(Arc::clone(&quota));

@@ -210,17 +210,20 @@ fn flags_of_run_are_grouped() {
     assert_eq!(
         groups("-h"),
         [
+            "Arguments:",
             "Options:",
             "Cluster:",
             "Images:",
             "Kubernetes tests:",
             "Waiting:",
-            "Global:"
+            "Global:",
+            "Examples:"
         ]
     );
     assert_eq!(
         groups("--help"),
         [
+            "Arguments:",
             "Options:",
             "Cluster:",
             "Images:",
@@ -230,7 +233,8 @@ fn flags_of_run_are_grouped() {
             "Kubernetes tests:",
             "Preflight checks:",
             "Waiting:",
-            "Global:"
+            "Global:",
+            "Examples:"
         ]
     );
 }

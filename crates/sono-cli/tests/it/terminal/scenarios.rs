@@ -161,7 +161,21 @@ fn runs() -> Vec<Scenario> {
             let kind = if broken { Kind::Text } else { kind };
             Scenario::new("status", &["--output", value]).of(kind).on(cluster)
         };
+        let list = |value, kind| {
+            let kind = if broken { Kind::Text } else { kind };
+            Scenario::new("list", &["--output", value])
+                .of(kind)
+                .on(cluster)
+                .without_foreign_text()
+        };
         all.extend([
+            Scenario::new("list", &[]).on(cluster).without_foreign_text(),
+            list("table", Kind::Text),
+            list("json", Kind::Json),
+            list("yaml", Kind::Yaml),
+            Scenario::new("status", &["--all-namespaces"])
+                .on(cluster)
+                .without_foreign_text(),
             Scenario::new("status", &[]).on(cluster),
             Scenario::new("status", &["--show-all"]).on(cluster),
             form("table", Kind::Text),
