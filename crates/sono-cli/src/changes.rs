@@ -12,7 +12,7 @@ use sono_manifest::{
     AUTOMATIC_VARIABLES, Changes, DOCKER_CONFIG_SECRET, Definition, E2E, Mode, change_variables, docker_config_secret,
     exactly, parallelize, ssh_key_secret,
 };
-use sono_types::{Config, Item, PluginName, constants, layout};
+use sono_types::{Config, Item, PluginName, constants, layout, shortened};
 
 use crate::{
     aggregator::text,
@@ -24,6 +24,8 @@ use crate::{
     text_file, trees,
 };
 
+/// Maximum length of an expression in a message.
+const EXPRESSION_CHARACTERS: usize = 60;
 const SYSTEMD_LOGS: &str = "systemd-logs";
 /// Name of the file that assigns one registry to all groups of test images.
 const REGISTRIES: &str = "registries.yaml";
@@ -123,7 +125,7 @@ impl PluginChanges {
             if !skip.is_empty() {
                 printer.note(&format!(
                     "note: tests that match {} are skipped, as in mode {}; to skip none: --e2e-skip=",
-                    shortened(&skip),
+                    shortened(&skip, EXPRESSION_CHARACTERS),
                     mode.unwrap_or(Mode::DEFAULT).name()
                 ));
             }
@@ -325,14 +327,6 @@ fn read_secret(file: &Path) -> Result<Vec<u8>, CliError> {
             .caused_by(&error)
             .hint("the flag requires the name of a file")
     })
-}
-
-/// Truncates an expression for a message.
-fn shortened(expression: &str) -> String {
-    match expression.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &expression[..end]),
-        None => expression.to_owned(),
-    }
 }
 
 /// Expression that matches exactly the failed tests of an archive.

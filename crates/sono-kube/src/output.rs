@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::AsyncReadExt as _;
 use sono_redact::{Layers, Redactions, Redactor};
+use sono_types::shortened;
 
 use crate::{Cluster, LogOptions, PodView, view::ContainerState};
 
@@ -89,10 +90,7 @@ fn last_lines(log: &[u8]) -> Vec<String> {
     Redactor::default()
         .text(&text, Layers::All, &mut Redactions::default())
         .lines()
-        .map(|line| match line.char_indices().nth(LINE_CHARACTERS) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line.to_owned(),
-        })
+        .map(|line| shortened(line, LINE_CHARACTERS))
         .collect()
 }
 

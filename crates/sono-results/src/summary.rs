@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sono_types::{Item, constants::ERROR_LOG, item::status};
+use sono_types::{Item, constants::ERROR_LOG, item::status, shortened};
 
 use crate::{
     report::{GINKGO_PREFIX, is_failed},
@@ -115,10 +115,7 @@ fn first_lines(item: &Item) -> Vec<String> {
             let is_log = item.details.get(ERROR_LOG).and_then(Value::as_str) == Some(message);
             lines.take(if is_log { LOG_LINES } else { MESSAGE_LINES })
         })
-        .map(|line| match line.char_indices().nth(LINE_CHARACTERS) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line.to_owned(),
-        })
+        .map(|line| shortened(line, LINE_CHARACTERS))
         .collect()
 }
 

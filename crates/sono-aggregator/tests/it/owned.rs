@@ -65,7 +65,7 @@ fn authority(pod: &Value) -> String {
 }
 
 /// The Secret of a run that has begun in another cluster, which may be the attacker's own. Its first version: a later one says that
-/// the plugin's pod exists, and in the other cluster nobody would create it again.
+/// the plugin's pod exists, and then it would not be created in the other cluster.
 async fn foreign(uuid: &str) -> Value {
     let (api, folder) = (api(), tempfile::tempdir().unwrap());
     let run = aggregator(config(uuid), &api, folder.path()).await;

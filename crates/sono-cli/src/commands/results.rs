@@ -147,7 +147,7 @@ pub(super) fn newest_archive(printer: &Printer) -> Result<PathBuf, CliError> {
     let newest = retrieve::newest(Path::new("."));
     let newest = newest.map_err(|error| CliError::new("cannot list the current directory").caused_by(&error))?;
     let newest = newest.ok_or_else(|| {
-        CliError::new("no archive of a run in the current directory")
+        CliError::new("the current directory contains no archive of a run")
             .hint("name an archive: sono results ARCHIVE, or retrieve one: sono retrieve")
     })?;
     printer.note(&format!("newest archive: {}", newest.display()));
