@@ -14,6 +14,9 @@ use crate::{
     world::World,
 };
 
+/// The journal's file in the volume.
+const JOURNAL: &str = ".sono-journal-run";
+
 /// The compared contents of an archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Collected {
@@ -25,6 +28,8 @@ pub(crate) struct Collected {
     pub(crate) trees: BTreeMap<String, String>,
     /// Names of incomplete files.
     pub(crate) unfinished: Vec<String>,
+    /// Plugins whose results were being read when the aggregator was killed. They are not read again.
+    pub(crate) interrupted: BTreeSet<String>,
 }
 
 /// Reads the archive that the status names.
@@ -41,7 +46,11 @@ pub(crate) fn collected(world: &World) -> anyhow::Result<Collected> {
     );
     let unpacked = tempfile::tempdir()?;
     sono_bundle::unpack_tar_gz(bytes.as_slice(), unpacked.path(), &UploadLimits::default())?;
-    let mut collected = Collected::default();
+    let journal = fs_err::read(world.volume().join(JOURNAL))?;
+    let mut collected = Collected {
+        interrupted: interrupted(&String::from_utf8_lossy(&journal)),
+        ..Collected::default()
+    };
     for (name, path) in files(unpacked.path())? {
         let bytes = fs_err::read(path)?;
         let text = || String::from_utf8_lossy(&bytes).into_owned();
@@ -93,11 +102,41 @@ pub(crate) fn results(seed: u64, workers: usize, collected: &Collected) -> anyho
     Ok(violations)
 }
 
-/// Differences from an undisturbed run, except for results: their bytes depend on the seed.
+/// The plugins whose post-processing a kill interrupted: in the journal, their last record of it is its beginning.
+fn interrupted(journal: &str) -> BTreeSet<String> {
+    let mut interrupted = BTreeSet::new();
+    for line in journal.lines() {
+        // Checksum, time and record.
+        let record = line.splitn(3, ' ').nth(2).unwrap_or_default();
+        let Ok(record) = serde_json::from_str::<serde_json::Value>(record) else {
+            continue;
+        };
+        if let Some(plugin) = record["Processing"]["plugin"].as_str() {
+            interrupted.insert(plugin.to_owned());
+        }
+        for plugin in record["Processed"]["plugins"].as_array().into_iter().flatten() {
+            interrupted.remove(plugin.as_str().unwrap_or_default());
+        }
+    }
+    interrupted
+}
+
+/// The item tree of a plugin whose post-processing a kill interrupted.
+fn tree_of_interrupted(plugin: &str) -> String {
+    let reason = "its results were not read: the aggregator ended while it was reading them";
+    format!("name: {plugin}\nstatus: unknown\nmeta:\n  error: \"{reason}\"\n  type: summary\n")
+}
+
+/// Differences from an undisturbed run, except for results, whose bytes depend on the seed, and for item trees of
+/// interrupted plugins.
 pub(crate) fn differences(reference: &Collected, collected: &Collected) -> Vec<String> {
+    let mut expected_trees = reference.trees.clone();
+    for plugin in &collected.interrupted {
+        expected_trees.insert(layout::results_file_named(plugin), tree_of_interrupted(plugin));
+    }
     let pairs = [
         (&reference.errors, &collected.errors),
-        (&reference.trees, &collected.trees),
+        (&expected_trees, &collected.trees),
     ];
     let names: BTreeSet<&String> = pairs
         .iter()
@@ -107,7 +146,10 @@ pub(crate) fn differences(reference: &Collected, collected: &Collected) -> Vec<S
     names
         .iter()
         .filter(differs)
-        .map(|name| format!("differs from an undisturbed run: {name}"))
+        .map(|name| {
+            let found = collected.errors.get(*name).or_else(|| collected.trees.get(*name));
+            format!("differs from an undisturbed run: {name}: {found:?}")
+        })
         .collect()
 }
 
@@ -116,7 +158,7 @@ pub(crate) fn stray_files(world: &World, before: &BTreeSet<PathBuf>) -> anyhow::
     let status = status::last(world)?.context("the aggregator's pod has no status")?;
     let mut violations = Vec::new();
     for (name, _) in files(&world.volume())? {
-        if name != status.tarball.name && name != ".sono-journal-run" {
+        if name != status.tarball.name && name != JOURNAL {
             violations.push(format!("left in the volume: {name}"));
         }
     }
@@ -161,4 +203,45 @@ fn files(root: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_whose_reading_was_not_the_last_thing_are_not_interrupted() {
+        let journal = [
+            r#"0f 0 {"Processing":{"plugin":"a"}}"#,
+            r#"0f 1 {"Processed":{"plugins":["a"]}}"#,
+            r#"0f 1 {"Processing":{"plugin":"b"}}"#,
+            "torn",
+            r#"0f 2 "Finishing""#,
+            r#"0f 3 {"Processing":{"plugin":"c"}}"#,
+            r#"0f 4 {"Processed":{"plugins":["a","c"]}}"#,
+        ];
+        assert_eq!(interrupted(&journal.join("\n")), BTreeSet::from(["b".to_owned()]));
+    }
+
+    #[test]
+    fn tree_of_an_interrupted_plugin_is_expected_instead_of_the_references() {
+        let name = layout::results_file_named("b");
+        let reference = Collected {
+            trees: BTreeMap::from([(name.clone(), "name: b\nstatus: passed\n".to_owned())]),
+            ..Collected::default()
+        };
+        let mut collected = Collected {
+            trees: BTreeMap::from([(name, tree_of_interrupted("b"))]),
+            ..Collected::default()
+        };
+        assert_eq!(
+            differences(&reference, &collected),
+            [format!(
+                "differs from an undisturbed run: plugins/b/sonobuoy_results.yaml: {:?}",
+                Some(tree_of_interrupted("b"))
+            )]
+        );
+        collected.interrupted.insert("b".to_owned());
+        assert_eq!(differences(&reference, &collected), [""; 0]);
+    }
 }

@@ -21,7 +21,7 @@ use crate::{backend::Driver, durability::disk_full::IsDiskFull};
 const SPOOL_BYTES: usize = 256 << 10;
 
 /// The error in the tree of a plugin whose post-processing ended the process or failed.
-const ENDED_THE_PROCESS: &str = "its results were not read: an earlier attempt to read them crashed the aggregator";
+const ENDED_THE_PROCESS: &str = "its results were not read: the aggregator ended while it was reading them";
 const BROKE: &str = "its results were not read: the parser panicked, which is a bug in sono";
 
 /// Makes all trees, one after another. Returns the summary of every expected result, and the problems.
