@@ -287,7 +287,9 @@ impl Session<'_> {
             }
         }
         self.report.acknowledged |= accepted > 0;
-        self.unknown = before || accepted > 0 || answers.iter().any(|answer| matches!(answer, Answer::None));
+        // After other responses than these the result may have been stored.
+        let certain = |answer: &Answer| matches!(answer, Answer::Status(200 | 409 | 410, _));
+        self.unknown = before || accepted > 0 || !answers.iter().all(certain);
     }
 
     /// Sends a hostile body until it is rejected for good, or as a duplicate.

@@ -191,12 +191,14 @@ impl Uploads {
         match self.store(&mut ticket, key, head, stream, slot).await {
             Ok(Placement::Small { staged, body }) => self.finish_small(ticket, key, staged, body).await,
             Ok(Placement::InPlace) => self.finish_in_place(ticket, key).await,
-            Ok(Placement::Reported(reason)) => {
-                ticket.finish(UploadOutcome::Reported(reason), None).await?;
-                Ok(())
-            }
+            Ok(Placement::Reported(reason)) => finish_recorded(ticket, UploadOutcome::Reported(reason)).await,
             Err(error) => {
-                ticket.finish(error.outcome(), None).await?;
+                let outcome = error.outcome();
+                if matches!(outcome, UploadOutcome::Refused(_)) {
+                    finish_recorded(ticket, outcome).await?;
+                } else {
+                    ticket.finish(outcome, None).await?;
+                }
                 Err(error)
             }
         }
@@ -367,6 +369,15 @@ impl Uploads {
     }
 }
 
+/// Finishes an upload that ends as an error of its result. Its sender does not send it again, so the response must not come before
+/// the record is on disk.
+async fn finish_recorded(ticket: UploadTicket, outcome: UploadOutcome) -> Result<(), UploadError> {
+    match ticket.finish(outcome, None).await?.unrecorded {
+        None => Ok(()),
+        Some(reason) => Err(UploadError::Storage(format!("cannot record the error: {reason}"))),
+    }
+}
+
 /// Runs work on the disk on the blocking pool.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
@@ -393,4 +404,50 @@ fn unstored(error: &StoreError) -> UploadError {
 /// The reason of an upload that the full disk stopped, and not a limit of the run.
 fn disk_full_message(reason: &str) -> String {
     format!("the aggregator's volume is full ({reason}); use a larger volume")
+}
+
+#[cfg(test)]
+mod tests {
+    use sono_run::NotRecorded;
+
+    use super::*;
+    use crate::{
+        handle::{Request, UploadReceipt},
+        test_run::run_of_one_result,
+    };
+
+    /// Reports an error of the result to a coordinator whose journal gives this answer.
+    async fn report_error(unrecorded: Option<NotRecorded>) -> Result<(), UploadError> {
+        let (mut run, key) = run_of_one_result(false);
+        let (coordinator, mut requests) = CoordinatorHandle::new();
+        let answers = tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                match request {
+                    Request::Begin { key, reply } => drop(reply.send(run.begin(&key))),
+                    Request::Finish { reply, .. } => {
+                        let unrecorded = unrecorded.clone();
+                        drop(reply.send(UploadReceipt {
+                            is_in: false,
+                            unrecorded,
+                        }));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        let ticket = coordinator.begin(&key).await.unwrap().unwrap();
+        let finished = finish_recorded(ticket, UploadOutcome::Reported("no result".to_owned())).await;
+        drop(coordinator);
+        answers.await.unwrap();
+        finished
+    }
+
+    /// The sender of an error does not repeat it after a success: with a full disk it is asked to.
+    #[tokio::test]
+    async fn error_that_is_not_in_the_journal_is_not_acknowledged() {
+        assert_eq!(report_error(None).await, Ok(()));
+        let full = Some(NotRecorded("no space left".to_owned()));
+        let reason = "cannot record the error: no space left".to_owned();
+        assert_eq!(report_error(full).await, Err(UploadError::Storage(reason)));
+    }
 }
