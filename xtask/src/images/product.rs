@@ -63,7 +63,7 @@ fn compile(profile: &str, packages: &[&str]) -> anyhow::Result<()> {
             }
             command::run_visibly(
                 cargo
-                    .env("RUSTFLAGS", "-C target-feature=+crt-static")
+                    .env("RUSTFLAGS", STATIC)
                     .current_dir(repository::root()),
             )
         },
