@@ -43,6 +43,10 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", consts::ARCH)
 }
 
+/// Relative relocations in their packed form: a megabyte of the aggregator would otherwise be read, and stay in memory, only for its
+/// start.
+const STATIC: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
+
 /// A separate target directory, because different flags would trigger full rebuilds in the usual one.
 fn target_directory() -> PathBuf {
     repository::root().join("target/images")
