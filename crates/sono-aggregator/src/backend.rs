@@ -144,11 +144,15 @@ pub trait Driver: Send + Sync {
         sono_manifest::left_out(self.definition(), nodes)
     }
 
-    /// Creates the plugin's objects. Objects that an earlier process of the same run created (recognized by the session in their
+    /// Creates the plugin's objects. Dropping the future may leave some of them, which [`Driver::cleanup`] removes. Objects that an earlier process of the same run created (recognized by the session in their
     /// names) are used.
     fn run<'a>(&'a self, launch: &'a Launch) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Reports missing and discovered results, each once, until it is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any point: it only reads, and reports what it has seen.
     fn monitor<'a>(&'a self, launch: &'a Launch, reports: mpsc::Sender<Report>) -> BoxFuture<'a, ()>;
 
     /// Removes the objects that [`Driver::run`] created.

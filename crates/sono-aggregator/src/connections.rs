@@ -94,6 +94,10 @@ impl WorkerServer {
     }
 
     /// The first two stages. None if the connection ended there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection before its request is read; the worker connects again.
     async fn prepare(
         &self,
         stream: TcpStream,
@@ -174,6 +178,7 @@ pub(crate) async fn serve_without_certificates(listener: TcpListener, app: Route
                     .header_read_timeout(HEAD_WITHOUT_CERTIFICATE)
                     .serve_connection(TokioIo::new(stream), service);
                 tokio::select! {
+                    // Dropped in favour of a newer connection: its request only reads.
                     _ = connection => {}
                     () = newcomer.dropped() => {}
                 }
@@ -188,6 +193,10 @@ async fn answer(app: Router, request: Request<Incoming>) -> Result<Response, Inf
 }
 
 /// Accepts until `stop`, and serves each connection in a task of its own.
+///
+/// # Cancel safety
+///
+/// Dropping the future aborts the tasks, and with them requests in progress. None of the branches loses a connection to another one.
 async fn accept<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     newcomers: Newcomers,

@@ -97,6 +97,7 @@ impl Cluster {
         let (mut sender, connection) = hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
             .await
             .map_err(|error| broken(Cause::of(&error)))?;
+        // Not joined: its end is the end of the body, or its error, and `Forwarded` aborts it on drop.
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 // The reader of the body gets the error, too.

@@ -141,6 +141,7 @@ impl LocalDriver {
             ..sono_worker::Options::new()
         };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        // Joined by `monitor`. Without a monitor, because a program could not be started, `end` stops it.
         let task = tokio::spawn(async move {
             let shutdown = async {
                 // Dropping the sender has the same effect.

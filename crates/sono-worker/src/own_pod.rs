@@ -93,6 +93,10 @@ impl WatchError {
 /// Watches the other containers of `pod` and sends their state to `state`: through the API server if the pod's account
 /// may read the pod, otherwise through the aggregator. Returns when neither is possible, or when `state` has no
 /// receiver.
+///
+/// # Cancel safety
+///
+/// May be dropped at any point: it only reads, and the state is in `state`.
 pub async fn watch_containers(config: &WorkerConfig, pod: OwnPod, state: watch::Sender<ContainersState>) {
     tokio::select! {
         () = watch_any(config, &pod, &state) => {}

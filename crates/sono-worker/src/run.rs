@@ -186,6 +186,10 @@ impl Worker<'_> {
     }
 
     /// Retains the result until the run no longer needs it. Sends it again to an aggregator that lost it.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any point: a body that breaks off is not a result, and the aggregator still expects one.
     async fn retain(&self, upload: &Upload, first: Duration) -> Result<(), WorkerError> {
         tracing::info!(
             seconds = first.as_secs(),
@@ -233,7 +237,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Waits for a result; `None` if the worker must end without one.
+    /// Waits for a result; `None` if the worker must end without one. An observation that is dropped ends on its own thread; the
+    /// worker then ends.
     async fn wait(
         &self,
         mut others: watch::Receiver<ContainersState>,
@@ -285,6 +290,11 @@ impl Worker<'_> {
     }
 
     /// Uploads a result, or reports why there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the upload: the aggregator stores a body only when it is complete, and then also after its client has
+    /// disconnected.
     async fn deliver(&self, source: ResultSource) -> Result<Delivered, WorkerError> {
         let collected = match source {
             ResultSource::File(path) => Ok(path),

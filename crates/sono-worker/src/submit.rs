@@ -198,6 +198,7 @@ async fn send(client: &Client, url: &str, upload: &Upload, is_retry: bool) -> Re
                 .body(body(file, length - from, &progress))
         }
     };
+    // A request that is dropped closes its connection; the next attempt resumes behind the bytes that the aggregator has.
     let response = tokio::select! {
         response = request.send() => response,
         () = progress.stalled() => return Err(SendError::Transient(format!("{url}: nothing could be sent for {IDLE_TIMEOUT:?}, or no response arrived within {RESPONSE_TIMEOUT:?}"))),

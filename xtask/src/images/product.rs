@@ -65,11 +65,7 @@ fn compile(profile: &str, packages: &[&str]) -> anyhow::Result<()> {
             for package in packages {
                 cargo.args(["-p", package]);
             }
-            command::run_visibly(
-                cargo
-                    .env("RUSTFLAGS", STATIC)
-                    .current_dir(repository::root()),
-            )
+            command::run_visibly(cargo.env("RUSTFLAGS", STATIC).current_dir(repository::root()))
         },
     )
 }

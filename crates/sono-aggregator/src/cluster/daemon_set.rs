@@ -59,6 +59,7 @@ impl Driver for DaemonSet {
             let mut targets = Targets::new(launch, reports);
             let mut last_look = last_look(launch.deadline, (shared.clock)());
             loop {
+                // The watches are polled by reference: no event is lost to another branch.
                 tokio::select! {
                     () = until(look_again, &shared.clock) => {}
                     () = until(last_look, &shared.clock) => {

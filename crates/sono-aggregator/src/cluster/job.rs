@@ -48,6 +48,7 @@ impl Driver for Job {
             let mut events_of_pods = Events::default();
             let mut last_look = last_look(launch.deadline, (shared.clock)());
             loop {
+                // The watch is polled by reference: no event is lost to another branch.
                 let deleted = tokio::select! {
                     () = until(look_again, &shared.clock) => None,
                     () = until(last_look, &shared.clock) => {

@@ -100,6 +100,10 @@ impl ClusterBackend {
     }
 
     /// Finds the run's own objects, and how workers reach this process.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any point: it only reads.
     pub async fn find(
         cluster: Cluster,
         config: &Config,

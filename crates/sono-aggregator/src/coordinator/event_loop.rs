@@ -52,6 +52,11 @@ use crate::{
 };
 
 /// Starts or resumes the run, and returns at its end.
+///
+/// # Cancel safety
+///
+/// Dropping the future aborts monitors, server and packing. Everything that was acknowledged is in the journal, so the next process
+/// resumes the run.
 pub(super) async fn coordinate(
     setup: Setup,
     publisher: &Publisher,

@@ -91,7 +91,7 @@ pub async fn execute_run(setup: Setup, shutdown: impl Future<Output = ()>) -> Re
     };
     let mut shutdown = std::pin::pin!(shutdown);
     let journal = OnceLock::new();
-    // Boxed, because the future contains the whole run.
+    // Boxed, because the future contains the whole run. If a task that it depends on breaks, it is dropped; see `coordinate`.
     let outcome = tokio::select! {
         outcome = Box::pin(event_loop::coordinate(setup, &publisher, &journal, shutdown.as_mut())) => outcome,
         reason = broken(&mut status_task) => Err(RunError::Task { task: "the status publisher", reason }),

@@ -182,6 +182,7 @@ async fn follow(attach: &Attach<'_>, screen: &mut Screen) -> Result<Outcome, Cli
     let mut outputs = FuturesUnordered::new();
     let mut read = BTreeSet::new();
     loop {
+        // Watches and timers are polled by reference: no event is lost to another branch.
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(event)) => run.apply(event),

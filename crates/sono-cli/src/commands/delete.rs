@@ -238,6 +238,7 @@ impl Job<'_> {
         });
         let mut watch = std::pin::pin!(watch);
         loop {
+            // Polled by reference: neither the watch nor a late pod is lost to the other branch.
             tokio::select! {
                 done = &mut watch => return done,
                 Some(name) = late.recv() => {

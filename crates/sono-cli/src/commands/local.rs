@@ -72,6 +72,7 @@ pub(super) async fn run(
     let run = sono_local::run(options, interrupted);
     let mut run = std::pin::pin!(run);
     let outcome = loop {
+        // The run is polled by reference, and a status that is not shown is replaced by the next.
         tokio::select! {
             outcome = &mut run => break outcome,
             Ok(()) = received.changed() => {

@@ -67,6 +67,7 @@ impl Coordinator<'_> {
                     effects.extend(self.handle(Event::Committed(committed)));
                 }
                 Effect::Flush => {
+                    // A shutdown drops the wait, not the write.
                     tokio::select! {
                         _ = self.journal.commit_patiently(Vec::new()) => {}
                         () = &mut *shutdown => return Err(RunError::Stopped),

@@ -67,6 +67,7 @@ pub(super) async fn follow(following: Following, printer: &Printer) -> Result<u8
             } else {
                 QUIET_PERIOD
             };
+        // Queue, tasks and watches are polled by reference: what the other branches would have returned is returned by the next turn.
         tokio::select! {
             // Print received lines before checking for the end.
             biased;

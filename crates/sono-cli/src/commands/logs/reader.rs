@@ -276,6 +276,10 @@ impl Reader {
 }
 
 /// Reads the next line, or its first [`MAX_LINE_BYTES`] bytes.
+///
+/// # Cancel safety
+///
+/// The bytes up to the drop are in `bytes`, and are no longer in `log`: the caller then reads the log again from its last whole line.
 async fn next_line(log: &mut (impl AsyncBufRead + Unpin), bytes: &mut Vec<u8>, follows: bool) -> io::Result<usize> {
     let mut part = log.take(MAX_LINE_BYTES);
     let reading = part.read_until(b'\n', bytes);
